@@ -1,4 +1,4 @@
-"""Transforms of whole rows, and the step between real signals and complex ones of half the length.
+"""Transforms of whole rows that fit into a cache.
 
 There are N = lanes x M points. The first pass transforms `lanes` points that are N / lanes apart,
 multiplies by twiddles and transposes in registers, so that lanes then contain neighbouring points
@@ -8,9 +8,7 @@ to 16; the last pass writes complex numbers as NumPy stores them, in their final
 
 from typing import Any
 
-import numpy as np
 from llvmlite import ir
-from numba import carray
 from numba.core import types
 from numba.core.extending import intrinsic
 
@@ -197,6 +195,21 @@ def _inner2_nb(spec, n, place, step, twiddles):
 
 
 @jit_inner
+def inner_levels_nb(spec, work, n_inner, levels):
+    """Do the middle passes of one row of blocks, see `transform_rows`."""
+    block = 8 * block_lanes(spec)
+    part = n_inner // levels[0, 0] if levels.shape[0] > 0 else n_inner
+    for level in range(levels.shape[0]):
+        radix, size, count, twiddles = levels[level]
+        step = size // radix
+        pad = PAD if level == 0 else 0
+        within = max(1, part // size)  # parts of this level in one of the first
+        for p in range(count):
+            base = work + p * size * block + p // within * PAD
+            inner_columns_nb(spec, radix, step, base, step * block + pad, twiddles)
+
+
+@jit_inner
 def last_columns_nb(spec, radix, stream, starts, work, target, step, ahead, scale):
     """Process all groups of blocks in the last pass, in the order of the result."""
     if stream:
@@ -329,69 +342,8 @@ def transform_rows(spec, source, source_next, target, target_next, n_row, n_inne
                 first_twiddles + p * n_group * (lanes - 1) * block,
                 work + p * (part * block + PAD),
             )
-        for level in range(levels.shape[0]):
-            radix, size, count, twiddles = levels[level]
-            step = size // radix
-            pad = PAD if level == 0 else 0
-            within = max(1, part // size)  # parts of this level in one of the first
-            for p in range(count):
-                base = work + p * size * block + p // within * PAD
-                inner_columns_nb(spec, radix, step, base, step * block + pad, twiddles)
+        inner_levels_nb(spec, work, n_inner, levels)
         last_columns_nb(spec, last, stream, starts, work, target + row * target_next,
                         starts.size * block, ahead_written, scale)
     if stream:
         finish_stores(spec)
-
-
-@intrinsic
-def complex_at(typingctx, address):
-    """Return a pointer to complex64 at an address, so that all strides use the same code."""
-
-    def codegen(context, builder, signature, args):
-        return builder.inttoptr(args[0], context.get_value_type(signature.return_type))
-
-    return types.CPointer(types.complex64)(_i), codegen
-
-
-@jit
-def join_real(place, place_next, n_row, n, roots):
-    """Convert transforms of even and odd samples, as one complex signal, to those of a real signal.
-
-    ``X[k] = (Z[k] + Z*[n-k]) / 2 - i/2 w^k (Z[k] - Z*[n-k])`` is computed in place, for rows of
-    n + 1 complex64 that are `place_next` bytes apart. The last number of a row, not yet set,
-    receives the Nyquist point.
-    """
-    half = np.float32(0.5)
-    for r in range(n_row):
-        x = carray(complex_at(place + r * place_next), n + 1)
-        first = x[0]
-        for k in range(1, n // 2 + 1):
-            p, q = x[k], x[n - k]
-            sr, si = half * (p.real + q.real), half * (p.imag - q.imag)
-            dr, di = p.real - q.real, p.imag + q.imag
-            w = roots[k]
-            tr, ti = w.real * dr - w.imag * di, w.real * di + w.imag * dr
-            x[k] = complex(sr + tr, si + ti)
-            x[n - k] = complex(sr - tr, ti - si)
-        x[0] = complex(first.real + first.imag, np.float32(0))
-        x[n] = complex(first.real - first.imag, np.float32(0))
-
-
-@jit
-def split_real(source, source_next, target, target_next, n_row, n, roots):
-    """Do the inverse of `join_real`: convert rows of n + 1 numbers to rows of n."""
-    half = np.float32(0.5)
-    for r in range(n_row):
-        x = carray(complex_at(source + r * source_next), n + 1)
-        z = carray(complex_at(target + r * target_next), n)
-        first, last = x[0].real, x[n].real
-        for k in range(1, n // 2 + 1):
-            p, q = x[k], x[n - k]
-            sr, si = half * (p.real + q.real), half * (p.imag - q.imag)
-            dr, di = p.real - q.real, p.imag + q.imag
-            w = roots[k]
-            # The conjugate root gives the even and odd parts from X[k] and X*[n - k].
-            tr, ti = w.real * dr + w.imag * di, w.real * di - w.imag * dr
-            z[k] = complex(sr + tr, si + ti)
-            z[n - k] = complex(sr - tr, ti - si)
-        z[0] = complex(half * (first + last), half * (first - last))

@@ -149,3 +149,36 @@ def inner_levels(shape: Shape) -> tuple[np.ndarray, list[np.ndarray]]:
             count *= radix
         n_point //= radix
     return np.array(rows, dtype=np.int64).reshape(-1, 4), tables
+
+
+def scalar_levels(n: int, radices: list[int]) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Return the rows for `_fft_loops.inner_levels_nb`, and the twiddles to keep alive."""
+    rows, tables, count = [], [], 1
+    for radix in radices:
+        table = scalar_twiddles(n, radix)
+        tables.append(table)
+        rows.append((radix, n, count, address(table)))
+        count *= radix
+        n //= radix
+    return np.array(rows, dtype=np.int64).reshape(-1, 4), tables
+
+
+def scalar_twiddles(n: int, radix: int) -> np.ndarray:
+    """Return the twiddles of one pass, the same in all lanes: (n / radix, radix - 1) complex64."""
+    j, k = np.arange(n // radix)[:, np.newaxis], np.arange(1, radix)
+    return roots(n, j * k).astype(np.complex64)
+
+
+def block_starts(n: int, radices: tuple[int, ...], block: int) -> np.ndarray:
+    """Return the byte offset of each group of blocks of the last pass, in the result's order."""
+    places = np.arange(n // radices[-1])
+    number, weight, left = np.zeros_like(places), 1, len(places)
+    for radix in radices[:-1]:
+        left //= radix
+        number += places // left % radix * weight
+        weight *= radix
+    n_part = radices[0] if len(radices) > 1 else 1
+    offsets = places * radices[-1] * block + places // (len(places) // n_part) * PAD
+    starts = np.empty(len(places), np.int64)
+    starts[number] = offsets
+    return starts

@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 
 from . import _check
-from ._order import LINE, PAD, STREAMED_BYTES, address, aligned, pass_twiddles, roots, shape
+from ._fft_rows import LONGEST, SHORTEST, RowTransforms
+from ._order import LINE, address
 from ._plan import WorkingPlan
 
 __all__ = ["FFTPlan", "fft_plan"]
 
 _KINDS = ("complex", "real")
 _DIRECTIONS = ("forward", "inverse")
-_SHORTEST, _LONGEST = 2**3, 2**22
 
 
 def fft_plan(
@@ -60,7 +60,7 @@ class FFTPlan(WorkingPlan):
 
     Notes
     -----
-    Lengths 2^3 to 2^22 (real: 2^4 to 2^23) in complex64 use the code of this package: the
+    Lengths 2^3 to 2^30 (real: 2^4 to 2^31) in complex64 use the code of this package: the
     relative L2 error is at most 1.0 u sqrt(log2 n) with u = 2^-24, the GIL is released, and
     NaN spreads only over its own transform. The bits of a transform do not depend on the
     other transforms of a call. Tables do not change after construction, but the work space
@@ -81,12 +81,12 @@ class FFTPlan(WorkingPlan):
             raise ValueError(f"dtype: found {dtype!r}, allowed complex64, complex128")
         self._real, self._inverse = kind == "real", direction == "inverse"
         points = self._n // 2 if self._real and self._n % 2 == 0 else self._n
-        own = points & (points - 1) == 0 and _SHORTEST <= points <= _LONGEST
+        own = points & (points - 1) == 0 and SHORTEST <= points <= LONGEST
         if self._real and self._n % 2:
             own = False
         self._core: Any = None
         if own and self._dtype == np.complex64:
-            self._core = Core(points, inverse=self._inverse, real=self._real)
+            self._core = RowTransforms(points, inverse=self._inverse, real=self._real)
 
     @property
     def n(self) -> int:
@@ -159,7 +159,9 @@ class FFTPlan(WorkingPlan):
 
         Notes
         -----
-        Allocates nothing of the data's size when `out` is given and rows are contiguous. Writing
+        Allocates nothing of the data's size when `out` is given and rows are contiguous, with one
+        exception: from 2^21 complex points on, transforms in place and those from spectra to real
+        signals allocate the memory of one result. Writing
         bypasses the cache if `out` has 16 MiB or more and its rows begin on cache lines (64
         bytes), as those of a new array do.
         """
@@ -206,106 +208,3 @@ def _rows_ok(x: np.ndarray) -> bool:
     """Whether rows are contiguous, aligned, and equally spaced."""
     one_stride = x.ndim <= 2 or x.flags.c_contiguous
     return one_stride and x.strides[-1] == x.itemsize and x.flags.aligned
-
-
-class Core:
-    """Tables and work space for one power-of-two length."""
-
-    def __init__(self, n_point: int, *, inverse: bool, real: bool) -> None:
-        from ._simd import Spec, host_lanes
-
-        self.real, self.inverse = real, inverse
-        self.lanes = lanes = shape(n_point, host_lanes()).lanes
-        self.n_inner = n_point // lanes
-        # Small radices come first, so that the parts of the first pass consist of whole columns.
-        *middle, self._last = shape(self.n_inner, 1).radices[::-1]
-        self._levels, self._tables = _levels(self.n_inner, middle)
-        self._first = pass_twiddles(n_point, lanes, lanes)
-        self._starts = _starts(self.n_inner, (*middle, self._last), 8 * lanes)
-        self._n_part = middle[0] if middle else 1
-        self._roots = half_roots(n_point) if real else np.empty(0, np.complex64)
-        # 16 x 16 points form a single group of columns.
-        self._short = self.n_inner == self.lanes == self._last == 16
-        self._spec = Spec(lanes=lanes, inverse=inverse, columns=not self._short)
-        self._scale = np.float32(1.0 / n_point if inverse else 1.0)
-        self._own_memory()
-
-    @property
-    def memory_bytes(self) -> int:
-        """Size of tables and work space, in bytes."""
-        tables = (*self._tables, self._first, self._starts, self._roots, self._work)
-        return sum(table.nbytes for table in tables)
-
-    def copy(self) -> "Core":
-        """Return a copy with its own work space."""
-        other = object.__new__(Core)
-        other.__dict__.update(self.__dict__)
-        other._own_memory()
-        return other
-
-    def _own_memory(self) -> None:
-        self._work = aligned(8 * self.lanes * self.n_inner + self._n_part * PAD)
-
-    def run(self, x: np.ndarray, out: np.ndarray) -> np.ndarray:
-        """Transform rows of `x` into `out`."""
-        from ._fft_loops import join_real, short_rows_nb, split_real, transform_rows
-
-        rows_in, rows_out = x.reshape(-1, x.shape[-1]), out.reshape(-1, out.shape[-1])
-        if self.real and self.inverse:
-            # The half-length spectrum is computed in the memory of the output.
-            half = rows_out.view(np.complex64)
-            split_real(address(rows_in), rows_in.strides[0], address(half), half.strides[0],
-                       len(half), half.shape[1], self._roots)
-            rows_in = half
-        places = (address(rows_in), rows_in.strides[0], address(rows_out), rows_out.strides[0],
-                  len(rows_in))
-        first, work = address(self._first), address(self._work)
-        stream = self._past_cache(rows_out)
-        if self._short:
-            short_rows_nb(self._spec, *places, first, work, stream, self._scale)
-        else:
-            transform_rows(self._spec, *places, self.n_inner, first, self._levels, self._last,
-                           self._starts, work, stream, self._scale)
-        if self.real and not self.inverse:
-            join_real(places[2], places[3], len(rows_out), rows_out.shape[1] - 1, self._roots)
-        return out
-
-    def _past_cache(self, out: np.ndarray) -> int:
-        """Return 1 if results bypass the cache: large, on whole lines, not read again soon."""
-        joined = self.real and not self.inverse
-        if joined or self.lanes < 8 or out.nbytes < STREAMED_BYTES:
-            return 0
-        return int(address(out) % LINE == 0 and out.strides[0] % LINE == 0)
-
-
-def _levels(n: int, radices: list[int]) -> tuple[np.ndarray, list[np.ndarray]]:
-    """Return the rows for `_fft_loops.transform_rows`, and the twiddles to keep alive."""
-    rows, tables, count = [], [], 1
-    for radix in radices:
-        j, k = np.arange(n // radix)[:, np.newaxis], np.arange(1, radix)
-        table = roots(n, j * k).astype(np.complex64)
-        tables.append(table)
-        rows.append((radix, n, count, address(table)))
-        count *= radix
-        n //= radix
-    return np.array(rows, dtype=np.int64).reshape(-1, 4), tables
-
-
-def _starts(n: int, radices: tuple[int, ...], block: int) -> np.ndarray:
-    """Return the byte offset of each group of blocks of the last pass, in the result's order."""
-    places = np.arange(n // radices[-1])
-    number, weight, left = np.zeros_like(places), 1, len(places)
-    for radix in radices[:-1]:
-        left //= radix
-        number += places // left % radix * weight
-        weight *= radix
-    n_part = radices[0] if len(radices) > 1 else 1
-    offsets = places * radices[-1] * block + places // (len(places) // n_part) * PAD
-    starts = np.empty(len(places), np.int64)
-    starts[number] = offsets
-    return starts
-
-
-def half_roots(n_point: int) -> np.ndarray:
-    """Return ``-i/2 exp(-pi i k / n_point)`` for k = 0 ... n_point / 2, complex64."""
-    return (-0.5j * roots(2 * n_point, np.arange(n_point // 2 + 1))).astype(np.complex64)

@@ -24,7 +24,7 @@ def needed(kind, direction, n):
     Vectors of 4 and 8 lanes, of 16 to 128 complex points, are compiled for one direction.
     """
     n_point = n if kind == "complex" else n // 2
-    if n >= 2**20:
+    if n >= 2**20:  # with 2^21 and 2^22 points in memory, in place
         return (kind, direction, n) in {("complex", "forward", 2**22), ("real", "inverse", 2**22)}
     return direction == "forward" or n & (n - 1) or not 16 <= n_point <= 128
 
@@ -64,7 +64,7 @@ def error(found, expected):
 
 @pytest.mark.parametrize(("kind", "direction", "log2"), [
     pytest.param(*way, log2, marks=[] if needed(*way, 2**log2) else thorough)
-    for way in WAYS for log2 in range(3, 23)])
+    for way in WAYS for log2 in range(3, 25)])
 def test_error(kind, direction, log2):
     plan = fft_plan(2**log2, kind=kind, direction=direction)
     # Real signals of 8 samples would be transforms of 4.
@@ -101,6 +101,25 @@ def test_double_precision(kind, direction, n):
     found = plan.process(x)
     assert found.dtype == ("f8" if (kind, direction) == ("real", "inverse") else "c16")
     assert error(found, truth(x, n, kind, direction)) < 1e-15
+
+
+@thorough
+@pytest.mark.parametrize(("kind", "direction"), WAYS)
+def test_the_longest_transforms(kind, direction):
+    # Two tones whose transform is known, since the same in float64 takes a minute.
+    n = 2**27
+    plan = fft_plan(n, kind=kind, direction=direction)
+    x = np.zeros(plan.input_shape[0], plan.input_shape[1])
+    places = (3, n // 2 - 12345)
+    x[list(places)] = 1
+    found = plan.process(x)
+    for at in (0, 1, 77, 2**20 + 1, found.size - 1):
+        turns = np.array([at * place % n / n for place in places])
+        sign = 1 if direction == "inverse" else -1
+        expected = np.exp(sign * 2j * np.pi * turns).sum()
+        if direction == "inverse":
+            expected = (expected if kind == "complex" else 2 * expected.real) / n
+        assert abs(found[at] - expected) <= 8 * UNIT * (2 / n if direction == "inverse" else 2)
 
 
 # Analytic truth. 8: vectors of two lanes; 64, 256 and 4096: no passes, and two.
@@ -196,6 +215,21 @@ def test_in_place(kind, direction, n):
     row = signal(plan)
     expected = plan.process(row)
     assert plan.process(row, out=row) is row and row.tobytes() == expected.tobytes()
+
+
+def test_long_rows_in_place_apart_and_misaligned():
+    plan = fft_plan(2**21)
+    x = np.empty((2, 2**21 + 5), "complex64")
+    x[:, 1:-4] = signal(plan, 2)
+    expected = plan.process(x[:, 1:-4])
+    assert plan.process(x[1, 1:-4]).tobytes() == expected[1].tobytes()
+    raw = np.zeros(expected[0].nbytes + 8, "u1")
+    plan.process(x[0, 1:-4], out=raw[7:-1].view("complex64"))
+    assert raw[7:-1].tobytes() == expected[0].tobytes() and not raw[:7].any() and not raw[-1]
+    before = x[:, [0, -4, -1]]
+    plan.process(x[:, 1:-4], out=x[:, 1:-4])
+    assert x[:, 1:-4].tobytes() == expected.tobytes()
+    assert x[:, [0, -4, -1]].tobytes() == before.tobytes()
 
 
 @pytest.mark.parametrize(("kind", "direction", "n"), each(15, 64, 1024))
