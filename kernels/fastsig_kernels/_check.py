@@ -48,11 +48,12 @@ def sign(name: str, value: Any) -> int:
     return int(value)
 
 
-def array(name: str, value: Any, dtypes: tuple[str, ...], ndim: int | tuple[int, ...]) -> None:
+def array(name: str, value: Any, dtypes: tuple[str | np.dtype, ...], ndim: int | tuple[int, ...]) -> None:
     """Refuse anything except a plain ndarray with one of `dtypes` and with `ndim` axes."""
     plain(name, value)
-    if not any(value.dtype == np.dtype(dtype) for dtype in dtypes):
-        raise TypeError(f"{name}: found dtype {value.dtype}, allowed {', '.join(dtypes)}")
+    if value.dtype not in dtypes:
+        allowed_types = ", ".join(map(str, dtypes))
+        raise TypeError(f"{name}: found dtype {value.dtype}, allowed {allowed_types}")
     allowed = (ndim,) if isinstance(ndim, int) else ndim
     if value.ndim not in allowed:
         axes = " or ".join(str(n) for n in allowed)
@@ -79,7 +80,7 @@ def shape(name: str, value: np.ndarray, expected: tuple[int, ...]) -> None:
         raise ValueError(f"{name}: found shape {value.shape}, allowed {expected}")
 
 
-def target(name: str, value: Any, expected: tuple[int, ...], dtype: str,
+def target(name: str, value: Any, expected: tuple[int, ...], dtype: str | np.dtype,
            *others: Any) -> None:
     """Refuse an array that has another shape or dtype than expected, or must not be written to.
 
@@ -92,7 +93,7 @@ def target(name: str, value: Any, expected: tuple[int, ...], dtype: str,
     apart(name, value, *others)
 
 
-def output(name: str, out: Any, expected: tuple[int, ...], dtype: str,
+def output(name: str, out: Any, expected: tuple[int, ...], dtype: str | np.dtype,
            *others: Any) -> np.ndarray:
     """Return `out` after checking it as `target` does, or a new array if it is None."""
     if out is None:

@@ -317,8 +317,8 @@ def _stream_short_nb(spec, source, source_next, target, target_next, n_row, twid
 
 
 @jit
-def transform_rows(spec, source, source_next, target, target_next, n_row, n_inner,
-                   first_twiddles, levels, last, starts, work, stream, scale):
+def transform_rows(spec, source, source_next, target, target_next, n_row, n_inner, levels,
+                   last, starts, first_twiddles, work, stream, scale):
     """Transform `n_row` rows of complex64 numbers, which are `*_next` bytes apart.
 
     `n_inner` is M. A row of `levels` describes a middle pass: radix, blocks of a part, number of

@@ -106,19 +106,19 @@ class ShortRows:
 
     def _own_memory(self) -> None:
         self._work = aligned(8 * self.lanes * self.n_inner + self._n_part * PAD)
+        self._places = address(self._first), address(self._work)
 
     def run(self, x: np.ndarray, out: np.ndarray, *, keep: bool) -> None:
         """Transform rows of `x` into `out`; `keep` in the cache what is read again soon."""
         from ._fft_loops import short_rows_nb, transform_rows
 
         places = address(x), x.strides[0], address(out), out.strides[0], len(x)
-        first, work = address(self._first), address(self._work)
         stream = int(not keep and self.lanes >= 8 and _streamed(out, out.nbytes))
         if self._short:
-            short_rows_nb(self._spec, *places, first, work, stream, self._scale)
+            short_rows_nb(self._spec, *places, *self._places, stream, self._scale)
         else:
-            transform_rows(self._spec, *places, self.n_inner, first, self._levels, self._last,
-                           self._starts, work, stream, self._scale)
+            transform_rows(self._spec, *places, self.n_inner, self._levels, self._last,
+                           self._starts, *self._places, stream, self._scale)
 
 
 class LongRows:
@@ -191,8 +191,8 @@ class LongRows:
 
 def _streamed(out: np.ndarray, n_byte: int) -> bool:
     """Whether results bypass the cache: large, on whole lines."""
-    on_lines = address(out) % LINE == 0 and (out.ndim < 2 or out.strides[0] % LINE == 0)
-    return n_byte >= STREAMED_BYTES and on_lines
+    return n_byte >= STREAMED_BYTES and address(out) % LINE == 0 and (
+        out.ndim < 2 or out.strides[0] % LINE == 0)
 
 
 class Halves:

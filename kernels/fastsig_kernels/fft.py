@@ -3,6 +3,7 @@
 The same plan uses `numpy.fft` for other lengths and for float64.
 """
 
+import math
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ __all__ = ["FFTPlan", "fft_plan"]
 
 _KINDS = ("complex", "real")
 _DIRECTIONS = ("forward", "inverse")
+_AXES = tuple(range(1, 9))
 
 
 def fft_plan(
@@ -68,7 +70,7 @@ class FFTPlan(WorkingPlan):
     the same plan is in progress raises `RuntimeError`. Plans can be pickled.
     """
 
-    __slots__ = ("_core", "_dtype", "_inverse", "_n", "_real")
+    __slots__ = ("_core", "_dtype", "_input", "_inverse", "_n", "_output", "_real")
 
     def __init__(self, n: int, *, kind: str, direction: str, dtype: str) -> None:
         self._n = _check.count("n", n)
@@ -80,6 +82,8 @@ class FFTPlan(WorkingPlan):
         if self._dtype not in (np.complex64, np.complex128):
             raise ValueError(f"dtype: found {dtype!r}, allowed complex64, complex128")
         self._real, self._inverse = kind == "real", direction == "inverse"
+        sides = self._signal(), self._spectrum()
+        self._input, self._output = sides[::-1] if self._inverse else sides
         points = self._n // 2 if self._real and self._n % 2 == 0 else self._n
         own = points & (points - 1) == 0 and SHORTEST <= points <= LONGEST
         if self._real and self._n % 2:
@@ -96,12 +100,12 @@ class FFTPlan(WorkingPlan):
     @property
     def input_shape(self) -> tuple[int, np.dtype]:
         """Length of the input's last axis, and its dtype."""
-        return self._signal() if not self._inverse else self._spectrum()
+        return self._input
 
     @property
     def output_shape(self) -> tuple[int, np.dtype]:
         """Length of the output's last axis, and its dtype."""
-        return self._spectrum() if not self._inverse else self._signal()
+        return self._output
 
     @property
     def own_code(self) -> bool:
@@ -165,17 +169,17 @@ class FFTPlan(WorkingPlan):
         bypasses the cache if `out` has 16 MiB or more and its rows begin on cache lines (64
         bytes), as those of a new array do.
         """
-        (n_in, kind_in), (n_out, kind_out) = self.input_shape, self.output_shape
-        axes = tuple(range(1, 9))
-        _check.array("x", x, (kind_in.name,), axes)
+        (n_in, kind_in), (n_out, kind_out) = self._input, self._output
+        _check.array("x", x, (kind_in,), _AXES)
         if x.shape[-1] != n_in:
             raise ValueError(f"x: found {x.shape[-1]} points, allowed {n_in}")
         shape = (*x.shape[:-1], n_out)
         with self._alone():
             if out is None:
                 out = _on_lines(shape, kind_out)
-            _check.target("out", out, shape, kind_out.name)
-            _check.apart_or_same("out", out, x)
+            else:
+                _check.target("out", out, shape, kind_out)
+                _check.apart_or_same("out", out, x)
             self._run(x, out)
         return out
 
@@ -198,10 +202,10 @@ class FFTPlan(WorkingPlan):
 
 def _on_lines(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
     """Return a new array that begins on a cache line."""
-    size = int(np.prod(shape)) * dtype.itemsize
-    memory = np.empty(size + LINE, np.uint8)
-    start = -address(memory) % LINE
-    return memory[start : start + size].view(dtype).reshape(shape)
+    size = math.prod(shape)
+    memory = np.empty(size + LINE // dtype.itemsize, dtype)
+    start = -address(memory) % LINE // dtype.itemsize
+    return memory[start : start + size].reshape(shape)
 
 
 def _rows_ok(x: np.ndarray) -> bool:
