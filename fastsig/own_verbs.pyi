@@ -427,7 +427,7 @@ class OwnVerbs:
     def select(
         self, *, rows: Any = None, channels: Any = None, products: Any = None,
     ) -> Self:
-        """Return a span of rows, a range of channels and some products of voltages or spectra.
+        """Return selected rows, channels and products of voltages or spectra.
 
         The lower end of a pair comes first; if the ends are numbers, the upper end is excluded, as in a
         slice. Frequencies refer to channel centres, both ends included.
