@@ -427,7 +427,7 @@ class OwnVerbs:
     def select(
         self, *, rows: Any = None, channels: Any = None, products: Any = None,
     ) -> Self:
-        """Return a span of rows, a range of channels and some products of voltages or spectra.
+        """Return selected rows, channels and products of voltages or spectra.
 
         The lower end of a pair comes first; if the ends are numbers, the upper end is excluded, as in a
         slice. Frequencies refer to channel centres, both ends included.
@@ -501,7 +501,7 @@ class OwnVerbs:
         tsys: Any = None, tcal: Any = None, diode: DiodeSchedule | None = None,
         kelvin: bool | None = None, smooth_ref: int = 1, n_eff: float = 1.0,
     ) -> Spectrum:
-        """Return the antenna temperature of a source observed on and off in turn, one row per cycle.
+        """Return the antenna temperature of a source from spectra on and off it, one row per cycle.
 
         For rows in K it is on - off. For rows in other units it is ``(on - off) / off Tsys``, computed
         for each state of the diode and averaged with their expected variances. Tsys of a cycle is that
@@ -538,7 +538,7 @@ class OwnVerbs:
     def flag_shares(
         self, *, workers: int | None = None,
     ) -> FlagShares:
-        """Return the fractions of samples of spectra with weight 0. All rows are read.
+        """Return the fractions of the samples that have weight 0. All rows are read.
 
         A `FastsigWarning` is given if a `flag` of the chain took whole channels, or a tenth of the
         samples outside its bands.

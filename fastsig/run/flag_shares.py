@@ -149,7 +149,7 @@ class ShareCounter(Sink):
 
 
 def flag_shares(product: Any, *, workers: int | None = None) -> FlagShares:
-    """Return the fractions of samples of spectra with weight 0. All rows are read.
+    """Return the fractions of the samples that have weight 0. All rows are read.
 
     A `FastsigWarning` is given if a `flag` of the chain took whole channels, or a tenth of the
     samples outside its bands.

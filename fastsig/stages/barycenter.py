@@ -35,8 +35,8 @@ class Barycenter(PassedSpectra):
     Parameters
     ----------
     source : SpectrumStream
-        Spectra with known telescope and position; the position is in the columns ``ra_deg`` and
-        ``dec_deg`` or in the header.
+        Spectra from a known telescope, with positions in the columns ``ra_deg`` and ``dec_deg`` or
+        one position in the header.
     position : SkyCoord, pair of Quantity, or str, optional
         Position of all rows, ICRS, instead of that in the source.
     location : EarthLocation or str, optional

@@ -30,7 +30,7 @@ class Baseline(SpectraStage):
     Parameters
     ----------
     source : SpectrumStream
-        Spectra in any unit, with frequencies.
+        Spectra in any unit, with known frequencies.
     method : {"polynomial", "arpls", "ripple-fourier", "ripple-sine"}
         The model that is fitted.
     protect : window or sequence of windows

@@ -35,7 +35,7 @@ class Detect(SpectraStage):
     Parameters
     ----------
     source : FrameStream
-        Frames of one or two polarisations; all products except I need two.
+        Frames of one or two polarisations; from one, only I can be made.
     products : {"I", "AABB", "AABBCRCI", "IQUV", "V"}
         The products to compute.
     sign_q, sign_v : {1, -1}

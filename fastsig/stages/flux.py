@@ -35,7 +35,7 @@ class Flux(SpectraStage):
     ----------
     source : SpectrumStream
         Spectra of one beam in K, with the column ``zenith_deg`` unless `zenith_angle` or `gain` is
-        given.
+        specified.
     receiver : Receiver, optional
         The receiver, with a gain that depends on beam, frequency and zenith angle; by default that
         of the telescope in the header, where it is known. The parameters record its name and the

@@ -30,7 +30,7 @@ __all__ = ["Select", "SelectProducts", "SelectSpectra", "SelectVoltages"]
 def Select(  # noqa: N802 - used like the class of a stage, for all kinds of stream
     source: Stream, *, rows: Any = None, channels: Any = None, products: Any = None,
 ) -> Stream:
-    """Return a span of rows, a range of channels and some products of voltages or spectra.
+    """Return selected rows, channels and products of voltages or spectra.
 
     The lower end of a pair comes first; if the ends are numbers, the upper end is excluded, as in a
     slice. Frequencies refer to channel centres, both ends included.

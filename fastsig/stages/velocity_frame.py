@@ -48,8 +48,8 @@ class VelocityFrame(SpectraStage):
     Parameters
     ----------
     source : SpectrumStream
-        Spectra with known frequencies, telescope and position; the position is in the columns
-        ``ra_deg`` and ``dec_deg`` or in the header.
+        Spectra from a known telescope, with known frequencies, and with positions in the columns
+        ``ra_deg`` and ``dec_deg`` or one position in the header.
     to : {"topocentric", "geocentric", "barycentric", "heliocentric", "lsrk"}
         The new frame.
     rest : str or Quantity, optional

@@ -97,7 +97,7 @@ def on_off(
     diode: DiodeSchedule | None = None, kelvin: bool | None = None, smooth_ref: int = 1,
     n_eff: float = 1.0,
 ) -> Spectrum:
-    """Return the antenna temperature of a source observed on and off in turn, one row per cycle.
+    """Return the antenna temperature of a source from spectra on and off it, one row per cycle.
 
     For rows in K it is on - off. For rows in other units it is ``(on - off) / off Tsys``, computed
     for each state of the diode and averaged with their expected variances. Tsys of a cycle is that
