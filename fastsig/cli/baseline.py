@@ -18,44 +18,45 @@ _OPTIONS = ("order", "include", "lam", "ratio", "max_iter", "period", "width", "
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @common.output_option("Write the product to this file.")
 @click.option("--method", type=click.Choice(_METHODS), required=True,
-              help="Fit and remove a model of this kind.")
+              help="Fit and subtract a model of this kind.")
 @click.option("--protect", multiple=True, metavar="WINDOW",
               help="Exclude these frequencies from the fit, e.g. 1419MHz-1421.5MHz; auto finds "
-                   "the lines in the mean spectrum. May be repeated.")
+                   "lines in the mean spectrum and excludes them. May be repeated.")
 @click.option("--order", type=int, help="Fit a polynomial of this order, 0 to 40.  [default: 3]")
 @click.option("--include", multiple=True, metavar="WINDOW",
-              help="Fit the polynomial to these frequencies only. May be repeated.")
-@click.option("--lam", type=float, help="Set the smoothness of the arpls baseline.  [default: "
-                                        "1e8]")
+              help="Fit the polynomial only to these frequencies. May be repeated.")
+@click.option("--lam", type=float,
+              help="Set the smoothness parameter of the arpls baseline.  [default: 1e8]")
 @click.option("--ratio", type=float, help="Stop arpls when the weights change by less than this "
                                           "fraction.  [default: 0.01]")
 @click.option("--max-iter", type=int, help="Stop arpls after this many iterations.  [default: "
                                            "100]")
 @click.option("--period", multiple=True, metavar="FREQ",
-              help="Remove a ripple of this period. May be repeated.  [default: 1.08MHz]")
+              help="Remove a ripple with this period. May be repeated.  [default: 1.08MHz]")
 @click.option("--width", type=float,
-              help="Remove delays in a window of this fractional width around 1 / period.  "
-                   "[default: 0.2]")
+              help="Set the width of the window of delays around 1 / period, as a fraction of 1 / "
+                   "period.  [default: 0.2]")
 @click.option("--trend", type=int,
-              help="Fit a polynomial of this order together with the ripple, and leave it in "
-                   "the spectra.  [default: 5]")
+              help="Fit a polynomial of this order together with the ripple, but leave it in the "
+                   "spectra.  [default: 5]")
 @click.option("--harmonics", type=int, help="With ripple-sine, fit this many harmonics of the "
                                             "ripple.  [default: 1]")
 @click.option("--n-rows", type=int,
               help="Measure the ripple in a running mean of this odd number of spectra; spectra "
                    "with the diode on and off are averaged separately.  [default: 1]")
 @click.option("--keep", type=common.OutputPath(), metavar="PATH",
-              help="Write the removed baseline or ripple to this file.")
+              help="Write the subtracted baseline or ripple to this file.")
 @click.option("--picture", type=common.OutputPath(), metavar="PATH",
-              help="Plot the original spectrum, the model and the result to this file (.png, "
-                   ".pdf, .svg or .html).")
-@click.option("--product", metavar="NAME", help="Plot this product; by default the first.")
+              help="Save a plot of the original spectrum, the model and the result to this file "
+                   "(.png, .pdf, .svg or .html).")
+@click.option("--product", metavar="NAME",
+              help="Plot this polarisation product; by default, the first one.")
 @click.option("--tsys", metavar="T",
-              help="Compute the radiometer noise in the plot from this system temperature, in "
-                   "the unit of the spectra.  [default: the mean spectrum]")
+              help="Compute the radiometer noise shown in the plot from this system temperature, "
+                   "in the unit of the spectra.  [default: the mean spectrum]")
 @click.option("--to", type=click.Choice(driver.SPECTRA),
-              help="Write this format; by default it follows from the extension of PATH: sigproc "
-                   "for .fil, psrfits for .fits, presto for .dat, otherwise fbh5.")
+              help="Write in this format; by default, the extension of PATH selects it: sigproc "
+                   "for .fil, psrfits for .fits, presto for .dat, and otherwise fbh5.")
 @click.option("--bits", type=click.Choice(["8", "16", "32"]), default="32", show_default=True,
               help="Write samples of this many bits.")
 @click.option("--lossy", is_flag=True,
@@ -63,12 +64,11 @@ _OPTIONS = ("order", "include", "lam", "ratio", "max_iter", "period", "width", "
 @common.span_options
 @common.workers_option
 @common.memory_option
-@click.option("--verify", is_flag=True, help="Read the whole input first and verify its "
-                                             "checksums.")
+@click.option("--verify", is_flag=True, help="Read the whole input first to verify its checksums.")
 @common.hash_option
 @click.option("--dry-run", is_flag=True,
-              help="Print the expected time, memory and disk space, and the windows; write "
-                   "nothing.")
+              help="Print the expected time, memory and disk space, and the windows found by "
+                   "--protect auto; write nothing.")
 @common.explain_option
 @common.json_option
 @common.set_option

@@ -13,14 +13,15 @@ from fastsig.cli import common, driver
 @click.command()
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @common.output_option("Write the product to this file; {file} in the name is replaced by the "
-                      "number of each file.")
+                      "file number.")
 @click.option("--tcal", type=common.InputPath(or_value=True), required=True, metavar="K|TABLE",
-              help="Set the temperature of the noise diode: one value such as 1.1K, two such as "
-                   "1.1K,1.2K for the two polarisations, or a table (.npz, text, or a folder of "
-                   "tables).")
+              help="Set the temperature of the noise diode: one value such as 1.1K, one for each "
+                   "polarisation such as 1.1K,1.2K, or a table (an .npz file, a text file, or a "
+                   "folder of such files).")
 @click.option("--diode", metavar="KEY=VALUE,...",
-              help="Specify when the diode is on, to be checked against the data: mode=pulsar, "
-                   "or period=,on=,first= as times.  [default: as measured from the data]")
+              help="Specify when the diode is on, for comparison with the data: a mode such as "
+                   "mode=pulsar, or the times period=, on= and first=.  [default: the schedule "
+                   "measured from the data]")
 @click.option("--on", "on", type=click.Choice(["subtract", "blank"]), default="subtract",
               show_default=True,
               help="Subtract the diode's temperature from spectra with the diode on, or blank "
@@ -28,54 +29,54 @@ from fastsig.cli import common, driver
 @click.option("--guard", default="0s", show_default=True, metavar="TIME",
               help="Discard spectra within this time before or after the diode switches.")
 @click.option("--gain-time", default="60s", show_default=True, metavar="TIME",
-              help="Assume that the gain is steady over this time.")
+              help="Model the gain as piecewise linear in time, with knots at this interval.")
 @click.option("--smooth", metavar="FREQ",
-              help="Smooth the measured diode spectrum over this width; 0Hz for no smoothing.  "
-                   "[default: 5MHz, at most 1/32 of the band]")
+              help="Smooth the measured diode spectrum over this width; 0Hz turns smoothing off.  "
+                   "[default: 5MHz, but at most 1/32 of the band]")
 @click.option("--phase", is_flag=True,
-              help="Correct the phase of CR + i CI by the phase measured on the diode, whose "
+              help="Correct the phase of CR + i CI with the phase measured from the diode, whose "
                    "signal must be injected at 45 degrees to both feeds.")
 @click.option("--stokes", type=click.Choice(["I", "IQUV", "V"]),
               help="Form these Stokes parameters from AA, BB, CR and CI.")
 @click.option("--sign-q", type=click.Choice(["1", "-1"]), default="1", show_default=True,
-              help="Set the sign of Q; conventions differ.")
+              help="Set the sign of Q, which is recorded in the product.")
 @click.option("--sign-v", type=click.Choice(["1", "-1"]), default="1", show_default=True,
-              help="Set the sign of V; conventions differ.")
+              help="Set the sign of V, which is recorded in the product.")
 @click.option("--feed-angle", metavar="ANGLE",
-              help="Rotate Q and U from the receiver to the sky; ANGLE is the angle of feed A "
-                   "from the line from M01 to M02. Needs --ky.  [default: Q and U of the "
-                   "receiver]")
+              help="Rotate Q and U from the receiver's frame to the sky; ANGLE is the angle of "
+                   "feed A relative to the line from M01 to M02. Requires --ky.  [default: no "
+                   "rotation]")
 @click.option("--mueller", type=common.InputPath(), metavar="FILE.npz",
-              help="Correct IQUV with the Mueller matrices of the nearest date in this file "
-                   "(arrays mjd, freq_mhz, matrix).")
+              help="Correct IQUV with the Mueller matrices of the nearest date in this file, "
+                   "which contains the arrays mjd, freq_mhz and matrix.")
 @click.option("--ky", type=common.InputPath(), metavar="FILE.xlsx",
               help="Read the track of FAST's feed cabin from this file, and write the positions "
-                   "of the beam as columns.")
+                   "of the beam as columns of the product.")
 @click.option("--refraction", metavar="HPA,C,RH,WAVELENGTH",
-              help="Correct positions for refraction in this air: pressure (hPa), temperature "
-                   "(C), relative humidity, wavelength; or none.  [default: 925,15,0.8,0.3m; for "
-                   "a simulation, as its track specifies]")
+              help="Correct positions for refraction in air of this pressure (hPa), temperature "
+                   "(C) and relative humidity, at this wavelength; or none.  [default: "
+                   "925,15,0.8,0.3m; for a simulation, as in its track]")
 @click.option("--beam", type=click.IntRange(1, 19),
-              help="Use the gain and the diode temperature of this beam; by default, of the beam "
-                   "stated in the file.")
+              help="Use the gain and the diode temperature of this beam; by default, those of the "
+                   "beam named in the file.")
 @click.option("--flux", is_flag=True, help="Convert to Jy with the receiver's gain for the beam, "
                                            "frequency and zenith angle.")
 @click.option("--zenith-angle", metavar="ANGLE",
-              help="Set the zenith angle, e.g. 20deg, if no track gives it.")
+              help="Set the zenith angle, e.g. 20deg, if no track supplies it.")
 @click.option("--gain", metavar="K/JY",
-              help="Convert to Jy with this gain of one polarisation, e.g. 16K/Jy, as measured "
-                   "on a calibrator.")
+              help="Convert to Jy with this gain per polarisation, e.g. 16K/Jy, as measured on a "
+                   "calibrator.")
 @click.option("--picture", type=common.OutputPath(), metavar="FILE.png",
-              help="Plot the gain, the diode spectrum, the temperature and the noise to this "
-                   "file.")
+              help="Save a plot of the gain, the diode spectrum, the temperature and the noise to "
+                   "this file.")
 @common.span_options
 @driver.spectra_to_option
-@driver.copy_options
+@driver.spectra_options
 def calibrate(files: tuple[str, ...], output: str, to: str | None, **options: Any) -> None:
-    """Convert recorded powers to K or Jy with the noise diode.
+    """Convert recorded powers to K or Jy using the noise diode.
 
     All FILEs must belong to one scan. The period and phase of the diode are measured from the
-    data; spectra during which the diode switches are given weight 0.
+    data. Spectra during which the diode switches are given weight 0.
     """
     from fastsig.chain import open_chain
     from fastsig.errors import DoubtWarning

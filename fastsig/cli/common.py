@@ -82,7 +82,7 @@ def output_option(text: str) -> Callable[[Command], Command]:
 
 
 debug_option = click.option("--debug", is_flag=True,
-                            help="Show the traceback of an error.")
+                            help="Show the full traceback if an error occurs.")
 
 
 def _be_verbose(context: click.Context, parameter: click.Parameter, value: bool) -> None:
@@ -92,27 +92,28 @@ def _be_verbose(context: click.Context, parameter: click.Parameter, value: bool)
 
 quiet_options = options(
     click.option("-v", "--verbose", is_flag=True, expose_value=False, callback=_be_verbose,
-                 help="Report the file formats, the plan and the time taken."),
+                 help="Print additional information, such as file formats, the plan and the time "
+                      "taken."),
     click.option("-q", "--quiet", is_flag=True, help="Print no messages except warnings and "
                                                      "errors."),
 )
 set_option = click.option(
     "--set", "overrides", multiple=True, metavar="KEY=VALUE",
-    help="Replace or supply a header value: sample_rate, frequency, sideband, start_time, "
-         "telescope, source, feed, ra and dec (ra=5h34m31.97s, dec=22.0145deg), or a key of one "
-         "format. May be repeated.",
+    help="Supply or replace a header value: sample_rate, frequency, sideband, start_time, "
+         "telescope, source, feed, ra and dec (e.g. ra=5h34m31.97s, dec=22.0145deg), or a "
+         "format-specific key. May be repeated.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 workers_option = click.option(
     "-j", "--workers", type=click.IntRange(1, 1024), metavar="N",
-    help="Use this many threads; by default one per core.",
+    help="Use this many threads; by default, one per core.",
 )
 memory_option = click.option("--memory", metavar="SIZE",
-                             help="Limit the memory of the process, e.g. to 500MB.")
+                             help="Limit the memory used by the process, e.g. to 500MB.")
 explain_option = click.option("--explain", is_flag=True, help="Print every step of the plan.")
 hash_option = click.option("--hash-inputs", is_flag=True,
-                           help="Record in the provenance the hash of each complete input file, "
-                                "not only of its first and last MiB.")
+                           help="Record in the provenance a hash of each entire input file, not "
+                                "only of its first and last MiB.")
 
 
 def _with_unit(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
@@ -122,14 +123,16 @@ def _with_unit(context: click.Context, parameter: click.Parameter, value: str | 
 
 
 span_options = options(
-    click.option("--tstart", metavar="TIME", help="Start at this time: UTC, or a time after the "
-                                                  "start of the data, e.g. 10ms."),
-    click.option("--tstop", metavar="TIME", help="Stop at this time: UTC, or a time after the "
-                                                 "start of the data, e.g. 20ms."),
+    click.option("--tstart", metavar="TIME",
+                 help="Start at this time, given in UTC or as an offset from the start of the "
+                      "data, e.g. 10ms."),
+    click.option("--tstop", metavar="TIME",
+                 help="Stop at this time, given in UTC or as an offset from the start of the "
+                      "data, e.g. 20ms."),
     click.option("--fstart", metavar="FREQ", callback=_with_unit,
-                 help="Keep channels centred at this frequency or above, e.g. 1400MHz."),
+                 help="Keep only channels centred at or above this frequency, e.g. 1400MHz."),
     click.option("--fstop", metavar="FREQ", callback=_with_unit,
-                 help="Keep channels centred at this frequency or below."),
+                 help="Keep only channels centred at or below this frequency."),
 )
 
 

@@ -12,16 +12,16 @@ from fastsig.cli import common, driver
 @click.command()
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @common.output_option("Write the product to this file; {file} in the name is replaced by the "
-                      "number of each file.")
+                      "file number.")
 @driver.products_option
 @driver.to_option
 @driver.vdif_options
 @driver.copy_options
 def convert(files: tuple[str, ...], output: str, to: str | None, **options: Any) -> None:
-    """Write voltages or spectra in another format.
+    """Convert voltages or spectra to another format.
 
     All FILEs must belong to one scan. Information that the format cannot hold is reported first,
-    and is left out only with --lossy.
+    and the files are then written only with --lossy.
     """
     from fastsig.products.convert import convertible
 

@@ -10,15 +10,15 @@ from fastsig.cli import common
 
 cube_options = common.options(
     click.option("--rest", metavar="LINE",
-                 help="Set the spectral line (HI, OH1667, H166a) or the rest frequency; by "
-                      "default that of the file."),
+                 help="Set the spectral line (e.g. HI, OH1667 or H166a) or the rest frequency; by "
+                      "default, the rest frequency in the file."),
     click.option("--convention", type=click.Choice(["radio", "optical", "relativistic"]),
                  default="radio", show_default=True,
                  help="Compute velocities in this convention."),
     click.option("--velo", type=click.Choice(["radio", "optical"]),
                  help="Interpret a VELO axis in this convention if the header specifies none."),
     click.option("--stokes", metavar="NAME",
-                 help="Use this Stokes parameter; by default the first."),
+                 help="Use this Stokes parameter; by default, the first one."),
 )
 
 

@@ -12,7 +12,7 @@ from fastsig.cli import common, driver
 @click.command()
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @common.output_option("Write the product to this file; {file} in the name is replaced by the "
-                      "number of each file.")
+                      "file number.")
 @common.span_options
 @driver.products_option
 @driver.to_option
@@ -23,7 +23,7 @@ def cut(files: tuple[str, ...], output: str, to: str | None, **options: Any) -> 
 
     All FILEs must belong to one scan. Whole samples and whole channels are copied: voltages remain
     voltages and spectra remain spectra. If neither --to nor the extension of PATH specifies a
-    format, that of the input is used.
+    format, the format of the input is used.
     """
     from fastsig.chain import open_chain
 

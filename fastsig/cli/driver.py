@@ -19,48 +19,49 @@ SPECTRA = registry.spectra_writers()
 
 to_option = click.option(
     "--to", type=click.Choice(VOLTAGES + SPECTRA),
-    help="Write this format; by default it follows from the extension. Voltages: native .h5, "
-         "guppi .raw, dada .dada, vdif .vdif; spectra: fbh5 .h5, sigproc .fil, psrfits .fits, "
-         "presto .dat.")
+    help="Write in this format; by default, the extension selects it. Voltages: native (.h5), "
+         "guppi (.raw), dada (.dada), vdif (.vdif). Spectra: fbh5 (.h5), sigproc (.fil), psrfits "
+         "(.fits), presto (.dat).")
 
 spectra_to_option = click.option(
     "--to", type=click.Choice(SPECTRA),
-    help="Write this format; by default it follows from the extension of PATH: fbh5 for .h5, "
-         "sigproc for .fil, psrfits for .fits, presto for .dat.")
+    help="Write in this format; by default, the extension of PATH selects it: sigproc for .fil, "
+         "psrfits for .fits, presto for .dat, and otherwise fbh5.")
 
 products_option = click.option(
     "--products", metavar="NAMES",
-    help="Keep only these products of spectra, e.g. I or AA,BB; I, Q, U and V are computed from "
-         "AA, BB, CR and CI if the file lacks them.")
+    help="Keep only these polarisation products of spectra, e.g. I or AA,BB; I, Q, U and V are "
+         "computed from AA, BB, CR and CI if the input lacks them.")
 
 vdif_options = common.options(
     click.option("--one-thread", is_flag=True,
                  help="Write all polarisations and channels of a vdif file into the frames of a "
                       "single thread, as dspsr expects."),
     click.option("--dspsr-header", is_flag=True,
-                 help="Write a header file for dspsr, PATH.hdr, next to a vdif file of one "
-                      "thread."),
+                 help="Write a header file for dspsr, PATH.hdr, next to a single-thread vdif "
+                      "file."),
 )
 
-copy_options = common.options(
-    click.option("--bits", type=click.Choice(["1", "2", "4", "8", "16", "32"]),
-                 help="Write numbers of this many bits; by default as many as recorded, or the "
-                      "fewest that hold all values."),
-    click.option("--scale", type=float, default=1.0, show_default=True,
-                 help="Multiply the samples by this factor before rounding them; for spectra, in "
-                      "sigproc only."),
-    click.option("--file-size", metavar="SIZE",
-                 help="Split the recording into files of at most this size, e.g. 4GB; with several "
-                      "files, -o must contain {file}. For spectra, in psrfits only."),
+
+def _number_options(bits: str, scale: str, file_size: str) -> Callable[..., Any]:
+    """Return the options for numbers and sizes of files, with their helps."""
+    return common.options(
+        click.option("--bits", type=click.Choice(["1", "2", "4", "8", "16", "32"]), help=bits),
+        click.option("--scale", type=float, default=1.0, show_default=True, help=scale),
+        click.option("--file-size", metavar="SIZE", help=file_size))
+
+
+_common_options = common.options(
     click.option("--lossy", is_flag=True,
                  help="Write the product even if its format cannot hold all the information."),
     common.workers_option,
     common.memory_option,
     click.option("--verify", is_flag=True,
-                 help="Read the whole input first and verify its checksums."),
+                 help="Read the whole input first to verify its checksums."),
     common.hash_option,
     click.option("--dry-run", is_flag=True,
-                 help="Print the expected time, memory, disk space and losses; write nothing."),
+                 help="Print the expected time, memory, disk space and loss of information; write "
+                      "nothing."),
     common.explain_option,
     common.json_option,
     common.set_option,
@@ -68,6 +69,27 @@ copy_options = common.options(
     common.debug_option,
 )
 
+#: Options of the commands that write spectra only.
+spectra_options = common.options(
+    _number_options(
+        "Write samples of this many bits; by default, 32 bits in fbh5, and in other formats the "
+        "fewest that preserve all values.",
+        "Multiply the values by this factor before they are rounded to the integers of a sigproc "
+        "file.",
+        "Split the product into psrfits files of at most this size, e.g. 4GB; if there are several "
+        "files, PATH must contain {file}."),
+    _common_options)
+
+#: Options of the commands that write voltages or spectra.
+copy_options = common.options(
+    _number_options(
+        "Write samples of this many bits; by default, 32 bits for spectra in fbh5, and otherwise "
+        "the number of bits of the input or the fewest that preserve all values.",
+        "Multiply the samples by this factor before they are rounded; for spectra, only with "
+        "sigproc.",
+        "Split the product into files of at most this size, e.g. 4GB; if there are several files, "
+        "PATH must contain {file}. For spectra, only with psrfits."),
+    _common_options)
 
 Report = Callable[..., dict[str, Any]]
 

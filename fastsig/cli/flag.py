@@ -14,10 +14,10 @@ _RUNS = 5  # most spans of channels that are listed
 @click.command()
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @common.output_option("Write the product to this file; {file} in the name is replaced by the "
-                      "number of each file.")
+                      "file number.")
 @click.option("--bands", multiple=True, metavar="NAME|FREQ-FREQ",
-              help="Flag these bands completely: fast, or its parts aviation, gnss, bursts; or "
-                   "an interval such as 1378MHz-1385MHz. May be repeated.")
+              help="Flag these bands completely: fast or one of its parts (aviation, gnss, "
+                   "bursts), or an interval such as 1378MHz-1385MHz. May be repeated.")
 @click.option("--clip", type=float, default=5.0, show_default=True, metavar="X",
               help="Flag single samples that deviate by more than this many standard deviations; "
                    "0 skips this test.")
@@ -25,36 +25,37 @@ _RUNS = 5  # most spans of channels that are listed
               help="Set the single-sample threshold of SumThreshold in standard deviations; 0 "
                    "skips SumThreshold.")
 @click.option("--max-window", type=int, default=64, show_default=True, metavar="N",
-              help="With SumThreshold, search runs of up to N samples; N must be a power of two.")
+              help="With SumThreshold, test runs of up to N samples; N must be a power of two.")
 @click.option("--noise-share", type=float, metavar="X",
-              help="Flag at most this fraction of pure noise in each product, by changing --clip "
-                   "and --sum-threshold in proportion.  [default: 0.0015]")
+              help="Flag at most this fraction of pure noise in each polarisation product, by "
+                   "scaling --clip and --sum-threshold together.  [default: 0.0015]")
 @click.option("--protect", multiple=True, metavar="FREQ-FREQ",
-              help="Never flag these frequencies, e.g. a line at 1419MHz-1421.5MHz, even if "
+              help="Never flag these frequencies, e.g. 1419MHz-1421.5MHz around a line, even if "
                    "--bands includes them. May be repeated.")
 @click.option("--apart", is_flag=True,
-              help="Flag each polarisation separately; by default, a sample flagged in one is "
-                   "flagged in all.")
+              help="Flag each polarisation product separately; by default, a sample that is "
+                   "flagged in one product is flagged in all of them.")
 @click.option("--width", metavar="FREQ|N",
-              help="Compare each channel with its neighbours within this frequency width or number "
-                   "of channels.  [default: 51 channels, but at most half the band]")
+              help="Compare each channel with its neighbours within this width, in frequency or "
+                   "in channels.  [default: 51 channels, but at most half the band]")
 @click.option("--smooth", metavar="FREQ|N",
-              help="Do not flag changes that are smooth over this frequency width or number of "
+              help="Do not flag changes that are smooth over this width, in frequency or in "
                    "channels.  [default: 20MHz, but at least 64 channels]")
 @click.option("--n-segment", type=int, metavar="N",
-              help="Search this many spectra at a time.  [default: 32 to 1024 spectra, about 2^20 "
-                   "values of a product]")
+              help="Search segments of this many spectra.  [default: 32 to 1024, so that a "
+                   "segment has about 2^20 values per polarisation product]")
 @click.option("--picture", type=common.OutputPath(), metavar="PATH",
-              help="Plot one product before and after flagging, with the flagged fractions, to "
-                   "this file (.png, .pdf, .svg or .html).")
-@click.option("--product", metavar="NAME", help="Plot this product; by default the first.")
+              help="Save a plot of one polarisation product before and after flagging, with the "
+                   "flagged fractions, to this file (.png, .pdf, .svg or .html).")
+@click.option("--product", metavar="NAME",
+              help="Plot this polarisation product; by default, the first one.")
 @driver.spectra_to_option
-@driver.copy_options
+@driver.spectra_options
 def flag(files: tuple[str, ...], output: str, to: str | None, **options: Any) -> None:
-    """Flag interference in spectra: give it zero weight.
+    """Flag interference in spectra by giving it zero weight.
 
     All FILEs must belong to one scan. Spectra with the noise diode on and spectra with it off are
-    searched separately. Flagged values are NaN in the product; all others are unchanged.
+    searched separately. Flagged values are NaN in the product; all other values are unchanged.
     """
     from fastsig.chain import open_chain
     from fastsig.errors import FormatError

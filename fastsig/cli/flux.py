@@ -12,19 +12,20 @@ from fastsig.cli import common, driver
 @click.command()
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @common.output_option("Write the product to this file; {file} in the name is replaced by the "
-                      "number of each file.")
+                      "file number.")
 @click.option("--gain", metavar="K/JY",
-              help="Divide by this gain of one polarisation, e.g. 16K/Jy, as measured on a "
-                   "calibrator.  [default: that of the telescope's receiver]")
+              help="Divide by this gain per polarisation, e.g. 16K/Jy, as measured on a "
+                   "calibrator.  [default: the gain of the telescope's receiver]")
 @click.option("--zenith-angle", metavar="ANGLE",
-              help="Set the zenith angle for the receiver's gain, e.g. 20deg.  [default: the "
-                   "column zenith_deg of the file]")
+              help="Set the zenith angle at which the receiver's gain is evaluated, e.g. 20deg.  "
+                   "[default: the column zenith_deg of the file]")
 @click.option("--beam", type=click.IntRange(1, 19),
-              help="Use the gain of this beam of the receiver; by default the beam of the file.")
+              help="Use the receiver's gain for this beam; by default, for the beam named in the "
+                   "file.")
 @common.span_options
 @driver.products_option
 @driver.spectra_to_option
-@driver.copy_options
+@driver.spectra_options
 def flux(files: tuple[str, ...], output: str, to: str | None, **options: Any) -> None:
     """Convert spectra from K to Jy.
 

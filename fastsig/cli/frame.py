@@ -19,41 +19,41 @@ _OPTIONS = ("rest", "position", "width", "band", "lobes", "min_valid")
 @click.option("--to", "frame_name", type=click.Choice(_FRAMES), required=True,
               help="Shift the spectra to this frame.")
 @click.option("--from", "source_frame", type=click.Choice(_FRAMES),
-              help="Assume that the input is in this frame, whatever the file states.  [default: "
-                   "that of the file, otherwise topocentric]")
+              help="Assume that the input is in this frame, regardless of what the file states.  "
+                   "[default: the frame stated in the file, otherwise topocentric]")
 @click.option("--rest", metavar="LINE|FREQ",
-              help="Record this line (HI, OH1612, OH1665, OH1667, OH1720, H166a and the like) or "
-                   "this rest frequency.")
+              help="Record this rest frequency, or that of a line such as HI, OH1612, OH1665, "
+                   "OH1667, OH1720 or H166a.")
 @click.option("--position", metavar="RA,DEC",
-              help="Use one ICRS position for all spectra: 187.5deg,12.4deg or "
-                   "12h30m00s,+12d24m00s.  [default: columns ra_deg and dec_deg of the file, or "
-                   "its header]")
+              help="Use this ICRS position for all spectra, e.g. 187.5deg,12.4deg or "
+                   "12h30m00s,+12d24m00s.  [default: the columns ra_deg and dec_deg of the file, "
+                   "or its header]")
 @click.option("--site", metavar="NAME",
               help="Use the location of this telescope instead of the one named in the file.")
 @click.option("--width", metavar="FREQ",
-              help="Make output channels of this width; by default, of the width of the input "
+              help="Make output channels of this width; by default, they are as wide as the input "
                    "channels.")
 @click.option("--band", metavar="FREQ-FREQ",
-              help="Cover this band in the new frame, e.g. 1419MHz-1421.5MHz (channel centres); "
-                   "by default the band of the input.")
+              help="Cover this band in the new frame, e.g. 1419MHz-1421.5MHz, from the first to "
+                   "the last channel centre; by default, the band of the input.")
 @click.option("--lobes", type=int, metavar="N",
               help="Extend the resampling kernel over this many channels on either side, 2 to "
                    "100.  [default: 47]")
 @click.option("--min-valid", type=float, default=0.9, show_default=True, metavar="X",
-              help="Require that at least this fraction (above 0.5) of the kernel's energy falls "
-                   "on valid channels.")
+              help="Require at least this fraction (above 0.5) of the kernel's energy to fall on "
+                   "valid channels.")
 @click.option("--format", "to", type=click.Choice(driver.SPECTRA),
-              help="Write this format; by default it follows from the extension of PATH: fbh5 for "
-                   ".h5, sigproc for .fil, psrfits for .fits, presto for .dat.")
+              help="Write in this format; by default, the extension of PATH selects it: sigproc "
+                   "for .fil, psrfits for .fits, presto for .dat, and otherwise fbh5.")
 @common.span_options
 @driver.products_option
-@driver.copy_options
+@driver.spectra_options
 def frame(files: tuple[str, ...], output: str, to: str | None, **options: Any) -> None:
     """Shift spectra to another velocity frame, such as LSRK.
 
     All FILEs must belong to one scan. Each spectrum is corrected for the velocity of the telescope
-    towards the observed position at the time of the spectrum, and resampled onto channels that are
-    the same for all spectra.
+    towards the observed position at the time of the spectrum, and is resampled onto channels that
+    are the same for all spectra.
     """
     from fastsig.chain import open_chain
     from fastsig.errors import FormatError

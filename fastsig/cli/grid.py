@@ -13,10 +13,11 @@ from fastsig.cli import common
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @common.output_option("Write the cube to this FITS file.")
 @click.option("--projection", default="TAN", show_default=True, metavar="CODE",
-              help="Use this map projection: TAN, SIN, SFL, CAR or any other of astropy.wcs.")
+              help="Use this map projection: TAN, SIN, SFL, CAR or any other that astropy.wcs "
+                   "supports.")
 @click.option("--center", metavar="RA,DEC",
-              help="Centre the map at this ICRS position: 12h30m49s,+12d23m or "
-                   "187.7deg,12.4deg.  [default: the middle of the positions]")
+              help="Centre the map at this ICRS position, e.g. 12h30m49s,+12d23m or "
+                   "187.7deg,12.4deg.  [default: the middle of the observed positions]")
 @click.option("--size", metavar="ANGLE[,ANGLE]",
               help="Set the width of the map, or its width and height.  [default: large enough "
                    "for all positions]")
@@ -24,48 +25,48 @@ from fastsig.cli import common
               help="Set the side length of a pixel.  [default: a third of the effective beam, in "
                    "whole arcsec]")
 @click.option("--kernel", metavar="ANGLE",
-              help="Set the FWHM of the Gaussian kernel.  [default: half the telescope's beam, "
-                   "as in HiFAST]")
+              help="Set the FWHM of the Gaussian kernel.  [default: half the FWHM of the "
+                   "telescope's beam, as in HiFAST]")
 @click.option("--radius", metavar="ANGLE",
-              help="Truncate the kernel at this radius.  [default: 1.5 times its FWHM]")
+              help="Truncate the kernel at this radius.  [default: 1.5 times the kernel's FWHM]")
 @click.option("--beam-size", metavar="ANGLE",
-              help="Set the FWHM of the telescope's beam.  [default: that of the receiver, "
-                   "averaged over spectra and band]")
+              help="Set the FWHM of the telescope's beam.  [default: the value for the receiver, "
+                   "averaged over the spectra and the band]")
 @click.option("--products", type=click.Choice(["I", "IQUV", "V"]), default="I", show_default=True,
-              help="Map these products: I is the mean of AA and BB if the file has them; IQUV "
-                   "and V are Stokes parameters.")
+              help="Map these polarisation products: I is the mean of AA and BB if the file has "
+                   "them; IQUV and V are Stokes parameters.")
 @click.option("--axis", type=click.Choice(["FREQ", "VRAD", "VOPT"]), default="FREQ",
-              show_default=True, help="Write this spectral axis; VOPT is written as VOPT-F2W.")
+              show_default=True, help="Use this spectral axis; VOPT is written as VOPT-F2W.")
 @click.option("--frame", type=click.Choice(["topocentric", "geocentric", "barycentric",
                                            "heliocentric", "lsrk"]),
               help="Shift and resample each spectrum to this velocity frame, as fastsig frame "
-                   "does.  [default: leave the channels as they are]")
+                   "does.  [default: leave the channels unchanged]")
 @click.option("--rest", metavar="LINE|FREQ",
-              help="Set the rest frequency: HI, OH1667, H166a and the like, or a frequency; "
-                   "required for velocities.")
+              help="Set the rest frequency, as a line such as HI, OH1667 or H166a or as a "
+                   "frequency; required for velocities.")
 @click.option("--fstart", metavar="FREQ", callback=common._with_unit,
-              help="Map channels centred at this frequency or above, e.g. 1400MHz.")
+              help="Map only channels centred at or above this frequency, e.g. 1400MHz.")
 @click.option("--fstop", metavar="FREQ", callback=common._with_unit,
-              help="Map channels centred at this frequency or below.")
-@click.option("--vstart", metavar="VELOCITY", help="Set one end of the band as a velocity, e.g. "
-                                                   "-100km/s: optical if the axis is VOPT, "
-                                                   "otherwise radio.")
+              help="Map only channels centred at or below this frequency.")
+@click.option("--vstart", metavar="VELOCITY",
+              help="Set one end of the band as a velocity, e.g. -100km/s; velocities are optical "
+                   "if the axis is VOPT, and otherwise radio.")
 @click.option("--vstop", metavar="VELOCITY", help="Set the other end of the band as a velocity.")
 @click.option("--zero", type=click.Choice(["keep", "median"]), default="keep", show_default=True,
               help="Keep the level of each channel, or subtract the channel's median over time, "
                    "file by file and before any shift in frequency.")
 @click.option("--keep", multiple=True, type=click.Choice(["extrapolated", "diode"]),
-              help="Include rows that are normally left out: extrapolated (positions beyond the "
-                   "track), diode (noise diode on). May be repeated.")
+              help="Include rows that are normally left out: those with positions beyond the "
+                   "track (extrapolated) or with the noise diode on (diode). May be repeated.")
 @click.option("--min-weight", default="0s", show_default=True, metavar="TIME",
-              help="Blank pixels with less effective integration time than this.")
+              help="Blank pixels whose effective integration time is shorter than this.")
 @common.set_option
 @common.workers_option
 @common.memory_option
 @common.hash_option
 @click.option("--dry-run", is_flag=True,
-              help="Print the expected memory and disk space, and the pixels, channels and beam; "
-                   "write nothing.")
+              help="Print the expected memory and disk space, and describe the pixels, channels "
+                   "and beam; write nothing.")
 @click.option("--explain", is_flag=True,
               help="Print the same information as --dry-run, and make the cube.")
 @common.json_option
@@ -74,9 +75,9 @@ from fastsig.cli import common
 def grid(files: tuple[str, ...], output: str, **options: Any) -> None:
     """Grid calibrated spectra into a FITS cube.
 
-    The FILEs may be from any beams and scans. Their spectra must be in K or Jy and have positions.
-    The beam of the map is that of the telescope convolved with the kernel; in Jy/beam, a point
-    source peaks at its flux density.
+    The FILEs may come from any beams and scans. Their spectra must be in K or Jy, and must have
+    positions. The beam of the map is the telescope's beam convolved with the kernel; in Jy/beam, a
+    point source peaks at its flux density.
     """
     from fastsig.reductions.mapping.closed_files import ClosedFile
     from fastsig.reductions.mapping.gridding import Map

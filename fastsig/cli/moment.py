@@ -13,11 +13,11 @@ from fastsig.cli import common, cubes
 @click.argument("file", metavar="FILE")
 @common.output_option("Write the map to this FITS image.")
 @click.option("--order", type=click.Choice(["0", "1", "2"]), default="0", show_default=True,
-              help="Map the integral over velocity (0), the mean velocity (1) or the dispersion "
-                   "(2).")
+              help="Map the integral over velocity (0), the mean velocity (1) or the velocity "
+                   "dispersion (2).")
 @click.option("--window", metavar="V,V", callback=cubes.velocities,
-              help="Sum between these velocities, e.g. 200km/s,400km/s; by default over all "
-                   "velocities.")
+              help="Sum over the velocities between these two, e.g. 200km/s,400km/s; by default, "
+                   "over all velocities.")
 @click.option("--sigma", type=float, metavar="X",
               help="Leave out values below this many times their noise.")
 @cubes.cube_options

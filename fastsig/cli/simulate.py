@@ -19,14 +19,14 @@ def simulate() -> None:
 
 @simulate.command("fast-voltage")
 @common.output_option("Write the recording to this file; {file} in the name is replaced by the "
-                      "number of each file.")
+                      "file number.")
 @common.workers_option
 @click.option("--to", type=click.Choice(VOLTAGES),
-              help="Write this format; by default it follows from the extension: guppi for .raw, "
-                   "dada for .dada, vdif for .vdif, otherwise native.")
+              help="Write in this format; by default, the extension selects it: guppi for .raw, "
+                   "dada for .dada, vdif for .vdif, and otherwise native.")
 @click.option("--coarse", type=int, metavar="N",
-              help="Record complex voltages in N coarse channels; --level and the packets of "
-                   "--loss then refer to these.")
+              help="Record complex voltages in N coarse channels, to which --level and the "
+                   "packets of --loss then refer.")
 @click.option("--file-size", metavar="SIZE", help="Split the recording into files of at most "
                                                   "this size, e.g. 1GB.")
 @click.option("--lossy", is_flag=True,
@@ -37,19 +37,19 @@ def simulate() -> None:
 @click.option("--fstart", metavar="FREQ", default="1000MHz", show_default=True,
               help="Set the lower edge of the band on the sky.")
 @click.option("--bandwidth", metavar="FREQ", default="500MHz", show_default=True,
-              help="Set the bandwidth, up to 500MHz; the sample rate is twice that.")
+              help="Set the bandwidth, at most 500MHz; the sample rate is twice the bandwidth.")
 @click.option("--sideband", default="upper", show_default=True,
               type=click.Choice(["upper", "lower"]),
-              help="Record the band as an upper sideband, or reversed as a lower one.")
+              help="Record the band as an upper sideband or, reversed, as a lower sideband.")
 @click.option("--start-time", metavar="TIME", default="2026-01-01T00:00:00", show_default=True,
-              help="Set the UTC of sample 0.")
+              help="Set the UTC time of sample 0.")
 @click.option("--level", metavar="X", default="20", show_default=True,
-              help="Set the rms of the receiver noise in steps of the 8-bit samples.")
+              help="Set the rms of the receiver noise, in quantisation steps of the 8-bit samples.")
 @simulating.receiver_options
 @simulating.sky_options
 @click.option("--loss", metavar="KEY=VALUE,...",
-              help="Lose packets of 4096 samples: a fraction of them at random, and those listed "
-                   "in packets, e.g. X:30-41+Y:7.")
+              help="Lose packets of 4096 samples: a random fraction of them (fraction=0.02) and "
+                   "specific ones (packets=X:30-41+Y:7).")
 @common.quiet_options
 @common.debug_option
 def fast_voltage(output: str, overwrite: bool, workers: int | None, **options: Any) -> None:

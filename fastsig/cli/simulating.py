@@ -30,40 +30,40 @@ truth_option = click.option("--truth", type=common.OutputPath(), metavar="PATH",
 
 receiver_options = common.options(
     click.option("--seed", metavar="N", default="1", show_default=True,
-                 help="Seed the random numbers."),
+                 help="Set the seed of the random numbers."),
     click.option("--tsys", metavar="T", default="20K", show_default=True,
                  help="Set the noise temperature of the receiver in each polarisation."),
     click.option("--noise/--no-noise", default=True, show_default=True,
                  help="Simulate with or without receiver noise."),
     click.option("--bandpass", default="fast", show_default=True,
                  type=click.Choice(["fast", "flat"]),
-                 help="Use this shape of the bandpass: fast is a model, not FAST's measured "
-                      "bandpass."),
+                 help="Use this bandpass shape; fast is a model, not FAST's measured bandpass."),
     click.option("--dispersion-constant", metavar="NUMBER",
                  help="Set the dispersion constant in MHz^2 cm^3 s / pc.  [default: 1/2.41e-4]"),
 )
 
 sky_options = common.options(
     click.option("--diode", metavar="KEY=VALUE,...",
-                 help="Add a noise diode: temperature=low|high|K; period, on, first in ticks of "
-                      "4 ns."),
+                 help="Add a noise diode, specified by temperature (low, high or a value in K) "
+                      "and by period, on and first in ticks of 4 ns."),
     click.option("--source", metavar="KEY=VALUE,...",
-                 help="Add a continuum source: i, q, u, v in K; I = AA + BB."),
+                 help="Add a continuum source, specified by the Stokes parameters i, q, u and v "
+                      "in K, where I = AA + BB."),
     click.option("--line", metavar="KEY=VALUE,...",
-                 help="Add a spectral line: peak, fwhm (Hz or km/s), frequency (default HI), "
-                      "velocity. May be repeated."),
+                 help="Add a spectral line, specified by peak, fwhm (in Hz or km/s), frequency "
+                      "(by default, that of HI) and velocity. May be repeated."),
     click.option("--pulsar", metavar="KEY=VALUE,...",
-                 help="Add a pulsar: period, dm, duty, peak, time, linear, angle, circular. May "
-                      "be repeated."),
+                 help="Add a pulsar, specified by period, dm, duty, peak, time, linear, angle and "
+                      "circular. May be repeated."),
     click.option("--burst", metavar="KEY=VALUE,...",
-                 help="Add a burst: time, fwhm, dm, peak, linear, angle, circular. May be "
-                      "repeated."),
+                 help="Add a burst, specified by time, fwhm, dm, peak, linear, angle and "
+                      "circular. May be repeated."),
     click.option("--carrier", metavar="KEY=VALUE,...", multiple=True,
-                 help="Add a carrier: frequency, level (in units of the noise rms), drift, "
-                      "angle, phase. May be repeated."),
+                 help="Add a carrier, specified by frequency, level (in units of the noise rms), "
+                      "drift, angle and phase. May be repeated."),
     click.option("--rfi", metavar="KEY=VALUE,...", multiple=True,
-                 help="Add interference: start, duration, low, high, temperature. May be "
-                      "repeated."),
+                 help="Add interference, specified by start, duration, low, high and temperature. "
+                      "May be repeated."),
 )
 
 

@@ -35,9 +35,9 @@ _files = common.options(
     click.option("--file-rows", type=click.IntRange(1), metavar="N",
                  help="Split the recording into files of at most this many rows."),
     click.option("--bits", default="8", show_default=True, type=click.Choice(["8", "16", "32"]),
-                 help="Write PSRFITS numbers of this many bits; 32 are floats."),
+                 help="With psrfits, write samples of this many bits; 32-bit samples are floats."),
     click.option("--n-block", default=1024, show_default=True, type=click.IntRange(1),
-                 metavar="N", help="Write this many spectra per row of PSRFITS (NSBLK)."),
+                 metavar="N", help="With psrfits, write this many spectra per row (NSBLK)."),
     click.option("--name", metavar="NAME", default="SIMULATED", show_default=True,
                  help="Set the name of the source or project, which is also used in the file "
                       "names."),
@@ -52,17 +52,17 @@ _spectra = common.options(
     click.option("--duration", metavar="TIME", default="60s", show_default=True,
                  help="Set the length of the recording, rounded to whole spectra."),
     click.option("--integration", metavar="TIME",
-                 help="Set the integration time of a spectrum.  [default: 1.00663296s; 49.152us in "
-                      "PSRFITS]"),
+                 help="Set the integration time of a spectrum.  [default: 1.00663296s; with "
+                      "psrfits, 49.152us]"),
     click.option("--fstart", metavar="FREQ", default="1000MHz", show_default=True,
                  help="Set the lower edge of the band on the sky."),
     click.option("--bandwidth", metavar="FREQ",
-                 help="Set the bandwidth of PSRFITS.  [default: 500MHz]"),
+                 help="With psrfits, set the bandwidth.  [default: 500MHz]"),
     click.option("--start-time", metavar="TIME", default="2026-01-01T00:00:00", show_default=True,
-                 help="Set the UTC at which spectrum 0 begins."),
+                 help="Set the UTC time at which spectrum 0 begins."),
     click.option("--level", metavar="X",
-                 help="Set the level of the receiver noise in the units of the products, "
-                      "averaged over the band.  [default: 5e11; 40 in PSRFITS]"),
+                 help="Set the level of the receiver noise, averaged over the band, in the units "
+                      "of the products.  [default: 5e11; with psrfits, 40]"),
     simulating.receiver_options,
 )
 _track = common.options(
@@ -70,77 +70,81 @@ _track = common.options(
                  type=click.Choice(["drifting", "tracking", "onoff"]),
                  help="Move the feed cabin as in this observing mode."),
     click.option("--ra", metavar="ANGLE",
-                 help="Set the ICRS right ascension of the target: 5h34m31.9s or degrees.  "
-                      "[default: on the meridian in the middle of the scan]"),
+                 help="Set the ICRS right ascension of the target, e.g. 5h34m31.9s or in "
+                      "degrees.  [default: on the meridian in the middle of the scan]"),
     click.option("--dec", metavar="ANGLE",
-                 help="Set the ICRS declination of the target: 22d0m52s or degrees.  [default: "
-                      "that of the zenith]"),
+                 help="Set the ICRS declination of the target, e.g. 22d0m52s or in degrees.  "
+                      "[default: the declination of the zenith]"),
     click.option("--rotation", metavar="ANGLE",
-                 help="Rotate the beams on the sky from east towards north; at 0, M02 is east of "
-                      "M01.  [default: 23.4deg for drifting, otherwise 0]"),
+                 help="Rotate the pattern of beams on the sky by this angle, from east towards "
+                      "north; at 0, M02 is east of M01.  [default: 23.4deg for drifting, "
+                      "otherwise 0]"),
     click.option("--feed-angle", metavar="ANGLE", default="0deg", show_default=True,
-                 help="Set the position angle of feed A relative to the line from M01 to M02; the "
-                      "angle at FAST is not published."),
+                 help="Set the angle of feed A relative to the line from M01 to M02; its value at "
+                      "FAST is not published."),
     click.option("--yaw", metavar="ANGLE", default="0deg", show_default=True,
-                 help="Set the yaw of the feed cabin; its pitch and roll follow, so that its axis "
-                      "passes through the centre of the reflector's sphere."),
+                 help="Set the yaw of the feed cabin; pitch and roll are then set so that the "
+                      "axis of the cabin passes through the centre of the reflector's sphere."),
     click.option("--off-ra", metavar="ANGLE", default="30arcmin", show_default=True,
-                 help="Place the off position this far east of the target, for onoff."),
+                 help="With onoff, place the off position this far east of the target."),
     click.option("--off-dec", metavar="ANGLE", default="0arcmin", show_default=True,
-                 help="Place the off position this far north of the target, for onoff."),
+                 help="With onoff, place the off position this far north of the target."),
     click.option("--dwell", metavar="TIME", default="60s", show_default=True,
-                 help="Stay this long on each position, for onoff."),
+                 help="With onoff, stay this long at each position."),
     click.option("--slew", metavar="TIME", default="30s", show_default=True,
-                 help="Take this long to move between the positions, for onoff."),
+                 help="With onoff, take this long to move from one position to the other."),
     click.option("--refraction", is_flag=True, help="Simulate refraction in air of 925 hPa, 15 C "
                                                     "and relative humidity 0.8, at a wavelength of "
                                                     "0.3 m."),
     click.option("--ambient", metavar="T", default="15deg_C", show_default=True,
                  help="Set the ambient temperature, on which the gains depend."),
     click.option("--ky-step", metavar="TIME", default="0.2s", show_default=True,
-                 help="Write the rows of the feed cabin's track at this interval, a whole number "
-                      "of milliseconds."),
+                 help="Write a row of the feed cabin's track at this interval, which must be a "
+                      "whole number of milliseconds."),
 )
 _sky = common.options(
     click.option("--point", metavar=LIST, multiple=True,
-                 help="Add a point source: ra, dec, flux (Stokes I, Jy), index, frequency of the "
-                      "flux (default 1400MHz), q, u, v (fractions of I, on the sky). May be "
-                      "repeated."),
+                 help="Add a point source, specified by ra, dec, flux (Stokes I, Jy), index, "
+                      "frequency of the flux (by default 1400MHz), and q, u, v (fractions of I on "
+                      "the sky). May be repeated."),
     click.option("--disk", metavar=LIST, multiple=True,
-                 help="Add an HI disk: ra, dec, mass, distance, velocity, frame, inclination, "
-                      "position_angle, radius, turnover, rotation, dispersion. May be repeated."),
+                 help="Add an HI disk, specified by ra, dec, mass, distance, velocity, frame, "
+                      "inclination, position_angle, radius, turnover, rotation and dispersion. "
+                      "May be repeated."),
     click.option("--pulsar", metavar=LIST, multiple=True,
-                 help="Add a pulsar: ra, dec, flux at the peak (Jy), period, dm, duty, time, "
-                      "index, linear, angle, circular (on the sky). May be repeated."),
-    click.option("--continuum", metavar=LIST, help="Add a uniform continuum: temperature (K in "
-                                                   "each polarisation at 1400 MHz), index (default "
-                                                   "-2.7)."),
+                 help="Add a pulsar, specified by ra, dec, flux (at the peak, in Jy), period, dm, "
+                      "duty, time, index, and linear, angle and circular (on the sky). May be "
+                      "repeated."),
+    click.option("--continuum", metavar=LIST,
+                 help="Add a uniform continuum, specified by temperature (in K, in each "
+                      "polarisation at 1400 MHz) and index (by default -2.7)."),
 )
 _receiver = common.options(
     click.option("--diode", metavar=LIST,
-                 help="Add a noise diode: temperature=low|high|K; period, on, first in ticks of "
-                      "4 ns."),
+                 help="Add a noise diode, specified by temperature (low, high or a value in K) "
+                      "and by period, on and first in ticks of 4 ns."),
     click.option("--tcal", metavar=LIST,
-                 help="Make the diode imperfect: q (Q / I), phase of <A* B>, coherence, "
-                      "slope_a, slope_b (relative, over the band)."),
-    click.option("--drift", metavar=LIST, help="Let the gain drift: amplitude, period, phase, "
-                                               "slope (per hour); phases differ by 137.5 deg "
-                                               "from beam to beam."),
+                 help="Make the diode imperfect, as specified by q (Q / I), phase (of <A* B>), "
+                      "coherence, and slope_a and slope_b (relative, over the band)."),
+    click.option("--drift", metavar=LIST,
+                 help="Let the gain drift, as specified by amplitude, period, phase and slope "
+                      "(per hour); the phases of successive beams differ by 137.5 deg."),
     click.option("--ripple", metavar=LIST, multiple=True,
                  help="Add a standing wave: amplitude (K), period (default 1.08MHz), phase, "
-                      "phase_rate (deg/s), amplitude_rate (1/s), phase_b, on (factor with diode "
-                      "on). May be repeated."),
-    click.option("--jones", metavar=LIST, help="Make the two receiver channels differ: ratio of "
-                                               "AA to BB, phase added to <A* B>, delay (ns)."),
+                      "phase_rate (deg/s), amplitude_rate (1/s), phase_b, on (factor while the "
+                      "diode is on). May be repeated."),
+    click.option("--jones", metavar=LIST,
+                 help="Make the two receiver channels differ, as specified by ratio (of AA to "
+                      "BB), phase (added to <A* B>) and delay (in ns)."),
     click.option("--carrier", metavar=LIST, multiple=True,
-                 help="Add a carrier: frequency, level (in units of the noise rms), drift, "
-                      "angle. May be repeated."),
+                 help="Add a carrier, specified by frequency, level (in units of the noise rms), "
+                      "drift and angle. May be repeated."),
     click.option("--rfi", metavar=LIST, multiple=True,
-                 help="Add interference: start, duration, low, high, temperature. May be "
-                      "repeated."),
+                 help="Add interference, specified by start, duration, low, high and temperature. "
+                      "May be repeated."),
     click.option("--loss", metavar=LIST,
-                 help="Lose spectra: a fraction of them at random, and those listed in rows, "
-                      "e.g. 30-41+77."),
+                 help="Lose spectra: a random fraction of them (fraction=0.02) and specific ones "
+                      "(rows=30-41+77)."),
 )
 
 

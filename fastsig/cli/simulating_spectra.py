@@ -13,8 +13,9 @@ __all__ = ["fast_psrfits", "fast_spectral"]
 OBSERVING = ("tracking", "drifting", "arcdrift", "onoff", "MultiBeamOTF", "snapshot")
 
 _common = common.options(
-    common.output_option("Write to this file, where {file} is replaced by the number of each "
-                         "file, from 0001; or into this folder, with FAST's file names."),
+    common.output_option("Write to this file, in whose name {file} is replaced by the file "
+                         "number, starting at 0001; or into this folder, with file names like "
+                         "FAST's."),
     common.workers_option,
     click.option("--file-rows", type=click.IntRange(1), metavar="N",
                  help="Split the recording into files of at most this many rows."),
@@ -23,42 +24,44 @@ _common = common.options(
                  help="Set the name of the source or project, which is also used in the file "
                       "names."),
     click.option("--beam", metavar="N", default="1", show_default=True,
-                 help="Set the number of the beam, 1 to 19."),
+                 help="Set the beam number, 1 to 19."),
     click.option("--observing", default="tracking", show_default=True,
                  type=click.Choice(OBSERVING), help="Set the observing mode, which is part of "
                                                     "the file names."),
     click.option("--fstart", metavar="FREQ", default="1000MHz", show_default=True,
                  help="Set the lower edge of the band on the sky."),
     click.option("--start-time", metavar="TIME", default="2026-01-01T00:00:00", show_default=True,
-                 help="Set the UTC at which spectrum 0 begins."),
+                 help="Set the UTC time at which spectrum 0 begins."),
     simulating.receiver_options,
     simulating.sky_options,
     click.option("--loss", metavar="KEY=VALUE,...",
-                 help="Lose spectra: a fraction of them at random, and those listed in rows, "
-                      "e.g. 30-41+77."),
+                 help="Lose spectra: a random fraction of them (fraction=0.02) and specific ones "
+                      "(rows=30-41+77)."),
     common.quiet_options,
     common.debug_option,
 )
 
-_LEVEL = "Set the level of the receiver noise in the units of the products, averaged over the band."
+_LEVEL = ("Set the level of the receiver noise, averaged over the band, in the units of the "
+          "products.")
 
 
 @click.command("fast-psrfits")
 @_common
 @click.option("--bits", default="8", show_default=True, type=click.Choice(["8", "16", "32"]),
-              help="Write numbers of this many bits: 8 and 16 are codes with a scale and offset "
-                   "per row, product and channel; 32 are floats.")
+              help="Write samples of this many bits: 32-bit samples are floats; 8-bit and 16-bit "
+                   "samples are integer codes with a scale and an offset per row, product and "
+                   "channel.")
 @click.option("--n-block", default=1024, show_default=True, type=click.IntRange(1), metavar="N",
               help="Write this many spectra per row (NSBLK).")
 @click.option("--duration", metavar="TIME", default="201.326592ms", show_default=True,
               help="Set the length of the recording, rounded to whole spectra.")
 @click.option("--integration", metavar="TIME", default="49.152us", show_default=True,
-              help="Set the exact integration time, an integer multiple of 1 / channel width. FAST "
-                   "uses 49.152us, 98.304us and 196.608us.")
+              help="Set the integration time, which must be an exact multiple of 1 / channel "
+                   "width. FAST uses 49.152us, 98.304us and 196.608us.")
 @click.option("--n-chan", metavar="N", default="4096", show_default=True,
               help="Divide the band into this many channels.")
 @click.option("--bandwidth", metavar="FREQ", default="500MHz", show_default=True,
-              help="Set the bandwidth, up to 500MHz.")
+              help="Set the bandwidth, at most 500MHz.")
 @click.option("--level", metavar="X", default="40", show_default=True, help=_LEVEL)
 def fast_psrfits(output: str, overwrite: bool, workers: int | None, **options: Any) -> None:
     """Simulate PSRFITS spectra of one FAST beam.
@@ -79,8 +82,8 @@ def fast_psrfits(output: str, overwrite: bool, workers: int | None, **options: A
 @click.command("fast-spectral")
 @_common
 @click.option("--mode", default="W", show_default=True, type=click.Choice(["W", "F", "N"]),
-              help="Record in mode W (65536 channels of 7629.39Hz), F (1048576 of 476.84Hz) or N "
-                   "(65536 of 476.84Hz).")
+              help="Record in mode W (65536 channels of 7629.39 Hz), F (1048576 channels of "
+                   "476.84 Hz) or N (65536 channels of 476.84 Hz).")
 @click.option("--n-chan", metavar="N", help="Make only this many channels, starting at --fstart.")
 @click.option("--duration", metavar="TIME", default="20s", show_default=True,
               help="Set the length of the recording, rounded to whole spectra.")
@@ -92,8 +95,8 @@ def fast_spectral(output: str, overwrite: bool, workers: int | None, **options: 
     """Simulate FAST spectral FITS files of one beam.
 
     The products are AA, BB, CR and CI. Give values with units, e.g. --line
-    peak=5K,fwhm=100kHz,velocity=200km/s. Lost spectra have no rows. The times of the noise diode
-    are in ticks of 4 ns: 251658240 ticks are 1.00663296s.
+    peak=5K,fwhm=100kHz,velocity=200km/s. Lost spectra are left out of the table. The times of the
+    noise diode are in ticks of 4 ns: 251658240 ticks are 1.00663296 s.
     """
     from fastsig import simulate as library
 

@@ -25,69 +25,70 @@ def _numbers(context: click.Context, parameter: click.Parameter, value: str) -> 
 @common.output_option("Write the product to this file; {n_chan} in the name is replaced by the "
                       "number of channels.")
 @click.option("--n-chan", metavar="N[,N...]", required=True, callback=_numbers,
-              help="Make this even number of channels from each input channel; several numbers "
-                   "make several products.")
+              help="Make this many channels, an even number, from each input channel; several "
+                   "numbers make several products.")
 @click.option("--n-tap", type=int, default=8, show_default=True,
-              help="Use a polyphase filter bank of this many taps.")
+              help="Use a polyphase filter bank with this many taps.")
 @click.option("--window", metavar="NAME", default="hamming", show_default=True,
-              help="Use this window: hamming, hann, blackman, rect, kaiser:BETA; or none with "
-                   "--n-tap 1 for a plain FFT.")
+              help="Use this window: hamming, hann, blackman, rect or kaiser:BETA; with --n-tap "
+                   "1, none makes the filter bank a plain FFT.")
 @click.option("--oversample", metavar="RATIO", default="1", show_default=True,
-              help="Oversample by this ratio, e.g. 4/3 or 32/27, up to 16; 1 is critically "
-                   "sampled.")
+              help="Oversample the channels by this ratio, at most 16, e.g. 4/3 or 32/27; with 1, "
+                   "they are critically sampled.")
 @click.option("--products", type=click.Choice(["I", "AABB", "AABBCRCI", "IQUV", "V"]),
-              default="I", show_default=True, help="Form these products of the polarisations.")
+              default="I", show_default=True, help="Form these polarisation products.")
 @click.option("--sign-q", type=click.Choice(["1", "-1"]), default="1", show_default=True,
               help="Set the sign of Q, which is recorded in the product.")
 @click.option("--sign-v", type=click.Choice(["1", "-1"]), default="1", show_default=True,
-              help="Set the sign of V, which is recorded in the product; 1 is 2 Im <A* B>.")
+              help="Set the sign of V, which is recorded in the product; with 1, V is 2 Im <A* B>.")
 @click.option("--integrate", metavar="TIME",
               help="Integrate over this time, e.g. 1ms, rounded to whole spectra.")
 @click.option("--n-int", type=int,
-              help="Integrate exactly this many spectra; not with --integrate.")
+              help="Integrate exactly this many spectra; cannot be combined with --integrate.")
 @click.option("--last", type=click.Choice(["keep", "drop"]), default="keep", show_default=True,
-              help="Keep an incomplete last integration, with its weight, or drop it for programs "
-                   "that ignore weights, such as blimpy and turboSETI.")
+              help="Keep an incomplete last integration, with its weight, or drop it for the "
+                   "benefit of programs that ignore weights, such as blimpy and turboSETI.")
 @click.option("--n-freq", type=int, default=1, show_default=True,
-              help="Average groups of this many neighbouring channels; the number of channels must "
-                   "be a multiple of it.")
+              help="Average groups of this many neighbouring channels; the number of channels "
+                   "must be a multiple of this number.")
 @click.option("--min-valid", type=float, default=0.9, show_default=True,
-              help="Require that at least this fraction of a frame's energy is valid; above 0, at "
-                   "most 1.")
+              help="Require at least this fraction of a frame's energy to be valid; the fraction "
+                   "must be above 0 and at most 1.")
 @click.option("--flag", type=click.Choice(["sk"]),
-              help="Leave out samples whose spectral kurtosis (sk) is not that of noise. Needs "
-                   "integrations of at least 16 spectra, or more if the spectra overlap.")
+              help="Leave out samples whose spectral kurtosis (sk) differs from that of noise. "
+                   "Requires integrations of at least 16 spectra, or more if the spectra overlap.")
 @click.option("--flag-sigma", type=float, metavar="X",
               help="Set the threshold of --flag in Gaussian standard deviations.  [default: 3]")
 @click.option("--to", type=click.Choice(driver.SPECTRA),
-              help="Write this format; by default it follows from the extension of PATH: sigproc "
-                   "for .fil, psrfits for .fits, presto for .dat, otherwise fbh5 (extensions of "
-                   "pictures are refused).")
+              help="Write in this format; by default, the extension of PATH selects it: sigproc "
+                   "for .fil, psrfits for .fits, presto for .dat, and otherwise fbh5 (but "
+                   "extensions such as .png are refused).")
 @click.option("--lossy", is_flag=True,
               help="Write the product even if its format cannot hold all the information.")
 @click.option("--bits", type=click.Choice(["8", "16", "32"]), default="32", show_default=True,
-              help="Write samples of this many bits: 32 are floats, 8 have a scale and an offset "
-                   "per channel, and 16 are for sigproc and psrfits.")
+              help="Write samples of this many bits: 32-bit samples are floats, 8-bit samples in "
+                   "fbh5 have a scale and an offset per channel, and 16 bits are possible only in "
+                   "sigproc and psrfits.")
 @click.option("--scale", type=float, default=1.0, show_default=True,
-              help="Multiply values by this factor before they are rounded to sigproc's codes.")
+              help="Multiply the values by this factor before they are rounded to the integers of "
+                   "a sigproc file.")
 @click.option("--compression", type=click.Choice(["bitshuffle", "gzip", "none"]),
-              help="Compress the samples of fbh5 by this method.  [default: bitshuffle]")
+              help="Compress the samples of an fbh5 file with this method.  [default: bitshuffle]")
 @click.option("--blank", type=click.Choice(["nan", "mean", "zero"]),
-              help="Write this where the weight is 0: nan or, for programs that cannot read NaN, "
-                   "zero or the channel's mean.  [default: nan in fbh5, mean in sigproc and "
+              help="Write this value where the weight is 0: nan or, for programs that cannot read "
+                   "NaN, zero or the channel's mean.  [default: nan in fbh5, mean in sigproc and "
                    "psrfits]")
 @common.span_options
 @common.workers_option
 @common.memory_option
-@click.option("--verify", is_flag=True, help="Read the whole input first and verify its "
-                                             "checksums.")
+@click.option("--verify", is_flag=True, help="Read the whole input first to verify its checksums.")
 @common.hash_option
 @click.option("--unfused", is_flag=True,
-              help="Do not use fused kernels: the product has the same bytes, but the run takes "
-                   "longer.")
+              help="Do not use fused kernels: the product is identical, but the run takes longer.")
 @common.explain_option
 @click.option("--dry-run", is_flag=True,
-              help="Print the expected time, memory, disk space and losses; write nothing.")
+              help="Print the expected time, memory, disk space and loss of information; write "
+                   "nothing.")
 @common.json_option
 @common.set_option
 @common.quiet_options

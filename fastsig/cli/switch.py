@@ -61,54 +61,59 @@ def _kelvins(context: click.Context, parameter: click.Parameter, value: str | No
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @common.output_option("Write the product to this FBH5 file.")
 @click.option("--mode", type=click.Choice(["ps", "fs", "nod", "tp", "onoff"]), required=True,
-              help="Reduce position switching (ps), frequency switching (fs), nodding of two feeds "
-                   "(nod), total power (tp), or spectra of any format switched on and off source "
-                   "at fixed times (onoff).")
-@click.option("--scan", type=int, help="Reduce this scan, which may be either scan of a pair; "
-                                       "required except for onoff.")
-@click.option("--ifnum", type=int, help="Use this spectral window (IFNUM) of SDFITS.  [default: "
-                                        "0]")
-@click.option("--plnum", type=int, help="Use this polarisation (PLNUM) of SDFITS.  [default: 0]")
-@click.option("--fdnum", type=int, help="Use this feed (FDNUM) of SDFITS.  [default: 0]")
+              help="Reduce position switching (ps), frequency switching (fs), nodding with two "
+                   "feeds (nod), total power (tp), or spectra of any format switched on and off "
+                   "the source at fixed times (onoff).")
+@click.option("--scan", type=int,
+              help="Reduce this scan, which may be either scan of a pair; required in all modes "
+                   "except onoff.")
+@click.option("--ifnum", type=int,
+              help="Use this spectral window (IFNUM) of the SDFITS file.  [default: 0]")
+@click.option("--plnum", type=int,
+              help="Use this polarisation (PLNUM) of the SDFITS file.  [default: 0]")
+@click.option("--fdnum", type=int, help="Use this feed (FDNUM) of the SDFITS file.  [default: 0]")
 @click.option("--feeds", metavar="N,N", callback=_integers,
-              help="Specify the feeds on the source in the first and the second scan, for nod; "
-                   "by default the two lowest.")
+              help="With nod, specify the feeds that are on the source in the first and in the "
+                   "second scan; by default, the two feeds with the lowest numbers.")
 @click.option("--sig", type=click.Choice(["T", "F"]),
-              help="Use this switching state (SIG), for tp.  [default: T]")
+              help="With tp, use this switching state (SIG).  [default: T]")
 @click.option("--integrations", metavar="LIST", callback=_integers,
-              help="Use these integrations of the scan, counted from 0, e.g. 0,2,5-9; by default "
-                   "all.")
+              help="Use these integrations of the scan, counted from 0, e.g. 0,2,5-9; by default, "
+                   "all of them.")
 @click.option("--period", metavar="TIME",
-              help="Set the time from the start of one phase on the source to the start of the "
-                   "next; required for onoff.")
-@click.option("--on", metavar="TIME", help="Set the time on the source, for onoff; by default "
-                                           "half of the period.")
+              help="With onoff, set the time from the start of one phase on the source to the "
+                   "start of the next. Required in this mode.")
+@click.option("--on", metavar="TIME",
+              help="With onoff, set the duration of each phase on the source; by default, half "
+                   "the period.")
 @click.option("--first", metavar="TIME",
-              help="Set the time from the start of the data to the start of the first phase on "
-                   "the source, for onoff; negative if it began before the data.  [default: 0s]")
-@click.option("--settle", metavar="TIME", help="Leave out this time after each move of the "
-                                               "telescope, for onoff.  [default: 0s]")
+              help="With onoff, set the time from the start of the data to the start of the first "
+                   "phase on the source; negative if that phase began before the data.  [default: "
+                   "0s]")
+@click.option("--settle", metavar="TIME",
+              help="With onoff, leave out the data within this time after each move of the "
+                   "telescope.  [default: 0s]")
 @click.option("--diode", metavar="KEY=VALUE,...", callback=_schedule,
-              help="Specify when the noise diode is on, for onoff: period, on, first in ticks "
-                   "of 4 ns.  [default: the schedule in the header, otherwise off]")
+              help="With onoff, specify when the noise diode is on: period, on and first in ticks "
+                   "of 4 ns.  [default: the schedule in the header; without one, the diode is off]")
 @click.option("--tsys", metavar="K[,K]", callback=_kelvins,
-              help="Use this off-source Tsys instead of measuring it with the noise diode; for "
-                   "onoff, one value for each power product.")
+              help="Use this off-source Tsys instead of measuring it with the noise diode; with "
+                   "onoff, give one value for each power product.")
 @click.option("--tcal", metavar="K[,K]", callback=_kelvins,
-              help="Set the temperature of the noise diode; for onoff, one value for each power "
-                   "product.  [default: TCAL of SDFITS]")
+              help="Set the temperature of the noise diode; with onoff, give one value for each "
+                   "power product.  [default: TCAL of the SDFITS file]")
 @click.option("--smooth-ref", metavar="N", type=int, default=1, show_default=True,
-              help="Smooth the reference over this many channels; an even number is increased by "
-                   "one.")
+              help="Smooth the reference spectrum over this many channels; an even number is "
+                   "increased by one.")
 @click.option("--n-eff", metavar="X", type=float, default=1.0, show_default=True,
-              help="Multiply the number of independent samples, which is channel width times time, "
-                   "by this factor to compute the expected noise.")
+              help="When computing the expected noise, multiply the number of independent samples "
+                   "(channel width times integration time) by this factor.")
 @click.option("--rows", type=click.Choice(["average", "all"]), default="average",
               show_default=True, help="Write the average, or one row for each integration or "
                                       "cycle.")
 @click.option("--picture", type=common.OutputPath(), metavar="PATH",
-              help="Plot the mean and the rows as a picture (.png, .pdf, .svg) or a page "
-                   "(.html).")
+              help="Save a plot of the mean and the rows as a picture (.png, .pdf, .svg) or a "
+                   "page (.html).")
 @common.hash_option
 @common.json_option
 @common.set_option

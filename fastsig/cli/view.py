@@ -12,30 +12,33 @@ from fastsig.cli import common
 @click.command()
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @common.output_option("Write this picture (.png, .pdf, .svg) or page (.html).")
-@click.option("--product", metavar="NAME", help="Plot this product, or for a cube this Stokes "
-                                                "parameter; by default the first.")
+@click.option("--product", metavar="NAME",
+              help="Plot this polarisation product or, for a cube, this Stokes parameter; by "
+                   "default, the first one.")
 @click.option("--what", type=click.Choice(["sheet", "coverage", "channels", "moments", "spectrum",
                                            "waterfall", "power", "histogram", "bandpass"]),
-              help="Choose the picture of a cube (sheet, coverage, channels, moments, spectrum), "
-                   "or plot one panel alone: waterfall, spectrum or power of spectra; histogram, "
-                   "power or bandpass of voltages.")
+              help="Choose the picture of a cube (sheet, coverage, channels, moments or "
+                   "spectrum), or one panel of spectra (waterfall, spectrum or power) or of "
+                   "voltages (histogram, power or bandpass).")
 @click.option("--cmap", metavar="NAME", help="Use this matplotlib colour map.  [default: viridis; "
                                              "RdBu_r for Q, U, V, CR, CI]")
-@click.option("--vmin", type=float, metavar="X", help="Start the colour scale, or the value axis "
-                                                      "of a line plot, at this value, in the "
-                                                      "file's unit.")
-@click.option("--vmax", type=float, metavar="X", help="End the colour scale, or the value axis of "
-                                                      "a line plot, at this value.")
+@click.option("--vmin", type=float, metavar="X",
+              help="Start the colour scale, or the value axis of a line plot, at this value, in "
+                   "the unit of the file.")
+@click.option("--vmax", type=float, metavar="X",
+              help="End the colour scale, or the value axis of a line plot, at this value, in the "
+                   "unit of the file.")
 @click.option("--scale", type=click.Choice(["linear", "asinh", "db"]),
-              help="Use this colour scale; db also applies to line plots.  [default: linear; asinh "
-                   "if a few values are far above all others]")
+              help="Use this colour scale; db also applies to line plots.  [default: linear; "
+                   "asinh if a few values far exceed all others]")
 @click.option("--percent", type=float, metavar="P",
               help="Limit the colour scale to the central P percent of the values.  [default: all "
                    "but the lowest 1 % and the highest 0.5 %]")
-@click.option("--at", metavar="RA,DEC", help="Plot the spectrum of a cube at this position, "
-                                             "with --what spectrum.")
-@click.option("--rest", metavar="LINE", help="Set the spectral line or rest frequency for the "
-                                             "velocities of a cube.")
+@click.option("--at", metavar="RA,DEC",
+              help="With --what spectrum, plot the spectrum of a cube at this position.")
+@click.option("--rest", metavar="LINE",
+              help="Set the spectral line or the rest frequency from which the velocities of a "
+                   "cube are computed.")
 @click.option("--page-size", metavar="SIZE",
               help="Limit the size of an interactive page.  [default: 3MB]")
 @common.span_options
@@ -43,12 +46,12 @@ from fastsig.cli import common
 @common.quiet_options
 @common.debug_option
 def view(files: tuple[str, ...], output: str, **options: Any) -> None:
-    """Draw a picture of a file, or make an interactive page.
+    """Draw a file as a picture or an interactive page.
 
-    Several FILEs must belong to one scan; a cube or a table, such as a spectrum written by extract,
-    is a single FILE. Spectra are drawn as a waterfall with its averages over time and frequency;
+    Several FILEs must belong to one scan; a cube, or a table such as a spectrum written by extract,
+    must be the only FILE. Spectra are drawn as a waterfall with averages over time and frequency;
     voltages as a histogram, the power over time and the bandpass; and a cube as its integral over
-    velocity, its coverage and its mean spectrum. A page of spectra or of a cube can be zoomed and
+    velocity, its coverage and its mean spectrum. On a page, spectra and cubes can be zoomed and
     sliced.
     """
     from fastsig.products.view import Wanted, draw_file

@@ -28,10 +28,10 @@ def is_cold() -> bool:
 @common.quiet_options
 @common.debug_option
 def warmup(quiet: bool, debug: bool) -> None:
-    """Compile the kernels in advance, to save time in later runs.
+    """Compile the kernels in advance to save time in later runs.
 
     The kernels for 8 taps are compiled. Kernels for other numbers of taps, and for some sample
-    formats, are compiled on first use, and a message reports this.
+    formats, are compiled when they are first used, and a message is then printed.
     """
     from fastsig_kernels import _cache
     from numba.core import event

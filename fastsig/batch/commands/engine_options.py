@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 engine_options: Callable[[Any], Any] = common.options(
     click.option("--shard", metavar="K/N",
-                 help="Process only part K of N; by default, in a Slurm array, the part of this "
-                      "array task."),
+                 help="Process only part K of N parts; by default, in a Slurm array, the part "
+                      "that belongs to the array task."),
     click.option("--dask-scheduler", metavar="ADDRESS",
-                 help="Run the tasks on a Dask cluster: give its address or its scheduler file, "
-                      "or local for a cluster on this machine."),
+                 help="Run the tasks on the Dask cluster whose scheduler has this address or this "
+                      "scheduler file, or on a local cluster on this machine (local)."),
     click.option("--dask-tls-ca", type=common.InputPath(), metavar="PATH",
                  help="Trust this certificate authority (PEM) of the Dask cluster instead of the "
                       "one in Dask's configuration."),

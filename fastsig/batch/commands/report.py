@@ -19,7 +19,7 @@ from fastsig.cli import common
 @recipe_option
 @files_argument
 @click.option("-o", "--output", type=common.OutputPath(), metavar="PATH",
-              help="Write the page to this file; by default report.html in the output folder.")
+              help="Write the page to this file; by default, to report.html in the output folder.")
 @click.option("--overwrite", is_flag=True,
               help="Replace PATH even if it is not a report written by fastsig batch.")
 @click.option("--no-pictures", is_flag=True, help="Do not make new thumbnails.")
@@ -31,7 +31,7 @@ def report(path: str, files: tuple[str, ...], output: str | None, overwrite: boo
     """Write an HTML report with one row per task.
 
     The report contains totals, thumbnails, states, times and causes of failure. The command can be
-    used at any time; it reads the ledger and the products, and does not change them.
+    used at any time; it reads the ledger and the products but does not change them.
     """
     from fastsig.batch.report.page import write_report
 

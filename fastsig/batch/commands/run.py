@@ -26,20 +26,20 @@ if TYPE_CHECKING:
 
 run_options: Callable[[Any], Any] = common.options(
     click.option("-j", "--workers", type=click.IntRange(1, 1024), metavar="N",
-                 help="Use this many worker processes, which share the processors; by default "
-                      "one for each processor."),
+                 help="Use this many worker processes, among which the processors are divided; by "
+                      "default, one worker process per processor."),
     click.option("--memory", metavar="SIZE",
-                 help="Limit the memory of a task, e.g. to 4GB; overrides limits.memory."),
+                 help="Limit the memory used by each task, e.g. to 4GB; overrides limits.memory."),
     click.option("--time", "time_limit", metavar="TIME",
-                 help="Limit the time of a task, e.g. to 30min; overrides limits.time."),
+                 help="Limit the running time of each task, e.g. to 30min; overrides limits.time."),
     click.option("--retries", type=click.IntRange(0, 100), metavar="N",
-                 help="Repeat a task up to this many times if its worker dies; overrides "
+                 help="Repeat a task up to this many times if its worker process dies; overrides "
                       "limits.retries."),
     click.option("--overwrite", is_flag=True, help="Replace any existing file that has the name "
                                                    "of a product."),
     click.option("--replace-stale", is_flag=True,
-                 help="Replace products made by another recipe or version, or from inputs that "
-                      "have since changed."),
+                 help="Replace products that were made by another recipe or version, or from "
+                      "inputs that have changed since."),
     strict_option,
     click.option("--no-plan", is_flag=True,
                  help="Skip the check that the tasks fit into memory and onto the disk."),
@@ -52,7 +52,7 @@ run_options: Callable[[Any], Any] = common.options(
                       "node."),
     click.option("--no-report", is_flag=True, help="Do not write report.html."),
     click.option("--report-every", type=click.FloatRange(min=1), metavar="SECONDS", default=30.0,
-                 help="Rewrite report.html at this interval during the run."),
+                 show_default=True, help="Rewrite report.html at this interval during the run."),
     engine_options, common.json_option, common.quiet_options, common.debug_option)
 
 
@@ -65,8 +65,8 @@ run_options: Callable[[Any], Any] = common.options(
               help="Print the tasks, and the time and memory expected from a trial; write "
                    "nothing.")
 @click.option("--follow", is_flag=True,
-              help="Keep looking for new inputs until Ctrl-C, and process each file once it no "
-                   "longer changes.")
+              help="Keep looking for new inputs until interrupted with Ctrl-C, and process each "
+                   "file once it has stopped changing.")
 @click.option("--follow-every", type=click.FloatRange(min=0.1), metavar="SECONDS", default=10.0,
               show_default=True, help="Look for new inputs at this interval.")
 @click.option("--follow-quiet", type=click.FloatRange(min=0), metavar="SECONDS", default=30.0,
@@ -103,8 +103,8 @@ def retry(path: str, files: tuple[str, ...], failed: bool, killed: bool, all_: b
           **options: Any) -> int:
     """Repeat tasks that failed or were interrupted.
 
-    --failed and --all include tasks whose inputs have been repaired since they failed. --killed and
-    --all include tasks that were set aside.
+    Tasks that failed and whose inputs have been repaired since then are included by --failed and
+    --all. Tasks that were set aside are included by --killed and --all.
     """
     chosen = [name for name, on in (("failed", failed), ("killed", killed), ("all", all_)) if on]
     if not chosen:

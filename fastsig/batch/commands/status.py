@@ -49,7 +49,7 @@ def status(path: str, files: tuple[str, ...], all_: bool, strict: bool, as_json:
 @recipe_option
 @files_argument
 @click.option("-j", "--workers", type=click.IntRange(1, 1024), metavar="N",
-              help="Use this many worker processes; by default one for each processor.")
+              help="Use this many worker processes; by default, one per processor.")
 @strict_as_run_option
 @common.json_option
 @common.quiet_options
@@ -58,7 +58,7 @@ def verify(path: str, files: tuple[str, ...], workers: int | None, strict: bool,
            quiet: bool, debug: bool) -> int:
     """Read the finished products in full and check them.
 
-    Products that are missing, were changed since they were made, or are corrupt are marked as
+    Products that are missing, have changed since they were made, or are corrupt are marked as
     damaged.
     """
     from fastsig.batch.commands.terminal import TerminalWatcher
