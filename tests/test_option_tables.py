@@ -32,6 +32,7 @@ def test_every_option_has_a_help_of_one_or_two_lines(name: str) -> None:
         if isinstance(option, click.Option):
             assert option.help and option.help[0] != " " and len(option.help) <= 200, option
             assert option.help.partition("  [default: ")[0].endswith("."), option
+            assert option.multiple == ("May be repeated." in option.help), option
 
 
 def row(*names: str, **more: Any) -> str:

@@ -33,8 +33,9 @@ _RUNS = 5  # most spans of channels that are listed
               help="Never flag these frequencies, e.g. 1419MHz-1421.5MHz around a line, even if "
                    "--bands includes them. May be repeated.")
 @click.option("--apart", is_flag=True,
-              help="Flag each polarisation product separately; by default, a sample that is "
-                   "flagged in one product is flagged in all of them.")
+              help="Flag each polarisation separately, and products of both polarisations where "
+                   "either is flagged; by default, a sample that is flagged in one product is "
+                   "flagged in all.")
 @click.option("--width", metavar="FREQ|N",
               help="Compare each channel with its neighbours within this width, in frequency or "
                    "in channels.  [default: 51 channels, but at most half the band]")

@@ -51,13 +51,13 @@ sky_options = common.options(
                       "in K, where I = AA + BB."),
     click.option("--line", metavar="KEY=VALUE,...",
                  help="Add a spectral line, specified by peak, fwhm (in Hz or km/s), frequency "
-                      "(by default, that of HI) and velocity. May be repeated."),
+                      "(by default, that of HI) and velocity."),
     click.option("--pulsar", metavar="KEY=VALUE,...",
                  help="Add a pulsar, specified by period, dm, duty, peak, time, linear, angle and "
-                      "circular. May be repeated."),
+                      "circular."),
     click.option("--burst", metavar="KEY=VALUE,...",
                  help="Add a burst, specified by time, fwhm, dm, peak, linear, angle and "
-                      "circular. May be repeated."),
+                      "circular."),
     click.option("--carrier", metavar="KEY=VALUE,...", multiple=True,
                  help="Add a carrier, specified by frequency, level (in units of the noise rms), "
                       "drift, angle and phase. May be repeated."),
