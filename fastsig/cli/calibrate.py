@@ -53,8 +53,8 @@ from fastsig.cli import common, driver
               help="Read the track of FAST's feed cabin from this file, and write the positions "
                    "of the beam as columns of the product.")
 @click.option("--refraction", metavar="HPA,C,RH,WAVELENGTH",
-              help="Correct positions for refraction in air of this pressure (hPa), temperature "
-                   "(C) and relative humidity, at this wavelength; or none.  [default: "
+              help="Correct positions for refraction with this pressure (hPa), temperature (C), "
+                   "relative humidity and wavelength; none turns this off.  [default: "
                    "925,15,0.8,0.3m; for a simulation, as in its track]")
 @click.option("--beam", type=click.IntRange(1, 19),
               help="Use the gain and the diode temperature of this beam; by default, those of the "

@@ -85,10 +85,10 @@ copy_options = common.options(
     _number_options(
         "Write samples of this many bits; by default, 32 bits for spectra in fbh5, and otherwise "
         "the number of bits of the input or the fewest that preserve all values.",
-        "Multiply the samples by this factor before they are rounded; for spectra, only with "
-        "sigproc.",
+        "Multiply the samples by this factor before they are rounded; for spectra, this is "
+        "possible only in sigproc.",
         "Split the product into files of at most this size, e.g. 4GB; if there are several files, "
-        "PATH must contain {file}. For spectra, only with psrfits."),
+        "PATH must contain {file}. Spectra can be split only in psrfits."),
     _common_options)
 
 Report = Callable[..., dict[str, Any]]

@@ -46,8 +46,8 @@ def _numbers(context: click.Context, parameter: click.Parameter, value: str | No
 @click.option("--beam", metavar="ANGLE",
               help="Assume a circular beam with this FWHM instead of the beam stated in the file.")
 @click.option("--locate", is_flag=True,
-              help="Move to the point source nearest to the position, as found in the mean over "
-                   "--window or over the whole band.")
+              help="Move to the point source that is nearest to the position, as located in the "
+                   "mean map over --window or over the whole band.")
 @click.option("--fit", metavar="N|profile", callback=_lines,
               help="Fit this many Gaussians or, with profile, the line profile of a galaxy.")
 @click.option("--window", metavar="V,V", callback=cubes.velocities,

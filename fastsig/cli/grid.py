@@ -43,7 +43,7 @@ from fastsig.cli import common
                    "does.  [default: leave the channels unchanged]")
 @click.option("--rest", metavar="LINE|FREQ",
               help="Set the rest frequency, as a line such as HI, OH1667 or H166a or as a "
-                   "frequency; required for velocities.")
+                   "frequency; required if velocities are used.")
 @click.option("--fstart", metavar="FREQ", callback=common._with_unit,
               help="Map only channels centred at or above this frequency, e.g. 1400MHz.")
 @click.option("--fstop", metavar="FREQ", callback=common._with_unit,
@@ -68,7 +68,7 @@ from fastsig.cli import common
               help="Print the expected memory and disk space, and describe the pixels, channels "
                    "and beam; write nothing.")
 @click.option("--explain", is_flag=True,
-              help="Print the same information as --dry-run, and make the cube.")
+              help="Print the same information as --dry-run, then make the cube.")
 @common.json_option
 @common.quiet_options
 @common.debug_option

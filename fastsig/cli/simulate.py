@@ -48,8 +48,8 @@ def simulate() -> None:
 @simulating.receiver_options
 @simulating.sky_options
 @click.option("--loss", metavar="KEY=VALUE,...",
-              help="Lose packets of 4096 samples: a random fraction of them (fraction=0.02) and "
-                   "specific ones (packets=X:30-41+Y:7).")
+              help="Lose packets of 4096 samples: a random fraction of them (e.g. fraction=0.02) "
+                   "and those that are listed (e.g. packets=X:30-41+Y:7).")
 @common.quiet_options
 @common.debug_option
 def fast_voltage(output: str, overwrite: bool, workers: int | None, **options: Any) -> None:

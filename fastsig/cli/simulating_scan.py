@@ -105,8 +105,8 @@ _track = common.options(
 _sky = common.options(
     click.option("--point", metavar=LIST, multiple=True,
                  help="Add a point source, specified by ra, dec, flux (Stokes I, Jy), index, "
-                      "frequency of the flux (by default 1400MHz), and q, u, v (fractions of I on "
-                      "the sky). May be repeated."),
+                      "frequency of the flux (by default 1400MHz), and q, u and v (fractions of "
+                      "I, on the sky). May be repeated."),
     click.option("--disk", metavar=LIST, multiple=True,
                  help="Add an HI disk, specified by ra, dec, mass, distance, velocity, frame, "
                       "inclination, position_angle, radius, turnover, rotation and dispersion. "
@@ -130,9 +130,9 @@ _receiver = common.options(
                  help="Let the gain drift, as specified by amplitude, period, phase and slope "
                       "(per hour); the phases of successive beams differ by 137.5 deg."),
     click.option("--ripple", metavar=LIST, multiple=True,
-                 help="Add a standing wave: amplitude (K), period (default 1.08MHz), phase, "
-                      "phase_rate (deg/s), amplitude_rate (1/s), phase_b, on (factor while the "
-                      "diode is on). May be repeated."),
+                 help="Add a standing wave, specified by amplitude (K), period (by default "
+                      "1.08MHz), phase, phase_rate (deg/s), amplitude_rate (1/s), phase_b and on "
+                      "(factor with the diode on). May be repeated."),
     click.option("--jones", metavar=LIST,
                  help="Make the two receiver channels differ, as specified by ratio (of AA to "
                       "BB), phase (added to <A* B>) and delay (in ns)."),
@@ -143,8 +143,8 @@ _receiver = common.options(
                  help="Add interference, specified by start, duration, low, high and temperature. "
                       "May be repeated."),
     click.option("--loss", metavar=LIST,
-                 help="Lose spectra: a random fraction of them (fraction=0.02) and specific ones "
-                      "(rows=30-41+77)."),
+                 help="Lose spectra: a random fraction of them (e.g. fraction=0.02) and those "
+                      "that are listed (e.g. rows=30-41+77)."),
 )
 
 

@@ -14,8 +14,8 @@ OBSERVING = ("tracking", "drifting", "arcdrift", "onoff", "MultiBeamOTF", "snaps
 
 _common = common.options(
     common.output_option("Write to this file, in whose name {file} is replaced by the file "
-                         "number, starting at 0001; or into this folder, with file names like "
-                         "FAST's."),
+                         "number, starting at 0001; or write into this folder, with file names "
+                         "like FAST's."),
     common.workers_option,
     click.option("--file-rows", type=click.IntRange(1), metavar="N",
                  help="Split the recording into files of at most this many rows."),
@@ -35,8 +35,8 @@ _common = common.options(
     simulating.receiver_options,
     simulating.sky_options,
     click.option("--loss", metavar="KEY=VALUE,...",
-                 help="Lose spectra: a random fraction of them (fraction=0.02) and specific ones "
-                      "(rows=30-41+77)."),
+                 help="Lose spectra: a random fraction of them (e.g. fraction=0.02) and those "
+                      "that are listed (e.g. rows=30-41+77)."),
     common.quiet_options,
     common.debug_option,
 )
@@ -68,7 +68,8 @@ def fast_psrfits(output: str, overwrite: bool, workers: int | None, **options: A
 
     The products are AA, BB, CR and CI. Give values with units, e.g. --pulsar
     period=5ms,dm=10,duty=0.05,peak=30K. Times of pulsars and bursts are times of arrival at the
-    upper edge of the band. By default, the noise diode switches as in FAST's pulsar mode.
+    upper edge of the band. If --diode specifies no times, the noise diode switches as in FAST's
+    pulsar mode.
     """
     from fastsig import simulate as library
 

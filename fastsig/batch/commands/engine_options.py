@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 engine_options: Callable[[Any], Any] = common.options(
     click.option("--shard", metavar="K/N",
-                 help="Process only part K of N parts; by default, in a Slurm array, the part "
-                      "that belongs to the array task."),
+                 help="Process only part K of N; in a Slurm array, the default is the part that "
+                      "belongs to the array task."),
     click.option("--dask-scheduler", metavar="ADDRESS",
                  help="Run the tasks on the Dask cluster whose scheduler has this address or this "
                       "scheduler file, or on a local cluster on this machine (local)."),

@@ -95,8 +95,8 @@ def run(path: str, files: tuple[str, ...], dry_run: bool, **options: Any) -> int
               help="Repeat tasks that failed for any reason, were refused, or have damaged or "
                    "stale products.")
 @click.option("--killed", is_flag=True,
-              help="Repeat tasks whose worker or run died or was stopped, and those that were "
-                   "set aside.")
+              help="Repeat tasks whose worker process or run died or was stopped, and those that "
+                   "were set aside.")
 @click.option("--all", "all_", is_flag=True, help="Repeat all tasks that are not done.")
 @run_options
 def retry(path: str, files: tuple[str, ...], failed: bool, killed: bool, all_: bool,
