@@ -30,10 +30,10 @@ from bench.timing import Scale, timed  # noqa: E402
 HOT = ("_passes.columns_nb", "_passes.leaf_nb", "_passes.mirrored_leaf_nb", "_passes.gather_nb",
        "_bank_loops.filter_narrow_nb", "_bank_loops.inner_nb", "_detect.add_leaves_nb",
        "_detect.put_leaves_nb", "_fft_loops.transform_rows", "_stack_loops.fold_nb",
-       "_stack_loops.pass_nb", "_stack_loops.detect_points_nb")
+       "_stack_passes.pass_nb", "_stack_loops.detect_points_nb")
 #: Loops over stacks, whose vectors have 8 lanes at most.
 STACK_CHAN = 3000
-STACKED = ("_stack_loops.pass_nb", "_stack_loops.detect_points_nb")
+STACKED = ("_stack_passes.pass_nb", "_stack_loops.detect_points_nb")
 
 _KINDS = {
     "fused": r"v?fn?m(?:add|sub)\w*ps",

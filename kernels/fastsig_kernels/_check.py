@@ -48,7 +48,8 @@ def sign(name: str, value: Any) -> int:
     return int(value)
 
 
-def array(name: str, value: Any, dtypes: tuple[str | np.dtype, ...], ndim: int | tuple[int, ...]) -> None:
+def array(name: str, value: Any, dtypes: tuple[str | np.dtype, ...],
+          ndim: int | tuple[int, ...]) -> None:
     """Refuse anything except a plain ndarray with one of `dtypes` and with `ndim` axes."""
     plain(name, value)
     if value.dtype not in dtypes:

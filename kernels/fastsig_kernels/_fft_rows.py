@@ -1,4 +1,4 @@
-"""Transforms of rows of one power-of-two length: tables, work space and the order of the steps."""
+"""Transforms of rows of one length: tables, work space and the order of the steps."""
 
 from typing import Any
 
@@ -18,7 +18,9 @@ from ._order import (
     shape,
 )
 
-SHORTEST, LONGEST = 2**3, 2**30  # complex points of a transform
+_SHORTEST, _LONGEST = 2**3, 2**30  # complex points of a power of two
+_FEWEST, _MOST = 5, 2**17  # complex points of other lengths, of which a stack has eight
+_STACKED = 8
 
 # From here on, two passes over memory take less time than several over the third-level cache.
 _LONG = 2**21
@@ -27,20 +29,37 @@ _LINES_AHEAD = 2  # prefetched by the passes of long transforms
 _FINE_ROOTS = 2**10
 
 
+def has_code(n_point: int) -> bool:
+    """Whether `RowTransforms` supports this number of complex points."""
+    if n_point & (n_point - 1) == 0:
+        return _SHORTEST <= n_point <= _LONGEST
+    return _FEWEST <= n_point <= _MOST and _has_small_factors(n_point)
+
+
+def _has_small_factors(n: int) -> bool:
+    """Whether there is no prime factor above 7."""
+    for factor in (2, 3, 5, 7):
+        while n % factor == 0:
+            n //= factor
+    return n == 1
+
+
 class RowTransforms:
     """Transforms of rows of one length, complex or real.
 
     Parameters
     ----------
     n_point : int
-        Complex points of a transform, a power of two; half the samples of a real signal.
+        Complex points of a transform, see `has_code`; half the samples of a real signal.
     inverse, real : bool
     """
 
     def __init__(self, n_point: int, *, inverse: bool, real: bool) -> None:
         self._inverse = inverse
-        kind = LongRows if n_point >= _LONG else ShortRows
-        self._rows: Any = kind(n_point, inverse=inverse)
+        kind: Any = StackedRows
+        if n_point & (n_point - 1) == 0:
+            kind = LongRows if n_point >= _LONG else ShortRows
+        self._rows = kind(n_point, inverse=inverse)
         self._halves = Halves(n_point, inverse=inverse) if real else None
 
     @property
@@ -187,6 +206,47 @@ class LongRows:
         second_pass(self._spec, place, turned, _LINES_AHEAD * turned, address(out), turned,
                     0, self._n_column // self.lanes, self._n_line, address(self._line_twiddles),
                     self._line_levels, self._line_starts, work, self._scale)
+
+
+class StackedRows:
+    """Transforms of rows of other lengths, `_STACKED` at a time, see `_stack_rows`."""
+
+    def __init__(self, n_point: int, *, inverse: bool) -> None:
+        from ._simd import Spec, host_lanes
+        from ._stack_order import StackOrder
+
+        self._order = StackOrder(n_point, min(_STACKED, host_lanes()))
+        self._offsets, self._levels = self._order.offsets(), self._order.levels()
+        self._spec = Spec(lanes=self._order.lanes, inverse=inverse)
+        self._scale = np.float32(1.0 / n_point if inverse else 1.0)
+        self._own_memory()
+
+    @property
+    def memory_bytes(self) -> int:
+        """Size of tables and work space, in bytes."""
+        return self._order.memory_bytes + self._offsets.nbytes + self._work.nbytes
+
+    def copy(self) -> "StackedRows":
+        """Return a copy with its own work space."""
+        other = object.__new__(StackedRows)
+        other.__dict__.update(self.__dict__)
+        other._own_memory()
+        return other
+
+    def _own_memory(self) -> None:
+        lanes, stack = self._order.lanes, self._order.stack_bytes
+        table, tile = 8 * lanes, 4 * lanes**2
+        self._work = aligned(stack + tile + table)
+        place = address(self._work)
+        self._places = place + stack + tile, place + stack, place
+
+    def run(self, x: np.ndarray, out: np.ndarray, *, keep: bool) -> None:
+        """Transform rows of `x` into `out`."""
+        from ._stack_rows import stacked_rows_nb
+
+        stacked_rows_nb(self._spec, address(x), x.strides[0], address(out), out.strides[0], len(x),
+                        self._order.part, self._order.pad, self._levels, self._offsets,
+                        *self._places, self._scale)
 
 
 def _streamed(out: np.ndarray, n_byte: int) -> bool:

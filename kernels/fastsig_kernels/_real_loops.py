@@ -93,14 +93,14 @@ def _blocks_nb(spec, source, target, n, fine, coarse):
     k = 1
     for i in range(coarse.size):
         factor = coarse.ctypes.data + 8 * i
-        stop = min(fine.size, (n + 1) // 2 - k)
-        for j in range(0, stop - lanes + 1, lanes):
+        n_whole = min(fine.size, (n + 1) // 2 - k) // lanes * lanes
+        for j in range(0, n_whole, lanes):
             low, high = 8 * (k + j), 8 * (n - k - j - lanes + 1)
             _mirrored_blocks(spec, source + low, source + high, fine.ctypes.data + 8 * j, factor,
                              target + low, target + high)
-        if stop < fine.size:
-            return k + stop // lanes * lanes
-        k += fine.size
+        k += n_whole
+        if n_whole < fine.size:
+            break
     return k
 
 

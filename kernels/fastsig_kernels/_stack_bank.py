@@ -4,54 +4,32 @@ It serves what the vector code of `_bank` does not: lengths with factors 3, 5 an
 a few points, and frames that are rotated by less than a vector.
 """
 
-from collections.abc import Iterator
-from functools import lru_cache
-from math import prod
 from typing import Any
 
 import numpy as np
 
 from ._bank import frame_factors
 from ._bank_setup import frame_rows, frame_turns
-from ._codelets import DFT
 from ._detect import n_sum
 from ._linking import Linked
-from ._order import PAD, address, aligned, roots
+from ._order import address, aligned, roots
 from ._simd import Spec, host_lanes
 from ._stack_loops import (
     DETECT,
     FOLD,
-    PASS,
     PUT,
     detect_points_nb,
     fold_nb,
-    pass_nb,
     put_points_nb,
     stack_integrate_nb,
     stack_spectra_nb,
 )
+from ._stack_order import StackOrder, radices
 from .layout import Layout
 
 _FRAMES = 8  # filtered together: their samples are converted once
 _TILE_NUMBERS = 128  # filtered before they are transposed, in the first-level cache
 _LANES = 8  # frames in a stack: with 16 it is twice as large, and no faster
-_PART_IN_CACHE = 2**18  # bytes of a part that stay in a second-level cache during all its passes
-_RADICES = sorted(DFT, reverse=True)
-
-
-@lru_cache(maxsize=256)
-def radices(n_point: int) -> tuple[int, ...] | None:
-    """Return the fewest and smallest radices with this product, the largest first; or None."""
-    if n_point == 1:
-        return ()
-    best = None
-    for radix in _RADICES:
-        rest = radices(n_point // radix) if n_point % radix == 0 else None
-        if rest is not None:
-            made = tuple(sorted((radix, *rest), reverse=True))
-            if best is None or (len(made), sum(made)) < (len(best), sum(best)):
-                best = made
-    return best
 
 
 def stacks(n_fft: int, hop: int, layout: Layout) -> bool:
@@ -103,18 +81,17 @@ class Stack:
         self.margin = 4 * self.wide
         self.row_bytes = (self.margin + 4 * (at_once + 1) * self.wide + 12 * self.lanes + 63) \
             // 64 * 64 + 64
-        levels, part, pad = self._levels()
+        self.order = order = StackOrder(self.n_point, self.lanes)
         bits = layout.bits * self.step
         self.shape = np.array([
-            self.n_number, self.wide, at_once, taps_bytes, _FRAMES, self.row_bytes, part, pad,
-            (self.n_number - self.wide) * bits // 8], np.int64)
+            self.n_number, self.wide, at_once, taps_bytes, _FRAMES, self.row_bytes, order.part,
+            order.pad, (self.n_number - self.wide) * bits // 8], np.int64)
         self.levels_of_packed = np.zeros(16, np.float32)
         if layout.levels is not None:
             self.levels_of_packed[: len(layout.levels)] = layout.levels
         self.source = np.array([(self.wide * bits // 8, address(self.levels_of_packed), pol)
                                 for pol in range(2)], np.int64)
-        self._passes = levels
-        self.low, self.high = self._offsets(part, pad)
+        self.low, self.high = self._offsets()
         self.twiddles = aligned(8 * (len(self.low) + 1)).view(np.float32)
         values = -1j * roots(2 * self.n_point, np.arange(len(self.low)))
         self.twiddles.reshape(-1, 2)[: len(values), 0] = values.real
@@ -136,46 +113,9 @@ class Stack:
             table[i] = part.reshape(self.n_tap, 2, lanes).transpose(1, 0, 2)
         return out
 
-    def _levels(self) -> tuple[list[tuple[int, ...]], int, int]:
-        """Return the rows of `levels`, the numbers in a part of the first pass, and its padding.
-
-        Parts at distances of a power of two would map to the same few sets of a cache.
-        """
-        sizes = radices(self.n_point) or ()
-        part = 2 * self.n_point // (sizes[0] if sizes else 1)
-        pad = PAD if part % self.lanes == 0 and len(sizes) > 1 else 0
-        self._tables = [_twiddles(self.n_point // prod(sizes[:i]), radix)
-                        for i, radix in enumerate(sizes)]
-        return list(self._passes_of(0, 0, self.n_point, sizes, pad)), part, pad
-
-    def _passes_of(self, at: int, level: int, n_point: int, sizes: tuple[int, ...], pad: int
-                   ) -> Iterator[tuple[int, ...]]:
-        """Yield offset, radix, size, step, count and twiddles of each pass of a transform.
-
-        Each part of a pass that leaves the cache is finished before the next part is begun.
-        """
-        block, count = 8 * self.lanes, 1
-        for i in range(level, len(sizes)):
-            radix = sizes[i]
-            step = block * n_point // radix + (pad if i == 0 else 0)
-            yield at, radix, block * n_point, step, count, address(self._tables[i])
-            n_point //= radix
-            if i == 0 or block * n_point * count * radix > _PART_IN_CACHE:
-                for part in range(radix):
-                    yield from self._passes_of(at + part * step, i + 1, n_point, sizes, pad)
-                return
-            count *= radix
-
-    def _offsets(self, part: int, pad: int) -> tuple[np.ndarray, np.ndarray]:
+    def _offsets(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the offsets of the points k, and of their mirror images."""
-        places = np.zeros(self.n_point, np.int64)  # place of point k: its digits, reversed
-        left, weight = self.n_point, 1
-        k = np.arange(self.n_point)
-        for radix in radices(self.n_point) or ():
-            left //= radix
-            places += k // weight % radix * left
-            weight *= radix
-        offsets = places * 8 * self.lanes + 2 * places // part * pad
+        offsets = self.order.offsets()
         if not self.real:
             return offsets, offsets
         low = np.arange(self.n_point // 2 + 1)
@@ -184,19 +124,13 @@ class Stack:
     @property
     def memory_bytes(self) -> int:
         """Size of the tables, in bytes."""
-        return sum(table.nbytes for table in (*self._tables, self.taps, self.twiddles, self.low,
-                                              self.high))
+        return self.order.memory_bytes + sum(table.nbytes for table in (self.taps,
+            self.twiddles, self.low, self.high))
 
     @property
     def z_bytes(self) -> int:
         """Size of the stack of one polarisation, in bytes."""
-        return 8 * self.lanes * self.n_point + 20 * PAD + 4 * self.lanes**2
-
-    def levels(self) -> np.ndarray:
-        """Return the rows of passes for `_stack_loops.fill_nb`, valid in this process."""
-        rows = [(PASS.address(pass_nb, Spec(lanes=self.lanes, radix=radix)), at, size, step, count,
-                 table) for at, radix, size, step, count, table in self._passes]
-        return np.array(rows, np.int64).reshape(-1, 6)
+        return self.order.stack_bytes
 
     def fold(self) -> int:
         """Return the address of the filter."""
@@ -228,22 +162,6 @@ class Stack:
         if self.hop == self.n_fft:
             return np.empty(0, np.int64)
         return frame_turns(self.n_fft, self.hop, first_frame, n_frame) * (1 if self.real else 2)
-
-
-@lru_cache(maxsize=64)
-def _twiddles(n_point: int, radix: int) -> np.ndarray:
-    """Return the twiddles of one pass: (column, radix - 1, 2) float32."""
-    n_column = n_point // radix
-    out = aligned(8 * max(1, radix - 1) * n_column).view(np.float32)
-    table = out.reshape(n_column, radix - 1, 2)
-    step = max(1, 2**18 // radix)
-    for first in range(0, n_column, step):
-        column = np.arange(first, min(first + step, n_column))[:, np.newaxis]
-        values = roots(n_point, column * np.arange(1, radix))
-        table[first : first + step, :, 0] = values.real
-        table[first : first + step, :, 1] = values.imag
-    out.flags.writeable = False
-    return out
 
 
 class StackWork:
@@ -319,7 +237,7 @@ class StackIntegrator(Linked):
 
     def _link(self) -> tuple[Any, ...]:
         return (self.stack.fold(), DETECT.address(detect_points_nb, self._spec),
-                self.stack.levels())
+                self.stack.order.levels())
 
     def unfinished(self, work: StackWork) -> np.ndarray:
         """Return the sums so far, (stream, product, chan), float32."""
@@ -364,4 +282,5 @@ class StackTransformer(Linked):
         del samples  # the rows lie in their memory
 
     def _link(self) -> tuple[Any, ...]:
-        return (self.stack.fold(), PUT.address(put_points_nb, self._spec), self.stack.levels())
+        return (self.stack.fold(), PUT.address(put_points_nb, self._spec),
+                self.stack.order.levels())

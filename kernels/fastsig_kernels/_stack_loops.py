@@ -16,13 +16,12 @@ from llvmlite import ir
 from numba.core import types
 from numba.core.extending import intrinsic
 
-from ._codelets import DFT, Complex, transpose
+from ._codelets import Complex
 from ._detect import FACTORS, LEFT_OUT, Terms, spectra_of_pair
 from ._jit import jit_strict, jit_strict_inner
 from ._linking import INTEGER, ROW, Part
 from ._passes import (
     _block,
-    _points,
     _put_block,
     block_lanes,
     clear_nb,
@@ -32,20 +31,19 @@ from ._passes import (
     store_integer,
 )
 from ._simd import Emitter, load, splat, store
+from ._stack_passes import all_passes_nb, transpose_rows, transposed_nb
 
 _I64 = ir.IntType(64)
 _i = types.int64
 
 #: `fold_nb`: specs of the filter for several frames and for one.
 FOLD = Part(2, *[INTEGER] * 12)
-#: `pass_nb`: a spec of the pass.
-PASS = Part(1, *[INTEGER] * 5)
 #: `detect_points_nb`: a spec of the products.
 DETECT = Part(1, INTEGER, INTEGER, ROW, ROW, *[INTEGER] * 5)
 #: `put_points_nb`: a spec of the input.
 PUT = Part(1, INTEGER, ROW, ROW, *[INTEGER] * 4)
 
-_fold, _pass, _detect, _put = FOLD.call, PASS.call, DETECT.call, PUT.call
+_fold, _detect, _put = FOLD.call, DETECT.call, PUT.call
 
 
 @intrinsic
@@ -67,53 +65,6 @@ def fir_rows(typingctx, spec, rows, offset, levels, phase, taps, target, target_
         return context.get_dummy_value()
 
     return types.void(spec, _i, _i, _i, _i, _i, _i, _i, _i), codegen
-
-
-@intrinsic
-def transpose_rows(typingctx, spec, table, offset, target):
-    """Transpose `lanes` numbers of `lanes` rows, at `offset` bytes from the addresses in `table`.
-
-    The vectors of the transposed matrix are written to `target`, one after the other.
-    """
-
-    def codegen(context, builder, signature, args):
-        emit = Emitter(builder, spec.items["lanes"])
-        emit.align_stack()
-        table, offset, target = args[1:]
-        rows = []
-        for r in range(emit.lanes):
-            row = builder.load(emit.pointer(table, _I64, 8 * r), align=8)
-            rows.append(emit.load(builder.add(row, offset)))
-        for r, vector in enumerate(transpose(emit, rows)):
-            emit.store(vector, target, 4 * emit.lanes * r)
-        return context.get_dummy_value()
-
-    return types.void(spec, _i, _i, _i), codegen
-
-
-@intrinsic
-def transform_points(typingctx, spec, source, step, twiddles):
-    """Transform points in place, `step` bytes apart, and multiply all but the first by a twiddle.
-
-    A twiddle is a number for all lanes. Items of `spec`: lanes, radix.
-    """
-
-    def codegen(context, builder, signature, args):
-        emit = Emitter(builder, spec.items["lanes"])
-        emit.align_stack()
-        source, step, twiddles = args[1:]
-        radix = spec.items["radix"]
-        places = [builder.add(source, builder.mul(step, ir.Constant(_I64, j)))
-                  for j in range(radix)]
-        points = _points(_block, emit, source, step, radix)
-        for k, y in enumerate(DFT[radix](points)):
-            if k:
-                y = y.times(Complex(emit.load_scalar(twiddles, 8 * (k - 1)),
-                                    emit.load_scalar(twiddles, 8 * (k - 1) + 4)))
-            _put_block(emit, y, places[k])
-        return context.get_dummy_value()
-
-    return types.void(spec, _i, _i, _i), codegen
 
 
 class _StackTerms(Terms):
@@ -198,31 +149,6 @@ def fold_nb(many, one, n_frame, n, rows, offset, offset_next, levels, phase, tap
 
 
 @jit_strict_inner
-def pass_nb(spec, z, size, step, count, twiddles):
-    """Do one pass on `count` transforms of `size` bytes; a transform's points are `step` apart.
-
-    `step` includes the padding of the first pass, where `count` is 1.
-    """
-    block = 8 * block_lanes(spec)
-    radix = radix_of(spec)
-    n_column = size // radix // block
-    for s in range(count):
-        base = z + s * size
-        for c in range(n_column):
-            transform_points(spec, base + c * block, step, twiddles + c * (radix - 1) * 8)
-
-
-@intrinsic
-def radix_of(typingctx, spec):
-    """Return the radix of a spec, as a constant."""
-
-    def codegen(context, builder, signature, args):
-        return ir.Constant(_I64, spec.items["radix"])
-
-    return _i(spec), codegen
-
-
-@jit_strict_inner
 def detect_points_nb(spec, z, z_pol, low, high, first, n, twiddles, factors, target):
     """Write the terms of `n` points from `first` on, the terms of one product together.
 
@@ -285,9 +211,7 @@ def fill_nb(spec, parts, rows, row_step, m, count, turns, left_out, source, taps
                 transpose_rows(spec, table, 4 * number,
                                z + 4 * lanes * number + number // part * pad)
         first += n
-    for i in range(levels.shape[0]):
-        _pass(levels[i, 0], z + levels[i, 1], levels[i, 2], levels[i, 3], levels[i, 4],
-              levels[i, 5])
+    all_passes_nb(z, levels)
 
 
 @jit_strict_inner
@@ -320,30 +244,6 @@ def _turned_nb(spec, count, turns, m, shape, tile, table, z):
             at = (number - turns[(m + frame) % turns.size]) % n_number
             store_integer(tile + frame * row_bytes + 4 * at, table + 8 * f)
         transpose_rows(spec, table, 0, z + 4 * lanes * number + number // part * pad)
-
-
-@jit_strict_inner
-def _transposed_nb(spec, source, n, target):
-    """Transpose `n` square blocks of vectors."""
-    size = 4 * block_lanes(spec) * block_lanes(spec)
-    for i in range(n):
-        transpose_block(spec, source + i * size, target + i * size)
-
-
-@intrinsic
-def transpose_block(typingctx, spec, source, target):
-    """Transpose `lanes` vectors that follow each other."""
-
-    def codegen(context, builder, signature, args):
-        emit = Emitter(builder, spec.items["lanes"])
-        emit.align_stack()
-        source, target = args[1:]
-        rows = [emit.load(source, 4 * emit.lanes * r) for r in range(emit.lanes)]
-        for r, vector in enumerate(transpose(emit, rows)):
-            emit.store(vector, target, 4 * emit.lanes * r)
-        return context.get_dummy_value()
-
-    return types.void(spec, _i, _i), codegen
 
 
 @jit_strict_inner
@@ -450,7 +350,7 @@ def _stack_integrate_nb(spec, parts, rows, row_step, turns, n_frame, ends, facto
             n = min(lanes, low.size - k)
             _detect(parts[1], z, z_pol, low, high, k, n, twiddles,
                     np.int64(weights.ctypes.data), terms)
-            _transposed_nb(spec, terms, n_side * n_term, terms + half)
+            transposed_nb(spec, terms, n_side * n_term, terms + half)
             _add_runs_nb(spec, terms + half, n_side * n_term, runs, n_run, 4 * k, 4 * row)
         for r in range(n_run):
             if ends[m + runs[r, 1] - 1]:
@@ -504,7 +404,7 @@ def stack_spectra_nb(spec, parts, rows, row_step, turns, n_frame, source, taps, 
         for k in range(0, low.size, lanes):
             n = min(lanes, low.size - k)
             _put(parts[1], z, low, high, k, n, twiddles, terms)
-            _transposed_nb(spec, terms, 2 * n_side, terms + n_side * block)
+            transposed_nb(spec, terms, 2 * n_side, terms + n_side * block)
             for side in range(n_side):
                 for f in range(count):
                     at = terms + (n_side + side) * block + 4 * lanes * f

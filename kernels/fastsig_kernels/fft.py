@@ -1,6 +1,6 @@
-"""Fast Fourier transforms of power-of-two lengths in explicit vector code.
+"""Fast Fourier transforms in explicit vector code.
 
-The same plan uses `numpy.fft` for other lengths and for float64.
+The same plan uses `numpy.fft` for lengths with large prime factors and for float64.
 """
 
 import math
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from . import _check
-from ._fft_rows import LONGEST, SHORTEST, RowTransforms
+from ._fft_rows import RowTransforms, has_code
 from ._order import LINE, address
 from ._plan import WorkingPlan
 
@@ -62,8 +62,10 @@ class FFTPlan(WorkingPlan):
 
     Notes
     -----
-    Lengths 2^3 to 2^30 (real: 2^4 to 2^31) in complex64 use the code of this package: the
-    relative L2 error is at most 1.0 u sqrt(log2 n) with u = 2^-24, the GIL is released, and
+    Powers of two from 2^3 to 2^30, and other lengths from 5 to 2^17 without a prime factor above
+    7, in complex64 use the code of this package; real signals may have twice as many samples, an
+    even number. The relative L2 error is then at most u sqrt(log2 n) with u = 2^-24 (u sqrt(1 +
+    log2 n) for other lengths than powers of two), the GIL is released, and
     NaN spreads only over its own transform. The bits of a transform do not depend on the
     other transforms of a call. Tables do not change after construction, but the work space
     does: give each thread its own `copy`, which shares the tables. A call while another call of
@@ -85,10 +87,8 @@ class FFTPlan(WorkingPlan):
         sides = self._signal(), self._spectrum()
         self._input, self._output = sides[::-1] if self._inverse else sides
         points = self._n // 2 if self._real and self._n % 2 == 0 else self._n
-        own = points & (points - 1) == 0 and SHORTEST <= points <= LONGEST
-        if self._real and self._n % 2:
-            own = False
         self._core: Any = None
+        own = has_code(points) and not (self._real and self._n % 2)
         if own and self._dtype == np.complex64:
             self._core = RowTransforms(points, inverse=self._inverse, real=self._real)
 

@@ -78,15 +78,42 @@ def test_error(kind, direction, log2):
     assert error(found, truth(x, plan.n, kind, direction)) <= UNIT * np.sqrt(log2)
 
 
-@pytest.mark.parametrize("n", [1, 2, 4, 6, 15, 1000, 3 * 2**10])
+def without_large_factors(n):
+    """Whether the code of the package does such transforms of complex signals."""
+    for factor in (2, 3, 5, 7):
+        while n % factor == 0:
+            n //= factor
+    return n == 1
+
+
+# Every first radix; whole groups of numbers and overlapping ones; padded parts, and many passes.
+@pytest.mark.parametrize("n", [5, 6, 7, 9, 10, 14, 15, 18, 22, 24, 30, 35, 96, 210, 1000, 3125,
+                               3 * 2**10, 50000, pytest.param(2**17 - 2**7, marks=thorough)])
 @all_ways
 def test_other_lengths(kind, direction, n):
     plan = fft_plan(n, kind=kind, direction=direction)
-    assert not plan.own_code and plan.memory_bytes == 0
-    x = signal(plan, 2, 3)
+    assert plan.own_code == (without_large_factors(n) and (
+        kind == "complex" or (n % 2 == 0 and n >= 10)))
+    x = signal(plan, *((2, 3) if n > 100 else (3, 9)))
     found = plan.process(x)
-    assert found.shape == (2, 3, plan.output_shape[0]) and found.dtype == plan.output_shape[1]
-    # NumPy's own single precision, a little worse for odd radices.
+    assert found.shape == (*x.shape[:-1], plan.output_shape[0])
+    assert found.dtype == plan.output_shape[1]
+    # NumPy's own single precision is a little worse for odd radices.
+    allowed = 1 if plan.own_code else 2
+    assert error(found, truth(x, n, kind, direction)) <= allowed * UNIT * np.sqrt(np.log2(n) + 1)
+    out = np.full(found.shape, np.nan, found.dtype)
+    assert plan.process(x, out=out) is out and out.tobytes() == found.tobytes()
+
+
+@pytest.mark.parametrize("n", [1, 2, 4, 11, 3 * 2**16, 2**17 - 1])
+@all_ways
+def test_lengths_of_numpy(kind, direction, n):
+    plan = fft_plan(n, kind=kind, direction=direction)
+    if kind == "complex" or n < 2**17:
+        assert not plan.own_code and plan.memory_bytes == 0
+    x = signal(plan, 2, 1)
+    found = plan.process(x)
+    assert found.shape == (2, 1, plan.output_shape[0]) and found.dtype == plan.output_shape[1]
     assert error(found, truth(x, n, kind, direction)) <= 2 * UNIT * np.sqrt(np.log2(n) + 1)
     out = np.full(found.shape, np.nan, found.dtype)
     assert plan.process(x, out=out) is out and out.tobytes() == found.tobytes()
@@ -190,7 +217,7 @@ def test_real_spectra_end_in_real_points():
 # Memory: where rows lie, and where results go.
 
 
-@pytest.mark.parametrize(("kind", "direction", "n"), each(8, 16, 512, 4096))
+@pytest.mark.parametrize(("kind", "direction", "n"), each(8, 15, 16, 512, 4096))
 def test_bits_of_a_row_are_its_own(kind, direction, n):
     plan = fft_plan(n, kind=kind, direction=direction)
     x = signal(plan, 5)
@@ -205,7 +232,7 @@ def test_bits_of_a_row_are_its_own(kind, direction, n):
     assert (found[1] == 0).all() and not np.isfinite(found[2:4]).all(axis=1).any()
 
 
-@pytest.mark.parametrize(("kind", "direction", "n"), each(8, 64, 4096, ways=WAYS[:2]))
+@pytest.mark.parametrize(("kind", "direction", "n"), each(8, 15, 64, 4096, ways=WAYS[:2]))
 def test_in_place(kind, direction, n):
     plan = fft_plan(n, kind=kind, direction=direction)
     x = signal(plan, 3)
@@ -232,7 +259,7 @@ def test_long_rows_in_place_apart_and_misaligned():
     assert x[:, [0, -4, -1]].tobytes() == before.tobytes()
 
 
-@pytest.mark.parametrize(("kind", "direction", "n"), each(15, 64, 1024))
+@pytest.mark.parametrize(("kind", "direction", "n"), each(11, 15, 64, 1024))
 def test_axes_strides_and_out(kind, direction, n):
     plan = fft_plan(n, kind=kind, direction=direction)
     n_in, n_out = plan.input_shape[0], plan.output_shape[0]
@@ -266,7 +293,7 @@ def test_axes_strides_and_out(kind, direction, n):
     assert (out[:, :3] == 7).all() and (out[:, 3 + n_out :] == 7).all()
 
 
-@pytest.mark.parametrize(("kind", "direction", "n"), each(15, 16, 1024))
+@pytest.mark.parametrize(("kind", "direction", "n"), each(11, 15, 16, 1024))
 def test_misaligned_and_read_only_rows(kind, direction, n):
     plan = fft_plan(n, kind=kind, direction=direction)
     x = signal(plan, 3)
@@ -325,7 +352,8 @@ def test_copy_is_the_same_plan():
     other = plan.copy()
     assert (other.n, other.own_code, other.memory_bytes) == (1024, True, plan.memory_bytes)
     assert 8 * 1024 < plan.memory_bytes < 10 * 8 * 1024
-    assert fft_plan(15).copy().process(np.ones(15, "c8"))[0] == 15
+    for n in (11, 15):
+        assert fft_plan(n).copy().process(np.ones(n, "c8"))[0] == n
 
 
 def test_shapes():

@@ -9,7 +9,8 @@ from fastsig_kernels import Channelizer, Layout, Spectrometer, reference
 from fastsig_kernels._bank import Transformer
 from fastsig_kernels._codelets import DFT
 from fastsig_kernels._generic_bank import GenericBank
-from fastsig_kernels._stack_bank import StackTransformer, radices, stacks
+from fastsig_kernels._stack_bank import StackTransformer, stacks
+from fastsig_kernels._stack_order import radices
 
 
 def error_bound(plan):
