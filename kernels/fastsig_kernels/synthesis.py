@@ -18,8 +18,10 @@ import numpy as np
 
 from . import _check
 from ._bank_setup import float32_taps, oversample_ratio
-from ._jit import jit, jit_strict
+from ._jit import jit
+from ._overlap import overlap_add, padded_rows
 from ._plan import RebuiltPlan, WorkingPlan
+from .fft import fft_plan
 from .filters import prototype
 
 #: Default noise-to-signal ratios.
@@ -29,33 +31,39 @@ _NOISE_RANGE = (1e-12, 1.0)
 #: Trial lengths: number of hops by which g extends beyond h at either end.
 _EXTENSIONS = (0, 1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
 _MIN_POWER = 1e-50
-#: Number of columns added at a time, so that their part of the table stays in a cache. Of 256,
-#: 512, 1024 and 2048, the last is the fastest, by a third compared with the first.
-_STRIP = 2048
+#: Frames that are transformed before their sums are made.
+_PIECE = 32
 
 
 class SynthesizerScratch(WorkingPlan):
-    """Work space of one worker: ordered spectra and their transforms.
+    """Work space of one worker: a piece of ordered spectra, and transforms that are still needed.
 
-    It is pickled and copied without its contents.
-
-    Its size is ``n_frame (2 n_bin + n_fft)`` floats, with n_bin the number of
-    bins of the transform; the second term is doubled for complex output.
+    It is pickled and copied without its contents. Its size does not grow with the frames of a call
+    beyond a few times `Synthesizer.n_lag`.
 
     Attributes
     ----------
-    spectrum : ndarray, shape (n_frame, n_bin), complex64, unit of the spectra
+    spectrum : ndarray, shape (n, n_bin), complex64, unit of the spectra
         Input of the inverse transform, in its own order.
-    folded : ndarray, shape (n_frame, n_fft), float32 or complex64, unit of the spectra
-        Output of the inverse transform.
+    folded : ndarray, shape (m, n_fft), float32 or complex64, unit of the spectra
+        Output of the inverse transform. Rows are apart, since rows at distances of a power of two
+        map to the same few sets of a cache.
     """
 
-    __slots__ = ("folded", "spectrum")
+    __slots__ = ("_transform", "folded", "spectrum")
 
     def __init__(self, n_frame: int, n_fft: int, complex_input: bool) -> None:
-        n_bin = n_fft if complex_input else n_fft // 2 + 1
-        self.spectrum = np.empty((n_frame, n_bin), dtype=np.complex64)
-        self.folded = np.empty((n_frame, n_fft), np.complex64 if complex_input else np.float32)
+        kind = "complex" if complex_input else "real"
+        self._transform = fft_plan(n_fft, kind=kind, direction="inverse")
+        (n_bin, _), (_, dtype) = self._transform.input_shape, self._transform.output_shape
+        self.spectrum = np.empty((min(n_frame, _PIECE), n_bin), dtype=np.complex64)
+        self.folded = padded_rows((n_frame, n_fft), dtype)
+
+    def invert(self, first: int, n: int) -> None:
+        """Transform `n` spectra to `folded`, from row `first` on."""
+        # Inf in the spectra is data and must not raise a warning in lengths of NumPy.
+        with np.errstate(all="ignore"):
+            self._transform.process(self.spectrum[:n], out=self.folded[first : first + n])
 
 
 class Synthesizer(RebuiltPlan):
@@ -187,9 +195,8 @@ class Synthesizer(RebuiltPlan):
         sizes = unit, self._n_fft, self._hop, self._noise
         self._extension = _shortest(*sizes)
         dual = _dual(*sizes, self._extension, np.arange(self._hop))
-        self._table, self._error, self._gain = dual
-        self._table /= np.float32(np.sqrt(power))
-        self._table.flags.writeable = False
+        table, self._error, self._gain = dual
+        self._table = _table(table / np.float32(np.sqrt(power)), self._complex_input)
 
     @property
     def n_chan(self) -> int:
@@ -322,8 +329,13 @@ class Synthesizer(RebuiltPlan):
 
     def scratch(self, n_frame: int) -> SynthesizerScratch:
         """Return work space for calls with up to `n_frame` frames; each worker needs its own."""
-        n_frame = _check.count("n_frame", n_frame)
+        n_frame = min(_check.count("n_frame", n_frame), self._room)
         return SynthesizerScratch(n_frame, self._n_fft, self._complex_input)
+
+    @property
+    def _room(self) -> int:
+        """Number of frames that are in memory at most: pieces, and those that come before them."""
+        return self.history + max(2 * _PIECE, 4 * self.history // _PIECE * _PIECE)
 
     def process(
         self,
@@ -385,13 +397,29 @@ class Synthesizer(RebuiltPlan):
         for each in (scratch.spectrum, scratch.folded):
             _check.apart("scratch", each, spectra, out)
         with scratch._alone():
-            spectrum, folded = scratch.spectrum[:n_frame], scratch.folded[:n_frame]
-            self._order(spectra, spectrum)
-            _inverse(spectrum, folded)
-            column = (first_frame * self._hop + self.first_sample) % self._n_fft
-            kernel = overlap_add_complex_nb if self._complex_input else overlap_add_nb
-            kernel(folded, self._table, column, out)
+            self._process(spectra, first_frame, scratch, out)
         return out
+
+    def _process(self, spectra: np.ndarray, first_frame: int, scratch: SynthesizerScratch,
+                 out: np.ndarray) -> None:
+        """Transform and add, a piece of the frames at a time."""
+        room, held, done = len(scratch.folded), 0, 0
+        for start in range(0, len(spectra), _PIECE):
+            piece = spectra[start : start + _PIECE]
+            if held + len(piece) > room:
+                scratch.folded[: self.history] = scratch.folded[held - self.history : held]
+                held = self.history
+            self._order(piece, scratch.spectrum[: len(piece)])
+            scratch.invert(held, len(piece))
+            held += len(piece)
+            n_hop = start + len(piece) - self.history - done
+            if n_hop > 0:
+                frames = scratch.folded[held - n_hop - self.history : held]
+                part = out[done * self._hop : (done + n_hop) * self._hop]
+                column = (first_frame + done) * self._hop + self.first_sample
+                overlap_add(frames, self._table, self._oversample.numerator,
+                            column % self._n_fft, part)
+                done += n_hop
 
     def _check_scratch(self, scratch: SynthesizerScratch, n_frame: int) -> None:
         if not isinstance(scratch, SynthesizerScratch):
@@ -399,10 +427,11 @@ class Synthesizer(RebuiltPlan):
             raise TypeError(f"scratch: found {found}, allowed SynthesizerScratch")
         kind = np.complex64 if self._complex_input else np.float32
         room, n_fft = scratch.folded.shape
-        if scratch.folded.dtype != kind or n_fft != self._n_fft or room < n_frame:
+        least = min(n_frame, self._room)
+        if scratch.folded.dtype != kind or n_fft != self._n_fft or room < least:
             raise ValueError(
                 f"scratch: found {scratch.folded.dtype} of shape {(room, n_fft)}, "
-                f"allowed {np.dtype(kind)} of shape ({n_frame} or more, {self._n_fft})"
+                f"allowed {np.dtype(kind)} of shape ({least} or more, {self._n_fft})"
             )
 
     def _order(self, spectra: np.ndarray, spectrum: np.ndarray) -> None:
@@ -422,73 +451,13 @@ class Synthesizer(RebuiltPlan):
             np.copyto(spectrum, spectra)
 
 
-def _inverse(spectrum: np.ndarray, folded: np.ndarray) -> None:
-    """Fill `folded` with the inverse transforms of `spectrum`, divided by their length."""
-    # Inf in the spectra is data and must not raise a warning here.
-    with np.errstate(all="ignore"):
-        if folded.dtype == np.complex64:
-            np.fft.ifft(spectrum, axis=-1, out=folded)
-        else:
-            np.fft.irfft(spectrum, n=folded.shape[1], axis=-1, out=folded)
-
-
-@jit_strict
-def overlap_add_nb(folded, table, column, out):
-    """Fill `out` with overlapped frames; arguments are not checked.
-
-    ``out[s H + r] = sum_j table[j, r] folded[s + n_lag - 1 - j, (column + s H + r) mod N]``
-
-    with folded (n_frame, N) float32, table (n_lag, H) float32, column from 0 to
-    N - 1 and out ((n_frame - n_lag + 1) H,) float32. Allocates nothing and releases the
-    GIL; NaN spreads to the sums that include it.
-    """
-    n_lag, hop = table.shape
-    n_fft = folded.shape[1]
-    for low in range(0, hop, _STRIP):
-        high = min(low + _STRIP, hop)
-        start = (column + low) % n_fft
-        for s in range(folded.shape[0] - n_lag + 1):
-            total = out[s * hop + low : s * hop + high]
-            total[:] = np.float32(0)
-            # A strip may extend past the end of a frame; its tail is at the start.
-            head = min(high - low, n_fft - start)
-            for j in range(n_lag):
-                frame = folded[s + n_lag - 1 - j]
-                weights = table[j, low:high]
-                values = frame[start : start + head]
-                for i in range(head):
-                    total[i] += weights[i] * values[i]
-                tail, weights = total[head:], weights[head:]
-                for i in range(tail.size):
-                    tail[i] += weights[i] * frame[i]
-            start = (start + hop) % n_fft
-
-
-@jit_strict
-def overlap_add_complex_nb(folded, table, column, out):
-    """Fill `out` as `overlap_add_nb` does, for complex64 frames and output."""
-    n_lag, hop = table.shape
-    n_fft = folded.shape[1]
-    for low in range(0, hop, _STRIP):
-        high = min(low + _STRIP, hop)
-        start = (column + low) % n_fft
-        for s in range(folded.shape[0] - n_lag + 1):
-            total = out[s * hop + low : s * hop + high]
-            total[:] = np.complex64(0)
-            head = min(high - low, n_fft - start)
-            for j in range(n_lag):
-                frame = folded[s + n_lag - 1 - j]
-                weights = table[j, low:high]
-                values = frame[start : start + head]
-                for i in range(head):
-                    # Multiply by parts, since a product with g + 0i would turn Inf into NaN.
-                    v = values[i]
-                    total[i] += np.complex64(complex(weights[i] * v.real, weights[i] * v.imag))
-                tail, weights = total[head:], weights[head:]
-                for i in range(tail.size):
-                    v = frame[i]
-                    tail[i] += np.complex64(complex(weights[i] * v.real, weights[i] * v.imag))
-            start = (start + hop) % n_fft
+def _table(g: np.ndarray, is_complex: bool) -> np.ndarray:
+    """Return weights of numbers, read-only: those of complex samples are there twice."""
+    weights = np.repeat(g, 2, axis=1) if is_complex else g
+    out = padded_rows(weights.shape, np.dtype(np.float32))
+    out[...] = weights
+    out.flags.writeable = False
+    return out
 
 
 def _noise_ratio(noise: float | None, oversample: Fraction) -> float:
