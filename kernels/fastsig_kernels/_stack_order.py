@@ -45,7 +45,7 @@ class StackOrder:
         self.n_point, self.lanes = n_point, lanes
         self._radices = sizes = radices(n_point) or ()
         #: Numbers in a part of the first pass. Parts at distances of a power of two would map to
-        #: the same few sets of a cache, and are padded by so many bytes.
+        #: the same few sets of a cache, so each is followed by `pad` bytes.
         self.part = 2 * n_point // (sizes[0] if sizes else 1)
         self.pad = PAD if self.part % lanes == 0 and len(sizes) > 1 else 0
         self._tables = [_twiddles(n_point // prod(sizes[:i]), radix)
