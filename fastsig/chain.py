@@ -51,9 +51,9 @@ def open_chain(path: Paths, **overrides: Any) -> Chain:
         A file, or a folder if the format is a folder; or the files of one scan, given as a list of
         names, a pattern (``"night.*.raw"``) or the beginning of the names (``"night"``).
     overrides
-        Values that replace those of the header: `sample_rate`, `frequency`, `sideband`,
+        Values that replace those in the header: `sample_rate`, `frequency`, `sideband`,
         `start_time`, `telescope`, `source`, `feed`, `position` (a SkyCoord, or a pair of angles) or
-        `ra` and `dec`, and those that the format adds.
+        `ra` and `dec`, and the overrides that the format adds.
 
     Raises
     ------
@@ -71,9 +71,9 @@ def from_table(table: Any, **overrides: Any) -> Chain:
     Parameters
     ----------
     table : Table or QTable
-        A table with a column of frequencies, or of velocities in the radio convention, in even
-        steps; columns of values; and, in its meta, header values such as ``start_time`` and
-        ``exposure``.
+        A table with a column of frequencies, or of velocities in the radio convention, in equal
+        steps, and columns of values. Its ``meta`` may contain header values, such as ``start_time``
+        and ``exposure``.
     overrides
         The overrides of `open` for text: `start_time`, `exposure`, `unit`, `frequency_unit`,
         `columns`, `rest`, `telescope`, `source` and more.
@@ -97,15 +97,15 @@ def from_table(table: Any, **overrides: Any) -> Chain:
 
 
 def from_specutils(spectrum: specutils.Spectrum, **overrides: Any) -> Chain:
-    """Begin a chain with a specutils spectrum, or with several in time.
+    """Begin a chain with a specutils spectrum, or with several spectra at successive times.
 
     A spectrum made by `Data.to_specutils` keeps its header.
 
     Parameters
     ----------
     spectrum : specutils.Spectrum
-        Flux (chan,), (time, chan) or (time, product, chan), on an axis with even steps in
-        frequency.
+        Its flux has the shape (chan,), (time, chan) or (time, product, chan), on an axis with equal
+        steps in frequency.
     overrides
         As for `from_table`; `start_time` and the `exposure` of one row are required if ``meta``
         does not contain them.
@@ -124,12 +124,12 @@ def from_specutils(spectrum: specutils.Spectrum, **overrides: Any) -> Chain:
 
 
 class Chain(OwnVerbs):
-    """A stream with the verbs of the registry as methods.
+    """A stream, with the stages and measurements of fastsig as methods (verbs).
 
     Parameters
     ----------
     stream : Stream
-        A file or the last stage.
+        An open file, or the last stage that has been applied to it.
     """
 
     def __init__(self, stream: Stream) -> None:
@@ -146,7 +146,7 @@ class Chain(OwnVerbs):
 
     @property
     def header(self) -> Any:
-        """The typed header."""
+        """The header, with typed fields."""
         return self.stream.header
 
     @property
@@ -156,7 +156,7 @@ class Chain(OwnVerbs):
 
     @property
     def start_time(self) -> Time:
-        """UTC of row 0."""
+        """Start time of row 0, UTC."""
         return self.stream.start_time
 
     @property
@@ -176,7 +176,7 @@ class Chain(OwnVerbs):
 
     @checked
     def read(self, start: int = 0, n: int | None = None) -> Data:
-        """Compute rows and return them with their axes; all rows by default."""
+        """Compute `n` rows from `start` on; all rows by default. Return them with their axes."""
         from fastsig.run.fusing import fuse, narrowed
 
         if n is None and self.stream.endless:
@@ -198,10 +198,10 @@ class Chain(OwnVerbs):
     def __getitem__(self, key: Any) -> Chain:
         """Slice by row or time, channel or frequency, and product: ``chain[t0:t1, f0:f1, "I"]``.
 
-        Integers are the numbers of rows and channels, without a unit. Times of day are `Time`,
-        datetime64 or ISO text; Quantities, `TimeDelta` and other text count from the start.
-        Frequencies are Quantities or text and refer to channel centres, both ends included.
-        ``chain["I"]`` selects products only.
+        Integers are row or channel numbers. Dates and times are given as `Time`, datetime64 or ISO
+        text; Quantities, `TimeDelta` and other text are times from the start. Frequencies are given
+        as Quantities or text and refer to channel centres; both ends are included. ``chain["I"]``
+        selects only products.
         """
         rows, channels, names = key_parts(key, self.stream)
         span = row_span(self.stream, rows)
@@ -226,7 +226,7 @@ class Chain(OwnVerbs):
     @checked
     def explain(self, *, workers: int | None = None, memory: int | str | None = None,
                 fused: bool = True) -> str:
-        """Describe, as text, how writing the chain would run; options as for `write`."""
+        """Return a text that describes how the chain would be written; options as for `write`."""
         from fastsig.run.flag_shares import watches
         from fastsig.run.products import plan_products, products
 
@@ -264,7 +264,7 @@ class Chain(OwnVerbs):
         return self.read().to_specutils(rest, convention, sigma=sigma)
 
     def verify(self) -> None:
-        """Read the whole file and compare its checksums."""
+        """Read the whole file and verify its checksums."""
         self.stream.verify()
 
     def close(self) -> None:

@@ -53,7 +53,7 @@ def _literal(value: str) -> str:
 class FastsigError(Exception):
     """The base class of every error that fastsig raises on purpose.
 
-    Its message names arguments of Python or, on the command line, options.
+    In Python, the message names arguments; on the command line, it names options.
     """
 
     def __str__(self) -> str:
@@ -101,7 +101,7 @@ class MissingFileError(FormatError, FileNotFoundError):
 
 
 class ForbiddenFileError(FormatError, PermissionError):
-    """A file or folder may not be read; scripts may catch it as `PermissionError` too."""
+    """No permission to read a file or folder; scripts may catch it as `PermissionError` too."""
 
     def __init__(self, path: str | PathLike[str], message: str | None = None) -> None:
         super().__init__(path, message or os.strerror(errno.EACCES))
@@ -118,7 +118,7 @@ def unreadable(path: str | PathLike[str], error: OSError, message: str | None = 
 
 
 class DataError(InputError):
-    """The header is good but samples are not: a checksum fails, or a block cannot be read."""
+    """The header is valid but the samples are not: a checksum fails, or a block cannot be read."""
 
 
 class OutputError(FastsigError):

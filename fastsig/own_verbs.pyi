@@ -46,7 +46,8 @@ class OwnVerbs:
         window : str
             Window of the prototype's sinc function: see `fastsig_kernels.filters`.
         min_valid : float
-            Smallest energy of a frame that counts, above 0 and at most 1 (strict).
+            Smallest energy with which a frame is used, above 0 and at most 1; with 1, no sample of the
+            frame may be lost.
         oversample : Fraction, str or int
             n_fft divided by the hop: 1 (critically sampled), "4/3", "32/27", ...
 
@@ -71,25 +72,26 @@ class OwnVerbs:
         products : {"I", "AABB", "AABBCRCI", "IQUV", "V"}
             The products to compute.
         sign_q, sign_v : {1, -1}
-            Signs of Q and V, for recorders and users with the other convention; products record them.
+            Signs of Q and V, for recorders and users with the opposite convention; products record the
+            signs.
 
         Raises
         ------
         PlanError
             If the source contains no frames.
         UsageError
-            If the products cannot be computed from these polarisations.
+            If the products cannot be computed from the polarisations of the source.
         """
 
     def integrate(
         self, time: Any = None, *, n_int: int | None = None, n_freq: int = 1,
         flag_sigma: float | None = None, last: str = 'keep',
     ) -> Self:
-        """Means over `n_int` spectra and `n_freq` neighbouring channels, weighted by validity.
+        """Weighted means over `n_int` spectra and `n_freq` neighbouring channels.
 
         ``mean = sum(total) / sum(weight)`` over all valid samples; the weight of a product is the
         fraction of samples that are valid. An incomplete last integration is kept, with its weight,
-        unless `last` is "drop": programs without weights take it for a complete one.
+        unless `last` is "drop"; programs that do not read weights mistake it for a complete one.
 
         Parameters
         ----------
@@ -100,10 +102,10 @@ class OwnVerbs:
         n_freq : int
             Number of channels to average; must divide the number of channels.
         flag_sigma : float, optional
-            For every 128 spectra (fewer at the end of an integration), leave out channels with a
-            spectral kurtosis outside this many Gaussian sigmas in any polarisation. Requires detected
-            frames, and integrations of at least 16 spectra (more if frames overlap strongly). There is
-            then a weight for each channel.
+            For every 128 spectra (fewer at the end of an integration), leave out channels whose
+            spectral kurtosis deviates by more than this many Gaussian sigmas in any polarisation.
+            Requires detected frames, and integrations of at least 16 spectra (more if frames overlap
+            strongly). Each channel then has its own weight.
         last : {"keep", "drop"}
             Whether an incomplete last integration is kept or dropped; the parameters record the number
             of spectra dropped.
@@ -122,55 +124,58 @@ class OwnVerbs:
         together: bool = True, width: Any = None, smooth: Any = None,
         n_segment: int | None = None, noise_share: float | None = None,
     ) -> Self:
-        """Spectra with weight 0 where there is interference.
+        """Spectra in which samples with interference have weight 0.
 
-        Segments of `n_segment` spectra, counted from the first, are treated separately. In a segment,
-        channels with a median over time that deviates from the running median over `width` are flagged
-        completely. Then samples are flagged that deviate from the median of their channel, after
-        changes that are smooth over `smooth` of the band, such as those of gain and continuum, have
-        been subtracted. Samples are tested one by one (`clip`) and in runs of up to `max_window` over
-        time and over frequency (`sum_threshold`). If the header has the schedule of the noise diode,
-        spectra with the diode on, off, and partly on are treated separately. A channel with 16 or more
-        values in a segment that are all equal is dead, and is flagged.
+        Segments of `n_segment` spectra, counted from the first, are treated separately. In each
+        segment, a channel is flagged completely if its median over time deviates from the running
+        median over `width`. Changes that are smooth over a span `smooth` of the band, such as those of
+        gain and continuum, are then subtracted, and samples that deviate from the median of their
+        channel are flagged. Samples are tested one by one (`clip`) and in runs of up to `max_window`
+        samples in time and in frequency (`sum_threshold`). If the header contains the schedule of the
+        noise diode, spectra with the diode on, off, and partly on are treated separately. A channel
+        with 16 or more values in a segment that are all equal is considered dead, and is flagged.
 
-        Noise is measured, including its skewness and the quantisation steps of few bits, so that
-        thresholds have the meaning that they have for Gaussian noise, whatever was integrated: of pure
-        noise, at most `settings.noise_share` of each product is flagged, 0.15 % by default. If levels
-        were set for a recording with few bits, so that noise is far above that of the radiometer
-        equation and not proportional to the levels, the levels are compared with the noise of a single
-        sample. A pulse keeps 97 % of its signal-to-noise ratio up to a ratio of 2.5 times the square
-        root of the number of channels.
+        The noise is measured, including its skewness and the quantisation steps of data with few bits,
+        so that thresholds have the same meaning as for Gaussian noise, however many samples were
+        integrated: at most a fraction `settings.noise_share` of pure noise, 0.15 % by default, is
+        flagged in each product. If the levels of a recording with few bits were set in such a way that
+        the noise is far above that of the radiometer equation and not proportional to the levels, the
+        levels are compared with the noise of a single sample. A pulse keeps 97 % of its signal-to-noise
+        ratio if this ratio is at most 2.5 times the square root of the number of channels.
 
         `write`, `write_many` and the measurements `flag_shares`, `measure_diode` and `fit_gaussians`
-        give a `FastsigWarning` if whole channels, or a tenth of the samples outside `bands`, were
+        issue a `FastsigWarning` if whole channels, or a tenth of the samples outside `bands`, were
         flagged in the rows that they needed.
 
-        A signal that fills more than half of a segment, or of a window, is taken for the level. Lines
-        that must not be lost should be listed in `protect`.
+        A signal that fills more than half of a segment, or of a window, is mistaken for the undisturbed
+        level. Lines that must not be lost should be listed in `protect`.
 
         Parameters
         ----------
         bands : str or sequence, optional
             Bands that are always flagged: names of tables in `fastsig.axes.interference.BANDS`, and
-            intervals.
+            frequency intervals.
         clip : float or None
-            Largest deviation of a sample, in standard deviations; None or 0 for no limit.
+            Largest deviation of a sample that is not flagged, in standard deviations; None or 0 for no
+            limit.
         sum_threshold : float or None
             Threshold of SumThreshold for a single sample, in standard deviations; it decreases by a
-            factor of 1.5 for every doubling of the run. None or 0 for no SumThreshold.
+            factor of 1.5 for every doubling of the length of the run. None or 0 for no SumThreshold.
         max_window : int
-            Longest run, a power of two.
+            Number of samples in the longest run, a power of two.
         protect : str or sequence, optional
-            Intervals that are never flagged.
+            Frequency intervals that are never flagged.
         together : bool
-            Whether a sample flagged in one product is flagged in all. Otherwise, products computed from
-            both polarisations are flagged where one of the polarisations is.
+            Whether a sample that is flagged in one product is flagged in all products. Otherwise,
+            products that are computed from both polarisations are flagged where either polarisation is
+            flagged.
         width, smooth : Quantity, str or int, optional
             The windows described above, as a frequency span or a number of channels. By default `width`
             is 51 channels, but at most half the band; `smooth` is 20 MHz, but at least 64 channels and
             at most the band.
         n_segment : int, optional
-            Spectra in a segment; by default 32 to 1024, so that a product has about 2**20 values.
+            Number of spectra in a segment; by default 32 to 1024, chosen so that a product has about
+            2**20 values in a segment.
         noise_share : float, optional
             Fraction of pure noise that may be flagged in each product, 1e-9 to 0.1: `clip` and
             `sum_threshold` are scaled in proportion.
@@ -192,15 +197,16 @@ class OwnVerbs:
     def calibrate(
         self, solution: Any, *, on: str = 'subtract', guard: Any = 0,
     ) -> Self:
-        """Antenna temperatures in K; rows in which the diode switches have weight 0.
+        """Antenna temperatures in K; rows during which the diode is switched have weight 0.
 
         Parameters
         ----------
         solution : DiodeSolution, or the result of `Chain.measure_diode`
         on : {"subtract", "blank"}
-            Whether the diode is subtracted from rows in which it is on, or these rows get weight 0.
+            Whether the diode is subtracted from rows in which it is on ("subtract"), or the weight of
+            these rows is set to 0 ("blank").
         guard : Quantity, str or number of s
-            Largest error of the times at which the diode is switched.
+            Maximum error of the times at which the diode is switched.
 
         Raises
         ------
@@ -225,8 +231,9 @@ class OwnVerbs:
         beam : int, optional
             Number of the beam; by default that in the header.
         refraction : Refraction or str, optional
-            Conditions of the air, instead of those in the track: also as text,
-            ``"925,15,0.8,0.3m"``, or ``"none"``.
+            Atmospheric conditions for refraction, instead of those in the track; also as text, such as
+            ``"925,15,0.8,0.3m"`` (pressure in hPa, temperature in deg C, relative humidity,
+            wavelength), or ``"none"`` for no refraction.
         record : mapping, optional
             Description of the file of the track for the provenance; by default its name.
 
@@ -244,9 +251,9 @@ class OwnVerbs:
     ) -> Self:
         """Stokes parameters of integrated products.
 
-        ``I = AA + BB``, ``Q = sign_q (AA - BB)``, ``U = 2 CR``, ``V = sign_v 2 CI``, with
-        ``CR + i CI = <A* B>``. In the frame of the sky, Q and U refer to north and east: they are
-        rotated by twice the position angle of feed A, which is the column ``receiver_deg`` + 90 deg +
+        ``I = AA + BB``, ``Q = sign_q (AA - BB)``, ``U = 2 CR``, ``V = sign_v 2 CI``, with ``CR + i CI =
+        <A* B>``. In the frame of the sky, Q and U refer to north and east: they are rotated by twice
+        the position angle of feed A, which is the sum of the column ``receiver_deg``, 90 deg and
         `feed_angle`.
 
         Parameters
@@ -257,18 +264,18 @@ class OwnVerbs:
             Signs of Q and V, since conventions differ.
         feed_angle : Quantity or str, optional
             Position angle of feed A minus that of the line from M01 to M02, north through east. If it
-            is given, Q and U are in the frame of the sky. It is not published for FAST, so that there
-            is no default.
+            is specified, Q and U are in the frame of the sky. Its value has not been published for
+            FAST, so there is no default.
         mueller : MuellerTable, optional
-            Mueller matrices of the receiver, for signs of 1 and in its own frame; their effect is
-            removed before Q and U are rotated.
+            Mueller matrices of the receiver, in its own frame and for `sign_q` and `sign_v` of 1; their
+            effect is removed before Q and U are rotated.
         record : optional
-            Description of the table for the provenance.
+            Description of the Mueller table for the provenance.
 
         Raises
         ------
         PlanError
-            If the source lacks the products, or the angles needed to rotate them, or is in Jy.
+            If the source lacks the necessary products or the angles needed to rotate them, or is in Jy.
         UsageError
             If a parameter is not allowed.
         """
@@ -281,7 +288,7 @@ class OwnVerbs:
 
         .. math:: S_{AA} = T_{AA} / G, \quad S_I = (T_{AA} + T_{BB}) / 2 G
 
-        AA, BB, CR and CI are in units of one polarisation: the flux density of I is the mean of those
+        AA, BB, CR and CI refer to a single polarisation, so the flux density of I is the mean of those
         of AA and BB. I, Q, U and V, which are sums over both polarisations, are divided by 2 G. Columns
         with the noise expected from the radiometer equation, ``radiometer_NAME``, are also converted to
         Jy.
@@ -289,16 +296,16 @@ class OwnVerbs:
         Parameters
         ----------
         receiver : Receiver, optional
-            The receiver, with a gain that depends on beam, frequency and zenith angle; by default that
-            of the telescope in the header, where it is known. The parameters record its name and the
-            source of its gain.
+            The receiver, with a gain that depends on beam, frequency and zenith angle; by default the
+            receiver of the telescope in the header, if it is known. The parameters record its name and
+            the reference for its gain.
         gain : Quantity, optional
-            Gain of a polarisation, K/Jy, instead of that of the receiver, as measured with a calibrator
-            of known flux density (`fastsig.telescopes.calibrators`).
+            Gain of one polarisation, K/Jy, instead of that of the receiver; for example, a gain
+            measured with a calibrator of known flux density (`fastsig.telescopes.calibrators`).
         zenith_angle : Quantity, optional
             Zenith angle of all spectra.
         temperature : Quantity, optional
-            Ambient temperature; by default its term in the gain is left out.
+            Ambient temperature; by default, its term in the gain is left out.
         beam : int, optional
             Beam of the receiver; by default that in the header.
 
@@ -314,10 +321,10 @@ class OwnVerbs:
     def baseline(
         self, method: str = 'polynomial', *, protect: Any = (), **options: Any,
     ) -> Self:
-        """Spectra minus a model that is fitted to each of them.
+        """Spectra minus a model that is fitted to each spectrum.
 
-        ``out = in - model``; weights are unchanged. If too few channels of a spectrum have weight for a
-        fit, the spectrum gets weight 0.
+        ``out = in - model``; weights are unchanged. If too few channels of a spectrum have a weight
+        above 0 for a fit, the weight of the spectrum is set to 0.
 
         Parameters
         ----------
@@ -356,18 +363,20 @@ class OwnVerbs:
 
         .. math:: f_{out} = F f_{in}, \quad F = \sqrt{(1 + \beta) / (1 - \beta)}
 
-        where `fastsig.telescopes.velocity_frames.factor` computes F for the middle and the position of
-        each row, and for the telescope. `fastsig_kernels.resample` puts all rows on one evenly spaced
-        axis, band-limited and conserving flux. Values are not scaled: a spectral density still refers
-        to its own channel, which has become wider or narrower (F differs from 1 by less than 2e-4). The
-        column ``frame_m_s`` contains c (F - 1) for every row.
+        where `fastsig.telescopes.velocity_frames.factor` computes F for the time of the middle of each
+        row, its position, and the telescope. `fastsig_kernels.resample` resamples all rows to one
+        evenly spaced frequency axis; the interpolation is band-limited and conserves flux. Values are
+        not scaled: a spectral density still refers to its own channel, which has become wider or
+        narrower (F differs from 1 by less than 2e-4). The column ``frame_m_s`` contains c (F - 1) for
+        every row.
 
         Parameters
         ----------
         to : {"topocentric", "geocentric", "barycentric", "heliocentric", "lsrk"}
             The new frame.
         rest : str or Quantity, optional
-            Line that was observed (`fastsig.axes.velocity.line`), for the header of the product.
+            The line that was observed (`fastsig.axes.velocity.line`), or its rest frequency, for the
+            header of the product.
         source_frame : str, optional
             Frame of the source, instead of that in the header; topocentric if both are missing.
         position : SkyCoord or pair of Quantity, optional
@@ -381,18 +390,17 @@ class OwnVerbs:
         lobes, min_valid
             As for `fastsig_kernels.resample`.
 
-        Notes
-        -----
-        Centres of output channels are integer multiples of their width: products with one width in one
-        frame share their channels, whatever their sources. By default there are as many channels as
-        fill the band of the source. The first is the one nearest to the source's first channel when it
-        is shifted by the mean of the smallest and the largest shift of five rows; rows that are shifted
-        further lack a few channels at one end (weight 0).
+        Notes ----- The centres of output channels are integer multiples of their width, so products
+        with the same width in the same frame share their channels, whatever their sources. By default,
+        the number of channels is that which fills the band of the source. The first output channel is
+        the one nearest to the first channel of the source after a shift by the mean of the smallest and
+        the largest shift among five rows. Rows with other shifts lack a few channels at one end; these
+        have weight 0.
 
         Raises
         ------
         PlanError
-            If the source contains no spectra, has no frequencies, or is in that frame already.
+            If the source contains no spectra, has no frequencies, or is already in the new frame.
         UsageError
             If the position, the telescope or the frame of the source is not known, or a parameter is
             not allowed.
@@ -401,11 +409,11 @@ class OwnVerbs:
     def barycenter(
         self, *, position: Any = None, location: EarthLocation | str | None = None,
     ) -> Self:
-        r"""The same spectra, with columns for the barycentric time at the middle of each spectrum.
+        r"""The same spectra, with columns for the barycentric time of the middle of each spectrum.
 
         .. math:: t_b = t_{TDB} + r \cdot n / c
 
-        ``barycentric_mjd`` is this time, TDB, as a day number in float64 (steps of 0.6 us);
+        ``barycentric_mjd`` is this time in TDB as a float64 day number, with a resolution of 0.6 us;
         ``barycentric_s`` is the light-travel time r . n / c alone, which is accurate to 1 ns.
         `fastsig.telescopes.barycenter` describes its terms and how closely it agrees with TEMPO.
 
@@ -419,7 +427,7 @@ class OwnVerbs:
         Raises
         ------
         PlanError
-            If the source contains no spectra, or its times are barycentric already.
+            If the source contains no spectra, or its times are already barycentric.
         UsageError
             If the position or the telescope is not known.
         """
@@ -429,8 +437,9 @@ class OwnVerbs:
     ) -> Self:
         """Return selected rows, channels and products of voltages or spectra.
 
-        The lower end of a pair comes first; if the ends are numbers, the upper end is excluded, as in a
-        slice. Frequencies refer to channel centres, both ends included.
+        The lower end of a pair comes first. If the ends are row or channel numbers, the upper end is
+        excluded, as in a slice. If they are frequencies, they refer to channel centres, and both ends
+        are included.
 
         Parameters
         ----------
@@ -455,7 +464,7 @@ class OwnVerbs:
         workers: int | None = None, memory: int | None = None,
         progress: Progress | None = None,
     ) -> DiodeMeasurement:
-        """Return timing, gain and spectrum of the noise diode, measured in two passes over a scan.
+        """Return the timing, gain and spectrum of the noise diode, measured in two passes over a scan.
 
         Parameters
         ----------
@@ -463,24 +472,25 @@ class OwnVerbs:
             Temperature of the diode: one value, or one value per polarisation (``"1.1K,1.2K"``), or
             tables that `fastsig.telescopes.tcal` reads.
         diode : DiodeSchedule, mapping or str, optional
-            Schedule of the diode, which is checked against the data: ``"mode=pulsar"``,
-            ``"period=2s,on=1s,first=0s"``. By default the schedule is found in the data, and the
-            header's schedule is checked against the data.
+            Schedule of the diode, which is checked against the data, such as ``"mode=pulsar"`` or
+            ``"period=2s,on=1s,first=0s"``. By default, the schedule is found in the data; if the header
+            contains a schedule, this is checked against the data.
         guard : value, s
-            Largest error of the times of the diode's edges.
+            Maximum error of the times at which the diode is switched.
         gain_time : value, s
             Time over which the gain is assumed to be steady.
         smooth : value, Hz, optional
-            Width over which the diode's spectrum is smoothed by a local straight line; 0 for none. The
-            default is 5 MHz, as in HiFAST, but at most a 32nd of the band.
+            Width over which the spectrum of the diode is smoothed by fitting local straight lines; 0
+            for no smoothing. The default is 5 MHz, as in HiFAST, but at most 1/32 of the band.
         phase : bool
-            Whether CR + i CI is rotated back by the phase of the diode, assumed to be at 45 degrees.
+            Whether the phase of the diode is removed from CR + i CI; the diode is assumed to be at 45
+            degrees.
         beam : int, optional
-            Beam whose temperatures the tables give; by default the header's beam.
+            Beam for which temperatures are read from the tables; by default the beam in the header.
         workers : int, optional
             Number of threads; by default as many as the process may use.
         memory : int, optional
-            Largest number of bytes that the process may use.
+            Maximum number of bytes that the process may use.
         progress : callable, optional
             Called with the name of a pass, the input rows processed since the last call, and the
             number of rows in the pass.
@@ -489,8 +499,8 @@ class OwnVerbs:
         ------
         DataError
             If no diode is found, if it is on all the time, or if it disagrees with `diode`; without a
-            schedule, also if the data show it in less than half of the channels, in one cycle only, or
-            in noise far above the radiometer equation's.
+            schedule, also if the diode is detected in less than half of the channels, in only one
+            cycle, or in noise far above that of the radiometer equation.
         PlanError, UsageError
             If the spectra cannot be calibrated, if a parameter is not allowed, or if `memory` is too
             small.
@@ -503,23 +513,25 @@ class OwnVerbs:
     ) -> Spectrum:
         """Return the antenna temperature of a source from spectra on and off it, one row per cycle.
 
-        For rows in K it is on - off. For rows in other units it is ``(on - off) / off Tsys``, computed
-        for each state of the diode and averaged with their expected variances. Tsys of a cycle is that
-        of its rows off the source; for the average, it is the root mean square of both states' Tsys.
+        For rows in K, this is ``on - off``. For rows in other units, it is ``(on - off) / off Tsys``,
+        computed for each state of the diode and averaged with weights from the expected variances. Tsys
+        of a cycle is that of its rows off the source; for the average, it is the root mean square of
+        the Tsys of both states.
 
         Parameters
         ----------
         period : Quantity or str
-            Time from one start on the source to the next.
+            Time from the start of one phase on the source to the start of the next.
         on, first, settle : Quantity or str, optional
-            Time on the source (half of the period), the start of the first phase on the source counted
-            from the start of the stream (0 s), and the time left out after each move (0 s).
+            Time on the source (by default half of the period), start of the first phase on the source,
+            counted from the start of the stream (0 s), and time that is left out after each move (0 s).
         tsys : Quantity or str, shape () or (product,), optional
             System temperature off the source, such as ``"20K"``, for rows without a diode.
         tcal : Quantity or str, shape (), (product,) or (product, chan), optional
             Temperature of the noise diode, whose two states give Tsys.
         diode : DiodeSchedule, optional
-            Schedule of the diode; the header's by default. Without a schedule it is assumed to be off.
+            Schedule of the diode; by default that in the header. Without a schedule, the diode is
+            assumed to be off.
         kelvin : bool, optional
             Whether rows are in K; by default according to the header's unit.
         smooth_ref, n_eff
@@ -528,11 +540,11 @@ class OwnVerbs:
         Raises
         ------
         UsageError
-            If the schedule, or the source of Tsys, makes no sense.
+            If the schedule of the source or the origin of Tsys makes no sense.
         PlanError
             If the stream does not contain spectra, or has no cycle of on and off.
         DataError
-            If nothing is valid, or the diode is not seen.
+            If no data are valid, or the diode is not detected.
         """
 
     def flag_shares(
@@ -540,7 +552,7 @@ class OwnVerbs:
     ) -> FlagShares:
         """Return the fractions of the samples that have weight 0. All rows are read.
 
-        A `FastsigWarning` is given if a `flag` of the chain took whole channels, or a tenth of the
+        A `FastsigWarning` is issued if a `flag` of the chain flagged whole channels, or a tenth of the
         samples outside its bands.
 
         Parameters
@@ -561,35 +573,37 @@ class OwnVerbs:
     ) -> LineFit:
         """Return Gaussians and a baseline fitted to a spectrum, with errors.
 
-        Spectra of a chain are averaged over all rows first, weighted by their weights; a slice fits
-        part of them: ``scan["00:10:00":, "1419MHz":"1421MHz"]`` has no band edges. Velocities are those
-        of the channel centres, in the frame of the spectra (``frame`` changes it), positive for
-        recession; the models are averaged over channels.
+        The spectra of a chain are first averaged over all rows, weighted by their weights. To fit only
+        part of the rows or channels, use a slice: ``scan["00:10:00":, "1419MHz":"1421MHz"]`` excludes
+        the band edges. Velocities are those of the channel centres, in the frame of the spectra (which
+        ``frame`` can change), and are positive for recession; the models are averaged over each
+        channel.
 
         The noise of a channel is ``sigma / sqrt(weight)``, with the weight of the mean spectrum. Unless
         `sigma` is given, it is measured from differences of channels four apart, and measured again
-        without the channels of the fitted lines. The correlation of nearer channels, such as that of
-        Hann smoothing, is measured where it is certain. Fewer than 200 channels are taken as
-        independent. The noise is assumed to be the same on and off the line; a line as bright as the
-        system temperature doubles it.
+        without the channels of the fitted lines. The correlation between channels that are closer
+        together, such as that from Hann smoothing, is measured if it is significant. If there are fewer
+        than 200 channels, they are assumed to be independent. The noise is assumed to be the same on
+        and off the line, although a line as bright as the system temperature doubles it.
 
         Parameters
         ----------
         n : int
             Number of lines, 1 to 10.
         product : str, optional
-            The product to fit; may be omitted if there is only one, or I.
+            The product to fit; by default I, or the only product.
         window : pair of Quantity, optional
-            Velocities between which to fit; all by default.
+            Range of velocities in which to fit; all velocities by default.
         baseline : int or None
-            Order of the polynomial beside the lines; None for no polynomial.
+            Order of the polynomial that is fitted together with the lines; None for no polynomial.
         convention : {"radio", "optical", "relativistic"}
         rest : str or Quantity, optional
             Rest frequency instead of the spectrum's: "HI", another line, or a frequency.
         sigma : Quantity, optional
-            Noise of a channel of weight 1 of the mean spectrum, instead of the measured one.
+            Noise of a channel with weight 1 in the mean spectrum, instead of the measured noise.
         correlation : sequence of float, optional
-            Correlation of the noise of channels 1, 2, ... apart, instead of the measured one.
+            Correlation of the noise of channels that are 1, 2, ... channels apart, instead of the
+            measured correlation.
 
         Raises
         ------

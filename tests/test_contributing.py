@@ -204,7 +204,8 @@ def test_layers_of_batch_are_those_of_the_contracts() -> None:
     contracts = tomllib.loads(text_of("pyproject.toml"))["tool"]["importlinter"]["contracts"]
     layers = next(contract["layers"] for contract in contracts
                   if contract.get("containers") == ["fastsig.batch"])
-    block = TEXT[TEXT.index("The layers within `batch`"):].partition("```text\n")[2].partition("```")[0]
+    rest = TEXT[TEXT.index("The layers within `batch`"):]
+    block = rest.partition("```text\n")[2].partition("```")[0]
     listed = [re.split(r"\s{2,}", line)[0].split(", ") for line in block.splitlines()]
     assert listed == [layer.split(" | ") for layer in layers]
 

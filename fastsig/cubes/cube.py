@@ -85,7 +85,7 @@ class _Part:
 
 
 class Cube(Planes):
-    """A cube of maps on the disk.
+    """A cube of maps, stored in a file.
 
     Parameters
     ----------
@@ -93,7 +93,7 @@ class Cube(Planes):
     stokes : str
         Stokes parameter to read.
     beam : Beam or None
-        Beam instead of the file's.
+        Beam, instead of that in the file.
 
     Raises
     ------
@@ -114,13 +114,14 @@ class Cube(Planes):
             Position: ``12h30m49.4s,+12d23m28s``, ``12:30:49.4,+12:23:28`` (hours and degrees), or
             degrees, ``187.7,12.39``.
         radius : Quantity or str, optional
-            Radius of the circle in which to sum; by default, and with "beam", the spectrum is that
-            of a point source. The formulae are in `fastsig.reductions.sources.position`.
+            Radius of the circle over which to sum; by default, and with "beam", the spectrum is
+            that of a point source. The formulae are in `fastsig.reductions.sources.position`.
         noise : {"measured", "weights"}
             Whether the noise is scaled to the spectrum's own scatter ("measured").
         kelvin : "brightness" or Quantity, optional
-            Conversion of a cube in K to Jy: brightness temperature in the beam, or the telescope's
-            gain in K/Jy (for fastsig's cubes, BEAMSCAL records the effect of gridding on it).
+            How a cube in K is converted to Jy: from the brightness temperature in the beam, or with
+            the gain of the telescope in K/Jy (in cubes written by fastsig, BEAMSCAL records the
+            effect of gridding on this gain).
 
         Raises
         ------
@@ -128,7 +129,7 @@ class Cube(Planes):
             If the position is off the map, if a circle around it leaves the map, or if an option
             makes no sense.
         DataError
-            If nothing was seen there.
+            If there are no data at the position.
         """
         place = _position(at, "at")
         frequency = self.frequency.value
@@ -261,17 +262,17 @@ class Cube(Planes):
     @checked
     def source(self, near: Any, *, radius: Any = None, vrange: Any = None,
                convention: str = "radio", rest: Any = None, kelvin: Any = None) -> Source:
-        """Fit position and flux density of a point source in the mean of the band.
+        """Fit the position and flux density of a point source in the mean over the band.
 
         Parameters
         ----------
         near : SkyCoord or str
             Approximate position.
         radius : Quantity or str, optional
-            Radius within which pixels are fitted; one and a half full widths of the beam by
-            default.
+            Radius within which pixels are fitted; by default, one and a half times the full width
+            of the beam.
         vrange : pair of Quantity, optional
-            Velocities to average over; all channels by default.
+            Range of velocities to average over; all channels by default.
         convention, rest
             Convention and rest frequency of these velocities.
         kelvin
@@ -280,7 +281,7 @@ class Cube(Planes):
         Raises
         ------
         DataError
-            If there is no source.
+            If no source is found.
         UsageError
             If the position is off the map, or an option makes no sense.
         """
@@ -342,7 +343,8 @@ def open_cube(path: str | os.PathLike[str], *, stokes: str | None = None, rest: 
               convention: str | None = None, beam: Any = None) -> Cube:
     """Open a FITS cube of maps, written by fastsig or another program.
 
-    One `DoubtWarning` lists what the file does not state; nothing is guessed.
+    A single `DoubtWarning` lists the information that the file does not contain; nothing is
+    guessed.
 
     Parameters
     ----------
@@ -350,11 +352,11 @@ def open_cube(path: str | os.PathLike[str], *, stokes: str | None = None, rest: 
     stokes : str, optional
         Stokes parameter; the first by default.
     rest : str or Quantity, optional
-        Rest frequency instead of the file's: HI, or a frequency.
+        Rest frequency, instead of that in the file: HI, or a frequency.
     convention : {"radio", "optical"}, optional
-        Convention of an axis VELO that does not state it.
+        Velocity convention of an axis VELO, if the file does not state it.
     beam : Quantity or str, optional
-        Full width at half maximum of a round beam, instead of the file's.
+        Full width at half maximum of a round beam, instead of the beam in the file.
 
     Raises
     ------

@@ -101,7 +101,7 @@ class Planes:
         return self.file.header.frequency_hz(self.path) << u.Hz
 
     def velocity(self, convention: str = "radio", rest: Any = None) -> u.Quantity:
-        """Return velocities of the channel centres, km/s, in the file's frame and order.
+        """Return the velocities of the channel centres, km/s, in the frame and order of the file.
 
         Raises
         ------
@@ -115,7 +115,7 @@ class Planes:
 
     def read(self, chan: Any = slice(None), y: Any = slice(None), x: Any = slice(None)
              ) -> NDArray[Any]:
-        """Read values of slices of (chan, y, x), in `unit`; NaN where nothing was seen."""
+        """Read the values in slices of (chan, y, x), in `unit`; NaN where there are no data."""
         return self.file.read(chan, y, x, stokes=self._stokes)
 
     def read_weight(self, chan: Any = slice(None), y: Any = slice(None), x: Any = slice(None)
@@ -128,7 +128,7 @@ class Planes:
         return self.file.mapped(stokes=self._stokes)
 
     def coverage(self) -> NDArray[np.float64] | None:
-        """Return the mean weight of the channels, s, (y, x); None if the file has no weights."""
+        """Return the weight averaged over channels, s, (y, x); None if the file has no weights."""
         total, count = np.zeros(self.shape[1:]), 0
         for part in self._pieces():
             weight = self.read_weight(part)
@@ -159,7 +159,7 @@ class Planes:
 
     def weighted(self, chan: Any = slice(None), y: Any = slice(None), x: Any = slice(None)
                   ) -> tuple[F8, F8]:
-        """Read values and weights; weights are 0 without a value, and 1 if the file has none."""
+        """Read values and weights: 0 where there is no value, and 1 if the file has no weights."""
         values = self.read(chan, y, x).astype(np.float64)
         weight = self.read_weight(chan, y, x)
         whole = np.ones((1, 1, 1)) if weight is None else weight.astype(np.float64)

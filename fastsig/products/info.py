@@ -29,9 +29,10 @@ def info(path: Paths, *, deep: bool = False, cards: bool = False, **overrides: A
     path : path or iterable of path
         A file, a folder if the format is a folder, or the files of one scan.
     deep : bool
-        Read the whole file if the headers alone are not sufficient.
+        Whether to read the whole file if the headers alone are not sufficient.
     cards : bool
-        Add ``cards``: the header cards of the file by section; for a FITS file, all cards.
+        Whether to add ``cards``, the header cards of the file by section; for a FITS file, all
+        cards.
     overrides
         As for `fastsig.open`.
 

@@ -155,16 +155,16 @@ def write(stream: Any, path: str | os.PathLike[str], *, workers: int | None = No
     stream : chain or Stream
         Voltages or spectra.
     path : path
-        Final name of the product.
+        Final name of the file.
     workers : int, optional
         Number of threads; by default as many as the process may use.
     memory : int or str, optional
-        Largest memory of the process in bytes, or text such as ``"1GB"``.
+        Maximum memory of the process in bytes, or text such as ``"1GB"``.
     fused : bool
         Whether to use fused kernels.
     progress : callable, optional
-        Called with the name of a pass, the input rows done since the last call, and the input rows
-        of the pass.
+        Called with the name of a pass, the number of input rows processed since the last call, and
+        the number of input rows of the pass.
     **options
         As for `fastsig.run.spectra_file.SpectraFile` and `fastsig.run.voltage_file.VoltageFile`.
 
@@ -179,8 +179,8 @@ def write(stream: Any, path: str | os.PathLike[str], *, workers: int | None = No
     UsageError
         If an option is not allowed.
     PlanError
-        If the chain cannot run, or not within `memory`; or if something would be lost and `lossy`
-        is not given.
+        If the chain cannot run, or cannot run within `memory`; or if information would be lost and
+        `lossy` is not specified.
     OutputError
         If the product exists or cannot be written.
     DataError
@@ -196,12 +196,12 @@ def write_many(
     workers: int | None = None, memory: int | str | None = None, fused: bool = True,
     progress: Progress | None = None, **options: Any,
 ) -> list[Product]:
-    """Write several chains, each to its path, in one pass over the parts that they share.
+    """Write several chains, each to its own path, in one pass over the parts that they share.
 
     Each product is identical, byte for byte, to that of `write`. If `memory` is too small to keep
     rows that other chains still need, parts of the input are read again.
 
-    A `FastsigWarning` is given if a `flag` of a chain took whole channels, or a tenth of the
+    A `FastsigWarning` is issued if a `flag` of a chain flagged whole channels, or a tenth of the
     samples outside its bands.
 
     Parameters
@@ -209,9 +209,9 @@ def write_many(
     streams : sequence of chain or Stream
         The chains, best made from one open file.
     paths : sequence of path
-        A final name for each chain, all different.
+        The final name of the file for each chain; all names must differ.
     workers, memory, fused, progress, **options
-        As for `write`; `memory` is that of the whole run.
+        As for `write`; `memory` applies to the whole run.
 
     Raises
     ------

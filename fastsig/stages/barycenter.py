@@ -24,11 +24,11 @@ _DONE = ("barycentric", "pulsarcentric", "barycentered")
 
 
 class Barycenter(PassedSpectra):
-    r"""The same spectra, with columns for the barycentric time at the middle of each spectrum.
+    r"""The same spectra, with columns for the barycentric time of the middle of each spectrum.
 
     .. math:: t_b = t_{TDB} + r \cdot n / c
 
-    ``barycentric_mjd`` is this time, TDB, as a day number in float64 (steps of 0.6 us);
+    ``barycentric_mjd`` is this time in TDB as a float64 day number, with a resolution of 0.6 us;
     ``barycentric_s`` is the light-travel time r . n / c alone, which is accurate to 1 ns.
     `fastsig.telescopes.barycenter` describes its terms and how closely it agrees with TEMPO.
 
@@ -45,7 +45,7 @@ class Barycenter(PassedSpectra):
     Raises
     ------
     PlanError
-        If the source contains no spectra, or its times are barycentric already.
+        If the source contains no spectra, or its times are already barycentric.
     UsageError
         If the position or the telescope is not known.
     """

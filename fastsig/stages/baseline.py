@@ -22,10 +22,10 @@ _WHOLE = ("order", "max_iter", "trend", "n_rows", "harmonics")
 
 
 class Baseline(SpectraStage):
-    """Spectra minus a model that is fitted to each of them.
+    """Spectra minus a model that is fitted to each spectrum.
 
-    ``out = in - model``; weights are unchanged. If too few channels of a spectrum have weight for a
-    fit, the spectrum gets weight 0.
+    ``out = in - model``; weights are unchanged. If too few channels of a spectrum have a weight
+    above 0 for a fit, the weight of the spectrum is set to 0.
 
     Parameters
     ----------

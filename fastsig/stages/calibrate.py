@@ -21,7 +21,7 @@ _ON = ("subtract", "blank")
 
 
 class Calibrate(SpectraStage):
-    """Antenna temperatures in K; rows in which the diode switches have weight 0.
+    """Antenna temperatures in K; rows during which the diode is switched have weight 0.
 
     Parameters
     ----------
@@ -29,9 +29,10 @@ class Calibrate(SpectraStage):
         The spectra in which the diode was measured, with the same rows and channels.
     solution : DiodeSolution, or the result of `Chain.measure_diode`
     on : {"subtract", "blank"}
-        Whether the diode is subtracted from rows in which it is on, or these rows get weight 0.
+        Whether the diode is subtracted from rows in which it is on ("subtract"), or the weight of
+        these rows is set to 0 ("blank").
     guard : Quantity, str or number of s
-        Largest error of the times at which the diode is switched.
+        Maximum error of the times at which the diode is switched.
 
     Raises
     ------

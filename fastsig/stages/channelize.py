@@ -46,7 +46,8 @@ class Channelize(FrameStage):
     window : str
         Window of the prototype's sinc function: see `fastsig_kernels.filters`.
     min_valid : float
-        Smallest energy of a frame that counts, above 0 and at most 1 (strict).
+        Smallest energy with which a frame is used, above 0 and at most 1; with 1, no sample of the
+        frame may be lost.
     oversample : Fraction, str or int
         n_fft divided by the hop: 1 (critically sampled), "4/3", "32/27", ...
 

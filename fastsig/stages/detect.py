@@ -39,14 +39,15 @@ class Detect(SpectraStage):
     products : {"I", "AABB", "AABBCRCI", "IQUV", "V"}
         The products to compute.
     sign_q, sign_v : {1, -1}
-        Signs of Q and V, for recorders and users with the other convention; products record them.
+        Signs of Q and V, for recorders and users with the opposite convention; products record the
+        signs.
 
     Raises
     ------
     PlanError
         If the source contains no frames.
     UsageError
-        If the products cannot be computed from these polarisations.
+        If the products cannot be computed from the polarisations of the source.
     """
 
     name = "detect"

@@ -40,31 +40,31 @@ _LONGEST = 2**20
 
 
 class Flag(SpectraStage):
-    """Spectra with weight 0 where there is interference.
+    """Spectra in which samples with interference have weight 0.
 
-    Segments of `n_segment` spectra, counted from the first, are treated separately. In a segment,
-    channels with a median over time that deviates from the running median over `width` are flagged
-    completely. Then samples are flagged that deviate from the median of their channel, after
-    changes that are smooth over `smooth` of the band, such as those of gain and continuum, have
-    been subtracted. Samples are tested one by one (`clip`) and in runs of up to `max_window` over
-    time and over frequency (`sum_threshold`). If the header has the schedule of the noise diode,
-    spectra with the diode on, off, and partly on are treated separately. A channel with 16 or more
-    values in a segment that are all equal is dead, and is flagged.
+    Segments of `n_segment` spectra, counted from the first, are treated separately. In each
+    segment, a channel is flagged completely if its median over time deviates from the running
+    median over `width`. Changes that are smooth over a span `smooth` of the band, such as those of
+    gain and continuum, are then subtracted, and samples that deviate from the median of their
+    channel are flagged. Samples are tested one by one (`clip`) and in runs of up to `max_window`
+    samples in time and in frequency (`sum_threshold`). If the header contains the schedule of the
+    noise diode, spectra with the diode on, off, and partly on are treated separately. A channel
+    with 16 or more values in a segment that are all equal is considered dead, and is flagged.
 
-    Noise is measured, including its skewness and the quantisation steps of few bits, so that
-    thresholds have the meaning that they have for Gaussian noise, whatever was integrated: of pure
-    noise, at most `settings.noise_share` of each product is flagged, 0.15 % by default. If levels
-    were set for a recording with few bits, so that noise is far above that of the radiometer
-    equation and not proportional to the levels, the levels are compared with the noise of a single
-    sample. A pulse keeps 97 % of its signal-to-noise ratio up to a ratio of 2.5 times the square
-    root of the number of channels.
+    The noise is measured, including its skewness and the quantisation steps of data with few bits,
+    so that thresholds have the same meaning as for Gaussian noise, however many samples were
+    integrated: at most a fraction `settings.noise_share` of pure noise, 0.15 % by default, is
+    flagged in each product. If the levels of a recording with few bits were set in such a way that
+    the noise is far above that of the radiometer equation and not proportional to the levels, the
+    levels are compared with the noise of a single sample. A pulse keeps 97 % of its signal-to-noise
+    ratio if this ratio is at most 2.5 times the square root of the number of channels.
 
     `write`, `write_many` and the measurements `flag_shares`, `measure_diode` and `fit_gaussians`
-    give a `FastsigWarning` if whole channels, or a tenth of the samples outside `bands`, were
+    issue a `FastsigWarning` if whole channels, or a tenth of the samples outside `bands`, were
     flagged in the rows that they needed.
 
-    A signal that fills more than half of a segment, or of a window, is taken for the level. Lines
-    that must not be lost should be listed in `protect`.
+    A signal that fills more than half of a segment, or of a window, is mistaken for the undisturbed
+    level. Lines that must not be lost should be listed in `protect`.
 
     Parameters
     ----------
@@ -72,25 +72,28 @@ class Flag(SpectraStage):
         Spectra in any unit, with at least 16 channels if channels are to be compared.
     bands : str or sequence, optional
         Bands that are always flagged: names of tables in `fastsig.axes.interference.BANDS`, and
-        intervals.
+        frequency intervals.
     clip : float or None
-        Largest deviation of a sample, in standard deviations; None or 0 for no limit.
+        Largest deviation of a sample that is not flagged, in standard deviations; None or 0 for no
+        limit.
     sum_threshold : float or None
         Threshold of SumThreshold for a single sample, in standard deviations; it decreases by a
-        factor of 1.5 for every doubling of the run. None or 0 for no SumThreshold.
+        factor of 1.5 for every doubling of the length of the run. None or 0 for no SumThreshold.
     max_window : int
-        Longest run, a power of two.
+        Number of samples in the longest run, a power of two.
     protect : str or sequence, optional
-        Intervals that are never flagged.
+        Frequency intervals that are never flagged.
     together : bool
-        Whether a sample flagged in one product is flagged in all. Otherwise, products computed from
-        both polarisations are flagged where one of the polarisations is.
+        Whether a sample that is flagged in one product is flagged in all products. Otherwise,
+        products that are computed from both polarisations are flagged where either polarisation is
+        flagged.
     width, smooth : Quantity, str or int, optional
         The windows described above, as a frequency span or a number of channels. By default `width`
         is 51 channels, but at most half the band; `smooth` is 20 MHz, but at least 64 channels and
         at most the band.
     n_segment : int, optional
-        Spectra in a segment; by default 32 to 1024, so that a product has about 2**20 values.
+        Number of spectra in a segment; by default 32 to 1024, chosen so that a product has about
+        2**20 values in a segment.
     noise_share : float, optional
         Fraction of pure noise that may be flagged in each product, 1e-9 to 0.1: `clip` and
         `sum_threshold` are scaled in proportion.

@@ -26,7 +26,7 @@ class Flux(SpectraStage):
 
     .. math:: S_{AA} = T_{AA} / G, \quad S_I = (T_{AA} + T_{BB}) / 2 G
 
-    AA, BB, CR and CI are in units of one polarisation: the flux density of I is the mean of those
+    AA, BB, CR and CI refer to a single polarisation, so the flux density of I is the mean of those
     of AA and BB. I, Q, U and V, which are sums over both polarisations, are divided by 2 G. Columns
     with the noise expected from the radiometer equation, ``radiometer_NAME``, are also converted to
     Jy.
@@ -37,16 +37,16 @@ class Flux(SpectraStage):
         Spectra of one beam in K, with the column ``zenith_deg`` unless `zenith_angle` or `gain` is
         specified.
     receiver : Receiver, optional
-        The receiver, with a gain that depends on beam, frequency and zenith angle; by default that
-        of the telescope in the header, where it is known. The parameters record its name and the
-        source of its gain.
+        The receiver, with a gain that depends on beam, frequency and zenith angle; by default the
+        receiver of the telescope in the header, if it is known. The parameters record its name and
+        the reference for its gain.
     gain : Quantity, optional
-        Gain of a polarisation, K/Jy, instead of that of the receiver, as measured with a calibrator
-        of known flux density (`fastsig.telescopes.calibrators`).
+        Gain of one polarisation, K/Jy, instead of that of the receiver; for example, a gain
+        measured with a calibrator of known flux density (`fastsig.telescopes.calibrators`).
     zenith_angle : Quantity, optional
         Zenith angle of all spectra.
     temperature : Quantity, optional
-        Ambient temperature; by default its term in the gain is left out.
+        Ambient temperature; by default, its term in the gain is left out.
     beam : int, optional
         Beam of the receiver; by default that in the header.
 

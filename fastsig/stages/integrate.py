@@ -26,11 +26,11 @@ _MOST = 2**40  # spectra of an integration: years at FAST, and counts in product
 
 
 class Integrate(SpectraStage):
-    """Means over `n_int` spectra and `n_freq` neighbouring channels, weighted by validity.
+    """Weighted means over `n_int` spectra and `n_freq` neighbouring channels.
 
     ``mean = sum(total) / sum(weight)`` over all valid samples; the weight of a product is the
     fraction of samples that are valid. An incomplete last integration is kept, with its weight,
-    unless `last` is "drop": programs without weights take it for a complete one.
+    unless `last` is "drop"; programs that do not read weights mistake it for a complete one.
 
     Parameters
     ----------
@@ -43,10 +43,10 @@ class Integrate(SpectraStage):
     n_freq : int
         Number of channels to average; must divide the number of channels.
     flag_sigma : float, optional
-        For every 128 spectra (fewer at the end of an integration), leave out channels with a
-        spectral kurtosis outside this many Gaussian sigmas in any polarisation. Requires detected
-        frames, and integrations of at least 16 spectra (more if frames overlap strongly). There is
-        then a weight for each channel.
+        For every 128 spectra (fewer at the end of an integration), leave out channels whose
+        spectral kurtosis deviates by more than this many Gaussian sigmas in any polarisation.
+        Requires detected frames, and integrations of at least 16 spectra (more if frames overlap
+        strongly). Each channel then has its own weight.
     last : {"keep", "drop"}
         Whether an incomplete last integration is kept or dropped; the parameters record the number
         of spectra dropped.

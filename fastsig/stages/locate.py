@@ -35,8 +35,9 @@ class Locate(PassedSpectra):
     beam : int, optional
         Number of the beam; by default that in the header.
     refraction : Refraction or str, optional
-        Conditions of the air, instead of those in the track: also as text,
-        ``"925,15,0.8,0.3m"``, or ``"none"``.
+        Atmospheric conditions for refraction, instead of those in the track; also as text, such as
+        ``"925,15,0.8,0.3m"`` (pressure in hPa, temperature in deg C, relative humidity,
+        wavelength), or ``"none"`` for no refraction.
     record : mapping, optional
         Description of the file of the track for the provenance; by default its name.
 

@@ -32,8 +32,9 @@ def Select(  # noqa: N802 - used like the class of a stage, for all kinds of str
 ) -> Stream:
     """Return selected rows, channels and products of voltages or spectra.
 
-    The lower end of a pair comes first; if the ends are numbers, the upper end is excluded, as in a
-    slice. Frequencies refer to channel centres, both ends included.
+    The lower end of a pair comes first. If the ends are row or channel numbers, the upper end is
+    excluded, as in a slice. If they are frequencies, they refer to channel centres, and both ends
+    are included.
 
     Parameters
     ----------

@@ -21,9 +21,9 @@ __all__ = ["Stokes"]
 class Stokes(SpectraStage):
     """Stokes parameters of integrated products.
 
-    ``I = AA + BB``, ``Q = sign_q (AA - BB)``, ``U = 2 CR``, ``V = sign_v 2 CI``, with
-    ``CR + i CI = <A* B>``. In the frame of the sky, Q and U refer to north and east: they are
-    rotated by twice the position angle of feed A, which is the column ``receiver_deg`` + 90 deg +
+    ``I = AA + BB``, ``Q = sign_q (AA - BB)``, ``U = 2 CR``, ``V = sign_v 2 CI``, with ``CR + i CI =
+    <A* B>``. In the frame of the sky, Q and U refer to north and east: they are rotated by twice
+    the position angle of feed A, which is the sum of the column ``receiver_deg``, 90 deg and
     `feed_angle`.
 
     Parameters
@@ -37,18 +37,18 @@ class Stokes(SpectraStage):
         Signs of Q and V, since conventions differ.
     feed_angle : Quantity or str, optional
         Position angle of feed A minus that of the line from M01 to M02, north through east. If it
-        is given, Q and U are in the frame of the sky. It is not published for FAST, so that there
-        is no default.
+        is specified, Q and U are in the frame of the sky. Its value has not been published for
+        FAST, so there is no default.
     mueller : MuellerTable, optional
-        Mueller matrices of the receiver, for signs of 1 and in its own frame; their effect is
-        removed before Q and U are rotated.
+        Mueller matrices of the receiver, in its own frame and for `sign_q` and `sign_v` of 1; their
+        effect is removed before Q and U are rotated.
     record : optional
-        Description of the table for the provenance.
+        Description of the Mueller table for the provenance.
 
     Raises
     ------
     PlanError
-        If the source lacks the products, or the angles needed to rotate them, or is in Jy.
+        If the source lacks the necessary products or the angles needed to rotate them, or is in Jy.
     UsageError
         If a parameter is not allowed.
     """

@@ -39,11 +39,12 @@ class VelocityFrame(SpectraStage):
 
     .. math:: f_{out} = F f_{in}, \quad F = \sqrt{(1 + \beta) / (1 - \beta)}
 
-    where `fastsig.telescopes.velocity_frames.factor` computes F for the middle and the position of
-    each row, and for the telescope. `fastsig_kernels.resample` puts all rows on one evenly spaced
-    axis, band-limited and conserving flux. Values are not scaled: a spectral density still refers
-    to its own channel, which has become wider or narrower (F differs from 1 by less than 2e-4). The
-    column ``frame_m_s`` contains c (F - 1) for every row.
+    where `fastsig.telescopes.velocity_frames.factor` computes F for the time of the middle of each
+    row, its position, and the telescope. `fastsig_kernels.resample` resamples all rows to one
+    evenly spaced frequency axis; the interpolation is band-limited and conserves flux. Values are
+    not scaled: a spectral density still refers to its own channel, which has become wider or
+    narrower (F differs from 1 by less than 2e-4). The column ``frame_m_s`` contains c (F - 1) for
+    every row.
 
     Parameters
     ----------
@@ -53,7 +54,8 @@ class VelocityFrame(SpectraStage):
     to : {"topocentric", "geocentric", "barycentric", "heliocentric", "lsrk"}
         The new frame.
     rest : str or Quantity, optional
-        Line that was observed (`fastsig.axes.velocity.line`), for the header of the product.
+        The line that was observed (`fastsig.axes.velocity.line`), or its rest frequency, for the
+        header of the product.
     source_frame : str, optional
         Frame of the source, instead of that in the header; topocentric if both are missing.
     position : SkyCoord or pair of Quantity, optional
@@ -67,18 +69,17 @@ class VelocityFrame(SpectraStage):
     lobes, min_valid
         As for `fastsig_kernels.resample`.
 
-    Notes
-    -----
-    Centres of output channels are integer multiples of their width: products with one width in one
-    frame share their channels, whatever their sources. By default there are as many channels as
-    fill the band of the source. The first is the one nearest to the source's first channel when it
-    is shifted by the mean of the smallest and the largest shift of five rows; rows that are shifted
-    further lack a few channels at one end (weight 0).
+    Notes ----- The centres of output channels are integer multiples of their width, so products
+    with the same width in the same frame share their channels, whatever their sources. By default,
+    the number of channels is that which fills the band of the source. The first output channel is
+    the one nearest to the first channel of the source after a shift by the mean of the smallest and
+    the largest shift among five rows. Rows with other shifts lack a few channels at one end; these
+    have weight 0.
 
     Raises
     ------
     PlanError
-        If the source contains no spectra, has no frequencies, or is in that frame already.
+        If the source contains no spectra, has no frequencies, or is already in the new frame.
     UsageError
         If the position, the telescope or the frame of the source is not known, or a parameter is
         not allowed.

@@ -32,11 +32,12 @@ class Block:
     Parameters
     ----------
     data : ndarray, shape (n, pol or product[, chan])
-        Voltages as recorded (0 where invalid), complex64 frames, or float32 mean spectra (NaN
-        where the weight is 0). Read-only.
+        Voltages as recorded (0 where they are invalid), complex64 frames, or float32 mean spectra
+        (NaN where the weight is 0). The array is read-only.
     valid : tuple of Spans, or ndarray
-        Voltages: one set of absolute sample spans per polarisation. Frames: float64 energies,
-        (n, 1), or (n, 3) for A, B and both. Spectra: float32 weights that broadcast against data.
+        For voltages, one set of absolute sample spans per polarisation; for frames, float64
+        energies, (n, 1), or (n, 3) for A, B and both; for spectra, float32 weights that can be
+        broadcast against `data`.
     start, n : int
         First row and number of rows.
     """

@@ -38,17 +38,17 @@ _LEAST = 8  # smallest number of differences from which a scatter is computed
 
 @dataclass(frozen=True, repr=False)
 class Data:
-    """A piece of a stream in memory.
+    """Rows of a stream in memory, with their axes.
 
     Parameters
     ----------
     values : ndarray, shape (time, pol[, chan])
         Voltages, frames or mean spectra (NaN where the weight is 0).
     valid : tuple of Spans or ndarray
-        Valid spans of voltages, counted from the first row here; energies of frames; weights of
-        spectra.
+        Valid spans of voltages, counted from the first row of `values`; energies of frames; or
+        weights of spectra.
     header : Header
-        Header in which `start_time` is that of the first row here.
+        Header, in which `start_time` is that of the first row of `values`.
     kind : {"voltage", "frames", "spectra"}
         Kind of the values.
     columns : dict of str to ndarray, shape (time,), float64
@@ -63,7 +63,7 @@ class Data:
 
     @classmethod
     def of(cls, stream: Stream, block: Block) -> Data:
-        """Return the data of a block of a stream; rows are counted from the first of the block."""
+        """Return the data of a block of a stream; rows are counted from the start of the block."""
         rows = Fraction(block.start)
         header = stream.header.later(stream.time_of(block.start), rows / stream.header.sample_rate)
         columns = stream.read_columns(block.start, block.n) if isinstance(
@@ -95,7 +95,7 @@ class Data:
         return np.array(self.values, dtype=dtype, copy=copy)
 
     def copy(self) -> Data:
-        """Return a copy with its own arrays, which may be written to."""
+        """Return a copy with its own arrays, which may be modified."""
         valid = tuple(map(np.array, self.valid)) if isinstance(self.valid, tuple) else (
             np.array(self.valid))
         return replace(self, values=np.array(self.values), valid=valid,
@@ -159,11 +159,11 @@ class Data:
     def to_table(self, rest: Any = None, convention: str = "radio") -> QTable:
         """Return an astropy table with one row for each spectrum or sample.
 
-        Columns are ``time``, the start of the row; for spectra ``frequency``, MHz, and ``velocity``
-        if a rest frequency is known; the products in their unit, each with its weights,
-        ``weight_NAME``; and further columns of the data. Of spectra, each value is an array of
-        channels. ``meta`` contains the fields of the header as numbers and text, and ``frequency``
-        once.
+        The columns are ``time``, the start of the row; for spectra, ``frequency`` in MHz and, if a
+        rest frequency is known, ``velocity``; the products in their unit, each with a column of
+        weights, ``weight_NAME``; and the further columns of the data. In a table of spectra, each
+        value of a product is an array over channels. ``meta`` contains the fields of the header as
+        numbers and text, and ``frequency`` once.
 
         Parameters
         ----------
@@ -223,7 +223,7 @@ class Data:
 
     @property
     def time(self) -> Time:
-        """UTC of every row's start, shape (time,)."""
+        """Start time of every row, UTC, shape (time,)."""
         numbers = range(len(self.values))
         return sample_times(self.header.start_time, numbers, self.header.sample_rate)
 
@@ -277,17 +277,17 @@ class Data:
                      ) -> specutils.Spectrum:
         """Return a specutils Spectrum of all rows and products (needs specutils).
 
-        Its uncertainty is the inverse variance ``weight / sigma^2`` of each single channel; its
-        mask is true where the weight is 0; ``meta["header"]`` is the header.
+        Its uncertainty is the inverse variance ``weight / sigma^2`` of each channel, its mask is
+        true where the weight is 0, and ``meta["header"]`` is the header.
 
         Parameters
         ----------
         rest, convention
-            As for `velocity`; without a rest frequency the axis has none.
+            As for `velocity`; without a rest frequency, that of the axis is not set.
         sigma : Quantity, optional
-            Noise of a channel of weight 1. By default it is measured for each spectrum from the
-            scatter between neighbouring channels (1.48 times the median of differences), which
-            would be too large if lines filled the band.
+            Noise of a channel with weight 1. By default, it is measured for each spectrum from the
+            scatter between neighbouring channels (1.48 times the median of their differences); this
+            value is too large if lines fill the band.
 
         Raises
         ------
@@ -317,11 +317,11 @@ class Data:
     def to_xarray(self, rest: Any = None, convention: str = "radio") -> xarray.Dataset:
         """Return an xarray Dataset with the same names of axes as a product (needs xarray).
 
-        If a rest frequency is known, from the header or `rest`, there is a coordinate ``velocity``
-        (km/s) beside ``frequency``, in `convention`; its attributes state frame and rest frequency.
-        The attributes of ``data`` are its unit and a description; those of the Dataset contain
-        other values of the header: source, telescope, position, exact start and spacing of the
-        spectra.
+        If a rest frequency is known, from the header or `rest`, the Dataset has a coordinate
+        ``velocity`` (km/s, in `convention`) in addition to ``frequency``; its attributes state the
+        frame and the rest frequency. The attributes of ``data`` are its unit and a description. The
+        attributes of the Dataset contain other values of the header: source, telescope, position,
+        and the exact start and spacing of the spectra.
         """
         import xarray
 

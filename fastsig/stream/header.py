@@ -51,15 +51,16 @@ class Header(Shown):
     channels : ChannelAxis or None
         Channel centres; one channel as wide as the band for an unchannelised stream.
     sideband : {"upper", "lower"}
-        Whether recorded frequency grows with sky frequency. Spectra are always "upper".
+        Whether recorded frequency increases ("upper") or decreases ("lower") with sky frequency.
+        Spectra are always "upper".
     polarization : PolBasis
         Meaning of the polarisation axis.
     n_bits : int
-        Bits of a recorded real number.
+        Number of bits of a recorded real number.
     is_complex : bool
         Whether samples are complex.
     n_sum : int
-        Largest number of samples of which a value of spectra can be the mean.
+        Largest number of samples that are averaged in a value of the spectra.
     unit : str or None
         Unit of the values, "K" or "Jy"; None for the recorder's units.
     specsys : str or None
@@ -70,18 +71,18 @@ class Header(Shown):
     bank : FilterBank or None
         The filter bank of the channels, if they were made by fastsig.
     n_eff : float or None
-        Independent samples of a value divided by channel width times integration time, if it is not
-        that of the bank (`fastsig.calibration.radiometer.n_eff`).
+        Number of independent samples in a value divided by the product of channel width and
+        integration time, if it is not that of the bank (`fastsig.calibration.radiometer.n_eff`).
     dm : float or None
-        Dispersion measure that was corrected, pc cm^-3.
+        Dispersion measure of the dispersion that was removed, pc cm^-3.
     dispersion_constant : Fraction
-        Dispersion constant used for this correction, MHz^2 pc^-1 cm^3 s.
+        Dispersion constant that was used to remove it, MHz^2 pc^-1 cm^3 s.
     dm_reference_hz : Fraction or None
-        Sky frequency to which times then refer; infinite if None.
+        Sky frequency to which times refer after this; infinite if None.
     extra : Mapping
-        Cards of the file that have no field here, verbatim.
+        Header cards of the file that have no field here, verbatim.
     origin : Mapping
-        Origin of values, by name of the field.
+        The origin of each value, by the name of its field.
     """
 
     start_time: Time
@@ -125,7 +126,7 @@ class Header(Shown):
         return replace(self, start_time=start_time, diode=diode)
 
     def overridden(self, overrides: Mapping[str, str], n_chan: int = 1) -> Header:
-        """Return a copy in which values of the user replace those of the file.
+        """Return a copy in which values specified by the user replace those in the file.
 
         Parameters
         ----------

@@ -50,12 +50,12 @@ def barycentric_times(times: Time, position: Any, location: Any) -> Time:
     Returns
     -------
     Time
-        Times in the scale TDB, in the shape of `times`.
+        Times in the TDB scale, with the shape of `times`.
 
     Raises
     ------
     UsageError
-        If position or telescope are not known.
+        If the position or the telescope is not known.
     """
     if not isinstance(times, Time):
         raise UsageError(f"times = {times!r}; allowed: an astropy Time")

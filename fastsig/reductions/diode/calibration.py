@@ -100,7 +100,7 @@ def solve(stream: Stream, tcal: Any, *, diode: Any = None, guard: Any = 0, gain_
           smooth: Any = None, phase: bool = False, beam: int | None = None,
           workers: int | None = None, memory: int | None = None,
           progress: Progress | None = None) -> DiodeMeasurement:
-    """Return timing, gain and spectrum of the noise diode, measured in two passes over a scan.
+    """Return the timing, gain and spectrum of the noise diode, measured in two passes over a scan.
 
     Parameters
     ----------
@@ -111,24 +111,25 @@ def solve(stream: Stream, tcal: Any, *, diode: Any = None, guard: Any = 0, gain_
         Temperature of the diode: one value, or one value per polarisation (``"1.1K,1.2K"``), or
         tables that `fastsig.telescopes.tcal` reads.
     diode : DiodeSchedule, mapping or str, optional
-        Schedule of the diode, which is checked against the data: ``"mode=pulsar"``,
-        ``"period=2s,on=1s,first=0s"``. By default the schedule is found in the data, and the
-        header's schedule is checked against the data.
+        Schedule of the diode, which is checked against the data, such as ``"mode=pulsar"`` or
+        ``"period=2s,on=1s,first=0s"``. By default, the schedule is found in the data; if the header
+        contains a schedule, this is checked against the data.
     guard : value, s
-        Largest error of the times of the diode's edges.
+        Maximum error of the times at which the diode is switched.
     gain_time : value, s
         Time over which the gain is assumed to be steady.
     smooth : value, Hz, optional
-        Width over which the diode's spectrum is smoothed by a local straight line; 0 for none. The
-        default is 5 MHz, as in HiFAST, but at most a 32nd of the band.
+        Width over which the spectrum of the diode is smoothed by fitting local straight lines; 0
+        for no smoothing. The default is 5 MHz, as in HiFAST, but at most 1/32 of the band.
     phase : bool
-        Whether CR + i CI is rotated back by the phase of the diode, assumed to be at 45 degrees.
+        Whether the phase of the diode is removed from CR + i CI; the diode is assumed to be at 45
+        degrees.
     beam : int, optional
-        Beam whose temperatures the tables give; by default the header's beam.
+        Beam for which temperatures are read from the tables; by default the beam in the header.
     workers : int, optional
         Number of threads; by default as many as the process may use.
     memory : int, optional
-        Largest number of bytes that the process may use.
+        Maximum number of bytes that the process may use.
     progress : callable, optional
         Called with the name of a pass, the input rows processed since the last call, and the
         number of rows in the pass.
@@ -137,8 +138,8 @@ def solve(stream: Stream, tcal: Any, *, diode: Any = None, guard: Any = 0, gain_
     ------
     DataError
         If no diode is found, if it is on all the time, or if it disagrees with `diode`; without a
-        schedule, also if the data show it in less than half of the channels, in one cycle only, or
-        in noise far above the radiometer equation's.
+        schedule, also if the diode is detected in less than half of the channels, in only one
+        cycle, or in noise far above that of the radiometer equation.
     PlanError, UsageError
         If the spectra cannot be calibrated, if a parameter is not allowed, or if `memory` is too
         small.

@@ -54,7 +54,7 @@ class MapData(Shown):
     Parameters
     ----------
     values : ndarray, shape (chan, y, x) or (stokes, chan, y, x), float32
-        NaN where nothing was seen.
+        NaN where there are no data.
     weight : ndarray, shape of values, float32
         Effective integration time, s. The noise is that of a spectrum of 1 s, divided by the
         square root of the weight.
@@ -77,7 +77,7 @@ class MapData(Shown):
 
 
 class Map:
-    """A map that is laid out and not yet computed.
+    """A map that has been laid out but not yet computed.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ class Map:
     kernel : angle, optional
         Full width of the Gaussian kernel; half the telescope's beam by default.
     radius : angle, optional
-        Radius at which the kernel ends; 1.5 of its widths by default.
+        Radius at which the kernel ends; by default 1.5 times its full width.
     pixel : angle, optional
         Side of a pixel; a third of the effective beam, in whole arcseconds, by default.
     projection : str
@@ -110,10 +110,12 @@ class Map:
     fstart, fstop : frequency, optional
         Lowest and highest channel centre.
     vstart, vstop : velocity, optional
-        The same as velocities: optical if the axis is VOPT, otherwise radio.
+        Lowest and highest channel centre as velocities, in the optical convention if the axis is
+        VOPT and otherwise in the radio convention.
     zero : {"keep", "median"}
         Whether to subtract the median over time of each input, product and channel before channels
-        are shifted. This removes the system's level from drift scans that are mostly empty sky.
+        are shifted ("median"). This removes the level of the system from drift scans that mostly
+        cover empty sky.
     keep : sequence of {"extrapolated", "diode"}
         Rows to include that are left out by default.
     min_weight : value, s
@@ -124,7 +126,7 @@ class Map:
     UsageError
         If an option is not allowed.
     PlanError
-        If the spectra cannot be combined in one map, or it would be empty.
+        If the spectra cannot be combined in one map, or if the map would be empty.
     """
 
     def __init__(
@@ -434,7 +436,7 @@ class Map:
 
 
 def grid(inputs: Any, **options: Any) -> Map:
-    """Lay out a map of spectra; nothing is computed until it is written or read.
+    """Lay out a map of spectra; nothing is computed until the map is written or read.
 
     Parameters
     ----------

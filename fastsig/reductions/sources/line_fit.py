@@ -70,17 +70,18 @@ def fit_gaussians(spectrum: Any, n: int = 1, *, product: str | None = None, wind
                   sigma: Any = None, correlation: Sequence[float] | None = None) -> LineFit:
     """Return Gaussians and a baseline fitted to a spectrum, with errors.
 
-    Spectra of a chain are averaged over all rows first, weighted by their weights; a slice fits
-    part of them: ``scan["00:10:00":, "1419MHz":"1421MHz"]`` has no band edges. Velocities are those
-    of the channel centres, in the frame of the spectra (``frame`` changes it), positive for
-    recession; the models are averaged over channels.
+    The spectra of a chain are first averaged over all rows, weighted by their weights. To fit only
+    part of the rows or channels, use a slice: ``scan["00:10:00":, "1419MHz":"1421MHz"]`` excludes
+    the band edges. Velocities are those of the channel centres, in the frame of the spectra (which
+    ``frame`` can change), and are positive for recession; the models are averaged over each
+    channel.
 
     The noise of a channel is ``sigma / sqrt(weight)``, with the weight of the mean spectrum. Unless
     `sigma` is given, it is measured from differences of channels four apart, and measured again
-    without the channels of the fitted lines. The correlation of nearer channels, such as that of
-    Hann smoothing, is measured where it is certain. Fewer than 200 channels are taken as
-    independent. The noise is assumed to be the same on and off the line; a line as bright as the
-    system temperature doubles it.
+    without the channels of the fitted lines. The correlation between channels that are closer
+    together, such as that from Hann smoothing, is measured if it is significant. If there are fewer
+    than 200 channels, they are assumed to be independent. The noise is assumed to be the same on
+    and off the line, although a line as bright as the system temperature doubles it.
 
     Parameters
     ----------
@@ -89,18 +90,19 @@ def fit_gaussians(spectrum: Any, n: int = 1, *, product: str | None = None, wind
     n : int
         Number of lines, 1 to 10.
     product : str, optional
-        The product to fit; may be omitted if there is only one, or I.
+        The product to fit; by default I, or the only product.
     window : pair of Quantity, optional
-        Velocities between which to fit; all by default.
+        Range of velocities in which to fit; all velocities by default.
     baseline : int or None
-        Order of the polynomial beside the lines; None for no polynomial.
+        Order of the polynomial that is fitted together with the lines; None for no polynomial.
     convention : {"radio", "optical", "relativistic"}
     rest : str or Quantity, optional
         Rest frequency instead of the spectrum's: "HI", another line, or a frequency.
     sigma : Quantity, optional
-        Noise of a channel of weight 1 of the mean spectrum, instead of the measured one.
+        Noise of a channel with weight 1 in the mean spectrum, instead of the measured noise.
     correlation : sequence of float, optional
-        Correlation of the noise of channels 1, 2, ... apart, instead of the measured one.
+        Correlation of the noise of channels that are 1, 2, ... channels apart, instead of the
+        measured correlation.
 
     Raises
     ------

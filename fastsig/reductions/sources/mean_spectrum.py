@@ -64,7 +64,7 @@ def mean_spectrum(stream: SpectrumStream, product: str | None = None, sigma: Any
     stream : SpectrumStream
         Spectra with known frequencies.
     product : str, optional
-        May be omitted if there is only one product, or I.
+        By default I, or the only product.
     sigma : Quantity, optional
         Noise of a channel of weight 1; by default it is measured.
 

@@ -99,9 +99,10 @@ def on_off(
 ) -> Spectrum:
     """Return the antenna temperature of a source from spectra on and off it, one row per cycle.
 
-    For rows in K it is on - off. For rows in other units it is ``(on - off) / off Tsys``, computed
-    for each state of the diode and averaged with their expected variances. Tsys of a cycle is that
-    of its rows off the source; for the average, it is the root mean square of both states' Tsys.
+    For rows in K, this is ``on - off``. For rows in other units, it is ``(on - off) / off Tsys``,
+    computed for each state of the diode and averaged with weights from the expected variances. Tsys
+    of a cycle is that of its rows off the source; for the average, it is the root mean square of
+    the Tsys of both states.
 
     Parameters
     ----------
@@ -109,16 +110,17 @@ def on_off(
         Spectra in K, or spectra in other units together with `tsys` or the noise diode. Products
         that are not powers, such as CR, are left out.
     period : Quantity or str
-        Time from one start on the source to the next.
+        Time from the start of one phase on the source to the start of the next.
     on, first, settle : Quantity or str, optional
-        Time on the source (half of the period), the start of the first phase on the source counted
-        from the start of the stream (0 s), and the time left out after each move (0 s).
+        Time on the source (by default half of the period), start of the first phase on the source,
+        counted from the start of the stream (0 s), and time that is left out after each move (0 s).
     tsys : Quantity or str, shape () or (product,), optional
         System temperature off the source, such as ``"20K"``, for rows without a diode.
     tcal : Quantity or str, shape (), (product,) or (product, chan), optional
         Temperature of the noise diode, whose two states give Tsys.
     diode : DiodeSchedule, optional
-        Schedule of the diode; the header's by default. Without a schedule it is assumed to be off.
+        Schedule of the diode; by default that in the header. Without a schedule, the diode is
+        assumed to be off.
     kelvin : bool, optional
         Whether rows are in K; by default according to the header's unit.
     smooth_ref, n_eff
@@ -127,11 +129,11 @@ def on_off(
     Raises
     ------
     UsageError
-        If the schedule, or the source of Tsys, makes no sense.
+        If the schedule of the source or the origin of Tsys makes no sense.
     PlanError
         If the stream does not contain spectra, or has no cycle of on and off.
     DataError
-        If nothing is valid, or the diode is not seen.
+        If no data are valid, or the diode is not detected.
     """
     stream = stream_of(stream)
     if not isinstance(stream, SpectrumStream):
