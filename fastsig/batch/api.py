@@ -32,8 +32,7 @@ class Recipe(ParsedRecipe):
     Attributes
     ----------
     problems : tuple of str
-        One line for each mistake in the recipe itself. The only files examined are those that
-        options name.
+        One line for each mistake in the recipe itself. Only files that options name are examined.
     inputs, output, steps, limits
         The parsed recipe; complete only if there are no problems. `output` is the absolute path of
         the output folder.

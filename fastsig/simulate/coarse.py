@@ -35,32 +35,35 @@ STREAM_LOSS = 2  # X and Y of the digitiser use 0 and 1
 
 
 class CoarseVoltage:
-    """A recording of `FastVoltage` in complex 8-bit channels that tile its band edge to edge.
+    """A recording of `FastVoltage` in adjacent complex 8-bit channels that fill its band.
 
-    ``y[m, k] = sum_j h[j] x[m + j] exp(-2 pi i (k + 1/2) (m + j) / N)`` at every N-th m, with
-    ``N = 2 n_chan`` and h symmetric about j = 0. Channel k of the recorded band is centred at
-    ``(k + 1/2) sample_rate / N``. Sample m / N has the time of digitised sample m, the middle of
-    its window, so the first one has the start time of the recording. The signal extends beyond
+    ``y[m, k] = sum_j h[j] x[m + j] exp(-2 pi i (k + 1/2) (m + j) / N)`` at every N-th m, with ``N =
+    2 n_chan`` and h symmetric about j = 0. Channel k of the recorded band is centred at ``(k + 1/2)
+    sample_rate / N``. Sample m / N has the time of digitised sample m, which is in the middle of
+    its window, so the first sample has the start time of the recording. The signal extends beyond
     the first and the last digitised sample, so windows are complete at both ends.
 
-    Prototype: sinc of width 1.05815 channels, Kaiser window of beta 7 over 16 samples of a channel.
-    Power relative to the centre of a channel: within 0.5 % to 0.39 channels from it, 1/2 at the
-    edge, -21 dB at 0.6, below -60 dB from 0.67 and -70 dB from 1 on. Because channels are sampled
-    critically, power beyond one edge is aliased to the other edge; the two powers add up to 1
-    within 0.5 %, so a flat noise spectrum stays flat across edges. Beyond the outer edges of the
-    band lies its own mirror image, as for any real samples, with V of opposite sign: about 1.7 %
-    of an outer channel's noise.
+    The prototype filter is a sinc function with a width of 1.05815 channels and a Kaiser window
+    with a beta of 7 over 16 samples of a channel. Relative to the centre of a channel, its power is
+    constant to within 0.5 % up to 0.39 channels from the centre, 1/2 at the edge, -21 dB at 0.6
+    channels, below -60 dB from 0.67 channels on, and below -70 dB from 1 channel on. Because
+    channels are sampled critically, power beyond one edge is aliased to the other edge; the two
+    powers add up to 1 within 0.5 %, so a flat noise spectrum stays flat across edges. As for any
+    real samples, the mirror image of the band, with V of opposite sign, is beyond its outer edges;
+    it contributes about 1.7 % of the noise in an outer channel.
 
-    A lower sideband is recorded as it is, and the header says so: channels are in ascending order
-    on the sky, but baseband frequency within a channel decreases with sky frequency.
+    A lower sideband is recorded as it is, and the header states this: channels are in order of
+    ascending sky frequency, but the baseband frequency within a channel decreases with sky
+    frequency.
 
-    Sample n depends on the parameters and n alone: any part is the same whatever else is made.
+    Sample n depends only on the parameters and on n: any part of the recording is the same,
+    whatever other parts are made.
 
     Parameters
     ----------
     recording : FastVoltage
-        The recording to channelise, before its rounding. It must not have a loss, because packets
-        are lost behind the filter bank.
+        The recording to channelise; its samples are used before rounding. It must not have a loss,
+        because packets are lost after the filter bank.
     n_chan : int
         Number of channels, up to 65536.
     level : value, optional
@@ -69,7 +72,7 @@ class CoarseVoltage:
     loss : Loss, optional
         Lost packets, counted from sample 0. A packet contains both polarisations.
     packet : int, optional
-        Samples of a packet; by default as many as fit into 8192 bytes, at least one.
+        Number of samples in a packet; by default as many as fit into 8192 bytes, but at least one.
 
     Raises
     ------

@@ -36,7 +36,7 @@ def _check_polarized(component: Any, option: str) -> None:
 
 @dataclass(frozen=True)
 class Source:
-    """A polarised continuum source, the same at all frequencies.
+    """A polarised continuum source with the same Stokes parameters at all frequencies.
 
     ``CR + i CI = <A* B>``, ``I = AA + BB``, ``Q = AA - BB``, ``U = 2 CR``, ``V = 2 CI`` in the
     sense of sky frequency, with A = X and B = Y.
@@ -118,7 +118,8 @@ class Diode:
     Parameters
     ----------
     temperature : value, K, or "low" or "high"
-        Added to each polarisation while on. FAST's low and high settings are 1.1 and 12.5 K.
+        Temperature that is added to each polarisation while the diode is on. The settings "low" and
+        "high" of FAST are 1.1 and 12.5 K.
     period, on, first : int, ticks of 4 ns
         The diode is on in ticks ``first + k period`` to ``first + k period + on - 1``, k = 0, 1,
         ... The default is FAST's pulsar mode, 0.201326592 s at 50 %.
@@ -142,7 +143,7 @@ class Diode:
 
 @dataclass(frozen=True)
 class Pulsar:
-    """A pulsar: noise under a periodic Gaussian envelope, dispersed coherently.
+    """A pulsar: noise with a periodic Gaussian envelope, dispersed coherently.
 
     Parameters
     ----------
@@ -178,7 +179,7 @@ class Pulsar:
 
 @dataclass(frozen=True)
 class Burst:
-    """A single burst: noise under a Gaussian envelope, dispersed coherently.
+    """A single burst: noise with a Gaussian envelope, dispersed coherently.
 
     Parameters
     ----------
@@ -207,15 +208,16 @@ class Burst:
 class Carrier:
     """A linearly polarised carrier with drifting frequency; absent while outside the band.
 
-    ``cos 2 pi (phase + f t + drift t^2 / 2)``, with f relative to the band edge that is recorded
-    at 0 Hz. The bandpass does not shape it: it is recorded at the strength specified.
+    ``cos 2 pi (phase + f t + drift t^2 / 2)``, with f relative to the band edge that is recorded at
+    0 Hz. The bandpass does not affect it: it is recorded with the specified strength.
 
     Parameters
     ----------
     frequency : value, Hz
         Sky frequency at sample 0.
     level : value
-        Rms voltage along its own angle, over the rms of receiver noise in one polarisation.
+        Rms voltage along the angle of polarisation, divided by the rms of the receiver noise in one
+        polarisation.
     drift : value, Hz / s
         Drift rate on the sky.
     angle : value, deg
@@ -245,7 +247,7 @@ class RfiBurst:
     low, high : value, Hz
         Span of sky frequency.
     temperature : value, K
-        Added to each polarisation.
+        Temperature that is added to each polarisation.
     """
 
     start: Any = value_field("s", low=0)
@@ -298,12 +300,12 @@ def _packet_range(item: str | Sequence[Any]) -> tuple[str, int, int]:
 
 @dataclass(frozen=True)
 class LostSpectra:
-    """Lost spectra of a recording of spectra, all products together.
+    """Lost spectra in a recording of spectra; all products of a spectrum are lost together.
 
     Parameters
     ----------
     fraction : value
-        Probability that a spectrum is lost, independently for each.
+        Probability that a spectrum is lost, independently for each spectrum.
     rows : sequence of (first, last), or text
         Spectra that are always lost, both ends included, counted from 0: ``"30-41+77"``.
     """

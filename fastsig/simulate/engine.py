@@ -48,8 +48,8 @@ M = TypeVar("M")
 class FastVoltage:
     """Simulated voltages of one beam: 8-bit real samples of X and Y.
 
-    Sample n of a polarisation depends on the parameters and n alone: any part is the same
-    whatever else is made, and by any thread.
+    Sample n of a polarisation depends only on the parameters and on n: any part of the recording is
+    the same, whatever other parts are made and whichever thread makes it.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ class FastVoltage:
     seed : int
         Seed of the random numbers, from 0 to 2**64 - 1.
     level : value
-        Rms of the receiver noise in units of the last place; it sets the gain.
+        Rms of the receiver noise in units of the last place; this determines the gain.
     tsys : value, K
         Receiver noise of each polarisation.
     noise : bool
@@ -73,7 +73,8 @@ class FastVoltage:
     bandpass : {"fast", "flat"}
         Response that shapes everything except carriers; "fast" is a model of this project.
     dispersion_constant : value, MHz^2 cm^3 s / pc
-        The delay is this times DM times ``f^-2 - ref^-2``, with ``ref`` at the top of the band.
+        The delay is this constant times DM times ``f^-2 - ref^-2``, where ``ref`` is the top of the
+        band.
     diode, source, line, pulsar, burst, loss : component, optional
         See `fastsig.simulate.components`.
     carriers, rfi : sequence of components

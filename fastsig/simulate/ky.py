@@ -71,7 +71,7 @@ def ky_name(name: str, track: Track) -> str:
 
 def write_ky(track: Track, path: str | os.PathLike[str], step: Fraction = Fraction(1, 5), *,
              overwrite: bool = False) -> None:
-    """Write the track of the feed cabin in FAST's form; equal tracks give equal bytes.
+    """Write the track of the feed cabin in FAST's format; equal tracks yield equal bytes.
 
     A second sheet, `ABOUT`, states the refraction.
 

@@ -28,7 +28,7 @@ class Report(Shown):
     Parameters
     ----------
     n_time : int
-        Samples of each polarisation.
+        Number of samples in each polarisation.
     n_clipped, n_lost : tuple of int
         Numbers of samples of X and of Y that were clipped, and that were lost.
     """
@@ -55,7 +55,7 @@ def fast_voltage(
     overwrite : bool
         Whether an existing file may be replaced.
     progress : callable, optional
-        Called with the bytes of each block written.
+        Called with the number of bytes of each block that is written.
     **parameters
         As for `FastVoltage`.
 
@@ -75,7 +75,7 @@ def write(
     workers: int | None = 1, overwrite: bool = False,
     progress: Callable[[int], None] | None = None,
 ) -> Report:
-    """Write a recording to a native file; parameters and errors as of `fast_voltage`."""
+    """Write a recording to a native file; parameters and errors as for `fast_voltage`."""
     cores = processors()
     threads = cores if workers is None else whole(workers, "workers", 1)
     clipped, lost = np.zeros(2, np.int64), np.zeros(2, np.int64)

@@ -26,7 +26,7 @@ STANDING_WAVE_HZ = Fraction(1_080_000)  # of FAST, arXiv:2401.17364
 
 @dataclass(frozen=True)
 class Tcal:
-    """A noise diode that is not ideal, about the temperature T of the `Diode`.
+    """Deviations of a noise diode from an ideal one with the temperature T of the `Diode`.
 
     ``A = T (1 + q) (1 + slope_a x)``, ``B = T (1 - q) (1 + slope_b x)``, x from -1/2 to 1/2 over
     the band, and ``<A* B> = coherence sqrt(A B) exp(i phase)``.
@@ -121,7 +121,7 @@ class Ripple:
     amplitude_rate : value, 1 / s
         Relative drift of the amplitude.
     on : value
-        Factor on the amplitude while the noise diode is on.
+        Factor by which the amplitude is multiplied while the noise diode is on.
     """
 
     amplitude: Any = value_field("K", low=0)
@@ -168,16 +168,16 @@ def check_ripples(ripples: tuple[Ripple, ...], kelvin: float, seconds: float) ->
 
 @dataclass(frozen=True)
 class Jones:
-    """Unequal channels behind the feed, through which all signals pass, noise included.
+    """Differences between the two receiver chains, through which all signals and the noise pass.
 
     Parameters
     ----------
     ratio : value
-        Power of A over that of B; their mean does not change.
+        Power of A divided by that of B; their mean does not change.
     phase : value, deg
         Added to the phase of ``<A* B>`` in the middle of the band.
     delay : value, ns
-        Delay added to B's path: it adds ``2 pi delay (f - middle)`` to the phase.
+        Delay that is added to the path of B; it adds ``2 pi delay (f - middle)`` to the phase.
     """
 
     ratio: Any = value_field("", 1, positive=True)

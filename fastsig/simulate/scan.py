@@ -76,26 +76,27 @@ class FastScan:
     beams : text or sequence of int
         Beams, such as ``"1-19"``, the default, or ``"1+8"``.
     observing : {"drifting", "tracking", "onoff"}
-        drifting: the cabin is at rest, and the target is in beam M01 in the middle of the scan;
-        tracking: the cabin follows the target; onoff: it alternates between the target and the off
-        position, and begins with the target.
+        "drifting": the cabin is at rest, and the target is in beam M01 in the middle of the scan;
+        "tracking": the cabin follows the target; "onoff": the cabin alternates between the target
+        and the off position, beginning with the target.
     ra, dec : angle
         The target, ICRS; by default the right ascension on the meridian in the middle of the scan,
         and the declination of the zenith.
     rotation : value, deg
-        Rotation of the beams on the sky, from east to north: at 0 M02 is east of M01, at 90 north.
-        By default 23.4 for drift scans, otherwise 0.
+        Rotation of the beams on the sky, from east to north: M02 is east of M01 at 0 deg, and north
+        of it at 90 deg. By default 23.4 for drift scans, otherwise 0.
     feed_angle : value, deg
         Position angle of A's axis minus that of the line from M01 to M02, north through east. Its
         value at FAST is not published.
     yaw : value, deg
         Yaw of the cabin.
     off_ra, off_dec : value, arcmin
-        Offset of the off position to the east and north.
+        Offset of the off position towards east and north.
     dwell, slew : value, s
-        Time on each position of onoff, and between positions.
+        Time on each position with "onoff", and time between positions.
     refraction : bool
-        Whether the air bends the rays: 925 hPa, 15 C, relative humidity 0.8, 0.3 m.
+        Whether there is refraction, for 925 hPa, 15 C, a relative humidity of 0.8 and a wavelength
+        of 0.3 m.
     ambient : value, deg_C
         Ambient temperature, on which the gain depends.
     backend : {"spectral", "psrfits"}
@@ -103,9 +104,10 @@ class FastScan:
     sky : sequence of PointSource, HIDisk and SkyPulsar
     continuum : Continuum, optional
     drift : GainDrift, optional
-        The phase is that of M01; for each further beam it is 137.5 deg more.
+        Drift of the gain. Its phase applies to M01, and increases by 137.5 deg for each further
+        beam.
     start_time, seed, integration, **parameters
-        As for `spectral` or `FastSpectra`, the same for all beams; each has its own noise.
+        As for `spectral` or `FastSpectra`, the same for all beams; each beam has its own noise.
 
     Raises
     ------

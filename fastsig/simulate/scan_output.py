@@ -43,7 +43,8 @@ def write_scan(
     Returns
     -------
     list of str
-        Names of the files: the beams' in order, the feed cabin's, the truth record.
+        Names of the files: those of the beams in order, that of the feed cabin, and the truth
+        record.
 
     Raises
     ------

@@ -75,7 +75,7 @@ class PointSource:
     frequency : value, Hz
         Reference frequency; by default 1400 MHz.
     q, u, v : value
-        Shares of I, on the sky.
+        Fractions of I, in the frame of the sky.
     """
 
     ra: Any
@@ -107,8 +107,8 @@ class SkyPulsar:
     index : value
         Spectral index.
     linear, angle, circular : value
-        Polarised shares and the position angle, deg: ``Q = linear I cos 2 angle``,
-        ``U = linear I sin 2 angle``, on the sky.
+        Polarised fractions and position angle, deg: ``Q = linear I cos 2 angle``, ``U = linear I
+        sin 2 angle``, in the frame of the sky.
     """
 
     ra: Any
@@ -130,7 +130,7 @@ class SkyPulsar:
 
 @dataclass(frozen=True)
 class Continuum:
-    """Uniform emission of the sky, ``T (f / 1400 MHz)^index``.
+    """Uniform emission from the sky, ``T (f / 1400 MHz)^index``.
 
     Parameters
     ----------
@@ -162,13 +162,13 @@ class HIDisk:
     Parameters
     ----------
     ra, dec : angle
-        Position of the middle, ICRS.
+        Position of the centre, ICRS.
     mass : value
         Mass of HI, in solar masses.
     distance : value, Mpc
         Distance D.
     velocity : value, km / s
-        Velocity of the middle, radio convention, in `frame`.
+        Velocity of the centre in `frame`, radio convention.
     frame : {"barycentric", "lsrk", "topocentric"}
         Frame of the velocity.
     inclination : value, deg
@@ -176,9 +176,10 @@ class HIDisk:
     position_angle : value, deg
         Position angle of the receding half of the major axis, north through east.
     radius, turnover : value, kpc
-        Scale lengths of density and rotation.
+        Scale lengths of the density and of the rotation curve.
     rotation, dispersion : value, km / s
-        Flat part of the rotation curve; standard deviation of the gas at every position.
+        Velocity in the flat part of the rotation curve, and velocity dispersion (standard
+        deviation) of the gas at every position.
     """
 
     ra: Any

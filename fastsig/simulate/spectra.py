@@ -52,16 +52,16 @@ STREAM_LOSS, STREAM_POWER, STREAM_CROSS, STREAM_CARRIER = 0, 0, 0, 16
 class FastSpectra:
     """Simulated spectra of one beam: AA, BB, CR and CI of X and Y, integrated.
 
-    A value of a spectrum represents ``integration x channel width`` independent complex samples
-    of X and Y, so its four products follow the Wishart distribution for this number of samples
-    about the mean coherency of its time and channel, with every correlation among them. Carriers
-    are coherent in a spectrum: each is added to one of the samples, and beats with the noise. If
-    power changes within a spectrum, the mean is exact and the scatter is that of steady noise with
-    this mean.
+    A value of a spectrum represents ``integration x channel width`` independent complex samples of
+    X and Y. Its four products therefore follow the Wishart distribution for this number of samples,
+    about the mean coherency at its time and channel, with all correlations among the products.
+    Carriers are coherent within a spectrum: each is added to one of the samples, and beats with the
+    noise. If the power changes within a spectrum, the mean is exact and the scatter is that of
+    steady noise with this mean.
 
-    Channels are sharp: they contain the power between their edges and none beyond, and neighbours
-    are not correlated. A spectrum depends on the parameters and its number alone: any part is the
-    same whatever else is made, and by any thread.
+    Channels have sharp edges: they contain only the power between their edges, and neighbouring
+    channels are not correlated. A spectrum depends only on the parameters and on its number: any
+    part of the recording is the same, whatever other parts are made and whichever thread makes it.
 
     Parameters
     ----------
@@ -70,13 +70,15 @@ class FastSpectra:
     n_chan : int
         Channels of the band, up to 2**20.
     integration : value, s
-        Exact time of a spectrum; times the width of a channel it is a whole number, 1 or more.
+        Exact integration time of a spectrum; its product with the width of a channel must be an
+        integer, at least 1.
     fstart, bandwidth : value, Hz
         Lower edge of the band on the sky and its width, up to 500 MHz.
     shift : value, Hz
         Added to the frequency of all channels, which otherwise tile the band edge to edge.
     level : value
-        Receiver noise in the units of the products, averaged over the band; it sets the gain.
+        Receiver noise in the units of the products, averaged over the band; this determines the
+        gain.
     beam : int
         Number of the beam, 1 to 19.
     name : str
@@ -92,11 +94,11 @@ class FastSpectra:
     drift : GainDrift, optional
         Drift of the gain, for everything recorded.
     ripples : sequence of Ripple
-        Standing waves; together at most the receiver noise.
+        Standing waves, whose sum must not exceed the receiver noise.
     jones : Jones, optional
-        Unequal channels of the receiver.
+        Differences between the two receiver chains.
     scene : optional
-        The signal of a sky in the beam, as made by `FastScan`.
+        The signal from the sky in the beam, as made by `FastScan`.
 
     Raises
     ------

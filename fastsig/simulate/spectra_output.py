@@ -30,17 +30,18 @@ LEVEL = 5 * 10**11  # FAST's values are 1e11 to 1e12
 
 def spectral(mode: str = "W", *, n_chan: Any = None, fstart: Any = Fraction(10**9),
              integration: Any = INTEGRATION, level: Any = LEVEL, **parameters: Any) -> FastSpectra:
-    """Simulate a recording of FAST's spectral backend in a mode, or in fewer of its channels.
+    """Simulate a recording of FAST's spectral backend in one of its modes, or part of its channels.
 
     Channel 0 of the finest mode, F, is centred at the edge of the band, as in a Fourier transform;
-    a channel of mode W is 16 of these. The labels are therefore those of FAST's files.
+    a channel of mode W is as wide as 16 of these channels. The channel frequencies are therefore
+    the same as in FAST's files.
 
     Parameters
     ----------
     mode : {"W", "F", "N"}
         W: 65536 channels of 7629.39 Hz; F: 1048576 of 476.84 Hz; N: 65536 of 476.84 Hz.
     n_chan : int, optional
-        Channels from `fstart` on; by default all of the mode.
+        Number of channels from `fstart` on; by default all channels of the mode.
     fstart, integration, level, **parameters
         As for `FastSpectra`; the bandwidth follows from the channels.
 
@@ -84,8 +85,9 @@ def write_psrfits(
 ) -> list[str]:
     """Write a recording as PSRFITS in search mode, four products, as FAST's pulsar backend does.
 
-    Codes have a scale and an offset for each row, product and channel. FAST's own have neither,
-    but it is not settled whether its CR and CI are signed, and these are the same in either case.
+    The integer values have a scale and an offset for each row, product and channel. Those in FAST's
+    own files have neither, but it is not certain whether CR and CI are signed there; files with
+    scales and offsets are read correctly in either case.
 
     Parameters
     ----------
@@ -95,7 +97,7 @@ def write_psrfits(
     observing : str
         One of `OBSERVING`, for FAST's names.
     n_bits : {8, 16, 32}
-        Bits of a code; 32 for floats.
+        Number of bits of a value; 32 for floats.
     n_block : int
         Spectra per row, NSBLK.
     file_rows : int, optional
@@ -136,12 +138,13 @@ def write_spectral(
     observing: str = "tracking", file_rows: int | None = None, workers: int | None = 1,
     overwrite: bool = False, progress: Callable[[int], Any] | None = None,
 ) -> list[str]:
-    """Write a recording as FAST's spectral FITS; spectra that are lost are missing rows.
+    """Write a recording as FAST's spectral FITS; rows of lost spectra are missing.
 
     Parameters
     ----------
     mode : {"W", "F", "N"}, optional
-        Mode in FAST's names; by default that with channels of this width.
+        Mode in FAST's file names; by default the mode whose channels have the width of those of the
+        recording.
     file_rows : int, optional
         Maximum number of rows of a file; by default as at FAST, 2 GiB.
     recording, path, observing, workers, overwrite, progress

@@ -37,9 +37,9 @@ def draw_baseline(
 ) -> Figure:
     """Draw the effect of a `Baseline` on up to 256 spectra from the middle of its stream.
 
-    The panels show the mean spectrum with the model, the mean residual, amplitudes by delay, and
-    the scatter along frequency against the time averaged. The last three also show the noise
-    expected from the radiometer equation.
+    The panels show the mean spectrum with the model, the mean residual, the amplitude as a function
+    of delay, and the scatter along frequency as a function of the averaging time. The last three
+    also show the noise expected from the radiometer equation.
 
     Parameters
     ----------
@@ -49,12 +49,12 @@ def draw_baseline(
         As for `draw`.
     tsys : Quantity, str or float, optional
         System temperature in the unit of the spectra, or a plain number if they have none; by
-        default the mean spectrum itself, which is right if the spectra are the total power.
+        default the mean spectrum itself, which is correct if the spectra contain the total power.
 
     Raises
     ------
     UsageError
-        If the product or the extension of the path is unknown, or nothing is valid.
+        If the product or the extension of the path is unknown, or no data are valid.
     """
     from fastsig.stages.baseline import Baseline
     from fastsig.view.baseline import draw_removal
@@ -182,9 +182,10 @@ def draw_cube(
     path, overwrite
         As for `draw`.
     what : {"sheet", "coverage", "channels", "moments", "spectrum"}
-        In this order: the integral, the coverage and the mean spectrum on one sheet; effective
-        time and noise; maps of up to 12 ranges of channels; integral, mean velocity and
-        dispersion; the spectrum at a position, or the mean spectrum.
+        "sheet" draws the integral, the coverage and the mean spectrum together; "coverage" the
+        effective integration time and the noise; "channels" maps of up to 12 ranges of channels;
+        "moments" the integral, the mean velocity and the velocity dispersion; and "spectrum" the
+        spectrum at a position, or the mean spectrum.
     at : SkyCoord or str, optional
         The position, for "spectrum".
     frange : pair of Quantity, optional
@@ -194,7 +195,7 @@ def draw_cube(
     cmap : str or Colormap, optional
         Colour map of matplotlib for maps of values; viridis by default.
     vmin, vmax : float or Quantity, optional
-        Limits of their colours, in the unit of the colour bar.
+        Limits of the colours of these maps, in the unit of the colour bar.
 
     Raises
     ------

@@ -30,12 +30,12 @@ def draw(
     cmap: str | Colormap | None = None, vmin: Any = None, vmax: Any = None,
     scale: str | None = None, percent: float | None = None,
 ) -> Figure:
-    """Draw a stream, and save the picture if `path` is given.
+    """Draw a stream, and save the picture if `path` is specified.
 
-    Spectra are drawn as a waterfall with the mean spectrum, the power over time and the valid
-    share, and a single spectrum or channel as a line. Voltages are drawn as a histogram, the power
-    over time and the bandpass. If a pixel is the mean of several spectra or channels, the picture
-    says so; its lines show every channel and every spectrum.
+    Spectra are drawn as a waterfall with the mean spectrum, the power against time and the fraction
+    of valid data; a single spectrum or channel is drawn as a line. Voltages are drawn as a
+    histogram, the power against time and the bandpass. If a pixel is the mean of several spectra or
+    channels, the picture states this; its lines show every channel and every spectrum.
 
     Parameters
     ----------
@@ -43,28 +43,32 @@ def draw(
         The stream to draw.
     path : path, optional
         Picture (.png, .pdf, .svg) or self-contained page (.html). The page of spectra is that of
-        `write_page`, for which the file is read again. Without a path the figure is pyplot's
-        current one.
+        `write_page`, for which the file is read again. Without a path, the figure becomes the
+        current figure of pyplot.
     overwrite : bool
         Whether an existing file may be replaced.
     product : str, optional
-        The product of spectra to draw; by default the first, or all if there is one spectrum.
+        The product of spectra to draw; by default the first product, or all products if there is
+        only one spectrum.
     what : str, optional
-        One panel alone: "waterfall", "spectrum" or "power" for spectra, "histogram", "power" or
-        "bandpass" for voltages.
+        The only panel to draw: "waterfall", "spectrum" or "power" for spectra, and "histogram",
+        "power" or "bandpass" for voltages.
     ax : matplotlib Axes, optional
-        Axes for one panel, by default the first, in a figure of your own, which is returned.
+        Axes in an existing figure, in which a single panel is drawn (by default the first panel);
+        this figure is returned.
     cmap : str or Colormap, optional
-        Colour map of a waterfall; by default viridis, or RdBu_r for products of either sign.
+        Colour map of a waterfall; by default viridis, or RdBu_r for products that can have either
+        sign.
     vmin, vmax : float or Quantity, optional
-        Limits of the colours, or of a line drawn alone; in dB with ``scale="db"``.
+        Limits of the colours, or of the value axis of a line that is drawn alone; in dB with
+        ``scale="db"``.
     scale : {"linear", "asinh", "db"}, optional
-        Scale of the colours. By default linear or, if few values are far above all others, asinh:
-        linear about the median, logarithmic beyond. With "db" lines are in dB too; with "linear"
-        their axes are never logarithmic.
+        Scale of the colours. The default is linear or, if a few values are far above all others,
+        asinh, which is linear near the median and logarithmic far from it. With "db", lines are
+        also in dB; with "linear", their axes are never logarithmic.
     percent : float, optional
-        Share of the values, about the middle, to which the colours are limited; by default from
-        the lowest 1 % to the highest 0.5 %.
+        Central percentage of the values to which the colours are limited; by default, the lowest 1
+        % and the highest 0.5 % of the values are outside the limits.
 
     Returns
     -------
@@ -75,7 +79,7 @@ def draw(
     UsageError
         If an option or the extension of the path is unknown, or does not apply to the stream.
     OutputError
-        If `path` exists, and `overwrite` is not set.
+        If `path` exists and `overwrite` is false.
     PlanError
         If the stream is neither voltages nor spectra.
     """

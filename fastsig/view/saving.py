@@ -43,7 +43,7 @@ def write_page(
     what: SpectrumStream | Cube, path: str | os.PathLike[str], *, overwrite: bool = False,
     product: str | None = None, page_size: int | None = None,
 ) -> None:
-    """Write the page of spectra or of a cube: one HTML file in which one can zoom and cut.
+    """Write an interactive page of spectra or of a cube, as a single HTML file.
 
     Parameters
     ----------
@@ -54,10 +54,10 @@ def write_page(
     overwrite : bool
         Whether an existing file may be replaced.
     product : str, optional
-        The product, or Stokes parameter, that is shown first; the page contains all.
+        The product, or Stokes parameter, that is shown first; the page contains all of them.
     page_size : int, optional
-        Maximum size of the page in bytes, 3 MB by default. If there are too many values, as few
-        neighbours as possible are averaged; the page says how many.
+        Maximum size of the page in bytes, 3 MB by default. If there are too many values, the
+        smallest possible number of neighbouring values is averaged; the page states this number.
 
     Raises
     ------

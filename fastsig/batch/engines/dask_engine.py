@@ -49,11 +49,11 @@ class DaskEngine:
     Parameters
     ----------
     scheduler : str
-        Address of the scheduler, such as ``tcp://host:8786``, or path of its file; ``local`` for a
-        cluster on this machine that exists as long as the run.
+        Address of the scheduler, such as ``tcp://host:8786``, or path of its scheduler file;
+        ``local`` for a cluster on this machine that exists only during the run.
     workers : int, optional
         Maximum number of jobs at a time; by default one per thread of the workers. For a local
-        cluster, the number of its processes: by default one per processor.
+        cluster, the number of its processes; by default one per processor.
     tls : Tls, optional
     warm : bool
         Whether to compile the kernels on each node first, if none is cached.

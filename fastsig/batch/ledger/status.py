@@ -42,7 +42,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Status:
-    """Rows of tasks, products on the disk that no task makes, and runs at work in the folder.
+    """Rows of tasks, products on the disk that no task makes, and runs in progress in the folder.
 
     `signal_code` is 130, 143 or 129 if a signal stopped a verification, otherwise 0.
     """
@@ -81,7 +81,7 @@ def _plain(row: Row) -> dict[str, Any]:
 
 def status(tasks: Sequence[Task], folder: str | os.PathLike[str], *,
            every: Sequence[Task] | None = None) -> Status:
-    """Return the state of tasks from the ledger and the disk, without a claim or any change.
+    """Return the state of tasks from the ledger and the disk; nothing is claimed or changed.
 
     Parameters
     ----------

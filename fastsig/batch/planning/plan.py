@@ -31,9 +31,9 @@ class Plan:
     folder : str
         Output folder.
     n_task, n_product : int
-        Number of tasks to do, and of files that are kept, with `{file}` counted once.
+        Numbers of tasks to do and of files that are kept; a name with `{file}` counts as one file.
     refused : tuple of (str, str)
-        Tasks that may not run: name and reason.
+        Name and reason for each task that may not run.
     kinds : tuple of Kind
     processes : int
         Number of tasks that run at once.
@@ -42,7 +42,7 @@ class Plan:
     free_bytes : int
         Free space on the file system of the output folder.
     machine_bytes : int
-        Memory of the machine, which the processes share; 0 for no bound.
+        Memory of the machine, which the processes share; 0 for no limit.
     """
 
     folder: str
@@ -159,11 +159,11 @@ def plan(tasks: Sequence[Task], *, sizes: Sequence[int] | None = None, processes
     Parameters
     ----------
     tasks : sequence of Task
-        Tasks to do, without those that are done already.
+        Tasks to do, without those that are already done.
     sizes : sequence of int, optional
         Bytes of the inputs of each task, as in `Survey`; read from the disk by default.
     processes, threads : int
-        Number of tasks that run at once, and of threads for each.
+        Number of tasks that run at the same time, and number of threads for each.
     memory : int, optional
         Limit on the memory of the process of one task, in bytes.
     trial : bool
@@ -173,7 +173,7 @@ def plan(tasks: Sequence[Task], *, sizes: Sequence[int] | None = None, processes
         Bytes and seconds of tasks that were done before: if there are enough, the time is
         estimated from them.
     machine_bytes : int, optional
-        Memory that the processes share; by default that of this machine, 0 for no bound.
+        Memory that the processes share; by default that of this machine, 0 for no limit.
 
     Raises
     ------

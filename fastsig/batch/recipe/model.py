@@ -15,7 +15,7 @@ GROUPS = ("file", "scan", "fast", "project")
 
 
 class RecipeError(UsageError):
-    """A recipe with mistakes; `problems` has one line for each."""
+    """A recipe contains mistakes; `problems` has one line for each mistake."""
 
     def __init__(self, problems: Sequence[str]) -> None:
         self.problems = tuple(problems)
@@ -38,11 +38,11 @@ class Limits:
     Parameters
     ----------
     memory : int, optional
-        Memory of its whole worker process, in bytes.
+        Maximum memory of the whole worker process, in bytes.
     time : float, optional
-        Time, in seconds.
+        Maximum time, in seconds.
     retries : int
-        How often it is repeated after its worker died.
+        Maximum number of times that the task is repeated after its worker has died.
     """
 
     memory: int | None = None

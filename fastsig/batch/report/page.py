@@ -28,7 +28,7 @@ def write_report(
     overwrite: bool = False, pictures: bool = True, every: Sequence[Task] | None = None,
     reload: float | None = None, thumbnails: Thumbnails | None = None, seconds: float = _SECONDS,
 ) -> str:
-    """Write the page of some tasks from the ledger and the disk; safe while a run is at work.
+    """Write the report on tasks from the ledger and the disk; this is safe during a run.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ def write_report(
         Path of the page; ``report.html`` in the output folder by default.
     title : str
     overwrite : bool
-        Whether an existing file may be replaced that is not such a page.
+        Whether an existing file that is not such a report may be replaced.
     pictures : bool
         Whether new thumbnails are made.
     every : sequence of Task, optional
@@ -49,7 +49,7 @@ def write_report(
     thumbnails : Thumbnails, optional
         Thumbnails of earlier pages; by default those of the page that is replaced.
     seconds : float
-        Time for new thumbnails.
+        Maximum time for making new thumbnails.
 
     Returns
     -------

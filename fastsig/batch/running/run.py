@@ -37,7 +37,7 @@ class Summary:
     Parameters
     ----------
     counts : dict
-        Number of tasks in each state, of all tasks of the run.
+        Number of tasks of the run in each state.
     n_before : int
         Number of tasks that were done before.
     seconds : float
@@ -84,17 +84,18 @@ def run(
     scratch: str | None = None, follow: Follow | None = None, watcher: Watcher | None = None,
     stop: Stop | None = None,
 ) -> Summary:
-    """Run those of some tasks that are not done, except those that were set aside (poison).
+    """Run those of the tasks that are not done, except those that were set aside (poison).
 
-    A task is done if it has succeeded and its products still have the size and time of change that
-    they had then. In the main thread Ctrl-C, SIGTERM and SIGHUP end the run in an orderly way.
+    A task is done if it has succeeded and its products still have the size and modification time
+    that they had when they were made. In the main thread, Ctrl-C, SIGTERM and SIGHUP end the run in
+    an orderly way.
 
     Parameters
     ----------
     tasks : sequence of Task
         Tasks whose output folder is `folder`.
     folder : path
-        The output folder; it is made if it does not exist.
+        The output folder; it is created if it does not exist.
     engine : Engine, optional
         Engine that runs the tasks; by default worker processes on this machine.
     workers : int, optional
@@ -108,11 +109,12 @@ def run(
     every : sequence of Task, optional
         All tasks of the recipe, to list products that none of them makes.
     overwrite, replace_stale : bool
-        Whether files may be replaced that no batch made, or that another task made.
+        Whether files that batch did not make may be replaced, and whether files that another task
+        made may be replaced.
     verify : bool
         Whether to read the products of finished tasks in full, and remake damaged ones.
     plan : bool
-        Whether to check before the first task that all fit into memory and onto the disk.
+        Whether to check before the first task that the tasks fit into memory and onto the disk.
     warm : bool
         Whether to compile the kernels before the workers start, if none is cached.
     node_cache : bool
@@ -135,10 +137,10 @@ def run(
     Raises
     ------
     OutputError
-        If another run is at work in the folder, the ledger cannot be written, or the disk is too
-        small according to the `plan`.
+        If another run is using the folder, the ledger cannot be written, or there is too little
+        disk space according to the `plan`.
     PlanError
-        If the memory is too small according to the `plan`.
+        If there is too little memory according to the `plan`.
     WorkerError
         If worker processes cannot be started.
     """

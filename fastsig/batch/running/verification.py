@@ -22,12 +22,12 @@ __all__ = ["verify"]
 def verify(tasks: Sequence[Task], folder: str | os.PathLike[str], *, workers: int | None = None,
            limits: Limits | None = None, node_cache: bool = True,
            watcher: Watcher | None = None) -> Status:
-    """Read the products of finished tasks in full; mark damaged ones in the ledger.
+    """Read the products of finished tasks in full, and mark damaged products in the ledger.
 
     Raises
     ------
     OutputError
-        If a run is at work in the folder.
+        If a run is using the folder.
     """
     base, stop, watcher = os.path.abspath(folder), Stop(), watcher or Watcher()
     with stopping(stop, watcher), Claim(base) as claim:

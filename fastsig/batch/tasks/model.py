@@ -18,9 +18,9 @@ class Step:
     command : str
         Name of a command of fastsig.
     argv : tuple of str
-        Words after the name: options, ``--output PATH`` as two words, then the input files. All
-        paths are absolute. ``--overwrite``, ``--workers``, ``--memory`` and ``--quiet`` are added
-        when the step is run; `Vocabulary.offers` states which of them the command has.
+        Words after the name: the options, with ``--output PATH`` as two words, and then the input
+        files. All paths are absolute. ``--overwrite``, ``--workers``, ``--memory`` and ``--quiet``
+        are added when the step is run; `Vocabulary.offers` states which of them the command has.
     outputs : tuple of str
         Files that the step makes, relative to the task's folder; ``{file}`` in a name represents
         the numbers of several files. Their folders may not exist yet.
@@ -41,9 +41,9 @@ class Task:
     Parameters
     ----------
     id : str
-        Hexadecimal digits of a SHA-256 of its inputs, its recipe, its outputs and the version.
+        Hexadecimal SHA-256 of its inputs, its recipe, its outputs and the version of fastsig.
     name : str
-        Name for people and for the log: no separators, no control characters.
+        Name that is shown and used for the log; contains no separators or control characters.
     inputs : tuple of str
         Absolute paths.
     steps : tuple of Step
