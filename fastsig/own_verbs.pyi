@@ -89,9 +89,10 @@ class OwnVerbs:
     ) -> Self:
         """Weighted means over `n_int` spectra and `n_freq` neighbouring channels.
 
-        ``mean = sum(total) / sum(weight)`` over all valid samples; the weight of a product is the
-        fraction of samples that are valid. An incomplete last integration is kept, with its weight,
-        unless `last` is "drop"; programs that do not read weights mistake it for a complete one.
+        ``mean = sum(total) / sum(weight)`` over all valid samples; the weight of a value in the result
+        is the fraction of its samples that are valid. An incomplete last integration is kept, with its
+        weight, unless `last` is "drop"; programs that do not read weights mistake it for a complete
+        one.
 
         Parameters
         ----------
@@ -137,11 +138,11 @@ class OwnVerbs:
 
         The noise is measured, including its skewness and the quantisation steps of data with few bits,
         so that thresholds have the same meaning as for Gaussian noise, however many samples were
-        integrated: at most a fraction `settings.noise_share` of pure noise, 0.15 % by default, is
-        flagged in each product. If the levels of a recording with few bits were set in such a way that
-        the noise is far above that of the radiometer equation and not proportional to the levels, the
-        levels are compared with the noise of a single sample. A pulse keeps 97 % of its signal-to-noise
-        ratio if this ratio is at most 2.5 times the square root of the number of channels.
+        integrated: at most a fraction `noise_share` of pure noise, 0.15 % by default, is flagged in
+        each product. If the levels of a recording with few bits were set in such a way that the noise
+        is far above that of the radiometer equation and not proportional to the levels, the levels are
+        compared with the noise of a single sample. A pulse keeps 97 % of its signal-to-noise ratio if
+        this ratio is at most 2.5 times the square root of the number of channels.
 
         `write`, `write_many` and the measurements `flag_shares`, `measure_diode` and `fit_gaussians`
         issue a `FastsigWarning` if whole channels, or a tenth of the samples outside `bands`, were
@@ -172,7 +173,7 @@ class OwnVerbs:
         width, smooth : Quantity, str or int, optional
             The windows described above, as a frequency span or a number of channels. By default `width`
             is 51 channels, but at most half the band; `smooth` is 20 MHz, but at least 64 channels and
-            at most the band.
+            at most the whole band.
         n_segment : int, optional
             Number of spectra in a segment; by default 32 to 1024, chosen so that a product has about
             2**20 values in a segment.
@@ -390,12 +391,14 @@ class OwnVerbs:
         lobes, min_valid
             As for `fastsig_kernels.resample`.
 
-        Notes ----- The centres of output channels are integer multiples of their width, so products
-        with the same width in the same frame share their channels, whatever their sources. By default,
-        the number of channels is that which fills the band of the source. The first output channel is
-        the one nearest to the first channel of the source after a shift by the mean of the smallest and
-        the largest shift among five rows. Rows with other shifts lack a few channels at one end; these
-        have weight 0.
+        Notes
+        -----
+        The centres of output channels are integer multiples of their width, so products with the same
+        width in the same frame share their channels, whatever their sources. By default, the number of
+        channels is that which fills the band of the source. The first output channel is the one nearest
+        to the first channel of the source after a shift by the mean of the smallest and the largest
+        shift among five rows. Rows with other shifts lack a few channels at one end; these have weight
+        0.
 
         Raises
         ------
@@ -492,8 +495,8 @@ class OwnVerbs:
         memory : int, optional
             Maximum number of bytes that the process may use.
         progress : callable, optional
-            Called with the name of a pass, the input rows processed since the last call, and the
-            number of rows in the pass.
+            Called with the name of a pass, the number of input rows processed since the last call, and
+            the number of rows in the pass.
 
         Raises
         ------
@@ -540,9 +543,9 @@ class OwnVerbs:
         Raises
         ------
         UsageError
-            If the schedule of the source or the origin of Tsys makes no sense.
+            If the times on the source, or the arguments for Tsys, make no sense.
         PlanError
-            If the stream does not contain spectra, or has no cycle of on and off.
+            If the stream does not contain spectra, or contains no complete cycle.
         DataError
             If no data are valid, or the diode is not detected.
         """

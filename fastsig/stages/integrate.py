@@ -28,9 +28,10 @@ _MOST = 2**40  # spectra of an integration: years at FAST, and counts in product
 class Integrate(SpectraStage):
     """Weighted means over `n_int` spectra and `n_freq` neighbouring channels.
 
-    ``mean = sum(total) / sum(weight)`` over all valid samples; the weight of a product is the
-    fraction of samples that are valid. An incomplete last integration is kept, with its weight,
-    unless `last` is "drop"; programs that do not read weights mistake it for a complete one.
+    ``mean = sum(total) / sum(weight)`` over all valid samples; the weight of a value in the result
+    is the fraction of its samples that are valid. An incomplete last integration is kept, with its
+    weight, unless `last` is "drop"; programs that do not read weights mistake it for a complete
+    one.
 
     Parameters
     ----------

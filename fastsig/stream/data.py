@@ -102,7 +102,7 @@ class Data:
                        columns={key: np.array(each) for key, each in self.columns.items()})
 
     def __getitem__(self, key: Any) -> Data:
-        """Slice as in `Chain`: ``data[t0:t1, f0:f1, "I"]``; times count from the first row here.
+        """Slice as in `Chain`: ``data[t0:t1, f0:f1, "I"]``; times count from the first row.
 
         The arrays are views.
         """

@@ -131,8 +131,8 @@ def solve(stream: Stream, tcal: Any, *, diode: Any = None, guard: Any = 0, gain_
     memory : int, optional
         Maximum number of bytes that the process may use.
     progress : callable, optional
-        Called with the name of a pass, the input rows processed since the last call, and the
-        number of rows in the pass.
+        Called with the name of a pass, the number of input rows processed since the last call, and
+        the number of rows in the pass.
 
     Raises
     ------

@@ -129,9 +129,9 @@ def on_off(
     Raises
     ------
     UsageError
-        If the schedule of the source or the origin of Tsys makes no sense.
+        If the times on the source, or the arguments for Tsys, make no sense.
     PlanError
-        If the stream does not contain spectra, or has no cycle of on and off.
+        If the stream does not contain spectra, or contains no complete cycle.
     DataError
         If no data are valid, or the diode is not detected.
     """
