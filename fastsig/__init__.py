@@ -1,6 +1,6 @@
 """Signal processing for radio telescopes in the style of FAST.
 
-Names load on first use: importing the package loads neither astropy, numba, scipy nor h5py.
+Names are loaded on first use: importing the package does not load astropy, numba, scipy or h5py.
 """
 
 from __future__ import annotations
