@@ -62,7 +62,7 @@ class FastsigError(Exception):
 
 
 class UsageError(FastsigError, ValueError):
-    """The caller asked for something impossible: a bad option, value or combination."""
+    """The caller asked for something impossible: a bad option, value or combination of options."""
 
 
 class PlanError(UsageError):

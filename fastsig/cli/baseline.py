@@ -43,7 +43,8 @@ _OPTIONS = ("order", "include", "lam", "ratio", "max_iter", "period", "width", "
                                             "ripple.  [default: 1]")
 @click.option("--n-rows", type=int,
               help="Measure the ripple in a running mean of this odd number of spectra; spectra "
-                   "with the diode on and off are averaged separately.  [default: 1]")
+                   "with the diode on and spectra with it off are averaged separately.  "
+                   "[default: 1]")
 @click.option("--keep", type=common.OutputPath(), metavar="PATH",
               help="Write the subtracted baseline or ripple to this file.")
 @click.option("--picture", type=common.OutputPath(), metavar="PATH",

@@ -17,7 +17,8 @@ _APART = ("path", "warnings", "provenance", "cards")
 @common.json_option
 @click.option("--deep", is_flag=True,
               help="If the header does not state the valid fraction, read the whole file to "
-                   "compute it; for a cube, use all channels.")
+                   "compute it; for a cube, compute the noise and the valid fraction from all "
+                   "channels.")
 @click.option("--cards", is_flag=True, help="Also show all header cards of each file.")
 @common.set_option
 @common.quiet_options

@@ -65,7 +65,7 @@ class BeamPositions(Shown):
     azimuth, zenith_distance : Quantity
         Observed direction, degrees, shape (time, beam), float64.
     extrapolated : array of bool
-        Whether a time is more than 1 s away from any row of the table, shape (time,).
+        Whether a time is more than 1 s from the nearest row of the table, shape (time,).
     location : EarthLocation
     """
 

@@ -101,7 +101,7 @@ function reloading(seconds) {
     set();
   });
   set();
-  return make("label", {}, box, ` load anew every ${seconds} s`);
+  return make("label", {}, box, ` reload every ${seconds} s`);
 }
 
 const tools = make("div", { className: "find" }, field, shown, more);
