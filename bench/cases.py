@@ -3,6 +3,7 @@
 from bench import (
          banks,
          calibration,
+         dispersion,
          gridding,
          pointing,
          readers,
@@ -16,4 +17,4 @@ from bench import (
 
 CASES = [*spectrometers.CASES, *shapes.CASES, *transforms.CASES, *banks.CASES, *stages.CASES,
          *readers.CASES, *spectra_files.CASES, *pointing.CASES, *calibration.CASES,
-         *resampling.CASES, *gridding.CASES]
+         *resampling.CASES, *gridding.CASES, *dispersion.CASES]

@@ -93,6 +93,8 @@ PLANS: dict[str, PlanCase] = {
     "Gridder": PlanCase(_gridder, _gridded),
     "GridderScratch": PlanCase(lambda: fk.GridderScratch(2),
                                lambda scratch: _gridded(_gridder(), scratch)),
+    "FDMT": PlanCase(lambda: fk.FDMT(np.linspace(0, 1, 16), np.arange(5.0)),
+                     lambda plan: plan.process(_CODES.reshape(-1, 16))),
     "Synthesizer": PlanCase(lambda: fk.Synthesizer(16, taps=_TAPS, oversample=2),
                             lambda plan: plan.process(_FRAMES)),
     "SynthesizerScratch": PlanCase(

@@ -7,6 +7,7 @@ from importlib import import_module
 
 _INDEX = {
     "Channelizer": "channelize",
+    "FDMT": "fdmt",
     "ChannelizerScratch": "channelize",
     "FFTPlan": "fft",
     "Gridder": "gridding",

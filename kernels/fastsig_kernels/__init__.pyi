@@ -17,6 +17,7 @@ from .energy import (
     intersect_spans,
     intersect_spans_nb,
 )
+from .fdmt import FDMT
 from .fft import FFTPlan, fft_plan
 from .filters import prototype, response, window_names
 from .fir import polyphase_fir, polyphase_fir_complex_nb, polyphase_fir_nb
@@ -73,6 +74,7 @@ from .unpacking import unpack, unpack_nb
 __all__ = [
     "Channelizer",
     "ChannelizerScratch",
+    "FDMT",
     "FFTPlan",
     "Gridder",
     "GridderScratch",

@@ -1,0 +1,329 @@
+"""Loops of the fast dispersion measure transform over the steps of `_fdmt_tree`.
+
+Memory is specified by address (int64), and nothing is checked here. Rows are added in whole cache
+lines, with room for them after each row. Every sum has one order, so that its bits do not depend on
+how a stream is divided into blocks.
+"""
+
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba.core import types
+from numba.core.extending import intrinsic
+
+from ._codelets import transpose
+from ._fdmt_tree import ADD, FIXED, GROUP, LOAD, MOVING, READ
+from ._jit import jit_strict, jit_strict_inner
+from ._passes import _prefetch
+from ._simd import Emitter, Vector
+
+_I8, _I16, _I32, _I64 = (ir.IntType(n) for n in (8, 16, 32, 64))
+_FLOAT = ir.FloatType()
+_i = types.int64
+#: LLVM types of the samples: their element, and whether they are signed.
+_SAMPLES = {"uint8": (_I8, False), "int8": (_I8, True), "uint16": (_I16, False),
+            "int16": (_I16, True), "float32": (_FLOAT, True)}
+
+
+def _vector(builder: Any, address: Any, kind: Any, offset: int = 0) -> Any:
+    """Load a vector of any alignment."""
+    at = builder.add(address, ir.Constant(_I64, offset)) if offset else address
+    return builder.load(builder.inttoptr(at, kind.as_pointer()), align=1)
+
+
+def _put(builder: Any, value: Any, address: Any, offset: int = 0) -> None:
+    at = builder.add(address, ir.Constant(_I64, offset)) if offset else address
+    builder.store(value, builder.inttoptr(at, value.type.as_pointer()), align=1)
+
+
+def _sums(builder: Any, items: dict[str, Any], x: Any) -> Any:
+    """Convert a vector of samples to sums: int16, without the offset of unsigned ones; float32."""
+    element, signed = _SAMPLES[items["kind"]]
+    n = x.type.count
+    if items["item"] == 2:
+        if not signed:
+            x = builder.xor(x, ir.Constant(x.type, [ir.Constant(_I8, 128)] * n))
+        return builder.sext(x, ir.VectorType(_I16, n))
+    if element == _FLOAT:
+        return x
+    convert = builder.sitofp if signed else builder.uitofp
+    return convert(x, ir.VectorType(_FLOAT, n))
+
+
+@intrinsic
+def _take_square(typingctx, spec, source, step, targets, offset):
+    """Transpose 16 samples of 16 channels each, `step` bytes apart in time, to rows of sums.
+
+    `targets` is the address of a table of the rows' addresses, to which `offset` bytes are added.
+    Items of `spec`: kind, item.
+    """
+
+    def codegen(context, builder, signature, args):
+        items = spec.items
+        source, step, targets, offset = args[1:]
+        kind = ir.VectorType(_SAMPLES[items["kind"]][0], GROUP)
+        rows = []
+        for t in range(GROUP):
+            at = builder.add(source, builder.mul(step, ir.Constant(_I64, t)))
+            rows.append(_vector(builder, at, kind))
+            _prefetch(builder, builder.add(at, builder.mul(step, ir.Constant(_I64, 2 * GROUP))))
+        if items["item"] == 2:
+            columns = [_sums(builder, items, x) for x in _transposed_bytes(builder, rows)]
+        else:
+            emit = Emitter(builder, GROUP)
+            numbers = [Vector(emit, _sums(builder, items, x)) for x in rows]
+            columns = [x.value for x in transpose(emit, numbers)]
+        for c, column in enumerate(columns):
+            row = _vector(builder, targets, _I64, 8 * c)
+            _put(builder, column, builder.add(row, offset))
+        return context.get_dummy_value()
+
+    return types.void(spec, _i, _i, _i, _i), codegen
+
+
+def _transposed_bytes(builder: Any, rows: list[Any]) -> list[Any]:
+    """Transpose 16 vectors of 16 bytes: four rounds that interleave halves of the list."""
+    def pick(a: Any, b: Any, first: int) -> Any:
+        lanes = [first + i // 2 + (i % 2) * GROUP for i in range(GROUP)]
+        mask = ir.Constant(ir.VectorType(_I32, GROUP), [ir.Constant(_I32, m) for m in lanes])
+        return builder.shuffle_vector(a, b, mask)
+
+    for _ in range(4):
+        pairs = zip(rows[: GROUP // 2], rows[GROUP // 2 :], strict=True)
+        rows = [pick(a, b, first) for a, b in pairs for first in (0, GROUP // 2)]
+    return rows
+
+
+@intrinsic
+def _take_row(typingctx, spec, source, target):
+    """Convert 16 neighbouring samples to sums."""
+
+    def codegen(context, builder, signature, args):
+        kind = ir.VectorType(_SAMPLES[spec.items["kind"]][0], GROUP)
+        _put(builder, _sums(builder, spec.items, _vector(builder, args[1], kind)), args[2])
+        return context.get_dummy_value()
+
+    return types.void(spec, _i, _i), codegen
+
+
+@intrinsic
+def _bytes_of(typingctx, spec):
+    """Return the size of a sample."""
+    element = _SAMPLES[spec.items["kind"]][0]
+    size = 4 if element == _FLOAT else element.width // 8
+
+    def codegen(context, builder, signature, args):
+        return ir.Constant(_I64, size)
+
+    return _i(spec), codegen
+
+
+@intrinsic
+def _item_of(typingctx, spec):
+    """Return the size of a sum below the cut."""
+
+    def codegen(context, builder, signature, args):
+        return ir.Constant(_I64, spec.items["item"])
+
+    return _i(spec), codegen
+
+
+@intrinsic(prefer_literal=True)
+def _add_lines(typingctx, spec, n, out, first, last):
+    """Add `n` cache lines of sums below the cut."""
+    if not isinstance(n, types.IntegerLiteral):
+        return None
+
+    def codegen(context, builder, signature, args):
+        integer = spec.items["item"] == 2
+        kind = ir.VectorType(_I16, 32) if integer else ir.VectorType(_FLOAT, 16)
+        add = builder.add if integer else builder.fadd
+        for line in range(n.literal_value):
+            a, b = (_vector(builder, at, kind, 64 * line) for at in args[3:])
+            _put(builder, add(a, b), args[2], 64 * line)
+        return context.get_dummy_value()
+
+    return types.void(spec, n, _i, _i, _i), codegen
+
+
+@intrinsic(prefer_literal=True)
+def _add_across(typingctx, spec, is_cut, out, first, last, offset):
+    """Add 16 sums to float32: of rows below the cut if `is_cut`, otherwise of float32."""
+    if not isinstance(is_cut, types.IntegerLiteral):
+        return None
+
+    def codegen(context, builder, signature, args):
+        out, first, last, offset = args[2:]
+        floats = ir.VectorType(_FLOAT, 16)
+        if is_cut.literal_value and spec.items["item"] == 2:
+            wide = ir.VectorType(_I32, 16)
+            a, b = (builder.sext(_vector(builder, at, ir.VectorType(_I16, 16)), wide)
+                    for at in (first, last))
+            total = builder.sitofp(builder.add(a, b), floats)
+            emit = Emitter(builder, 16)
+            total = builder.fadd(total, emit.broadcast(offset).value)
+        else:
+            total = builder.fadd(*(_vector(builder, at, floats) for at in (first, last)))
+        _put(builder, total, out)
+        return context.get_dummy_value()
+
+    return types.void(spec, is_cut, _i, _i, _i, types.float32), codegen
+
+
+@intrinsic
+def _copy_line(typingctx, source, target):
+    """Copy 64 bytes."""
+
+    def codegen(context, builder, signature, args):
+        _put(builder, _vector(builder, args[0], ir.VectorType(_I64, 8)), args[1])
+        return context.get_dummy_value()
+
+    return types.void(_i, _i), codegen
+
+
+@intrinsic(prefer_literal=True)
+def _copy_item(typingctx, size, source, target):
+    """Copy `size` bytes, at most 8."""
+    if not isinstance(size, types.IntegerLiteral):
+        return None
+
+    def codegen(context, builder, signature, args):
+        kind = ir.IntType(8 * size.literal_value)
+        _put(builder, _vector(builder, args[1], kind), args[2])
+        return context.get_dummy_value()
+
+    return types.void(size, _i, _i), codegen
+
+
+@jit_strict_inner
+def _read_times_nb(spec, source, time_step, n_chan, n, targets):
+    """Read 16 channels of `n` samples; neighbouring channels are neighbours in memory."""
+    size, item = _bytes_of(spec), _item_of(spec)
+    square = np.empty(GROUP * GROUP * 4, np.uint8)
+    local = np.int64(square.ctypes.data)
+    whole = n if n_chan >= GROUP else 0
+    t = 0
+    while t + GROUP <= whole:
+        _take_square(spec, source + t * time_step, time_step, targets, t * item)
+        t += GROUP
+    while t < n:
+        # Copy what there is: samples beyond the last one belong to nobody.
+        for i in range(min(GROUP, n - t)):
+            at = source + (t + i) * time_step
+            for c in range(min(GROUP, n_chan) * size):
+                _copy_item(1, at + c, local + i * GROUP * size + c)
+        _take_square(spec, local, GROUP * size, targets, t * item)
+        t += GROUP
+
+
+@jit_strict_inner
+def _read_channels_nb(spec, source, chan_step, n_chan, n, targets):
+    """Read up to 16 channels of `n` samples; neighbouring samples are neighbours in memory."""
+    size, item = _bytes_of(spec), _item_of(spec)
+    piece = np.empty(GROUP * 4, np.uint8)
+    local = np.int64(piece.ctypes.data)
+    for c in range(min(GROUP, n_chan)):
+        at, row = source + c * chan_step, targets[c]
+        t = 0
+        while t + GROUP <= n:
+            _take_row(spec, at + t * size, row + t * item)
+            t += GROUP
+        if t < n:
+            for i in range((n - t) * size):
+                _copy_item(1, at + t * size + i, local + i)
+            _take_row(spec, local, row + t * item)
+
+
+@jit_strict_inner
+def _add_rows_nb(spec, ops, size):
+    """Add rows of `size` bytes, which may go over by less than a cache line."""
+    for i in range(ops.shape[0]):
+        out, first, last = ops[i, 0], ops[i, 1], ops[i, 2]
+        at = 0
+        while at + 256 <= size:
+            _add_lines(spec, 4, out + at, first + at, last + at)
+            at += 256
+        while at < size:
+            _add_lines(spec, 1, out + at, first + at, last + at)
+            at += 64
+
+
+@jit_strict_inner
+def _copy_rows_nb(source, source_step, target, target_step, size, n_row):
+    """Copy rows of whole cache lines, forward."""
+    for row in range(n_row):
+        for at in range(0, size, 64):
+            _copy_line(source + row * source_step + at, target + row * target_step + at)
+
+
+@jit_strict
+def run_below_nb(spec, source, time_step, chan_step, n_chan, n, steps, ops, targets):
+    """Compute the nodes at the cut for a block of `n` samples, which begins at `source`."""
+    item, size = _item_of(spec), _bytes_of(spec)
+    for i in range(steps.shape[0]):
+        kind, a, b, c, d, e = steps[i]
+        if kind == READ:
+            if chan_step == size:
+                _read_times_nb(spec, source + a * size, time_step, n_chan, n,
+                               np.int64(targets[b:].ctypes.data))
+            else:
+                _read_channels_nb(spec, source + a * chan_step, chan_step, n_chan, n, targets[b])
+        elif kind == ADD:
+            _add_rows_nb(spec, ops[a:b], n * item)
+        elif kind == LOAD:
+            _copy_rows_nb(c, d, a - d, b, d, e)
+        else:
+            _copy_rows_nb(a + n * item - d, b, c, d, d, e)
+
+
+@jit_strict_inner
+def _sum_run_nb(spec, is_cut, out, first, last, n, offset):
+    """Add `n` sums, which may go over by less than a cache line."""
+    if is_cut:
+        item = _item_of(spec)
+        for t in range(0, n, 16):
+            _add_across(spec, 1, out + 4 * t, first + item * t, last + item * t, offset)
+    else:
+        for t in range(0, n, 16):
+            _add_across(spec, 0, out + 4 * t, first + 4 * t, last + 4 * t, offset)
+
+
+@jit_strict
+def run_above_nb(spec, first_sample, n, window, steps, ops, out, out_step):
+    """Compute rows above the cut for a run of `n` samples, from `first_sample` of a block on.
+
+    `window` is the place of the run in moving rows, in samples.
+    """
+    item = _item_of(spec)
+    rest = np.empty(64, np.uint8)
+    local = np.int64(rest.ctypes.data)
+    whole = n // 16 * 16
+    for i in range(steps.shape[0]):
+        is_cut, start, stop, where, total, _ = steps[i]
+        offset = np.float32(total)
+        first_move = first_sample * item if is_cut else window * 4
+        last_move = first_sample * item if is_cut else 0
+        for j in range(start, stop):
+            first, last = ops[j, 1] + first_move, ops[j, 2] + last_move
+            if where == FIXED:
+                _sum_run_nb(spec, is_cut, ops[j, 0], first, last, n, offset)
+            elif where == MOVING:
+                _sum_run_nb(spec, is_cut, ops[j, 0] + window * 4, first, last, n, offset)
+            else:
+                to = out + ops[j, 0] * out_step
+                _sum_run_nb(spec, is_cut, to, first, last, whole, offset)
+                if whole < n:
+                    size = item if is_cut else 4
+                    _sum_run_nb(spec, is_cut, local, first + whole * size, last + whole * size,
+                                16, offset)
+                    for t in range(n - whole):
+                        _copy_item(4, local + 4 * t, to + 4 * (whole + t))
+
+
+@jit_strict
+def move_rows_nb(moves, n_byte):
+    """Move what rows need of the past to their beginning, after `n_byte` bytes of new samples."""
+    for i in range(moves.shape[0]):
+        place, step, size, n_row = moves[i]
+        _copy_rows_nb(place + n_byte - size, step, place - size, step, size, n_row)

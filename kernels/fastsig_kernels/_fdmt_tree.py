@@ -1,0 +1,360 @@
+"""The tree of a fast dispersion measure transform, as lists of steps on rows in memory.
+
+Channels are numbered from the first to arrive (the highest frequency) to the last. A *node* is a
+run of channels. Each of its rows is the sum of its channels for one delay across them, at the time
+at which the last channel arrives: the sum of a row of its last half, at the same time, and of an
+earlier stretch of a row of its first half. So rows need nothing of the future. Nodes have only the
+rows that their parents need.
+
+Below the *cut*, subtrees of up to `MOST_SUMMED` channels are computed one after the other for a
+block of samples, in memory that they share and that stays in a cache; sums of 8-bit samples are
+16-bit integers there. What rows need of earlier blocks is loaded from a store, and saved again.
+Above the cut, nodes have memory of their own, and rows are computed in float32, for a short run of
+samples and neighbouring delays at a time.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ._order import LINE, address, aligned
+
+#: Channels whose sum of 8-bit samples fits into 16 bits.
+MOST_SUMMED = 256
+#: Channels that are transposed together, and channels whose rows are read before they are summed.
+GROUP, _READ = 16, 64
+#: Bytes of a row below the cut; samples of a run above it.
+_ROW_BYTES, RUN = 2048, 256
+#: Runs for which the rows of first halves above the cut have room before they move.
+_RUNS_KEPT = 16
+#: Rows of the root that are computed together.
+_TILE = 128
+
+#: Kinds of steps below the cut, see `_fdmt_loops.run_below_nb`.
+READ, ADD, LOAD, SAVE = 0, 1, 2, 3
+#: Where rows above the cut are: in runs of their own, in a moving window, or in the output.
+FIXED, MOVING, OUTPUT = 0, 1, 2
+
+
+def _none() -> np.ndarray:
+    return np.empty(0, np.int64)
+
+
+@dataclass
+class Node:
+    """Channels ``[start, stop)``; arrays have an item for each row."""
+
+    start: int
+    stop: int
+    n_row: int
+    #: Samples of the past that its parent needs; 0 for last halves.
+    history: int = 0
+    halves: "tuple[Node, Node] | None" = None
+    #: Rows of the first half and of the last, and the shift of the first, in samples.
+    first: np.ndarray = field(default_factory=_none)
+    last: np.ndarray = field(default_factory=_none)
+    shift: np.ndarray = field(default_factory=_none)
+
+    @property
+    def n_chan(self) -> int:
+        """Number of channels."""
+        return self.stop - self.start
+
+    def reach(self) -> int:
+        """Return how many samples of the past its rows need, at most."""
+        if self.halves is None:
+            return 0
+        first, last = self.halves
+        return max(first.history + first.reach(), last.reach())
+
+    def n_addition(self) -> int:
+        """Return the number of additions for each sample of time."""
+        return self.n_row + sum(h.n_addition() for h in self.halves) if self.halves else 0
+
+
+def tree(curve: np.ndarray, delays: np.ndarray, grid: int) -> Node:
+    """Return the root of a tree.
+
+    Parameters
+    ----------
+    curve : ndarray, shape (n_chan,), float64
+        Delay of each channel for a delay of 1, in ascending order.
+    delays : ndarray, shape (n_row,), float64
+        Delays of the rows, in samples.
+    grid : int
+        Delays within nodes are multiples of ``1 / grid`` samples.
+    """
+    return _node(curve, 0, len(curve), delays * ((curve[-1] - curve[0]) * grid), grid)
+
+
+def _node(curve: np.ndarray, start: int, stop: int, delays: np.ndarray, grid: int) -> Node:
+    """Return a node with rows for delays across it, in steps of the grid."""
+    node = Node(start, stop, len(delays))
+    if node.n_chan == 1:
+        return node
+    middle = (start + stop) // 2
+    span = curve[stop - 1] - curve[start]
+    node.shift = _rounded(delays * ((curve[stop - 1] - curve[middle - 1]) / span / grid))
+    # The first half has what the shift leaves, so that the first channel is aligned.
+    first = np.maximum(_rounded(delays) - grid * node.shift, 0) * (middle - start > 1)
+    last = _rounded(delays * ((curve[stop - 1] - curve[middle]) / span))
+    (first, node.first), (last, node.last) = (
+        np.unique(each, return_inverse=True) for each in (first, last))
+    node.halves = (_node(curve, start, middle, first, grid),
+                   _node(curve, middle, stop, last, grid))
+    node.halves[0].history = int(node.shift.max())
+    return node
+
+
+def _rounded(x: np.ndarray) -> np.ndarray:
+    return np.floor(x + 0.5).astype(np.int64)
+
+
+def channel_delays(node: Node, rows: np.ndarray | None = None) -> np.ndarray:
+    """Return how much earlier than the last channel each one is summed: (row, chan), samples."""
+    rows = np.arange(node.n_row) if rows is None else rows
+    if node.halves is None:
+        return np.zeros((len(rows), 1), np.int64)
+    first = channel_delays(node.halves[0], node.first[rows]) + node.shift[rows, np.newaxis]
+    return np.concatenate([first, channel_delays(node.halves[1], node.last[rows])], axis=1)
+
+
+def _up(n_byte: int) -> int:
+    return -(-n_byte // LINE) * LINE
+
+
+@dataclass
+class Rows:
+    """Rows in memory: address of the first sample of a block of the first row, bytes apart."""
+
+    place: int
+    step: int
+
+    def of(self, rows: np.ndarray) -> np.ndarray:
+        """Return the addresses of rows."""
+        return self.place + rows * self.step
+
+
+class Store:
+    """What the rows of a node keep of earlier blocks, `n` sums of each."""
+
+    def __init__(self, node: Node, memory: np.ndarray, kind: type, step: int, n: int,
+                 offset: int) -> None:
+        rows = memory[: node.n_row * step].view(kind).reshape(node.n_row, -1)
+        self._rows, self._n_chan, self._offset = rows[:, :n], node.n_chan, offset
+
+    def fill(self, value: int) -> None:
+        """Set all samples of the past to a value."""
+        self._rows[:] = (value - self._offset) * self._n_chan
+
+
+class _Steps:
+    """A list of steps, and of the additions of rows that they do."""
+
+    def __init__(self) -> None:
+        self._steps: list[tuple[int, ...]] = []
+        self._ops: list[np.ndarray] = []
+        self._n = 0
+
+    def step(self, *numbers: int) -> None:
+        self._steps.append((*numbers, *[0] * (6 - len(numbers))))
+
+    def add(self, kind: int, out: np.ndarray, first: np.ndarray, last: np.ndarray,
+            *numbers: int) -> None:
+        """Add rows: addresses of results and of both terms."""
+        self.step(kind, self._n, self._n + len(out), *numbers)
+        self._ops.append(np.stack([out, first, last], axis=1).astype(np.int64))
+        self._n += len(out)
+
+    def tables(self) -> tuple[np.ndarray, np.ndarray]:
+        return (np.array(self._steps, np.int64).reshape(-1, 6),
+                np.concatenate([np.empty((0, 3), np.int64), *self._ops]))
+
+
+class Program:
+    """The steps of a tree, and the memory in which they work.
+
+    Parameters
+    ----------
+    root : Node
+        More than one channel.
+    channels : ndarray, shape (n_chan,), int64
+        Index in the input of each channel of the tree.
+    n_input : int
+        Number of channels of the input.
+    item : int
+        Bytes of a sum below the cut: 2 (int16) or 4 (float32).
+    offset : int
+        What is missing in each sample below the cut.
+    """
+
+    def __init__(self, root: Node, channels: np.ndarray, n_input: int, item: int, offset: int
+                 ) -> None:
+        self.item, self.block, self._offset = item, _ROW_BYTES // item, offset
+        self._channels, self._n_input = channels, n_input
+        self._memory: list[np.ndarray] = []
+        self.stores: list[Store] = []
+        depth = 1
+        while -(-root.n_chan >> depth) > MOST_SUMMED:
+            depth += 1
+        cut = list(_at_depth(root, depth))
+        self._own = {id(node): self._own_rows(node, item, self.block, offset) for node in cut}
+        self._targets: list[np.ndarray] = []
+        before = max((_up(n.history * item) for n in _leaves(root)), default=0)
+        self._leaf = Rows(0, before + _ROW_BYTES + LINE)
+        leaf_bytes = self._leaf.step * (_READ + 1)
+        shared = self._allocate(leaf_bytes + max(map(self._shared_bytes, cut)))
+        self._leaf.place = shared + before
+        self._below = _Steps()
+        for node in cut:
+            self._compute(node, self._own[id(node)], shared + leaf_bytes)
+        self.steps, self.ops = self._below.tables()
+        self.targets = np.concatenate(self._targets).reshape(-1, GROUP)
+        self.moves = np.array([self._move(node, item) for node in cut if node.history],
+                              np.int64).reshape(-1, 4)
+        self._list_above(root, depth)
+
+    @property
+    def memory_bytes(self) -> int:
+        """Size of rows, stores and tables, in bytes."""
+        return sum(m.nbytes for m in (*self._memory, self.steps, self.ops, self.targets,
+                                      self.above, self.above_ops))
+
+    def _allocate(self, n_byte: int) -> int:
+        memory = aligned(_up(n_byte) + LINE)
+        self._memory.append(memory)
+        return address(memory)
+
+    def _keep(self, node: Node, step: int, n_byte: int, item: int, offset: int) -> None:
+        """Record what was just allocated as the store of a node."""
+        kind = np.int16 if item == 2 else np.float32
+        self.stores.append(Store(node, self._memory[-1], kind, step, n_byte // item, offset))
+
+    def _own_rows(self, node: Node, item: int, n: int, offset: int) -> Rows:
+        """Return rows of `n` samples in memory of their own, after those of the past."""
+        before = _up(node.history * item)
+        step = before + _up(n * item) + LINE
+        place = self._allocate(step * node.n_row)
+        if node.history:
+            self._keep(node, step, before, item, offset)
+        return Rows(place + before, step)
+
+    def _move(self, node: Node, item: int) -> tuple[int, int, int, int]:
+        """Return place, step, bytes of the past and number of the rows of a node."""
+        rows = self._own[id(node)]
+        return rows.place, rows.step, _up(node.history * item), node.n_row
+
+    def _row_bytes(self, node: Node) -> int:
+        return _up(node.history * self.item) + _ROW_BYTES + LINE
+
+    def _shared_bytes(self, node: Node) -> int:
+        """Return the size of the memory for the halves of a node, theirs and so on."""
+        halves = [half for half in node.halves or () if half.n_chan > 1]
+        return (sum(self._row_bytes(half) * half.n_row for half in halves)
+                + max(map(self._shared_bytes, halves), default=0))
+
+    def _compute(self, node: Node, rows: Rows, free: int, start: int = -1) -> None:
+        """List the steps that compute a node; memory from `free` on is free.
+
+        Channels have been read to the rows of leaves from channel `start` on, or not if it is -1.
+        """
+        if node.n_chan <= _READ and start < 0:
+            start = node.start
+            self._read(node, rows)
+        if node.halves is None:
+            return
+        places = []
+        for half in node.halves:
+            if half.n_chan == 1:
+                leaf = self._leaf
+                places.append(Rows(leaf.place + (half.start - start) * leaf.step, leaf.step))
+                continue
+            places.append(Rows(free + _up(half.history * self.item), self._row_bytes(half)))
+            free += self._row_bytes(half) * half.n_row
+        for half, place in zip(node.halves, places, strict=True):
+            self._compute(half, place, free, start)
+        first, last = places
+        kept = self._kept(node.halves[0], first)
+        self._below.step(LOAD, *kept)
+        self._below.add(ADD, rows.of(np.arange(node.n_row)),
+                        first.of(node.first) - node.shift * self.item, last.of(node.last))
+        self._below.step(SAVE, *kept)
+
+    def _kept(self, node: Node, rows: Rows) -> tuple[int, ...]:
+        """Return the numbers of a step that loads or saves the past of rows."""
+        size = _up(node.history * self.item)
+        place = self._allocate(size * node.n_row)
+        self._keep(node, size, size, self.item, self._offset)
+        return rows.place, rows.step, place, size, node.n_row
+
+    def _read(self, node: Node, rows: Rows) -> None:
+        """List the step that reads the channels of a node, in groups of neighbours."""
+        wanted = self._channels[node.start : node.stop]
+        leaf = self._leaf
+        places = leaf.place + np.arange(node.n_chan) * leaf.step if node.n_chan > 1 else np.array(
+            [rows.place])
+        spare = leaf.place + _READ * leaf.step  # for channels that the tree does not have
+        order = np.argsort(wanted)
+        at = 0
+        while at < len(order):
+            group = max(min(int(wanted[order[at]]), self._n_input - GROUP), 0)
+            target = np.full(GROUP, spare, np.int64)
+            while at < len(order) and wanted[order[at]] < group + GROUP:
+                target[wanted[order[at]] - group] = places[order[at]]
+                at += 1
+            self._below.step(READ, group, sum(map(len, self._targets)) // GROUP)
+            self._targets.append(target)
+
+    def _list_above(self, root: Node, depth: int) -> None:
+        """List the steps above the cut, tile by tile, and the rows that move."""
+        self.window = RUN * (_RUNS_KEPT + 1)
+        nodes = [node for level in range(depth - 1, 0, -1) for node in _at_depth(root, level)]
+        for node in nodes:
+            n = self.window if node.history else RUN
+            self._own[id(node)] = self._own_rows(node, 4, n, 0)
+        self.window_moves = np.array([self._move(node, 4) for node in nodes if node.history],
+                                     np.int64).reshape(-1, 4)
+        steps, done = _Steps(), {id(node): 0 for node in (*nodes, root)}
+        for stop in range(_TILE, root.n_row + _TILE, _TILE):
+            self._list_tile(steps, root, depth, min(stop, root.n_row), done)
+        self.above, self.above_ops = steps.tables()
+
+    def _list_tile(self, steps: _Steps, node: Node, depth: int, stop: int, done: dict[int, int]
+                   ) -> None:
+        """List the steps for the rows of a node, `depth` levels above the cut, up to `stop`."""
+        assert node.halves is not None
+        here = slice(done[id(node)], stop)
+        if here.start >= stop:
+            return
+        first, last = node.halves
+        if depth > 1:
+            for half, rows in ((first, node.first), (last, node.last)):
+                self._list_tile(steps, half, depth - 1, int(rows[here].max()) + 1, done)
+        below = depth == 1
+        item = self.item if below else 4
+        own = self._own.get(id(node))
+        out = np.arange(here.start, stop)
+        where = OUTPUT if own is None else MOVING if node.history else FIXED
+        steps.add(int(below), out if own is None else own.of(out),
+                  self._own[id(first)].of(node.first[here]) - node.shift[here] * item,
+                  self._own[id(last)].of(node.last[here]), where,
+                  self._offset * node.n_chan if below else 0)
+        done[id(node)] = stop
+
+
+def _at_depth(node: Node, depth: int) -> Iterator[Node]:
+    """Yield the nodes that many levels below a node."""
+    if depth == 0:
+        yield node
+        return
+    for half in node.halves or ():
+        yield from _at_depth(half, depth - 1)
+
+
+def _leaves(node: Node) -> Iterator[Node]:
+    """Yield the single channels."""
+    if node.halves is None:
+        yield node
+    for half in node.halves or ():
+        yield from _leaves(half)

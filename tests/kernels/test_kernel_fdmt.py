@@ -1,0 +1,240 @@
+"""The fast dispersion measure transform against sums channel by channel, and the exact delays."""
+
+import tracemalloc
+
+import numpy as np
+import pytest
+from fastsig_kernels import FDMT
+from thorough import thorough
+
+DTYPES = ["uint8", "int8", "uint16", "int16", "float32"]
+
+
+def curve_of(n_chan, low=1000.0, high=1500.0):
+    """Delays of channels of ascending frequency, relative to that from the first to the last."""
+    f = low + (np.arange(n_chan) + 0.5) * (high - low) / n_chan
+    return (f**-2 - f[-1]**-2) / (f[0]**-2 - f[-1]**-2) if n_chan > 1 else np.ones(1)
+
+
+def spectra(n_time, n_chan, dtype="uint8", seed=1):
+    rng = np.random.default_rng(seed)
+    if dtype == "float32":
+        return rng.standard_normal((n_time, n_chan), dtype="f4")
+    info = np.iinfo(dtype)
+    return rng.integers(info.min, info.max, (n_time, n_chan), dtype, endpoint=True)
+
+
+def sums(plan, x, valid=None):
+    """The same sums and weights, channel by channel in float64."""
+    valid = np.ones(x.shape, bool) if valid is None else valid
+    x, delays = np.where(valid, x, 0).astype(float), plan.channel_delays()
+    out, weight = np.zeros((2, plan.n_delay, len(x)))
+    for d, row in enumerate(delays):
+        for c, n in enumerate(row):
+            if 0 <= n < len(x):
+                out[d, n:] += x[: len(x) - n, c]
+                weight[d, n:] += valid[: len(x) - n, c]
+    return out, weight
+
+
+def in_pieces(plan, x, cuts, valid=None):
+    """Process a stream in pieces of the plan's order; return sums and weights."""
+    made = []
+    for start, stop in zip([0, *cuts], [*cuts, len(x)], strict=True):
+        parts = [None if each is None else each[start:stop] for each in (x, valid)]
+        if not plan._by_time:
+            parts = [None if part is None else np.ascontiguousarray(part.T) for part in parts]
+        made.append((plan.process(parts[0], valid=parts[1]), plan.weight))
+    return tuple(np.concatenate(each, axis=1) for each in zip(*made, strict=True))
+
+
+@pytest.mark.parametrize("order", ["time", "channel"])
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("n_chan", [1, 2, 3, 17, 100, pytest.param(300, marks=thorough)])
+def test_twin(n_chan, dtype, order):
+    plan = FDMT(curve_of(n_chan)[::-1].copy(), np.arange(30.0), dtype=dtype, order=order)
+    x = spectra(2300, n_chan, dtype)
+    found, weight = in_pieces(plan, x, [1, 8, 100, 1124, 1125])
+    expected, counts = sums(plan, x)
+    if dtype == "float32":
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6 * n_chan)
+    else:
+        np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(weight, counts)
+
+
+@pytest.mark.parametrize("n_chan", [513, 1000])
+def test_above_the_cut(n_chan):
+    # Several levels of float32; rows that move, since there are more runs than room for them.
+    plan = FDMT(curve_of(n_chan), np.arange(3.0, 300.0, 1.5))
+    x = spectra(6000, n_chan)
+    found, weight = in_pieces(plan, x, [700, 4000, 4001])
+    rows = np.array([0, 57, 197])
+    delays = plan.channel_delays(rows)
+    for row, each in zip(rows, delays, strict=True):
+        expected = np.zeros(6000)
+        for c, n in enumerate(each):
+            expected[n:] += x[: 6000 - n, c]
+        np.testing.assert_array_equal(found[row], expected)
+    assert (weight[:, 400:] == n_chan).all() and (weight[-1, :100] < n_chan).all()
+
+
+@pytest.mark.parametrize(("track", "most", "rms"), [("sample", 2.3, 0.53), ("half", 2.0, 0.49)])
+def test_tracks_follow_the_exact_delays(track, most, rms):
+    curve, delays = curve_of(4096), np.arange(2048.0)
+    plan = FDMT(curve, delays, track=track)
+    found = plan.channel_delays()
+    exact = delays[:, np.newaxis] * (curve.max() - curve)
+    error = found - exact
+    middle = (error.max(axis=1, keepdims=True) + error.min(axis=1, keepdims=True)) / 2
+    assert np.abs(error - middle).max() <= most
+    assert np.sqrt(((error - error.mean(axis=1, keepdims=True))**2).mean()) <= rms
+    # The constant itself is small, so that times are right.
+    assert np.abs(middle).max() < 1
+    assert plan.n_addition < (27_000 if track == "sample" else 52_000)
+
+
+def test_delays_state_the_time_of_a_pulse():
+    curve = curve_of(256)
+    plan = FDMT(curve, np.array([0.0, 40, 80, 120]), dtype="float32")
+    x = np.zeros((600, 256), "f4")
+    n = np.rint(200 + 80 * curve).astype(int)
+    x[n, np.arange(256)] = 1
+    found = plan.process(x)
+    row, column = np.unravel_index(found.argmax(), found.shape)
+    assert row == 2 and abs(column - plan.delays[2] - 200) <= 0.5
+    assert found[row, column - 2 : column + 3].sum() == 256
+
+
+def test_forty_random_splits():
+    curve, rng = curve_of(96), np.random.default_rng(4)
+    x, valid = spectra(3000, 96, "float32"), rng.random((3000, 96)) > 0.1
+    valid[1000:2000] = True
+    delays = np.arange(0, 64.0)
+    expected = in_pieces(FDMT(curve, delays, dtype="float32"), x, [], valid)
+    for _ in range(40):
+        cuts = np.sort(rng.choice(3001, rng.integers(1, 12)))
+        found = in_pieces(FDMT(curve, delays, dtype="float32"), x, cuts.tolist(), valid)
+        for one, other in zip(found, expected, strict=True):
+            assert one.tobytes() == other.tobytes()
+
+
+@pytest.mark.parametrize("order", ["time", "channel"])
+def test_lost_samples_and_masked_channels(order):
+    rng = np.random.default_rng(5)
+    mask = rng.random(90) < 0.3
+    mask[:2] = mask[-5:] = True
+    plan = FDMT(curve_of(90), np.arange(40.0), order=order, mask=mask)
+    x, valid = spectra(1500, 90), np.ones((1500, 90), bool)
+    valid[300:340, 10:60] = False
+    valid[1200:1201] = False
+    valid[5, 0] = False  # a channel that is left out anyway
+    found, weight = in_pieces(plan, x, [100, 330, 700, 1100], valid)
+    expected, counts = sums(plan, x, valid)
+    np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(weight, counts)
+    assert (plan.channel_delays()[:, mask] == -1).all()
+    assert found.max() > 0 and weight.max() == 90 - mask.sum()
+
+
+def test_weights_take_no_time_where_all_is_valid():
+    plan = FDMT(curve_of(64), np.arange(20.0))
+    x = spectra(500, 64)
+    plan.process(x)
+    assert plan.weight.strides[0] > 0
+    valid = np.ones(x.shape, bool)
+    plan.process(x, valid=valid)
+    assert plan.weight.strides == (0, 0) and (plan.weight == 64).all()
+    valid[495, 60] = False
+    plan.process(x, valid=valid)
+    plan.process(x)  # rows still reach the lost sample
+    assert (plan.weight[:, :19] == 63).any() and (plan.weight[:, 40:] == 64).all()
+    plan.process(x)
+    assert plan.weight.strides == (0, 0)
+
+
+def test_sparse_delays_take_fewer_additions():
+    curve = curve_of(1024)
+    many, few = FDMT(curve, np.arange(1000.0)), FDMT(curve, np.arange(0, 1000.0, 50))
+    assert few.n_addition < 0.6 * many.n_addition
+    x = spectra(1500, 1024)
+    rows = np.arange(0, 1000, 50)
+    same = (many.channel_delays(rows) == few.channel_delays()).all(axis=1)
+    assert same.all()
+    np.testing.assert_array_equal(many.process(x)[rows], few.process(x))
+
+
+def test_reset_and_copies_begin_anew():
+    plan = FDMT(curve_of(32), np.arange(10.0))
+    x = spectra(100, 32)
+    expected = plan.process(x)
+    other = plan.copy()
+    plan.reset()
+    for each in (plan, other):
+        np.testing.assert_array_equal(each.process(x), expected)
+
+
+def test_nan_and_strides():
+    plan = FDMT(curve_of(20), np.arange(8.0), dtype="float32")
+    x = spectra(200, 20, "float32")
+    expected = plan.copy().process(x)
+    spread = np.zeros((400, 60), "f4")[::2, ::3]
+    spread[:] = x
+    np.testing.assert_array_equal(plan.copy().process(spread), expected)
+    x[100, 7] = np.nan
+    found = plan.copy().process(x)
+    # One sum of each delay.
+    assert (np.isnan(found).sum(axis=1) == 1).all()
+    valid = ~np.isnan(x)
+    assert np.isfinite(plan.process(x, valid=valid)).all()
+    assert (plan.weight[:, 10:] == 19).sum(axis=1).tolist() == [1] * 8
+
+
+def test_given_out_nothing_large_is_allocated():
+    plan = FDMT(curve_of(64), np.arange(32.0))
+    x = spectra(5000, 64)
+    plan.process(x)
+    out = plan.process(x)
+    tracemalloc.start()
+    plan.process(x, out=out)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 10_000
+
+
+def test_memory_of_a_large_plan():
+    # What rows keep of the past is most of it: half the square of the delays, and as much below.
+    plan = FDMT(curve_of(4096), np.arange(2048.0))
+    assert plan.memory_bytes < 90e6
+
+
+def test_refused():
+    curve, delays = curve_of(8), np.arange(4.0)
+    for wrong, match in [({"curve": curve.astype("f4")}, "curve: found dtype"),
+                         ({"curve": curve * 0}, "curve: found neighbours"),
+                         ({"curve": curve[:0]}, "curve: found no numbers"),
+                         ({"curve": curve * np.nan}, "curve: found no numbers"),
+                         ({"delays": -delays}, "delays: found values below 0"),
+                         ({"delays": delays[::-1]}, "delays: found values below 0"),
+                         ({"delays": delays - 1}, "delays: found values below 0"),
+                         ({"delays": delays + np.inf}, "delays: found no numbers"),
+                         ({"delays": delays.tolist()}, "delays: found builtins.list"),
+                         ({"dtype": "float64"}, "dtype: found 'float64', allowed uint8"),
+                         ({"order": "f"}, "order: found 'f', allowed time, channel"),
+                         ({"track": "third"}, "track: found 'third'"),
+                         ({"mask": np.ones(8, bool)}, "mask: found all channels"),
+                         ({"mask": np.zeros(7, bool)}, "mask: found shape"),
+                         ({"mask": np.zeros(8)}, "mask: found dtype")]:
+        with pytest.raises((TypeError, ValueError), match=match):
+            FDMT(**{"curve": curve, "delays": delays, **wrong})
+    plan, x = FDMT(curve, delays), spectra(10, 8)
+    for wrong, match in [({"x": x[:, :7]}, "x: found shape"), ({"x": x.astype("i1")}, "x: found"),
+                         ({"x": x[0]}, "x: found 1 axes"),
+                         ({"valid": x}, "valid: found dtype"),
+                         ({"valid": np.ones((9, 8), bool)}, "valid: found shape"),
+                         ({"out": np.zeros((4, 9), "f4")}, "out: found shape"),
+                         ({"out": np.zeros((10, 4), "f4").T}, "out: found strides")]:
+        with pytest.raises((TypeError, ValueError), match=match):
+            plan.process(**{"x": x, **wrong})
+    with pytest.raises(ValueError, match="rows: found rows outside 0 to 3"):
+        plan.channel_delays(np.array([4]))
