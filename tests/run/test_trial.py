@@ -70,7 +70,8 @@ def test_what_the_first_unit_takes_longer(compiles: bool, kept: bool,
     (trial.Expected(1, 0, True), "not included\n"),
     (trial.Expected(1, 12, True), "; the trial took about 12 s more to compile the kernels, which "
                                   "the run loads from the cache\n"),
-    (trial.Expected(13, 12, False), "about 12 s of it for compiling kernels, which are not cached")])
+    (trial.Expected(13, 12, False), "about 12 s of it for compiling kernels, which are not cached"),
+])
 def test_a_dry_run_states_the_time_of_compiling(
         expected: trial.Expected, text: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
         samples: Path, capsys: pytest.CaptureFixture[str]) -> None:
