@@ -112,6 +112,6 @@ def _print_status(status: Status, *, as_json: bool, all_: bool, quiet: bool) -> 
 
 
 def _why(row: Row) -> str:
-    """Return the error and the warnings of a task, one a line."""
+    """Return the error and the warnings of a task, each on its own line."""
     return "\n".join([*([row.error] if row.error else []),
                       *(f"warning: {line}" for line in row.warnings)])
