@@ -68,7 +68,7 @@ def draw_before_after(
     _shares(figure, grid, (first, second),
             ((frequency[:-1] + frequency[1:]) / 2,
              _grouped(flagged.channel - lost.channel, n_freq)),
-            (middles, flagged.time - lost.time))
+            (np.asarray(middles), flagged.time - lost.time))
     note = figure.add_subplot(grid[0, 0])
     note.axis("off")
     lines = [wrapped(f"{title(before)} · {name}", 60), "left before, right after",
