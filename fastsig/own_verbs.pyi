@@ -484,7 +484,9 @@ class OwnVerbs:
             Time over which the gain is assumed to be steady.
         smooth : value, Hz, optional
             Width over which the spectrum of the diode is smoothed by fitting local straight lines; 0
-            for no smoothing. The default is 5 MHz, as in HiFAST, but at most 1/32 of the band.
+            for no smoothing. The default is 5 MHz, as in HiFAST, but at most 1/32 of the band. Where
+            the lines do not follow the spectrum within the noise, the residuals are smoothed too and
+            added.
         phase : bool
             Whether the phase of the diode is removed from CR + i CI; the diode is assumed to be at 45
             degrees.

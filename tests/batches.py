@@ -20,8 +20,9 @@ from fastsig.batch.tasks.model import Task
 
 # A plug-in of the worker processes: files that begin with TRY tell in JSON what opening them does.
 FORMAT = '''
-import json, os, signal, sys, time
+import json, os, signal, sys, time, warnings
 import numpy as np
+from fastsig.errors import FastsigWarning
 from streams import MemoryVoltages, header
 
 if os.environ.get("TRY_UNRESERVED"):  # so that the write itself fails
@@ -57,6 +58,8 @@ def open(path, **overrides):
         if "allocate" in deed:
             kept = [np.ones(10**7) for _ in range(int(deed["allocate"] / 8e7))]
             time.sleep(1)
+        for line in deed.get("warn", ()):
+            warnings.warn(line, FastsigWarning)
         if "die" in deed:
             os.kill(os.getpid(), deed["die"])
             time.sleep(10)

@@ -41,6 +41,18 @@ def spectra(recording: Path) -> fs.Chain:
     return chain
 
 
+def test_printing_a_header_shows_everything() -> None:
+    cards = {f"CARD{n}": "long " * 40 if n == 7 else n for n in range(50)}
+    head = header(100).replace(extra={**cards, "LIST": list(range(20)), "MAP": {"a": [1, 2]}},
+                               source="x" * 200)
+    text = str(head).splitlines()
+    assert text[0] == "<Header" and f"  source: {'x' * 200}" in text
+    assert "    CARD7: " + ("long " * 40).strip() in text and "    CARD49: 49" in text
+    assert "    LIST: " + ", ".join(map(str, range(20))) in text and "    MAP: a=1, 2" in text
+    assert f"{head}" == str(head) and "  telescope: None" not in text
+    assert len(repr(head).splitlines()) < 40 and max(map(len, repr(head).splitlines())) <= 88
+
+
 def test_verbs_have_their_own_signature_and_help(spectra: fs.Chain) -> None:
     for name in registry.own_verbs():
         own, method = getattr(fs.Chain, name), getattr(spectra, name)

@@ -6,12 +6,15 @@ import math
 import os
 import shutil
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from fastsig import registry
 from fastsig.cli import common
+
+if TYPE_CHECKING:
+    from fastsig.run.trial import Expected
 
 #: Formats in which voltages and spectra can be written: the values of ``--to``.
 VOLTAGES = registry.writers()
@@ -136,15 +139,15 @@ class Writing:
 
     def print_dry_run(self) -> None:
         """Print time, memory, disk space and losses."""
-        from fastsig.run.trial import expected_seconds
+        from fastsig.run.trial import expected_time
 
         free = [free_bytes(product.path) for product in self.products]
         with common.compiling(self.options["quiet"]):
-            seconds = expected_seconds(self.plan)
+            time = expected_time(self.plan)
         threads = common.plural(self.plan.workers, "thread")
-        time = "unknown, because the end of the data is not known" if seconds is None else (
-            f"{duration_text(seconds)} on {threads}, estimated by a trial; writing not included")
-        click.echo(f"time {time}")
+        click.echo("time unknown, because the end of the data is not known" if time is None else
+                   f"time {duration_text(time.seconds)} on {threads}, estimated by a trial; "
+                   f"writing not included{_compiling_text(time)}")
         click.echo(self.plan.memory_text())
         for product, room in zip(self.products, free, strict=True):
             most = "" if product.stream.kind == "voltage" else "up to "  # spectra may be compressed
@@ -280,6 +283,16 @@ def free_bytes(output: str) -> int:
         return shutil.disk_usage(folder).free
     except OSError as error:
         raise OutputError(output, f"the folder {folder}: {error.strerror}") from error
+
+
+def _compiling_text(time: Expected) -> str:
+    """Describe compiling, which a run need not do after a trial that filled the cache."""
+    if not time.compiling:
+        return ""
+    if time.is_cached:
+        return (f"; the trial took {duration_text(time.compiling)} more to compile the kernels, "
+                "which the run loads from the cache")
+    return f"; {duration_text(time.compiling)} of it for compiling kernels, which are not cached"
 
 
 def duration_text(seconds: float) -> str:

@@ -53,6 +53,11 @@ def validate(path: str | os.PathLike[str], **overrides: Any) -> dict[str, Any]:
 
 
 def _stream(detected: Detected, overrides: dict[str, Any]) -> bool:
+    """Verify a file by its stream; if a stream has rows of one state alone, verify all rows."""
+    module, path = detected.module, detected.files[0]
+    if hasattr(module, "states") and module.states(path, **overrides):
+        module.verify_rows(path, **overrides)
+        return False
     stream = open_detected(detected, **overrides)
     try:
         stream.verify()

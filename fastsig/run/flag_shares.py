@@ -103,6 +103,8 @@ class ShareCounter(Sink):
     Parameters
     ----------
     stream : SpectrumStream
+    products : sequence of int, optional
+        Numbers of the products that are counted; by default all.
 
     Raises
     ------
@@ -112,11 +114,14 @@ class ShareCounter(Sink):
 
     name = "count"
 
-    def __init__(self, stream: Stream) -> None:
+    def __init__(self, stream: Stream, products: Sequence[int] | None = None) -> None:
         if not isinstance(stream, SpectrumStream):
             raise PlanError(f"{stream.path}: contains {stream.kind}; allowed: spectra")
         super().__init__(stream)
-        self._names = tuple(stream.polarization.names)
+        names = stream.polarization.names
+        self._picks = list(range(len(names)) if products is None else products)
+        self._names = tuple(names[index] for index in self._picks)
+        self._n_product = len(names)
         self._lost = np.zeros((len(self._names), stream.shape[2]), np.int64)
         self._times = _Times()
         axis = stream.header.channels
@@ -124,7 +129,7 @@ class ShareCounter(Sink):
 
     def work_bytes(self, n: int) -> int:
         """Memory that `partial` needs."""
-        return n * self._lost.size
+        return n * self._n_product * int(self._lost.shape[1])
 
     def part_bytes(self, n: int) -> int:
         """Memory of the counts."""
@@ -132,7 +137,10 @@ class ShareCounter(Sink):
 
     def partial(self, block: Block) -> _Counts:
         """Count a block."""
-        lost = np.broadcast_to(~(block.valid > 0), (block.n, *self._lost.shape))
+        shape = block.n, self._n_product, self._lost.shape[1]
+        lost = np.broadcast_to(~(block.valid > 0), shape)
+        if len(self._picks) < self._n_product:
+            lost = lost[:, self._picks]
         return _Counts(lost.sum(axis=0), lost.sum(axis=(1, 2)))
 
     def merge(self, part: _Counts) -> None:

@@ -12,8 +12,6 @@ from fastsig.stream import Block, Sink, SpectrumStream, Stream, spectra_of, stre
 from fastsig.view.drawing import draw
 from fastsig.view.figures import title
 from fastsig.view.saving import check_picture, drawn, write_page
-from fastsig.view.spectra import pixels
-from fastsig.view.waterfalls import Cells
 from fastsig.work.arguments import checked
 
 if TYPE_CHECKING:
@@ -105,9 +103,12 @@ def draw_calibration(
 @checked
 def draw_flags(
     before: SpectrumStream, after: SpectrumStream, path: str | os.PathLike[str] | None = None, *,
-    overwrite: bool = False, product: str | None = None, seen: Sequence[Cells] | None = None,
+    overwrite: bool = False, product: str | None = None, seen: Sequence[Any] | None = None,
 ) -> Figure:
     """Draw spectra before and after flagging, in the same colours, and the fractions flagged.
+
+    A fraction is the number of samples that flagging gave the weight 0, divided by the number of
+    all samples, including those that had no weight before.
 
     Parameters
     ----------
@@ -115,13 +116,22 @@ def draw_flags(
         The same spectra without and with flags.
     path, overwrite, product
         As for `draw`.
-    seen : sequence of Cells, optional
+    seen : sequence, optional
         The results of the sinks of `flag_pixels` in a pass; by default all rows are read here.
 
     Raises
     ------
     UsageError
         If the product or the extension of the path is unknown.
+
+    Examples
+    --------
+    >>> import fastsig as fs
+    >>> scan = fs.open("data/samples/SIMHI_onoff-M01_W_0001.fits")
+    >>> flagged = scan.flag(protect="1419.7MHz-1421.7MHz")
+    >>> figure = fs.view.draw_flags(scan, flagged, product="BB")
+    >>> len(figure.axes)
+    6
     """
     from fastsig.view.flags import draw_before_after
 
@@ -132,14 +142,16 @@ def draw_flags(
 
 def flag_pixels(before: SpectrumStream, after: SpectrumStream, product: str | None = None
                 ) -> list[Sink]:
-    """Return the sinks of the pixels for `draw_flags`, for a pass over both streams.
+    """Return the sinks of the pixels and fractions for `draw_flags`, for a pass over both streams.
 
     Raises
     ------
     UsageError
         If the product is unknown.
     """
-    return [pixels(before, product), pixels(after, product)]
+    from fastsig.view.flags import flag_sinks
+
+    return flag_sinks(before, after, product)
 
 
 @checked

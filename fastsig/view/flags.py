@@ -9,28 +9,43 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsig.run.engine import run
-from fastsig.stream import SpectrumStream
+from fastsig.run.flag_shares import ShareCounter
+from fastsig.stream import Sink, SpectrumStream
 from fastsig.view.figures import COLORS, line, new_figure, time_unit, title, wrapped
 from fastsig.view.look import Look, Shades
 from fastsig.view.panels import draw_bar, draw_shades, frequencies, time_label
 from fastsig.view.spectra import averaged, pixels, product_index, waterfall
-from fastsig.view.waterfalls import Cells
+from fastsig.view.waterfalls import pixels_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+F8 = NDArray[np.float64]
+
+
+def flag_sinks(before: SpectrumStream, after: SpectrumStream, product: str | None) -> list[Sink]:
+    """Return the sinks whose results `draw_before_after` draws."""
+    streams, picks = (before, after), (product_index(before, product),)
+    return [*(pixels(each, product) for each in streams),
+            *(ShareCounter(each, picks) for each in streams)]
+
 
 def draw_before_after(
     before: SpectrumStream, after: SpectrumStream, product: str | None,
-    seen: Sequence[Cells] | None = None,
+    seen: Sequence[Any] | None = None,
 ) -> Figure:
-    """Draw waterfalls side by side, with the flagged shares of channels and of rows."""
+    """Draw waterfalls side by side, with the flagged shares of channels and of rows.
+
+    As in the report of ``fastsig flag``, a share is the number of samples that flagging gave the
+    weight 0 over the number of all samples.
+    """
     if seen is None:
-        seen = run([pixels(before, product), pixels(after, product)])
+        seen = run(flag_sinks(before, after, product))
     index = product_index(before, product)
     name = before.polarization.names[index]
-    old, held, seconds, frequency = waterfall(before, index, seen[0])
-    new, kept, _, _ = waterfall(after, index, seen[1])
+    old, _, seconds, frequency = waterfall(before, index, seen[0])
+    new = waterfall(after, index, seen[1]).values
+    lost, flagged = seen[2:]
     unit, scale = time_unit(seconds[-1] - seconds[0])
     over = frequencies(before)
     frequency = over.shown(frequency)
@@ -47,11 +62,18 @@ def draw_before_after(
     draw_bar(image, [first, second], shades, location="bottom", fraction=0.05, pad=0.02, aspect=80)
     first.set_ylabel(time_label(before, unit))
     second.tick_params(labelleft=False)
-    _shares(figure, grid, (first, second), (held, kept), (frequency, seconds / scale))
+    n_freq = pixels_of(before)[1]
+    middles = (np.arange(len(lost.time)) + 0.5) * float(
+        lost.n_rows / before.header.sample_rate) / scale
+    _shares(figure, grid, (first, second),
+            ((frequency[:-1] + frequency[1:]) / 2,
+             _grouped(flagged.channel - lost.channel, n_freq)),
+            (np.asarray(middles), flagged.time - lost.time))
     note = figure.add_subplot(grid[0, 0])
     note.axis("off")
     lines = [wrapped(f"{title(before)} · {name}", 60), "left before, right after",
-             f"flagged {100 * _share(held, kept, None):.3g} %", "grey: nothing valid"]
+             f"flagged {100 * (flagged.total - lost.total):.3g} % of the samples",
+             "grey: nothing valid"]
     pixel = averaged(before)
     note.text(0, 0.95, "\n".join([*lines, *([pixel] if pixel else [])]),
               va="top", fontsize=9, transform=note.transAxes)
@@ -59,15 +81,14 @@ def draw_before_after(
 
 
 def _shares(
-    figure: Figure, grid: Any, waterfalls: tuple[Any, Any], weights: tuple[Any, Any],
-    edges: tuple[NDArray[Any], NDArray[Any]],
+    figure: Figure, grid: Any, waterfalls: tuple[Any, Any], channels: tuple[F8, F8],
+    rows: tuple[F8, F8],
 ) -> None:
-    """Draw the panels above and beside the second waterfall."""
+    """Draw the panels above and beside the second waterfall: places and shares."""
     top = figure.add_subplot(grid[0, 1], sharex=waterfalls[1])
     side = figure.add_subplot(grid[1, 2], sharey=waterfalls[1])
-    centers, middles = ((each[:-1] + each[1:]) / 2 for each in edges)
-    line(top, centers, 100 * _share(*weights, 0), COLORS[1])
-    line(side, 100 * _share(*weights, 1), middles, COLORS[1])
+    line(top, channels[0], 100 * channels[1], COLORS[1])
+    line(side, 100 * rows[1], rows[0], COLORS[1])
     top.set_ylabel("flagged (%)")
     side.set_xlabel("flagged (%)")
     top.set_ylim(-5, 105)
@@ -78,7 +99,7 @@ def _shares(
         axes.grid(alpha=0.3)
 
 
-def _share(held: NDArray[Any], kept: NDArray[Any], axis: int | None) -> Any:
-    """Return the share of the original weight that was removed."""
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return 1 - kept.sum(axis=axis, dtype=float) / held.sum(axis=axis, dtype=float)
+def _grouped(shares: F8, n: int) -> F8:
+    """Return the means of groups of `n` channels; the last may have fewer."""
+    first = np.arange(0, len(shares), n)
+    return np.asarray(np.add.reduceat(shares, first) / np.minimum(n, len(shares) - first))

@@ -1,4 +1,7 @@
-"""Reprs of results: one line for each field, arrays by type and shape, within a screen."""
+"""How results are shown: one line for each field, arrays by type and shape.
+
+A repr fits on a screen; `str`, which is what is printed, has every field in full.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +12,14 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Shown", "brief", "table"]
+__all__ = ["Shown", "brief", "table", "whole"]
 
 _LINE, _FIELDS, _NUMBERS = 88, 32, 4
+_MOST_ITEMS = 1000  # of a list that is printed in full
 
 
 class Shown:
-    """A dataclass whose repr has one line for each field.
+    """A dataclass whose repr has one line for each field; `str` cuts none, and lists mappings.
 
     Subclasses are declared with ``repr=False``, or the repr of dataclasses would replace this one.
     """
@@ -33,6 +37,16 @@ class Shown:
             lines.append(f"  and {len(shown) - _FIELDS} more")
         return "\n".join([f"<{type(self).__name__}", *lines]) + ">"
 
+    def __str__(self) -> str:
+        lines = []
+        for key, value in self._fields().items():
+            if isinstance(value, Mapping) and value:
+                lines += [f"  {key}:", *(f"    {name}: {whole(each)}"
+                                         for name, each in value.items())]
+            elif value is not None:
+                lines.append(f"  {key}: {whole(value)}")
+        return "\n".join([f"<{type(self).__name__}", *lines]) + ">"
+
     def _repr_html_(self) -> str:
         return table(type(self).__name__, {
             key: brief(value) for key, value in self._fields().items() if value is not None})
@@ -46,8 +60,24 @@ def table(title: str, facts: Mapping[str, Any]) -> str:
     return f"<table><caption>{escape(title)}</caption>{rows}</table>"
 
 
+def whole(value: Any) -> str:
+    """Format a value on one line of any length; only arrays and very long lists are described."""
+    if isinstance(value, Mapping) and value:
+        return ", ".join(f"{key}={whole(each)}" for key, each in value.items())
+    if isinstance(value, (list, tuple)) and not hasattr(value, "_fields") and (
+            0 < len(value) <= _MOST_ITEMS):
+        return ", ".join(map(whole, value))
+    return " ".join(_described(value).split())
+
+
 def brief(value: Any) -> str:
-    """Format a value on one line."""
+    """Format a value on one line of limited length."""
+    text = " ".join(_described(value).split())
+    return text if len(text) <= _LINE else f"{text[:_LINE - 3]}..."
+
+
+def _described(value: Any) -> str:
+    """Return a value as text: long arrays, lists and mappings by what they contain."""
     shape, unit = getattr(value, "shape", None), getattr(value, "unit", None)
     if isinstance(shape, tuple) and int(np.prod(shape)) > _NUMBERS:
         kind = getattr(value, "dtype", type(value).__name__)
@@ -61,5 +91,4 @@ def brief(value: Any) -> str:
     else:
         text = str(value) if isinstance(value, (str, float, np.ndarray)) or (
             type(value).__module__.startswith(("astropy", "fractions"))) else repr(value)
-    text = " ".join(text.split())
-    return text if len(text) <= _LINE else f"{text[:_LINE - 3]}..."
+    return text

@@ -57,6 +57,8 @@ BAD = {
 }
 N = many(100, 300)
 N_DONE = N - len(BAD) - 1
+WARNED = {13: ("a warning of a failed task",),
+          40: ("n0040.h5: 29.2 % of the samples", "and <b>more")}
 
 
 def product(path: Path, number: int) -> None:
@@ -105,7 +107,8 @@ def fill(out: Path, tasks: list[Task], products: Path) -> None:
             if number != 15:  # it waits
                 ledger.append(Record(
                     task.id, state, task.name, 1 + number % 3, outputs=made, error=error,
-                    step="cut" if error else "", seconds=seconds, peak_bytes=int(peak)))
+                    step="cut" if error else "", seconds=seconds, peak_bytes=int(peak),
+                    warnings=WARNED.get(number, ())))
 
 
 @pytest.fixture(scope="module")
@@ -275,6 +278,19 @@ def test_texts_that_no_page_can_hold(folder: Path) -> None:
     link = layout.page_of(Status((hostile,)), "/x/out", "/x").decode()
     assert 'href="./out/a%22b%3F%23%2541%20%FF%3A.h5"' in link
     assert "a\\udcff\\u202eb" in unescape(page) and "\\x1b[31m" in page and "\u202e" not in page
+
+
+def test_warnings_of_tasks_are_shown(folder: Path) -> None:
+    text = (folder / "out" / "report.html").read_text()
+    assert "2 tasks with warnings" in text and text.count("<div class=warning>") == 3
+    assert "<div class=warning>warning: and &lt;b&gt;more</div>" in text
+    done = [row for row in text.split("<tr ")[1:] if row.startswith("data-state=done")]
+    assert "warning: n0040.h5: 29.2 %" in done[0] and "class=warning" not in "".join(done[1:])
+    seen = fastsig("batch", "status", "-c", folder / "r.toml", code=1).stdout
+    assert f"{N} tasks: " in seen and "; 2 with warnings" in seen.splitlines()[0]
+    line, = (line for line in seen.splitlines() if "n0040" in line)
+    assert " done " in line and "warning: n0040.h5: 29.2 %" in line
+    assert "warning: a warning of a failed task" in seen
 
 
 def test_thumbnails_of_every_kind(samples: Path, tmp_path: Path) -> None:

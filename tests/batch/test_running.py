@@ -49,7 +49,8 @@ class Listener(Watcher):
 
 def test_a_recipe_runs_from_python(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """Nothing is printed, signals are as they were, a second run does nothing."""
-    path = batches.recipe(tmp_path, {"a": {}, "b": {"rows": -1}})
+    much = "a.try: 29.2 % of the samples outside --bands were flagged; --picture shows which"
+    path = batches.recipe(tmp_path, {"a": {"warn": [much, much, "x" * 500]}, "b": {"rows": -1}})
     recipe, listener = fastsig.batch.Recipe.read(path), Listener()
     handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     summary = recipe.run(workers=1, warm=False, watcher=listener)
@@ -59,12 +60,15 @@ def test_a_recipe_runs_from_python(tmp_path: Path, capfd: pytest.CaptureFixture[
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == handlers
     status = recipe.status()
     assert status.counts == {"done": 1, "failed": 1} and status.code == 1
+    assert status.rows[0].warnings == (much, "x" * 400) and status.warned == 1
+    assert status.rows[1].warnings == ()
     row = status.rows[1]
     assert "internal error: ValueError" in row.error and row.step == "cut" and row.attempt == 1
     log = Path(row.log).read_text()
     assert "# attempt 1: fastsig cut --workers" in log and "# exit 70, " in log
     plain = status.record()
     assert plain["totals"] == {"tasks": 2, "done": 1, "failed": 1} and plain["bytes"] > 2000
+    assert plain["tasks"][0]["warnings"] == (much, "x" * 400)
     assert recipe.run(["in/a.try"] if Path.cwd() == tmp_path else [tmp_path / "in" / "a.try"],
                       warm=False).counts == {"done": 1}
     assert capfd.readouterr() == ("", "")

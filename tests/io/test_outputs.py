@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from fastsig.errors import OutputError, UsageError
+from fastsig.io.files.causes import cause_of
 from fastsig.io.files.leftovers import sweep
 from fastsig.io.files.outputs import OutputFiles, commit_together, output_names
 from fastsig.io.files.safe import SafeOutput, check_output
@@ -125,3 +126,16 @@ def test_names_that_one_file_cannot_have(tmp_path: Path) -> None:
             check_output(tmp_path / name if name.startswith("x") else name)
     with pytest.raises(UsageError, match="needs 100001 files; allowed: 100000"):
         output_names("x.{file}.raw", 100_001)
+
+
+@pytest.mark.parametrize(("error", "text"), [
+    (OSError(28, "x"), "No space left on device"),
+    (RuntimeError("Unable to flush dataset (file write failed: time = Fri Nov 27 20:06:37 2026\n"
+                  ", filename = '/x/.o.h5.part', file descriptor = 6, errno = 28, error message = "
+                  "'No space left on device', buf = 0x7f, total write size = 64)"),
+     "No space left on device"),
+    (RuntimeError("no such\nthing, errno = 0"), "no such"), (KeyError(), "KeyError"),
+    (OSError("errno = 99999999999999999999"), "errno = 99999999999999999999"),
+])
+def test_causes_of_errors_are_the_system_s_words(error: Exception, text: str) -> None:
+    assert cause_of(error) == text

@@ -22,6 +22,7 @@ from fastsig.axes.time import iso
 from fastsig.errors import FastsigError, FastsigWarning, FormatError, UsageError
 from fastsig.io.probe import Probe
 from fastsig.io.sdfits import reader as sdfits
+from fastsig.products.validate import validate
 
 N_CHAN = 16
 TGBT21 = "dysh/TGBT21A_501_11/TGBT21A_501_11"
@@ -270,6 +271,27 @@ def test_info_lists_the_states(tmp_path: Path) -> None:
     assert "  plnum 1  fdnum 0  cal T  sig T  n_time 4  n_chan" in done.stdout
     assert "other commands one, selected by --set plnum=0 --set cal=T" in done.stdout
     assert json.loads(fastsig("info", path, "--json").stdout)[0]["states"] == found["states"]
+
+
+def test_all_states_are_validated(tmp_path: Path) -> None:
+    rows = [{**at(2 * i), "CAL": cal, "PLNUM": pol, "SCAN": 5 + i // 2}
+            for i in range(4) for pol in (0, 1) for cal in "TF"]
+    rows.append({**rows[0], "SCAN": 9})  # a stream of this state is refused for its times
+    path = write(tmp_path / "p.fits", rows, spectra(len(rows)))
+    whole = path.read_bytes()
+    good = {"path": str(path), "valid": True, "checksums": False, "doubts": []}
+    assert validate(path) == good and validate(path, plnum=1) == good
+    assert fastsig("validate", path).stdout == f"{path}: readable; the format has no checksums\n"
+    rows[7]["DATE-OBS"] = "yesterday"
+    write(path, rows, spectra(len(rows)))
+    assert "table 1, row 7: DATE-OBS = 'yesterday'" in validate(path)["error"]
+    path.write_bytes(whole[:-2880])
+    assert not validate(path)["valid"] and "p.fits: " in validate(path)["error"]
+
+
+def test_recorded_files_of_several_states_are_validated() -> None:
+    for name in (RECORDED[1], RECORDED[4], RECORDED[5]):
+        assert validate(recorded(name))["valid"]
 
 
 def test_one_time_twice_is_refused(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import pickle
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from thorough import many
 import fastsig as fs
 from fastsig import view
 from fastsig.axes.polarization import PolBasis
+from fastsig.run.flag_shares import flag_shares
 
 
 def spectra(values: np.ndarray, rate: Any = 1000, low_hz: int = 10**9, **fields: Any
@@ -26,6 +28,18 @@ def spectra(values: np.ndarray, rate: Any = 1000, low_hz: int = 10**9, **fields:
     names = ("I", "Q", "U", "V")[: values.shape[1]]
     head = header(rate, n_chan=values.shape[2], low_hz=low_hz)
     return MemorySpectra(values, head.replace(polarization=PolBasis(names=names), **fields))
+
+
+class Weighted(MemorySpectra):
+    """Spectra in memory with weights, at first 1."""
+
+    def __init__(self, data: np.ndarray, head: Any) -> None:
+        super().__init__(data, head)
+        self.weights = np.ones(data.shape, np.float32)
+
+    def _values(self, start: int, n: int) -> Any:
+        rows = slice(start, start + n)
+        return self.spectra[rows].copy(), self.weights[rows].copy()
 
 
 def texts(figure: Any) -> str:
@@ -63,6 +77,30 @@ def test_flags_state_what_a_pixel_is(rng: np.random.Generator) -> None:
     figure = view.draw_flags(maser(rng), maser(rng))
     assert "means of 1 spectrum × 4 channels" in texts(figure)
     assert "I (K)" in texts(figure)
+
+
+def test_the_flagged_fraction_is_that_of_the_report(rng: np.random.Generator) -> None:
+    """Of all samples: those without weight before, and weights other than 1, do not change it."""
+    before = Weighted(rng.normal(20, 1, (40, 2, 50)), header(10, n_chan=50))
+    before.weights[:, :, :10], before.weights[:, :, 10:20] = 0, 0.25
+    later = Weighted(before.spectra, before.header)
+    later.weights[:] = before.weights
+    later.weights[:, 0, 10:15], later.weights[30:, 1, 10:15] = 0, 0
+    for product, percent in zip(before.polarization.names, ("10", "2.5"), strict=True):
+        figure = view.draw_flags(before, later, product=product)
+        assert f"flagged {percent} % of the samples" in texts(figure)
+        top, side = figure.axes[3:5]
+        assert top.lines[0].get_ydata()[[9, 10, 14, 15]] == pytest.approx(
+            [0, 100, 100, 0] if percent == "10" else [0, 25, 25, 0])
+        assert side.lines[0].get_xdata().mean() == pytest.approx(float(percent))
+    one, other = flag_shares(before), flag_shares(later)
+    assert 100 * (other.total - one.total) == pytest.approx((10 + 2.5) / 2)
+
+
+def test_the_example_of_draw_flags() -> None:
+    runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
+    for case in doctest.DocTestFinder().find(view.draw_flags, "draw_flags"):
+        assert case.examples and runner.run(case).failed == 0
 
 
 def test_noise_is_seen_beside_a_carrier(rng: np.random.Generator) -> None:

@@ -15,7 +15,7 @@ from fastsig.batch.commands.recipe_options import (
 from fastsig.cli import common
 
 if TYPE_CHECKING:
-    from fastsig.batch.ledger.status import Status
+    from fastsig.batch.ledger.status import Row, Status
 
 
 @click.command()
@@ -30,8 +30,9 @@ def status(path: str, files: tuple[str, ...], all_: bool, strict: bool, as_json:
            debug: bool) -> int:
     """Report the state of every task.
 
-    Totals are printed first, then a row for each task that is neither done nor waiting. The ledger
-    and the sizes and times of inputs and products are read; nothing is changed.
+    Totals are printed first, then a row for each task that is neither done nor waiting, or that
+    has warnings. The ledger and the sizes and times of inputs and products are read; nothing is
+    changed.
     """
     from fastsig.batch.ledger.status import status as status_of
 
@@ -84,12 +85,14 @@ def _print_status(status: Status, *, as_json: bool, all_: bool, quiet: bool) -> 
         common.print_json(status.record())
         return
     click.echo(f"{common.plural(len(status.rows), 'task')}: " + (
-        ", ".join(f"{n} {state}" for state, n in status.counts.items()) or "none"))
+        ", ".join(f"{n} {state}" for state, n in status.counts.items()) or "none")
+        + (f"; {status.warned} with warnings" if status.warned else ""))
     for line in status.workers:
         click.echo(f"at work: {line}")
     for name in () if quiet else status.stale:
         click.echo(f"stale: {name}: no task of this recipe makes it")
-    rows = [row for row in status.rows if all_ or row.state not in ("done", "waiting")]
+    rows = [row for row in status.rows
+            if all_ or row.warnings or row.state not in ("done", "waiting")]
     if quiet or not rows:
         return
     import sys
@@ -104,5 +107,11 @@ def _print_status(status: Status, *, as_json: bool, all_: bool, quiet: bool) -> 
                          justify="right" if title in ("attempt", "seconds", "MB") else "left")
     for row in rows:
         table.add_row(*map(Text, (row.name, row.state, str(row.attempt), f"{row.seconds:.1f}",
-                                  f"{row.peak_bytes / 1e6:.0f}", row.error)))
+                                  f"{row.peak_bytes / 1e6:.0f}", _why(row))))
     Console(file=sys.stdout, width=None if sys.stdout.isatty() else 200).print(table)
+
+
+def _why(row: Row) -> str:
+    """Return the error and the warnings of a task, each on its own line."""
+    return "\n".join([*([row.error] if row.error else []),
+                      *(f"warning: {line}" for line in row.warnings)])

@@ -216,7 +216,7 @@ class Dispatcher:
             outcome = values["outcome"]
             outputs = tuple((str(name), int(size), int(mtime))
                             for name, size, mtime in outcome.pop("outputs"))
-            return Outcome(**outcome, outputs=outputs)
+            return Outcome(**{**outcome, "warnings": tuple(outcome["warnings"])}, outputs=outputs)
         if node is not None and not node.broken:
             node.broken = True
             node.why = f"Dask worker {address} is no longer used: {values['wrong']}"

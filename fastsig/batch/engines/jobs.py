@@ -70,3 +70,4 @@ class Outcome:
     code: int = 0
     seconds: float = 0.0
     peak_bytes: int = 0
+    warnings: tuple[str, ...] = ()

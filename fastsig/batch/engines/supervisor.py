@@ -27,6 +27,7 @@ _GLANCE = 0.1  # s between checks of clock, memory and requests to stop
 _MARGIN = 10**8  # bytes allowed above the memory limit, or a tenth of it if that is more
 _STARTS = 3  # workers in a row that may fail to start
 _KILLS = 20  # workers in a row that may be killed while they start
+_MOST_WARNINGS, _LONGEST_WARNING = 10, 400  # of an attempt, in the ledger; its log has them all
 
 
 class WorkerError(FastsigError):
@@ -132,7 +133,8 @@ class Supervisor:
                 return self._after_death(job, watch)
             for message in messages:
                 if "done" in message:
-                    return self._after(message["done"], watch)
+                    return replace(self._after(message["done"], watch),
+                                   warnings=tuple(watch.warnings))
                 watch.hear(message)
             watch.look()
 
@@ -182,7 +184,7 @@ class Supervisor:
             if watch.said:
                 error += f"; its last error was: {watch.said}"
         return Outcome(state, error=error, step=watch.step, code=code or 0, seconds=seconds,
-                       peak_bytes=watch.peak)
+                       peak_bytes=watch.peak, warnings=tuple(watch.warnings))
 
     def _sweep(self, job: Job, pid: int) -> None:
         """Remove the temporary files that a dead worker left."""
@@ -224,12 +226,16 @@ class _Watch:
         self._limits, self._stop = limits, stop
         self._killed_at: float | None = None
         self.reason = self.error = self.said = self.step = ""
+        self.warnings: list[str] = []
         self.peak = 0
 
     def hear(self, message: dict[str, Any]) -> None:
         """Record a message that the worker sends during the job."""
         self.said = message.get("said", self.said)
         self.step = message.get("step", self.step)
+        warning = message.get("warned", "")[:_LONGEST_WARNING]
+        if warning and warning not in self.warnings and len(self.warnings) < _MOST_WARNINGS:
+            self.warnings.append(warning)
 
     def is_stuck(self) -> bool:
         """Return whether the worker was killed and does not end: it hangs in the kernel."""

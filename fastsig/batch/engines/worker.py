@@ -33,14 +33,21 @@ class _Worker:
 
     def __init__(self, link: Link, threads: int) -> None:
         self._link, self._threads = link, threads
-        self.log = Log(self.hear)
+        self.log = Log(self.hear, self.hear_warning)
         self.said = ""
         self._stage: Any = None
 
     def hear(self, line: str) -> None:
         """Send the line of an error at once: the command may exit by `os._exit`."""
-        line = self.said = line if self._stage is None else self._stage.renamed(line)
-        self._link.send({"said": line})
+        self.said = self._renamed(line)
+        self._link.send({"said": self.said})
+
+    def hear_warning(self, line: str) -> None:
+        """Send the line of a warning."""
+        self._link.send({"warned": self._renamed(line)})
+
+    def _renamed(self, line: str) -> str:
+        return line if self._stage is None else str(self._stage.renamed(line))
 
     def perform(self, job: dict[str, Any], memory: int | None) -> dict[str, Any]:
         """Run a job; return the values from which `Supervisor.perform` makes an outcome."""

@@ -15,21 +15,22 @@ __all__ = ["Link", "Log"]
 
 _LONGEST = 4000  # characters of an error
 _MOST_LOG = 2**20  # bytes of a log that one attempt may write
+_ERROR, _WARNING = b"fastsig: ", b"fastsig: warning: "  # how lines begin
 
 
 class Log(io.RawIOBase):
     """Standard output and error of the commands: a log that does not fail on a full disk.
 
-    Lines of errors are passed on, so that they survive the process.
+    Lines of errors and warnings are passed on, so that they survive the process.
 
     Parameters
     ----------
-    said : callable
-        Called with the text of each line of an error.
+    said, warned : callable
+        Called with the text of each line of an error, and of each warning.
     """
 
-    def __init__(self, said: Any) -> None:
-        self._said = said
+    def __init__(self, said: Any, warned: Any) -> None:
+        self._said, self._warned = said, warned
         self._line = b""
         self._left = 0
 
@@ -60,8 +61,10 @@ class Log(io.RawIOBase):
             self._left -= len(text)
         *lines, self._line = (self._line[-_LONGEST:] + text).split(b"\n")
         for line in lines:
-            if line.startswith(b"fastsig: ") and not line.startswith(b"fastsig: warning:"):
-                self._said(line[9:][:_LONGEST].decode(errors="replace"))
+            for start, heard in ((_WARNING, self._warned), (_ERROR, self._said)):
+                if line.startswith(start):
+                    heard(line[len(start) :][:_LONGEST].decode(errors="replace"))
+                    break
         return len(text)
 
 

@@ -38,6 +38,8 @@ class Record:
     seconds, peak_bytes, deaths
         Wall time, peak memory, and number of worker processes that died while running the task
         since it was chosen.
+    warnings : tuple of str
+        Warnings of the task's commands, one line each; of very many only the first.
     """
 
     task: str
@@ -55,6 +57,7 @@ class Record:
     seconds: float = 0.0
     peak_bytes: int = 0
     deaths: int = 0
+    warnings: tuple[str, ...] = ()
 
     @property
     def order(self) -> tuple[int, int, float]:
@@ -101,7 +104,8 @@ def _parse(line: bytes) -> Record | None:
         values = json.loads(line)
         outputs = tuple((str(name), int(size), int(mtime))
                         for name, size, mtime in values.pop("outputs", ()))
-        return Record(outputs=outputs,
+        warnings = tuple(str(line) for line in values.pop("warnings", ()))
+        return Record(outputs=outputs, warnings=warnings,
                       **{key: value for key, value in values.items() if key in DEFAULTS})
     except (ValueError, TypeError, AttributeError):
         return None

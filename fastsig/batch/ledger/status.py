@@ -38,6 +38,7 @@ class Row:
     outputs: tuple[Product, ...] = ()
     inputs: tuple[str, ...] = ()
     log: str = ""
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,11 @@ class Status:
     def code(self) -> int:
         """The exit code: 0 if all tasks are done, otherwise 1."""
         return int(any(row.state != "done" for row in self.rows))
+
+    @property
+    def warned(self) -> int:
+        """The number of tasks with warnings."""
+        return sum(bool(row.warnings) for row in self.rows)
 
     def record(self) -> dict[str, Any]:
         """Return the status as plain data, for JSON."""
@@ -107,7 +113,7 @@ def _row(task: Task, ledger: Ledger, alive: Collection[tuple[str, int]]) -> Row:
     log = log_path(task.folder, task.name, task.id)
     return Row(task.id, task.name, state, error, last.step, last.attempt, last.deaths, last.at,
                last.host, last.seconds, last.peak_bytes, last.outputs, task.inputs,
-               log if os.path.exists(log) else "")
+               log if os.path.exists(log) else "", last.warnings)
 
 
 def stale_products(tasks: Iterable[Task], ledger: Ledger, folder: str) -> list[str]:

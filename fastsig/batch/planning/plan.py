@@ -132,7 +132,7 @@ class Plan:
                   f"write    {size_text(self.bytes_out)}, {size_text(self.free_bytes)} free",
                   f"memory   {size_text(self.memory)} per task, {self.processes} at once; "
                   f"{size_text(self.memory_limit) if self.memory_limit else 'no'} limit",
-                  f"time     {_time(self.seconds)}"]
+                  f"time     {_time(self.seconds)}, with compiled kernels"]
         for kind in self.kinds:
             lines.append(f"  {kind.n_task} like {kind.example}: {size_text(kind.bytes_in)} to "
                          f"{size_text(kind.bytes_out)}, {size_text(kind.memory)}, "

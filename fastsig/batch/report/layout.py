@@ -62,10 +62,13 @@ def page_of(status: Status, folder: str, where: str, *, title: str = "batch",
                     styles=("report.css",), generator=GENERATOR)
 
 
-def _rank(row: Row) -> tuple[int, int, str]:
-    """Return the sort key of a row: failures first, then running, waiting and finished tasks."""
+def _rank(row: Row) -> tuple[int, int, bool, str]:
+    """Return the sort key of a row: failures first, then running, waiting and finished tasks.
+
+    Of tasks in the same state, those with warnings come first.
+    """
     kinds = ("bad", "again", "busy", "idle", "good")
-    return kinds.index(_kind(row.state)), list(STATES).index(row.state), row.name
+    return kinds.index(_kind(row.state)), list(STATES).index(row.state), not row.warnings, row.name
 
 
 def _kind(state: str) -> str:
@@ -121,6 +124,8 @@ def _facts(status: Status) -> str:
         hosts = sorted({row.host for row in rows})
         parts.append(f"recorded on {', '.join(hosts[:5])}"
                      + (f" and {len(hosts) - 5} more hosts" if len(hosts) > 5 else ""))
+    if status.warned:
+        parts.append(f"{plural(status.warned, 'task')} with warnings")
     parts.append(f"at work: {', '.join(status.workers)}" if status.workers else "no run is at work")
     return f"<p class=lead>{_text(' · '.join(parts))}</p>\n"
 
@@ -218,16 +223,19 @@ class _Table:
         return "<br>".join(links)
 
     def _cause(self, row: Row) -> str:
-        """Return why the task is not done, in full as long as there is space."""
-        cause = row.error
-        if not cause:
-            return ""
+        """Return why the task is not done, and its warnings, in full as long as there is space."""
+        step = f"<small>{_text(row.step)}</small> " if row.step else ""
+        lines = [f"<div class=cause>{step}{self._fitting(row.error)}</div>"] if row.error else []
+        lines += [f"<div class=warning>warning: {self._fitting(line)}</div>"
+                  for line in row.warnings]
+        return "".join(lines)
+
+    def _fitting(self, cause: str) -> str:
         if len(cause) > max(_CUT, self._causes):
             self._cut += 1
             cause = f"{cause[:_CUT]} ..."
         self._causes -= len(cause)
-        step = f"<small>{_text(row.step)}</small> " if row.step else ""
-        return f"<div class=cause>{step}{_text(cause)}</div>"
+        return _text(cause)
 
 
 def _number(value: float, text: str) -> str:

@@ -81,7 +81,8 @@ class Bookkeeper:
         return self._ledger.append(Record(
             job.task.id, outcome.state, job.task.name, job.attempt, outputs=outcome.outputs,
             error=outcome.error, step=outcome.step, code=outcome.code, seconds=outcome.seconds,
-            peak_bytes=outcome.peak_bytes, deaths=job.deaths + (outcome.state == "killed")))
+            peak_bytes=outcome.peak_bytes, warnings=outcome.warnings,
+            deaths=job.deaths + (outcome.state == "killed")))
 
     def refuse(self, choice: Choice) -> None:
         """Record which tasks were refused, and why."""

@@ -30,7 +30,7 @@ from fastsig.stream import VoltageStream
 from fastsig.stream.header import Header, split_overrides
 from fastsig.stream.raw_voltages import PackedCodes
 
-__all__ = ["KINDS", "MANY", "NAME", "DrxStream", "open", "sniff"]
+__all__ = ["KINDS", "MANY", "NAME", "DrxStream", "cards", "open", "sniff"]
 
 NAME, KINDS = "drx", ("voltage",)
 
@@ -57,6 +57,20 @@ def sniff(probe: Probe) -> bool:
         raw.read_into(0, word, _FRAME)
         return word.tobytes() == _SYNC
     return True
+
+
+def cards(path: str) -> dict[str, Any]:
+    """Return all fields of the header of the first frame."""
+    raw = RawFiles([path])
+    try:
+        head = np.empty(_HEAD, np.uint8)
+        raw.read_into(0, head, 0)
+    finally:
+        raw.close()
+    first = head.view(_FIELDS)[0]
+    return {name: int.from_bytes(bytes(first[name]), "big") if name == "count"
+            else bytes(first[name]).hex() if name == "sync" else int(first[name])
+            for name in _FIELDS.names or ()}
 
 
 def open(path: str | os.PathLike[str] | Sequence[str], **overrides: Any) -> DrxStream:

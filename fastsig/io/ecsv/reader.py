@@ -16,7 +16,7 @@ from fastsig.io.probe import Probe
 if TYPE_CHECKING:
     from fastsig.io.text.spectrum import HeldSpectra
 
-__all__ = ["KINDS", "NAME", "NO_STREAM", "info", "open_spectrum", "sniff", "verify"]
+__all__ = ["KINDS", "NAME", "NO_STREAM", "cards", "info", "open_spectrum", "sniff", "verify"]
 
 NAME, KINDS = "ecsv", ("table",)
 
@@ -57,6 +57,12 @@ def info(path: str | os.PathLike[str], *, deep: bool = False, **overrides: Any) 
         "provenance": _plain(meta.get("provenance"), left, name),
         "warnings": [f"{name}: n_row = {stated}; the file has {n_row} rows"] if isinstance(
             stated, int) and stated != n_row else []}
+
+
+def cards(path: str) -> dict[str, Any]:
+    """Return the values of a header that apply to the whole table, without the provenance."""
+    meta = parts_of(read_bytes(path), path).fields["meta"]
+    return {key: value for key, value in _plain(meta, [_MOST], path).items() if key != "provenance"}
 
 
 def open_spectrum(path: str | os.PathLike[str], **overrides: Any) -> HeldSpectra:

@@ -16,6 +16,7 @@ from collections.abc import Iterable
 from types import TracebackType
 
 from fastsig.errors import OutputError, UsageError
+from fastsig.io.files.causes import cause_of
 from fastsig.io.files.leftovers import sweep, writer_id
 
 __all__ = ["SafeOutput", "check_name", "check_output", "discard_unfinished", "write_bytes"]
@@ -64,7 +65,7 @@ def _check_folder(target: str, folder: str) -> None:
     except FileNotFoundError:
         raise OutputError(target, f"the folder {folder} does not exist") from None
     except OSError as error:
-        raise OutputError(target, f"the folder {folder}: {_cause(error)}") from error
+        raise OutputError(target, f"the folder {folder}: {cause_of(error)}") from error
     if not is_folder:
         raise OutputError(target, f"{folder} is not a folder")
     if not os.access(folder, os.W_OK | os.X_OK):
@@ -157,13 +158,13 @@ class SafeOutput:
             self.discard()
             raise OutputError(
                 self.path,
-                f"{_cause(error)}: up to {size} bytes are needed, "
+                f"{cause_of(error)}: up to {size} bytes are needed, "
                 f"{free.f_bavail * free.f_frsize} are free",
             ) from error
 
     def error(self, cause: BaseException, *, poisoned: bool = False) -> OutputError:
         """Return an `OutputError` for the final name."""
-        return OutputError(self.path, f"cannot be written: {_cause(cause)}", poisoned=poisoned)
+        return OutputError(self.path, f"cannot be written: {cause_of(cause)}", poisoned=poisoned)
 
     def rest(self) -> None:
         """Close the descriptor until `wake`; another file of the product must stay locked."""
@@ -311,9 +312,3 @@ def write_bytes(content: bytes, path: str | os.PathLike[str], *, overwrite: bool
                 done += os.pwrite(output.descriptor, left[done:], done)
         except OSError as error:
             raise output.error(error) from error
-
-
-def _cause(error: BaseException) -> str:
-    if isinstance(error, OSError) and error.errno:
-        return os.strerror(error.errno)
-    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -12,6 +12,7 @@ import h5py
 import numpy as np
 
 from fastsig.errors import DataError, FastsigError, FormatError, unreadable
+from fastsig.io.files.causes import cause_of
 from fastsig.io.files.containers import HDF5
 from fastsig.io.hdf5.json_values import json_value
 from fastsig.io.hdf5.trial import try_file
@@ -30,11 +31,7 @@ def reading(path: str, what: str, error: type[FormatError] | type[DataError] = F
     except FastsigError:
         raise
     except CORRUPT as cause:
-        raise error(path, f"cannot read {what}: {_first_line(cause)}") from cause
-
-
-def _first_line(cause: BaseException) -> str:
-    return (str(cause).splitlines() or [type(cause).__name__])[0]
+        raise error(path, f"cannot read {what}: {cause_of(cause)}") from cause
 
 
 def declared_size(head: bytes) -> int | None:

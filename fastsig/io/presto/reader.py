@@ -31,7 +31,7 @@ from fastsig.io.spectra.segments import SegmentedSpectra
 from fastsig.io.voltages.segments import incomplete
 from fastsig.stream.header import Header, split_overrides
 
-__all__ = ["KINDS", "NAME", "PrestoSeries", "open", "sniff"]
+__all__ = ["KINDS", "NAME", "PrestoSeries", "cards", "open", "sniff"]
 
 NAME, KINDS = "presto", ("spectra",)
 
@@ -59,6 +59,13 @@ def _begins_as_inf(path: str) -> bool:
             return is_inf(file.read(80))
     except OSError:
         return False
+
+
+def cards(path: str) -> dict[str, Any]:
+    """Return all values of a .inf file by key; the pairs of bins with data and the notes follow."""
+    found = parse_inf(f"{os.path.splitext(path)[0]}.inf")
+    more = {"on_off": [list(pair) for pair in found.pairs], "notes": found.notes}
+    return {**found.cards, **{key: value for key, value in more.items() if value}}
 
 
 def open(path: str | os.PathLike[str], **overrides: Any) -> PrestoSeries:

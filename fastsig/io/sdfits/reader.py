@@ -34,7 +34,8 @@ from fastsig.io.voltages.segments import incomplete
 from fastsig.stream.header import Header, split_overrides
 from fastsig.telescopes.velocity_frames import known_frame
 
-__all__ = ["KINDS", "NAME", "SDFITSTable", "header_of", "open", "sniff", "states", "table"]
+__all__ = ["KINDS", "NAME", "SDFITSTable", "header_of", "open", "sniff", "states", "table",
+           "verify_rows"]
 
 NAME, KINDS = "sdfits", ("spectra",)
 
@@ -155,6 +156,32 @@ def states(path: str | os.PathLike[str], **overrides: Any) -> list[dict[str, Any
             groups.setdefault(tuple(each[row] for key, each in values.items() if key != "scan"),
                               []).append(row)
         return [_state(found, values, group) for group in groups.values()]
+    finally:
+        found.close()
+
+
+def verify_rows(path: str | os.PathLike[str], **overrides: Any) -> None:
+    """Read all rows of all states, with their times and frequencies; the selection is optional.
+
+    Parameters
+    ----------
+    path, **overrides
+        As for `open`.
+
+    Raises
+    ------
+    DataError
+        If a row cannot be read.
+    FormatError
+        If a column has an invalid value.
+    """
+    _, own = split_overrides(overrides, ("table", *_PICKS), NAME)
+    found = table(path)
+    try:
+        for row in _asked(found, own)[0]:
+            found.start(row)
+            found.line(row)
+            found.spectra(row)
     finally:
         found.close()
 

@@ -29,7 +29,7 @@ from fastsig.io.sigproc.samples import SampleLayout, SigprocSpectra
 from fastsig.io.voltages.segments import disjoint, from_first, incomplete
 from fastsig.stream.header import Header, split_overrides
 
-__all__ = ["KINDS", "MANY", "NAME", "SigprocSpectra", "open", "sniff"]
+__all__ = ["KINDS", "MANY", "NAME", "SigprocSpectra", "cards", "open", "sniff"]
 
 NAME, KINDS = "sigproc", ("spectra",)
 
@@ -53,6 +53,12 @@ class File(NamedTuple):
 def sniff(probe: Probe) -> bool:
     """Whether a file begins with the keyword HEADER_START, in either byte order."""
     return probe.head.startswith((START, START_BIG))
+
+
+def cards(path: str) -> dict[str, Any]:
+    """Return all keywords of a header with their values; fchannel is the table of frequencies."""
+    found = read_keywords(path)
+    return {**found.values, **({"fchannel": found.table} if found.table else {})}
 
 
 def open(path: str | os.PathLike[str] | Sequence[str], **overrides: Any) -> SigprocSpectra:

@@ -10,7 +10,7 @@ from fastsig.io.text.spectrum import HeldSpectra, Pieces, held, wanted
 from fastsig.io.text.tables import begins_table, read_text
 from fastsig.io.unread import description
 
-__all__ = ["KINDS", "NAME", "open", "sniff"]
+__all__ = ["KINDS", "NAME", "cards", "open", "sniff"]
 
 NAME, KINDS = "text", ("spectra",)
 
@@ -19,6 +19,11 @@ def sniff(probe: Probe) -> bool:
     """Whether a file is text with columns of numbers, of which the first is an axis."""
     return (probe.container == "other" and begins_table(probe.head)
             and description(probe) is None)
+
+
+def cards(path: str) -> dict[str, Any]:
+    """Return the values that the lines above the table state."""
+    return dict(read_text(path).meta)
 
 
 def open(path: str | os.PathLike[str], **overrides: Any) -> HeldSpectra:

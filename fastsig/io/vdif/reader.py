@@ -36,7 +36,7 @@ from fastsig.stream import VoltageStream
 from fastsig.stream.header import Header, split_overrides
 from fastsig.stream.raw_voltages import IntegerPairs, PackedCodes
 
-__all__ = ["KINDS", "MANY", "NAME", "VdifStream", "open", "sniff"]
+__all__ = ["KINDS", "MANY", "NAME", "VdifStream", "cards", "open", "sniff"]
 
 NAME, KINDS = "vdif", ("voltage",)
 
@@ -123,6 +123,27 @@ def _geometry(head: bytes) -> Geometry | None:
     sound = (words[2] >> 29 <= 1 and not words[1] >> 30 and g.frame_bytes > g.header_bytes
              and n_bits <= _MOST_BITS and g.n_chan <= _MOST_INPUTS and g.n_time >= 1)
     return g if sound else None
+
+
+def cards(path: str) -> dict[str, Any]:
+    """Return all fields of the header of the first frame."""
+    raw = RawFiles([path])
+    try:
+        head = np.empty(32, np.uint8)
+        raw.read_into(0, head, 0)
+    finally:
+        raw.close()
+    words = head.view("<u4").tolist()
+    legacy = bool(words[0] >> 30 & 1)
+    known = {
+        "invalid_data": bool(words[0] >> 31), "legacy_mode": legacy,
+        "seconds": words[0] & 0x3FFFFFFF, "ref_epoch": words[1] >> 24 & 63,
+        "frame_nr": words[1] & 0xFFFFFF, "vdif_version": words[2] >> 29,
+        "nchan": 1 << (words[2] >> 24 & 31), "frame_length": (words[2] & 0xFFFFFF) * 8,
+        "complex_data": bool(words[3] >> 31), "bits_per_sample": (words[3] >> 26 & 31) + 1,
+        "thread_id": words[3] >> 16 & 0x3FF, "station_id": words[3] & 0xFFFF}
+    return known if legacy else {**known, "edv": words[4] >> 24, **{
+        f"word {number}": f"0x{words[number]:08x}" for number in range(4, 8)}}
 
 
 def open(path: str | os.PathLike[str] | Sequence[str], **overrides: Any) -> VdifStream:

@@ -20,13 +20,13 @@ from fastsig.calibration.diode.search import find_cycle
 from fastsig.calibration.diode.solution import DiodeSolution, pairs_of
 from fastsig.calibration.diode.step_profile import unevenness
 from fastsig.calibration.radiometer import n_eff
-from fastsig.calibration.smoothing import smooth_channels
 from fastsig.calibration.stokes import MuellerTable
 from fastsig.errors import DataError, DoubtWarning, FastsigWarning, PlanError, UsageError
 from fastsig.io.files.provenance import file_record
 from fastsig.reductions.diode import options
 from fastsig.reductions.diode.evidence import Evidence, check_cycles
 from fastsig.reductions.diode.measurement import DiodePowers, DiodeSpectra, TotalPower, gain_of
+from fastsig.reductions.diode.shape import diode_shape
 from fastsig.run.engine import Progress, run
 from fastsig.run.flag_shares import run_watched
 from fastsig.stages.calibrate import Calibrate
@@ -120,7 +120,9 @@ def solve(stream: Stream, tcal: Any, *, diode: Any = None, guard: Any = 0, gain_
         Time over which the gain is assumed to be steady.
     smooth : value, Hz, optional
         Width over which the spectrum of the diode is smoothed by fitting local straight lines; 0
-        for no smoothing. The default is 5 MHz, as in HiFAST, but at most 1/32 of the band.
+        for no smoothing. The default is 5 MHz, as in HiFAST, but at most 1/32 of the band. Where
+        the lines do not follow the spectrum within the noise, the residuals are smoothed too and
+        added.
     phase : bool
         Whether the phase of the diode is removed from CR + i CI; the diode is assumed to be at 45
         degrees.
@@ -174,11 +176,11 @@ def solve(stream: Stream, tcal: Any, *, diode: Any = None, guard: Any = 0, gain_
         warnings.warn(f"{stream.path}: {int(model.bad.sum())} of {len(model.bad)} cycles of the "
                       "noise diode are left out", DoubtWarning, stacklevel=2)
     found = run([DiodeSpectra(stream, cycle, counting, guard=edge)], **passes)[0]
-    width = 2 * round(float(over / axis.step_hz) / 2) + 1
-    wide = 2 * round(float(options.band_width(over, axis) / axis.step_hz) / 2) + 1
-    shape, error = _shape(found, model, pairs, samples, (width, wide))
+    width, wide = (options.channels(each, axis) for each in (over, options.band_width(over, axis)))
+    gain = np.nanmean(model.gain[~model.bad], axis=0)
+    shape, error = diode_shape(found, gain, pairs, samples, width, wide)
     as_usual = over >= options.smoothing(None, axis)
-    over_wide = (shape, error) if as_usual else _shape(found, model, pairs, samples, (wide, wide))
+    over_wide = (shape, error) if as_usual else diode_shape(found, gain, pairs, samples, wide, wide)
     uneven = 0.0 if cycle.mode or given else unevenness(power, weight, step, cycle)
     _evidence(found, over_wide, (shape, error), pairs, samples, uneven).check(
         cycle, given=given, path=stream.path)
@@ -230,69 +232,6 @@ def _noise_ratio(found: DiodePowers, powers: list[int], samples: float) -> tuple
     """
     middle = _middle(found.scatter.shape[1])
     return _medians(np.sqrt(found.scatter[powers][:, middle] * samples))
-
-
-def _shape(found: DiodePowers, model: DiodeModel, pairs: Any, samples: float,
-           widths: tuple[int, int]) -> tuple[F8, F8]:
-    """Return the power of the diode at gain 1 and its standard error, (product, chan).
-
-    `widths` are two numbers of channels: the width of the smoothing, and the width of the band's
-    running median.
-    """
-    good = ~model.bad
-    each = np.nanmean(np.where(good[:, np.newaxis], model.gain, np.nan), axis=0)
-    mean = np.array([np.sqrt(each[a] * each[b]) for a, b in pairs])[:, np.newaxis]
-    scale = {index: found.on[index] ** 2 for index, (a, b) in enumerate(pairs) if a == b}
-    low = {index: found.off[index] ** 2 for index, (a, b) in enumerate(pairs) if a == b}
-    values, variances = [], []
-    for index, (a, b) in enumerate(pairs):
-        high, down = (scale[index], low[index]) if a == b else (
-            np.sqrt(scale[0] * scale[1]) / 2, np.sqrt(low[0] * low[1]) / 2)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            variances.append((high / found.n_on[index] + down / found.n_off[index]) / samples)
-        values.append(found.on[index] - found.off[index])
-    value, variance = np.stack(values) / mean, np.stack(variances) / mean**2
-    usable = np.isfinite(value) & np.isfinite(variance) & (variance > 0)
-    if widths[0] < 3:
-        return np.where(usable, value, np.nan), np.where(usable, np.sqrt(variance), np.inf)
-    return _smoothed(found, value, variance, usable, pairs, *widths)
-
-
-def _smoothed(found: DiodePowers, value: F8, variance: F8, usable: NDArray[np.bool_], pairs: Any,
-              width: int, wide: int) -> tuple[F8, F8]:
-    """Divide the diode's power by the shape of the band, smooth the ratio, and multiply it back.
-
-    The band is steep at its ends, but the diode's temperature is not. The shape of the band is the
-    running median of the power without the diode, which follows slopes and ignores lines.
-    """
-    band = np.stack([np.sqrt(_running_median(found.off[a], wide)
-                             * _running_median(found.off[b], wide)) for a, b in pairs])
-    good = usable & (band > 0)
-    safe = np.where(good, band, 1.0)
-    weight = np.where(good, safe**2 / np.where(good, variance, 1.0), 0.0)
-    ratio, error = smooth_channels(np.where(good, value / safe, 0.0), weight, width)
-    smooth, spread = ratio * safe, np.sqrt(error) * safe
-    dead = np.zeros(usable.shape, bool)
-    for index, (a, b) in enumerate(pairs):
-        if a == b:  # a channel is dead if it does not see the diode that its neighbours see
-            own = np.sqrt(np.where(good[index], variance[index], 0.0))
-            dead[index] = (value[index] < 0.5 * smooth[index]) & (
-                smooth[index] - value[index] > 5 * own)
-    lost = ~good | dead
-    return np.where(lost, np.nan, smooth), np.where(lost, np.inf, spread)
-
-
-def _running_median(values: F8, width: int) -> F8:
-    """Return the running median over `width` channels, with non-finite values interpolated."""
-    from scipy.ndimage import median_filter
-
-    known = np.isfinite(values)
-    if not known.any():
-        return np.zeros(len(values))
-    place = np.arange(len(values))
-    filled = np.interp(place, place[known], values[known])
-    return np.asarray(median_filter(filled, min(width, 2 * (len(values) // 2) + 1),
-                                    mode="nearest"))
 
 
 def _found(stream: SpectrumStream, cycle: DiodeCycle, model: DiodeModel, found: DiodePowers,

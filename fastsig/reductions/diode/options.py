@@ -19,7 +19,7 @@ from fastsig.calibration.diode.cycle import DiodeCycle
 from fastsig.errors import UsageError
 from fastsig.stream import SpectrumStream
 
-__all__ = ["schedule", "seconds", "smoothing", "temperatures"]
+__all__ = ["band_width", "channels", "schedule", "seconds", "smoothing", "temperatures"]
 
 F8 = NDArray[np.float64]
 
@@ -46,6 +46,11 @@ def band_width(smooth: Fraction, axis: ChannelAxis) -> Fraction:
     Lines must be narrow compared with it.
     """
     return min(max(smooth, _LINES_HZ), axis.n_chan * axis.step_hz / 4)
+
+
+def channels(width: Fraction, axis: ChannelAxis) -> int:
+    """Return the odd number of channels that is nearest to a width in Hz."""
+    return 2 * round(float(width / axis.step_hz) / 2) + 1
 
 
 def seconds(value: Any, name: str, *, least: bool) -> Fraction:
