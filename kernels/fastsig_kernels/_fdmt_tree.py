@@ -107,6 +107,34 @@ def _node(curve: np.ndarray, start: int, stop: int, delays: np.ndarray, grid: in
     return node
 
 
+def exact_tree(curve: np.ndarray, delays: np.ndarray) -> Node:
+    """Return the root of a tree whose tracks are the nearest samples to the exact delays.
+
+    Rows of a node are shared by those delays that have the same track in it.
+    """
+    return _exact_node(_rounded(delays[:, np.newaxis] * curve), 0, len(curve))
+
+
+def _exact_node(tracks: np.ndarray, start: int, stop: int) -> Node:
+    """Return a node with a row for each track: delays of all channels in whole samples."""
+    node = Node(start, stop, len(tracks))
+    if node.n_chan == 1:
+        return node
+    middle = (start + stop) // 2
+    node.shift = tracks[:, stop - 1] - tracks[:, middle - 1]
+    halves = []
+    for a, b in ((start, middle), (middle, stop)):
+        within = tracks[:, a:b] - tracks[:, b - 1 : b]
+        _, chosen, rows = np.unique(within, axis=0, return_index=True, return_inverse=True)
+        # In the order of the delays, so that neighbours need neighbours.
+        order = np.argsort(chosen)
+        halves.append((_exact_node(tracks[chosen[order]], a, b), np.argsort(order)[rows.ravel()]))
+    (first, node.first), (last, node.last) = halves
+    node.halves = first, last
+    first.history = int(node.shift.max())
+    return node
+
+
 def _rounded(x: np.ndarray) -> np.ndarray:
     return np.floor(x + 0.5).astype(np.int64)
 

@@ -27,6 +27,7 @@ def spectra(n_time, n_chan, dtype="uint8", seed=1):
 def sums(plan, x, valid=None):
     """The same sums and weights, channel by channel in float64."""
     valid = np.ones(x.shape, bool) if valid is None else valid
+    valid = valid & ~plan._left_out
     x, delays = np.where(valid, x, 0).astype(float), plan.channel_delays()
     out, weight = np.zeros((2, plan.n_delay, len(x)))
     for d, row in enumerate(delays):
@@ -92,6 +93,23 @@ def test_tracks_follow_the_exact_delays(track, most, rms):
     # The constant itself is small, so that times are right.
     assert np.abs(middle).max() < 1
     assert plan.n_addition < (27_000 if track == "sample" else 52_000)
+
+
+@pytest.mark.parametrize("mask", [None, [0, 5, 6, 63]])
+def test_exact_tracks_are_the_nearest_samples(mask):
+    curve, delays = curve_of(64), np.array([0, 7.3, 40, 41, 300])
+    left_out = None if mask is None else np.isin(np.arange(64), mask)
+    plan = FDMT(curve, delays, track="exact", mask=left_out)
+    there = np.ones(64, bool) if left_out is None else ~left_out
+    n = np.rint(delays[:, np.newaxis] * curve[there])
+    np.testing.assert_array_equal(plan.channel_delays()[:, there], n.max(axis=1)[:, None] - n)
+    x = spectra(1200, 64)
+    found, weight = in_pieces(plan, x, [500, 501])
+    expected, counts = sums(plan, x)
+    np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(weight, counts)
+    # Fewer additions than one for each channel and delay: delays share what they can.
+    assert plan.n_addition < 5 * 63
 
 
 def test_delays_state_the_time_of_a_pulse():
