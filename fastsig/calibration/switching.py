@@ -137,8 +137,8 @@ def shifted(spectrum: ArrayLike, channels: float) -> Floats:
 
     A shift by whole channels moves values unchanged. The rest of the shift, at most half a channel,
     is a phase shift of the Fourier transform, as in GBTIDL: noise stays noise, but a line of one
-    channel rings. For this, the spectrum is mirrored at its ends, and invalid channels are
-    interpolated and then set to NaN again.
+    channel rings. Before the transform, the spectrum is mirrored at its ends, and invalid channels
+    are interpolated; these channels are NaN in the result.
     """
     values = np.asarray(spectrum, np.float64)
     whole = int(np.rint(channels))

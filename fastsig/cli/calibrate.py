@@ -66,9 +66,9 @@ from fastsig.cli import common, driver
 @click.option("--gain", metavar="K/JY",
               help="Convert to Jy with this gain per polarisation, e.g. 16K/Jy, as measured on a "
                    "calibrator.")
-@click.option("--picture", type=common.OutputPath(), metavar="FILE.png",
+@click.option("--picture", type=common.OutputPath(), metavar="PATH",
               help="Save a plot of the gain, the diode spectrum, the temperature and the noise to "
-                   "this file.")
+                   "this file (.png, .pdf, .svg or .html).")
 @common.span_options
 @driver.spectra_to_option
 @driver.spectra_options

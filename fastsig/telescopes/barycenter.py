@@ -3,9 +3,9 @@ r"""Times at the solar system's barycentre, without the network and without a do
 .. math:: t_b = t_{TDB} + r \cdot n / c
 
 with r the position of the observer relative to the barycentre, from ERFA's series for the Earth,
-and n the direction of the source. The results agree within 25 us with tempo2 and JPL's DE421, and
-within 62 us with TEMPO. The Sun's Shapiro delay (0.12 ms at its limb, up to 20 us elsewhere), the
-source's distance, and dispersion are ignored.
+and n the direction of the source. The results agree to within 25 us with tempo2 and JPL's DE421,
+and to within 62 us with TEMPO. The Sun's Shapiro delay (0.12 ms at its limb, less than 20 us at
+more than 45 deg from the Sun), the source's distance, and dispersion are ignored.
 
 References
 ----------
