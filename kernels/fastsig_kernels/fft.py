@@ -11,7 +11,7 @@ import numpy as np
 from . import _check
 from ._fft_rows import RowTransforms, has_code
 from ._order import LINE, address
-from ._plan import WorkingPlan
+from ._plan import Plan
 
 __all__ = ["FFTPlan", "fft_plan"]
 
@@ -52,7 +52,7 @@ def fft_plan(
     return FFTPlan(n, kind=kind, direction=direction, dtype=dtype)
 
 
-class FFTPlan(WorkingPlan):
+class FFTPlan(Plan):
     """Plan for many transforms of one length, created and described by `fft_plan`.
 
     Raises
@@ -71,8 +71,6 @@ class FFTPlan(WorkingPlan):
     does: give each thread its own `copy`, which shares the tables. A call while another call of
     the same plan is in progress raises `RuntimeError`. Plans can be pickled.
     """
-
-    __slots__ = ("_core", "_dtype", "_input", "_inverse", "_n", "_output", "_real")
 
     def __init__(self, n: int, *, kind: str, direction: str, dtype: str) -> None:
         self._n = _check.count("n", n)
@@ -124,14 +122,9 @@ class FFTPlan(WorkingPlan):
         single = self._dtype == np.complex64
         return self._n, np.dtype("f4" if single else "f8") if self._real else self._dtype
 
-    def copy(self) -> "FFTPlan":
-        """Return a plan for another thread, with the same tables and its own work space."""
-        other = self._sibling()
-        for name in FFTPlan.__slots__:
-            setattr(other, name, getattr(self, name))
-        if self._core:
-            other._core = self._core.copy()
-        return other
+    def _own_state(self) -> None:
+        """Give a copy its own work space; the constructor makes that of a new plan."""
+        self._core = self._core and self._core.copy()
 
     def compile(self) -> None:
         """Compile everything that `process` needs."""
