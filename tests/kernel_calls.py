@@ -185,6 +185,7 @@ FUNCTIONS: dict[str, Call] = {
                       "first_out": 0, "lobes": 4, "min_valid": 0.8}, ("out", "out_weight")),
     "resampling_covariance": Call({"step": 1.25, "n_lag": 3, "lobes": 4, "fraction": 0.25,
                                    "correlation": np.array([1, 0.1])}),
+    "resampling_tables": Call({"lobes": 4}),
     "response": Call({"taps": _TAPS, "offset": np.linspace(0, 2, 9)}),
     "restore": Call({"codes": _CODES, "scale": _FLOATS[0], "offset": _FLOATS[1]}, ("out",)),
     "running_median": Call({"x": _PLANE, "width": 5, "flags": _PLANE > 1, "even": True},

@@ -81,6 +81,7 @@ _INDEX = {
     "resample": "resampling",
     "resample_nb": "resampling",
     "resampling_covariance": "resampling",
+    "resampling_tables": "resampling",
     "response": "filters",
     "restore": "requantizing",
     "restore_nb": "requantizing",

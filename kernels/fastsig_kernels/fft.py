@@ -17,6 +17,7 @@ __all__ = ["FFTPlan", "fft_plan"]
 
 _KINDS = ("complex", "real")
 _DIRECTIONS = ("forward", "inverse")
+_DTYPES = ("complex64", "complex128")
 _AXES = tuple(range(1, 9))
 
 
@@ -78,9 +79,9 @@ class FFTPlan(Plan):
             raise ValueError(f"kind: found {kind!r}, allowed {', '.join(_KINDS)}")
         if direction not in _DIRECTIONS:
             raise ValueError(f"direction: found {direction!r}, allowed {', '.join(_DIRECTIONS)}")
+        if dtype not in _DTYPES:
+            raise ValueError(f"dtype: found {dtype!r}, allowed {', '.join(_DTYPES)}")
         self._dtype = np.dtype(dtype)
-        if self._dtype not in (np.complex64, np.complex128):
-            raise ValueError(f"dtype: found {dtype!r}, allowed complex64, complex128")
         self._real, self._inverse = kind == "real", direction == "inverse"
         sides = self._signal(), self._spectrum()
         self._input, self._output = sides[::-1] if self._inverse else sides

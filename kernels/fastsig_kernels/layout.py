@@ -59,7 +59,7 @@ class Layout:
         if self.order not in ("lsb", "msb"):
             raise ValueError(f"order: found {self.order!r}, allowed lsb, msb")
         if self.kind != "packed":
-            if self.kind not in _BITS:
+            if self.kind not in tuple(_BITS):  # of a tuple, so that it may be of any type
                 raise ValueError(f"kind: found {self.kind!r}, allowed {', '.join(_BITS)}, packed")
             if self.levels is not None:
                 raise ValueError(f"levels: found a table for {self.kind}, allowed for packed")
@@ -69,10 +69,19 @@ class Layout:
             raise ValueError("interleaved: found True, allowed False for packed")
         if _check.count("bits", self.bits, 0) not in _PACKED:
             raise ValueError(f"bits: found {self.bits}, allowed 1, 2, 4 for packed")
-        levels = np.asarray(() if self.levels is None else self.levels, np.float32)
-        if levels.shape != (2**self.bits,) or not np.isfinite(levels).all():
+        object.__setattr__(self, "levels", self._checked_levels())
+
+    def _checked_levels(self) -> tuple[float, ...]:
+        """Return the levels as numbers that float32 can represent."""
+        given = () if self.levels is None else self.levels
+        try:
+            each = [_check.number("levels", value) for value in given]
+        except TypeError:
+            each = []
+        levels = np.array(each, np.float32)
+        if len(levels) != 2**self.bits or not np.isfinite(levels).all():
             raise ValueError(f"levels: found {self.levels!r}, allowed {2**self.bits} numbers")
-        object.__setattr__(self, "levels", tuple(levels.tolist()))
+        return tuple(levels.tolist())
 
     @property
     def sample_bits(self) -> int:

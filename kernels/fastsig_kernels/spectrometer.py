@@ -20,6 +20,7 @@ from .integrate import add_kept_nb, close_sums_nb, outer_means_nb, sum_weights_n
 from .layout import Layout, checked_layout, numbers_of, prepare_copies
 from .products import PRODUCTS, product_codes
 from .spectral_kurtosis import (
+    checked_sigma,
     frame_correlation,
     keep_noise_nb,
     kurtosis_thresholds,
@@ -30,6 +31,7 @@ _ROWS_BYTES = 2**22  # sums computed at a time
 _CHUNK_BYTES, _CHUNK_FRAMES = 2**24, 2**16  # samples, and frames with their energies
 _MOST_TABLED = 256  # numbers of frames whose thresholds are computed in advance
 _MOST_THREADS = 1024
+_MOST_STREAMS = 2**20
 _MOST_FRAMES = 2**62  # in an integration; their number still fits into 64 bits
 
 
@@ -141,7 +143,8 @@ class Spectrometer(Plan):
         self._channels = _band(channels, self._n_chan)
         self._width = self._channels[1] - self._channels[0]
         self._n_pol = _check.count("n_pol", n_pol)
-        self._n_stream = None if n_stream is None else _check.count("n_stream", n_stream)
+        self._n_stream = None if n_stream is None else _check.count(
+            "n_stream", n_stream, maximum=_MOST_STREAMS)
         self._streams = self._n_stream or 1
         self._threads = _check.count("threads", threads, maximum=_MOST_THREADS)
         if self._n_pol == 1:
@@ -171,9 +174,8 @@ class Spectrometer(Plan):
         if scale not in ("mean", "sum"):
             raise ValueError(f"scale: found {scale!r}, allowed mean, sum")
         self._sums, self._products = scale == "sum", products
-        self._sigma = None if flag_sigma is None else _check.number("flag_sigma", flag_sigma)
+        self._sigma = None if flag_sigma is None else checked_sigma("flag_sigma", flag_sigma)
         if self._sigma is not None:
-            kurtosis_thresholds(128, 1.0, self._sigma)
             self._correlation = frame_correlation(self._taps, self._hop)
             self._least = least_frames(self._correlation)
             #: Thresholds by the number of frames; where frames are lost, many numbers occur.

@@ -141,7 +141,7 @@ def test_cross_products_keep_their_sign_in_a_lower_sideband(is_complex):
 
 @pytest.mark.parametrize("where", [0, 37, 128 * 3 + 5, 1023])
 def test_impulse_gives_the_taps(where):
-    plan = Channelizer(64)
+    plan = Channelizer(64, layout=layout_of("int16"))
     x = np.zeros(plan.n_sample(1), dtype="int16")
     x[where] = 1
     k = np.arange(64)

@@ -41,8 +41,8 @@ def test_radices():
 
 
 @pytest.mark.parametrize(("n_chan", "kind"), [
-    (100, StackTransformer), (8, StackTransformer), (96, StackTransformer), (22, GenericTransformer),
-    (64, Transformer)])
+    (100, StackTransformer), (8, StackTransformer), (96, StackTransformer), (64, Transformer),
+    (22, GenericTransformer)])
 def test_engines(n_chan, kind):
     plan = Channelizer(n_chan, n_tap=4)
     assert isinstance(plan._tables(), kind)
