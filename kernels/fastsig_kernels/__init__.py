@@ -13,6 +13,7 @@ _INDEX = {
     "Layout": "layout",
     "PRODUCTS": "products",
     "Spectrometer": "spectrometer",
+    "SpectrometerPlan": "engines",
     "Synthesizer": "synthesis",
     "accumulate": "integrate",
     "accumulate_groups": "integrate",

@@ -17,6 +17,7 @@ from .energy import (
     intersect_spans,
     intersect_spans_nb,
 )
+from .engines import SpectrometerPlan
 from .fdmt import FDMT
 from .fft import FFTPlan, fft_plan
 from .filters import prototype, response, window_names
@@ -79,6 +80,7 @@ __all__ = [
     "Layout",
     "PRODUCTS",
     "Spectrometer",
+    "SpectrometerPlan",
     "Synthesizer",
     "accumulate",
     "accumulate_groups",

@@ -30,8 +30,8 @@ class PlanProtocol(Protocol):
         """Return a plan with the same tables, its own work space and an empty state."""
         ...
 
-    def process(self, *arguments: Any, out: Any = None, **options: Any) -> Any:
-        """Compute the results; write them to `out` if it is given."""
+    def process(self, *arguments: Any, **options: Any) -> Any:
+        """Compute the results; write them to `out` if this option is given."""
         ...
 
 

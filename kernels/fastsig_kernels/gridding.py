@@ -13,8 +13,7 @@ _STEPS = 2048  # of the table; interpolated linearly, a Gaussian of 3.5 sigma is
 _FILL = 48  # intended number of samples in a cell
 _MOST_STEPS = 2**24
 _MOST_CELLS = 2**25
-#: The work space of a new plan and the number of channels that it is for.
-_NO_WORK: dict[str, Any] = {"_work": (), "_channels": 0}
+_OF_A_COPY = ("_work", "_most_channels")  # attributes that are no tables
 
 
 def gaussian_table(fwhm: float, radius: float, n: int = _STEPS) -> np.ndarray:
@@ -132,11 +131,13 @@ class Gridder(Plan):
         super()._record((), {})
 
     def __reduce__(self) -> Any:
-        """Return the class and the tables, with which `copy` begins as well."""
-        return _with_tables, (type(self), vars(self) | _NO_WORK)
+        """Return the class and the tables."""
+        tables = {name: value for name, value in vars(self).items() if name not in _OF_A_COPY}
+        return _with_tables, (type(self), tables)
 
     def _own_state(self) -> None:
-        vars(self).update(_NO_WORK)
+        self._work: tuple[np.ndarray, ...] = ()
+        self._most_channels = 0  # for which there is work space
 
     def _sort(self, lon, lat):
         """Sort samples into cells of bands of declination, and into pieces of up to 64."""
@@ -283,7 +284,7 @@ class Gridder(Plan):
         from ._gridding_loops import CHANNELS, PIECE, TILE
         from ._simd import host_lanes
 
-        if n_chan > self._channels:
+        if n_chan > self._most_channels:
             n, one = TILE * TILE, np.float32
             self._work = (
                 np.empty(n, np.int64), np.empty(n, np.int64), np.empty((n, PIECE), np.int32),
@@ -292,7 +293,7 @@ class Gridder(Plan):
                 np.empty((PIECE, CHANNELS), one), np.empty((PIECE, CHANNELS), one),
                 np.empty((PIECE, host_lanes()), one), np.empty(CHANNELS, one),
                 np.empty((n, 3, n_chan), np.float64))
-            self._channels = n_chan
+            self._most_channels = n_chan
         return self._work
 
 
@@ -300,6 +301,7 @@ def _with_tables(kind: type[Gridder], tables: dict[str, Any]) -> Gridder:
     """Return a plan with the tables of another."""
     plan = kind.__new__(kind)
     vars(plan).update(tables)
+    plan._own_state()
     return plan
 
 
