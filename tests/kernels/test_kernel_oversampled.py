@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from fastsig_kernels import Channelizer, response
+from fastsig_kernels import Channelizer, Layout, response
 from fastsig_kernels.spectrometer import Spectrometer
 from fastsig_kernels.synthesis import Synthesizer
 from kernel_layouts import floats
@@ -70,7 +70,7 @@ def test_definition(n_chan, is_complex, oversample, first_frame):
 @pytest.mark.parametrize("n_chan", [16, 30])
 def test_definition_of_one_tap(n_chan, oversample):
     # Rows of samples then are one a frame, as if the bank was critically sampled.
-    plan = bank(n_chan, False, oversample, n_tap=1)
+    plan = bank(n_chan, False, oversample, n_tap=1, layout=Layout())
     x = np.random.default_rng(4).integers(-100, 101, plan.n_sample(21), "int8")
     found, expected = plan.process(x, first_frame=3), definition(x, plan, 3)
     assert np.linalg.norm(found - expected) <= 3 * UNIT * np.linalg.norm(expected)
@@ -210,7 +210,7 @@ def test_analysis_and_synthesis(n_chan, is_complex, oversample, lower):
 def test_spectrometer(n_chan, oversample):
     # Powers do not know of phases: what is left is where frames begin.
     plan = Spectrometer(n_chan, n_tap=1, oversample=oversample, n_int=4)
-    twin = bank(n_chan, False, oversample, n_tap=1)
+    twin = bank(n_chan, False, oversample, n_tap=1, layout=Layout())
     x = np.random.default_rng(4).integers(-100, 101, plan.n_fft * 20, "int8")
     assert plan.hop == twin.hop and plan.history == twin.history
     parts = [plan.process(part) for part in np.array_split(x, 7)]
