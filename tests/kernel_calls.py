@@ -176,7 +176,7 @@ FUNCTIONS: dict[str, Call] = {
                       ("out", "out_weight")),
     "pack": Call({"codes": _CODES.reshape(-1) & 3, "n_bits": 2, "order": "msb"}, ("out",)),
     "polyphase_fir": Call({"x": VOLTAGES, "taps": _TAPS.astype(np.float32)}, ("out",)),
-    "product_codes": Call({"products": "IQUV", "n_pol": 2, "basis": "circular"}),
+    "product_codes": Call({"products": "AABB", "n_pol": 2, "basis": "circular"}),
     "prototype": Call({"n_fft": 32, "n_tap": 4, "window": "hann"}),
     "quantize": Call({"x": _FLOATS.reshape(-1)}, ("out",)),
     "requantize": Call({"power": _POWER}, ("out", "scale", "offset")),

@@ -107,13 +107,13 @@ class Synthesizer(Plan):
     to a band a few channels below the edge, and never to the window "none". The imaginary part
     of channel 0 is not used.
 
-    The tables have ``n_lag H`` floats. The work space does not grow with the frames of a call beyond
-    a few times `n_lag`. Each thread needs a `copy`, which shares the tables; a call while another
-    call of the same plan is in progress raises `RuntimeError`. There is no state, and a plan can be
-    pickled. Set-up takes half a second for 2^16 oversampled channels, and four seconds for critical
-    sampling. NaN and Inf spread to the samples that depend on their frame. The transform and the
-    sum release the GIL. The bits of a sample depend neither on how a stream is split into calls
-    nor on strides.
+    The tables have ``n_lag H`` floats. The work space does not grow with the frames of a call
+    beyond a few times `n_lag`. Each thread needs a `copy`, which shares the tables; a call while
+    another call of the same plan is in progress raises `RuntimeError`. There is no state, and a
+    plan can be pickled. Set-up takes half a second for 2^16 oversampled channels, and four seconds
+    for critical sampling. NaN and Inf spread to the samples that depend on their frame. The
+    transform and the sum release the GIL. The bits of a sample depend neither on how a stream is
+    split into calls nor on strides.
 
     References
     ----------
