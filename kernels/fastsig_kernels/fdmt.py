@@ -249,7 +249,7 @@ class FDMT(Plan):
         if valid is not None:
             _check.array("valid", valid, ("bool",), 2)
             _check.shape("valid", valid, x.shape)
-        out = _check.output("out", out, (self.n_delay, n), "float32", x)
+        out = _check.output("out", out, (self.n_delay, n), "float32", x, valid)
         if n and out.strides[1] != out.itemsize:
             raise ValueError("out: found strides along the last axis, allowed a contiguous one")
         if valid is not None and valid.all():
