@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 import numpy as np
-from fastsig_kernels import Channelizer, Synthesizer
+from fastsig_kernels import Channelizer, Layout, Synthesizer
 
 from bench import idioms, peers
 from bench.data import BYTES, MEGA, N_CHAN, N_FFT, N_TAP, gaussian, random_bytes
@@ -17,8 +17,8 @@ _BASEBAND = {"baseband-tasks, time": "PolyphaseFilterBankSamples",
 
 
 def _own(bank: Channelizer, x: np.ndarray) -> tuple[Call, np.ndarray]:
-    scratch, out = bank.scratch(), np.empty((bank.n_frame(x.size), bank.n_chan), np.complex64)
-    return partial(bank.process, x, out=out, scratch=scratch), out
+    out = np.empty((bank.n_frame(x.size), bank.n_chan), np.complex64)
+    return partial(bank.process, x, out=out), out
 
 
 def _baseband(x: np.ndarray, n_fft: int, frames: tuple[int, int]
@@ -50,7 +50,7 @@ def real_bank(scale: Scale) -> Task:
 def complex_bank(scale: Scale, n_chan: int) -> Task:
     """complex64 samples."""
     x = gaussian(scale.pick(BYTES, 2**22) // 4).view(np.complex64)
-    bank = Channelizer(n_chan, n_tap=N_TAP, complex_input=True)
+    bank = Channelizer(n_chan, n_tap=N_TAP, layout=Layout("float32", is_complex=True))
     call, out = _own(bank, x)
     yardsticks, missing = _baseband(x, n_chan, (128, 128))
     library = peers.liquid()
@@ -66,10 +66,10 @@ def synthesis(scale: Scale) -> Task:
     n_frame = scale.pick(2**11, 2**8)
     bank = Synthesizer(N_CHAN, oversample="4/3", n_tap=N_TAP)
     x = gaussian(2 * n_frame * N_CHAN).view(np.complex64).reshape(n_frame, N_CHAN)
-    out, scratch = np.empty(bank.n_sample(n_frame), np.float32), bank.scratch(n_frame)
+    out = np.empty(bank.n_sample(n_frame), np.float32)
     rows = np.zeros((n_frame, N_CHAN + 1), np.complex64)
     rows[:, :-1] = x
-    return Task(out.size / MEGA, partial(bank.process, x, out=out, scratch=scratch),
+    return Task(out.size / MEGA, partial(bank.process, x, out=out),
                 {"scipy irfft": Yardstick(partial(idioms.irfft, rows), n_frame * bank.hop / MEGA)})
 
 

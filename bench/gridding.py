@@ -56,8 +56,14 @@ def ours(lon: np.ndarray, lat: np.ndarray, data: np.ndarray) -> Call:
 
     def call() -> None:
         plan = Gridder(lon, lat, *places, radius=_RADIUS, table=table)
-        list(pool.map(lambda tile: plan.process(data, weight, mean, out, first=tile,
-                                                stop=tile + 1), range(plan.n_tile)))
+        free = [plan.copy() for _ in range(_THREADS)]
+
+        def work(tile: int) -> None:
+            mine = free.pop()
+            mine.process(data, weight, first=tile, stop=tile + 1, out=mean, out_weight=out)
+            free.append(mine)
+
+        list(pool.map(work, range(plan.n_tile)))
 
     return call
 

@@ -60,7 +60,7 @@ class OwnVerbs:
         """
 
     def detect(
-        self, products: str = 'I', *, sign_q: int = 1, sign_v: int = 1,
+        self, products: str = 'I', *, sign_q: int = 1, sign_v: int = 1, engine: str = 'cpu',
     ) -> Self:
         """Powers and cross products of the polarisations, for every frame and channel.
 
@@ -74,11 +74,15 @@ class OwnVerbs:
         sign_q, sign_v : {1, -1}
             Signs of Q and V, for recorders and users with the opposite convention; products record the
             signs.
+        engine : str
+            Engine that computes the spectra from the voltages that `channelize` reads: "cpu", one of a
+            plug-in, or one that `fastsig.registry.register_engine` added. Products record the name of
+            any but "cpu".
 
         Raises
         ------
         PlanError
-            If the source contains no frames.
+            If the source contains no frames, or is not `channelize` and the engine not "cpu".
         UsageError
             If the products cannot be computed from the polarisations of the source.
         """

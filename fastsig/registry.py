@@ -1,26 +1,33 @@
-"""The formats and stages: those of fastsig by name, those of plug-ins through entry points.
+"""The formats, stages and engines: those of fastsig by name, those of plug-ins by entry points.
 
-A plug-in is a module (format) or class (stage) that declares ``api = 1``. If one fails to load, a
-warning is given and the others are used.
+A plug-in is a module (format) or class (stage, engine) that declares ``api = 1``. If one fails to
+load, a warning is given and the others are used.
 """
 
 from __future__ import annotations
 
 import importlib
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastsig.errors import FastsigWarning, UsageError
 from fastsig.plugins import API, plugins
 
-__all__ = ["API", "STREAMS", "drawing", "format_names", "formats", "formats_for", "is_stage",
-           "kinds", "measurement", "measurements", "own_verbs", "spectra_writer", "spectra_writers",
-           "stage", "stages", "writer", "writers"]
+if TYPE_CHECKING:
+    from fastsig_kernels import SpectrometerPlan
+
+__all__ = ["API", "CPU", "STREAMS", "drawing", "engine", "format_names", "formats", "formats_for",
+           "is_stage", "kinds", "measurement", "measurements", "own_verbs", "register_engine",
+           "spectra_writer", "spectra_writers", "stage", "stages", "writer", "writers"]
 
 #: Kinds of product that are streams in time: a format opens them as a `Stream`.
 STREAMS = ("voltage", "spectra")
+
+#: The engine of spectrometers that fastsig has; plug-ins and `register_engine` add others.
+CPU = "cpu"
+_ENGINES: dict[str, Callable[..., SpectrometerPlan]] = {}
 
 # Formats, in the order in which they are asked to recognise a file. If all files of a format are in
 # certain containers (names as in `Probe.container`), its module is not loaded for other files.
@@ -242,3 +249,51 @@ def stage(name: str) -> Any:
     if found is None:
         raise UsageError(f"there is no stage {name!r}; allowed: {', '.join(stages())}")
     return found
+
+
+def engine(name: str) -> Callable[..., SpectrometerPlan]:
+    """Return the engine of a name: it makes plans from the arguments of a kernel's `Spectrometer`.
+
+    An engine is "cpu", a plug-in of the group ``fastsig.engines``, or one that `register_engine`
+    added in this process.
+
+    Raises
+    ------
+    UsageError
+        If there is none.
+    """
+    if name == CPU:
+        from fastsig_kernels import Spectrometer
+
+        return Spectrometer
+    others = {**_engine_plugins(), **_ENGINES}
+    if name not in others:
+        raise UsageError(f"engine = {name!r}; allowed: {', '.join((CPU, *others))}")
+    return others[name]
+
+
+def register_engine(name: str, make: Callable[..., SpectrometerPlan]) -> None:
+    """Add an engine for this process, instead of another one of that name except "cpu".
+
+    Processes that fastsig starts, such as the workers of a batch, have only engines of plug-ins.
+
+    Parameters
+    ----------
+    name : str
+    make : callable
+        It accepts the arguments of `fastsig_kernels.Spectrometer`, returns a
+        `fastsig_kernels.SpectrometerPlan`, and raises ValueError for what it lacks.
+
+    Raises
+    ------
+    UsageError
+        If the name is "cpu".
+    """
+    if name == CPU:
+        raise UsageError(f"engine = {name!r}; allowed: names other than that of fastsig's own")
+    _ENGINES[name] = make
+
+
+@cache
+def _engine_plugins() -> dict[str, Callable[..., SpectrometerPlan]]:
+    return {name: make for name, make in plugins("fastsig.engines").items() if name != CPU}

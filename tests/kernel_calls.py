@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import fastsig_kernels as fk
@@ -11,16 +11,8 @@ import numpy as np
 
 
 @dataclass
-class PlanCase:
-    """How to construct a plan, and what it computes."""
-
-    make: Callable[[], Any]
-    use: Callable[[Any], Any]
-
-
-@dataclass
 class Call:
-    """Arguments of a function, all by name, and which of these it writes to."""
+    """Arguments of a function or method, all by name, and which of these it writes to."""
 
     arguments: dict[str, Any]
     outputs: tuple[str, ...] = ()
@@ -32,11 +24,32 @@ class Call:
         given = copied(self.arguments)
         missing = [each for each in self.outputs if each not in given]
         if missing:
-            made = getattr(fk, name)(**copied(given))
+            made = function(name)(**copied(given))
             made = made if isinstance(made, tuple) else (made,)
             given.update({key: np.empty_like(value)
                           for key, value in zip(self.outputs, made, strict=False)})
         return given
+
+
+@dataclass
+class PlanCase:
+    """Arguments of a plan's constructor and of its methods, and a use of all that it computes."""
+
+    kind: type[Any]
+    arguments: dict[str, Any]
+    methods: dict[str, Call]
+    use: Callable[[Any], Any] | None = field(default=None, kw_only=True)
+
+    def make(self) -> Any:
+        """Return a new plan."""
+        return self.kind(**copied(self.arguments))
+
+    def used(self, plan: Any) -> Any:
+        """Return what a plan computes, as one array."""
+        if self.use is not None:
+            return self.use(plan)
+        made = plan.process(**copied(self.methods["process"].arguments))
+        return np.stack(made) if isinstance(made, tuple) else made
 
 
 def copied(arguments: dict[str, Any]) -> dict[str, Any]:
@@ -56,9 +69,7 @@ _PLANE = _RNG.normal(size=(20, 24)).astype(np.float32)
 _SPANS = np.array([[0, 50], [60, 300]])
 _LON = np.linspace(10.0, 11.0, 40)
 _PIXELS = np.meshgrid(np.linspace(10.0, 11.0, 5), np.linspace(-0.2, 0.2, 3))
-_BANK = fk.Channelizer(16, n_tap=4)
-_INVERSE = fk.Synthesizer(16, n_tap=4, oversample=2)
-_FRAMES = np.ascontiguousarray(np.tile(_SPECTRA[:, 0], (2 * _INVERSE.n_lag, 1)))
+_FRAMES = np.ascontiguousarray(np.tile(_SPECTRA[:, 0], (8, 1)))
 
 
 def _spectrometer(plan: Any) -> Any:
@@ -66,44 +77,54 @@ def _spectrometer(plan: Any) -> Any:
     return np.concatenate([first, plan.process(VOLTAGES[777:]), plan.flush()])
 
 
-def _gridder() -> Any:
-    table = fk.gaussian_table(0.1, 0.3)
-    return fk.Gridder(_LON, 0.1 * np.sin(_LON), *_PIXELS, radius=0.3, table=table)
-
-
-def _gridded(plan: Any, scratch: Any = None) -> Any:
-    data = np.outer(_LON, [1, 2]).astype(np.float32)
-    mean, weight = np.empty((2, 2, *plan.shape), np.float32)
-    plan.process(data, np.ones((40, 1), np.float32), mean, weight, scratch=scratch)
-    return np.stack([mean, weight])
-
-
 #: Every public class that computes something.
 PLANS: dict[str, PlanCase] = {
     "Spectrometer": PlanCase(
-        lambda: fk.Spectrometer(16, taps=_TAPS, n_int=3, n_inner=2, channels=[2, 11],
-                                oversample="4/3", flag_sigma=3.0), _spectrometer),
-    "Channelizer": PlanCase(lambda: fk.Channelizer(16, taps=_TAPS, lower_sideband=True),
-                            lambda plan: plan.process(VOLTAGES)),
-    "ChannelizerScratch": PlanCase(
-        _BANK.scratch, lambda scratch: scratch._plan.process(VOLTAGES, scratch=scratch)),
-    "FFTPlan": PlanCase(lambda: fk.FFTPlan(64, kind="complex", direction="inverse",
-                                           dtype="complex64"),
-                        lambda plan: plan.process(_SPECTRA.reshape(3, 64))),
-    "Gridder": PlanCase(_gridder, _gridded),
-    "GridderScratch": PlanCase(lambda: fk.GridderScratch(2),
-                               lambda scratch: _gridded(_gridder(), scratch)),
-    "FDMT": PlanCase(lambda: fk.FDMT(np.linspace(0, 1, 16), np.arange(5.0)),
-                     lambda plan: plan.process(_CODES.reshape(-1, 16))),
-    "Synthesizer": PlanCase(lambda: fk.Synthesizer(16, taps=_TAPS, oversample=2),
-                            lambda plan: plan.process(_FRAMES)),
-    "SynthesizerScratch": PlanCase(
-        lambda: _INVERSE.scratch(len(_FRAMES)),
-        lambda scratch: _INVERSE.process(_FRAMES, scratch=scratch)),
+        fk.Spectrometer,
+        {"n_chan": 16, "n_tap": 4, "window": "hann", "layout": fk.Layout(), "n_pol": 1,
+         "products": "I", "basis": "linear", "sign_q": 1, "sign_v": -1, "n_int": 3, "n_inner": 2,
+         "flag_sigma": 3.0, "min_valid": 0.8, "lower_sideband": True, "oversample": "4/3",
+         "channels": [2, 11], "scale": "mean", "n_stream": None, "threads": 1},
+        {"process": Call({"x": VOLTAGES, "valid": np.array([[0, 2000]]), "zeroed": True}, ("out",)),
+         "reset": Call({"first_frame": 3}), "copy": Call({"n_int": 5}),
+         "n_frame": Call({"n_sample": 500}), "n_output": Call({"n_sample": 500})},
+        use=_spectrometer),
+    "Channelizer": PlanCase(
+        fk.Channelizer,
+        {"n_chan": 16, "n_tap": 4, "window": "hann", "taps": None, "lower_sideband": True,
+         "oversample": 2, "layout": fk.Layout()},
+        {"process": Call({"x": VOLTAGES, "first_frame": 3}, ("out",)),
+         "n_frame": Call({"n_sample": 500}), "n_sample": Call({"n_frame": 5})}),
+    "FFTPlan": PlanCase(
+        fk.FFTPlan,
+        {"n": 64, "kind": "complex", "direction": "inverse", "dtype": "complex64"},
+        {"process": Call({"x": _SPECTRA.reshape(3, 64)}, ("out",), "x")}),
+    "Gridder": PlanCase(
+        fk.Gridder,
+        {"lon": _LON, "lat": 0.1 * np.sin(_LON), "pixel_lon": _PIXELS[0], "pixel_lat": _PIXELS[1],
+         "radius": 0.3, "table": fk.gaussian_table(0.1, 0.3), "stretch": np.full(40, 1.1)},
+        {"process": Call({"data": np.outer(_LON, [1, 2]).astype(np.float32),
+                          "weight": np.ones((40, 1), np.float32), "first": 0, "stop": 1},
+                         ("out", "out_weight"))}),
+    "FDMT": PlanCase(
+        fk.FDMT,
+        {"curve": np.linspace(0, 1, 16), "delays": np.arange(5.0), "dtype": "uint8",
+         "order": "time", "mask": np.arange(16) == 3, "track": "half"},
+        {"process": Call({"x": _CODES.reshape(-1, 16), "valid": _CODES.reshape(-1, 16) > 20},
+                         ("out",)),
+         "channel_delays": Call({"rows": np.arange(1, 3)})}),
+    "Synthesizer": PlanCase(
+        fk.Synthesizer,
+        {"n_chan": 16, "oversample": 2, "n_tap": 4, "window": "hann", "taps": None,
+         "layout": fk.Layout(), "lower_sideband": True, "noise": 1e-3},
+        {"process": Call({"spectra": _FRAMES, "first_frame": 3}, ("out",)),
+         "n_frame": Call({"n_sample": 500}), "n_sample": Call({"n_frame": 50}),
+         "frames": Call({"start": 5, "stop": 90})}),
 }
 
 _RANDOM = {"start": 5, "n": 7, "seed": 1, "stream": 2}
-_DETECT = {"x": _SPECTRA, "energy": np.ones((6, 3)), "products": "IQUV"}
+_DETECT = {"x": _SPECTRA, "energy": np.ones((6, 3)), "products": "IQUV", "sign_q": -1,
+           "sign_v": 1, "basis": "linear"}
 
 #: Every checked public function.
 FUNCTIONS: dict[str, Call] = {
@@ -134,7 +155,7 @@ FUNCTIONS: dict[str, Call] = {
                            "out": np.zeros(64, np.uint8), "work": np.zeros(40000, np.uint8)},
                           ("out", "work")),
     "expand_work_bytes": Call({"packed": fk.compress_planes(_FLOATS), "item_bytes": 4}),
-    "fft_plan": Call({"n": 64}),
+    "fft_plan": Call({"n": 64, "kind": "real", "direction": "forward", "dtype": "complex64"}),
     "fit_scales": Call({"values": _FLOATS, "n_bits": 8}, ("out", "scale", "offset")),
     "fletcher32": Call({"data": np.arange(50, dtype=np.uint8)}),
     "frame_correlation": Call({"taps": _TAPS, "hop": 32}),
@@ -153,17 +174,18 @@ FUNCTIONS: dict[str, Call] = {
     "least_frames": Call({"correlation": np.array([0.01])}),
     "normalize": Call({"total": _FLOATS, "total_weight": np.ones((6, 4)), "n_full": 3},
                       ("out", "out_weight")),
-    "pack": Call({"codes": _CODES.reshape(-1) & 3, "n_bits": 2}, ("out",)),
+    "pack": Call({"codes": _CODES.reshape(-1) & 3, "n_bits": 2, "order": "msb"}, ("out",)),
     "polyphase_fir": Call({"x": VOLTAGES, "taps": _TAPS.astype(np.float32)}, ("out",)),
-    "product_codes": Call({"products": "IQUV"}),
+    "product_codes": Call({"products": "AABB", "n_pol": 2, "basis": "circular"}),
     "prototype": Call({"n_fft": 32, "n_tap": 4, "window": "hann"}),
     "quantize": Call({"x": _FLOATS.reshape(-1)}, ("out",)),
     "requantize": Call({"power": _POWER}, ("out", "scale", "offset")),
     "resample": Call({"x": _FLOATS, "position": np.linspace(1, 2, 6), "step": np.full(6, 1.25),
                       "n_out": 10, "weight": np.ones((6, 1, 16), np.float32), "first_in": 0,
-                      "first_out": 0, "lobes": 4}, ("out", "out_weight")),
-    "resampling_covariance": Call({"step": 1.25, "n_lag": 3, "lobes": 4,
+                      "first_out": 0, "lobes": 4, "min_valid": 0.8}, ("out", "out_weight")),
+    "resampling_covariance": Call({"step": 1.25, "n_lag": 3, "lobes": 4, "fraction": 0.25,
                                    "correlation": np.array([1, 0.1])}),
+    "resampling_tables": Call({"lobes": 4}),
     "response": Call({"taps": _TAPS, "offset": np.linspace(0, 2, 9)}),
     "restore": Call({"codes": _CODES, "scale": _FLOATS[0], "offset": _FLOATS[1]}, ("out",)),
     "running_median": Call({"x": _PLANE, "width": 5, "flags": _PLANE > 1, "even": True},
@@ -174,7 +196,20 @@ FUNCTIONS: dict[str, Call] = {
     "to_codes": Call({"x": _FLOATS.reshape(-1), "n_bits": 2,
                       "levels": np.array([-2, -1, 1, 2], np.float32)}, ("out",)),
     "uniform": Call(_RANDOM, ("out",)),
-    "unpack": Call({"packed": _CODES.reshape(6, 64), "n_bits": 2,
+    "unpack": Call({"packed": _CODES.reshape(6, 64), "n_bits": 2, "order": "msb",
                     "levels": np.array([-2, -1, 1, 2], np.float32)}, ("out",)),
     "widen": Call({"codes": _CODES, "reverse": True}, ("out",)),
 }
+
+#: Every call that a user can make: of functions, constructors and methods ("Plan.method").
+CALLS: dict[str, Call] = {
+    **FUNCTIONS, **{name: Call(case.arguments) for name, case in PLANS.items()},
+    **{f"{name}.{method}": call for name, case in PLANS.items()
+       for method, call in case.methods.items()}}
+
+
+def function(name: str) -> Callable[..., Any]:
+    """Return a function by its name in `CALLS`; a method is that of a new plan."""
+    plan, _, method = name.partition(".")
+    made: Callable[..., Any] = getattr(PLANS[plan].make(), method) if method else getattr(fk, name)
+    return made

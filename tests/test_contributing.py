@@ -55,8 +55,7 @@ TESTED_WITH = {"mark4": "baseband_formats", "mark5b": "baseband_formats",
 #: Stages that are no verbs: parts of `baseline`, and what `select` makes of channels of voltages.
 HIDDEN = {"fits", "remaining", "removed", "selectchannels"}
 #: Classes of kernels whose objects others make.
-MADE_BY = {"ChannelizerScratch": ("Channelizer",), "SynthesizerScratch": ("Synthesizer",),
-           "GridderScratch": ("Gridder",), "FFTPlan": ("fft_plan",)}
+MADE_BY = {"FFTPlan": ("fft_plan",), "SpectrometerPlan": ("Spectrometer",)}
 
 
 def text_of(name: str) -> str:

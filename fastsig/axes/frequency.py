@@ -100,7 +100,7 @@ class ChannelAxis:
 
 
 def channelized_axis(
-    axis: ChannelAxis, n_chan: int, *, complex_input: bool, sideband: Sideband
+    axis: ChannelAxis, n_chan: int, *, is_complex: bool, sideband: Sideband
 ) -> ChannelAxis:
     """Return the axis of the channels into which a filter bank splits the channels of `axis`.
 
@@ -113,6 +113,6 @@ def channelized_axis(
     first = axis.first_hz - axis.step_hz / 2 + (step if sideband == "lower" else 0)
     total = axis.n_chan * n_chan
     half = None
-    if not complex_input and axis.n_chan == 1:
+    if not is_complex and axis.n_chan == 1:
         half = total - 1 if sideband == "lower" else 0
     return ChannelAxis(first, step, total, half)

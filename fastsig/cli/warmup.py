@@ -65,7 +65,7 @@ def compile_all() -> None:
         layout = Layout("float32" if is_complex else dtype, is_complex=is_complex)
         for n_pol, products in _PRODUCTS:
             Spectrometer(1024, layout=layout, n_pol=n_pol, products=products).compile()
-        Channelizer(1024, complex_input=is_complex).compile(dtype)
+        Channelizer(1024, layout=layout).compile()
     bank = Channelizer(6, n_tap=2)
     frames, energy = np.zeros((3, 2, 6), np.complex64), np.ones((3, 3))
     for pol in range(2):

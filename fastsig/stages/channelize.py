@@ -7,7 +7,13 @@ from fractions import Fraction
 from typing import Any, cast
 
 import numpy as np
-from fastsig_kernels import Channelizer, cumulative_energy, frame_correlation, frame_energy
+from fastsig_kernels import (
+    Channelizer,
+    Layout,
+    cumulative_energy,
+    frame_correlation,
+    frame_energy,
+)
 from numpy.typing import NDArray
 
 from fastsig.axes import validity
@@ -75,7 +81,7 @@ class Channelize(FrameStage):
         axis = header.require_channels(source.path)
         try:
             self.bank = Channelizer(
-                n_chan, n_tap=n_tap, window=window, complex_input=header.is_complex,
+                n_chan, n_tap=n_tap, window=window, layout=Layout(**source.layout),
                 lower_sideband=header.sideband == "lower", oversample=oversample,
             )
         except (TypeError, ValueError) as error:
@@ -90,7 +96,7 @@ class Channelize(FrameStage):
                 f"{n_tap * self.n_fft} samples; the stream has {source.shape[0]}"
             )
         self._cumulative = cumulative_energy(self.bank.taps)
-        self._scratch = Scratch(self.bank.scratch)
+        self._banks = Scratch(self.bank.copy)
         middle = Fraction(self.bank.history, 2)
         super().__init__(
             source, header=header.later(
@@ -98,7 +104,7 @@ class Channelize(FrameStage):
                 if middle else header.start_time, middle / header.sample_rate
             ).replace(
                 sample_rate=header.sample_rate / self.hop,
-                channels=channelized_axis(axis, n_chan, complex_input=header.is_complex,
+                channels=channelized_axis(axis, n_chan, is_complex=header.is_complex,
                                           sideband=header.sideband),
                 sideband="upper", is_complex=True, n_bits=32,
                 bank=FilterBank(n_tap, window, self.bank.oversample),
@@ -108,7 +114,7 @@ class Channelize(FrameStage):
 
     def _replace(self, *sources: Stream) -> None:
         super()._replace(*sources)
-        self._scratch = Scratch(self.bank.scratch)
+        self._banks = Scratch(self.bank.copy)
 
     def parameters(self) -> Mapping[str, Any]:
         """Parameters that determine the values."""
@@ -181,11 +187,10 @@ class Channelize(FrameStage):
     ) -> None:
         """Channelise the samples of frames from `start` on, in all polarisations and channels."""
         inputs = voltages if voltages.ndim == 3 else voltages[:, :, np.newaxis]
-        scratch = self._scratch.take()
+        bank = self._banks.take()
         try:
             for pol, chan in np.ndindex(inputs.shape[1:]):
                 part = out[:, pol, chan * self.n_chan : (chan + 1) * self.n_chan]
-                self.bank.process(inputs[:, pol, chan], first_frame=start, out=part,
-                                  scratch=scratch)
+                bank.process(inputs[:, pol, chan], first_frame=start, out=part)
         finally:
-            self._scratch.give(scratch)
+            self._banks.give(bank)

@@ -18,8 +18,11 @@ from fastsig_kernels import (
 )
 from numpy.typing import NDArray
 
+from fastsig import registry
 from fastsig.axes.polarization import product_names
 from fastsig.errors import PlanError, UsageError
+from fastsig.registry import CPU
+from fastsig.stages.channelize import Channelize
 from fastsig.stages.select import SelectSpectra
 from fastsig.stream import FrameStream, SpectraStage, SpectrumStream, Stream, Sums
 
@@ -41,11 +44,15 @@ class Detect(SpectraStage):
     sign_q, sign_v : {1, -1}
         Signs of Q and V, for recorders and users with the opposite convention; products record the
         signs.
+    engine : str
+        Engine that computes the spectra from the voltages that `channelize` reads: "cpu", one of a
+        plug-in, or one that `fastsig.registry.register_engine` added. Products record the name of
+        any but "cpu".
 
     Raises
     ------
     PlanError
-        If the source contains no frames.
+        If the source contains no frames, or is not `channelize` and the engine not "cpu".
     UsageError
         If the products cannot be computed from the polarisations of the source.
     """
@@ -55,12 +62,18 @@ class Detect(SpectraStage):
     sum_dtype = np.float32  # type: ignore[assignment]
 
     def __init__(
-        self, source: Stream, products: str = "I", *, sign_q: int = 1, sign_v: int = 1
+        self, source: Stream, products: str = "I", *, sign_q: int = 1, sign_v: int = 1,
+        engine: str = CPU,
     ) -> None:
         if not isinstance(source, FrameStream):
             raise PlanError(f"detect requires channelised voltages, not {source.kind}")
         if sign_q not in (1, -1) or sign_v not in (1, -1):
             raise UsageError(f"sign_q = {sign_q}, sign_v = {sign_v}; allowed: 1, -1")
+        registry.engine(engine)
+        if engine != CPU and type(source) is not Channelize:  # as it can be fused
+            raise PlanError(f"{source.path}: engine {engine!r} computes spectra from voltages; "
+                            "allowed: detect directly after channelize")
+        self.engine = engine
         basis = source.polarization
         names = product_names(products, basis.n_pol, basis.kind)
         self.products = products
@@ -73,7 +86,8 @@ class Detect(SpectraStage):
 
     def parameters(self) -> Mapping[str, Any]:
         """Parameters that determine the values."""
-        return {"products": self.products, **self.signs}
+        engine = {} if self.engine == CPU else {"engine": self.engine}
+        return {"products": self.products, **self.signs, **engine}
 
     def narrowed(self, first: int, stop: int) -> SpectrumStream | None:
         """Return some of the channels, if their frames can be computed without all others."""
@@ -81,7 +95,7 @@ class Detect(SpectraStage):
         if part is None:
             return None
         frames, at = part
-        return SelectSpectra(type(self)(frames, self.products, **self.signs),
+        return SelectSpectra(type(self)(frames, self.products, **self.signs, engine=self.engine),
                              (0, self.shape[0]), (first - at, stop - at))
 
     @property
@@ -101,6 +115,7 @@ class Detect(SpectraStage):
 
     def read_sums(self, start: int, n: int) -> Sums:
         """Return numerators (float32) and the energies that belong to them."""
+        self._check_engine()
         block = self.source.read_block(start, n)
         total, weight = detect(block.data, block.valid, self.products, **self.signs)
         return Sums(total, weight[:, :, np.newaxis])
@@ -119,6 +134,7 @@ class Detect(SpectraStage):
         With `flag_sigma`, channels with a spectral kurtosis outside the thresholds are left out.
         """
         self._check_range(start, n)
+        self._check_engine()
         groups = -(-n // n_each)
         total = np.zeros((groups, *self.shape[1:]), np.float32)
         weight = np.zeros((groups, self.shape[1]))
@@ -136,6 +152,12 @@ class Detect(SpectraStage):
         kept = np.stack([self._kept(*flags.of(group), flag_sigma) for group in range(groups)])
         return Sums(total.astype(np.float64) * kept[:, np.newaxis],
                     weight[:, :, np.newaxis] * kept[:, np.newaxis])
+
+    def _check_engine(self) -> None:
+        """Refuse to compute what another engine was asked for."""
+        if self.engine != CPU:
+            raise PlanError(f"{self.path}: engine {self.engine!r} works only in the fused form of "
+                            "channelize and detect")
 
     def _kept(
         self, moments: NDArray[np.float32], counts: NDArray[Any], sigma: float

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from fastsig_kernels import Layout
-from fastsig_kernels import Spectrometer as Kernel
+from fastsig_kernels import Layout, SpectrometerPlan
 from numpy.typing import NDArray
 
+from fastsig import registry
 from fastsig.axes import validity
+from fastsig.errors import PlanError
+from fastsig.registry import CPU
 from fastsig.stages.channelize import Channelize
 from fastsig.stages.detect import Detect
 from fastsig.stream import Block, Scratch, SpectrumStream, Stream, Sums, VoltageStream
@@ -40,11 +42,12 @@ class Spectrometer(Detect):
     @classmethod
     def fuse(cls, detect: Detect) -> Spectrometer:
         """Return the fused form of a `Detect` that reads a `Channelize`."""
-        return cls(detect.source, detect.products, **detect.signs)
+        return cls(detect.source, detect.products, **detect.signs, engine=detect.engine)
 
     def __init__(self, source: Any, products: str = "I", *,
-                 channels: tuple[int, int] | None = None, **signs: int) -> None:
-        super().__init__(source, products, **signs)
+                 channels: tuple[int, int] | None = None, engine: str = CPU, **signs: int
+                 ) -> None:
+        super().__init__(source, products, engine=engine, **signs)
         self.channels = channels
         if channels is not None:
             axis = self.header.channels
@@ -62,7 +65,7 @@ class Spectrometer(Detect):
             return None
         low = 0 if self.channels is None else self.channels[0]
         return Spectrometer(self.source, self.products, channels=(low + first, low + stop),
-                            **self.signs)
+                            engine=self.engine, **self.signs)
 
     def _replace(self, *sources: Stream) -> None:
         super()._replace(*sources)
@@ -73,26 +76,30 @@ class Spectrometer(Detect):
         self._forms = _forms(bank)
         # Calling a kernel costs as much as some thousand samples: with many channels, more is read.
         self.read_bytes = min(_MOST_BYTES, max(_READ_BYTES, _CHANNEL_BYTES * self._n_input))
-        self._tables: dict[tuple[VoltageStream, float | None], Kernel] = {}
+        self._tables: dict[tuple[VoltageStream, float | None], SpectrometerPlan] = {}
         self._kernels: dict[tuple[VoltageStream, int, float | None], Scratch] = {}
 
-    def _table(self, form: VoltageStream, flag_sigma: float | None) -> Kernel:
+    def _table(self, form: VoltageStream, flag_sigma: float | None) -> SpectrometerPlan:
         """Return the kernel with the tables that all kernels for a form share."""
         key = form, flag_sigma
         if key not in self._tables:
             self._tables[key] = self._make(form, flag_sigma)
         return self._tables[key]
 
-    def _make(self, form: VoltageStream, flag_sigma: float | None) -> Kernel:
+    def _make(self, form: VoltageStream, flag_sigma: float | None) -> SpectrometerPlan:
         bank = self.source
         header = bank.source.header
-        return Kernel(
-            bank.n_chan, taps=bank.bank.taps, layout=Layout(**form.layout),
-            n_pol=bank.source.shape[1], n_stream=self._n_input,
-            products=self.products, flag_sigma=flag_sigma, min_valid=bank.min_valid,
-            lower_sideband=header.sideband == "lower", oversample=bank.bank.oversample,
-            scale="sum", channels=self.channels, **self.signs,
-        )
+        make = registry.engine(self.engine)
+        try:
+            return make(
+                bank.n_chan, taps=bank.bank.taps, layout=Layout(**form.layout),
+                n_pol=bank.source.shape[1], n_stream=self._n_input,
+                products=self.products, flag_sigma=flag_sigma, min_valid=bank.min_valid,
+                lower_sideband=header.sideband == "lower", oversample=bank.bank.oversample,
+                scale="sum", channels=self.channels, **self.signs,
+            )
+        except ValueError as error:
+            raise PlanError(f"{self.path}: engine {self.engine!r}: {error}") from error
 
     def _rows_at_once(self, form: VoltageStream) -> int:
         """Return the number of rows that are read at a time."""
@@ -139,8 +146,8 @@ class Spectrometer(Detect):
             kernels.give((kernel, buffer))
 
     def _row_sums(
-        self, form: VoltageStream, kernel: Kernel, buffer: NDArray[Any], start: int, n: int,
-        rows: int,
+        self, form: VoltageStream, kernel: SpectrometerPlan, buffer: NDArray[Any], start: int,
+        n: int, rows: int,
     ) -> Sums | None:
         length = self._rows_at_once(form)
         first, total_length = self.source.needs(start, n)
@@ -163,7 +170,7 @@ class Spectrometer(Detect):
             weights.append(kernel.weight)
         return Sums(total, self._weight_of(np.concatenate(weights)))
 
-    def _take(self, kernel: Kernel, block: Block, out: NDArray[Any]) -> None:
+    def _take(self, kernel: SpectrometerPlan, block: Block, out: NDArray[Any]) -> None:
         """Pass a block to the kernel, which writes the finished rows of all input channels."""
         data = block.data.swapaxes(0, 1)
         x = np.moveaxis(data, 2, 0) if len(self.source.source.shape) == 3 else data[np.newaxis]

@@ -7,7 +7,7 @@ from .bitshuffle import (
     expand_planes_nb,
     expand_work_bytes,
 )
-from .channelize import Channelizer, ChannelizerScratch
+from .channelize import Channelizer
 from .checksum import fletcher32, fletcher32_nb
 from .detection import detect, detect_accumulate, detect_accumulate_nb, detect_nb
 from .energy import (
@@ -17,12 +17,13 @@ from .energy import (
     intersect_spans,
     intersect_spans_nb,
 )
+from .engines import SpectrometerPlan
 from .fdmt import FDMT
 from .fft import FFTPlan, fft_plan
 from .filters import prototype, response, window_names
 from .fir import polyphase_fir, polyphase_fir_complex_nb, polyphase_fir_nb
 from .gains import apply_gain, apply_gain_nb
-from .gridding import Gridder, GridderScratch, gaussian_table
+from .gridding import Gridder, gaussian_table
 from .integrate import (
     accumulate,
     accumulate_groups,
@@ -55,7 +56,7 @@ from .packing import (
 )
 from .products import PRODUCTS, product_codes
 from .requantizing import requantize, requantize_nb, restore, restore_nb
-from .resampling import resample, resample_nb, resampling_covariance
+from .resampling import resample, resample_nb, resampling_covariance, resampling_tables
 from .scaling import apply_scales, apply_scales_nb, fit_scales, fit_scales_nb, widen, widen_nb
 from .spectral_kurtosis import (
     frame_correlation,
@@ -67,22 +68,20 @@ from .spectral_kurtosis import (
     least_frames,
 )
 from .spectrometer import Spectrometer
-from .synthesis import Synthesizer, SynthesizerScratch
+from .synthesis import Synthesizer
 from .thresholding import flag_line_nb, sum_threshold, sum_threshold_nb, sum_thresholds
 from .unpacking import unpack, unpack_nb
 
 __all__ = [
     "Channelizer",
-    "ChannelizerScratch",
     "FDMT",
     "FFTPlan",
     "Gridder",
-    "GridderScratch",
     "Layout",
     "PRODUCTS",
     "Spectrometer",
+    "SpectrometerPlan",
     "Synthesizer",
-    "SynthesizerScratch",
     "accumulate",
     "accumulate_groups",
     "accumulate_groups_nb",
@@ -150,6 +149,7 @@ __all__ = [
     "resample",
     "resample_nb",
     "resampling_covariance",
+    "resampling_tables",
     "response",
     "restore",
     "restore_nb",

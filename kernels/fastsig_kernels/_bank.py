@@ -390,6 +390,11 @@ class Transformer(Linked):
         self._spec = Spec(**items)
         self._order = _Order(bank, 2 * self._sides, self._sides, True)
 
+    @property
+    def memory_bytes(self) -> int:
+        """Size of the tables, in bytes."""
+        return self.bank.memory_bytes
+
     def work(self) -> Work:
         """Return the work space of one worker."""
         return Work(self.bank, 1, 2 * self._sides, 1)

@@ -20,7 +20,11 @@ def oversample_ratio(
         found = type(oversample).__name__
         raise TypeError(f"oversample: found {found}, allowed a Fraction, str, int or pair of ints")
     try:
-        ratio = Fraction(*oversample) if isinstance(oversample, tuple) else Fraction(oversample)
+        if isinstance(oversample, tuple):
+            above, below = (_check.count("oversample", part) for part in oversample)
+            ratio = Fraction(above, below)
+        else:
+            ratio = Fraction(oversample)
     except (ValueError, ZeroDivisionError, TypeError):
         raise ValueError(f"oversample: found {oversample!r}, allowed a ratio as '32/27'") from None
     if not 1 <= ratio <= MAX_RATIO or n_fft % ratio.numerator:

@@ -43,9 +43,9 @@ def number(name: str, value: Any) -> float:
 
 def sign(name: str, value: Any) -> int:
     """Return `value` as +1 or -1."""
-    if isinstance(value, (bool, np.bool_)) or value not in (1, -1):
-        raise ValueError(f"{name}: found {value!r}, allowed 1 or -1")
-    return int(value)
+    if count(name, value, -1, 1) == 0:
+        raise ValueError(f"{name}: found 0, allowed 1 or -1")
+    return operator.index(value)
 
 
 def array(name: str, value: Any, dtypes: tuple[str | np.dtype, ...],

@@ -1,6 +1,7 @@
 """A polyphase bank of any length, using `numpy.fft`, for cases without vector code."""
 
 from fractions import Fraction
+from typing import NamedTuple
 
 import numpy as np
 
@@ -11,6 +12,18 @@ from .layout import Layout
 from .products import product_codes
 
 _TILE_BYTES = 2**19  # frames in progress stay in the second-level cache
+
+
+class Space(NamedTuple):
+    """Work space of one worker: filtered frames and their transforms."""
+
+    filtered: np.ndarray
+    spectrum: np.ndarray
+
+    @property
+    def memory_bytes(self) -> int:
+        """Total size, in bytes."""
+        return self.filtered.nbytes + self.spectrum.nbytes
 
 
 class GenericBank:
@@ -31,25 +44,24 @@ class GenericBank:
         self.tile = max(1, min(64, _TILE_BYTES // (8 * self.n_fft)))
 
     @property
-    def work_bytes(self) -> int:
-        """Size of one worker's work space, in bytes."""
-        return self.tile * (self.n_fft * (8 if self.is_complex else 4) + 8 * self.n_bin)
+    def memory_bytes(self) -> int:
+        """Size of the tables, in bytes."""
+        return self._taps.nbytes
 
-    def work(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return the work space of one worker: filtered frames and their transforms."""
+    def work(self) -> Space:
+        """Return the work space of one worker."""
         kind = np.complex64 if self.is_complex else np.float32
-        return (np.empty((self.tile, self.n_fft), kind),
-                np.empty((self.tile, self.n_bin), np.complex64))
+        return Space(np.empty((self.tile, self.n_fft), kind),
+                     np.empty((self.tile, self.n_bin), np.complex64))
 
-    def run(self, x: np.ndarray, first_frame: int, work: tuple[np.ndarray, np.ndarray],
-            out: np.ndarray) -> None:
+    def run(self, x: np.ndarray, first_frame: int, work: Space, out: np.ndarray) -> None:
         """Write the spectra (frame, chan of `band`) of the frames that begin with `x` to `out`.
 
         `x` has a dtype that `fir` accepts.
         """
         for first in range(0, len(out), self.tile):
             part = out[first : first + self.tile]
-            filtered, spectrum = work[0][: len(part)], work[1][: len(part)]
+            filtered, spectrum = work.filtered[: len(part)], work.spectrum[: len(part)]
             self._fold(x[first * self.hop :], first_frame + first, filtered)
             transform = np.fft.fft if self.is_complex else np.fft.rfft
             # Inf in the samples is data and must not raise a warning here.
@@ -90,6 +102,34 @@ class GenericBank:
             np.copyto(out, spectrum)  # a tenth of the time that np.positive takes
 
 
+class GenericTransformer:
+    """The equivalent of `_bank.Transformer` for a `GenericBank`."""
+
+    def __init__(self, bank: GenericBank, layout: Layout) -> None:
+        self.bank, self._layout = bank, layout
+
+    @property
+    def memory_bytes(self) -> int:
+        """Size of the tables, in bytes."""
+        return self.bank.memory_bytes
+
+    def work(self) -> Space:
+        """Return the work space of one worker."""
+        return self.bank.work()
+
+    def run(self, x: np.ndarray, start: int, first_frame: int, work: Space, out: np.ndarray
+            ) -> None:
+        """Write the spectra of the frames of `x` (1, 1, time) from sample `start` on to `out`."""
+        bank, layout = self.bank, self._layout
+        for first in range(0, len(out), bank.tile):
+            part = out[first : first + bank.tile]
+            begin = start + first * bank.hop
+            stop = begin + (len(part) - 1) * bank.hop + bank.n_tap * bank.n_fft
+            skipped = begin % 8  # packed samples are cut at whole bytes
+            voltages = layout.to_float(layout.cut(x[0, 0], begin - skipped, stop + -stop % 8))
+            bank.run(voltages[skipped:], first_frame + first, work, part)
+
+
 class GenericIntegrator:
     """The equivalent of `_bank.Integrator` that computes complex spectra frame by frame."""
 
@@ -104,7 +144,7 @@ class GenericIntegrator:
     @property
     def memory_bytes(self) -> int:
         """Size of the tables, in bytes."""
-        return 4 * self.bank.n_tap * self.bank.n_fft
+        return self.bank.memory_bytes
 
     def work(self, least: int = 1, n_stream: int = 1) -> "GenericWork":
         """Return the work space of one worker."""
@@ -179,7 +219,7 @@ class GenericWork:
     @property
     def memory_bytes(self) -> int:
         """Total size, in bytes."""
-        return sum(a.nbytes for a in (*self.space, self.frames, self.sums))
+        return self.space.memory_bytes + self.frames.nbytes + self.sums.nbytes
 
     def reset(self) -> None:
         """Discard the sums."""

@@ -1,25 +1,83 @@
-"""What all plans have in common: how they are copied and pickled, and that one call runs at a time.
+"""What all plans have in common: their interface, their copies, and that one call runs at a time.
 
-The tables of a plan hold addresses of memory and of compiled code, which are wrong in a copy and in
-another process. So a plan is pickled as the arguments of its constructor, which computes the tables
-again.
+The tables of a plan hold addresses of memory and of compiled code, which are wrong in another
+process. So a plan is pickled as the arguments of its constructor, which computes the tables again.
 """
 
 import threading
 from functools import partial
-from typing import Any, Self
+from typing import Any, Protocol, Self, runtime_checkable
 
 import numpy as np
 
+from .layout import Layout
 
-class Plan:
-    """A plan that does not change after construction: threads share it, and it is its own copy."""
 
-    __slots__ = ()
+@runtime_checkable
+class PlanProtocol(Protocol):
+    """The interface of all plans; a plan owns its work space, so each thread needs a copy."""
+
+    @property
+    def memory_bytes(self) -> int:
+        """Size of tables, work space and state, in bytes."""
+        ...
+
+    def compile(self) -> None:
+        """Compile everything that `process` needs."""
+        ...
 
     def copy(self) -> Self:
-        """Return the plan itself, since it does not change."""
-        return self
+        """Return a plan with the same tables, its own work space and an empty state."""
+        ...
+
+    def process(self, *arguments: Any, **options: Any) -> Any:
+        """Compute the results; write them to `out` if this option is given."""
+        ...
+
+
+@runtime_checkable
+class SamplePlan(PlanProtocol, Protocol):
+    """The interface of plans that take or return voltages."""
+
+    @property
+    def layout(self) -> Layout:
+        """Format of the voltages."""
+        ...
+
+
+class Plan:
+    """A plan as `PlanProtocol` specifies it, with everything that is the same in all plans.
+
+    A subclass computes its tables in the constructor, which never change after that, and calls
+    `_own_state`, which creates everything else.
+    """
+
+    __slots__ = ("_arguments", "_lock", "_options", "_unfinished")
+    _arguments: tuple[Any, ...]
+    _options: dict[str, Any]
+    _lock: threading.Lock
+    _unfinished: bool
+
+    def __new__(cls, *arguments: Any, **options: Any) -> Self:
+        """Record the arguments; no call is in progress."""
+        plan = super().__new__(cls)
+        plan._record(arguments, options)
+        plan._lock = threading.Lock()
+        plan._unfinished = False
+        return plan
+
+    def _record(self, arguments: tuple[Any, ...], options: dict[str, Any]) -> None:
+        """Keep the arguments for copies and pickles."""
+        self._arguments = tuple(_kept(value) for value in arguments)
+        self._options = {name: _kept(value) for name, value in options.items()}
+
+    def __reduce__(self) -> Any:
+        """Return the constructor and its arguments."""
+        return partial(type(self), **self._options), self._arguments
+
+    def copy(self) -> Self:
+        """Return a plan for another thread: the same tables, its own work space, an empty state."""
+        return self._twin()
 
     def __copy__(self) -> Self:
         """Return `copy()`."""
@@ -29,52 +87,23 @@ class Plan:
         """Return `copy()`."""
         return self.copy()
 
+    def _twin(self, **changed: Any) -> Self:
+        """Return a copy with some arguments changed, on which no table depends."""
+        other = type(self).__new__(type(self), *self._arguments, **{**self._options, **changed})
+        vars(other).update(vars(self))
+        for name, value in changed.items():
+            setattr(other, f"_{name}", value)
+        other._own_state()
+        return other
 
-class RebuiltPlan(Plan):
-    """A plan that is pickled as the arguments of its constructor."""
-
-    __slots__ = ("_arguments", "_options")
-    _arguments: tuple[Any, ...]
-    _options: dict[str, Any]
-
-    def __new__(cls, *arguments: Any, **options: Any) -> Self:
-        """Record the arguments."""
-        plan = super().__new__(cls)
-        plan._arguments = tuple(_kept(value) for value in arguments)
-        plan._options = {name: _kept(value) for name, value in options.items()}
-        return plan
-
-    def __reduce__(self) -> Any:
-        """Return the constructor and its arguments."""
-        return partial(type(self), **self._options), self._arguments
+    def _own_state(self) -> None:
+        """Create the work space and an empty state, which copies do not share."""
+        raise NotImplementedError
 
     def _own_argument(self, name: str, table: np.ndarray) -> None:
         """Record a table of the plan instead of the equal array that was given, if any."""
         if self._options.get(name) is not None:
             self._options[name] = table
-
-
-class WorkingPlan(RebuiltPlan):
-    """A plan with work space or state: only one call may use it at a time."""
-
-    __slots__ = ("_lock", "_unfinished")
-    _lock: threading.Lock
-    _unfinished: bool
-
-    def __new__(cls, *arguments: Any, **options: Any) -> Self:
-        """Record the arguments; nothing is in progress."""
-        plan = super().__new__(cls, *arguments, **options)
-        plan._lock = threading.Lock()
-        plan._unfinished = False
-        return plan
-
-    def copy(self) -> Self:
-        """Return a plan that was constructed in the same way, with its own work space."""
-        return type(self)(*self._arguments, **self._options)
-
-    def _sibling(self, **changed: Any) -> Self:
-        """Return a plan with some arguments changed that has neither tables nor work space yet."""
-        return type(self).__new__(type(self), *self._arguments, **{**self._options, **changed})
 
     def _alone(self, *, renewing: bool = False) -> threading.Lock:
         """Return the lock under which a call works; refuse the call if another is in progress.
@@ -98,4 +127,4 @@ def _kept(value: Any) -> Any:
     """Return an argument as it will remain: a copy if it is an array or a list."""
     if isinstance(value, list):
         return tuple(value)
-    return value.copy() if isinstance(value, np.ndarray) else value
+    return np.array(value) if isinstance(value, np.ndarray) else value

@@ -259,6 +259,11 @@ class StackTransformer(Linked):
         self._spec = Spec(lanes=stack.lanes, real=stack.real)
         self._segments = stack.segments((0, stack.n_point))
 
+    @property
+    def memory_bytes(self) -> int:
+        """Size of the tables, in bytes."""
+        return self.stack.memory_bytes
+
     def work(self) -> StackWork:
         """Return the work space of one worker."""
         return StackWork(self.stack, 1, 1, 1)

@@ -13,11 +13,11 @@ class VoltageEngine:
         self.plan, self.n_out = plan, 2 * n_pol  # a complex number takes two float32
         self.first, self.width = 0, plan.n_chan
         self._band = slice(*band)
-        self.memory_bytes = 16 * plan.taps.nbytes
+        self.memory_bytes = 0  # the copies of the plan count their tables
 
     def work(self, least: int = 1, n_stream: int = 1) -> "VoltageWork":
         """Return the work space of one worker."""
-        return VoltageWork(self.plan)
+        return VoltageWork(self.plan.copy())
 
     def run(self, x: np.ndarray, layout: Layout, start: int, first_frame: int,
             work: "VoltageWork", out: np.ndarray) -> None:
@@ -29,18 +29,21 @@ class VoltageEngine:
         voltages = layout.cut(x, start, stop)
         for s, pol in np.ndindex(voltages.shape[:2]):
             whole = out[:, s, pol] if out.shape[3] == self.width else None
-            made = self.plan.process(voltages[s, pol], first_frame=first_frame, out=whole,
-                                     scratch=work.scratch)
+            made = work.plan.process(voltages[s, pol], first_frame=first_frame, out=whole)
             if whole is None:
                 out[:, s, pol] = made[:, self._band]
 
 
 class VoltageWork:
-    """Scratch of a `Channelizer`, which has no state to discard."""
+    """A `Channelizer` of one worker, which has no state to discard."""
 
     def __init__(self, plan: Channelizer) -> None:
-        self.scratch = plan.scratch()
-        self.memory_bytes = 64 * plan.n_fft + 2**20
+        self.plan = plan
+
+    @property
+    def memory_bytes(self) -> int:
+        """Size of tables and work space, in bytes."""
+        return self.plan.memory_bytes
 
     def reset(self) -> None:
         """Do nothing."""

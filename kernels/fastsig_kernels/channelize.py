@@ -1,6 +1,5 @@
 """Polyphase filter banks: voltages to complex spectra."""
 
-import threading
 from dataclasses import replace
 from fractions import Fraction
 from typing import Any
@@ -9,34 +8,15 @@ import numpy as np
 
 from . import _check
 from ._bank_setup import float32_taps, oversample_ratio
-from ._generic_bank import GenericBank
-from ._plan import RebuiltPlan, WorkingPlan
+from ._generic_bank import GenericBank, GenericTransformer
+from ._plan import Plan
 from .filters import prototype
-from .layout import Layout, layout_of, numbers_of, prepare_copies
+from .layout import Layout, checked_layout, numbers_of, prepare_copies
 
 _ROWS_BYTES = 2**18
 
 
-class ChannelizerScratch(WorkingPlan):
-    """Work space of one worker, created by `Channelizer.scratch`; grows on first use.
-
-    It is pickled and copied without its contents, for the same plan.
-    """
-
-    __slots__ = ("_plan", "_spaces")
-
-    def __init__(self, plan: "Channelizer") -> None:
-        self._plan = plan
-        self._spaces: dict[Any, Any] = {}
-
-    def space(self, engine: Any) -> Any:
-        """Return the work space for one of the plan's engines."""
-        if engine not in self._spaces:
-            self._spaces[engine] = engine.work()
-        return self._spaces[engine]
-
-
-class Channelizer(RebuiltPlan):
+class Channelizer(Plan):
     """Plan of a polyphase filter bank: voltages in, complex spectra out.
 
     ``X[m, k] = sum_i h[i] x[m n_fft + i] exp(-2 pi i k i / n_fft)``
@@ -62,15 +42,12 @@ class Channelizer(RebuiltPlan):
         See `fastsig_kernels.filters.prototype`. Ignored if `taps` is given.
     taps : ndarray, shape (n_tap, n_fft), float32 or float64, dimensionless, optional
         Another prototype, which is copied and not normalised.
-    complex_input : bool
-        Whether samples are complex.
     lower_sideband : bool
         Whether sky frequency decreases as the frequency of the input increases.
     oversample : Fraction, str, int or pair of int
         n_fft / hop: 1, "4/3", "32/27", ...; the numerator must divide n_fft.
-    layout : Layout, optional
-        Format of the samples, if their dtype does not determine it: packed numbers, offset
-        binary, integers in pairs.
+    layout : Layout
+        Format of the samples; real int8 by default.
 
     Raises
     ------
@@ -79,9 +56,10 @@ class Channelizer(RebuiltPlan):
 
     Notes
     -----
-    The tables do not change after construction, so threads may share a plan, each
-    with its own scratch. A plan can be pickled; a copy is the plan itself. NaN and Inf
-    spread over the frames that contain them. The filter and the transform release the GIL.
+    A plan has work space, so each thread needs a `copy`, which shares the tables; a call while
+    another call of the same plan is in progress raises `RuntimeError`. There is no state, and a
+    plan can be pickled. NaN and Inf spread over the frames that contain them. The filter and the
+    transform release the GIL.
     The bits of a frame depend neither on the other frames of a call nor on strides. The
     computation is in single precision, with a relative L2 error near 0.6 u sqrt(log2 n_fft),
     u = 2^-24.
@@ -90,9 +68,6 @@ class Channelizer(RebuiltPlan):
     others at similar rates; other lengths use `numpy.fft`, at about a fifth of the speed.
     """
 
-    __slots__ = ("_complex_input", "_engines", "_hop", "_layout", "_lock", "_lower_sideband",
-                 "_n_chan", "_n_fft", "_oversample", "_taps")
-
     def __init__(
         self,
         n_chan: int,
@@ -100,7 +75,6 @@ class Channelizer(RebuiltPlan):
         n_tap: int = 8,
         window: str = "hamming",
         taps: np.ndarray | None = None,
-        complex_input: bool = False,
         lower_sideband: bool = False,
         oversample: Fraction | str | int | tuple[int, int] = 1,
         layout: Layout | None = None,
@@ -108,21 +82,26 @@ class Channelizer(RebuiltPlan):
         self._n_chan = _check.count("n_chan", n_chan, 2)
         if self._n_chan % 2:
             raise ValueError(f"n_chan: found {n_chan}, allowed an even number")
-        self._complex_input = _check.flag("complex_input", complex_input)
+        # A single polarisation is not interleaved with another.
+        self._layout = replace(checked_layout(layout), interleaved=False)
         self._lower_sideband = _check.flag("lower_sideband", lower_sideband)
-        self._n_fft = self._n_chan if self._complex_input else 2 * self._n_chan
+        self._n_fft = self._n_chan if self._layout.is_complex else 2 * self._n_chan
         self._oversample = oversample_ratio(oversample, self._n_fft)
         self._hop = int(self._n_fft / self._oversample)
-        if layout is not None and layout.is_complex != self._complex_input:
-            raise ValueError("layout: found another kind of samples than complex_input specifies")
-        # A single polarisation is not interleaved with another.
-        self._layout = layout and replace(layout, interleaved=False)
         if taps is None:
             taps = prototype(self._n_fft, n_tap, window)
         self._taps = float32_taps(taps, self._n_fft)
         self._own_argument("taps", self._taps)
-        self._engines: dict[Any, Any] = {}
-        self._lock = threading.Lock()
+        self._engine: Any = None  # made when it is first needed: many plans only state lengths
+        self._own_state()
+
+    def _own_state(self) -> None:
+        self._work: Any = None
+
+    def copy(self) -> "Channelizer":
+        """Return a plan for another thread, with the same tables and its own work space."""
+        self._tables()
+        return super().copy()
 
     @property
     def n_chan(self) -> int:
@@ -150,9 +129,15 @@ class Channelizer(RebuiltPlan):
         return self._taps.size - self._hop
 
     @property
-    def complex_input(self) -> bool:
-        """Whether samples are complex."""
-        return self._complex_input
+    def layout(self) -> Layout:
+        """Format of the samples."""
+        return self._layout
+
+    @property
+    def memory_bytes(self) -> int:
+        """Size of tables and work space, in bytes."""
+        engine, work = self._ready()
+        return int(self._taps.nbytes + engine.memory_bytes + work.memory_bytes)
 
     @property
     def lower_sideband(self) -> bool:
@@ -179,23 +164,14 @@ class Channelizer(RebuiltPlan):
         n_frame = _check.count("n_frame", n_frame, 0)
         return (n_frame - 1) * self._hop + self._taps.size if n_frame else 0
 
-    def scratch(self) -> ChannelizerScratch:
-        """Return work space; each worker needs its own."""
-        return ChannelizerScratch(self)
-
-    def compile(self, dtype: Any = "int8") -> None:
-        """Compile everything that `process` needs for a dtype (that of the layout, if given)."""
+    def compile(self) -> None:
+        """Compile everything that `process` needs."""
         prepare_copies()
-        n = self.n_sample(6)
-        layout = self._layout
-        if layout is None:
-            pair = self._complex_input and np.dtype(dtype).kind != "c"
-            x = np.zeros((n, 2) if pair else n, dtype)
-        elif layout.kind == "packed":
-            x = np.zeros(n * layout.sample_bits // 8, np.uint8)
+        n, layout = self.n_sample(6), self._layout
+        if layout.kind == "packed":
+            self.process(np.zeros(-(-n * layout.sample_bits // 8), np.uint8))
         else:
-            x = np.zeros((n, 2) if layout.is_complex else n, layout.dtype)
-        self.process(x)
+            self.process(np.zeros((n, 2) if layout.is_complex else n, layout.dtype))
 
     def process(
         self,
@@ -203,7 +179,6 @@ class Channelizer(RebuiltPlan):
         *,
         first_frame: int = 0,
         out: np.ndarray | None = None,
-        scratch: ChannelizerScratch | None = None,
     ) -> np.ndarray:
         """Return the spectra of all whole frames of `x`.
 
@@ -211,16 +186,13 @@ class Channelizer(RebuiltPlan):
 
         Parameters
         ----------
-        x : ndarray, shape (n_sample,), any unit
-            int8, int16 or float32, or complex64 for a plan with complex input, or as specified
-            by the layout; any stride. Samples after the last whole frame are ignored.
+        x : ndarray, shape (n_sample,), any unit, or as specified by the layout
+            Any stride. Samples after the last whole frame are ignored.
         first_frame : int
             Index of the first frame of x in its stream, which determines the phase of an
             oversampled bank.
         out : ndarray, shape (n_frame, n_chan), complex64, unit of x, optional
             Receives the result; any strides. Must not overlap x.
-        scratch : ChannelizerScratch, optional
-            From `scratch`.
 
         Returns
         -------
@@ -234,62 +206,60 @@ class Channelizer(RebuiltPlan):
         ValueError
             If a shape is wrong, x is too short for one frame, or `out` overlaps x.
         RuntimeError
-            If another call that uses the same scratch is in progress.
+            If another call of this plan is in progress.
 
         Notes
         -----
-        If `out` and `scratch` are given, no array of the data's size is allocated, unless
-        the strides of x require a copy.
+        If `out` is given, no array of the data's size is allocated, unless the strides of x
+        require a copy.
         """
         _check.plain("x", x)
-        layout = self._layout or layout_of(x, self._complex_input)
+        numbers = numbers_of(x[np.newaxis], self._layout, 1)
         first_frame = _check.count("first_frame", first_frame, 0)
-        x = numbers_of(x[np.newaxis], layout, 1)
-        n_sample = layout.n_time(x.shape)
+        n_sample = self._layout.n_time(numbers.shape)
         n_frame = self.n_frame(n_sample)
         if n_frame == 0:
             raise ValueError(f"x: found {n_sample} samples, allowed {self.n_sample(1)} or more")
         out = _check.output("out", out, (n_frame, self._n_chan), "complex64", x)
-        if scratch is None:
-            scratch = self.scratch()
-        if not isinstance(scratch, ChannelizerScratch) or scratch._plan is not self:
-            raise TypeError("scratch: found another object, allowed this plan's scratch()")
-        with scratch._alone():
-            self._run(x, layout, first_frame, out, scratch)
+        with self._alone():
+            self._run(numbers, first_frame, out)
         return out
 
-    def _run(self, x: np.ndarray, layout: Layout, first_frame: int, out: np.ndarray,
-             scratch: ChannelizerScratch) -> None:
-        engine = self._engine(layout)
-        space = scratch.space(engine)
-        if isinstance(engine, GenericBank):
-            engine.run(layout.to_float(x)[0, 0], first_frame, space, out)
-            return
+    def _run(self, x: np.ndarray, first_frame: int, out: np.ndarray) -> None:
+        engine, work = self._ready()
         # Rows are computed in contiguous memory, and then copied if `out` has other strides.
         whole = out.strides[1] == out.itemsize and out.flags.aligned
         tile = len(out) if whole else max(1, _ROWS_BYTES // (8 * self._n_chan))
         for first in range(0, len(out), tile):
             part = out[first : first + tile]
             target = part if whole else np.empty(part.shape, np.complex64)
-            engine.run(x, first * self._hop, first_frame + first, space, target)
+            engine.run(x, first * self._hop, first_frame + first, work, target)
             if not whole:
                 part[...] = target
 
-    def _engine(self, layout: Layout) -> Any:
-        """Return the vector code for this layout if there is any, else the engine with NumPy."""
-        with self._lock:
-            if layout not in self._engines:
-                self._engines[layout] = self._make(layout)
-            return self._engines[layout]
+    def _ready(self) -> tuple[Any, Any]:
+        """Return the engine and its work space, made when they are first needed."""
+        engine = self._tables()
+        if self._work is None:
+            self._work = engine.work()
+        return engine, self._work
 
-    def _make(self, layout: Layout) -> Any:
+    def _tables(self) -> Any:
+        """Return the vector code for the layout if there is any, else the engine with NumPy."""
+        if self._engine is None:
+            self._engine = self._make_engine()
+        return self._engine
+
+    def _make_engine(self) -> Any:
         from ._bank import Bank, Transformer, serves
         from ._stack_bank import Stack, StackTransformer, stacks
 
+        layout = self._layout
         options: dict[str, Any] = {"hop": self._hop, "lower_sideband": self._lower_sideband}
         unit = 0 if self._hop == self._n_fft else self._n_fft // self._oversample.numerator
         if serves(self._n_fft, unit, layout):
             return Transformer(Bank(self._taps, layout, **options))
         if stacks(self._n_fft, self._hop, layout):
             return StackTransformer(Stack(self._taps, layout, **options))
-        return GenericBank(self._taps, is_complex=self._complex_input, **options)
+        generic = GenericBank(self._taps, is_complex=layout.is_complex, **options)
+        return GenericTransformer(generic, layout)

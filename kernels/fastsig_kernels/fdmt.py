@@ -12,7 +12,7 @@ import numpy as np
 
 from . import _check
 from ._order import address
-from ._plan import WorkingPlan
+from ._plan import Plan
 
 __all__ = ["FDMT"]
 
@@ -21,7 +21,7 @@ _ORDERS = ("time", "channel")
 _GRIDS = {"sample": 1, "half": 2, "exact": 0}
 
 
-class FDMT(WorkingPlan):
+class FDMT(Plan):
     """Plan that sums the channels of a stream of spectra for many delays, by a tree.
 
     ``out[d, t] = sum_c x[t - n(d, c), c]``, where the integer n(d, c) approximates the delay
@@ -101,7 +101,7 @@ class FDMT(WorkingPlan):
         wanted = np.flatnonzero(~self._left_out)
         self._channels = wanted if curve[0] <= curve[-1] else wanted[::-1].copy()
         self._plan()
-        self._reset()
+        self._own_state()
 
     def _check_axes(self) -> None:
         for name, values in (("curve", self._curve), ("delays", self._rows)):
@@ -123,10 +123,13 @@ class FDMT(WorkingPlan):
         self._root = (tree(curve, self._rows, self._grid) if self._grid
                       else exact_tree(curve, self._rows))
         self._reach = self._root.reach()
+
+    def _own_state(self) -> None:
         is_byte = self._dtype.itemsize == 1
         self._sums = _Transform(self, self._dtype.name, 2 if is_byte else 4,
                                 128 if self._dtype == np.uint8 else 0)
         self._counts: _Transform | None = None
+        self._reset()
 
     def reset(self) -> None:
         """Discard the state; the next sample is the first of a stream."""
@@ -246,7 +249,7 @@ class FDMT(WorkingPlan):
         if valid is not None:
             _check.array("valid", valid, ("bool",), 2)
             _check.shape("valid", valid, x.shape)
-        out = _check.output("out", out, (self.n_delay, n), "float32", x)
+        out = _check.output("out", out, (self.n_delay, n), "float32", x, valid)
         if n and out.strides[1] != out.itemsize:
             raise ValueError("out: found strides along the last axis, allowed a contiguous one")
         if valid is not None and valid.all():

@@ -11,12 +11,13 @@ import numpy as np
 from . import _check
 from ._fft_rows import RowTransforms, has_code
 from ._order import LINE, address
-from ._plan import WorkingPlan
+from ._plan import Plan
 
 __all__ = ["FFTPlan", "fft_plan"]
 
 _KINDS = ("complex", "real")
 _DIRECTIONS = ("forward", "inverse")
+_DTYPES = ("complex64", "complex128")
 _AXES = tuple(range(1, 9))
 
 
@@ -52,7 +53,7 @@ def fft_plan(
     return FFTPlan(n, kind=kind, direction=direction, dtype=dtype)
 
 
-class FFTPlan(WorkingPlan):
+class FFTPlan(Plan):
     """Plan for many transforms of one length, created and described by `fft_plan`.
 
     Raises
@@ -72,17 +73,15 @@ class FFTPlan(WorkingPlan):
     the same plan is in progress raises `RuntimeError`. Plans can be pickled.
     """
 
-    __slots__ = ("_core", "_dtype", "_input", "_inverse", "_n", "_output", "_real")
-
     def __init__(self, n: int, *, kind: str, direction: str, dtype: str) -> None:
         self._n = _check.count("n", n)
         if kind not in _KINDS:
             raise ValueError(f"kind: found {kind!r}, allowed {', '.join(_KINDS)}")
         if direction not in _DIRECTIONS:
             raise ValueError(f"direction: found {direction!r}, allowed {', '.join(_DIRECTIONS)}")
+        if dtype not in _DTYPES:
+            raise ValueError(f"dtype: found {dtype!r}, allowed {', '.join(_DTYPES)}")
         self._dtype = np.dtype(dtype)
-        if self._dtype not in (np.complex64, np.complex128):
-            raise ValueError(f"dtype: found {dtype!r}, allowed complex64, complex128")
         self._real, self._inverse = kind == "real", direction == "inverse"
         sides = self._signal(), self._spectrum()
         self._input, self._output = sides[::-1] if self._inverse else sides
@@ -124,14 +123,9 @@ class FFTPlan(WorkingPlan):
         single = self._dtype == np.complex64
         return self._n, np.dtype("f4" if single else "f8") if self._real else self._dtype
 
-    def copy(self) -> "FFTPlan":
-        """Return a plan for another thread, with the same tables and its own work space."""
-        other = self._sibling()
-        for name in FFTPlan.__slots__:
-            setattr(other, name, getattr(self, name))
-        if self._core:
-            other._core = self._core.copy()
-        return other
+    def _own_state(self) -> None:
+        """Give a copy its own work space; the constructor makes that of a new plan."""
+        self._core = self._core and self._core.copy()
 
     def compile(self) -> None:
         """Compile everything that `process` needs."""

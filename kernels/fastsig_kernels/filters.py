@@ -102,7 +102,10 @@ def response(taps: np.ndarray, offset: np.ndarray | float) -> np.ndarray:
     _check.array("taps", taps, ("float32", "float64"), 2)
     if taps.size == 0:
         raise ValueError(f"taps: found shape {taps.shape}, allowed one coefficient or more")
-    offset = np.asarray(offset, dtype=np.float64)
+    if isinstance(offset, np.ndarray):
+        _check.array("offset", offset, ("float64",), tuple(range(65)))
+    else:
+        offset = np.array(_check.number("offset", offset))
     if not np.isfinite(offset).all():
         raise ValueError("offset: found a value that is not finite, allowed finite channels")
     flat = offset.reshape(-1)

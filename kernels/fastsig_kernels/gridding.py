@@ -1,17 +1,19 @@
 """Gridding: spectra at arbitrary positions to planes of pixels, with a kernel of the distance."""
 
 import math
+from typing import Any
 
 import numpy as np
 
 from . import _check
 from ._jit import jit_strict
-from ._plan import Plan, WorkingPlan
+from ._plan import Plan
 
 _STEPS = 2048  # of the table; interpolated linearly, a Gaussian of 3.5 sigma is accurate to 1e-6
 _FILL = 48  # intended number of samples in a cell
 _MOST_STEPS = 2**24
 _MOST_CELLS = 2**25
+_OF_A_COPY = ("_work", "_most_channels")  # attributes that are no tables
 
 
 def gaussian_table(fwhm: float, radius: float, n: int = _STEPS) -> np.ndarray:
@@ -41,29 +43,6 @@ def gaussian_table(fwhm: float, radius: float, n: int = _STEPS) -> np.ndarray:
     chord = 2 * math.sin(math.radians(radius) / 2) * np.sqrt(np.arange(n + 1) / n)
     theta = np.degrees(2 * np.arcsin(np.minimum(chord / 2, 1.0)))
     return np.exp(-4 * math.log(2) * (theta / fwhm) ** 2).astype(np.float32)
-
-
-class GridderScratch(WorkingPlan):
-    """Work space of one worker, created by `Gridder.scratch`, for up to `n_chan` channels.
-
-    It is pickled and copied without its contents.
-    """
-
-    __slots__ = ("_arrays", "_n_chan")
-
-    def __init__(self, n_chan: int) -> None:
-        from ._gridding_loops import CHANNELS, PIECE, TILE
-        from ._simd import host_lanes
-
-        n, self._n_chan = TILE * TILE, _check.count("n_chan", n_chan)
-        one = np.float32
-        self._arrays = (
-            np.empty(n, np.int64), np.empty(n, np.int64), np.empty((n, PIECE), np.int32),
-            np.empty((n, PIECE), one), np.empty((n, PIECE), one), np.empty(PIECE, one),
-            np.empty(PIECE, one), np.empty(PIECE, one), np.empty(PIECE, one),
-            np.empty((PIECE, CHANNELS), one), np.empty((PIECE, CHANNELS), one),
-            np.empty((PIECE, host_lanes()), one), np.empty(CHANNELS, one),
-            np.empty((n, 3, self._n_chan), np.float64))
 
 
 class Gridder(Plan):
@@ -99,11 +78,12 @@ class Gridder(Plan):
 
     Notes
     -----
-    Tiles of 16 x 16 pixels may be processed in any order and by any threads, each with its own
-    scratch. The sums of a pixel follow the order of the sorted samples, in a chain of float32 for
-    each piece of up to 64 samples and in float64 over pieces. The bits therefore depend neither on
-    tiles, nor on the channels of a call, nor on threads. A plan does not change after construction:
-    a copy is the plan itself. It is pickled with its tables, which contain no addresses.
+    Tiles of 16 x 16 pixels may be processed in any order, and by several threads, each with its own
+    `copy`, which shares the tables. The sums of a pixel follow the order of the sorted samples, in
+    a chain of float32 for each piece of up to 64 samples and in float64 over pieces. The bits
+    therefore depend neither on tiles, nor on the channels of a call, nor on threads. A plan is
+    pickled with its tables, which contain no addresses, and not with its arguments, of which it
+    keeps no copy.
 
     References
     ----------
@@ -144,6 +124,20 @@ class Gridder(Plan):
         if stretch is not None:
             self._narrow = ((widest / stretch[self._order]) ** 2).astype(np.float32)
         self._lay_tiles(pixel_lon, pixel_lat)
+        self._own_state()
+
+    def _record(self, arguments: tuple[Any, ...], options: dict[str, Any]) -> None:
+        """Record no arguments: they are as large as the tables."""
+        super()._record((), {})
+
+    def __reduce__(self) -> Any:
+        """Return the class and the tables."""
+        tables = {name: value for name, value in vars(self).items() if name not in _OF_A_COPY}
+        return _with_tables, (type(self), tables)
+
+    def _own_state(self) -> None:
+        self._work: tuple[np.ndarray, ...] = ()
+        self._most_channels = 0  # for which there is work space
 
     def _sort(self, lon, lat):
         """Sort samples into cells of bands of declination, and into pieces of up to 64."""
@@ -203,19 +197,20 @@ class Gridder(Plan):
 
     @property
     def memory_bytes(self) -> int:
-        """Size of the plan, in bytes."""
+        """Size of tables and work space, in bytes; it grows with the number of channels."""
         held = (self._order, self._sample, self._narrow, *self._pieces, *self._cells, self._tiles,
-                self._place)
+                self._place, *self._work)
         return sum(each.nbytes for each in held)
 
-    def scratch(self, n_chan: int) -> GridderScratch:
-        """Return the work space of a thread, for calls with up to `n_chan` channels."""
-        return GridderScratch(n_chan)
+    def compile(self) -> None:
+        """Compile everything that `process` needs."""
+        data = np.zeros((self.n_sample, 1), np.float32)
+        self.process(data, data, stop=0)
 
     def process(
-        self, data: np.ndarray, weight: np.ndarray, mean: np.ndarray, out_weight: np.ndarray, *,
-        first: int = 0, stop: int | None = None, scratch: GridderScratch | None = None,
-    ) -> None:
+        self, data: np.ndarray, weight: np.ndarray, *, first: int = 0, stop: int | None = None,
+        out: np.ndarray | None = None, out_weight: np.ndarray | None = None,
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Grid some channels: fill the pixels of tiles `first` to ``stop - 1`` (all by default).
 
         Parameters
@@ -224,25 +219,29 @@ class Gridder(Plan):
             Values; those that are not finite are ignored.
         weight : ndarray, shape (n_sample, 1 or n_chan), float32
             w; samples with a weight that is not above 0 are ignored.
-        mean, out_weight : ndarray, shape (n_chan, n_y, n_x), float32, units of data and weight
-            Receive V and W; NaN and 0 where no sample is in reach. They must not overlap other
-            arrays.
         first, stop : int
             First tile, and the tile after the last.
-        scratch : GridderScratch, optional
-            From `scratch`; each thread needs its own.
+        out, out_weight : ndarray, shape (n_chan, n_y, n_x), float32, optional
+            Receive V and W, in the units of data and weight; NaN and 0 where no sample is in reach.
+            Other tiles are left as they are. They must not overlap other arrays.
+
+        Returns
+        -------
+        out, out_weight : ndarray
+            As above; new arrays, with NaN and 0 in other tiles, if none were given.
 
         Raises
         ------
         TypeError, ValueError
             If an argument is not allowed.
         RuntimeError
-            If another call that uses the same scratch is in progress.
+            If another call of this plan is in progress.
 
         Notes
         -----
-        All arrays must be C-contiguous. Allocates nothing of the data's size when `scratch` is
-        given; NaN is ignored; the GIL is released.
+        All arrays must be C-contiguous. Allocates nothing of the data's size when both outputs
+        are given, except that the work space grows in the first call and in calls of more channels.
+        NaN is ignored; the GIL is released.
         """
         from ._gridding_loops import CHANNELS, grid_tiles_nb
         from ._simd import Spec, host_lanes
@@ -253,29 +252,57 @@ class Gridder(Plan):
         _check.array("weight", weight, ("float32",), 2)
         _check.shape("weight", weight,
                      (self.n_sample, 1 if weight.shape[1] == 1 else n_chan))
-        _check.target("mean", mean, (n_chan, *self.shape), "float32", data, weight)
-        _check.target("out_weight", out_weight, (n_chan, *self.shape), "float32", data, weight,
-                      mean)
-        for name, each in (("data", data), ("weight", weight), ("mean", mean),
-                           ("out_weight", out_weight)):
+        out = self._planes("out", out, np.nan, n_chan, data, weight)
+        out_weight = self._planes("out_weight", out_weight, 0, n_chan, data, weight, out)
+        for name, each in (("data", data), ("weight", weight)):
             _check.c_contiguous(name, each)
         stop = self.n_tile if stop is None else _check.count("stop", stop, 0)
         first = _check.count("first", first, 0, self.n_tile)
         if stop > self.n_tile:
             raise ValueError(f"stop: found {stop}, allowed {self.n_tile} or less")
-        scratch = self.scratch(n_chan) if scratch is None else scratch
-        if not isinstance(scratch, GridderScratch):
-            found = type(scratch).__name__
-            raise TypeError(f"scratch: found {found}, allowed GridderScratch")
-        if scratch._n_chan < n_chan:
-            raise ValueError(f"scratch: found {scratch._n_chan} channels, allowed {n_chan} or more")
         lanes = host_lanes()
-        with scratch._alone():
+        with self._alone():
             grid_tiles_nb(
                 Spec(lanes=lanes, channels=CHANNELS), Spec(lanes=lanes, channels=lanes), data,
                 weight, self._order, self._sample, self._narrow, self._pieces, self._cells,
                 self._bands, self._tiles, self._place, self._table, self._chord, first, stop,
-                scratch._arrays, mean, out_weight)
+                self._room(n_chan), out, out_weight)
+        return out, out_weight
+
+    def _planes(self, name: str, out: np.ndarray | None, empty: float, n_chan: int,
+                *others: Any) -> np.ndarray:
+        """Return an output after checking it, or new planes that are filled with `empty`."""
+        shape = n_chan, *self.shape
+        if out is None:
+            return np.full(shape, empty, np.float32)
+        _check.target(name, out, shape, "float32", *others)
+        _check.c_contiguous(name, out)
+        return out
+
+    def _room(self, n_chan: int) -> tuple[np.ndarray, ...]:
+        """Return the work space for a number of channels; it grows."""
+        from ._gridding_loops import CHANNELS, PIECE, TILE
+        from ._simd import host_lanes
+
+        if n_chan > self._most_channels:
+            n, one = TILE * TILE, np.float32
+            self._work = (
+                np.empty(n, np.int64), np.empty(n, np.int64), np.empty((n, PIECE), np.int32),
+                np.empty((n, PIECE), one), np.empty((n, PIECE), one), np.empty(PIECE, one),
+                np.empty(PIECE, one), np.empty(PIECE, one), np.empty(PIECE, one),
+                np.empty((PIECE, CHANNELS), one), np.empty((PIECE, CHANNELS), one),
+                np.empty((PIECE, host_lanes()), one), np.empty(CHANNELS, one),
+                np.empty((n, 3, n_chan), np.float64))
+            self._most_channels = n_chan
+        return self._work
+
+
+def _with_tables(kind: type[Gridder], tables: dict[str, Any]) -> Gridder:
+    """Return a plan with the tables of another."""
+    plan = kind.__new__(kind)
+    vars(plan).update(tables)
+    plan._own_state()
+    return plan
 
 
 def _least_height(lat):

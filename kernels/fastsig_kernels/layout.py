@@ -59,7 +59,7 @@ class Layout:
         if self.order not in ("lsb", "msb"):
             raise ValueError(f"order: found {self.order!r}, allowed lsb, msb")
         if self.kind != "packed":
-            if self.kind not in _BITS:
+            if self.kind not in tuple(_BITS):  # of a tuple, so that it may be of any type
                 raise ValueError(f"kind: found {self.kind!r}, allowed {', '.join(_BITS)}, packed")
             if self.levels is not None:
                 raise ValueError(f"levels: found a table for {self.kind}, allowed for packed")
@@ -69,10 +69,19 @@ class Layout:
             raise ValueError("interleaved: found True, allowed False for packed")
         if _check.count("bits", self.bits, 0) not in _PACKED:
             raise ValueError(f"bits: found {self.bits}, allowed 1, 2, 4 for packed")
-        levels = np.asarray(() if self.levels is None else self.levels, np.float32)
-        if levels.shape != (2**self.bits,) or not np.isfinite(levels).all():
+        object.__setattr__(self, "levels", self._checked_levels())
+
+    def _checked_levels(self) -> tuple[float, ...]:
+        """Return the levels as numbers that float32 can represent."""
+        given = () if self.levels is None else self.levels
+        try:
+            each = [_check.number("levels", value) for value in given]
+        except TypeError:
+            each = []
+        levels = np.array(each, np.float32)
+        if len(levels) != 2**self.bits or not np.isfinite(levels).all():
             raise ValueError(f"levels: found {self.levels!r}, allowed {2**self.bits} numbers")
-        object.__setattr__(self, "levels", tuple(levels.tolist()))
+        return tuple(levels.tolist())
 
     @property
     def sample_bits(self) -> int:
@@ -132,16 +141,11 @@ class Layout:
         return np.ascontiguousarray(numbers).view(np.complex64)[..., 0]
 
 
-def layout_of(x: np.ndarray, is_complex: bool) -> Layout:
-    """Return the layout that follows from an array's dtype: signed integers or floats."""
-    names = ("int8", "int16", "float32", "complex64")[: 4 if is_complex else 3]
-    if x.dtype.name not in names or not x.dtype.isnative:
-        raise TypeError(f"x: found dtype {x.dtype}, allowed {', '.join(names)}")
-    if x.dtype == np.complex64:
-        return Layout("float32", is_complex=True)
-    if is_complex and x.shape[-1:] != (2,):
-        raise TypeError(f"x: found dtype {x.dtype}, allowed complex64, or pairs on a last axis")
-    return Layout(x.dtype.name, is_complex=is_complex)
+def checked_layout(layout: Layout | None) -> Layout:
+    """Return a layout after checking its type, or that of real int8 samples if it is None."""
+    if layout is not None and not isinstance(layout, Layout):
+        raise TypeError(f"layout: found {type(layout).__name__}, allowed Layout")
+    return layout or Layout()
 
 
 @dataclass(frozen=True)
@@ -218,7 +222,7 @@ def numbers_of(x: Any, layout: Layout, n_pol: int, n_stream: int | None = None) 
     names = (layout.dtype.name,)
     whole = layout.is_complex and layout.kind == "float32"
     axes = 2 if layout.is_complex and layout.kind != "packed" else 1
-    if type(x) is np.ndarray and whole and x.dtype == np.complex64:
+    if isinstance(x, np.ndarray) and whole and x.dtype == np.complex64:
         _check.array("x", x, ("complex64",), (1, 2) if n_stream is None else 3)
         # View it through its real part, which works for any stride.
         x = np.lib.stride_tricks.as_strided(

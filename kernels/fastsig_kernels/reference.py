@@ -20,7 +20,7 @@ def polyphase_fir(x: np.ndarray, taps: np.ndarray) -> np.ndarray:
 
 
 def channelize(
-    x: np.ndarray, taps: np.ndarray, *, complex_input: bool = False, lower_sideband: bool = False
+    x: np.ndarray, taps: np.ndarray, *, is_complex: bool = False, lower_sideband: bool = False
 ) -> np.ndarray:
     """Twin of `Channelizer.process`: filter, transform, order by sky frequency.
 
@@ -28,7 +28,7 @@ def channelize(
     complex128, in the unit of x.
     """
     spectrum = np.fft.fft(polyphase_fir(x, taps), axis=-1)
-    if complex_input:
+    if is_complex:
         spectrum = np.fft.fftshift(spectrum, axes=-1)
     else:
         spectrum = spectrum[:, : taps.shape[1] // 2]

@@ -18,9 +18,10 @@ from functools import lru_cache
 import numpy as np
 
 from . import _check
+from ._host import host_spec
 from ._jit import jit, jit_strict
 from ._passes import block_lanes
-from ._simd import Spec, address_of, fma, host_lanes, load, splat, store
+from ._simd import address_of, fma, load, splat, store
 
 #: Lobes of the sinc to either side: a line of one channel keeps its width within 1 %.
 LOBES = 47
@@ -131,9 +132,8 @@ def resample(
     out_weight = _check.output("out_weight", out_weight, shape, "float32", *inputs, out)
     first_in, first_out = (_check.count(name, value, -_MOST_INDEX, _MOST_INDEX) for name, value in
                            (("first_in", first_in), ("first_out", first_out)))
-    near, far = kernel_tables(lobes)
-    resample_nb(vector_spec(), x, weight, position, step, first_in, first_out, lobes,
-                min_valid, near, far, out, out_weight)
+    resample_nb(x, weight, position, step, first_in, first_out, lobes, min_valid,
+                *_tables(lobes), out, out_weight)
     return out, out_weight
 
 
@@ -208,7 +208,7 @@ def _correlated(c, correlation):
 
 def _spread(q, step, lobes, channels):
     """Return the coefficients of one output channel at position q, for given input channels."""
-    near, far = kernel_tables(lobes)
+    near, far = _tables(lobes)
     base = int(np.floor(q))
     if _is_near(step):
         c, reach = np.empty(near.shape[1], np.float32), lobes
@@ -223,14 +223,13 @@ def _spread(q, step, lobes, channels):
     return found
 
 
-def vector_spec() -> Spec:
-    """Return the spec of `resample_nb`: vectors as wide as the host's registers."""
-    return Spec(lanes=host_lanes())
-
-
-@lru_cache(maxsize=8)
-def kernel_tables(lobes: int) -> tuple[np.ndarray, np.ndarray]:
+def resampling_tables(lobes: int = LOBES) -> tuple[np.ndarray, np.ndarray]:
     """Return the coefficients for `resample_nb`: by fraction and channel, and by distance.
+
+    Parameters
+    ----------
+    lobes : int
+        As for `resample`.
 
     Returns
     -------
@@ -239,7 +238,21 @@ def kernel_tables(lobes: int) -> tuple[np.ndarray, np.ndarray]:
         above the channel just below the position. The sum of each row is 1.
     far : ndarray, shape (256 lobes + 2,), float32
         ``h`` at multiples of 1 / 256 lobe, starting from 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `lobes` is not allowed.
+
+    Notes
+    -----
+    The tables are read-only, and the same arrays for the same number.
     """
+    return _tables(_lobes(lobes))
+
+
+@lru_cache(maxsize=8)
+def _tables(lobes: int) -> tuple[np.ndarray, np.ndarray]:
     n_tap = -(-(2 * lobes + 2) // 8) * 8
     fraction = np.arange(-_MARGIN, _DENSITY + _MARGIN) / _DENSITY
     near = _kernel(np.arange(n_tap) - lobes - fraction[:, np.newaxis], lobes, _NEAR_BETA)
@@ -271,12 +284,14 @@ def _spreads(weight, shape):
 
 
 @jit_strict
-def resample_nb(spec, x, weight, position, step, first_in, first_out, lobes, min_valid, near, far,
+def resample_nb(x, weight, position, step, first_in, first_out, lobes, min_valid, near, far,
                 out, out_weight):
     """Fill both outputs as `resample` does; arguments are not checked.
 
-    `near` and `far` are from `kernel_tables`, and `spec` is from `vector_spec`.
+    `near` and `far` are from `resampling_tables`. Weights have three axes, of which each may have
+    length 1.
     """
+    spec = host_spec()
     pad = near.shape[1] + _BLOCK
     for t in range(x.shape[0]):
         if _known(position[t], step[t]):

@@ -205,6 +205,14 @@ def frame_correlation(taps: np.ndarray, hop: int) -> np.ndarray:
     return (np.array(products) / (h @ h)) ** 2
 
 
+def checked_sigma(name: str, sigma: float) -> float:
+    """Return a threshold in Gaussian sigmas as a float after checking its range."""
+    value = _check.number(name, sigma)
+    if not 0 < value <= _MAX_SIGMA:
+        raise ValueError(f"{name}: found {value}, allowed above 0, up to {_MAX_SIGMA:g}")
+    return value
+
+
 def _check_correlation(correlation: np.ndarray) -> None:
     _check.array("correlation", correlation, ("float64",), 1)
     if not ((correlation >= 0) & (correlation <= 1)).all():
@@ -356,9 +364,7 @@ def kurtosis_thresholds(
     shape = _check.number("shape", shape)
     if not 0.5 <= shape <= _MAX_SHAPE:
         raise ValueError(f"shape: found {shape}, allowed 0.5 to 2**20")
-    sigma = _check.number("sigma", sigma)
-    if not 0 < sigma <= _MAX_SIGMA:
-        raise ValueError(f"sigma: found {sigma}, allowed above 0, up to {_MAX_SIGMA:g}")
+    sigma = checked_sigma("sigma", sigma)
     if correlation is None:
         return _thresholds(n_sum, shape, sigma)
     _check_correlation(correlation)

@@ -9,7 +9,7 @@ import numpy as np
 from . import _check
 from ._bank_setup import float32_taps, oversample_ratio
 from ._generic_bank import GenericBank, GenericIntegrator
-from ._plan import WorkingPlan
+from ._plan import Plan
 from ._team import Team
 from ._validity import Validity, lost
 from ._voltage_engine import VoltageEngine
@@ -17,9 +17,10 @@ from .channelize import Channelizer
 from .energy import cumulative_energy, is_whole
 from .filters import prototype
 from .integrate import add_kept_nb, close_sums_nb, outer_means_nb, sum_weights_nb
-from .layout import Layout, numbers_of, prepare_copies
+from .layout import Layout, checked_layout, numbers_of, prepare_copies
 from .products import PRODUCTS, product_codes
 from .spectral_kurtosis import (
+    checked_sigma,
     frame_correlation,
     keep_noise_nb,
     kurtosis_thresholds,
@@ -30,10 +31,11 @@ _ROWS_BYTES = 2**22  # sums computed at a time
 _CHUNK_BYTES, _CHUNK_FRAMES = 2**24, 2**16  # samples, and frames with their energies
 _MOST_TABLED = 256  # numbers of frames whose thresholds are computed in advance
 _MOST_THREADS = 1024
+_MOST_STREAMS = 2**20
 _MOST_FRAMES = 2**62  # in an integration; their number still fits into 64 bits
 
 
-class Spectrometer(WorkingPlan):
+class Spectrometer(Plan):
     """Plan and state of a spectrometer: voltages in, mean power spectra out.
 
     ``P[i, k] = sum_m |X[m, k]|^2 / sum_m e[m]`` over the `n_int` frames of integration i,
@@ -137,13 +139,12 @@ class Spectrometer(WorkingPlan):
         self._n_chan = _check.count("n_chan", n_chan, 2)
         if self._n_chan % 2:
             raise ValueError(f"n_chan: found {n_chan}, allowed an even number")
-        self._layout = Layout() if layout is None else layout
-        if not isinstance(self._layout, Layout):
-            raise TypeError(f"layout: found {type(layout).__name__}, allowed Layout")
+        self._layout = checked_layout(layout)
         self._channels = _band(channels, self._n_chan)
         self._width = self._channels[1] - self._channels[0]
         self._n_pol = _check.count("n_pol", n_pol)
-        self._n_stream = None if n_stream is None else _check.count("n_stream", n_stream)
+        self._n_stream = None if n_stream is None else _check.count(
+            "n_stream", n_stream, maximum=_MOST_STREAMS)
         self._streams = self._n_stream or 1
         self._threads = _check.count("threads", threads, maximum=_MOST_THREADS)
         if self._n_pol == 1:
@@ -173,9 +174,8 @@ class Spectrometer(WorkingPlan):
         if scale not in ("mean", "sum"):
             raise ValueError(f"scale: found {scale!r}, allowed mean, sum")
         self._sums, self._products = scale == "sum", products
-        self._sigma = None if flag_sigma is None else _check.number("flag_sigma", flag_sigma)
+        self._sigma = None if flag_sigma is None else checked_sigma("flag_sigma", flag_sigma)
         if self._sigma is not None:
-            kurtosis_thresholds(128, 1.0, self._sigma)
             self._correlation = frame_correlation(self._taps, self._hop)
             self._least = least_frames(self._correlation)
             #: Thresholds by the number of frames; where frames are lost, many numbers occur.
@@ -199,9 +199,8 @@ class Spectrometer(WorkingPlan):
 
         if self._voltages:
             return VoltageEngine(Channelizer(
-                self._n_chan, taps=self._taps, complex_input=self._layout.is_complex,
+                self._n_chan, taps=self._taps, layout=self._layout,
                 lower_sideband=self._lower_sideband, oversample=self._oversample,
-                layout=self._layout,
             ), self._n_pol, self._channels)
         options: dict[str, Any] = {"hop": self._hop, "lower_sideband": self._lower_sideband}
         unit = 0 if self._hop == self._n_fft else self._n_fft // self._oversample.numerator
@@ -279,15 +278,6 @@ class Spectrometer(WorkingPlan):
         if n_int is None:
             return self._twin()
         return self._twin(n_int=_check.count("n_int", n_int, maximum=_MOST_FRAMES))
-
-    def _twin(self, **changed: int) -> "Spectrometer":
-        """Return a plan with the same tables, and other numbers of frames in sums."""
-        other = self._sibling(**changed)
-        vars(other).update(vars(self))
-        for name, value in changed.items():
-            setattr(other, f"_{name}", value)
-        other._own_state()
-        return other
 
     @property
     def n_chan(self) -> int:
@@ -463,7 +453,7 @@ class Spectrometer(WorkingPlan):
             if out.shape[0] < n_out or out.shape[1:] != shape[1:]:
                 raise ValueError(f"out: found shape {out.shape}, allowed {shape}")
             out = out[:n_out]
-            _check.target("out", out, shape, self.out_dtype.name, x)
+            _check.target("out", out, shape, self.out_dtype.name, x, *_arrays(valid))
         else:
             out = np.empty(shape, self.out_dtype)
         self._process(numbers, spans, zeroed, self._with_streams(out))
@@ -764,6 +754,11 @@ def _band(channels: tuple[int, int] | None, n_chan: int) -> tuple[int, int]:
     if not first < stop <= n_chan:
         raise ValueError(f"channels: found {first} to {stop}, allowed a range in 0 to {n_chan}")
     return first, stop
+
+
+def _arrays(valid: Any) -> list[Any]:
+    """Return the arrays of valid runs."""
+    return valid if isinstance(valid, list) else [valid]
 
 
 def _weights(energy: np.ndarray, codes: np.ndarray) -> np.ndarray:

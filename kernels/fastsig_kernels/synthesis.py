@@ -20,9 +20,10 @@ from . import _check
 from ._bank_setup import float32_taps, oversample_ratio
 from ._jit import jit
 from ._overlap import overlap_add, padded_rows
-from ._plan import RebuiltPlan, WorkingPlan
+from ._plan import Plan
 from .fft import fft_plan
 from .filters import prototype
+from .layout import Layout, checked_layout
 
 #: Default noise-to-signal ratios.
 _NOISE_OVERSAMPLED = 1e-10
@@ -35,38 +36,7 @@ _MIN_POWER = 1e-50
 _PIECE = 32
 
 
-class SynthesizerScratch(WorkingPlan):
-    """Work space of one worker: a piece of ordered spectra, and transforms that are still needed.
-
-    It is pickled and copied without its contents. Its size does not grow with the frames of a call
-    beyond a few times `Synthesizer.n_lag`.
-
-    Attributes
-    ----------
-    spectrum : ndarray, shape (n, n_bin), complex64, unit of the spectra
-        Input of the inverse transform, in its own order.
-    folded : ndarray, shape (m, n_fft), float32 or complex64, unit of the spectra
-        Output of the inverse transform. Rows are apart, since rows at distances of a power of two
-        map to the same few sets of a cache.
-    """
-
-    __slots__ = ("_transform", "folded", "spectrum")
-
-    def __init__(self, n_frame: int, n_fft: int, complex_input: bool) -> None:
-        kind = "complex" if complex_input else "real"
-        self._transform = fft_plan(n_fft, kind=kind, direction="inverse")
-        (n_bin, _), (_, dtype) = self._transform.input_shape, self._transform.output_shape
-        self.spectrum = np.empty((min(n_frame, _PIECE), n_bin), dtype=np.complex64)
-        self.folded = padded_rows((n_frame, n_fft), dtype)
-
-    def invert(self, first: int, n: int) -> None:
-        """Transform `n` spectra to `folded`, from row `first` on."""
-        # Inf in the spectra is data and must not raise a warning in lengths of NumPy.
-        with np.errstate(all="ignore"):
-            self._transform.process(self.spectrum[:n], out=self.folded[first : first + n])
-
-
-class Synthesizer(RebuiltPlan):
+class Synthesizer(Plan):
     """Plan of a synthesis bank: spectra of `Channelizer` in, voltages out.
 
     ``x[n] = 1/N sum_m g[n - m H] sum_k X[m, k] exp(2 pi i k n / N)``
@@ -89,8 +59,9 @@ class Synthesizer(RebuiltPlan):
         See `fastsig_kernels.filters.prototype`. Ignored if `taps` is given.
     taps : ndarray, shape (n_tap, n_fft), float32 or float64, dimensionless, optional
         Another analysis prototype.
-    complex_input : bool
-        Whether the voltages are complex.
+    layout : Layout
+        Format of the voltages of the analysis, real int8 by default. Those that are returned are
+        float32, or complex64 if the layout is complex.
     lower_sideband : bool
         Whether sky frequency decreases as the frequency of the voltages increases.
     noise : float, optional
@@ -136,12 +107,13 @@ class Synthesizer(RebuiltPlan):
     to a band a few channels below the edge, and never to the window "none". The imaginary part
     of channel 0 is not used.
 
-    The tables do not change after construction, so threads may share a plan, each with
-    its own scratch. They have ``n_lag H`` floats. A plan can be pickled; a copy is the plan itself.
-    Set-up takes half a second for 2^16 oversampled channels, and four seconds for critical
-    sampling. NaN and Inf spread to the samples that depend on their frame. The transform and the
-    sum release the GIL. The bits of a sample depend neither on how a stream is split into calls
-    nor on strides.
+    The tables have ``n_lag H`` floats. The work space does not grow with the frames of a call
+    beyond a few times `n_lag`. Each thread needs a `copy`, which shares the tables; a call while
+    another call of the same plan is in progress raises `RuntimeError`. There is no state, and a
+    plan can be pickled. Set-up takes half a second for 2^16 oversampled channels, and four seconds
+    for critical sampling. NaN and Inf spread to the samples that depend on their frame. The
+    transform and the sum release the GIL. The bits of a sample depend neither on how a stream is
+    split into calls nor on strides.
 
     References
     ----------
@@ -151,21 +123,6 @@ class Synthesizer(RebuiltPlan):
     condition and the noise gain.
     """
 
-    __slots__ = (
-        "_complex_input",
-        "_error",
-        "_extension",
-        "_gain",
-        "_hop",
-        "_lower_sideband",
-        "_n_chan",
-        "_n_fft",
-        "_noise",
-        "_oversample",
-        "_table",
-        "_taps",
-    )
-
     def __init__(
         self,
         n_chan: int,
@@ -174,16 +131,16 @@ class Synthesizer(RebuiltPlan):
         n_tap: int = 8,
         window: str = "hamming",
         taps: np.ndarray | None = None,
-        complex_input: bool = False,
+        layout: Layout | None = None,
         lower_sideband: bool = False,
         noise: float | None = None,
     ) -> None:
         self._n_chan = _check.count("n_chan", n_chan, 2)
         if self._n_chan % 2:
             raise ValueError(f"n_chan: found {n_chan}, allowed an even number")
-        self._complex_input = _check.flag("complex_input", complex_input)
+        self._layout = checked_layout(layout)
         self._lower_sideband = _check.flag("lower_sideband", lower_sideband)
-        self._n_fft = self._n_chan if self._complex_input else 2 * self._n_chan
+        self._n_fft = self._n_chan if self._layout.is_complex else 2 * self._n_chan
         self._oversample = oversample_ratio(oversample, self._n_fft)
         self._hop = int(self._n_fft / self._oversample)
         self._noise = _noise_ratio(noise, self._oversample)
@@ -196,7 +153,14 @@ class Synthesizer(RebuiltPlan):
         self._extension = _shortest(*sizes)
         dual = _dual(*sizes, self._extension, np.arange(self._hop))
         table, self._error, self._gain = dual
-        self._table = _table(table / np.float32(np.sqrt(power)), self._complex_input)
+        self._table = _table(table / np.float32(np.sqrt(power)), self._layout.is_complex)
+        kind = "complex" if self._layout.is_complex else "real"
+        self._transform = fft_plan(self._n_fft, kind=kind, direction="inverse")
+        self._own_state()
+
+    def _own_state(self) -> None:
+        self._transform = self._transform.copy()
+        self._make_room(0)
 
     @property
     def n_chan(self) -> int:
@@ -229,9 +193,15 @@ class Synthesizer(RebuiltPlan):
         return self._taps
 
     @property
-    def complex_input(self) -> bool:
-        """Whether voltages are complex."""
-        return self._complex_input
+    def layout(self) -> Layout:
+        """Format of the voltages of the analysis."""
+        return self._layout
+
+    @property
+    def memory_bytes(self) -> int:
+        """Size of tables and work space, in bytes; it grows in the first calls."""
+        held = (self._taps, self._table, self._error, self._gain, self._spectrum, self._folded)
+        return sum(each.nbytes for each in held) + self._transform.memory_bytes
 
     @property
     def lower_sideband(self) -> bool:
@@ -327,10 +297,11 @@ class Synthesizer(RebuiltPlan):
         first = start // self._hop + self._extension - self.history
         return range(first, (stop - 1) // self._hop + self._extension + 1)
 
-    def scratch(self, n_frame: int) -> SynthesizerScratch:
-        """Return work space for calls with up to `n_frame` frames; each worker needs its own."""
-        n_frame = min(_check.count("n_frame", n_frame), self._room)
-        return SynthesizerScratch(n_frame, self._n_fft, self._complex_input)
+    def compile(self) -> None:
+        """Compile everything that `process` needs."""
+        self._transform.compile()
+        frames = self._folded[:0]
+        overlap_add(frames, self._table, 1, 0, np.empty(0, frames.dtype))
 
     @property
     def _room(self) -> int:
@@ -343,7 +314,6 @@ class Synthesizer(RebuiltPlan):
         *,
         first_frame: int = 0,
         out: np.ndarray | None = None,
-        scratch: SynthesizerScratch | None = None,
     ) -> np.ndarray:
         """Return the samples that the frames of `spectra` determine.
 
@@ -362,8 +332,6 @@ class Synthesizer(RebuiltPlan):
         out : ndarray, shape (n_sample,), float32 or complex64, unit of spectra, optional
             Receives the result; any stride. Must not overlap spectra.
             ``n_sample = (n_frame - history) hop``.
-        scratch : SynthesizerScratch, optional
-            From `scratch`, for this number of frames or more.
 
         Returns
         -------
@@ -378,11 +346,12 @@ class Synthesizer(RebuiltPlan):
         ValueError
             If a shape is wrong, there are fewer than `n_lag` frames, or `out` overlaps spectra.
         RuntimeError
-            If another call that uses the same scratch is in progress.
+            If another call of this plan is in progress.
 
         Notes
         -----
-        If `out` and `scratch` are given, no array of the data's size is allocated.
+        If `out` is given, no array of the data's size is allocated, except work space in the first
+        calls.
         """
         _check.array("spectra", spectra, ("complex64",), 2)
         n_frame = spectra.shape[0]
@@ -390,54 +359,54 @@ class Synthesizer(RebuiltPlan):
             raise ValueError(f"spectra: found {n_frame} frames, allowed {self.n_lag} or more")
         _check.shape("spectra", spectra, (n_frame, self._n_chan))
         first_frame = _check.count("first_frame", first_frame, 0)
-        kind = "complex64" if self._complex_input else "float32"
+        kind = "complex64" if self._layout.is_complex else "float32"
         out = _check.output("out", out, (self.n_sample(n_frame),), kind, spectra)
-        scratch = self.scratch(n_frame) if scratch is None else scratch
-        self._check_scratch(scratch, n_frame)
-        for each in (scratch.spectrum, scratch.folded):
-            _check.apart("scratch", each, spectra, out)
-        with scratch._alone():
-            self._process(spectra, first_frame, scratch, out)
+        with self._alone():
+            if len(self._folded) < min(n_frame, self._room):
+                self._make_room(min(n_frame, self._room))
+            self._process(spectra, first_frame, out)
         return out
 
-    def _process(self, spectra: np.ndarray, first_frame: int, scratch: SynthesizerScratch,
-                 out: np.ndarray) -> None:
+    def _process(self, spectra: np.ndarray, first_frame: int, out: np.ndarray) -> None:
         """Transform and add, a piece of the frames at a time."""
-        room, held, done = len(scratch.folded), 0, 0
+        room, held, done = len(self._folded), 0, 0
         for start in range(0, len(spectra), _PIECE):
             piece = spectra[start : start + _PIECE]
             if held + len(piece) > room:
-                scratch.folded[: self.history] = scratch.folded[held - self.history : held]
+                self._folded[: self.history] = self._folded[held - self.history : held]
                 held = self.history
-            self._order(piece, scratch.spectrum[: len(piece)])
-            scratch.invert(held, len(piece))
+            self._order(piece, self._spectrum[: len(piece)])
+            self._invert(held, len(piece))
             held += len(piece)
             n_hop = start + len(piece) - self.history - done
             if n_hop > 0:
-                frames = scratch.folded[held - n_hop - self.history : held]
+                frames = self._folded[held - n_hop - self.history : held]
                 part = out[done * self._hop : (done + n_hop) * self._hop]
                 column = (first_frame + done) * self._hop + self.first_sample
                 overlap_add(frames, self._table, self._oversample.numerator,
                             column % self._n_fft, part)
                 done += n_hop
 
-    def _check_scratch(self, scratch: SynthesizerScratch, n_frame: int) -> None:
-        if not isinstance(scratch, SynthesizerScratch):
-            found = type(scratch).__name__
-            raise TypeError(f"scratch: found {found}, allowed SynthesizerScratch")
-        kind = np.complex64 if self._complex_input else np.float32
-        room, n_fft = scratch.folded.shape
-        least = min(n_frame, self._room)
-        if scratch.folded.dtype != kind or n_fft != self._n_fft or room < least:
-            raise ValueError(
-                f"scratch: found {scratch.folded.dtype} of shape {(room, n_fft)}, "
-                f"allowed {np.dtype(kind)} of shape ({least} or more, {self._n_fft})"
-            )
+    def _make_room(self, n_frame: int) -> None:
+        """Allocate the input of the inverse transforms, in their own order, and their output.
+
+        Rows of the output are apart, since rows at distances of a power of two map to the same few
+        sets of a cache.
+        """
+        (n_bin, _), (n, dtype) = self._transform.input_shape, self._transform.output_shape
+        self._spectrum = np.empty((min(n_frame, _PIECE), n_bin), np.complex64)
+        self._folded = padded_rows((n_frame, n), dtype)
+
+    def _invert(self, first: int, n: int) -> None:
+        """Transform `n` spectra to `_folded`, from row `first` on."""
+        # Inf in the spectra is data and must not raise a warning in lengths of NumPy.
+        with np.errstate(all="ignore"):
+            self._transform.process(self._spectrum[:n], out=self._folded[first : first + n])
 
     def _order(self, spectra: np.ndarray, spectrum: np.ndarray) -> None:
         half = self._n_chan // 2
         view = spectra[:, ::-1] if self._lower_sideband else spectra
-        if self._complex_input:
+        if self._layout.is_complex:
             self._copy(view[:, :half], spectrum[:, half:])
             self._copy(view[:, half:], spectrum[:, :half])
         else:

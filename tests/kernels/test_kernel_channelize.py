@@ -5,6 +5,7 @@ import tracemalloc
 import numpy as np
 import pytest
 from fastsig_kernels import Channelizer, gaussian, reference, response
+from kernel_layouts import COMPLEX, FLOATS, layout_of
 
 REAL = ["int8", "int16", "float32"]
 
@@ -18,7 +19,7 @@ def samples(n, dtype, seed=1):
 
 
 def plan_for(n_chan, dtype, **options):
-    return Channelizer(n_chan, complex_input=dtype == "complex64", **options)
+    return Channelizer(n_chan, layout=layout_of(dtype), **options)
 
 
 @pytest.mark.parametrize("dtype", [*REAL, "complex64"])
@@ -29,7 +30,7 @@ def test_twin(dtype, lower, n_chan, n_tap):
     x = samples(plan.n_sample(6) + 1, dtype)
     found = plan.process(x)
     expected = reference.channelize(
-        x, plan.taps, complex_input=plan.complex_input, lower_sideband=lower
+        x, plan.taps, is_complex=plan.layout.is_complex, lower_sideband=lower
     )
     assert found.shape == (6, n_chan) and found.dtype == np.complex64
     # The transform's own bound, and a rounding for each tap of the filter.
@@ -43,7 +44,7 @@ def test_transform_error(n_fft):
     # One row of taps, the third, among as many as other tests have compiled.
     taps = np.zeros((8, n_fft))
     taps[2] = 1
-    plan = Channelizer(n_fft // 2, taps=taps)
+    plan = Channelizer(n_fft // 2, taps=taps, layout=FLOATS)
     x = samples(plan.n_sample(2), "float32")
     expected = np.fft.rfft(x.reshape(9, -1)[2:4].astype(float))[:, :-1]
     error = np.linalg.norm(plan.process(x) - expected) / np.linalg.norm(expected)
@@ -58,18 +59,17 @@ def test_frames_do_not_depend_on_the_call(dtype, n_chan):
     plan = plan_for(64, dtype, n_tap=8) if vectors else plan_for(n_chan, dtype, n_tap=4)
     x = samples(plan.n_sample(17), dtype)
     whole = plan.process(x)
-    scratch = plan.scratch()
     for first in range(17):
         for n in (1, 2, 3, 8, 16):
             end = min(first + n, 17)
             part = x[first * plan.n_fft : end * plan.n_fft + plan.history]
-            found = plan.process(part, scratch=scratch)
+            found = plan.process(part)
             assert found.tobytes() == whole[first:end].tobytes()
 
 
 @pytest.mark.parametrize("dtype", ["int8", "complex64"])
 @pytest.mark.parametrize("lower", [False, True])
-def test_out_scratch_and_strides(dtype, lower):
+def test_out_and_strides(dtype, lower):
     plan = plan_for(32, dtype, n_tap=4, lower_sideband=lower)
     x = samples(plan.n_sample(5), dtype)
     expected = plan.process(x)
@@ -78,7 +78,7 @@ def test_out_scratch_and_strides(dtype, lower):
     spread[:, 1] = x
     for pol in range(2):
         out = wide[:, pol]
-        assert plan.process(spread[:, 1], out=out, scratch=plan.scratch()) is out
+        assert plan.process(spread[:, 1], out=out) is out
         assert out.tobytes() == expected.tobytes()
 
 
@@ -87,7 +87,7 @@ def test_sizes():
     assert (plan.n_chan, plan.n_fft, plan.n_tap, plan.history) == (32, 64, 4, 192)
     assert [plan.n_frame(n) for n in (0, 255, 256, 319, 320)] == [0, 0, 1, 1, 2]
     assert [plan.n_sample(n) for n in (0, 1, 5)] == [0, 256, 512]
-    assert Channelizer(32, complex_input=True).n_fft == 32
+    assert Channelizer(32, layout=COMPLEX).n_fft == 32
     assert plan.taps.dtype == np.float32 and not plan.taps.flags.writeable
     with pytest.raises(AttributeError):
         plan.n_tap = 5
@@ -95,7 +95,7 @@ def test_sizes():
 
 @pytest.mark.parametrize("lower", [False, True])
 def test_complex_tone_lands_with_its_amplitude_and_sign(lower):
-    plan = Channelizer(32, n_tap=4, complex_input=True, lower_sideband=lower)
+    plan = Channelizer(32, n_tap=4, layout=COMPLEX, lower_sideband=lower)
     i = np.arange(plan.n_sample(3))
     for bin_ in range(-16, 16):
         x = (0.5 * np.exp(2j * np.pi * bin_ * i / 32 + 0.3j)).astype("complex64")
@@ -111,28 +111,28 @@ def test_complex_tone_lands_with_its_amplitude_and_sign(lower):
         np.testing.assert_allclose(found[:, channel], expected, rtol=2e-6)
 
 
-@pytest.mark.parametrize("complex_input", [False, True])
-def test_lower_sideband_reverses_and_conjugates(complex_input):
-    dtype = "complex64" if complex_input else "float32"
+@pytest.mark.parametrize("is_complex", [False, True])
+def test_lower_sideband_reverses_and_conjugates(is_complex):
+    dtype = "complex64" if is_complex else "float32"
     upper = plan_for(24, dtype, n_tap=3)
     lower = plan_for(24, dtype, n_tap=3, lower_sideband=True)
     x = samples(upper.n_sample(4), dtype)
     np.testing.assert_array_equal(lower.process(x), upper.process(x)[:, ::-1].conj())
 
 
-@pytest.mark.parametrize("complex_input", [False, True])
-def test_cross_products_keep_their_sign_in_a_lower_sideband(complex_input):
+@pytest.mark.parametrize("is_complex", [False, True])
+def test_cross_products_keep_their_sign_in_a_lower_sideband(is_complex):
     # At the sky B lags A by a quarter turn. Mixing with an oscillator below the tone
     # records its phase; one above records the opposite of its frequency and phase.
-    dtype = "complex64" if complex_input else "float32"
+    dtype = "complex64" if is_complex else "float32"
     for lower, sky, oscillator in ((False, 37, 32), (True, 37, 42)):
         bank = plan_for(32, dtype, n_tap=4, lower_sideband=lower)
         turns = 2 * np.pi * np.arange(bank.n_sample(3)) / bank.n_fft
         spectra = []
         for phase in (0.0, -np.pi / 2):
             mixed = np.exp(1j * ((sky - oscillator) * turns + phase))
-            recorded = mixed.conj() if lower and complex_input else mixed
-            recorded = recorded if complex_input else recorded.real
+            recorded = mixed.conj() if lower and is_complex else mixed
+            recorded = recorded if is_complex else recorded.real
             spectra.append(bank.process(recorded.astype(dtype)))
         cross = np.conj(spectra[0]) * spectra[1]
         strongest = cross[0, np.abs(cross[0]).argmax()]
@@ -141,7 +141,7 @@ def test_cross_products_keep_their_sign_in_a_lower_sideband(complex_input):
 
 @pytest.mark.parametrize("where", [0, 37, 128 * 3 + 5, 1023])
 def test_impulse_gives_the_taps(where):
-    plan = Channelizer(64)
+    plan = Channelizer(64, layout=layout_of("int16"))
     x = np.zeros(plan.n_sample(1), dtype="int16")
     x[where] = 1
     k = np.arange(64)
@@ -211,22 +211,20 @@ def test_refused():
         Channelizer(16.0)
     with pytest.raises(TypeError, match="lower_sideband"):
         Channelizer(16, lower_sideband="no")
-    plan = Channelizer(16, n_tap=4)
+    with pytest.raises(TypeError, match="layout: found str, allowed Layout"):
+        Channelizer(16, layout="int8")
+    plan = Channelizer(16, n_tap=4, layout=FLOATS)
     x = np.zeros(160, dtype="float32")
     with pytest.raises(ValueError, match="x: found 127 samples, allowed 128 or more"):
         plan.process(x[:127])
     with pytest.raises(TypeError, match="x: found dtype complex64"):
         plan.process(x.astype("complex64"))
-    with pytest.raises(TypeError, match="x: found dtype float32, allowed complex64, or"):
-        Channelizer(16, complex_input=True).process(x)
+    with pytest.raises(TypeError, match="x: found dtype float32, allowed int8"):
+        Channelizer(16).process(x)
     with pytest.raises(TypeError, match="x: found .*allowed numpy.ndarray"):
         plan.process(np.ma.masked_array(x))
     with pytest.raises(ValueError, match="out: found shape"):
         plan.process(x, out=np.zeros((3, 16), dtype="complex64"))
-    with pytest.raises(TypeError, match="scratch: found"):
-        plan.process(x, scratch=Channelizer(16, n_tap=4).scratch())
-    with pytest.raises(TypeError, match="scratch: found"):
-        plan.process(x, scratch=x)
 
 
 @pytest.mark.parametrize("dtype", ["int8", "complex64"])
@@ -236,10 +234,9 @@ def test_given_arrays_nothing_large_is_allocated(dtype, lower):
     plan = plan_for(n_chan, dtype, n_tap=8, lower_sideband=lower)
     x = samples(plan.n_sample(n_frame), dtype)
     out = np.empty((n_frame, 2, n_chan), dtype="complex64")[:, 1]
-    scratch = plan.scratch()
-    plan.process(x, out=out, scratch=scratch)
+    plan.process(x, out=out)
     tracemalloc.start()
-    plan.process(x, out=out, scratch=scratch)
+    plan.process(x, out=out)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     # NumPy's fixed buffer of 8192 elements, against 512 KiB and more of each array given.

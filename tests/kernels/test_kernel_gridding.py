@@ -42,7 +42,7 @@ def gridded(gridder: Gridder, data: np.ndarray, weight: np.ndarray, **options: A
             ) -> tuple[np.ndarray, np.ndarray]:
     shape = (data.shape[1], *gridder.shape)
     mean, total = np.full(shape, 7, np.float32), np.full(shape, 7, np.float32)
-    gridder.process(data, weight, mean, total, **options)
+    gridder.process(data, weight, out=mean, out_weight=total, **options)
     return mean, total
 
 
@@ -117,9 +117,8 @@ def test_same_bits_however_it_is_cut(rng: np.random.Generator) -> None:
         np.testing.assert_array_equal(part[0], whole[0][first:stop])
         np.testing.assert_array_equal(part[1], whole[1][first:stop])
     mean, total = (np.full_like(each, 5) for each in whole)
-    scratch = gridder.scratch(n_chan)
     for tile in reversed(range(gridder.n_tile)):
-        gridder.process(data, weight, mean, total, first=tile, stop=tile + 1, scratch=scratch)
+        gridder.process(data, weight, first=tile, stop=tile + 1, out=mean, out_weight=total)
     np.testing.assert_array_equal(mean, whole[0])
     np.testing.assert_array_equal(total, whole[1])
 
@@ -178,15 +177,17 @@ def test_arguments(rng: np.random.Generator) -> None:
     data, weight = np.ones((10, 2), np.float32), np.ones((10, 1), np.float32)
     out = np.empty((2, 4, 4), np.float32)
     with pytest.raises(TypeError, match="float64"):
-        gridder.process(data.astype(float), weight, out, out.copy())
+        gridder.process(data.astype(float), weight)
     with pytest.raises(ValueError, match="shape"):
-        gridder.process(data[:9], weight, out, out.copy())
+        gridder.process(data[:9], weight)
     with pytest.raises(ValueError, match="C-contiguous"):
-        gridder.process(np.ones((2, 10), np.float32).T, weight, out, out.copy())
-    with pytest.raises(ValueError, match="scratch"):
-        gridder.process(data, weight, out, out.copy(), scratch=gridder.scratch(1))
+        gridder.process(np.ones((2, 10), np.float32).T, weight)
+    with pytest.raises(ValueError, match="out_weight: found memory"):
+        gridder.process(data, weight, out=out, out_weight=out)
+    with pytest.raises(ValueError, match="out: found strides"):
+        gridder.process(data, weight, out=np.empty((4, 4, 2), np.float32).T)
     with pytest.raises(ValueError, match="stop"):
-        gridder.process(data, weight, out, out.copy(), stop=9)
+        gridder.process(data, weight, stop=9)
     assert gridder.memory_bytes > 0
 
 

@@ -1,12 +1,15 @@
 """Arguments that no function accepts, each in turn: an error of ours, and never a crash."""
 
+import inspect
 import math
+import types
+import typing
 
 import fastsig_kernels as fk
 import numpy as np
 import pytest
 from fastsig_kernels import gridding
-from kernel_calls import FUNCTIONS, copied
+from kernel_calls import CALLS, FUNCTIONS, PLANS, copied, function
 
 
 class Subclass(np.ndarray):
@@ -21,34 +24,56 @@ OTHER_ARRAYS = {
     "strings": lambda a: a.astype("S8"),
     "other byte order": lambda a: a.astype(a.dtype.newbyteorder()),
 }
-# Functions that accept a number in place of an array; `response` accepts what can become an array.
-NUMBERS = {("kurtosis", "shape"), ("keep", "low"), ("keep", "high")}
 NO_INTEGERS = [True, 1.0, math.nan, "1", np.float64(2), [2], 1j]
 LARGE = [2**31, 2**62, 2**63 - 1, 2**63, 2**64, -1, -(2**63), -(2**63) - 1, 10**30]
 NO_FLOATS = [True, "1", 1j, [1.0], np.ones(2)]
 BEYOND = [math.nan, math.inf, -math.inf, -1, 10**400]
+NO_FLAGS = [0, 1, 1.0, math.nan, "yes", None, np.ones(2, bool)]
+NO_TEXTS = [True, 1, 1.0, math.nan, b"I", ["I"], "", "nothing", "\N{GREEK SMALL LETTER PI}"]
 
-ARRAYS = [(name, key) for name, call in FUNCTIONS.items() for key, value in call.arguments.items()
-          if isinstance(value, np.ndarray) and (name, key) != ("response", "offset")]
-INTEGERS = [(name, key) for name, call in FUNCTIONS.items()
-            for key, value in call.arguments.items() if type(value) is int]
-FLOATS = [(name, key) for name, call in FUNCTIONS.items()
-          for key, value in call.arguments.items() if type(value) is float]
+
+def kinds(parameter):
+    """Types that an argument may have, None apart."""
+    union = isinstance(parameter.annotation, types.UnionType)
+    given = typing.get_args(parameter.annotation) if union else (parameter.annotation,)
+    return set(given) - {type(None)}
+
+
+PARAMETERS = {(name, key): kinds(parameter) for name in CALLS
+              for key, parameter in inspect.signature(function(name)).parameters.items()}
+
+
+def having(*wanted):
+    return [place for place, given in PARAMETERS.items() if given == set(wanted)]
+
+
+ARRAYS = [(name, key) for name, key in PARAMETERS
+          if isinstance(CALLS[name].arguments.get(key), np.ndarray)]
+# Arguments that accept a number in place of an array.
+NUMBERS = {place for place, given in PARAMETERS.items() if np.ndarray in given
+           and given & {int, float}}
 
 
 def call(name, key, value):
     """Call a function with one argument changed, in full, so that nothing large is made."""
-    arguments = OUTPUTS[name] if name in OUTPUTS else FUNCTIONS[name].with_outputs(name)
+    arguments = OUTPUTS[name] if name in OUTPUTS else CALLS[name].with_outputs(name)
     OUTPUTS[name] = arguments
-    return getattr(fk, name)(**{**copied(arguments), key: value})
+    return function(name)(**{**copied(arguments), key: value})
 
 
 OUTPUTS = {}
 
 
+def test_examples_have_every_number_flag_and_text():
+    """`offset` excludes `levels`, and has a test of its own."""
+    missing = {(name, key) for (name, key), given in PARAMETERS.items()
+               if given & {int, float, bool, str} and key not in CALLS[name].arguments}
+    assert missing == {("unpack", "offset"), ("to_codes", "offset")}
+
+
 @pytest.mark.parametrize(("name", "key"), ARRAYS)
 def test_other_arrays(name, key):
-    value = FUNCTIONS[name].arguments[key]
+    value = CALLS[name].arguments[key]
     for kind, change in OTHER_ARRAYS.items():
         other = change(value)
         if isinstance(other, np.ndarray) and other.dtype == value.dtype and kind != "subclass":
@@ -60,14 +85,23 @@ def test_other_arrays(name, key):
             call(name, key, 1.0)
 
 
-@pytest.mark.parametrize(("name", "key"), INTEGERS)
+@pytest.mark.parametrize(("name", "key"), sorted(NUMBERS))
+def test_no_numbers_in_place_of_arrays(name, key):
+    others = [1.5] if int in PARAMETERS[name, key] else []
+    others += [] if name == "keep" else [math.nan]  # which keeps nothing
+    for value in (True, "1", 1j, *others):
+        with pytest.raises((TypeError, ValueError), match=f"{key}: found"):
+            call(name, key, value)
+
+
+@pytest.mark.parametrize(("name", "key"), having(int))
 def test_no_integers(name, key):
     for value in NO_INTEGERS:
         with pytest.raises(TypeError, match=f"{key}: found"):
             call(name, key, value)
 
 
-@pytest.mark.parametrize(("name", "key"), INTEGERS)
+@pytest.mark.parametrize(("name", "key"), having(int))
 def test_large_integers(name, key):
     """They are refused, or are sensible: a group of 2^62 values is a whole row."""
     for value in LARGE:
@@ -77,13 +111,28 @@ def test_large_integers(name, key):
             assert "found" in str(error)
 
 
-@pytest.mark.parametrize(("name", "key"), FLOATS)
+@pytest.mark.parametrize(("name", "key"), sorted(set(having(float)) - {
+    ("unpack", "offset"), ("to_codes", "offset")}))
 def test_no_floats(name, key):
     for value in NO_FLOATS:
         with pytest.raises(TypeError, match=f"{key}: found"):
             call(name, key, value)
     for value in BEYOND:
         with pytest.raises(ValueError, match=f"{key}: found"):
+            call(name, key, value)
+
+
+@pytest.mark.parametrize(("name", "key"), having(bool))
+def test_no_flags(name, key):
+    for value in NO_FLAGS:
+        with pytest.raises(TypeError, match=f"{key}: found"):
+            call(name, key, value)
+
+
+@pytest.mark.parametrize(("name", "key"), having(str))
+def test_no_texts(name, key):
+    for value in NO_TEXTS:
+        with pytest.raises((TypeError, ValueError), match=f"{key}: found"):
             call(name, key, value)
 
 
@@ -99,28 +148,31 @@ def test_offsets(name):
             getattr(fk, name)(**arguments, offset=value)
 
 
-@pytest.mark.parametrize("value", NO_FLOATS)
-def test_no_floats_of_plans(value):
-    for key in ("min_valid", "flag_sigma"):
-        with pytest.raises(TypeError, match="found"):
-            fk.Spectrometer(16, **{key: value})
-    with pytest.raises(TypeError, match="found"):
-        fk.Synthesizer(16, noise=value)
+@pytest.mark.parametrize("value", [
+    (1.0, 5), (0, math.nan), (True, 5), ("0", "5"), (0,), (0, 5, 7), 3, 3.0, "05", (5, 5), (0, 99)])
+def test_no_channels(value):
+    with pytest.raises((TypeError, ValueError), match="channels: found"):
+        call("Spectrometer", "channels", value)
 
 
-@pytest.mark.parametrize("scratch", [1, (), fk.Channelizer(16).scratch()])
-def test_scratch_of_another_kind(scratch):
-    lon, (x, y) = np.linspace(0, 1, 3), np.meshgrid(np.arange(2.0), np.arange(2.0))
-    gridder = fk.Gridder(lon, lon, x, y, radius=0.3, table=np.ones(3, np.float32))
-    planes = np.zeros((2, 1, 2, 2), np.float32)
-    for use in (
-        lambda: fk.Channelizer(16).process(np.zeros(512, np.int8), scratch=scratch),
-        lambda: fk.Synthesizer(16, oversample=2).process(
-            np.zeros((400, 16), np.complex64), scratch=scratch),
-        lambda: gridder.process(*np.zeros((2, 3, 1), np.float32), *planes, scratch=scratch),
-    ):
-        with pytest.raises(TypeError, match="scratch: found"):
-            use()
+@pytest.mark.parametrize("name", ["Spectrometer", "Channelizer", "Synthesizer"])
+def test_no_ratios_and_layouts(name):
+    for value in (True, 1.5, math.nan, "x", "nan", (1.0, 2), (True, 1), (2,), None, [4, 3], 10**30):
+        with pytest.raises((TypeError, ValueError), match="oversample: found"):
+            call(name, "oversample", value)
+    for value in (True, 1, "int8", np.dtype("int8"), fk.Layout):
+        with pytest.raises(TypeError, match="layout: found"):
+            call(name, "layout", value)
+
+
+@pytest.mark.parametrize(("key", "value"), [
+    ("kind", 8), ("kind", ["int8"]), ("bits", 2.0), ("bits", True), ("bits", math.nan),
+    ("is_complex", 1), ("interleaved", "yes"), ("order", 1), ("order", ["lsb"]), ("levels", 3.0),
+    ("levels", (0, 1, 2, math.nan)), ("levels", (True, False, True, False)), ("levels", "0123")])
+def test_no_layout(key, value):
+    given = {"kind": "packed", "bits": 2, "levels": (-3.0, -1.0, 1.0, 3.0), key: value}
+    with pytest.raises((TypeError, ValueError), match=f"{key}: found"):
+        fk.Layout(**given)
 
 
 def test_no_taps():
@@ -150,26 +202,18 @@ def test_a_radius_of_nothing(radius, n, monkeypatch):
     x, y = np.meshgrid(np.linspace(0, 300, 4), np.linspace(-80, 80, 3))
     gridder = fk.Gridder(lon, lat, x, y, radius=radius, table=np.ones(3, np.float32))
     assert gridder.memory_bytes < 2**17
-    planes = np.zeros((2, 1, 3, 4), np.float32)
-    gridder.process(np.ones((n, 1), np.float32), np.ones((n, 1), np.float32), *planes)
-    assert (planes[1] > 0).sum() in (0, n)  # the chord of the smallest radius is 0
-
-
-def test_scratch_for_fewer_channels():
-    lon, (x, y) = np.linspace(0, 1, 3), np.meshgrid(np.arange(2.0), np.arange(2.0))
-    gridder = fk.Gridder(lon, lon, x, y, radius=0.3, table=np.ones(3, np.float32))
-    with pytest.raises(ValueError, match="scratch: found 1 channels"):
-        gridder.process(np.zeros((3, 2), np.float32), np.zeros((3, 1), np.float32),
-                        *np.zeros((2, 2, 2, 2), np.float32), scratch=gridder.scratch(1))
+    ones = np.ones((n, 1), np.float32)
+    # The chord of the smallest radius is 0.
+    assert (gridder.process(ones, ones)[1] > 0).sum() in (0, n)
 
 
 @pytest.mark.parametrize("name", [
-    name for name, call in FUNCTIONS.items()
+    name for name, call in CALLS.items()
     if any(isinstance(value, np.ndarray) for value in call.arguments.values())])
 def test_arrays_in_files_are_arrays(name, tmp_path):
     """A memmap gives what the array gives, as input and as output."""
-    given = FUNCTIONS[name].with_outputs(name)
-    expected = getattr(fk, name)(**copied(given))
+    given = CALLS[name].with_outputs(name)
+    expected = result(name, copied(given))
     mapped = {}
     for i, (key, value) in enumerate(given.items()):
         if isinstance(value, np.ndarray):
@@ -177,21 +221,31 @@ def test_arrays_in_files_are_arrays(name, tmp_path):
             mapped[key][...] = value
         else:
             mapped[key] = value
-    found = getattr(fk, name)(**mapped)
-    for a, b in zip(*(each if isinstance(each, tuple) else (each,) for each in (found, expected)),
-                    strict=True):
+    for a, b in zip(result(name, mapped), expected, strict=True):
         np.testing.assert_array_equal(np.asarray(a), np.asarray(b))
 
 
-def test_voltages_in_a_file(tmp_path):
+def result(name, arguments):
+    """Results of a call; of a constructor what the plan computes."""
+    made = function(name)(**arguments)
+    if name in PLANS:
+        made = PLANS[name].used(made)
+    return made if isinstance(made, tuple) else (made,)
+
+
+@pytest.mark.parametrize("pair", [0, 2])
+@pytest.mark.parametrize("kind", ["int8", "int16", "float32", "complex64"])
+@pytest.mark.parametrize("plan", [fk.Spectrometer, fk.Channelizer])
+def test_voltages_in_a_file(tmp_path, plan, kind, pair):
     """Real and complex samples of a file, mapped, are those of memory."""
-    numbers = np.random.default_rng(3).integers(-30, 30, 2 * 4000).astype(np.int8)
-    numbers.tofile(tmp_path / "x")
-    for pair in (1, 2):
-        shape = (4000, 2) if pair == 2 else (8000,)
-        mapped = np.memmap(tmp_path / "x", np.int8, "r", shape=shape)
-        layout = fk.Layout("int8", is_complex=pair == 2)
-        plan = fk.Spectrometer(16, n_int=7, layout=layout)
-        expected = plan.process(numbers.reshape(shape))
-        plan.reset()
-        np.testing.assert_array_equal(plan.process(mapped), expected)
+    if (kind == "complex64") > (pair == 2):
+        return  # they are pairs of float32 as well
+    numbers = np.random.default_rng(3).integers(-30, 30, 2 * 4000)
+    is_complex = pair == 2
+    dtype = "float32" if kind == "complex64" else kind
+    x = numbers.astype(dtype).reshape((-1, 2) if is_complex else -1)
+    x = np.ascontiguousarray(x).view(kind)[:, 0] if kind == "complex64" else x
+    x.tofile(tmp_path / "x")
+    mapped = np.memmap(tmp_path / "x", kind, "r", shape=x.shape)
+    made = plan(16, layout=fk.Layout(dtype, is_complex=is_complex))
+    np.testing.assert_array_equal(made.copy().process(mapped), made.process(x))

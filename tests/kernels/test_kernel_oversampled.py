@@ -4,9 +4,10 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from fastsig_kernels import Channelizer, response
+from fastsig_kernels import Channelizer, Layout, response
 from fastsig_kernels.spectrometer import Spectrometer
 from fastsig_kernels.synthesis import Synthesizer
+from kernel_layouts import floats
 
 UNIT = 2.0**-24
 RATIOS = ["4/3", "32/27", "8/7", 2]
@@ -14,8 +15,8 @@ RATIOS = ["4/3", "32/27", "8/7", 2]
 
 def bank(n_chan, is_complex, oversample, **options):
     # One length for each kind of input: another takes seconds to compile.
-    options = {"n_tap": 12 if is_complex else 8, **options}
-    return Channelizer(n_chan, complex_input=is_complex, oversample=oversample, **options)
+    options = {"n_tap": 12 if is_complex else 8, "layout": floats(is_complex), **options}
+    return Channelizer(n_chan, oversample=oversample, **options)
 
 
 def noise(n, is_complex, seed=1):
@@ -30,7 +31,7 @@ def definition(x, plan, first_frame):
     x begins with frame `first_frame`.
     """
     h = plan.taps.astype(float).ravel()
-    k = np.arange(plan.n_chan) - (plan.n_chan // 2 if plan.complex_input else 0)
+    k = np.arange(plan.n_chan) - (plan.n_chan // 2 if plan.layout.is_complex else 0)
     turns = np.exp(-2j * np.pi * np.arange(plan.n_fft) / plan.n_fft)
     i = np.arange(h.size)
     out = np.empty((plan.n_frame(x.size), plan.n_chan), complex)
@@ -69,7 +70,7 @@ def test_definition(n_chan, is_complex, oversample, first_frame):
 @pytest.mark.parametrize("n_chan", [16, 30])
 def test_definition_of_one_tap(n_chan, oversample):
     # Rows of samples then are one a frame, as if the bank was critically sampled.
-    plan = bank(n_chan, False, oversample, n_tap=1)
+    plan = bank(n_chan, False, oversample, n_tap=1, layout=Layout())
     x = np.random.default_rng(4).integers(-100, 101, plan.n_sample(21), "int8")
     found, expected = plan.process(x, first_frame=3), definition(x, plan, 3)
     assert np.linalg.norm(found - expected) <= 3 * UNIT * np.linalg.norm(expected)
@@ -90,11 +91,10 @@ def test_frames_do_not_depend_on_the_call(n_chan, is_complex, oversample):
     plan = bank(n_chan, is_complex, oversample)
     x = noise(plan.n_sample(40), is_complex)
     whole = plan.process(x)
-    scratch = plan.scratch()
     first = 0
     for n in (1, 2, 3, 8, 5, 21):
         part = x[first * plan.hop : first * plan.hop + plan.n_sample(n)]
-        found = plan.process(part, first_frame=first, scratch=scratch)
+        found = plan.process(part, first_frame=first)
         assert found.tobytes() == whole[first : first + n].tobytes()
         first += n
     # A stream repeats after as many frames as turn it round.
@@ -188,7 +188,7 @@ def in_band(n, is_complex, tones):
 @pytest.mark.parametrize("lower", [False, True])
 @sizes
 def test_analysis_and_synthesis(n_chan, is_complex, oversample, lower):
-    options = {"n_tap": 12 if is_complex else 8, "complex_input": is_complex,
+    options = {"n_tap": 12 if is_complex else 8, "layout": floats(is_complex),
                "oversample": oversample, "lower_sideband": lower}
     if lower and (n_chan, oversample) != (96, "4/3"):
         return  # the order of channels is the same at any ratio
@@ -210,7 +210,7 @@ def test_analysis_and_synthesis(n_chan, is_complex, oversample, lower):
 def test_spectrometer(n_chan, oversample):
     # Powers do not know of phases: what is left is where frames begin.
     plan = Spectrometer(n_chan, n_tap=1, oversample=oversample, n_int=4)
-    twin = bank(n_chan, False, oversample, n_tap=1)
+    twin = bank(n_chan, False, oversample, n_tap=1, layout=Layout())
     x = np.random.default_rng(4).integers(-100, 101, plan.n_fft * 20, "int8")
     assert plan.hop == twin.hop and plan.history == twin.history
     parts = [plan.process(part) for part in np.array_split(x, 7)]

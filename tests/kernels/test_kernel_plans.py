@@ -11,8 +11,8 @@ from operator import attrgetter
 import fastsig_kernels as fk
 import numpy as np
 import pytest
-from fastsig_kernels._plan import Plan, WorkingPlan
-from kernel_calls import FUNCTIONS, PLANS, VOLTAGES, copied
+from fastsig_kernels._plan import Plan, PlanProtocol, SamplePlan
+from kernel_calls import CALLS, FUNCTIONS, PLANS, VOLTAGES, copied, function
 
 COPIES = {
     "pickle": lambda plan: pickle.loads(pickle.dumps(plan)),
@@ -22,20 +22,63 @@ COPIES = {
 }
 #: Plans whose results depend on the calls before.
 STREAMING = {"FDMT", "Spectrometer"}
-WORKING = [name for name in PLANS if issubclass(getattr(fk, name), WorkingPlan)]
+#: Plans that take or return voltages.
+SAMPLED = {"Spectrometer", "Channelizer", "Synthesizer"}
 
 
 def test_the_tables_have_every_public_name():
     public = {name: getattr(fk, name) for name in fk.__all__ if not name.endswith("_nb")}
     classes = {name for name, value in public.items() if inspect.isclass(value)}
-    assert set(PLANS) == classes - {"Layout"}
+    assert set(PLANS) == classes - {"Layout", "SpectrometerPlan"}
     assert set(FUNCTIONS) == {name for name in public if callable(public[name])} - classes
     assert all(issubclass(getattr(fk, name), Plan) for name in PLANS)
 
 
+@pytest.mark.parametrize("name", PLANS)
+def test_a_plan_has_the_interface_of_all_plans(name):
+    plan = PLANS[name].make()
+    assert isinstance(plan, PlanProtocol) and isinstance(plan, SamplePlan) == (name in SAMPLED)
+    assert isinstance(plan, fk.SpectrometerPlan) == (name == "Spectrometer")
+    for part in ("compile", "copy", "memory_bytes", "process"):
+        assert getattr(type(plan), part).__doc__, part
+    for method in ("compile", "copy"):
+        parameters = inspect.signature(getattr(plan, method)).parameters.values()
+        assert all(each.default is None for each in parameters), method
+    out = inspect.signature(plan.process).parameters["out"]
+    assert out.kind is out.KEYWORD_ONLY and out.default is None
+    plan.compile()
+    PLANS[name].used(plan)
+    assert isinstance(plan.memory_bytes, int) and plan.memory_bytes > 0
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_results_are_in_out(name):
+    case = PLANS[name]
+    given = case.methods["process"].with_outputs(f"{name}.process")
+    made = case.make().process(**given)
+    made = made if isinstance(made, tuple) else (made,)
+    expected = case.make().process(**copied(case.methods["process"].arguments))
+    expected = expected if isinstance(expected, tuple) else (expected,)
+    for key, found, wanted in zip(case.methods["process"].outputs, made, expected, strict=True):
+        assert np.shares_memory(found, given[key]) or not found.size
+        np.testing.assert_array_equal(found, wanted)
+
+
+@pytest.mark.parametrize(("name", "tables", "work"), [
+    ("Spectrometer", "_engine", "_work"), ("Channelizer", "_engine", "_work"),
+    ("Synthesizer", "_table", "_folded"), ("Gridder", "_sample", "_work")])
+def test_copies_share_tables_and_not_work_space(name, tables, work):
+    plan = PLANS[name].make()
+    PLANS[name].used(plan)
+    other = plan.copy()
+    PLANS[name].used(other)
+    assert getattr(other, tables) is getattr(plan, tables)
+    assert getattr(other, work) is not getattr(plan, work)
+
+
 def test_every_output_of_a_function_is_listed():
-    for name, call in FUNCTIONS.items():
-        parameters = inspect.signature(getattr(fk, name)).parameters
+    for name, call in CALLS.items():
+        parameters = inspect.signature(function(name)).parameters
         assert {each for each in parameters if each.startswith(("out", "total_"))} <= {
             *call.outputs, *(call.arguments if name == "normalize" else ())}, name
         assert set(call.arguments) <= set(parameters), name
@@ -46,11 +89,11 @@ def test_every_output_of_a_function_is_listed():
 def test_a_copy_is_like_a_new_plan(name, way):
     case = PLANS[name]
     plan = case.make()
-    expected = case.use(case.make())
+    expected = case.used(case.make())
     made = COPIES[way](plan)
-    np.testing.assert_array_equal(case.use(made), expected)
-    np.testing.assert_array_equal(case.use(plan), expected)
-    assert (made is plan) == (way != "pickle" and not isinstance(plan, WorkingPlan))
+    np.testing.assert_array_equal(case.used(made), expected)
+    np.testing.assert_array_equal(case.used(plan), expected)
+    assert made is not plan
 
 
 def test_a_copy_has_a_state_of_its_own():
@@ -77,33 +120,33 @@ def test_a_plan_works_in_a_spawned_process():
     case = PLANS["Spectrometer"]
     with concurrent.futures.ProcessPoolExecutor(
             1, mp_context=multiprocessing.get_context("spawn")) as pool:
-        found = pool.submit(case.use, case.make()).result(120)
-    np.testing.assert_array_equal(found, case.use(case.make()))
+        found = pool.submit(case.used, case.make()).result(120)
+    np.testing.assert_array_equal(found, case.used(case.make()))
 
 
-@pytest.mark.parametrize("name", WORKING)
+@pytest.mark.parametrize("name", PLANS)
 def test_a_second_call_is_refused_while_another_works(name):
     case = PLANS[name]
     plan = case.make()
     with plan._lock, pytest.raises(RuntimeError, match="use a copy"):
-        case.use(plan)
-    np.testing.assert_array_equal(case.use(plan), case.use(case.make()))
+        case.used(plan)
+    np.testing.assert_array_equal(case.used(plan), case.used(case.make()))
 
 
 @pytest.mark.parametrize("name", PLANS)
 def test_threads_that_share_a_plan(name):
     """They receive results, or are refused; the results of plans without state are right."""
     case = PLANS[name]
-    plan, expected, wrong = case.make(), case.use(case.make()), []
+    plan, expected, wrong = case.make(), case.used(case.make()), []
 
     def work():
         for _ in range(20):
             try:
-                found = case.use(plan)
+                found = case.used(plan)
                 if name not in STREAMING and not np.array_equal(found, expected):
                     wrong.append(found)
             except RuntimeError as error:
-                if not isinstance(plan, WorkingPlan):
+                if "use a copy" not in str(error):
                     wrong.append(error)
 
     threads = [threading.Thread(target=work) for _ in range(6)]
@@ -190,7 +233,7 @@ def overlapping(a, b, shift):
     return first, second
 
 
-PAIRS = [(name, output, other) for name, call in FUNCTIONS.items() for output in call.outputs
+PAIRS = [(name, output, other) for name, call in CALLS.items() for output in call.outputs
          for other in dict.fromkeys((*call.arguments, *call.outputs))
          if other != output and (other in call.outputs
                                  or isinstance(call.arguments[other], np.ndarray))]
@@ -198,12 +241,12 @@ PAIRS = [(name, output, other) for name, call in FUNCTIONS.items() for output in
 
 @pytest.mark.parametrize(("name", "output", "other"), PAIRS)
 def test_an_output_over_another_array_is_refused(name, output, other):
-    call = FUNCTIONS[name]
+    call = CALLS[name]
     given = call.with_outputs(name)
     shift = 4 if call.in_place == other else 0
     given[other], given[output] = overlapping(given[other], given[output], shift)
     with pytest.raises(ValueError, match="memory of another array"):
-        getattr(fk, name)(**given)
+        function(name)(**given)
 
 
 def test_outputs_of_plans_over_inputs_are_refused():
@@ -220,9 +263,6 @@ def test_outputs_of_plans_over_inputs_are_refused():
     spectra = np.zeros((inverse.n_lag, 16), np.complex64)
     with pytest.raises(ValueError, match="memory of another array"):
         inverse.process(spectra, out=spectra.view(np.float32).reshape(-1)[: inverse.hop])
-    scratch = inverse.scratch(inverse.n_lag)
-    with pytest.raises(ValueError, match="memory of another array"):
-        inverse.process(scratch.spectrum[:, :16], scratch=scratch)
     transform = fk.fft_plan(64)
     memory = np.ones(65, np.complex64)
     with pytest.raises(ValueError, match="memory of another array"):

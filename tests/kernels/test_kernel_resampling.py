@@ -1,8 +1,15 @@
 """Resampling: against the twin and the bits of slices; flux, widths and noise as stated."""
 
+import numba
 import numpy as np
 import pytest
-from fastsig_kernels import reference, resample, resampling_covariance
+from fastsig_kernels import (
+    reference,
+    resample,
+    resample_nb,
+    resampling_covariance,
+    resampling_tables,
+)
 from fastsig_kernels.resampling import LOBES
 
 N = 700
@@ -131,6 +138,25 @@ def test_covariance_of_noise_that_is_correlated_already():
     assert (weights > 0).all()
     assert good.var() == pytest.approx(stated[0], rel=0.02)  # 4000 x 80 powers: 0.3 %
     assert (good[:, 1:] * good[:, :-1]).mean() == pytest.approx(stated[1], abs=0.02)
+
+
+@pytest.mark.parametrize("step", [1.0, 1.7])
+def test_the_bare_function_with_public_names(step):
+    """As the checked function: from Python, and from other compiled code."""
+    x = np.random.default_rng(2).normal(size=(3, 2, 300)).astype(np.float32)
+    weight = np.ones((1, 1, 1), np.float32)
+    position, steps = np.linspace(20, 21, 3), np.full(3, step)
+    tables = resampling_tables(8)
+    expected = resample(x, position, steps, 150, lobes=8)
+
+    @numba.njit
+    def other(out, out_weight):
+        resample_nb(x, weight, position, steps, 0, 0, 8, 0.9, *tables, out, out_weight)
+
+    for call in (other, other.py_func):
+        found = np.empty((2, *expected[0].shape), np.float32)
+        call(*found)
+        np.testing.assert_array_equal(found, expected)
 
 
 def test_weights_and_rows_that_are_lost():

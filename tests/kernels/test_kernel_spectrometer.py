@@ -129,7 +129,7 @@ def twin(case, x, valid, plan, min_valid=0.9):
     """Numerators and weights of every frame in float64, from the definition."""
     x = blanked(x, valid).astype(float)
     x = x[..., 0] + 1j * x[..., 1] if case.is_complex else x
-    options = {"complex_input": case.is_complex, "lower_sideband": case.lower}
+    options = {"is_complex": case.is_complex, "lower_sideband": case.lower}
     spectra = np.stack([reference.channelize(row, plan.taps, **options) for row in x], axis=1)
     sets = [*valid, reference.intersect_spans(*valid)] if case.n_pol == 2 else valid
     n = len(spectra)
@@ -167,7 +167,7 @@ def test_twin(case):
 
 
 def spectra_of(case, x, plan, first_frame=0):
-    bank = Channelizer(case.n_chan, taps=plan.taps, complex_input=case.is_complex,
+    bank = Channelizer(case.n_chan, taps=plan.taps, layout=plan.layout,
                        lower_sideband=case.lower, oversample=Fraction(plan.n_fft, plan.hop))
     return np.stack([bank.process(row, first_frame=first_frame) for row in x], axis=1)
 

@@ -8,9 +8,12 @@ import pytest
 from fastsig_kernels import Channelizer, Layout, Spectrometer, reference
 from fastsig_kernels._bank import Transformer
 from fastsig_kernels._codelets import DFT
-from fastsig_kernels._generic_bank import GenericBank
+from fastsig_kernels._generic_bank import GenericTransformer
 from fastsig_kernels._stack_bank import StackTransformer, stacks
 from fastsig_kernels._stack_order import radices
+from kernel_layouts import FLOATS
+
+BYTES = {pair: Layout("int8", is_complex=pair == 2) for pair in (1, 2)}
 
 
 def error_bound(plan):
@@ -38,11 +41,11 @@ def test_radices():
 
 
 @pytest.mark.parametrize(("n_chan", "kind"), [
-    (100, StackTransformer), (8, StackTransformer), (96, StackTransformer), (22, GenericBank),
-    (64, Transformer)])
+    (100, StackTransformer), (8, StackTransformer), (96, StackTransformer), (64, Transformer),
+    (22, GenericTransformer)])
 def test_engines(n_chan, kind):
     plan = Channelizer(n_chan, n_tap=4)
-    assert isinstance(plan._engine(Layout("int8")), kind)
+    assert isinstance(plan._tables(), kind)
 
 
 # Between them they have every radix, fewer points than lanes, ends that overlap, parts with and
@@ -51,13 +54,13 @@ def test_engines(n_chan, kind):
 @pytest.mark.parametrize("n_chan", [2, 4, 6, 8, 18, 42, 120, 150, 1050, 5000])
 def test_spectra(n_chan, lower):
     for pair in (1, 2):
-        plan = Channelizer(n_chan, n_tap=4, complex_input=pair == 2, lower_sideband=lower)
+        plan = Channelizer(n_chan, n_tap=4, layout=BYTES[pair], lower_sideband=lower)
         n_frame = 3 if n_chan > 1000 else 19  # whole stacks, and a part of one
         x = noise(plan.n_sample(n_frame), pair)
         found = plan.process(x)
         expected = reference.channelize(
             x.astype("f4").view("c8")[:, 0] if pair == 2 else x, plan.taps,
-            complex_input=pair == 2, lower_sideband=lower)
+            is_complex=pair == 2, lower_sideband=lower)
         assert (np.linalg.norm(found - expected)
                 <= error_bound(plan) * np.linalg.norm(expected)), (n_chan, pair)
 
@@ -66,7 +69,7 @@ def test_spectra(n_chan, lower):
 def test_rotated_frames(n_chan, ratio):
     """Of any bits of a stream: frame 7 on its own is frame 7 of the stream, and is right."""
     for pair in (1, 2):
-        plan = Channelizer(n_chan, n_tap=4, complex_input=pair == 2, oversample=ratio)
+        plan = Channelizer(n_chan, n_tap=4, layout=BYTES[pair], oversample=ratio)
         x = noise(plan.n_sample(12), pair)
         found = plan.process(x)
         alone = plan.process(x[7 * plan.hop :], first_frame=7)
@@ -108,7 +111,7 @@ def test_layouts(layout):
 
 
 def test_lanes_do_not_touch_each_other():
-    plan = Channelizer(100, n_tap=1)
+    plan = Channelizer(100, n_tap=1, layout=FLOATS)
     x = noise(plan.n_sample(19)).astype("f4")
     clean = plan.process(x)
     x[7 * plan.n_fft + 3] = np.nan

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from fastsig_kernels import prototype
 from fastsig_kernels.synthesis import Synthesizer
+from kernel_layouts import COMPLEX, floats
 
 RATIOS = [2, "4/3", "32/27", "8/7"]
 
@@ -22,7 +23,7 @@ def analyse(x, plan, dtype="complex64"):
     spectra = np.fft.fft(folded, axis=1)
     # Zero frequency to the middle, or the upper half and Nyquist away.
     half = plan.n_fft // 2
-    spectra = np.roll(spectra, half, axis=1) if plan.complex_input else spectra[:, :half]
+    spectra = np.roll(spectra, half, axis=1) if plan.layout.is_complex else spectra[:, :half]
     return (spectra[:, ::-1].conj() if plan.lower_sideband else spectra).astype(dtype)
 
 
@@ -31,7 +32,7 @@ def voltages(plan, n_sample, seed=1, tones=()):
     rng = np.random.default_rng(seed)
     n = (plan.n_frame(n_sample) - 1) * plan.hop + plan.taps.size
     i = np.arange(n)
-    if plan.complex_input:
+    if plan.layout.is_complex:
         x = (rng.standard_normal(n) + 1j * rng.standard_normal(n)) / np.sqrt(2)
         return x + sum(3 * np.exp(2j * np.pi * f * i + 1j) for f in tones)
     spectrum = np.fft.rfft(rng.standard_normal(n))
@@ -46,14 +47,14 @@ def error(found, plan, x):
     return 20 * np.log10(np.linalg.norm(found - expected) / np.linalg.norm(expected))
 
 
-@pytest.mark.parametrize("complex_input", [False, True])
+@pytest.mark.parametrize("is_complex", [False, True])
 @pytest.mark.parametrize("oversample", [1, "4/3"])
-def test_twin_of_the_formula(complex_input, oversample):
+def test_twin_of_the_formula(is_complex, oversample):
     # The slow analysis above, against the sum that defines it.
-    plan = Synthesizer(8, oversample=oversample, n_tap=2, complex_input=complex_input)
+    plan = Synthesizer(8, oversample=oversample, n_tap=2, layout=floats(is_complex))
     x = voltages(plan, 1)[: 3 * plan.hop + plan.taps.size]
     h, i = plan.taps.astype(float).ravel(), np.arange(plan.taps.size)
-    bins = np.arange(-4, 4) if complex_input else np.arange(8)
+    bins = np.arange(-4, 4) if is_complex else np.arange(8)
     expected = [
         [
             (h * x[m * plan.hop + i] * np.exp(-2j * np.pi * k * (m * plan.hop + i) / plan.n_fft))
@@ -65,13 +66,13 @@ def test_twin_of_the_formula(complex_input, oversample):
 
 
 @pytest.mark.parametrize("oversample", RATIOS)
-@pytest.mark.parametrize("complex_input", [False, True])
+@pytest.mark.parametrize("is_complex", [False, True])
 @pytest.mark.parametrize("lower", [False, True])
-def test_oversampled_reconstruction(oversample, complex_input, lower):
-    plan = Synthesizer(64, oversample=oversample, complex_input=complex_input, lower_sideband=lower)
+def test_oversampled_reconstruction(oversample, is_complex, lower):
+    plan = Synthesizer(64, oversample=oversample, layout=floats(is_complex), lower_sideband=lower)
     x = voltages(plan, 5000, tones=(0.0312, 0.11, 0.2503, 0.4))
     found = plan.process(analyse(x, plan))
-    assert found.dtype == (np.complex64 if complex_input else np.float32)
+    assert found.dtype == (np.complex64 if is_complex else np.float32)
     assert error(found, plan, x) < -110
     assert 20 * np.log10(plan.residual) < -115
     assert plan.condition < 2.1 and plan.noise_gain < 1
@@ -92,7 +93,7 @@ def test_oversampled_reconstruction(oversample, complex_input, lower):
     ],
 )
 def test_prototypes(oversample, n_tap, window):
-    plan = Synthesizer(64, oversample=oversample, n_tap=n_tap, window=window, complex_input=True)
+    plan = Synthesizer(64, oversample=oversample, n_tap=n_tap, window=window, layout=COMPLEX)
     x = voltages(plan, 3000, tones=(0.11,))
     reached = error(plan.process(analyse(x, plan)), plan, x)
     # Single precision hides what is below -130 dB.
@@ -104,7 +105,7 @@ def test_given_taps_of_any_scale_and_shape():
     # Neither symmetric nor normalised, with a passband wider than half a channel.
     rng = np.random.default_rng(5)
     taps = (prototype(60, 6, "hamming").ravel() * 40 + rng.standard_normal(360)).reshape(6, 60)
-    plan = Synthesizer(60, oversample=(3, 2), taps=taps, complex_input=True)
+    plan = Synthesizer(60, oversample=(3, 2), taps=taps, layout=COMPLEX)
     assert plan.oversample == Fraction(3, 2) and plan.hop == 40
     np.testing.assert_array_equal(plan.taps, taps.astype("float32"))
     x = voltages(plan, 3000)
@@ -115,7 +116,7 @@ def test_given_taps_of_any_scale_and_shape():
 @pytest.mark.parametrize("oversample", [2, 1])
 def test_sizes_of_the_transform(n_chan, oversample):
     # 1000: strips and frames of other than a power of 2.
-    plan = Synthesizer(n_chan, oversample=oversample, n_tap=4, complex_input=True)
+    plan = Synthesizer(n_chan, oversample=oversample, n_tap=4, layout=COMPLEX)
     x = voltages(plan, 20 * n_chan)
     limit = -110 if oversample == 2 else -20
     assert error(plan.process(analyse(x, plan)), plan, x) < limit
@@ -135,23 +136,22 @@ def test_strips_run_over_the_end_of_a_frame(where):
 
 
 @pytest.mark.parametrize("oversample", [1, "4/3", "32/27"])
-@pytest.mark.parametrize("complex_input", [False, True])
-def test_blocks_of_a_stream(oversample, complex_input):
-    plan = Synthesizer(64, oversample=oversample, n_tap=4, complex_input=complex_input, noise=1e-2)
+@pytest.mark.parametrize("is_complex", [False, True])
+def test_blocks_of_a_stream(oversample, is_complex):
+    plan = Synthesizer(64, oversample=oversample, n_tap=4, layout=floats(is_complex), noise=1e-2)
     x = voltages(plan, 80 * plan.hop)
     spectra = analyse(x, plan)
     whole = plan.process(spectra)
-    scratch = plan.scratch(32 + plan.history)
     parts, first = [], 0
     for n_new in (1, 2, 5, 17, 20, 3, 32):
         block = spectra[first : first + n_new + plan.history]
-        parts.append(plan.process(block, first_frame=first, scratch=scratch))
+        parts.append(plan.process(block, first_frame=first))
         first += n_new
     assert np.concatenate(parts).tobytes() == whole.tobytes()
 
 
 def test_a_stream_far_from_its_start():
-    plan = Synthesizer(64, oversample="32/27", complex_input=True)
+    plan = Synthesizer(64, oversample="32/27", layout=COMPLEX)
     x = voltages(plan, 1000)
     spectra = analyse(x, plan)
     far = 32 * 10**12
@@ -162,7 +162,7 @@ def test_a_stream_far_from_its_start():
 
 @pytest.mark.parametrize("oversample", [1, "8/7"])
 def test_frames_that_a_sample_depends_on(oversample):
-    plan = Synthesizer(32, oversample=oversample, n_tap=4, complex_input=True, noise=1e-2)
+    plan = Synthesizer(32, oversample=oversample, n_tap=4, layout=COMPLEX, noise=1e-2)
     n_frame = plan.n_lag + 9
     spectra = analyse(voltages(plan, 10 * plan.hop), plan)[:n_frame]
     assert plan.n_sample(n_frame) == 10 * plan.hop
@@ -193,11 +193,11 @@ def test_sizes(oversample):
         plan.hop = 5
 
 
-@pytest.mark.parametrize("complex_input", [False, True])
+@pytest.mark.parametrize("is_complex", [False, True])
 @pytest.mark.parametrize("lower", [False, True])
-def test_out_scratch_and_strides(complex_input, lower):
+def test_out_and_strides(is_complex, lower):
     plan = Synthesizer(
-        16, oversample="4/3", n_tap=4, complex_input=complex_input, lower_sideband=lower
+        16, oversample="4/3", n_tap=4, layout=floats(is_complex), lower_sideband=lower
     )
     spectra = analyse(voltages(plan, 100), plan)
     expected = plan.process(spectra)
@@ -205,13 +205,13 @@ def test_out_scratch_and_strides(complex_input, lower):
     wide[:, :, 1] = spectra
     many = np.zeros((expected.size, 2), dtype=expected.dtype)
     out = many[:, 1]
-    assert plan.process(wide[:, :, 1], out=out, scratch=plan.scratch(len(spectra))) is out
+    assert plan.process(wide[:, :, 1], out=out) is out
     assert out.tobytes() == expected.tobytes() and not many[:, 0].any()
 
 
 @pytest.mark.parametrize(("noise", "limit"), [(1e-1, -15.5), (1e-2, -26), (1e-3, -36)])
 def test_critical_reconstruction(noise, limit):
-    plan = Synthesizer(64, complex_input=True, noise=noise)
+    plan = Synthesizer(64, layout=COMPLEX, noise=noise)
     x = voltages(plan, 400_000)
     reached = error(plan.process(analyse(x, plan)), plan, x)
     assert abs(reached - 20 * np.log10(plan.residual)) < 0.5
@@ -226,12 +226,12 @@ def test_critical_real_voltages(lower):
     assert error(plan.process(analyse(x, plan)), plan, x) < -35
 
 
-@pytest.mark.parametrize("complex_input", [False, True])
+@pytest.mark.parametrize("is_complex", [False, True])
 @pytest.mark.parametrize(
     ("oversample", "noise"), [(1, 1e-1), (1, 1e-2), (1, 1e-3), ("4/3", None), (2, None)]
 )
-def test_noise_gain(complex_input, oversample, noise):
-    plan = Synthesizer(128, oversample=oversample, complex_input=complex_input, noise=noise)
+def test_noise_gain(is_complex, oversample, noise):
+    plan = Synthesizer(128, oversample=oversample, layout=floats(is_complex), noise=noise)
     rng = np.random.default_rng(3)
     n_frame = plan.history + 4000
     shape = (n_frame, plan.n_chan, 2)
@@ -246,17 +246,17 @@ def test_noise_gain(complex_input, oversample, noise):
 
 def test_noise_gain_does_not_depend_on_the_scale_of_the_taps():
     taps = prototype(64, 4)
-    one, other = (Synthesizer(64, taps=a * taps, complex_input=True) for a in (1, 1000))
+    one, other = (Synthesizer(64, taps=a * taps, layout=COMPLEX) for a in (1, 1000))
     assert abs(other.noise_gain / one.noise_gain - 1) < 1e-6
     assert abs(other.residual / one.residual - 1) < 1e-6
     assert one.condition > 1000
 
 
 def test_wiener_is_best_at_its_own_noise():
-    x = voltages(Synthesizer(32, complex_input=True, n_tap=4, noise=1e-6), 20_000)
+    x = voltages(Synthesizer(32, layout=COMPLEX, n_tap=4, noise=1e-6), 20_000)
     errors = []
     for noise in (1e-3, 1e-2, 1e-1):
-        plan = Synthesizer(32, complex_input=True, n_tap=4, noise=noise)
+        plan = Synthesizer(32, layout=COMPLEX, n_tap=4, noise=noise)
         spectra = analyse(x, plan)
         rng = np.random.default_rng(8)
         added = rng.standard_normal((*spectra.shape, 2), dtype="float32").view("complex64")
@@ -287,20 +287,20 @@ def test_channel_zero_is_kept():
 
 
 def test_inf_is_data():
-    plan = Synthesizer(16, oversample=2, n_tap=2, complex_input=True)
+    plan = Synthesizer(16, oversample=2, n_tap=2, layout=COMPLEX)
     spectra = np.ones((plan.n_lag + 3, 16), dtype="complex64")
     spectra[1, 2] = np.inf
     assert not np.isfinite(plan.process(spectra)).all()
 
 
-@pytest.mark.parametrize("complex_input", [False, True])
-def test_given_arrays_nothing_large_is_allocated(complex_input):
-    plan = Synthesizer(1024, oversample="4/3", n_tap=4, complex_input=complex_input)
+@pytest.mark.parametrize("is_complex", [False, True])
+def test_given_arrays_nothing_large_is_allocated(is_complex):
+    plan = Synthesizer(1024, oversample="4/3", n_tap=4, layout=floats(is_complex))
     n_frame = plan.n_lag + 50
     spectra = np.ones((n_frame, 1024), dtype="complex64")
-    scratch, out = plan.scratch(n_frame), plan.process(spectra)
+    out = plan.process(spectra)
     tracemalloc.start()
-    plan.process(spectra, out=out, scratch=scratch)
+    plan.process(spectra, out=out)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 150_000
@@ -322,8 +322,8 @@ def test_refused_plans():
     for noise in ("0.1", True):
         with pytest.raises(TypeError, match="noise: found"):
             Synthesizer(32, noise=noise)
-    with pytest.raises(TypeError, match="complex_input"):
-        Synthesizer(32, complex_input=1)
+    with pytest.raises(TypeError, match="layout: found int"):
+        Synthesizer(32, layout=1)
     with pytest.raises(ValueError, match="taps: found shape"):
         Synthesizer(16, taps=np.ones((3, 16)))
     with pytest.raises(ValueError, match="taps: .*finite"):
@@ -351,11 +351,5 @@ def test_refused_calls():
         plan.process(x, out=np.zeros(3, dtype="float32"))
     with pytest.raises(TypeError, match="out: found"):
         plan.process(x, out=np.ma.zeros(2 * plan.hop, dtype="float32"))
-    with pytest.raises(ValueError, match="scratch: found"):
-        plan.process(x, scratch=plan.scratch(1))
-    with pytest.raises(ValueError, match="scratch: found"):
-        plan.process(x, scratch=Synthesizer(32, complex_input=True).scratch(50))
-    with pytest.raises(TypeError, match="scratch: found"):
-        plan.process(x, scratch=x)
     with pytest.raises(ValueError, match="stop"):
         plan.frames(5, 5)

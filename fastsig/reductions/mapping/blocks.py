@@ -56,15 +56,15 @@ def read_channels(
 
 def grid_channels(gridder: Any, data: F4, weight: F4, mean: F4, out: F4, threads: int) -> None:
     """Fill `mean` and `out` (chan, y, x); `Gridder` gives the same bits in any order of tiles."""
-    free = [gridder.scratch(data.shape[1]) for _ in range(threads)]
+    free = [gridder.copy() for _ in range(threads)]
 
     def work(first: int) -> None:
-        scratch = free.pop()
+        plan = free.pop()
         try:
-            gridder.process(data, weight, mean, out, first=first, scratch=scratch,
-                            stop=min(first + _TILES, gridder.n_tile))
+            plan.process(data, weight, first=first, stop=min(first + _TILES, plan.n_tile),
+                         out=mean, out_weight=out)
         finally:
-            free.append(scratch)
+            free.append(plan)
 
     run_tasks(range(0, gridder.n_tile, _TILES), work, lambda *_: None, workers=threads,
               describe=lambda first: f"tiles from {first} on")
