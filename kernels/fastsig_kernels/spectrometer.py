@@ -34,6 +34,9 @@ _MOST_THREADS = 1024
 _MOST_STREAMS = 2**20
 _MOST_FRAMES = 2**62  # in an integration; their number still fits into 64 bits
 
+_PACKED_LOST = ("found lost samples of packed numbers, which have no zero; unpack them to int8 or "
+                "float32 first")
+
 
 class Spectrometer(Plan):
     """Plan and state of a spectrometer: voltages in, mean power spectra out.
@@ -447,16 +450,93 @@ class Spectrometer(Plan):
         n_new = self._layout.n_time(numbers.shape)
         spans = self._validity.checked(valid, n_new)
         n_out = self.n_output(n_new)
-        shape = self._shape_of(n_out)
-        if out is not None:
-            _check.array("out", out, (self.out_dtype.name,), len(shape))
-            if out.shape[0] < n_out or out.shape[1:] != shape[1:]:
-                raise ValueError(f"out: found shape {out.shape}, allowed {shape}")
-            out = out[:n_out]
-            _check.target("out", out, shape, self.out_dtype.name, x, *_arrays(valid))
+        out = self._target(out, n_out, x, *_arrays(valid))
+        if self._skips and spans is not None and not any(map(len, spans)):
+            self._skip(n_new, self._with_streams(out))
         else:
-            out = np.empty(shape, self.out_dtype)
-        self._process(numbers, spans, zeroed, self._with_streams(out))
+            self._process(numbers, spans, zeroed, self._with_streams(out))
+        return out
+
+    #: Whether `process` skips calls without valid samples.
+    _skips = True
+
+    def skip(self, n: int, *, out: np.ndarray | None = None) -> np.ndarray:
+        """Continue after `n` lost samples, as `process` does if none of them is valid.
+
+        Takes the time of a few frames, and of the spectra that end.
+
+        Parameters
+        ----------
+        n : int
+            Number of samples.
+        out : ndarray, optional
+            As for `process`.
+
+        Returns
+        -------
+        ndarray, shape (n_output, n_product, n_channel), float32
+            As for `process`. Spectra without a valid sample are NaN, or 0 for sums.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is not allowed, or the samples are packed numbers, which have no zero.
+        RuntimeError
+            As for `process`.
+        """
+        n = _check.count("n", n, 0)
+        with self._alone():
+            if self._layout.kind == "packed":
+                raise ValueError(f"n: {_PACKED_LOST}")
+            out = self._target(out, self.n_output(n))
+            self._skip(n, self._with_streams(out))
+        self._unfinished = False
+        return out
+
+    def _skip(self, n: int, out: np.ndarray) -> None:
+        """Process `n` lost samples: whole frames between the ends of sums change nothing."""
+        weights: list[np.ndarray] = []
+        done = 0
+
+        def process(count: int) -> None:
+            nonlocal done
+            part = out[done : done + self.n_output(count)]
+            none = [np.empty((0, 2), np.int64)] * self._n_pol
+            self._process(self._zeros(count), none, True, part)
+            weights.append(self._weight)
+            done += len(part)
+
+        first = min(n, self._taps.size)  # then no sample that is held is valid
+        process(first)
+        left = n - first
+        while left:
+            n_frame, place = left // self._hop, self._frame % self._n_int
+            whole = 0 if place else n_frame // self._n_int
+            if whole:
+                out[done : done + whole] = 0 if self._sums else np.nan
+                weights.append(np.zeros((whole, *self._outer_weight.shape), weights[0].dtype))
+                done += whole
+            # The end of a sum is processed, as it also ends what was summed before.
+            to_end = min(self._n_int - place, self._n_inner - place % self._n_inner)
+            jump = whole * self._n_int or min(n_frame, to_end - 1)
+            self._frame += jump
+            self._first += jump * self._hop
+            left -= jump * self._hop
+            if not jump:
+                process(min(left, self._hop))
+                left -= min(left, self._hop)
+        self._weight = np.concatenate(weights)
+
+    def _target(self, out: np.ndarray | None, n_out: int, *others: Any) -> np.ndarray:
+        """Return memory for `n_out` spectra: a part of `out`, or a new array."""
+        shape = self._shape_of(n_out)
+        if out is None:
+            return np.empty(shape, self.out_dtype)
+        _check.array("out", out, (self.out_dtype.name,), len(shape))
+        if out.shape[0] < n_out or out.shape[1:] != shape[1:]:
+            raise ValueError(f"out: found shape {out.shape}, allowed {shape}")
+        out = out[:n_out]
+        _check.target("out", out, shape, self.out_dtype.name, *others)
         return out
 
     def _shape_of(self, n_out: int) -> tuple[int, ...]:
@@ -498,8 +578,7 @@ class Spectrometer(Plan):
 
     def _blanked(self, x: np.ndarray, spans: list[np.ndarray]) -> np.ndarray:
         if self._layout.kind == "packed":
-            raise ValueError("valid: found lost samples of packed numbers, which have no zero; "
-                             "unpack them to int8 or float32 first")
+            raise ValueError(f"valid: {_PACKED_LOST}")
         zero = 128 if self._layout.kind == "uint8" else 0
         x = x.copy() if not self._layout.interleaved else (
             x.swapaxes(1, 2).copy().swapaxes(1, 2))
