@@ -1,9 +1,13 @@
 """Validity of frames: spans of valid samples and the filter energy that falls on them."""
 
+from functools import lru_cache
+
 import numpy as np
 
 from . import _check
 from ._jit import jit_strict
+
+_FEW = 256  # frames whose energies are kept for calls without losses
 
 
 def cumulative_energy(taps: np.ndarray) -> np.ndarray:
@@ -39,7 +43,15 @@ def cumulative_energy(taps: np.ndarray) -> np.ndarray:
 
 def whole_energy(n: int, width: int) -> np.ndarray:
     """Return the energies of frames without losses; they are read-only, since calls share them."""
-    return np.broadcast_to(np.float64(1), (n, width))
+    return _ones(width)[:n] if n <= _FEW else np.broadcast_to(np.float64(1), (n, width))
+
+
+@lru_cache(maxsize=4)
+def _ones(width: int) -> np.ndarray:
+    """Return the energies of some frames without losses."""
+    ones = np.ones((_FEW, width))
+    ones.flags.writeable = False
+    return ones
 
 
 def is_whole(energy: np.ndarray) -> bool:

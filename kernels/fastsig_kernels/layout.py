@@ -176,8 +176,9 @@ def samples_of(x: np.ndarray, layout: Layout, n_pol: int) -> Samples:
         x = _copied(x.swapaxes(1, 2)).swapaxes(1, 2)
     elif not alternate and (not good or x.strides[2] != size):
         x = _copied(x)
-    stream = address(x) + x.strides[0] * np.arange(len(x))[:, np.newaxis]
-    return Samples(stream + (0 if alternate else x.strides[1]) * np.arange(n_pol), x)
+    first, step = address(x), 0 if alternate else x.strides[1]
+    return Samples(np.array([[first + stream * x.strides[0] + pol * step for pol in range(n_pol)]
+                             for stream in range(len(x))], np.int64), x)
 
 
 def _copied(x: np.ndarray) -> np.ndarray:
@@ -219,7 +220,7 @@ def numbers_of(x: Any, layout: Layout, n_pol: int, n_stream: int | None = None) 
     Without `n_stream` there is one stream, and the array has no axis for it; nor need it have one
     for a single polarisation.
     """
-    names = (layout.dtype.name,)
+    names = (layout.dtype,)
     whole = layout.is_complex and layout.kind == "float32"
     axes = 2 if layout.is_complex and layout.kind != "packed" else 1
     if isinstance(x, np.ndarray) and whole and x.dtype == np.complex64:

@@ -532,11 +532,11 @@ class Spectrometer(Plan):
         shape = self._shape_of(n_out)
         if out is None:
             return np.empty(shape, self.out_dtype)
-        _check.array("out", out, (self.out_dtype.name,), len(shape))
+        _check.array("out", out, (self.out_dtype,), len(shape))
         if out.shape[0] < n_out or out.shape[1:] != shape[1:]:
             raise ValueError(f"out: found shape {out.shape}, allowed {shape}")
         out = out[:n_out]
-        _check.target("out", out, shape, self.out_dtype.name, *others)
+        _check.target("out", out, shape, self.out_dtype, *others)
         return out
 
     def _shape_of(self, n_out: int) -> tuple[int, ...]:
@@ -572,8 +572,9 @@ class Spectrometer(Plan):
         if n_bridge:
             need = (n_bridge - 1) * self._hop + self._taps.size - self._n_held
             done = self._frames(self._joined(x, need), 0, n_bridge, out, done)
-        start = n_bridge * self._hop - self._n_held
-        done = self._frames(x, start, n_frame - n_bridge, out, done)
+        if n_frame > n_bridge:
+            start = n_bridge * self._hop - self._n_held
+            self._frames(x, start, n_frame - n_bridge, out, done)
         self._keep(x, n_new, n_frame)
 
     def _blanked(self, x: np.ndarray, spans: list[np.ndarray]) -> np.ndarray:
@@ -636,7 +637,7 @@ class Spectrometer(Plan):
                 self._frame += count
                 continue
             ends = self._ends(count)
-            n_row = int(ends.sum())
+            n_row = int(np.count_nonzero(ends))
             if self._single and self._takes_rows(out):
                 rows = out[done : done + n_row]
             else:
@@ -667,7 +668,7 @@ class Spectrometer(Plan):
     def _divisors(self, sums: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the divisors of inner sums, (sum, product), and whether these give the means."""
         divisors = np.ones((len(sums), self._engine.n_out), np.float32)
-        if not self._single or self._sums:
+        if not len(sums) or not self._single or self._sums:
             return divisors, np.zeros(sums.shape, bool)
         single = sums.astype(np.float32)
         # Weights that float32 cannot represent are divided by later, in double precision.
@@ -678,6 +679,8 @@ class Spectrometer(Plan):
     def _finish_single(self, rows: np.ndarray, sums: np.ndarray, final: np.ndarray,
                        out: np.ndarray, done: int) -> int:
         """Do `_finish` where each inner sum is an integration; there may be many short ones."""
+        if not len(rows):
+            return done
         place = slice(done, done + len(rows))
         if self._sums:
             self._weight[place, 0, :, 0] = sums
@@ -691,6 +694,9 @@ class Spectrometer(Plan):
 
     def _ends(self, n: int) -> np.ndarray:
         """Return 1 for each frame where an inner sum ends, else 0."""
+        if n < min(self._n_int - self._frame % self._n_int, self._n_inner - (
+                self._frame % self._n_int) % self._n_inner):
+            return np.zeros(n, np.uint8)
         place = (self._frame + np.arange(n)) % self._n_int
         last = (place + 1 == self._n_int) | ((place + 1) % self._n_inner == 0)
         return last.astype(np.uint8)
@@ -731,6 +737,9 @@ class Spectrometer(Plan):
         The remainder begins the next sum. Weights are added one by one in the order of the
         stream, so the bits do not depend on its pieces.
         """
+        if not ends.any() and is_whole(energy):
+            self._inner_weight += len(ends)  # exactly what adding ones gives
+            return np.empty((0, len(self._codes)))
         weights = _weights(energy, self._codes)
         sums = np.empty((int(ends.sum()), len(self._codes)))
         sum_weights_nb(weights, ends, self._inner_weight, sums)
