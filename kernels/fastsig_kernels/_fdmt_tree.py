@@ -15,6 +15,8 @@ samples and neighbouring delays at a time.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
@@ -215,10 +217,17 @@ class Program:
         Bytes of a sum below the cut: 2 (int16) or 4 (float32).
     offset : int
         What is missing in each sample below the cut.
+    n_thread : int
+        Number of threads that share the steps.
+
+    Attributes
+    ----------
+    below, above : list of (ndarray, ndarray)
+        Steps of each thread below the cut and above it, and their operations.
     """
 
-    def __init__(self, root: Node, channels: np.ndarray, n_input: int, item: int, offset: int
-                 ) -> None:
+    def __init__(self, root: Node, channels: np.ndarray, n_input: int, item: int, offset: int,
+                 n_thread: int = 1) -> None:
         self.item, self.block, self._offset = item, _ROW_BYTES // item, offset
         self._channels, self._n_input = channels, n_input
         self._memory: list[np.ndarray] = []
@@ -231,23 +240,30 @@ class Program:
         self._targets: list[np.ndarray] = []
         before = max((_up(n.history * item) for n in _leaves(root)), default=0)
         self._leaf = Rows(0, before + _ROW_BYTES + LINE)
+        self.below = [self._list_below(part, before) for part in _parts(cut, n_thread)]
+        self.targets = np.concatenate(self._targets).reshape(-1, GROUP)
+        self.moves = np.array([self._move(node, item) for node in cut if node.history],
+                              np.int64).reshape(-1, 4)
+        self._own_above(root, depth)
+        tiles = list(range(0, root.n_row, _TILE))
+        self.above = [self._list_above(root, depth, part[0], min(part[-1] + _TILE, root.n_row))
+                      for part in _parts(tiles, n_thread)]
+
+    @property
+    def memory_bytes(self) -> int:
+        """Size of rows, stores and tables, in bytes."""
+        tables = [table for pair in (*self.below, *self.above) for table in pair]
+        return sum(m.nbytes for m in (*self._memory, *tables, self.targets))
+
+    def _list_below(self, cut: list[Node], before: int) -> tuple[np.ndarray, np.ndarray]:
+        """List the steps of a thread below the cut, with memory that its subtrees share."""
         leaf_bytes = self._leaf.step * (_READ + 1)
         shared = self._allocate(leaf_bytes + max(map(self._shared_bytes, cut)))
         self._leaf.place = shared + before
         self._below = _Steps()
         for node in cut:
             self._compute(node, self._own[id(node)], shared + leaf_bytes)
-        self.steps, self.ops = self._below.tables()
-        self.targets = np.concatenate(self._targets).reshape(-1, GROUP)
-        self.moves = np.array([self._move(node, item) for node in cut if node.history],
-                              np.int64).reshape(-1, 4)
-        self._list_above(root, depth)
-
-    @property
-    def memory_bytes(self) -> int:
-        """Size of rows, stores and tables, in bytes."""
-        return sum(m.nbytes for m in (*self._memory, self.steps, self.ops, self.targets,
-                                      self.above, self.above_ops))
+        return self._below.tables()
 
     def _allocate(self, n_byte: int) -> int:
         memory = aligned(_up(n_byte) + LINE)
@@ -334,8 +350,8 @@ class Program:
             self._below.step(READ, group, sum(map(len, self._targets)) // GROUP)
             self._targets.append(target)
 
-    def _list_above(self, root: Node, depth: int) -> None:
-        """List the steps above the cut, tile by tile, and the rows that move."""
+    def _own_above(self, root: Node, depth: int) -> None:
+        """Give memory to the nodes above the cut, and list the rows that move."""
         self.window = RUN * (_RUNS_KEPT + 1)
         nodes = [node for level in range(depth - 1, 0, -1) for node in _at_depth(root, level)]
         for node in nodes:
@@ -343,10 +359,17 @@ class Program:
             self._own[id(node)] = self._own_rows(node, 4, n, 0)
         self.window_moves = np.array([self._move(node, 4) for node in nodes if node.history],
                                      np.int64).reshape(-1, 4)
-        steps, done = _Steps(), {id(node): 0 for node in (*nodes, root)}
-        for stop in range(_TILE, root.n_row + _TILE, _TILE):
-            self._list_tile(steps, root, depth, min(stop, root.n_row), done)
-        self.above, self.above_ops = steps.tables()
+
+    def _list_above(self, root: Node, depth: int, start: int, stop: int
+                    ) -> tuple[np.ndarray, np.ndarray]:
+        """List the steps of a thread above the cut, tile by tile, for some rows of the root.
+
+        Rows that two threads need are computed by both, with the same result.
+        """
+        steps, done = _Steps(), {id(root): start}
+        for tile in range(start, stop, _TILE):
+            self._list_tile(steps, root, depth, min(tile + _TILE, stop), done)
+        return steps.tables()
 
     def _list_tile(self, steps: _Steps, node: Node, depth: int, stop: int, done: dict[int, int]
                    ) -> None:
@@ -358,6 +381,8 @@ class Program:
         first, last = node.halves
         if depth > 1:
             for half, rows in ((first, node.first), (last, node.last)):
+                # A thread begins with the first row that any of its rows needs.
+                done.setdefault(id(half), int(rows[here.start :].min()))
                 self._list_tile(steps, half, depth - 1, int(rows[here].max()) + 1, done)
         below = depth == 1
         item = self.item if below else 4
@@ -369,6 +394,13 @@ class Program:
                   self._own[id(last)].of(node.last[here]), where,
                   self._offset * node.n_chan if below else 0)
         done[id(node)] = stop
+
+
+def _parts(items: list[Any], n: int) -> list[list[Any]]:
+    """Divide a list into `n` parts of about the same length, fewer if it is short."""
+    n = min(n, len(items))
+    cuts = [len(items) * i // n for i in range(n + 1)]
+    return [items[a:b] for a, b in pairwise(cuts)]
 
 
 def _at_depth(node: Node, depth: int) -> Iterator[Node]:

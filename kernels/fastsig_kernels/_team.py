@@ -1,7 +1,9 @@
-"""Threads of one plan that share the frames of a call: each computes whole sums."""
+"""Threads of one plan that share the work of a call."""
 
 import os
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -9,8 +11,35 @@ import numpy as np
 _LEAST_FRAMES = 16  # for a thread; fewer take less time than it takes to wake one
 
 
+class Crew:
+    """Threads that do a few calls at the same time, one of them in the thread that asks."""
+
+    def __init__(self, n_thread: int) -> None:
+        self._n_other = n_thread - 1
+        self._pool: ThreadPoolExecutor | None = None
+        self._process = 0
+
+    def run(self, calls: Sequence[Callable[[], object]]) -> None:
+        """Do all calls, and return when none is in progress; raise what one of them raises."""
+        others = [self._threads().submit(call) for call in calls[1:]]
+        try:
+            calls[0]()
+        finally:
+            wait(others)
+        for other in others:
+            other.result()
+
+    def _threads(self) -> ThreadPoolExecutor:
+        if self._pool is None or self._process != os.getpid():  # a fork has none of the threads
+            self._pool, self._process = ThreadPoolExecutor(
+                self._n_other, "fastsig-kernels"), os.getpid()
+        return self._pool
+
+
 class Team:
-    """Threads, and a work space for each but the first, which uses that of the plan.
+    """Threads that share frames, each of which computes whole sums.
+
+    Each has a work space of its own, except the first, which uses that of the plan.
 
     Parameters
     ----------
@@ -24,8 +53,7 @@ class Team:
     def __init__(self, engine: Any, n_thread: int, least: int, n_stream: int) -> None:
         self._engine = engine
         self._works = [engine.work(least, n_stream) for _ in range(n_thread - 1)]
-        self._pool: ThreadPoolExecutor | None = None
-        self._process = 0
+        self._crew = Crew(n_thread)
 
     @property
     def memory_bytes(self) -> int:
@@ -49,13 +77,7 @@ class Team:
             self._engine.run(x, start + cuts[i] * hop, first_frame + cuts[i], ends[frames],
                              energy[frames], signs, divisors[place], works[i], rows[place])
 
-        others = [self._threads().submit(part, i) for i in range(1, len(works))]
-        try:
-            part(0)
-        finally:
-            wait(others)
-        for other in others:
-            other.result()
+        self._crew.run([partial(part, i) for i in range(len(works))])
         self._works = [each for each in (work, *self._works) if each is not works[-1]]
         for each in self._works:
             each.reset()
@@ -70,9 +92,3 @@ class Team:
         places = np.searchsorted(stops, wanted)
         inner = {int(stops[place]) for place in places if place < len(stops)} - {n}
         return [0, *sorted(inner), n]
-
-    def _threads(self) -> ThreadPoolExecutor:
-        if self._pool is None or self._process != os.getpid():  # a fork has none of the threads
-            self._pool, self._process = ThreadPoolExecutor(
-                len(self._works), "fastsig-kernels"), os.getpid()
-        return self._pool

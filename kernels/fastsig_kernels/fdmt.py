@@ -6,6 +6,7 @@ B. Zackay and E. O. Ofek, An accurate and efficient algorithm for detection of r
 unknown dispersion measure, for single-dish telescopes and interferometers, ApJ 835 (2017) 11.
 """
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,11 +14,13 @@ import numpy as np
 from . import _check
 from ._order import address
 from ._plan import Plan
+from ._team import Crew
 
 __all__ = ["FDMT"]
 
 _DTYPES = ("uint8", "int8", "uint16", "int16", "float32")
 _ORDERS = ("time", "channel")
+_MOST_THREADS = 64
 _GRIDS = {"sample": 1, "half": 2, "exact": 0}
 
 
@@ -48,6 +51,9 @@ class FDMT(Plan):
         closer to the exact delays, and the transform takes twice the time. Exact tracks are the
         samples nearest to the exact delays. For a few delays they are the best choice; for
         thousands they take many times as long.
+
+    threads : int
+        Number of threads that share the work of a call, with the same bits.
 
     Raises
     ------
@@ -82,6 +88,7 @@ class FDMT(Plan):
         order: str = "time",
         mask: np.ndarray | None = None,
         track: str = "sample",
+        threads: int = 1,
     ) -> None:
         _check.array("curve", curve, ("float64",), 1)
         _check.array("delays", delays, ("float64",), 1)
@@ -90,6 +97,7 @@ class FDMT(Plan):
         self._dtype = np.dtype(_allowed("dtype", dtype, _DTYPES))
         self._by_time = _allowed("order", order, _ORDERS) == "time"
         self._grid = _GRIDS[_allowed("track", track, tuple(_GRIDS))]
+        self._threads = _check.count("threads", threads, maximum=_MOST_THREADS)
         self._left_out = np.zeros(len(curve), bool)
         if mask is not None:
             _check.array("mask", mask, ("bool",), 1)
@@ -309,7 +317,9 @@ class _Transform:
         #: None for a single channel, whose rows are identical.
         self._program: Program | None = None
         if plan._root.halves is not None:
-            self._program = Program(plan._root, plan._channels, plan.n_chan, item, offset)
+            self._program = Program(plan._root, plan._channels, plan.n_chan, item, offset,
+                                    plan._threads)
+        self._crew = Crew(plan._threads)
         self._spec = Spec(kind=kind, item=item)
         self._window = 0
 
@@ -331,15 +341,18 @@ class _Transform:
         if program is None:
             out[:] = x[:, self._only] if self._by_time else x[self._only]
             return
+        place, step, targets = address(out), out.strides[0], program.targets
         time_step, chan_step = x.strides if self._by_time else x.strides[::-1]
         for start in range(0, out.shape[1], program.block):
             n = min(program.block, out.shape[1] - start)
-            run_below_nb(self._spec, address(x) + start * time_step, time_step, chan_step,
-                         self._n_chan, n, program.steps, program.ops, program.targets)
+            source = address(x) + start * time_step
+            self._crew.run([partial(run_below_nb, self._spec, source, time_step, chan_step,
+                                    self._n_chan, n, *tables, targets) for tables in program.below])
             for first in range(0, n, RUN):
                 count = min(RUN, n - first)
-                run_above_nb(self._spec, first, count, self._window, program.above,
-                             program.above_ops, address(out) + 4 * (start + first), out.strides[0])
+                to = place + 4 * (start + first)
+                self._crew.run([partial(run_above_nb, self._spec, first, count, self._window,
+                                        *tables, to, step) for tables in program.above])
                 self._window += count
                 if self._window + RUN > program.window:
                     move_rows_nb(program.window_moves, 4 * self._window)

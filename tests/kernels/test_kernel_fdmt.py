@@ -137,6 +137,17 @@ def test_forty_random_splits():
             assert one.tobytes() == other.tobytes()
 
 
+@pytest.mark.parametrize("threads", [2, 3])
+def test_threads_give_the_same_bits(threads):
+    curve, delays = curve_of(700), np.arange(500.0)
+    x, valid = spectra(3000, 700), np.ones((3000, 700), bool)
+    valid[1000:1010] = False
+    plans = FDMT(curve, delays), FDMT(curve, delays, threads=threads)
+    one, many = (in_pieces(plan, x, [1500, 1501], valid) for plan in plans)
+    for expected, found in zip(one, many, strict=True):
+        assert found.tobytes() == expected.tobytes()
+
+
 @pytest.mark.parametrize("order", ["time", "channel"])
 def test_lost_samples_and_masked_channels(order):
     rng = np.random.default_rng(5)
