@@ -87,6 +87,7 @@ PLANS: dict[str, PlanCase] = {
          "channels": [2, 11], "scale": "mean", "n_stream": None, "threads": 1},
         {"process": Call({"x": VOLTAGES, "valid": np.array([[0, 2000]]), "zeroed": True}, ("out",)),
          "reset": Call({"first_frame": 3}), "copy": Call({"n_int": 5}),
+         "skip": Call({"n": 500}, ("out",)),
          "n_frame": Call({"n_sample": 500}), "n_output": Call({"n_sample": 500})},
         use=_spectrometer),
     "Channelizer": PlanCase(

@@ -5,6 +5,7 @@ process. So a plan is pickled as the arguments of its constructor, which compute
 """
 
 import threading
+from abc import ABC, abstractmethod
 from functools import partial
 from typing import Any, Protocol, Self, runtime_checkable
 
@@ -45,7 +46,7 @@ class SamplePlan(PlanProtocol, Protocol):
         ...
 
 
-class Plan:
+class Plan(ABC):
     """A plan as `PlanProtocol` specifies it, with everything that is the same in all plans.
 
     A subclass computes its tables in the constructor, which never change after that, and calls
@@ -96,9 +97,9 @@ class Plan:
         other._own_state()
         return other
 
+    @abstractmethod
     def _own_state(self) -> None:
         """Create the work space and an empty state, which copies do not share."""
-        raise NotImplementedError
 
     def _own_argument(self, name: str, table: np.ndarray) -> None:
         """Record a table of the plan instead of the equal array that was given, if any."""

@@ -263,10 +263,10 @@ class Gridder(Plan):
         lanes = host_lanes()
         with self._alone():
             grid_tiles_nb(
-                Spec(lanes=lanes, channels=CHANNELS), Spec(lanes=lanes, channels=lanes), data,
-                weight, self._order, self._sample, self._narrow, self._pieces, self._cells,
-                self._bands, self._tiles, self._place, self._table, self._chord, first, stop,
-                self._room(n_chan), out, out_weight)
+                Spec(lanes=lanes, channels=CHANNELS), Spec(lanes=lanes, channels=lanes),
+                _as_compiled(data), _as_compiled(weight), self._order, self._sample, self._narrow,
+                self._pieces, self._cells, self._bands, self._tiles, self._place, self._table,
+                self._chord, first, stop, self._room(n_chan), out, out_weight)
         return out, out_weight
 
     def _planes(self, name: str, out: np.ndarray | None, empty: float, n_chan: int,
@@ -295,6 +295,20 @@ class Gridder(Plan):
                 np.empty((n, 3, n_chan), np.float64))
             self._most_channels = n_chan
         return self._work
+
+
+class _Memory:
+    """The memory of an array as another array of the same type, which may be written to."""
+
+    def __init__(self, x: np.ndarray) -> None:
+        interface = x.__array_interface__
+        self.__array_interface__ = {**interface, "data": (interface["data"][0], False)}
+        self._owner = x
+
+
+def _as_compiled(x: np.ndarray) -> np.ndarray:
+    """Return an input of compiled code, which would be compiled again for read-only arrays."""
+    return x if x.flags.writeable else np.asarray(_Memory(x))
 
 
 def _with_tables(kind: type[Gridder], tables: dict[str, Any]) -> Gridder:

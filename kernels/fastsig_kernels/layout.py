@@ -12,7 +12,7 @@ from .unpacking import unpack
 
 _BITS = {"int8": 8, "uint8": 8, "int16": 16, "float32": 32}
 _PACKED = (1, 2, 4)
-
+_AXES = tuple(range(1, 9))
 
 
 @dataclass(frozen=True)
@@ -123,12 +123,18 @@ class Layout:
         -------
         ndarray, shape (..., n_time), float32 or complex64
             A new array, or x itself if it is already float32 (or complex64).
+
+        Raises
+        ------
+        TypeError, ValueError
+            If x is not an array of this layout.
         """
+        self._check_array(x)
         if self.kind == "packed":
-            numbers = np.stack([
-                unpack(row, self.bits, order=self.order, levels=np.array(self.levels, np.float32))
-                for row in x.reshape(-1, x.shape[-1])
-            ]).reshape(*x.shape[:-1], -1)
+            numbers = np.empty((*x.shape[:-1], x.shape[-1] * 8 // self.bits), np.float32)
+            levels = np.array(self.levels, np.float32)
+            for row in np.ndindex(x.shape[:-1]):
+                unpack(x[row], self.bits, order=self.order, levels=levels, out=numbers[row])
             return numbers.view(np.complex64) if self.is_complex else numbers
         if x.dtype == np.complex64:
             return x
@@ -139,6 +145,14 @@ class Layout:
         if not self.is_complex:
             return numbers
         return np.ascontiguousarray(numbers).view(np.complex64)[..., 0]
+
+    def _check_array(self, x: Any) -> None:
+        """Refuse anything except an array of this layout, with any leading axes."""
+        pairs = self.is_complex and self.kind != "packed"
+        whole = ("complex64",) if pairs and self.kind == "float32" else ()
+        _check.array("x", x, (self.dtype.name, *whole), _AXES)
+        if pairs and x.dtype.kind != "c" and (x.ndim < 2 or x.shape[-1] != 2):
+            raise ValueError(f"x: found shape {x.shape}, allowed 2 (real, imaginary) as last axis")
 
 
 def checked_layout(layout: Layout | None) -> Layout:

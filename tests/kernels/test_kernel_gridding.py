@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from astropy.wcs import WCS
 from fastsig_kernels import Gridder, gaussian_table, reference
+from fastsig_kernels._gridding_loops import grid_tiles_nb
 
 FWHM, RADIUS = 1.5 / 60, 2.25 / 60
 
@@ -189,6 +191,21 @@ def test_arguments(rng: np.random.Generator) -> None:
     with pytest.raises(ValueError, match="stop"):
         gridder.process(data, weight, stop=9)
     assert gridder.memory_bytes > 0
+
+
+def test_read_only_arrays_are_not_compiled_for(rng: np.random.Generator, tmp_path: Path) -> None:
+    """Such as those of mapped files."""
+    at, pixels = places(rng, 50, 0, 0, 0.1), plane(4, 0, 0)
+    gridder = plan(*at, pixels)
+    gridder.compile()
+    before = len(grid_tiles_nb.signatures)
+    data, weight = rng.standard_normal((50, 3)).astype(np.float32), np.ones((50, 1), np.float32)
+    data.tofile(tmp_path / "data")
+    mapped = np.memmap(tmp_path / "data", np.float32, "r", shape=data.shape)
+    found = gridder.process(mapped, weight)
+    assert len(grid_tiles_nb.signatures) == before
+    for a, b in zip(found, gridder.process(data, weight), strict=True):
+        np.testing.assert_array_equal(a, b)
 
 
 def cygrid() -> Any:

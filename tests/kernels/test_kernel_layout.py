@@ -352,6 +352,25 @@ def test_to_float(layout):
 
 
 @pytest.mark.parametrize("layout", LAYOUTS, ids=name)
+def test_to_float_of_other_arrays(layout):
+    x = voltages(layout, 2, 64)
+    for other in (x.tolist(), np.ma.masked_array(x), x.astype("f8"), x.astype(object)):
+        with pytest.raises(TypeError, match="x: found"):
+            layout.to_float(other)
+    if x.ndim == 3:
+        for other in (x[:, :, :1], x[0, :, 0], x[:, :, 0]):
+            with pytest.raises(ValueError, match="x: found shape"):
+                layout.to_float(other)
+        if layout.kind != "float32":
+            with pytest.raises(TypeError, match="x: found dtype complex64"):
+                layout.to_float(x[..., 0].astype("c8"))
+    with pytest.raises(ValueError, match="x: found 0 axes"):
+        layout.to_float(np.zeros((), layout.dtype))
+    assert layout.to_float(x[:0]).shape == (0, 64)
+    assert layout.to_float(layout.cut(x, 0, 0)).shape == (2, 0)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS, ids=name)
 def test_sizes_and_cuts(layout):
     x = voltages(layout, 2, 64)
     assert layout.n_time(x.shape) == layout.n_time(x[0].shape) == 64

@@ -52,6 +52,13 @@ def test_a_plan_has_the_interface_of_all_plans(name):
 
 
 @pytest.mark.parametrize("name", PLANS)
+def test_every_method_with_arguments_is_listed(name):
+    methods = inspect.getmembers(PLANS[name].make(), inspect.ismethod)
+    assert set(PLANS[name].methods) == {
+        each for each, method in methods if each[0] != "_" and inspect.signature(method).parameters}
+
+
+@pytest.mark.parametrize("name", PLANS)
 def test_results_are_in_out(name):
     case = PLANS[name]
     given = case.methods["process"].with_outputs(f"{name}.process")
