@@ -110,7 +110,7 @@ PLANS: dict[str, PlanCase] = {
     "FDMT": PlanCase(
         fk.FDMT,
         {"curve": np.linspace(0, 1, 16), "delays": np.arange(5.0), "dtype": "uint8",
-         "order": "time", "mask": np.arange(16) == 3, "track": "half"},
+         "order": "time", "mask": np.arange(16) == 3, "track": "half", "threads": 2},
         {"process": Call({"x": _CODES.reshape(-1, 16), "valid": _CODES.reshape(-1, 16) > 20},
                          ("out",)),
          "channel_delays": Call({"rows": np.arange(1, 3)})}),
