@@ -145,7 +145,7 @@ def test_pictures_ride_with_what_is_written(tmp_path: Path) -> None:
     after = Flag(source, sum_threshold=0)
     seen = run([*products([after], [tmp_path / "x.h5"]), *flag_pixels(source, after)])[1:]
     assert source.rows_read == source.shape[0]
-    assert len(seen) == 3  # pixels before and after, and the fractions
+    assert len(seen) == 4  # pixels before and after, and the fractions
     for stream, cells in zip((source, after), seen[:2], strict=True):
         np.testing.assert_array_equal(cells.values, run(flag_pixels(stream, stream))[0].values)
     source = many_rows()
