@@ -9,10 +9,10 @@ import numpy as np
 from fastsig_kernels import prototype
 from numpy.typing import NDArray
 
-from fastsig.axes.frequency import Sideband
+from fastsig.axes.frequency import ChannelAxis, Sideband, synthesized_axis
 from fastsig.errors import PlanError, UsageError
 from fastsig.stages.channelize import Channelize
-from fastsig.stream import Stream, VoltageStage, VoltageStream
+from fastsig.stream import VoltageStage, VoltageStream
 
 __all__ = ["Analysis", "analysis_of_frames", "analysis_of_voltages", "centred_prototype"]
 
@@ -36,6 +36,8 @@ class Analysis(NamedTuple):
         Sideband of the voltages of the band.
     conjugate : bool
         Whether each channel is stored as a lower sideband.
+    between : bool
+        Whether 0 Hz of the band is between its two middle channels, not at the centre of one.
     first_frame : int
         Number of row 0 in the count to which the phases refer.
     middle : Fraction
@@ -48,8 +50,16 @@ class Analysis(NamedTuple):
     real: bool
     sideband: Sideband
     conjugate: bool
+    between: bool
     first_frame: int
     middle: Fraction
+
+    def axis(self, channels: ChannelAxis, rate: Fraction) -> ChannelAxis:
+        """Return the axis of the band of the given channels, at this sample rate."""
+        if self.between:
+            low, high = channels.edges_hz
+            return ChannelAxis.band((low + high) / 2, rate)
+        return synthesized_axis(channels, rate, is_complex=not self.real, sideband=self.sideband)
 
 
 def analysis_of_frames(
@@ -62,18 +72,19 @@ def analysis_of_frames(
         raise PlanError(f"{source.path}: the frames contain the channels of {below.shape[2]} "
                         "filter banks; select one of the recorded channels before channelize")
     bank, header = source.bank, below.header
+    made = _sideband(sideband, header.sideband)
     known = {"n_tap": source.n_tap, "window": source.window, "first_frame": 0,
              "real": not header.is_complex, "oversample": bank.oversample, "taps": None}
     if not header.is_complex:
         known["sideband"] = header.sideband
     given = {"oversample": _ratio_of(oversample), "n_tap": n_tap, "window": window, "taps": taps,
-             "real": real, "sideband": sideband, "first_frame": first_frame}
+             "real": real, "sideband": made, "first_frame": first_frame}
     for name, value in known.items():
         if given[name] is not None and (name == "taps" or given[name] != value):
             raise UsageError(f"{name} = {_short(given[name])}: the frames of channelize have "
                              f"{name} = {_short(value)}; omit it")
     return Analysis(bank.oversample, bank.taps, source.window, not header.is_complex,
-                    _sideband(sideband or header.sideband), False, 0, Fraction(bank.history, 2))
+                    made, False, False, 0, Fraction(bank.history, 2))
 
 
 def analysis_of_voltages(
@@ -100,8 +111,8 @@ def analysis_of_voltages(
             n_fft, 8 if n_tap is None else n_tap, name)
     except (TypeError, ValueError) as error:
         raise UsageError(str(error)) from error
-    return Analysis(ratio, table, name, bool(real), _sideband(sideband or "upper"),
-                    header.sideband == "lower", first_frame + _row_of_file(source),
+    return Analysis(ratio, table, name, bool(real), _sideband(sideband, "upper"),
+                    header.sideband == "lower", not real, first_frame + _row_of_file(source),
                     _middle(table))
 
 
@@ -117,7 +128,7 @@ def centred_prototype(n_fft: int, n_tap: int, window: str) -> NDArray[np.float64
     -------
     ndarray, shape (n_tap or n_tap + 1, n_fft), float64, of unit energy
     """
-    bare = prototype(n_fft, n_tap, window)  # checks the arguments
+    bare: NDArray[np.float64] = prototype(n_fft, n_tap, window)  # checks the arguments
     if window == "none":
         return bare
     length = bare.size
@@ -130,7 +141,8 @@ def centred_prototype(n_fft: int, n_tap: int, window: str) -> NDArray[np.float64
     if n_tap % 2:
         before = n_fft // 2
         taps = np.concatenate([np.zeros(before), taps, np.zeros(n_fft - before)])
-    return taps.reshape(-1, n_fft)
+    shaped: NDArray[np.float64] = taps.reshape(-1, n_fft)
+    return shaped
 
 
 def _middle(taps: Any) -> Fraction:
@@ -175,11 +187,12 @@ def _row_of_file(source: VoltageStream) -> int:
     return row
 
 
-def _sideband(value: Any) -> Sideband:
-    if value not in ("upper", "lower"):
-        raise UsageError(f"sideband = {value!r}; allowed: upper, lower")
-    found: Sideband = value
-    return found
+def _sideband(value: Any, default: Sideband) -> Sideband:
+    if value is None:
+        return default
+    if not isinstance(value, str) or value not in ("upper", "lower"):
+        raise UsageError(f"sideband = {_short(value)}; allowed: upper, lower")
+    return "upper" if value == "upper" else "lower"
 
 
 def _short(value: Any) -> str:

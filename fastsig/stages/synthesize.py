@@ -13,7 +13,7 @@ from fastsig_kernels import Synthesizer, cumulative_energy, frame_energy_nb
 from numpy.typing import NDArray
 
 from fastsig.axes import validity
-from fastsig.axes.frequency import Sideband, synthesized_axis
+from fastsig.axes.frequency import Sideband
 from fastsig.axes.time import sample_time
 from fastsig.axes.units import whole
 from fastsig.axes.validity import Spans
@@ -26,6 +26,7 @@ from fastsig.stream.base import ENDLESS
 __all__ = ["Synthesize"]
 
 _MASK_BYTES = 2**24  # energies that are computed at a time
+_PIECE = 2**14  # samples that are turned at a time
 
 
 class Synthesize(Stage, VoltageStream):
@@ -39,13 +40,13 @@ class Synthesize(Stage, VoltageStream):
 
     Recorded channels are inverted as well as their analysis is known: oversample, prototype, and
     in an oversampled bank the origin of the phases. They are complex, with zero frequency at the
-    centre of each channel, and the time of a sample is the middle of its window. The spectrum
-    within half a channel of the edges of the band is incomplete, because channels beyond these edges
-    are missing.
+    centre of each channel, and the time of a sample is the middle of its window. The result is a
+    complex band from the lower edge of the lowest channel to the upper edge of the highest one.
+    Within half a channel of these edges its spectrum is incomplete, because the channels next to
+    them are missing.
 
-    Zero frequency of complex voltages is the centre of channel ``n_chan / 2``, or of channel
-    ``n_chan / 2 - 1`` in a lower sideband; that of real voltages is the centre of the lowest channel,
-    or of the highest one in a lower sideband. The first and last rows only complete the others.
+    The voltages are shorter than the source, because each of them is computed from all rows that
+    contain a part of it.
 
     Lost rows are replaced by 0. The energy of a sample is the sum of g^2 over the rows that are
     not lost, divided by the sum over all rows; a sample with less than `min_valid` is invalid.
@@ -100,6 +101,8 @@ class Synthesize(Stage, VoltageStream):
         given = {"oversample": oversample, "n_tap": n_tap, "window": window, "taps": taps,
                  "real": real, "sideband": sideband}
         first_frame = whole("first_frame", first_frame)
+        if first_frame < 0:
+            raise UsageError(f"first_frame = {first_frame}; allowed: 0 or more")
         if isinstance(source, Channelize):
             analysis = analysis_of_frames(source, first_frame=first_frame, **given)
         elif isinstance(source, VoltageStream):
@@ -122,14 +125,13 @@ class Synthesize(Stage, VoltageStream):
                 sample_time(header.start_time, later.numerator, Fraction(later.denominator)), later
             ).replace(
                 sample_rate=rate, sideband=analysis.sideband, is_complex=not analysis.real,
-                channels=synthesized_axis(header.require_channels(source.path), rate,
-                                          is_complex=not analysis.real,
-                                          sideband=analysis.sideband),
+                channels=analysis.axis(header.require_channels(source.path), rate),
                 n_bits=32, bank=None,
             ),
             shape=(min(self.bank.n_sample(n_row), ENDLESS), source.shape[1]),
             dtype=np.float32 if analysis.real else np.complex64,
         )
+        self._turns = _half_turns(self.bank.n_fft) if analysis.between else None
         below = source.source if isinstance(source, Channelize) else source
         self.may_have_nan = bool(below.may_have_nan)
         self._renew()
@@ -171,7 +173,7 @@ class Synthesize(Stage, VoltageStream):
     def work_bytes(self, n: int) -> int:
         """Memory that a thread needs to compute `n` samples."""
         rows = self.needs(self.hop - 1, n)[1]
-        inner = rows * 16 * self.bank.n_fft + (rows * self.hop * 8)
+        inner = rows * 16 * self.bank.n_fft + rows * self.hop * 8
         return int(self.source.work_bytes(rows)) + inner + n * self.row_bytes + _MASK_BYTES
 
     def valid_spans(self) -> tuple[Spans, ...] | None:
@@ -204,12 +206,15 @@ class Synthesize(Stage, VoltageStream):
                  out: NDArray[Any]) -> None:
         """Compute the samples from `start` on from rows of one polarisation, from `first` on."""
         rows = np.conjugate(rows) if self.analysis.conjugate else rows
-        number = (self.analysis.first_frame + first) % self.analysis.oversample.numerator
-        if len(out) == bank.n_sample(len(rows)):
+        number = self.analysis.first_frame + first
+        turns, skip = self._turns, start - first * self.hop
+        if turns is None and len(out) == bank.n_sample(len(rows)):
             bank.process(rows, first_frame=number, out=out)
             return
-        skip = start - first * self.hop
-        out[...] = bank.process(rows, first_frame=number)[skip : skip + len(out)]
+        samples = bank.process(rows, first_frame=number)[skip : skip + len(out)]
+        if turns is not None:
+            _turn(samples, turns, number * self.hop + bank.first_sample + skip)
+        out[...] = samples
 
     def _valid(self, rows: Spans, first: int, n_hop: int) -> Spans:
         """Return the valid samples of hops `first` to ``first + n_hop - 1``; `rows` are valid."""
@@ -241,6 +246,30 @@ def _bank(analysis: Analysis, n_chan: int, noise: float | None) -> Synthesizer:
             complex_input=not analysis.real, lower_sideband=analysis.sideband == "lower")
     except (TypeError, ValueError) as error:
         raise UsageError(str(error)) from error
+
+
+def _half_turns(n_fft: int) -> NDArray[np.complex64]:
+    """Return ``exp(pi i n / n_fft)`` for a period: a frequency of half a channel."""
+    period = np.exp(1j * np.pi / n_fft * np.arange(2 * n_fft)).astype(np.complex64)
+    return np.tile(period, -(-_PIECE // len(period)))
+
+
+def _turn(samples: NDArray[np.complex64], turns: NDArray[np.complex64], number: int) -> None:
+    """Multiply samples, the first of which has a number, by turns of this number, in place.
+
+    It is done in real numbers: NumPy's product of complex arrays may be rounded differently at
+    their ends.
+    """
+    pairs = samples.view(np.float32).reshape(-1, 2)
+    number %= len(turns)
+    done = 0
+    while done < len(pairs):
+        part = pairs[done : done + len(turns) - number]
+        factors = turns[number : number + len(part)]
+        crossed = part[:, ::-1] * np.stack([-factors.imag, factors.imag], axis=1)
+        part *= factors.real[:, np.newaxis]
+        part += crossed
+        done, number = done + len(part), 0
 
 
 def _row_spans(block: Block, n_pol: int) -> tuple[Spans, ...]:
