@@ -74,15 +74,17 @@ def analysis_of_frames(
     bank, header = source.bank, below.header
     made = _sideband(sideband, header.sideband)
     known = {"n_tap": source.n_tap, "window": source.window, "first_frame": 0,
-             "real": not header.is_complex, "oversample": bank.oversample, "taps": None}
+             "real": not header.is_complex, "oversample": bank.oversample}
     if not header.is_complex:
         known["sideband"] = header.sideband
-    given = {"oversample": _ratio_of(oversample), "n_tap": n_tap, "window": window, "taps": taps,
-             "real": real, "sideband": made, "first_frame": first_frame}
+    given = {"oversample": _ratio_of(oversample), "n_tap": n_tap, "window": window, "real": real,
+             "sideband": made, "first_frame": first_frame}
+    if taps is not None:
+        raise UsageError("taps: the prototype of frames of channelize is known; omit them")
     for name, value in known.items():
-        if given[name] is not None and (name == "taps" or given[name] != value):
+        if given[name] is not None and given[name] != value:
             raise UsageError(f"{name} = {_short(given[name])}: the frames of channelize have "
-                             f"{name} = {_short(value)}; omit it")
+                             f"{name} = {value}; omit it")
     return Analysis(bank.oversample, bank.taps, source.window, not header.is_complex,
                     made, False, False, 0, Fraction(bank.history, 2))
 

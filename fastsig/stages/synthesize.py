@@ -26,7 +26,7 @@ from fastsig.stream.base import ENDLESS
 __all__ = ["Synthesize"]
 
 _MASK_BYTES = 2**24  # energies that are computed at a time
-_PIECE = 2**14  # samples that are turned at a time
+_PIECE = 2**13  # samples that are turned at a time, in a cache
 
 
 class Synthesize(Stage, VoltageStream):
@@ -212,9 +212,10 @@ class Synthesize(Stage, VoltageStream):
             bank.process(rows, first_frame=number, out=out)
             return
         samples = bank.process(rows, first_frame=number)[skip : skip + len(out)]
-        if turns is not None:
-            _turn(samples, turns, number * self.hop + bank.first_sample + skip)
-        out[...] = samples
+        if turns is None:
+            out[...] = samples
+        else:
+            _turn(samples, turns, number * self.hop + bank.first_sample + skip, out)
 
     def _valid(self, rows: Spans, first: int, n_hop: int) -> Spans:
         """Return the valid samples of hops `first` to ``first + n_hop - 1``; `rows` are valid."""
@@ -248,27 +249,27 @@ def _bank(analysis: Analysis, n_chan: int, noise: float | None) -> Synthesizer:
         raise UsageError(str(error)) from error
 
 
-def _half_turns(n_fft: int) -> NDArray[np.complex64]:
-    """Return ``exp(pi i n / n_fft)`` for a period: a frequency of half a channel."""
-    period = np.exp(1j * np.pi / n_fft * np.arange(2 * n_fft)).astype(np.complex64)
-    return np.tile(period, -(-_PIECE // len(period)))
+def _half_turns(n_fft: int) -> NDArray[np.float32]:
+    """Return real and imaginary parts of ``exp(pi i n / n_fft)``: half a channel; whole periods."""
+    period = np.exp(1j * np.pi / n_fft * np.arange(2 * n_fft))
+    turns = np.tile(period, -(-_PIECE // len(period)))
+    return np.stack([turns.real, turns.imag]).astype(np.float32)
 
 
-def _turn(samples: NDArray[np.complex64], turns: NDArray[np.complex64], number: int) -> None:
-    """Multiply samples, the first of which has a number, by turns of this number, in place.
+def _turn(samples: NDArray[np.complex64], turns: NDArray[np.float32], number: int,
+          out: NDArray[np.complex64]) -> None:
+    """Write samples to `out`, multiplied by turns; `number` is that of the first one.
 
-    It is done in real numbers: NumPy's product of complex arrays may be rounded differently at
-    their ends.
+    Real and imaginary parts are computed one by one: the last bits of NumPy's product of complex
+    numbers depend on their place in the array.
     """
-    pairs = samples.view(np.float32).reshape(-1, 2)
-    number %= len(turns)
-    done = 0
-    while done < len(pairs):
-        part = pairs[done : done + len(turns) - number]
-        factors = turns[number : number + len(part)]
-        crossed = part[:, ::-1] * np.stack([-factors.imag, factors.imag], axis=1)
-        part *= factors.real[:, np.newaxis]
-        part += crossed
+    number, done = number % turns.shape[1], 0
+    while done < len(samples):
+        part = samples[done : done + turns.shape[1] - number]
+        cosine, sine = turns[:, number : number + len(part)]
+        target = out[done : done + len(part)]
+        np.subtract(part.real * cosine, part.imag * sine, out=target.real)
+        np.add(part.real * sine, part.imag * cosine, out=target.imag)
         done, number = done + len(part), 0
 
 

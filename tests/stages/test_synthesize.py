@@ -315,7 +315,7 @@ def test_refusals(rng: np.random.Generator) -> None:
         (coarse(source, 48, "4/3", n_row=12), {}, PlanError, "needs 23 rows"),
         (frames, {"oversample": "4/3"}, UsageError, "frames of channelize have oversample = 1"),
         (frames, {"real": True}, UsageError, "have real = False"),
-        (frames, {"taps": np.ones((8, 64))}, UsageError, "taps = an array"),
+        (frames, {"taps": np.ones((8, 64))}, UsageError, "omit them"),
         (Channelize(record, 2), {}, PlanError, "48 filter banks"),
     ):
         with pytest.raises(kind, match=text):
