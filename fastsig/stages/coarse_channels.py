@@ -28,8 +28,10 @@ class Analysis(NamedTuple):
     oversample : Fraction
     taps : ndarray, shape (n_tap, n_fft)
         The prototype.
-    name : str
-        Name of its window, or nothing if it was given as an array.
+    n_tap : int
+        Its length in transforms, without zeros that were added.
+    window : str
+        The name of its window; empty if it was given as an array.
     real : bool
         Whether the voltages of the band are real.
     sideband : {"upper", "lower"}
@@ -46,7 +48,8 @@ class Analysis(NamedTuple):
 
     oversample: Fraction
     taps: NDArray[Any]
-    name: str
+    n_tap: int
+    window: str
     real: bool
     sideband: Sideband
     conjugate: bool
@@ -85,8 +88,8 @@ def analysis_of_frames(
         if given[name] is not None and given[name] != value:
             raise UsageError(f"{name} = {_short(given[name])}: the frames of channelize have "
                              f"{name} = {value}; omit it")
-    return Analysis(bank.oversample, bank.taps, source.window, not header.is_complex,
-                    made, False, False, 0, Fraction(bank.history, 2))
+    return Analysis(bank.oversample, bank.taps, source.n_tap, source.window,
+                    not header.is_complex, made, False, False, 0, Fraction(bank.history, 2))
 
 
 def analysis_of_voltages(
@@ -105,17 +108,19 @@ def analysis_of_voltages(
                         "number; select channels first")
     ratio = _ratio(source, _ratio_of(oversample))
     n_fft = source.shape[2] * (2 if real else 1)
+    if taps is not None and not (isinstance(taps, np.ndarray) and taps.dtype.kind == "f"):
+        raise UsageError("taps: found something else; allowed: an array of float32 or float64")
     if taps is not None and (n_tap is not None or window is not None):
         raise UsageError("taps beside n_tap or window; allowed: the prototype, or its parameters")
     name = "" if taps is not None else "hamming" if window is None else window
+    length = 8 if n_tap is None else n_tap
     try:
-        table = taps if taps is not None else centred_prototype(
-            n_fft, 8 if n_tap is None else n_tap, name)
+        table = centred_prototype(n_fft, length, name) if taps is None else taps
     except (TypeError, ValueError) as error:
         raise UsageError(str(error)) from error
-    return Analysis(ratio, table, name, bool(real), _sideband(sideband, "upper"),
-                    header.sideband == "lower", not real, first_frame + _row_of_file(source),
-                    _middle(table))
+    return Analysis(ratio, table, length if taps is None else len(table), name, bool(real),
+                    _sideband(sideband, "upper"), header.sideband == "lower", not real,
+                    first_frame + _row_of_file(source), _middle(table))
 
 
 def centred_prototype(n_fft: int, n_tap: int, window: str) -> NDArray[np.float64]:

@@ -139,6 +139,7 @@ class Synthesize(Stage, VoltageStream):
     def _renew(self) -> None:
         self._banks = Scratch(lambda: copy(self.bank))
         self._energies: NDArray[np.float64] | None = None
+        self._known: tuple[Spans, ...] | None = None
 
     def _replace(self, *sources: Stream) -> None:
         super()._replace(*sources)
@@ -149,10 +150,10 @@ class Synthesize(Stage, VoltageStream):
         known = self.analysis
         return {
             "n_chan": self.bank.n_chan, "oversample": str(known.oversample),
-            "taps": known.name or sha256(self.bank.taps.tobytes()).hexdigest(),
-            "n_tap": self.bank.n_tap, "real": known.real, "sideband": known.sideband,
-            "min_valid": self.min_valid, "noise": self.bank.noise,
-            "first_frame": known.first_frame,
+            "n_tap": known.n_tap, "window": known.window or None,
+            "taps_sha256": sha256(self.bank.taps.tobytes()).hexdigest(),
+            "real": known.real, "sideband": known.sideband, "min_valid": self.min_valid,
+            "noise": self.bank.noise, "first_frame": known.first_frame,
         }
 
     @property
@@ -178,14 +179,19 @@ class Synthesize(Stage, VoltageStream):
 
     def valid_spans(self) -> tuple[Spans, ...] | None:
         """Return valid spans of each polarisation if headers alone state those of the rows."""
+        if self._known is None and not self.endless:
+            self._known = self._from_headers()
+        return self._known
+
+    def _from_headers(self) -> tuple[Spans, ...] | None:
         below = self.source if self.source.kind == "voltage" else self.source.inputs()[0]
-        spans = None if self.endless else below.valid_spans()
+        spans = below.valid_spans()
         if spans is None:
             return None
-        if below is not self.source:
-            lost = any(validity.count(each) < below.shape[0] for each in spans)
-            return None if lost else (validity.full(0, self.shape[0]),) * self.n_pol
-        return tuple(self._valid(each, 0, self.shape[0] // self.hop) for each in spans)
+        if below is self.source:
+            return tuple(self._valid(each, 0, self.shape[0] // self.hop) for each in spans)
+        lost = any(validity.count(each) < below.shape[0] for each in spans)
+        return None if lost else (validity.full(0, self.shape[0]),) * self.n_pol
 
     def _read(self, start: int, n: int, out: NDArray[Any]) -> tuple[Spans, ...]:
         if not n:
@@ -233,7 +239,7 @@ class Synthesize(Stage, VoltageStream):
     def _energy(self, rows: Spans, first: int, n_hop: int) -> NDArray[np.float64]:
         """Return the energy of each sample of hops, (n_hop, hop), if only `rows` are valid."""
         if self._energies is None:
-            self._energies = _cumulative(self.bank)
+            self._energies = _cumulative(copy(self.bank))
         energy = np.empty((self.hop, n_hop))
         for branch, sums in enumerate(self._energies):
             frame_energy_nb(rows, first, sums, 1, energy[branch])

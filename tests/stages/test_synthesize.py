@@ -303,6 +303,8 @@ def test_refusals(rng: np.random.Generator) -> None:
         (changed(is_complex=False), {}, PlanError, "channels are real"),
         (record, {"taps": np.ones((8, 48)), "n_tap": 8}, UsageError, "taps beside n_tap"),
         (record, {"taps": np.ones((8, 40))}, UsageError, "taps: found shape"),
+        (record, {"taps": [[1.0] * 48]}, UsageError, "allowed: an array of float32"),
+        (record, {"taps": np.ones((8, 48), complex)}, UsageError, "allowed: an array of float32"),
         (record, {"taps": np.zeros((8, 48))}, UsageError, "no finite energy"),
         (record, {"window": "hat"}, UsageError, "window"),
         (record, {"sideband": "both"}, UsageError, "allowed: upper, lower"),
