@@ -71,22 +71,23 @@ class OwnVerbs:
 
         ``x[n] = 1/N sum_m g[n - m H] sum_k X[m, k] exp(2 pi i k n / N)`` with N the length of the
         transform of the analysis bank that made the channels, H its hop, and g the dual of its
-        prototype h, which `fastsig_kernels.Synthesizer` describes. Frames of `channelize` give the
-        voltages from which they were made: of an oversampled bank nearly exactly (-118 dB), of a
-        critically sampled one with an error of about -37 dB, which depends on `noise`.
+        prototype h (see `fastsig_kernels.Synthesizer`). Frames of `channelize` give the voltages from
+        which they were made: nearly exactly if the bank is oversampled (-118 dB), and with an error of
+        about -37 dB, which depends on `noise`, if it is critically sampled.
 
-        Recorded channels are inverted as well as their analysis is known: oversample, prototype, and
-        in an oversampled bank the origin of the phases. They are complex, with zero frequency at the
-        centre of each channel, and the time of a sample is the middle of its window. The result is a
-        complex band from the lower edge of the lowest channel to the upper edge of the highest one.
-        Within half a channel of these edges its spectrum is incomplete, because the channels next to
-        them are missing.
+        For recorded channels, the prototype must be specified and, if the bank is oversampled, the
+        origin of the phases; the error is larger if these are not exactly those of the recorder. The
+        channels are complex, with zero frequency at the centre of each channel, and the time of a
+        sample is the middle of its window. The result is a complex band from the lower edge of the
+        lowest channel to the upper edge of the highest one. Within half a channel of these edges the
+        spectrum is incomplete, because neighbouring channels are missing.
 
         The voltages are shorter than the source, because each of them is computed from all rows that
         contain a part of it.
 
-        Lost rows are replaced by 0. The energy of a sample is the sum of g^2 over the rows that are
-        not lost, divided by the sum over all rows; a sample with less than `min_valid` is invalid.
+        Lost samples of channels are replaced by 0. The H voltages of a hop have an energy: the sum of
+        g^2 over the rows that are valid, divided by the sum over all rows. If it is below `min_valid`,
+        they are invalid. Valid frames are those with an energy.
 
         Parameters
         ----------
@@ -98,14 +99,14 @@ class OwnVerbs:
         window : str, optional
             Window of the prototype's sinc function, "hamming" by default; frames state it.
         taps : ndarray, shape (n_tap, N), float32 or float64, optional
-            Another prototype, sampled at the rate of the result. Phases refer to its first sample.
+            The prototype instead, at the sample rate of the result. Phases refer to its first sample.
         real : bool, optional
             Whether the result is real, with the lowest channel (in a lower sideband the highest) at 0
             Hz. By default frames of real voltages give real voltages, and all others complex ones.
         sideband : {"upper", "lower"}, optional
             That of the result; by default that of the voltages of the frames, or "upper".
         min_valid : float
-            Smallest energy of a valid sample, above 0 and at most 1 (strict).
+            Smallest energy of valid voltages, above 0 and at most 1 (strict).
         noise : float, optional
             Noise-to-signal power ratio for which g is optimal, 1e-12 to 1: 1e-3 for critical sampling,
             otherwise 1e-10. A smaller ratio gives a smaller error, a longer g and more noise.

@@ -9,7 +9,7 @@ from hashlib import sha256
 from typing import Any
 
 import numpy as np
-from fastsig_kernels import Synthesizer, cumulative_energy, frame_energy_nb
+from fastsig_kernels import Synthesizer, cumulative_energy, frame_energy
 from numpy.typing import NDArray
 
 from fastsig.axes import validity
@@ -25,7 +25,7 @@ from fastsig.stream.base import ENDLESS
 
 __all__ = ["Synthesize"]
 
-_MASK_BYTES = 2**24  # energies that are computed at a time
+_HOPS = 2**20  # energies that are computed at a time
 _PIECE = 2**13  # samples that are turned at a time, in a cache
 
 
@@ -34,22 +34,23 @@ class Synthesize(Stage, VoltageStream):
 
     ``x[n] = 1/N sum_m g[n - m H] sum_k X[m, k] exp(2 pi i k n / N)`` with N the length of the
     transform of the analysis bank that made the channels, H its hop, and g the dual of its
-    prototype h, which `fastsig_kernels.Synthesizer` describes. Frames of `channelize` give the
-    voltages from which they were made: of an oversampled bank nearly exactly (-118 dB), of a
-    critically sampled one with an error of about -37 dB, which depends on `noise`.
+    prototype h (see `fastsig_kernels.Synthesizer`). Frames of `channelize` give the voltages from
+    which they were made: nearly exactly if the bank is oversampled (-118 dB), and with an error of
+    about -37 dB, which depends on `noise`, if it is critically sampled.
 
-    Recorded channels are inverted as well as their analysis is known: oversample, prototype, and
-    in an oversampled bank the origin of the phases. They are complex, with zero frequency at the
-    centre of each channel, and the time of a sample is the middle of its window. The result is a
-    complex band from the lower edge of the lowest channel to the upper edge of the highest one.
-    Within half a channel of these edges its spectrum is incomplete, because the channels next to
-    them are missing.
+    For recorded channels, the prototype must be specified and, if the bank is oversampled, the
+    origin of the phases; the error is larger if these are not exactly those of the recorder. The
+    channels are complex, with zero frequency at the centre of each channel, and the time of a
+    sample is the middle of its window. The result is a complex band from the lower edge of the
+    lowest channel to the upper edge of the highest one. Within half a channel of these edges the
+    spectrum is incomplete, because neighbouring channels are missing.
 
     The voltages are shorter than the source, because each of them is computed from all rows that
     contain a part of it.
 
-    Lost rows are replaced by 0. The energy of a sample is the sum of g^2 over the rows that are
-    not lost, divided by the sum over all rows; a sample with less than `min_valid` is invalid.
+    Lost samples of channels are replaced by 0. The H voltages of a hop have an energy: the sum of
+    g^2 over the rows that are valid, divided by the sum over all rows. If it is below `min_valid`,
+    they are invalid. Valid frames are those with an energy.
 
     Parameters
     ----------
@@ -63,14 +64,14 @@ class Synthesize(Stage, VoltageStream):
     window : str, optional
         Window of the prototype's sinc function, "hamming" by default; frames state it.
     taps : ndarray, shape (n_tap, N), float32 or float64, optional
-        Another prototype, sampled at the rate of the result. Phases refer to its first sample.
+        The prototype instead, at the sample rate of the result. Phases refer to its first sample.
     real : bool, optional
         Whether the result is real, with the lowest channel (in a lower sideband the highest) at 0
         Hz. By default frames of real voltages give real voltages, and all others complex ones.
     sideband : {"upper", "lower"}, optional
         That of the result; by default that of the voltages of the frames, or "upper".
     min_valid : float
-        Smallest energy of a valid sample, above 0 and at most 1 (strict).
+        Smallest energy of valid voltages, above 0 and at most 1 (strict).
     noise : float, optional
         Noise-to-signal power ratio for which g is optimal, 1e-12 to 1: 1e-3 for critical sampling,
         otherwise 1e-10. A smaller ratio gives a smaller error, a longer g and more noise.
@@ -138,7 +139,7 @@ class Synthesize(Stage, VoltageStream):
 
     def _renew(self) -> None:
         self._banks = Scratch(lambda: copy(self.bank))
-        self._energies: NDArray[np.float64] | None = None
+        self._cumulative: NDArray[np.float64] | None = None
         self._known: tuple[Spans, ...] | None = None
 
     def _replace(self, *sources: Stream) -> None:
@@ -175,7 +176,7 @@ class Synthesize(Stage, VoltageStream):
         """Memory that a thread needs to compute `n` samples."""
         rows = self.needs(self.hop - 1, n)[1]
         inner = rows * 16 * self.bank.n_fft + rows * self.hop * 8
-        return int(self.source.work_bytes(rows)) + inner + n * self.row_bytes + _MASK_BYTES
+        return int(self.source.work_bytes(rows)) + inner + n * self.row_bytes
 
     def valid_spans(self) -> tuple[Spans, ...] | None:
         """Return valid spans of each polarisation if headers alone state those of the rows."""
@@ -184,7 +185,9 @@ class Synthesize(Stage, VoltageStream):
         return self._known
 
     def _from_headers(self) -> tuple[Spans, ...] | None:
-        below = self.source if self.source.kind == "voltage" else self.source.inputs()[0]
+        below: Any = self.source
+        while below.kind != "voltage":
+            below = below.inputs()[0]
         spans = below.valid_spans()
         if spans is None:
             return None
@@ -228,22 +231,18 @@ class Synthesize(Stage, VoltageStream):
         stop, history = first + n_hop, self.bank.history
         lost = validity.complement(rows, first, stop + history)
         reached = validity.clip(validity.as_spans(lost - [[history, 0]]), first, stop)
-        found = [validity.complement(reached, first, stop) * self.hop]
-        step = max(1, _MASK_BYTES // (8 * self.hop))
+        found = [validity.complement(reached, first, stop)]
         for begin, end in reached:
-            for low in range(begin, end, step):
-                energy = self._energy(rows, low, min(step, end - low))
-                found.append(validity.from_mask(energy.ravel() >= self.min_valid, low * self.hop))
-        return validity.as_spans(np.concatenate(found))
+            for low in range(begin, end, _HOPS):
+                found.append(self._kept(rows, low, min(_HOPS, end - low)))
+        return validity.as_spans(np.concatenate(found)) * self.hop
 
-    def _energy(self, rows: Spans, first: int, n_hop: int) -> NDArray[np.float64]:
-        """Return the energy of each sample of hops, (n_hop, hop), if only `rows` are valid."""
-        if self._energies is None:
-            self._energies = _cumulative(copy(self.bank))
-        energy = np.empty((self.hop, n_hop))
-        for branch, sums in enumerate(self._energies):
-            frame_energy_nb(rows, first, sums, 1, energy[branch])
-        return energy.T
+    def _kept(self, rows: Spans, first: int, n_hop: int) -> Spans:
+        """Return the hops that have enough energy, of `n_hop` from `first` on."""
+        if self._cumulative is None:
+            self._cumulative = _cumulative(copy(self.bank))
+        energy = frame_energy(rows, first, n_hop, self._cumulative, 1)
+        return validity.from_mask(energy >= self.min_valid, first)
 
 
 def _bank(analysis: Analysis, n_chan: int, noise: float | None) -> Synthesizer:
@@ -289,14 +288,13 @@ def _row_spans(block: Block, n_pol: int) -> tuple[Spans, ...]:
 
 
 def _cumulative(bank: Synthesizer) -> NDArray[np.float64]:
-    """Return prefix sums of g^2, (hop, n_lag + 1), in the order of the rows that a sample needs.
+    """Return prefix sums of the energy of g in each hop, in the order of the rows of a hop.
 
     g is the response to a single row with a constant in the channel at zero frequency.
     """
     rows = np.zeros((2 * bank.n_lag - 1, bank.n_chan), np.complex64)
     zero = bank.n_chan // 2 if bank.n_fft == bank.n_chan else 0
     rows[bank.history, -1 - zero if bank.lower_sideband else zero] = bank.n_fft
-    power = np.abs(bank.process(rows).astype(np.complex128)) ** 2
+    response = np.abs(bank.process(rows).astype(np.complex128)).reshape(bank.n_lag, bank.hop)
     # In the hop q after the first one, the row is the one numbered history - q.
-    columns = power.reshape(bank.n_lag, bank.hop)[::-1].T
-    return np.stack([cumulative_energy(np.sqrt(each)[np.newaxis]) for each in columns])
+    return cumulative_energy(np.sqrt((response[::-1] ** 2).sum(axis=1))[np.newaxis])
