@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from copy import copy
 from fractions import Fraction
 from hashlib import sha256
 from typing import Any
 
 import numpy as np
-from fastsig_kernels import Synthesizer, cumulative_energy, frame_energy
+from fastsig_kernels import Layout, Synthesizer, cumulative_energy, frame_energy
 from numpy.typing import NDArray
 
 from fastsig.axes import validity
@@ -25,6 +24,7 @@ from fastsig.stream.base import ENDLESS
 
 __all__ = ["Synthesize"]
 
+_ROOM = 2**6  # transforms that the plan has in memory beside those that overlap
 _HOPS = 2**20  # energies that are computed at a time
 _PIECE = 2**13  # samples that are turned at a time, in a cache
 
@@ -138,7 +138,7 @@ class Synthesize(Stage, VoltageStream):
         self._renew()
 
     def _renew(self) -> None:
-        self._banks = Scratch(lambda: copy(self.bank))
+        self._banks = Scratch(self.bank.copy)
         self._cumulative: NDArray[np.float64] | None = None
         self._known: tuple[Spans, ...] | None = None
 
@@ -174,9 +174,10 @@ class Synthesize(Stage, VoltageStream):
 
     def work_bytes(self, n: int) -> int:
         """Memory that a thread needs to compute `n` samples."""
-        rows = self.needs(self.hop - 1, n)[1]
-        inner = rows * 16 * self.bank.n_fft + rows * self.hop * 8
-        return int(self.source.work_bytes(rows)) + inner + n * self.row_bytes
+        rows, history = self.needs(self.hop - 1, n)[1], self.bank.history
+        transforms = min(rows, 5 * history + _ROOM) * 16 * self.bank.n_fft
+        copies = rows * 8 * (self.hop + (self.source.shape[2] if self.analysis.conjugate else 0))
+        return int(self.source.work_bytes(rows)) + transforms + copies + n * self.row_bytes
 
     def valid_spans(self) -> tuple[Spans, ...] | None:
         """Return valid spans of each polarisation if headers alone state those of the rows."""
@@ -240,7 +241,7 @@ class Synthesize(Stage, VoltageStream):
     def _kept(self, rows: Spans, first: int, n_hop: int) -> Spans:
         """Return the hops that have enough energy, of `n_hop` from `first` on."""
         if self._cumulative is None:
-            self._cumulative = _cumulative(copy(self.bank))
+            self._cumulative = _cumulative(self.bank.copy())
         energy = frame_energy(rows, first, n_hop, self._cumulative, 1)
         return validity.from_mask(energy >= self.min_valid, first)
 
@@ -249,7 +250,8 @@ def _bank(analysis: Analysis, n_chan: int, noise: float | None) -> Synthesizer:
     try:
         return Synthesizer(
             n_chan, oversample=analysis.oversample, taps=analysis.taps, noise=noise,
-            complex_input=not analysis.real, lower_sideband=analysis.sideband == "lower")
+            layout=Layout("float32", is_complex=not analysis.real),
+            lower_sideband=analysis.sideband == "lower")
     except (TypeError, ValueError) as error:
         raise UsageError(str(error)) from error
 
