@@ -5,8 +5,10 @@ from fractions import Fraction
 from typing import Any, Self
 
 from astropy.coordinates import EarthLocation
+from numpy.typing import NDArray
 
 from fastsig.axes.diode_schedule import DiodeSchedule
+from fastsig.axes.frequency import Sideband
 from fastsig.calibration.stokes import MuellerTable
 from fastsig.reductions.diode.calibration import DiodeMeasurement
 from fastsig.reductions.sources.fitted_lines import LineFit
@@ -55,6 +57,67 @@ class OwnVerbs:
         ------
         PlanError
             If the source contains no voltages or is shorter than one frame.
+        UsageError
+            If a parameter is not allowed.
+        """
+
+    def synthesize(
+        self, *, oversample: Fraction | str | int | None = None, n_tap: int | None = None,
+        window: str | None = None, taps: NDArray[Any] | None = None,
+        real: bool | None = None, sideband: Sideband | None = None, min_valid: float = 0.9,
+        noise: float | None = None, first_frame: int = 0,
+    ) -> Self:
+        """Voltages of a band from those of its channels, by a polyphase synthesis bank.
+
+        ``x[n] = 1/N sum_m g[n - m H] sum_k X[m, k] exp(2 pi i k n / N)`` with N the length of the
+        transform of the analysis bank that made the channels, H its hop, and g the dual of its
+        prototype h (see `fastsig_kernels.Synthesizer`). Frames of `channelize` give the voltages from
+        which they were made: nearly exactly if the bank is oversampled (-118 dB), and with an error of
+        about -37 dB, which depends on `noise`, if it is critically sampled.
+
+        For recorded channels, the prototype must be specified and, if the bank is oversampled, the
+        origin of the phases; the error is larger if these are not exactly those of the recorder. The
+        channels are complex, with zero frequency at the centre of each channel, and the time of a
+        sample is the middle of its window. The result is a complex band from the lower edge of the
+        lowest channel to the upper edge of the highest one. Within half a channel of these edges the
+        spectrum is incomplete, because neighbouring channels are missing.
+
+        The voltages are shorter than the source, because each of them is computed from all rows that
+        contain a part of it.
+
+        Lost samples of channels are replaced by 0. The H voltages of a hop have an energy: the sum of
+        g^2 over the rows that are valid, divided by the sum over all rows. If it is below `min_valid`,
+        they are invalid. Valid frames are those with an energy.
+
+        Parameters
+        ----------
+        oversample : Fraction, str or int, optional
+            Sample rate of a channel divided by the spacing of channels: 1, "4/3", "32/27", ...; by
+            default that of the header, which it must not contradict.
+        n_tap : int, optional
+            Length of the prototype of the analysis in units of N, 8 by default; frames state it.
+        window : str, optional
+            Window of the prototype's sinc function, "hamming" by default; frames state it.
+        taps : ndarray, shape (n_tap, N), float32 or float64, optional
+            The prototype instead, at the sample rate of the result. Phases refer to its first sample.
+        real : bool, optional
+            Whether the result is real, with the lowest channel (in a lower sideband the highest) at 0
+            Hz. By default frames of real voltages give real voltages, and all others complex ones.
+        sideband : {"upper", "lower"}, optional
+            That of the result; by default that of the voltages of the frames, or "upper".
+        min_valid : float
+            Smallest energy of valid voltages, above 0 and at most 1 (strict).
+        noise : float, optional
+            Noise-to-signal power ratio for which g is optimal, 1e-12 to 1: 1e-3 for critical sampling,
+            otherwise 1e-10. A smaller ratio gives a smaller error, a longer g and more noise.
+        first_frame : int
+            Number of the first sample of the recording, counted from a time at which the phases of all
+            channels were 0. Only oversampled recorded channels depend on it.
+
+        Raises
+        ------
+        PlanError
+            If the source does not contain channels of one band, or is too short.
         UsageError
             If a parameter is not allowed.
         """

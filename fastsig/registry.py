@@ -69,6 +69,7 @@ _SPECTRA_WRITERS = {
 # Verbs that compute nothing when they are called: stages, in the usual order of their use.
 _STAGES = {
     "channelize": "fastsig.stages.channelize:Channelize",
+    "synthesize": "fastsig.stages.synthesize:Synthesize",
     "detect": "fastsig.stages.detect:Detect",
     "integrate": "fastsig.stages.integrate:Integrate",
     "flag": "fastsig.stages.flag:Flag",

@@ -11,7 +11,7 @@ import numpy as np
 
 from fastsig.errors import UsageError
 
-__all__ = ["ChannelAxis", "Sideband", "channelized_axis"]
+__all__ = ["ChannelAxis", "Sideband", "channelized_axis", "synthesized_axis"]
 
 Sideband = Literal["upper", "lower"]
 
@@ -116,3 +116,30 @@ def channelized_axis(
     if not is_complex and axis.n_chan == 1:
         half = total - 1 if sideband == "lower" else 0
     return ChannelAxis(first, step, total, half)
+
+
+def synthesized_axis(
+    axis: ChannelAxis, rate: Fraction, *, is_complex: bool, sideband: Sideband
+) -> ChannelAxis:
+    """Return the axis of the band that channels are joined into, as `channelized_axis` splits it.
+
+    Parameters
+    ----------
+    axis : ChannelAxis
+        An even number of channels.
+    rate : Fraction
+        Sample rate of the band, Hz.
+    is_complex : bool
+        Whether its voltages are complex.
+    sideband : {"upper", "lower"}
+        That of the band.
+    """
+    last = axis.n_chan - 1
+    if is_complex:
+        half = axis.n_chan // 2
+        zero_hz = axis.first_hz + axis.step_hz * (half if sideband == "upper" else last - half)
+        return ChannelAxis.band(zero_hz, rate)
+    width = rate / 2
+    if sideband == "upper":
+        return ChannelAxis.band(axis.first_hz + width / 2, width)
+    return ChannelAxis.band(axis.first_hz + last * axis.step_hz - width / 2, width)

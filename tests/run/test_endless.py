@@ -111,6 +111,24 @@ def test_voltages_to_spectra_as_from_a_file(n_int: int, step: int) -> None:
     same(found, run([Collected(chain(MemoryVoltages(data, header())))])[0])
 
 
+def test_voltages_of_channels_as_from_a_file() -> None:
+    data = noise(np.random.default_rng(1), 20_001)
+
+    class Samples(Collected):
+        def finish(self, n_rows: int) -> Any:
+            assert sum(block.n for block in self.blocks) == n_rows
+            return (np.concatenate([block.data for block in self.blocks]),)
+
+    def chain(source: Stream) -> Stream:
+        return fs.Chain(source).channelize(16, oversample="4/3").synthesize().stream
+
+    live = LiveVoltages(data)
+    sender = live.send(999)
+    found, = run([Samples(chain(live))], workers=2)
+    sender.join()
+    same(found, run([Samples(chain(MemoryVoltages(data, header())))])[0])
+
+
 @pytest.mark.parametrize("n_rows", [1000, 1010, 1049, 1050, 1099])
 def test_segments_of_flags_as_from_a_file(n_rows: int) -> None:
     """The last segment takes a rest of less than half: it waits for what comes."""
