@@ -56,7 +56,8 @@ def flag(files: tuple[str, ...], output: str, to: str | None, **options: Any) ->
     """Flag interference in spectra by giving it zero weight.
 
     All FILEs must belong to one scan. Spectra with the noise diode on and spectra with it off are
-    searched separately. Flagged values are NaN in an fbh5 file; all other values are unchanged.
+    searched separately. In a 32-bit fbh5 file, flagged values are NaN and all other values are
+    unchanged.
     """
     from fastsig.chain import open_chain
     from fastsig.errors import FormatError

@@ -15,7 +15,8 @@ _OPTIONS = ("rest", "position", "width", "band", "lobes", "min_valid")
 
 @click.command()
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
-@common.output_option("Write the product to this file.")
+@common.output_option("Write the product to this file; {file} in the name is replaced by the "
+                      "file number.")
 @click.option("--to", "frame_name", type=click.Choice(_FRAMES), required=True,
               help="Shift the spectra to this frame.")
 @click.option("--from", "source_frame", type=click.Choice(_FRAMES),

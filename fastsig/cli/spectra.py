@@ -76,8 +76,8 @@ def _numbers(context: click.Context, parameter: click.Parameter, value: str) -> 
               help="Compress the samples of an fbh5 file with this method.  [default: bitshuffle]")
 @click.option("--blank", type=click.Choice(["nan", "mean", "zero"]),
               help="Write this value where the weight is 0: nan or, for programs that cannot read "
-                   "NaN, zero or the channel's mean.  [default: nan in fbh5, mean in sigproc and "
-                   "psrfits]")
+                   "NaN, the channel's mean or (except in fbh5) zero.  [default: nan in fbh5, mean "
+                   "in sigproc and psrfits]")
 @common.span_options
 @common.workers_option
 @common.memory_option

@@ -39,18 +39,20 @@ STATES = {
     "done": State("all products exist and are recorded", again=False, retry=""),
     "failed": State("a command refused an input or ended with an error"),
     "vanished": State("an input no longer exists"),
-    "timeout": State("took longer than the time limit"),
-    "memory": State("needed more than the memory limit"),
-    "disk-full": State("no room for a product, or on the scratch disk: the disk is full, or a "
-                       "quota or a size limit was reached"),
-    "damaged": State("a product is missing, was changed since it was made, or is corrupt"),
+    "timeout": State("the task took longer than the time limit"),
+    "memory": State("the task needed more than the memory limit"),
+    "disk-full": State("there was no room for a product, or for the inputs on the scratch disk, "
+                       "because the disk was full or because a quota or a size limit was "
+                       "reached"),
+    "damaged": State("a product is missing, has been changed since it was made, or is corrupt"),
     "stale": State("a product was made by another recipe or version, or before the inputs changed"),
-    "refused": State("the name of a product cannot be formed, or is that of another task's "
+    "refused": State("the name of a product cannot be formed, or is the name of another task's "
                      "product, of an input, or of a file that batch did not make"),
-    "killed": State("its worker process died", retry="killed"),
+    "killed": State("the worker process of the task died", retry="killed"),
     "preempted": State("the run was stopped (SIGTERM, Ctrl-C)", retry="killed"),
     "abandoned": State("the run itself died", retry="killed", recorded=False),
-    "poison": State("its worker processes died repeatedly", again=False, retry="killed"),
+    "poison": State("the worker processes of the task died repeatedly", again=False,
+                    retry="killed"),
 }
 
 _NO_ROOM = (os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT), os.strerror(errno.EFBIG))
