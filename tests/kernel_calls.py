@@ -107,6 +107,12 @@ PLANS: dict[str, PlanCase] = {
         {"process": Call({"data": np.outer(_LON, [1, 2]).astype(np.float32),
                           "weight": np.ones((40, 1), np.float32), "first": 0, "stop": 1},
                          ("out", "out_weight"))}),
+    "CoherentDedispersion": PlanCase(
+        fk.CoherentDedispersion,
+        {"n_chan": 2, "start": 1.5, "dispersion": 20.0, "n_pol": 2, "lower_sideband": True,
+         "n_point": 64, "margin": 0.2, "min_valid": 0.5},
+        {"process": Call({"x": VOLTAGES.reshape(2, -1), "valid": _SPANS}, ("out",)),
+         "n_output": Call({"n_sample": 700})}),
     "FDMT": PlanCase(
         fk.FDMT,
         {"curve": np.linspace(0, 1, 16), "delays": np.arange(5.0), "dtype": "uint8",

@@ -7,6 +7,7 @@ from importlib import import_module
 
 _INDEX = {
     "Channelizer": "channelize",
+    "CoherentDedispersion": "coherent",
     "FDMT": "fdmt",
     "FFTPlan": "fft",
     "Gridder": "gridding",

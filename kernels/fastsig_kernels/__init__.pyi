@@ -9,6 +9,7 @@ from .bitshuffle import (
 )
 from .channelize import Channelizer
 from .checksum import fletcher32, fletcher32_nb
+from .coherent import CoherentDedispersion
 from .detection import detect, detect_accumulate, detect_accumulate_nb, detect_nb
 from .energy import (
     cumulative_energy,
@@ -74,6 +75,7 @@ from .unpacking import unpack, unpack_nb
 
 __all__ = [
     "Channelizer",
+    "CoherentDedispersion",
     "FDMT",
     "FFTPlan",
     "Gridder",

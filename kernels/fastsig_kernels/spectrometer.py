@@ -11,7 +11,7 @@ from ._bank_setup import float32_taps, oversample_ratio
 from ._generic_bank import GenericBank, GenericIntegrator
 from ._plan import Plan
 from ._team import Team
-from ._validity import Validity, lost
+from ._validity import Validity, arrays_of, lost
 from ._voltage_engine import VoltageEngine
 from .channelize import Channelizer
 from .energy import cumulative_energy, is_whole
@@ -450,7 +450,7 @@ class Spectrometer(Plan):
         n_new = self._layout.n_time(numbers.shape)
         spans = self._validity.checked(valid, n_new)
         n_out = self.n_output(n_new)
-        out = self._target(out, n_out, x, *_arrays(valid))
+        out = self._target(out, n_out, x, *arrays_of(valid))
         if self._skips and spans is not None and not any(map(len, spans)):
             self._skip(n_new, self._with_streams(out))
         else:
@@ -842,11 +842,6 @@ def _band(channels: tuple[int, int] | None, n_chan: int) -> tuple[int, int]:
     if not first < stop <= n_chan:
         raise ValueError(f"channels: found {first} to {stop}, allowed a range in 0 to {n_chan}")
     return first, stop
-
-
-def _arrays(valid: Any) -> list[Any]:
-    """Return the arrays of valid runs."""
-    return valid if isinstance(valid, list) else [valid]
 
 
 def _weights(energy: np.ndarray, codes: np.ndarray) -> np.ndarray:

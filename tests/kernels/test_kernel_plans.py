@@ -21,9 +21,9 @@ COPIES = {
     "copy": lambda plan: plan.copy(),
 }
 #: Plans whose results depend on the calls before.
-STREAMING = {"FDMT", "Spectrometer"}
+STREAMING = {"CoherentDedispersion", "FDMT", "Spectrometer"}
 #: Plans that take or return voltages.
-SAMPLED = {"Spectrometer", "Channelizer", "Synthesizer"}
+SAMPLED = {"CoherentDedispersion", "Spectrometer", "Channelizer", "Synthesizer"}
 
 
 def test_the_tables_have_every_public_name():

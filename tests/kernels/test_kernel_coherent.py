@@ -1,0 +1,196 @@
+"""Coherent dedispersion against the analytic chirp, and what a stream promises."""
+
+from itertools import pairwise
+
+import fastsig_kernels as fk
+import numpy as np
+import pytest
+from fastsig_kernels import CoherentDedispersion, Layout
+
+START, DISPERSION, N = 2.0, 3000.0, 2**14  # an octave and a half above one bandwidth
+
+
+def layout_of(is_complex, kind="float32"):
+    return Layout(kind, is_complex=is_complex)
+
+
+def dispersed(n_chan, *, is_complex, lower, at, dispersion=DISPERSION, n=N):
+    """Voltages of one pulse at sample `at` of the band, dispersed within each channel.
+
+    The spectrum of the sky is a pulse times the medium's phase; the voltages follow from it by the
+    definitions of sidebands and of real signals.
+    """
+    u = START + np.arange(n) / n
+    channel = np.minimum((np.arange(n) * n_chan) // n, n_chan - 1)
+    centre = START + (channel + 0.5) / n_chan
+    turns = dispersion * (u - centre) ** 2 / (u * centre**2)
+    sky = np.exp(2j * np.pi * (turns - (u - START) * at))
+    if is_complex:
+        x = np.fft.ifft(np.fft.ifftshift(sky))
+        x = np.conj(x) if lower else x
+        return np.stack([x.real, x.imag], axis=-1).astype("f4")
+    spectrum = np.zeros(n + 1, complex)
+    if lower:
+        spectrum[n - np.arange(n)] = np.conj(sky)
+    else:
+        spectrum[:n] = sky
+    return np.fft.irfft(spectrum, 2 * n).astype("f4")
+
+
+CASES = [(n_chan, is_complex, lower) for n_chan in (1, 3, 4) for is_complex in (True, False)
+         for lower in (False, True)]
+
+
+@pytest.mark.parametrize(("n_chan", "is_complex", "lower"), CASES)
+def test_a_dispersed_pulse_is_one_again(n_chan, is_complex, lower):
+    at = N // 2 // n_chan * n_chan  # on the grid of the channels
+    x = dispersed(n_chan, is_complex=is_complex, lower=lower, at=at)
+    plan = CoherentDedispersion(n_chan, start=START, dispersion=DISPERSION, min_valid=0.1,
+                                layout=layout_of(is_complex), lower_sideband=lower)
+    found = plan.process(np.concatenate([x, np.zeros_like(x)]))[0]
+    power = np.abs(np.nan_to_num(found)) ** 2
+    assert (power.argmax(axis=1) == at // n_chan).all()
+    # Rectangular pass bands: the rest is in their side lobes, and beyond the ends of transforms.
+    assert (power[:, at // n_chan - 1 : at // n_chan + 2].sum(axis=1)
+            > 0.98 * power.sum(axis=1)).all()
+    # Undone by nothing else: without dispersion the pulse lasts for hundreds of samples.
+    plain = CoherentDedispersion(n_chan, start=START, dispersion=0.0, n_point=plan.n_point,
+                                 layout=layout_of(is_complex), lower_sideband=lower)
+    smeared = np.abs(plain.process(np.concatenate([x, np.zeros_like(x)]))[0]) ** 2
+    assert smeared.max() < 0.3 * power.max()
+
+
+def convolved(plan, x, start):
+    """The voltages of each channel by one transform of the whole stream, in float64."""
+    n = len(x)
+    assert n % plan.n_chan == 0
+    spectrum = np.fft.fftshift(np.fft.fft(x.astype(complex)))
+    m = n // plan.n_chan
+    out = np.empty((plan.n_chan, m), complex)
+    for chan in range(plan.n_chan):
+        f = start + (chan * m + np.arange(m)) / n
+        centre = start + (chan + 0.5) / plan.n_chan
+        turns = DISPERSION * (f - centre) ** 2 / (f * centre**2)
+        part = spectrum[chan * m : (chan + 1) * m] * np.exp(-2j * np.pi * turns)
+        out[chan] = np.fft.ifft(np.fft.ifftshift(part)) / np.sqrt(plan.n_chan)
+    return out
+
+
+@pytest.mark.parametrize("kind", ["float32", "int8", "uint8", "int16"])
+def test_noise_is_that_of_one_long_convolution(kind):
+    rng = np.random.default_rng(3)
+    x = rng.integers(-100, 101, (N, 2))
+    samples = (x + 128 if kind == "uint8" else x).astype(kind)
+    plan = CoherentDedispersion(4, start=START, dispersion=DISPERSION, margin=3.0,
+                                layout=layout_of(True, kind))
+    found = plan.process(samples)[0]
+    expected = convolved(plan, x[:, 0] + 1j * x[:, 1], START)[:, : found.shape[1]]
+    inside = slice(plan.before, None)
+    # The side lobes of a rectangular pass band leave the ends of a transform at a level of 1 / n.
+    scale = np.sqrt((np.abs(expected) ** 2).mean())
+    error = np.abs(found[:, inside] - expected[:, inside]) / scale
+    assert np.sqrt((error**2).mean()) < 0.02
+    assert abs(scale / np.sqrt((x**2).sum(axis=1).mean()) - 1) < 0.05  # the power of the input
+
+
+@pytest.mark.parametrize("is_complex", [True, False])
+def test_there_and_back(is_complex):
+    x = np.random.default_rng(4).standard_normal((2**15, 2)).astype("f4")
+    x = x if is_complex else x.reshape(-1)
+    plans = [CoherentDedispersion(1, start=START, dispersion=sign * 40.0, margin=10.0,
+                                  layout=layout_of(is_complex or step == 1)) for step, sign in
+             enumerate((1, -1))]
+    once = plans[0].process(x)[0, 0]
+    again = plans[1].process(np.nan_to_num(once))[0, 0]
+    n = slice(300, again.size - 300)
+    plain = CoherentDedispersion(1, start=START, dispersion=0.0, layout=layout_of(is_complex),
+                                 n_point=2**14)
+    expected = plain.process(x)[0, 0][n]
+    # The two transforms end at other places, and a rectangular band rings there.
+    assert np.linalg.norm(again[n][: expected.size] - expected[: again[n].size]) < (
+        0.1 * np.linalg.norm(expected))
+
+
+def test_bits_do_not_depend_on_the_pieces():
+    rng = np.random.default_rng(5)
+    x = rng.integers(-100, 101, (2, 20_000), np.int8)
+    valid = [np.array([[0, 5000], [5001, 20_000]]), np.array([[100, 20_000]])]
+    plan = CoherentDedispersion(4, start=START, dispersion=500.0, n_pol=2, n_point=128)
+    expected, weight = plan.process(x, valid=valid), plan.weight
+    for _ in range(5):
+        made, weights, other = [], [], plan.copy()
+        cuts = [0, *np.sort(rng.choice(20_000, 6)).tolist(), 20_000]
+        for start, stop in pairwise(cuts):
+            here = [np.clip(each - start, 0, stop - start) for each in valid]
+            here = [each[each[:, 1] > each[:, 0]] for each in here]
+            made.append(other.process(x[:, start:stop], valid=here))
+            weights.append(other.weight)
+        assert np.concatenate(made, axis=2).tobytes() == expected.tobytes()
+        np.testing.assert_array_equal(np.concatenate(weights, axis=2), weight)
+
+
+def test_losses_weigh_what_is_left_of_a_pulse():
+    plan = CoherentDedispersion(4, start=START, dispersion=DISPERSION, min_valid=0.01)
+    x = np.random.default_rng(6).integers(-100, 101, 2**15, np.int8)
+    plan.process(x)
+    unit, n = 2 * plan.n_chan, plan.n_output(2**15)
+    valid = np.array([[0, 9000], [9400, 2**15]])
+    found = plan.process(x, valid=valid)
+    weight = plan.weight[0]
+    assert found.shape == (1, 4, n) and weight.shape == (4, n)
+    # The lost samples are in the pulses of as many samples as the dispersion within a channel.
+    width = plan._smears[0] + plan._smears[1] + 1
+    lost = (1 - weight).sum(axis=1)
+    np.testing.assert_allclose(lost, 400 / unit * np.ones(4), rtol=0.01)
+    reached = (weight < 1).sum(axis=1)
+    assert (np.abs(reached - (width + 400 / unit)) < 3).all()
+    lower = CoherentDedispersion(4, start=START, dispersion=DISPERSION, min_valid=0.99)
+    lower.process(x)
+    found = lower.process(x, valid=valid)
+    assert (np.isnan(found[0]) == (lower.weight[0] == 0)).all() and np.isnan(found).any()
+    # Before the stream, nothing is valid.
+    plan.reset()
+    plan.process(x)
+    assert (plan.weight[0, :, 0] < 1).all() and (plan.weight[0, :, plan.before + 1] == 1).all()
+
+
+def test_lost_samples_do_not_count():
+    plan = CoherentDedispersion(2, start=START, dispersion=100.0, n_point=256)
+    x = np.random.default_rng(7).integers(-100, 101, 4096, np.int8)
+    valid = np.array([[0, 1000], [1200, 4096]])
+    spoilt = x.copy()
+    spoilt[1000:1200] = 77
+    zeroed = x.copy()
+    zeroed[1000:1200] = 0
+    expected = plan.copy().process(zeroed, valid=valid)
+    assert plan.process(spoilt, valid=valid).tobytes() == expected.tobytes()
+
+
+def test_the_transform_is_chosen():
+    plan = CoherentDedispersion(128, start=2.0, dispersion=1e6 / 2.41e-4 * 100 / 500)
+    # FAST's band at DM 100: 13,850 samples of 3.9 MHz are lost, with the margin of a tenth.
+    assert 12_500 < plan.before + plan.after < 14_500 and plan.n_point >= 4 * plan.before
+    assert plan.n_output(plan.latency) == plan.hop and plan.n_output(plan.latency - 1) == 0
+
+
+def test_refused():
+    good = {"n_chan": 4, "start": 2.0, "dispersion": 100.0}
+    for wrong, match in [({"n_chan": 0}, "n_chan: found 0"), ({"n_chan": 2.0}, "n_chan: found"),
+                         ({"start": 0.0}, "start: found 0"), ({"start": np.nan}, "start: found"),
+                         ({"start": "2"}, "start: found str"),
+                         ({"dispersion": np.inf}, "dispersion: found inf"),
+                         ({"dispersion": 1e15}, "dispersion: found .* samples within a channel"),
+                         ({"n_point": 7}, "n_point: found 7"), ({"n_point": 2}, "n_point: found 2"),
+                         ({"margin": -1.0}, "margin: found"), ({"min_valid": 0.0}, "min_valid"),
+                         ({"n_pol": 3}, "n_pol: found 3"),
+                         ({"lower_sideband": 1}, "lower_sideband: found"),
+                         ({"layout": Layout("packed", 2, levels=(-3, -1, 1, 3))}, "found packed")]:
+        with pytest.raises((TypeError, ValueError), match=match):
+            CoherentDedispersion(**{**good, **wrong})
+    plan, x = CoherentDedispersion(**good), np.zeros(2000, np.int8)
+    for wrong, match in [({"x": x.astype("i2")}, "x: found dtype"),
+                         ({"valid": np.array([[0, 2001]])}, "valid: found spans outside"),
+                         ({"out": np.zeros((1, 4, 5), "c8")}, "out: found shape")]:
+        with pytest.raises((TypeError, ValueError), match=match):
+            plan.process(**{"x": x, **wrong})
+    assert fk.CoherentDedispersion is CoherentDedispersion
