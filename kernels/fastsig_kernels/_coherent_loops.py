@@ -64,3 +64,50 @@ def chirp_nb(first, step, centre, dispersion, scale, out):
         turns = dispersion * d * d / (f * centre * centre)
         angle = -2 * np.pi * (turns - np.round(turns))
         out[k] = complex(scale * np.cos(angle), scale * np.sin(angle))
+
+
+@jit
+def add_powers_nb(a, b, start, n_int, sums, out):
+    """Add the powers of voltages to sums of `n_int` samples, and write those that end.
+
+    Parameters
+    ----------
+    a, b : ndarray, shape (chan, n), complex64
+        Voltages of two polarisations; twice the same for one.
+    start : int
+        Number of samples in the sums so far.
+    sums : ndarray, shape (chan, 4), float64
+        Sums of ``|a|^2``, ``|b|^2`` and of both parts of ``conj(a) b``.
+    out : ndarray, shape (n_out, chan, 4), float64
+        Receives finished sums.
+    """
+    for chan in range(a.shape[0]):
+        at, done, left = 0, 0, n_int - start
+        while at < a.shape[1]:
+            stop = min(a.shape[1], at + left)
+            _add_segment_nb(a[chan, at:stop], b[chan, at:stop], sums[chan])
+            left -= stop - at
+            if left == 0:
+                for p in range(4):
+                    out[done, chan, p] = sums[chan, p]
+                    sums[chan, p] = 0
+                done += 1
+                left = n_int
+            at = stop
+
+
+@jit_inner
+def _add_segment_nb(a, b, sums):
+    """Add the powers of one stretch; float32 is exact enough for a few thousand samples."""
+    for first in range(0, a.size, 2048):
+        aa, bb, cr, ci = np.float32(0), np.float32(0), np.float32(0), np.float32(0)
+        for i in range(first, min(a.size, first + 2048)):
+            x, y = a[i], b[i]
+            aa += x.real * x.real + x.imag * x.imag
+            bb += y.real * y.real + y.imag * y.imag
+            cr += x.real * y.real + x.imag * y.imag
+            ci += x.real * y.imag - x.imag * y.real
+        sums[0] += aa
+        sums[1] += bb
+        sums[2] += cr
+        sums[3] += ci

@@ -1,4 +1,4 @@
-"""Coherent dedispersion: a filter bank whose channels undo the dispersion within them.
+"""Coherent dedispersion: a filter bank that removes the dispersion within its channels.
 
 References
 ----------
@@ -17,13 +17,15 @@ from ._plan import Plan
 from ._validity import Validity, arrays_of
 from .fft import FFTPlan
 from .layout import Layout, checked_layout, numbers_of
+from .products import product_codes
 
 __all__ = ["CoherentDedispersion"]
 
-#: Longest transform that is chosen, in complex points of the band.
-_LONGEST = 2**26
+#: Longest transform that is chosen if there is a choice, in complex points of the band.
+_LONGEST = 2**25
 #: Points of the band that are possible at all: 8 GB each in tables, spectrum and samples.
 _MOST_POINTS = 2**30
+_MOST_FRAMES = 2**53
 _BATCH_BYTES = 2**21  # of channels that are transformed together
 
 
@@ -57,7 +59,13 @@ class CoherentDedispersion(Plan):
         Samples that are discarded at either end of a transform beyond the dispersion within a
         channel, as a fraction of these.
     min_valid : float
-        Least fraction of valid samples in the dispersed pulse of a sample that is not NaN.
+        Least fraction of valid samples in the dispersed pulse of a sample that is used.
+    products : str
+        ``"V"`` for voltages, or a key of `PRODUCTS` for mean powers.
+    n_int : int
+        Number of samples of a channel in a mean power.
+    basis, sign_q, sign_v
+        As for `Spectrometer`.
 
     Raises
     ------
@@ -90,6 +98,11 @@ class CoherentDedispersion(Plan):
         n_point: int | None = None,
         margin: float = 0.1,
         min_valid: float = 0.9,
+        products: str = "V",
+        n_int: int = 1,
+        basis: str = "linear",
+        sign_q: int = 1,
+        sign_v: int = 1,
     ) -> None:
         self._n_chan = _check.count("n_chan", n_chan, maximum=_MOST_POINTS // 2)
         self._start = _positive("start", start)
@@ -107,6 +120,15 @@ class CoherentDedispersion(Plan):
         self._min_valid = _check.number("min_valid", min_valid)
         if not 0 < self._min_valid <= 1:
             raise ValueError(f"min_valid: found {min_valid}, allowed above 0, at most 1")
+        self._voltages = products == "V"
+        self._n_int = _check.count("n_int", n_int, maximum=_MOST_FRAMES)
+        if self._voltages and self._n_int > 1:
+            raise ValueError(f"n_int: found {n_int}, allowed 1 for voltages")
+        signs = _check.sign("sign_q", sign_q), _check.sign("sign_v", sign_v)
+        self._codes = (np.zeros(0, np.int64) if self._voltages
+                       else product_codes(products, self._n_pol, basis))
+        #: Products as sums of AA, BB, CR and CI.
+        self._mixing = _mixing(signs, self._lower_sideband)[self._codes]
         self._smears = self._smear()
         self._before, self._after = (int(np.ceil((1 + self._margin) * each.max()))
                                      for each in self._smears)
@@ -133,12 +155,18 @@ class CoherentDedispersion(Plan):
                 raise ValueError(f"n_point: found {n_point}, allowed even numbers of {lost + 2} "
                                  "or more for this dispersion")
             return n_point
-        sizes = [2**k for k in range(8, 31) if 2**k * self._n_chan <= max(_LONGEST, 2**8)
-                 and 2**k > 1.05 * lost]
-        if not sizes:
-            raise ValueError(f"dispersion: found {lost} samples within a channel, allowed at most "
-                             f"{_LONGEST // self._n_chan}; use more channels, or give n_point")
-        return min(sizes, key=lambda n: np.log2(float(n) ** 2 * self._n_chan) / (1 - lost / n))
+        possible = [2**k for k in range(8, 31) if lost * 1.05 < 2**k <= _MOST_POINTS // self._n_chan]
+        if not possible:
+            raise ValueError(f"dispersion: found {lost} samples within a channel, allowed less than "
+                             f"{_MOST_POINTS // self._n_chan}; more channels have fewer")
+        small = [n for n in possible if n * self._n_chan <= _LONGEST]
+
+        def cost(n: int) -> float:
+            """Return the time of a sample, with a preference for less memory."""
+            time = np.log2(float(n) ** 2 * self._n_chan) / (1 - lost / n)
+            return float(time * (1 + 0.02 * np.log2(n)))
+
+        return min(small or possible[:2], key=cost)
 
     def _make_chirps(self) -> None:
         from ._coherent_loops import chirp_nb
@@ -169,9 +197,14 @@ class CoherentDedispersion(Plan):
         self._specs = Spec(lanes=host_lanes()), Spec(lanes=1)
         n_in, kind = self._forward.input_shape
         self._row = aligned(n_in * kind.itemsize).view(kind)
-        self._spectrum = aligned(8 * (self._forward.output_shape[0])).view(np.complex64)
-        self._parts = aligned(8 * self._batch * self._n_point).view(np.complex64).reshape(
-            self._batch, self._n_point)
+        # Spectra of both polarisations, on cache lines.
+        n_out = -(-self._forward.output_shape[0] // 8) * 8
+        self._spectra = aligned(8 * self._n_pol * n_out).view(np.complex64).reshape(
+            self._n_pol, n_out)[:, : self._forward.output_shape[0]]
+        self._sums = np.empty((self._n_chan, 4))
+        self._counts = np.empty((self._n_chan, len(self._codes), 2))
+        self._parts = aligned(8 * self._n_pol * self._batch * self._n_point).view(
+            np.complex64).reshape(self._n_pol, self._batch, self._n_point)
         pair = (2,) if self._layout.is_complex else ()
         self._held = np.zeros((self._n_pol, n_in, *pair), self._layout.dtype)
         self._reset()
@@ -189,7 +222,15 @@ class CoherentDedispersion(Plan):
         self._n_held = self._before * self._unit
         self._held[:] = 128 if self._layout.kind == "uint8" else 0
         self._done = 0
-        self._weight = np.empty((self._n_pol, self._n_chan, 0), np.float32)
+        self._sums[:] = 0
+        self._counts[:] = 0
+        self._weight = np.empty(self._shape(0), np.float32)
+
+    def _shape(self, n: int) -> tuple[int, int, int]:
+        """Return the shape of the output for `n` samples of each channel."""
+        if self._voltages:
+            return self._n_pol, self._n_chan, n
+        return (self._done % self._n_int + n) // self._n_int, len(self._codes), self._n_chan
 
     @property
     def _unit(self) -> int:
@@ -234,18 +275,24 @@ class CoherentDedispersion(Plan):
     @property
     def memory_bytes(self) -> int:
         """Size of tables, work space and state, in bytes."""
-        arrays = (self._chirps, self._row, self._spectrum, self._parts, self._held)
+        arrays = (self._chirps, self._row, self._spectra, self._parts, self._held, self._sums,
+                  self._counts)
         return int(sum(each.nbytes for each in arrays) + self._forward.memory_bytes
                    + self._back.memory_bytes)
 
     @property
     def weight(self) -> np.ndarray:
-        """Weights of the last call's samples: (n_pol, n_chan, n_output) float32, from 0 to 1."""
+        """Weights of what the last call returned, float32 of the same shape, from 0 to 1."""
         return self._weight
 
     def n_output(self, n_sample: int) -> int:
-        """Return the number of samples of each channel that `n_sample` further samples give."""
-        n = self._n_held + _check.count("n_sample", n_sample, 0) - self._n_point * self._unit
+        """Return the number of samples or mean powers that `n_sample` further samples finish."""
+        n = self._completed(_check.count("n_sample", n_sample, 0))
+        return n if self._voltages else self._shape(n)[0]
+
+    def _completed(self, n_sample: int) -> int:
+        """Return the number of samples of a channel that further samples complete."""
+        n = self._n_held + n_sample - self._n_point * self._unit
         return (n // (self._hop * self._unit) + 1) * self._hop if n >= 0 else 0
 
     def compile(self) -> None:
@@ -267,8 +314,8 @@ class CoherentDedispersion(Plan):
             Any number of samples. The first axis may be missing for one polarisation.
         valid : ndarray (n_span, 2) of int64, or a list of one for each polarisation
             Runs of valid samples, counted from the first sample of this call; all by default.
-        out : ndarray, shape (n_pol, n_chan, n_output), complex64, optional
-            Receives the voltages; contiguous along the last axis. Must not overlap x.
+        out : ndarray, optional
+            Receives the result; contiguous along the last axis. Must not overlap x.
 
         Returns
         -------
@@ -276,6 +323,8 @@ class CoherentDedispersion(Plan):
             `out`, or a new array: voltages of channels in ascending order of sky frequency, with
             the frequency of their middle at zero; NaN where the weight is below `min_valid`. Noise
             has the same mean power as in `Spectrometer`.
+        ndarray, shape (n_output, n_product, n_chan), float32, unit of x squared
+            For other products than voltages: mean powers, NaN where no sample is used.
 
         Raises
         ------
@@ -288,8 +337,9 @@ class CoherentDedispersion(Plan):
             numbers = numbers_of(x, self._layout, self._n_pol)[0]
             n_new = self._layout.n_time(numbers.shape)
             spans = self._validity.checked(valid, n_new)
-            shape = self._n_pol, self._n_chan, self.n_output(n_new)
-            out = _check.output("out", out, shape, "complex64", x, *arrays_of(valid))
+            shape = self._shape(self._completed(n_new))
+            dtype = "complex64" if self._voltages else "float32"
+            out = _check.output("out", out, shape, dtype, x, *arrays_of(valid))
             if out.size and out.strides[2] != out.itemsize:
                 raise ValueError("out: found strides along the last axis, allowed a contiguous one")
             self._unfinished = True
@@ -300,7 +350,7 @@ class CoherentDedispersion(Plan):
     def _process(self, x: np.ndarray, n_new: int, spans: Any, out: np.ndarray) -> None:
         stream = self._n_held - self._before * self._unit + self._done * self._unit
         self._validity.append(spans, stream, n_new)
-        weights = np.ones(out.shape, np.float32) if out.size else np.empty(out.shape, np.float32)
+        weights = np.ones(out.shape, np.float32)
         room, step, used, made = self._n_point * self._unit, self._hop * self._unit, 0, 0
         zero = 128 if self._layout.kind == "uint8" else 0
         while used < n_new or self._n_held >= room:
@@ -311,9 +361,7 @@ class CoherentDedispersion(Plan):
             self._n_held += n
             used += n
             if self._n_held == room:
-                place = slice(made, made + self._hop)
-                self._block(out[:, :, place], weights[:, :, place])
-                made += self._hop
+                made = self._block(out, weights, made)
                 self._held[:, : room - step] = self._held[:, step:].copy()
                 self._n_held -= step
                 self._done += self._hop
@@ -329,42 +377,133 @@ class CoherentDedispersion(Plan):
                 self._held[pol, self._n_held + at - used : self._n_held + first - used] = zero
                 at = max(at, stop)
 
-    def _block(self, out: np.ndarray, weight: np.ndarray) -> None:
-        """Dedisperse what is held."""
-        from ._coherent_loops import channel_spectra_nb
-
-        half = self._n_point // 2
-        total = 2 * half * self._n_chan
-        shift = total // 2 if self._layout.is_complex else 0
-        kept = slice(self._before, self._before + self._hop)
+    def _block(self, out: np.ndarray, weight: np.ndarray, made: int) -> int:
+        """Dedisperse what is held; return how much of the output is made."""
         for pol in range(self._n_pol):
             row = self._row.view(np.float32)
             row[:] = self._held[pol].reshape(-1)
             if self._layout.kind == "uint8":
                 row -= 128
-            self._forward.process(self._row, out=self._spectrum)
-            for first in range(0, self._n_chan, self._batch):
-                stop = min(first + self._batch, self._n_chan)
-                parts = self._parts[: stop - first]
-                channel_spectra_nb(*self._specs, half, total, shift, first, stop,
-                                   address(self._spectrum), address(self._chirps), address(parts))
-                self._back.process(parts, out=parts)
-                if self._lower_sideband:
-                    target = out[pol, self._n_chan - stop : self._n_chan - first][::-1]
-                    np.conjugate(parts[:, kept], out=target)
-                else:
-                    out[pol, first:stop] = parts[:, kept]
-        self._lose(out, weight)
+            self._forward.process(self._row, out=self._spectra[pol])
+        used = self._used()
+        for first in range(0, self._n_chan, self._batch):
+            stop = min(first + self._batch, self._n_chan)
+            voltages = self._channels(first, stop)
+            chans = slice(first, stop)
+            if self._lower_sideband:  # in the order of sky frequency
+                chans = slice(self._n_chan - stop, self._n_chan - first)
+                voltages = voltages[:, ::-1]
+            if self._voltages:
+                self._put(voltages, used, chans, out[..., made : made + self._hop])
+            else:
+                self._add(voltages, used, chans, out[made:])
+        if self._voltages:
+            if used is not None:
+                weight[..., made : made + self._hop] = used
+            return made + self._hop
+        return self._finish(used, out, weight, made)
 
-    def _lose(self, out: np.ndarray, weight: np.ndarray) -> None:
-        """Set the weights of a block, and what has too little weight."""
+    def _channels(self, first: int, stop: int) -> np.ndarray:
+        """Return the dedispersed voltages of some channels, in the order of their frequency."""
+        from ._coherent_loops import channel_spectra_nb
+
+        half = self._n_point // 2
+        total = 2 * half * self._n_chan
+        shift = total // 2 if self._layout.is_complex else 0
+        parts = self._parts[:, : stop - first]
+        for pol in range(self._n_pol):
+            channel_spectra_nb(*self._specs, half, total, shift, first, stop,
+                               address(self._spectra[pol]), address(self._chirps),
+                               address(parts[pol]))
+            self._back.process(parts[pol], out=parts[pol])
+        return parts[..., self._before : self._before + self._hop]
+
+    def _used(self) -> np.ndarray | None:
+        """Return the weights of a block's samples, 0 if not used, or None if all are 1."""
         upper, lower = (np.rint(each * self._unit).astype(np.int64)[:, np.newaxis]
                         for each in self._smears)
         at = (self._done + np.arange(self._hop)) * self._unit
         found = self._validity.fraction(at - upper, at + self._unit + lower)
-        if found is not None:
-            weight[:] = np.where(found < self._min_valid, 0, found)
-            out[weight == 0] = np.nan
+        if found is None:
+            return None
+        found[found < self._min_valid] = 0
+        return found
+
+    def _put(self, voltages: np.ndarray, used: np.ndarray | None, chans: slice, out: np.ndarray
+             ) -> None:
+        """Write voltages; those of a lower sideband are conjugated, which reverses frequency."""
+        if self._lower_sideband:
+            np.conjugate(voltages, out=out[:, chans])
+        else:
+            out[:, chans] = voltages
+        if used is not None:
+            out[:, chans][used[:, chans] == 0] = np.nan
+
+    def _add(self, voltages: np.ndarray, used: np.ndarray | None, chans: slice, out: np.ndarray
+             ) -> None:
+        """Add powers to the sums, and write those that end to `out`, not yet divided."""
+        from ._coherent_loops import add_powers_nb
+
+        if used is not None:
+            here = used[:, chans]
+            keep = here > 0
+            if len(self._codes) != 2 and self._codes[0] >= _STOKES:
+                keep &= keep.all(axis=0)  # these need both polarisations
+            scale = np.where(keep, 1 / np.sqrt(np.where(keep, here, 1)), 0)
+            voltages = (voltages * scale).astype(np.complex64)
+        start = self._done % self._n_int
+        n_out = (start + self._hop) // self._n_int
+        sums = self._sums[chans]
+        made = np.empty((n_out, len(sums), 4))
+        a, b = voltages[0], voltages[-1]
+        add_powers_nb(np.ascontiguousarray(a), np.ascontiguousarray(b), start, self._n_int, sums,
+                      made)
+        out[:n_out, :, chans] = np.einsum("ncb,pb->npc", made, self._mixing)
+
+    def _finish(self, used: np.ndarray | None, out: np.ndarray, weight: np.ndarray, made: int
+                ) -> int:
+        """Divide the sums that end by the number of samples that are used; set weights."""
+        start = self._done % self._n_int
+        ends = np.arange(self._n_int - start, self._hop + 1, self._n_int)
+        total = self._shares(used, np.concatenate([[0], ends, [self._hop]]))
+        total[..., 0] += self._counts.transpose(2, 1, 0)
+        here = slice(made, made + len(ends))
+        count, energy = total[..., :-1]  # (product, chan, sum)
+        count, energy = (np.moveaxis(each, -1, 0) for each in (count, energy))
+        with np.errstate(invalid="ignore"):
+            out[here] = np.where(count > 0, out[here] / np.where(count > 0, count, 1), np.nan)
+        weight[here] = energy / self._n_int
+        self._counts[:] = total[..., -1].transpose(2, 1, 0)
+        return made + len(ends)
+
+    def _shares(self, used: np.ndarray | None, edges: np.ndarray) -> np.ndarray:
+        """Return how many samples each product uses between edges, and the sum of their weights.
+
+        The shape is (2, product, chan, edge).
+        """
+        n_product, n = len(self._codes), len(edges) - 1
+        if used is None:
+            return np.tile(np.diff(edges).astype(float), (2, n_product, self._n_chan, 1))
+        total = np.empty((2, n_product, self._n_chan, n))
+        for p, code in enumerate(self._codes.tolist()):
+            energy = used[code] if code < 2 else used.min(axis=0)
+            for kind, each in enumerate((energy > 0, energy)):
+                sums = np.zeros((self._n_chan, self._hop + 1))
+                np.cumsum(each, axis=1, out=sums[:, 1:])
+                total[kind, p] = np.diff(sums[:, edges], axis=1)
+        return total
+
+
+#: Code of the first product that combines both polarisations in each value.
+_STOKES = 4
+
+
+def _mixing(signs: tuple[int, int], lower_sideband: bool) -> np.ndarray:
+    """Return each product, by its code, as a sum of AA, BB, CR and CI."""
+    q, v = signs
+    turned = -1 if lower_sideband else 1  # the voltages are not conjugated before detection
+    return np.array([[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, turned], [1, 1, 0, 0],
+                     [q, -q, 0, 0], [0, 0, 2, 0], [0, 0, 0, 2 * v * turned]], float)
 
 
 def _positive(name: str, value: Any) -> float:

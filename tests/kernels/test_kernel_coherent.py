@@ -194,3 +194,69 @@ def test_refused():
         with pytest.raises((TypeError, ValueError), match=match):
             plan.process(**{"x": x, **wrong})
     assert fk.CoherentDedispersion is CoherentDedispersion
+
+
+def powers(plan, voltages, weight, n_int, products):
+    """The same means and weights from voltages, in float64: (n_out, n_product, n_chan)."""
+    used = np.where(weight > 0, weight, 0)
+    both = used.min(axis=0)
+    x = np.nan_to_num(voltages.astype(complex)) / np.sqrt(np.where(used > 0, used, 1))
+    a, b = x[0], x[-1]
+    common = both > 0
+    terms = {"AA": (np.abs(a) ** 2, used[0]), "BB": (np.abs(b) ** 2, used[-1]),
+             "CR": ((a.conj() * b).real, both), "CI": ((a.conj() * b).imag, both),
+             "I": (np.abs(a) ** 2 + np.abs(b) ** 2, both),
+             "Q": (np.abs(a) ** 2 - np.abs(b) ** 2, both),
+             "U": (2 * (a.conj() * b).real, both), "V": (2 * (a.conj() * b).imag, both)}
+    names = {"AABBCRCI": ("AA", "BB", "CR", "CI"), "IQUV": tuple("IQUV"), "I": ("I",)}[products]
+    if len(x) == 1:
+        terms["I"] = terms["AA"]
+    n_out = a.shape[1] // n_int
+    means, weights = np.empty((2, n_out, len(names), plan.n_chan))
+    for p, name in enumerate(names):
+        power, energy = terms[name]
+        keep = energy > 0
+        for i in range(n_out):
+            here = slice(i * n_int, (i + 1) * n_int)
+            count = keep[:, here].sum(axis=1)
+            total = np.where(keep & (common | (name in ("AA", "BB"))), power, 0)[:, here].sum(axis=1)
+            means[i, p] = np.where(count > 0, total / np.maximum(count, 1), np.nan)
+            weights[i, p] = energy[:, here].sum(axis=1) / n_int
+    return means, weights
+
+
+@pytest.mark.parametrize("lower", [False, True])
+@pytest.mark.parametrize(("n_pol", "products", "n_int"), [
+    (2, "AABBCRCI", 7), (2, "IQUV", 100), (1, "I", 1), (1, "I", 1000), (2, "I", 33)])
+def test_powers_are_those_of_the_voltages(n_pol, products, n_int, lower):
+    rng = np.random.default_rng(8)
+    x = rng.integers(-100, 101, (n_pol, 30_000), np.int8)
+    x[-1, 1:] += x[0, :-1] // 4
+    valid = [np.array([[0, 9000], [9300, 30_000]]), np.array([[0, 20_000], [25_000, 30_000]])]
+    options = {"start": START, "dispersion": 800.0, "n_pol": n_pol, "n_point": 256,
+               "lower_sideband": lower}
+    plain = CoherentDedispersion(4, **options)
+    voltages = plain.process(x, valid=valid[:n_pol])
+    plan = CoherentDedispersion(4, **options, products=products, n_int=n_int)
+    means, weights = powers(plan, voltages, plain.weight, n_int, products)
+    made, found = [], []
+    for start, stop in pairwise([0, 1000, 12_345, 12_346, 30_000]):
+        here = [np.clip(each - start, 0, stop - start) for each in valid[:n_pol]]
+        n_out = plan.n_output(stop - start)
+        made.append(plan.process(x[:, start:stop], valid=[e[e[:, 1] > e[:, 0]] for e in here]))
+        found.append(plan.weight)
+        assert len(made[-1]) == n_out
+    np.testing.assert_allclose(np.concatenate(made), means, rtol=2e-5,
+                               atol=2e-5 * np.nanmax(np.abs(means)))
+    np.testing.assert_allclose(np.concatenate(found), weights, atol=1e-6)
+
+
+def test_powers_of_noise_are_those_of_a_filter_bank():
+    x = np.random.default_rng(9).integers(-100, 101, (2, 2**17), np.int8)
+    plan = CoherentDedispersion(16, start=START, dispersion=0.0, n_pol=2, products="AABB",
+                                n_int=2**11)
+    bank = fk.Spectrometer(16, n_pol=2, products="AABB", n_int=2**11)
+    one, other = plan.process(x), bank.process(x)
+    # 10^5 independent powers for each polarisation; channel 0 of real voltages is half a channel.
+    np.testing.assert_allclose(one[..., 1:].mean(axis=(0, 2)), other[..., 1:].mean(axis=(0, 2)),
+                               rtol=0.015)
