@@ -15,7 +15,7 @@ from ._simd import address_of, load, store
 #: `filter_wide_nb` and `filter_narrow_nb`: a spec of the transform.
 FILTER = Part(1, ROW, *[INTEGER] * 4, ROW, INTEGER, INTEGER, ROW, *[INTEGER] * 6)
 #: `fir_nb`: a spec of the filter.
-FIR = Part(1, *[INTEGER] * 13)
+FIR = Part(1, *[INTEGER] * 14)
 #: `_passes.columns_nb`: a spec of the transform, with the radix.
 COLUMNS = Part(1, *[INTEGER] * 9)
 #: `inner_nb`: a spec of the transform.
@@ -38,12 +38,20 @@ RADICES = 2, 4, 8, 16
 
 
 @jit_strict_inner
-def fir_nb(spec, n, rows, offset, offset_next, levels, phase, taps, taps_next, target, target_next,
-           target_step, ahead, ahead_next):
-    """Filter `n` groups of numbers; steps are in bytes."""
+def fir_nb(spec, n, first, rows, offset, offset_next, levels, phase, taps, taps_next, target,
+           target_next, target_step, ahead, ahead_next):
+    """Filter `n` groups of numbers, from group `first` to the last, then those before `first`.
+
+    Steps are in bytes.
+    """
+    place, taps_place = offset + first * offset_next, taps + first * taps_next
     for j in range(n):
-        fir(spec, rows, offset + j * offset_next, levels, phase, taps + j * taps_next,
-            target + j * target_next, target_step, ahead + j * ahead_next)
+        fir(spec, rows, place, levels, phase, taps_place, target + j * target_next, target_step,
+            ahead + j * ahead_next)
+        place += offset_next
+        taps_place += taps_next
+        if first + j + 1 == n:
+            place, taps_place = offset, taps
 
 
 @jit_strict_inner
@@ -78,6 +86,11 @@ def filter_narrow_nb(spec, parts, rows, ahead, n_frame, shift, source, taps, tap
     new_bytes = n_frame * group
     turn_column, turn_row = shift % n_column, shift // n_column
     filter_at = parts[MANY_AT if n_frame > 1 else ONE_AT]
+    if radix == 1:
+        first = n_column - turn_column if turn_column else 0
+        _fir(filter_at, n_column, first, rows, 0, group, levels, phase, taps, taps_bytes, z, block,
+             z_frame, ahead, new_bytes)
+        return
     columns_at = parts[COLUMNS_AT + (radix > 2) + (radix > 4) + (radix > 8)]
     for c in range(n_column):
         column = c - turn_column
@@ -87,23 +100,13 @@ def filter_narrow_nb(spec, parts, rows, ahead, n_frame, shift, source, taps, tap
             row -= 1
         if row < 0:
             row += radix
-        taps_here = taps + column * radix * taps_bytes
-        offset = column * group
-        target, step = tile, radix * block
-        if radix == 1:
-            target, step = z + c * block, z_frame
-        # Rows of the rotated folded frame: from `row` to the last row, then the others.
-        stride = n_column * group
-        rest = radix - row
-        _fir(filter_at, rest, rows, offset + row * stride, stride, levels, phase,
-             taps_here + row * taps_bytes, taps_bytes, target, block, step, ahead, new_bytes)
-        if row:
-            _fir(filter_at, row, rows, offset, stride, levels, phase, taps_here, taps_bytes,
-                 target + rest * block, block, step, ahead + rest * new_bytes, new_bytes)
+        # Rows of the rotated folded frame begin with `row`.
+        _fir(filter_at, radix, row, rows, column * group, n_column * group, levels, phase,
+             taps + column * radix * taps_bytes, taps_bytes, tile, block, radix * block, ahead,
+             new_bytes)
         ahead += radix * new_bytes
-        if radix > 1:
-            _columns(columns_at, n_frame, tile, block, radix * block, z + c * block, part, z_frame,
-                     first_twiddles + c * (radix - 1) * block, 0)
+        _columns(columns_at, n_frame, tile, block, radix * block, z + c * block, part, z_frame,
+                 first_twiddles + c * (radix - 1) * block, 0)
 
 
 @jit_strict_inner
@@ -125,7 +128,7 @@ def filter_wide_nb(spec, parts, rows, ahead, n_frame, shift, source, taps, taps_
     for first in range(0, n_column, wide):
         for j in range(radix):
             _collect_nb(spec, rows, n_row, (j * n_column + first) * group, wide * group, local)
-            _fir(filter_at, wide, table, 0, group, levels, phase,
+            _fir(filter_at, wide, 0, table, 0, group, levels, phase,
                  taps + (first * radix + j) * taps_bytes, radix * taps_bytes, tile + j * block,
                  n_frame * radix * block, radix * block, local, 0)
         for c in range(wide):
