@@ -10,7 +10,7 @@ import numpy as np
 
 from . import _check
 from ._bit_planes import gather_bits_nb, scatter_bits_nb, spec_of
-from ._jit import jit_strict
+from ._jit import jit_strict, jit_strict_inner
 from ._lz4 import SLACK, TABLE, bound, compress_nb, expand_nb
 from ._memory import copy, get8, put8
 
@@ -232,7 +232,7 @@ def _bound(n_byte: int, block: int) -> int:
     return _HEAD + -(-n_byte // block) * (4 + bound(block)) + block + SLACK
 
 
-@jit_strict
+@jit_strict_inner
 def _whole_nb(left, block, item):
     """Return the size of the next block if `left` bytes remain; 0 if they are too few."""
     size = min(left, block)
@@ -304,7 +304,7 @@ def compress_planes_nb(spec, item, x, block, work, table, out):
     return o + x.size - i
 
 
-@jit_strict
+@jit_strict_inner
 def _put_high_first_nb(out, i, value, n):
     """Write a number of `n` bytes, highest byte first."""
     for k in range(n):

@@ -5,7 +5,7 @@ from functools import lru_cache
 import numpy as np
 
 from . import _check
-from ._jit import jit_strict, jit_strict_inner
+from ._jit import jit_strict
 
 _FEW = 256  # frames whose energies are kept for calls without losses
 
@@ -153,7 +153,7 @@ def frame_energy_nb(spans, start, taps_cumulative, hop, out):
         out[m] = energy if energy > 0.0 else 0.0
 
 
-@jit_strict_inner
+@jit_strict
 def _clamp(value, least, most):
     if value < least:
         return least
