@@ -13,7 +13,7 @@ from fastsig.cli import warming
 
 SAMPLES = Path(__file__).resolve().parent.parent / "data" / "samples"
 
-#: Python that compiles some groups, runs commands, and lists the kernels that these still asked for.
+#: Python that compiles some groups, runs commands, and lists the kernels that these still need.
 #: A kernel that was compiled for the same types before is not looked for in the cache again.
 AFTERWARDS = """
 import glob, json, shlex
@@ -140,7 +140,7 @@ def test_a_missing_group_is_noticed(tmp_path: Path) -> None:
 @pytest.mark.parametrize("n", [1, 2, 3, 100])
 def test_groups_are_divided_among_processes(n: int) -> None:
     shares = warming._shares(n)
-    assert sorted(sum(shares, [])) == sorted(warming.GROUPS)
+    assert sorted(name for share in shares for name in share) == sorted(warming.GROUPS)
     assert len(shares) <= min(n, 4)
     spent = [warming._seconds(share) for share in shares]
     assert max(spent) - min(spent) <= max(group.seconds for group in warming.GROUPS.values())

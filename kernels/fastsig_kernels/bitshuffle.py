@@ -16,6 +16,7 @@ from ._memory import copy, get8, put8
 
 _SIZES = (1, 2, 4, 8)
 _HEAD = 12
+_ZERO = np.int64(0)  # a literal would have functions compiled once more
 _DEFAULT_BLOCK = 8192  # bytes
 _MOST_BLOCK = 2**15
 
@@ -267,7 +268,7 @@ def expand_planes_nb(spec, item, packed, total, block, first, work, out):
             if o >= first and o + size <= stop:
                 gather_bits_nb(spec, planes, size // item, work_bits, out, o - first)
             else:
-                gather_bits_nb(spec, planes, size // item, work_bits, work_bytes, 0)
+                gather_bits_nb(spec, planes, size // item, work_bits, work_bytes, _ZERO)
                 low, high = max(o, first), min(o + size, stop)
                 copy(work_bytes, low - o, out, low - first, high - low)
         i += n
@@ -291,7 +292,7 @@ def compress_planes_nb(spec, item, x, block, work, table, out):
     work_bits, planes = work[begin : begin + block], work[begin + block : begin + 2 * block]
     _put_high_first_nb(out, 0, x.size, 8)
     _put_high_first_nb(out, 8, block, 4)
-    i, o = 0, _HEAD
+    i, o = _ZERO, np.int64(_HEAD)
     size = _whole_nb(x.size, block, item)
     while size > 0:
         scatter_bits_nb(spec, x, i, size // item, work_bits, planes)
