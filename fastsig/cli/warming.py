@@ -55,8 +55,7 @@ def pictures() -> None:
         for n_chan in (256, 512):
             for lower in (False, True):
                 Channelizer(n_chan, n_tap=n_tap, lower_sideband=lower, layout=Layout()).compile()
-            Channelizer(n_chan, n_tap=n_tap, complex_input=True,
-                        layout=Layout("float32", is_complex=True)).compile()
+            Channelizer(n_chan, n_tap=n_tap, layout=Layout("float32", is_complex=True)).compile()
 
 
 def voltages() -> None:
@@ -156,12 +155,9 @@ def maps() -> None:
     """What `grid` needs."""
     from fastsig_kernels import Gridder, gaussian_table
 
-    lon, lat = (each.ravel().astype(np.float64) for each in np.mgrid[0:4, 0:4])
-    places = np.mgrid[0:4, 0:4].astype(np.float64)
-    plan = Gridder(lon, lat, *places, radius=1.5, stretch=np.ones(16),
-                   table=gaussian_table(1.0, 1.5))
-    data, mean = np.ones((16, 2), np.float32), np.empty((2, 4, 4), np.float32)
-    plan.process(data, data[:, :1].copy(), mean, np.empty_like(mean))
+    lon, lat = np.mgrid[0:2, 0:2].astype(np.float64)
+    Gridder(lon.ravel(), lat.ravel(), lon, lat, radius=1.5, stretch=np.ones(4),
+            table=gaussian_table(1.0, 1.5)).compile()
 
 
 class Group(NamedTuple):
