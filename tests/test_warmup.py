@@ -138,14 +138,18 @@ def test_a_missing_group_is_noticed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("n", [1, 2, 3, 100])
 def test_groups_are_divided_among_processes(n: int) -> None:
-    shares = warming._shares(n)
+    shares = warming._shares(list(warming.GROUPS), n)
     assert sorted(name for share in shares for name in share) == sorted(warming.GROUPS)
-    assert len(shares) <= min(n, 4)
+    assert len(shares) == min(n, 4)
     spent = [warming._seconds(share) for share in shares]
     assert max(spent) - min(spent) <= max(group.seconds for group in warming.GROUPS.values())
 
 
-def test_helpers_compile_while_this_process_does(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("cached", "n_helper"), [((), 1), (list(warming.GROUPS)[:-1], 0),
+                                                  (list(warming.GROUPS), 0)])
+def test_helpers_compile_what_is_missing(
+    cached: list[str], n_helper: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     done, begun = [], []
 
     class Helper:
@@ -157,14 +161,22 @@ def test_helpers_compile_while_this_process_does(monkeypatch: pytest.MonkeyPatch
 
         kill = wait
 
-    monkeypatch.setattr(warming, "is_cold", lambda: True)
+    kernels = [warming.GROUPS[name]._replace(kernel=name) for name in warming.GROUPS]
+    monkeypatch.setattr(warming, "GROUPS", dict(zip(warming.GROUPS, kernels, strict=True)))
+    monkeypatch.setattr(warming, "_is_cached", lambda kernel: kernel in cached)
     monkeypatch.setattr(warming.os, "sched_getaffinity", lambda pid: {0, 1})
     monkeypatch.setattr(warming, "_begin", Helper)
     monkeypatch.setattr(warming, "compile_groups", done.extend)
     warming.compile_all()
-    assert len(begun) == 1 and done[-len(begun[0]):] == begun[0]
+    assert len(begun) == n_helper
     assert sorted(name for name in done if name != "waited") == sorted(warming.GROUPS)
-    assert done.index("waited") == len(warming.GROUPS) - len(begun[0])
+    for share in begun:  # compiled by the helper, then loaded here
+        assert not set(share) & {*cached, *done[: done.index("waited")]}
+
+
+def test_what_a_group_is_looked_for_by_exists() -> None:
+    for group in warming.GROUPS.values():
+        assert warming._is_cached(group.kernel) in (True, False)
 
 
 def test_a_helper_compiles_its_share() -> None:

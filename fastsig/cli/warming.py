@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import subprocess
 import sys
@@ -21,16 +22,12 @@ _MOST = 4  # processes: each prepares the compiler, and shared parts are compile
 
 
 def banks() -> None:
-    """Spectra of 8-bit voltages of two polarisations, real and in coarse channels."""
-    _spectra(LAYOUTS[:2])
-
-
-def other_banks() -> None:
-    """Spectra of one polarisation, and of voltages with other numbers."""
+    """Spectra of 8-bit voltages, real and in coarse channels, and of other numbers."""
     from fastsig_kernels import Spectrometer
 
-    Spectrometer(1024).compile()
+    _spectra(LAYOUTS[:2])
     _spectra(LAYOUTS[2:], PRODUCTS[:1])
+    Spectrometer(1024).compile()  # of one polarisation
 
 
 def _spectra(layouts: Any, products: tuple[str, ...] = PRODUCTS) -> None:
@@ -165,23 +162,31 @@ class Group(NamedTuple):
 
     compile: Callable[[], None]
     seconds: float  #: that it takes, for the division among processes
+    kernel: str  #: one of them; if it is in the cache, others are not looked for before
 
 
 #: The groups by name, those that take longest first.
 GROUPS = {
     each.compile.__name__: each
-    for each in (Group(banks, 9), Group(files, 9), Group(flags, 7), Group(reductions, 7),
-                 Group(maps, 6), Group(other_banks, 4), Group(sums, 4), Group(pictures, 3),
-                 Group(voltages, 2))
+    for each in (
+        Group(banks, 12, "_bank_loops.integrate_nb"),
+        Group(files, 8, "bitshuffle.compress_planes_nb"),
+        Group(flags, 6, "medians.running_median_nb"),
+        Group(reductions, 4, "resampling.resample_nb"),
+        Group(maps, 4, "_gridding_loops.grid_tiles_nb"),
+        Group(sums, 3, "detection.detect_nb"),
+        Group(pictures, 1.5, "_bank_loops.spectra_nb"),
+        Group(voltages, 1, "noise.gaussian_nb"))
 }
 
 
 def compile_all() -> None:
-    """Compile all groups, or load them from the cache; other processes help if it is empty."""
-    shares = _shares(len(os.sched_getaffinity(0)) if is_cold() else 1)
-    helpers = [_begin(share) for share in shares[1:]]
+    """Compile all groups, or load them from the cache; other processes help with missing ones."""
+    missing = [name for name, group in GROUPS.items() if not _is_cached(group.kernel)]
+    own, *others = _shares(missing, len(os.sched_getaffinity(0)))
+    helpers = [_begin(share) for share in others]
     try:
-        compile_groups(shares[0])
+        compile_groups(own)
         for helper in helpers:
             helper.wait()
     finally:
@@ -189,7 +194,7 @@ def compile_all() -> None:
             helper.kill()
             helper.wait()
     # They are in the cache now; what a helper could not save is compiled here.
-    compile_groups([name for share in shares[1:] for name in share])
+    compile_groups([name for name in GROUPS if name not in own])
 
 
 def compile_groups(names: list[str]) -> None:
@@ -200,20 +205,25 @@ def compile_groups(names: list[str]) -> None:
 
 def is_cold() -> bool:
     """Whether the cache lacks compiled forms of the loop that every fast path uses."""
-    from fastsig_kernels._bank_loops import integrate_nb
+    return not _is_cached("_bank_loops.integrate_nb")
 
+
+def _is_cached(kernel: str) -> bool:
+    """Whether the cache has any form of a kernel."""
+    module, _, name = kernel.partition(".")
+    function = getattr(importlib.import_module(f"fastsig_kernels.{module}"), name)
     try:
-        return not os.path.exists(integrate_nb._cache._cache_file._index_path)
+        return os.path.exists(function._cache._cache_file._index_path)
     except AttributeError:  # this numba keeps its cache elsewhere: report nothing
-        return False
+        return True
 
 
-def _shares(n: int) -> list[list[str]]:
-    """Divide the groups among up to `n` processes that finish at about the same time."""
-    shares: list[list[str]] = [[] for _ in range(max(1, min(n, _MOST)))]
-    for name in GROUPS:
+def _shares(names: list[str], n: int) -> list[list[str]]:
+    """Divide groups among up to `n` processes that finish at about the same time."""
+    shares: list[list[str]] = [[] for _ in range(max(1, min(n, _MOST, len(names))))]
+    for name in names:
         min(shares, key=_seconds).append(name)
-    return [share for share in shares if share]
+    return shares
 
 
 def _seconds(share: list[str]) -> float:
