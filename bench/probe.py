@@ -26,11 +26,11 @@ from fastsig_kernels._cache import KernelCache  # noqa: E402
 from bench.data import N_CHAN, Fused  # noqa: E402
 from bench.timing import Scale, timed  # noqa: E402
 
-#: Functions with the loops that take the time; some contain others.
+#: Functions with the loops that take the time.
 HOT = ("_passes.columns_nb", "_passes.leaf_nb", "_passes.mirrored_leaf_nb", "_passes.gather_nb",
-       "_bank_loops.filter_narrow_nb", "_bank_loops.inner_nb", "_detect.add_leaves_nb",
-       "_detect.put_leaves_nb", "_fft_loops.transform_rows", "_stack_loops.fold_nb",
-       "_stack_passes.pass_nb", "_stack_loops.detect_points_nb")
+       "_bank_loops.fir_nb", "_detect.add_pair_nb", "_detect.add_own_nb", "_detect.put_leaves_nb",
+       "_fft_loops.transform_rows", "_stack_loops.fold_nb", "_stack_passes.pass_nb",
+       "_stack_loops.detect_points_nb")
 #: Loops over stacks, whose vectors have 8 lanes at most.
 STACK_CHAN = 3000
 STACKED = ("_stack_passes.pass_nb", "_stack_loops.detect_points_nb")

@@ -15,10 +15,11 @@ from forks import SERVER, Forked
 
 ROOT = Path(__file__).resolve().parent.parent
 CODE = "from fastsig.cli.main import main; main()"
-#: Python that has `fastsig warmup` compile one form for 20, which `make site` compiles.
+#: Python that has `fastsig warmup` compile one form of one group; `make site` compiles all.
 ONE_FORM = """
-from fastsig.cli import warmup
-warmup._DTYPES, warmup._PRODUCTS = ("int8",), ((1, "I"),)
+from fastsig.cli import warming
+warming.GROUPS = {"banks": warming.GROUPS["banks"]}
+warming.LAYOUTS, warming.CHANNELS, warming.PRODUCTS = warming.LAYOUTS[:1], (1024,), ("I",)
 """
 
 

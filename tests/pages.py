@@ -102,11 +102,12 @@ def _run(arguments: list[str]) -> Done:
 
 def run_document(name: str) -> None:
     """Run every snippet of a page, in order, in this process and folder."""
-    from fastsig.cli import warmup
+    from fastsig.cli import warming
 
-    # One form for the 20 that `fastsig warmup` compiles, that of the first example of README; `make
+    # One form of all that `fastsig warmup` compiles, that of the first example of README; `make
     # site` compiles all.
-    warmup._DTYPES, warmup._PRODUCTS = ("int8",), ((2, "I"),)
+    warming.GROUPS = {"banks": warming.GROUPS["banks"]}
+    warming.LAYOUTS, warming.CHANNELS, warming.PRODUCTS = warming.LAYOUTS[:1], (1024,), ("I",)
     namespace: dict[str, Any] = {"__name__": "__main__"}
     for snippet in snippets(name):
         where = f"{name}:{snippet.line}"

@@ -7,21 +7,30 @@ import numpy as np
 
 from ._bank_loops import (
     ADD_LEAVES,
+    COLUMNS,
     FILTER,
+    FIR,
     GATHER,
     INNER,
     PUT_LEAVES,
+    RADICES,
     filter_narrow_nb,
     filter_wide_nb,
+    fir_nb,
     inner_nb,
-    integrate_streams_nb,
+    integrate_nb,
     spectra_nb,
 )
 from ._bank_setup import frame_rows, frame_turns
 from ._detect import (
+    ADD_OWN,
+    ADD_PAIR,
     FACTORS,
+    LEAF,
     LEAF_FRAMES,
     add_leaves_nb,
+    add_own_nb,
+    add_pair_nb,
     leaf_groups,
     leaf_pairs,
     n_side,
@@ -41,7 +50,7 @@ from ._order import (
     roots,
     shape,
 )
-from ._passes import gather_nb
+from ._passes import columns_nb, gather_nb, leaf_nb, mirrored_leaf_nb
 from ._simd import Spec, host_lanes
 from .energy import is_whole
 from .layout import Layout
@@ -150,16 +159,23 @@ class Bank:
         """Size of one frame in progress, in bytes."""
         return self.shape.work_bytes + 2 * PAD
 
-    def parts(self) -> tuple[int, int]:
-        """Return the addresses of the filter with the first pass, and of the inner passes."""
-        layout = self.layout
+    def table(self, leaves: int, gather: int, pair: int = 0, own: int = 0) -> np.ndarray:
+        """Return the addresses of a loop's parts: those given, and those of the bank."""
+        layout, spec = self.layout, self.spec
         items = {"lanes": self.shape.lanes, "n_tap": self.n_tap, "smooth": self.smooth,
                  "kind": layout.kind, "bits": layout.bits, "pair": layout.pair,
                  "step": self.step, "msb_first": layout.order == "msb"}
         # The filter is compiled for several frames and for one.
-        specs = Spec(frames=self.frames, **items), Spec(frames=1, **items), self.spec
+        firs = (FIR.address(fir_nb, Spec(frames=n, **items)) for n in (self.frames, 1))
         function = filter_wide_nb if self.wide > 1 else filter_narrow_nb
-        return FILTER.address(function, *specs), INNER.address(inner_nb, self.spec)
+        # What this length does not need is not compiled.
+        columns = (COLUMNS.address(columns_nb, Spec(lanes=self.shape.lanes, radix=radix))
+                   if radix in self.shape.radices else 0 for radix in RADICES)
+        return np.array([
+            LEAF.address(leaf_nb, spec), LEAF.address(mirrored_leaf_nb, spec) if self.real else 0,
+            pair, own, FILTER.address(function, spec),
+            INNER.address(inner_nb, spec) if len(self.inner) else 0, leaves, gather, *firs,
+            *columns])
 
     def sum_order(self, n_slot: int, vectors: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the offsets (k3, kb) and flips (kb) of sums, in the order they are computed.
@@ -254,6 +270,7 @@ class Work:
         self.sums = aligned(n_stream * places * self.sums_bytes)
         self.places = places
         self.state = np.empty((n_stream, 2), np.int64)
+        self.runs = np.empty((frames, 4), np.int64)
         #: Addresses of the memory, in the order of the loops' arguments.
         self.at = tuple(map(address, (self.z, self.tile, self.local, self.table, self.buffer,
                                       self.sums)))
@@ -352,22 +369,26 @@ class Integrator(Linked):
         turns = bank.turns(first_frame, len(ends))
         factors = frame_factors(energy, *signs, -1 if bank.lower_sideband else 1)
         taps, first_twiddles, leaf_twiddles, real_twiddles = bank.at
-        z, *memory = work.at
-        done = int(integrate_streams_nb(
-            self.parts(), bases, offsets, row_step, turns, len(ends), ends, factors, bank.source,
-            taps, bank.taps_bytes, bank.numbers, bank.inner, first_twiddles, bank.leaves,
-            bank.groups, leaf_twiddles, real_twiddles, z, bank.z_frame, *memory, work.sums_bytes,
-            work.places,
+        z, *memory, sums = work.at
+        rows = np.empty((self.n_pol, len(offsets)), np.int64)
+        done = int(integrate_nb(
+            self.parts(), bases, offsets, rows, row_step, turns, len(ends), ends, factors,
+            bank.source, taps, bank.taps_bytes, bank.numbers, bank.inner, first_twiddles,
+            bank.leaves, bank.groups, leaf_twiddles, real_twiddles, z, bank.z_frame, *memory,
+            work.runs, sums, work.sums_bytes, work.places,
             self._n_slot * 4 * lanes, work.state, self._vectors, self._order.numbers,
             address(out), 4 * out.shape[1] * out.shape[2] * self.width, 4 * self.width, divisors,
         ))
         del samples  # the rows lie in their memory
         return done
 
-    def _link(self) -> tuple[int, ...]:
-        bank = self.bank
-        return (*bank.parts(), ADD_LEAVES.address(add_leaves_nb, bank.spec, self._spec),
-                GATHER.address(gather_nb, self._order.spec))
+    def _link(self) -> np.ndarray:
+        # Only real input has leaves that are their own partners.
+        own = ADD_OWN.address(add_own_nb, self._spec) if self.bank.real else 0
+        return self.bank.table(
+            ADD_LEAVES.address(add_leaves_nb, self.bank.spec),
+            GATHER.address(gather_nb, self._order.spec),
+            ADD_PAIR.address(add_pair_nb, self._spec), own)
 
     def unfinished(self, work: Work) -> np.ndarray:
         """Return the sums so far, (stream, product, chan), float32."""
@@ -420,10 +441,9 @@ class Transformer(Linked):
         )
         del samples  # the rows lie in their memory
 
-    def _link(self) -> tuple[int, ...]:
-        bank = self.bank
-        return (*bank.parts(), PUT_LEAVES.address(put_leaves_nb, bank.spec, self._spec),
-                GATHER.address(gather_nb, self._order.spec))
+    def _link(self) -> np.ndarray:
+        return self.bank.table(PUT_LEAVES.address(put_leaves_nb, self._spec),
+                               GATHER.address(gather_nb, self._order.spec))
 
 
 def frame_factors(energy: np.ndarray, sign_q: int, sign_v: int, sign: int = 1) -> np.ndarray:

@@ -9,52 +9,49 @@ from ._detect import LEFT_OUT
 from ._jit import jit_strict, jit_strict_inner
 from ._linking import FLOAT, INTEGER, ROW, TABLE, Part
 from ._order import PAD
-from ._passes import (
-    block_lanes,
-    clear_nb,
-    columns_nb,
-    fir,
-    inner_passes_nb,
-    load_address,
-    place_rows_nb,
-)
-from ._simd import load, store
+from ._passes import block_lanes, clear_nb, fir, load_address
+from ._simd import address_of, load, store
 
-#: `filter_wide_nb` and `filter_narrow_nb`: specs of the filter for several frames and for one, of
-#: the transform.
-FILTER = Part(3, *[INTEGER] * 4, ROW, INTEGER, INTEGER, ROW, *[INTEGER] * 6)
+#: `filter_wide_nb` and `filter_narrow_nb`: a spec of the transform.
+FILTER = Part(1, ROW, *[INTEGER] * 4, ROW, INTEGER, INTEGER, ROW, *[INTEGER] * 6)
+#: `fir_nb`: a spec of the filter.
+FIR = Part(1, *[INTEGER] * 14)
+#: `_passes.columns_nb`: a spec of the transform, with the radix.
+COLUMNS = Part(1, *[INTEGER] * 9)
 #: `inner_nb`: a spec of the transform.
-INNER = Part(1, TABLE, *[INTEGER] * 6)
-#: `_detect.add_leaves_nb`: specs of the transform and of the products.
-ADD_LEAVES = Part(2, *[INTEGER] * 5, TABLE, *[INTEGER] * 5, TABLE, INTEGER, INTEGER, ROW, INTEGER)
-#: `_detect.put_leaves_nb`: specs of the transform and of the spectra.
-PUT_LEAVES = Part(2, INTEGER, TABLE, *[INTEGER] * 5)
+INNER = Part(1, ROW, TABLE, *[INTEGER] * 6)
+#: `_detect.add_leaves_nb`: a spec of the transform.
+ADD_LEAVES = Part(1, ROW, *[INTEGER] * 5, TABLE, *[INTEGER] * 5, TABLE, INTEGER, INTEGER, ROW,
+                  INTEGER)
+#: `_detect.put_leaves_nb`: a spec of the spectra.
+PUT_LEAVES = Part(1, ROW, INTEGER, TABLE, *[INTEGER] * 5)
 #: `_passes.gather_nb`: a spec of the order.
 GATHER = Part(1, *[INTEGER] * 5, ROW, FLOAT)
 
-_filter, _inner, _gather = FILTER.call, INNER.call, GATHER.call
-_add_leaves, _put_leaves = ADD_LEAVES.call, PUT_LEAVES.call
+_filter, _fir, _columns, _inner = FILTER.call, FIR.call, COLUMNS.call, INNER.call
+_add_leaves, _put_leaves, _gather = ADD_LEAVES.call, PUT_LEAVES.call, GATHER.call
+
+#: Places of addresses in the table of a loop's parts; those of `_detect` come before these, and
+#: `COLUMNS_AT` is followed by the addresses for each of `RADICES`.
+FILTER_AT, INNER_AT, LEAVES_AT, GATHER_AT, MANY_AT, ONE_AT, COLUMNS_AT = range(4, 11)
+RADICES = 2, 4, 8, 16
 
 
 @jit_strict_inner
-def _fir_nb(spec, n, rows, offset, offset_next, levels, phase, taps, taps_next, target, target_next,
-            target_step, ahead, ahead_next):
-    """Filter `n` groups of numbers; steps are in bytes."""
+def fir_nb(spec, n, first, rows, offset, offset_next, levels, phase, taps, taps_next, target,
+           target_next, target_step, ahead, ahead_next):
+    """Filter `n` groups of numbers, from group `first` to the last, then those before `first`.
+
+    Steps are in bytes.
+    """
+    place, taps_place = offset + first * offset_next, taps + first * taps_next
     for j in range(n):
-        fir(spec, rows, offset + j * offset_next, levels, phase, taps + j * taps_next,
-            target + j * target_next, target_step, ahead + j * ahead_next)
-
-
-@jit_strict_inner
-def fir_nb(many, one, n_frame, n, rows, offset, offset_next, levels, phase, taps, taps_next,
-           target, target_next, target_step, ahead, ahead_next):
-    """Run `_fir_nb` for several frames or for one frame."""
-    if n_frame > 1:
-        _fir_nb(many, n, rows, offset, offset_next, levels, phase, taps, taps_next, target,
-                target_next, target_step, ahead, ahead_next)
-    else:
-        _fir_nb(one, n, rows, offset, offset_next, levels, phase, taps, taps_next, target,
-                target_next, target_step, ahead, ahead_next)
+        fir(spec, rows, place, levels, phase, taps_place, target + j * target_next, target_step,
+            ahead + j * ahead_next)
+        place += offset_next
+        taps_place += taps_next
+        if first + j + 1 == n:
+            place, taps_place = offset, taps
 
 
 @jit_strict_inner
@@ -67,12 +64,12 @@ def _collect_nb(spec, rows, n_row, offset, size, local):
 
 
 @jit_strict_inner
-def filter_narrow_nb(many, one, spec, rows, ahead, n_frame, shift, source, taps, taps_bytes, shape,
+def filter_narrow_nb(spec, parts, rows, ahead, n_frame, shift, source, taps, taps_bytes, shape,
                      first_twiddles, z, z_frame, tile, local, table):
     """Filter `n_frame` frames and do the first pass of the transform.
 
-    `many` and `one` are the specs of the filter for several frames and for one; `n_frame` is the
-    number that `many` specifies, or 1. `rows` is the address of a table of row addresses. `ahead`
+    `parts` contains the addresses of the filter for several frames, and for one; `n_frame` is the
+    number of the former, or 1. `rows` is the address of a table of row addresses. `ahead`
     is the address of the samples that the next frames add, which are prefetched. `shift`, in
     blocks, rotates the folded frame. `source` contains the bytes of a block's numbers, the address
     of the levels of packed numbers, and the index of this stream where two are interleaved.
@@ -88,7 +85,13 @@ def filter_narrow_nb(many, one, spec, rows, ahead, n_frame, shift, source, taps,
     group, levels, phase = source[0], source[1], source[2]
     new_bytes = n_frame * group
     turn_column, turn_row = shift % n_column, shift // n_column
-    zero = np.int64(0)
+    filter_at = parts[MANY_AT if n_frame > 1 else ONE_AT]
+    if radix == 1:
+        first = n_column - turn_column if turn_column else 0
+        _fir(filter_at, n_column, first, rows, 0, group, levels, phase, taps, taps_bytes, z, block,
+             z_frame, ahead, new_bytes)
+        return
+    columns_at = parts[COLUMNS_AT + (radix > 2) + (radix > 4) + (radix > 8)]
     for c in range(n_column):
         column = c - turn_column
         row = -turn_row
@@ -97,28 +100,17 @@ def filter_narrow_nb(many, one, spec, rows, ahead, n_frame, shift, source, taps,
             row -= 1
         if row < 0:
             row += radix
-        taps_here = taps + column * radix * taps_bytes
-        offset = column * group
-        target, step = tile, radix * block
-        if radix == 1:
-            target, step = z + c * block, z_frame
-        # Rows of the rotated folded frame: from `row` to the last row, then the others.
-        stride = n_column * group
-        rest = radix - row
-        fir_nb(many, one, n_frame, rest, rows, offset + row * stride, stride, levels, phase,
-               taps_here + row * taps_bytes, taps_bytes, target, block, step, ahead, new_bytes)
-        if row:
-            fir_nb(many, one, n_frame, row, rows, offset, stride, levels, phase, taps_here,
-                   taps_bytes, target + rest * block, block, step, ahead + rest * new_bytes,
-                   new_bytes)
+        # Rows of the rotated folded frame begin with `row`.
+        _fir(filter_at, radix, row, rows, column * group, n_column * group, levels, phase,
+             taps + column * radix * taps_bytes, taps_bytes, tile, block, radix * block, ahead,
+             new_bytes)
         ahead += radix * new_bytes
-        if radix > 1:
-            columns_nb(spec, radix, n_frame, tile, block, radix * block, z + c * block, part,
-                       z_frame, first_twiddles + c * (radix - 1) * block, zero)
+        _columns(columns_at, n_frame, tile, block, radix * block, z + c * block, part, z_frame,
+                 first_twiddles + c * (radix - 1) * block, 0)
 
 
 @jit_strict_inner
-def filter_wide_nb(many, one, spec, rows, ahead, n_frame, shift, source, taps, taps_bytes, shape,
+def filter_wide_nb(spec, parts, rows, ahead, n_frame, shift, source, taps, taps_bytes, shape,
                    first_twiddles, z, z_frame, tile, local, table):
     """Do as `filter_narrow_nb`, on several columns at a time; the frames do not rotate.
 
@@ -131,42 +123,61 @@ def filter_wide_nb(many, one, spec, rows, ahead, n_frame, shift, source, taps, t
     part = n_column * block + PAD
     group, levels, phase = source[0], source[1], source[2]
     n_row = n_frame + shape[3] - 1
-    # A literal would have the functions below compiled once more.
-    zero = np.int64(0)
+    filter_at = parts[MANY_AT if n_frame > 1 else ONE_AT]
+    columns_at = parts[COLUMNS_AT + (radix > 2) + (radix > 4) + (radix > 8)]
     for first in range(0, n_column, wide):
         for j in range(radix):
             _collect_nb(spec, rows, n_row, (j * n_column + first) * group, wide * group, local)
-            fir_nb(many, one, n_frame, wide, table, zero, group, levels, phase,
-                   taps + (first * radix + j) * taps_bytes, radix * taps_bytes,
-                   tile + j * block, n_frame * radix * block, radix * block, local, zero)
+            _fir(filter_at, wide, 0, table, 0, group, levels, phase,
+                 taps + (first * radix + j) * taps_bytes, radix * taps_bytes, tile + j * block,
+                 n_frame * radix * block, radix * block, local, 0)
         for c in range(wide):
-            columns_nb(spec, radix, n_frame, tile + c * n_frame * radix * block, block,
-                       radix * block, z + (first + c) * block, part, z_frame,
-                       first_twiddles + (first + c) * (radix - 1) * block, zero)
+            _columns(columns_at, n_frame, tile + c * n_frame * radix * block, block,
+                     radix * block, z + (first + c) * block, part, z_frame,
+                     first_twiddles + (first + c) * (radix - 1) * block, 0)
 
 
 @jit_strict_inner
-def inner_nb(spec, inner, first, second, n_frame, z, z_frame, part):
-    """Do the passes between the first and the leaves, on one or two parts of every frame."""
+def inner_nb(spec, parts, levels, first, second, n_frame, z, z_frame, part):
+    """Do the passes between the first and the leaves, on one or two parts of every frame.
+
+    They are done in place, level by level. A row of `levels` lists the radix, the size of a
+    sub-transform in bytes, the number of sub-transforms, and the address of the twiddles.
+    """
+    block = 8 * block_lanes(spec)
     for f in range(n_frame):
-        inner_passes_nb(spec, z + f * z_frame + first * part, inner)
-        if second != first:
-            inner_passes_nb(spec, z + f * z_frame + second * part, inner)
+        for which in range(2 if second != first else 1):
+            here = z + f * z_frame + (second if which else first) * part
+            for i in range(levels.shape[0]):
+                radix, size, count, twiddles = levels[i]
+                step = size // radix
+                columns_at = parts[COLUMNS_AT + (radix > 2) + (radix > 4) + (radix > 8)]
+                for s in range(count):
+                    base = here + s * size
+                    _columns(columns_at, step // block, base, step, block, base, step, block,
+                             twiddles, (radix - 1) * block)
 
 
-@jit_strict_inner
-def integrate_nb(parts, rows, row_step, shifts, n_frame, ends, factors, source, taps, taps_bytes,
-                 shape, inner, first_twiddles, leaves, groups, leaf_twiddles, real_twiddles, z,
-                 z_frame, tile, local, table_local, buffer, sums, sums_bytes, places, sum_bytes,
-                 state, vectors, order, out, out_row, out_sum, divisors):
-    """Filter, transform, detect and add up `n_frame` frames; return how many sums ended.
+@jit_strict
+def integrate_nb(parts, bases, offsets, rows, row_step, shifts, n_frame, ends, factors, source,
+                 taps, taps_bytes, shape, inner, first_twiddles, leaves, groups, leaf_twiddles,
+                 real_twiddles, z, z_frame, tile, local, table_local, buffer, runs, sums,
+                 sums_bytes, places, sum_bytes, state, vectors, order, out, out_row, out_sum,
+                 divisors):
+    """Filter, transform, detect and add up `n_frame` frames of each stream.
+
+    Returns how many sums of a stream ended.
 
     Parameters
     ----------
-    parts : tuple of int
-        Addresses of a `FILTER`, an `INNER`, an `ADD_LEAVES` and a `GATHER`.
-    rows : ndarray, shape (n_pol, n), int64, bytes
-        Addresses of the rows of samples; frame m begins at ``row_step m``.
+    parts : ndarray, int64
+        Addresses of parts, at the places listed above and in `_detect`.
+    bases : ndarray, shape (n_stream, n_pol), int64, bytes
+        Addresses to which the offsets of rows are added.
+    offsets : ndarray, shape (n,), int64, bytes
+        Offsets of the rows of samples; frame m begins at ``row_step m``.
+    rows : ndarray, shape (n_pol, n), int64
+        Work space: the addresses of the rows of a stream.
     shifts : ndarray, shape (n_frame,) or (1,), int64, blocks
         Rotation of each folded frame.
     ends : ndarray, shape (n_frame,), uint8
@@ -176,91 +187,76 @@ def integrate_nb(parts, rows, row_step, shifts, n_frame, ends, factors, source, 
     groups : ndarray, shape (n, 4), int64
         Two parts with leaves that pair up (the same part twice if it pairs with itself), and
         their rows in `leaves`: first, stop.
-    state : ndarray, shape (2,), int64
+    runs : ndarray, shape (frames filtered together, 4), int64
+        Work space: see `_detect.add_leaves_nb`.
+    state : ndarray, shape (n_stream, 2), int64
         Index of the place of sums in use, among `places`, and whether it is empty.
     vectors : ndarray, int64
         Vectors of each leaf that are summed.
     out, out_row, out_sum : int
         Address of finished sums in natural order, bytes from one sum to the next, and from
-        one product to the next.
+        one product, or one stream after the last product, to the next.
     divisors : ndarray, shape (n_sum, n_product), float32
         Divisor of each finished sum.
     """
-    n_pol = rows.shape[0]
+    n_pol, n_row = rows.shape
     frames = shape[4]
-    runs = np.empty((frames, 4), np.int64)
     z_pol = frames * z_frame
     part = shape[0] * 8 // shape[1] + PAD
-    done = np.int64(0)
-    m = np.int64(0)
-    while m < n_frame:
-        count = np.int64(frames if shifts.size == 1 and n_frame - m >= frames else 1)
-        shift = shifts[m] if m < shifts.size else np.int64(0)
-        for pol in range(n_pol):
-            table = np.int64(rows[pol, m * row_step :].ctypes.data)
-            ahead = rows[pol, min(m * row_step + count + shape[3] - 1, rows.shape[1] - 1)]
-            _filter(parts[0], table, ahead, count, shift, source[pol], taps, taps_bytes, shape,
-                    first_twiddles, z + pol * z_pol, z_frame, tile, local, table_local)
-            for f in range(count):
-                # A frame that is left out adds 0, even where its samples are not finite.
-                if factors[m + f, LEFT_OUT[pol]] == 0:
-                    clear_nb(z + pol * z_pol + f * z_frame, z_frame)
-        n_run = np.int64(0)
-        first = np.int64(0)
-        for f in range(count):
-            if ends[m + f] or f == count - 1:
-                runs[n_run, 0] = first
-                runs[n_run, 1] = f + 1
-                runs[n_run, 2] = sums + state[0] * sums_bytes
-                runs[n_run, 3] = state[1]
-                n_run += 1
-                first = f + 1
-                state[1] = 0
-                if ends[m + f]:
-                    state[0] = (state[0] + 1) % places
-                    state[1] = 1
-        weights = np.int64(factors[m:].ctypes.data)
-        # Process parts with leaves that pair up together: the output of the inner passes is
-        # then still in the cache.
-        for g in range(groups.shape[0]):
-            if inner.shape[0] > 0:
-                for pol in range(n_pol):
-                    _inner(parts[1], inner, groups[g, 0], groups[g, 1], count, z + pol * z_pol,
-                           z_frame, part)
-            _add_leaves(parts[2], z, z_pol, z_frame, n_pol, count, leaves, groups[g, 2],
-                        groups[g, 3], leaf_twiddles, real_twiddles, weights, runs, n_run,
-                        sum_bytes, vectors, buffer)
-        for r in range(n_run):
-            if ends[m + runs[r, 1] - 1]:
-                for p in range(divisors.shape[1]):
-                    _gather(parts[3], order[0], runs[r, 2] + p * order[1], order[2], order[3],
-                            out + done * out_row + p * out_sum, order[4], divisors[done, p])
-                done += 1
-        m += count
-    return done
-
-
-@jit_strict
-def integrate_streams_nb(parts, bases, offsets, row_step, shifts, n_frame, ends, factors, source,
-                         taps, taps_bytes, shape, inner, first_twiddles, leaves, groups,
-                         leaf_twiddles, real_twiddles, z, z_frame, tile, local, table_local, buffer,
-                         sums, sums_bytes, places, sum_bytes, state, vectors, order, out, out_row,
-                         out_sum, divisors):
-    """Do `integrate_nb` for each stream; return how many sums ended.
-
-    `bases` (stream, pol) are addresses to which the `offsets` of rows are added. Streams have
-    their own `state` (stream, 2) and sums, and one after the other the sums in a row of `out`.
-    """
-    rows = np.empty((bases.shape[1], offsets.size), np.int64)
-    done = np.int64(0)
+    done = 0
     for s in range(bases.shape[0]):
-        place_rows_nb(bases[s], offsets, rows)
-        done = integrate_nb(
-            parts, rows, row_step, shifts, n_frame, ends, factors, source, taps, taps_bytes, shape,
-            inner, first_twiddles, leaves, groups, leaf_twiddles, real_twiddles, z, z_frame, tile,
-            local, table_local, buffer, sums + s * places * sums_bytes, sums_bytes, places,
-            sum_bytes, state[s], vectors, order, out + s * divisors.shape[1] * out_sum, out_row,
-            out_sum, divisors)
+        for pol in range(n_pol):
+            for i in range(n_row):
+                rows[pol, i] = bases[s, pol] + offsets[i]
+        done = 0
+        m = 0
+        while m < n_frame:
+            count = frames if shifts.size == 1 and n_frame - m >= frames else 1
+            shift = shifts[m] if m < shifts.size else 0
+            for pol in range(n_pol):
+                table = address_of(rows) + 8 * (pol * n_row + m * row_step)
+                last = m * row_step + count + shape[3] - 1
+                ahead = rows[pol, last if last < n_row else n_row - 1]
+                _filter(parts[FILTER_AT], parts, table, ahead, count, shift, source[pol], taps,
+                        taps_bytes, shape, first_twiddles, z + pol * z_pol, z_frame, tile, local,
+                        table_local)
+                for f in range(count):
+                    # A frame that is left out adds 0, even where its samples are not finite.
+                    if factors[m + f, LEFT_OUT[pol]] == 0:
+                        clear_nb(z + pol * z_pol + f * z_frame, z_frame)
+            n_run = 0
+            first = 0
+            for f in range(count):
+                if ends[m + f] or f == count - 1:
+                    runs[n_run, 0] = first
+                    runs[n_run, 1] = f + 1
+                    runs[n_run, 2] = sums + (s * places + state[s, 0]) * sums_bytes
+                    runs[n_run, 3] = state[s, 1]
+                    n_run += 1
+                    first = f + 1
+                    state[s, 1] = 0
+                    if ends[m + f]:
+                        state[s, 0] = (state[s, 0] + 1) % places
+                        state[s, 1] = 1
+            weights = address_of(factors) + 4 * m * factors.shape[1]
+            # Process parts with leaves that pair up together: the output of the inner passes is
+            # then still in the cache.
+            for g in range(groups.shape[0]):
+                if inner.shape[0] > 0:
+                    for pol in range(n_pol):
+                        _inner(parts[INNER_AT], parts, inner, groups[g, 0], groups[g, 1], count,
+                               z + pol * z_pol, z_frame, part)
+                _add_leaves(parts[LEAVES_AT], parts, z, z_pol, z_frame, n_pol, count, leaves,
+                            groups[g, 2], groups[g, 3], leaf_twiddles, real_twiddles, weights,
+                            runs, n_run, sum_bytes, vectors, buffer)
+            for r in range(n_run):
+                if ends[m + runs[r, 1] - 1]:
+                    for p in range(divisors.shape[1]):
+                        place = out + done * out_row + (s * divisors.shape[1] + p) * out_sum
+                        _gather(parts[GATHER_AT], order[0], runs[r, 2] + p * order[1], order[2],
+                                order[3], place, order[4], divisors[done, p])
+                    done += 1
+            m += count
     return done
 
 
@@ -270,25 +266,24 @@ def spectra_nb(parts, rows, row_step, shifts, n_frame, source, taps, taps_bytes,
                table_local, buffer, sums, sum_bytes, order, out, out_row):
     """Filter and transform frames of one polarisation into rows of complex spectra.
 
-    `parts` are the addresses of a `FILTER`, an `INNER`, a `PUT_LEAVES` and a `GATHER`; the rest is
-    as for `integrate_nb`.
+    `rows` (n,) are the addresses of the rows of samples; the rest is as for `integrate_nb`.
     """
     frames = shape[4]
     part = shape[0] * 8 // shape[1] + PAD
-    m = np.int64(0)
+    m = 0
     while m < n_frame:
-        count = np.int64(frames if shifts.size == 1 and n_frame - m >= frames else 1)
-        shift = shifts[m] if m < shifts.size else np.int64(0)
-        table = np.int64(rows[m * row_step :].ctypes.data)
-        ahead = rows[min(m * row_step + count + shape[3] - 1, rows.size - 1)]
-        _filter(parts[0], table, ahead, count, shift, source, taps, taps_bytes, shape,
-                first_twiddles, z, z_frame, tile, local, table_local)
+        count = frames if shifts.size == 1 and n_frame - m >= frames else 1
+        shift = shifts[m] if m < shifts.size else 0
+        last = m * row_step + count + shape[3] - 1
+        _filter(parts[FILTER_AT], parts, address_of(rows) + 8 * m * row_step,
+                rows[last if last < rows.size else rows.size - 1], count, shift, source, taps,
+                taps_bytes, shape, first_twiddles, z, z_frame, tile, local, table_local)
         for f in range(count):
             if inner.shape[0] > 0:
                 for p in range(shape[1]):
-                    _inner(parts[1], inner, p, p, 1, z + f * z_frame, z_frame, part)
-            _put_leaves(parts[2], z + f * z_frame, leaves, leaf_twiddles, real_twiddles, sum_bytes,
-                        buffer, sums)
-            _gather(parts[3], order[0], sums, order[2], order[3], out + (m + f) * out_row,
+                    _inner(parts[INNER_AT], parts, inner, p, p, 1, z + f * z_frame, z_frame, part)
+            _put_leaves(parts[LEAVES_AT], parts, z + f * z_frame, leaves, leaf_twiddles,
+                        real_twiddles, sum_bytes, buffer, sums)
+            _gather(parts[GATHER_AT], order[0], sums, order[2], order[3], out + (m + f) * out_row,
                     order[4], np.float32(1))
         m += count

@@ -25,7 +25,8 @@ from numba.core.extending import intrinsic
 
 from ._codelets import Complex
 from ._jit import jit_strict_inner
-from ._passes import _block, block_lanes, leaf_nb, mirrored_leaf_nb
+from ._linking import INTEGER, ROW, TABLE, Part
+from ._passes import _block, block_lanes
 from ._simd import Emitter, Vector, VectorType
 
 PAIR, OWN, FIRST, ALONE = 0, 1, 2, 3
@@ -39,6 +40,18 @@ LEFT_OUT = (FACTORS.index("SA"), FACTORS.index("SB"))
 
 #: Number of frames with leaves in the first-level cache at the same time.
 LEAF_FRAMES = 4
+
+#: `_passes.leaf_nb` and `mirrored_leaf_nb`: a spec of the transform.
+LEAF = Part(1, *[INTEGER] * 3)
+#: `add_pair_nb`: a spec of the products.
+ADD_PAIR = Part(1, *[INTEGER] * 7, TABLE, *[INTEGER] * 3, ROW)
+#: `add_own_nb`: a spec of the products.
+ADD_OWN = Part(1, *[INTEGER] * 8, TABLE, *[INTEGER] * 3, ROW)
+
+_leaf, _add_pair, _add_own = LEAF.call, ADD_PAIR.call, ADD_OWN.call
+
+#: Places of addresses in the table of a loop's parts, before those of `_bank_loops`.
+LEAF_AT, MIRRORED_AT, PAIR_AT, OWN_AT = range(4)
 
 _i = types.int64
 
@@ -240,24 +253,8 @@ def put_spectra(typingctx, spec, kind, p, q, q_first, twiddle, target):
 
 
 @jit_strict_inner
-def _leaves_nb(spec, mirrored, z, z_pol, z_frame, n_pol, n_frame, twiddles, buffer, step):
-    """Transform one leaf of all frames and polarisations to ``buffer[pol][frame]``.
-
-    Each result has `step` bytes.
-    """
-    for pol in range(n_pol):
-        for frame in range(n_frame):
-            source = z + pol * z_pol + frame * z_frame
-            target = buffer + (pol * n_frame + frame) * step
-            if mirrored:
-                mirrored_leaf_nb(spec, source, twiddles, target)
-            else:
-                leaf_nb(spec, source, twiddles, target)
-
-
-@jit_strict_inner
-def _add_pair_nb(spec, detect, buffer, step, pol_step, begin, n, twiddles, factors, runs, n_run,
-                 place, sum_bytes, vectors):
+def add_pair_nb(spec, buffer, step, pol_step, begin, n, twiddles, factors, runs, n_run, place,
+                sum_bytes, vectors):
     """Add the wanted vectors of a pair of leaves, or of a leaf that stands alone, of `n` frames.
 
     The first of them is frame `begin`, as counted in `runs` and `factors`.
@@ -271,29 +268,30 @@ def _add_pair_nb(spec, detect, buffer, step, pol_step, begin, n, twiddles, facto
         twiddle = twiddles + k3 * block
         for r in range(n_run):
             first, stop, base, fresh = runs[r]
-            f, stop = max(first - begin, 0), min(stop - begin, n)
+            f = first - begin if first > begin else 0
+            stop = stop - begin if stop - begin < n else n
             if f >= stop:
                 continue
             address = base + place + k3 * sum_bytes
-            sums = sums_from(detect, address, fresh if first >= begin else 0)
+            sums = sums_from(spec, address, fresh if first >= begin else 0)
             # Four frames at a time where possible, to avoid jumps.
             while stop - f >= 4:
-                sums = add_frames(detect, 0, 4, sums, p + f * step, q + f * step, q, step, pol_step,
+                sums = add_frames(spec, 0, 4, sums, p + f * step, q + f * step, q, step, pol_step,
                                   twiddle, factors + f * FACTOR_BYTES)
                 f += 4
             if stop - f >= 2:
-                sums = add_frames(detect, 0, 2, sums, p + f * step, q + f * step, q, step, pol_step,
+                sums = add_frames(spec, 0, 2, sums, p + f * step, q + f * step, q, step, pol_step,
                                   twiddle, factors + f * FACTOR_BYTES)
                 f += 2
             if stop > f:
-                sums = add_frames(detect, 0, 1, sums, p + f * step, q + f * step, q, step, pol_step,
+                sums = add_frames(spec, 0, 1, sums, p + f * step, q + f * step, q, step, pol_step,
                                   twiddle, factors + f * FACTOR_BYTES)
             sums_to(sums, address)
 
 
 @jit_strict_inner
-def _add_own_nb(spec, detect, is_first, buffer, step, pol_step, begin, n, twiddles, factors, runs,
-                n_run, place, sum_bytes, vectors):
+def add_own_nb(spec, is_first, buffer, step, pol_step, begin, n, twiddles, factors, runs, n_run,
+               place, sum_bytes, vectors):
     """Add the wanted vectors of a leaf that is its own partner, or of the first leaf."""
     lanes = block_lanes(spec)
     block = 8 * lanes
@@ -305,32 +303,32 @@ def _add_own_nb(spec, detect, is_first, buffer, step, pol_step, begin, n, twiddl
         twiddle = twiddles + k3 * block
         for r in range(n_run):
             first, stop, base, fresh = runs[r]
-            start, stop = max(first - begin, 0), min(stop - begin, n)
+            start = first - begin if first > begin else 0
+            stop = stop - begin if stop - begin < n else n
             if start >= stop:
                 continue
             address = base + place + k3 * sum_bytes
-            sums = sums_from(detect, address, fresh if first >= begin else 0)
+            sums = sums_from(spec, address, fresh if first >= begin else 0)
             for f in range(start, stop):
                 here = factors + f * FACTOR_BYTES
                 if is_first:
-                    sums = add_frames(detect, 2, 1, sums, p + f * step, mirror + f * step,
+                    sums = add_frames(spec, 2, 1, sums, p + f * step, mirror + f * step,
                                       first_point + f * step, step, pol_step, twiddle, here)
                 else:
                     q = mirror + lanes * block + f * step
-                    sums = add_frames(detect, 1, 1, sums, p + f * step, q, q, step, pol_step,
+                    sums = add_frames(spec, 1, 1, sums, p + f * step, q, q, step, pol_step,
                                       twiddle, here)
             sums_to(sums, address)
 
 
 @jit_strict_inner
-def add_leaves_nb(spec, detect, z, z_pol, z_frame, n_pol, n_frame, leaves, start, stop,
+def add_leaves_nb(spec, parts, z, z_pol, z_frame, n_pol, n_frame, leaves, start, stop,
                   leaf_twiddles, real_twiddles, factors, runs, n_run, sum_bytes, vectors, buffer):
     """Transform the leaves of `n_frame` frames and add the products to the sums.
 
     A row of `leaves` lists the offset of a leaf, the offset of its partner, and the kind; rows
     `start` up to `stop` are used. A row of `runs` lists the first frame, stop, the address of the
     sums, and whether they begin at zero. `vectors` are the vectors of each leaf that are summed.
-    `spec` is the spec of the transform, `detect` that of the products.
     """
     lanes = block_lanes(spec)
     block = 8 * lanes
@@ -342,34 +340,36 @@ def add_leaves_nb(spec, detect, z, z_pol, z_frame, n_pol, n_frame, leaves, start
         place = i * lanes * sum_bytes
         # Process as many frames at a time as fit into the first-level cache.
         for begin in range(0, n_frame, LEAF_FRAMES):
-            n = min(LEAF_FRAMES, n_frame - begin)
+            n = n_frame - begin if n_frame - begin < LEAF_FRAMES else LEAF_FRAMES
             pol_step = n * step
-            here = z + begin * z_frame
             weights = factors + begin * FACTOR_BYTES
-            _leaves_nb(spec, False, here + leaves[i, 0], z_pol, z_frame, n_pol, n,
-                       leaf_twiddles, buffer, step)
-            if kind == 0 or kind == 1:
-                _leaves_nb(spec, True, here + leaves[i, 1], z_pol, z_frame, n_pol, n,
-                           leaf_twiddles, buffer + leaf_bytes, step)
+            # The second leaf of a pair, or of its own partner, is mirrored.
+            for side in range(2 if kind == 0 or kind == 1 else 1):
+                for pol in range(n_pol):
+                    here = z + begin * z_frame + leaves[i, side] + pol * z_pol
+                    target = buffer + side * leaf_bytes + pol * pol_step
+                    for frame in range(n):
+                        _leaf(parts[MIRRORED_AT if side else LEAF_AT], here + frame * z_frame,
+                              leaf_twiddles, target + frame * step)
             if kind == 0 or kind == 3:
-                _add_pair_nb(spec, detect, buffer, step, pol_step, begin, n, twiddles, weights,
-                             runs, n_run, place, sum_bytes, vectors)
+                _add_pair(parts[PAIR_AT], buffer, step, pol_step, begin, n, twiddles, weights,
+                          runs, n_run, place, sum_bytes, vectors)
             else:
-                _add_own_nb(spec, detect, kind == 2, buffer, step, pol_step, begin, n, twiddles,
-                            weights, runs, n_run, place, sum_bytes, vectors)
+                _add_own(parts[OWN_AT], kind // 2, buffer, step, pol_step, begin, n, twiddles,
+                         weights, runs, n_run, place, sum_bytes, vectors)
 
 
 @jit_strict_inner
-def put_leaves_nb(spec, put, z, leaves, leaf_twiddles, real_twiddles, sum_bytes, buffer, target):
+def put_leaves_nb(spec, parts, z, leaves, leaf_twiddles, real_twiddles, sum_bytes, buffer, target):
     """Transform the leaves of one frame and polarisation and store its spectrum, unsorted."""
     lanes = block_lanes(spec)
     block = 8 * lanes
     leaf_bytes = block * lanes
     for i in range(leaves.shape[0]):
         kind = leaves[i, 2]
-        leaf_nb(spec, z + leaves[i, 0], leaf_twiddles, buffer)
+        _leaf(parts[LEAF_AT], z + leaves[i, 0], leaf_twiddles, buffer)
         if kind == 0 or kind == 1:
-            mirrored_leaf_nb(spec, z + leaves[i, 1], leaf_twiddles, buffer + leaf_bytes)
+            _leaf(parts[MIRRORED_AT], z + leaves[i, 1], leaf_twiddles, buffer + leaf_bytes)
         for k3 in range(lanes):
             number = i * lanes + k3
             twiddle = real_twiddles + number * block
@@ -378,11 +378,11 @@ def put_leaves_nb(spec, put, z, leaves, leaf_twiddles, real_twiddles, sum_bytes,
             q = mirror + leaf_bytes
             place = target + number * sum_bytes
             if kind == 0 or kind == 3:
-                put_spectra(put, 0, p, q, q, twiddle, place)
+                put_spectra(spec, 0, p, q, q, twiddle, place)
             elif kind == 1:
-                put_spectra(put, 1, p, q, q, twiddle, place)
+                put_spectra(spec, 1, p, q, q, twiddle, place)
             else:
-                put_spectra(put, 2, p, mirror, buffer + (lanes - k3) % lanes * block, twiddle,
+                put_spectra(spec, 2, p, mirror, buffer + (lanes - k3) % lanes * block, twiddle,
                             place)
 
 

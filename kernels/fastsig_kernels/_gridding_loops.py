@@ -14,7 +14,7 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.core.extending import intrinsic
 
-from ._jit import jit_strict
+from ._jit import jit_strict, jit_strict_inner
 from ._simd import Emitter, Vector, address_of
 
 PIECE = 64  # samples that are weighted together
@@ -53,7 +53,7 @@ def weigh_rows(typingctx, spec, rows, index, factor, n, out):
     return types.void(spec, *(types.int64,) * 5), codegen
 
 
-@jit_strict
+@jit_strict_inner
 def _factors_nb(x, y, z, narrow, px, py, pz, scale, table, index, factor, square, apart):
     """List the samples in reach of a pixel, with kernel values and their squares.
 
@@ -78,7 +78,7 @@ def _factors_nb(x, y, z, narrow, px, py, pz, scale, table, index, factor, square
     return n
 
 
-@jit_strict
+@jit_strict_inner
 def _load_nb(data, weight, samples, first, stop, rows, weights, alone):
     """Load rows of samples multiplied by their weights, and the weights.
 
@@ -104,7 +104,7 @@ def _load_nb(data, weight, samples, first, stop, rows, weights, alone):
     return same
 
 
-@jit_strict
+@jit_strict_inner
 def _load_row_nb(values, given, row):
     """Load a row multiplied by its weights.
 
@@ -131,7 +131,7 @@ def _load_row_nb(values, given, row):
     return bad, lost
 
 
-@jit_strict
+@jit_strict_inner
 def _weights_nb(values, given, out):
     """Load the weights of one sample's channels, 0 where it does not contribute."""
     out[:] = 0
@@ -142,20 +142,20 @@ def _weights_nb(values, given, out):
             out[c] = w
 
 
-@jit_strict
+@jit_strict_inner
 def _add_nb(total, part, n):
     for c in range(n):
         total[c] += np.float64(part[c])
 
 
-@jit_strict
+@jit_strict_inner
 def _add_same_nb(total, part, n):
     value = np.float64(part)
     for c in range(n):
         total[c] += value
 
 
-@jit_strict
+@jit_strict_inner
 def _piece_nb(spec, one, data, weight, samples, counts, pixels, lists, rows, weights, alone,
               part, sums):
     """Add a piece of samples, given its lists, to the sums of the pixels in reach."""
@@ -182,7 +182,7 @@ def _piece_nb(spec, one, data, weight, samples, counts, pixels, lists, rows, wei
                 _add_nb(to[2, first:stop], part, n)
 
 
-@jit_strict
+@jit_strict_inner
 def _in_reach_nb(place, centre, around, pixels):
     """List the pixels of a tile that are closer to a piece's centre than `around`."""
     n = 0
@@ -195,7 +195,7 @@ def _in_reach_nb(place, centre, around, pixels):
     return n
 
 
-@jit_strict
+@jit_strict_inner
 def _visit_nb(spec, one, data, weight, order, span, geometry, place, sample, narrow, table,
               scratch):
     """Add one piece of samples to a tile."""
@@ -228,7 +228,7 @@ def _visit_nb(spec, one, data, weight, order, span, geometry, place, sample, nar
                   (index, factor, square), rows, weights, alone, part, sums)
 
 
-@jit_strict
+@jit_strict_inner
 def _finish_nb(sums, rows, columns, mean, out_weight):
     """Write the means and weights of a tile's pixels to the planes."""
     for j in range(mean.shape[1]):
@@ -243,7 +243,7 @@ def _finish_nb(sums, rows, columns, mean, out_weight):
                 out_weight[c, j, i] = w
 
 
-@jit_strict
+@jit_strict_inner
 def _runs_nb(cells, band, low, high, runs):
     """Find the ranges of pieces in a band of declination between two right ascensions, deg.
 

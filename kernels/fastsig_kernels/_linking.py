@@ -82,14 +82,14 @@ def _call_of(n_spec: int, plain: tuple[Any, ...]) -> Any:
 class Linked:
     """A bank whose loop calls parts by address; plans that are pickled construct theirs anew."""
 
-    _addresses: tuple[Any, ...] = ()
+    _addresses: Any = None
 
-    def parts(self) -> tuple[Any, ...]:
+    def parts(self) -> Any:
         """Return what `_link` returns."""
-        if not self._addresses:
+        if self._addresses is None:
             self._addresses = self._link()
         return self._addresses
 
-    def _link(self) -> tuple[Any, ...]:
-        """Return the addresses of the parts, in the order of the loop."""
+    def _link(self) -> Any:
+        """Return the addresses of the parts, as the loop takes them."""
         raise NotImplementedError

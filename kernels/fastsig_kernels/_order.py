@@ -138,7 +138,7 @@ def leaf_offsets(shape: Shape) -> np.ndarray:
 
 
 def inner_levels(shape: Shape) -> tuple[np.ndarray, list[np.ndarray]]:
-    """Return the rows for `_passes.inner_passes_nb` on one part, and twiddles to keep alive."""
+    """Return the rows for `_bank_loops.inner_nb` on one part, and twiddles to keep alive."""
     rows, tables = [], []
     n_point, count = shape.n_point, 1
     for i, radix in enumerate(shape.radices):

@@ -99,27 +99,25 @@ def _prefetch(builder: Any, address: Any, write: bool = False, *, near: bool = F
     builder.call(function, [pointer, *numbers])
 
 
-@intrinsic(prefer_literal=True)
-def column(typingctx, spec, radix, source, source_step, target, target_step, twiddles):
+@intrinsic
+def column(typingctx, spec, source, source_step, target, target_step, twiddles):
     """Transform `radix` blocks, multiply by ``radix - 1`` twiddle blocks, and store.
 
-    Items of `spec`: lanes.
+    Items of `spec`: lanes, radix.
     """
-    if not isinstance(radix, types.IntegerLiteral):
-        return None
 
     def codegen(context, builder, signature, args):
-        emit = Emitter(builder, spec.items["lanes"])
+        emit, radix = Emitter(builder, spec.items["lanes"]), spec.items["radix"]
         emit.align_stack()
-        source, source_step, target, target_step, twiddles = args[2:]
-        points = _points(_block, emit, source, source_step, radix.literal_value)
-        for k, y in enumerate(DFT[radix.literal_value](points)):
+        source, source_step, target, target_step, twiddles = args[1:]
+        points = _points(_block, emit, source, source_step, radix)
+        for k, y in enumerate(DFT[radix](points)):
             if k:
                 y = y.times(_block(emit, twiddles, (k - 1) * 8 * emit.lanes))
             _put_block(emit, y, _multiple(emit, target, target_step, k))
         return context.get_dummy_value()
 
-    return types.void(spec, radix, _i, _i, _i, _i, _i), codegen
+    return types.void(spec, _i, _i, _i, _i, _i), codegen
 
 
 @intrinsic(prefer_literal=True)
@@ -235,71 +233,12 @@ def mirrored_leaf_nb(spec, source, twiddles, target):
 
 
 @jit_strict_inner
-def columns_nb(spec, radix, n, source, source_step, source_next, target, target_step,
-               target_next, twiddles, twiddles_next):
-    """Process `n` neighbouring columns of a pass; steps are in bytes."""
-    if radix == 16:
-        _columns16_nb(spec, n, source, source_step, source_next, target, target_step, target_next,
-                      twiddles, twiddles_next)
-    elif radix == 8:
-        _columns8_nb(spec, n, source, source_step, source_next, target, target_step, target_next,
-                     twiddles, twiddles_next)
-    elif radix == 4:
-        _columns4_nb(spec, n, source, source_step, source_next, target, target_step, target_next,
-                     twiddles, twiddles_next)
-    else:
-        _columns2_nb(spec, n, source, source_step, source_next, target, target_step, target_next,
-                     twiddles, twiddles_next)
-
-
-@jit_strict_inner
-def _columns16_nb(spec, n, source, source_step, source_next, target, target_step,
-                  target_next, twiddles, twiddles_next):
+def columns_nb(spec, n, source, source_step, source_next, target, target_step, target_next,
+               twiddles, twiddles_next):
+    """Process `n` neighbouring columns of a pass, as `column` does; steps are in bytes."""
     for c in range(n):
-        column(spec, 16, source + c * source_next, source_step, target + c * target_next,
-               target_step, twiddles + c * twiddles_next)
-
-
-@jit_strict_inner
-def _columns8_nb(spec, n, source, source_step, source_next, target, target_step,
-                 target_next, twiddles, twiddles_next):
-    for c in range(n):
-        column(spec, 8, source + c * source_next, source_step, target + c * target_next,
-               target_step, twiddles + c * twiddles_next)
-
-
-@jit_strict_inner
-def _columns4_nb(spec, n, source, source_step, source_next, target, target_step,
-                 target_next, twiddles, twiddles_next):
-    for c in range(n):
-        column(spec, 4, source + c * source_next, source_step, target + c * target_next,
-               target_step, twiddles + c * twiddles_next)
-
-
-@jit_strict_inner
-def _columns2_nb(spec, n, source, source_step, source_next, target, target_step,
-                 target_next, twiddles, twiddles_next):
-    for c in range(n):
-        column(spec, 2, source + c * source_next, source_step, target + c * target_next,
-               target_step, twiddles + c * twiddles_next)
-
-
-@jit_strict_inner
-def inner_passes_nb(spec, z, levels):
-    """Do all passes after the first, in place on one contiguous part, level by level.
-
-    A row of `levels` lists the radix, the size of a sub-transform in bytes, the number of
-    sub-transforms, and the address of the twiddles.
-    """
-    lanes = block_lanes(spec)
-    for i in range(levels.shape[0]):
-        radix, size, count, twiddles = levels[i]
-        step = size // radix
-        block = 8 * lanes
-        for s in range(count):
-            base = z + s * size
-            columns_nb(spec, radix, step // block, base, step, block, base, step, block,
-                       twiddles, (radix - 1) * block)
+        column(spec, source + c * source_next, source_step, target + c * target_next, target_step,
+               twiddles + c * twiddles_next)
 
 
 @jit_strict_inner

@@ -10,12 +10,13 @@ import numpy as np
 
 from . import _check
 from ._bit_planes import gather_bits_nb, scatter_bits_nb, spec_of
-from ._jit import jit_strict
+from ._jit import jit_strict, jit_strict_inner
 from ._lz4 import SLACK, TABLE, bound, compress_nb, expand_nb
 from ._memory import copy, get8, put8
 
 _SIZES = (1, 2, 4, 8)
 _HEAD = 12
+_ZERO = np.int64(0)  # a literal would have functions compiled once more
 _DEFAULT_BLOCK = 8192  # bytes
 _MOST_BLOCK = 2**15
 
@@ -232,7 +233,7 @@ def _bound(n_byte: int, block: int) -> int:
     return _HEAD + -(-n_byte // block) * (4 + bound(block)) + block + SLACK
 
 
-@jit_strict
+@jit_strict_inner
 def _whole_nb(left, block, item):
     """Return the size of the next block if `left` bytes remain; 0 if they are too few."""
     size = min(left, block)
@@ -267,7 +268,7 @@ def expand_planes_nb(spec, item, packed, total, block, first, work, out):
             if o >= first and o + size <= stop:
                 gather_bits_nb(spec, planes, size // item, work_bits, out, o - first)
             else:
-                gather_bits_nb(spec, planes, size // item, work_bits, work_bytes, 0)
+                gather_bits_nb(spec, planes, size // item, work_bits, work_bytes, _ZERO)
                 low, high = max(o, first), min(o + size, stop)
                 copy(work_bytes, low - o, out, low - first, high - low)
         i += n
@@ -291,7 +292,7 @@ def compress_planes_nb(spec, item, x, block, work, table, out):
     work_bits, planes = work[begin : begin + block], work[begin + block : begin + 2 * block]
     _put_high_first_nb(out, 0, x.size, 8)
     _put_high_first_nb(out, 8, block, 4)
-    i, o = 0, _HEAD
+    i, o = _ZERO, np.int64(_HEAD)
     size = _whole_nb(x.size, block, item)
     while size > 0:
         scatter_bits_nb(spec, x, i, size // item, work_bits, planes)
@@ -304,7 +305,7 @@ def compress_planes_nb(spec, item, x, block, work, table, out):
     return o + x.size - i
 
 
-@jit_strict
+@jit_strict_inner
 def _put_high_first_nb(out, i, value, n):
     """Write a number of `n` bytes, highest byte first."""
     for k in range(n):

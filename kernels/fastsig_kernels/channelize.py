@@ -166,7 +166,7 @@ class Channelizer(Plan):
 
     def compile(self) -> None:
         """Compile everything that `process` needs."""
-        prepare_copies()
+        prepare_copies(self._layout)
         n, layout = self.n_sample(6), self._layout
         if layout.kind == "packed":
             self.process(np.zeros(-(-n * layout.sample_bits // 8), np.uint8))

@@ -135,27 +135,29 @@ def frame_energy_nb(spans, start, taps_cumulative, hop, out):
         first = start + m * hop
         while k < spans.shape[0] and spans[k, 1] <= first:
             k += 1
-        lost = _lost_energy(spans, k, first, taps_cumulative)
-        out[m] = max(0.0, 1.0 - lost / taps_cumulative[length])
+        # Positions are relative to the frame, so equal gaps give equal bits anywhere.
+        lost = 0.0
+        position = 0
+        span = k
+        while position < length:
+            begin = length
+            end = length
+            if span < spans.shape[0]:
+                # Clamp before the subtraction, since a span may reach the limits of int64.
+                begin = _clamp(spans[span, 0], first + position, first + length) - first
+                end = _clamp(spans[span, 1], first + position, first + length) - first
+            lost += taps_cumulative[begin] - taps_cumulative[position]
+            position = end if end > begin else begin
+            span += 1
+        energy = 1.0 - lost / taps_cumulative[length]
+        out[m] = energy if energy > 0.0 else 0.0
 
 
 @jit_strict
-def _lost_energy(spans, k, first, taps_cumulative):
-    # Positions are relative to the frame, so equal gaps give equal bits anywhere.
-    length = taps_cumulative.size - 1
-    lost = 0.0
-    position = 0
-    while position < length:
-        begin = length
-        end = length
-        if k < spans.shape[0]:
-            # Clamp before the subtraction, since a span may reach the limits of int64.
-            begin = min(max(spans[k, 0], first + position), first + length) - first
-            end = min(max(spans[k, 1], first + position), first + length) - first
-        lost += taps_cumulative[begin] - taps_cumulative[position]
-        position = max(end, begin)
-        k += 1
-    return lost
+def _clamp(value, least, most):
+    if value < least:
+        return least
+    return value if value < most else most
 
 
 def intersect_spans(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -196,8 +198,8 @@ def intersect_spans_nb(a, b, out):
     j = 0
     n_common = 0
     while i < a.shape[0] and j < b.shape[0]:
-        first = max(a[i, 0], b[j, 0])
-        stop = min(a[i, 1], b[j, 1])
+        first = a[i, 0] if a[i, 0] > b[j, 0] else b[j, 0]
+        stop = a[i, 1] if a[i, 1] < b[j, 1] else b[j, 1]
         if first < stop:
             out[n_common, 0] = first
             out[n_common, 1] = stop

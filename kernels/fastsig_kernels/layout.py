@@ -7,7 +7,7 @@ import numpy as np
 
 from . import _check
 from ._order import address
-from ._transposing import transpose_nb
+from ._transposing import ELEMENTS, TILE_BYTES, transpose_nb
 from .unpacking import unpack
 
 _BITS = {"int8": 8, "uint8": 8, "int16": 16, "float32": 32}
@@ -202,13 +202,18 @@ def _copied(x: np.ndarray) -> np.ndarray:
     if matrix is None:
         out[...] = x
     else:
-        transpose_nb(address(x), address(out), *matrix)
+        *numbers, size = matrix
+        tile = np.empty(TILE_BYTES, np.uint8)
+        transpose_nb(ELEMENTS[size], address(x), address(out), *numbers, address(tile))
     return out
 
 
-def prepare_copies() -> None:
+def prepare_copies(layout: Layout, n_pol: int = 1) -> None:
     """Compile what `samples_of` needs where strides require a copy."""
-    transpose_nb(0, 0, 0, 0, 0, 0, 1)
+    # A sample is one element; if polarisations alternate, they may also be one together.
+    sample = layout.dtype.itemsize * (1 if layout.kind == "packed" else layout.pair)
+    for size in (sample, 2 * sample) if layout.interleaved and n_pol == 2 else (sample,):
+        transpose_nb(ELEMENTS[size], 0, 0, 0, 0, 0, 0, 0)
 
 
 def _as_matrix(x: np.ndarray) -> tuple[int, int, int, int, int] | None:
@@ -218,7 +223,7 @@ def _as_matrix(x: np.ndarray) -> tuple[int, int, int, int, int] | None:
     alternate.
     """
     shape, strides, size = list(x.shape), list(x.strides), x.itemsize
-    while len(shape) > 2 and strides[-1] == size and size * shape[-1] <= 16:
+    while len(shape) > 2 and strides[-1] == size and shape[-1] == 2:
         size *= shape.pop()
         strides.pop()
     if len(shape) == 3 and (shape[0] == 1 or strides[0] == shape[1] * strides[1]):

@@ -11,6 +11,7 @@ MAD_SIGMA = 1.482602218505602
 
 _TILE = 64  # columns processed together, so that the counts for each stay in the cache
 _FEW = 8  # up to this many values, sorting is faster than halving the range
+_ZERO = np.int64(0)  # a literal would have functions compiled once more
 _MOST, _LEAST = np.int32(2**31 - 1), np.int32(-(2**31))
 
 
@@ -62,7 +63,7 @@ def group_median_nb(x, n, flags, out):
     some = flags.size > 0
     for i in range(x.shape[0]):
         for q in range(out.shape[1]):
-            count = 0
+            count = _ZERO
             for c in range(q * n, min((q + 1) * n, x.shape[1])):
                 values[count] = x[i, c]
                 count += np.isfinite(x[i, c]) and not (some and flags[i, c])
@@ -304,7 +305,7 @@ def running_median_nb(x, width, flags, even, out, out_scale):
     half = min(width // 2, n)
     window = np.empty(min(width, n) + 1, np.float32)
     for i in range(x.shape[0]):
-        first, stop, count = 0, 0, 0
+        first, stop, count = _ZERO, _ZERO, _ZERO
         for c in range(n):
             if even:
                 reach = min(half, min(c, n - 1 - c))

@@ -19,7 +19,7 @@ import numpy as np
 
 from . import _check
 from ._host import host_spec
-from ._jit import jit, jit_strict
+from ._jit import jit_inner, jit_strict, jit_strict_inner
 from ._passes import block_lanes
 from ._simd import address_of, fma, load, splat, store
 
@@ -321,7 +321,7 @@ def resample_nb(x, weight, position, step, first_in, first_out, lobes, min_valid
                          _reach(s, lobes), min_valid, table, out[t, p], out_weight[t, p])
 
 
-@jit_strict
+@jit_strict_inner
 def _known(position, step):
     """Whether a row has a valid geometry; NaN is not valid."""
     return abs(position) < 1e12 and 0 < step <= _MOST_STEP
@@ -339,7 +339,7 @@ def _reach(step, lobes):
     return np.int64(np.ceil(lobes * max(1.0, step)))
 
 
-@jit_strict
+@jit_strict_inner
 def _prepare(x, w, pad, clean, valid, weights, lost, changes):
     """Copy a spectrum with 0 for lost channels, and count lost channels and changes of weight."""
     n = x.shape[0]
@@ -362,7 +362,7 @@ def _prepare(x, w, pad, clean, valid, weights, lost, changes):
         before = weights[c]
 
 
-@jit_strict
+@jit_strict_inner
 def _near_row(spec, clean, valid, weights, lost, changes, origin, position, step, first_out, lobes,
               min_valid, near, out, out_weight):
     """Resample one spectrum at a step of about 1, in blocks counted from output channel 0."""
@@ -386,7 +386,8 @@ def _near_row(spec, clean, valid, weights, lost, changes, origin, position, step
         _blend(near, (at - base) * _DENSITY + _MARGIN, ends[0])
         _blend(near, (at + _BLOCK * step - (base + _BLOCK)) * _DENSITY + _MARGIN, ends[1])
         _filter(spec, clean[first:end], ends[0], ends[1], sums[0], sums[1], sums[2])
-        values[:] = sums[2, begin:stop]
+        for i in range(begin, stop):  # the assignment of an array takes a second to compile
+            values[i - begin] = sums[2, i]
         if lost[end] == lost[first] and changes[end] == changes[first + 1]:
             found[:] = weights[first]
             continue
@@ -404,7 +405,7 @@ def _near_row(spec, clean, valid, weights, lost, changes, origin, position, step
                 lost[b] == lost[a], changes[b] == changes[a + 1], weights[a])
 
 
-@jit_strict
+@jit_strict_inner
 def _judged(value, total, kept, weighted, energy, min_valid, whole, even, weight):
     """Return the value and weight of a channel from its sums; without losses both are unchanged."""
     if whole:
@@ -414,7 +415,7 @@ def _judged(value, total, kept, weighted, energy, min_valid, whole, even, weight
     return np.float32(np.nan), np.float32(0)
 
 
-@jit_strict
+@jit_strict_inner
 def _sum(x):
     total = np.float32(0)
     for j in range(x.shape[0]):
@@ -432,7 +433,7 @@ def _blend(table, place, out):
         out[j] = below[j] + part * (above[j] - below[j])
 
 
-@jit_strict
+@jit_strict_inner
 def _filter(spec, x, low, high, out_low, out_high, out):
     """Compute a block of ``sum_j c[j] x[i + j]``, with c changing from `low` to `high` in it."""
     size = 4 * block_lanes(spec)
@@ -482,7 +483,7 @@ def _far_table(step, lobes, far):
     return table
 
 
-@jit_strict
+@jit_strict_inner
 def _far_row(clean, valid, weights, lost, changes, origin, position, step, first_out, reach,
              min_valid, table, out, out_weight):
     """Resample one spectrum at any step."""
@@ -510,7 +511,7 @@ def _far_row(clean, valid, weights, lost, changes, origin, position, step, first
             weights[first])
 
 
-@jit
+@jit_inner
 def _dot(a, b):
     """Return the sum of products, in an order that depends only on the length."""
     total = np.float32(0)

@@ -366,7 +366,7 @@ class Spectrometer(Plan):
         With `flag_sigma` the thresholds are computed as well, for as many frames as an inner sum
         has and up to 256 fewer, so that later calls do not have to.
         """
-        prepare_copies()
+        prepare_copies(self._layout, self._n_pol)
         if self._sigma is not None:
             most = min(self._n_int, self._n_inner)
             for count in range(max(self._least, most - _MOST_TABLED), most + 1):

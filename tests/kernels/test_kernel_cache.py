@@ -207,12 +207,12 @@ def test_a_damaged_file_is_compiled_again(read_only, monkeypatch):
 
 
 def test_warmup_says_that_nothing_could_be_kept(monkeypatch, capsys):
-    from fastsig.cli import warmup
+    from fastsig.cli import warming, warmup
 
     def compile_all():
         numba.njit(lambda: 1)()
 
-    monkeypatch.setattr(warmup, "compile_all", compile_all)
+    monkeypatch.setattr(warming, "compile_all", compile_all)
     for kept, words in ((True, "compiled and cached"), (False, "but could not be cached")):
         monkeypatch.setattr(_cache, "_warned", not kept)
         warmup.warmup.callback(quiet=False, debug=False)

@@ -244,6 +244,7 @@ def test_guppi_block():
 
 def test_views_of_interleaved_memory_are_not_copied():
     plan, _ = plans(GUPPI, 64, 2, n_int=1000)
+    plan.compile()  # the compiler needs memory too
     x = voltages(plan.layout, 2, 2**22)
     out = np.empty((plan.n_output(2**22), 2, 64), "f4")
     peaks = []

@@ -5,9 +5,16 @@ import pickle
 import numba
 import numpy as np
 import pytest
-from fastsig_kernels import Spectrometer
-from fastsig_kernels._bank_loops import filter_narrow_nb, integrate_nb
-from fastsig_kernels._detect import add_leaves_nb
+from fastsig_kernels import Layout, Spectrometer
+from fastsig_kernels._bank_loops import (
+    COLUMNS_AT,
+    INNER_AT,
+    RADICES,
+    filter_narrow_nb,
+    fir_nb,
+    integrate_nb,
+)
+from fastsig_kernels._detect import OWN_AT, add_leaves_nb, add_pair_nb
 from fastsig_kernels._linking import FLOAT, INTEGER, ROW, Part
 from fastsig_kernels._passes import block_lanes
 from fastsig_kernels._simd import Spec
@@ -48,17 +55,30 @@ def test_other_types_do_not_compile():
 def test_the_loop_over_frames_is_compiled_once():
     """Of another number of taps the filter alone is compiled, of other products detection alone."""
     def forms():
-        return [len(each.signatures) for each in (integrate_nb, filter_narrow_nb, add_leaves_nb)]
+        return [len(each.signatures) for each in (
+            integrate_nb, filter_narrow_nb, add_leaves_nb, fir_nb, add_pair_nb)]
 
     def run(n_tap, products):
         Spectrometer(16, n_pol=2, n_tap=n_tap, products=products).process(
             np.ones((2, 2048), np.int8))
         return forms()
 
-    loops, filters, detections = run(8, "I")
-    assert run(4, "I") in ([loops, filters + 1, detections], [loops, filters, detections])
+    *loops, filters, detections = run(8, "I")
+    assert run(4, "I") in ([*loops, filters + 2, detections], [*loops, filters, detections])
     now = forms()
-    assert run(4, "AABB")[:2] == now[:2]
+    assert run(4, "AABB")[:4] == now[:4]
+
+
+def test_only_what_a_length_needs_is_compiled():
+    """A table has no address for radices and leaves that a transform of this length lacks."""
+    layout = Layout(is_complex=True)
+    short, long = (Spectrometer(n, layout=layout)._engine for n in (16, 16 * 256))
+    lanes = long.bank.shape.lanes
+    assert short.bank.shape.radices == () and not short.parts()[COLUMNS_AT:].any()
+    assert list(np.flatnonzero(long.parts()[COLUMNS_AT:])) == [
+        i for i, radix in enumerate(RADICES) if radix in long.bank.shape.radices]
+    assert lanes < 16 or not long.parts()[INNER_AT]
+    assert not long.parts()[OWN_AT]
 
 
 def test_addresses_are_found_once_and_never_pickled():
@@ -66,4 +86,5 @@ def test_addresses_are_found_once_and_never_pickled():
     parts = plan._engine.parts()
     assert plan._engine.parts() is parts and plan.copy()._engine.parts() is parts
     made = pickle.loads(pickle.dumps(plan))
-    assert made._engine._addresses == () and made._engine.parts() == parts
+    assert made._engine._addresses is None
+    np.testing.assert_array_equal(made._engine.parts(), parts)

@@ -270,7 +270,7 @@ def _warm() -> None:
     import fcntl
     import tempfile
 
-    from fastsig.cli.warmup import compile_all, is_cold
+    from fastsig.cli.warming import compile_all, is_cold
 
     if not is_cold():
         return

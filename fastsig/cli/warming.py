@@ -1,0 +1,239 @@
+"""The kernels that commands use at their defaults, in groups that are compiled independently."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+#: Formats of voltages: numbers, complex or real, polarisations sample by sample.
+LAYOUTS = (("int8", False, False), ("int8", True, True), ("uint8", False, False),
+           ("int16", False, False), ("float32", False, False), ("float32", True, False))
+#: Numbers of channels that need different forms: one for each group of leaves that is sorted
+#: together, and with few and many frames filtered together.
+CHANNELS = (256, 512, 1024, 2048, 8192, 4096)
+PRODUCTS = ("I", "AABB", "AABBCRCI", "IQUV")
+_MOST = 4  # processes: each prepares the compiler, and shared parts are compiled in several
+
+
+def banks() -> None:
+    """Spectra of 8-bit voltages, real and in coarse channels, and of other numbers."""
+    from fastsig_kernels import Spectrometer
+
+    _spectra(LAYOUTS[:2])
+    _spectra(LAYOUTS[2:], PRODUCTS[:1])
+    Spectrometer(1024).compile()  # of one polarisation
+
+
+def _spectra(layouts: Any, products: tuple[str, ...] = PRODUCTS) -> None:
+    from fastsig_kernels import Layout, Spectrometer
+
+    for kind, is_complex, interleaved in layouts:
+        layout = Layout(kind, is_complex=is_complex, interleaved=interleaved)
+        for n_chan in CHANNELS:
+            Spectrometer(n_chan, layout=layout, n_pol=2, products=products[0], n_int=2).compile()
+        for each in products[1:]:
+            Spectrometer(CHANNELS[-1], layout=layout, n_pol=2, products=each, n_int=2).compile()
+        for lower in (False, True):
+            Spectrometer(64, layout=layout, n_pol=2, products=products[-1], n_int=2,
+                         lower_sideband=lower).compile()
+
+
+def pictures() -> None:
+    """Complex spectra of voltages, which `view` computes with 4 taps."""
+    from fastsig_kernels import Channelizer, Layout
+
+    for n_tap in (4, 8):
+        for n_chan in (256, 512):
+            for lower in (False, True):
+                Channelizer(n_chan, n_tap=n_tap, lower_sideband=lower, layout=Layout()).compile()
+            Channelizer(n_chan, n_tap=n_tap, layout=Layout("float32", is_complex=True)).compile()
+
+
+def voltages() -> None:
+    """What simulates voltages, and finds the lost ones."""
+    from fastsig_kernels import (
+        cumulative_energy,
+        frame_energy,
+        gaussian,
+        intersect_spans,
+        prototype,
+        quantize,
+    )
+
+    quantize(gaussian(0, 8, seed=1, stream=0), out=np.empty(8, np.int8))
+    spans = np.array([[0, 64]], np.int64)
+    frame_energy(spans, 0, 3, cumulative_energy(prototype(8, 4)), 8)
+    intersect_spans(spans, spans)
+
+
+def files() -> None:
+    """What packs and unpacks the spectra of FBH5 and PSRFITS."""
+    from fastsig_kernels import (
+        apply_scales,
+        compress_planes,
+        expand_planes,
+        fit_scales,
+        fletcher32,
+        gamma,
+        requantize,
+    )
+
+    for number in (np.float32, np.uint8):
+        packed = compress_planes(np.zeros(8, number))
+        expand_planes(packed, np.dtype(number).itemsize)
+        fletcher32(packed)
+    values = gamma(0, 64, 2.0, seed=1, stream=0).astype(np.float32).reshape(8, 2, 4)
+    codes, scale, offset = fit_scales(values, 8)
+    for each in (codes, values):
+        apply_scales(each, scale, offset, out=np.empty_like(values))
+    requantize(values)
+
+
+def sums() -> None:
+    """Detection and integration of frames, where they are separate stages."""
+    from fastsig_kernels import (
+        accumulate,
+        accumulate_groups,
+        detect,
+        detect_accumulate,
+        normalize,
+    )
+
+    frames, energy = np.zeros((3, 2, 6), np.complex64), np.ones((3, 3))
+    for products, n in (("I", 1), ("AABB", 2), ("IQUV", 4)):
+        power, weight = detect(frames, energy, products)
+        detect_accumulate(frames, energy, products, np.zeros((n, 6), np.float32), np.zeros(n))
+        accumulate(power, weight, np.zeros((n, 6), np.float32), np.zeros(n))
+        for total in (power, power.astype(np.float64)):
+            normalize(total, weight, 3)
+            accumulate_groups(total, weight[:, :, np.newaxis], np.zeros_like(total[:1]),
+                              np.zeros((1, n, 1)), 3)
+
+
+def flags() -> None:
+    """What `flag` needs."""
+    from fastsig_kernels import (
+        column_median,
+        group_median,
+        running_median,
+        sum_threshold,
+        sum_thresholds,
+    )
+
+    x, flagged = np.ones((32, 16), np.float32), np.zeros((32, 16), bool)
+    column_median(x)
+    column_median(np.asfortranarray(x))
+    group_median(x, 4)
+    running_median(x, 5)
+    for axis in (0, 1):
+        sum_threshold(x, flagged, sum_thresholds(6.0, 4), axis)
+
+
+def reductions() -> None:
+    """What `calibrate` and `frame` need."""
+    from fastsig_kernels import apply_gain, resample, resampling_covariance
+
+    values = np.ones((2, 4, 64), np.float32)
+    weight = np.ones((2, 4, 1), np.float32)
+    values.flags.writeable = weight.flags.writeable = False
+    apply_gain(values, np.ones((2, 64), np.float32), cross=np.ones(64, np.complex64),
+               row=np.ones((2, 4), np.float32))
+    resample(values, np.zeros(2), np.ones(2), 64, weight=weight)
+    resampling_covariance(1.0, n_lag=2)
+
+
+def maps() -> None:
+    """What `grid` needs."""
+    from fastsig_kernels import Gridder, gaussian_table
+
+    lon, lat = np.mgrid[0:2, 0:2].astype(np.float64)
+    Gridder(lon.ravel(), lat.ravel(), lon, lat, radius=1.5, stretch=np.ones(4),
+            table=gaussian_table(1.0, 1.5)).compile()
+
+
+class Group(NamedTuple):
+    """Kernels that are compiled one after the other."""
+
+    compile: Callable[[], None]
+    seconds: float  #: that it takes, for the division among processes
+    kernel: str  #: one of them; if it is in the cache, others are not looked for before
+
+
+#: The groups by name, those that take longest first.
+GROUPS = {
+    each.compile.__name__: each
+    for each in (
+        Group(banks, 12, "_bank_loops.integrate_nb"),
+        Group(files, 8, "bitshuffle.compress_planes_nb"),
+        Group(flags, 6, "medians.running_median_nb"),
+        Group(reductions, 4, "resampling.resample_nb"),
+        Group(maps, 4, "_gridding_loops.grid_tiles_nb"),
+        Group(sums, 3, "detection.detect_nb"),
+        Group(pictures, 1.5, "_bank_loops.spectra_nb"),
+        Group(voltages, 1, "noise.gaussian_nb"))
+}
+
+
+def compile_all() -> None:
+    """Compile all groups, or load them from the cache; other processes help with missing ones."""
+    missing = [name for name, group in GROUPS.items() if not _is_cached(group.kernel)]
+    own, *others = _shares(missing, len(os.sched_getaffinity(0)))
+    helpers = [_begin(share) for share in others]
+    try:
+        compile_groups(own)
+        for helper in helpers:
+            helper.wait()
+    finally:
+        for helper in helpers:
+            helper.kill()
+            helper.wait()
+    # They are in the cache now; what a helper could not save is compiled here.
+    compile_groups([name for name in GROUPS if name not in own])
+
+
+def compile_groups(names: list[str]) -> None:
+    """Compile some groups, in this process."""
+    for name in names:
+        GROUPS[name].compile()
+
+
+def is_cold() -> bool:
+    """Whether the cache lacks compiled forms of the loop that every fast path uses."""
+    return not _is_cached("_bank_loops.integrate_nb")
+
+
+def _is_cached(kernel: str) -> bool:
+    """Whether the cache has any form of a kernel."""
+    module, _, name = kernel.partition(".")
+    function = getattr(importlib.import_module(f"fastsig_kernels.{module}"), name)
+    try:
+        return os.path.exists(function._cache._cache_file._index_path)
+    except AttributeError:  # this numba keeps its cache elsewhere: report nothing
+        return True
+
+
+def _shares(names: list[str], n: int) -> list[list[str]]:
+    """Divide groups among up to `n` processes that finish at about the same time."""
+    shares: list[list[str]] = [[] for _ in range(max(1, min(n, _MOST, len(names))))]
+    for name in names:
+        min(shares, key=_seconds).append(name)
+    return shares
+
+
+def _seconds(share: list[str]) -> float:
+    return sum(GROUPS[name].seconds for name in share)
+
+
+def _begin(share: list[str]) -> subprocess.Popen[bytes]:
+    """Begin to compile groups in another process."""
+    code = f"from fastsig.cli.warming import compile_groups; compile_groups({share!r})"
+    path = os.pathsep.join([each or os.getcwd() for each in sys.path])
+    return subprocess.Popen([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": path},
+                            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                            stderr=subprocess.DEVNULL)
