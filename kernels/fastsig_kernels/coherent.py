@@ -155,10 +155,11 @@ class CoherentDedispersion(Plan):
                 raise ValueError(f"n_point: found {n_point}, allowed even numbers of {lost + 2} "
                                  "or more for this dispersion")
             return n_point
-        possible = [2**k for k in range(8, 31) if lost * 1.05 < 2**k <= _MOST_POINTS // self._n_chan]
+        most = _MOST_POINTS // self._n_chan
+        possible = [2**k for k in range(8, 31) if 1.05 * lost < 2**k <= most]
         if not possible:
-            raise ValueError(f"dispersion: found {lost} samples within a channel, allowed less than "
-                             f"{_MOST_POINTS // self._n_chan}; more channels have fewer")
+            raise ValueError(f"dispersion: found {lost} samples within a channel, allowed less "
+                             f"than {most}; more channels have fewer")
         small = [n for n in possible if n * self._n_chan <= _LONGEST]
 
         def cost(n: int) -> float:

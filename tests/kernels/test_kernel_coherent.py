@@ -82,7 +82,7 @@ def test_noise_is_that_of_one_long_convolution(kind):
     x = rng.integers(-100, 101, (N, 2))
     samples = (x + 128 if kind == "uint8" else x).astype(kind)
     plan = CoherentDedispersion(4, start=START, dispersion=DISPERSION, margin=3.0,
-                                layout=layout_of(True, kind))
+                                layout=layout_of(True, kind), n_point=1024)
     found = plan.process(samples)[0]
     expected = convolved(plan, x[:, 0] + 1j * x[:, 1], START)[:, : found.shape[1]]
     inside = slice(plan.before, None)
@@ -219,7 +219,8 @@ def powers(plan, voltages, weight, n_int, products):
         for i in range(n_out):
             here = slice(i * n_int, (i + 1) * n_int)
             count = keep[:, here].sum(axis=1)
-            total = np.where(keep & (common | (name in ("AA", "BB"))), power, 0)[:, here].sum(axis=1)
+            own = keep & (common | (name in ("AA", "BB")))
+            total = np.where(own, power, 0)[:, here].sum(axis=1)
             means[i, p] = np.where(count > 0, total / np.maximum(count, 1), np.nan)
             weights[i, p] = energy[:, here].sum(axis=1) / n_int
     return means, weights
