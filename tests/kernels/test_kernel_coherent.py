@@ -82,7 +82,7 @@ def test_noise_is_that_of_one_long_convolution(kind):
     x = rng.integers(-100, 101, (N, 2))
     samples = (x + 128 if kind == "uint8" else x).astype(kind)
     plan = CoherentDedispersion(4, start=START, dispersion=DISPERSION, margin=3.0,
-                                layout=layout_of(True, kind), n_point=1024)
+                                layout=layout_of(True, kind), n_point=2048)
     found = plan.process(samples)[0]
     expected = convolved(plan, x[:, 0] + 1j * x[:, 1], START)[:, : found.shape[1]]
     inside = slice(plan.before, None)
