@@ -1,0 +1,1 @@
+"""Dispersion of pulsars and bursts, on numbers and NumPy arrays."""

@@ -1,0 +1,274 @@
+"""Stretches of dispersion measure with one step and one downsampling, for a given band."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from math import ceil, floor, hypot, inf, log10, sqrt
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsig.axes.constants import DISPERSION_CONSTANT
+from fastsig.axes.units import number
+from fastsig.errors import UsageError
+from fastsig.pulsar import smearing
+
+__all__ = ["Recording", "Stretch", "Subbands", "stretches"]
+
+F8 = NDArray[np.float64]
+
+#: The rate is halved where a pulse is this many times wider than all that the plan adds to it.
+SWITCH = 2.0
+#: Samples up to this share of the width of the pulses are short enough at any DM.
+FINE = 0.5
+#: Smear of a subband, at most, in units of the smaller of the smear of a step and the sample.
+SUBBAND = 0.8
+#: Delays times DMs of a stretch, at most: a tree then needs 150 to 350 MB.
+_STATE = 1.6e7
+
+
+@dataclass(frozen=True)
+class Recording:
+    """What a plan has to know of spectra.
+
+    Parameters
+    ----------
+    low_mhz, high_mhz : float
+        Centres of the lowest and of the highest channel, MHz.
+    n_chan : int
+    sample_s : float
+        Time from a spectrum to the next, s.
+    constant : float
+        Dispersion constant, MHz^2 pc^-1 cm^3 s.
+    """
+
+    low_mhz: float
+    high_mhz: float
+    n_chan: int
+    sample_s: float
+    constant: float
+
+    @classmethod
+    def of_band(cls, fstart: Any, bandwidth: Any, n_chan: int, sample_time: Any,
+                constant: float = float(DISPERSION_CONSTANT)) -> Recording:
+        """Return a recording of channels that fill a band.
+
+        Parameters
+        ----------
+        fstart, bandwidth : value, Hz
+            Lower edge of the band and its width.
+        n_chan : int
+        sample_time : value, s
+            Time from a spectrum to the next.
+        constant : float
+            Dispersion constant, MHz^2 pc^-1 cm^3 s.
+        """
+        low, width = number(fstart, "MHz", "fstart"), number(bandwidth, "MHz", "bandwidth")
+        sample_s = number(sample_time, "s", "sample_time")
+        for name, value in (("fstart", low), ("bandwidth", width), ("sample_time", sample_s)):
+            if value <= 0:
+                raise UsageError(f"{name} is not above 0; allowed: above 0")
+        if n_chan < 2:
+            raise UsageError(f"n_chan = {n_chan}; allowed: 2 or more")
+        half = width / n_chan / 2
+        return cls(low + half, low + width - half, n_chan, sample_s, constant)
+
+    @property
+    def chan_mhz(self) -> float:
+        """Width of a channel, MHz."""
+        return (self.high_mhz - self.low_mhz) / (self.n_chan - 1)
+
+    @property
+    def bandwidth_mhz(self) -> float:
+        """Width of the band, MHz."""
+        return self.chan_mhz * self.n_chan
+
+    @property
+    def center_mhz(self) -> float:
+        """Middle of the band, MHz."""
+        return (self.low_mhz + self.high_mhz) / 2
+
+    @property
+    def unit_s(self) -> float:
+        """Delay of the lowest channel after the highest for a DM of 1, s."""
+        return float(smearing.delay_s(1.0, self.low_mhz, self.high_mhz, self.constant))
+
+    @property
+    def curve(self) -> F8:
+        """Delay of each channel after the highest, in units of that of the lowest, (n_chan,)."""
+        mhz = np.linspace(self.low_mhz, self.high_mhz, self.n_chan)
+        delays = np.asarray(smearing.delay_s(1.0, mhz, self.high_mhz, self.constant))
+        return delays / delays[0]
+
+    def smear_s(self, dm: float, share: float = 1.0) -> float:
+        """Return the delay across a share of the band, at its middle, s."""
+        return float(smearing.smear_s(dm, share * self.bandwidth_mhz, self.center_mhz,
+                                      self.constant))
+
+
+@dataclass(frozen=True)
+class Subbands:
+    """Two stages of sums, over the channels of subbands and over subbands.
+
+    Parameters
+    ----------
+    n_subband : int
+    step : float
+        Step of the dispersion measures for which subbands are summed, pc cm^-3.
+    smear_s : float
+        Delay across a subband for half this step, s.
+    n_addition : int
+        Additions for each downsampled spectrum.
+    """
+
+    n_subband: int
+    step: float
+    smear_s: float
+    n_addition: int
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Dispersion measures with one step and one downsampling.
+
+    Parameters
+    ----------
+    recording : Recording
+    low, step : float
+        The first dispersion measure and the step, pc cm^-3.
+    n_dm : int
+        Number of dispersion measures.
+    downsampling : int
+        Number of spectra that are summed first, a power of two.
+    """
+
+    recording: Recording
+    low: float
+    step: float
+    n_dm: int
+    downsampling: int
+
+    @property
+    def high(self) -> float:
+        """The last dispersion measure, pc cm^-3."""
+        return _digits(self.low + (self.n_dm - 1) * self.step)
+
+    @property
+    def dms(self) -> F8:
+        """Dispersion measures, (n_dm,), pc cm^-3."""
+        return np.round(self.low + self.step * np.arange(self.n_dm, dtype=np.float64), 9)
+
+    @property
+    def sample_s(self) -> float:
+        """Time of a downsampled spectrum, s."""
+        return self.recording.sample_s * self.downsampling
+
+    @property
+    def delays(self) -> F8:
+        """Delays of the lowest channel after the highest, in downsampled spectra, (n_dm,)."""
+        return self.dms * (self.recording.unit_s / self.sample_s)
+
+    @property
+    def step_smear_s(self) -> float:
+        """Delay across the band for half a step, the largest error of a DM, s."""
+        return self.recording.smear_s(self.step / 2)
+
+    def channel_smear_s(self, dm: float) -> float:
+        """Return the delay across a channel at the middle of the band, s."""
+        return self.recording.smear_s(dm, 1 / self.recording.n_chan)
+
+    @property
+    def subbands(self) -> Subbands:
+        """The subbands that need the fewest additions for these dispersion measures."""
+        allowed = SUBBAND * min(self.step_smear_s, self.sample_s)
+        found = []
+        for power in range(int(np.log2(self.recording.n_chan)) + 1):
+            n = 2**power
+            step = 2 * allowed / self.recording.smear_s(1.0, 1 / n)
+            n_coarse = ceil((self.high - self.low) / step) + 1
+            found.append(Subbands(n, step, allowed, n_coarse * self.recording.n_chan
+                                  + self.n_dm * n))
+        return min(found, key=lambda each: each.n_addition)
+
+
+def stretches(recording: Recording, low: float, high: float, width_s: float, loss: float
+              ) -> Iterator[Stretch]:
+    """Yield the stretches from one dispersion measure to another.
+
+    Parameters
+    ----------
+    low, high : float
+        Dispersion measures, pc cm^-3.
+    width_s : float
+        Width of the pulses, s; 0 if they may be as narrow as the spectra resolve.
+    loss : float
+        Largest share of S/N lost half a step off.
+    """
+    off, factor = smearing.off_dm(1 - loss), 1
+    while True:
+        made = Stretch(recording, low, _step(recording, low, factor, width_s, off), 1, factor)
+        end = _switch(made, width_s)
+        factor *= 2
+        if end <= low:
+            continue
+        is_last = end >= high - made.step
+        whole = replace(made, n_dm=_count(made, high if is_last else end, is_last))
+        yield from _parts(whole)
+        if is_last:
+            return
+        low = _digits(whole.high + whole.step)
+
+
+def _count(first: Stretch, end: float, is_last: bool) -> int:
+    """Return the number of dispersion measures up to an end; the last ones also cover the end."""
+    steps = (end - first.low) / first.step
+    if not is_last:
+        return max(1, ceil(steps))
+    whole = floor(steps + 1e-9)
+    return whole + 1 + (steps - whole > 0.5)
+
+
+def _parts(stretch: Stretch) -> Iterator[Stretch]:
+    """Divide a stretch into parts for each of which the state of a tree is small enough."""
+    done = 0
+    while done < stretch.n_dm:
+        low = _digits(stretch.low + done * stretch.step)
+        # n_dm times the largest delay, which is (low + n_dm step) per_dm
+        per_dm = stretch.recording.unit_s / stretch.sample_s
+        most = (sqrt(low**2 + 4 * _STATE * stretch.step / per_dm) - low) / (2 * stretch.step)
+        part = replace(stretch, low=low, n_dm=min(stretch.n_dm - done, max(1, int(most))))
+        yield part
+        done += part.n_dm
+
+
+def _digits(dm: float) -> float:
+    """Return a sum of steps without the errors of its last bits."""
+    return float(f"{dm:.12g}")
+
+
+def _pulse(recording: Recording, dm: float, width_s: float) -> float:
+    """Return the width of a pulse in a channel, s."""
+    return hypot(width_s, recording.smear_s(dm, 1 / recording.n_chan))
+
+
+def _step(recording: Recording, dm: float, factor: int, width_s: float, off: float) -> float:
+    """Return the largest step of two digits whose half loses no more than allowed."""
+    width = hypot(_pulse(recording, dm, width_s), factor * recording.sample_s)
+    step = 2 * off * width / recording.smear_s(1.0)
+    digit = 10.0 ** (floor(log10(step)) - 1)
+    return _digits(floor(step / digit * (1 + 1e-12)) * digit)
+
+
+def _added(stretch: Stretch) -> float:
+    """Return the width that samples, downsampled samples and steps add together, s."""
+    return hypot(stretch.recording.sample_s, stretch.sample_s, stretch.step_smear_s)
+
+
+def _switch(stretch: Stretch, width_s: float) -> float:
+    """Return the dispersion measure from which on half the rate is sufficient."""
+    square = (SWITCH * _added(stretch)) ** 2 - width_s**2
+    if square <= 0 or 2 * stretch.sample_s <= FINE * width_s:
+        return -inf
+    return sqrt(square) / stretch.channel_smear_s(1.0)
