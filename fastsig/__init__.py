@@ -26,6 +26,7 @@ _INDEX = {
     "UsageError": "fastsig.errors:UsageError",
     "barycentric_times": "fastsig.telescopes.barycenter:barycentric_times",
     "batch": "fastsig:batch",
+    "dm_plan": "fastsig.pulsar.dm_plan:dm_plan",
     "fit_gaussians": "fastsig.reductions.sources.line_fit:fit_gaussians",
     "from_specutils": "fastsig.chain:from_specutils",
     "from_table": "fastsig.chain:from_table",

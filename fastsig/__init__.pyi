@@ -16,6 +16,7 @@ from fastsig.errors import OutputError as OutputError
 from fastsig.errors import PlanError as PlanError
 from fastsig.errors import UsageError as UsageError
 from fastsig.products.info import info as info
+from fastsig.pulsar.dm_plan import dm_plan as dm_plan
 from fastsig.reductions.mapping.gridding import grid as grid
 from fastsig.reductions.sources.line_fit import fit_gaussians as fit_gaussians
 from fastsig.run.products import write_many as write_many
@@ -27,6 +28,6 @@ from fastsig.telescopes.barycenter import barycentric_times as barycentric_times
 __all__ = [
     "Block", "Chain", "Cube", "Data", "DataError", "FastsigError", "FastsigWarning", "FormatError",
     "Header", "OutputError", "PlanError", "UsageError", "__version__", "barycentric_times",
-    "batch", "fit_gaussians", "from_specutils", "from_table", "grid", "info", "open", "open_cube",
-    "simulate", "view", "write_many",
+    "batch", "dm_plan", "fit_gaussians", "from_specutils", "from_table", "grid", "info", "open",
+    "open_cube", "simulate", "view", "write_many",
 ]

@@ -24,8 +24,8 @@ from fastsig.cli.common import Group
 from fastsig.errors import speak_of_options
 
 _COMMANDS = ("info", "spectra", "flag", "calibrate", "baseline", "switch", "flux", "frame",
-             "grid", "extract", "moment", "view", "convert", "cut", "validate", "simulate",
-             "samples", "batch", "doctor", "warmup")
+             "grid", "extract", "moment", "plan-dm", "view", "convert", "cut", "validate",
+             "simulate", "samples", "batch", "doctor", "warmup")
 #: Commands in a package above this one, which run the others.
 _ABOVE = {"batch": "fastsig.batch.commands.batch"}
 
@@ -36,6 +36,11 @@ class Terminated(BaseException):
     def __init__(self, number: int) -> None:
         super().__init__(number)
         self.code = 128 + number
+
+
+def _module(name: str) -> str:
+    """Return the name of a command as that of its module and function."""
+    return name.replace("-", "_")
 
 
 class LazyGroup(Group):
@@ -49,8 +54,8 @@ class LazyGroup(Group):
         """Return the command of this name."""
         if name not in _COMMANDS:
             return None
-        module = importlib.import_module(_ABOVE.get(name, f"fastsig.cli.{name}"))
-        command: click.Command = getattr(module, name)
+        module = importlib.import_module(_ABOVE.get(name, f"fastsig.cli.{_module(name)}"))
+        command: click.Command = getattr(module, _module(name))
         return command
 
 

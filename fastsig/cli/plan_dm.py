@@ -24,13 +24,14 @@ _HEAD = ("low DM", "high DM", "step", "down", "DMs", "sample", "channel", "step"
               help="Choose steps such that a pulse halfway between two dispersion measures loses "
                    "at most this share of its S/N.")
 @click.option("--fstart", metavar="FREQ",
-              help="Without FILE: set the lower edge of the band, e.g. 1000MHz.")
+              help="If no recording is given, set the lower edge of the band, e.g. 1000MHz.")
 @click.option("--bandwidth", metavar="FREQ",
-              help="Without FILE: set the width of the band, e.g. 500MHz.")
+              help="If no recording is given, set the width of the band, e.g. 500MHz.")
 @click.option("--n-chan", type=click.IntRange(2, 2**24), metavar="N",
-              help="Without FILE: set the number of channels.")
+              help="If no recording is given, set the number of channels.")
 @click.option("--sample-time", metavar="TIME",
-              help="Without FILE: set the time from a spectrum to the next, e.g. 49.152us.")
+              help="If no recording is given, set the time from a spectrum to the next, e.g. "
+                   "49.152us.")
 @click.option("-o", "--output", type=common.OutputPath(), metavar="PATH",
               help="Write the plan to this ECSV table.")
 @click.option("--picture", type=common.OutputPath(), metavar="PATH",
@@ -58,6 +59,8 @@ def plan_dm(files: tuple[str, ...], dms: str, output: str | None, **options: Any
     if picture:
         check_picture(picture)
     plan = dm_plan(_source(files, options), dms, width=options["width"], loss=options["loss"])
+    with common.compiling(options["quiet"]):
+        _ = plan.cost
     _write(plan, files, output, picture, options["overwrite"])
     if options["as_json"]:
         common.print_json({"files": list(files), "output": output, "picture": picture,

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from astropy import units as u
 from astropy.table import QTable
 
-from fastsig.pulsar.costs import tree_cost
-from fastsig.pulsar.stretches import Stretch
-
-if TYPE_CHECKING:
-    from fastsig.pulsar.dm_plan import DMPlan
-
-__all__ = ["plan_record", "plan_table"]
+__all__ = ["rows_record", "rows_table"]
 
 #: Columns: unit, None for whole numbers, and description.
 _COLUMNS: dict[str, tuple[str | None, str]] = {
@@ -41,55 +36,21 @@ _COLUMNS: dict[str, tuple[str | None, str]] = {
     "additions_subbands": (None, "additions of two stages by subbands, as additions_tree"),
     "memory": ("MB", "memory of a tree"),
 }
+_SUFFIXES = {"ms": "_ms", "MB": "_mb"}
 
 
-def _row(plan: DMPlan, stretch: Stretch) -> dict[str, Any]:
-    low, high = plan.smears(stretch.low), plan.smears(stretch.high)
-    tree, subbands = tree_cost(stretch), stretch.subbands
-    return {
-        "low_dm": stretch.low, "high_dm": stretch.high, "step": stretch.step,
-        "downsampling": stretch.downsampling, "n_dm": stretch.n_dm, "sample": low.sample * 1e3,
-        "downsampled": low.downsampled * 1e3, "channel_low": low.channel * 1e3,
-        "channel_high": high.channel * 1e3, "step_smear": low.step * 1e3,
-        "tree_smear": low.tree * 1e3, "total": high.total * 1e3, "kept_step": low.kept_step,
-        "kept_rate": low.kept_rate, "kept_tree": low.kept_tree, "kept": low.kept,
-        "n_subband": subbands.n_subband, "subband_step": subbands.step,
-        "subband_smear": subbands.smear_s * 1e3, "additions_tree": tree.n_addition,
-        "additions_subbands": subbands.n_addition, "memory": tree.memory_bytes / 1e6,
-    }
-
-
-def _requested(plan: DMPlan) -> dict[str, Any]:
-    made = plan.recording
-    return {
-        "low_dm": plan.dms[0], "high_dm": plan.dms[1], "width_s": plan.width_s or None,
-        "loss": plan.loss, "dispersion_constant": made.constant, "n_chan": made.n_chan,
-        "low_mhz": made.low_mhz, "high_mhz": made.high_mhz, "sample_s": made.sample_s,
-    }
-
-
-def plan_table(plan: DMPlan) -> QTable:
-    """Return a table with a row for each stretch, with units and descriptions."""
-    rows = [_row(plan, each) for each in plan]
+def rows_table(rows: Sequence[Mapping[str, Any]], meta: Mapping[str, Any]) -> QTable:
+    """Return a table with units and descriptions."""
     table = QTable()
     for name, (unit, text) in _COLUMNS.items():
         values = np.array([row[name] for row in rows])
         table[name] = values if unit is None else values << u.Unit(unit)
         table[name].info.description = text
-    table.meta.update(_requested(plan))
+    table.meta.update(meta)
     return table
 
 
-def plan_record(plan: DMPlan) -> dict[str, Any]:
-    """Return a plan for JSON: requested values, stretches and cost."""
-    cost = plan.cost
-    units = {"ms": "_ms", "MB": "_mb"}
-    return {
-        **_requested(plan),
-        "n_dm": plan.n_dm,
-        "stretches": [{name + units.get(_COLUMNS[name][0] or "", ""): value
-                       for name, value in _row(plan, each).items()} for each in plan],
-        "cost": {"additions_per_second_of_data": cost.n_addition_per_s,
-                 "additions_per_s_measured": cost.rate_per_s,
-                 "threads_for_real_time": cost.load, "memory_bytes": cost.memory_bytes},
-    }
+def rows_record(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return rows for JSON, with the units of widths and memory in the names."""
+    return [{name + _SUFFIXES.get(_COLUMNS[name][0] or "", ""): value
+             for name, value in row.items()} for row in rows]

@@ -25,8 +25,8 @@ SWITCH = 2.0
 FINE = 0.5
 #: Smear of a subband, at most, in units of the smaller of the smear of a step and the sample.
 SUBBAND = 0.8
-#: Delays times DMs of a stretch, at most: a tree then needs 150 to 350 MB.
-_STATE = 1.6e7
+#: Delays times DMs of a stretch, at most: a tree then needs 200 to 500 MB.
+_STATE = 2.5e7
 
 
 @dataclass(frozen=True)
@@ -99,8 +99,8 @@ class Recording:
     def curve(self) -> F8:
         """Delay of each channel after the highest, in units of that of the lowest, (n_chan,)."""
         mhz = np.linspace(self.low_mhz, self.high_mhz, self.n_chan)
-        delays = np.asarray(smearing.delay_s(1.0, mhz, self.high_mhz, self.constant))
-        return delays / delays[0]
+        delays: F8 = np.asarray(smearing.delay_s(1.0, mhz, self.high_mhz, self.constant))
+        return np.asarray(delays / delays[0])
 
     def smear_s(self, dm: float, share: float = 1.0) -> float:
         """Return the delay across a share of the band, at its middle, s."""

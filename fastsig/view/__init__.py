@@ -19,13 +19,14 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from fastsig.cubes.cube import Cube
+    from fastsig.pulsar.plan import DMPlan
     from fastsig.reductions.diode.calibration import DiodeMeasurement
     from fastsig.reductions.sources.sky_spectrum import SkySpectrum
     from fastsig.stages.baseline import Baseline, Fits
 
 __all__ = ["baseline_rows", "check_picture", "draw", "draw_baseline", "draw_calibration",
-           "draw_cube", "draw_flags", "draw_made", "draw_position", "draw_switched", "flag_pixels",
-           "write_page"]
+           "draw_cube", "draw_dm_plan", "draw_flags", "draw_made", "draw_position",
+           "draw_switched", "flag_pixels", "write_page"]
 
 
 @checked
@@ -242,6 +243,30 @@ def draw_position(
 
     return drawn(lambda: draw_spectrum(spectrum, fit or {}), lambda: facts(spectrum, fit or {}),
                  path, overwrite, [spectrum.path] if os.path.exists(spectrum.path) else [])
+
+
+@checked
+def draw_dm_plan(plan: DMPlan, path: str | os.PathLike[str] | None = None, *,
+                 overwrite: bool = False) -> Figure:
+    """Draw a plan of dispersion measures: what widens a pulse, and the S/N that remains.
+
+    Parameters
+    ----------
+    plan : DMPlan
+        As made by `fastsig.dm_plan`.
+    path, overwrite
+        As for `draw`.
+
+    Raises
+    ------
+    UsageError
+        If the extension of the path is unknown.
+    """
+    from fastsig.view.dm_plan import draw_plan
+
+    return drawn(lambda: draw_plan(plan), lambda: {"plan": "dispersion measures",
+                                                   "DMs": plan.n_dm, "stretches": len(plan)},
+                 path, overwrite, [])
 
 
 def draw_made(make: Callable[[], Figure], facts: Callable[[], Mapping[str, Any]],

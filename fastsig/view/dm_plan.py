@@ -11,7 +11,7 @@ from fastsig.view.figures import COLORS, new_figure
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from fastsig.pulsar.dm_plan import DMPlan
+    from fastsig.pulsar.plan import DMPlan
 
 __all__ = ["draw_plan"]
 
@@ -46,10 +46,12 @@ def draw_plan(plan: DMPlan) -> Figure:
     top.set_title(_title(plan), fontsize=9, loc="left")
     top.set_yscale("log")
     shortest = 1e3 * min(plan.recording.sample_s, min(each.step_smear_s for each in plan))
-    top.set_ylim(bottom=0.5 * shortest)
+    top.set_ylim(0.5 * shortest, 4 * top.get_ylim()[1])  # room for the labels
+    top.yaxis.set_major_formatter("{x:g}")
     top.set_ylabel("width (ms)")
     bottom.set_ylabel("S/N kept")
-    bottom.set_ylim(top=1.02)
+    least = bottom.get_ylim()[0]
+    bottom.set_ylim(least - 0.4 * (1 - least), 1.02)  # room for the legend
     bottom.set_xlabel("dispersion measure (pc cm$^{-3}$)")
     for axes in (top, bottom):
         axes.grid(alpha=0.3)
