@@ -7,8 +7,8 @@ from fractions import Fraction
 from typing import Any
 
 from fastsig.errors import UsageError
-from fastsig.simulate.dispersed import CUT, dispersion_delay
 from fastsig.simulate.filters import Band
+from fastsig.simulate.pulses import CUT, dispersion_delay
 from fastsig.simulate.values import scalar, whole
 
 __all__ = ["MAX_BANDWIDTH", "band_of", "check_band", "check_times", "positive", "seed_of"]

@@ -1,4 +1,4 @@
-"""Pulsars and bursts: polarised noise under an envelope, dispersed coherently."""
+"""Pulsars and bursts, dispersed coherently: by one transform, or by subbands."""
 
 from __future__ import annotations
 
@@ -8,82 +8,45 @@ from math import ceil
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsig.errors import UsageError
 from fastsig.simulate import components as parts
 from fastsig.simulate import filters
 from fastsig.simulate.filters import Band
-from fastsig.simulate.layers import (
-    BLOCK,
-    HALO,
-    MAX_FFT,
-    SEGMENT,
-    STREAM_BURST,
-    STREAM_PULSAR,
-    FilteredLayer,
-)
+from fastsig.simulate.layers import HALO, MAX_FFT, SEGMENT
+from fastsig.simulate.pulses import PulseLayer, dispersion_delay
+from fastsig.simulate.subbands import SubbandLayer
 
-__all__ = ["DispersedLayer", "dispersion_delay", "stokes"]
+__all__ = ["DispersedLayer", "dispersed"]
 
 F4 = NDArray[np.float32]
-F8 = NDArray[np.float64]
-CUT = 3.0  # an envelope ends this many FWHM from its peak, at 1.5e-11 of its height
 
 
-class DispersedLayer(FilteredLayer):
+def dispersed(
+    band: Band, response: str, gain: float, seed: int, dm_constant: Fraction,
+    pulse: parts.Pulsar | parts.Burst,
+) -> PulseLayer:
+    """Return the layer of a pulsar or burst: by subbands if one transform would be too long."""
+    delay = dispersion_delay(band, dm_constant * pulse.dm)
+    if SEGMENT + ceil(delay * band.rate) + 2 * HALO > MAX_FFT:
+        return SubbandLayer(band, response, gain, seed, dm_constant, pulse, MAX_FFT)
+    return DispersedLayer(band, response, gain, seed, dm_constant, pulse)
+
+
+class DispersedLayer(PulseLayer):
     """Polarised noise under a pulse envelope, dispersed by the phase of cold plasma."""
 
     def __init__(
         self, band: Band, response: str, gain: float, seed: int, dm_constant: Fraction,
         pulse: parts.Pulsar | parts.Burst,
     ) -> None:
-        self._pulse, self._rate = pulse, band.rate
         delay = dispersion_delay(band, dm_constant * pulse.dm)
-        size, left = _dispersed_sizes(pulse, band, ceil(delay * band.rate) + HALO)
-        stream = STREAM_PULSAR if isinstance(pulse, parts.Pulsar) else STREAM_BURST
-        super().__init__(seed, stream, size, left, HALO)
+        left = ceil(delay * band.rate) + HALO
+        super().__init__(band, seed, pulse, _size(left), left)
         offset = band.offsets(self._n_fft)
         phase = filters.chirp(offset, float(band.low_hz), float(band.high_hz),
                               float(dm_constant * pulse.dm * 10**12))
         power = filters.bandpass(offset / float(band.width_hz), response)
         phase *= (gain * np.sqrt(power)).astype(np.float32)
         self._chirp = band.recorded(phase)
-        l11, l21, l22 = filters.coherency_factor(*stokes(pulse))
-        self._l11, self._l22 = np.float32(l11[0]), np.float32(l22[0])
-        self._l21 = np.complex64(band.recorded(l21)[0])
-
-    def envelope(self, start: int, n: int) -> F8 | None:
-        """Return the undispersed pulse's power relative to its peak, (n,); None if all are 0."""
-        if isinstance(self._pulse, parts.Burst):
-            return self._burst(self._pulse, start, n)
-        return self._pulses(self._pulse, start, n)
-
-    def _burst(self, burst: parts.Burst, start: int, n: int) -> F8 | None:
-        begin = float((start / self._rate - burst.time) / burst.fwhm)
-        step = float(1 / self._rate / burst.fwhm)
-        if begin > CUT or begin + n * step < -CUT:
-            return None
-        x = begin + step * np.arange(n, dtype=np.float64)
-        return np.where(np.abs(x) < CUT, filters.gaussian(x, 0, 1), 0)
-
-    def _pulses(self, pulsar: parts.Pulsar, start: int, n: int) -> F8:
-        begin = float((start / self._rate - pulsar.time) / pulsar.period % 1)
-        step = float(1 / self._rate / pulsar.period)
-        phase = begin + step * np.arange(n, dtype=np.float64)
-        phase -= np.rint(phase)
-        duty = float(pulsar.duty)
-        turns = int(CUT * duty + 0.5)  # neighbours that still reach into this turn
-        near = [filters.gaussian(phase, turn, duty) for turn in range(-turns, turns + 1)]
-        return np.asarray(sum(near))
-
-    def _fill(self, start: int, pol: int, out: F4) -> None:
-        for first in range(0, len(out), BLOCK):
-            block = out[first : first + BLOCK]
-            power = self.envelope(start + first, len(block))
-            if power is None:
-                block[:] = 0
-                continue
-            super()._fill(start + first, pol, block)
-            block *= np.sqrt(power).astype(np.float32)
 
     def segment(self, first: int) -> F4 | None:
         """See `Layer`."""
@@ -92,48 +55,12 @@ class DispersedLayer(FilteredLayer):
         l21 = None if self._l21 == 0 else self._chirp * self._l21
         return self._mix(first, self._chirp * self._l11, l21, self._chirp * self._l22)
 
-    def envelope_is_zero(self, start: int, n: int) -> bool:
-        """Whether samples `start` to ``start + n - 1`` lie outside a burst."""
-        if isinstance(self._pulse, parts.Pulsar):
-            return False
-        low, high = (start / self._rate, (start + n) / self._rate)
-        reach = Fraction(CUT) * self._pulse.fwhm
-        return bool(low > self._pulse.time + reach or high < self._pulse.time - reach)
 
-
-def stokes(pulse: parts.Pulsar | parts.Burst) -> tuple[float, float, float, float]:
-    """Return I, Q, U, V at the peak of a pulse, K; I is twice the mean of the polarisations."""
-    i = 2 * float(pulse.peak)
-    angle = np.deg2rad(2 * float(pulse.angle))
-    linear = i * float(pulse.linear)
-    return i, float(linear * np.cos(angle)), float(linear * np.sin(angle)), i * float(
-        pulse.circular)
-
-
-def dispersion_delay(band: Band, dm_mhz: Fraction) -> Fraction:
-    """Return the delay of the bottom of the band after the top, s.
-
-    `dm_mhz` is the dispersion constant times DM, MHz^2 s.
-    """
-    if not dm_mhz:
-        return Fraction(0)
-    if band.low_hz <= 0:
-        raise UsageError(f"fstart = {float(band.low_hz):g} Hz; allowed: above 0 with dispersion")
-    return dm_mhz * 10**12 * (1 / band.low_hz**2 - 1 / band.high_hz**2)
-
-
-def _dispersed_sizes(pulse: parts.Pulsar | parts.Burst, band: Band, left: int) -> tuple[int, int]:
-    """Return a segment of about the length of the delay, and the left halo."""
+def _size(left: int) -> int:
+    """Return a segment of about the length of the delay, for a left halo that leaves room."""
     size = SEGMENT
     while size < left:
         size *= 2
     while size > SEGMENT and size + left + HALO > MAX_FFT:
         size //= 2
-    if size + left + HALO > MAX_FFT:
-        most = float(pulse.dm) * (MAX_FFT - SEGMENT - 2 * HALO) / (left - HALO)
-        raise UsageError(
-            f"{type(pulse).__name__.lower()} dm = {float(pulse.dm):g} pc/cm3 smears over "
-            f"{left - HALO} samples of the band {float(band.low_hz) / 1e6:g}-"
-            f"{float(band.high_hz) / 1e6:g} MHz, which needs an FFT beyond {MAX_FFT} samples; "
-            f"allowed: dm up to {most:.4g} pc/cm3 in this band, or a narrower or higher band")
-    return size, left
+    return size

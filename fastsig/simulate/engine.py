@@ -31,7 +31,7 @@ from fastsig.simulate.checks import (
     positive,
     seed_of,
 )
-from fastsig.simulate.dispersed import DispersedLayer
+from fastsig.simulate.dispersed import dispersed
 from fastsig.simulate.filters import BANDPASSES, Band
 from fastsig.simulate.values import scalar
 from fastsig.stream.header import Header
@@ -83,7 +83,15 @@ class FastVoltage:
     Raises
     ------
     UsageError
-        If a parameter is out of range, or a response needs an FFT beyond 2**26 samples.
+        If a parameter is out of range, or a line or interference needs an FFT beyond 2**26
+        samples.
+
+    Notes
+    -----
+    Pulses are dispersed coherently. If the delay across the band is too long for one FFT, the
+    band is divided into subbands with smooth edges that add up to 1, each of which is dispersed on
+    its own. For a burst this takes a few times as long as the noise of the delay's duration. For a
+    pulsar, each sample takes as many times as long as the delay is longer than 2**24 samples.
     """
 
     def __init__(
@@ -134,7 +142,7 @@ class FastVoltage:
             yield layers.DiodeLayer(*common, given["diode"], ticks)
         for name in ("pulsar", "burst"):
             if given[name]:
-                yield DispersedLayer(*common, self._dm_constant, given[name])
+                yield dispersed(*common, self._dm_constant, given[name])
         for index, burst in enumerate(given["rfi"]):
             yield layers.RfiLayer(*common, burst, index)
         for carrier in given["carriers"]:

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from fastsig.axes.frequency import Sideband
 
-__all__ = ["BANDPASSES", "Band", "bandpass", "box", "chirp", "coherency_factor", "gaussian"]
+__all__ = ["BANDPASSES", "Band", "bandpass", "box", "chirp", "chirp_turns", "coherency_factor",
+           "gaussian"]
 
 BANDPASSES = ("fast", "flat")
 EDGE = 0.1  # share of the band in each edge, as in FAST's nominal 1.05-1.45 GHz of 1.0-1.5
@@ -134,10 +135,15 @@ def chirp(offset: F8, low_hz: float, reference_hz: float, dm_hz: float) -> C8:
     out = np.empty(offset.shape, np.complex64)
     for first in range(0, len(offset), 2**20):  # the tables may be large, the scratch must not be
         part = offset[first : first + 2**20]
-        below = part + (low_hz - reference_hz)
-        turns = dm_hz * below**2 / ((part + low_hz) * reference_hz**2)
+        turns = chirp_turns(part, low_hz, reference_hz, dm_hz)
         out[first : first + 2**20] = np.exp(2j * np.pi * (turns % 1.0))
     return out
+
+
+def chirp_turns(offset: F8, low_hz: float, reference_hz: float, dm_hz: float) -> F8:
+    """Return the phase of `chirp` in turns, not reduced."""
+    below = offset + (low_hz - reference_hz)
+    return np.asarray(dm_hz * below**2 / ((offset + low_hz) * reference_hz**2))
 
 
 def coherency_factor(

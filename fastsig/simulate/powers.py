@@ -13,8 +13,8 @@ from fastsig.axes.diode_schedule import DiodeSchedule
 from fastsig.axes.frequency import ChannelAxis
 from fastsig.simulate import components as parts
 from fastsig.simulate import envelopes, filters, receiver
-from fastsig.simulate.dispersed import dispersion_delay, stokes
 from fastsig.simulate.filters import Band
+from fastsig.simulate.pulses import dispersion_delay, stokes
 
 __all__ = ["Powers", "Stokes"]
 

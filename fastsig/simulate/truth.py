@@ -17,8 +17,8 @@ from fastsig.axes.constants import SPEED_OF_LIGHT
 from fastsig.axes.diode_schedule import DiodeSchedule
 from fastsig.simulate import components as parts
 from fastsig.simulate import filters
-from fastsig.simulate.dispersed import dispersion_delay, stokes
 from fastsig.simulate.filters import Band
+from fastsig.simulate.pulses import dispersion_delay, stokes
 
 __all__ = ["CONVENTION", "decimal", "fields_of", "record", "rounded", "told_bandpass",
            "told_line", "told_pulse"]
