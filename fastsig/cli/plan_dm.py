@@ -104,15 +104,11 @@ def _source(files: tuple[str, ...], options: dict[str, Any]) -> Any:
 
 def _write(plan: Any, files: tuple[str, ...], output: str | None, picture: str | None,
            overwrite: bool) -> None:
-    from fastsig.io.ecsv.tables import write_table
+    from fastsig.run.plan_files import write_plan
     from fastsig.view import draw_dm_plan
 
     if output:
-        import os
-
-        inputs = [os.path.basename(each) for each in files]
-        write_table(plan.table(), output, kind="DM plan", provenance={"inputs": inputs},
-                    overwrite=overwrite)
+        write_plan(plan, output, inputs=files, overwrite=overwrite)
     if picture:
         draw_dm_plan(plan, picture, overwrite=overwrite)
 

@@ -201,6 +201,14 @@ def _place(path: str, output: str, overwrite: bool) -> None:
     draw_position(spectrum, output, fit=fit, overwrite=overwrite)
 
 
+def _dm_plan(path: str, output: str, overwrite: bool) -> None:
+    from fastsig.run.plan_files import read_plan
+    from fastsig.view import draw_dm_plan
+
+    check_output(output, overwrite=overwrite, inputs=[path])
+    draw_dm_plan(read_plan(path), output, overwrite=overwrite)
+
+
 class _Table(NamedTuple):
     """The function that draws tables of one kind, and the name of such a table in messages."""
 
@@ -213,4 +221,5 @@ HANDLERS: dict[str, Callable[[Detected, str, Wanted, bool], None]] = {
     "voltage": _stream, "spectra": _stream, "cube": _cube, "table": _table}
 
 #: How to draw tables, by the kind that their meta states.
-TABLES = {"spectrum of a place": _Table(_place, "a spectrum of a place")}
+TABLES = {"spectrum of a place": _Table(_place, "a spectrum of a place"),
+          "DM plan": _Table(_dm_plan, "a DM plan")}

@@ -24,6 +24,7 @@ __all__ = ["Cost", "DMPlan", "Smears"]
 _FWHM = sqrt(8 * log(2))
 #: FWHM of the Gaussian with the rms of a sample, in samples.
 _BOX = _FWHM / sqrt(12)
+_DM = "pc / cm3"
 
 
 @dataclass(frozen=True)
@@ -168,6 +169,32 @@ class DMPlan:
         from fastsig.pulsar.plan_table import rows_table
 
         return rows_table([self._row(each) for each in self], self._requested())
+
+    @classmethod
+    def from_table(cls, table: QTable) -> DMPlan:
+        """Return the plan of a table that `table` returned.
+
+        Raises
+        ------
+        UsageError
+            If the table has no rows, or a value is out of range.
+        """
+        meta = table.meta
+        recording = Recording(
+            float(meta["low_mhz"]), float(meta["high_mhz"]), int(meta["n_chan"]),
+            float(meta["sample_s"]), float(meta["dispersion_constant"]))
+        found = tuple(
+            Stretch(recording, float(row["low_dm"].to_value(_DM)),
+                    float(row["step"].to_value(_DM)), int(row["n_dm"]), int(row["downsampling"]))
+            for row in table)
+        if not found or not (0 < recording.low_mhz < recording.high_mhz
+                             and recording.n_chan > 1 and recording.sample_s > 0):
+            raise UsageError("the band or the stretches of the plan are missing or out of range")
+        for each in found:
+            if not (each.low >= 0 and each.step > 0 and each.n_dm > 0 and each.downsampling > 0):
+                raise UsageError(f"the stretch at DM {each.low:g} has values out of range")
+        return cls(recording, (float(meta["low_dm"]), float(meta["high_dm"])),
+                   float(meta["width_s"] or 0), float(meta["loss"]), found)
 
     def record(self) -> dict[str, Any]:
         """Return the plan for JSON: requested values, stretches and cost."""

@@ -14,11 +14,12 @@ from fastsig_kernels import FDMT
 from scipy.special import ndtr
 
 import fastsig as fs
-from fastsig.errors import UsageError
-from fastsig.io.ecsv.tables import read_table
+from fastsig.errors import FormatError, UsageError
+from fastsig.io.ecsv.tables import read_table, write_table
 from fastsig.pulsar import smearing
 from fastsig.pulsar.costs import tree_cost
 from fastsig.pulsar.stretches import Recording, Stretch
+from fastsig.run.plan_files import read_plan
 
 FAST = Recording.of_band("1GHz", "500MHz", 4096, "49.152us")
 #: Channels as wide as 32 of FAST, and samples as much longer: the same plan with small trees.
@@ -232,6 +233,24 @@ def test_command_writes_table_picture_and_json(tmp_path: Path) -> None:
         row["additions_tree"] / (1.6e-3 * row["downsampling"]) for row in record["stretches"]))
     assert picture.read_bytes()[:4] == b"\x89PNG"
     fastsig("plan-dm", *BAND, "-o", table, code=4)
+    assert read_plan(table) == plan
+    fastsig("view", table, "-o", tmp_path / "again.png")
+    assert (tmp_path / "again.png").read_bytes() == picture.read_bytes()
+    fastsig("view", table, "-o", table, "--overwrite", code=2)
+
+
+@pytest.mark.parametrize(("name", "value"), [
+    ("low_mhz", -1), ("n_chan", "many"), ("step", 0), ("n_dm", 0), ("loss", None)])
+def test_a_file_with_a_plan_that_makes_no_sense_is_refused(tmp_path: Path, name: str, value: Any
+                                                          ) -> None:
+    table = fs.dm_plan(SMALL, (0, 200), loss=0.3).table()
+    if name in table.colnames:
+        table[name][:] = value
+    else:
+        table.meta[name] = value
+    write_table(table, tmp_path / "plan.ecsv", kind="DM plan", provenance={})
+    with pytest.raises(FormatError, match="make no sense"):
+        read_plan(tmp_path / "plan.ecsv")
 
 
 def test_command_plans_for_files_or_for_a_band(samples: Path) -> None:
