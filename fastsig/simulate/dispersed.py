@@ -19,14 +19,19 @@ __all__ = ["DispersedLayer", "dispersed"]
 
 F4 = NDArray[np.float32]
 
+#: Delays from which on subbands take less time (of a pulsar), or memory (of a burst), in samples.
+LONGEST_OF_PULSAR = 2**25
+LONGEST_OF_BURST = 2**22
+
 
 def dispersed(
     band: Band, response: str, gain: float, seed: int, dm_constant: Fraction,
     pulse: parts.Pulsar | parts.Burst,
 ) -> PulseLayer:
     """Return the layer of a pulsar or burst: by subbands if one transform would be too long."""
-    delay = dispersion_delay(band, dm_constant * pulse.dm)
-    if SEGMENT + ceil(delay * band.rate) + 2 * HALO > MAX_FFT:
+    left = ceil(dispersion_delay(band, dm_constant * pulse.dm) * band.rate) + HALO
+    longest = LONGEST_OF_BURST if isinstance(pulse, parts.Burst) else LONGEST_OF_PULSAR
+    if left > min(longest, MAX_FFT - SEGMENT - HALO):
         return SubbandLayer(band, response, gain, seed, dm_constant, pulse, MAX_FFT)
     return DispersedLayer(band, response, gain, seed, dm_constant, pulse)
 

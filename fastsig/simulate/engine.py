@@ -88,10 +88,11 @@ class FastVoltage:
 
     Notes
     -----
-    Pulses are dispersed coherently. If the delay across the band is too long for one FFT, the
-    band is divided into subbands with smooth edges that add up to 1, each of which is dispersed on
-    its own. For a burst this takes a few times as long as the noise of the delay's duration. For a
-    pulsar, each sample takes as many times as long as the delay is longer than 2**24 samples.
+    Pulses are dispersed coherently. If the delay across the band is longer than 2**22 samples for
+    a burst, or 2**25 for a pulsar, the band is divided into subbands with smooth edges that add up
+    to 1, each of which is dispersed on its own. For a burst this takes a few times as long as the
+    noise of the delay's duration. For a pulsar, each sample takes as many times as long as the
+    delay is longer than 2**24 samples.
     """
 
     def __init__(
