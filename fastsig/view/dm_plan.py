@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import groupby
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["draw_plan"]
 
 _POINTS = 24  # in a stretch
+_LABEL_SHARE = 0.05  # of the range of measures: room for a label
 _WIDTHS = (("channel", COLORS[1], "-"), ("downsampled", COLORS[0], "-"), ("step", COLORS[2], "-"),
            ("tree", COLORS[3], "-"), ("sample", COLORS[0], ":"), ("total", "black", "-"))
 _NAMES = {"channel": "across a channel", "downsampled": "downsampled sample",
@@ -60,16 +63,18 @@ def draw_plan(plan: DMPlan) -> Figure:
 
 
 def _mark_stretches(top: Any, bottom: Any, plan: DMPlan) -> None:
-    """Mark each change of downsampling or step, and label the stretches of one downsampling."""
-    last = 0
-    for stretch in plan:
-        if stretch.downsampling != last:
-            for axes in (top, bottom):
-                axes.axvline(stretch.low, color="0.6", lw=0.8)
-            top.annotate(f"/{stretch.downsampling}\n{stretch.step:g}", (stretch.low, 1),
+    """Mark each change of downsampling, and label those stretches that have room for it."""
+    groups = [list(group) for _, group in groupby(plan, key=attrgetter("downsampling"))]
+    starts = [group[0].low for group in groups]
+    whole = groups[-1][-1].high - starts[0]
+    for group, start, stop in zip(groups, starts, [*starts[1:], np.inf], strict=True):
+        for axes in (top, bottom):
+            axes.axvline(start, color="0.6", lw=0.8)
+        if stop - start > _LABEL_SHARE * whole:
+            first = group[0]
+            top.annotate(f"/{first.downsampling}\n{first.step:g}", (start, 1),
                          xycoords=("data", "axes fraction"), xytext=(3, -3),
                          textcoords="offset points", va="top", fontsize=8, color="0.35")
-            last = stretch.downsampling
 
 
 def _title(plan: DMPlan) -> str:
