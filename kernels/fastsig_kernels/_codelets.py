@@ -237,7 +237,7 @@ def interleave(emit: Any, x: Sequence[Any]) -> list[Any]:
     n, count = emit.lanes, len(x)
     if count == n and n > 2:
         return transpose(emit, x)
-    if count == 1:
+    if count == 1 or n == 1:
         return list(x)
     low = [i // 2 + (i % 2) * n for i in range(n)]
     high = [n // 2 + i for i in low]

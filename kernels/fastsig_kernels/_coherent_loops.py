@@ -1,69 +1,152 @@
 """Loops of coherent dedispersion: spectra times chirps, and powers of the voltages."""
 
+from math import factorial
+from typing import Any
+
 import numpy as np
-from numba.core import types
+from llvmlite import ir
+from numba.core import cgutils, types
 from numba.core.extending import intrinsic
 
+from ._codelets import Complex
 from ._jit import jit, jit_inner
 from ._passes import _pairs, _put_pairs, block_lanes
-from ._simd import Emitter
+from ._simd import Emitter, Vector
 
 _i = types.int64
 
 
+#: Coefficients of a stretch of a chirp: a polynomial of the phase, in turns, around its middle.
+N_COEFFICIENT = 5
+#: sin(pi/2 x) / x and cos(pi/2 x) in powers of x^2, for x from -1/2 to 1/2: Taylor series, of which
+#: the first term that is left out is below 4e-9.
+_SIN = [(-1) ** k * (np.pi / 2) ** (2 * k + 1) / factorial(2 * k + 1) for k in range(5)]
+_COS = [(-1) ** k * (np.pi / 2) ** (2 * k) / factorial(2 * k) for k in range(6)]
+
+
+def _doubles(builder: Any, name: str, n: int, *values: Any) -> Any:
+    """Call an LLVM intrinsic for vectors of `n` float64."""
+    kind = ir.VectorType(ir.DoubleType(), n)
+    function = cgutils.get_or_insert_function(
+        builder.module, ir.FunctionType(kind, [kind] * len(values)), f"{name}.v{n}f64")
+    return builder.call(function, values)
+
+
+def _filled(builder: Any, scalar: Any, n: int) -> Any:
+    """Return a float64 in every lane."""
+    kind = ir.VectorType(ir.DoubleType(), n)
+    first = builder.insert_element(ir.Constant(kind, ir.Undefined), scalar,
+                                   ir.Constant(ir.IntType(32), 0))
+    mask = ir.Constant(ir.VectorType(ir.IntType(32), n), [ir.Constant(ir.IntType(32), 0)] * n)
+    return builder.shuffle_vector(first, first, mask)
+
+
+def _quarter_turns(emit: Emitter, coefficients: Any, place: Any) -> tuple[Vector, Any]:
+    """Return the phases of `lanes` points: the rest of whole quarter turns, and their number."""
+    builder, n = emit.builder, emit.lanes
+    double = ir.DoubleType()
+    steps = ir.Constant(ir.VectorType(double, n), [ir.Constant(double, float(i)) for i in range(n)])
+    x = builder.fadd(_filled(builder, builder.sitofp(place, double), n), steps)
+    total = None
+    for k in range(N_COEFFICIENT - 1, -1, -1):
+        at = emit.pointer(coefficients, double, 8 * k)
+        value = _filled(builder, builder.load(at, align=8), n)
+        total = value if total is None else _doubles(builder, "llvm.fmuladd", n, total, x, value)
+    # Four times the turns, without whole turns.
+    total = builder.fsub(total, _doubles(builder, "llvm.rint", n, total))
+    four = _filled(builder, ir.Constant(double, 4.0), n)
+    total = builder.fmul(total, four)
+    whole = _doubles(builder, "llvm.rint", n, total)
+    rest = builder.fptrunc(builder.fsub(total, whole), emit.type)
+    number = builder.fptosi(whole, ir.VectorType(ir.IntType(32), n))
+    return Vector(emit, rest), number
+
+
+def _polynomial(emit: Emitter, coefficients: list[float], x: Vector) -> Vector:
+    """Return a polynomial by Horner's rule."""
+    total = emit.splat(float(np.float32(coefficients[-1])))
+    for value in coefficients[-2::-1]:
+        total = total.fma(x, emit.splat(float(np.float32(value))))
+    return total
+
+
 @intrinsic
-def _times_chirp(typingctx, spec, spectrum, chirp, out):
-    """Multiply `lanes` points of a spectrum by those of a chirp. Items of `spec`: lanes."""
+def _times_chirp(typingctx, spec, spectrum, spectrum_pol, coefficients, place, scale, out, out_pol):
+    """Multiply `lanes` points of each polarisation by those of a chirp, and by `scale`.
+
+    `place` is the number of the first of them, counted from the middle of a stretch with the
+    phase of `coefficients`; polarisations are `spectrum_pol` and `out_pol` bytes apart. Items of
+    `spec`: lanes, n_pol.
+    """
 
     def codegen(context, builder, signature, args):
         emit = Emitter(builder, spec.items["lanes"])
-        _put_pairs(emit, _pairs(emit, args[1]).times(_pairs(emit, args[2])), args[3])
+        emit.align_stack()
+        spectrum, spectrum_pol, coefficients, place, scale, out, out_pol = args[1:]
+        rest, number = _quarter_turns(emit, coefficients, place)
+        square = rest * rest
+        factor = emit.broadcast(scale)
+        sine = _polynomial(emit, _SIN, square) * rest * factor
+        cosine = _polynomial(emit, _COS, square) * factor
+        kind = number.type
+
+        def bit(value: int) -> Any:
+            """Return the lanes whose number of quarter turns has a bit."""
+            mask = ir.Constant(kind, [ir.Constant(ir.IntType(32), value)] * emit.lanes)
+            zero = ir.Constant(kind, [ir.Constant(ir.IntType(32), 0)] * emit.lanes)
+            return builder.icmp_signed("!=", builder.and_(number, mask), zero)
+
+        odd, half = bit(1), bit(2)
+        # A quarter turn exchanges both, with a sign; two of them are a sign.
+        re, im = emit.select(odd, -sine, cosine), emit.select(odd, cosine, sine)
+        re, im = emit.select(half, -re, re), emit.select(half, -im, im)
+        for pol in range(spec.items["n_pol"]):
+            if pol:
+                spectrum = builder.add(spectrum, spectrum_pol)
+                out = builder.add(out, out_pol)
+            _put_pairs(emit, _pairs(emit, spectrum).times(Complex(re, im)), out)
         return context.get_dummy_value()
 
-    return types.void(spec, _i, _i, _i), codegen
+    return types.void(spec, _i, _i, _i, _i, types.float32, _i, _i), codegen
 
 
 @jit_inner
-def _times_nb(spec, n, spectrum, chirp, out):
-    """Multiply `n` points, a multiple of the lanes."""
-    step = 8 * block_lanes(spec)
-    for at in range(0, 8 * n, step):
-        _times_chirp(spec, spectrum + at, chirp + at, out + at)
+def _times_nb(spec, first, stop, middle, coefficients, scale, spectrum, spectrum_pol, out, out_pol):
+    """Multiply points `first` to `stop` of a stretch, a multiple of the lanes."""
+    lanes = block_lanes(spec)
+    for k in range(first, stop, lanes):
+        _times_chirp(spec, spectrum + 8 * k, spectrum_pol, coefficients, k - middle, scale,
+                     out + 8 * k, out_pol)
 
 
 @jit
-def channel_spectra_nb(spec, one, half, total, shift, first, stop, spectrum, chirps, out):
+def channel_spectra_nb(spec, one, half, total, shift, first, stop, spectrum, spectrum_pol, length,
+                       chirps, scale, out, out_pol):
     """Multiply channels `first` to `stop` by their chirps, with the middle of each channel first.
 
     `spectrum` is the address of `total` points, `shift` the place of the first channel, which has
-    ``2 half`` points, as the others. `chirps` are those of all channels. `one` is the spec of
-    single points.
+    ``2 half`` points, as the others. A half has stretches of `length` points, the last one perhaps
+    fewer, with the coefficients ``chirps[channel half, stretch]``. Polarisations are
+    `spectrum_pol` and `out_pol` bytes apart. `one` is the spec of single points.
     """
     lanes = block_lanes(spec)
-    whole = half // lanes * lanes
+    size = 8 * N_COEFFICIENT
     for chan in range(first, stop):
         to = out + 16 * (chan - first) * half
         for side in range(2):
-            source = spectrum + 8 * (((2 * chan + 1 - side) * half + shift) % total)
-            chirp = chirps + 8 * (2 * chan + 1 - side) * half
+            part = 2 * chan + 1 - side
+            source = spectrum + 8 * ((part * half + shift) % total)
             target = to + 8 * side * half
-            _times_nb(spec, whole, source, chirp, target)
-            _times_nb(one, half - whole, source + 8 * whole, chirp + 8 * whole, target + 8 * whole)
-
-
-@jit
-def chirp_nb(first, step, centre, dispersion, scale, out):
-    """Write the chirp of one channel, complex64: the inverse of what the medium did.
-
-    Point k has the frequency ``first + k step`` in bandwidths. The phase is computed in float64 and
-    reduced to one turn. The factor of all points is `scale`.
-    """
-    for k in range(out.size):
-        f = first + k * step
-        d = f - centre
-        turns = dispersion * d * d / (f * centre * centre)
-        angle = -2 * np.pi * (turns - np.round(turns))
-        out[k] = complex(scale * np.cos(angle), scale * np.sin(angle))
+            for i in range(chirps.shape[1]):
+                begin = i * length
+                n = min(length, half - begin)
+                whole = n // lanes * lanes
+                place = np.int64(chirps.ctypes.data) + (part * chirps.shape[1] + i) * size
+                here, there = source + 8 * begin, target + 8 * begin
+                _times_nb(spec, 0, whole, length // 2, place, scale, here, spectrum_pol, there,
+                          out_pol)
+                _times_nb(one, whole, n, length // 2, place, scale, here, spectrum_pol, there,
+                          out_pol)
 
 
 @jit

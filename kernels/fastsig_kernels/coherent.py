@@ -26,6 +26,8 @@ _LONGEST = 2**25
 #: Points of the band that are possible at all: 8 GB each in tables, spectrum and samples.
 _MOST_POINTS = 2**30
 _MOST_FRAMES = 2**53
+_STRETCH, _SHORTEST = 512, 16  # points of a chirp with one polynomial
+_PHASE_ERROR = 1e-7  # turns
 _BATCH_BYTES = 2**21  # of channels that are transformed together
 
 
@@ -170,21 +172,27 @@ class CoherentDedispersion(Plan):
         return min(small or possible[:2], key=cost)
 
     def _make_chirps(self) -> None:
-        from ._coherent_loops import chirp_nb
-
+        """Compute the phases of all chirps as polynomials of short stretches."""
         n, count = self._n_point, self._n_chan
         self._hop = (n - self._before - self._after) // 2 * 2
-        table = aligned(8 * n * count).view(np.complex64).reshape(count, n)
         # As the power of noise in a bank whose prototype has the sum of squares of one.
-        scale = 1 / np.sqrt(count if self._layout.is_complex else 2 * count)
+        self._scale = np.float32(1 / np.sqrt(count if self._layout.is_complex else 2 * count))
+        step, half = 1 / (n * count), n // 2
+        # Stretches are so short that the term of fifth order is below a millionth of a turn.
+        length = _STRETCH
+        fifth = abs(self._dispersion) / self._start**6
+        while length > _SHORTEST and fifth * (length / 2 * step) ** 5 > _PHASE_ERROR:
+            length //= 2
+        self._length = length
         sign = -1 if self._lower_sideband else 1
-        first = self._start + (1 if self._lower_sideband else 0)
-        for chan in range(count):  # in the order of the frequency of the voltages
-            low = first + sign * chan / count
-            chirp_nb(low, sign / (n * count), low + sign / (2 * count), sign * self._dispersion,
-                     scale, table[chan])
-        table.flags.writeable = False
-        self._chirps = table
+        edge = self._start + (1 if self._lower_sideband else 0)
+        # In the order of the frequency of the voltages: (half of a channel, stretch).
+        parts = np.arange(2 * count)[:, np.newaxis]
+        middle = np.arange(-(-half // length)) * length + length // 2
+        centre = edge + sign * (parts // 2 + 0.5) / count
+        self._chirps = _chirps(centre, sign * ((parts % 2 - 1) * half + middle) * step,
+                               sign * step, -sign * self._dispersion)
+        self._chirps.flags.writeable = False
 
     def _own_state(self) -> None:
         from ._simd import Spec, host_lanes
@@ -195,7 +203,7 @@ class CoherentDedispersion(Plan):
                                 kind="real" if real else "complex", dtype="complex64")
         self._back = FFTPlan(self._n_point, kind="complex", direction="inverse", dtype="complex64")
         self._batch = max(1, min(self._n_chan, _BATCH_BYTES // (8 * self._n_point)))
-        self._specs = Spec(lanes=host_lanes()), Spec(lanes=1)
+        self._specs = tuple(Spec(lanes=n, n_pol=self._n_pol) for n in (host_lanes(), 1))
         n_in, kind = self._forward.input_shape
         self._row = aligned(n_in * kind.itemsize).view(kind)
         # Spectra of both polarisations, on cache lines.
@@ -412,11 +420,11 @@ class CoherentDedispersion(Plan):
         total = 2 * half * self._n_chan
         shift = total // 2 if self._layout.is_complex else 0
         parts = self._parts[:, : stop - first]
-        for pol in range(self._n_pol):
-            channel_spectra_nb(*self._specs, half, total, shift, first, stop,
-                               address(self._spectra[pol]), address(self._chirps),
-                               address(parts[pol]))
-            self._back.process(parts[pol], out=parts[pol])
+        channel_spectra_nb(*self._specs, half, total, shift, first, stop, address(self._spectra),
+                           self._spectra.strides[0], self._length, self._chirps, self._scale,
+                           address(parts), parts.strides[0])
+        for each in parts:
+            self._back.process(each, out=each)
         return parts[..., self._before : self._before + self._hop]
 
     def _used(self) -> np.ndarray | None:
@@ -493,6 +501,36 @@ class CoherentDedispersion(Plan):
                 np.cumsum(each, axis=1, out=sums[:, 1:])
                 total[kind, p] = np.diff(sums[:, edges], axis=1)
         return total
+
+
+def _chirps(centre: np.ndarray, d: np.ndarray, step: float, dispersion: float) -> np.ndarray:
+    """Return the phase ``D (u - u0)^2 / (u u0^2)`` in turns, in powers of points from a middle.
+
+    Parameters
+    ----------
+    centre : ndarray, shape (n, 1), float64
+        u0, the centres of channels.
+    d : ndarray, shape (n, n_stretch), float64
+        ``u - u0`` at the middle of stretches.
+    step : float
+        Distance of points in u.
+    dispersion : float
+        D.
+
+    Returns
+    -------
+    ndarray, shape (n, n_stretch, 5), float64
+        Coefficients of ascending powers; whole turns at integer points are left out.
+    """
+    u = centre + d
+    scale = dispersion / centre**2
+    out = np.empty((*d.shape, 5))
+    out[..., 0] = scale * d**2 / u
+    out[..., 1] = scale * d * (u + centre) / u**2 * step
+    for power in (2, 3, 4):  # d^2 / u = u - 2 u0 + u0^2 / u
+        out[..., power] = (-1) ** power * dispersion / u ** (power + 1) * step**power
+    out[..., :2] -= np.rint(out[..., :2])
+    return out
 
 
 #: Code of the first product that combines both polarisations in each value.

@@ -6,6 +6,8 @@ import fastsig_kernels as fk
 import numpy as np
 import pytest
 from fastsig_kernels import CoherentDedispersion, Layout
+from fastsig_kernels._coherent_loops import channel_spectra_nb
+from fastsig_kernels._order import address
 
 START, DISPERSION, N = 2.0, 3000.0, 2**14  # an octave and a half above one bandwidth
 
@@ -91,6 +93,26 @@ def test_noise_is_that_of_one_long_convolution(kind):
     error = np.abs(found[:, inside] - expected[:, inside]) / scale
     assert np.sqrt((error**2).mean()) < 0.02
     assert abs(scale / np.sqrt((x**2).sum(axis=1).mean()) - 1) < 0.05  # the power of the input
+
+
+@pytest.mark.parametrize(("n_chan", "n_point", "dispersion", "lower"), [
+    (4, 4096, 3000.0, False), (128, 2**12, 2e7, False), (3, 1000, 500.0, True),
+    (1, 2**16, 2e4, True), (7, 256, 100.0, False), (2, 90, 10.0, False)])
+def test_chirps_are_exact(n_chan, n_point, dispersion, lower):
+    plan = CoherentDedispersion(n_chan, start=START, dispersion=dispersion, n_point=n_point,
+                                layout=layout_of(True), lower_sideband=lower)
+    total, half = n_point * n_chan, n_point // 2
+    # What it does to a flat spectrum, in the order of the frequency of the voltages.
+    out = np.empty((n_chan, n_point), np.complex64)
+    channel_spectra_nb(*plan._specs, half, total, 0, 0, n_chan,
+                       address(np.ones(total, np.complex64)), 0, plan._length, plan._chirps,
+                       plan._scale, address(out), 0)
+    k = np.arange(total).reshape(n_chan, n_point)
+    sign, edge = (-1, START + 1) if lower else (1, START)
+    u, centre = edge + sign * k / total, edge + sign * (np.arange(n_chan)[:, None] + 0.5) / n_chan
+    turns = -sign * dispersion * (u - centre) ** 2 / (u * centre**2)
+    expected = np.roll(np.exp(2j * np.pi * turns), half, axis=1) / np.sqrt(n_chan)
+    assert np.abs(out - expected).max() < 1e-6 / np.sqrt(n_chan)
 
 
 @pytest.mark.parametrize("is_complex", [True, False])
