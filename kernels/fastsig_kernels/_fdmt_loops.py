@@ -16,7 +16,7 @@ from ._codelets import transpose
 from ._fdmt_tree import ADD, FIXED, GROUP, LOAD, MOVING, READ
 from ._jit import jit_strict, jit_strict_inner
 from ._passes import _prefetch
-from ._simd import Emitter, Vector
+from ._simd import Emitter, Vector, finish_stores
 
 _I8, _I16, _I32, _I64 = (ir.IntType(n) for n in (8, 16, 32, 64))
 _FLOAT = ir.FloatType()
@@ -148,27 +148,36 @@ def _add_lines(typingctx, spec, n, out, first, last):
 
 
 @intrinsic(prefer_literal=True)
-def _add_across(typingctx, spec, is_cut, out, first, last, offset):
-    """Add 16 sums to float32: of rows below the cut if `is_cut`, otherwise of float32."""
-    if not isinstance(is_cut, types.IntegerLiteral):
+def _add_across(typingctx, spec, is_cut, stream, n, out, first, last, offset):
+    """Add `n` times 16 sums to float32: of rows below the cut if `is_cut`, otherwise of float32.
+
+    With `stream`, results bypass the cache; they then lie on cache lines.
+    """
+    if not all(isinstance(each, types.IntegerLiteral) for each in (is_cut, stream, n)):
         return None
 
     def codegen(context, builder, signature, args):
-        out, first, last, offset = args[2:]
+        out, first, last, offset = args[4:]
+        emit = Emitter(builder, 16)
         floats = ir.VectorType(_FLOAT, 16)
-        if is_cut.literal_value and spec.items["item"] == 2:
-            wide = ir.VectorType(_I32, 16)
-            a, b = (builder.sext(_vector(builder, at, ir.VectorType(_I16, 16)), wide)
-                    for at in (first, last))
-            total = builder.sitofp(builder.add(a, b), floats)
-            emit = Emitter(builder, 16)
-            total = builder.fadd(total, emit.broadcast(offset).value)
-        else:
-            total = builder.fadd(*(_vector(builder, at, floats) for at in (first, last)))
-        _put(builder, total, out)
+        integer = is_cut.literal_value and spec.items["item"] == 2
+        for i in range(n.literal_value):
+            if integer:
+                wide = ir.VectorType(_I32, 16)
+                a, b = (builder.sext(_vector(builder, at, ir.VectorType(_I16, 16), 32 * i), wide)
+                        for at in (first, last))
+                total = builder.sitofp(builder.add(a, b), floats)
+                total = builder.fadd(total, emit.broadcast(offset).value)
+            else:
+                total = builder.fadd(*(_vector(builder, at, floats, 64 * i)
+                                       for at in (first, last)))
+            if stream.literal_value:
+                emit.store_past_cache(Vector(emit, total), out, 64 * i)
+            else:
+                _put(builder, total, out, 64 * i)
         return context.get_dummy_value()
 
-    return types.void(spec, is_cut, _i, _i, _i, types.float32), codegen
+    return types.void(spec, is_cut, stream, n, _i, _i, _i, types.float32), codegen
 
 
 @intrinsic
@@ -278,27 +287,60 @@ def run_below_nb(spec, source, time_step, chan_step, n_chan, n, steps, ops, targ
 
 
 @jit_strict_inner
-def _sum_run_nb(spec, is_cut, out, first, last, n, offset):
-    """Add `n` sums, which may go over by less than a cache line."""
+def _sum_cut_nb(spec, out, first, last, n, offset):
+    """Add `n` sums of rows below the cut, which may go over by less than a cache line."""
+    item, t = _item_of(spec), 0
+    while t + 64 <= n:
+        _add_across(spec, 1, 0, 4, out + 4 * t, first + item * t, last + item * t, offset)
+        t += 64
+    while t < n:
+        _add_across(spec, 1, 0, 1, out + 4 * t, first + item * t, last + item * t, offset)
+        t += 16
+
+
+@jit_strict_inner
+def _sum_floats_nb(spec, out, first, last, n, offset):
+    """Add `n` sums of rows above the cut, which may go over by less than a cache line."""
+    t = 0
+    while t + 64 <= n:
+        _add_across(spec, 0, 0, 4, out + 4 * t, first + 4 * t, last + 4 * t, offset)
+        t += 64
+    while t < n:
+        _add_across(spec, 0, 0, 1, out + 4 * t, first + 4 * t, last + 4 * t, offset)
+        t += 16
+
+
+@jit_strict_inner
+def _stream_floats_nb(spec, out, first, last, n, offset):
+    """Do as `_sum_floats_nb`, past the cache, for whole cache lines."""
+    for t in range(0, n, 16):
+        _add_across(spec, 0, 1, 1, out + 4 * t, first + 4 * t, last + 4 * t, offset)
+
+
+@jit_strict_inner
+def _sum_run_nb(spec, is_cut, stream, out, first, last, n, offset):
+    """Add `n` sums."""
     if is_cut:
-        item = _item_of(spec)
-        for t in range(0, n, 16):
-            _add_across(spec, 1, out + 4 * t, first + item * t, last + item * t, offset)
+        _sum_cut_nb(spec, out, first, last, n, offset)
+    elif stream:
+        _stream_floats_nb(spec, out, first, last, n, offset)
     else:
-        for t in range(0, n, 16):
-            _add_across(spec, 0, out + 4 * t, first + 4 * t, last + 4 * t, offset)
+        _sum_floats_nb(spec, out, first, last, n, offset)
 
 
 @jit_strict
-def run_above_nb(spec, first_sample, n, window, steps, ops, out, out_step):
+def run_above_nb(spec, first_sample, n, window, steps, ops, out, out_step, large):
     """Compute rows above the cut for a run of `n` samples, from `first_sample` of a block on.
 
-    `window` is the place of the run in moving rows, in samples.
+    `window` is the place of the run in moving rows, in samples. `large` is whether the output does
+    not fit into a cache.
     """
     item = _item_of(spec)
     rest = np.empty(64, np.uint8)
     local = np.int64(rest.ctypes.data)
     whole = n // 16 * 16
+    # Whole lines of a large output are not read before they are written.
+    stream = large and (out | out_step) % 64 == 0
     for i in range(steps.shape[0]):
         is_cut, start, stop, where, total, _ = steps[i]
         offset = np.float32(total)
@@ -307,18 +349,21 @@ def run_above_nb(spec, first_sample, n, window, steps, ops, out, out_step):
         for j in range(start, stop):
             first, last = ops[j, 1] + first_move, ops[j, 2] + last_move
             if where == FIXED:
-                _sum_run_nb(spec, is_cut, ops[j, 0], first, last, n, offset)
+                _sum_run_nb(spec, is_cut, False, ops[j, 0], first, last, n, offset)
             elif where == MOVING:
-                _sum_run_nb(spec, is_cut, ops[j, 0] + window * 4, first, last, n, offset)
+                _sum_run_nb(spec, is_cut, False, ops[j, 0] + window * 4, first, last, n,
+                            offset)
             else:
                 to = out + ops[j, 0] * out_step
-                _sum_run_nb(spec, is_cut, to, first, last, whole, offset)
+                _sum_run_nb(spec, is_cut, stream, to, first, last, whole, offset)
                 if whole < n:
                     size = item if is_cut else 4
-                    _sum_run_nb(spec, is_cut, local, first + whole * size, last + whole * size,
-                                16, offset)
+                    _sum_run_nb(spec, is_cut, False, local, first + whole * size,
+                                last + whole * size, 16, offset)
                     for t in range(n - whole):
                         _copy_item(4, local + 4 * t, to + 4 * (whole + t))
+    if stream:
+        finish_stores(spec)
 
 
 @jit_strict

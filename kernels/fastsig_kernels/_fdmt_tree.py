@@ -27,11 +27,11 @@ MOST_SUMMED = 256
 #: Channels that are transposed together, and channels whose rows are read before they are summed.
 GROUP, _READ = 16, 64
 #: Bytes of a row below the cut; samples of a run above it.
-_ROW_BYTES, RUN = 2048, 256
+_ROW_BYTES, RUN = 2048, 1024
 #: Runs for which the rows of first halves above the cut have room before they move.
-_RUNS_KEPT = 16
+_RUNS_KEPT = 4
 #: Rows of the root that are computed together.
-_TILE = 128
+_TILE = 64
 
 #: Kinds of steps below the cut, see `_fdmt_loops.run_below_nb`.
 READ, ADD, LOAD, SAVE = 0, 1, 2, 3

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from . import _check
-from ._order import address
+from ._order import STREAMED_BYTES, address
 from ._plan import Plan
 from ._team import Crew
 
@@ -320,7 +320,7 @@ class _Transform:
             self._program = Program(plan._root, plan._channels, plan.n_chan, item, offset,
                                     plan._threads)
         self._crew = Crew(plan._threads)
-        self._spec = Spec(kind=kind, item=item)
+        self._spec = Spec(kind=kind, item=item, lanes=16)
         self._window = 0
 
     @property
@@ -342,6 +342,7 @@ class _Transform:
             out[:] = x[:, self._only] if self._by_time else x[self._only]
             return
         place, step, targets = address(out), out.strides[0], program.targets
+        large = out.nbytes >= STREAMED_BYTES
         time_step, chan_step = x.strides if self._by_time else x.strides[::-1]
         for start in range(0, out.shape[1], program.block):
             n = min(program.block, out.shape[1] - start)
@@ -352,7 +353,7 @@ class _Transform:
                 count = min(RUN, n - first)
                 to = place + 4 * (start + first)
                 self._crew.run([partial(run_above_nb, self._spec, first, count, self._window,
-                                        *tables, to, step) for tables in program.above])
+                                        *tables, to, step, large) for tables in program.above])
                 self._window += count
                 if self._window + RUN > program.window:
                     move_rows_nb(program.window_moves, 4 * self._window)
