@@ -3,6 +3,7 @@
 NumPy only. The radices and twiddles of transforms are here; `_passes` explains them.
 """
 
+import math
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -67,6 +68,14 @@ def aligned(n_byte: int) -> np.ndarray:
     memory = np.zeros(n_byte + 64, dtype=np.uint8)
     start = -address(memory) % 64
     return memory[start : start + n_byte]
+
+
+def on_lines(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """Return a new array that begins on a cache line."""
+    size = math.prod(shape)
+    memory = np.empty(size + LINE // dtype.itemsize, dtype)
+    start = -address(memory) % LINE // dtype.itemsize
+    return memory[start : start + size].reshape(shape)
 
 
 def address(array: np.ndarray) -> int:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from . import _check
-from ._order import STREAMED_BYTES, address
+from ._order import STREAMED_BYTES, address, on_lines
 from ._plan import Plan
 from ._team import Crew
 
@@ -257,7 +257,11 @@ class FDMT(Plan):
         if valid is not None:
             _check.array("valid", valid, ("bool",), 2)
             _check.shape("valid", valid, x.shape)
-        out = _check.output("out", out, (self.n_delay, n), "float32", x, valid)
+        shape = self.n_delay, n
+        if out is None:
+            out = on_lines(shape, np.dtype(np.float32))
+        else:
+            _check.target("out", out, shape, "float32", x, valid)
         if n and out.strides[1] != out.itemsize:
             raise ValueError("out: found strides along the last axis, allowed a contiguous one")
         if valid is not None and valid.all():

@@ -3,14 +3,13 @@
 The same plan uses `numpy.fft` for lengths with large prime factors and for float64.
 """
 
-import math
 from typing import Any
 
 import numpy as np
 
 from . import _check
 from ._fft_rows import RowTransforms, has_code
-from ._order import LINE, address
+from ._order import on_lines
 from ._plan import Plan
 
 __all__ = ["FFTPlan", "fft_plan"]
@@ -170,7 +169,7 @@ class FFTPlan(Plan):
         shape = (*x.shape[:-1], n_out)
         with self._alone():
             if out is None:
-                out = _on_lines(shape, kind_out)
+                out = on_lines(shape, kind_out)
             else:
                 _check.target("out", out, shape, kind_out)
                 _check.apart_or_same("out", out, x)
@@ -192,14 +191,6 @@ class FFTPlan(Plan):
         if self._real:
             return np.fft.irfft(x, self._n) if self._inverse else np.fft.rfft(x)
         return np.fft.ifft(x) if self._inverse else np.fft.fft(x)
-
-
-def _on_lines(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-    """Return a new array that begins on a cache line."""
-    size = math.prod(shape)
-    memory = np.empty(size + LINE // dtype.itemsize, dtype)
-    start = -address(memory) % LINE // dtype.itemsize
-    return memory[start : start + size].reshape(shape)
 
 
 def _rows_ok(x: np.ndarray) -> bool:
