@@ -198,6 +198,8 @@ FUNCTIONS: dict[str, Call] = {
     "restore": Call({"codes": _CODES, "scale": _FLOATS[0], "offset": _FLOATS[1]}, ("out",)),
     "running_median": Call({"x": _PLANE, "width": 5, "flags": _PLANE > 1, "even": True},
                            ("out", "out_scale")),
+    "shift_channels": Call({"x": _FLOATS, "shift": np.arange(16), "first": 3,
+                            "out": np.zeros((9, 4, 16), np.float32)}, ("out",)),
     "sum_threshold": Call({"x": _PLANE, "flags": _PLANE > 1,
                            "thresholds": np.array([3.0, 2.0, 1.5]), "axis": 1}, ("flags",)),
     "sum_thresholds": Call({"threshold": 4.0, "max_window": 8, "rho": 1.5}),

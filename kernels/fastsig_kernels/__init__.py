@@ -88,6 +88,8 @@ _INDEX = {
     "restore": "requantizing",
     "restore_nb": "requantizing",
     "round_codes_nb": "packing",
+    "shift_channels": "shifting",
+    "shift_channels_nb": "shifting",
     "running_median": "medians",
     "running_median_nb": "medians",
     "sum_threshold": "thresholding",

@@ -114,6 +114,15 @@ def accumulate_groups(
             np.add.reduceat(weight.astype(np.float64), starts, axis=0))
 
 
+def shift_channels(x: np.ndarray, shift: np.ndarray, first: int, out: np.ndarray) -> np.ndarray:
+    """Twin of `shifting.shift_channels`: a changed copy of `out`."""
+    found = out.copy()
+    for m, c in np.ndindex(len(x), x.shape[2]):
+        if 0 <= first + m - shift[c] < len(out):
+            found[first + m - shift[c], :, c] = x[m, :, c]
+    return found
+
+
 def average_channels(total: np.ndarray, n: int) -> np.ndarray:
     """Twin of `integrate.average_channels`: means of n neighbouring channels, in float64."""
     return total.astype(np.float64).reshape(*total.shape[:-1], -1, n).mean(axis=-1)
