@@ -150,6 +150,73 @@ class OwnVerbs:
             If the products cannot be computed from the polarisations of the source.
         """
 
+    def dedisperse(
+        self, dm: Any, *, ref: Any = None, constant: Any = None,
+        allow_negative: bool = False,
+    ) -> Self:
+        r"""Spectra in which the channels of a dispersed signal are aligned.
+
+        .. math:: t_c = K\,\mathrm{DM}\,(f_c^{-2} - f_{top}^{-2})
+
+        Each channel is shifted by its delay after the highest channel, rounded to the nearest whole
+        spectrum; no values are interpolated, and no channel is misaligned by more than half a spectrum.
+        There are as many spectra as before: at the end, where the lower channels have not been
+        recorded, they have the weight 0. Weights are shifted with the values.
+
+        Times are those at which the signal passes the reference frequency, and are exact: with another
+        reference than the highest channel, the start time changes. Rows keep the further columns, such
+        as positions, of the time at which the highest channel was recorded. The header has the total
+        dispersion measure, the reference frequency and the constant; the schedule of a noise diode,
+        which is not dispersed, is left out.
+
+        If the dispersion of the spectra was removed before, for a dispersion measure stated in the
+        header, `dm` is added to it.
+
+        Parameters
+        ----------
+        dm : float, str or Quantity
+            Dispersion measure, pc cm^-3.
+        ref : str or Quantity, optional
+            Reference frequency: ``"top"`` for the centre of the highest channel, ``"infinity"``, or a
+            frequency such as ``"1500MHz"``. By default that of the source if its dispersion was removed
+            before, otherwise ``"top"``.
+        constant : float or str, optional
+            Dispersion constant K, MHz^2 pc^-1 cm^3 s. By default that of the source if its dispersion
+            was removed before, otherwise 1/2.41e-4, which pulsar catalogues, PRESTO and dspsr use; the
+            other value in use is 4148.808.
+        allow_negative : bool
+            Whether `dm` may be negative, to restore dispersion.
+
+        Raises
+        ------
+        PlanError
+            If the source contains no spectra, has one channel, or is shorter than the delay.
+        UsageError
+            If a parameter is not allowed.
+        FormatError
+            If the frequencies of the channels are not known.
+        """
+
+    def to_series(
+        self,
+    ) -> Self:
+        r"""A time series: the mean of all channels, weighted by the weights of their values.
+
+        .. math:: y_t = \sum_c w_{tc} x_{tc} / \sum_c w_{tc}
+
+        The weight of the result is the mean weight of the channels. Nothing is subtracted, and channels
+        are not normalised: those with a high level or a large noise dominate.
+
+        Sums are those of a binary tree, which halves the band repeatedly, in float32. After
+        `dedisperse`, both are done in one pass, with the same bits, that takes a few operations per
+        sample and does not hold the aligned spectra in memory.
+
+        Raises
+        ------
+        PlanError
+            If the source contains no spectra.
+        """
+
     def integrate(
         self, time: Any = None, *, n_int: int | None = None, n_freq: int = 1,
         flag_sigma: float | None = None, last: str = 'keep',

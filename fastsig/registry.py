@@ -71,6 +71,8 @@ _STAGES = {
     "channelize": "fastsig.stages.channelize:Channelize",
     "synthesize": "fastsig.stages.synthesize:Synthesize",
     "detect": "fastsig.stages.detect:Detect",
+    "dedisperse": "fastsig.stages.dedisperse:Dedisperse",
+    "to_series": "fastsig.stages.series:Series",
     "integrate": "fastsig.stages.integrate:Integrate",
     "flag": "fastsig.stages.flag:Flag",
     "calibrate": "fastsig.stages.calibrate:Calibrate",

@@ -101,5 +101,6 @@ def _dressed(call: Callable[..., Any], name: str, signature: inspect.Signature,
 
 def without_stream(text: str) -> str:
     """Return a docstring without its first parameter, which is the stream."""
-    return re.sub(r"(Parameters\n-+\n)\S[^\n]*\n(?: +[^\n]*\n|\n(?= ))*", r"\1", text + "\n",
-                  count=1).rstrip("\n")
+    rest = re.sub(r"(Parameters\n-+\n)\S[^\n]*\n(?: +[^\n]*\n|\n(?= ))*", r"\1", text + "\n",
+                  count=1)
+    return re.sub(r"Parameters\n-+\n(\n|\Z)", "", rest, count=1).rstrip("\n")

@@ -13,7 +13,7 @@ from math import lcm
 from fastsig.errors import PlanError, UsageError
 from fastsig.run.chains import roots
 from fastsig.run.fitting import Need, unit_rows, unit_segments
-from fastsig.run.fusing import fuse, narrowed
+from fastsig.run.fusing import STREAMING, fuse, narrowed
 from fastsig.run.keeping import Kept, keepers, kept, unified
 from fastsig.run.lanes import Lane
 from fastsig.stream import Sink, Stage, Stream, VoltageStream
@@ -204,6 +204,9 @@ def plan(sinks: Sequence[Sink], *, workers: int | None = None, memory: int | Non
 def _lanes(sinks: Sequence[Sink], *, fused: bool) -> list[Lane]:
     """Return lanes with equal stages merged, shared rows kept, and other stages fused."""
     chains = unified([narrowed(sink.stream) for sink in sinks])
+    if fused:
+        early: dict[int, Stream] = {}
+        chains = [fuse(chain, early, STREAMING) for chain in chains]
     groups: list[tuple[Stream, list[Sink]]] = []
     of_chain: dict[int, list[list[Sink]]] = {}
     for chain, sink in zip(chains, sinks, strict=True):

@@ -1,0 +1,189 @@
+"""Dedisperse: align the channels of spectra by removing the dispersion of a source."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsig.axes import dispersion
+from fastsig.axes.time import sample_time
+from fastsig.errors import PlanError, UsageError
+from fastsig.stream import Block, PassedSpectra, SpectrumStream, Stream
+from fastsig.stream.header import Header
+
+__all__ = ["Dedisperse", "dedispersed_header"]
+
+
+class Dedisperse(PassedSpectra):
+    r"""Spectra in which the channels of a dispersed signal are aligned.
+
+    .. math:: t_c = K\,\mathrm{DM}\,(f_c^{-2} - f_{top}^{-2})
+
+    Each channel is shifted by its delay after the highest channel, rounded to the nearest whole
+    spectrum; no values are interpolated, and no channel is misaligned by more than half a spectrum.
+    There are as many spectra as before: at the end, where the lower channels have not been
+    recorded, they have the weight 0. Weights are shifted with the values.
+
+    Times are those at which the signal passes the reference frequency, and are exact: with another
+    reference than the highest channel, the start time changes. Rows keep the further columns, such
+    as positions, of the time at which the highest channel was recorded. The header has the total
+    dispersion measure, the reference frequency and the constant; the schedule of a noise diode,
+    which is not dispersed, is left out.
+
+    If the dispersion of the spectra was removed before, for a dispersion measure stated in the
+    header, `dm` is added to it.
+
+    Parameters
+    ----------
+    source : SpectrumStream
+        Spectra with two or more channels of known frequency.
+    dm : float, str or Quantity
+        Dispersion measure, pc cm^-3.
+    ref : str or Quantity, optional
+        Reference frequency: ``"top"`` for the centre of the highest channel, ``"infinity"``, or a
+        frequency such as ``"1500MHz"``. By default that of the source if its dispersion was removed
+        before, otherwise ``"top"``.
+    constant : float or str, optional
+        Dispersion constant K, MHz^2 pc^-1 cm^3 s. By default that of the source if its dispersion
+        was removed before, otherwise 1/2.41e-4, which pulsar catalogues, PRESTO and dspsr use; the
+        other value in use is 4148.808.
+    allow_negative : bool
+        Whether `dm` may be negative, to restore dispersion.
+
+    Raises
+    ------
+    PlanError
+        If the source contains no spectra, has one channel, or is shorter than the delay.
+    UsageError
+        If a parameter is not allowed.
+    FormatError
+        If the frequencies of the channels are not known.
+    """
+
+    name = "dedisperse"
+    source: SpectrumStream
+
+    def __init__(self, source: Stream, dm: Any, *, ref: Any = None, constant: Any = None,
+                 allow_negative: bool = False) -> None:
+        if not isinstance(source, SpectrumStream):
+            raise PlanError(f"dedisperse requires spectra, not {source.kind}")
+        self.dm = dispersion.dm_of(dm, allow_negative=allow_negative)
+        axis = source.header.require_channels(source.path)
+        if axis.n_chan < 2:
+            raise PlanError(f"{source.path}: has one channel, so that there is no delay to remove; "
+                            "allowed: 2 or more")
+        header = dedispersed_header(source, self.dm, ref, constant)
+        self.delays = dispersion.channel_delays(axis, header.dispersion_constant)
+        #: How much earlier each channel is afterwards, (chan,) int64, in spectra.
+        self.shift = self.delays.samples(float(self.dm), header.sample_rate)
+        most = int(np.abs(self.shift).max())
+        if most >= source.shape[0]:
+            seconds = abs(self.delays.seconds(float(self.dm))[0])
+            raise PlanError(f"{source.path}: dm = {float(self.dm):g} delays the lowest channel by "
+                            f"{seconds:.6g} s, {most} spectra; allowed: less than the length of "
+                            f"the data, {source.shape[0]} spectra")
+        super().__init__(source, header=header.replace(diode=None) if most else header,
+                         dtype=source.dtype)
+        self.overlap = max(0, -int(self.shift.min())), max(0, int(self.shift.max()))
+
+    def parameters(self) -> Mapping[str, Any]:
+        """Parameters that determine the values; frequencies and the constant are exact."""
+        header = self.header
+        top = dispersion.top_hz(header.require_channels(self.path))
+        return {"dm": float(self.dm), "dm_total": header.dm,
+                "constant": str(header.dispersion_constant),
+                "reference_hz": ("infinity" if header.dm_reference_hz is None
+                                 else str(header.dm_reference_hz)),
+                "aligned_to_hz": str(top), "delay_spectra": int(self.shift[0]),
+                "rounding": "nearest spectrum"}
+
+    @property
+    def moves(self) -> bool:
+        """Whether any channel is shifted."""
+        return self.overlap != (0, 0)
+
+    @property
+    def weight_channels(self) -> int:
+        """Length of the weights' channel axis: they differ between channels after a shift."""
+        return self.shape[2] if self.moves else self.source.weight_channels
+
+    def all_valid(self) -> bool | None:
+        """Return False if channels are shifted, which leaves out samples; else as the source."""
+        return False if self.moves else self.source.all_valid()
+
+    def work_bytes(self, n: int) -> int:
+        """Memory that a thread needs to compute `n` spectra: these, and a run of the source."""
+        run = min(self._run, self.needs(0, n)[1])
+        return n * self.row_bytes + self.source.work_bytes(run) + run * self.source.row_bytes
+
+    @property
+    def _run(self) -> int:
+        """Number of rows that are read at a time."""
+        return -(-self.source.run_rows // self.source.align) * self.source.align
+
+    def read_block(self, start: int, n: int, out: NDArray[Any] | None = None) -> Block:
+        """Return shifted spectra and weights, read in runs of rows."""
+        self._check_range(start, n)
+        if not self.moves:
+            return self.source.read_block(start, n, out)
+        shape = (n, *self.shape[1:])
+        usable = out is not None and out.flags.c_contiguous and out.dtype == np.float32
+        data = out[:n] if usable and out is not None else np.empty(shape, np.float32)
+        data[...] = np.nan
+        weight = np.zeros(shape, np.float32)
+        at, count = self.needs(start, n)
+        stop = at + count
+        while at < stop:
+            end = min(stop, (at // self._run + 1) * self._run)
+            self._put(self.source.read_block(at, end - at), at - start, data, weight)
+            at = end
+        if out is not None and not usable:
+            np.copyto(out[:n], data)
+        view = data.view()
+        view.flags.writeable = weight.flags.writeable = False
+        return Block(view, weight, start, n)
+
+    def _put(self, block: Block, first: int, data: NDArray[Any], weight: NDArray[Any]) -> None:
+        """Put the values and weights of a block in their places."""
+        from fastsig_kernels import shift_channels
+
+        shift_channels(np.ascontiguousarray(block.data, np.float32), self.shift, first, data)
+        weights = np.broadcast_to(np.asarray(block.valid, np.float32), block.data.shape)
+        shift_channels(weights, self.shift, first, weight)
+
+
+def dedispersed_header(source: Stream, dm: Fraction, ref: Any, constant: Any) -> Header:
+    """Return the header of a stream whose channels are aligned to the highest one.
+
+    Parameters
+    ----------
+    source : Stream
+        Spectra, perhaps with dispersion removed before.
+    dm : Fraction
+        Dispersion measure that is removed, pc cm^-3.
+    ref, constant : object
+        As for `Dedisperse`.
+    """
+    header = source.header
+    axis, before = header.require_channels(source.path), Fraction(repr(header.dm or 0.0))
+    done = header.dm is not None
+    kept = header.dispersion_constant if done else None
+    k = dispersion.constant_of(kept if constant is None else constant)
+    if before and k != header.dispersion_constant:
+        raise UsageError(f"constant = {float(k):.9g}; allowed: "
+                         f"{float(header.dispersion_constant):.9g}, with which the dispersion of "
+                         f"{header.dm:g} pc cm^-3 was removed")
+    old = header.dm_reference_hz if done else None
+    new = old if ref is None and done else dispersion.reference_of(
+        "top" if ref is None else ref, axis)
+    # From the old reference to the channel that stays, and from there to the new one.
+    top = dispersion.top_hz(axis)
+    later = (dispersion.delay_s(before, top, old, k) if before else Fraction(0)
+             ) - dispersion.delay_s(before + dm, top, new, k)
+    start = header.start_time if not later else sample_time(header.start_time, 1, 1 / later)
+    return header.replace(start_time=start, dm=float(before + dm), dispersion_constant=k,
+                          dm_reference_hz=new)

@@ -1,0 +1,136 @@
+"""Series: one time series of the whole band, as the mean of its channels by their weights."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsig.errors import PlanError
+from fastsig.stages.dedisperse import Dedisperse
+from fastsig.stages.delay_sums import ChannelSums, DelaySums
+from fastsig.stream import Block, SpectraStage, SpectrumStream, Stream
+
+__all__ = ["DedispersedSeries", "Series"]
+
+
+class Series(SpectraStage):
+    r"""A time series: the mean of all channels, weighted by the weights of their values.
+
+    .. math:: y_t = \sum_c w_{tc} x_{tc} / \sum_c w_{tc}
+
+    The weight of the result is the mean weight of the channels. Nothing is subtracted, and channels
+    are not normalised: those with a high level or a large noise dominate.
+
+    Sums are those of a binary tree, which halves the band repeatedly, in float32. After
+    `dedisperse`, both are done in one pass, with the same bits, that takes a few operations per
+    sample and does not hold the aligned spectra in memory.
+
+    Parameters
+    ----------
+    source : SpectrumStream
+        Spectra in any unit.
+
+    Raises
+    ------
+    PlanError
+        If the source contains no spectra.
+    """
+
+    name = "to_series"
+    source: SpectrumStream
+
+    def __init__(self, source: Stream) -> None:
+        if not isinstance(source, SpectrumStream):
+            raise PlanError(f"to_series requires spectra, not {source.kind}")
+        header, n_chan = source.header, source.shape[2]
+        axis = header.channels
+        super().__init__(
+            source, shape=(*source.shape[:2], 1), header=header.replace(
+                n_sum=header.n_sum * n_chan, channels=axis.averaged(n_chan) if axis else None))
+        self._set_up()
+
+    def _set_up(self) -> None:
+        self._sums = ChannelSums(self.source.shape[2])
+
+    def _replace(self, *sources: Stream) -> None:
+        super()._replace(*sources)
+        self._set_up()
+
+    @property
+    def weight_channels(self) -> int:
+        """Length of the weights' channel axis: 1."""
+        return 1
+
+    def all_valid(self) -> bool | None:
+        """Same as for the source."""
+        return self.source.all_valid()
+
+    def read_block(self, start: int, n: int, out: NDArray[Any] | None = None) -> Block:
+        """Return means over the channels and their weights."""
+        self._check_range(start, n)
+        block = self.source.read_block(start, n)
+        total, weight = np.empty((2, n, self.shape[1]), np.float32)
+        for p in range(self.shape[1]):
+            total[:, p], weight[:, p] = self._sums(
+                block.data[:, p], np.broadcast_to(block.valid, block.data.shape)[:, p])
+        return mean_block(total[:, :, np.newaxis], weight[:, :, np.newaxis],
+                          self.source.shape[2], start)
+
+
+class DedispersedSeries(Series):
+    """The fused form of `Dedisperse` and `Series`: the same bits in one pass."""
+
+    stands_for = ("dedisperse", "to_series")
+    #: Neighbouring blocks pass on the state of the sums, and read nothing twice.
+    overlap = (0, 0)
+
+    def __init__(self, source: Stream, dm: Any, *, ref: Any = None, constant: Any = None) -> None:
+        self._aligned = Dedisperse(source, dm, ref=ref, constant=constant)
+        super().__init__(self._aligned)
+        self.source = source  # type: ignore[assignment]
+        self._set_up()
+
+    @classmethod
+    def fuse(cls, series: Series) -> Series:
+        """Return the fused form of a series of dedispersed spectra, unless `dm` is negative."""
+        aligned: Any = series.source
+        if aligned.dm < 0:
+            return series
+        options = aligned.arguments()
+        return cls(aligned.source, options["dm"], ref=options.get("ref"),
+                   constant=options.get("constant"))
+
+    def _set_up(self) -> None:
+        aligned = self._aligned
+        span = aligned.delays.span(float(aligned.dm), aligned.header.sample_rate)
+        self._delayed = DelaySums(self.source, aligned.delays.curve, np.array([span]), "exact")
+
+    def needs(self, start: int, n: int) -> tuple[int, int]:
+        """Return the spectra of which rows are sums."""
+        return self._aligned.needs(start, n)
+
+    def work_bytes(self, n: int) -> int:
+        """Memory that a thread needs to compute `n` rows."""
+        return n * self.row_bytes + self._delayed.work_bytes(n)
+
+    def all_valid(self) -> bool | None:
+        """Same as for the aligned spectra."""
+        return False if self._aligned.moves else self.source.all_valid()
+
+    def read_block(self, start: int, n: int, out: NDArray[Any] | None = None) -> Block:
+        """Return means over the channels and their weights."""
+        self._check_range(start, n)
+        total, weight = self._delayed.read(start, n)
+        return mean_block(total, weight, self.source.shape[2], start)
+
+
+def mean_block(total: NDArray[np.float32], weight: NDArray[np.float32], n_chan: int, start: int
+               ) -> Block:
+    """Return sums over channels as means (NaN where the weight is 0) and mean weights."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        data = np.where(weight > 0, total / weight, np.float32(np.nan))
+    share = weight / np.float32(n_chan)
+    data.flags.writeable = share.flags.writeable = False
+    return Block(data, share, start, len(data))
