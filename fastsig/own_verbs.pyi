@@ -152,7 +152,7 @@ class OwnVerbs:
 
     def dedisperse(
         self, dm: Any, *, ref: Any = None, constant: Any = None,
-        allow_negative: bool = False,
+        allow_negative: bool = False, last: str = 'keep',
     ) -> Self:
         r"""Spectra in which the channels of a dispersed signal are aligned.
 
@@ -161,7 +161,7 @@ class OwnVerbs:
         Each channel is shifted by its delay after the highest channel, rounded to the nearest whole
         spectrum; no values are interpolated, and no channel is misaligned by more than half a spectrum.
         There are as many spectra as before: at the end, where the lower channels have not been
-        recorded, they have the weight 0. Weights are shifted with the values.
+        recorded, they have the weight 0, unless `last` is "drop". Weights are shifted with the values.
 
         Times are those at which the signal passes the reference frequency, and are exact: with another
         reference than the highest channel, the start time changes. Rows keep the further columns, such
@@ -186,6 +186,8 @@ class OwnVerbs:
             other value in use is 4148.808.
         allow_negative : bool
             Whether `dm` may be negative, to restore dispersion.
+        last : {"keep", "drop"}
+            Whether the spectra at the end that lack the lower channels are kept or dropped.
 
         Raises
         ------
@@ -205,7 +207,8 @@ class OwnVerbs:
         .. math:: y_t = \sum_c w_{tc} x_{tc} / \sum_c w_{tc}
 
         The weight of the result is the mean weight of the channels. Nothing is subtracted, and channels
-        are not normalised: those with a high level or a large noise dominate.
+        are not normalised: those with a high level or a large noise dominate. The header states the
+        number of channels as ``extra["channels"]``.
 
         Sums are those of a binary tree, which halves the band repeatedly, in float32. After
         `dedisperse`, both are done in one pass, with the same bits, that takes a few operations per

@@ -26,7 +26,7 @@ class Dedisperse(PassedSpectra):
     Each channel is shifted by its delay after the highest channel, rounded to the nearest whole
     spectrum; no values are interpolated, and no channel is misaligned by more than half a spectrum.
     There are as many spectra as before: at the end, where the lower channels have not been
-    recorded, they have the weight 0. Weights are shifted with the values.
+    recorded, they have the weight 0, unless `last` is "drop". Weights are shifted with the values.
 
     Times are those at which the signal passes the reference frequency, and are exact: with another
     reference than the highest channel, the start time changes. Rows keep the further columns, such
@@ -53,6 +53,8 @@ class Dedisperse(PassedSpectra):
         other value in use is 4148.808.
     allow_negative : bool
         Whether `dm` may be negative, to restore dispersion.
+    last : {"keep", "drop"}
+        Whether the spectra at the end that lack the lower channels are kept or dropped.
 
     Raises
     ------
@@ -68,7 +70,7 @@ class Dedisperse(PassedSpectra):
     source: SpectrumStream
 
     def __init__(self, source: Stream, dm: Any, *, ref: Any = None, constant: Any = None,
-                 allow_negative: bool = False) -> None:
+                 allow_negative: bool = False, last: str = "keep") -> None:
         if not isinstance(source, SpectrumStream):
             raise PlanError(f"dedisperse requires spectra, not {source.kind}")
         self.dm = dispersion.dm_of(dm, allow_negative=allow_negative)
@@ -86,7 +88,11 @@ class Dedisperse(PassedSpectra):
             raise PlanError(f"{source.path}: dm = {float(self.dm):g} delays the lowest channel by "
                             f"{seconds:.6g} s, {most} spectra; allowed: less than the length of "
                             f"the data, {source.shape[0]} spectra")
+        _check_last(source, last, self.dm)
+        #: Number of spectra at the end that are left out.
+        self.n_dropped = most if last == "drop" else 0
         super().__init__(source, header=header.replace(diode=None) if most else header,
+                         shape=(source.shape[0] - self.n_dropped, *source.shape[1:]),
                          dtype=source.dtype)
         self.overlap = max(0, -int(self.shift.min())), max(0, int(self.shift.max()))
 
@@ -94,12 +100,13 @@ class Dedisperse(PassedSpectra):
         """Parameters that determine the values; frequencies and the constant are exact."""
         header = self.header
         top = dispersion.top_hz(header.require_channels(self.path))
+        dropped = {"last": "drop", "n_dropped": self.n_dropped} if self.n_dropped else {}
         return {"dm": float(self.dm), "dm_total": header.dm,
                 "constant": str(header.dispersion_constant),
                 "reference_hz": ("infinity" if header.dm_reference_hz is None
                                  else str(header.dm_reference_hz)),
                 "aligned_to_hz": str(top), "delay_spectra": int(self.shift[0]),
-                "rounding": "nearest spectrum"}
+                "rounding": "nearest spectrum", **dropped}
 
     @property
     def moves(self) -> bool:
@@ -112,8 +119,17 @@ class Dedisperse(PassedSpectra):
         return self.shape[2] if self.moves else self.source.weight_channels
 
     def all_valid(self) -> bool | None:
-        """Return False if channels are shifted, which leaves out samples; else as the source."""
-        return False if self.moves else self.source.all_valid()
+        """Return False if samples are missing at the end; else as the source."""
+        return False if self.moves and not self.n_dropped else self.source.all_valid()
+
+    @property
+    def columns(self) -> Mapping[str, str]:
+        """Same as for the source."""
+        return self.source.columns
+
+    def read_columns(self, start: int, n: int) -> dict[str, NDArray[np.float64]]:
+        """Return the values of the source's columns for the same rows."""
+        return self.source.read_columns(start, n)
 
     def work_bytes(self, n: int) -> int:
         """Memory that a thread needs to compute `n` spectra: these, and a run of the source."""
@@ -154,6 +170,18 @@ class Dedisperse(PassedSpectra):
         shift_channels(np.ascontiguousarray(block.data, np.float32), self.shift, first, data)
         weights = np.broadcast_to(np.asarray(block.valid, np.float32), block.data.shape)
         shift_channels(weights, self.shift, first, weight)
+
+
+def _check_last(source: Stream, last: str, dm: Fraction) -> None:
+    """Refuse values of `last` that are not possible."""
+    if last not in ("keep", "drop"):
+        raise UsageError(f"last = {last!r}; allowed: keep, drop")
+    if last == "drop" and source.endless:
+        raise PlanError(f"{source.path}: last = 'drop', but the end of the stream is not known; "
+                        "allowed: keep")
+    if last == "drop" and dm < 0:
+        raise UsageError(f"last = 'drop' with dm = {float(dm):g}, which leaves out channels of the "
+                         "first spectra; allowed: keep")
 
 
 def dedispersed_header(source: Stream, dm: Fraction, ref: Any, constant: Any) -> Header:

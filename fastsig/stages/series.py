@@ -11,6 +11,7 @@ from fastsig.errors import PlanError
 from fastsig.stages.dedisperse import Dedisperse
 from fastsig.stages.delay_sums import ChannelSums, DelaySums
 from fastsig.stream import Block, SpectraStage, SpectrumStream, Stream
+from fastsig.stream.header import Header
 
 __all__ = ["DedispersedSeries", "Series"]
 
@@ -21,7 +22,8 @@ class Series(SpectraStage):
     .. math:: y_t = \sum_c w_{tc} x_{tc} / \sum_c w_{tc}
 
     The weight of the result is the mean weight of the channels. Nothing is subtracted, and channels
-    are not normalised: those with a high level or a large noise dominate.
+    are not normalised: those with a high level or a large noise dominate. The header states the
+    number of channels as ``extra["channels"]``.
 
     Sums are those of a binary tree, which halves the band repeatedly, in float32. After
     `dedisperse`, both are done in one pass, with the same bits, that takes a few operations per
@@ -48,7 +50,8 @@ class Series(SpectraStage):
         axis = header.channels
         super().__init__(
             source, shape=(*source.shape[:2], 1), header=header.replace(
-                n_sum=header.n_sum * n_chan, channels=axis.averaged(n_chan) if axis else None))
+                n_sum=header.n_sum * n_chan, channels=axis.averaged(n_chan) if axis else None,
+                extra={**header.extra, "channels": n_chan * _n_channels(header)}))
         self._set_up()
 
     def _set_up(self) -> None:
@@ -79,6 +82,12 @@ class Series(SpectraStage):
                           self.source.shape[2], start)
 
 
+def _n_channels(header: Header) -> int:
+    """Return the number of channels in the only channel of a series, as PRESTO states it."""
+    text = str(header.extra.get("channels", 1))
+    return int(text) if text.isdigit() and header.channels and header.channels.n_chan == 1 else 1
+
+
 class DedispersedSeries(Series):
     """The fused form of `Dedisperse` and `Series`: the same bits in one pass."""
 
@@ -86,8 +95,9 @@ class DedispersedSeries(Series):
     #: Neighbouring blocks pass on the state of the sums, and read nothing twice.
     overlap = (0, 0)
 
-    def __init__(self, source: Stream, dm: Any, *, ref: Any = None, constant: Any = None) -> None:
-        self._aligned = Dedisperse(source, dm, ref=ref, constant=constant)
+    def __init__(self, source: Stream, dm: Any, *, ref: Any = None, constant: Any = None,
+                 last: str = "keep") -> None:
+        self._aligned = Dedisperse(source, dm, ref=ref, constant=constant, last=last)
         super().__init__(self._aligned)
         self.source = source  # type: ignore[assignment]
         self._set_up()
@@ -99,8 +109,8 @@ class DedispersedSeries(Series):
         if aligned.dm < 0:
             return series
         options = aligned.arguments()
-        return cls(aligned.source, options["dm"], ref=options.get("ref"),
-                   constant=options.get("constant"))
+        options.pop("allow_negative", None)
+        return cls(aligned.source, **options)
 
     def _set_up(self) -> None:
         aligned = self._aligned
@@ -117,7 +127,7 @@ class DedispersedSeries(Series):
 
     def all_valid(self) -> bool | None:
         """Same as for the aligned spectra."""
-        return False if self._aligned.moves else self.source.all_valid()
+        return self._aligned.all_valid()
 
     def read_block(self, start: int, n: int, out: NDArray[Any] | None = None) -> Block:
         """Return means over the channels and their weights."""

@@ -146,6 +146,20 @@ def test_spectra_that_are_refused() -> None:
         fs.Chain(MemorySpectra(values(), head(low))).dedisperse(1)
 
 
+def test_spectra_without_the_lower_channels_can_be_dropped() -> None:
+    made = chain(values(lost=0)).dedisperse(12.5, last="drop")
+    whole = chain(values(lost=0)).dedisperse(12.5)
+    n = N - shifts(12.5)[0]
+    assert made.shape == (n, 2, 24) and np.isfinite(made.read().values).all()
+    np.testing.assert_array_equal(made.read().values, whole.read(0, n).values)
+    series, all_rows = made.to_series().read(), whole.to_series().read(0, n)
+    np.testing.assert_array_equal(series.values, all_rows.values)
+    assert (series.weight == 1).all()
+    for last, dm in (("drop", -1), ("trim", 1)):
+        with pytest.raises(fs.UsageError, match="last = "):
+            chain().dedisperse(dm, last=last, allow_negative=True)
+
+
 # Series of the band.
 
 def series(data: np.ndarray, weight: np.ndarray | None = None) -> tuple[Any, Any]:
