@@ -18,14 +18,16 @@ from fastsig.io.files.provenance import input_files, provenance
 from fastsig.io.files.safe import check_name, check_output
 from fastsig.io.spectra.writing import Sizes, SpectraWriter
 from fastsig.run.surveys import SpectraSurvey, Surveyed
+from fastsig.stages.dedisperse import Dedisperse
 from fastsig.stages.select import SelectProducts, SelectSpectra
+from fastsig.stages.series import Series
 from fastsig.stages.stokes import Stokes
 from fastsig.stream import Block, Sink, SpectrumStream, Stream
 
 __all__ = ["SpectraFile", "spectra_format"]
 
-_SUFFIXES = {".h5": "fbh5", ".hdf5": "fbh5", ".fil": "sigproc", ".fits": "psrfits",
-             ".sf": "psrfits", ".dat": "presto"}
+_SUFFIXES = {".h5": "fbh5", ".hdf5": "fbh5", ".fil": "sigproc", ".tim": "sigproc",
+             ".fits": "psrfits", ".sf": "psrfits", ".dat": "presto"}
 
 class SpectraFile(Sink):
     """Files of spectra, with sizes and losses that are known before they are begun.
@@ -132,14 +134,16 @@ class SpectraFile(Sink):
         """Return the sink that finds what bits and losses depend on; None if headers suffice.
 
         If `bits` is not given and the input contains codes, or if it may have weights that no
-        header states, a chain that copies a file, or forms products of its spectra, reads it once.
-        For other computed values, the worst case is assumed.
+        header states, a chain that copies a file, or forms products of its spectra, reads it once;
+        for a time series of such a chain, only weights are of interest. For other computed values,
+        the worst case is assumed.
         """
         simple = (spectra_format(path, to) or "fbh5") == "fbh5"
         if simple or _copied_file(stream) is None or not isinstance(stream, SpectrumStream):
             return None
         plain = spectra_format(path, to) == "psrfits" and bits in (8, 16)
-        return SpectraSurvey(stream, whole=bits is None or plain)
+        return SpectraSurvey(stream, whole=not isinstance(stream, Series) and (
+            bits is None or plain))
 
     @classmethod
     def best_case(cls, stream: Stream, path: str | os.PathLike[str], **options: Any) -> Self:
@@ -298,8 +302,11 @@ def _place(stream: Stream) -> tuple[Stream, tuple[int, int], tuple[int, int]] | 
 
 
 def _copied_file(stream: Stream) -> Stream | None:
-    """Return the file whose spectra a chain has, perhaps with other products; None for others."""
-    while isinstance(stream, (SelectSpectra, SelectProducts, Stokes)):
+    """Return the file whose spectra a chain has; None for others.
+
+    They may be aligned, be summed over all channels, or have other products.
+    """
+    while isinstance(stream, (SelectSpectra, SelectProducts, Stokes, Dedisperse, Series)):
         stream = stream.source
     return None if stream.inputs() else stream
 

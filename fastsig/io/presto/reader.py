@@ -166,20 +166,30 @@ def _header(inf: Inf, common: Mapping[str, Any], name: str) -> Header:
         ra = dec = None
     if (dm := cards.number("DM")) is not None:
         extra["DM"] = dm
+    band = _band(cards)
     return Header(
         start_time=time_from_mjd(int(day // 1), day % 1 * 86400), sample_rate=1 / width,
-        channels=_band(cards), polarization=PolBasis("unknown", ("I",)), n_bits=32,
+        channels=band, polarization=PolBasis("unknown", ("I",)), n_bits=32,
         telescope=_known(cards, "telescope"), backend=_known(cards, "instrument"),
         source=_known(cards, "object"), ra_deg=ra, dec_deg=dec, extra=extra,
         origin={field: f"{name}.inf:{key}" for field, key in (
             ("start_time", "epoch"), ("sample_rate", "width_s"), ("channels", "low_mhz"),
-            ("telescope", "telescope"), ("source", "object"))},
+            ("telescope", "telescope"), ("source", "object"),
+            *((("dm", "DM"),) if band and dm is not None else ()))},
+        dm=None if band is None else dm,
+        dm_reference_hz=None if band is None or dm is None else _highest(cards),
     )
 
 
 def _known(cards: Cards, key: str) -> str | None:
     text = cards.text(key)
     return None if text == "Unknown" else text
+
+
+def _highest(cards: Cards) -> Fraction:
+    """Return the centre of the highest channel, to which times refer, Hz."""
+    step, low = cards.exact("channel_mhz"), cards.exact("low_mhz")
+    return (low + (cards.integer("channels") - 1) * step) * 10**6
 
 
 def _band(cards: Cards) -> ChannelAxis | None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any
 
@@ -19,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsig.axes import validity
+from fastsig.axes.constants import DISPERSION_CONSTANT
 from fastsig.axes.time import mjd_and_seconds
 from fastsig.errors import FastsigWarning, OutputError, PlanError, UsageError
 from fastsig.io.files.cards import decimal_text, hms_text
@@ -62,7 +64,8 @@ class PrestoWriter(SpectraWriter):
     n_bits : {32}
         Floats.
     dm : float, optional
-        Dispersion measure, cm^-3 pc; by default that of the header (`DM` or `refdm`), or 0.
+        Dispersion measure, cm^-3 pc; by default that of the header (`dm`, or `DM` or `refdm` of the
+        file from which it comes), or 0.
     reserve : bool
         Whether to claim the space before the work starts.
 
@@ -116,8 +119,9 @@ class PrestoWriter(SpectraWriter):
             ("the schedule of the noise diode", header.diode)) if value is not None]
         if header.polarization.names != ("I",) or header.polarization.kind != "unknown":
             missing.append(f"the name of its product ({', '.join(header.polarization.names)})")
-        if header.n_sum > 1:
+        if header.n_sum > _channels(header.extra):
             missing.append("the number of samples averaged in a value")
+        missing += _lost_dispersion(header)
         if header.unit is not None:
             missing.append(f"the unit of values, {header.unit}")
         others = [key for key in header.extra if key not in (*_KEPT, *_KNOWN)]
@@ -248,7 +252,8 @@ def _values(header: Header, shape: tuple[int, ...], dm: float | None, name: str)
     ra, dec = (hms_text(value or 0, unit) for value, unit in (
         (header.ra_deg, 15), (header.dec_deg, 1)))
     bary = extra.get("barycentered", extra.get("barycentric", 0))
-    measure = dm if dm is not None else extra.get("DM", extra.get("refdm", 0))
+    known = header.dm if dm is None else dm
+    measure = known if known is not None else extra.get("DM", extra.get("refdm", 0))
     return {
         "name": name, "telescope": header.telescope or "Unknown",
         "instrument": header.backend or "Unknown", "object": header.source or "Unknown",
@@ -261,6 +266,21 @@ def _values(header: Header, shape: tuple[int, ...], dm: float | None, name: str)
         "analyzer": extra.get("analyzer", "fastsig"),
         **({"deorbited": extra["deorbited"]} if "deorbited" in extra else {}),
     }
+
+
+def _lost_dispersion(header: Header) -> Iterator[str]:
+    """Describe what a .inf file cannot state: it implies the constant and the reference."""
+    axis = header.channels
+    if header.dm is None or axis is None:
+        return
+    if header.dispersion_constant != DISPERSION_CONSTANT:
+        yield f"the dispersion constant {float(header.dispersion_constant):.9g}"
+    n_chan = _channels(header.extra)
+    highest = axis.first_hz + axis.step_hz / n_chan * Fraction(n_chan - 1, 2)
+    if header.dm_reference_hz != highest:
+        at = "infinity" if header.dm_reference_hz is None else (
+            f"{float(header.dm_reference_hz) / 1e6:.9g} MHz")
+        yield f"the reference frequency of times, {at}, other than that of the highest channel"
 
 
 def _channels(extra: Any) -> int:

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from fastsig.axes.constants import DISPERSION_CONSTANT
 from fastsig.axes.polarization import PRODUCTS, PolBasis
 from fastsig.axes.time import iso, mjd_and_seconds
 from fastsig.errors import UsageError
@@ -35,7 +36,8 @@ _COMMENTS = {
     "NSUBOFFS": "Rows of the scan before this file", "CHAN_BW": "[MHz] Channel width",
     "STT_IMJD": "Start of the scan, MJD (UTC)", "STT_SMJD": "[s] after 0 h",
     "STT_OFFS": "[s] after STT_SMJD", "OBSFREQ": "[MHz] Centre of the band",
-    "OBSBW": "[MHz] Width of the band", "DAT_FREQ": "Centres of channels",
+    "OBSBW": "[MHz] Width of the band", "DM": "[pc/cm3] Dispersion that was removed",
+    "REFFREQ": "[MHz] Times are those at this frequency", "DAT_FREQ": "Centres of channels",
 }
 
 
@@ -133,7 +135,7 @@ def table_unit(header: Header, fields: list[Field], n_block: int, n_bits: int, n
         "SIGNINT": int(n_bits == 16), "NSUBOFFS": before, "NCHAN": axis.n_chan,
         "CHAN_BW": _decimal((-1 if descending else 1) * axis.step_hz / 10**6),
         "NCHNOFFS": 0, "NSBLK": n_block, "NSTOT": n_time,
-        **{key: header.extra.get(key, 0.0) for key in ("DM", "RM")},
+        **{key: header.extra.get(key, 0.0) for key in ("DM", "RM")}, **_dispersion(header),
     }
     for number, field in enumerate(fields, 1):
         cards |= {f"TTYPE{number}": field.name, f"TFORM{number}": f"{field.count}{field.code}"}
@@ -141,6 +143,15 @@ def table_unit(header: Header, fields: list[Field], n_block: int, n_bits: int, n
             cards[f"TUNIT{number}"] = field.unit
     cards[f"TDIM{len(fields)}"] = f"({'1,' * (axes - 3)}{axis.n_chan},{n_pol},{n_block})"
     return _unit(cards)
+
+
+def _dispersion(header: Header) -> Cards:
+    """Return the cards for the dispersion that was removed; without REFFREQ, none was."""
+    if header.dm is None:
+        return {}
+    reference = header.dm_reference_hz
+    return {"DM": header.dm, **({} if reference is None else {
+        "REFFREQ": _decimal(reference / Fraction(10**6))})}
 
 
 def _decimal(value: Fraction) -> str:
@@ -190,6 +201,11 @@ def lost_fields(header: Header) -> list[str]:
         out.append("psrfits has no place for the number of samples that a value averages")
     if header.unit is not None:
         out.append(f"psrfits has no place for the unit of values, {header.unit}")
+    if header.dm is not None and header.dm_reference_hz is None:
+        out.append("psrfits has no place for an infinite reference frequency")
+    if header.dm is not None and header.dispersion_constant != DISPERSION_CONSTANT:
+        out.append("psrfits has no place for the dispersion constant "
+                   f"{float(header.dispersion_constant):.9g}")
     changed = [name for name in ("telescope", "receiver", "backend", "source")
                if getattr(header, name) and _fitted(getattr(header, name)) != getattr(header, name)]
     raw = header.extra.get("rawdatafile")

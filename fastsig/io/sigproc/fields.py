@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from fastsig.axes.dispersion import top_hz
 from fastsig.axes.frequency import ChannelAxis
 from fastsig.axes.polarization import PRODUCTS, PolBasis
 from fastsig.axes.time import time_from_mjd
@@ -78,7 +79,26 @@ def fields(keys: Keywords, own: Mapping[str, Any], common: Mapping[str, Any]
             ("n_bits", "nbits"), ("telescope", "telescope_id"), ("source", "source_name"))}
         | {"polarization": f"{name}:rawdatafile" if whence == "rawdatafile" else whence},
     )
-    return header, SampleLayout(n_chan, n_if, n_bits, signed, descending)
+    return _dedispersed(header, keys), SampleLayout(n_chan, n_if, n_bits, signed, descending)
+
+
+def _dedispersed(header: Header, keys: Keywords) -> Header:
+    """Return the header with the dispersion that was removed, if the file states it.
+
+    `refdm` of a filterbank (data_type 1) may be that of a source, with nothing removed.
+    """
+    kind, dm = keys.values.get("data_type"), keys.values.get("refdm")
+    axis, reference = header.channels, keys.values.get("fch1")
+    if kind not in (2, 6) or dm is None or not math.isfinite(dm):
+        return header
+    if axis is not None and (kind == 6 or axis.n_chan > 1):
+        reference_hz: Fraction | None = top_hz(axis)
+    else:
+        known = reference is not None and math.isfinite(reference) and reference > 0
+        reference_hz = Fraction(repr(reference)) * 10**6 if known else None
+    name = os.path.basename(keys.path)
+    return header.replace(dm=dm, dm_reference_hz=reference_hz,
+                          origin={**header.origin, "dm": f"{name}:refdm"})
 
 
 def _whole(cards: Cards, key: str, most: int) -> int:

@@ -23,7 +23,13 @@ from fastsig.io.files.outputs import no_position
 from fastsig.io.files.positioned import read_into, write_from
 from fastsig.io.files.safe import SafeOutput
 from fastsig.io.sigproc.header import encode
-from fastsig.io.sigproc.written_header import cards, lost_fields, lost_places, single_product
+from fastsig.io.sigproc.written_header import (
+    cards,
+    is_series,
+    lost_fields,
+    lost_places,
+    single_product,
+)
 from fastsig.io.spectra.writing import Sizes, SpectraWriter
 from fastsig.stream import Codes
 from fastsig.stream.header import Header
@@ -130,6 +136,9 @@ class SigprocWriter(SpectraWriter):
     def cautions(cls, header: Header, shape: tuple[int, ...], **options: Any) -> list[str]:
         """Report an unknown position, and products that PRESTO would count as spectra."""
         out = no_position(header, "src_raj and src_dej")
+        if is_series(header):
+            out.append("its header has the reference frequency as fch1, as in SIGPROC's own series, "
+                       "and no band")
         if shape[1] > 1:
             out.append(f"PRESTO and other programs that do not read nifs take its {shape[1]} "
                        f"products for {shape[1]} times as many spectra; {single_product(header)} "

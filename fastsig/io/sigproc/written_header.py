@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any
 
+from fastsig.axes.constants import DISPERSION_CONSTANT
+from fastsig.axes.dispersion import top_hz
 from fastsig.axes.polarization import PRODUCTS
 from fastsig.axes.time import mjd_and_seconds
 from fastsig.errors import PlanError
@@ -20,7 +22,7 @@ from fastsig.io.sigproc.header import KEYWORDS, PRODUCTS_MARK, products_of
 from fastsig.io.sigproc.numbers import day_of, packed_angle, telescope_number
 from fastsig.stream.header import Header
 
-__all__ = ["cards", "lost_fields", "lost_places", "single_product"]
+__all__ = ["cards", "channels_of", "is_series", "lost_fields", "lost_places", "single_product"]
 
 _LONGEST_TEXT = 80  # limit of SIGPROC's own programs
 # Keywords of a SIGPROC input that are copied unchanged, with their types.
@@ -51,16 +53,30 @@ def cards(header: Header, shape: tuple[int, ...], n_bits: int, descending: bool)
     if header.ra_deg is not None and header.dec_deg is not None:
         position = {"src_raj": packed_angle(header.ra_deg % 360, 15),
                     "src_dej": packed_angle(header.dec_deg, 1)}
+    band = {"fch1": float(low + (axis.n_chan - 1) * step if descending else low),
+            "foff": float(-step if descending else step)}
+    if is_series(header):  # only the frequency of its times, as by SIGPROC's own programs
+        band = {"fch1": float((header.dm_reference_hz or 0) / Fraction(10**6))}
     return {
         "telescope_id": telescope_number(header.telescope) or 0,
-        "machine_id": 0, "data_type": 1, **_kept(header), **_raw_file(header),
+        "machine_id": 0, "data_type": _data_type(header), **_kept(header),
+        **({} if header.dm is None else {"refdm": header.dm}), **_raw_file(header),
         "source_name": _text(header.source or "unknown"), **position,
-        "fch1": float(low + (axis.n_chan - 1) * step if descending else low),
-        "foff": float(-step if descending else step), "nchans": axis.n_chan,
+        **band, "nchans": axis.n_chan,
         **({} if header.beam is None else {"ibeam": header.beam}),
         "nbits": n_bits, "tstart": _day(header), "tsamp": float(1 / header.sample_rate),
         "nifs": shape[1],
     }
+
+
+def is_series(header: Header) -> bool:
+    """Whether spectra are a dedispersed time series: one channel, the delays of which are gone."""
+    return header.dm is not None and header.channels is not None and header.channels.n_chan == 1
+
+
+def _data_type(header: Header) -> int:
+    """Return 1 for a filterbank, 2 for a time series, 6 for a filterbank of aligned channels."""
+    return 1 if header.dm is None else 2 if is_series(header) else 6
 
 
 def _kept(header: Header) -> dict[str, Any]:
@@ -115,10 +131,11 @@ def lost_fields(header: Header, shape: tuple[int, ...]) -> Iterator[str]:
         missing.append(f"the telescope {header.telescope!r}, which has no number")
     if header.channels is not None and header.channels.half_channel is not None:
         missing.append("the mark of the half channel")
-    if header.n_sum > 1:
+    if header.n_sum > channels_of(header):
         missing.append("the number of samples averaged in a value")
     if header.unit is not None:
         missing.append(f"the unit of values, {header.unit}")
+    missing += _lost_dispersion(header)
     pol = header.polarization
     if pol.names != PRODUCTS["I"] and _named(header) is None:
         missing.append(f"the names of its products ({', '.join(pol.names)}; --set products= "
@@ -126,7 +143,7 @@ def lost_fields(header: Header, shape: tuple[int, ...]) -> Iterator[str]:
     if pol.kind != "unknown" or pol.sign_q != 1 or pol.sign_v != 1 or pol.frame != "receiver":
         missing.append("feeds, signs and frame of its products")
     others = [key for key, value in header.extra.items()
-              if key not in _KEPT and key not in (*KEYWORDS, "codes")
+              if key not in _KEPT and key not in (*KEYWORDS, "codes", "channels")
               and not says_nothing(key, value)]
     if others:
         missing.append(f"{len(others)} more values of the header")
@@ -138,6 +155,26 @@ def lost_fields(header: Header, shape: tuple[int, ...]) -> Iterator[str]:
             ("rawdatafile", header.extra.get("rawdatafile"), written)):
         if isinstance(value, str) and new != value:
             yield f"{name} becomes {new!r}, at most {_LONGEST_TEXT} ASCII characters"
+
+
+def channels_of(header: Header) -> int:
+    """Return the number of channels of which a series is the mean, as far as it is known; else 1."""
+    text = str(header.extra.get("channels", 1))
+    return int(text) if text.isdigit() else 1
+
+
+def _lost_dispersion(header: Header) -> Iterator[str]:
+    """Describe what SIGPROC cannot store of the dispersion that was removed."""
+    axis = header.channels
+    if header.dm is None or axis is None:
+        return
+    if header.dispersion_constant != DISPERSION_CONSTANT:
+        yield f"the dispersion constant {float(header.dispersion_constant):.9g}"
+    if header.dm_reference_hz is None:
+        yield "an infinite reference frequency"
+    elif not is_series(header) and header.dm_reference_hz != top_hz(axis):
+        yield (f"the reference frequency {float(header.dm_reference_hz) / 1e6:.9g} MHz, other than "
+               "that of the highest channel")
 
 
 def lost_places(header: Header, shape: tuple[int, ...]) -> Iterator[str]:
