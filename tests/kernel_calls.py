@@ -200,6 +200,8 @@ FUNCTIONS: dict[str, Call] = {
                            ("out", "out_scale")),
     "shift_channels": Call({"x": _FLOATS, "shift": np.arange(16), "first": 3,
                             "out": np.zeros((9, 4, 16), np.float32)}, ("out",)),
+    "shift_rows": Call({"x": _PLANE, "shift": np.arange(20), "first": 3,
+                        "out": np.zeros((20, 9), np.float32)}, ("out",)),
     "sum_threshold": Call({"x": _PLANE, "flags": _PLANE > 1,
                            "thresholds": np.array([3.0, 2.0, 1.5]), "axis": 1}, ("flags",)),
     "sum_thresholds": Call({"threshold": 4.0, "max_window": 8, "rho": 1.5}),

@@ -90,6 +90,8 @@ _INDEX = {
     "round_codes_nb": "packing",
     "shift_channels": "shifting",
     "shift_channels_nb": "shifting",
+    "shift_rows": "shifting",
+    "shift_rows_nb": "shifting",
     "running_median": "medians",
     "running_median_nb": "medians",
     "sum_threshold": "thresholding",

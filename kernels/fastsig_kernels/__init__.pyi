@@ -59,7 +59,7 @@ from .products import PRODUCTS, product_codes
 from .requantizing import requantize, requantize_nb, restore, restore_nb
 from .resampling import resample, resample_nb, resampling_covariance, resampling_tables
 from .scaling import apply_scales, apply_scales_nb, fit_scales, fit_scales_nb, widen, widen_nb
-from .shifting import shift_channels, shift_channels_nb
+from .shifting import shift_channels, shift_channels_nb, shift_rows, shift_rows_nb
 from .spectral_kurtosis import (
     frame_correlation,
     keep,
@@ -161,6 +161,8 @@ __all__ = [
     "running_median_nb",
     "shift_channels",
     "shift_channels_nb",
+    "shift_rows",
+    "shift_rows_nb",
     "sum_threshold",
     "sum_threshold_nb",
     "sum_thresholds",

@@ -123,6 +123,12 @@ def shift_channels(x: np.ndarray, shift: np.ndarray, first: int, out: np.ndarray
     return found
 
 
+def shift_rows(x: np.ndarray, shift: np.ndarray, first: int, out: np.ndarray) -> np.ndarray:
+    """Twin of `shifting.shift_rows`: a changed copy of `out`."""
+    turned = shift_channels(x.T[:, np.newaxis], shift, first, out.T[:, np.newaxis])
+    return turned[:, 0].T
+
+
 def average_channels(total: np.ndarray, n: int) -> np.ndarray:
     """Twin of `integrate.average_channels`: means of n neighbouring channels, in float64."""
     return total.astype(np.float64).reshape(*total.shape[:-1], -1, n).mean(axis=-1)

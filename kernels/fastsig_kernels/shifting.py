@@ -1,4 +1,4 @@
-"""Shifting: each channel of spectra moved in time by its own number of samples."""
+"""Shifting: channels of spectra, or rows, moved in time by numbers of samples of their own."""
 
 import numpy as np
 
@@ -68,3 +68,48 @@ def shift_channels_nb(x, shift, first, out):
                 for k in range(n):
                     if low[k] <= r < high[k]:
                         row[start + k] = tile[k, r - low[k]]
+
+
+def shift_rows(x: np.ndarray, shift: np.ndarray, first: int, out: np.ndarray) -> None:
+    """Put rows of samples where they belong after a shift of each row.
+
+    ``out[r, first + m - shift[r]] = x[r, m]`` for those samples that `out` has.
+
+    Parameters
+    ----------
+    x : ndarray, shape (n_row, n_time), float32, any unit
+        Rows.
+    shift : ndarray, shape (n_row,), int64, samples
+        How much earlier each row is afterwards.
+    first : int
+        Column of `out` at which the first sample would be without a shift; it may be negative.
+    out : ndarray, shape (n_row, n_out), float32, unit of x
+        Modified in place; values that no sample supplies are unchanged.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an array has the wrong type, dtype or shape.
+
+    Notes
+    -----
+    Allocates nothing for C-contiguous arrays; values are copied bit for bit; the GIL is released.
+    """
+    _check.array("x", x, ("float32",), 2)
+    _check.array("shift", shift, ("int64",), 1)
+    _check.shape("shift", shift, x.shape[:1])
+    _check.array("out", out, ("float32",), 2)
+    _check.target("out", out, (len(x), out.shape[1]), "float32", x, shift)
+    first = _check.count("first", first, -_MOST, _MOST)
+    shift_rows_nb(np.ascontiguousarray(x), np.ascontiguousarray(shift), first, out)
+
+
+@jit_strict
+def shift_rows_nb(x, shift, first, out):
+    """Put rows in their places as `shift_rows` does; arguments are not checked."""
+    n_out = out.shape[1]
+    for r in range(x.shape[0]):
+        to = first - shift[r]
+        begin, end = max(0, -to), min(x.shape[1], n_out - to)
+        if begin < end:
+            out[r, to + begin : to + end] = x[r, begin:end]

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from fastsig_kernels import reference, shift_channels, shift_channels_nb
+from fastsig_kernels import reference, shift_channels, shift_channels_nb, shift_rows
 
 
 @pytest.mark.parametrize(("n_chan", "first"), [(1, 0), (16, 5), (37, -9), (40, 200)])
@@ -27,3 +27,13 @@ def test_rows_in_pieces_are_those_of_the_whole():
         shift_channels_nb.py_func(np.ascontiguousarray(x[start : start + 7]), shift, 4 + start,
                                   parts)
     np.testing.assert_array_equal(parts, whole)
+
+
+@pytest.mark.parametrize("first", [0, -9, 200])
+def test_samples_of_rows_go_where_the_twin_puts_them(first):
+    rng = np.random.default_rng(3)
+    x, shift = rng.normal(size=(12, 30)).astype("float32"), rng.integers(-20, 40, 12)
+    out = np.full((12, 25), -1, "float32")
+    expected = reference.shift_rows(x, shift, first, out)
+    shift_rows(x, shift, first, out)
+    np.testing.assert_array_equal(out, expected)
