@@ -19,6 +19,8 @@ __all__ = ["ChannelSums", "DelaySums"]
 
 _MOST_STATES = 2  # states that no block has taken over yet
 _RUN_BYTES = 2**24  # rows of the source that are read at a time
+_MANY, _MANY_ROWS = 64, 2048  # with many delays, runs are long compared with the work per delay
+_ROWS_AT_A_TIME = 64  # delays for which tracks are compared at a time
 
 
 def _plan(curve: NDArray[np.float64], delays: NDArray[np.float64], track: str) -> Any:
@@ -65,6 +67,57 @@ def _weighted(data: NDArray[np.float32], weight: NDArray[np.float32]) -> NDArray
     return product
 
 
+class _Ring:
+    """Results of each product and delay, from a row on that moves, in memory that is used in turns.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        (product, delay).
+    base : int
+        First row.
+    """
+
+    def __init__(self, shape: tuple[int, int], base: int) -> None:
+        self._data = np.empty((*shape, 0), np.float32)
+        self.base = self._origin = base
+
+    def hold(self, n: int, fill: float) -> None:
+        """Make space for `n` rows; those that are new have the value `fill`."""
+        have = self._data.shape[2]
+        if n <= have:
+            return
+        larger = np.full((*self._data.shape[:2], n), fill, np.float32)
+        if have:
+            self._copy(larger[:, :, :have])
+        self._data, self._origin = larger, self.base
+
+    def _copy(self, out: NDArray[np.float32]) -> None:
+        """Copy the first rows."""
+        n, first = out.shape[2], (self.base - self._origin) % self._data.shape[2]
+        head = min(n, self._data.shape[2] - first)
+        out[:, :, :head] = self._data[:, :, first : first + head]
+        out[:, :, head:] = self._data[:, :, : n - head]
+
+    def put(self, product: int, row: int, values: NDArray[np.float32],
+            offsets: NDArray[np.int64]) -> None:
+        """Put results for rows from ``row - offsets`` on, (delay, n); earlier rows are left out."""
+        from fastsig_kernels import shift_rows
+
+        turn, size = row - self._origin, self._data.shape[2]
+        turn -= (self.base - self._origin) // size * size
+        for first in (turn, turn - size):
+            shift_rows(values, offsets, first, self._data[product])
+
+    def take(self, n: int) -> NDArray[np.float32]:
+        """Return the first `n` rows, (n, product, delay), and forget them."""
+        out = np.empty((*self._data.shape[:2], n), np.float32)
+        if n:
+            self._copy(out)
+        self.base += n
+        return np.moveaxis(out, 2, 0)
+
+
 class _State:
     """The sums of a stream at work: the next row of the source, and results not returned yet.
 
@@ -72,7 +125,7 @@ class _State:
     ----------
     owner : DelaySums
     start : int
-        First row of the results, and of the source that is read.
+        First row of the results.
     by_weight : bool
         Whether weights are summed in float32, or the valid samples counted.
     """
@@ -80,30 +133,37 @@ class _State:
     def __init__(self, owner: DelaySums, start: int, *, by_weight: bool) -> None:
         self.owner, self.by_weight = owner, by_weight
         self.plans = owner.plans(weights=by_weight)
-        self.base = self.next = start
-        shape = (owner.source.shape[1], len(owner.offsets), 0)
-        self.total, self.weight = np.empty(shape, np.float32), np.empty(shape, np.float32)
+        self.next = max(0, start - owner.lead)
+        self._shape = owner.source.shape[1], len(owner.offsets)
+        self._total, self._size = _Ring(self._shape, start), 0
+        #: None while all samples are valid.
+        self._weight = _Ring(self._shape, start) if (
+            by_weight or start < owner.lead) else None
 
-    def widen(self, n: int) -> None:
+    @property
+    def base(self) -> int:
+        """The next row of the results."""
+        return self._total.base
+
+    def hold(self, n: int) -> None:
         """Make space for the results of `n` rows and what follows in rows of smaller delays."""
-        more = n + self.owner.spread - self.total.shape[2]
-        if more > 0:
-            empty = np.zeros((*self.total.shape[:2], more), np.float32)
-            self.total, self.weight = (
-                np.concatenate([each, empty], axis=2) for each in (self.total, self.weight))
+        self._size = max(self._size, n + self.owner.spread)
+        self._total.hold(self._size, 0)
+        if self._weight is not None:
+            self._weight.hold(self._size, self.owner.n_chan)
 
-    def take(self, data: NDArray[np.float32], weight: NDArray[np.float32]) -> None:
+    def add(self, data: NDArray[np.float32], weight: NDArray[np.float32]) -> None:
         """Add rows of the source, (n, product, chan); weights broadcast to them."""
-        n = len(data)
+        if self._weight is None and not _all_one(weight):
+            self._weight = _Ring(self._shape, self.base)
+            self._weight.hold(self._size, self.owner.n_chan)
+        wide = np.broadcast_to(weight, data.shape)
         for p in range(data.shape[1]):
-            sums, counts = self._sum(p, data[:, p], np.broadcast_to(weight, data.shape)[:, p])
-            for d, offset in enumerate(self.owner.offsets):
-                to = self.next - int(offset) - self.base
-                first, stop = max(0, -to), min(n, self.total.shape[2] - to)
-                if first < stop:
-                    self.total[p, d, to + first : to + stop] = sums[d, first:stop]
-                    self.weight[p, d, to + first : to + stop] = counts[d, first:stop]
-        self.next += n
+            sums, counts = self._sum(p, data[:, p], wide[:, p])
+            self._total.put(p, self.next, sums, self.owner.offsets)
+            if self._weight is not None:
+                self._weight.put(p, self.next, counts, self.owner.offsets)
+        self.next += len(data)
 
     def _sum(self, p: int, data: NDArray[np.float32], weight: NDArray[np.float32]
              ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -114,13 +174,13 @@ class _State:
         valid = None if _all_one(weight) else weight > 0
         return self.plans[p].process(data, valid=valid), self.plans[p].weight
 
-    def release(self, n: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def take(self, n: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Return the next `n` results, (n, product, delay), and forget them."""
-        found = [np.ascontiguousarray(np.moveaxis(each[:, :, :n], 2, 0))
-                 for each in (self.total, self.weight)]
-        self.total, self.weight = (each[:, :, n:].copy() for each in (self.total, self.weight))
-        self.base += n
-        return found[0], found[1]
+        total = self._total.take(n)
+        if self._weight is None:
+            return total, np.broadcast_to(np.float32(self.owner.n_chan), total.shape)
+        weight = self._weight.take(n)
+        return total, weight
 
 
 class _FractionalError(Exception):
@@ -144,16 +204,17 @@ class DelaySums:
 
     def __init__(self, source: SpectrumStream, curve: NDArray[np.float64],
                  delays: NDArray[np.float64], track: str) -> None:
-        self.source = source
+        self.source, self.n_chan = source, source.shape[2]
         self._arguments = curve, delays, track
-        #: Rows of the source after a row of the results that its sums extend to, (n_delay,).
-        self.offsets = np.floor(delays + 0.5).astype(np.int64)
+        self._lock = threading.Lock()
+        self._free: list[Any] = [_plan(*self._arguments)]
+        self.offsets, self.lead = _places(self._free[0], curve, delays)
         #: Results of the smallest delay that are known before those of the largest.
-        self.spread = int(self.offsets[-1] - self.offsets[0])
-        self._free: list[Any] = []
+        self.spread = int(self.offsets.max() - self.offsets.min())
+        #: Rows of the source after a row of the results that are needed for it.
+        self.reach = int(self.offsets.max())
         self._states: dict[int, _State] = {}
         self._running: dict[int, threading.Event] = {}
-        self._lock = threading.Lock()
         self._fractional = False
 
     def plans(self, *, weights: bool) -> list[Any]:
@@ -167,28 +228,24 @@ class DelaySums:
 
     def work_bytes(self, n: int) -> int:
         """Memory that a thread needs for `n` rows: results, plans, and the rows of the source."""
-        rows = min(n + int(self.offsets[-1]), self._run)
-        results = (n + self.spread) * len(self.offsets) * self.source.shape[1]
-        return (self.source.work_bytes(rows) + 2 * rows * self.source.row_bytes
-                + 16 * results + self._plan_bytes())
-
-    def _plan_bytes(self) -> int:
+        rows, n_product = min(n + self.reach, self._run), self.source.shape[1]
+        results = (2 * n + self.spread) * len(self.offsets) * n_product
         with self._lock:
-            some = self._free[:1]
-        if not some:
-            some = [_plan(*self._arguments)]
-            with self._lock:
-                self._free += some
-        return int(2 * self.source.shape[1] * some[0].memory_bytes)
+            plan_bytes = self._free[0].memory_bytes if self._free else 0
+        return int(self.source.work_bytes(rows) + 2 * rows * self.source.row_bytes
+                   + 8 * results + 2 * n_product * plan_bytes)
 
     @property
     def _run(self) -> int:
         """Number of rows of the source that are read at a time."""
         rows = max(1, _RUN_BYTES // max(1, self.source.row_bytes))
-        return max(rows, self.source.run_rows)
+        return max(rows, self.source.run_rows, _MANY_ROWS if len(self.offsets) > _MANY else 0)
 
     def read(self, start: int, n: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Return sums of values times weights, and of weights, (n, product, delay)."""
+        if not n:
+            empty = np.empty((0, self.source.shape[1], len(self.offsets)), np.float32)
+            return empty, empty
         done = threading.Event()
         with self._lock:
             before = self._running.get(start)
@@ -212,8 +269,7 @@ class DelaySums:
 
     def _ahead(self, start: int, n: int) -> list[Block]:
         """Read what another block leaves to be read, while that block is being computed."""
-        last = int(self.offsets[-1])
-        first, stop = start + last, min(start + n + last, self.source.shape[0])
+        first, stop = start + self.reach, min(start + n + self.reach, self.source.shape[0])
         return [self.source.read_block(first, stop - first)] if stop - first in range(
             1, self._run + 1) else []
 
@@ -222,29 +278,29 @@ class DelaySums:
         """Add the rows of the source that are missing, return results, and keep the state."""
         if state is None or (self._fractional and not state.by_weight):
             state = _State(self, start, by_weight=self._fractional)
-        state.widen(n)
-        stop = start + n + int(self.offsets[-1])
+        state.hold(n)
+        stop = start + n + self.reach
         for block in ahead:
             if block.start == state.next:
-                self._take(state, block)
+                self._add(state, block)
         while state.next < stop:
             count = min(self._run, stop - state.next)
             there = min(count, max(0, self.source.shape[0] - state.next))
             if there:
-                self._take(state, self.source.read_block(state.next, there))
+                self._add(state, self.source.read_block(state.next, there))
             else:
                 lost = np.zeros((count, *self.source.shape[1:]), np.float32)
-                state.take(lost, lost)
-        found = state.release(n)
+                state.add(lost, lost)
+        found = state.take(n)
         self._keep(state)
         return found
 
-    def _take(self, state: _State, block: Block) -> None:
+    def _add(self, state: _State, block: Block) -> None:
         weight = np.asarray(block.valid)
         if not state.by_weight and not _all_one(weight) and not ((weight == 0) | (weight == 1)
                                                                  ).all():
             raise _FractionalError
-        state.take(block.data, weight)
+        state.add(block.data, weight)
 
     def _keep(self, state: _State) -> None:
         with self._lock:
@@ -252,3 +308,22 @@ class DelaySums:
             while len(self._states) > _MOST_STATES:
                 old = self._states.pop(min(self._states))
                 self._free += old.plans
+
+
+def _places(plan: Any, curve: NDArray[np.float64], delays: NDArray[np.float64]
+            ) -> tuple[NDArray[np.int64], int]:
+    """Return the column of a plan's sums minus the row of the results, for each delay.
+
+    The tracks of a tree differ from the curve by a constant, apart from less regular deviations;
+    the mean deviation over the channels is then less than half a sample. Also return the number
+    of rows before a row of the results that its sums include, at most.
+    """
+    offsets = np.empty(len(delays), np.int64)
+    lead = 0
+    for first in range(0, len(delays), _ROWS_AT_A_TIME):
+        rows = np.arange(first, min(first + _ROWS_AT_A_TIME, len(delays)))
+        tracks = plan.channel_delays(rows)
+        wanted = delays[rows, np.newaxis] * curve
+        offsets[rows] = np.floor((tracks + wanted).mean(axis=1) + 0.5)
+        lead = max(lead, int((tracks.max(axis=1) - offsets[rows]).max()))
+    return offsets, lead
