@@ -220,6 +220,50 @@ class OwnVerbs:
             If the source contains no spectra.
         """
 
+    def planes(
+        self, dms: Any, *, constant: Any = None, track: str | None = None,
+    ) -> Self:
+        r"""A DM-time plane of each product: the mean of the band, for many dispersion measures.
+
+        .. math:: y_{td} = \sum_c w x / \sum_c w, \quad x = x_{t + t_c(d), c}
+
+        Each row of the plane is what `dedisperse` and `to_series` return for its dispersion measure,
+        with delays rounded differently: those of a tree, in which sums of neighbouring channels are
+        shared by neighbouring dispersion measures (FDMT, Zackay & Ofek 2017). For 4096 channels from
+        1000 to 1500 MHz and 2048 samples of delay, a channel is up to 2.3 samples from its exact delay,
+        0.5 rms; the mean over the channels is right to half a sample.
+
+        Times are those at which the signal passes the centre of the highest channel, for all dispersion
+        measures. The weight of a value is the mean weight of its channels; values are NaN where it is
+        0. The last spectra lack channels, as with ``dedisperse(last="keep")``.
+
+        Parameters
+        ----------
+        dms : str, sequence of float, or Stretch
+            Dispersion measures, pc cm^-3, ascending: numbers; text such as ``"0:1000:0.5"``, with the
+            first, the last and the step; or a stretch of a plan by `dm_plan`. They are added to that of
+            the source, if its dispersion was removed before.
+        constant : float or str, optional
+            Dispersion constant K, as for `dedisperse`.
+        track : {"sample", "half", "exact"}, optional
+            Rounding of delays: that of the tree; that of a tree with half samples, which takes twice
+            the time; or the nearest sample, as by `dedisperse`, which takes a time proportional to the
+            number of dispersion measures. By default "exact" for up to 16 of them, otherwise "sample".
+
+        Raises
+        ------
+        PlanError
+            If the source contains no spectra, has one channel, or is shorter than the largest delay.
+        UsageError
+            If a parameter is not allowed.
+        FormatError
+            If the frequencies of the channels are not known.
+
+        References
+        ----------
+        B. Zackay and E. O. Ofek, ApJ 835, 11 (2017).
+        """
+
     def integrate(
         self, time: Any = None, *, n_int: int | None = None, n_freq: int = 1,
         flag_sigma: float | None = None, last: str = 'keep',

@@ -73,6 +73,7 @@ _STAGES = {
     "detect": "fastsig.stages.detect:Detect",
     "dedisperse": "fastsig.stages.dedisperse:Dedisperse",
     "to_series": "fastsig.stages.series:Series",
+    "planes": "fastsig.stages.planes:Planes",
     "integrate": "fastsig.stages.integrate:Integrate",
     "flag": "fastsig.stages.flag:Flag",
     "calibrate": "fastsig.stages.calibrate:Calibrate",

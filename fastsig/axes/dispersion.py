@@ -49,7 +49,11 @@ def dm_of(value: Any, name: str = "dm", *, allow_negative: bool = False) -> Frac
     """
     has_unit = (value.unit != u.dimensionless_unscaled if isinstance(value, u.Quantity)
                 else isinstance(value, str) and "pc" in value)
-    dm = exact(value, _UNIT if has_unit else "", name)
+    try:
+        dm = exact(value, _UNIT if has_unit else "", name)
+    except UsageError as error:
+        raise UsageError(f"{name} = {shown(value)} is not a dispersion measure; allowed: a number "
+                         "of pc cm^-3, such as 475") from error
     low = -LARGEST_DM if allow_negative else 0
     if not low <= dm <= LARGEST_DM:
         raise UsageError(f"{name} = {shown(value)}; allowed: {low} to {LARGEST_DM} pc cm^-3")

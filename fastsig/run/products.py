@@ -12,6 +12,7 @@ from fastsig.errors import FastsigWarning, PlanError, UsageError
 from fastsig.run.engine import Progress, execute, run
 from fastsig.run.flag_shares import warn_of, watches
 from fastsig.run.plan import Plan, plan
+from fastsig.run.plane_file import PlaneFile
 from fastsig.run.spectra_file import SpectraFile
 from fastsig.run.voltage_file import VoltageFile
 from fastsig.stages.integrate import Integrate
@@ -24,10 +25,11 @@ __all__ = ["SINKS", "Product", "plan_products", "products", "refuse_losses", "wr
 
 _log = logging.getLogger(__name__)
 
-Product = SpectraFile | VoltageFile
+Product = SpectraFile | VoltageFile | PlaneFile
 
 #: For each kind of stream, the sink that writes it.
-SINKS: dict[str, type[Product]] = {"spectra": SpectraFile, "voltage": VoltageFile}
+SINKS: dict[str, type[Product]] = {"spectra": SpectraFile, "voltage": VoltageFile,
+                                   "planes": PlaneFile}
 
 
 def products(

@@ -137,8 +137,8 @@ class SigprocWriter(SpectraWriter):
         """Report an unknown position, and products that PRESTO would count as spectra."""
         out = no_position(header, "src_raj and src_dej")
         if is_series(header):
-            out.append("its header has the reference frequency as fch1, as in SIGPROC's own series, "
-                       "and no band")
+            out.append("its header has the reference frequency as fch1, as in SIGPROC's own "
+                       "series, and no band")
         if shape[1] > 1:
             out.append(f"PRESTO and other programs that do not read nifs take its {shape[1]} "
                        f"products for {shape[1]} times as many spectra; {single_product(header)} "

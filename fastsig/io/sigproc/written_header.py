@@ -158,7 +158,7 @@ def lost_fields(header: Header, shape: tuple[int, ...]) -> Iterator[str]:
 
 
 def channels_of(header: Header) -> int:
-    """Return the number of channels of which a series is the mean, as far as it is known; else 1."""
+    """Return the number of channels of which a series is the mean, or 1 if it is not known."""
     text = str(header.extra.get("channels", 1))
     return int(text) if text.isdigit() else 1
 

@@ -1,0 +1,160 @@
+"""The writer of DM-time planes: HDF5, with the layout of ``docs/dm-time-format.md``."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsig.errors import OutputError, UsageError
+from fastsig.io.files.outputs import Writer
+from fastsig.io.files.safe import SafeOutput
+from fastsig.io.hdf5 import metadata
+from fastsig.stream.header import Header
+
+__all__ = ["SEGMENT", "PlaneWriter", "plane_bytes"]
+
+#: Times of a chunk.
+SEGMENT = 4096
+_CHUNK_DMS = 256  # dispersion measures of a chunk, which is then 4 MiB
+
+
+class PlaneWriter(Writer):
+    """Write a DM-time plane, times in order.
+
+    Parameters
+    ----------
+    path : path
+        Final name.
+    header : Header
+        Header of the plane.
+    shape : tuple of int
+        (time, product, dm).
+    dms : ndarray, shape (n_dm,), float64
+        Dispersion measures, pc cm^-3.
+    provenance : mapping
+        JSON-ready record; the header is added to it.
+    overwrite : bool
+        Whether an existing file may be replaced.
+
+    Raises
+    ------
+    OutputError
+        If the file exists or cannot be written, or the disk is too small.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], header: Header, shape: tuple[int, ...],
+                 dms: NDArray[np.float64], *, provenance: Mapping[str, Any],
+                 overwrite: bool = False) -> None:
+        self._shape, self._rows = shape, 0
+        self.files = [os.fspath(path)]
+        size = plane_bytes(shape)
+        self._output = SafeOutput(path, overwrite=overwrite, reserve=size)
+        try:
+            self._file = self._create(header, dms, provenance)
+        except (OSError, RuntimeError, ValueError) as error:
+            raise self._fail(error) from error
+        except BaseException:
+            self._output.discard()
+            raise
+        metadata.reserve(self._output, size)
+
+    def _create(self, header: Header, dms: NDArray[np.float64], provenance: Mapping[str, Any]
+                ) -> h5py.File:
+        file = h5py.File(self._output.temporary, "w", libver=("v110", "v110"), locking=False)
+        file.attrs.create("CLASS", np.bytes_("DM_TIME"))
+        file.attrs.create("VERSION", np.bytes_("1.0"))
+        record = {**provenance, "header": metadata.header_record(header)}
+        metadata.write_json(file, "provenance", record)
+        n_time, n_product, n_dm = self._shape
+        shape = n_product, n_dm, n_time
+        chunks = 1, min(_CHUNK_DMS, n_dm), min(SEGMENT, max(1, n_time))
+        self._data, self._weights = (file.create_dataset(
+            name, shape=shape, chunks=chunks, dtype="<f4", **more, **metadata.creation())
+            for name, more in (("data", {}), ("weights", {"compression": "gzip",
+                                                          "compression_opts": 1})))
+        for key, value in _cards(header).items():
+            self._data.attrs.create(key, np.bytes_(value) if isinstance(value, str) else value)
+        start, _ = metadata.exact_start(header.start_time)
+        seconds = np.arange(n_time) * float(1 / header.sample_rate)
+        for name, values, unit in (
+                ("feed_id", np.array([each.encode() for each in header.polarization.names]), ""),
+                ("dm", np.asarray(dms, np.float64), "pc cm-3"),
+                ("time", seconds, f"seconds since {start.replace('T', ' ')}")):
+            axis = metadata.create(file, name, values, (max(1, min(len(values), 2**18)),),
+                                   extendable=False)
+            if unit:
+                axis.attrs.create("units", np.bytes_(unit))
+        return file
+
+    def append(self, data: NDArray[np.float32], weight: NDArray[np.float32]) -> None:
+        """Write the next times: (n, product, dm) values, and weights that broadcast to them."""
+        n = len(data)
+        if self._rows + n > self._shape[0]:
+            raise UsageError(f"more rows than the {self._shape[0]} announced")
+        rows = slice(self._rows, self._rows + n)
+        try:
+            for dataset, values in ((self._data, data), (self._weights, weight)):
+                whole = np.broadcast_to(values, data.shape)
+                dataset[:, :, rows] = np.ascontiguousarray(np.moveaxis(whole, 0, 2))
+        except (OSError, RuntimeError, ValueError) as error:
+            raise self._fail(error) from error
+        self._rows += n
+
+    def _fail(self, error: BaseException) -> OutputError:
+        # The HDF5 library cannot close a file that it cannot write: leave it, warn the caller.
+        self._output.discard()
+        return self._output.error(error, poisoned=True)
+
+    def close(self) -> None:
+        """Finish the file and give it its name."""
+        if self._rows != self._shape[0]:
+            self.discard()
+            raise UsageError(f"{self._rows} of {self._shape[0]} announced rows were written")
+        try:
+            for dataset in (self._data, self._weights):
+                dataset.flush()  # in this order, so that equal inputs give equal bytes
+            self._file.close()
+        except (OSError, RuntimeError, ValueError) as error:
+            raise self._fail(error) from error
+        metadata.commit(self._output)
+
+    def discard(self) -> None:
+        """Give up, and leave no file under the final name or any other."""
+        self._output.discard()
+        try:
+            self._file.close()
+        except (OSError, RuntimeError, ValueError) as error:
+            raise self._output.error(error, poisoned=True) from error
+
+    def abandon(self) -> None:
+        """Give up without calling HDF5 again."""
+        self._output.discard()
+
+
+def plane_bytes(shape: tuple[int, ...]) -> int:
+    """Return the largest size of a file, in bytes."""
+    n_time, n_product, n_dm = shape
+    times = -(-n_time // SEGMENT) * SEGMENT if n_time > SEGMENT else n_time
+    dms = -(-n_dm // _CHUNK_DMS) * _CHUNK_DMS if n_dm > _CHUNK_DMS else n_dm
+    return 8 * times * dms * n_product + 8 * (n_time + n_dm) + 2**20
+
+
+def _cards(header: Header) -> dict[str, Any]:
+    """Return the attributes of /data; exact numbers as text."""
+    start, rest = metadata.exact_start(header.start_time)
+    reference = header.dm_reference_hz
+    return {
+        "start_time": start, "start_time_rest_s": rest, "tsamp": float(1 / header.sample_rate),
+        "sample_rate_hz": str(header.sample_rate),
+        "reference_mhz": np.inf if reference is None else float(reference) / 1e6,
+        "reference_hz": "infinity" if reference is None else str(reference),
+        "dispersion_constant": float(header.dispersion_constant),
+        "dispersion_constant_exact": str(header.dispersion_constant),
+        "source_name": header.source or "unknown", "telescope": header.telescope or "unknown",
+        **({} if header.unit is None else {"units": header.unit}),
+    }

@@ -1,0 +1,200 @@
+"""Planes: time series of the whole band for many dispersion measures at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsig.axes import dispersion
+from fastsig.errors import PlanError, UsageError
+from fastsig.stages.dedisperse import dedispersed_header
+from fastsig.stages.delay_sums import DelaySums
+from fastsig.stages.series import mean_block
+from fastsig.stream import Block, PlaneStream, SpectrumStream, Stage, Stream
+from fastsig.work.arguments import shown
+
+__all__ = ["Planes", "dms_of"]
+
+_MOST = 2**17  # dispersion measures
+_FEW = 16  # for as many, exact tracks take less time than a tree
+_TRACKS = ("sample", "half", "exact")
+
+
+class Planes(Stage, PlaneStream):
+    r"""A DM-time plane of each product: the mean of the band, for many dispersion measures.
+
+    .. math:: y_{td} = \sum_c w x / \sum_c w, \quad x = x_{t + t_c(d), c}
+
+    Each row of the plane is what `dedisperse` and `to_series` return for its dispersion measure,
+    with delays rounded differently: those of a tree, in which sums of neighbouring channels are
+    shared by neighbouring dispersion measures (FDMT, Zackay & Ofek 2017). For 4096 channels from
+    1000 to 1500 MHz and 2048 samples of delay, a channel is up to 2.3 samples from its exact delay,
+    0.5 rms; the mean over the channels is right to half a sample.
+
+    Times are those at which the signal passes the centre of the highest channel, for all dispersion
+    measures. The weight of a value is the mean weight of its channels; values are NaN where it is
+    0. The last spectra lack channels, as with ``dedisperse(last="keep")``.
+
+    Parameters
+    ----------
+    source : SpectrumStream
+        Spectra with two or more channels of known frequency.
+    dms : str, sequence of float, or Stretch
+        Dispersion measures, pc cm^-3, ascending: numbers; text such as ``"0:1000:0.5"``, with the
+        first, the last and the step; or a stretch of a plan by `dm_plan`. They are added to that of
+        the source, if its dispersion was removed before.
+    constant : float or str, optional
+        Dispersion constant K, as for `dedisperse`.
+    track : {"sample", "half", "exact"}, optional
+        Rounding of delays: that of the tree; that of a tree with half samples, which takes twice
+        the time; or the nearest sample, as by `dedisperse`, which takes a time proportional to the
+        number of dispersion measures. By default "exact" for up to 16 of them, otherwise "sample".
+
+    Raises
+    ------
+    PlanError
+        If the source contains no spectra, has one channel, or is shorter than the largest delay.
+    UsageError
+        If a parameter is not allowed.
+    FormatError
+        If the frequencies of the channels are not known.
+
+    References
+    ----------
+    B. Zackay and E. O. Ofek, ApJ 835, 11 (2017).
+    """
+
+    name = "planes"
+    source: SpectrumStream
+
+    def __init__(self, source: Stream, dms: Any, *, constant: Any = None,
+                 track: str | None = None) -> None:
+        if not isinstance(source, SpectrumStream):
+            raise PlanError(f"planes requires spectra, not {source.kind}")
+        asked = dms_of(dms)
+        _check_rate(source, dms)
+        if track not in (None, *_TRACKS):
+            raise UsageError(f"track = {track!r}; allowed: {', '.join(_TRACKS)}")
+        self.track = track or ("exact" if len(asked) <= _FEW else "sample")
+        axis = source.header.require_channels(source.path)
+        if axis.n_chan < 2:
+            raise PlanError(f"{source.path}: has one channel, so that there is no delay to remove; "
+                            "allowed: 2 or more")
+        header = dedispersed_header(source, dispersion.dm_of(0), "top", constant)
+        delays = dispersion.channel_delays(axis, header.dispersion_constant)
+        span = delays.span(asked, header.sample_rate)
+        _check_length(source, asked[-1], span[-1])
+        Stage.__init__(self, source, header=header.replace(
+            dm=None, channels=None, diode=None, n_sum=header.n_sum * axis.n_chan),
+            shape=(source.shape[0], source.shape[1], len(asked)), dtype=np.float32)
+        #: Dispersion measures, those removed before included, (n_dm,) float64, pc cm^-3.
+        self.dms = asked + (header.dm or 0.0)
+        self._asked, self._axis = asked, axis
+        self._curve, self._span = delays.curve, span
+        self._delayed: DelaySums | None = None
+
+    def _replace(self, *sources: Stream) -> None:
+        super()._replace(*sources)
+        self._delayed = None
+
+    @property
+    def _sums(self) -> DelaySums:
+        """The sums, whose tables are made when they are needed first."""
+        if self._delayed is None:
+            self._delayed = DelaySums(self.source, self._curve, self._span, self.track)
+        return self._delayed
+
+    def parameters(self) -> Mapping[str, Any]:
+        """Parameters that determine the values; frequencies and the constant are exact."""
+        lower, upper = self._axis.edges_hz
+        return {"dms": self._asked.tolist(), "track": self.track,
+                "constant": str(self.header.dispersion_constant),
+                "reference_hz": str(self.header.dm_reference_hz),
+                "band_hz": [str(lower), str(upper)], "n_chan": self._axis.n_chan}
+
+    def facts(self) -> dict[str, Any]:
+        """Return the main facts by name."""
+        found = {**super().facts(), "dispersion measures":
+                 f"{len(self.dms)}, {self.dms[0]:g} to {self.dms[-1]:g} pc cm^-3"}
+        found.pop("channels", None)
+        return found
+
+    def needs(self, start: int, n: int) -> tuple[int, int]:
+        """Return the spectra of which rows are sums."""
+        if not n:
+            return start, 0
+        first = max(0, start - self._sums.lead)
+        return first, min(self.source.shape[0], start + n + self._sums.reach) - first
+
+    def work_bytes(self, n: int) -> int:
+        """Memory that a thread needs to compute `n` rows."""
+        return n * self.row_bytes + self._sums.work_bytes(n)
+
+    def read_block(self, start: int, n: int, out: NDArray[Any] | None = None) -> Block:
+        """Return means over the channels, and their weights."""
+        self._check_range(start, n)
+        return mean_block(*self._sums.read(start, n), self.source.shape[2], start)
+
+
+def dms_of(value: Any, name: str = "dms") -> NDArray[np.float64]:
+    """Return dispersion measures, pc cm^-3: ascending, finite, 0 or more.
+
+    Parameters
+    ----------
+    value : str, sequence of float, or object with `dms`
+        Text is ``first:last:step``, of which the last is included if steps reach it, or one number.
+    name : str
+        Name in messages.
+
+    Raises
+    ------
+    UsageError
+        If they are none of these, or more than 131072.
+    """
+    value = getattr(value, "dms", value)
+    if isinstance(value, str) and ":" in value:
+        return _steps(value, name)
+    try:
+        parts = np.atleast_1d(np.asarray(value, object))
+        found = np.array([float(dispersion.dm_of(each, name)) for each in parts.ravel()])
+    except (TypeError, ValueError) as error:
+        if isinstance(error, UsageError):
+            raise
+        raise UsageError(f"{name} = {shown(value)}; allowed: numbers, or text such as "
+                         "0:1000:0.5") from error
+    if parts.ndim != 1 or not 1 <= len(found) <= _MOST or (np.diff(found) <= 0).any():
+        raise UsageError(f"{name} = {shown(value)}; allowed: 1 to {_MOST} ascending numbers")
+    return found
+
+
+def _steps(text: str, name: str) -> NDArray[np.float64]:
+    """Return the numbers of ``first:last:step``, each the nearest to its exact value."""
+    parts = text.split(":")
+    if len(parts) != 3:
+        raise UsageError(f"{name} = {text!r}; allowed: first:last:step, such as 0:1000:0.5")
+    low, high, step = (dispersion.dm_of(part, name) for part in parts)
+    if step <= 0 or high < low:
+        raise UsageError(f"{name} = {text!r}; allowed: first:last:step with a step above 0, and "
+                         "the last no smaller than the first")
+    n = int((high - low) / step) + 1
+    if n > _MOST:
+        raise UsageError(f"{name} = {text!r} are {n} dispersion measures; allowed: up to {_MOST}")
+    return np.array([float(low + k * step) for k in range(n)])
+
+
+def _check_rate(source: Stream, dms: Any) -> None:
+    """Refuse the stretch of a plan for spectra of another length."""
+    wanted, have = getattr(dms, "sample_s", None), float(1 / source.header.sample_rate)
+    if wanted is not None and abs(wanted / have - 1) > 1e-6:
+        raise PlanError(f"the stretch is planned for spectra of {wanted:.9g} s, not {have:.9g} s; "
+                        f"integrate(n_int={max(1, round(wanted / have))}) makes them")
+
+
+def _check_length(source: Stream, dm: float, delay: float) -> None:
+    if delay + 0.5 >= source.shape[0]:
+        raise PlanError(f"{source.path}: dm = {dm:g} delays the lowest channel by "
+                        f"{round(delay)} spectra; allowed: less than the length of the data, "
+                        f"{source.shape[0]} spectra")
