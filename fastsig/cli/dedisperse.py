@@ -16,9 +16,11 @@ _COMPLETE = ("sigproc", "psrfits", "presto")
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @common.output_option("Write the product to this file; {file} in the name is replaced by the "
                       "file number.")
-@click.option("--dm", required=True, metavar="DM",
-              help="Remove the dispersion of this dispersion measure, pc cm^-3. It is added to "
-                   "that of the input, if dispersion was removed before.")
+@click.option("--dm", required=True, metavar="DM|FIRST:LAST:STEP",
+              help="Remove the dispersion of this dispersion measure, pc cm^-3; it is added to "
+                   "that of the input, if dispersion was removed before. Several, such as "
+                   "0:1000:0.5, make time series: one file for each with .dat, e.g. "
+                   "OUT_DM12.50.dat, or a DM-time plane with .h5.")
 @click.option("--series", is_flag=True,
               help="Sum the band to one time series: the mean of the channels, weighted by their "
                    "weights.")
@@ -33,7 +35,10 @@ _COMPLETE = ("sigproc", "psrfits", "presto")
               help="Keep or drop the spectra at the end, for which the lower channels were not "
                    "recorded.  [default: keep in fbh5, which has weights; drop in other formats]")
 @driver.products_option
-@driver.spectra_to_option
+@click.option("--to", type=click.Choice((*driver.SPECTRA, "planes")),
+              help="Write in this format; by default, the extension of PATH selects it: sigproc "
+                   "for .fil and .tim, psrfits for .fits, presto for .dat, and otherwise fbh5, or "
+                   "planes for several dispersion measures.")
 @driver.spectra_options
 def dedisperse(files: tuple[str, ...], output: str, to: str | None, **options: Any) -> None:
     """Remove the dispersion of a source from spectra.
@@ -50,14 +55,31 @@ def dedisperse(files: tuple[str, ...], output: str, to: str | None, **options: A
             raise FormatError(files[0], f"contains {source.stream.kind}; allowed: spectra. Make "
                               "them with fastsig spectra")
         chain = driver.with_products(source, options["products"])
-        made = chain.dedisperse(options["dm"], ref=options["ref"], constant=options["constant"],
-                                last=options["last"] or _last(output, to))
-        stream = made.to_series().stream if options["series"] else made.stream
-        driver.copy_stream(stream, output, to, options)
+        make = _planes if _is_list(options["dm"]) else _spectra
+        driver.copy_stream(make(chain, output, to, options), output, to, options)
 
 
-def _last(output: str, to: str | None) -> str:
-    """Return what becomes of spectra that lack channels, which depends on the format."""
+def _is_list(dm: str) -> bool:
+    return ":" in dm or "," in dm
+
+
+def _spectra(chain: Any, output: str, to: str | None, options: dict[str, Any]) -> Any:
+    """Return aligned spectra, or a series, for one dispersion measure."""
     from fastsig.run.spectra_file import spectra_format
 
-    return "drop" if spectra_format(output, to) in _COMPLETE else "keep"
+    last = "drop" if spectra_format(output, to) in _COMPLETE else "keep"
+    made = chain.dedisperse(options["dm"], ref=options["ref"], constant=options["constant"],
+                            last=options["last"] or last)
+    return made.to_series().stream if options["series"] else made.stream
+
+
+def _planes(chain: Any, output: str, to: str | None, options: dict[str, Any]) -> Any:
+    """Return time series for several dispersion measures."""
+    from fastsig.run.plane_file import PlaneFile
+
+    if options["ref"] not in (None, "top"):
+        raise click.UsageError(f"--ref {options['ref']} with several dispersion measures; allowed: "
+                               "top, at which their times are the same")
+    last = "drop" if PlaneFile.format_of(output, to) in _COMPLETE else "keep"
+    dms = options["dm"] if ":" in options["dm"] else options["dm"].split(",")
+    return chain.planes(dms, constant=options["constant"], last=options["last"] or last).stream

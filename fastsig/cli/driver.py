@@ -96,6 +96,8 @@ copy_options = common.options(
 
 Report = Callable[..., dict[str, Any]]
 
+_MOST_NAMES = 100  # files that are listed by name
+
 
 class Writing:
     """The products of one command: planned, described and written in one pass.
@@ -242,9 +244,17 @@ def copy_stream(stream: Any, output: str, to: str | None, options: dict[str, Any
         record |= report(*results)
     if options["as_json"]:
         common.print_json({**record, "n_clipped": product.n_clipped})
-    for name in record["outputs"]:
-        common.say(f"wrote {name}", options["quiet"])
+    _report_names(record["outputs"], options["quiet"])
     return results
+
+
+def _report_names(names: Sequence[str], quiet: bool) -> None:
+    """Print the names of the files that were written; of very many, the first and the last."""
+    if len(names) <= _MOST_NAMES:
+        for name in names:
+            common.say(f"wrote {name}", quiet)
+    else:
+        common.say(f"wrote {len(names)} files, {names[0]} to {names[-1]}", quiet)
 
 
 def _record(product: Any, n_time: int) -> dict[str, Any]:

@@ -10,26 +10,33 @@ from fastsig.errors import OutputError, PlanError, UsageError
 from fastsig.io.files.provenance import input_files, provenance
 from fastsig.io.files.safe import check_name, check_output
 from fastsig.io.hdf5.planes import SEGMENT, PlaneWriter, plane_bytes
+from fastsig.io.presto.many import SeriesWriter, series_names
+from fastsig.io.presto.writer import PrestoWriter
 from fastsig.stream import Block, PlaneStream, Sink, Stream
 
 __all__ = ["PlaneFile"]
 
-_FORMATS = {".h5": "planes", ".hdf5": "planes"}
+_FORMATS = {".h5": "planes", ".hdf5": "planes", ".dat": "presto"}
+
+_SERIES_BYTES = 2**18  # memory of the writer of a series
 
 
 class PlaneFile(Sink):
-    """A file of a DM-time plane.
+    """A file of a DM-time plane, or a time series for each of its dispersion measures.
 
     Parameters
     ----------
     stream : PlaneStream
         The chain.
     path : path
-        Name of the file, with the extension .h5 or .hdf5.
-    to : {"planes"}, optional
+        Name of the file, with the extension .h5 or .hdf5; or a name such as ``scan.dat``, from
+        which the names of the series are made, such as ``scan_DM12.50.dat`` and ``.inf``.
+    to : {"planes", "presto"}, optional
         The format; by default that of the extension.
+    bits, scale, file_bytes : optional
+        Only their defaults are allowed: floats of 32 bits.
     lossy : bool
-        Has no effect, since nothing is lost.
+        Whether to write even if the format cannot store everything.
     overwrite : bool
         Whether an existing file may be replaced.
     hash_inputs : bool
@@ -48,28 +55,42 @@ class PlaneFile(Sink):
     name = "write"
     ordered = True
     segment = SEGMENT
-    format, n_bits, n_clipped = "planes", 32, 0
+    n_bits, n_clipped = 32, 0
 
     def __init__(self, stream: Stream, path: str | os.PathLike[str], *, to: str | None = None,
+                 bits: int | None = None, scale: float = 1.0, file_bytes: int | None = None,
                  lossy: bool = False, overwrite: bool = False, hash_inputs: bool = False,
                  surveyed: None = None) -> None:
         super().__init__(stream)
         if not isinstance(stream, PlaneStream):
             raise PlanError(f"{stream.path}: contains {stream.kind}; allowed: planes")
         self.planes, self.path = stream, check_name(os.fspath(path))
-        if self.format_of(path, to) != "planes":
-            raise UsageError(f"{self.path}: planes are written as HDF5; allowed: a name that ends "
-                             "in .h5")
+        found = self.format_of(path, to)
+        if found not in self.formats():
+            raise UsageError(f"{self.path}: planes are written as HDF5 or as PRESTO's series; "
+                             "allowed: a name that ends in .h5 or .dat")
+        if bits not in (None, 32) or scale != 1 or file_bytes is not None:
+            raise UsageError("bits, scale and file-size are not options of planes; allowed: floats "
+                             "of 32 bits")
+        self.format = str(found)
         self.lossy, self._overwrite, self._hash_inputs = lossy, overwrite, hash_inputs
-        #: What the file cannot store, and what other programs will misinterpret: nothing.
-        self.losses: list[str] = []
+        #: Descriptions of what the files cannot store.
+        self.losses = self._losses()
+        #: Descriptions of what other programs will misinterpret: nothing.
         self.cautions: list[str] = []
-        self._writer: PlaneWriter | None = None
+        self._writer: PlaneWriter | SeriesWriter | None = None
+
+    def _losses(self) -> list[str]:
+        stream, (n_time, n_product, _) = self.planes, self.planes.shape
+        if self.format == "planes":
+            return []
+        return PrestoWriter.losses(stream.header.replace(dm=float(stream.dms[0])),
+                                   (n_time, n_product, 1), stream.all_valid() is not True)
 
     @staticmethod
     def formats() -> tuple[str, ...]:
         """Return the names of the formats."""
-        return ("planes",)
+        return ("planes", "presto")
 
     @staticmethod
     def format_of(path: str | os.PathLike[str], to: str | None = None) -> str | None:
@@ -87,32 +108,49 @@ class PlaneFile(Sink):
         return cls(stream, path, **options)
 
     def refuse_losses(self) -> None:
-        """Do nothing, since nothing is lost."""
+        """Raise `PlanError` if something would be lost and the user has not allowed it."""
+        if self.losses and not self.lossy:
+            raise PlanError(f"{self.path}: {'; '.join(self.losses)}. --lossy writes it "
+                            "nevertheless; HDF5 keeps everything")
 
     @property
     def held_bytes(self) -> int:  # type: ignore[override]
-        """Memory of the writer: a segment in the order of the file."""
-        return 2 * SEGMENT * self.planes.row_bytes
+        """Memory of the writer: a segment in the order of the file, and that of the series."""
+        series = 0 if self.format == "planes" else len(self.planes.dms) * _SERIES_BYTES
+        return 2 * SEGMENT * self.planes.row_bytes + series
 
     @property
     def bytes(self) -> list[tuple[str, int]]:
-        """Name of the file, and its largest size in bytes."""
-        return [(self.path, plane_bytes(self.planes.shape))]
+        """Names of the files, and the largest size of each in bytes."""
+        if self.format == "planes":
+            return [(self.path, plane_bytes(self.planes.shape))]
+        return [(name, 4 * self.planes.shape[0]) for name in series_names(
+            self.path, self.planes.dms)]
 
     @property
     def files(self) -> list[str]:
-        """Name of the file."""
-        return [self.path]
+        """Names of the files."""
+        names = [name for name, _ in self.bytes]
+        return names if self.format == "planes" else [
+            each for name in names for each in (name, f"{name[:-4]}.inf")]
 
     def check(self) -> None:
-        """Raise `OutputError` if the file may not be written, or would replace an input."""
-        check_output(self.path, overwrite=self._overwrite, inputs=input_files(self.planes))
+        """Raise `OutputError` if a file may not be written, or would replace an input."""
+        inputs = input_files(self.planes)
+        for name in self.files:
+            check_output(name, overwrite=self._overwrite, inputs=inputs)
 
     def __enter__(self) -> Self:
         self.check()
-        record = provenance(self.planes, hash_inputs=self._hash_inputs)
-        self._writer = PlaneWriter(self.path, self.planes.header, self.planes.shape,
-                                   self.planes.dms, provenance=record, overwrite=self._overwrite)
+        self.refuse_losses()
+        stream = self.planes
+        if self.format == "planes":
+            record = provenance(stream, hash_inputs=self._hash_inputs)
+            self._writer = PlaneWriter(self.path, stream.header, stream.shape, stream.dms,
+                                       provenance=record, overwrite=self._overwrite)
+        else:
+            self._writer = SeriesWriter(self.path, stream.header, stream.shape[0], stream.dms,
+                                        overwrite=self._overwrite)
         self._writer.__enter__()
         return self
 
@@ -129,7 +167,7 @@ class PlaneFile(Sink):
         self._begun.__exit__(kind, error, trace)
 
     @property
-    def _begun(self) -> PlaneWriter:
+    def _begun(self) -> PlaneWriter | SeriesWriter:
         if self._writer is None:
             raise OutputError(self.path, "can only be written within a pass")
         return self._writer

@@ -15,7 +15,7 @@ from fastsig.errors import PlanError, UsageError
 from fastsig.stream import Block, PassedSpectra, SpectrumStream, Stream
 from fastsig.stream.header import Header
 
-__all__ = ["Dedisperse", "dedispersed_header"]
+__all__ = ["Dedisperse", "check_last", "dedispersed_header"]
 
 
 class Dedisperse(PassedSpectra):
@@ -88,7 +88,7 @@ class Dedisperse(PassedSpectra):
             raise PlanError(f"{source.path}: dm = {float(self.dm):g} delays the lowest channel by "
                             f"{seconds:.6g} s, {most} spectra; allowed: less than the length of "
                             f"the data, {source.shape[0]} spectra")
-        _check_last(source, last, self.dm)
+        check_last(source, last, self.dm)
         #: Number of spectra at the end that are left out.
         self.n_dropped = most if last == "drop" else 0
         super().__init__(source, header=header.replace(diode=None) if most else header,
@@ -172,8 +172,8 @@ class Dedisperse(PassedSpectra):
         shift_channels(weights, self.shift, first, weight)
 
 
-def _check_last(source: Stream, last: str, dm: Fraction) -> None:
-    """Refuse values of `last` that are not possible."""
+def check_last(source: Stream, last: str, dm: Fraction = Fraction(0)) -> None:
+    """Refuse values of `last` that are not possible for a source and a dispersion measure."""
     if last not in ("keep", "drop"):
         raise UsageError(f"last = {last!r}; allowed: keep, drop")
     if last == "drop" and source.endless:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fastsig.axes import dispersion
 from fastsig.errors import PlanError, UsageError
-from fastsig.stages.dedisperse import dedispersed_header
+from fastsig.stages.dedisperse import check_last, dedispersed_header
 from fastsig.stages.delay_sums import DelaySums
 from fastsig.stages.series import mean_block
 from fastsig.stream import Block, PlaneStream, SpectrumStream, Stage, Stream
@@ -20,6 +20,7 @@ __all__ = ["Planes", "dms_of"]
 
 _MOST = 2**17  # dispersion measures
 _FEW = 16  # for as many, exact tracks take less time than a tree
+_DEVIATION = 4  # samples by which a track of a tree deviates from its curve, at most
 _TRACKS = ("sample", "half", "exact")
 
 
@@ -36,7 +37,7 @@ class Planes(Stage, PlaneStream):
 
     Times are those at which the signal passes the centre of the highest channel, for all dispersion
     measures. The weight of a value is the mean weight of its channels; values are NaN where it is
-    0. The last spectra lack channels, as with ``dedisperse(last="keep")``.
+    0. The last times lack channels, unless `last` is "drop".
 
     Parameters
     ----------
@@ -52,6 +53,9 @@ class Planes(Stage, PlaneStream):
         Rounding of delays: that of the tree; that of a tree with half samples, which takes twice
         the time; or the nearest sample, as by `dedisperse`, which takes a time proportional to the
         number of dispersion measures. By default "exact" for up to 16 of them, otherwise "sample".
+    last : {"keep", "drop"}
+        Whether the times at the end for which channels are missing at the largest dispersion
+        measure are kept or dropped.
 
     Raises
     ------
@@ -71,7 +75,7 @@ class Planes(Stage, PlaneStream):
     source: SpectrumStream
 
     def __init__(self, source: Stream, dms: Any, *, constant: Any = None,
-                 track: str | None = None) -> None:
+                 track: str | None = None, last: str = "keep") -> None:
         if not isinstance(source, SpectrumStream):
             raise PlanError(f"planes requires spectra, not {source.kind}")
         asked = dms_of(dms)
@@ -87,9 +91,16 @@ class Planes(Stage, PlaneStream):
         delays = dispersion.channel_delays(axis, header.dispersion_constant)
         span = delays.span(asked, header.sample_rate)
         _check_length(source, asked[-1], span[-1])
+        check_last(source, last)
+        #: Number of times at the end that are left out.
+        self.n_dropped = 0 if last == "keep" else min(
+            source.shape[0] - 1, round(span[-1]) + (0 if self.track == "exact" else _DEVIATION))
         Stage.__init__(self, source, header=header.replace(
-            dm=None, channels=None, diode=None, n_sum=header.n_sum * axis.n_chan),
-            shape=(source.shape[0], source.shape[1], len(asked)), dtype=np.float32)
+            dm=None, channels=axis.averaged(axis.n_chan), diode=None,
+            n_sum=header.n_sum * axis.n_chan,
+            extra={**header.extra, "channels": axis.n_chan}),
+            shape=(source.shape[0] - self.n_dropped, source.shape[1], len(asked)),
+            dtype=np.float32)
         #: Dispersion measures, those removed before included, (n_dm,) float64, pc cm^-3.
         self.dms = asked + (header.dm or 0.0)
         self._asked, self._axis = asked, axis
@@ -110,7 +121,8 @@ class Planes(Stage, PlaneStream):
     def parameters(self) -> Mapping[str, Any]:
         """Parameters that determine the values; frequencies and the constant are exact."""
         lower, upper = self._axis.edges_hz
-        return {"dms": self._asked.tolist(), "track": self.track,
+        dropped = {"last": "drop", "n_dropped": self.n_dropped} if self.n_dropped else {}
+        return {"dms": self._asked.tolist(), "track": self.track, **dropped,
                 "constant": str(self.header.dispersion_constant),
                 "reference_hz": str(self.header.dm_reference_hz),
                 "band_hz": [str(lower), str(upper)], "n_chan": self._axis.n_chan}
@@ -128,6 +140,10 @@ class Planes(Stage, PlaneStream):
             return start, 0
         first = max(0, start - self._sums.lead)
         return first, min(self.source.shape[0], start + n + self._sums.reach) - first
+
+    def all_valid(self) -> bool | None:
+        """Return False if samples are missing at the end; else as the source."""
+        return self.source.all_valid() if self.n_dropped or self._span[-1] < 0.5 else False
 
     def work_bytes(self, n: int) -> int:
         """Memory that a thread needs to compute `n` rows."""

@@ -21,6 +21,10 @@ class PlaneStream(Stream):
     #: Dispersion measures, (n_dm,) float64, pc cm^-3, ascending.
     dms: NDArray[np.float64]
 
+    def all_valid(self) -> bool | None:
+        """Return whether all weights are 1; None if everything must be read to know it."""
+        return None
+
     @property
     def row_bytes(self) -> int:
         """Bytes of the values and weights of one time."""

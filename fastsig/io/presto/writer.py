@@ -33,7 +33,7 @@ from fastsig.stream.header import Header
 
 __all__ = ["PrestoWriter"]
 
-_SEGMENT = 2**16  # bins that are summed together, counted from the first
+_SEGMENT = 2**12  # bins that are summed together, counted from the first
 _PIECE = 2**20
 _DIGITS = 18  # digits of the fraction of a day: 0.1 ps
 # Values of a .inf input that are copied unchanged.
@@ -68,6 +68,8 @@ class PrestoWriter(SpectraWriter):
         file from which it comes), or 0.
     reserve : bool
         Whether to claim the space before the work starts.
+    writer : str, optional
+        As for `fastsig.io.files.safe.SafeOutput`, for one of several series.
 
     Raises
     ------
@@ -85,6 +87,7 @@ class PrestoWriter(SpectraWriter):
     def __init__(
         self, path: str | os.PathLike[str], header: Header, shape: tuple[int, ...], *,
         overwrite: bool = False, n_bits: int = 32, dm: float | None = None, reserve: bool = True,
+        writer: str | None = None,
     ) -> None:
         stem, suffix = os.path.splitext(os.fspath(path))
         if suffix != ".dat" or n_bits != 32:
@@ -99,9 +102,10 @@ class PrestoWriter(SpectraWriter):
         self._buffer = np.zeros((2, _SEGMENT))
         self._spans = [validity.full(0, 0)]
         check_output(f"{stem}.inf", overwrite=overwrite)
-        self._outputs = [SafeOutput(path, overwrite=overwrite, reserve=4 * self._n * reserve)]
+        self._outputs = [SafeOutput(path, overwrite=overwrite, reserve=4 * self._n * reserve,
+                                    writer=writer)]
         try:
-            self._outputs.append(SafeOutput(f"{stem}.inf", overwrite=overwrite))
+            self._outputs.append(SafeOutput(f"{stem}.inf", overwrite=overwrite, writer=writer))
         except BaseException:
             self.discard()
             raise
@@ -202,6 +206,16 @@ class PrestoWriter(SpectraWriter):
             return []
         return pairs if pairs[-1][1] == self._n - 1 else [*pairs, (self._n - 1, self._n - 1)]
 
+    def rest(self) -> None:
+        """Close the files until `wake`; those of another series must stay open."""
+        for output in self._outputs:
+            output.rest()
+
+    def wake(self) -> None:
+        """Open the files again after `rest`."""
+        for output in self._outputs:
+            output.wake()
+
     def _write(self, file: int, data: NDArray[Any], offset: int) -> None:
         try:
             write_from(self._outputs[file].descriptor, data, offset)
@@ -212,6 +226,10 @@ class PrestoWriter(SpectraWriter):
 
     def close(self) -> None:
         """Finish the files and give them their names."""
+        commit_together(self.finished())
+
+    def finished(self) -> list[SafeOutput]:
+        """Finish the files, and return them; they have no names yet."""
         try:
             if self._rows != self._n:
                 raise UsageError(f"{self._rows} of {self._n} announced rows were written")
@@ -222,10 +240,10 @@ class PrestoWriter(SpectraWriter):
             pairs = self._pairs(valid)
             text = write_inf({**self._values, "breaks": int(bool(pairs))}, pairs, self._notes)
             self._write(1, np.frombuffer(text, np.uint8), 0)
-            commit_together(self._outputs)
         except BaseException:
             self.discard()
             raise
+        return self._outputs
 
     def discard(self) -> None:
         """Give up, and leave no file under the final names or any other."""
@@ -260,7 +278,8 @@ def _values(header: Header, shape: tuple[int, ...], dm: float | None, name: str)
         "ra": ra, "dec": dec, "observer": extra.get("observer", "Unknown"),
         "epoch": f"{day}.{part:0{_DIGITS}d}", "barycentered": int(str(bary) == "1"),
         "bins": shape[0], "width_s": decimal_text(1 / header.sample_rate), "breaks": 0,
-        "band": "Radio", "beam_arcsec": extra.get("beam_arcsec", 0), "DM": measure,
+        "band": "Radio", "beam_arcsec": extra.get("beam_arcsec", 0),
+        "DM": f"{measure:.12g}" if isinstance(measure, float) else measure,
         "low_mhz": decimal_text(low), "bandwidth_mhz": decimal_text(step * n_chan),
         "channels": n_chan, "channel_mhz": decimal_text(step),
         "analyzer": extra.get("analyzer", "fastsig"),

@@ -1,0 +1,128 @@
+"""``fastsig dedisperse``: a burst that was recorded, and files for one and many measures."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from cli import fastsig
+from dispersed import AXIS
+from recordings import recorded
+from streams import header
+
+import fastsig as fs
+from fastsig.axes.polarization import PolBasis
+from fastsig.errors import OutputError
+from fastsig.io.presto.inf import parse_inf
+from fastsig.io.presto.many import SeriesWriter, series_names
+from fastsig.io.sigproc.writer import SigprocWriter
+
+N, LATE = 900, 24  # spectra, and those by which the lowest channel is late at DM 8
+HEAD = header(1000, start="2026-03-04T00:00:00").replace(
+    channels=AXIS, polarization=PolBasis("unknown", ("I",)), n_bits=8, is_complex=False, beam=None)
+
+
+@pytest.fixture(scope="module")
+def scan(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A pulse at 150 ms and DM 8 on noise, in codes of 8 bits."""
+    path = tmp_path_factory.mktemp("scan") / "scan.fil"
+    data = np.random.default_rng(5).normal(100, 5, (N, 1, 24)).round().astype(np.float32)
+    delay = 8 / 2.41e-4 * (AXIS.centers.value**-2 - AXIS.centers.value[-1] ** -2) * 1000
+    data[150 + np.round(delay).astype(int), 0, np.arange(24)] += 60
+    with SigprocWriter(path, HEAD, data.shape, n_bits=8) as writer:
+        writer.append(data, np.ones((N, 1, 1), np.float32))
+    return path
+
+
+@pytest.mark.parametrize("name", ["a.fil", "a.h5", "s.tim", "s.dat", "s.h5"])
+def test_one_measure(name: str, scan: Path, tmp_path: Path) -> None:
+    series = ["--series"] if name.startswith("s") else []
+    fastsig("dedisperse", scan, "-o", tmp_path / name, "--dm", "8", *series)
+    with fs.open(tmp_path / name) as found:
+        power = np.nan_to_num(found.read().values[:, 0]).mean(axis=1)
+        n = N if name.endswith("h5") else N - LATE
+        assert len(found) == n and found.header.dm == 8 and power[: N - LATE].argmax() == 150
+        assert float(found.header.dm_reference_hz) == AXIS.centers.value[-1] * 1e6
+        if name == "a.fil":
+            assert found.header.n_bits == 8
+
+
+def test_many_series(scan: Path, tmp_path: Path) -> None:
+    fastsig("dedisperse", scan, "-o", tmp_path / "s.dat", "--dm", "6:10:0.5")
+    names = sorted(each.name for each in tmp_path.iterdir())
+    assert names[:2] == ["s_DM10.00.dat", "s_DM10.00.inf"] and len(names) == 18
+    cards = parse_inf(str(tmp_path / "s_DM8.00.inf")).cards
+    assert (cards["DM"], cards["channels"], cards["low_mhz"]) == ("8", "24", "388.5")
+    fastsig("dedisperse", scan, "-o", tmp_path / "one.dat", "--dm", "8", "--series")
+    with fs.open(tmp_path / "one.dat") as one, fs.open(tmp_path / "s_DM8.00.dat") as many:
+        assert one.start_time == many.start_time and one.header.channels == many.header.channels
+        np.testing.assert_array_equal(one.read().values[: len(many)], many.read().values)
+
+
+def test_a_plane(scan: Path, tmp_path: Path) -> None:
+    done = fastsig("dedisperse", scan, "-o", tmp_path / "a.h5", "--dm", "0:20:0.5", "--json")
+    assert json.loads(done.stdout)["format"] == "planes"
+    with h5py.File(tmp_path / "a.h5") as file:
+        plane = np.where(file["weights"][0] == 1, file["data"][0], 0)
+        row, time = np.unravel_index(plane.argmax(), plane.shape)
+        assert file["dm"][row] == 8 and abs(time - 150) <= 1 and plane.shape == (41, N)
+
+
+@pytest.mark.parametrize(("options", "message"), [
+    (["--dm", "nan"], "dm = 'nan' is not a dispersion measure; allowed: a number of pc cm"),
+    (["--dm", "-3"], "dm = '-3'; allowed: 0 to 1000000"),
+    (["--dm", "1e9"], "dm = '1e9'; allowed: 0 to 1000000"),
+    (["--dm", "900"], "scan.fil: dm = 900 delays the lowest channel by"),
+    (["--dm", "0:900:100"], "scan.fil: dm = 900 delays the lowest channel by"),
+    (["--dm", "5:1:1"], "dms = '5:1:1'; allowed: first:last:step"),
+    (["--dm", "0:5:1", "--ref", "infinity"], "--ref infinity with several"),
+    (["--dm", "5", "--ref", "1400"], "ref = '1400' has no unit"),
+    (["--dm", "5", "--constant", "4"], "constant = '4'; allowed: about 4149"),
+    (["--dm", "0:5:1", "--to", "sigproc"], "--to sigproc: .* contains planes; allowed: planes, pre"),
+    (["--dm", "5", "--to", "planes"], "--to planes: .* contains spectra; allowed: fbh5")])
+def test_errors_of_one_line(options: list[str], message: str, scan: Path, tmp_path: Path) -> None:
+    done = fastsig("dedisperse", scan, "-o", tmp_path / "a.h5", *options, code=2)
+    lines = [line for line in done.stderr.splitlines() if not line.startswith("try ")]
+    assert len(lines) == 1
+
+    assert re.search(message, lines[0]), lines[0]
+    assert not os.listdir(tmp_path)
+
+
+def test_all_series_or_none(tmp_path: Path) -> None:
+    dms = np.array([1.0, 2, 3])
+    head = HEAD.replace(channels=AXIS.averaged(24), dm_reference_hz=AXIS.first_hz)
+    writer = SeriesWriter(tmp_path / "a", head, 50, dms)
+    (tmp_path / "a_DM2.00.dat").write_bytes(b"of another program")
+    with pytest.raises(OutputError, match="a_DM2.00.dat: was created by another"), writer:
+        writer.append(np.ones((50, 1, 3), np.float32), np.ones((50, 1, 1), np.float32))
+    assert os.listdir(tmp_path) == ["a_DM2.00.dat"]
+
+
+@pytest.mark.parametrize(("dms", "last"), [
+    ([0.0, 475], "s_DM475.00.dat"), ([0.125], "s_DM0.125.dat"), ([1 / 3], "s_DM0.333333333.dat")])
+def test_names_have_the_decimals_of_prepsubband(dms: list[float], last: str) -> None:
+    assert series_names("s.dat", np.array(dms))[-1] == last
+
+
+@pytest.mark.recorded
+def test_a_burst_that_was_recorded(tmp_path: Path) -> None:
+    """FRB 180417: DM 475 within 3, 2.028 s within 0.003 s, S/N 14.6 or more."""
+    fastsig("dedisperse", recorded("your/28.fil"), "-o", tmp_path / "a.h5", "--dm", "440:510:1")
+    with h5py.File(tmp_path / "a.h5") as file:
+        whole = (file["weights"][0] == 1).all(axis=0)
+        plane, dms, time = file["data"][0][:, whole], file["dm"][()], file["time"][whole]
+    best = (0.0, 0.0, 0.0)
+    for width in (1, 2, 3, 4):
+        ends = np.cumsum(np.pad(plane.astype(np.float64), ((0, 0), (1, 0))), axis=1)
+        sums = (ends[:, width:] - ends[:, :-width]) / width**0.5
+        middle = np.median(sums, axis=1, keepdims=True)
+        snr = (sums - middle) / (1.4826 * np.median(abs(sums - middle), axis=1, keepdims=True))
+        row, at = np.unravel_index(snr.argmax(), snr.shape)
+        best = max(best, (snr[row, at], dms[row], time[at] + width / 2 * time[1]))
+    assert best[0] >= 14.6 and abs(best[1] - 475) <= 3 and abs(best[2] - 2.028) <= 0.003
