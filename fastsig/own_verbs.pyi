@@ -222,6 +222,7 @@ class OwnVerbs:
 
     def planes(
         self, dms: Any, *, constant: Any = None, track: str | None = None,
+        last: str = 'keep',
     ) -> Self:
         r"""A DM-time plane of each product: the mean of the band, for many dispersion measures.
 
@@ -235,7 +236,7 @@ class OwnVerbs:
 
         Times are those at which the signal passes the centre of the highest channel, for all dispersion
         measures. The weight of a value is the mean weight of its channels; values are NaN where it is
-        0. The last spectra lack channels, as with ``dedisperse(last="keep")``.
+        0. The last times lack channels, unless `last` is "drop".
 
         Parameters
         ----------
@@ -249,6 +250,9 @@ class OwnVerbs:
             Rounding of delays: that of the tree; that of a tree with half samples, which takes twice
             the time; or the nearest sample, as by `dedisperse`, which takes a time proportional to the
             number of dispersion measures. By default "exact" for up to 16 of them, otherwise "sample".
+        last : {"keep", "drop"}
+            Whether the times at the end for which channels are missing at the largest dispersion
+            measure are kept or dropped.
 
         Raises
         ------

@@ -83,7 +83,7 @@ def test_a_plane(scan: Path, tmp_path: Path) -> None:
     (["--dm", "0:5:1", "--ref", "infinity"], "--ref infinity with several"),
     (["--dm", "5", "--ref", "1400"], "ref = '1400' has no unit"),
     (["--dm", "5", "--constant", "4"], "constant = '4'; allowed: about 4149"),
-    (["--dm", "0:5:1", "--to", "sigproc"], "--to sigproc: .* contains planes; allowed: planes, pre"),
+    (["--dm", "0:5:1", "--to", "sigproc"], "--to sigproc: .* contains planes; allowed: planes"),
     (["--dm", "5", "--to", "planes"], "--to planes: .* contains spectra; allowed: fbh5")])
 def test_errors_of_one_line(options: list[str], message: str, scan: Path, tmp_path: Path) -> None:
     done = fastsig("dedisperse", scan, "-o", tmp_path / "a.h5", *options, code=2)

@@ -17,10 +17,9 @@ _COMPLETE = ("sigproc", "psrfits", "presto")
 @common.output_option("Write the product to this file; {file} in the name is replaced by the "
                       "file number.")
 @click.option("--dm", required=True, metavar="DM|FIRST:LAST:STEP",
-              help="Remove the dispersion of this dispersion measure, pc cm^-3; it is added to "
-                   "that of the input, if dispersion was removed before. Several, such as "
-                   "0:1000:0.5, make time series: one file for each with .dat, e.g. "
-                   "OUT_DM12.50.dat, or a DM-time plane with .h5.")
+              help="Remove the dispersion of this dispersion measure, pc cm^-3. Several, such as "
+                   "0:1000:0.5, make time series: files OUT_DM12.50.dat, or one .h5 with a DM-time "
+                   "plane.")
 @click.option("--series", is_flag=True,
               help="Sum the band to one time series: the mean of the channels, weighted by their "
                    "weights.")

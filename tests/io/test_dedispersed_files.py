@@ -103,7 +103,7 @@ def test_a_series_of_presto(source: fs.Chain, tmp_path: Path) -> None:
     cards = parse_inf(str(tmp_path / "a.inf")).cards
     assert {key: cards[key] for key in ("DM", "low_mhz", "channels", "channel_mhz",
                                         "bandwidth_mhz", "bins", "breaks", "band")} == {
-        "DM": "50.0", "low_mhz": "1000", "channels": "64", "channel_mhz": "1",
+        "DM": "50", "low_mhz": "1000", "channels": "64", "channel_mhz": "1",
         "bandwidth_mhz": "64", "bins": str(len(made)), "breaks": "0", "band": "Radio"}
     with pytest.raises(fs.UsageError, match="the reference frequency of times, infinity, other"):
         source.dedisperse(50, ref="infinity", last="drop").to_series().write(tmp_path / "b.dat")
