@@ -17,6 +17,8 @@ from fastsig.stream.header import Header
 
 __all__ = ["Dedisperse", "check_last", "dedispersed_header"]
 
+_RUN_BYTES = 2**24  # rows of the source that are read at a time
+
 
 class Dedisperse(PassedSpectra):
     r"""Spectra in which the channels of a dispersed signal are aligned.
@@ -139,37 +141,52 @@ class Dedisperse(PassedSpectra):
     @property
     def _run(self) -> int:
         """Number of rows that are read at a time."""
-        return -(-self.source.run_rows // self.source.align) * self.source.align
+        rows = max(self.source.run_rows, _RUN_BYTES // max(1, self.source.row_bytes))
+        return -(-rows // self.source.align) * self.source.align
 
     def read_block(self, start: int, n: int, out: NDArray[Any] | None = None) -> Block:
         """Return shifted spectra and weights, read in runs of rows."""
         self._check_range(start, n)
         if not self.moves:
             return self.source.read_block(start, n, out)
-        shape = (n, *self.shape[1:])
         usable = out is not None and out.flags.c_contiguous and out.dtype == np.float32
+        shape = (n, *self.shape[1:])
         data = out[:n] if usable and out is not None else np.empty(shape, np.float32)
-        data[...] = np.nan
-        weight = np.zeros(shape, np.float32)
-        at, count = self.needs(start, n)
-        stop = at + count
-        while at < stop:
-            end = min(stop, (at // self._run + 1) * self._run)
-            self._put(self.source.read_block(at, end - at), at - start, data, weight)
-            at = end
+        weight = self._fill(start, data)
         if out is not None and not usable:
             np.copyto(out[:n], data)
         view = data.view()
         view.flags.writeable = weight.flags.writeable = False
         return Block(view, weight, start, n)
 
-    def _put(self, block: Block, first: int, data: NDArray[Any], weight: NDArray[Any]) -> None:
+    def _fill(self, start: int, data: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Put all rows of a block in their places, and return their weights."""
+        n, (before, after) = len(data), self.overlap
+        is_whole = start >= before and start + n + after <= self.source.shape[0]
+        weight: NDArray[np.float32] | None = None
+        if not is_whole:
+            data[...] = np.nan
+            weight = np.zeros(data.shape, np.float32)
+        at, count = self.needs(start, n)
+        stop = at + count
+        while at < stop:
+            end = min(stop, (at // self._run + 1) * self._run)
+            block = self.source.read_block(at, end - at)
+            if weight is None and not (block.valid == 1).all():
+                weight = np.ones(data.shape, np.float32)  # of the rows before, all are valid
+            self._put(block, at - start, data, weight)
+            at = end
+        return np.ones((n, data.shape[1], 1), np.float32) if weight is None else weight
+
+    def _put(self, block: Block, first: int, data: NDArray[Any],
+             weight: NDArray[np.float32] | None) -> None:
         """Put the values and weights of a block in their places."""
         from fastsig_kernels import shift_channels
 
         shift_channels(np.ascontiguousarray(block.data, np.float32), self.shift, first, data)
-        weights = np.broadcast_to(np.asarray(block.valid, np.float32), block.data.shape)
-        shift_channels(weights, self.shift, first, weight)
+        if weight is not None:
+            weights = np.broadcast_to(np.asarray(block.valid, np.float32), block.data.shape)
+            shift_channels(weights, self.shift, first, weight)
 
 
 def check_last(source: Stream, last: str, dm: Fraction = Fraction(0)) -> None:

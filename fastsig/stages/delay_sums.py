@@ -131,14 +131,15 @@ class _State:
     """
 
     def __init__(self, owner: DelaySums, start: int, *, by_weight: bool) -> None:
-        self.owner, self.by_weight = owner, by_weight
-        self.plans = owner.plans(weights=by_weight)
-        self.next = max(0, start - owner.lead)
-        self._shape = owner.source.shape[1], len(owner.offsets)
+        self._shared, self.by_weight = owner.plans, by_weight
+        n_product, offsets = owner.source.shape[1], owner.plans.offsets
+        self.plans = owner.plans.take(n_product * (1 + by_weight))
+        self.next = max(0, start - owner.plans.lead)
+        self._shape = n_product, len(offsets)
         self._total, self._size = _Ring(self._shape, start), 0
         #: None while all samples are valid.
         self._weight = _Ring(self._shape, start) if (
-            by_weight or start < owner.lead) else None
+            by_weight or start < owner.plans.lead) else None
 
     @property
     def base(self) -> int:
@@ -147,22 +148,22 @@ class _State:
 
     def hold(self, n: int) -> None:
         """Make space for the results of `n` rows and what follows in rows of smaller delays."""
-        self._size = max(self._size, n + self.owner.spread)
+        self._size = max(self._size, n + self._shared.spread)
         self._total.hold(self._size, 0)
         if self._weight is not None:
-            self._weight.hold(self._size, self.owner.n_chan)
+            self._weight.hold(self._size, self._shared.n_chan)
 
     def add(self, data: NDArray[np.float32], weight: NDArray[np.float32]) -> None:
         """Add rows of the source, (n, product, chan); weights broadcast to them."""
         if self._weight is None and not _all_one(weight):
             self._weight = _Ring(self._shape, self.base)
-            self._weight.hold(self._size, self.owner.n_chan)
+            self._weight.hold(self._size, self._shared.n_chan)
         wide = np.broadcast_to(weight, data.shape)
         for p in range(data.shape[1]):
             sums, counts = self._sum(p, data[:, p], wide[:, p])
-            self._total.put(p, self.next, sums, self.owner.offsets)
+            self._total.put(p, self.next, sums, self._shared.offsets)
             if self._weight is not None:
-                self._weight.put(p, self.next, counts, self.owner.offsets)
+                self._weight.put(p, self.next, counts, self._shared.offsets)
         self.next += len(data)
 
     def _sum(self, p: int, data: NDArray[np.float32], weight: NDArray[np.float32]
@@ -178,13 +179,53 @@ class _State:
         """Return the next `n` results, (n, product, delay), and forget them."""
         total = self._total.take(n)
         if self._weight is None:
-            return total, np.broadcast_to(np.float32(self.owner.n_chan), total.shape)
+            return total, np.broadcast_to(np.float32(self._shared.n_chan), total.shape)
         weight = self._weight.take(n)
         return total, weight
 
 
 class _FractionalError(Exception):
     """A weight is neither 0 nor 1, so that weights have to be summed."""
+
+
+class DelayPlans:
+    """Plans of the kernel for delays, which streams and threads share by turns.
+
+    Parameters
+    ----------
+    curve : ndarray, shape (n_chan,), float64
+        Delays of the channels relative to that of channel 0: 1 to 0.
+    delays : ndarray, shape (n_delay,), float64, samples
+        Delays of channel 0, ascending.
+    track : str
+        As for `fastsig_kernels.FDMT`.
+    """
+
+    def __init__(self, curve: NDArray[np.float64], delays: NDArray[np.float64], track: str
+                 ) -> None:
+        self._arguments = curve, delays, track
+        self._lock = threading.Lock()
+        self._free: list[Any] = [_plan(*self._arguments)]
+        self.n_chan, self.plan_bytes = len(curve), int(self._free[0].memory_bytes)
+        #: Column of a plan's sums minus the row of the results, (n_delay,) int64.
+        self.offsets, self.lead = _places(self._free[0], curve, delays)
+        #: Results of the smallest delay that are known before those of the largest.
+        self.spread = int(self.offsets.max() - self.offsets.min())
+        #: Rows of the source after a row of the results that are needed for it.
+        self.reach = int(self.offsets.max())
+
+    def take(self, n: int) -> list[Any]:
+        """Return plans for `n` streams, at their beginning."""
+        with self._lock:
+            taken, self._free = self._free[:n], self._free[n:]
+        for plan in taken:
+            plan.reset()
+        return taken + [_plan(*self._arguments) for _ in range(n - len(taken))]
+
+    def give_back(self, plans: list[Any]) -> None:
+        """Take plans that are not used any more."""
+        with self._lock:
+            self._free += plans
 
 
 class DelaySums:
@@ -194,57 +235,34 @@ class DelaySums:
     ----------
     source : SpectrumStream
         Spectra with two or more channels.
-    curve : ndarray, shape (n_chan,), float64
-        Delays of the channels relative to that of channel 0: 1 to 0.
-    delays : ndarray, shape (n_delay,), float64, samples
-        Delays of channel 0, ascending.
-    track : str
-        As for `fastsig_kernels.FDMT`.
+    plans : DelayPlans
     """
 
-    def __init__(self, source: SpectrumStream, curve: NDArray[np.float64],
-                 delays: NDArray[np.float64], track: str) -> None:
-        self.source, self.n_chan = source, source.shape[2]
-        self._arguments = curve, delays, track
-        self._lock = threading.Lock()
-        self._free: list[Any] = [_plan(*self._arguments)]
-        self.offsets, self.lead = _places(self._free[0], curve, delays)
-        #: Results of the smallest delay that are known before those of the largest.
-        self.spread = int(self.offsets.max() - self.offsets.min())
-        #: Rows of the source after a row of the results that are needed for it.
-        self.reach = int(self.offsets.max())
+    def __init__(self, source: SpectrumStream, plans: DelayPlans) -> None:
+        self.source, self.plans = source, plans
         self._states: dict[int, _State] = {}
         self._running: dict[int, threading.Event] = {}
+        self._lock = threading.Lock()
         self._fractional = False
-
-    def plans(self, *, weights: bool) -> list[Any]:
-        """Return plans for all products, and for their weights if these are summed."""
-        wanted = self.source.shape[1] * (1 + weights)
-        with self._lock:
-            taken, self._free = self._free[:wanted], self._free[wanted:]
-        for plan in taken:
-            plan.reset()
-        return taken + [_plan(*self._arguments) for _ in range(wanted - len(taken))]
 
     def work_bytes(self, n: int) -> int:
         """Memory that a thread needs for `n` rows: results, plans, and the rows of the source."""
-        rows, n_product = min(n + self.reach, self._run), self.source.shape[1]
-        results = (2 * n + self.spread) * len(self.offsets) * n_product
-        with self._lock:
-            plan_bytes = self._free[0].memory_bytes if self._free else 0
+        plans, n_product = self.plans, self.source.shape[1]
+        rows = min(n + plans.reach, self._run)
+        results = (2 * n + plans.spread) * len(plans.offsets) * n_product
         return int(self.source.work_bytes(rows) + 2 * rows * self.source.row_bytes
-                   + 8 * results + 2 * n_product * plan_bytes)
+                   + 8 * results + 2 * n_product * plans.plan_bytes)
 
     @property
     def _run(self) -> int:
         """Number of rows of the source that are read at a time."""
         rows = max(1, _RUN_BYTES // max(1, self.source.row_bytes))
-        return max(rows, self.source.run_rows, _MANY_ROWS if len(self.offsets) > _MANY else 0)
+        return max(rows, self.source.run_rows, _MANY_ROWS if len(self.plans.offsets) > _MANY else 0)
 
     def read(self, start: int, n: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Return sums of values times weights, and of weights, (n, product, delay)."""
         if not n:
-            empty = np.empty((0, self.source.shape[1], len(self.offsets)), np.float32)
+            empty = np.empty((0, self.source.shape[1], len(self.plans.offsets)), np.float32)
             return empty, empty
         done = threading.Event()
         with self._lock:
@@ -269,7 +287,8 @@ class DelaySums:
 
     def _ahead(self, start: int, n: int) -> list[Block]:
         """Read what another block leaves to be read, while that block is being computed."""
-        first, stop = start + self.reach, min(start + n + self.reach, self.source.shape[0])
+        first = start + self.plans.reach
+        stop = min(first + n, self.source.shape[0])
         return [self.source.read_block(first, stop - first)] if stop - first in range(
             1, self._run + 1) else []
 
@@ -279,7 +298,7 @@ class DelaySums:
         if state is None or (self._fractional and not state.by_weight):
             state = _State(self, start, by_weight=self._fractional)
         state.hold(n)
-        stop = start + n + self.reach
+        stop = start + n + self.plans.reach
         for block in ahead:
             if block.start == state.next:
                 self._add(state, block)
@@ -307,7 +326,7 @@ class DelaySums:
             self._states[state.base] = state
             while len(self._states) > _MOST_STATES:
                 old = self._states.pop(min(self._states))
-                self._free += old.plans
+                self.plans.give_back(old.plans)
 
 
 def _places(plan: Any, curve: NDArray[np.float64], delays: NDArray[np.float64]

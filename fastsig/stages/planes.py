@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from fastsig.axes import dispersion
 from fastsig.errors import PlanError, UsageError
 from fastsig.stages.dedisperse import check_last, dedispersed_header
-from fastsig.stages.delay_sums import DelaySums
+from fastsig.stages.delay_sums import DelayPlans, DelaySums
 from fastsig.stages.series import mean_block
 from fastsig.stream import Block, PlaneStream, SpectrumStream, Stage, Stream
 from fastsig.work.arguments import shown
@@ -105,6 +106,8 @@ class Planes(Stage, PlaneStream):
         self.dms = asked + (header.dm or 0.0)
         self._asked, self._axis = asked, axis
         self._curve, self._span = delays.curve, span
+        self._lock = threading.Lock()
+        self._made: list[DelayPlans] = []
         self._delayed: DelaySums | None = None
 
     def _replace(self, *sources: Stream) -> None:
@@ -112,11 +115,20 @@ class Planes(Stage, PlaneStream):
         self._delayed = None
 
     @property
+    def _plans(self) -> DelayPlans:
+        """The plans of the kernel, made when they are needed first; copies share them."""
+        with self._lock:
+            if not self._made:
+                self._made.append(DelayPlans(self._curve, self._span, self.track))
+            return self._made[0]
+
+    @property
     def _sums(self) -> DelaySums:
-        """The sums, whose tables are made when they are needed first."""
-        if self._delayed is None:
-            self._delayed = DelaySums(self.source, self._curve, self._span, self.track)
-        return self._delayed
+        plans = self._plans
+        with self._lock:
+            if self._delayed is None:
+                self._delayed = DelaySums(self.source, plans)
+            return self._delayed
 
     def parameters(self) -> Mapping[str, Any]:
         """Parameters that determine the values; frequencies and the constant are exact."""
@@ -138,8 +150,8 @@ class Planes(Stage, PlaneStream):
         """Return the spectra of which rows are sums."""
         if not n:
             return start, 0
-        first = max(0, start - self._sums.lead)
-        return first, min(self.source.shape[0], start + n + self._sums.reach) - first
+        first = max(0, start - self._plans.lead)
+        return first, min(self.source.shape[0], start + n + self._plans.reach) - first
 
     def all_valid(self) -> bool | None:
         """Return False if samples are missing at the end; else as the source."""

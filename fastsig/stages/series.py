@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 
 from fastsig.errors import PlanError
 from fastsig.stages.dedisperse import Dedisperse
-from fastsig.stages.delay_sums import ChannelSums, DelaySums
+from fastsig.stages.delay_sums import ChannelSums, DelayPlans, DelaySums
 from fastsig.stream import Block, SpectraStage, SpectrumStream, Stream
 from fastsig.stream.header import Header
 
@@ -98,6 +99,8 @@ class DedispersedSeries(Series):
     def __init__(self, source: Stream, dm: Any, *, ref: Any = None, constant: Any = None,
                  last: str = "keep") -> None:
         self._aligned = Dedisperse(source, dm, ref=ref, constant=constant, last=last)
+        self._made: list[DelayPlans] = []
+        self._lock = threading.Lock()
         super().__init__(self._aligned)
         self.source = source  # type: ignore[assignment]
         self._set_up()
@@ -113,9 +116,22 @@ class DedispersedSeries(Series):
         return cls(aligned.source, **options)
 
     def _set_up(self) -> None:
-        aligned = self._aligned
-        span = aligned.delays.span(float(aligned.dm), aligned.header.sample_rate)
-        self._delayed = DelaySums(self.source, aligned.delays.curve, np.array([span]), "exact")
+        self._delayed: DelaySums | None = None
+
+    @property
+    def _plans(self) -> DelayPlans:
+        """The plans of the kernel, made when they are needed first; copies share them."""
+        if not self._made:
+            aligned = self._aligned
+            span = aligned.delays.span(float(aligned.dm), aligned.header.sample_rate)
+            self._made.append(DelayPlans(aligned.delays.curve, np.array([span]), "exact"))
+        return self._made[0]
+
+    def _run(self) -> DelaySums:
+        with self._lock:
+            if self._delayed is None:
+                self._delayed = DelaySums(self.source, self._plans)
+            return self._delayed
 
     def needs(self, start: int, n: int) -> tuple[int, int]:
         """Return the spectra of which rows are sums."""
@@ -123,7 +139,7 @@ class DedispersedSeries(Series):
 
     def work_bytes(self, n: int) -> int:
         """Memory that a thread needs to compute `n` rows."""
-        return n * self.row_bytes + self._delayed.work_bytes(n)
+        return n * self.row_bytes + self._run().work_bytes(n)
 
     def all_valid(self) -> bool | None:
         """Same as for the aligned spectra."""
@@ -132,15 +148,21 @@ class DedispersedSeries(Series):
     def read_block(self, start: int, n: int, out: NDArray[Any] | None = None) -> Block:
         """Return means over the channels and their weights."""
         self._check_range(start, n)
-        total, weight = self._delayed.read(start, n)
+        total, weight = self._run().read(start, n)
         return mean_block(total, weight, self.source.shape[2], start)
 
 
 def mean_block(total: NDArray[np.float32], weight: NDArray[np.float32], n_chan: int, start: int
                ) -> Block:
     """Return sums over channels as means (NaN where the weight is 0) and mean weights."""
-    with np.errstate(invalid="ignore", divide="ignore"):
-        data = np.where(weight > 0, total / weight, np.float32(np.nan))
-    share = weight / np.float32(n_chan)
-    data.flags.writeable = share.flags.writeable = False
+    if weight.size and not any(weight.strides):  # one number
+        one = weight.flat[0]
+        data = total / one
+        share = np.broadcast_to(one / np.float32(n_chan), total.shape)
+    else:
+        data = np.full_like(total, np.nan)
+        np.divide(total, weight, out=data, where=weight > 0)
+        share = weight / np.float32(n_chan)
+    data.flags.writeable = False
+    share.flags.writeable = False
     return Block(data, share, start, len(data))

@@ -126,6 +126,9 @@ def _exact_node(tracks: np.ndarray, start: int, stop: int) -> Node:
     node.shift = tracks[:, stop - 1] - tracks[:, middle - 1]
     halves = []
     for a, b in ((start, middle), (middle, stop)):
+        if len(tracks) == 1:  # without `unique`, which takes most of the time
+            halves.append((_exact_node(tracks, a, b), np.zeros(1, np.int64)))
+            continue
         within = tracks[:, a:b] - tracks[:, b - 1 : b]
         _, chosen, rows = np.unique(within, axis=0, return_index=True, return_inverse=True)
         # In the order of the delays, so that neighbours need neighbours.

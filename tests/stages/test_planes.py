@@ -53,13 +53,12 @@ def test_sums_are_those_along_the_tracks_of_the_tree() -> None:
     data = values()
     stream: Any = chain(data).planes("0:12:0.4").stream
     assert stream.track == "sample" and stream.shape == (N, 2, 31)
-    block, sums = stream.read_block(0, N), stream._sums
-    tracks = sums._free[0].channel_delays() if sums._free else (
-        next(iter(sums._states.values())).plans[0].channel_delays())
+    block, plans = stream.read_block(0, N), stream._plans
+    tracks = plans.take(1)[0].channel_delays()
     for k in (0, 7, 30):
         total, weight = np.zeros((2, N, 2))
         for c in range(24):
-            rows = np.arange(N) + sums.offsets[k] - tracks[k, c]
+            rows = np.arange(N) + plans.offsets[k] - tracks[k, c]
             there = (rows >= 0) & (rows < N)
             part = data[rows[there], :, c]
             total[there] += np.nan_to_num(part)

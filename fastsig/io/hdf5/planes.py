@@ -75,8 +75,8 @@ class PlaneWriter(Writer):
         chunks = 1, min(_CHUNK_DMS, n_dm), min(SEGMENT, max(1, n_time))
         self._data, self._weights = (file.create_dataset(
             name, shape=shape, chunks=chunks, dtype="<f4", **more, **metadata.creation())
-            for name, more in (("data", {}), ("weights", {"compression": "gzip",
-                                                          "compression_opts": 1})))
+            for name, more in (("data", {}), ("weights", {
+                "fillvalue": 1.0, "compression": "gzip", "compression_opts": 1})))
         for key, value in _cards(header).items():
             self._data.attrs.create(key, np.bytes_(value) if isinstance(value, str) else value)
         start, _ = metadata.exact_start(header.start_time)
@@ -98,9 +98,10 @@ class PlaneWriter(Writer):
             raise UsageError(f"more rows than the {self._shape[0]} announced")
         rows = slice(self._rows, self._rows + n)
         try:
-            for dataset, values in ((self._data, data), (self._weights, weight)):
-                whole = np.broadcast_to(values, data.shape)
-                dataset[:, :, rows] = np.ascontiguousarray(np.moveaxis(whole, 0, 2))
+            self._data[:, :, rows] = np.ascontiguousarray(np.moveaxis(data, 0, 2))
+            if not _all_one(weight):  # otherwise the fill value
+                whole = np.broadcast_to(weight, data.shape)
+                self._weights[:, :, rows] = np.ascontiguousarray(np.moveaxis(whole, 0, 2))
         except (OSError, RuntimeError, ValueError) as error:
             raise self._fail(error) from error
         self._rows += n
@@ -134,6 +135,11 @@ class PlaneWriter(Writer):
     def abandon(self) -> None:
         """Give up without calling HDF5 again."""
         self._output.discard()
+
+
+def _all_one(weight: NDArray[np.float32]) -> bool:
+    one = weight[:1, :1, :1] if not any(weight.strides) else weight
+    return bool((one == 1).all())
 
 
 def plane_bytes(shape: tuple[int, ...]) -> int:
