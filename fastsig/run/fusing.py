@@ -13,7 +13,7 @@ from fastsig.run.chains import on_equal
 from fastsig.stages.channelize import Channelize
 from fastsig.stages.dedisperse import Dedisperse
 from fastsig.stages.detect import Detect
-from fastsig.stages.series import DedispersedSeries, Series
+from fastsig.stages.series import FusedSeries, Series
 from fastsig.stages.spectrometer import Spectrometer
 from fastsig.stream import Stream
 
@@ -22,7 +22,7 @@ __all__ = ["FORMS", "STREAMING", "form_of", "fuse", "narrowed"]
 #: Types of successive stages, the last first, and the function that returns their fused form.
 FORMS: dict[tuple[type, ...], Callable[[Any], Stream]] = {
     (Detect, Channelize): Spectrometer.fuse,
-    (Series, Dedisperse): DedispersedSeries.fuse,
+    (Series, Dedisperse): FusedSeries.fuse,
 }
 
 #: Those of `FORMS` that pass on their state from block to block: their input is read once, so that

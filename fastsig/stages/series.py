@@ -14,7 +14,7 @@ from fastsig.stages.delay_sums import ChannelSums, DelayPlans, DelaySums
 from fastsig.stream import Block, SpectraStage, SpectrumStream, Stream
 from fastsig.stream.header import Header
 
-__all__ = ["DedispersedSeries", "Series"]
+__all__ = ["FusedSeries", "Series"]
 
 
 class Series(SpectraStage):
@@ -89,7 +89,7 @@ def _n_channels(header: Header) -> int:
     return int(text) if text.isdigit() and header.channels and header.channels.n_chan == 1 else 1
 
 
-class DedispersedSeries(Series):
+class FusedSeries(Series):
     """The fused form of `Dedisperse` and `Series`: the same bits in one pass."""
 
     stands_for = ("dedisperse", "to_series")

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from dispersed import head, values
 from streams import MemorySpectra, MemoryVoltages, header, noise
 
 import fastsig as fs
@@ -180,3 +181,21 @@ def test_who_needs_an_end_says_so(tmp_path: Path) -> None:
     chain.select(rows=(0, 20)).write(tmp_path / "x.h5")  # rows that end
     sender.join()
     assert fs.open(tmp_path / "x.h5").shape == (20, 1, 16)
+
+
+@pytest.mark.parametrize("kind", ["aligned", "series", "planes"])
+def test_dispersion_is_removed_as_from_a_file(kind: str) -> None:
+    def chain(source: Stream) -> Stream:
+        made = fs.Chain(source)
+        return {"aligned": lambda: made.dedisperse(8), "planes": lambda: made.planes("0:8:0.3"),
+                "series": lambda: made.dedisperse(8).to_series()}[kind]().stream
+
+    data = values(900)
+    live = LiveSpectra(data, head())
+    sender = live.send(77)
+    found, = run([Collected(chain(live))], workers=2)
+    sender.join()
+    expected, = run([Collected(chain(MemorySpectra(data, head())))], workers=1)
+    np.testing.assert_array_equal(found[0], expected[0])
+    np.testing.assert_array_equal(np.broadcast_to(found[1], found[0].shape),
+                                  np.broadcast_to(expected[1], found[0].shape))

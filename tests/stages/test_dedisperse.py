@@ -19,7 +19,7 @@ from fastsig.axes.time import elapsed
 from fastsig.run import fitting
 from fastsig.run.fusing import fuse
 from fastsig.stages import delay_sums
-from fastsig.stages.series import DedispersedSeries
+from fastsig.stages.series import FusedSeries
 from fastsig.stream import Block
 
 EXAMPLE: dict[str, Any] = {"dm": 1}
@@ -132,7 +132,7 @@ def series(data: np.ndarray, weight: np.ndarray | None = None) -> tuple[Any, Any
 def test_a_series_is_the_weighted_mean_of_the_channels(fused: bool, lost: float) -> None:
     made: Any = chain(values(lost=lost)).dedisperse(12.5).to_series()
     stream = fuse(made.stream) if fused else made.stream
-    assert isinstance(stream, DedispersedSeries) == fused
+    assert isinstance(stream, FusedSeries) == fused
     block = stream.read_block(0, N)
     mean, weight = series(twin(values(lost=lost), shifts(12.5)))
     np.testing.assert_allclose(block.data[:, :, 0], mean, rtol=3e-7)
