@@ -76,6 +76,9 @@ flag {PSR} -o flagged-pulsar.h5
 flag spectral.fits -o flagged-spectral.h5
 flag psrfits.fits -o flagged-psrfits.h5
 flag stokes.h5 -o flagged-stokes.h5
+dedisperse {PSR} -o aligned.h5 --dm 68
+dedisperse {PSR} -o series.dat --dm 68 --series --products I --lossy
+dedisperse {PSR} -o planes.h5 --dm 0:80:1 --products I
 calibrate {HI} -o kelvin.h5 --tcal 12.5K
 calibrate {PSR} -o kelvin-pulsar.h5 --tcal 12.5K --diode mode=pulsar,first=0s
 calibrate DRIFT*M01*.fits -o M01.h5 --tcal 12.5K --stokes I --flux --ky DRIFT_2*.xlsx

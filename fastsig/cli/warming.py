@@ -157,6 +157,18 @@ def maps() -> None:
             table=gaussian_table(1.0, 1.5)).compile()
 
 
+def dispersion() -> None:
+    """What `dedisperse` needs."""
+    from fastsig_kernels import FDMT, shift_channels, shift_rows
+
+    FDMT(np.linspace(1, 0, 512), np.arange(4.0), dtype="float32").compile()
+    x, shift = np.ones((2, 1, 4), np.float32), np.zeros(4, np.int64)
+    shift_channels(x, shift, 0, np.empty_like(x))
+    shift_rows(x[0], shift[:1], 0, np.empty_like(x[0]))
+    x.flags.writeable = False  # as are the spectra of a file
+    shift_channels(x, shift, 0, np.empty_like(x))
+
+
 class Group(NamedTuple):
     """Kernels that are compiled one after the other."""
 
@@ -174,6 +186,7 @@ GROUPS = {
         Group(flags, 6, "medians.running_median_nb"),
         Group(reductions, 4, "resampling.resample_nb"),
         Group(maps, 4, "_gridding_loops.grid_tiles_nb"),
+        Group(dispersion, 4, "shifting.shift_channels_nb"),
         Group(sums, 3, "detection.detect_nb"),
         Group(pictures, 1.5, "_bank_loops.spectra_nb"),
         Group(voltages, 1, "noise.gaussian_nb"))
