@@ -242,8 +242,8 @@ class OwnVerbs:
         ----------
         dms : str, sequence of float, or Stretch
             Dispersion measures, pc cm^-3, ascending: numbers; text such as ``"0:1000:0.5"``, with the
-            first, the last and the step; or a stretch of a plan by `dm_plan`. They are added to that of
-            the source, if its dispersion was removed before.
+            first, the last and the step; or a stretch of a plan by `dm_plan`, or a plan that has only
+            one. They are added to that of the source, if its dispersion was removed before.
         constant : float or str, optional
             Dispersion constant K, as for `dedisperse`.
         track : {"sample", "half", "exact"}, optional

@@ -21,6 +21,7 @@ from fastsig.errors import OutputError
 from fastsig.io.presto.inf import parse_inf
 from fastsig.io.presto.many import SeriesWriter, series_names
 from fastsig.io.sigproc.writer import SigprocWriter
+from fastsig.run.plan_files import read_plan
 
 N, LATE = 900, 24  # spectra, and those by which the lowest channel is late at DM 8
 HEAD = header(1000, start="2026-03-04T00:00:00").replace(
@@ -73,7 +74,30 @@ def test_a_plane(scan: Path, tmp_path: Path) -> None:
         assert file["dm"][row] == 8 and abs(time - 150) <= 1 and plane.shape == (41, N)
 
 
+def test_a_plan(scan: Path, tmp_path: Path) -> None:
+    fastsig("plan-dm", scan, "--dm", "0:100", "-o", tmp_path / "plan.ecsv", "-q")
+    plan = read_plan(tmp_path / "plan.ecsv")
+    assert [each.downsampling for each in plan] == [1, 2, 4]
+    done = fastsig("dedisperse", scan, "--plan", tmp_path / "plan.ecsv", "--json", "-o",
+                   tmp_path / "p_{file}.h5")
+    assert len(json.loads(done.stdout)["products"]) == 3
+    source = fs.open(scan)
+    for k, each in enumerate(plan):
+        with h5py.File(tmp_path / f"p_{k:04d}.h5") as file:
+            found = source.integrate(n_int=each.downsampling, last="drop").planes(each).read()
+            np.testing.assert_array_equal(file["data"][0], found.values[:, 0].T)
+            assert file["dm"][()].tolist() == each.dms.tolist()
+    fastsig("dedisperse", scan, "--plan", tmp_path / "plan.ecsv", "-o", tmp_path / "s.dat",
+            "--lossy")
+    assert len(list(tmp_path.glob("s_DM*.inf"))) == sum(each.n_dm for each in plan)
+    with pytest.raises(fs.UsageError, match="the plan has 3 stretches; allowed: one at a time"):
+        source.planes(plan)
+    with pytest.raises(fs.UsageError, match=r"integrate\(n_int=2\) makes them"):
+        source.planes(list(plan)[1])
+
+
 @pytest.mark.parametrize(("options", "message"), [
+    ([], "--dm or --plan; allowed: one of them"),
     (["--dm", "nan"], "dm = 'nan' is not a dispersion measure; allowed: a number of pc cm"),
     (["--dm", "-3"], "dm = '-3'; allowed: 0 to 1000000"),
     (["--dm", "1e9"], "dm = '1e9'; allowed: 0 to 1000000"),

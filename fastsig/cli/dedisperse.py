@@ -16,10 +16,14 @@ _COMPLETE = ("sigproc", "psrfits", "presto")
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @common.output_option("Write the product to this file; {file} in the name is replaced by the "
                       "file number.")
-@click.option("--dm", required=True, metavar="DM|FIRST:LAST:STEP",
+@click.option("--dm", metavar="DM|FIRST:LAST:STEP",
               help="Remove the dispersion of this dispersion measure, pc cm^-3. Several, such as "
                    "0:1000:0.5, make time series: files OUT_DM12.50.dat, or one .h5 with a DM-time "
                    "plane.")
+@click.option("--plan", type=common.InputPath(), metavar="PLAN",
+              help="Make time series for the dispersion measures of this plan by plan-dm, each "
+                   "stretch with its downsampling; with several stretches, an .h5 PATH must "
+                   "contain {file}.")
 @click.option("--series", is_flag=True,
               help="Sum the band to one time series: the mean of the channels, weighted by their "
                    "weights.")
@@ -54,6 +58,11 @@ def dedisperse(files: tuple[str, ...], output: str, to: str | None, **options: A
             raise FormatError(files[0], f"contains {source.stream.kind}; allowed: spectra. Make "
                               "them with fastsig spectra")
         chain = driver.with_products(source, options["products"])
+        if (options["dm"] is None) == (options["plan"] is None):
+            raise click.UsageError("--dm or --plan; allowed: one of them")
+        if options["plan"] is not None:
+            _write_plan(chain, output, to, options)
+            return
         make = _planes if _is_list(options["dm"]) else _spectra
         driver.copy_stream(make(chain, output, to, options), output, to, options)
 
@@ -74,11 +83,33 @@ def _spectra(chain: Any, output: str, to: str | None, options: dict[str, Any]) -
 
 def _planes(chain: Any, output: str, to: str | None, options: dict[str, Any]) -> Any:
     """Return time series for several dispersion measures."""
+    dms = options["dm"] if ":" in options["dm"] else options["dm"].split(",")
+    return _plane(chain, dms, output, to, options)
+
+
+def _plane(chain: Any, dms: Any, output: str, to: str | None, options: dict[str, Any]) -> Any:
     from fastsig.run.plane_file import PlaneFile
 
     if options["ref"] not in (None, "top"):
         raise click.UsageError(f"--ref {options['ref']} with several dispersion measures; allowed: "
                                "top, at which their times are the same")
     last = "drop" if PlaneFile.format_of(output, to) in _COMPLETE else "keep"
-    dms = options["dm"] if ":" in options["dm"] else options["dm"].split(",")
     return chain.planes(dms, constant=options["constant"], last=options["last"] or last).stream
+
+
+def _write_plan(chain: Any, output: str, to: str | None, options: dict[str, Any]) -> None:
+    """Write time series for all stretches of a plan, in one pass."""
+    from fastsig.io.files.outputs import output_names
+    from fastsig.run.plan_files import read_plan
+    from fastsig.run.plane_file import PlaneFile
+
+    stretches = list(read_plan(options["plan"]))
+    streams = [_plane(_downsampled(chain, each.downsampling), each, output, to, options)
+               for each in stretches]
+    is_series = PlaneFile.format_of(output, to) == "presto"  # named after dispersion measures
+    outputs = [output] * len(streams) if is_series else output_names(output, len(streams))
+    driver.write_streams(streams, outputs, options, **driver.copy_formats(to, options))
+
+
+def _downsampled(chain: Any, n: int) -> Any:
+    return chain if n == 1 else chain.integrate(n_int=n, last="drop")

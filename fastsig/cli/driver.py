@@ -221,31 +221,50 @@ def copy_stream(stream: Any, output: str, to: str | None, options: dict[str, Any
         raise click.UsageError(f"--{next(iter(own)).replace('_', '-')}: {stream.path} contains "
                                f"{stream.kind}; allowed: voltages, written as vdif")
     formats |= own
-    refuse_losses([stream], [output], options, **formats)
+    return write_streams([stream], [output], options, report, sinks, **formats)
+
+
+def write_streams(streams: Sequence[Any], outputs: Sequence[str], options: dict[str, Any],
+                  report: Report | None = None, sinks: Sequence[Any] = (), **formats: Any
+                  ) -> list[Any]:
+    """Write streams of one scan in a single pass, each to its output, like `copy_stream`.
+
+    With several, ``--json`` contains their records as ``products``.
+    """
+    refuse_losses(streams, outputs, options, **formats)
     if options["verify"]:
-        stream.verify()
-    writing = Writing([stream], [output], options, sinks=sinks, **formats)
+        streams[0].verify()
+    writing = Writing(streams, outputs, options, sinks=sinks, **formats)
     if options["explain"]:
         writing.explain()
-    product = writing.products[0]
-    rows = getattr(product, "rows", (0, stream.shape[0]))
-    record = _record(product, rows[1] - rows[0])
+    records = [_record(product, _n_time(product)) for product in writing.products]
     if options["dry_run"]:
         if options["as_json"]:
-            common.print_json({**record, "memory_bytes": writing.plan.memory, "dry_run": True,
-                               "free_bytes": free_bytes(output)})
+            common.print_json({**_joined(records), "memory_bytes": writing.plan.memory,
+                               "dry_run": True, "free_bytes": free_bytes(outputs[0])})
         else:
             writing.print_dry_run()
         return []
     results = writing.run()
-    record |= {"outputs": product.files,
-               "bytes": [os.path.getsize(name) for name in product.files]}
+    for record, product in zip(records, writing.products, strict=True):
+        record |= {"outputs": product.files,
+                   "bytes": [os.path.getsize(name) for name in product.files]}
+    made = _joined(records)
     if report is not None:
-        record |= report(*results)
+        made |= report(*results)
     if options["as_json"]:
-        common.print_json({**record, "n_clipped": product.n_clipped})
-    _report_names(record["outputs"], options["quiet"])
+        common.print_json({**made, "n_clipped": sum(each.n_clipped for each in writing.products)})
+    _report_names([name for record in records for name in record["outputs"]], options["quiet"])
     return results
+
+
+def _joined(records: list[dict[str, Any]]) -> dict[str, Any]:
+    return records[0] if len(records) == 1 else {"products": records}
+
+
+def _n_time(product: Any) -> int:
+    first, stop = getattr(product, "rows", (0, product.stream.shape[0]))
+    return int(stop - first)
 
 
 def _report_names(names: Sequence[str], quiet: bool) -> None:

@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from fastsig.errors import OutputError, PlanError, UsageError
+from fastsig.io.files.outputs import output_names
 from fastsig.io.files.provenance import input_files, provenance
 from fastsig.io.files.safe import check_name, check_output
 from fastsig.io.hdf5.planes import SEGMENT, PlaneWriter, plane_bytes
@@ -64,7 +65,10 @@ class PlaneFile(Sink):
         super().__init__(stream)
         if not isinstance(stream, PlaneStream):
             raise PlanError(f"{stream.path}: contains {stream.kind}; allowed: planes")
-        self.planes, self.path = stream, check_name(os.fspath(path))
+        self.planes = stream
+        self._given = check_name(output_names(os.fspath(path), 1)[0])
+        #: Name of the file, or of the first of several.
+        self.path = self._given
         found = self.format_of(path, to)
         if found not in self.formats():
             raise UsageError(f"{self.path}: planes are written as HDF5 or as PRESTO's series; "
@@ -73,6 +77,8 @@ class PlaneFile(Sink):
             raise UsageError("bits, scale and file-size are not options of planes; allowed: floats "
                              "of 32 bits")
         self.format = str(found)
+        if self.format == "presto":
+            self.path = series_names(self._given, stream.dms)[0]
         self.lossy, self._overwrite, self._hash_inputs = lossy, overwrite, hash_inputs
         #: Descriptions of what the files cannot store.
         self.losses = self._losses()
@@ -115,9 +121,9 @@ class PlaneFile(Sink):
 
     @property
     def held_bytes(self) -> int:  # type: ignore[override]
-        """Memory of the writer: a segment in the order of the file, and that of the series."""
+        """Memory of the writer, with a segment in the order of the file, and of the sums."""
         series = 0 if self.format == "planes" else len(self.planes.dms) * _SERIES_BYTES
-        return 2 * SEGMENT * self.planes.row_bytes + series
+        return 2 * SEGMENT * self.planes.row_bytes + series + self.planes.held_bytes
 
     @property
     def bytes(self) -> list[tuple[str, int]]:
@@ -125,7 +131,7 @@ class PlaneFile(Sink):
         if self.format == "planes":
             return [(self.path, plane_bytes(self.planes.shape))]
         return [(name, 4 * self.planes.shape[0]) for name in series_names(
-            self.path, self.planes.dms)]
+            self._given, self.planes.dms)]
 
     @property
     def files(self) -> list[str]:
@@ -149,7 +155,7 @@ class PlaneFile(Sink):
             self._writer = PlaneWriter(self.path, stream.header, stream.shape, stream.dms,
                                        provenance=record, overwrite=self._overwrite)
         else:
-            self._writer = SeriesWriter(self.path, stream.header, stream.shape[0], stream.dms,
+            self._writer = SeriesWriter(self._given, stream.header, stream.shape[0], stream.dms,
                                         overwrite=self._overwrite)
         self._writer.__enter__()
         return self

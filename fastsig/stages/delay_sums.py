@@ -245,13 +245,19 @@ class DelaySums:
         self._lock = threading.Lock()
         self._fractional = False
 
+    @property
+    def held_bytes(self) -> int:
+        """Memory of a state: plans for values and weights, and results that are not complete."""
+        plans, n_product = self.plans, self.source.shape[1]
+        results = plans.spread * len(plans.offsets) * n_product
+        return int(8 * results + 2 * n_product * plans.plan_bytes)
+
     def work_bytes(self, n: int) -> int:
-        """Memory that a thread needs for `n` rows: results, plans, and the rows of the source."""
+        """Memory that a thread needs for `n` rows: results, and the rows of the source."""
         plans, n_product = self.plans, self.source.shape[1]
         rows = min(n + plans.reach, self._run)
-        results = (2 * n + plans.spread) * len(plans.offsets) * n_product
-        return int(self.source.work_bytes(rows) + 2 * rows * self.source.row_bytes
-                   + 8 * results + 2 * n_product * plans.plan_bytes)
+        results = 2 * n * len(plans.offsets) * n_product
+        return int(self.source.work_bytes(rows) + 2 * rows * self.source.row_bytes + 8 * results)
 
     @property
     def _run(self) -> int:

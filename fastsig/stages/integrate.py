@@ -143,6 +143,12 @@ class Integrate(SpectraStage):
         part = self.source.narrowed(first * self.n_freq, stop * self.n_freq)
         return None if part is None else cast(SpectrumStream, self.on(part))
 
+    def all_valid(self) -> bool | None:
+        """Return True if the whole source is valid, and integrations are complete; else None."""
+        is_whole = self.flag_sigma is None and not (
+            self.source.shape[0] - self.n_dropped) % self.n_int
+        return (is_whole and self.source.all_valid()) or None
+
     @property
     def columns(self) -> Mapping[str, str]:
         """The columns of the spectra."""

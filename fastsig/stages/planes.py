@@ -46,8 +46,8 @@ class Planes(Stage, PlaneStream):
         Spectra with two or more channels of known frequency.
     dms : str, sequence of float, or Stretch
         Dispersion measures, pc cm^-3, ascending: numbers; text such as ``"0:1000:0.5"``, with the
-        first, the last and the step; or a stretch of a plan by `dm_plan`. They are added to that of
-        the source, if its dispersion was removed before.
+        first, the last and the step; or a stretch of a plan by `dm_plan`, or a plan that has only
+        one. They are added to that of the source, if its dispersion was removed before.
     constant : float or str, optional
         Dispersion constant K, as for `dedisperse`.
     track : {"sample", "half", "exact"}, optional
@@ -79,6 +79,7 @@ class Planes(Stage, PlaneStream):
                  track: str | None = None, last: str = "keep") -> None:
         if not isinstance(source, SpectrumStream):
             raise PlanError(f"planes requires spectra, not {source.kind}")
+        dms = _stretch_of(dms)
         asked = dms_of(dms)
         _check_rate(source, dms)
         if track not in (None, *_TRACKS):
@@ -157,6 +158,11 @@ class Planes(Stage, PlaneStream):
         """Return False if samples are missing at the end; else as the source."""
         return self.source.all_valid() if self.n_dropped or self._span[-1] < 0.5 else False
 
+    @property
+    def held_bytes(self) -> int:
+        """Memory of the sums: the plans of the kernel, and results that are not complete."""
+        return self._sums.held_bytes
+
     def work_bytes(self, n: int) -> int:
         """Memory that a thread needs to compute `n` rows."""
         return n * self.row_bytes + self._sums.work_bytes(n)
@@ -182,6 +188,7 @@ def dms_of(value: Any, name: str = "dms") -> NDArray[np.float64]:
     UsageError
         If they are none of these, or more than 131072.
     """
+    value = _stretch_of(value, name)
     value = getattr(value, "dms", value)
     if isinstance(value, str) and ":" in value:
         return _steps(value, name)
@@ -196,6 +203,18 @@ def dms_of(value: Any, name: str = "dms") -> NDArray[np.float64]:
     if parts.ndim != 1 or not 1 <= len(found) <= _MOST or (np.diff(found) <= 0).any():
         raise UsageError(f"{name} = {shown(value)}; allowed: 1 to {_MOST} ascending numbers")
     return found
+
+
+def _stretch_of(value: Any, name: str = "dms") -> Any:
+    """Return the only stretch of a plan, or anything else unchanged."""
+    stretches = getattr(value, "stretches", None)
+    if stretches is None:
+        return value
+    if len(stretches) != 1:
+        raise UsageError(f"{name}: the plan has {len(stretches)} stretches; allowed: one at a "
+                         "time, as in [chain.integrate(n_int=s.downsampling).planes(s) for s in "
+                         "plan]")
+    return stretches[0]
 
 
 def _steps(text: str, name: str) -> NDArray[np.float64]:

@@ -139,7 +139,8 @@ class FusedSeries(Series):
 
     def work_bytes(self, n: int) -> int:
         """Memory that a thread needs to compute `n` rows."""
-        return n * self.row_bytes + self._run().work_bytes(n)
+        sums = self._run()
+        return n * self.row_bytes + sums.work_bytes(n) + sums.held_bytes
 
     def all_valid(self) -> bool | None:
         """Same as for the aligned spectra."""

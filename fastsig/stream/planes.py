@@ -21,6 +21,11 @@ class PlaneStream(Stream):
     #: Dispersion measures, (n_dm,) float64, pc cm^-3, ascending.
     dms: NDArray[np.float64]
 
+    @property
+    def held_bytes(self) -> int:
+        """Memory that is held from block to block while the rows are read in order."""
+        return 0
+
     def all_valid(self) -> bool | None:
         """Return whether all weights are 1; None if everything must be read to know it."""
         return None
