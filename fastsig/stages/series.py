@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -132,6 +133,15 @@ class FusedSeries(Series):
             if self._delayed is None:
                 self._delayed = DelaySums(self.source, self._plans)
             return self._delayed
+
+    @property
+    def columns(self) -> Mapping[str, str]:
+        """Those of the aligned spectra."""
+        return self._aligned.columns
+
+    def read_columns(self, start: int, n: int) -> dict[str, NDArray[np.float64]]:
+        """Return the columns of the aligned spectra."""
+        return self._aligned.read_columns(start, n)
 
     def needs(self, start: int, n: int) -> tuple[int, int]:
         """Return the spectra of which rows are sums."""

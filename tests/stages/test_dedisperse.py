@@ -204,6 +204,24 @@ def test_a_block_that_fails_leaves_the_others_right() -> None:
     np.testing.assert_array_equal(stream.read_block(100, 100).data, whole.data[100:200])
 
 
+@pytest.mark.parametrize("last", ["keep", "drop"])
+def test_columns_are_those_of_the_highest_channel(last: str, tmp_path: Path) -> None:
+    class WithColumn(MemorySpectra):
+        @property
+        def columns(self) -> dict[str, str]:
+            return {"az_deg": "deg"}
+
+        def read_columns(self, start: int, n: int) -> dict[str, np.ndarray]:
+            return {"az_deg": np.arange(start, start + n) / 4}
+
+    made = chain(values(), WithColumn).dedisperse(12.5, last=last).to_series()
+    for fused in (False, True):
+        made.write(tmp_path / f"{fused}.h5", fused=fused)
+        with fs.open(tmp_path / f"{fused}.h5") as again:
+            column = again.stream.read_columns(5, 3)["az_deg"]
+        np.testing.assert_array_equal(column, [1.25, 1.5, 1.75])
+
+
 def test_a_series_of_one_channel_is_that_channel() -> None:
     one = fs.Chain(MemorySpectra(values()[:, :, :1], head(AXIS.averaged(24)))).to_series().read()
     np.testing.assert_array_equal(one.values, values()[:, :, :1])
@@ -234,6 +252,7 @@ def test_the_same_bytes_fused_or_not(tmp_path: Path) -> None:
     for number, made in enumerate((
             plain.flag(clip=4, n_segment=100).dedisperse(12.5).integrate(n_int=8),
             plain.dedisperse(12.5).flag(clip=4, n_segment=100),
+            plain.flag(clip=4, n_segment=100).dedisperse(12.5).to_series(),
             plain.integrate(n_int=2).dedisperse(30).to_series().integrate(n_int=3),
             plain.dedisperse(12.5)[50:600].to_series())):
         paths = [tmp_path / f"{number}{fused}.h5" for fused in (True, False)]

@@ -344,7 +344,7 @@ def _dispersion(cards: Cards) -> dict[str, Any]:
     between which delays remain.
     """
     dm, reference = cards.number("DM"), cards.number("REFFREQ")
-    if dm is None or reference is None or reference <= 0:
+    if not dm or reference is None or reference <= 0:
         return {}
     return {"dm": dm, "dm_reference_hz": cards.exact("REFFREQ") * 10**6}
 
