@@ -20,10 +20,10 @@ _COMPLETE = ("sigproc", "psrfits", "presto")
               help="Remove the dispersion of this dispersion measure, pc cm^-3. Several, such as "
                    "0:1000:0.5, make time series: files OUT_DM12.50.dat, or one .h5 with a DM-time "
                    "plane.")
-@click.option("--plan", type=common.InputPath(), metavar="PLAN",
+@click.option("--plan", type=common.InputPath(), metavar="PATH",
               help="Make time series for the dispersion measures of this plan by plan-dm, each "
-                   "stretch with its downsampling; with several stretches, an .h5 PATH must "
-                   "contain {file}.")
+                   "stretch with its downsampling; with several stretches, the name of an .h5 file "
+                   "must contain {file}.")
 @click.option("--series", is_flag=True,
               help="Sum the band to one time series: the mean of the channels, weighted by their "
                    "weights.")

@@ -148,9 +148,20 @@ def describe(stream: Stream, format_name: str, *, deep: bool = False) -> dict[st
         "unit": header.unit,
         "ra_deg": header.ra_deg,
         "dec_deg": header.dec_deg,
+        **_dispersion(stream),
         "valid_fraction": valid_fraction(stream, deep=deep),
         "stages": _stages(stream),
     }
+
+
+def _dispersion(stream: Stream) -> dict[str, Any]:
+    """Return the fields for dispersion that was removed; none if none was."""
+    header = stream.header
+    if header.dm is None:
+        return {}
+    reference = header.dm_reference_hz
+    return {"dm": header.dm, "dm_constant": float(header.dispersion_constant),
+            "dm_reference_mhz": "infinity" if reference is None else float(reference / 10**6)}
 
 
 def _stages(stream: Stream) -> list[str] | None:

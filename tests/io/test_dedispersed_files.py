@@ -49,6 +49,8 @@ def test_aligned_spectra_in_sigproc(source: fs.Chain, tmp_path: Path) -> None:
     with written(made, tmp_path / "a.fil") as again:
         assert (again.header.dm, again.header.dm_reference_hz) == (50, TOP)
         np.testing.assert_array_equal(again.read().values, made.read().values)
+        info = fs.info(tmp_path / "a.fil")
+        assert (info["dm"], info["dm_reference_mhz"]) == (50, 1063)
         twice = again.dedisperse(20)
         assert twice.header.dm == 70 and twice.header.start_time == again.start_time
     values = read_keywords(str(tmp_path / "a.fil")).values
@@ -60,6 +62,12 @@ def test_a_filterbank_with_the_measure_of_its_source_is_not_dedispersed(
     source.stream.header = source.header.replace(extra={"refdm": 26.8})
     with written(source, tmp_path / "a.fil") as again:
         assert again.header.dm is None and again.header.extra["refdm"] == 26.8
+
+
+def test_a_plane_is_not_read(source: fs.Chain, tmp_path: Path) -> None:
+    source.planes([0, 50]).write(tmp_path / "a.h5")
+    with pytest.raises(fs.FormatError, match="a DM-time plane of fastsig.* does not read"):
+        fs.open(tmp_path / "a.h5")
 
 
 @pytest.mark.parametrize(("options", "message"), [
