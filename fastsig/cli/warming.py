@@ -161,7 +161,8 @@ def dispersion() -> None:
     """What `dedisperse` needs."""
     from fastsig_kernels import FDMT, shift_channels, shift_rows
 
-    FDMT(np.linspace(1, 0, 512), np.arange(4.0), dtype="float32").compile()
+    for kind in ("float32", "uint8"):
+        FDMT(np.linspace(1, 0, 512), np.arange(4.0), dtype=kind).compile()
     x, shift = np.ones((2, 1, 4), np.float32), np.zeros(4, np.int64)
     shift_channels(x, shift, 0, np.empty_like(x))
     shift_rows(x[0], shift[:1], 0, np.empty_like(x[0]))

@@ -15,18 +15,29 @@ from numpy.typing import NDArray
 
 from fastsig.stream import Block, SpectrumStream
 
-__all__ = ["ChannelSums", "DelaySums"]
+__all__ = ["ChannelSums", "DelayPlans", "DelaySums", "kind_of"]
 
 _MOST_STATES = 2  # states that no block has taken over yet
 _RUN_BYTES = 2**24  # rows of the source that are read at a time
 _MANY, _MANY_ROWS = 64, 2048  # with many delays, runs are long compared with the work per delay
+_MOST_CODES = 2**16  # channels of codes whose sums are exact in float32
 _ROWS_AT_A_TIME = 64  # delays for which tracks are compared at a time
 
 
-def _plan(curve: NDArray[np.float64], delays: NDArray[np.float64], track: str) -> Any:
+def _plan(curve: NDArray[np.float64], delays: NDArray[np.float64], track: str,
+          kind: str = "float32") -> Any:
     from fastsig_kernels import FDMT
 
-    return FDMT(curve, delays, dtype="float32", track=track)
+    return FDMT(curve, delays, dtype=kind, track=track)
+
+
+def kind_of(source: SpectrumStream) -> str:
+    """Return the type in which values are summed: that of 8-bit codes, if their sums are exact."""
+    codes = source.codes()
+    if codes is None or source.shape[2] >= _MOST_CODES:
+        return "float32"
+    return next((kind for kind in ("uint8", "int8") if np.iinfo(kind).min <= codes.low
+                 and codes.high <= np.iinfo(kind).max), "float32")
 
 
 class ChannelSums:
@@ -133,7 +144,8 @@ class _State:
     def __init__(self, owner: DelaySums, start: int, *, by_weight: bool) -> None:
         self._shared, self.by_weight = owner.plans, by_weight
         n_product, offsets = owner.source.shape[1], owner.plans.offsets
-        self.plans = owner.plans.take(n_product * (1 + by_weight))
+        self.kind = "float32" if by_weight else owner.kind
+        self.plans = owner.plans.take(n_product * (1 + by_weight), self.kind)
         self.next = max(0, start - owner.plans.lead)
         self._shape = n_product, len(offsets)
         self._total, self._size = _Ring(self._shape, start), 0
@@ -155,25 +167,28 @@ class _State:
 
     def add(self, data: NDArray[np.float32], weight: NDArray[np.float32]) -> None:
         """Add rows of the source, (n, product, chan); weights broadcast to them."""
-        if self._weight is None and not _all_one(weight):
+        is_whole = _all_one(weight)
+        if self._weight is None and not is_whole:
             self._weight = _Ring(self._shape, self.base)
             self._weight.hold(self._size, self._shared.n_chan)
         wide = np.broadcast_to(weight, data.shape)
         for p in range(data.shape[1]):
-            sums, counts = self._sum(p, data[:, p], wide[:, p])
+            sums, counts = self._sum(p, data[:, p], wide[:, p], is_whole=is_whole)
             self._total.put(p, self.next, sums, self._shared.offsets)
             if self._weight is not None:
                 self._weight.put(p, self.next, counts, self._shared.offsets)
         self.next += len(data)
 
-    def _sum(self, p: int, data: NDArray[np.float32], weight: NDArray[np.float32]
-             ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def _sum(self, p: int, data: NDArray[np.float32], weight: NDArray[np.float32], *,
+             is_whole: bool) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         if self.by_weight:
             sums = self.plans[p].process(_weighted(data, weight))
             return sums, self.plans[len(self.plans) // 2 + p].process(
                 np.ascontiguousarray(weight, np.float32))
-        valid = None if _all_one(weight) else weight > 0
-        return self.plans[p].process(data, valid=valid), self.plans[p].weight
+        with np.errstate(invalid="ignore"):  # NaN, which is not valid
+            values = data.astype(self.kind, copy=False)
+        valid = None if is_whole else weight > 0
+        return self.plans[p].process(values, valid=valid), self.plans[p].weight
 
     def take(self, n: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Return the next `n` results, (n, product, delay), and forget them."""
@@ -199,33 +214,37 @@ class DelayPlans:
         Delays of channel 0, ascending.
     track : str
         As for `fastsig_kernels.FDMT`.
+    kind : str
+        Type of the values that are usually summed, as returned by `kind_of`.
     """
 
-    def __init__(self, curve: NDArray[np.float64], delays: NDArray[np.float64], track: str
-                 ) -> None:
+    def __init__(self, curve: NDArray[np.float64], delays: NDArray[np.float64], track: str,
+                 kind: str) -> None:
         self._arguments = curve, delays, track
         self._lock = threading.Lock()
-        self._free: list[Any] = [_plan(*self._arguments)]
-        self.n_chan, self.plan_bytes = len(curve), int(self._free[0].memory_bytes)
+        first = _plan(*self._arguments, kind)
+        self._free: dict[str, list[Any]] = {kind: [first]}
+        self.n_chan, self.plan_bytes = len(curve), int(first.memory_bytes)
         #: Column of a plan's sums minus the row of the results, (n_delay,) int64.
-        self.offsets, self.lead = _places(self._free[0], curve, delays)
+        self.offsets, self.lead = _places(first, curve, delays)
         #: Results of the smallest delay that are known before those of the largest.
         self.spread = int(self.offsets.max() - self.offsets.min())
         #: Rows of the source after a row of the results that are needed for it.
         self.reach = int(self.offsets.max())
 
-    def take(self, n: int) -> list[Any]:
-        """Return plans for `n` streams, at their beginning."""
+    def take(self, n: int, kind: str) -> list[Any]:
+        """Return plans for `n` streams of a type, at their beginning."""
         with self._lock:
-            taken, self._free = self._free[:n], self._free[n:]
+            free = self._free.setdefault(kind, [])
+            taken, self._free[kind] = free[:n], free[n:]
         for plan in taken:
             plan.reset()
-        return taken + [_plan(*self._arguments) for _ in range(n - len(taken))]
+        return taken + [_plan(*self._arguments, kind) for _ in range(n - len(taken))]
 
-    def give_back(self, plans: list[Any]) -> None:
+    def give_back(self, plans: list[Any], kind: str) -> None:
         """Take plans that are not used any more."""
         with self._lock:
-            self._free += plans
+            self._free[kind] += plans
 
 
 class DelaySums:
@@ -239,7 +258,7 @@ class DelaySums:
     """
 
     def __init__(self, source: SpectrumStream, plans: DelayPlans) -> None:
-        self.source, self.plans = source, plans
+        self.source, self.plans, self.kind = source, plans, kind_of(source)
         self._states: dict[int, _State] = {}
         self._running: dict[int, threading.Event] = {}
         self._lock = threading.Lock()
@@ -332,7 +351,7 @@ class DelaySums:
             self._states[state.base] = state
             while len(self._states) > _MOST_STATES:
                 old = self._states.pop(min(self._states))
-                self.plans.give_back(old.plans)
+                self.plans.give_back(old.plans, old.kind)
 
 
 def _places(plan: Any, curve: NDArray[np.float64], delays: NDArray[np.float64]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from fastsig.axes import dispersion
 from fastsig.errors import PlanError, UsageError
 from fastsig.stages.dedisperse import check_last, dedispersed_header
-from fastsig.stages.delay_sums import DelayPlans, DelaySums
+from fastsig.stages.delay_sums import DelayPlans, DelaySums, kind_of
 from fastsig.stages.series import mean_block
 from fastsig.stream import Block, PlaneStream, SpectrumStream, Stage, Stream
 from fastsig.work.arguments import shown
@@ -120,7 +120,8 @@ class Planes(Stage, PlaneStream):
         """The plans of the kernel, made when they are needed first; copies share them."""
         with self._lock:
             if not self._made:
-                self._made.append(DelayPlans(self._curve, self._span, self.track))
+                self._made.append(DelayPlans(self._curve, self._span, self.track,
+                                             kind_of(self.source)))
             return self._made[0]
 
     @property

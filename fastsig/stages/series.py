@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fastsig.errors import PlanError
 from fastsig.stages.dedisperse import Dedisperse
-from fastsig.stages.delay_sums import ChannelSums, DelayPlans, DelaySums
+from fastsig.stages.delay_sums import ChannelSums, DelayPlans, DelaySums, kind_of
 from fastsig.stream import Block, SpectraStage, SpectrumStream, Stream
 from fastsig.stream.header import Header
 
@@ -125,7 +125,8 @@ class FusedSeries(Series):
         if not self._made:
             aligned = self._aligned
             span = aligned.delays.span(float(aligned.dm), aligned.header.sample_rate)
-            self._made.append(DelayPlans(aligned.delays.curve, np.array([span]), "exact"))
+            self._made.append(DelayPlans(aligned.delays.curve, np.array([span]), "exact",
+                                         kind_of(self.source)))
         return self._made[0]
 
     def _run(self) -> DelaySums:

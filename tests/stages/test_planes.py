@@ -19,6 +19,7 @@ from fastsig.io.hdf5 import planes as plane_writer
 from fastsig.run import fitting, plane_file
 from fastsig.stages import delay_sums
 from fastsig.stages.planes import dms_of
+from fastsig.stream import Codes
 
 EXAMPLE: dict[str, Any] = {"dms": "0:2:0.5"}
 
@@ -54,7 +55,7 @@ def test_sums_are_those_along_the_tracks_of_the_tree() -> None:
     stream: Any = chain(data).planes("0:12:0.4").stream
     assert stream.track == "sample" and stream.shape == (N, 2, 31)
     block, plans = stream.read_block(0, N), stream._plans
-    tracks = plans.take(1)[0].channel_delays()
+    tracks = plans.take(1, "float32")[0].channel_delays()
     for k in (0, 7, 30):
         total, weight = np.zeros((2, N, 2))
         for c in range(24):
@@ -66,6 +67,25 @@ def test_sums_are_those_along_the_tracks_of_the_tree() -> None:
         with np.errstate(invalid="ignore"):
             np.testing.assert_allclose(block.data[:, :, k], total / weight, rtol=1e-6)
         np.testing.assert_allclose(block.valid[:, :, k], weight / 24, rtol=1e-6)
+
+
+@pytest.mark.parametrize(("low", "high"), [(0, 255), (-128, 127), (0, 65535)])
+@pytest.mark.parametrize("lost", [0, 0.05])
+def test_codes_give_the_same_bits_as_floats(low: int, high: int, lost: float) -> None:
+    class Coded(MemorySpectra):
+        def codes(self) -> Codes:
+            return Codes(low, high)
+
+    data = np.random.default_rng(4).integers(low, high + 1, (N, 1, 24)).astype(np.float32)
+    data[np.random.default_rng(5).random(data.shape) < lost] = np.nan
+    coded, floats = chain(data, Coded), chain(data)
+    assert delay_sums.kind_of(coded.stream) == {  # type: ignore[arg-type]
+        255: "uint8", 127: "int8", 65535: "float32"}[high]
+    for one, other in ((coded.planes("0:12:0.4"), floats.planes("0:12:0.4")),
+                       (coded.dedisperse(7.7).to_series(), floats.dedisperse(7.7).to_series())):
+        found, expected = one.read(), other.read()
+        np.testing.assert_array_equal(found.values, expected.values)
+        np.testing.assert_array_equal(found.valid, expected.valid)
 
 
 def test_a_pulse_is_at_its_measure_and_time() -> None:
