@@ -120,6 +120,10 @@ class _Ring:
         for first in (turn, turn - size):
             shift_rows(values, offsets, first, self._data[product])
 
+    def is_all(self, value: float) -> bool:
+        """Whether all rows have one value, also those that were taken last."""
+        return bool((self._data == value).all())
+
     def take(self, n: int) -> NDArray[np.float32]:
         """Return the first `n` rows, (n, product, delay), and forget them."""
         out = np.empty((*self._data.shape[:2], n), np.float32)
@@ -149,6 +153,7 @@ class _State:
         self.next = max(0, start - owner.plans.lead)
         self._shape = n_product, len(offsets)
         self._total, self._size = _Ring(self._shape, start), 0
+        self._is_settled = False
         #: None while all samples are valid.
         self._weight = _Ring(self._shape, start) if (
             by_weight or start < owner.plans.lead) else None
@@ -172,8 +177,10 @@ class _State:
             self._weight = _Ring(self._shape, self.base)
             self._weight.hold(self._size, self._shared.n_chan)
         wide = np.broadcast_to(weight, data.shape)
+        self._is_settled = True
         for p in range(data.shape[1]):
             sums, counts = self._sum(p, data[:, p], wide[:, p], is_whole=is_whole)
+            self._is_settled &= not any(counts.strides)  # one number: nothing lost is in reach
             self._total.put(p, self.next, sums, self._shared.offsets)
             if self._weight is not None:
                 self._weight.put(p, self.next, counts, self._shared.offsets)
@@ -196,6 +203,8 @@ class _State:
         if self._weight is None:
             return total, np.broadcast_to(np.float32(self._shared.n_chan), total.shape)
         weight = self._weight.take(n)
+        if self._is_settled and self._weight.is_all(self._shared.n_chan):
+            self._weight = None
         return total, weight
 
 

@@ -114,6 +114,19 @@ def test_any_rows_in_any_order_are_those_of_the_whole(
         np.testing.assert_array_equal(block.valid, whole.valid[start:stop])
 
 
+def test_losses_far_apart_have_their_weights() -> None:
+    """Between them all samples are valid, and weights are not computed."""
+    data = values(lost=0)
+    data[[5, 300, 301, 690], :, [0, 23, 11, 4]] = np.nan
+    stream: Any = chain(data).planes([0, 2, 7.7]).stream
+    for start in range(0, N, 20):
+        block = stream.read_block(start, 20)
+        for k, dm in enumerate((0, 2, 7.7)):
+            single: Any = chain(data).dedisperse(dm).to_series().stream.read_block(start, 20)
+            np.testing.assert_array_equal(block.valid[:, :, k], single.valid[:, :, 0])
+            np.testing.assert_array_equal(block.data[:, :, k], single.data[:, :, 0])
+
+
 def test_the_file_of_a_plane(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fitting, "_UNIT_BYTES", 30_000)
     monkeypatch.setattr(plane_writer, "SEGMENT", 128)
