@@ -32,7 +32,8 @@ _ENGINES: dict[str, Callable[..., SpectrometerPlan]] = {}
 # Formats, in the order in which they are asked to recognise a file. If all files of a format are in
 # certain containers (names as in `Probe.container`), its module is not loaded for other files.
 _FORMATS: dict[str, tuple[str, ...]] = {
-    "native": ("hdf5",), "fbh5": ("hdf5",), "sigproc": (), "presto": (), "psrfits": ("fits",),
+    "native": ("hdf5",), "fbh5": ("hdf5",), "planes": ("hdf5",), "sigproc": (), "presto": (),
+    "psrfits": ("fits",),
     "hifast": ("hdf5",), "fast_spectral": ("fits",), "sdfits": ("fits",), "fits_cube": ("fits",),
     "ecsv": ("ecsv",),
     "lofar_tbb": ("hdf5",), "lofar_bf": ("hdf5",), "chime": ("hdf5",),

@@ -124,10 +124,6 @@ def _is_your_candidate(probe: Probe) -> bool:
                               or "data_freq_time" in probe.root[1])
 
 
-def _is_plane(probe: Probe) -> bool:
-    return probe.is_hdf5 and probe.root[0].get("CLASS") == "DM_TIME"
-
-
 def _is_presto_fft(probe: Probe) -> bool:
     stem, ending = os.path.splitext(probe.path)
     return ending == ".fft" and os.path.exists(f"{stem}.inf")
@@ -152,7 +148,6 @@ def _is_ephemeris(probe: Probe) -> bool:
 
 #: Descriptions of files, and the test for each.
 _KNOWN: dict[str, Callable[[Probe], bool]] = {
-    "a DM-time plane of fastsig (HDF5)": _is_plane,
     "a file of spectra of the LWA's DR spectrometer (drspec)": _begins(_LWA_SPECTRA),
     "a file of raw frames of LOFAR's transient buffers (TBB, before HDF5)": _is_tbb,
     "a file of LOFAR TBB voltages in an HDF5 layout older than ICD 1": _is_old_tbb,

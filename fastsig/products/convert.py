@@ -9,12 +9,13 @@ from fastsig.errors import UsageError
 from fastsig.io.files.outputs import output_names
 from fastsig.io.files.safe import check_name
 from fastsig.io.files.scan import Paths
+from fastsig.registry import STREAMS
 from fastsig.run.products import SINKS
 
 __all__ = ["HANDLERS", "convertible"]
 
 #: For each kind of product, the sink that writes it in another format.
-HANDLERS = SINKS
+HANDLERS = {kind: SINKS[kind] for kind in STREAMS}
 
 
 def convertible(paths: Paths, output: str, to: str | None = None, **overrides: Any) -> Chain:

@@ -96,4 +96,5 @@ def _by_format(detected: Detected, deep: bool, overrides: dict[str, Any]) -> dic
 
 
 #: Handlers by kind of product.
-HANDLERS = {"voltage": _stream, "spectra": _stream, "cube": _by_format, "table": _by_format}
+HANDLERS = {"voltage": _stream, "spectra": _stream, "cube": _by_format, "table": _by_format,
+            "planes": _by_format}

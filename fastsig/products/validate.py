@@ -72,4 +72,5 @@ def _by_format(detected: Detected, overrides: dict[str, Any]) -> bool:
 
 
 #: Handlers by kind of product.
-HANDLERS = {"voltage": _stream, "spectra": _stream, "cube": _by_format, "table": _by_format}
+HANDLERS = {"voltage": _stream, "spectra": _stream, "cube": _by_format, "table": _by_format,
+            "planes": _by_format}

@@ -163,6 +163,20 @@ def _table(detected: Detected, output: str, wanted: Wanted, overwrite: bool) -> 
     drawn.draw(path, output, overwrite)
 
 
+def _planes(detected: Detected, output: str, wanted: Wanted, overwrite: bool) -> None:
+    """Draw a DM-time plane."""
+    from fastsig.io.planes.reader import read_plane
+    from fastsig.view import draw_made
+    from fastsig.view.planes import draw_plane
+
+    wanted.refuse(tuple(name for name in vars(wanted) if name != "product"), "a DM-time plane")
+    plane = read_plane(detected.files[0])
+    draw_made(lambda: draw_plane(plane, wanted.product), lambda: {
+        "path": detected.files[0], "source": plane.header.source,
+        "dispersion measures": len(plane.dms)}, output, inputs=detected.files,
+        overwrite=overwrite)
+
+
 def _by_format(detected: Detected, output: str, wanted: Wanted, overwrite: bool) -> None:
     """Draw a product of a plug-in's format with its `draw` function, which returns a figure."""
     from fastsig.view import draw_made
@@ -218,7 +232,7 @@ class _Table(NamedTuple):
 
 #: Handlers by kind of product.
 HANDLERS: dict[str, Callable[[Detected, str, Wanted, bool], None]] = {
-    "voltage": _stream, "spectra": _stream, "cube": _cube, "table": _table}
+    "voltage": _stream, "spectra": _stream, "cube": _cube, "table": _table, "planes": _planes}
 
 #: How to draw tables, by the kind that their meta states.
 TABLES = {"spectrum of a place": _Table(_place, "a spectrum of a place"),

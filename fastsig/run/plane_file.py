@@ -10,7 +10,7 @@ from fastsig.errors import OutputError, PlanError, UsageError
 from fastsig.io.files.outputs import output_names
 from fastsig.io.files.provenance import input_files, provenance
 from fastsig.io.files.safe import check_name, check_output
-from fastsig.io.hdf5.planes import SEGMENT, PlaneWriter, plane_bytes
+from fastsig.io.planes.writer import SEGMENT, PlaneWriter, plane_bytes
 from fastsig.io.presto.many import SeriesWriter, series_names
 from fastsig.io.presto.writer import PrestoWriter
 from fastsig.stream import Block, PlaneStream, Sink, Stream

@@ -15,7 +15,7 @@ from streams import CountedSpectra, MemorySpectra
 from verb_examples import RowWeights
 
 import fastsig as fs
-from fastsig.io.hdf5 import planes as plane_writer
+from fastsig.io.planes import writer as plane_writer
 from fastsig.run import fitting, plane_file
 from fastsig.stages import delay_sums
 from fastsig.stages.planes import dms_of

@@ -1,4 +1,4 @@
-"""The writer of DM-time planes: HDF5, with the layout of ``docs/dm-time-format.md``."""
+"""The writer of DM-time planes."""
 
 from __future__ import annotations
 

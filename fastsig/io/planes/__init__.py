@@ -1,0 +1,1 @@
+"""DM-time planes in HDF5, with the layout of ``docs/dm-time-format.md``."""
