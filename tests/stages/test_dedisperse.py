@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import astropy.units as u
+import h5py
 import numpy as np
 import pytest
 from dispersed import AXIS, N, chain, head, shifts, twin, values
@@ -267,5 +268,9 @@ def test_the_product_states_measure_constant_and_reference(tmp_path: Path) -> No
         assert (again.header.dm, again.header.dm_reference_hz) == (12.5, None)
         assert again.header.dispersion_constant == 1 / Fraction("2.41e-4")
         stage = again.stream.provenance["stages"][-1]
+    with h5py.File(tmp_path / "a.h5") as file:
+        attributes = file["data"].attrs
+        assert attributes["refdm"] == 12.5 and np.isinf(attributes["dm_reference_mhz"])
+        assert attributes["dispersion_constant"] == pytest.approx(1 / 2.41e-4)
     assert stage["stage"] == "dedisperse" and stage["parameters"]["dm"] == 12.5
     assert stage["parameters"]["reference_hz"] == "infinity"

@@ -335,6 +335,10 @@ def _cards(header: Header, shape: tuple[int, ...]) -> dict[str, Any]:
         cards["specsys"] = SPECSYS.get(header.specsys, header.specsys)
     if header.rest_hz is not None:
         cards["rest_frequency_hz"] = header.rest_hz
+    if header.dm is not None:
+        reference = header.dm_reference_hz
+        cards |= {"refdm": header.dm, "dispersion_constant": float(header.dispersion_constant),
+                  "dm_reference_mhz": np.inf if reference is None else float(reference / 10**6)}
     # turboSETI requires both: 0 and 0 mean no position, as in SIGPROC's programs.
     cards |= {"src_raj": 0.0, "src_dej": 0.0}
     if header.ra_deg is not None and header.dec_deg is not None:
