@@ -118,6 +118,21 @@ def test_errors_of_one_line(options: list[str], message: str, scan: Path, tmp_pa
     assert not os.listdir(tmp_path)
 
 
+def test_inputs_that_cannot_be_dedispersed(scan: Path, tmp_path: Path) -> None:
+    fastsig("dedisperse", scan, "-o", tmp_path / "s.tim", "--dm", "8", "--series")
+    fs.open(scan).integrate(n_freq=24).write(tmp_path / "one.h5")
+    for name, code, message in (
+            ("s.tim", 3, "does not state its sky frequency"),
+            ("one.h5", 2, "has one channel, so that there is no delay to remove"),
+            (scan.parent / "no.fil", 3, "No such file")):
+        done = fastsig("dedisperse", tmp_path / name, "-o", tmp_path / "x.h5", "--dm", "1",
+                       code=code)
+        assert message in done.stderr and done.stderr.count("\n") == 1, done.stderr
+    voltages = Path(__file__).parents[1] / "data" / "samples" / "pulsar_lower_8MHz.h5"
+    done = fastsig("dedisperse", voltages, "-o", tmp_path / "x.h5", "--dm", "1", code=3)
+    assert "contains voltage; allowed: spectra. Make them with fastsig spectra" in done.stderr
+
+
 def test_all_series_or_none(tmp_path: Path) -> None:
     dms = np.array([1.0, 2, 3])
     head = HEAD.replace(channels=AXIS.averaged(24), dm_reference_hz=AXIS.first_hz)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import h5py
-import hdf5plugin  # noqa: F401 - registers filters, as for other HDF5 files
 import numpy as np
 from numpy.typing import NDArray
 
