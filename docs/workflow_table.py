@@ -17,8 +17,8 @@ from fastsig.verbs import work_of
 PAGE = Path(__file__).resolve().parent / "workflow.md"
 #: Commands that run a verb, if there is not simply a command with the name of the verb.
 COMMANDS = {
-    "channelize": "spectra", "detect": "spectra", "integrate": "spectra", "select": "cut", "to_series": "dedisperse",
-    "planes": "dedisperse",
+    "channelize": "spectra", "detect": "spectra", "integrate": "spectra", "select": "cut",
+    "to_series": "dedisperse", "planes": "dedisperse",
     "locate": "calibrate --ky", "stokes": "calibrate --stokes", "flux": "flux, calibrate --flux",
     "measure_diode": "calibrate", "on_off": "switch --mode onoff", "flag_shares": "flag",
 }
