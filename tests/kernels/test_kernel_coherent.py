@@ -103,10 +103,9 @@ def test_chirps_are_exact(n_chan, n_point, dispersion, lower):
                                 layout=layout_of(True), lower_sideband=lower)
     total, half = n_point * n_chan, n_point // 2
     # What it does to a flat spectrum, in the order of the frequency of the voltages.
-    out = np.empty((n_chan, n_point), np.complex64)
-    channel_spectra_nb(*plan._specs, half, total, 0, 0, n_chan,
-                       address(np.ones(total, np.complex64)), 0, plan._length, plan._chirps,
-                       plan._scale, address(out), 0)
+    flat, out = np.ones(total, np.complex64), np.empty((n_chan, n_point), np.complex64)
+    channel_spectra_nb(*plan._specs, half, total, 0, 0, n_chan, address(flat), 0, plan._length,
+                       plan._chirps, plan._scale, address(out), 0)
     k = np.arange(total).reshape(n_chan, n_point)
     sign, edge = (-1, START + 1) if lower else (1, START)
     u, centre = edge + sign * k / total, edge + sign * (np.arange(n_chan)[:, None] + 0.5) / n_chan
