@@ -37,7 +37,8 @@ from fastsig.cli import common, driver
               help="Correct the phase of CR + i CI with the phase measured from the diode, whose "
                    "signal must be injected at 45 degrees to both feeds.")
 @click.option("--stokes", type=click.Choice(["I", "IQUV", "V"]),
-              help="Form these Stokes parameters from AA, BB, CR and CI.")
+              help="Form these Stokes parameters: I from AA and BB, the others from AA, BB, CR and "
+                   "CI.")
 @click.option("--sign-q", type=click.Choice(["1", "-1"]), default="1", show_default=True,
               help="Set the sign of Q, which is recorded in the product.")
 @click.option("--sign-v", type=click.Choice(["1", "-1"]), default="1", show_default=True,

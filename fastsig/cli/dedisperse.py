@@ -17,26 +17,27 @@ _COMPLETE = ("sigproc", "psrfits", "presto")
 @common.output_option("Write the product to this file; {file} in the name is replaced by the "
                       "file number.")
 @click.option("--dm", metavar="DM|FIRST:LAST:STEP",
-              help="Remove the dispersion of this dispersion measure, pc cm^-3. Several, such as "
-                   "0:1000:0.5, make time series: files OUT_DM12.50.dat, or one .h5 with a DM-time "
-                   "plane.")
+              help="Remove the dispersion for this dispersion measure, in pc cm^-3. Several, such "
+                   "as 0:1000:0.5, give time series: files such as OUT_DM12.50.dat, or one .h5 "
+                   "file with a DM-time plane.")
 @click.option("--plan", type=common.InputPath(), metavar="PATH",
-              help="Make time series for the dispersion measures of this plan by plan-dm, each "
-                   "stretch with its downsampling; with several stretches, the name of an .h5 file "
-                   "must contain {file}.")
+              help="Make time series for the dispersion measures of this plan, written by plan-dm, "
+                   "with the downsampling of each stretch; with several stretches, the name of an "
+                   ".h5 file must contain {file}.")
 @click.option("--series", is_flag=True,
               help="Sum the band to one time series: the mean of the channels, weighted by their "
                    "weights.")
 @click.option("--ref", metavar="FREQ",
-              help="Times are those at which the signal passes this frequency: top (the highest "
+              help="Refer times to the arrival of the signal at this frequency: top (the highest "
                    "channel), infinity, or a frequency such as 1500MHz.  [default: top, or that "
                    "of the input]")
 @click.option("--constant", metavar="K",
-              help="Use this dispersion constant, MHz^2 pc^-1 cm^3 s, such as 4148.808.  "
+              help="Use this dispersion constant, in MHz^2 pc^-1 cm^3 s, e.g. 4148.808.  "
                    "[default: 1/2.41e-4, or that of the input]")
 @click.option("--last", type=click.Choice(["keep", "drop"]),
-              help="Keep or drop the spectra at the end, for which the lower channels were not "
-                   "recorded.  [default: keep in fbh5, which has weights; drop in other formats]")
+              help="Keep or drop the spectra at the end for which the lower channels were not "
+                   "recorded.  [default: drop in sigproc, psrfits and presto, keep in other "
+                   "formats]")
 @driver.products_option
 @click.option("--to", type=click.Choice((*driver.SPECTRA, "planes")),
               help="Write in this format; by default, the extension of PATH selects it: sigproc "
@@ -46,9 +47,10 @@ _COMPLETE = ("sigproc", "psrfits", "presto")
 def dedisperse(files: tuple[str, ...], output: str, to: str | None, **options: Any) -> None:
     """Remove the dispersion of a source from spectra.
 
-    All FILEs must belong to one scan. Every channel is shifted by its delay after the highest
-    channel, to the nearest spectrum. Samples without weight, such as flagged ones, do not
-    contribute to a time series.
+    All FILEs must belong to one scan. Every channel is shifted by its delay relative to
+    the highest channel, rounded to the nearest spectrum or, for more than 16 dispersion measures,
+    approximated by a tree of sums. Samples without weight, such as flagged ones, do not contribute
+    to a time series.
     """
     from fastsig.chain import open_chain
     from fastsig.errors import FormatError

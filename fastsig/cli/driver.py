@@ -33,8 +33,9 @@ spectra_to_option = click.option(
 
 products_option = click.option(
     "--products", metavar="NAMES",
-    help="Keep only these polarisation products of spectra, e.g. I or AA,BB; I, Q, U and V are "
-         "computed from AA, BB, CR and CI if the input lacks them.")
+    help="Keep only these polarisation products of spectra, e.g. I or AA,BB; Stokes "
+         "parameters that the input lacks are computed: I from AA and BB, the others from AA, BB, "
+         "CR and CI.")
 
 vdif_options = common.options(
     click.option("--one-thread", is_flag=True,

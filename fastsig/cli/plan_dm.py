@@ -19,10 +19,10 @@ _HEAD = ("low DM", "high DM", "step", "down", "DMs", "sample", "channel", "step"
               help="Plan for dispersion measures from LOW to HIGH, in pc cm^-3.")
 @click.option("--width", metavar="TIME",
               help="Plan for pulses of this width (FWHM) or wider, e.g. 1ms; by default, for "
-                   "pulses as narrow as a spectrum.")
+                   "pulses as short as the sample time.")
 @click.option("--loss", type=float, metavar="X", default=0.1, show_default=True,
               help="Choose steps such that a pulse halfway between two dispersion measures loses "
-                   "at most this share of its S/N.")
+                   "at most this fraction of its S/N.")
 @click.option("--fstart", metavar="FREQ",
               help="If no recording is given, set the lower edge of the band, e.g. 1000MHz.")
 @click.option("--bandwidth", metavar="FREQ",
@@ -30,8 +30,8 @@ _HEAD = ("low DM", "high DM", "step", "down", "DMs", "sample", "channel", "step"
 @click.option("--n-chan", type=click.IntRange(2, 2**24), metavar="N",
               help="If no recording is given, set the number of channels.")
 @click.option("--sample-time", metavar="TIME",
-              help="If no recording is given, set the time from a spectrum to the next, e.g. "
-                   "49.152us.")
+              help="If no recording is given, set the time from one spectrum to the next, "
+                   "e.g. 49.152us.")
 @click.option("-o", "--output", type=common.OutputPath(), metavar="PATH",
               help="Write the plan to this ECSV table.")
 @click.option("--picture", type=common.OutputPath(), metavar="PATH",
@@ -43,10 +43,10 @@ _HEAD = ("low DM", "high DM", "step", "down", "DMs", "sample", "channel", "step"
 @common.quiet_options
 @common.debug_option
 def plan_dm(files: tuple[str, ...], dms: str, output: str | None, **options: Any) -> None:
-    """Plan dispersion measures: steps, downsampling, losses and cost.
+    """Plan a search over DMs: steps, downsampling, losses and cost.
 
-    The plan is for the spectra of one scan, in FILE or several, or for a band that options
-    describe.
+    The plan is made for the spectra of one scan, in one or several FILEs, or, without FILE, for
+    the band that options describe.
     """
     from fastsig.io.files.safe import check_output
     from fastsig.pulsar.dm_plan import dm_plan
