@@ -422,12 +422,12 @@ def test_times_over_midnight_and_leap_seconds(tmp_path: Path) -> None:
 
 def test_losses_are_told() -> None:
     head = header("AABBCRCI", telescope="GBT", receiver="L", backend="B", source="S", beam=2,
-                  ra_deg=1.0, dec_deg=2.0, n_sum=4, diode=DiodeSchedule(100, 50),
+                  ra_deg=1.0, dec_deg=2.0, n_sum=4, dm=50.0, diode=DiodeSchedule(100, 50),
                   extra={"good": "x", "bad": [1, 2], "huge": 2**70, "nul": "a\0b", "f": 1.5})
     told = "; ".join(HiFASTWriter.losses(head, (3, 4, 8), True))
     for part in ("CR and CI", "no weights", "0.3 us", "the telescope", "the receiver",
                  "the backend", "the source", "the beam", "the position", "noise diode",
-                 "averaged in a value", "bad, huge, nul"):
+                 "averaged in a value", "bad, huge, nul", "the dispersion measure"):
         assert part in told, part
     assert "good" not in told
     assert "I / 2" in "; ".join(HiFASTWriter.losses(header("I"), (3, 1, 8), False))

@@ -40,6 +40,7 @@ _NOT_CARRIED = {
     "receiver": "the receiver", "backend": "the backend", "source": "the source",
     "beam": "the beam, which HiFAST takes from the name of the file (...-M01...)",
     "ra_deg": "the position of the source", "diode": "the schedule of the noise diode",
+    "dm": "the dispersion measure that was removed, and its reference frequency",
 }
 # The field for values of a unit.
 _FIELD_OF = {"K": "Ta", "Jy": "flux"}
