@@ -149,6 +149,12 @@ def test_names_have_the_decimals_of_prepsubband(dms: list[float], last: str) -> 
     assert series_names("s.dat", np.array(dms))[-1] == last
 
 
+def test_names_that_are_equal_are_refused(scan: Path, tmp_path: Path) -> None:
+    done = fastsig("dedisperse", scan, "-o", tmp_path / "s.dat", "--dm", "1e-10,2e-10", code=2)
+    assert "s_DM0.000000000.dat: the name of two series" in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.recorded
 def test_a_burst_that_was_recorded(tmp_path: Path) -> None:
     """FRB 180417: DM 475 within 3, 2.028 s within 0.003 s, S/N 14.6 or more."""

@@ -18,6 +18,7 @@ from fastsig.stream.header import Header
 __all__ = ["Dedisperse", "check_last", "dedispersed_header"]
 
 _RUN_BYTES = 2**24  # rows of the source that are read at a time
+_LONGEST_S = 10**9  # by which a reference frequency changes the start time, which stays a date
 
 
 class Dedisperse(PassedSpectra):
@@ -229,6 +230,10 @@ def dedispersed_header(source: Stream, dm: Fraction, ref: Any, constant: Any) ->
     top = dispersion.top_hz(axis)
     later = (dispersion.delay_s(before, top, old, k) if before else Fraction(0)
              ) - dispersion.delay_s(before + dm, top, new, k)
+    if abs(later) > _LONGEST_S:
+        raise UsageError(f"ref = {'infinity' if new is None else f'{float(new):g}Hz'} with a "
+                         f"dispersion measure of {float(before + dm):g} changes the start time by "
+                         f"{float(later):.3g} s; allowed: up to {_LONGEST_S:g} s")
     start = header.start_time if not later else sample_time(header.start_time, 1, 1 / later)
     return header.replace(start_time=start, dm=float(before + dm), dispersion_constant=k,
                           dm_reference_hz=new)

@@ -215,8 +215,8 @@ class Data:
 
     @property
     def weight(self) -> NDArray[np.float32]:
-        """Weights of spectra, 0 to 1."""
-        if self.kind != "spectra":
+        """Weights of spectra and planes, 0 to 1."""
+        if self.kind not in ("spectra", "planes"):
             raise AttributeError(f"{self.kind} have valid spans or energies, not weights")
         weights: NDArray[np.float32] = self.valid
         return weights

@@ -92,6 +92,12 @@ def test_measures_that_are_refused(dm: Any, message: str) -> None:
         chain().dedisperse(dm)
 
 
+def test_a_reference_with_a_start_time_that_is_no_date_is_refused() -> None:
+    with pytest.raises(fs.UsageError, match="ref = 1Hz with a dispersion measure of 12 changes the "
+                                            "start time by -4.98e.16 s; allowed: up to 1e.09 s"):
+        chain().dedisperse(12, ref="1Hz")
+
+
 def test_spectra_that_are_refused() -> None:
     one = MemorySpectra(values()[:, :, :1], head(AXIS.averaged(24)))
     with pytest.raises(fs.UsageError, match="memory: has one channel"):

@@ -170,3 +170,9 @@ def test_what_is_refused(tmp_path: Path) -> None:
             (lambda: chain().planes([1]).planes([1]), "planes requires spectra, not planes")):
         with pytest.raises(fs.UsageError, match=message):
             call()  # type: ignore[no-untyped-call]
+
+
+def test_data_have_weights() -> None:
+    found = chain().planes([0, 12]).read()
+    assert found.weight.shape == found.shape and found.weight[0].min() == 1
+    assert found.weight[-1, 0, 1] < 1

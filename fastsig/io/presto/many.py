@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastsig.errors import UsageError
 from fastsig.io.files.leftovers import sweep_names, writer_id
 from fastsig.io.files.outputs import Writer, commit_together
 from fastsig.io.files.safe import SafeOutput
@@ -90,9 +92,20 @@ class SeriesWriter(Writer):
 
 
 def series_names(path: str, dms: NDArray[np.float64]) -> list[str]:
-    """Return the names of .dat files: two decimals, or as many as distinguish the numbers."""
+    """Return the names of .dat files: two decimals, or as many as distinguish the numbers.
+
+    Raises
+    ------
+    UsageError
+        If two of them are equal.
+    """
     stem = path.removesuffix(".dat")
     digits = next((n for n in range(_LEAST_DIGITS, _MOST_DIGITS) if all(
         float(f"{dm:.{n}f}") == dm for dm in dms.tolist())), _MOST_DIGITS)
-    return [f"{stem}_DM{dm:.{digits}f}.dat" for dm in dms.tolist()]
+    names = [f"{stem}_DM{dm:.{digits}f}.dat" for dm in dms.tolist()]
+    same = next((a for a, b in pairwise(names) if a == b), None)
+    if same is not None:
+        raise UsageError(f"{same}: the name of two series; allowed: dispersion measures that "
+                         f"differ in the first {_MOST_DIGITS} decimals")
+    return names
 
