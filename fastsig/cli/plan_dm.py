@@ -91,7 +91,7 @@ def _check(files: tuple[str, ...], output: str | None, options: dict[str, Any]) 
 
 
 def _source(files: tuple[str, ...], options: dict[str, Any]) -> Any:
-    """Return the header of the files, or the band that the options describe."""
+    """Return the stream of the files, or the band that the options describe."""
     from fastsig.pulsar.stretches import Recording
 
     if not files:
@@ -99,7 +99,7 @@ def _source(files: tuple[str, ...], options: dict[str, Any]) -> Any:
     from fastsig.chain import open_chain
 
     with open_chain(files, **common.parse_overrides(options["overrides"])) as source:
-        return source.stream.header
+        return source.stream
 
 
 def _write(plan: Any, files: tuple[str, ...], output: str | None, picture: str | None,

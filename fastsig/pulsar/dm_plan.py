@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from math import inf
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ from fastsig.axes.constants import DISPERSION_CONSTANT
 from fastsig.axes.units import number
 from fastsig.errors import UsageError
 from fastsig.pulsar.plan import DMPlan
-from fastsig.pulsar.stretches import Recording, stretches
+from fastsig.pulsar.stretches import LONGEST_S, Recording, stretches
 from fastsig.work.arguments import checked, shown
 
 __all__ = ["LARGEST_DM", "dm_plan"]
@@ -67,8 +66,9 @@ def dm_plan(source: Any, dms: Any = (0, 3000), *, width: Any = None, loss: float
     if isinstance(loss, bool) or not 0.001 <= loss <= 0.5:
         raise UsageError(f"loss = {shown(loss)}; allowed: 0.001 to 0.5")
     width_s = 0.0 if width is None else number(width, "s", "width")
-    if not 0 <= width_s < inf:
-        raise UsageError(f"width = {shown(width)}; allowed: 0 or more, such as 1ms")
+    if not 0 <= width_s < LONGEST_S:
+        raise UsageError(f"width = {shown(width)}; allowed: 0 or more, such as 1ms, and below "
+                         f"{LONGEST_S:g} s")
     made = tuple(stretches(recording, low, high, width_s, loss))
     return DMPlan(recording, (low, high), width_s, loss, made)
 
@@ -77,20 +77,22 @@ def _recording(source: Any, constant: Any) -> Recording:
     if isinstance(source, Recording):
         return source if constant is None else replace(source, constant=_constant(constant))
     header = getattr(getattr(source, "stream", source), "header", source)
+    path = getattr(getattr(source, "stream", source), "path", None)
+    of = f"{path}: " if path else ""
     axis, rate = getattr(header, "channels", None), getattr(header, "sample_rate", None)
     if not hasattr(header, "channels") or not rate:
         raise UsageError(f"{shown(source)} has no band and sample time; allowed: spectra, or their "
                          "header")
     if axis is None:
-        raise UsageError("the frequencies of the channels are not known; allowed: spectra whose "
-                         "header states them, or with frequency=")
+        raise UsageError(f"{of}the frequencies of the channels are not known; allowed: spectra "
+                         "whose header states them, or with frequency=")
     if axis.n_chan < 2:
-        raise UsageError("the band has one channel; allowed: spectra of 2 or more channels")
+        raise UsageError(f"{of}the band has one channel; allowed: spectra of 2 or more channels")
     if header.dm:
-        raise UsageError(f"the dispersion was removed before, at DM {header.dm:g} pc cm^-3; "
+        raise UsageError(f"{of}the dispersion was removed before, at DM {header.dm:g} pc cm^-3; "
                          "allowed: spectra with their dispersion")
     if axis.edges_hz[0] <= 0:
-        raise UsageError(f"the band begins at {float(axis.edges_hz[0]) / 1e6:g} MHz; allowed: "
+        raise UsageError(f"{of}the band begins at {float(axis.edges_hz[0]) / 1e6:g} MHz; allowed: "
                          "above 0")
     mhz = axis.first_hz / 10**6, (axis.first_hz + (axis.n_chan - 1) * axis.step_hz) / 10**6
     return Recording(float(mhz[0]), float(mhz[1]), axis.n_chan, float(1 / rate),

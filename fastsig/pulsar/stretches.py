@@ -15,10 +15,13 @@ from fastsig.axes.units import number
 from fastsig.errors import UsageError
 from fastsig.pulsar import smearing
 
-__all__ = ["Recording", "Stretch", "Subbands", "stretches"]
+__all__ = ["LONGEST_S", "Recording", "Stretch", "Subbands", "stretches"]
 
 F8 = NDArray[np.float64]
 
+#: Samples and pulses are shorter, s.
+LONGEST_S = 1e6
+_SHORTEST_S = 1e-12
 #: The rate is halved where a pulse is this many times wider than all that the plan adds to it.
 SWITCH = 2.0
 #: Samples up to this share of the width of the pulses are short enough at any DM.
@@ -27,6 +30,7 @@ FINE = 0.5
 SUBBAND = 0.8
 #: Delays times DMs of a stretch, at most: a tree then needs 200 to 500 MB.
 _STATE = 2.5e7
+_MOST_DMS = 2**20
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,9 @@ class Recording:
         for name, value in (("fstart", low), ("bandwidth", width), ("sample_time", sample_s)):
             if value <= 0:
                 raise UsageError(f"{name} is not above 0; allowed: above 0")
+        if not _SHORTEST_S <= sample_s < LONGEST_S:
+            raise UsageError(f"sample_time = {sample_s:g} s; allowed: {_SHORTEST_S:g} s or more, "
+                             f"and below {LONGEST_S:g} s")
         if n_chan < 2:
             raise UsageError(f"n_chan = {n_chan}; allowed: 2 or more")
         half = width / n_chan / 2
@@ -205,8 +212,13 @@ def stretches(recording: Recording, low: float, high: float, width_s: float, los
         Width of the pulses, s; 0 if they may be as narrow as the spectra resolve.
     loss : float
         Largest share of S/N lost half a step off.
+
+    Raises
+    ------
+    UsageError
+        If there are too many dispersion measures, or a delay is too long for a tree.
     """
-    off, factor = smearing.off_dm(1 - loss), 1
+    off, factor, total = smearing.off_dm(1 - loss), 1, 0
     while True:
         made = Stretch(recording, low, _step(recording, low, factor, width_s, off), 1, factor)
         end = _switch(made, width_s)
@@ -215,6 +227,8 @@ def stretches(recording: Recording, low: float, high: float, width_s: float, los
             continue
         is_last = end >= high - made.step
         whole = replace(made, n_dm=_count(made, high if is_last else end, is_last))
+        total += whole.n_dm
+        _check_size(whole, total)
         yield from _parts(whole)
         if is_last:
             return
@@ -228,6 +242,17 @@ def _count(first: Stretch, end: float, is_last: bool) -> int:
         return max(1, ceil(steps))
     whole = floor(steps + 1e-9)
     return whole + 1 + (steps - whole > 0.5)
+
+
+def _check_size(stretch: Stretch, total: int) -> None:
+    """Refuse a stretch whose trees would not fit, and plans that take days to search."""
+    longest = stretch.high * stretch.recording.unit_s / stretch.sample_s
+    if total <= _MOST_DMS and longest <= _STATE:
+        return
+    what = (f"{total} or more dispersion measures; allowed: up to {_MOST_DMS}"
+            if total > _MOST_DMS else f"a delay of {longest:.3g} spectra at DM {stretch.high:g}; "
+            f"allowed: up to {_STATE:.3g}")
+    raise UsageError(f"the plan has {what}, so specify a smaller dm or a larger width")
 
 
 def _parts(stretch: Stretch) -> Iterator[Stretch]:

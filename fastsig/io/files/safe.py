@@ -149,18 +149,15 @@ class SafeOutput:
         """Claim the disk space of the first `size` bytes."""
         if not size:
             return
+        room = os.fstatvfs(self.descriptor)  # before the attempt, which may fill the disk
         try:
             os.posix_fallocate(self.descriptor, 0, size)
         except OSError as error:
             if error.errno in (errno.EOPNOTSUPP, errno.EINVAL):
                 return
-            free = os.fstatvfs(self.descriptor)
             self.discard()
-            raise OutputError(
-                self.path,
-                f"{cause_of(error)}: up to {size} bytes are needed, "
-                f"{free.f_bavail * free.f_frsize} are free",
-            ) from error
+            raise OutputError(self.path, f"{cause_of(error)}: up to {size} bytes are needed, "
+                              f"{room.f_bavail * room.f_frsize} are free") from error
 
     def error(self, cause: BaseException, *, poisoned: bool = False) -> OutputError:
         """Return an `OutputError` for the final name."""
