@@ -51,7 +51,7 @@ def dm_of(value: Any, name: str = "dm", *, allow_negative: bool = False) -> Frac
                 else isinstance(value, str) and "pc" in value)
     try:
         dm = exact(value, _UNIT if has_unit else "", name)
-    except UsageError as error:
+    except (UsageError, TypeError) as error:
         raise UsageError(f"{name} = {shown(value)} is not a dispersion measure; allowed: a number "
                          "of pc cm^-3, such as 475") from error
     low = -LARGEST_DM if allow_negative else 0

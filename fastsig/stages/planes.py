@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsig.axes import dispersion
+from fastsig.axes.constants import DISPERSION_CONSTANT
+from fastsig.axes.frequency import ChannelAxis
 from fastsig.errors import PlanError, UsageError
 from fastsig.stages.dedisperse import check_last, dedispersed_header
 from fastsig.stages.delay_sums import DelayPlans, DelaySums, kind_of
@@ -22,6 +24,7 @@ __all__ = ["Planes", "dms_of"]
 _MOST = 2**17  # dispersion measures
 _FEW = 16  # for as many, exact tracks take less time than a tree
 _DEVIATION = 4  # samples by which a track of a tree deviates from its curve, at most
+_SAME_BAND = 1e-3  # channels by which the frequencies of a plan may be off
 _TRACKS = ("sample", "half", "exact")
 
 
@@ -49,7 +52,7 @@ class Planes(Stage, PlaneStream):
         first, the last and the step; or a stretch of a plan by `dm_plan`, or a plan that has only
         one. They are added to that of the source, if its dispersion was removed before.
     constant : float or str, optional
-        Dispersion constant K, as for `dedisperse`.
+        Dispersion constant K, as for `dedisperse`; by default that of the plan, if there is one.
     track : {"sample", "half", "exact"}, optional
         Rounding of delays: that of the tree; that of a tree with half samples, which takes twice
         the time; or the nearest sample, as by `dedisperse`, which takes a time proportional to the
@@ -89,7 +92,9 @@ class Planes(Stage, PlaneStream):
         if axis.n_chan < 2:
             raise PlanError(f"{source.path}: has one channel, so that there is no delay to remove; "
                             "allowed: 2 or more")
-        header = dedispersed_header(source, dispersion.dm_of(0), "top", constant)
+        _check_band(source, axis, dms)
+        header = dedispersed_header(source, dispersion.dm_of(0), "top",
+                                    _constant_of(dms) if constant is None else constant)
         delays = dispersion.channel_delays(axis, header.dispersion_constant)
         span = delays.span(asked, header.sample_rate)
         _check_length(source, asked[-1], span[-1])
@@ -239,6 +244,26 @@ def _check_rate(source: Stream, dms: Any) -> None:
     if wanted is not None and abs(wanted / have - 1) > 1e-6:
         raise PlanError(f"the stretch is planned for spectra of {wanted:.9g} s, not {have:.9g} s; "
                         f"integrate(n_int={max(1, round(wanted / have))}) makes them")
+
+
+def _check_band(source: Stream, axis: ChannelAxis, dms: Any) -> None:
+    """Refuse the stretch of a plan for another band, whose steps are too coarse or too fine."""
+    planned = getattr(dms, "recording", None)
+    if planned is None:
+        return
+    ends = axis.centers.to_value("MHz")[[0, -1]]
+    off = np.abs(ends - (planned.low_mhz, planned.high_mhz)).max()
+    if axis.n_chan != planned.n_chan or off > _SAME_BAND * planned.chan_mhz:
+        raise PlanError(f"{source.path}: the plan is for {planned.n_chan} channels at "
+                        f"{planned.low_mhz:.9g} to {planned.high_mhz:.9g} MHz, not "
+                        f"{axis.n_chan} at {ends[0]:.9g} to {ends[1]:.9g} MHz; allowed: the same "
+                        "band")
+
+
+def _constant_of(dms: Any) -> float | None:
+    """Return the dispersion constant of the stretch of a plan, unless it is the usual one."""
+    constant: float | None = getattr(getattr(dms, "recording", None), "constant", None)
+    return None if constant == float(DISPERSION_CONSTANT) else constant
 
 
 def _check_length(source: Stream, dm: float, delay: float) -> None:

@@ -153,7 +153,9 @@ class Data:
             return HeldSpectra(self.header, self.values, self.valid, self.columns)
         if self.kind == "voltage":
             return HeldVoltages(self.header, self.values, self.valid)
-        raise PlanError(f"{self.kind} cannot start a chain or be drawn: detect first")
+        advice = ("allowed: the .h5 file with them in fastsig view" if self.kind == "planes"
+                  else "detect first")
+        raise PlanError(f"{self.kind} cannot start a chain or be drawn: {advice}")
 
     @checked
     def to_table(self, rest: Any = None, convention: str = "radio") -> QTable:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -172,7 +173,17 @@ def test_what_is_refused(tmp_path: Path) -> None:
             call()  # type: ignore[no-untyped-call]
 
 
+def test_stretches_have_a_band_and_a_constant() -> None:
+    plan = fs.dm_plan(chain(), (0, 2), constant=4148.808)
+    found = chain().planes(plan)
+    assert found.header.dispersion_constant == Fraction("4148.808")
+    with pytest.raises(fs.UsageError, match="the plan is for 24 channels at .*, not 12 at"):
+        chain()[:, :12].planes(plan)
+
+
 def test_data_have_weights() -> None:
-    found = chain().planes([0, 12]).read()
+    found = chain(values(lost=0)).planes([0, 12]).read()
     assert found.weight.shape == found.shape and found.weight[0].min() == 1
     assert found.weight[-1, 0, 1] < 1
+    with pytest.raises(fs.UsageError, match="planes cannot start a chain or be drawn: allowed"):
+        found.plot()
