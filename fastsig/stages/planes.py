@@ -18,12 +18,14 @@ from fastsig.stages.delay_sums import DelayPlans, DelaySums, kind_of
 from fastsig.stages.series import mean_block
 from fastsig.stream import Block, PlaneStream, SpectrumStream, Stage, Stream
 from fastsig.work.arguments import shown
+from fastsig.work.memory import available_bytes
 
 __all__ = ["Planes", "dms_of"]
 
 _MOST = 2**17  # dispersion measures
 _FEW = 16  # for as many, exact tracks take less time than a tree
 _DEVIATION = 4  # samples by which a track of a tree deviates from its curve, at most
+_LEAST_BYTES = 12  # of a tree for each dispersion measure and sample of the longest delay
 _SAME_BAND = 1e-3  # channels by which the frequencies of a plan may be off
 _TRACKS = ("sample", "half", "exact")
 
@@ -125,9 +127,19 @@ class Planes(Stage, PlaneStream):
         """The plans of the kernel, made when they are needed first; copies share them."""
         with self._lock:
             if not self._made:
+                self._check_memory()
                 self._made.append(DelayPlans(self._curve, self._span, self.track,
                                              kind_of(self.source)))
             return self._made[0]
+
+    def _check_memory(self) -> None:
+        """Refuse plans that do not fit, before their memory is taken."""
+        least = int(_LEAST_BYTES * len(self._span) * self._span[-1])
+        if least > (free := available_bytes()):
+            raise PlanError(f"{self.path}: the sums for {len(self.dms)} dispersion measures up to "
+                            f"{self.dms[-1]:g} hold {least / 1e9:.3g} GB or more, and "
+                            f"{free / 1e9:.3g} GB are available; allowed: fewer or smaller ones, "
+                            "or downsampled spectra, as in a plan by plan-dm")
 
     @property
     def _sums(self) -> DelaySums:

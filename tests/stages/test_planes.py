@@ -18,7 +18,7 @@ from verb_examples import RowWeights
 import fastsig as fs
 from fastsig.io.planes import writer as plane_writer
 from fastsig.run import fitting, plane_file
-from fastsig.stages import delay_sums
+from fastsig.stages import delay_sums, planes
 from fastsig.stages.planes import dms_of
 from fastsig.stream import Codes
 
@@ -187,3 +187,11 @@ def test_data_have_weights() -> None:
     assert found.weight[-1, 0, 1] < 1
     with pytest.raises(fs.UsageError, match="planes cannot start a chain or be drawn: allowed"):
         found.plot()
+
+
+def test_sums_that_do_not_fit_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    planned = chain().planes(np.arange(0, 20, 0.5))
+    monkeypatch.setattr(planes, "available_bytes", lambda: 10**4)
+    with pytest.raises(fs.UsageError, match="sums for 40 dispersion measures up to 19.5 hold .* GB "
+                                            "or more, and 1e-05 GB are available; allowed: fewer"):
+        planned.read()
