@@ -245,7 +245,7 @@ class OwnVerbs:
             first, the last and the step; or a stretch of a plan by `dm_plan`, or a plan that has only
             one. They are added to that of the source, if its dispersion was removed before.
         constant : float or str, optional
-            Dispersion constant K, as for `dedisperse`.
+            Dispersion constant K, as for `dedisperse`; by default that of the plan, if there is one.
         track : {"sample", "half", "exact"}, optional
             Rounding of delays: that of the tree; that of a tree with half samples, which takes twice
             the time; or the nearest sample, as by `dedisperse`, which takes a time proportional to the
