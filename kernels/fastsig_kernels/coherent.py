@@ -127,8 +127,9 @@ class CoherentDedispersion(Plan):
         if self._voltages and self._n_int > 1:
             raise ValueError(f"n_int: found {n_int}, allowed 1 for voltages")
         signs = _check.sign("sign_q", sign_q), _check.sign("sign_v", sign_v)
-        self._codes = (np.zeros(0, np.int64) if self._voltages
-                       else product_codes(products, self._n_pol, basis))
+        # Voltages need no products, but the basis is checked nevertheless.
+        codes = product_codes("I" if self._voltages else products, self._n_pol, basis)
+        self._codes = codes[:0] if self._voltages else codes
         #: Products as sums of AA, BB, CR and CI.
         self._mixing = _mixing(signs, self._lower_sideband)[self._codes]
         self._smears = self._smear()
