@@ -120,8 +120,14 @@ class Kept(Stage):
         return self.pages.loads * self.page_rows
 
     def needs(self, start: int, n: int) -> tuple[int, int]:
-        """Return the rows themselves; pages beyond them are part of what a plan keeps."""
-        return start, n
+        """Return the rows themselves; pages beyond them are part of what a plan keeps.
+
+        Without a known end, all rows of the pages must have come before these can be read.
+        """
+        if not (n and self.endless):
+            return start, n
+        first = start // self.page_rows * self.page_rows
+        return first, -(-(start + n - first) // self.page_rows) * self.page_rows
 
     def work_bytes(self, n: int) -> int:
         """Memory that a thread needs to read `n` rows, except for the rows kept for others."""

@@ -21,6 +21,10 @@ from bench.timing import Case, Scale, Task, measure
 
 pytestmark = pytest.mark.guard
 
+#: Parts that are compiled apart, with few fused operations in their smallest form: a pass of radix
+#: 2 has one twiddle, and a leaf that is its own partner one spectrum of each pair.
+_FEW_FUSED = {"_passes.columns_nb": 4, "_detect.add_own_nb": 6}
+
 
 class Probe:
     """A process that compiles the hot loops for a processor, and then times them on request.
@@ -83,7 +87,7 @@ def test_hot_loops_fill_the_registers(probes, processor):
             # The last step moves numbers, and divides them at the most.
             least = -1 if name == "_passes.gather_nb" else 10
             assert wide >= 0.9 * found.get("vector", 0) > least, where
-            assert found.get("fused", 0) > least, where
+            assert found.get("fused", 0) > _FEW_FUSED.get(name, least), where
             assert found.get("scalar", 0) <= 8 and found["fma call"] == 0, where
             assert "gather" not in found, where
 
