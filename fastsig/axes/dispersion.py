@@ -29,7 +29,7 @@ from fastsig.errors import UsageError
 from fastsig.work.arguments import shown
 
 __all__ = ["LARGEST_DM", "ChannelDelays", "channel_delays", "constant_of", "delay_s", "dm_of",
-           "reference_of", "top_hz"]
+           "lateness", "reference_of", "top_hz"]
 
 #: Largest dispersion measure that is accepted, pc cm^-3: a hundred times that of any known source.
 LARGEST_DM = 10**6
@@ -126,6 +126,14 @@ def delay_s(dm: Fraction, frequency_hz: Fraction, reference_hz: Fraction | None 
     return constant * dm * 10**12 * (1 / Fraction(frequency_hz) ** 2 - beyond)
 
 
+def lateness(mhz: Any, ref_mhz: float) -> Any:
+    """Return ``f^-2 - f_ref^-2`` of frequencies in MHz, which times K DM is the delay in s.
+
+    It is not a difference of squares of reciprocals, which loses digits in a narrow band.
+    """
+    return (ref_mhz - mhz) * (ref_mhz + mhz) / (mhz * ref_mhz) ** 2
+
+
 @dataclass(frozen=True)
 class ChannelDelays:
     """Delays of the channels of a band after its highest channel, for any dispersion measure.
@@ -171,9 +179,7 @@ def channel_delays(axis: ChannelAxis, constant: Fraction = DISPERSION_CONSTANT) 
         raise UsageError(f"the lowest channel is at {float(axis.first_hz) / 1e6:g} MHz; allowed: "
                          "above 0")
     mhz = axis.centers.value
-    high = mhz[-1]
-    # Not a difference of squares of reciprocals, which loses digits in a narrow band.
-    later = (high - mhz) * (high + mhz) / (mhz * high) ** 2
+    later = lateness(mhz, mhz[-1])
     unit = float(delay_s(Fraction(1), axis.first_hz, top_hz(axis), constant))
     if not math.isfinite(unit):
         raise UsageError(f"the lowest channel is at {float(axis.first_hz):g} Hz; allowed: more")

@@ -16,7 +16,7 @@ from math import erf, hypot, log, pi, sqrt
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["delay_s", "kept_by_bins", "kept_by_jitter", "kept_off_dm", "off_dm", "smear_s",
+__all__ = ["kept_by_bins", "kept_by_jitter", "kept_off_dm", "off_dm", "smear_s",
            "total_s"]
 
 F8 = NDArray[np.float64]
@@ -26,12 +26,6 @@ _ROOT_LN2 = sqrt(log(2))
 _FWHM = sqrt(8 * log(2))
 _N_PHASE = 16
 _LONGEST = 4.0  # FWHM; longer boxcars are not the best ones of a Gaussian
-
-
-def delay_s(dm: F8 | float, freq_mhz: F8 | float, ref_mhz: float, constant: float) -> F8 | float:
-    """Return the delay at a frequency after a reference frequency, ``K DM (f^-2 - f_ref^-2)``."""
-    above = (ref_mhz - freq_mhz) * (ref_mhz + freq_mhz)  # preserves digits
-    return constant * dm * above / (freq_mhz * ref_mhz) ** 2
 
 
 def smear_s(dm: F8 | float, width_mhz: float, center_mhz: float, constant: float) -> F8 | float:

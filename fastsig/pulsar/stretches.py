@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsig.axes.constants import DISPERSION_CONSTANT
+from fastsig.axes.dispersion import lateness
 from fastsig.axes.units import number
 from fastsig.errors import UsageError
 from fastsig.pulsar import smearing
@@ -100,14 +101,15 @@ class Recording:
     @property
     def unit_s(self) -> float:
         """Delay of the lowest channel after the highest for a DM of 1, s."""
-        return float(smearing.delay_s(1.0, self.low_mhz, self.high_mhz, self.constant))
+        return float(self.constant * lateness(self.low_mhz, self.high_mhz))
 
     @property
     def curve(self) -> F8:
         """Delay of each channel after the highest, in units of that of the lowest, (n_chan,)."""
         mhz = np.linspace(self.low_mhz, self.high_mhz, self.n_chan)
-        delays: F8 = np.asarray(smearing.delay_s(1.0, mhz, self.high_mhz, self.constant))
-        return np.asarray(delays / delays[0])
+        later = lateness(mhz, self.high_mhz)
+        curve: F8 = later / later[0]
+        return curve
 
     def smear_s(self, dm: float, share: float = 1.0) -> float:
         """Return the delay across a share of the band, at its middle, s."""

@@ -14,6 +14,7 @@ from fastsig_kernels import FDMT
 from scipy.special import ndtr
 
 import fastsig as fs
+from fastsig.axes.dispersion import lateness
 from fastsig.errors import FormatError, UsageError
 from fastsig.io.ecsv.tables import read_table, write_table
 from fastsig.pulsar import smearing
@@ -99,7 +100,7 @@ def profiles(stretch: Stretch, dm: float, width_s: float, shifts: Any, sample_s:
     """Sum over the channels of a pulse, shifted by whole samples, at 8 positions in a sample."""
     made = stretch.recording
     mhz = np.linspace(made.low_mhz, made.high_mhz, made.n_chan)
-    delay = np.asarray(smearing.delay_s(dm, mhz, made.high_mhz, made.constant))
+    delay = np.asarray(made.constant * dm * lateness(mhz, made.high_mhz))
     smear = np.asarray(smearing.smear_s(dm, made.chan_mhz, made.center_mhz, made.constant))
     sigma = np.hypot(width_s, smear) / np.sqrt(8 * np.log(2))
     out = np.zeros((8, n))

@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsig.errors import OutputError, UsageError
+from fastsig.errors import UsageError
 from fastsig.io.fbh5.codes import RECORD, CodeWriter, Encoded
 from fastsig.io.fbh5.columns import write_columns
 from fastsig.io.fbh5.reader import TELESCOPES
@@ -25,6 +25,7 @@ from fastsig.io.fbh5.sizes import (
 )
 from fastsig.io.files.safe import SafeOutput
 from fastsig.io.hdf5 import metadata
+from fastsig.io.hdf5.announced import AnnouncedFile
 from fastsig.io.hdf5.chunk_writer import Line, Packed, RowsWriter
 from fastsig.io.spectra.writing import Sizes, SpectraWriter
 from fastsig.stream import SpectrumStream
@@ -57,7 +58,7 @@ class _Prepared(NamedTuple):
     encoded: Encoded | None
 
 
-class FBH5Writer(SpectraWriter):
+class FBH5Writer(AnnouncedFile, SpectraWriter):
     """Write an FBH5 file row by row.
 
     A context manager: the file gets its name if the block ends without an error, and is removed
@@ -253,20 +254,14 @@ class FBH5Writer(SpectraWriter):
             if lost.any():
                 self._data[rows] = np.where(lost, means, self._data[rows])
 
-    def _fail(self, error: BaseException) -> OutputError:
-        # The HDF5 library cannot close a file that it cannot write: leave it, warn the caller.
+    def _stop(self) -> None:
         self._line.close()
-        self._output.discard()
-        return self._output.error(error, poisoned=True)
 
     def close(self) -> None:
         """Finish the file and give it its name."""
         if self._held:
             self._flush()
-        if self._rows != self._shape[0]:
-            self.discard()
-            raise UsageError(f"{self._rows} of {self._shape[0]} announced rows were written")
-        try:
+        with self._finishing(self._rows, self._shape[0]):
             self._line.drain()
             self._line.close()
             self._fill_blanks()
@@ -275,24 +270,6 @@ class FBH5Writer(SpectraWriter):
                 self._codes.finish()
             for dataset in (self._data, self._weights, *levels):
                 dataset.flush()  # in this order, so that equal inputs give equal bytes
-            self._file.close()
-        except (OSError, RuntimeError, ValueError) as error:
-            raise self._fail(error) from error
-        metadata.commit(self._output)
-
-    def discard(self) -> None:
-        """Give up, and leave no file under the final name or any other."""
-        self._line.close()
-        self._output.discard()
-        try:
-            self._file.close()
-        except (OSError, RuntimeError, ValueError) as error:
-            raise self._output.error(error, poisoned=True) from error
-
-    def abandon(self) -> None:
-        """Give up without calling HDF5 again."""
-        self._line.close()
-        self._output.discard()
 
 
 def _filters(compression: str) -> dict[str, Any]:

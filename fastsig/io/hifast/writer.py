@@ -20,9 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsig.axes.time import elapsed, mjd_and_seconds, time_from_mjd
-from fastsig.errors import OutputError, PlanError, UsageError
+from fastsig.errors import PlanError, UsageError
 from fastsig.io.files.safe import SafeOutput
 from fastsig.io.hdf5 import metadata
+from fastsig.io.hdf5.announced import AnnouncedFile
 from fastsig.io.hifast.group import FIELDS, UNITS
 from fastsig.io.spectra.writing import Sizes, SpectraWriter
 from fastsig.stream.header import Header
@@ -48,7 +49,7 @@ _FIELD_OF = {"K": "Ta", "Jy": "flux"}
 _OWN = ("field", "utobs", "rfi")
 
 
-class HiFASTWriter(SpectraWriter):
+class HiFASTWriter(AnnouncedFile, SpectraWriter):
     """Write a HiFAST file row by row.
 
     A context manager: the file gets its name if the block ends without an error, and is removed
@@ -168,30 +169,8 @@ class HiFASTWriter(SpectraWriter):
 
     def close(self) -> None:
         """Finish the file and give it its name."""
-        if self._rows != self._shape[0]:
-            self.discard()
-            raise UsageError(f"{self._rows} of {self._shape[0]} announced rows were written")
-        try:
-            self._file.close()
-        except (OSError, RuntimeError, ValueError) as error:
-            raise self._fail(error) from error
-        metadata.commit(self._output)
-
-    def discard(self) -> None:
-        """Give up, and leave no file under the final name or any other."""
-        self._output.discard()
-        try:
-            self._file.close()
-        except (OSError, RuntimeError, ValueError) as error:
-            raise self._output.error(error, poisoned=True) from error
-
-    def abandon(self) -> None:
-        """Give up without calling HDF5 again."""
-        self._output.discard()
-
-    def _fail(self, error: BaseException) -> OutputError:
-        self._output.discard()
-        return self._output.error(error, poisoned=True)
+        with self._finishing(self._rows, self._shape[0]):
+            pass  # nothing is left to write
 
     def _create(self, header: Header, others: Mapping[str, NDArray[Any]],
                 provenance: Mapping[str, Any] | None) -> h5py.File:

@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 
 from fastsig.axes import validity
 from fastsig.axes.validity import Spans
-from fastsig.errors import OutputError, UsageError
+from fastsig.errors import UsageError
 from fastsig.io.files.outputs import Writer, output_names
 from fastsig.io.files.positioned import octets, write_from
 from fastsig.io.files.safe import SafeOutput
 from fastsig.io.hdf5 import metadata
+from fastsig.io.hdf5.announced import AnnouncedFile
 from fastsig.io.native.reader import CLASS, CRC_BLOCK, DTYPES, VERSION
 from fastsig.io.voltages.writing import VoltageWriter
 from fastsig.stream import Block
@@ -29,7 +30,7 @@ from fastsig.stream.header import Header
 __all__ = ["NativeTarget", "NativeWriter"]
 
 
-class NativeWriter(Writer):
+class NativeWriter(AnnouncedFile, Writer):
     """Write a native voltage file, rows in order, crash-safe.
 
     A context manager: the file gets its name if the block ends without an error, and is removed
@@ -144,21 +145,10 @@ class NativeWriter(Writer):
             if place % CRC_BLOCK == 0:
                 table.append(0)
 
-    def _fail(self, error: BaseException) -> OutputError:
-        self._output.discard()
-        return self._output.error(error, poisoned=True)
-
     def close(self) -> None:
         """Finish the file and give it its name."""
-        if self._written != self._n_time:
-            self.discard()
-            raise UsageError(f"{self._written} of {self._n_time} announced rows were written")
-        try:
+        with self._finishing(self._written, self._n_time):
             self._write_tables()
-            self._file.close()
-        except (OSError, RuntimeError, ValueError) as error:
-            raise self._fail(error) from error
-        metadata.commit(self._output)
 
     def _write_tables(self) -> None:
         size = self._n_time * self._row
@@ -167,17 +157,6 @@ class NativeWriter(Writer):
             spans = validity.as_spans(np.concatenate([validity.full(0, 0), *self._spans[pol]]))
             metadata.create(self._file, f"crc32/{pol}", crc, (max(1, len(crc)),))
             metadata.create(self._file, f"valid/{pol}", spans, (max(1, len(spans)), 2))
-
-    def discard(self) -> None:
-        """Give up, and leave no file under the final name or any other."""
-        self._output.discard()
-        try:
-            self._file.close()
-        except (OSError, RuntimeError, ValueError) as error:
-            raise self._output.error(error, poisoned=True) from error
-
-    def abandon(self) -> None:
-        """Give up if HDF5 cannot be called again; the failed call has removed the file."""
 
 
 class NativeTarget(VoltageWriter):

@@ -10,10 +10,11 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsig.errors import OutputError, UsageError
+from fastsig.errors import UsageError
 from fastsig.io.files.outputs import Writer
 from fastsig.io.files.safe import SafeOutput
 from fastsig.io.hdf5 import metadata
+from fastsig.io.hdf5.announced import AnnouncedFile
 from fastsig.stream.header import Header
 
 __all__ = ["SEGMENT", "PlaneWriter", "plane_bytes"]
@@ -23,7 +24,7 @@ SEGMENT = 4096
 _CHUNK_DMS = 256  # dispersion measures of a chunk, which is then 4 MiB
 
 
-class PlaneWriter(Writer):
+class PlaneWriter(AnnouncedFile, Writer):
     """Write a DM-time plane, times in order.
 
     Parameters
@@ -106,35 +107,11 @@ class PlaneWriter(Writer):
             raise self._fail(error) from error
         self._rows += n
 
-    def _fail(self, error: BaseException) -> OutputError:
-        # The HDF5 library cannot close a file that it cannot write: leave it, warn the caller.
-        self._output.discard()
-        return self._output.error(error, poisoned=True)
-
     def close(self) -> None:
         """Finish the file and give it its name."""
-        if self._rows != self._shape[0]:
-            self.discard()
-            raise UsageError(f"{self._rows} of {self._shape[0]} announced rows were written")
-        try:
+        with self._finishing(self._rows, self._shape[0]):
             for dataset in (self._data, self._weights):
                 dataset.flush()  # in this order, so that equal inputs give equal bytes
-            self._file.close()
-        except (OSError, RuntimeError, ValueError) as error:
-            raise self._fail(error) from error
-        metadata.commit(self._output)
-
-    def discard(self) -> None:
-        """Give up, and leave no file under the final name or any other."""
-        self._output.discard()
-        try:
-            self._file.close()
-        except (OSError, RuntimeError, ValueError) as error:
-            raise self._output.error(error, poisoned=True) from error
-
-    def abandon(self) -> None:
-        """Give up without calling HDF5 again."""
-        self._output.discard()
 
 
 def _all_one(weight: NDArray[np.float32]) -> bool:
