@@ -58,10 +58,11 @@ class CoherentDedispersion(Plan):
         Points of a channel's transform; an even number. By default the power of two that takes the
         least time.
     margin : float
-        Samples that are discarded at either end of a transform beyond the dispersion within a
-        channel, as a fraction of these.
+        Additional samples that are discarded at each end of a transform, as a fraction of the
+        dispersion within a channel.
     min_valid : float
-        Least fraction of valid samples in the dispersed pulse of a sample that is used.
+        A sample is used if at least this fraction of the input samples over which its pulse was
+        dispersed is valid.
     products : str
         ``"V"`` for voltages, or a key of `PRODUCTS` for mean powers.
     n_int : int
@@ -142,7 +143,8 @@ class CoherentDedispersion(Plan):
     def _smear(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the dispersion in the upper and the lower half of each channel, in its samples.
 
-        The dispersed pulse of a sample lasts from the first of these before it to the second after.
+        A dispersed pulse begins earlier than its centre frequency by the first of these, and ends
+        later by the second.
         """
         edges = self._start + np.arange(2 * self._n_chan + 1) / (2 * self._n_chan)
         delays = np.abs(self._dispersion) / self._n_chan * np.diff(-(edges**-2.0))

@@ -29,7 +29,8 @@ class FDMT(Plan):
 
     ``out[d, t] = sum_c x[t - n(d, c), c]``, where the integer n(d, c) approximates the delay
     ``delays[d] (curve[last] - curve[c])`` between channel c and the channel that arrives last.
-    A signal that is at time t0 where `curve` is 0 is therefore at ``t0 + plan.delays[d]`` in row d.
+    A signal that arrives at time t0 at the frequency where `curve` is 0 is therefore in row d at
+    ``t0 + plan.delays[d]``.
 
     Parameters
     ----------
@@ -47,11 +48,10 @@ class FDMT(Plan):
     mask : ndarray, shape (n_chan,), bool, optional
         Channels to leave out. They take no time.
     track : {"sample", "half", "exact"}
-        Delays within the tree are multiples of a sample, or of half a sample: tracks are then
-        closer to the exact delays, and the transform takes twice the time. Exact tracks are the
-        samples nearest to the exact delays. For a few delays they are the best choice; for
-        thousands they take many times as long.
-
+        With "sample", delays within the tree are rounded to whole samples. With "half", they are
+        rounded to half samples, so that tracks are closer to the exact delays, and the transform
+        takes twice as long. With "exact", each channel is summed at the sample nearest to its
+        exact delay: the best choice for a few delays, but many times slower for thousands.
     threads : int
         Number of threads that share the work of a call, with the same bits.
 
@@ -62,17 +62,17 @@ class FDMT(Plan):
 
     Notes
     -----
-    *Tracks.* Each pass rounds delays. For 4096 channels from 1000 to 1500 MHz and 2048 delays, a
-    track is at most 2.3 samples away from the exact delay, with an rms of 0.52, apart from a
-    constant for each row (half samples: 1.95 and 0.48). `channel_delays` returns them.
+    *Tracks.* Each level of the tree rounds delays. For 4096 channels from 1000 to 1500 MHz and 2048
+    delays, a track is at most 2.3 samples away from the exact delay, with an rms of 0.52, apart
+    from a constant for each row (half samples: 1.95 and 0.48). `channel_delays` returns them.
 
     *Numbers.* Sums of 8-bit samples are exact up to 2^24. Others are sums of float32 in the order
     of the tree. NaN spreads to the sums that include it. The bits do not depend on how a stream is
     split into calls.
 
     *Weights.* Samples before the stream, and those that are not valid, count as 0. `weight` is the
-    number of samples in each sum of the last call. It takes as long as the sums where samples are
-    not valid or the stream has just begun, and no time otherwise.
+    number of valid samples in each sum of the last call. Where samples are not valid, or the stream
+    has just begun, computing it takes as long as the sums; otherwise it takes no time.
 
     *Memory.* `memory_bytes`; most of it is what rows need of the past, about ``n_delay^2`` samples.
     The GIL is released. A plan is used by one thread at a time; it can be pickled and copied, with

@@ -463,7 +463,7 @@ class Spectrometer(Plan):
     def skip(self, n: int, *, out: np.ndarray | None = None) -> np.ndarray:
         """Continue after `n` lost samples, as `process` does if none of them is valid.
 
-        Takes the time of a few frames, and of the spectra that end.
+        The call takes as long as a few frames and the spectra that end.
 
         Parameters
         ----------
