@@ -60,6 +60,10 @@ class CoherentDedispersion(Plan):
     margin : float
         Additional samples that are discarded at each end of a transform, as a fraction of the
         dispersion within a channel.
+    discarded : tuple of int, optional
+        Samples that are discarded at the beginning and at the end of a transform, instead of what
+        follows from `margin`; at least the dispersion within a channel. Plans for several bands
+        with the same numbers and `n_point` return their samples at the same time.
     min_valid : float
         A sample is used if at least this fraction of the input samples over which its pulse was
         dispersed is valid.
@@ -100,6 +104,7 @@ class CoherentDedispersion(Plan):
         lower_sideband: bool = False,
         n_point: int | None = None,
         margin: float = 0.1,
+        discarded: tuple[int, int] | None = None,
         min_valid: float = 0.9,
         products: str = "V",
         n_int: int = 1,
@@ -134,8 +139,7 @@ class CoherentDedispersion(Plan):
         #: Products as sums of AA, BB, CR and CI.
         self._mixing = _mixing(signs, self._lower_sideband)[self._codes]
         self._smears = self._smear()
-        self._before, self._after = (int(np.ceil((1 + self._margin) * each.max()))
-                                     for each in self._smears)
+        self._before, self._after = self._ends(discarded)
         self._n_point = self._choose(n_point)
         self._make_chirps()
         self._own_state()
@@ -150,6 +154,19 @@ class CoherentDedispersion(Plan):
         delays = np.abs(self._dispersion) / self._n_chan * np.diff(-(edges**-2.0))
         upper, lower = delays[1::2], delays[::2]
         return (upper, lower) if self._dispersion >= 0 else (lower, upper)
+
+    def _ends(self, discarded: tuple[int, int] | None) -> tuple[int, int]:
+        """Return how many samples are discarded at both ends of a transform."""
+        if discarded is None:
+            before, after = (int(np.ceil((1 + self._margin) * each.max())) for each in self._smears)
+            return before, after
+        if not isinstance(discarded, tuple) or len(discarded) != 2:
+            raise TypeError(f"discarded: found {discarded!r}, allowed a pair of numbers")
+        least = tuple(int(np.ceil(each.max())) for each in self._smears)
+        before, after = (_check.count("discarded", number, 0, _MOST_POINTS) for number in discarded)
+        if before < least[0] or after < least[1]:
+            raise ValueError(f"discarded: found {discarded}, allowed {least} or more")
+        return before, after
 
     def _choose(self, n_point: int | None) -> int:
         """Return the points of a channel's transform."""
@@ -221,19 +238,38 @@ class CoherentDedispersion(Plan):
         self._held = np.zeros((self._n_pol, n_in, *pair), self._layout.dtype)
         self._reset()
 
-    def reset(self) -> None:
-        """Discard the state; the next sample is the first of a stream."""
+    def reset(self, *, block: int = 0, first_sum: int = 0) -> int:
+        """Discard the state, to continue at any block with the same bits.
+
+        Parameters
+        ----------
+        block : int
+            Number of the block that comes next; its first sample of a channel is
+            ``block * hop``.
+        first_sum : int
+            A sample of a channel at which a mean power begins. Others begin `n_int` earlier and
+            later; the first one may have begun before the block, and then lacks these samples.
+
+        Returns
+        -------
+        int
+            Number of the input sample with which the next call of `process` begins, counted from
+            the first one of the stream.
+        """
+        block = _check.count("block", block, 0, _MOST_FRAMES // self._hop)
+        first_sum = _check.count("first_sum", first_sum, 0, _MOST_FRAMES)
         with self._alone(renewing=True):
             self._unfinished = True
-            self._reset()
+            self._reset(block, first_sum)
         self._unfinished = False
+        return max(0, (self._done - self._before) * self._unit)
 
-    def _reset(self) -> None:
+    def _reset(self, block: int = 0, first_sum: int = 0) -> None:
         self._validity = Validity(self._n_pol, np.zeros(1), 1, self._min_valid)
-        # What the first block needs of the time before the stream.
-        self._n_held = self._before * self._unit
+        self._done, self._first_sum = block * self._hop, first_sum
+        # What the first blocks need of the time before the stream.
+        self._n_held = max(0, self._before - self._done) * self._unit
         self._held[:] = 128 if self._layout.kind == "uint8" else 0
-        self._done = 0
         self._sums[:] = 0
         self._counts[:] = 0
         self._weight = np.empty(self._shape(0), np.float32)
@@ -242,7 +278,12 @@ class CoherentDedispersion(Plan):
         """Return the shape of the output for `n` samples of each channel."""
         if self._voltages:
             return self._n_pol, self._n_chan, n
-        return (self._done % self._n_int + n) // self._n_int, len(self._codes), self._n_chan
+        return (self._phase + n) // self._n_int, len(self._codes), self._n_chan
+
+    @property
+    def _phase(self) -> int:
+        """Number of samples of a channel in the mean power that is not finished."""
+        return (self._done - self._first_sum) % self._n_int
 
     @property
     def _unit(self) -> int:
@@ -360,7 +401,7 @@ class CoherentDedispersion(Plan):
         return out
 
     def _process(self, x: np.ndarray, n_new: int, spans: Any, out: np.ndarray) -> None:
-        stream = self._n_held - self._before * self._unit + self._done * self._unit
+        stream = self._n_held + (self._done - self._before) * self._unit
         self._validity.append(spans, stream, n_new)
         weights = np.ones(out.shape, np.float32)
         room, step, used, made = self._n_point * self._unit, self._hop * self._unit, 0, 0
@@ -463,7 +504,7 @@ class CoherentDedispersion(Plan):
                 keep &= keep.all(axis=0)  # these need both polarisations
             scale = np.where(keep, 1 / np.sqrt(np.where(keep, here, 1)), 0)
             voltages = (voltages * scale).astype(np.complex64)
-        start = self._done % self._n_int
+        start = self._phase
         n_out = (start + self._hop) // self._n_int
         sums = self._sums[chans]
         made = np.empty((n_out, len(sums), 4))
@@ -475,7 +516,7 @@ class CoherentDedispersion(Plan):
     def _finish(self, used: np.ndarray | None, out: np.ndarray, weight: np.ndarray, made: int
                 ) -> int:
         """Divide the sums that end by the number of samples that are used; set weights."""
-        start = self._done % self._n_int
+        start = self._phase
         ends = np.arange(self._n_int - start, self._hop + 1, self._n_int)
         total = self._shares(used, np.concatenate([[0], ends, [self._hop]]))
         total[..., 0] += self._counts.transpose(2, 1, 0)

@@ -150,6 +150,42 @@ def test_bits_do_not_depend_on_the_pieces():
         np.testing.assert_array_equal(np.concatenate(weights, axis=2), weight)
 
 
+def test_a_plan_continues_at_any_block_with_the_same_bits():
+    x = np.random.default_rng(8).integers(-100, 101, (2, 40_000), np.int8)
+    valid = np.array([[0, 11_000], [11_040, 40_000]])
+    options = {"start": START, "dispersion": 500.0, "n_pol": 2, "n_point": 128}
+    plan = CoherentDedispersion(4, **options)
+    expected, weight = plan.process(x, valid=valid), plan.weight
+    for block in (0, 1, 2, 17):
+        first = plan.reset(block=block)
+        spans = np.clip(valid - first, 0, None)
+        made = plan.process(x[:, first:], valid=spans[spans[:, 1] > 0])
+        assert made.tobytes() == expected[..., block * plan.hop :].tobytes()
+        np.testing.assert_array_equal(plan.weight, weight[..., block * plan.hop :])
+    plan = CoherentDedispersion(4, **options, products="IQUV", n_int=300)
+    whole, whole_weight = plan.process(x, valid=valid), plan.weight
+    for block in (3, 9):
+        at = -(-block * plan.hop // 300) * 300  # a sum that begins within the block
+        first = plan.reset(block=block, first_sum=at)
+        spans = np.clip(valid - first, 0, None)
+        made = plan.process(x[:, first:], valid=spans[spans[:, 1] > 0])
+        before = int(at > block * plan.hop)
+        np.testing.assert_array_equal(made[before:], whole[at // 300 :])
+        np.testing.assert_array_equal(plan.weight[before:], whole_weight[at // 300 :])
+
+
+def test_plans_of_several_bands_keep_step():
+    low = CoherentDedispersion(4, start=START, dispersion=500.0, n_point=128)
+    high = CoherentDedispersion(4, start=3 * START, dispersion=500.0, n_point=128,
+                                discarded=(low.before, low.after))
+    assert (high.before, high.after, high.hop) == (low.before, low.after, low.hop)
+    assert CoherentDedispersion(4, start=3 * START, dispersion=500.0, n_point=128).hop > low.hop
+    for wrong, match in [((0, 100), "discarded: found .*allowed .*or more"),
+                         ([90, 90], "discarded: found"), ((9.0, 90), "discarded: found")]:
+        with pytest.raises((TypeError, ValueError), match=match):
+            CoherentDedispersion(4, start=START, dispersion=500.0, n_point=128, discarded=wrong)
+
+
 def test_losses_weigh_what_is_left_of_a_pulse():
     plan = CoherentDedispersion(4, start=START, dispersion=DISPERSION, min_valid=0.01)
     x = np.random.default_rng(6).integers(-100, 101, 2**15, np.int8)
