@@ -19,6 +19,7 @@ from astropy.time import Time
 from numpy.typing import NDArray
 
 from fastsig import registry
+from fastsig.axes.dispersion import dm_of
 from fastsig.errors import UsageError
 from fastsig.io.files.scan import Paths
 from fastsig.io.opening import open_stream
@@ -303,11 +304,18 @@ def spectra(
     min_valid: float = 0.9, oversample: Fraction | str | int = 1, products: str = "I",
     time: Any = None, n_int: int | None = None, n_freq: int = 1, flag: str | None = None,
     flag_sigma: float | None = None, sign_q: int = 1, sign_v: int = 1, last: str = "keep",
+    dm: Any = None, constant: Any = None,
 ) -> Chain:
-    """Return the chain of ``fastsig spectra``: channelise, detect, integrate."""
+    """Return the chain of ``fastsig spectra``: channelise, detect, integrate.
+
+    With a dispersion measure above 0, `dedisperse` makes the channels instead of `channelize`.
+    """
     sigma = _flag_sigma(flag, flag_sigma, integrated=time is not None or n_int is not None)
-    chain = Chain(stream).channelize(n_chan, n_tap=n_tap, window=window, min_valid=min_valid,
-                                     oversample=oversample)
+    if dm is None or dm_of(dm) == 0:
+        chain = Chain(stream).channelize(n_chan, n_tap=n_tap, window=window, min_valid=min_valid,
+                                         oversample=oversample)
+    else:
+        chain = Chain(stream).dedisperse(dm, n_chan=n_chan, constant=constant, min_valid=min_valid)
     detected: Chain = chain.detect(products, sign_q=sign_q, sign_v=sign_v)
     if time is None and n_int is None and n_freq == 1 and last == "keep":
         return detected

@@ -125,7 +125,7 @@ class OwnVerbs:
     def detect(
         self, products: str = 'I', *, sign_q: int = 1, sign_v: int = 1, engine: str = 'cpu',
     ) -> Self:
-        """Powers and cross products of the polarisations, for every frame and channel.
+        """Return powers, cross products or Stokes parameters of voltages in channels.
 
         ``AA = |A|^2, BB = |B|^2, CR + i CI = A* B``; ``I = AA + BB, Q = AA - BB, U = 2 CR, V = 2 CI``
         for linear feeds. With a single polarisation, I is its power.
@@ -138,63 +138,54 @@ class OwnVerbs:
             Signs of Q and V, for recorders and users with the opposite convention; products record the
             signs.
         engine : str
-            Engine that computes the spectra from the voltages that `channelize` reads: "cpu", one of a
-            plug-in, or one that `fastsig.registry.register_engine` added. Products record the name of
-            any but "cpu".
+            For frames of `channelize`: the engine that computes the spectra, see `DetectFrames`.
 
         Raises
         ------
         PlanError
-            If the source contains no frames, or is not `channelize` and the engine not "cpu".
+            If the source contains no voltages in channels, or the engine cannot be used.
         UsageError
             If the products cannot be computed from the polarisations of the source.
         """
 
     def dedisperse(
         self, dm: Any, *, ref: Any = None, constant: Any = None,
-        allow_negative: bool = False, last: str = 'keep',
+        allow_negative: bool = False, last: str | None = None, n_chan: int | None = None,
+        min_valid: float | None = None,
     ) -> Self:
-        r"""Spectra in which the channels of a dispersed signal are aligned.
+        """Return a stream without the dispersion of a source: spectra, or voltages in channels.
 
-        .. math:: t_c = K\,\mathrm{DM}\,(f_c^{-2} - f_{top}^{-2})
-
-        Each channel is shifted by its delay after the highest channel, rounded to the nearest whole
-        spectrum; no values are interpolated, and no channel is misaligned by more than half a spectrum.
-        There are as many spectra as before: at the end, where the lower channels have not been
-        recorded, they have the weight 0, unless `last` is "drop". Weights are shifted with the values.
-
-        Times are those at which the signal passes the reference frequency, and are exact: with another
-        reference than the highest channel, the start time changes. Rows keep the further columns, such
-        as positions, of the time at which the highest channel was recorded. The header has the total
-        dispersion measure, the reference frequency and the constant; the schedule of a noise diode,
-        which is not dispersed, is left out.
-
-        If the dispersion of the spectra was removed before, for a dispersion measure stated in the
-        header, `dm` is added to it.
+        The channels of spectra are shifted by their delays relative to the highest channel, rounded to
+        the nearest spectrum. Voltages are divided into channels, and dispersion is removed coherently
+        within each of them; the delays between the channels remain, until the spectra that are made of
+        these are dedispersed with the same dispersion measure.
 
         Parameters
         ----------
         dm : float, str or Quantity
             Dispersion measure, pc cm^-3.
         ref : str or Quantity, optional
-            Reference frequency: ``"top"`` for the centre of the highest channel, ``"infinity"``, or a
-            frequency such as ``"1500MHz"``. By default that of the source if its dispersion was removed
-            before, otherwise ``"top"``.
+            For spectra: reference frequency of times, ``"top"``, ``"infinity"``, or a frequency such as
+            ``"1500MHz"``; see `DedisperseSpectra`.
         constant : float or str, optional
-            Dispersion constant K, MHz^2 pc^-1 cm^3 s. By default that of the source if its dispersion
-            was removed before, otherwise 1/2.41e-4, which pulsar catalogues, PRESTO and dspsr use; the
-            other value in use is 4148.808.
+            Dispersion constant K, MHz^2 pc^-1 cm^3 s, 1/2.41e-4 by default.
         allow_negative : bool
             Whether `dm` may be negative, to restore dispersion.
-        last : {"keep", "drop"}
-            Whether the spectra at the end that lack the lower channels are kept or dropped.
+        last : {"keep", "drop"}, optional
+            For spectra: whether those at the end that lack the lower channels are kept, as they are by
+            default, or dropped.
+        n_chan : int, optional
+            For voltages: channels per channel of the source, 1 by default.
+        min_valid : float, optional
+            For voltages: a sample is used if at least this fraction of the samples over which its
+            signal was dispersed is valid, 0.9 by default.
 
         Raises
         ------
         PlanError
-            If the source contains no spectra, has one channel, or is shorter than the delay.
+            If the source contains neither spectra nor voltages, or is too short.
         UsageError
-            If a parameter is not allowed.
+            If a parameter is not allowed, for this kind of source or at all.
         FormatError
             If the frequencies of the channels are not known.
         """

@@ -110,8 +110,8 @@ PLANS: dict[str, PlanCase] = {
     "CoherentDedispersion": PlanCase(
         fk.CoherentDedispersion,
         {"n_chan": 2, "start": 1.5, "dispersion": 20.0, "n_pol": 2, "lower_sideband": True,
-         "n_point": 64, "margin": 0.2, "discarded": (7, 9), "min_valid": 0.5, "products": "IQUV", "n_int": 5,
-         "basis": "linear", "sign_q": -1, "sign_v": -1},
+         "n_point": 64, "margin": 0.2, "discarded": (7, 9), "min_valid": 0.5,
+         "products": "IQUV", "n_int": 5, "basis": "linear", "sign_q": -1, "sign_v": -1},
         {"process": Call({"x": VOLTAGES.reshape(2, -1), "valid": _SPANS}, ("out",)),
          "n_output": Call({"n_sample": 700}), "reset": Call({"block": 2, "first_sum": 3})}),
     "FDMT": PlanCase(

@@ -7,6 +7,7 @@ import os
 import re
 from pathlib import Path
 
+import astropy.units as u
 import h5py
 import numpy as np
 import pytest
@@ -23,6 +24,7 @@ from fastsig.io.presto.many import SeriesWriter, series_names
 from fastsig.io.sigproc.writer import SigprocWriter
 from fastsig.run.plan_files import read_plan
 
+VOLTAGES = Path(__file__).parents[1] / "data" / "samples" / "frb_carrier_16MHz.h5"
 N, LATE = 900, 24  # spectra, and those by which the lowest channel is late at DM 8
 HEAD = header(1000, start="2026-03-04T00:00:00").replace(
     channels=AXIS, polarization=PolBasis("unknown", ("I",)), n_bits=8, is_complex=False, beam=None)
@@ -171,3 +173,36 @@ def test_a_burst_that_was_recorded(tmp_path: Path) -> None:
         row, at = np.unravel_index(snr.argmax(), snr.shape)
         best = max(best, (snr[row, at], dms[row], time[at] + width / 2 * time[1]))
     assert best[0] >= 14.6 and abs(best[1] - 475) <= 3 and abs(best[2] - 2.028) <= 0.003
+
+
+def test_spectra_with_a_dispersion_measure(tmp_path: Path) -> None:
+    words = ["spectra", VOLTAGES, "--n-chan", "8", "-q"]
+    fastsig(*words, "--dm", "300", "--integrate", "0.1ms", "-o", tmp_path / "a.h5")
+    with fs.open(tmp_path / "a.h5") as made:
+        assert made.header.coherent_dm == 300
+        series = made.dedisperse(300)[: 80 * u.ms].to_series().read()
+    power = series.values[:, 0, 0] - np.nanmedian(series.values)
+    above = np.flatnonzero(power > power.max() / 2)
+    assert above[-1] - above[0] < 10  # 0.5 ms; 1.6 ms with the dispersion within channels
+    # Without dispersion, the spectra are those of the filter bank.
+    for name, more in (("b", ["--dm", "0"]), ("c", [])):
+        fastsig(*words, *more, "--n-int", "64", "-o", tmp_path / f"{name}.h5")
+    b, c = (fs.open(tmp_path / f"{name}.h5").read() for name in "bc")
+    assert b.values.tobytes() == c.values.tobytes() and b.header.coherent_dm is None
+
+
+@pytest.mark.parametrize(("words", "message"), [
+    (["--dm", "300", "--n-tap", "4"], "--n-tap 4 with --dm"),
+    (["--dm", "300", "--window", "hann"], "--window hann with --dm"),
+    (["--dm", "300", "--oversample", "4/3"], "--oversample 4/3 with --dm"),
+    (["--dm", "300", "--n-int", "64", "--flag", "sk"], "--flag sk with --dm"),
+    (["--constant", "4148.808"], "--constant 4148.808 without --dm"),
+    (["--dm", "-3"], "dm = '-3'; allowed: 0 to"), (["--dm", "nan"], "dm = 'nan'"),
+    (["--dm", "1e9"], "dm = '1e9'"), (["--dm", "1000000"], "More channels have less"),
+    (["--dm", "30000"], "allowed: less than the length of the data")])
+def test_refused_with_a_dispersion_measure(words: list[str], message: str, tmp_path: Path) -> None:
+    done = fastsig("spectra", VOLTAGES, "--n-chan", "8", *words, "-o",
+                   tmp_path / "x.h5", code=2)
+    assert message in done.stderr.replace("\n", " ")
+    assert len(done.stderr.splitlines()) <= 2 and not list(tmp_path.iterdir())
+

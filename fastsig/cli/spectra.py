@@ -35,6 +35,13 @@ def _numbers(context: click.Context, parameter: click.Parameter, value: str) -> 
 @click.option("--oversample", metavar="RATIO", default="1", show_default=True,
               help="Oversample the channels by this ratio, at most 16, e.g. 4/3 or 32/27; with 1, "
                    "they are critically sampled.")
+@click.option("--dm", metavar="DM",
+              help="Remove the dispersion within each channel coherently for this dispersion "
+                   "measure, in pc cm^-3, with rectangular pass bands. The delays between channels "
+                   "remain; dedisperse removes them.")
+@click.option("--constant", metavar="K",
+              help="Use this dispersion constant with --dm, in MHz^2 pc^-1 cm^3 s, e.g. 4148.808.  "
+                   "[default: 1/2.41e-4]")
 @click.option("--products", type=click.Choice(["I", "AABB", "AABBCRCI", "IQUV", "V"]),
               default="I", show_default=True, help="Form these polarisation products.")
 @click.option("--sign-q", type=click.Choice(["1", "-1"]), default="1", show_default=True,
@@ -103,6 +110,7 @@ def spectra(files: tuple[str, ...], output: str, **options: Any) -> None:
     from fastsig.io.files.outputs import output_names
     from fastsig.io.files.safe import check_output
 
+    _check_dispersion(options)
     outputs = _outputs(output, options["n_chan"])
     with open_chain(files, **common.parse_overrides(options["overrides"])) as source:
         if source.stream.kind != "voltage":
@@ -130,6 +138,25 @@ def spectra(files: tuple[str, ...], output: str, **options: Any) -> None:
                         for chain, product in zip(chains, writing.products, strict=True)])
     for name in outputs:
         common.say(f"wrote {name}", options["quiet"])
+
+
+def _check_dispersion(options: dict[str, Any]) -> None:
+    """Refuse options of the filter bank with --dm, which makes channels without it."""
+    from fastsig.axes.dispersion import dm_of
+
+    if options["dm"] is None:
+        if options["constant"] is not None:
+            raise click.UsageError(f"--constant {options['constant']} without --dm; allowed: both")
+        return
+    if dm_of(options["dm"]) == 0:
+        return
+    context = click.get_current_context()
+    for name in ("n_tap", "window", "oversample", "flag"):
+        given = context.get_parameter_source(name) == click.core.ParameterSource.COMMANDLINE
+        if given:
+            option = "--" + name.replace("_", "-")
+            raise click.UsageError(f"{option} {options[name]} with --dm, whose channels are not "
+                                   "made by the filter bank; allowed: one of them")
 
 
 def _check_floor(memory: int | None) -> None:
@@ -164,6 +191,7 @@ def _chain(stream: Any, n_chan: int, options: dict[str, Any]) -> Any:
         products=options["products"], time=options["integrate"], n_int=options["n_int"],
         n_freq=options["n_freq"], flag=options["flag"], flag_sigma=options["flag_sigma"],
         sign_q=int(options["sign_q"]), sign_v=int(options["sign_v"]), last=options["last"],
+        dm=options["dm"], constant=options["constant"],
     )
     band = slice(options["fstart"], options["fstop"])
     return chain if band == slice(None) else chain[:, band]

@@ -157,10 +157,11 @@ def describe(stream: Stream, format_name: str, *, deep: bool = False) -> dict[st
 def _dispersion(stream: Stream) -> dict[str, Any]:
     """Return the fields for dispersion that was removed; none if none was."""
     header = stream.header
+    within = {} if header.coherent_dm is None else {"coherent_dm": header.coherent_dm}
     if header.dm is None:
-        return {}
+        return within
     reference = header.dm_reference_hz
-    return {"dm": header.dm, "dm_constant": float(header.dispersion_constant),
+    return {**within, "dm": header.dm, "dm_constant": float(header.dispersion_constant),
             "dm_reference_mhz": "infinity" if reference is None else float(reference / 10**6)}
 
 

@@ -91,6 +91,10 @@ def _recording(source: Any, constant: Any) -> Recording:
     if header.dm:
         raise UsageError(f"{of}the dispersion was removed before, at DM {header.dm:g} pc cm^-3; "
                          "allowed: spectra with their dispersion")
+    if header.coherent_dm:
+        raise UsageError(f"{of}the dispersion within channels was removed at DM "
+                         f"{header.coherent_dm:g} pc cm^-3, and a plan assumes that it is there; "
+                         "allowed: a list of dispersion measures instead, such as 470:480:0.1")
     if axis.edges_hz[0] <= 0:
         raise UsageError(f"{of}the band begins at {float(axis.edges_hz[0]) / 1e6:g} MHz; allowed: "
                          "above 0")

@@ -11,8 +11,8 @@ from typing import Any
 
 from fastsig.run.chains import on_equal
 from fastsig.stages.channelize import Channelize
-from fastsig.stages.dedisperse import Dedisperse
-from fastsig.stages.detect import Detect
+from fastsig.stages.dedisperse import DedisperseSpectra
+from fastsig.stages.detect import DetectFrames
 from fastsig.stages.series import FusedSeries, Series
 from fastsig.stages.spectrometer import Spectrometer
 from fastsig.stream import Stream
@@ -21,13 +21,13 @@ __all__ = ["FORMS", "STREAMING", "form_of", "fuse", "narrowed"]
 
 #: Types of successive stages, the last first, and the function that returns their fused form.
 FORMS: dict[tuple[type, ...], Callable[[Any], Stream]] = {
-    (Detect, Channelize): Spectrometer.fuse,
-    (Series, Dedisperse): FusedSeries.fuse,
+    (DetectFrames, Channelize): Spectrometer.fuse,
+    (Series, DedisperseSpectra): FusedSeries.fuse,
 }
 
 #: Those of `FORMS` that pass on their state from block to block: their input is read once, so that
 #: nothing is kept for them, and they are fused before that is decided.
-STREAMING: tuple[tuple[type, ...], ...] = ((Series, Dedisperse),)
+STREAMING: tuple[tuple[type, ...], ...] = ((Series, DedisperseSpectra),)
 
 
 def form_of(stream: Stream, among: Iterable[tuple[type, ...]] | None = None

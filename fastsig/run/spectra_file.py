@@ -18,7 +18,7 @@ from fastsig.io.files.provenance import input_files, provenance
 from fastsig.io.files.safe import check_name, check_output
 from fastsig.io.spectra.writing import Sizes, SpectraWriter
 from fastsig.run.surveys import SpectraSurvey, Surveyed
-from fastsig.stages.dedisperse import Dedisperse
+from fastsig.stages.dedisperse import DedisperseSpectra
 from fastsig.stages.select import SelectProducts, SelectSpectra
 from fastsig.stages.series import Series
 from fastsig.stages.stokes import Stokes
@@ -306,7 +306,7 @@ def _copied_file(stream: Stream) -> Stream | None:
 
     They may be aligned, be summed over all channels, or have other products.
     """
-    while isinstance(stream, (SelectSpectra, SelectProducts, Stokes, Dedisperse, Series)):
+    while isinstance(stream, (SelectSpectra, SelectProducts, Stokes, DedisperseSpectra, Series)):
         stream = stream.source
     return None if stream.inputs() else stream
 

@@ -12,16 +12,80 @@ from numpy.typing import NDArray
 from fastsig.axes import dispersion
 from fastsig.axes.time import sample_time
 from fastsig.errors import PlanError, UsageError
-from fastsig.stream import Block, PassedSpectra, SpectrumStream, Stream
+from fastsig.stages.dedisperse_voltages import DedisperseVoltages
+from fastsig.stream import Block, PassedSpectra, SpectrumStream, Stream, VoltageStream
 from fastsig.stream.header import Header
 
-__all__ = ["Dedisperse", "check_last", "dedispersed_header"]
+__all__ = ["Dedisperse", "DedisperseSpectra", "check_last", "dedispersed_header"]
 
 _RUN_BYTES = 2**24  # rows of the source that are read at a time
 _LONGEST_S = 10**9  # by which a reference frequency changes the start time, which stays a date
 
 
-class Dedisperse(PassedSpectra):
+def Dedisperse(  # noqa: N802 - used like the class of a stage, for all kinds of stream
+    source: Stream, dm: Any, *, ref: Any = None, constant: Any = None, allow_negative: bool = False,
+    last: str | None = None, n_chan: int | None = None, min_valid: float | None = None,
+) -> Stream:
+    """Return a stream without the dispersion of a source: spectra, or voltages in channels.
+
+    The channels of spectra are shifted by their delays relative to the highest channel, rounded to
+    the nearest spectrum. Voltages are divided into channels, and dispersion is removed coherently
+    within each of them; the delays between the channels remain, until the spectra that are made of
+    these are dedispersed with the same dispersion measure.
+
+    Parameters
+    ----------
+    source : Stream
+        Spectra or voltages with channels of known frequency.
+    dm : float, str or Quantity
+        Dispersion measure, pc cm^-3.
+    ref : str or Quantity, optional
+        For spectra: reference frequency of times, ``"top"``, ``"infinity"``, or a frequency such as
+        ``"1500MHz"``; see `DedisperseSpectra`.
+    constant : float or str, optional
+        Dispersion constant K, MHz^2 pc^-1 cm^3 s, 1/2.41e-4 by default.
+    allow_negative : bool
+        Whether `dm` may be negative, to restore dispersion.
+    last : {"keep", "drop"}, optional
+        For spectra: whether those at the end that lack the lower channels are kept, as they are by
+        default, or dropped.
+    n_chan : int, optional
+        For voltages: channels per channel of the source, 1 by default.
+    min_valid : float, optional
+        For voltages: a sample is used if at least this fraction of the samples over which its
+        signal was dispersed is valid, 0.9 by default.
+
+    Raises
+    ------
+    PlanError
+        If the source contains neither spectra nor voltages, or is too short.
+    UsageError
+        If a parameter is not allowed, for this kind of source or at all.
+    FormatError
+        If the frequencies of the channels are not known.
+    """
+    common = {"constant": constant, "allow_negative": allow_negative}
+    spectral, voltage = {"ref": ref, "last": last}, {"n_chan": n_chan, "min_valid": min_valid}
+    if isinstance(source, VoltageStream):
+        _refuse(spectral, "spectra")
+        return DedisperseVoltages(source, dm, **common, **_given(voltage))
+    if not isinstance(source, SpectrumStream):
+        raise PlanError(f"dedisperse requires spectra or voltages, not {source.kind}")
+    _refuse(voltage, "voltages")
+    return DedisperseSpectra(source, dm, **common, **_given(spectral))
+
+
+def _given(options: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _refuse(options: Mapping[str, Any], kind: str) -> None:
+    """Refuse options of the other kind of stream."""
+    for name, value in _given(options).items():
+        raise UsageError(f"{name} = {value!r}; allowed: for {kind}")
+
+
+class DedisperseSpectra(PassedSpectra):
     r"""Spectra in which the channels of a dispersed signal are aligned.
 
     .. math:: t_c = K\,\mathrm{DM}\,(f_c^{-2} - f_{top}^{-2})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -19,17 +18,54 @@ from fastsig_kernels import (
 from numpy.typing import NDArray
 
 from fastsig import registry
-from fastsig.axes.polarization import product_names
 from fastsig.errors import PlanError, UsageError
 from fastsig.registry import CPU
 from fastsig.stages.channelize import Channelize
+from fastsig.stages.dedisperse_voltages import DedisperseVoltages
+from fastsig.stages.detect_dedispersed import DetectDedispersed
+from fastsig.stages.detected_header import detected_header
 from fastsig.stages.select import SelectSpectra
 from fastsig.stream import FrameStream, SpectraStage, SpectrumStream, Stream, Sums
 
-__all__ = ["Detect"]
+__all__ = ["Detect", "DetectFrames"]
 
 
-class Detect(SpectraStage):
+def Detect(  # noqa: N802 - used like the class of a stage, for all kinds of stream
+    source: Stream, products: str = "I", *, sign_q: int = 1, sign_v: int = 1, engine: str = CPU,
+) -> Stream:
+    """Return powers, cross products or Stokes parameters of voltages in channels.
+
+    ``AA = |A|^2, BB = |B|^2, CR + i CI = A* B``; ``I = AA + BB, Q = AA - BB, U = 2 CR, V = 2 CI``
+    for linear feeds. With a single polarisation, I is its power.
+
+    Parameters
+    ----------
+    source : Stream
+        Frames of `channelize`, or voltages of `dedisperse`, of one or two polarisations; from one,
+        only I can be made.
+    products : {"I", "AABB", "AABBCRCI", "IQUV", "V"}
+        The products to compute.
+    sign_q, sign_v : {1, -1}
+        Signs of Q and V, for recorders and users with the opposite convention; products record the
+        signs.
+    engine : str
+        For frames of `channelize`: the engine that computes the spectra, see `DetectFrames`.
+
+    Raises
+    ------
+    PlanError
+        If the source contains no voltages in channels, or the engine cannot be used.
+    UsageError
+        If the products cannot be computed from the polarisations of the source.
+    """
+    if isinstance(source, DedisperseVoltages):
+        if engine != CPU:
+            raise PlanError(f"{source.path}: engine {engine!r} after dedisperse; allowed: {CPU}")
+        return DetectDedispersed(source, products, sign_q=sign_q, sign_v=sign_v)
+    return DetectFrames(source, products, sign_q=sign_q, sign_v=sign_v, engine=engine)
+
+
+class DetectFrames(SpectraStage):
     """Powers and cross products of the polarisations, for every frame and channel.
 
     ``AA = |A|^2, BB = |B|^2, CR + i CI = A* B``; ``I = AA + BB, Q = AA - BB, U = 2 CR, V = 2 CI``
@@ -67,22 +103,16 @@ class Detect(SpectraStage):
     ) -> None:
         if not isinstance(source, FrameStream):
             raise PlanError(f"detect requires channelised voltages, not {source.kind}")
-        if sign_q not in (1, -1) or sign_v not in (1, -1):
-            raise UsageError(f"sign_q = {sign_q}, sign_v = {sign_v}; allowed: 1, -1")
+        header = detected_header(source, products, sign_q, sign_v)
         registry.engine(engine)
         if engine != CPU and type(source) is not Channelize:  # as it can be fused
             raise PlanError(f"{source.path}: engine {engine!r} computes spectra from voltages; "
                             "allowed: detect directly after channelize")
         self.engine = engine
-        basis = source.polarization
-        names = product_names(products, basis.n_pol, basis.kind)
         self.products = products
         self.signs: dict[str, Any] = {"sign_q": int(sign_q), "sign_v": int(sign_v)}
-        header = source.header.replace(
-            is_complex=False, n_sum=1, polarization=replace(basis, names=names, **self.signs)
-        )
-        super().__init__(source, header=header,
-                         shape=(source.shape[0], len(names), source.shape[2]))
+        super().__init__(source, header=header, shape=(
+            source.shape[0], len(header.polarization.names), source.shape[2]))
 
     def parameters(self) -> Mapping[str, Any]:
         """Parameters that determine the values."""

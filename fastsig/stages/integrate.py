@@ -136,7 +136,7 @@ class Integrate(SpectraStage):
     @property
     def is_long(self) -> bool:  # type: ignore[override]
         """Whether a row has more than one segment, so that segments can be summed in parallel."""
-        return self.n_int > SEGMENT
+        return self.n_int > SEGMENT and not self.source.sums_any_length
 
     def narrowed(self, first: int, stop: int) -> SpectrumStream | None:
         """Return some of the channels, if the source can compute only those that are averaged."""

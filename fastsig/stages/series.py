@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsig.errors import PlanError
-from fastsig.stages.dedisperse import Dedisperse
+from fastsig.stages.dedisperse import DedisperseSpectra
 from fastsig.stages.delay_sums import ChannelSums, DelayPlans, DelaySums, kind_of
 from fastsig.stream import Block, SpectraStage, SpectrumStream, Stream
 from fastsig.stream.header import Header
@@ -91,7 +91,7 @@ def _n_channels(header: Header) -> int:
 
 
 class FusedSeries(Series):
-    """The fused form of `Dedisperse` and `Series`: the same bits in one pass."""
+    """The fused form of `DedisperseSpectra` and `Series`: the same bits in one pass."""
 
     stands_for = ("dedisperse", "to_series")
     #: Neighbouring blocks pass on the state of the sums, and read nothing twice.
@@ -99,7 +99,7 @@ class FusedSeries(Series):
 
     def __init__(self, source: Stream, dm: Any, *, ref: Any = None, constant: Any = None,
                  last: str = "keep") -> None:
-        self._aligned = Dedisperse(source, dm, ref=ref, constant=constant, last=last)
+        self._aligned = DedisperseSpectra(source, dm, ref=ref, constant=constant, last=last)
         self._made: list[DelayPlans] = []
         self._lock = threading.Lock()
         super().__init__(self._aligned)

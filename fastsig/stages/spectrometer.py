@@ -13,7 +13,7 @@ from fastsig.axes import validity
 from fastsig.errors import PlanError
 from fastsig.registry import CPU
 from fastsig.stages.channelize import Channelize
-from fastsig.stages.detect import Detect
+from fastsig.stages.detect import DetectFrames
 from fastsig.stream import Block, Scratch, SpectrumStream, Stream, Sums, VoltageStream
 
 __all__ = ["Spectrometer"]
@@ -33,15 +33,15 @@ def _forms(bank: Channelize) -> list[VoltageStream]:
     return [recorded] if recorded.blanked else [recorded, bank.source]
 
 
-class Spectrometer(Detect):
-    """A `Detect` that computes sums in the cache, with the same bits as the unfused stages."""
+class Spectrometer(DetectFrames):
+    """The fused form of `Channelize` and `DetectFrames`: the same bits, summed in the cache."""
 
     source: Channelize
     stands_for = "channelize", "detect"
 
     @classmethod
-    def fuse(cls, detect: Detect) -> Spectrometer:
-        """Return the fused form of a `Detect` that reads a `Channelize`."""
+    def fuse(cls, detect: DetectFrames) -> Spectrometer:
+        """Return the fused form of a `DetectFrames` that reads a `Channelize`."""
         return cls(detect.source, detect.products, **detect.signs, engine=detect.engine)
 
     def __init__(self, source: Any, products: str = "I", *,

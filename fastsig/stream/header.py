@@ -79,6 +79,9 @@ class Header(Shown):
         Dispersion constant that was used to remove it, MHz^2 pc^-1 cm^3 s.
     dm_reference_hz : Fraction or None
         Sky frequency to which times refer after this; infinite if None.
+    coherent_dm : float or None
+        Dispersion measure of the dispersion that was removed within each channel, coherently, pc
+        cm^-3. It says nothing about the delays between channels.
     extra : Mapping
         Header cards of the file that have no field here, verbatim.
     origin : Mapping
@@ -109,6 +112,7 @@ class Header(Shown):
     dm: float | None = None
     dispersion_constant: Fraction = DISPERSION_CONSTANT
     dm_reference_hz: Fraction | None = None
+    coherent_dm: float | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
     origin: Mapping[str, str] = field(default_factory=dict)
 

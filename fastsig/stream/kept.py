@@ -264,6 +264,11 @@ class KeptSpectra(Kept, PassedSpectra):
         return self.source.columns
 
     @property
+    def sums_any_length(self) -> bool:  # type: ignore[override]
+        """Same as for the source."""
+        return bool(self.source.sums_any_length)
+
+    @property
     def least_flagged(self) -> int | None:  # type: ignore[override]
         """Same as for the source."""
         return cast("int | None", self.source.least_flagged)

@@ -47,6 +47,9 @@ class SpectrumStream(Stream):
     kind = "spectra"
     sum_dtype: Any = np.float64
 
+    #: Whether `group_sums` adds any number of rows in float64, so that long sums need no segments.
+    sums_any_length: bool = False
+
     #: Smallest number of rows in a sum for a test of spectral kurtosis; None if not available.
     least_flagged: int | None = None
 

@@ -197,6 +197,9 @@ class CoherentDedispersion(Plan):
         self._hop = (n - self._before - self._after) // 2 * 2
         # As the power of noise in a bank whose prototype has the sum of squares of one.
         self._scale = np.float32(1 / np.sqrt(count if self._layout.is_complex else 2 * count))
+        # The middle of a channel makes half a turn in each of its samples: phases refer to the
+        # first sample of the stream, not to that of a block.
+        self._sign = np.float32(-1 if self._before % 2 else 1)
         step, half = 1 / (n * count), n // 2
         # Stretches are so short that the term of fifth order is below a millionth of a turn.
         length = _STRETCH
@@ -465,8 +468,8 @@ class CoherentDedispersion(Plan):
         shift = total // 2 if self._layout.is_complex else 0
         parts = self._parts[:, : stop - first]
         channel_spectra_nb(*self._specs, half, total, shift, first, stop, address(self._spectra),
-                           self._spectra.strides[0], self._length, self._chirps, self._scale,
-                           address(parts), parts.strides[0])
+                           self._spectra.strides[0], self._length, self._chirps,
+                           self._sign * self._scale, address(parts), parts.strides[0])
         for each in parts:
             self._back.process(each, out=each)
         return parts[..., self._before : self._before + self._hop]

@@ -15,6 +15,7 @@ from streams import MemorySpectra, header
 import fastsig as fs
 from fastsig.axes.frequency import ChannelAxis
 from fastsig.axes.polarization import PolBasis
+from fastsig.errors import PlanError, UsageError
 from fastsig.io.presto.inf import parse_inf
 from fastsig.io.sigproc.header import read_keywords
 
@@ -136,3 +137,26 @@ def test_recorded_series_state_their_measure(tmp_path: Path) -> None:
         low, n, step = (float(str(series.header.extra[key])) for key in (
             "low_mhz", "channels", "channel_mhz"))
         assert float(series.header.dm_reference_hz) / 1e6 == pytest.approx(low + (n - 1) * step)
+
+
+@pytest.mark.parametrize("name", ["a.fits", "a.h5"])
+def test_dispersion_that_was_removed_within_channels(name: str, tmp_path: Path) -> None:
+    head = header(1000, start="2026-03-04T00:00:00").replace(
+        channels=AXIS, polarization=PolBasis("linear", ("I",)), n_bits=32, is_complex=False,
+        coherent_dm=56.75)
+    chain = fs.Chain(Complete(np.ones((N, 1, 64)), head))
+    with written(chain, tmp_path / name, lossy=True) as again:
+        assert again.header.coherent_dm == 56.75 and again.header.dm is None
+    assert fs.info(tmp_path / name)["coherent_dm"] == 56.75
+    assert "coherent_dm" not in fs.info(written_without(chain, tmp_path / f"b{name}"))
+    with pytest.raises(UsageError, match=r"removed at DM 56\.75 .* allowed: a list of"):
+        fs.dm_plan(chain, (0, 100), width="1ms")
+    with pytest.raises(PlanError, match="the dispersion measure that was removed within channels"):
+        chain.write(tmp_path / "a.fil")
+
+
+def written_without(chain: fs.Chain, path: Path) -> Path:
+    """Write the same spectra without that dispersion measure."""
+    stream = Complete(np.ones((N, 1, 64)), chain.header.replace(coherent_dm=None))
+    fs.Chain(stream).write(path, lossy=True)
+    return path

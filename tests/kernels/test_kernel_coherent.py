@@ -174,6 +174,14 @@ def test_a_plan_continues_at_any_block_with_the_same_bits():
         np.testing.assert_array_equal(plan.weight[before:], whole_weight[at // 300 :])
 
 
+def test_phases_do_not_depend_on_what_is_discarded():
+    x = np.random.default_rng(9).integers(-100, 101, 20_000, np.int8)
+    options = {"start": START, "dispersion": 100.0, "n_point": 512}
+    made = [CoherentDedispersion(4, **options, discarded=(before, 60)).process(x)[0, :, 60:900]
+            for before in (60, 61)]
+    assert np.linalg.norm(made[0] - made[1]) < 0.2 * np.linalg.norm(made[0])
+
+
 def test_plans_of_several_bands_keep_step():
     low = CoherentDedispersion(4, start=START, dispersion=500.0, n_point=128)
     high = CoherentDedispersion(4, start=3 * START, dispersion=500.0, n_point=128,

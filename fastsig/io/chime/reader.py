@@ -259,6 +259,7 @@ def _header(channels: list[Channel], latest: Channel, picks: list[int]) -> Heade
         source=source,
         ra_deg=ra_deg,
         dec_deg=dec_deg,
+        coherent_dm=_removed(latest.dump),
         extra=latest.dump.cards,
     )
     origins = _origins(latest.dump, station in _STATIONS)
@@ -275,6 +276,12 @@ def _pointing(beams: list[tuple[Any, ...]]) -> tuple[float | None, float | None,
     if type(ra_deg) is not float or type(dec_deg) is not float or abs(dec_deg) > 90:
         return None, None, source or None
     return ra_deg % 360, dec_deg, source or None
+
+
+def _removed(dump: Dump) -> float | None:
+    """Return the dispersion measure that was removed within channels; None if there is none."""
+    dm = dump.cards.get(f"{dump.layout.name}/DM")
+    return float(dm) if isinstance(dm, (int, float)) and 0 < dm < float("inf") else None
 
 
 def _basis(beams: list[tuple[Any, ...]], serials: tuple[str, ...], picks: list[int]) -> PolBasis:

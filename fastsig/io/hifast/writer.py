@@ -42,6 +42,7 @@ _NOT_CARRIED = {
     "beam": "the beam, which HiFAST takes from the name of the file (...-M01...)",
     "ra_deg": "the position of the source", "diode": "the schedule of the noise diode",
     "dm": "the dispersion measure that was removed, and its reference frequency",
+    "coherent_dm": "the dispersion measure that was removed within channels",
 }
 # The field for values of a unit.
 _FIELD_OF = {"K": "Ta", "Jy": "flux"}

@@ -120,7 +120,9 @@ class PrestoWriter(SpectraWriter):
         _values(header, shape, None, "")
         missing = [text for text, value in (
             ("the receiver", header.receiver), ("the beam number", header.beam),
-            ("the schedule of the noise diode", header.diode)) if value is not None]
+            ("the schedule of the noise diode", header.diode),
+            ("the dispersion measure that was removed within channels", header.coherent_dm),
+        ) if value is not None]
         if header.polarization.names != ("I",) or header.polarization.kind != "unknown":
             missing.append(f"the name of its product ({', '.join(header.polarization.names)})")
         if header.n_sum > _channels(header.extra):

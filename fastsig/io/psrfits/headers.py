@@ -333,20 +333,22 @@ def header_of(file: SearchFile, layout: Layout, axis: ChannelAxis, rate: Fractio
         receiver=primary.text("FRONTEND"), backend=primary.text("BACKEND"),
         source=primary.text("SRC_NAME"), beam=primary.index("BEAM") if beam is None else beam,
         ra_deg=ra, dec_deg=dec, extra=to_sigproc(kept(primary, cards)), origin=keys,
-        **_dispersion(cards),
+        **_dispersion(primary, cards),
     )
 
 
-def _dispersion(cards: Cards) -> dict[str, Any]:
+def _dispersion(primary: Cards, cards: Cards) -> dict[str, Any]:
     """Return the dispersion that was removed, if the table states its reference frequency too.
 
     A DM alone may be that of a source, with nothing removed. CHAN_DM was removed within channels,
     between which delays remain.
     """
     dm, reference = cards.number("DM"), cards.number("REFFREQ")
+    within = primary.number("CHAN_DM")
+    found: dict[str, Any] = {"coherent_dm": within} if within else {}
     if not dm or reference is None or reference <= 0:
-        return {}
-    return {"dm": dm, "dm_reference_hz": cards.exact("REFFREQ") * 10**6}
+        return found
+    return {**found, "dm": dm, "dm_reference_hz": cards.exact("REFFREQ") * 10**6}
 
 
 def _angle(cards: Cards, key: str, unit: str) -> float | None:

@@ -104,6 +104,8 @@ def primary_unit(header: Header, n_time: int, descending: bool) -> bytes:
         "SCANLEN": _decimal(Fraction(n_time) / header.sample_rate),
         "STT_IMJD": day, "STT_SMJD": second, "STT_OFFS": _decimal(rest),
     }
+    if header.coherent_dm is not None:
+        own["CHAN_DM"] = header.coherent_dm
     if header.beam is not None:
         own["IBEAM"] = str(header.beam)
     if header.telescope == "FAST":

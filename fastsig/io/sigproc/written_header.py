@@ -126,7 +126,9 @@ def lost_fields(header: Header, shape: tuple[int, ...]) -> Iterator[str]:
     """Describe the fields of a header that SIGPROC cannot store."""
     missing = [text for text, value in (
         ("the receiver", header.receiver), ("the backend", header.backend),
-        ("the schedule of the noise diode", header.diode)) if value is not None]
+        ("the schedule of the noise diode", header.diode),
+        ("the dispersion measure that was removed within channels", header.coherent_dm),
+    ) if value is not None]
     if header.telescope is not None and telescope_number(header.telescope) is None:
         missing.append(f"the telescope {header.telescope!r}, which has no number")
     if header.channels is not None and header.channels.half_channel is not None:
