@@ -197,9 +197,11 @@ class CoherentDedispersion(Plan):
         self._hop = (n - self._before - self._after) // 2 * 2
         # As the power of noise in a bank whose prototype has the sum of squares of one.
         self._scale = np.float32(1 / np.sqrt(count if self._layout.is_complex else 2 * count))
-        # The middle of a channel makes half a turn in each of its samples: phases refer to the
-        # first sample of the stream, not to that of a block.
-        self._sign = np.float32(-1 if self._before % 2 else 1)
+        # Phases refer to the first sample of the stream, not to that of a block. In a sample of its
+        # channel, the middle of a channel makes half a turn, and whole ones; only whole ones if the
+        # middle channel is at zero frequency.
+        turns = not self._layout.is_complex or count % 2 == 0
+        self._sign = np.float32(-1 if turns and self._before % 2 else 1)
         step, half = 1 / (n * count), n // 2
         # Stretches are so short that the term of fifth order is below a millionth of a turn.
         length = _STRETCH

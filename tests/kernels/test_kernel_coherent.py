@@ -174,10 +174,12 @@ def test_a_plan_continues_at_any_block_with_the_same_bits():
         np.testing.assert_array_equal(plan.weight[before:], whole_weight[at // 300 :])
 
 
-def test_phases_do_not_depend_on_what_is_discarded():
-    x = np.random.default_rng(9).integers(-100, 101, 20_000, np.int8)
-    options = {"start": START, "dispersion": 100.0, "n_point": 512}
-    made = [CoherentDedispersion(4, **options, discarded=(before, 60)).process(x)[0, :, 60:900]
+@pytest.mark.parametrize(("n_chan", "is_complex"), [(4, False), (3, False), (4, True), (3, True)])
+def test_phases_do_not_depend_on_what_is_discarded(n_chan, is_complex):
+    x = np.random.default_rng(9).integers(-100, 101, (20_000, 2)[: 1 + is_complex], np.int8)
+    options = {"start": START, "dispersion": 100.0, "n_point": 512,
+               "layout": layout_of(is_complex, "int8")}
+    made = [CoherentDedispersion(n_chan, **options, discarded=(before, 60)).process(x)[0, :, 60:900]
             for before in (60, 61)]
     assert np.linalg.norm(made[0] - made[1]) < 0.2 * np.linalg.norm(made[0])
 
