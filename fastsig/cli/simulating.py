@@ -53,8 +53,9 @@ sky_options = common.options(
                  help="Add a spectral line, specified by peak, fwhm (in Hz or km/s), frequency "
                       "(by default, that of HI) and velocity."),
     click.option("--pulsar", metavar="KEY=VALUE,...",
-                 help="Add a pulsar, specified by period, dm, duty, peak, time, linear, angle and "
-                      "circular."),
+                 help="Add a pulsar, specified by period, dm, duty, peak, time, linear, angle, "
+                      "circular, rm, pdot, orbit, size, node and nulls, or by polyco instead of "
+                      "the period."),
     click.option("--burst", metavar="KEY=VALUE,...",
                  help="Add a burst, specified by time, fwhm, dm, peak, linear, angle and "
                       "circular."),

@@ -73,7 +73,7 @@ def check_times(band: Band, duration: Fraction, dm_constant: Fraction,
     """
     for name in ("burst", "pulsar"):
         pulse = components[name]
-        if pulse is None:
+        if pulse is None or (name == "pulsar" and not pulse.is_steady):
             continue
         width = pulse.fwhm if name == "burst" else pulse.duty * pulse.period
         reach = Fraction(CUT) * width

@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
 import astropy.units as u
+import numpy as np
 
 from fastsig.axes.constants import HI_REST_HZ, SPEED_OF_LIGHT
 from fastsig.errors import UsageError
@@ -160,21 +161,67 @@ class Pulsar:
     linear, circular : value
         Polarised fractions; ``linear^2 + circular^2`` is at most 1, and circular is signed.
     angle : value, deg
-        Angle in ``Q = linear I cos 2 angle``, ``U = linear I sin 2 angle``.
+        Angle in ``Q = linear I cos 2 angle``, ``U = linear I sin 2 angle`` at the top of the band.
+    rm : value, rad / m2
+        Rotation measure: the angle increases by rm times the increase of the squared wavelength.
+    pdot : value
+        Derivative of the period.
+    orbit, size, node : value, s
+        Period of a circular orbit, its projected radius in light-seconds, and the time after the
+        start at which the pulsar crosses the plane of the sky, receding.
+    nulls : value
+        Fraction of the turns without a pulse, from 0 to 1; a random number decides in each turn.
+    polyco : str
+        Polyco of TEMPO that determines the phase at the telescope instead of `period`, `time`,
+        `pdot` and the orbit. Phase 0 is at the top of the band.
     """
 
-    period: Any = value_field("s", positive=True)
-    dm: Any = value_field("pc / cm3", low=0)
+    period: Any = value_field("s", None, positive=True)
+    dm: Any = value_field("pc / cm3", None, low=0)
     duty: Any = value_field("", Fraction(1, 20), high=Fraction(1, 2), low=Fraction(1, 10**6))
     peak: Any = value_field("K", 1, low=0)
     time: Any = value_field("s", 0)
     linear: Any = value_field("", 0, low=0, high=1)
     angle: Any = value_field("deg", 0)
     circular: Any = value_field("", 0, low=-1, high=1)
+    rm: Any = value_field("rad / m2", 0, recorded=False)
+    pdot: Any = value_field("", 0, low=-1, high=1, recorded=False)
+    orbit: Any = value_field("s", 0, low=0, recorded=False)
+    size: Any = value_field("s", 0, low=0, recorded=False)
+    node: Any = value_field("s", 0, recorded=False)
+    nulls: Any = value_field("", 0, low=0, high=1, recorded=False)
+    polyco: str = field(default="", metadata={"recorded": False})
 
     def __post_init__(self) -> None:
+        if self.polyco:
+            self._follow()
+        for name in ("period", "dm"):
+            if getattr(self, name) is None:
+                raise UsageError(f"pulsar lacks {name}; allowed: with it, or with polyco")
         settle(self, "pulsar")
         _check_polarized(self, "pulsar")
+        if self.orbit and 2 * np.pi * float(self.size) >= 0.1 * float(self.orbit):
+            raise UsageError(f"pulsar size = {float(self.size):g} s; allowed: below 1/63 of the "
+                             f"orbit, {float(self.orbit):g} s")
+        if self.size and not self.orbit:
+            raise UsageError("pulsar size without orbit; allowed: both")
+
+    def _follow(self) -> None:
+        """Take the period and dispersion measure of the polyco where they are not specified."""
+        from fastsig.simulate.rotation import polyco_blocks
+
+        if any((self.period, self.time, self.pdot, self.orbit, self.size, self.node)):
+            raise UsageError("pulsar polyco with period, time, pdot, orbit, size or node; allowed: "
+                             "without them")
+        blocks, dm = polyco_blocks(self.polyco)
+        object.__setattr__(self, "period", 1 / blocks[0].hertz)
+        if self.dm is None:
+            object.__setattr__(self, "dm", dm)
+
+    @property
+    def is_steady(self) -> bool:
+        """Whether all periods are equal and no pulse is missing."""
+        return not (self.polyco or self.pdot or self.size or self.nulls)
 
 
 @dataclass(frozen=True)

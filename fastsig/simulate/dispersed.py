@@ -13,6 +13,7 @@ from fastsig.simulate import filters
 from fastsig.simulate.filters import Band
 from fastsig.simulate.layers import HALO, MAX_FFT, SEGMENT
 from fastsig.simulate.pulses import PulseLayer, dispersion_delay
+from fastsig.simulate.rotation import Rotation
 from fastsig.simulate.subbands import SubbandLayer
 
 __all__ = ["DispersedLayer", "dispersed"]
@@ -26,14 +27,14 @@ LONGEST_OF_BURST = 2**22
 
 def dispersed(
     band: Band, response: str, gain: float, seed: int, dm_constant: Fraction,
-    pulse: parts.Pulsar | parts.Burst,
+    pulse: parts.Pulsar | parts.Burst, rotation: Rotation | None = None,
 ) -> PulseLayer:
     """Return the layer of a pulsar or burst: by subbands if one transform would be too long."""
     left = ceil(dispersion_delay(band, dm_constant * pulse.dm) * band.rate) + HALO
     longest = LONGEST_OF_BURST if isinstance(pulse, parts.Burst) else LONGEST_OF_PULSAR
     if left > min(longest, MAX_FFT - SEGMENT - HALO):
-        return SubbandLayer(band, response, gain, seed, dm_constant, pulse, MAX_FFT)
-    return DispersedLayer(band, response, gain, seed, dm_constant, pulse)
+        return SubbandLayer(band, response, gain, seed, dm_constant, pulse, MAX_FFT, rotation)
+    return DispersedLayer(band, response, gain, seed, dm_constant, pulse, rotation)
 
 
 class DispersedLayer(PulseLayer):
@@ -41,22 +42,25 @@ class DispersedLayer(PulseLayer):
 
     def __init__(
         self, band: Band, response: str, gain: float, seed: int, dm_constant: Fraction,
-        pulse: parts.Pulsar | parts.Burst,
+        pulse: parts.Pulsar | parts.Burst, rotation: Rotation | None = None,
     ) -> None:
         delay = dispersion_delay(band, dm_constant * pulse.dm)
         left = ceil(delay * band.rate) + HALO
-        super().__init__(band, seed, pulse, _size(left), left)
+        super().__init__(band, seed, pulse, _size(left), left, rotation=rotation)
         offset = band.offsets(self._n_fft)
         phase = filters.chirp(offset, float(band.low_hz), float(band.high_hz),
                               float(dm_constant * pulse.dm * 10**12))
         power = filters.bandpass(offset / float(band.width_hz), response)
         phase *= (gain * np.sqrt(power)).astype(np.float32)
         self._chirp = band.recorded(phase)
+        self._mixing = self.factor(offset) if self.is_rotated else None
 
     def segment(self, first: int) -> F4 | None:
         """See `Layer`."""
         if self.envelope_is_zero(first - self._left, self._n_fft):
             return None
+        if self._mixing is not None:
+            return self._mix(first, *(self._chirp * each for each in self._mixing))
         l21 = None if self._l21 == 0 else self._chirp * self._l21
         return self._mix(first, self._chirp * self._l11, l21, self._chirp * self._l22)
 

@@ -33,6 +33,7 @@ from fastsig.simulate.checks import (
 )
 from fastsig.simulate.dispersed import dispersed
 from fastsig.simulate.filters import BANDPASSES, Band
+from fastsig.simulate.rotation import rotation_of
 from fastsig.simulate.values import scalar
 from fastsig.stream.header import Header
 
@@ -143,7 +144,9 @@ class FastVoltage:
             yield layers.DiodeLayer(*common, given["diode"], ticks)
         for name in ("pulsar", "burst"):
             if given[name]:
-                yield dispersed(*common, self._dm_constant, given[name])
+                yield dispersed(*common, self._dm_constant, given[name],
+                                rotation_of(given[name], self.header.start_time,
+                                            self.n_time / band.rate))
         for index, burst in enumerate(given["rfi"]):
             yield layers.RfiLayer(*common, burst, index)
         for carrier in given["carriers"]:

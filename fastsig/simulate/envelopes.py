@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
 from itertools import pairwise
 from math import lcm, log, pi, sqrt
@@ -11,9 +12,10 @@ from numpy.typing import NDArray
 from scipy.special import erf
 
 from fastsig.simulate import components as parts
+from fastsig.simulate.rotation import Rotation
 
 __all__ = ["box_mean", "burst_envelope", "diode_share", "line_profile", "overlap",
-           "pulsar_envelope"]
+           "pulsar_envelope", "rotation_envelope"]
 
 F8 = NDArray[np.float64]
 
@@ -80,17 +82,53 @@ def pulsar_envelope(
     pulsar: parts.Pulsar, start: int, n: int, step: Fraction, delay: F8, smear: F8
 ) -> F8:
     """Like `burst_envelope` for periodic pulses: whole periods in a box count as their mean."""
-    duty, period = float(pulsar.duty), float(pulsar.period)
     turns = step / pulsar.period
+    begin = _steps(start, n, turns, pulsar.time / pulsar.period, turn=True)
+    rest = float(turns % 1)
+    center = (begin + rest / 2)[:, np.newaxis] - delay / float(pulsar.period)
+    return _periodic(pulsar, center, turns, smear, None)
+
+
+def rotation_envelope(
+    pulsar: parts.Pulsar, rotation: Rotation, seed: int, start: int, n: int, step: Fraction,
+    delay: F8, smear: F8
+) -> F8:
+    """Like `pulsar_envelope` for a pulsar that is not steady.
+
+    The phase of a channel is that at the time before its delay. A spectrum has the mean period.
+    """
+    middles = [(row + Fraction(1, 2)) * step for row in range(start, start + n)]
+    exact = [rotation.phase(each) for each in middles]
+    whole = np.array([round(each) for each in exact], np.int64)
+    phase = np.array([float(each - near) for each, near in zip(exact, whole.tolist(),
+                                                              strict=True)])
+    hertz, slope = (each[:, np.newaxis] for each in rotation.rates(middles))
+    center = phase[:, np.newaxis] - hertz * delay + slope * delay**2 / 2
+    turns = step / pulsar.period
+    if turns >= 1:  # several pulses in a spectrum
+        center -= float(turns // 1 % 2) / 2
+    number = whole[:, np.newaxis] + np.rint(center).astype(np.int64)
+    return _periodic(pulsar, center, turns, smear,
+                     lambda turn: rotation.shines(number + turn, seed))
+
+
+def _periodic(pulsar: parts.Pulsar, center: F8, turns: Fraction, smear: F8,
+              shines: Callable[[int], NDArray[np.bool_]] | None) -> F8:
+    """Return the mean power of pulses in spectra of a number of turns, (n, chan).
+
+    `center` are the phases of the middles of the spectra, without whole turns of their length;
+    `shines` returns where there is a pulse, for the turn that is nearest and its neighbours.
+    """
+    duty, period = float(pulsar.duty), float(pulsar.period)
     rest, many = float(turns % 1), np.floor(smear / period)
     over = smear / period - many
-    begin = _steps(start, n, turns, pulsar.time / pulsar.period, turn=True)
-    center = (begin + rest / 2)[:, np.newaxis] - (delay / period - many / 2)
+    center = center + many / 2
     center -= np.rint(center)
     near = int(_CUT * duty + 0.5 + (rest + float(over.max())) / 2)
     pulses = np.zeros(center.shape)
     for turn in range(-near, near + 1):
-        pulses += box_mean((center - turn) / duty, rest / duty, over / duty)
+        part = box_mean((center - turn) / duty, rest / duty, over / duty)
+        pulses += part if shines is None else part * shines(turn)
     mean = duty * _AREA
     share = np.where(many > 0, over / np.maximum(many + over, 1), 1)
     pulses = share * pulses + (1 - share) * mean

@@ -13,8 +13,10 @@ from fastsig.axes.diode_schedule import DiodeSchedule
 from fastsig.axes.frequency import ChannelAxis
 from fastsig.simulate import components as parts
 from fastsig.simulate import envelopes, filters, receiver
+from fastsig.simulate.faraday import faraday
 from fastsig.simulate.filters import Band
 from fastsig.simulate.pulses import dispersion_delay, stokes
+from fastsig.simulate.rotation import Rotation
 
 __all__ = ["Powers", "Stokes"]
 
@@ -48,10 +50,16 @@ class Powers:
         Dispersion constant, MHz^2 cm^3 s / pc.
     components : mapping
         Components, or None, by name.
+    rotation : Rotation, optional
+        Of a pulsar that is not steady.
+    seed : int
+        Seed of the recording.
     """
 
     def __init__(self, band: Band, axis: ChannelAxis, step: Fraction, response: str, *,
-                 kelvin: float, dm_constant: Fraction, components: Mapping[str, Any]) -> None:
+                 kelvin: float, dm_constant: Fraction, components: Mapping[str, Any],
+                 rotation: Rotation | None = None, seed: int = 1) -> None:
+        self._rotation, self._seed = rotation, seed
         self._band, self._step, self._given = band, step, components
         self._dm_constant = dm_constant
         width = float(axis.step_hz)
@@ -106,7 +114,7 @@ class Powers:
         out = [*self._steady]
         for pulse in self._pulses:
             power = self.pulses(pulse, start, n)
-            out = [a + power * b for a, b in zip(out, stokes(pulse[0]), strict=True)]
+            out = [a + power * b for a, b in zip(out, self._peak(pulse[0]), strict=True)]
         if self._diode:
             on = self._on(start, n)[:, np.newaxis]
             out = [a + on * b if np.any(b) else a for a, b in zip(out, self._diode, strict=True)]
@@ -122,9 +130,21 @@ class Powers:
 
     def pulses(self, pulse: tuple[Any, F8, F8], start: int, n: int) -> F8:
         """Return the power of a pulse of `delays` relative to its peak, (n, chan)."""
+        if self._rotation is not None and pulse[0] is self._given["pulsar"]:
+            return envelopes.rotation_envelope(pulse[0], self._rotation, self._seed, start, n,
+                                               self._step, *pulse[1:])
         make: Any = (envelopes.burst_envelope if isinstance(pulse[0], parts.Burst)
                      else envelopes.pulsar_envelope)
         return np.asarray(make(pulse[0], start, n, self._step, *pulse[1:]))
+
+    def _peak(self, pulse: parts.Pulsar | parts.Burst) -> tuple[Any, Any, Any, Any]:
+        """Return the Stokes parameters at the peak; Q and U of each channel if they rotate."""
+        i, q, u, v = stokes(pulse)
+        if isinstance(pulse, parts.Burst) or not pulse.rm:
+            return i, q, u, v
+        turned = (q + 1j * u) * faraday(pulse, self._band, (self._low + self._high) / 2,
+                                        float(self._high[0] - self._low[0]))
+        return i, turned.real, turned.imag, v
 
     def edges(self) -> tuple[F8, F8]:
         """Return lower and upper edges of the channels above the lower edge of the band, Hz."""

@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 from fastsig.errors import UsageError
 from fastsig.simulate import components as parts
 from fastsig.simulate import filters
+from fastsig.simulate.faraday import faraday
 from fastsig.simulate.filters import Band
 from fastsig.simulate.layers import BLOCK, HALO, STREAM_BURST, STREAM_PULSAR, FilteredLayer
+from fastsig.simulate.rotation import Rotation
 
 __all__ = ["CUT", "PulseLayer", "dispersion_delay", "stokes"]
 
@@ -30,16 +32,37 @@ class PulseLayer(FilteredLayer):
     pulse : Pulsar or Burst
     size, left, right : int
         Samples of a segment and of its halos.
+    rotation : Rotation, optional
+        Of a pulsar that is not steady.
     """
 
     def __init__(self, band: Band, seed: int, pulse: parts.Pulsar | parts.Burst, size: int,
-                 left: int, right: int = HALO) -> None:
-        self._pulse, self._rate = pulse, band.rate
+                 left: int, right: int = HALO, *, rotation: Rotation | None = None) -> None:
+        self._pulse, self._rate, self._rotation = pulse, band.rate, rotation
         stream = STREAM_PULSAR if isinstance(pulse, parts.Pulsar) else STREAM_BURST
         super().__init__(seed, stream, size, left, right)
-        l11, l21, l22 = filters.coherency_factor(*stokes(pulse))
-        self._l11, self._l22 = np.float32(l11[0]), np.float32(l22[0])
-        self._l21 = np.complex64(band.recorded(l21)[0])
+        self._of_band = band
+        l11, l21, l22 = self.factor(np.zeros(1))
+        self._l11, self._l22, self._l21 = l11[0], l22[0], l21[0]
+
+    def factor(self, offset: F8) -> tuple[F4, NDArray[np.complex64], F4]:
+        """Return L11, L21 and L22 at frequencies above the lower edge of the band, Hz.
+
+        They do not depend on frequency without Faraday rotation.
+        """
+        i, q, u, v = stokes(self._pulse)
+        turned = faraday(self._pulse, self._of_band, offset) if self.is_rotated else 1.0
+        linear = (q + 1j * u) * turned * np.ones(len(offset))
+        l11, l21, l22 = filters.coherency_factor(np.full(len(offset), i), linear.real,
+                                                 linear.imag, v)
+        return (l11.astype(np.float32),
+                np.asarray(self._of_band.recorded(l21)).astype(np.complex64),
+                l22.astype(np.float32))
+
+    @property
+    def is_rotated(self) -> bool:
+        """Whether the polarisation depends on frequency."""
+        return isinstance(self._pulse, parts.Pulsar) and self._pulse.rm != 0
 
     def envelope(self, start: int, n: int) -> F8 | None:
         """Return the undispersed pulse's power relative to its peak, (n,); None if all are 0."""
@@ -56,6 +79,8 @@ class PulseLayer(FilteredLayer):
         return np.where(np.abs(x) < CUT, filters.gaussian(x, 0, 1), 0)
 
     def _pulses(self, pulsar: parts.Pulsar, start: int, n: int) -> F8:
+        if self._rotation is not None:
+            return self._turning(self._rotation, float(pulsar.duty), start, n)
         begin = float((start / self._rate - pulsar.time) / pulsar.period % 1)
         step = float(1 / self._rate / pulsar.period)
         phase = begin + step * np.arange(n, dtype=np.float64)
@@ -64,6 +89,14 @@ class PulseLayer(FilteredLayer):
         turns = int(CUT * duty + 0.5)  # neighbours that still reach into this turn
         near = [filters.gaussian(phase, turn, duty) for turn in range(-turns, turns + 1)]
         return np.asarray(sum(near))
+
+    def _turning(self, rotation: Rotation, duty: float, start: int, n: int) -> F8:
+        """Return the envelope of pulses of a rotation."""
+        phase, number = rotation.phases(Fraction(start) / self._rate, 1 / self._rate, n)
+        reach = int(CUT * duty + 0.5)
+        return np.asarray(sum(
+            filters.gaussian(phase, turn, duty) * rotation.shines(number + turn, self._seed)
+            for turn in range(-reach, reach + 1)))
 
     def _fill(self, start: int, pol: int, out: F4) -> None:
         for first in range(0, len(out), BLOCK):

@@ -31,6 +31,7 @@ from fastsig.simulate.checks import (
 from fastsig.simulate.engine import check_range, in_order
 from fastsig.simulate.filters import BANDPASSES, coherency_factor
 from fastsig.simulate.powers import Powers
+from fastsig.simulate.rotation import rotation_of
 from fastsig.simulate.values import scalar, whole
 from fastsig.stream.header import Header
 
@@ -155,11 +156,13 @@ class FastSpectra:
         check_band(self.band, self._components)
         self.n_sum = _samples(self._step * width, len(carriers))
         constant = positive(dispersion_constant, "", "dispersion_constant")
+        start = start_time if isinstance(start_time, Time) else parse_time(start_time)
         check_times(self.band, self.n_time * self._step, constant, self._components)
         self._powers = Powers(
             self.band, self.axis, self._step, bandpass, dm_constant=constant,
-            kelvin=float(self._tsys) if noise else 0.0, components=self._components)
-        start = start_time if isinstance(start_time, Time) else parse_time(start_time)
+            kelvin=float(self._tsys) if noise else 0.0, components=self._components,
+            rotation=pulsar and rotation_of(pulsar, start.utc, self.n_time * self._step),
+            seed=self._seed)
         self.header = _header(self.axis, start.utc, 1 / self._step, diode,
                               _beam(beam), _name(name))
         self.truth = spectra_truth.record(

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 from math import ceil, floor
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,7 @@ from fastsig.simulate import filters
 from fastsig.simulate.filters import Band
 from fastsig.simulate.layers import HALO, SEGMENT
 from fastsig.simulate.pulses import CUT, PulseLayer, dispersion_delay
+from fastsig.simulate.rotation import Rotation
 
 __all__ = ["SubbandLayer", "Subbands", "divided"]
 
@@ -143,14 +144,15 @@ class SubbandLayer(PulseLayer):
 
     def __init__(
         self, band: Band, response: str, gain: float, seed: int, dm_constant: Fraction,
-        pulse: parts.Pulsar | parts.Burst, max_fft: int,
+        pulse: parts.Pulsar | parts.Burst, max_fft: int, rotation: Rotation | None = None,
     ) -> None:
         fitted = _fitted(pulse, band, dm_constant * pulse.dm, max_fft)
         if fitted is None:
             raise UsageError(_too_long(pulse, band, dm_constant, max_fft))
         size, self._subbands = fitted
         right = self._subbands.ringing + HALO
-        super().__init__(band, seed, pulse, size, self._subbands.length + right, right)
+        super().__init__(band, seed, pulse, size, self._subbands.length + right, right,
+                         rotation=rotation)
         self._band, self._response, self._gain = band, response, gain
         self._dm_hz = float(dm_constant * pulse.dm * 10**12)
 
@@ -169,6 +171,8 @@ class SubbandLayer(PulseLayer):
     def _sounds(self, first: int) -> NDArray[np.bool_]:
         """Whether the pulse is on in the window of each subband of the segment at `first`."""
         pulse = self._pulse
+        if self._rotation is not None:
+            return np.ones(len(self._subbands.delays), np.bool_)
         starts = first - self._left - self._subbands.delays
         reach = CUT * float(pulse.fwhm if isinstance(pulse, parts.Burst)
                             else pulse.duty * pulse.period)
@@ -184,14 +188,23 @@ class SubbandLayer(PulseLayer):
         start = first - int(self._subbands.delays[index])
         bins = self._bins(index)
         response = self.response(index, np.arange(bins.start, bins.stop))
-        for pol, to_a, to_b in ((0, self._l11, self._l21), (1, np.float32(0), self._l22)):
-            if to_a == 0 and to_b == 0:
+        l11, l21, l22 = self._factor_at(bins)
+        for pol, to_a, to_b in ((0, l11, l21), (1, None, l22)):
+            if to_a is None and not np.any(to_b):
                 continue
             part = self._noise(start, pol)[bins] * response
-            if to_a:
+            if to_a is not None:
                 one[bins] += to_a * part
-            if to_b:
+            if np.any(to_b):
                 two[bins] += to_b * part
+
+    def _factor_at(self, bins: slice) -> tuple[Any, Any, Any]:
+        """Return the factor of the coherency at bins of the transform; scalars without rotation."""
+        if not self.is_rotated:
+            return self._l11, self._l21, self._l22
+        recorded = np.arange(bins.start, bins.stop) * (float(self._band.rate) / self._n_fft)
+        return self.factor(float(self._band.width_hz) - recorded if self._band.is_lower
+                           else recorded)
 
     def _bins(self, index: int) -> slice:
         """Return the bins of a window of samples in which a subband has power."""

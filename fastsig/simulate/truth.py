@@ -135,8 +135,12 @@ def fields_of(part: Any) -> dict[str, Any]:
     """Return the fields of a component, with units in their names."""
     units = {item.name: item.metadata.get("unit") for item in dataclasses.fields(part)}
     out: dict[str, Any] = {}
+    usual = {item.name: item.default for item in dataclasses.fields(part)
+             if not item.metadata.get("recorded", True)}
     for name, unit in units.items():
         value = getattr(part, name)
+        if name in usual and value == usual[name]:
+            continue
         label = f"{name}_{_suffix(unit)}" if unit else name
         out[label] = decimal(value) if isinstance(value, Fraction) else value
     return out
@@ -144,7 +148,7 @@ def fields_of(part: Any) -> dict[str, Any]:
 
 def _suffix(unit: str) -> str:
     names = {"km/s": "km_s", "Hz / s": "hz_s", "pc / cm3": "pc_cm3",
-             "deg / s": "deg_s", "1 / s": "per_s"}
+             "deg / s": "deg_s", "1 / s": "per_s", "rad / m2": "rad_m2"}
     return names.get(unit, unit.lower())
 
 

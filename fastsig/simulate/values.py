@@ -15,7 +15,7 @@ __all__ = ["from_text", "scalar", "settle", "value_field", "whole"]
 
 C = TypeVar("C")
 
-_BARE = ("", "pc / cm3")  # units of values that may be plain numbers
+_BARE = ("", "pc / cm3", "rad / m2")  # units of values that may be plain numbers
 
 
 def scalar(value: Any, unit: str, name: str) -> Fraction:
@@ -53,12 +53,16 @@ def whole(value: Any, name: str, minimum: int) -> int:
 
 def value_field(
     unit: str, default: Any = dataclasses.MISSING, low: Any = None, high: Any = None,
-    *, positive: bool = False,
+    *, positive: bool = False, recorded: bool = True,
 ) -> Any:
-    """Make a field that `settle` converts to a Fraction in `unit` and checks against limits."""
+    """Make a field that `settle` converts to a Fraction in `unit` and checks against limits.
+
+    Without `recorded`, the truth record leaves it out if it has its default.
+    """
     if isinstance(default, int):
         default = Fraction(default)
-    limits = {"unit": unit, "low": low, "high": high, "positive": positive}
+    limits = {"unit": unit, "low": low, "high": high, "positive": positive,
+              "recorded": recorded}
     return field(default=default, metadata=limits)
 
 
