@@ -51,10 +51,12 @@ class PulseLayer(FilteredLayer):
         They do not depend on frequency without Faraday rotation.
         """
         i, q, u, v = stokes(self._pulse)
-        turned = faraday(self._pulse, self._of_band, offset) if self.is_rotated else 1.0
-        linear = (q + 1j * u) * turned * np.ones(len(offset))
-        l11, l21, l22 = filters.coherency_factor(np.full(len(offset), i), linear.real,
-                                                 linear.imag, v)
+        linear: NDArray[np.complex128] = np.full(len(offset), q + 1j * u)
+        if isinstance(self._pulse, parts.Pulsar) and self.is_rotated:
+            linear *= faraday(self._pulse, self._of_band, offset)
+        l11, l21, l22 = filters.coherency_factor(
+            np.full(len(offset), i), linear.real.astype(np.float64),
+            linear.imag.astype(np.float64), v)
         return (l11.astype(np.float32),
                 np.asarray(self._of_band.recorded(l21)).astype(np.complex64),
                 l22.astype(np.float32))

@@ -117,12 +117,12 @@ class Rotation:
                 total = total * minutes + coefficient
             return block.phase + 60 * minutes * block.hertz + total
         pulsar = self._pulsar
-        since = seconds - pulsar.time
+        since: Fraction = seconds - pulsar.time
         if pulsar.orbit:
             angle = 2 * np.pi * float((seconds - pulsar.node) / pulsar.orbit % 1)
             since -= pulsar.size * Fraction(float(np.sin(angle)))
-        turns = since / pulsar.period
-        return turns - pulsar.pdot * turns * turns / 2
+        turns: Fraction = since / pulsar.period
+        return turns - Fraction(pulsar.pdot) * turns * turns / 2
 
     def phases(self, start: Fraction, step: Fraction, n: int) -> tuple[F8, NDArray[np.int64]]:
         """Return phases from -1/2 to 1/2 turn at times ``start + step k``, and numbers of turns."""
@@ -177,9 +177,9 @@ class Rotation:
         return first, second
 
 
-def rotation_of(pulse: parts.Pulsar | parts.Burst, start_time: Time, duration: Fraction
+def rotation_of(pulse: parts.Pulsar | parts.Burst | None, start_time: Time, duration: Fraction
                 ) -> Rotation | None:
     """Return the rotation of a pulsar that is not steady; None for others."""
-    if isinstance(pulse, parts.Burst) or pulse.is_steady:
+    if not isinstance(pulse, parts.Pulsar) or pulse.is_steady:
         return None
     return Rotation(pulse, start_time, duration)

@@ -161,7 +161,7 @@ class FastSpectra:
         self._powers = Powers(
             self.band, self.axis, self._step, bandpass, dm_constant=constant,
             kelvin=float(self._tsys) if noise else 0.0, components=self._components,
-            rotation=pulsar and rotation_of(pulsar, start.utc, self.n_time * self._step),
+            rotation=rotation_of(pulsar, start.utc, self.n_time * self._step),
             seed=self._seed)
         self.header = _header(self.axis, start.utc, 1 / self._step, diode,
                               _beam(beam), _name(name))
