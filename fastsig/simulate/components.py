@@ -20,6 +20,7 @@ import numpy as np
 
 from fastsig.axes.constants import HI_REST_HZ, SPEED_OF_LIGHT
 from fastsig.errors import UsageError
+from fastsig.simulate.polycos import polyco_blocks
 from fastsig.simulate.values import scalar, settle, value_field, whole
 
 __all__ = ["Burst", "Carrier", "Diode", "Line", "Loss", "LostSpectra", "Pulsar", "RfiBurst",
@@ -208,8 +209,6 @@ class Pulsar:
 
     def _follow(self) -> None:
         """Take the period and dispersion measure of the polyco where they are not specified."""
-        from fastsig.simulate.rotation import polyco_blocks
-
         if any((self.period, self.time, self.pdot, self.orbit, self.size, self.node)):
             raise UsageError("pulsar polyco with period, time, pdot, orbit, size or node; allowed: "
                              "without them")

@@ -7,64 +7,22 @@ code that folds can be tested with it.
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import NamedTuple
 
 import numpy as np
 from astropy.time import Time
 from fastsig_kernels.noise import uniform
 from numpy.typing import NDArray
 
-from fastsig.errors import FormatError, UsageError
+from fastsig.errors import UsageError
 from fastsig.simulate import components as parts
+from fastsig.simulate.polycos import Block, polyco_blocks
 
-__all__ = ["Rotation", "polyco_blocks", "rotation_of"]
+__all__ = ["Rotation", "rotation_of"]
 
 F8 = NDArray[np.float64]
 _NODES = 5  # of the polynomial through the phases of a short time
 _PIECE_S = 0.02  # longest time of such a polynomial
 STREAM_NULLS = 8  # of random numbers
-
-
-class _Block(NamedTuple):
-    """A block of a polyco: phase in turns, frequency in Hz, times in minutes."""
-
-    middle: Fraction  # of a day, MJD
-    phase: Fraction
-    hertz: Fraction
-    half_span: Fraction
-    coefficients: tuple[Fraction, ...]
-
-
-def polyco_blocks(path: str) -> tuple[list[_Block], Fraction]:
-    """Return the blocks of a TEMPO polyco, and its dispersion measure.
-
-    Raises
-    ------
-    FormatError
-        If the file cannot be read as a polyco.
-    """
-    try:
-        with open(path, encoding="ascii") as file:
-            words = [line.replace("D", "E").split() for line in file if line.strip()]
-        blocks, at, dm = [], 0, Fraction(0)
-        while at < len(words):
-            first, second = words[at : at + 2]
-            middle, dm = Fraction(first[3]), Fraction(first[4])
-            minutes, count = int(second[3]), int(second[4])
-            lines = -(-count // 3)
-            numbers = [Fraction(word) for line in words[at + 2 : at + 2 + lines] for word in line]
-            if len(numbers) != count:
-                raise ValueError("coefficients are missing")
-            blocks.append(_Block(middle, Fraction(second[0]), Fraction(second[1]),
-                                 Fraction(minutes, 2), tuple(numbers)))
-            at += 2 + lines
-    except OSError as error:
-        raise FormatError(path, error.strerror or str(error)) from error
-    except (ValueError, IndexError, UnicodeDecodeError) as error:
-        raise FormatError(path, f"is not a polyco: {error}") from error
-    if not blocks:
-        raise FormatError(path, "contains no polyco")
-    return blocks, dm
 
 
 class Rotation:
@@ -87,7 +45,7 @@ class Rotation:
 
     def __init__(self, pulsar: parts.Pulsar, start_time: Time, duration: Fraction) -> None:
         self._pulsar = pulsar
-        self._blocks: list[_Block] = []
+        self._blocks: list[Block] = []
         if pulsar.polyco:
             self._blocks = polyco_blocks(pulsar.polyco)[0]
             utc = start_time.utc
@@ -97,7 +55,7 @@ class Rotation:
             for at in (Fraction(0), duration):
                 self._block(at)
 
-    def _block(self, seconds: Fraction) -> _Block:
+    def _block(self, seconds: Fraction) -> Block:
         """Return the nearest block, which must cover a time."""
         mjd = self._start + seconds / 86400
         block = min(self._blocks, key=lambda each: abs(each.middle - mjd))
