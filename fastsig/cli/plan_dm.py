@@ -24,13 +24,13 @@ _HEAD = ("low DM", "high DM", "step", "down", "DMs", "sample", "channel", "step"
               help="Choose steps such that a pulse halfway between two dispersion measures loses "
                    "at most this fraction of its S/N.")
 @click.option("--fstart", metavar="FREQ",
-              help="If no recording is given, set the lower edge of the band, e.g. 1000MHz.")
+              help="If no FILE is given, set the lower edge of the band, e.g. 1000MHz.")
 @click.option("--bandwidth", metavar="FREQ",
-              help="If no recording is given, set the width of the band, e.g. 500MHz.")
+              help="If no FILE is given, set the width of the band, e.g. 500MHz.")
 @click.option("--n-chan", type=click.IntRange(2, 2**24), metavar="N",
-              help="If no recording is given, set the number of channels.")
+              help="If no FILE is given, set the number of channels.")
 @click.option("--sample-time", metavar="TIME",
-              help="If no recording is given, set the time from one spectrum to the next, "
+              help="If no FILE is given, set the time from one spectrum to the next, "
                    "e.g. 49.152us.")
 @click.option("-o", "--output", type=common.OutputPath(), metavar="PATH",
               help="Write the plan to this ECSV table.")
@@ -45,8 +45,9 @@ _HEAD = ("low DM", "high DM", "step", "down", "DMs", "sample", "channel", "step"
 def plan_dm(files: tuple[str, ...], dms: str, output: str | None, **options: Any) -> None:
     """Plan a search over DMs: steps, downsampling, losses and cost.
 
-    The plan is made for the spectra of one scan, in one or several FILEs, or, without FILE, for
-    the band that options describe.
+    The plan is made for the spectra of one scan, in one or several FILEs. Without FILE, it is made
+    for the band that --fstart, --bandwidth, --n-chan and --sample-time describe; all four are then
+    required.
     """
     from fastsig.io.files.safe import check_output
     from fastsig.pulsar.dm_plan import dm_plan

@@ -39,7 +39,7 @@ receiver_options = common.options(
                  type=click.Choice(["fast", "flat"]),
                  help="Use this bandpass shape; fast is a model, not FAST's measured bandpass."),
     click.option("--dispersion-constant", metavar="NUMBER",
-                 help="Set the dispersion constant in MHz^2 cm^3 s / pc.  [default: 1/2.41e-4]"),
+                 help="Set the dispersion constant, in MHz^2 pc^-1 cm^3 s.  [default: 1/2.41e-4]"),
 )
 
 sky_options = common.options(

@@ -59,8 +59,8 @@ def _numbers(context: click.Context, parameter: click.Parameter, value: str) -> 
               help="Average groups of this many neighbouring channels; the number of channels "
                    "must be a multiple of this number.")
 @click.option("--min-valid", type=float, default=0.9, show_default=True,
-              help="Require at least this fraction of a frame's energy to be valid; the fraction "
-                   "must be above 0 and at most 1.")
+              help="Require at least this fraction (above 0, at most 1) of the filter's energy to "
+                   "fall on valid samples; other frames are left out.")
 @click.option("--flag", type=click.Choice(["sk"]),
               help="Leave out samples whose spectral kurtosis (sk) differs from that of noise. "
                    "Requires integrations of at least 16 spectra, or more if the spectra overlap.")
@@ -68,7 +68,7 @@ def _numbers(context: click.Context, parameter: click.Parameter, value: str) -> 
               help="Set the threshold of --flag in Gaussian standard deviations.  [default: 3]")
 @click.option("--to", type=click.Choice(driver.SPECTRA),
               help="Write in this format; by default, the extension of PATH selects it: sigproc "
-                   "for .fil, psrfits for .fits, presto for .dat, and otherwise fbh5 (but "
+                   "for .fil and .tim, psrfits for .fits, presto for .dat, and otherwise fbh5 (but "
                    "extensions such as .png are refused).")
 @click.option("--lossy", is_flag=True,
               help="Write the product even if its format cannot hold all the information.")
