@@ -57,7 +57,8 @@ _OPTIONS = ("order", "include", "lam", "ratio", "max_iter", "period", "width", "
                    "in the unit of the spectra.  [default: the mean spectrum]")
 @click.option("--to", type=click.Choice(driver.SPECTRA),
               help="Write in this format; by default, the extension of PATH selects it: sigproc "
-                   "for .fil and .tim, psrfits for .fits, presto for .dat, and otherwise fbh5.")
+                   "for .fil and .tim, psrfits for .fits and .sf, presto for .dat, and "
+                   "otherwise fbh5.")
 @click.option("--bits", type=click.Choice(["8", "16", "32"]), default="32", show_default=True,
               help="Write samples of this many bits.")
 @click.option("--lossy", is_flag=True,

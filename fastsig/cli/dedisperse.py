@@ -41,8 +41,8 @@ _COMPLETE = ("sigproc", "psrfits", "presto")
 @driver.products_option
 @click.option("--to", type=click.Choice((*driver.SPECTRA, "planes")),
               help="Write in this format; by default, the extension of PATH selects it: sigproc "
-                   "for .fil and .tim, psrfits for .fits, presto for .dat, and otherwise fbh5, or "
-                   "planes for several dispersion measures.")
+                   "for .fil and .tim, psrfits for .fits and .sf, presto for .dat, otherwise fbh5 "
+                   "or, for several dispersion measures, planes.")
 @driver.spectra_options
 def dedisperse(files: tuple[str, ...], output: str, to: str | None, **options: Any) -> None:
     """Remove the dispersion of a source from spectra.

@@ -22,14 +22,14 @@ SPECTRA = registry.spectra_writers()
 
 to_option = click.option(
     "--to", type=click.Choice(VOLTAGES + SPECTRA),
-    help="Write in this format; by default, the extension selects it. Voltages: native (.h5), "
-         "guppi (.raw), dada (.dada), vdif (.vdif). Spectra: fbh5 (.h5), sigproc (.fil, .tim), "
-         "psrfits (.fits), presto (.dat).")
+    help="Write in this format; by default, that of the extension. Voltages: native (.h5), guppi "
+         "(.raw), dada (.dada), vdif (.vdif). Spectra: fbh5 (.h5), sigproc (.fil, .tim), psrfits "
+         "(.fits, .sf), presto (.dat).")
 
 spectra_to_option = click.option(
     "--to", type=click.Choice(SPECTRA),
     help="Write in this format; by default, the extension of PATH selects it: sigproc for .fil "
-         "and .tim, psrfits for .fits, presto for .dat, and otherwise fbh5.")
+         "and .tim, psrfits for .fits and .sf, presto for .dat, and otherwise fbh5.")
 
 products_option = click.option(
     "--products", metavar="NAMES",

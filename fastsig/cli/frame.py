@@ -45,7 +45,8 @@ _OPTIONS = ("rest", "position", "width", "band", "lobes", "min_valid")
                    "valid channels.")
 @click.option("--format", "to", type=click.Choice(driver.SPECTRA),
               help="Write in this format; by default, the extension of PATH selects it: sigproc "
-                   "for .fil and .tim, psrfits for .fits, presto for .dat, and otherwise fbh5.")
+                   "for .fil and .tim, psrfits for .fits and .sf, presto for .dat, and "
+                   "otherwise fbh5.")
 @common.span_options
 @driver.products_option
 @driver.spectra_options

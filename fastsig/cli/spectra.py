@@ -68,8 +68,8 @@ def _numbers(context: click.Context, parameter: click.Parameter, value: str) -> 
               help="Set the threshold of --flag in Gaussian standard deviations.  [default: 3]")
 @click.option("--to", type=click.Choice(driver.SPECTRA),
               help="Write in this format; by default, the extension of PATH selects it: sigproc "
-                   "for .fil and .tim, psrfits for .fits, presto for .dat, and otherwise fbh5 (but "
-                   "extensions such as .png are refused).")
+                   "for .fil and .tim, psrfits for .fits and .sf, presto for .dat, and otherwise "
+                   "fbh5 (but extensions such as .png are refused).")
 @click.option("--lossy", is_flag=True,
               help="Write the product even if its format cannot hold all the information.")
 @click.option("--bits", type=click.Choice(["8", "16", "32"]), default="32", show_default=True,
