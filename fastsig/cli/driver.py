@@ -22,9 +22,9 @@ SPECTRA = registry.spectra_writers()
 
 to_option = click.option(
     "--to", type=click.Choice(VOLTAGES + SPECTRA),
-    help="Write in this format; by default, the extension selects it: native (.h5), guppi (.raw), "
-         "dada (.dada), vdif (.vdif); or fbh5 (.h5), sigproc (.fil, .tim), psrfits (.fits, .sf), "
-         "presto (.dat) for spectra.")
+    help="Write in this format; by default, the extension selects it: for voltages native (.h5), "
+         "guppi (.raw), dada or vdif; for spectra fbh5 (.h5), sigproc (.fil, .tim), psrfits "
+         "(.fits, .sf) or presto (.dat).")
 
 spectra_to_option = click.option(
     "--to", type=click.Choice(SPECTRA),
