@@ -26,6 +26,12 @@ def test_every_command_has_its_place_under_its_heading() -> None:
         assert tables.places(section) == [name]
 
 
+def test_the_list_of_commands_cuts_no_sentence_short() -> None:
+    with click.Context(cli, max_content_width=80) as context:
+        lines = cli.get_help(context).partition("Commands:")[2].splitlines()
+    assert len(lines) > 10 and not [line for line in lines if line.endswith("...")]
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_option_has_a_help_of_one_or_two_lines(name: str) -> None:
     for option in COMMANDS[name].params:
