@@ -3,10 +3,10 @@
     python tests/same_products.py --tree OLD --inputs DIR -o old.json
     python tests/same_products.py --tree . --inputs DIR --against old.json --texts
 
-Most commands and formats, every engine and many chains in Python are run with the fastsig of one tree.
-The cases are in `products_commands.py`, `products_chains.py` and `products_batch.py`. The inputs
-are made once, in DIR, by the first tree that is run, and kept. A case that fails is recorded with
-its error and does not stop the others. The exit code is 1 if any product or exit code differs
+Most commands and formats, every engine and many chains in Python are run with the fastsig of one
+tree. The cases are in `products_commands.py`, `products_chains.py` and `products_batch.py`. The
+inputs are made once, in DIR, by the first tree that is run, and kept. A case that fails is recorded
+with its error and does not stop the others. The exit code is 1 if any product or exit code differs
 (with --texts: or any text), and every difference is listed by name, with the datasets, attributes
 or FITS units that it lies in.
 
