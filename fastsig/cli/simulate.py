@@ -27,8 +27,9 @@ def simulate() -> None:
 @click.option("--coarse", type=int, metavar="N",
               help="Record complex voltages in N coarse channels, to which --level and the "
                    "packets of --loss then refer.")
-@click.option("--file-size", metavar="SIZE", help="Split the recording into files of at most "
-                                                  "this size, e.g. 1GB.")
+@click.option("--file-size", metavar="SIZE",
+              help="Split the recording into guppi, dada or vdif files of at most this size, e.g. "
+                   "1GB; if there are several files, PATH must contain {file}.")
 @click.option("--lossy", is_flag=True,
               help="Write the product even if its format cannot hold all the information.")
 @simulating.truth_option
