@@ -91,8 +91,8 @@ copy_options = common.options(
         "the number of bits of the input or the fewest that preserve all values.",
         "Multiply the samples by this factor before they are rounded; for spectra, this is "
         "possible only in sigproc.",
-        "Split the product into guppi, dada, vdif or psrfits files of at most this size, e.g. 4GB; if "
-        "there are several files, PATH must contain {file}."),
+        "Split the product into guppi, dada, vdif or psrfits files of at most this size, e.g. 4GB; "
+        "if there are several files, PATH must contain {file}."),
     _common_options)
 
 Report = Callable[..., dict[str, Any]]

@@ -38,7 +38,8 @@ def simulate() -> None:
 @click.option("--fstart", metavar="FREQ", default="1000MHz", show_default=True,
               help="Set the lower edge of the band on the sky.")
 @click.option("--bandwidth", metavar="FREQ", default="500MHz", show_default=True,
-              help="Set the bandwidth, at most 500MHz; the sample rate is twice the bandwidth.")
+              help="Set the bandwidth, at most 500MHz; the rate of real samples is twice the "
+                   "bandwidth.")
 @click.option("--sideband", default="upper", show_default=True,
               type=click.Choice(["upper", "lower"]),
               help="Record the band as an upper sideband or, reversed, as a lower sideband.")
