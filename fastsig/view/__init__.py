@@ -264,7 +264,7 @@ def draw_dm_plan(plan: DMPlan, path: str | os.PathLike[str] | None = None, *,
     """
     from fastsig.view.dm_plan import draw_plan
 
-    return drawn(lambda: draw_plan(plan), lambda: {"plan": "dispersion measures",
+    return drawn(lambda: draw_plan(plan), lambda: {"title": "Plan of dispersion measures",
                                                    "DMs": plan.n_dm, "stretches": len(plan)},
                  path, overwrite, [])
 

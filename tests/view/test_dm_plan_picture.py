@@ -1,6 +1,7 @@
 """The picture of a plan of dispersion measures."""
 
 from itertools import pairwise
+from pathlib import Path
 
 import fastsig as fs
 from fastsig.pulsar.stretches import Recording
@@ -16,3 +17,11 @@ def test_labels_of_stretches_do_not_overlap() -> None:
                    key=lambda box: box.x0)
     assert len(boxes) > 2
     assert all(left.x1 < right.x0 for left, right in pairwise(boxes))
+
+
+def test_a_plan_without_a_file_has_a_page(tmp_path: Path) -> None:
+    plan = fs.dm_plan(Recording.of_band("1GHz", "500MHz", 32, "196.608us"), (0, 50))
+    fs.view.draw_dm_plan(plan, tmp_path / "plan.html")
+    page = (tmp_path / "plan.html").read_text(encoding="utf-8")
+    assert "<h1>Plan of dispersion measures" in page and "data:image/png;base64," in page
+    assert "stretches" in page

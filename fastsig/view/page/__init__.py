@@ -78,14 +78,22 @@ def picture_page(about: Stream | Mapping[str, Any], picture: bytes) -> bytes:
     Parameters
     ----------
     about : Stream or mapping
-        The subject of the picture, or facts about it, including its ``path``.
+        The subject of the picture, or facts about it, including its ``path`` or, if it has none,
+        a ``title``.
     picture : bytes
     """
     if isinstance(about, Stream):
         name, sections = title(about), stream_sections(about)
     else:
-        name = os.path.basename(os.path.abspath(about["path"]))
-        known = {key: value for key, value in about.items() if value not in (None, "", [])}
-        sections = section("Header", table(("field", "value"), flat(known | {"path": name})),
-                           opened=True)
+        name = _name_of(about)
+        known = {key: name if key == "path" else value for key, value in about.items()
+                 if key != "title" and value not in (None, "", [])}
+        sections = section("Header", table(("field", "value"), flat(known)), opened=True)
     return document(name, picture_block(picture, f"picture of {name}") + sections)
+
+
+def _name_of(about: Mapping[str, Any]) -> str:
+    """Return the name of the file that facts are about, or their title."""
+    if "path" not in about:
+        return str(about["title"])
+    return os.path.basename(os.path.abspath(about["path"]))
