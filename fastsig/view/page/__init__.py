@@ -96,4 +96,4 @@ def _name_of(about: Mapping[str, Any]) -> str:
     """Return the name of the file that facts are about, or their title."""
     if "path" not in about:
         return str(about["title"])
-    return os.path.basename(os.path.abspath(about["path"]))
+    return os.path.basename(os.path.abspath(str(about["path"])))
