@@ -6,11 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cli import fastsig
 from click.testing import CliRunner
 
 import fastsig as fs
 from fastsig.cli.main import cli
 from fastsig.errors import PlanError
+
+SAMPLE = Path(__file__).parents[1] / "data" / "samples" / "frb_carrier_16MHz.h5"
 
 HI = "SIMHI_onoff-M01_W_0001.fits"
 
@@ -49,3 +52,13 @@ def test_losses_come_before_long_work_in_python(samples: Path, tmp_path: Path) -
         fs.open(samples / HI).write(tmp_path / "x.fil")
     with pytest.raises(PlanError, match="lossy=True"):
         fs.open(samples / "pulsar_lower_8MHz.h5").write(tmp_path / "x.vdif")
+
+
+@pytest.mark.parametrize("words", [
+    ("a.h5", "--blank", "zero"), ("a.h5", "--blank", "mean", "--bits", "8"),
+    ("a.fil", "--blank", "nan", "--bits", "8", "--lossy")])
+def test_a_dry_run_refuses_what_a_run_refuses(words: tuple[str, ...], tmp_path: Path) -> None:
+    given = ("spectra", SAMPLE, "--n-chan", "8", "--n-int", "64",
+             "-o", tmp_path / words[0], *words[1:])
+    for more in ((), ("--dry-run",)):
+        assert "blank = " in fastsig(*given, *more, code=2).stderr

@@ -104,15 +104,7 @@ class FBH5Writer(AnnouncedFile, SpectraWriter):
         compression: str = "bitshuffle", blank: str = "nan", bits: int = 32,
         reserve: bool = True,
     ) -> None:
-        if compression not in COMPRESSIONS:
-            raise UsageError(f"compression = {compression!r}; allowed: {', '.join(COMPRESSIONS)}")
-        if blank not in BLANKS:
-            raise UsageError(f"blank = {blank!r}; allowed: {', '.join(BLANKS)}")
-        if bits not in BITS:
-            raise UsageError(f"bits = {bits!r}; allowed: {', '.join(map(str, BITS))}")
-        if bits == 8 and blank != "nan":
-            raise UsageError(f"blank = {blank!r} with bits = 8; allowed: nan, written as the code "
-                             "of the segment's mean")
+        _check_options(compression, blank, bits)
         self._shape, self._chunks, self._bits = shape, chunks_of(shape, bits), bits
         self._blank = blank if bits == 32 else "level"
         self._codes: CodeWriter | None = None
@@ -178,6 +170,8 @@ class FBH5Writer(AnnouncedFile, SpectraWriter):
     def losses(cls, header: Header, shape: tuple[int, ...], weights_vary: bool,
                **options: Any) -> list[str]:
         """Return no losses: the format can store everything."""
+        _check_options(options.get("compression", "bitshuffle"), options.get("blank", "nan"),
+                       options.get("bits", 32))
         return []
 
     @classmethod
@@ -278,6 +272,18 @@ def _filters(compression: str) -> dict[str, Any]:
 
         return dict(hdf5plugin.Bitshuffle(nelems=0, cname="lz4"))
     return {"compression": "gzip", "shuffle": True} if compression == "gzip" else {}
+
+
+def _check_options(compression: str, blank: str, bits: int) -> None:
+    if compression not in COMPRESSIONS:
+        raise UsageError(f"compression = {compression!r}; allowed: {', '.join(COMPRESSIONS)}")
+    if blank not in BLANKS:
+        raise UsageError(f"blank = {blank!r}; allowed: {', '.join(BLANKS)}")
+    if bits not in BITS:
+        raise UsageError(f"bits = {bits!r}; allowed: {', '.join(map(str, BITS))}")
+    if bits == 8 and blank != "nan":
+        raise UsageError(f"blank = {blank!r} with bits = 8; allowed: nan, written as the code of "
+                         "the segment's mean")
 
 
 def _cards(header: Header, shape: tuple[int, ...]) -> dict[str, Any]:

@@ -121,6 +121,7 @@ class SigprocWriter(SpectraWriter):
         header, shape, weights_vary, **options
             As for `SpectraWriter.losses`.
         """
+        _check_blank(options.get("n_bits", 32), options.get("blank", "mean"))
         found = [*lost_fields(header, shape),
                  *(() if options.get("alike") else lost_places(header, shape))]
         if weights_vary:
@@ -293,11 +294,15 @@ class SigprocWriter(SpectraWriter):
 def _check_options(n_bits: int, blank: str, scale: Any, offset: Any) -> None:
     if n_bits not in BITS:
         raise UsageError(f"n_bits = {n_bits!r}; allowed: {', '.join(map(str, BITS))}")
+    _check_blank(n_bits, blank)
+    if n_bits == 32 and not (scale is None and offset is None):
+        raise UsageError("scale and offset with n_bits = 32; allowed: with 8 and 16")
+
+
+def _check_blank(n_bits: int, blank: str) -> None:
     if blank not in BLANKS or (blank == "nan" and n_bits != 32):
         raise UsageError(f"blank = {blank!r} with n_bits = {n_bits}; allowed: mean, zero, and nan "
                          "with 32")
-    if n_bits == 32 and not (scale is None and offset is None):
-        raise UsageError("scale and offset with n_bits = 32; allowed: with 8 and 16")
 
 
 def _levels(value: ArrayLike | None, usual: float, shape: tuple[int, ...]) -> NDArray[np.float64]:
