@@ -115,7 +115,9 @@ class Polyco:
         UsageError
             If no block covers one of the times.
         """
-        return self._evaluated(PhasePolynomial.phase, (np.int64, np.float64), start, seconds)
+        turns, fraction = self._evaluated(PhasePolynomial.phase, (np.int64, np.float64), start,
+                                          seconds)
+        return turns, fraction
 
     def frequency(self, start: Time, seconds: Array) -> Array:
         """Return the frequency of the pulses at the telescope, Hz, some SI seconds after `start`.
@@ -125,16 +127,18 @@ class Polyco:
         UsageError
             If no block covers one of the times.
         """
-        return self._evaluated(lambda *each: (PhasePolynomial.frequency(*each),), (np.float64,),
-                               start, seconds)[0]
+        found, = self._evaluated(lambda *each: (PhasePolynomial.frequency(*each),), (np.float64,),
+                                 start, seconds)
+        return found
 
     def parameters(self) -> Mapping[str, Any]:
         """Return what determines the phases: text of all blocks, by which they can be repeated."""
         return {"predictor": "polyco", "n_block": len(self.blocks)}
 
-    def _evaluated(self, how: Any, types: Sequence[Any], start: Time, seconds: Array) -> Any:
+    def _evaluated(self, how: Any, types: Sequence[Any], start: Time, seconds: Array
+                   ) -> tuple[NDArray[Any], ...]:
         at, x = Instant.of(start), np.asarray(seconds, np.float64)
-        used = self._chosen(at, start, x)
+        used = self._chosen(at, x)
         found = tuple(np.zeros(x.shape, each) for each in types)
         for number in np.unique(used):
             here = used == number
@@ -142,7 +146,7 @@ class Polyco:
                 out[here] = values
         return found
 
-    def _chosen(self, at: Instant, start: Time, x: Array) -> NDArray[np.intp]:
+    def _chosen(self, at: Instant, x: Array) -> NDArray[np.intp]:
         """Return the number of the block for each time."""
         if not np.isfinite(x).all():
             raise UsageError("seconds after the start must be finite numbers")

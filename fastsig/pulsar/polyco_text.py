@@ -206,7 +206,7 @@ def text_of(blocks: Sequence[Block]) -> str:
 def _text(block: Block) -> str:
     day_part = _rounded(block.day_part, 11)
     turns = moved(block.turns, (day_part - block.day_part) * 86400)
-    phase, frequency = _rounded(turns[0], 6), _rounded(turns[1], 12)
+    phase, frequency = _rounded(block.phase, 6), _rounded(block.frequency, 12)
     rest = (turns[0] - phase, turns[1] - frequency, *turns[2:])
     values = [f"{float(each * 60**k):25.17e}" for k, each in enumerate(rest)]
     lines = ["".join(values[at:at + _A_LINE]) for at in range(0, len(values), _A_LINE)]
