@@ -6,6 +6,7 @@ is the same except beyond a leap second; there, a block is not used: see `Polyco
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from functools import cached_property
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 
 from fastsig.errors import FormatError, UsageError
 from fastsig.pulsar.phases import Instant, PhasePolynomial, midnight_s
-from fastsig.pulsar.polyco_text import Block, blocks_of
+from fastsig.pulsar.polyco_text import Block, blocks_of, text_of
 
 __all__ = ["Polyco"]
 
@@ -45,6 +46,8 @@ class Polyco:
         For one pulsar.
     path : str
         File of the blocks, for messages.
+    made : mapping, optional
+        How the blocks were made, for provenance.
 
     Raises
     ------
@@ -52,14 +55,15 @@ class Polyco:
         If there are no blocks, or they are for several pulsars.
     """
 
-    def __init__(self, blocks: Sequence[Block], path: str = "") -> None:
+    def __init__(self, blocks: Sequence[Block], path: str = "", *,
+                 made: Mapping[str, Any] | None = None) -> None:
         if not blocks:
             raise UsageError(f"{path or 'polyco'}: no blocks")
         names = sorted({block.source for block in blocks})
         if len(names) > 1:
             raise UsageError(f"{path or 'polyco'}: {', '.join(names)}: give the source")
         self.blocks = tuple(sorted(blocks, key=lambda block: (block.day, block.day_part)))
-        self.path = path
+        self.path, self.made = path, dict(made or {})
         self._polynomials = [PhasePolynomial(_middle(block), block.turns) for block in self.blocks]
 
     @classmethod
@@ -132,8 +136,11 @@ class Polyco:
         return found
 
     def parameters(self) -> Mapping[str, Any]:
-        """Return what determines the phases: text of all blocks, by which they can be repeated."""
-        return {"predictor": "polyco", "n_block": len(self.blocks)}
+        """Return what determines the phases: a hash of the blocks' text, and how they were made."""
+        text = text_of(self.blocks)
+        return {"predictor": "polyco", "source": self.source, "n_block": len(self.blocks),
+                "reference_mhz": self.reference_mhz,
+                "sha256": hashlib.sha256(text.encode("ascii")).hexdigest(), **self.made}
 
     def _evaluated(self, how: Any, types: Sequence[Any], start: Time, seconds: Array
                    ) -> tuple[NDArray[Any], ...]:
