@@ -1,10 +1,10 @@
-"""A constant period with derivatives."""
+"""A constant period with derivatives, at the telescope or at the solar system's barycentre."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from fractions import Fraction
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from astropy.time import Time
@@ -12,24 +12,29 @@ from numpy.typing import NDArray
 
 from fastsig.axes.constants import SPEED_OF_LIGHT
 from fastsig.axes.dispersion import LARGEST_DM
-from fastsig.axes.time import iso
+from fastsig.axes.time import as_iso
 from fastsig.axes.units import exact
 from fastsig.errors import UsageError
-from fastsig.pulsar.phases import Instant, PhasePolynomial
+from fastsig.pulsar.phases import Instant, evaluate, moved, slope
 from fastsig.work.arguments import shown
+
+if TYPE_CHECKING:
+    from fastsig.telescopes.barycentric_clock import BarycentricClock
 
 __all__ = ["ConstantPeriod"]
 
 Array = NDArray[np.float64]
 Turns = tuple[NDArray[np.int64], Array]
 
+_HALF_S = 30.0  # to either side, for the rate of the barycentric clock
 
 class ConstantPeriod:
     r"""A period, or a frequency, with derivatives and acceleration.
 
     .. math:: \phi(t) = f t + \dot f t^2 / 2 + \ddot f t^3 / 6
 
-    with t in SI seconds since the epoch, where the phase is 0. For a period f = 1/P,
+    with t in seconds since the epoch, where the phase is 0: SI seconds at the telescope, or seconds
+    of TDB at the barycentre. For a period f = 1/P,
     :math:`\dot f = -\dot P / P^2` and :math:`\ddot f = 2 \dot P^2 / P^3 - \ddot P / P^2`. The
     acceleration a along the line of sight adds a f / c to the first derivative; as in PRESTO and
     PulsarX, it is positive where the frequency rises, that is, towards us.
@@ -43,7 +48,10 @@ class ConstantPeriod:
     fdot, fddot : Quantity or str, optional
         Derivatives of the frequency, as in ``"-1e-14 Hz/s"`` and ``"1e-25 Hz/s2"``.
     epoch : Time
-        Time to which all values refer, UTC at the telescope.
+        Time to which all values refer: UTC at the telescope, or TDB at the barycentre.
+    clock : BarycentricClock, optional
+        Clock at the barycentre for the telescope and the source; without one, the values are those
+        at the telescope.
     acceleration : Quantity or str, optional
         As in ``"20 m/s2"``.
     dm : float, optional
@@ -62,33 +70,60 @@ class ConstantPeriod:
 
     def __init__(self, *, epoch: Time, period: Any = None, pdot: Any = None, pddot: Any = None,
                  frequency: Any = None, fdot: Any = None, fddot: Any = None,
-                 acceleration: Any = None, dm: float | None = None, source: str = "") -> None:
+                 acceleration: Any = None, clock: BarycentricClock | None = None,
+                 dm: float | None = None, source: str = "") -> None:
         if (period is None) == (frequency is None):
             raise UsageError("give either a period or a frequency")
         if (fdot, fddot) != (None, None) if frequency is None else (pdot, pddot) != (None, None):
             raise UsageError("a period has derivatives pdot and pddot, a frequency fdot and fddot")
         self.source, self.dm = source, _dm(dm)
-        self.epoch = epoch
+        self.epoch = as_iso(epoch)
         f, df, ddf = (_of_frequency(frequency, fdot, fddot) if period is None
                       else _of_period(period, pdot, pddot))
         self.acceleration = exact(acceleration or 0, "m / s2", "acceleration")
         df += self.acceleration * f / SPEED_OF_LIGHT
-        self.polynomial = PhasePolynomial(Instant.of(epoch), (Fraction(0), f, df / 2, ddf / 6))
+        self.clock = clock
+        self._coefficients = (Fraction(0), f, df / 2, ddf / 6)
 
     def phase(self, start: Time, seconds: Array) -> Turns:
         """Return whole turns and the fraction of a turn, some SI seconds after `start`."""
-        return self.polynomial.phase(Instant.of(start), seconds)
+        offset, x = self._since_epoch(start, seconds)
+        return evaluate(moved(self._coefficients, offset), x)
 
     def frequency(self, start: Time, seconds: Array) -> Array:
-        """Return the frequency, Hz, some SI seconds after `start`."""
-        return self.polynomial.frequency(Instant.of(start), seconds)
+        """Return the frequency at the telescope, Hz, some SI seconds after `start`."""
+        offset, x = self._since_epoch(start, seconds)
+        found = slope(moved(self._coefficients, offset), x)
+        if self.clock is None:
+            return found
+        early, late = (self.clock.ahead(start, np.asarray(seconds) + each)
+                       for each in (-_HALF_S, _HALF_S))
+        return found * (1 + (late - early) / (2 * _HALF_S))
 
     def parameters(self) -> Mapping[str, Any]:
         """Return what determines the phases."""
-        _, f, half, sixth = self.polynomial.coefficients
+        _, f, half, sixth = self._coefficients
+        clock = self.clock
         return {"predictor": "constant period", "frequency_hz": float(f),
                 "frequency_derivatives": [float(2 * half), float(6 * sixth)],
-                "epoch": iso(self.epoch), "place": "telescope"}
+                "epoch": self.epoch.isot, "place": "telescope" if clock is None else "barycentre",
+                **({} if clock is None else clock.parameters())}
+
+    def _since_epoch(self, start: Time, seconds: Array) -> tuple[Fraction, Array]:
+        """Return the time from the epoch to the start, exact, and that from there on."""
+        x = np.asarray(seconds, np.float64)
+        if self.clock is None:
+            return Instant.of(start).since(Instant.of(self.epoch)), x
+        day, rest = self.clock.start(start)
+        first = self.clock.ahead(start, np.zeros(1))
+        return (day * 86400 + rest - _tdb_seconds(self.epoch),
+                x + (self.clock.ahead(start, x) - first))
+
+
+def _tdb_seconds(time: Time) -> Fraction:
+    """Return the exact value of the two parts of a time: seconds of TDB since MJD 0."""
+    tdb = time.tdb
+    return (Fraction(float(tdb.jd1)) + Fraction(float(tdb.jd2)) - Fraction(4800001, 2)) * 86400
 
 
 def _dm(dm: float | None) -> float | None:

@@ -130,7 +130,7 @@ def _fit(model: TimingModel, first: Instant, last: Instant, mhz: float, length: 
                             domain=[-half, half])
         polynomial = fit.convert(kind=Polynomial, domain=[-60, 60], window=[-1, 1])
         found.append(np.asarray(polynomial.coef))
-        errors.append(rest - polynomial(offsets))
+        errors.append(np.asarray(rest - polynomial(offsets), np.float64))
     return _Fit(middles, length, times[::n], turns[::n], fractions[::n], found, errors)
 
 

@@ -156,13 +156,15 @@ def slope(coefficients: Sequence[Fraction], seconds: Any) -> Array:
 
 def _times(high: Array, low: Array, x: Array) -> tuple[Array, Array]:
     product, rest = two_product(high, x)
-    return two_sum(product, rest + low * x)
+    total, left = two_sum(product, rest + low * x)
+    return total, left
 
 
 def _plus(high: Array, low: Array, value: Fraction) -> tuple[Array, Array]:
     first = float(value)
     total, rest = two_sum(high, first)
-    return two_sum(total, rest + (low + float(value - Fraction(first))))
+    total, left = two_sum(total, rest + (low + float(value - Fraction(first))))
+    return total, left
 
 
 def _split(whole: int, high: Array, low: Array) -> Turns:

@@ -18,6 +18,7 @@ from importlib import metadata
 from importlib.util import find_spec
 from math import isfinite
 from os import PathLike, fspath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -64,15 +65,18 @@ class TimingModel:
             raise UsageError('par files require PINT: pip install "fastsig[pulsar]"')
         self.path, self.telescope, self.kernel = fspath(path), telescope, kernel
         with _quiet():
-            self.model = _read(self.path)
+            self.model, unread = _read(self.path)
             self._clocks = Clocks(clock_dir, files_of(_observatory(telescope), self._clock))
             self._site = _without_clocks(telescope.name, telescope.location)
             self._move_zero()
+        if unread:
+            warnings.warn(FastsigWarning(f"{path}: PINT does not know {', '.join(unread)[:200]}"),
+                          stacklevel=3)
 
     @property
     def source(self) -> str:
-        """Name of the pulsar."""
-        return str(self.model.PSR.value or "")
+        """Name of the pulsar; that of the file, if it states none."""
+        return str(self.model.PSR.value or Path(self.path).stem)
 
     @property
     def dm(self) -> float | None:
@@ -159,7 +163,8 @@ class TimingModel:
         self.model.TZRSITE.value = _without_clocks(site.name, site.location)
 
 
-def _read(path: str) -> Any:
+def _read(path: str) -> tuple[Any, list[str]]:
+    """Return PINT's model, and the lines of the file that it does not know."""
     from pint.models import get_model
 
     try:
@@ -174,12 +179,8 @@ def _read(path: str) -> Any:
         raise FormatError(path, f"PINT: {' '.join(str(error).split()) or type(error).__name__}"
                           ) from error
     _check(path, model)
-    unread = [str(each.message).partition(_UNREAD)[2].strip(" '") for each in caught
-              if _UNREAD in str(each.message)]
-    if unread:
-        warnings.warn(FastsigWarning(f"{path}: PINT does not know {', '.join(unread)[:200]}"),
-                      stacklevel=2)
-    return model
+    return model, [str(each.message).partition(_UNREAD)[2].strip(" '") for each in caught
+                   if _UNREAD in str(each.message)]
 
 
 def _check(path: str, model: Any) -> None:
@@ -213,10 +214,9 @@ def _without_clocks(name: str, location: Any) -> str:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """A context without the log and the warnings of PINT; those of this package pass."""
+    """A context without the log and the warnings of PINT."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        warnings.simplefilter("always", FastsigWarning)
         from loguru import logger
 
         logger.disable("pint")
