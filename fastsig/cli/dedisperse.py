@@ -40,9 +40,7 @@ _COMPLETE = ("sigproc", "psrfits", "presto")
                    "formats]")
 @click.option("--barycenter", is_flag=True,
               help="Sample the result evenly at the solar system's barycentre, by leaving out or "
-                   "repeating about one sample of 10000, and state barycentric times. The position "
-                   "and the telescope are those of the input, or of --set position=RA,DEC and "
-                   "--set telescope=NAME.")
+                   "repeating about one sample of 10000; the start is a barycentric time (TDB).")
 @click.option("--ephemeris", metavar="PATH|erfa",
               help="Use this ephemeris of the solar system for --barycenter: a kernel of JPL "
                    "(.bsp), or erfa for ERFA's series.  [default: the kernel of the extra pulsar "

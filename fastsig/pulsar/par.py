@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
-from math import floor, inf, isfinite, log10
+from math import inf, isfinite, log10
 from os import PathLike
 from typing import Any
 
@@ -129,7 +129,7 @@ def _fit(model: TimingModel, first: Instant, last: Instant, mhz: float, length: 
         fit = Chebyshev.fit(offsets[1:_N_NODE + 1], rest[1:_N_NODE + 1], _N_COEFFICIENT - 1,
                             domain=[-half, half])
         polynomial = fit.convert(kind=Polynomial, domain=[-60, 60], window=[-1, 1])
-        found.append(np.asarray(polynomial.coef))
+        found.append(np.asarray(polynomial.coef, np.float64))
         errors.append(np.asarray(rest - polynomial(offsets), np.float64))
     return _Fit(middles, length, times[::n], turns[::n], fractions[::n], found, errors)
 
