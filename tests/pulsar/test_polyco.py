@@ -10,9 +10,10 @@ import pytest
 from astropy.time import Time, TimeDelta
 from recordings import recorded
 
-from fastsig.errors import FormatError, UsageError
+from fastsig.errors import FormatError, OutputError, UsageError
 from fastsig.pulsar.polyco import Polyco
 from fastsig.pulsar.polyco_text import text_of
+from fastsig.run.polyco_files import write_polyco
 
 VELA = """\
 0835-4510  13-APR-10    23000.00     55299.10416666660          67.989998  0.359 -7.192
@@ -163,3 +164,11 @@ def test_recorded_blocks_meet(name, n, most):
             middle = Time(one.day, float(one.day_part + gap / 86400 / 2), format="mjd")
             a, b = (Polyco([each]).phase(middle, np.zeros(1)) for each in (one, two))
             assert abs((a[0] - b[0]) + (a[1] - b[1]))[0] < most
+
+
+def test_a_polyco_file_is_written_whole(tmp_path):
+    polyco = Polyco.read(written(tmp_path))
+    write_polyco(polyco, tmp_path / "again.dat")
+    assert Polyco.read(tmp_path / "again.dat").parameters() == polyco.parameters()
+    with pytest.raises(OutputError, match="exists"):
+        write_polyco(polyco, tmp_path / "again.dat")
