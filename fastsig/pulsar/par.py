@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
@@ -200,8 +201,6 @@ def _made(model: TimingModel, fit: _Fit, last: Time) -> dict[str, Any]:
 def _warn_of_kernel(model: TimingModel) -> None:
     wanted = model.model.EPHEM.value
     if wanted is not None and wanted.upper() != model.kernel.name:
-        import warnings
-
         warnings.warn(FastsigWarning(
             f"{model.path}: EPHEM {wanted}; {model.kernel.name} of {model.kernel.origin} is used. "
             "Give the kernel for phases that agree with the par file"), stacklevel=3)

@@ -140,7 +140,7 @@ class Polyco:
         text = text_of(self.blocks)
         return {"predictor": "polyco", "source": self.source, "n_block": len(self.blocks),
                 "reference_mhz": self.reference_mhz,
-                "sha256": hashlib.sha256(text.encode("ascii")).hexdigest(), **self.made}
+                "sha256": hashlib.sha256(text.encode()).hexdigest(), **self.made}
 
     def _evaluated(self, how: Any, types: Sequence[Any], start: Time, seconds: Array
                    ) -> tuple[NDArray[Any], ...]:

@@ -219,12 +219,12 @@ def _first_line(block: Block, day_part: Fraction) -> str:
     minutes, rest = divmod(round(day_part * 8640000), 6000)
     clock = f"{10000 * (minutes // 60) + 100 * (minutes % 60) + rest / 100:.2f}"
     text = f"{day.day:2d}-{_MONTHS[day.month - 1]}-{day.year % 100:02d}"
-    return (f"{block.source[:10]:<10s} {text}{clock:>11s}{_decimal(block.day + day_part, 11):>20s}"
+    return (f"{block.source:<10s} {text}{clock:>11s}{_decimal(block.day + day_part, 11):>20s}"
             f"{block.dm:21.6f} {block.doppler:6.3f}{block.log_rms:7.3f}")
 
 
 def _second_line(block: Block, phase: Fraction, frequency: Fraction) -> str:
-    line = (f"{_decimal(phase, 6):>20s}{_decimal(frequency, 12):>18s}{block.site:>5s}"
+    line = (f"{_decimal(phase, 6):>20s}{_decimal(frequency, 12):>18s} {block.site:>4s}"
             f"{block.span_min:5d}{max(len(block.coefficients), 2):5d}{block.mhz:10.3f}")
     return f"{line} {block.orbit}".rstrip()
 

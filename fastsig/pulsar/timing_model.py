@@ -26,7 +26,7 @@ from astropy import units as u
 from astropy.time import Time, TimeDelta
 from numpy.typing import NDArray
 
-from fastsig.errors import FastsigWarning, FormatError, MissingFileError, UsageError
+from fastsig.errors import FastsigError, FastsigWarning, FormatError, UsageError, unreadable
 from fastsig.pulsar.clocks import Clocks, files_of
 from fastsig.telescopes import Telescope, earth
 from fastsig.telescopes.kernels import Kernel
@@ -64,9 +64,10 @@ class TimingModel:
         if find_spec("pint") is None:
             raise UsageError('par files require PINT: pip install "fastsig[pulsar]"')
         self.path, self.telescope, self.kernel = fspath(path), telescope, kernel
-        with _quiet():
+        with _quiet(), self._named():
             self.model, unread = _read(self.path)
-            self._clocks = Clocks(clock_dir, files_of(_observatory(telescope), self._clock))
+            known = _observatory(telescope.itoa or telescope.name)
+            self._clocks = Clocks(clock_dir, files_of(known, self._clock))
             self._site = _without_clocks(telescope.name, telescope.location)
             self._move_zero()
         if unread:
@@ -135,8 +136,26 @@ class TimingModel:
         from pint import solar_system_ephemerides
 
         solar_system_ephemerides.loaded_ephems[self._ephem] = self.kernel.path
-        with _quiet(), earth.offline(), solar_system_ephemeris.set(self.kernel.path):
+        with (_quiet(), self._named(), earth.offline(),
+              solar_system_ephemeris.set(self.kernel.path)):
             yield
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        """A context in which errors of PINT, of which each part of a model has its own, get a name.
+
+        Raises
+        ------
+        FormatError
+            For any error that is not of this package.
+        """
+        try:
+            yield
+        except FastsigError:
+            raise
+        except Exception as error:
+            text = " ".join(str(error).split()) or type(error).__name__
+            raise FormatError(self.path, f"PINT: {text}") from error
 
     def _toas(self, times: Time, mhz: float) -> Any:
         from pint.toa import get_TOAs_array
@@ -148,13 +167,15 @@ class TimingModel:
 
     def _move_zero(self) -> None:
         """Give the time of phase 0, if it is at a telescope, a telescope without clock files."""
-        from pint.observatory import get_observatory
         from pint.observatory.topo_obs import TopoObs
 
         if "AbsPhase" not in self.model.components:
             return
-        site = get_observatory(self.model.TZRSITE.value)
-        if not isinstance(site, TopoObs):
+        name = self.model.TZRSITE.value
+        site = _observatory(name)
+        if site is None:
+            raise FormatError(self.path, f"TZRSITE = {name}: PINT does not know this telescope")
+        if not isinstance(site, TopoObs):  # the barycentre, or the centre of the Earth
             return
         if self._clocks.parameters().get("clock_files_not_applied") is None:
             zero = self.model.TZRMJD
@@ -170,14 +191,11 @@ def _read(path: str) -> tuple[Any, list[str]]:
     try:
         with open(path, encoding="utf-8") as file:
             file.read(1)
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            model = get_model(path)
-    except FileNotFoundError as error:
-        raise MissingFileError(path) from error
-    except Exception as error:  # PINT has an error of its own for each part of a model
-        raise FormatError(path, f"PINT: {' '.join(str(error).split()) or type(error).__name__}"
-                          ) from error
+    except OSError as error:
+        raise unreadable(path, error) from error
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        model = get_model(path)
     _check(path, model)
     return model, [str(each.message).partition(_UNREAD)[2].strip(" '") for each in caught
                    if _UNREAD in str(each.message)]
@@ -192,14 +210,16 @@ def _check(path: str, model: Any) -> None:
         raise FormatError(path, f"DM = {dm.value}; allowed: a finite number")
 
 
-def _observatory(telescope: Telescope) -> Any:
-    """Return PINT's entry for a telescope, which lists its clock files; None if it has none."""
-    from pint.observatory import get_observatory
+def _observatory(name: str) -> Any:
+    """Return PINT's entry for a telescope, which lists its clock files; None if it has none.
 
-    try:
-        return get_observatory(telescope.itoa or telescope.name)
-    except KeyError:
-        return None
+    For a name that it does not know, PINT would ask the network.
+    """
+    from pint.observatory import Observatory, get_observatory
+
+    aliases = Observatory.names_and_aliases()
+    known = {each.lower() for key, more in aliases.items() for each in (key, *more)}
+    return get_observatory(name) if name.lower() in known else None
 
 
 def _without_clocks(name: str, location: Any) -> str:
@@ -214,8 +234,10 @@ def _without_clocks(name: str, location: Any) -> str:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """A context without the log and the warnings of PINT."""
-    with warnings.catch_warnings():
+    """A context without the log and the warnings of PINT, and without the network."""
+    from astropy.utils.data import conf
+
+    with warnings.catch_warnings(), conf.set_temp("allow_internet", False):
         warnings.simplefilter("ignore")
         from loguru import logger
 

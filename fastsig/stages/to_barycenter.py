@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from fastsig.axes.sky import place as sky_place
 from fastsig.axes.time import time_from_mjd
 from fastsig.errors import PlanError, UsageError
-from fastsig.stages.barycenter import refuse_barycentric
 from fastsig.stream import Block, PassedSpectra, PlaneStream, SpectrumStream, Stage, Stream
 
 if TYPE_CHECKING:
@@ -128,6 +127,8 @@ class _AtBarycenter(Stage):
     def _prepare(self, source: Stream, position: Any, location: Any, ephemeris: str | None
                  ) -> dict[str, Any]:
         """Set the clock and the rows; return header, shape and type."""
+        from fastsig.stages.barycenter import refuse_barycentric  # loads astropy.coordinates
+
         refuse_barycentric(source)
         header = source.header
         if 1 / header.sample_rate > _LONGEST_ROW_S:

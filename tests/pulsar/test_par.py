@@ -39,10 +39,11 @@ UNITS TDB
 
 @pytest.fixture(autouse=True)
 def no_network(monkeypatch):
-    def connect(self, address):
-        raise AssertionError(f"asks the network: {address}")
-
-    monkeypatch.setattr(socket.socket, "connect", connect)
+    asked = []
+    for place, name in ((socket.socket, "connect"), (socket, "getaddrinfo")):
+        monkeypatch.setattr(place, name, lambda *address, **_: asked.append(address))
+    yield
+    assert not asked
 
 
 def par(folder, text=ISOLATED, name="pulsar.par"):
@@ -173,6 +174,7 @@ def test_clock_files_move_the_phase(tmp_path):
     (("UNITS", "BINARY XYZ\nUNITS"), "PINT: .*XYZ is not provided"),
     (("UNITS", "DM nan\nUNITS"), "DM = nan"),
     (("DECJ 22:00:36\n", ""), "PINT: .*DECJ"),
+    (("UNITS", "TZRMJD 58000\nTZRSITE xyzzy\nUNITS"), "TZRSITE = xyzzy: PINT does not know"),
     (("PSR", "\udcff"), "PINT: .*decode"),
 ])
 def test_bad_par_files_are_refused_in_one_line(tmp_path, change, message):

@@ -119,10 +119,12 @@ def test_a_block_ends_at_a_leap_second(tmp_path):
 def test_written_blocks_have_the_same_phases(tmp_path, shift):
     block = Polyco.read(written(tmp_path)).blocks[0]
     block = replace(block, day_part=block.day_part + shift, frequency=Fraction(100, 3),
-                    phase=Fraction(10**12, 7), orbit="0.9358   0.1742")
+                    phase=Fraction(10**12, 7), source="J1234-5678AA", site="MeerKAT",
+                    orbit="0.9358   0.1742")
     polyco = Polyco([block])
     again = Polyco.read(written(tmp_path, text_of([block])))
-    assert (again.blocks[0].orbit, again.blocks[0].site) == (block.orbit, "7")
+    assert [(each.source, each.site, each.orbit) for each in again.blocks] == [
+        ("J1234-5678AA", "MeerKAT", "0.9358   0.1742")]
     start, seconds = Time("2010-04-13T01:30:00"), np.linspace(1, 7190, 9)
     turns, part = (b - a for a, b in zip(polyco.phase(start, seconds),
                                          again.phase(start, seconds), strict=True))

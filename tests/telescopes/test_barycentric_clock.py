@@ -50,6 +50,16 @@ def test_times_are_interpolated_and_continuous():
     assert np.abs(np.diff(found, 3)).max() < 2e-10  # times have steps of 5 ps
 
 
+def test_a_leap_second_is_no_step():
+    clock = BarycentricClock((83.6, 22.0), telescopes.get("FAST").location)
+    before = Time("2016-12-31T23:59:58.5", scale="utc")
+    after = clock.ahead(Time("2017-01-01T00:00:01.5", scale="utc"), np.zeros(1))
+    np.testing.assert_allclose(clock.ahead(before, np.array([4.0])), after, rtol=0, atol=2e-11)
+    day, seconds = clock.start(before)
+    later, rest = clock.start(Time("2017-01-01T00:00:01.5", scale="utc"))
+    assert (later - day) * 86400 + float(rest - seconds) == pytest.approx(4, abs=1e-3)
+
+
 def test_the_start_is_the_barycentric_day():
     clock = BarycentricClock((83.6, 22.0), telescopes.get("FAST").location)
     time = Time("2024-05-06T07:08:09.25", scale="utc")
