@@ -149,7 +149,7 @@ def test_recorded_vela_drifts_by_less_than_a_microturn_in_two_hours():
 @needs_pint
 def test_clock_files_move_the_phase(tmp_path):
     text = ISOLATED.replace("TT(TAI)", "TT(BIPM2023)")
-    with pytest.raises(MissingFileError, match="wsrt2gps.clk|time_fast.dat|gps2utc.clk"):
+    with pytest.raises(MissingFileError, match="time_fast.dat: No such file"):
         from_par(par(tmp_path, text), "FAST", START, START, clock_dir=tmp_path)
     flat = "# {}\n50000.0 {:.9f}\n60000.0 {:.9f}\n"
     (tmp_path / "gps2utc.clk").write_text(flat.format("UTC(GPS) UTC", 1e-6, 1e-6))

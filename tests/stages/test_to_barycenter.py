@@ -65,7 +65,7 @@ def test_the_start_is_a_barycentric_day_and_the_header_says_so():
     assert mjd_and_seconds(made.start_time) == (day, pytest.approx(float(seconds), abs=1e-9))
     assert (made.header.extra["barycentered"], made.header.extra["barycentric"]) == (1, 1)
     about = made.parameters()
-    assert (about["ephemeris"], about["accuracy_s"], about["scale"]) == ("ERFA epv00", 3e-4, "TDB")
+    assert (about["ephemeris"], about["accuracy_s"], about["scale"]) == ("ERFA epv00", 5e-4, "TDB")
     with pytest.raises(fs.PlanError, match="its times are barycentric already"):
         Chain(made).to_barycenter()
     with pytest.raises(fs.PlanError, match="its times are barycentric already"):
