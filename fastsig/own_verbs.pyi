@@ -637,7 +637,7 @@ class OwnVerbs:
         ephemeris : str, optional
             A kernel of JPL (.bsp), or ``"erfa"`` for ERFA's series; by default the kernel of the extra
             ``[pulsar]`` if it is installed, and otherwise ERFA's series. With the kernel times are
-            PINT's to 1 us. The series is up to 0.43 ms from it, by up to 0.02 ms more or less in a month.
+            PINT's to 1 us. The series is up to 0.43 ms from it; this changes by up to 0.03 ms a month.
 
         Raises
         ------
