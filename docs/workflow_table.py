@@ -18,7 +18,7 @@ PAGE = Path(__file__).resolve().parent / "workflow.md"
 #: Commands that run a verb, if there is not simply a command with the name of the verb.
 COMMANDS = {
     "channelize": "spectra", "detect": "spectra", "integrate": "spectra", "select": "cut",
-    "to_series": "dedisperse", "planes": "dedisperse",
+    "to_series": "dedisperse", "planes": "dedisperse", "to_barycenter": "dedisperse --barycenter",
     "locate": "calibrate --ky", "stokes": "calibrate --stokes", "flux": "flux, calibrate --flux",
     "measure_diode": "calibrate", "on_off": "switch --mode onoff", "flag_shares": "flag",
 }

@@ -611,6 +611,44 @@ class OwnVerbs:
             If the position or the telescope is not known.
         """
 
+    def to_barycenter(
+        self, *, position: Any = None, location: EarthLocation | str | None = None,
+        ephemeris: str | None = None,
+    ) -> Self:
+        r"""Return the same rows, evenly spaced in time at the solar system's barycentre.
+
+        .. math:: n_k = \mathrm{round}(t_b^{-1}(t_b(0) + (k + 1/2) \Delta t) / \Delta t - 1/2)
+
+        Row k of the result is row n_k of the source: rows are left out or repeated, about one of 10000,
+        where the clocks of the telescope and the barycentre have drifted apart by half a row. This is
+        what PRESTO's prepdata does, which repeats a mean. Delays of Einstein, Roemer and Shapiro are
+        included. The start is a barycentric time, TDB, stated like a UTC and with
+        ``extra["barycentered"]`` 1.
+
+        Dispersion delays are not those of the barycentre: remove the dispersion first, at frequencies
+        of the telescope.
+
+        Parameters
+        ----------
+        position : SkyCoord, pair of Quantity, or str, optional
+            Position of the source, ICRS, instead of that in the header.
+        location : EarthLocation or str, optional
+            Location of the telescope, or its name; by default the telescope in the header.
+        ephemeris : str, optional
+            A kernel of JPL (.bsp), or ``"erfa"`` for ERFA's series; by default the kernel of the extra
+            ``[pulsar]`` if it is installed, and otherwise ERFA's series. With the kernel times are
+            PINT's to 1 us. The series is up to 0.43 ms from it; this changes by up to 0.03 ms a month.
+
+        Raises
+        ------
+        PlanError
+            If the source contains neither spectra nor planes, or its times are already barycentric.
+        UsageError
+            If the position or the telescope is not known.
+        FormatError
+            If the kernel does not exist, or does not cover the times.
+        """
+
     def select(
         self, *, rows: Any = None, channels: Any = None, products: Any = None,
     ) -> Self:

@@ -84,6 +84,7 @@ _STAGES = {
     "baseline": "fastsig.stages.baseline:Baseline",
     "frame": "fastsig.stages.velocity_frame:VelocityFrame",
     "barycenter": "fastsig.stages.barycenter:Barycenter",
+    "to_barycenter": "fastsig.stages.to_barycenter:ToBarycenter",
     "select": "fastsig.stages.select:Select",
 }
 

@@ -17,12 +17,14 @@ from recordings import recorded
 from streams import header
 
 import fastsig as fs
+from fastsig import telescopes
 from fastsig.axes.polarization import PolBasis
 from fastsig.errors import OutputError
 from fastsig.io.presto.inf import parse_inf
 from fastsig.io.presto.many import SeriesWriter, series_names
 from fastsig.io.sigproc.writer import SigprocWriter
 from fastsig.run.plan_files import read_plan
+from fastsig.telescopes.barycentric_clock import BarycentricClock
 
 VOLTAGES = Path(__file__).parents[1] / "data" / "samples" / "frb_carrier_16MHz.h5"
 N, LATE = 900, 24  # spectra, and those by which the lowest channel is late at DM 8
@@ -67,6 +69,24 @@ def test_many_series(scan: Path, tmp_path: Path) -> None:
         np.testing.assert_array_equal(one.read().values[: len(many)], many.read().values)
 
 
+def test_series_at_the_barycentre(scan: Path, tmp_path: Path) -> None:
+    options = ["--barycenter", "--ephemeris", "erfa"]
+    fastsig("dedisperse", scan, "-o", tmp_path / "s.dat", "--dm", "6:8:1", *options)
+    fastsig("dedisperse", scan, "-o", tmp_path / "one.dat", "--dm", "8", "--series", *options)
+    found = [parse_inf(str(tmp_path / f"{name}.inf")).cards
+             for name in ("s_DM6.00", "s_DM8.00", "one")]
+    assert {each["barycentered"] for each in found} == {"1"}
+    assert len({each["epoch"] for each in found}) == 1
+    clock = BarycentricClock((123.5, -12.25), telescopes.get("FAST").location)
+    day, seconds = clock.start(HEAD.start_time)
+    assert float(found[0]["epoch"]) == pytest.approx(day + float(seconds) / 86400, abs=2e-11)
+    fastsig("dedisperse", scan, "-o", tmp_path / "a.h5", "--dm", "8", *options)
+    with fs.open(tmp_path / "a.h5") as spectra:
+        assert spectra.header.extra["barycentered"] == 1
+        assert spectra.start_time.mjd == pytest.approx(float(found[0]["epoch"]), abs=2e-11)
+        assert "ERFA epv00" in json.dumps(spectra.stream.provenance)
+
+
 def test_a_plane(scan: Path, tmp_path: Path) -> None:
     done = fastsig("dedisperse", scan, "-o", tmp_path / "a.h5", "--dm", "0:20:0.5", "--json")
     assert json.loads(done.stdout)["format"] == "planes"
@@ -107,6 +127,7 @@ def test_a_plan(scan: Path, tmp_path: Path) -> None:
     (["--dm", "0:900:100"], "scan.fil: dm = 900 delays the lowest channel by"),
     (["--dm", "5:1:1"], "dms = '5:1:1'; allowed: first:last:step"),
     (["--dm", "0:5:1", "--ref", "infinity"], "--ref infinity with several"),
+    (["--dm", "5", "--ephemeris", "erfa"], "--ephemeris without --barycenter; allowed: with it"),
     (["--dm", "5", "--ref", "1400"], "ref = '1400' has no unit"),
     (["--dm", "5", "--constant", "4"], "constant = '4'; allowed: about 4149"),
     (["--dm", "0:5:1", "--to", "sigproc"], "--to sigproc: .* contains planes; allowed: planes"),

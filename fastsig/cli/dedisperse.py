@@ -38,6 +38,13 @@ _COMPLETE = ("sigproc", "psrfits", "presto")
               help="Keep or drop the spectra at the end for which the lower channels were not "
                    "recorded.  [default: drop in sigproc, psrfits and presto, keep in other "
                    "formats]")
+@click.option("--barycenter", is_flag=True,
+              help="Sample the result evenly at the solar system's barycentre, by leaving out or "
+                   "repeating about one sample of 10000; the start is a barycentric time (TDB).")
+@click.option("--ephemeris", metavar="PATH|erfa",
+              help="Use this ephemeris of the solar system for --barycenter: a kernel of JPL "
+                   "(.bsp), or erfa for ERFA's series.  [default: the kernel of the extra pulsar "
+                   "if it is installed, otherwise erfa]")
 @driver.products_option
 @click.option("--to", type=click.Choice((*driver.SPECTRA, "planes")),
               help="Write in this format; by default, the extension of PATH selects it: sigproc "
@@ -63,6 +70,8 @@ def dedisperse(files: tuple[str, ...], output: str, to: str | None, **options: A
         chain = driver.with_products(source, options["products"])
         if (options["dm"] is None) == (options["plan"] is None):
             raise click.UsageError("--dm or --plan; allowed: one of them")
+        if options["ephemeris"] is not None and not options["barycenter"]:
+            raise click.UsageError("--ephemeris without --barycenter; allowed: with it")
         if options["plan"] is not None:
             _write_plan(chain, output, to, options)
             return
@@ -81,7 +90,7 @@ def _spectra(chain: Any, output: str, to: str | None, options: dict[str, Any]) -
     last = "drop" if spectra_format(output, to) in _COMPLETE else "keep"
     made = chain.dedisperse(options["dm"], ref=options["ref"], constant=options["constant"],
                             last=options["last"] or last)
-    return made.to_series().stream if options["series"] else made.stream
+    return _at_barycenter(made.to_series() if options["series"] else made, options)
 
 
 def _planes(chain: Any, output: str, to: str | None, options: dict[str, Any]) -> Any:
@@ -97,7 +106,15 @@ def _plane(chain: Any, dms: Any, output: str, to: str | None, options: dict[str,
         raise click.UsageError(f"--ref {options['ref']} with several dispersion measures; allowed: "
                                "top, at which their times are the same")
     last = "drop" if PlaneFile.format_of(output, to) in _COMPLETE else "keep"
-    return chain.planes(dms, constant=options["constant"], last=options["last"] or last).stream
+    return _at_barycenter(
+        chain.planes(dms, constant=options["constant"], last=options["last"] or last), options)
+
+
+def _at_barycenter(chain: Any, options: dict[str, Any]) -> Any:
+    """Return the stream of a chain, at the barycentre if this is asked for."""
+    if not options["barycenter"]:
+        return chain.stream
+    return chain.to_barycenter(ephemeris=options["ephemeris"]).stream
 
 
 def _write_plan(chain: Any, output: str, to: str | None, options: dict[str, Any]) -> None:

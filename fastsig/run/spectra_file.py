@@ -22,6 +22,7 @@ from fastsig.stages.dedisperse import DedisperseSpectra
 from fastsig.stages.select import SelectProducts, SelectSpectra
 from fastsig.stages.series import Series
 from fastsig.stages.stokes import Stokes
+from fastsig.stages.to_barycenter import BarycentricSpectra
 from fastsig.stream import Block, Sink, SpectrumStream, Stream
 
 __all__ = ["SpectraFile", "spectra_format"]
@@ -142,7 +143,8 @@ class SpectraFile(Sink):
         if simple or _copied_file(stream) is None or not isinstance(stream, SpectrumStream):
             return None
         plain = spectra_format(path, to) == "psrfits" and bits in (8, 16)
-        return SpectraSurvey(stream, whole=not isinstance(stream, Series) and (
+        summed = stream.source if isinstance(stream, BarycentricSpectra) else stream
+        return SpectraSurvey(stream, whole=not isinstance(summed, Series) and (
             bits is None or plain))
 
     @classmethod
@@ -304,9 +306,11 @@ def _place(stream: Stream) -> tuple[Stream, tuple[int, int], tuple[int, int]] | 
 def _copied_file(stream: Stream) -> Stream | None:
     """Return the file whose spectra a chain has; None for others.
 
-    They may be aligned, be summed over all channels, or have other products.
+    They may be aligned, be summed over all channels, be sampled at the barycentre, or have other
+    products.
     """
-    while isinstance(stream, (SelectSpectra, SelectProducts, Stokes, DedisperseSpectra, Series)):
+    while isinstance(stream, (SelectSpectra, SelectProducts, Stokes, DedisperseSpectra, Series,
+                              BarycentricSpectra)):
         stream = stream.source
     return None if stream.inputs() else stream
 

@@ -16,7 +16,7 @@ from fastsig.telescopes.pointing import mid_times
 if TYPE_CHECKING:
     from astropy.coordinates import EarthLocation
 
-__all__ = ["Barycenter"]
+__all__ = ["Barycenter", "refuse_barycentric"]
 
 _NAMES = {"barycentric_mjd": "d", "barycentric_s": "s"}
 # Cards by which files state that their times are barycentric already.
@@ -59,10 +59,7 @@ class Barycenter(PassedSpectra):
 
         if not isinstance(source, SpectrumStream):
             raise PlanError(f"barycenter requires spectra, not {source.kind}")
-        done = [key for key in _DONE if source.header.extra.get(key) not in (None, 0, "0", "")]
-        if done:
-            raise PlanError(f"{source.path}: {done[0]} = {source.header.extra[done[0]]}: its times "
-                            "are barycentric already")
+        refuse_barycentric(source)
         super().__init__(source)
         self.position = None if position is None else sky_place(position)
         name = location if location is not None else source.header.telescope
@@ -112,3 +109,18 @@ class Barycenter(PassedSpectra):
     def read_sums(self, start: int, n: int) -> Sums:
         """Return the sums of the source."""
         return self.source.read_sums(start, n)
+
+
+def refuse_barycentric(source: Stream) -> None:
+    """Refuse a source whose times are barycentric.
+
+    Raises
+    ------
+    PlanError
+        If the header says so.
+    """
+    extra = source.header.extra
+    done = [key for key in _DONE if extra.get(key) not in (None, 0, "0", "")]
+    if done:
+        raise PlanError(f"{source.path}: {done[0]} = {extra[done[0]]}: its times are barycentric "
+                        "already")
