@@ -28,6 +28,7 @@ from fastsig.errors import UsageError
 __all__ = [
     "DUBIOUS_YEAR",
     "as_iso",
+    "day_and_seconds",
     "elapsed",
     "format_rate",
     "iso",
@@ -148,6 +149,24 @@ def mjd_and_seconds(time: Time) -> tuple[int, Fraction]:
         if 0 <= seconds < round(length):
             return first, seconds
     raise UsageError(f"{time!r} is not a time of day")
+
+
+def day_and_seconds(day: int, seconds: Fraction) -> tuple[int, Fraction]:
+    """Return a UTC day number and exact seconds of that day, for seconds beyond its ends.
+
+    A day with a leap second lasts 86401 s.
+    """
+    while seconds < 0:
+        day -= 1
+        seconds += _day_length_s(day)
+    while seconds >= (length := _day_length_s(day)):
+        day, seconds = day + 1, seconds - length
+    return day, seconds
+
+
+@cache
+def _day_length_s(day: int) -> int:
+    return round(elapsed(time_from_mjd(day), time_from_mjd(day + 1)))
 
 
 def time_from_unix(seconds: Fraction | int) -> Time:

@@ -22,7 +22,7 @@ from fastsig.errors import PlanError, UsageError
 from fastsig.stream.header import Header
 from fastsig.work.arguments import shown
 
-__all__ = ["channel_span", "is_number", "key_parts", "product_indices", "row_span"]
+__all__ = ["channel_span", "civil_time", "is_number", "key_parts", "product_indices", "row_span"]
 
 _FORMS = ("chain[t0:t1], chain[t0:t1, f0:f1], chain[t0:t1, f0:f1, 'I'] or chain['I'], without a "
           "step")
@@ -178,7 +178,7 @@ def _row(what: Sliced, at: Any) -> int:
     if is_number(at):
         row = operator.index(at)
         return row if row >= 0 else what.shape[0] + row
-    time, rate = _time(at), what.header.sample_rate
+    time, rate = civil_time(at), what.header.sample_rate
     seconds = exact(at, "s", "time") if time is None else elapsed(what.header.start_time, time)
     if time is None and seconds < 0:
         raise UsageError(f"time = {shown(at)} is before the start; allowed: 0 or more, or a time "
@@ -189,8 +189,8 @@ def _row(what: Sliced, at: Any) -> int:
     return -int(-(rows - slack) // 1)
 
 
-def _time(at: Any) -> Time | None:
-    """Return the time of day of an end; None if it counts from the start."""
+def civil_time(at: Any) -> Time | None:
+    """Return the time of day of an end of a slice; None if it counts from the start."""
     if isinstance(at, Time):
         return at
     if isinstance(at, np.datetime64) and not np.isnat(at):

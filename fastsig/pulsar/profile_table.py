@@ -1,0 +1,76 @@
+"""Profiles as a table: a row for each subintegration, channel and bin."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from astropy.table import QTable
+
+from fastsig.axes.time import iso
+
+if TYPE_CHECKING:
+    from fastsig.pulsar.profiles import Profiles
+
+__all__ = ["profile_table"]
+
+_DESCRIPTIONS = {
+    "subint": "number of the subintegration", "channel": "number of the channel",
+    "bin": "number of the bin", "phase": "phase of the centre of the bin, turns",
+    "frequency": "centre of the channel",
+}
+
+
+def profile_table(profiles: Profiles) -> QTable:
+    """Return the table of `Profiles.to_table`.
+
+    ``meta`` has the kind of the table, the header, and lists with a value for each subintegration:
+    epoch (day, and seconds of the day as text), duration and
+    period.
+    """
+    n_subint, _, n_chan, n_bin = profiles.shape
+    table = QTable(meta=_meta(profiles))
+    places = np.indices((n_subint, n_chan, n_bin), dtype=np.int32).reshape(3, -1)
+    for name, numbers in zip(("subint", "channel", "bin"), places, strict=True):
+        table[name] = numbers
+    table["frequency"] = profiles.frequency[places[1]]
+    table["phase"] = profiles.phase[places[2]]
+    weight = profiles.weight
+    for k, name in enumerate(profiles.names):
+        values = profiles.data[:, k].reshape(-1)
+        table[name] = values if profiles.header.unit is None else values << profiles.unit
+        table[name].info.description = f"mean of product {name}"
+        table[f"weight_{name}"] = weight[:, k].reshape(-1)
+        table[f"weight_{name}"].info.description = f"weight of product {name}"
+    for name, text in _DESCRIPTIONS.items():
+        table[name].info.description = text
+    return table
+
+
+def _meta(profiles: Profiles) -> dict[str, Any]:
+    header, basis = profiles.header, profiles.header.polarization
+    known = {
+        "source": header.source, "telescope": header.telescope, "receiver": header.receiver,
+        "backend": header.backend, "ra_deg": header.ra_deg, "dec_deg": header.dec_deg,
+        "start_time": iso(header.start_time), "n_bin": profiles.n_bin, "dm": profiles.dm,
+        "dedispersed": profiles.dedispersed, "dm_reference_mhz": _mhz(
+            profiles.dispersion_reference_hz), "rm": profiles.rm,
+        "rm_removed": profiles.rm_removed, "feed": basis.kind, "handedness": basis.handedness,
+        "sign_q": basis.sign_q, "sign_v": basis.sign_v, "frame": basis.frame,
+        "epochs": [[day, _text(seconds)] for day, seconds in profiles.exact_epochs()],
+        "durations_s": [float(each) for each in profiles.durations],
+        "periods_s": [float(each) for each in profiles.periods],
+    }
+    return {"kind": "profiles", **{key: value for key, value in known.items()
+                                   if value is not None}}
+
+
+def _mhz(value: Fraction | None) -> float | str:
+    return "infinity" if value is None else float(value / 10**6)
+
+
+def _text(seconds: Fraction) -> str:
+    """Return seconds as decimal text, rounded to 1e-15 s."""
+    whole, rest = divmod(round(seconds * 10**15), 10**15)
+    return f"{whole}.{rest:015d}"
