@@ -97,4 +97,4 @@ def _by_format(detected: Detected, deep: bool, overrides: dict[str, Any]) -> dic
 
 #: Handlers by kind of product.
 HANDLERS = {"voltage": _stream, "spectra": _stream, "cube": _by_format, "table": _by_format,
-            "planes": _by_format}
+            "planes": _by_format, "profiles": _by_format}

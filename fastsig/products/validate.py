@@ -73,4 +73,4 @@ def _by_format(detected: Detected, overrides: dict[str, Any]) -> bool:
 
 #: Handlers by kind of product.
 HANDLERS = {"voltage": _stream, "spectra": _stream, "cube": _by_format, "table": _by_format,
-            "planes": _by_format}
+            "planes": _by_format, "profiles": _by_format}

@@ -84,8 +84,8 @@ class Profiles:
         ``COEFF``, and others.
     ephemeris : str
         Text of the par file.
-    history : tuple of str
-        Steps that made the profiles, in the words of the programs that took them.
+    history : tuple of (str, str)
+        Steps that made the profiles: dates and commands, as written by the programs that took them.
     provenance : mapping
         Versions, inputs and parameters of the fold.
     path : str
@@ -106,7 +106,7 @@ class Profiles:
     centers_mhz: NDArray[np.float64] | None = None
     predictor: tuple[Mapping[str, Any], ...] = ()
     ephemeris: str = ""
-    history: tuple[str, ...] = ()
+    history: tuple[tuple[str, str], ...] = ()
     provenance: Mapping[str, Any] = field(default_factory=dict)
     path: str = "profiles"
 

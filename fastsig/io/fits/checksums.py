@@ -7,14 +7,17 @@ FITS Standard 4.0 (2018), section 4.4.2.7 and appendix J.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsig.io.fits.layout import BLOCK
+from fastsig.errors import DataError, unreadable
+from fastsig.io.fits.layout import BLOCK, Table
 
-__all__ = ["add_words", "finished", "padded"]
+__all__ = ["add_words", "check_units", "finished", "padded"]
 
 _ALL = 0xFFFFFFFF
 _FIRST, _SKIPPED = 0x30, (*range(0x3A, 0x41), *range(0x5B, 0x61))
@@ -75,3 +78,54 @@ def _encoded(value: int) -> str:
             out[j][i] = each
     flat = [each for row in out for each in row]
     return bytes([flat[-1], *flat[:-1]]).decode("ascii")  # a card's value begins at column 12
+
+
+def check_units(path: str, units: Sequence[Table]) -> bool:
+    """Read a whole file and check CHECKSUM and DATASUM; return whether all units have a DATASUM.
+
+    Raises
+    ------
+    DataError
+        If one is wrong, or the file ends early.
+    """
+    at, summed = 0, []
+    try:
+        with open(path, "rb") as file:
+            for unit in units:
+                end = unit.data_offset + padded(_data_bytes(unit))
+                head = _sum(file, path, at, unit.data_offset)
+                data = _sum(file, path, unit.data_offset, end)
+                _compare(path, unit, head, data)
+                summed.append("DATASUM" in unit.cards)
+                at = end
+    except OSError as error:
+        raise unreadable(path, error) from error
+    return all(summed)
+
+
+def _compare(path: str, unit: Table, head: int, data: int) -> None:
+    stated = unit.cards.text("DATASUM")
+    if stated is not None and stated != str(data):
+        raise DataError(path, f"{unit.name}: DATASUM = {stated}; the sum of its data is {data}")
+    if "CHECKSUM" in unit.cards and (head + data) % _ALL:
+        raise DataError(path, f"{unit.name}: CHECKSUM is wrong: header or data have changed")
+
+
+def _data_bytes(unit: Table) -> int:
+    cards = unit.cards
+    axes = [cards.integer(f"NAXIS{axis + 1}") for axis in range(cards.integer("NAXIS", 0))]
+    return (abs(cards.integer("BITPIX", 8, least=-64, most=64)) // 8 * cards.integer("GCOUNT", 1)
+            * (cards.integer("PCOUNT", 0) + (math.prod(axes) if axes else 0)))
+
+
+def _sum(file: Any, path: str, start: int, stop: int) -> int:
+    """Return the FITS checksum of a range of bytes, read in pieces."""
+    file.seek(start)
+    total = 0
+    while start < stop:
+        piece = file.read(min(2**24, stop - start))
+        if not piece:
+            raise DataError(path, f"ends at byte {start}; {stop - start} more bytes were expected")
+        start += len(piece)
+        total = add_words(total, np.frombuffer(piece, np.uint8))
+    return total

@@ -19,7 +19,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsig.errors import (
-    DataError,
     DoubtWarning,
     FastsigWarning,
     FormatError,
@@ -27,8 +26,8 @@ from fastsig.errors import (
     unreadable,
 )
 from fastsig.io.files.cards import Cards
-from fastsig.io.fits.checksums import add_words
-from fastsig.io.fits.layout import BLOCK, Table, read_column, tables
+from fastsig.io.fits.checksums import check_units
+from fastsig.io.fits.layout import Table, read_column, tables
 from fastsig.io.probe import Probe
 
 if TYPE_CHECKING:
@@ -399,39 +398,4 @@ def verify(path: str | os.PathLike[str], **overrides: Any) -> bool:
     """
     cube = CubeFile(path, **checked(overrides))
     cube.tell()
-    at, summed = 0, []
-    with _opened(cube.path) as file:
-        for unit in cube.units:
-            end = unit.data_offset + -(-_data_bytes(unit) // BLOCK) * BLOCK
-            head, data = (_sum(file, cube.path, *span)
-                          for span in ((at, unit.data_offset), (unit.data_offset, end)))
-            stated = unit.cards.text("DATASUM")
-            if stated is not None and stated != str(data):
-                raise DataError(cube.path, f"{unit.name}: DATASUM = {stated}; the sum of its data "
-                                f"is {data}")
-            if "CHECKSUM" in unit.cards and (head + data) % (2**32 - 1):
-                raise DataError(cube.path, f"{unit.name}: CHECKSUM is wrong: header or data have "
-                                "changed")
-            summed.append(stated is not None)
-            at = end
-    return all(summed)
-
-
-def _data_bytes(unit: Table) -> int:
-    cards = unit.cards
-    axes = [cards.integer(f"NAXIS{axis + 1}") for axis in range(cards.integer("NAXIS", 0))]
-    return (abs(cards.integer("BITPIX", 8, least=-64, most=64)) // 8 * cards.integer("GCOUNT", 1)
-            * (cards.integer("PCOUNT", 0) + (math.prod(axes) if axes else 0)))
-
-
-def _sum(file: Any, path: str, start: int, stop: int) -> int:
-    """Return the FITS checksum of a range of bytes, read in pieces."""
-    file.seek(start)
-    total = 0
-    while start < stop:
-        piece = file.read(min(2**24, stop - start))
-        if not piece:
-            raise DataError(path, f"ends at byte {start}; {stop - start} more bytes were expected")
-        start += len(piece)
-        total = add_words(total, np.frombuffer(piece, np.uint8))
-    return total
+    return check_units(cube.path, cube.units)

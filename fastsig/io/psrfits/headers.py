@@ -21,11 +21,12 @@ from fastsig.io.fits.single_dish import exact_float, kept
 from fastsig.io.psrfits.clock import Piece
 from fastsig.stream.header import Header
 
-__all__ = ["Doubt", "Layout", "SearchFile", "channel_axis", "frequencies", "header_of", "layout_of",
-           "opened", "piece_of", "rate_of", "same_band"]
+__all__ = ["FOLDED", "Doubt", "Layout", "SearchFile", "channel_axis", "frequencies", "header_of",
+           "layout_of", "opened", "piece_of", "products_of", "rate_of", "same_band", "start_of"]
 
 _BITS = {1: "B", 2: "B", 4: "B", 8: "B", 16: "I", 32: "E"}
-_FOLDED = ("PSR", "CAL", "LEVCAL", "FOLD")
+#: Values of OBS_MODE of files with folded profiles.
+FOLDED = ("PSR", "CAL", "LEVCAL", "FOLD", "PCM")
 _STOKES = {"AA+BB": "I", "INTEN": "I", "I": "I", "STOKE": "IQUV", "STOKES": "IQUV"}
 _EVEN = 0.01  # of a channel; a label may be this far from its place
 
@@ -93,10 +94,9 @@ def opened(path: str) -> SearchFile:
     primary, table = units[0].cards, found[0]
     mode = (primary.text("OBS_MODE") or "SEARCH").upper()
     n_bin = table.cards.number("NBIN") or 1
-    if mode in _FOLDED or n_bin > 1:
+    if mode in FOLDED or n_bin > 1:
         raise FormatError(path, f"PSRFITS of folded profiles (OBS_MODE = {mode!r}, NBIN = "
-                          f"{n_bin:g}), which fastsig does not read; allowed: search mode, "
-                          "OBS_MODE = 'SEARCH'")
+                          f"{n_bin:g}); allowed here: search mode, OBS_MODE = 'SEARCH'")
     table.require(path, "DATA")
     return SearchFile(path, primary, table)
 
@@ -125,7 +125,7 @@ def layout_of(file: SearchFile, notes: list[str]) -> Layout:
         raise FormatError(path, f"TSCAL of DATA is {column.scale:g}; allowed: 1, since DAT_SCL "
                           "is the scale")
     _check_order(file, (n_block, n_pol, n_chan), n_bits, notes)
-    names, known = _products(cards, n_pol, path, notes)
+    names, known = products_of(cards, n_pol, path, notes)
     sign = cards.number("SIGNINT")
     if sign is None and n_bits <= 8 and set(names) - {"AA", "BB", "I"}:
         notes.append(Doubt(
@@ -155,7 +155,7 @@ def _check_order(file: SearchFile, shape: tuple[int, int, int], n_bits: int, not
     notes.append(f"{file.path}: {said}; TDIM is ignored")
 
 
-def _products(cards: Cards, n_pol: int, path: str, notes: list[str]
+def products_of(cards: Cards, n_pol: int, path: str, notes: list[str]
               ) -> tuple[tuple[str, ...], bool]:
     """Return the names of the products, and whether POL_TYPE specifies them."""
     stated = (cards.text("POL_TYPE") or "").upper()
@@ -199,22 +199,26 @@ def piece_of(file: SearchFile, common: Mapping[str, Any]) -> Piece:
             return None
         return np.asarray(read_column(path, table, name, 0, stop), np.float64).reshape(-1)
 
-    if "STT_IMJD" not in primary and "start_time" in common:
-        start = FIRST_DAY, Fraction(0)
-    elif "STT_IMJD" not in primary:
-        raise FormatError(path, "the primary header has no STT_IMJD; give "
-                          "--set start_time=2021-03-04T05:06:07.5")
-    else:
-        seconds = primary.exact("STT_SMJD") + primary.exact("STT_OFFS", "0")
-        if not 0 <= seconds < 86402:
-            raise primary.error("STT_SMJD", "0 to 86401 s, STT_OFFS included")
-        start = primary.integer("STT_IMJD", least=FIRST_DAY, most=LAST_DAY), seconds
+    start = start_of(primary, path, common)
     before = table.cards.number("NSUBOFFS")
     if before is not None and not 0 <= before < 2**40:
         raise table.cards.error("NSUBOFFS", "0 to 2^40")
     length = numbers("TSUBINT", 1)
     return Piece(path, table.n_row, start, before, numbers("OFFS_SUB"),
                  float(length[0]) if length is not None and len(length) else None)
+
+
+def start_of(primary: Cards, path: str, common: Mapping[str, Any]) -> tuple[int, Fraction]:
+    """Return STT_IMJD, and STT_SMJD + STT_OFFS in s; any day where the user specifies the start."""
+    if "STT_IMJD" not in primary and "start_time" in common:
+        return FIRST_DAY, Fraction(0)
+    if "STT_IMJD" not in primary:
+        raise FormatError(path, "the primary header has no STT_IMJD; give "
+                          "--set start_time=2021-03-04T05:06:07.5")
+    seconds = primary.exact("STT_SMJD") + primary.exact("STT_OFFS", "0")
+    if not 0 <= seconds < 86402:
+        raise primary.error("STT_SMJD", "0 to 86401 s, STT_OFFS included")
+    return primary.integer("STT_IMJD", least=FIRST_DAY, most=LAST_DAY), seconds
 
 
 def frequencies(file: SearchFile, row: int = 0) -> tuple[NDArray[np.float64], bool] | None:

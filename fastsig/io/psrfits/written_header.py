@@ -22,8 +22,8 @@ from fastsig.io.files.cards import decimal_text, header_unit, hms_text, kept_car
 from fastsig.io.fits.pulsar_cards import FAST_ANTENNA, OF_THE_FILE, SIGPROC, USUAL, from_sigproc
 from fastsig.stream.header import Header
 
-__all__ = ["Field", "fields_of", "lost_fields", "pol_type", "primary_unit", "start_of",
-           "table_unit"]
+__all__ = ["Field", "card_unit", "decimal", "fields_of", "fitted", "lost_fields", "pol_type",
+           "primary_unit", "start_of", "table_unit"]
 
 Cards = dict[str, object]
 
@@ -80,8 +80,9 @@ def start_of(header: Header) -> tuple[int, int, Fraction]:
     return day, int(seconds // 1), seconds % 1
 
 
-def primary_unit(header: Header, n_time: int, descending: bool) -> bytes:
-    """Return the primary header."""
+def primary_unit(header: Header, n_time: int, descending: bool,
+                 changes: Mapping[str, object] | None = None) -> bytes:
+    """Return the primary header of a file in search mode, or with `changes` for another mode."""
     axis, kind = header.channels, header.polarization.kind
     if axis is None:
         raise UsageError("spectra need a frequency axis to be written")
@@ -93,16 +94,16 @@ def primary_unit(header: Header, n_time: int, descending: bool) -> bytes:
     ra = hms_text(header.ra_deg if known and header.ra_deg else 0, 15)
     dec = hms_text(header.dec_deg if known and header.dec_deg else 0, 1)
     own: Cards = {
-        "HDRVER": "5.4", "FITSTYPE": "PSRFITS", "DATE": "", "TELESCOP": _fitted(header.telescope),
-        "FRONTEND": _fitted(header.receiver), "BACKEND": _fitted(header.backend),
+        "HDRVER": "5.4", "FITSTYPE": "PSRFITS", "DATE": "", "TELESCOP": fitted(header.telescope),
+        "FRONTEND": fitted(header.receiver), "BACKEND": fitted(header.backend),
         "FD_POLN": {"linear": "LIN", "circular": "CIRC"}.get(kind, ""), "OBS_MODE": "SEARCH",
         "DATE-OBS": iso(header.start_time)[:23],
-        "OBSFREQ": _decimal((lower + upper) / 2 / 10**6),
-        "OBSBW": _decimal(sign * (upper - lower) / 10**6), "OBSNCHAN": axis.n_chan,
-        "SRC_NAME": _fitted(header.source), "RA": ra, "DEC": dec, "STT_CRD1": ra, "STT_CRD2": dec,
+        "OBSFREQ": decimal((lower + upper) / 2 / 10**6),
+        "OBSBW": decimal(sign * (upper - lower) / 10**6), "OBSNCHAN": axis.n_chan,
+        "SRC_NAME": fitted(header.source), "RA": ra, "DEC": dec, "STT_CRD1": ra, "STT_CRD2": dec,
         "STP_CRD1": ra, "STP_CRD2": dec,
-        "SCANLEN": _decimal(Fraction(n_time) / header.sample_rate),
-        "STT_IMJD": day, "STT_SMJD": second, "STT_OFFS": _decimal(rest),
+        "SCANLEN": decimal(Fraction(n_time) / header.sample_rate),
+        "STT_IMJD": day, "STT_SMJD": second, "STT_OFFS": decimal(rest),
     }
     if header.coherent_dm is not None:
         own["CHAN_DM"] = header.coherent_dm
@@ -113,7 +114,7 @@ def primary_unit(header: Header, n_time: int, descending: bool) -> bytes:
     kept, _ = _kept(header.extra)
     # Place FITSTYPE early, where readers look for it.
     head = {"SIMPLE": True, "BITPIX": 8, "NAXIS": 0, "EXTEND": True, "HDRVER": "", "FITSTYPE": ""}
-    return _unit({**head, **USUAL, **kept, **own})
+    return card_unit({**head, **USUAL, **kept, **own, **(changes or {})})
 
 
 def table_unit(header: Header, fields: list[Field], n_block: int, n_bits: int, n_row: int,
@@ -132,10 +133,10 @@ def table_unit(header: Header, fields: list[Field], n_block: int, n_bits: int, n
         "NAXIS1": sum(np.dtype(field.dtype).itemsize * field.count for field in fields),
         "NAXIS2": n_row, "PCOUNT": 0, "GCOUNT": 1, "TFIELDS": len(fields), "EXTNAME": "SUBINT",
         "INT_TYPE": "TIME", "INT_UNIT": "SEC", "SCALE": "FluxDen", "NPOL": n_pol,
-        "POL_TYPE": pol_type(header.polarization), "TBIN": _decimal(1 / header.sample_rate),
+        "POL_TYPE": pol_type(header.polarization), "TBIN": decimal(1 / header.sample_rate),
         "NBIN": 1, "NBIN_PRD": 0, "PHS_OFFS": 0.0, "NBITS": n_bits, "ZERO_OFF": 0.0,
         "SIGNINT": int(n_bits == 16), "NSUBOFFS": before, "NCHAN": axis.n_chan,
-        "CHAN_BW": _decimal((-1 if descending else 1) * axis.step_hz / 10**6),
+        "CHAN_BW": decimal((-1 if descending else 1) * axis.step_hz / 10**6),
         "NCHNOFFS": 0, "NSBLK": n_block, "NSTOT": n_time,
         **{key: header.extra.get(key, 0.0) for key in ("DM", "RM")}, **_dispersion(header),
     }
@@ -144,7 +145,7 @@ def table_unit(header: Header, fields: list[Field], n_block: int, n_bits: int, n
         if field.unit:
             cards[f"TUNIT{number}"] = field.unit
     cards[f"TDIM{len(fields)}"] = f"({'1,' * (axes - 3)}{axis.n_chan},{n_pol},{n_block})"
-    return _unit(cards)
+    return card_unit(cards)
 
 
 def _dispersion(header: Header) -> Cards:
@@ -153,22 +154,23 @@ def _dispersion(header: Header) -> Cards:
         return {}
     reference = header.dm_reference_hz
     return {"DM": header.dm, **({} if reference is None else {
-        "REFFREQ": _decimal(reference / Fraction(10**6))})}
+        "REFFREQ": decimal(reference / Fraction(10**6))})}
 
 
-def _decimal(value: Fraction) -> str:
+def decimal(value: Fraction) -> str:
     """Return decimal text with a point."""
     text = decimal_text(value)
     return text if "." in text else f"{text}.0"
 
 
-def _fitted(text: str | None) -> str:
+def fitted(text: str | None) -> str:
     """Return a text that fits a card: other characters are replaced, and long texts cut off."""
     plain = (text or "").encode("ascii", "replace").decode()
     return "".join(c if c.isprintable() and c != "'" else "?" for c in plain)[:_LONGEST]
 
 
-def _unit(cards: Mapping[str, object]) -> bytes:
+def card_unit(cards: Mapping[str, object]) -> bytes:
+    """Return a header unit with these cards, and comments where they fit."""
     return header_unit(cards, _COMMENTS, _TEXTS)
 
 
@@ -181,7 +183,7 @@ _NUMBERS = frozenset(card for card, kind in SIGPROC.values() if kind is not str)
 def _kept(extra: Mapping[str, Any]) -> tuple[Cards, list[str]]:
     """Return the cards of another header that have a place, and the names of the other cards."""
     kept, left = kept_cards(extra, 8, _LONGEST)
-    own = {key: value if not isinstance(value, str) or key in _NUMBERS else _fitted(value)
+    own = {key: value if not isinstance(value, str) or key in _NUMBERS else fitted(value)
            for key, value in from_sigproc(extra).items()}
     return own | {key: value for key, value in kept.items()
                   if key not in OF_THE_FILE and not key.startswith(("STT_", "STP_"))}, left
@@ -209,9 +211,9 @@ def lost_fields(header: Header) -> list[str]:
         out.append("psrfits has no place for the dispersion constant "
                    f"{float(header.dispersion_constant):.9g}")
     changed = [name for name in ("telescope", "receiver", "backend", "source")
-               if getattr(header, name) and _fitted(getattr(header, name)) != getattr(header, name)]
+               if getattr(header, name) and fitted(getattr(header, name)) != getattr(header, name)]
     raw = header.extra.get("rawdatafile")
-    changed += ["rawdatafile"] if isinstance(raw, str) and _fitted(raw) != raw else []
+    changed += ["rawdatafile"] if isinstance(raw, str) and fitted(raw) != raw else []
     if changed:
         out.append(f"text that a card cannot contain is changed: {', '.join(changed)}")
     _, left = _kept(header.extra)

@@ -1,0 +1,1 @@
+"""PSRFITS in fold mode: archives of pulse profiles."""

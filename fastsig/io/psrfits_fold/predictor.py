@@ -1,0 +1,95 @@
+"""The table POLYCO of an archive: rows of TEMPO's polynomials of phase, and their values.
+
+``phase = REF_PHS + 60 DT REF_F0 + c1 + c2 DT + c3 DT^2 + ...``, with DT in minutes after REF_MJD.
+Numbers are kept as the file has them, and phases are computed from them without rounding.
+
+References
+----------
+J. H. Taylor and J. M. Weisberg, TEMPO, tz.txt; PSRFITS definition, version 5.4: POLYCO.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from fastsig.errors import FormatError
+from fastsig.io.fits.layout import Table, read_column
+
+__all__ = ["COLUMNS", "nearest_row", "read_polyco", "turns"]
+
+Row = Mapping[str, Any]
+
+#: Columns: letter of TFORM, type, and unit.
+COLUMNS: dict[str, tuple[str, str, str]] = {
+    "DATE_PRO": ("24A", "S24", ""), "POLYVER": ("16A", "S16", ""), "NSPAN": ("1I", ">i2", ""),
+    "NCOEF": ("1I", ">i2", ""), "NPBLK": ("1I", ">i2", ""), "NSITE": ("8A", "S8", ""),
+    "REF_FREQ": ("1D", ">f8", "MHz"), "PRED_PHS": ("1D", ">f8", ""),
+    "REF_MJD": ("1D", ">f8", ""), "REF_PHS": ("1D", ">f8", ""), "REF_F0": ("1D", ">f8", "Hz"),
+    "LGFITERR": ("1D", ">f8", ""), "COEFF": ("", ">f8", ""),
+}
+
+_NEEDED = ("NSPAN", "REF_MJD", "REF_PHS", "REF_F0", "COEFF")
+_SLACK = Fraction(1, 10)  # of a span; PSRCHIVE uses a polynomial as far beyond its ends
+_MOST_ROWS, _MOST_TERMS = 10**4, 100
+
+
+def read_polyco(path: str, table: Table) -> tuple[dict[str, Any], ...]:
+    """Return the rows of POLYCO by the names of columns: numbers, texts, and COEFF as a tuple.
+
+    Raises
+    ------
+    FormatError
+        If a column is missing, or has values that are no polynomial.
+    """
+    table.require(path, *_NEEDED)
+    n_row = min(table.n_row, _MOST_ROWS)
+    names = [name for name in COLUMNS if name in table.columns]
+    values = {name: read_column(path, table, name, 0, n_row) for name in names}
+    rows = [{name: _plain(values[name][k]) for name in names} for k in range(n_row)]
+    for number, row in enumerate(rows):
+        row["COEFF"] = np.atleast_1d(row["COEFF"])[:_MOST_TERMS]
+        row["COEFF"] = tuple(map(float, row["COEFF"][: max(0, int(row.get("NCOEF", _MOST_TERMS)))]))
+        known = (*(row[name] for name in _NEEDED[:-1]), *row["COEFF"])
+        if not all(isinstance(each, (int, float)) and np.isfinite(each) and abs(each) < 1e18
+                   for each in known) or not (row["NSPAN"] > 0 and row["REF_F0"] > 0):
+            raise FormatError(path, f"row {number} of POLYCO has NSPAN = {row['NSPAN']}, REF_MJD = "
+                              f"{row['REF_MJD']}, REF_F0 = {row['REF_F0']}; allowed: finite "
+                              "numbers, NSPAN and REF_F0 above 0")
+    return tuple(rows)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, (bytes, np.bytes_)):
+        return value.decode("ascii", "replace").strip("\0 ")
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def nearest_row(rows: Sequence[Row], day: int, seconds: Fraction) -> Row | None:
+    """Return the row that covers a UTC time, the one whose middle is nearest; None if none does."""
+    at = day + seconds / 86400
+    row = min(rows, key=lambda each: abs(Fraction(each["REF_MJD"]) - at), default=None)
+    if row is None:
+        return None
+    half = Fraction(row["NSPAN"]) * (Fraction(1, 2) + _SLACK)
+    return row if abs(_minutes(row, day, seconds)) <= half else None
+
+
+def turns(row: Row, day: int, seconds: Fraction) -> tuple[Fraction, float]:
+    """Return the phase at a UTC time by a row, turns, without rounding; and the frequency, Hz."""
+    dt = _minutes(row, day, seconds)
+    phase, slope = Fraction(0), 0.0
+    for power in range(len(row["COEFF"]) - 1, -1, -1):
+        phase = phase * dt + Fraction(row["COEFF"][power])
+        if power:
+            slope = slope * float(dt) + power * row["COEFF"][power]
+    return (Fraction(row["REF_PHS"]) + phase + 60 * dt * Fraction(row["REF_F0"]),
+            row["REF_F0"] + slope / 60)
+
+
+def _minutes(row: Row, day: int, seconds: Fraction) -> Fraction:
+    """Return the time after REF_MJD, min."""
+    return ((day - Fraction(row["REF_MJD"])) * 86400 + seconds) / 60
