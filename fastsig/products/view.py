@@ -177,6 +177,18 @@ def _planes(detected: Detected, output: str, wanted: Wanted, overwrite: bool) ->
         overwrite=overwrite)
 
 
+def _profiles(detected: Detected, output: str, wanted: Wanted, overwrite: bool) -> None:
+    """Draw the selected subintegrations and channels of folded profiles."""
+    from fastsig.view import draw_profiles
+
+    wanted.refuse(("what", "at", "rest", "page_size"), "folded profiles")
+    check_output(output, overwrite=overwrite, inputs=detected.files)
+    profiles = detected.module.read_profiles(detected.files[0], **wanted.overrides)
+    rows, band = (slice(wanted.tstart, wanted.tstop), slice(wanted.fstart, wanted.fstop))
+    draw_profiles(profiles[rows, band], output, overwrite=overwrite, product=wanted.product,
+                  **{name: getattr(wanted, name) for name in _COLORS})
+
+
 def _by_format(detected: Detected, output: str, wanted: Wanted, overwrite: bool) -> None:
     """Draw a product of a plug-in's format with its `draw` function, which returns a figure."""
     from fastsig.view import draw_made
@@ -232,7 +244,8 @@ class _Table(NamedTuple):
 
 #: Handlers by kind of product.
 HANDLERS: dict[str, Callable[[Detected, str, Wanted, bool], None]] = {
-    "voltage": _stream, "spectra": _stream, "cube": _cube, "table": _table, "planes": _planes}
+    "voltage": _stream, "spectra": _stream, "cube": _cube, "table": _table, "planes": _planes,
+    "profiles": _profiles}
 
 #: How to draw tables, by the kind that their meta states.
 TABLES = {"spectrum of a place": _Table(_place, "a spectrum of a place"),

@@ -20,13 +20,15 @@ if TYPE_CHECKING:
 
     from fastsig.cubes.cube import Cube
     from fastsig.pulsar.plan import DMPlan
+    from fastsig.pulsar.profiles import Profiles
     from fastsig.reductions.diode.calibration import DiodeMeasurement
     from fastsig.reductions.sources.sky_spectrum import SkySpectrum
     from fastsig.stages.baseline import Baseline, Fits
+    from fastsig.view.profiles import Trials
 
 __all__ = ["baseline_rows", "check_picture", "draw", "draw_baseline", "draw_calibration",
            "draw_cube", "draw_dm_plan", "draw_flags", "draw_made", "draw_position",
-           "draw_switched", "flag_pixels", "write_page"]
+           "draw_profiles", "draw_switched", "flag_pixels", "write_page"]
 
 
 @checked
@@ -267,6 +269,47 @@ def draw_dm_plan(plan: DMPlan, path: str | os.PathLike[str] | None = None, *,
     return drawn(lambda: draw_plan(plan), lambda: {"title": "Plan of dispersion measures",
                                                    "DMs": plan.n_dm, "stretches": len(plan)},
                  path, overwrite, [])
+
+
+@checked
+def draw_profiles(
+    profiles: Profiles, path: str | os.PathLike[str] | None = None, *, overwrite: bool = False,
+    product: str | None = None, trials: Trials | None = None,
+    cmap: str | Colormap | None = None, vmin: Any = None, vmax: Any = None,
+    scale: str | None = None, percent: float | None = None,
+) -> Figure:
+    """Draw folded profiles: two turns of the mean profile, and profiles by time and frequency.
+
+    The channels are aligned by the dispersion measure. If the products are Stokes parameters, or
+    AA, BB, CR and CI, the profile has the linear polarisation without its bias, V, and the position
+    angle with its error. Values in recorded units are drawn in units of the noise of each
+    subintegration and channel; all are relative to the quarter of a turn with the lowest mean.
+
+    Parameters
+    ----------
+    profiles : Profiles
+    path, overwrite
+        As for `draw`.
+    product : str, optional
+        The product to draw; by default Stokes I.
+    trials : Trials, optional
+        Chi^2 against dispersion measures, periods and derivatives that were tried.
+    cmap, vmin, vmax, scale, percent
+        As for `draw`.
+
+    Raises
+    ------
+    UsageError
+        If an option or the extension of the path is unknown.
+    PlanError
+        If no profile has data.
+    """
+    from fastsig.view.look import Look
+    from fastsig.view.profiles import draw_page, facts
+
+    look = Look(cmap, vmin, vmax, scale, percent)
+    return drawn(lambda: draw_page(profiles, product, look, trials), lambda: facts(profiles), path,
+                 overwrite, [profiles.path] if os.path.exists(profiles.path) else [])
 
 
 def draw_made(make: Callable[[], Figure], facts: Callable[[], Mapping[str, Any]],

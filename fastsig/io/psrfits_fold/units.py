@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from astropy.io import fits
@@ -12,10 +13,11 @@ from numpy.typing import NDArray
 from fastsig.io.fits.checksums import add_words, finished, padded
 from fastsig.io.psrfits.written_header import card_unit
 
-__all__ = ["Column", "dtype_of", "sealed", "table_unit"]
+__all__ = ["Column", "dtype_of", "sealed", "table_head", "table_unit"]
 
 
-class Column(NamedTuple):
+@dataclass(frozen=True)
+class Column:
     """A column: name, TFORM, type of its elements, their number, and unit."""
 
     name: str
@@ -36,16 +38,21 @@ def sealed(cards: bytes, data_sum: int = 0) -> bytes:
     return finished(fits.Header.fromstring(cards.decode("ascii")), data_sum)
 
 
-def table_unit(name: str, columns: Sequence[Column], rows: NDArray[Any],
-               cards: Mapping[str, object] | None = None) -> bytes:
-    """Return a table: its header with checksums, its rows, and the filling of the last block."""
+def table_head(name: str, columns: Sequence[Column], n_row: int, cards: Mapping[str, object],
+               data_sum: int = 0) -> bytes:
+    """Return the header of a table, with checksums for data with a certain sum of words."""
     own: dict[str, object] = {
-        "XTENSION": "BINTABLE", "BITPIX": 8, "NAXIS": 2, "NAXIS1": rows.dtype.itemsize,
-        "NAXIS2": len(rows), "PCOUNT": 0, "GCOUNT": 1, "TFIELDS": len(columns)}
+        "XTENSION": "BINTABLE", "BITPIX": 8, "NAXIS": 2, "NAXIS1": dtype_of(columns).itemsize,
+        "NAXIS2": n_row, "PCOUNT": 0, "GCOUNT": 1, "TFIELDS": len(columns)}
     for number, column in enumerate(columns, 1):
         own |= {f"TTYPE{number}": column.name, f"TFORM{number}": column.form}
         if column.unit:
             own[f"TUNIT{number}"] = column.unit
-    head = card_unit({**own, "EXTNAME": name, **(cards or {})})
-    raw = rows.view(np.uint8).reshape(-1) if len(rows) else np.empty(0, np.uint8)
-    return sealed(head, add_words(0, raw)) + raw.tobytes() + bytes(padded(raw.size) - raw.size)
+    return sealed(card_unit({**own, "EXTNAME": name, **cards}), data_sum)
+
+
+def table_unit(name: str, columns: Sequence[Column], rows: NDArray[Any]) -> bytes:
+    """Return a table: its header with checksums, its rows, and the filling of the last block."""
+    raw = rows.view(np.uint8).reshape(-1)
+    head = table_head(name, columns, len(rows), {}, add_words(0, raw))
+    return head + raw.tobytes() + bytes(padded(raw.size) - raw.size)

@@ -2,7 +2,7 @@
 
 Units are in PSRCHIVE's order: primary, HISTORY, PSRPARAM, POLYCO, SUBINT; then FASTSIG, with the
 provenance as JSON, which other programs ignore. All have checksums. Epochs are exact: STT_OFFS has
-the decimals of the reference time, and OFFS_SUB is in double.
+30 decimals of the reference time, which a double holds to 1e-16 s, and OFFS_SUB is in double.
 
 References
 ----------
@@ -15,7 +15,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -25,9 +24,9 @@ from fastsig.errors import UsageError
 from fastsig.io.files.outputs import no_position
 from fastsig.io.files.safe import SafeOutput
 from fastsig.io.fits.checksums import add_words, padded
-from fastsig.io.psrfits.written_header import card_unit, primary_unit
+from fastsig.io.psrfits.written_header import primary_unit
 from fastsig.io.psrfits_fold.codes import codes_of, filled
-from fastsig.io.psrfits_fold.units import Column, dtype_of, sealed, table_unit
+from fastsig.io.psrfits_fold.units import Column, dtype_of, sealed, table_head, table_unit
 from fastsig.io.psrfits_fold.written_header import (
     check,
     history_unit,
@@ -78,10 +77,9 @@ def write_profiles(profiles: Profiles, path: str | os.PathLike[str], *, overwrit
     heads += history_unit(profiles) + parameter_unit(profiles) + polyco_unit(profiles)
     tail = _provenance_unit(profiles)
     row_bytes = dtype_of(columns).itemsize
-    table = _head(profiles, columns, row_bytes, 0)
-    begin = len(heads) + len(table)
+    begin = len(heads) + len(_head(profiles, columns, 0))
     end = begin + row_bytes * profiles.n_subint
-    size = len(heads) + len(table) + padded(end - begin) + len(tail)
+    size = begin + padded(end - begin) + len(tail)
     with SafeOutput(path, overwrite=overwrite, reserve=size) as output:
         try:
             at, data_sum = begin, 0
@@ -90,7 +88,7 @@ def write_profiles(profiles: Profiles, path: str | os.PathLike[str], *, overwrit
                 at = _put(output, row, at)
             at = _put(output, bytes(padded(end - begin) - (end - begin)), at)
             _put(output, tail, at)
-            _put(output, heads + _head(profiles, columns, row_bytes, data_sum), 0)
+            _put(output, heads + _head(profiles, columns, data_sum), 0)
         except OSError as error:
             raise output.error(error) from error
 
@@ -122,17 +120,12 @@ def _columns(profiles: Profiles, n_bits: int) -> list[Column]:
     ]
 
 
-def _head(profiles: Profiles, columns: list[Column], row_bytes: int, data_sum: int) -> bytes:
+def _head(profiles: Profiles, columns: list[Column], data_sum: int) -> bytes:
     """Return the header of SUBINT."""
     cards: dict[str, object] = {
-        "XTENSION": "BINTABLE", "BITPIX": 8, "NAXIS": 2, "NAXIS1": row_bytes,
-        "NAXIS2": profiles.n_subint, "PCOUNT": 0, "GCOUNT": 1, "TFIELDS": len(columns)}
-    for number, column in enumerate(columns, 1):
-        cards |= {f"TTYPE{number}": column.name, f"TFORM{number}": column.form}
-        if column.unit:
-            cards[f"TUNIT{number}"] = column.unit
-    cards[f"TDIM{len(columns)}"] = f"({profiles.n_bin},{profiles.n_chan},{profiles.n_product})"
-    return sealed(card_unit({**cards, "EXTNAME": "SUBINT", **subint_cards(profiles)}), data_sum)
+        f"TDIM{len(columns)}": f"({profiles.n_bin},{profiles.n_chan},{profiles.n_product})",
+        **subint_cards(profiles)}
+    return table_head("SUBINT", columns, profiles.n_subint, cards, data_sum)
 
 
 def _rows(profiles: Profiles, columns: list[Column], n_bits: int) -> Iterator[bytes]:
@@ -182,8 +175,4 @@ def cautions(profiles: Profiles) -> list[str]:
                    "others of their profile")
     if not np.isfinite(profiles.periods).all():
         out.append("the folding period is not known at all epochs, and PSRCHIVE will not know it")
-    seconds = profiles.reference[1] % 1
-    if abs(Fraction(float(seconds)) - seconds) > Fraction(1, 10**12):
-        out.append(f"the reference time is rounded to {float(seconds)!r} s by programs that read "
-                   "it in double precision")
     return out
