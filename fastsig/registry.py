@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from fastsig_kernels import SpectrometerPlan
 
 __all__ = ["API", "CPU", "STREAMS", "drawing", "engine", "format_names", "formats", "formats_for",
-           "is_stage", "kinds", "measurement", "measurements", "own_verbs", "register_engine",
+           "is_stage", "kinds", "measurement", "measurements", "own_verbs", "profile_function",
+           "profile_writers", "register_engine",
            "spectra_writer", "spectra_writers", "stage", "stages", "writer", "writers"]
 
 #: Kinds of product that are streams in time: a format opens them as a `Stream`.
@@ -66,6 +67,8 @@ _SPECTRA_WRITERS = {
     "presto": "fastsig.io.presto.writer:PrestoWriter",
     "hifast": "fastsig.io.hifast.writer:HiFASTWriter",
 }
+
+_PROFILE_WRITERS = ("psrfits", "ecsv")
 
 # Verbs that compute nothing when they are called: stages, in the usual order of their use.
 _STAGES = {
@@ -181,6 +184,16 @@ def spectra_writer(name: str) -> Any:
         raise UsageError(f"spectra cannot be written as {name!r}; allowed: "
                          f"{', '.join(_SPECTRA_WRITERS)}")
     return _loaded(_SPECTRA_WRITERS[name])
+
+
+def profile_writers() -> tuple[str, ...]:
+    """Return the names of the formats in which folded profiles can be written."""
+    return _PROFILE_WRITERS
+
+
+def profile_function(name: str) -> Any:
+    """Return a function of `fastsig.run.profile_files`, such as the one that writes profiles."""
+    return _loaded(f"fastsig.run.profile_files:{name}")
 
 
 def _loaded(place: str) -> Any:

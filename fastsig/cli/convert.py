@@ -1,4 +1,4 @@
-"""``fastsig convert``: write voltages or spectra in another format."""
+"""``fastsig convert``: write voltages, spectra or folded profiles in another format."""
 
 from __future__ import annotations
 
@@ -18,13 +18,18 @@ from fastsig.cli import common, driver
 @driver.vdif_options
 @driver.copy_options
 def convert(files: tuple[str, ...], output: str, to: str | None, **options: Any) -> None:
-    """Convert voltages or spectra to another format.
+    """Convert voltages, spectra or folded profiles to another format.
 
     All FILEs must belong to one scan. Information that the format cannot hold is reported first,
-    and the files are then written only with --lossy.
+    and the files are then written only with --lossy. Folded profiles (fold-mode PSRFITS) can be
+    written as PSRFITS again, or as a table with a row for each subintegration, channel and bin.
     """
+    from fastsig.cli.profiles import copy_profiles, has_profiles
     from fastsig.products.convert import convertible
 
+    if has_profiles(files):
+        copy_profiles(files, output, to, options)
+        return
     changes = common.parse_overrides(options["overrides"])
     with convertible(files, output, to, **changes) as source:
         part = driver.with_products(source, options["products"])

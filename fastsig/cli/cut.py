@@ -22,13 +22,18 @@ def cut(files: tuple[str, ...], output: str, to: str | None, **options: Any) -> 
     """Copy a time span and a band of a recording.
 
     All FILEs must belong to one scan. Whole samples and whole channels are copied: voltages remain
-    voltages and spectra remain spectra. If neither --to nor the extension of PATH specifies a
-    format, the format of the input is used.
+    voltages and spectra remain spectra. Of folded profiles, subintegrations are copied whose epochs
+    are within the span. If neither --to nor the extension of PATH specifies a format, the format of
+    the input is used.
     """
     from fastsig.chain import open_chain
+    from fastsig.cli.profiles import copy_profiles, has_profiles
 
     rows = slice(common.parse_end(options["tstart"]), common.parse_end(options["tstop"]))
     band = slice(options["fstart"], options["fstop"])
+    if has_profiles(files):
+        copy_profiles(files, output, to, options, rows, band, usual="psrfits")
+        return
     with open_chain(files, **common.parse_overrides(options["overrides"])) as source:
         part = source[rows] if band == slice(None) else source[rows, band]
         part = driver.with_products(part, options["products"])

@@ -21,10 +21,10 @@ VOLTAGES = registry.writers()
 SPECTRA = registry.spectra_writers()
 
 to_option = click.option(
-    "--to", type=click.Choice(VOLTAGES + SPECTRA),
-    help="Write in this format; by default, the extension selects it: for voltages native (.h5), "
-         "guppi (.raw), dada or vdif; for spectra fbh5 (.h5), sigproc (.fil, .tim), psrfits "
-         "(.fits, .sf) or presto (.dat).")
+    "--to", type=click.Choice((*VOLTAGES, *SPECTRA, "ecsv")),
+    help="Write in this format; by default, the extension selects it: native (.h5), guppi (.raw), "
+         "dada, vdif; of spectra fbh5 (.h5), sigproc (.fil, .tim), psrfits (.fits, .sf), presto "
+         "(.dat); of profiles psrfits (.ar), ecsv.")
 
 spectra_to_option = click.option(
     "--to", type=click.Choice(SPECTRA),

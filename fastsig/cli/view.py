@@ -48,11 +48,13 @@ from fastsig.cli import common
 def view(files: tuple[str, ...], output: str, **options: Any) -> None:
     """Draw a file as a picture or an interactive page.
 
-    Several FILEs must belong to one scan; a cube, a DM-time plane, or a table such as a spectrum
-    written by extract, must be the only FILE. Spectra are drawn as a waterfall with averages over
-    time and frequency; voltages as a histogram, the power over time and the bandpass; a cube as its
-    integral over velocity, its coverage and its mean spectrum; and a DM-time plane with the highest
-    S/N at each dispersion measure. On a page, spectra and cubes can be zoomed and sliced.
+    Several FILEs must belong to one scan; a cube, a DM-time plane, an archive of folded profiles,
+    or a table such as a spectrum written by extract, must be the only FILE. Spectra are drawn as a
+    waterfall with averages over time and frequency; voltages as a histogram, the power over time
+    and the bandpass; a cube as its integral over velocity, its coverage and its mean spectrum; a
+    DM-time plane with the highest S/N at each dispersion measure; and folded profiles over two
+    turns, against time and frequency, with their polarisation. On a page, spectra and cubes can be
+    zoomed and sliced.
     """
     from fastsig.products.view import Wanted, draw_file
 

@@ -6,6 +6,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from astropy import units as u
 from astropy.table import QTable
 
 from fastsig.axes.time import iso
@@ -25,7 +26,7 @@ _DESCRIPTIONS = {
 def profile_table(profiles: Profiles) -> QTable:
     """Return the table of `Profiles.to_table`.
 
-    ``meta`` has the kind of the table, the header, and lists with a value for each subintegration:
+    ``meta`` has the header, and lists with a value for each subintegration:
     epoch (day, and seconds of the day as text), duration and
     period.
     """
@@ -35,13 +36,12 @@ def profile_table(profiles: Profiles) -> QTable:
     for name, numbers in zip(("subint", "channel", "bin"), places, strict=True):
         table[name] = numbers
     table["frequency"] = profiles.frequency[places[1]]
-    table["phase"] = profiles.phase[places[2]]
+    table["phase"] = profiles.phase[places[2]] << u.one
     weight = profiles.weight
     for k, name in enumerate(profiles.names):
-        values = profiles.data[:, k].reshape(-1)
-        table[name] = values if profiles.header.unit is None else values << profiles.unit
+        table[name] = profiles.data[:, k].reshape(-1) << profiles.unit
         table[name].info.description = f"mean of product {name}"
-        table[f"weight_{name}"] = weight[:, k].reshape(-1)
+        table[f"weight_{name}"] = weight[:, k].reshape(-1) << u.one
         table[f"weight_{name}"].info.description = f"weight of product {name}"
     for name, text in _DESCRIPTIONS.items():
         table[name].info.description = text
@@ -62,8 +62,7 @@ def _meta(profiles: Profiles) -> dict[str, Any]:
         "durations_s": [float(each) for each in profiles.durations],
         "periods_s": [float(each) for each in profiles.periods],
     }
-    return {"kind": "profiles", **{key: value for key, value in known.items()
-                                   if value is not None}}
+    return {key: value for key, value in known.items() if value is not None}
 
 
 def _mhz(value: Fraction | None) -> float | str:

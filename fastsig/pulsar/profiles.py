@@ -13,15 +13,13 @@ from astropy.time import Time, TimeDelta
 from numpy.typing import NDArray
 
 from fastsig import registry
-from fastsig.axes.dispersion import constant_of, delay_s, dm_of, reference_of
-from fastsig.axes.time import as_iso, day_and_seconds, elapsed, iso, later
-from fastsig.axes.units import exact
-from fastsig.errors import PlanError, UsageError
-from fastsig.pulsar.means import grouped
-from fastsig.pulsar.rotation import rotated
+from fastsig.axes.time import as_iso, day_and_seconds, iso, later
+from fastsig.errors import UsageError
+from fastsig.pulsar.alignment import aligned, turned
+from fastsig.pulsar.averages import averaged
+from fastsig.pulsar.profile_slices import sliced
 from fastsig.pulsar.stokes_profiles import stokes_of
 from fastsig.stream.header import Header
-from fastsig.stream.slices import channel_span, civil_time, is_number, key_parts, product_indices
 from fastsig.work.arguments import check_options, checked
 from fastsig.work.shown import table
 
@@ -223,57 +221,7 @@ class Profiles:
         Subintegrations are chosen by number, or by the time of their epochs: times of day, or
         seconds after the start.
         """
-        rows, channels, names = key_parts(key, self)
-        rows = self._rows(rows)
-        some = slice(None)
-        header, centers = self.header, self.centers_mhz
-        if channels != slice(None):
-            some = slice(*channel_span(self, channels, self.path))
-            axis = header.require_channels(self.path)
-            header = header.replace(channels=axis.sliced(some.start, some.stop))
-            centers = None if centers is None else centers[some]
-        products: Any = slice(None)
-        if names is not None:
-            products = product_indices(names, self.names, self.path)
-            header = header.replace(polarization=replace(header.polarization, names=names))
-        header = header.replace(start_time=self._start(rows.start))
-        return replace(self, data=_cut(self.data, rows, products, some), header=header,
-                       weights=_cut(self.weights, rows, products, some), centers_mhz=centers,
-                       offsets=self.offsets[rows], durations=self.durations[rows],
-                       periods=self.periods[rows])
-
-    def _start(self, row: int) -> Time:
-        """Return the start of a subintegration; that of the header for the first one."""
-        if row == 0:
-            return self.header.start_time
-        half = TimeDelta(-self.durations[row] / 2, format="sec", scale="tai")
-        return later(self.epochs[row], half)
-
-    def _rows(self, span: slice) -> slice:
-        ends = [end for end in (span.start, span.stop) if end is not None]
-        counted = [is_number(end) for end in ends if not (is_number(end) and end == 0)]
-        if all(counted):
-            first, stop, _ = span.indices(self.n_subint)
-        elif any(counted):
-            raise UsageError(f"a slice from {span.start} to {span.stop}; allowed: two numbers of "
-                             "subintegrations, or two times")
-        else:
-            start = self.header.start_time
-            at = [float(elapsed(start, each)) for each in self.epochs]
-            low, high = (None if end is None else self._seconds(end) for end in (
-                span.start, span.stop))
-            first = 0 if low is None else int(np.searchsorted(at, low))
-            stop = self.n_subint if high is None else int(np.searchsorted(at, high))
-        if first >= stop:
-            raise UsageError(f"no subintegrations from {span.start} to {span.stop}: they are "
-                             f"numbered from 0 to {self.n_subint - 1}, and their epochs are from "
-                             f"{iso(self.epochs[0])} to {iso(self.epochs[-1])}")
-        return slice(first, stop)
-
-    def _seconds(self, end: Any) -> float:
-        time = civil_time(end)
-        return float(exact(end, "s", "time") if time is None else elapsed(
-            self.header.start_time, time))
+        return sliced(self, key)
 
     @checked
     def rotate(self, turns: Any, *, keep_times: bool = False) -> Profiles:
@@ -289,27 +237,7 @@ class Profiles:
             This requires one shift for each subintegration. By default the epochs remain, and the
             profiles have another phase 0.
         """
-        shift = np.asarray(turns, np.float64)
-        if shift.ndim == 1:
-            shift = shift[:, None, None]
-        allowed = self.data.shape[:3]
-        if shift.ndim not in (0, 3) or not np.isfinite(shift).all() or any(
-                one not in (1, full) for one, full in zip(shift.shape, allowed, strict=False)):
-            raise UsageError(f"turns of shape {np.shape(turns)}; allowed: finite numbers, one or "
-                             f"({self.n_subint},), ({self.n_subint}, 1, {self.n_chan}) or "
-                             f"{allowed}")
-        offsets = self.offsets
-        if keep_times:
-            if shift.ndim and shift.shape[1:] != (1, 1):
-                raise UsageError("keep_times requires one shift for each subintegration")
-            offsets = offsets - shift.reshape(-1) * self._known_periods()
-        data, weights = rotated(self.data, self.weights, shift)
-        return replace(self, data=data, weights=weights, offsets=offsets)
-
-    def _known_periods(self) -> NDArray[np.float64]:
-        if not (np.isfinite(self.periods) & (self.periods > 0)).all():
-            raise PlanError(f"{self.path}: the folding period is not known; give --set period=0.7s")
-        return self.periods
+        return turned(self, turns, keep_times)
 
     @checked
     def dedisperse(self, dm: Any = None, ref: Any = None, *, constant: Any = None) -> Profiles:
@@ -327,26 +255,7 @@ class Profiles:
         constant : float or str, optional
             Dispersion constant, MHz^2 pc^-1 cm^3 s; by default that of the header.
         """
-        header = self.header
-        new = dm_of(self.dm if dm is None else dm, allow_negative=True) if (
-            dm is not None or self.dm is not None) else None
-        if new is None:
-            raise UsageError(f"{self.path}: its dispersion measure is not known; allowed: dm")
-        axis = header.require_channels(self.path)
-        at = self.dispersion_reference_hz if ref is None else reference_of(ref, axis)
-        k = header.dispersion_constant if constant is None else constant_of(constant)
-        late = self._delays(new, at, k)
-        if header.dm is not None:
-            late = late - self._delays(Fraction(header.dm), header.dm_reference_hz,
-                                       header.dispersion_constant)
-        turns = -late[None, None, :] / self._known_periods()[:, None, None]
-        data, weights = rotated(self.data, self.weights, turns)
-        removed = {"dm": float(new), "dm_reference_hz": at} if new else {
-            "dm": None, "dm_reference_hz": None}
-        mhz = None if at is None else float(at / 10**6)
-        return replace(self, data=data, weights=weights,
-                       reference_mhz=mhz if new else self.reference_mhz, dm=float(new) or self.dm,
-                       header=header.replace(dispersion_constant=k, **removed))
+        return aligned(self, dm, ref, constant)
 
     @property
     def dispersion_reference_hz(self) -> Fraction | None:
@@ -357,16 +266,6 @@ class Profiles:
             return Fraction(repr(self.reference_mhz)) * 10**6
         low, high = self.header.require_channels(self.path).edges_hz
         return (low + high) / 2
-
-    def _delays(self, dm: Fraction, reference: Fraction | None, constant: Fraction
-                ) -> NDArray[np.float64]:
-        """Return the delays of channels after the reference frequency, s."""
-        mhz = self.frequency.value
-        if not (mhz > 0).all():
-            raise PlanError(f"{self.path}: the lowest channel is at {mhz[0]:g} MHz; allowed: above "
-                            "0")
-        return np.array([float(delay_s(dm, Fraction(float(each)) * 10**6, reference, constant))
-                         for each in mhz])
 
     @checked
     def mean(self, *axes: str) -> Profiles:
@@ -399,34 +298,7 @@ class Profiles:
             are aligned first, as by `dedisperse`, if they are not yet and a dispersion measure is
             known.
         """
-        for name, n, full in (("n_subint", n_subint, None), ("n_chan", n_chan, self.n_chan),
-                              ("n_bin", n_bin, self.n_bin)):
-            if n < 1 or (full is not None and full % n):
-                raise UsageError(f"{name} = {n}; allowed: 1 or more" + (
-                    f", a divisor of {full}" if full is not None else ""))
-        made = self
-        if n_chan > 1 and self.dm and not self.dedispersed:
-            made = self.dedisperse()
-        return made._grouped(n_subint, n_chan, n_bin)
-
-    def _grouped(self, n_subint: int, n_chan: int, n_bin: int) -> Profiles:
-        data, weights = grouped(self.data, self.weights, (n_subint, 1, n_chan, n_bin))
-        axis, centers = self.header.require_channels(self.path), self.centers_mhz
-        rows = np.arange(0, self.n_subint, n_subint)
-        middle = [self._middle(int(row), int(row) + n_subint) for row in rows]
-        return replace(
-            self, data=data, weights=weights, offsets=self.offsets[middle],
-            periods=self.periods[middle],
-            durations=np.array([self.durations[row:row + n_subint].sum() for row in rows]),
-            header=self.header.replace(channels=axis.averaged(n_chan)),
-            centers_mhz=None if centers is None else centers.reshape(-1, n_chan).mean(axis=1))
-
-    def _middle(self, first: int, stop: int) -> int:
-        """Return the subintegration whose epoch is nearest to the middle of several."""
-        weight, offsets = self.durations[first:stop], self.offsets[first:stop]
-        total = weight.sum()
-        center = (weight * offsets).sum() / total if total > 0 else offsets.mean()
-        return first + int(np.abs(offsets - center).argmin())
+        return averaged(self, n_subint, n_chan, n_bin)
 
     @checked
     def stokes(self, products: str = "IQUV") -> Profiles:
@@ -459,6 +331,20 @@ class Profiles:
 
         return profile_table(self)
 
+    def write(self, path: str | os.PathLike[str], **options: Any) -> None:
+        """Write the profiles as a file, with `fastsig.run.profile_files.write_profiles`.
+
+        Parameters
+        ----------
+        path : path
+            The file: PSRFITS for .ar and .fits, a table for .ecsv.
+        **options
+            ``to``, ``overwrite``, ``bits``.
+        """
+        write = registry.profile_function("write_profiles")
+        check_options("write", write, options)
+        write(self, path, **options)
+
     def plot(self, path: str | os.PathLike[str] | None = None, **options: Any) -> Figure:
         """Draw the profiles, and save the picture if `path` is given."""
         draw = registry.drawing("draw_profiles")
@@ -485,10 +371,3 @@ class Profiles:
 
     def _repr_html_(self) -> str:
         return table(f"profiles (subint, product, chan, bin) {self.shape}", self._facts())
-
-
-def _cut(array: NDArray[Any], rows: slice, products: Any, channels: slice) -> NDArray[Any]:
-    """Return part of an array whose axes may have length 1."""
-    part = array[rows] if array.shape[0] > 1 else array
-    part = part[:, products] if array.shape[1] > 1 else part
-    return part[:, :, channels] if array.shape[2] > 1 else part

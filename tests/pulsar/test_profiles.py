@@ -122,7 +122,7 @@ def test_slices_by_number_time_frequency_and_name():
 def test_a_table_has_a_row_for_every_bin():
     made = profiles(names=("AA", "BB"), n_bin=8)
     table = made.to_table()
-    assert len(table) == 3 * 4 * 8 and table.meta["kind"] == "profiles"
+    assert len(table) == 3 * 4 * 8 and table.meta["n_bin"] == 8
     row = table[2 * 32 + 3 * 8 + 5]
     assert (row["subint"], row["channel"], row["bin"]) == (2, 3, 5)
     assert row["BB"] == made.data[2, 1, 3, 5] and row["weight_BB"] == 800
