@@ -34,7 +34,7 @@ _ENGINES: dict[str, Callable[..., SpectrometerPlan]] = {}
 # certain containers (names as in `Probe.container`), its module is not loaded for other files.
 _FORMATS: dict[str, tuple[str, ...]] = {
     "native": ("hdf5",), "fbh5": ("hdf5",), "planes": ("hdf5",), "sigproc": (), "presto": (),
-    "psrfits_fold": ("fits",), "psrfits": ("fits",),
+    "psrfits": ("fits",), "psrfits_fold": ("fits",),
     "hifast": ("hdf5",), "fast_spectral": ("fits",), "sdfits": ("fits",), "fits_cube": ("fits",),
     "ecsv": ("ecsv",),
     "lofar_tbb": ("hdf5",), "lofar_bf": ("hdf5",), "chime": ("hdf5",),

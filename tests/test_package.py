@@ -76,7 +76,7 @@ INFO = [
     ("frb_coarse_16MHz.0000.raw", HEADERS, {"sigproc", "presto", "guppi"}),
     ("SIMPSR_tracking-M01_0001.fits", HEADERS, {"sigproc", "presto", "psrfits", "fits_cube"}),
     ("SIMHI_onoff-M01_W_0001.fits", HEADERS,
-     {"sigproc", "presto", "psrfits", "fast_spectral", "fits_cube"}),
+     {"sigproc", "presto", "psrfits", "psrfits_fold", "fast_spectral", "fits_cube"}),
 ]
 
 

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 from dataclasses import replace
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastsig.axes.dispersion import constant_of, delay_s, dm_of, reference_of
 from fastsig.errors import PlanError, UsageError
+from fastsig.pulsar.profile_data import ProfileData
 from fastsig.pulsar.rotation import rotated
 
-if TYPE_CHECKING:
-    from fastsig.pulsar.profiles import Profiles
-
 __all__ = ["aligned", "turned"]
+
+P = TypeVar("P", bound=ProfileData)
 
 F8 = NDArray[np.float64]
 
 
-def turned(profiles: Profiles, turns: Any, keep_times: bool) -> Profiles:
+def turned(profiles: P, turns: Any, keep_times: bool) -> P:
     """Return the profiles that `Profiles.rotate` describes."""
     shift = np.asarray(turns, np.float64)
     if shift.ndim == 1:
@@ -40,7 +40,7 @@ def turned(profiles: Profiles, turns: Any, keep_times: bool) -> Profiles:
     return replace(profiles, data=data, weights=weights, offsets=offsets)
 
 
-def aligned(profiles: Profiles, dm: Any, ref: Any, constant: Any) -> Profiles:
+def aligned(profiles: P, dm: Any, ref: Any, constant: Any) -> P:
     """Return the profiles that `Profiles.dedisperse` describes."""
     header = profiles.header
     if dm is None and profiles.dm is None:
@@ -64,14 +64,14 @@ def aligned(profiles: Profiles, dm: Any, ref: Any, constant: Any) -> Profiles:
         header=header.replace(dispersion_constant=k, dm=float(new), dm_reference_hz=at))
 
 
-def _known_periods(profiles: Profiles) -> F8:
+def _known_periods(profiles: P) -> F8:
     if not (np.isfinite(profiles.periods) & (profiles.periods > 0)).all():
         raise PlanError(f"{profiles.path}: the folding period is not known; give "
                         "--set period=0.7s")
     return profiles.periods
 
 
-def _delays(profiles: Profiles, dm: Fraction, reference: Fraction | None, constant: Fraction) -> F8:
+def _delays(profiles: P, dm: Fraction, reference: Fraction | None, constant: Fraction) -> F8:
     """Return the delays of channels after the reference frequency, s."""
     mhz = profiles.frequency.value
     if not (mhz > 0).all():

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastsig.errors import UsageError
-
-if TYPE_CHECKING:
-    from fastsig.pulsar.profiles import Profiles
+from fastsig.pulsar.alignment import aligned
+from fastsig.pulsar.profile_data import ProfileData
 
 __all__ = ["averaged", "grouped"]
+
+P = TypeVar("P", bound=ProfileData)
 
 F4 = NDArray[np.float32]
 F8 = NDArray[np.float64]
@@ -49,7 +50,7 @@ def _sums(values: F8, axis: int, n: int) -> F8:
     return found
 
 
-def averaged(profiles: Profiles, n_subint: int, n_chan: int, n_bin: int) -> Profiles:
+def averaged(profiles: P, n_subint: int, n_chan: int, n_bin: int) -> P:
     """Return the means that `Profiles.grouped` describes."""
     for name, n, full in (("n_subint", n_subint, None), ("n_chan", n_chan, profiles.n_chan),
                           ("n_bin", n_bin, profiles.n_bin)):
@@ -57,7 +58,7 @@ def averaged(profiles: Profiles, n_subint: int, n_chan: int, n_bin: int) -> Prof
             raise UsageError(f"{name} = {n}; allowed: 1 or more" + (
                 f", a divisor of {full}" if full is not None else ""))
     if n_chan > 1 and profiles.dm and not profiles.dedispersed:
-        profiles = profiles.dedisperse()
+        profiles = aligned(profiles, None, None, None)
     data, weights = grouped(profiles.data, profiles.weights, (n_subint, 1, n_chan, n_bin))
     axis, centers = profiles.header.require_channels(profiles.path), profiles.centers_mhz
     rows = range(0, profiles.n_subint, n_subint)
@@ -70,7 +71,7 @@ def averaged(profiles: Profiles, n_subint: int, n_chan: int, n_bin: int) -> Prof
         centers_mhz=None if centers is None else centers.reshape(-1, n_chan).mean(axis=1))
 
 
-def _middle(profiles: Profiles, first: int, stop: int) -> int:
+def _middle(profiles: P, first: int, stop: int) -> int:
     """Return the subintegration whose epoch is nearest to the middle of several."""
     weight, offsets = profiles.durations[first:stop], profiles.offsets[first:stop]
     total = weight.sum()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeVar
 
 import numpy as np
 from astropy.time import Time, TimeDelta
@@ -12,15 +12,15 @@ from numpy.typing import NDArray
 from fastsig.axes.time import elapsed, iso, later
 from fastsig.axes.units import exact
 from fastsig.errors import UsageError
+from fastsig.pulsar.profile_data import ProfileData
 from fastsig.stream.slices import channel_span, civil_time, is_number, key_parts, product_indices
-
-if TYPE_CHECKING:
-    from fastsig.pulsar.profiles import Profiles
 
 __all__ = ["sliced"]
 
+P = TypeVar("P", bound=ProfileData)
 
-def sliced(profiles: Profiles, key: Any) -> Profiles:
+
+def sliced(profiles: P, key: Any) -> P:
     """Return the part of profiles that `Profiles.__getitem__` describes."""
     span, channels, names = key_parts(key, profiles)
     rows = _rows(profiles, span)
@@ -42,7 +42,7 @@ def sliced(profiles: Profiles, key: Any) -> Profiles:
                    periods=profiles.periods[rows])
 
 
-def _start(profiles: Profiles, row: int) -> Time:
+def _start(profiles: P, row: int) -> Time:
     """Return the start of a subintegration; that of the header for the first one."""
     if row == 0:
         return profiles.header.start_time
@@ -50,7 +50,7 @@ def _start(profiles: Profiles, row: int) -> Time:
     return later(profiles.epochs[row], half)
 
 
-def _rows(profiles: Profiles, span: slice) -> slice:
+def _rows(profiles: P, span: slice) -> slice:
     n = profiles.n_subint
     ends = [end for end in (span.start, span.stop) if end is not None]
     counted = [is_number(end) for end in ends if not (is_number(end) and end == 0)]
@@ -73,7 +73,7 @@ def _rows(profiles: Profiles, span: slice) -> slice:
     return slice(first, stop)
 
 
-def _seconds(profiles: Profiles, end: Any) -> float:
+def _seconds(profiles: P, end: Any) -> float:
     """Return an end of a slice, s after the start."""
     time = civil_time(end)
     return float(exact(end, "s", "time") if time is None else elapsed(

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from astropy import units as u
-from astropy.table import QTable
 
 from fastsig.axes.time import iso
+from fastsig.pulsar.profile_data import ProfileData
 
 if TYPE_CHECKING:
-    from fastsig.pulsar.profiles import Profiles
+    from astropy.table import QTable
 
 __all__ = ["profile_table"]
 
@@ -23,13 +23,15 @@ _DESCRIPTIONS = {
 }
 
 
-def profile_table(profiles: Profiles) -> QTable:
+def profile_table(profiles: ProfileData) -> QTable:
     """Return the table of `Profiles.to_table`.
 
     ``meta`` has the header, and lists with a value for each subintegration:
     epoch (day, and seconds of the day as text), duration and
     period.
     """
+    from astropy.table import QTable  # takes as long to import as everything else together
+
     n_subint, _, n_chan, n_bin = profiles.shape
     table = QTable(meta=_meta(profiles))
     places = np.indices((n_subint, n_chan, n_bin), dtype=np.int32).reshape(3, -1)
@@ -48,7 +50,7 @@ def profile_table(profiles: Profiles) -> QTable:
     return table
 
 
-def _meta(profiles: Profiles) -> dict[str, Any]:
+def _meta(profiles: ProfileData) -> dict[str, Any]:
     header, basis = profiles.header, profiles.header.polarization
     known = {
         "source": header.source, "telescope": header.telescope, "receiver": header.receiver,

@@ -609,7 +609,7 @@ def test_one_channel_keeps_its_width(tmp_path: Path) -> None:
 def test_folded_profiles_are_refused(tmp_path: Path) -> None:
     codes = codes_of(8, (N_BLOCK, 1, 6))
     path = made(tmp_path / "a.fits", codes, primary={"OBS_MODE": "PSR"})
-    with pytest.raises(FormatError, match=r"of folded profiles \(OBS_MODE = 'PSR', NBIN = 1\)"):
+    with pytest.raises(FormatError, match="of folded profiles; allowed here: a stream in time"):
         opened(path)
     path = made(tmp_path / "b.fits", codes, subint={"NBIN": 64})
     with pytest.raises(FormatError, match="of folded profiles"):

@@ -8,6 +8,7 @@ A. W. Hotan, W. van Straten and R. N. Manchester, PASA 21, 302 (2004); PSRFITS d
 
 from __future__ import annotations
 
+import builtins
 import os
 import warnings
 from collections.abc import Mapping, Sequence
@@ -29,7 +30,8 @@ from fastsig.io.psrfits.stream import PsrfitsSpectra
 from fastsig.io.voltages.segments import disjoint, from_first
 from fastsig.stream.header import Header, split_overrides
 
-__all__ = ["KINDS", "MANY", "NAME", "OPTIONS", "PsrfitsSpectra", "open", "sniff"]
+__all__ = ["KINDS", "MANY", "NAME", "OPTIONS", "PsrfitsSpectra", "is_folded", "is_psrfits", "open",
+           "sniff"]
 
 NAME, KINDS = "psrfits", ("spectra",)
 
@@ -48,14 +50,37 @@ OPTIONS = {
 }
 
 _MOST_NOTES = 6
+_SNIFFED = 2**18
 
 
 def sniff(probe: Probe) -> bool:
+    """Whether the first cards of a FITS file declare PSRFITS, and not profiles."""
+    return is_psrfits(probe) and not is_folded(probe)
+
+
+def is_psrfits(probe: Probe) -> bool:
     """Whether the first cards of a FITS file declare PSRFITS."""
-    if probe.container != "fits":
-        return False
-    cards = (probe.head[at : at + 80] for at in range(0, len(probe.head) - 79, 80))
-    return any(card.startswith(b"FITSTYPE= 'PSRFITS") for card in cards)
+    return probe.container == "fits" and _value(probe.head, "FITSTYPE").startswith("PSRFITS")
+
+
+def is_folded(probe: Probe) -> bool:
+    """Whether the first header of a PSRFITS file states that it contains folded profiles."""
+    head = probe.head
+    if b"OBS_MODE=" not in head:
+        with builtins.open(probe.path, "rb") as file:
+            head = file.read(_SNIFFED)
+    return _value(head, "OBS_MODE").upper() in files_.FOLDED
+
+
+def _value(head: bytes, key: str) -> str:
+    """Return the text of a card of the first header, or nothing if it has none."""
+    for at in range(0, len(head) - 79, 80):
+        card = head[at : at + 80].decode("ascii", "replace")
+        if card[:9] == f"{key:<8}=":
+            return card[10:].strip().lstrip("'").partition("'")[0].strip()
+        if card.startswith("END     "):
+            break
+    return ""
 
 
 def open(path: str | os.PathLike[str] | Sequence[str], **overrides: Any) -> PsrfitsSpectra:

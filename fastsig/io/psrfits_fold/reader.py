@@ -30,8 +30,8 @@ from fastsig.io.fits.checksums import check_units
 from fastsig.io.fits.layout import read_column, tables
 from fastsig.io.probe import Probe
 from fastsig.io.psrfits import headers as search
-from fastsig.io.psrfits.headers import FOLDED, Doubt
-from fastsig.io.psrfits.reader import sniff as sniff_psrfits
+from fastsig.io.psrfits.headers import Doubt
+from fastsig.io.psrfits.reader import is_folded, is_psrfits
 from fastsig.io.psrfits_fold import headers as files_
 from fastsig.io.psrfits_fold.description import describe
 from fastsig.io.psrfits_fold.headers import FoldFile
@@ -51,7 +51,6 @@ NO_STREAM = ("PSRFITS of folded profiles; allowed here: a stream in time. For pr
 OPTIONS = ("period", "dm", "label")
 
 _LABELS = ("center", "lower", "upper")
-_SNIFFED = 2**18
 _LONGEST_S = 1e9
 
 F8 = NDArray[np.float64]
@@ -59,16 +58,7 @@ F8 = NDArray[np.float64]
 
 def sniff(probe: Probe) -> bool:
     """Whether a PSRFITS file states in its first header that it contains folded profiles."""
-    if not sniff_psrfits(probe):
-        return False
-    head = probe.head
-    if b"OBS_MODE=" not in head:
-        with open(probe.path, "rb") as file:
-            head = file.read(_SNIFFED)
-    cards = (head[at : at + 80] for at in range(0, len(head) - 79, 80))
-    card = next((card for card in cards if card.startswith((b"OBS_MODE=", b"END     "))), b"")
-    mode = card[10:].strip(b"' ").split(b"'")[0].strip().upper()
-    return mode.decode("ascii", "replace") in FOLDED
+    return is_psrfits(probe) and is_folded(probe)
 
 
 def read_profiles(path: str | os.PathLike[str], **overrides: Any) -> Profiles:
