@@ -103,7 +103,8 @@ def _levelled(rows: Any, off: NDArray[np.bool_], profiles: Profiles) -> tuple[F8
     if profiles.header.unit is not None:
         return found, None
     noise = np.sqrt((np.where(there, found, 0) ** 2).sum(axis=-1, keepdims=True) / count)
-    middle = np.median(noise[noise > 0]) if (noise > 0).any() else 1.0
-    with np.errstate(divide="ignore", invalid="ignore"):
-        # A row much quieter than the others has no receiver behind it.
-        return np.where(noise > 1e-3 * middle, found / noise, np.nan), "S/N of a bin"
+    middle = float(np.median(noise[noise > 0])) if (noise > 0).any() else 0.0
+    if not middle:
+        return found, None
+    # A row much quieter than the others, with no receiver behind it, is not magnified.
+    return found / np.maximum(noise, 1e-3 * middle), "S/N of a bin"

@@ -94,9 +94,9 @@ def draw_page(profiles: Profiles, product: str | None = None, look: Look | None 
 def _shown(profiles: Profiles, product: str | None) -> tuple[Profiles, Profiles | None]:
     """Return the product that is drawn, and the mean Stokes parameters if they are known."""
     aligned = profiles
-    if profiles.dm and not profiles.dedispersed and profiles.n_chan > 1 and (
-            np.isfinite(profiles.periods).all()):
-        aligned = profiles.dedisperse()
+    if profiles.dm and not profiles.dedispersed:
+        known = bool(np.isfinite(profiles.periods).all())
+        aligned = profiles.dedisperse() if known else profiles.replace(dm=None)
     if product is not None:
         product_indices([product], profiles.names, profiles.path)
         return aligned[product], None
@@ -269,8 +269,8 @@ def facts(profiles: Profiles) -> dict[str, str]:
             "" if kind == "unknown" else f" ({kind} feeds)"),
         "period": f"{period:.12g} s" if np.isfinite(period) else "not known",
         "DM": None if dm is None else f"{dm:.9g} pc cm⁻³" + (
-            "" if profiles.dedispersed else ", removed here" if dm and profiles.n_chan > 1 and
-            np.isfinite(period) else ""),
+            ", removed here" if dm and not profiles.dedispersed and profiles.n_chan > 1
+            and np.isfinite(profiles.periods).all() else ""),
         "RM": None if not profiles.rm else f"{profiles.rm:.6g} rad m⁻²",
         "with data": f"{100 * float((profiles.weight > 0).mean()):.4g} %",
     }

@@ -2,7 +2,8 @@
 
 They follow what the programs do, whether or not a definition asks for it: PRESTO 6 (psrfits.c,
 sigproc_fb.c), sigpyproc (pfits.py), `your` (psrfits.py, pysigproc.py), digifil and TransientX by
-default, which leave scales and offsets out, dspsr (VDIFFile.C, ASCIIObservation.C), turboSETI.
+default, which leave scales and offsets out, dspsr (VDIFFile.C, ASCIIObservation.C), turboSETI,
+PSRCHIVE (FITSArchive.C and the functions that load its tables).
 """
 
 from __future__ import annotations
@@ -156,3 +157,83 @@ def dspsr_dada(path: Path) -> dict[str, str]:
                 "UTC_START", "OBS_OFFSET"):
         assert keys.get(key, "").strip(), key
     return keys
+
+
+class Archive(NamedTuple):
+    """What PSRCHIVE takes from a fold-mode file.
+
+    Epochs are exact: the day, and seconds of the day. Periods are those of POLYCO at the epochs.
+    """
+
+    data: np.ndarray
+    weights: np.ndarray
+    state: str
+    basis: str
+    epochs: list[tuple[int, Fraction]]
+    durations: list[float]
+    periods: list[float | None]
+    frequency: np.ndarray
+    center_mhz: float
+    bandwidth_mhz: float
+    dm: float
+    rm: float
+    dedispersed: bool
+    source: str
+    telescope: str
+    ra_deg: float
+    dec_deg: float
+
+
+_STATES = {"INTEN": "Intensity", "AA+BB": "Intensity", "STOKE": "Stokes", "AABB": "PPQQ",
+           "AABBCRCI": "Coherence"}
+
+
+def psrchive_archive(path: Path) -> Archive:
+    """PSRCHIVE: a KeyError or AssertionError where it would refuse the file or take it wrongly."""
+    with fits.open(path) as file:
+        head, table = file[0].header, file["SUBINT"]
+        major, _, minor = head["HDRVER"].partition(".")
+        assert major.isdigit() and minor.isdigit() and head["FITSTYPE"].strip() == "PSRFITS"
+        assert head["OBS_MODE"] in ("PSR", "CAL", "LEVCAL", "PCM", "SEARCH")
+        cards, rows = table.header, table.data
+        shape = cards["NAXIS2"], cards["NPOL"], cards["NCHAN"], cards["NBIN"]
+        assert cards["INT_TYPE"] == "TIME" and cards["EPOCHS"] == "VALID"
+        data = _psrchive_values(table, shape)
+        day, second = head["STT_IMJD"], Fraction(head["STT_SMJD"]) + Fraction(head["STT_OFFS"])
+        epochs = [(day, second + Fraction(float(each))) for each in rows["OFFS_SUB"]]
+        last = file["HISTORY"].data[-1] if "HISTORY" in file else None
+        assert last is None or (last["NCHAN"], last["NPOL"]) == (shape[2], shape[1])
+        at = SkyCoord(head["STT_CRD1"], head["STT_CRD2"], unit=("hourangle", "deg"))
+        assert head["COORD_MD"] == "J2000"
+        return Archive(
+            data, np.array(rows["DAT_WTS"]).reshape(shape[0], shape[2]),
+            _STATES[cards["POL_TYPE"]], head["FD_POLN"], epochs, rows["TSUBINT"].tolist(),
+            _psrchive_periods(file, rows, epochs), rows["DAT_FREQ"][0],
+            cards.get("REFFREQ", None if last is None else last["CTR_FREQ"]), head["OBSBW"],
+            cards["DM"], cards["RM"], last is not None and bool(last["DEDISP"]),
+            head["SRC_NAME"], head["TELESCOP"], at.ra.deg, at.dec.deg)
+
+
+def _psrchive_values(table: Any, shape: tuple[int, ...]) -> np.ndarray:
+    """Integers of 16 bits in the order bin, channel, polarisation; scale, then offset, float32."""
+    column = table.columns["DATA"]
+    assert column.format.endswith("I") and column.dim == f"({shape[3]},{shape[2]},{shape[1]})"
+    scale, offset = (np.array(table.data[name], "f4").reshape(*shape[:3], 1)
+                     for name in ("DAT_SCL", "DAT_OFFS"))
+    return np.array(table.data["DATA"], "f4").reshape(shape) * scale + offset
+
+
+def _psrchive_periods(file: Any, rows: Any, epochs: list[tuple[int, Fraction]]
+                      ) -> list[float | None]:
+    """By the row of POLYCO that is nearest, else from a column PERIOD, else None."""
+    if "POLYCO" not in file:
+        return rows["PERIOD"].tolist() if "PERIOD" in rows.names else [None] * len(rows)
+    out: list[float | None] = []
+    for day, seconds in epochs:
+        row = min(file["POLYCO"].data, key=lambda each: abs(
+            (day - each["REF_MJD"]) * 86400 + float(seconds)))
+        dt = float((day - Fraction(float(row["REF_MJD"]))) * 1440 + seconds / 60)
+        assert abs(dt) <= row["NSPAN"] / 2 and row["NCOEF"] <= len(row["COEFF"])
+        slope = sum(k * row["COEFF"][k] * dt ** (k - 1) for k in range(1, row["NCOEF"]))
+        out.append(1 / (row["REF_F0"] + slope / 60))
+    return out

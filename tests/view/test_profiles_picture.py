@@ -1,0 +1,113 @@
+"""The page of folded profiles."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from overlaps import collisions
+from pulsar.profiles_made import PERIOD, profiles, pulse
+
+from fastsig.axes.frequency import ChannelAxis
+from fastsig.errors import PlanError, UsageError
+from fastsig.pulsar.profiles import Profiles
+from fastsig.view import draw_profiles
+from fastsig.view.profile_images import by_frequency, by_time, off_window
+from fastsig.view.profiles import Trials, draw_page
+
+FULL = ("AA", "BB", "CR", "CI")
+
+
+def polarized(noise: float = 0.02) -> Profiles:
+    """A pulse that is linearly polarised by 60 % at a position angle of 30 deg, V 20 %."""
+    made = profiles(names=FULL, header={"dm": 30.0, "dm_reference_hz": Fraction(1250 * 10**6)})
+    one = pulse(made.phase, 0.4)
+    q, u = 0.6 * np.cos(np.radians(60)), 0.6 * np.sin(np.radians(60))
+    parts = [(1 + q) / 2, (1 - q) / 2, u / 2, 0.1]
+    data = np.array(parts)[None, :, None, None] * one + np.random.default_rng(1).normal(
+        0, noise, made.shape)
+    return made.replace(data=data.astype(np.float32))
+
+
+def test_polarisation_of_a_known_pulse() -> None:
+    figure = draw_page(polarized())
+    angle, profile = (next(axes for axes in figure.axes if label in axes.get_ylabel())
+                      for label in ("PA", "I ("))
+    lines = {line.get_label(): line.get_ydata() for line in profile.lines}
+    at = int(0.4 * 64)
+    for name, want in (("I", 1), ("L", 0.6), ("V", 0.2)):
+        assert len(lines[name]) == 128  # two turns
+        assert lines[name][at] == pytest.approx(want, abs=0.05)
+        assert lines[name][at + 64] == lines[name][at]
+    off = off_window(lines["I"][:64])
+    assert (lines["L"][:64][off] < 0.05).all()  # without its bias
+    points = angle.containers[0].lines[0].get_xydata()
+    on = points[np.abs(points[:, 0] - 0.4) < 0.03]
+    assert len(on) > 2 and np.abs(on[:, 1] - 30).max() < 5
+    assert (np.abs(points[:, 0] % 1 - 0.4) < 0.15).all()
+
+
+def test_channels_are_aligned_and_pulses_in_their_places() -> None:
+    made = profiles()
+    late = 30.0 / 2.41e-4 * (1 / made.frequency.value**2 - 1 / 1250.0**2) / PERIOD
+    figure = draw_page(made.rotate(np.tile(late, (3, 1))[:, None]))
+    images = [axes.images[0] for axes in figure.axes if axes.images]
+    assert len(images) == 2
+    for image, rows in zip(images, (3, 4), strict=True):
+        values = np.asarray(image.get_array())
+        assert values.shape == (rows, 128)
+        assert set(values[:, :64].argmax(axis=1)) == {int(0.3 * 64)}
+    assert images[0].get_extent() == pytest.approx([0, 2, 0, 30], abs=1e-9)
+    assert images[1].get_extent() == [0, 2, 1050, 1450]
+
+
+def test_gaps_and_lost_channels_are_blank() -> None:
+    weights = np.full((6, 1, 4, 1), 10.0)
+    weights[2], weights[:, 0, 1] = 0, 0
+    offsets = 5 + 10.0 * np.arange(6)
+    offsets[3:] += 60
+    made = profiles(n_subint=6, weights=weights, offsets=offsets, dm=None)
+    off = off_window(made.mean("time", "frequency").data[0, 0, 0])
+    image = by_time(made, off)
+    assert image.edges == pytest.approx((0, 120), abs=1e-6)
+    seconds = (np.arange(len(image.values)) + 0.5) * 120 / len(image.values)
+    lost = np.isnan(image.values).all(axis=1)
+    np.testing.assert_array_equal(lost, (seconds > 20) & (seconds < 90))
+    image = by_frequency(made, off)
+    assert np.isnan(image.values).all(axis=1).tolist() == [False, True, False, False]
+
+
+@pytest.mark.parametrize("what", ["full", "one", "subint", "channel", "unit", "trials", "plane"])
+def test_texts_are_legible(what: str) -> None:
+    made, trials = polarized(), None
+    if what == "one":
+        made = made.stokes("I").mean("time", "frequency")
+    elif what == "subint":
+        made = made[:1]
+    elif what == "channel":
+        made = made[:, :1]
+    elif what == "unit":
+        axis = ChannelAxis(Fraction(1100 * 10**6), Fraction(10**5), 4)
+        made = made.replace(header=made.header.replace(unit="mJy", channels=axis), rm=12.5)
+    elif what in ("trials", "plane"):
+        tried = np.linspace(-1, 1, 21)
+        chi2 = 30 * np.exp(-((tried / 0.3) ** 2))
+        trials = Trials(
+            {"dm": (30 + tried, chi2), "period": (PERIOD * (1 + 1e-6 * tried), chi2),
+             "pdot": (1e-12 * tried, chi2)},
+            (PERIOD * (1 + 1e-6 * tried), 1e-12 * tried, chi2[:, None] * chi2)
+            if what == "plane" else None)
+    figure = draw_page(made, trials=trials)
+    assert collisions(figure) == []
+
+
+def test_a_picture_in_python() -> None:
+    made = profiles()
+    with pytest.raises(UsageError, match="plot has no parameter 'colour'"):
+        made.plot(colour=1)
+    with pytest.raises(UsageError, match="no product 'Q'"):
+        draw_profiles(made, product="Q")
+    with pytest.raises(PlanError, match="no profile has data"):
+        draw_page(profiles(weights=np.zeros((3, 1, 4, 1))))
+    assert len(draw_page(made.replace(periods=np.full(3, np.nan)), "I").axes) == 6
