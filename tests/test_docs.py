@@ -228,7 +228,8 @@ def test_every_function_is_in_the_table_of_what_it_takes() -> None:
     from fastsig import registry
 
     listed = set(re.findall(r"^\| `(\w+)` \| ", text_of("docs/workflow.md"), re.MULTILINE))
-    assert listed == {*registry.stages(), *registry.measurements(), "grid", "open_cube"}
+    assert listed == {*registry.stages(), *registry.measurements(), "grid", "open_cube",
+                      "open_profiles"}
 
 
 def test_names_of_the_kernels_are_documented_and_none_else() -> None:
