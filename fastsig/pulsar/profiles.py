@@ -9,6 +9,8 @@ from fastsig import registry
 from fastsig.errors import UsageError
 from fastsig.pulsar.alignment import aligned, turned
 from fastsig.pulsar.averages import averaged
+from fastsig.pulsar.polyco import Polyco
+from fastsig.pulsar.polyco_rows import block_of
 from fastsig.pulsar.profile_data import ProfileData
 from fastsig.pulsar.profile_slices import sliced
 from fastsig.pulsar.profile_table import profile_table
@@ -71,7 +73,8 @@ class Profiles(ProfileData):
     predictor : tuple of mapping
         Rows of the polyco of the fold, by the names of the columns of PSRFITS: ``NSPAN`` (min),
         ``NSITE``, ``REF_FREQ`` (MHz), ``REF_MJD``, ``REF_PHS`` (turns), ``REF_F0`` (Hz),
-        ``COEFF``, and others.
+        ``COEFF``, and others. `fastsig.pulsar.polyco_rows.rows_of` makes them from the blocks of a
+        `Polyco`.
     ephemeris : str
         Text of the par file.
     history : tuple of (str, str)
@@ -180,6 +183,13 @@ class Profiles(ProfileData):
         data, weights = stokes_of(self.data, self.weights, basis, products, self.path)
         return replace(self, data=data, weights=weights, header=self.header.replace(
             polarization=replace(basis, names=tuple(products))))
+
+    def polyco(self) -> Polyco | None:
+        """Return the predictor of the fold, from the rows of `predictor`; None if there is none."""
+        if not self.predictor:
+            return None
+        source = self.header.source or ""
+        return Polyco([block_of(row, source, self.dm) for row in self.predictor], self.path)
 
     @checked
     def to_table(self) -> QTable:

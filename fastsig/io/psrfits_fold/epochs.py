@@ -16,7 +16,8 @@ from fastsig.errors import FormatError, UsageError
 from fastsig.io.fits.layout import read_column
 from fastsig.io.psrfits.headers import Doubt, start_of
 from fastsig.io.psrfits_fold.headers import FoldFile
-from fastsig.io.psrfits_fold.predictor import nearest_row, read_polyco, turns
+from fastsig.io.psrfits_fold.predictor import nearest_row, read_polyco
+from fastsig.pulsar.polyco_rows import phase_at
 
 __all__ = ["Clock", "clock_of", "column", "ephemeris"]
 
@@ -121,8 +122,8 @@ def _at_phase_zero(file: FoldFile, rows: Any, reference: tuple[int, Fraction], o
         at = day_and_seconds(reference[0], reference[1] + Fraction(float(offset)))
         row = nearest_row(rows, *at)
         if row is not None:
-            phase, frequency = turns(row, *at)
-            moved[k] -= float(phase - round(phase)) / frequency
+            phase, frequency = phase_at(row, *at)
+            moved[k] -= phase / frequency
     notes.append(Doubt(f"{file.path}: EPOCHS = {file.table.cards.text('EPOCHS')!r}: the epochs are "
                        "not times of phase 0; the nearest ones by POLYCO are used"))
     return moved
@@ -142,7 +143,7 @@ def _periods(file: FoldFile, rows: Any, reference: tuple[int, Fraction], offsets
     for k, offset in enumerate(offsets if rows else ()):
         at = day_and_seconds(reference[0], reference[1] + Fraction(float(offset)))
         row = nearest_row(rows, *at)
-        frequency = 0.0 if row is None else turns(row, *at)[1]
+        frequency = 0.0 if row is None else phase_at(row, *at)[1]
         if frequency > 0:
             found[k] = 1 / frequency
     calibration = file.primary.number("CAL_FREQ") or 0

@@ -1,7 +1,7 @@
-"""The table POLYCO of an archive: rows of TEMPO's polynomials of phase, and their values.
+"""The table POLYCO of an archive: rows of TEMPO's polynomials of phase.
 
 ``phase = REF_PHS + 60 DT REF_F0 + c1 + c2 DT + c3 DT^2 + ...``, with DT in minutes after REF_MJD.
-Numbers are kept as the file has them, and phases are computed from them without rounding.
+Numbers are kept as the file has them; `fastsig.pulsar.polyco_rows` computes phases from them.
 
 References
 ----------
@@ -19,7 +19,7 @@ import numpy as np
 from fastsig.errors import FormatError
 from fastsig.io.fits.layout import Table, read_column
 
-__all__ = ["COLUMNS", "nearest_row", "read_polyco", "turns"]
+__all__ = ["COLUMNS", "nearest_row", "read_polyco"]
 
 Row = Mapping[str, Any]
 
@@ -76,18 +76,6 @@ def nearest_row(rows: Sequence[Row], day: int, seconds: Fraction) -> Row | None:
         return None
     half = Fraction(row["NSPAN"]) * (Fraction(1, 2) + _SLACK)
     return row if abs(_minutes(row, day, seconds)) <= half else None
-
-
-def turns(row: Row, day: int, seconds: Fraction) -> tuple[Fraction, float]:
-    """Return the phase at a UTC time by a row, turns, without rounding; and the frequency, Hz."""
-    dt = _minutes(row, day, seconds)
-    phase, slope = Fraction(0), 0.0
-    for power in range(len(row["COEFF"]) - 1, -1, -1):
-        phase = phase * dt + Fraction(row["COEFF"][power])
-        if power:
-            slope = slope * float(dt) + power * row["COEFF"][power]
-    return (Fraction(row["REF_PHS"]) + phase + 60 * dt * Fraction(row["REF_F0"]),
-            row["REF_F0"] + slope / 60)
 
 
 def _minutes(row: Row, day: int, seconds: Fraction) -> Fraction:

@@ -1,0 +1,65 @@
+"""Rows of PSRFITS' table POLYCO for TEMPO's polynomials, with numbers that doubles hold exactly.
+
+TEMPO's text has 11 decimals of the middle of a block, steps of 0.9 us, and 6 of its phase; PSRFITS
+has doubles for both, and some programs read one and write the other. A middle that is a multiple of
+1/1024 day is exact in both, and so is a whole phase. The rest is in the coefficients.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from math import floor
+from typing import Any
+
+from fastsig.pulsar.phases import Instant, PhasePolynomial, moved
+from fastsig.pulsar.polyco_text import Block
+
+__all__ = ["block_of", "phase_at", "rows_of"]
+
+_STEPS = 1024  # of a day
+_DAY_S = 86400
+
+
+def rows_of(blocks: Sequence[Block]) -> tuple[dict[str, Any], ...]:
+    """Return the rows of POLYCO for blocks, such as those of a `Polyco`.
+
+    A phase by a row differs from that of its block only by the rounding of coefficients to doubles,
+    1e-16 turn for the first.
+    """
+    return tuple(_row(block, len(blocks)) for block in blocks)
+
+
+def _row(block: Block, n_block: int) -> dict[str, Any]:
+    day_part = Fraction(round(block.day_part * _STEPS), _STEPS)
+    terms = [each * 60**k for k, each in enumerate(
+        moved(block.turns, (day_part - block.day_part) * _DAY_S))]
+    phase, frequency = floor(terms[0]), float(block.frequency)
+    rest = [terms[0] - phase, terms[1] - 60 * Fraction(frequency), *terms[2:]]
+    return {
+        "DATE_PRO": "", "POLYVER": "", "NSPAN": block.span_min, "NCOEF": len(rest),
+        "NPBLK": n_block, "NSITE": block.site, "REF_FREQ": block.mhz, "PRED_PHS": 0.0,
+        "REF_MJD": float(block.day + day_part), "REF_PHS": float(phase), "REF_F0": frequency,
+        "LGFITERR": block.log_rms, "COEFF": tuple(map(float, rest)),
+    }
+
+
+def block_of(row: Mapping[str, Any], source: str = "", dm: float | None = None) -> Block:
+    """Return the block of a row of POLYCO, without rounding."""
+    middle = Fraction(row["REF_MJD"])
+    return Block(
+        source=source, day=floor(middle), day_part=middle - floor(middle), dm=dm or 0.0,
+        doppler=0.0, log_rms=float(row.get("LGFITERR", 0.0)), phase=Fraction(row["REF_PHS"]),
+        frequency=Fraction(row["REF_F0"]), site=str(row.get("NSITE", "")),
+        span_min=int(row["NSPAN"]), mhz=float(row.get("REF_FREQ", 0.0)),
+        coefficients=tuple(map(Fraction, row["COEFF"])))
+
+
+def phase_at(row: Mapping[str, Any], day: int, seconds: Fraction) -> tuple[float, float]:
+    """Return the phase at a UTC time by a row, within (-0.5, 0.5] turns, and the frequency, Hz."""
+    block = block_of(row)
+    polynomial = PhasePolynomial(Instant(block.day, block.day_part * _DAY_S), block.turns)
+    at = Instant(day, seconds)
+    _, fraction = polynomial.phase(at, 0.0)  # type: ignore[arg-type]
+    part = float(fraction)
+    return part - (part > 0.5), float(polynomial.frequency(at, 0.0))  # type: ignore[arg-type]
