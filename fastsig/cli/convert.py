@@ -18,11 +18,12 @@ from fastsig.cli import common, driver
 @driver.vdif_options
 @driver.copy_options
 def convert(files: tuple[str, ...], output: str, to: str | None, **options: Any) -> None:
-    """Convert voltages, spectra or folded profiles to another format.
+    """Convert files to another format.
 
-    All FILEs must belong to one scan. Information that the format cannot hold is reported first,
-    and the files are then written only with --lossy. Folded profiles (fold-mode PSRFITS) can be
-    written as PSRFITS again, or as a table with a row for each subintegration, channel and bin.
+    FILEs contain voltages, spectra or folded profiles, and must belong to one scan. Information
+    that the format cannot hold is reported first, and the files are then written only with --lossy.
+    Folded profiles (fold-mode PSRFITS) can be written as PSRFITS again, or as a table with a row
+    for each subintegration, channel and bin.
     """
     from fastsig.cli.profiles import copy_profiles, has_profiles
     from fastsig.products.convert import convertible
