@@ -34,7 +34,7 @@ _BIAS = 1.57  # L over its noise, below which L is 0 (Everett and Weisberg 2001,
 
 
 class Trials(NamedTuple):
-    """Chi^2 of profiles against values that were tried.
+    """Reduced chi^2 of profiles against values that were tried.
 
     Parameters
     ----------
@@ -47,6 +47,23 @@ class Trials(NamedTuple):
 
     curves: Mapping[str, tuple[F8, F8]]
     plane: tuple[F8, F8, F8] | None = None
+
+    @classmethod
+    def of(cls, improvement: Any) -> Trials:
+        """Return the maps of an improvement of period, derivative and dispersion measure.
+
+        Parameters
+        ----------
+        improvement : object
+            With ``dof``, and ``trials`` that has ``frequency_hz``, ``derivative_hz_s``, ``dm``,
+            ``chi2_dm`` and ``chi2`` of shape (frequency, derivative).
+        """
+        made, dof = improvement.trials, max(1, improvement.dof)
+        middle = made.frequency_hz[len(made.frequency_hz) // 2]
+        periods, pdots = 1 / made.frequency_hz[::-1], -made.derivative_hz_s[::-1] / middle**2
+        chi2 = made.chi2[::-1, ::-1].T / dof
+        return cls({"dm": (made.dm, made.chi2_dm / dof), "period": (periods, chi2.max(axis=0)),
+                    "pdot": (pdots, chi2.max(axis=1))}, (periods, pdots, chi2))
 
 
 def draw_page(profiles: Profiles, product: str | None = None, look: Look | None = None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -78,15 +79,11 @@ def test_gaps_and_lost_channels_are_blank() -> None:
     assert np.isnan(image.values).all(axis=1).tolist() == [False, True, False, False]
 
 
-@pytest.mark.parametrize("what", ["full", "one", "subint", "channel", "unit", "trials", "plane"])
+@pytest.mark.parametrize("what", ["full", "one", "unit", "trials", "plane"])
 def test_texts_are_legible(what: str) -> None:
     made, trials = polarized(), None
     if what == "one":
         made = made.stokes("I").mean("time", "frequency")
-    elif what == "subint":
-        made = made[:1]
-    elif what == "channel":
-        made = made[:, :1]
     elif what == "unit":
         axis = ChannelAxis(Fraction(1100 * 10**6), Fraction(10**5), 4)
         made = made.replace(header=made.header.replace(unit="mJy", channels=axis), rm=12.5)
@@ -100,6 +97,23 @@ def test_texts_are_legible(what: str) -> None:
             if what == "plane" else None)
     figure = draw_page(made, trials=trials)
     assert collisions(figure) == []
+
+
+def test_trials_of_an_improvement() -> None:
+    frequency = 80 + 0.01 * np.arange(-5, 6)
+    derivative = 1e-6 * np.arange(-3, 4)
+    chi2 = np.ones((11, 7))
+    chi2[8, 2] = 63.0  # at a shorter period, with a longer period later
+    made = Trials.of(SimpleNamespace(dof=63, trials=SimpleNamespace(
+        frequency_hz=frequency, derivative_hz_s=derivative, dm=np.arange(3.0),
+        chi2_dm=np.array([63.0, 126, 63]), chi2=chi2)))
+    assert made.curves["dm"][1].tolist() == [1, 2, 1] and made.plane is not None
+    periods, pdots, plane = made.plane
+    row, column = np.unravel_index(plane.argmax(), plane.shape)
+    assert periods[column] == 1 / frequency[8] and plane.max() == 1
+    assert pdots[row] == pytest.approx(1e-6 / 80**2)
+    assert (np.diff(periods) > 0).all() and (np.diff(pdots) > 0).all()
+    assert made.curves["period"][1].argmax() == column
 
 
 def test_a_picture_in_python() -> None:
