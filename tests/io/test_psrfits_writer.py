@@ -17,6 +17,7 @@ from fastsig.axes.frequency import ChannelAxis
 from fastsig.axes.polarization import PolBasis
 from fastsig.axes.time import elapsed, time_from_mjd
 from fastsig.errors import OutputError, PlanError, UsageError
+from fastsig.io.files.cards import decimal_text
 from fastsig.io.psrfits.writer import PsrfitsWriter
 from fastsig.stream.header import Header
 
@@ -343,3 +344,11 @@ def test_blank_is_for_floats(tmp_path: Path) -> None:
         PsrfitsWriter(tmp_path / "a.fits", header(), (10, 2, N_CHAN), n_bits=8, blank="nan")
     assert "become NaN" in "".join(PsrfitsWriter.losses(
         header(), (10, 2, N_CHAN), True, n_bits=32, blank="nan"))
+
+
+def test_tiny_and_huge_numbers_fit_a_card() -> None:
+    for value in (Fraction(1, 7 * 10**59), Fraction(1, 3 * 10**29), Fraction(10**90, 7),
+                  Fraction(10**29, 3), Fraction(-1, 10**90), Fraction(0)):
+        text = decimal_text(value)
+        assert len(text) <= 68
+        assert abs(Fraction(text) - value) <= abs(value) / 10**29

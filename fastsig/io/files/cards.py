@@ -185,10 +185,13 @@ def same_cards(cards: Cards, first: Cards, keys: tuple[str, ...], path: str, oth
 
 
 def decimal_text(value: Fraction | int) -> str:
-    """Format a number as decimal text: exact if 30 digits suffice, else rounded to 30 digits."""
+    """Format a number as decimal text: exact if 30 digits suffice, else rounded to 30 digits.
+
+    Numbers beyond 10^30, and below 10^-30, have an exponent: a card of 80 characters holds the text.
+    """
     number = Decimal(value.numerator)
     found = Context(prec=30).divide(number, Decimal(value.denominator))
-    return format(found, "f")
+    return format(found, "f" if not found or abs(found.adjusted()) <= 30 else "E")
 
 
 def start_day(time: Time, path: str) -> tuple[int, Fraction]:

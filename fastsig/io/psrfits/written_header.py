@@ -158,9 +158,9 @@ def _dispersion(header: Header) -> Cards:
 
 
 def decimal(value: Fraction) -> str:
-    """Return decimal text with a point."""
+    """Return decimal text with a point or an exponent."""
     text = decimal_text(value)
-    return text if "." in text else f"{text}.0"
+    return text if "." in text or "E" in text else f"{text}.0"
 
 
 def fitted(text: str | None) -> str:
