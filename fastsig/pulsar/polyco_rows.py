@@ -12,10 +12,15 @@ from fractions import Fraction
 from math import floor
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from fastsig.pulsar.phases import Instant, PhasePolynomial, moved
 from fastsig.pulsar.polyco_text import Block
 
-__all__ = ["block_of", "phase_at", "rows_of"]
+__all__ = ["block_of", "phases_by", "rows_of"]
+
+F8 = NDArray[np.float64]
 
 _STEPS = 1024  # of a day
 _DAY_S = 86400
@@ -55,11 +60,19 @@ def block_of(row: Mapping[str, Any], source: str = "", dm: float | None = None) 
         coefficients=tuple(map(Fraction, row["COEFF"])))
 
 
-def phase_at(row: Mapping[str, Any], day: int, seconds: Fraction) -> tuple[float, float]:
-    """Return the phase at a UTC time by a row, within (-0.5, 0.5] turns, and the frequency, Hz."""
-    block = block_of(row)
+def phases_by(row: Mapping[str, Any], reference: tuple[int, Fraction], seconds: F8
+              ) -> tuple[F8, F8]:
+    """Return phases by a row, within (-0.5, 0.5] turns, and frequencies, Hz.
+
+    Parameters
+    ----------
+    row : mapping
+    reference : (int, Fraction)
+        UTC day number, and seconds of that day.
+    seconds : ndarray, float64
+        Times after the reference, s.
+    """
+    block, start = block_of(row), Instant(*reference)
     polynomial = PhasePolynomial(Instant(block.day, block.day_part * _DAY_S), block.turns)
-    at = Instant(day, seconds)
-    _, fraction = polynomial.phase(at, 0.0)  # type: ignore[arg-type]
-    part = float(fraction)
-    return part - (part > 0.5), float(polynomial.frequency(at, 0.0))  # type: ignore[arg-type]
+    _, fraction = polynomial.phase(start, seconds)
+    return fraction - (fraction > 0.5), polynomial.frequency(start, seconds)

@@ -10,7 +10,7 @@ from pulsar.profiles_made import profiles
 
 from fastsig.axes.time import time_from_mjd
 from fastsig.pulsar.polyco import Polyco
-from fastsig.pulsar.polyco_rows import block_of, phase_at, rows_of
+from fastsig.pulsar.polyco_rows import block_of, phases_by, rows_of
 from fastsig.pulsar.polyco_text import Block
 
 # The text of a block: eleven decimals of the middle, six of the phase, twelve of the frequency.
@@ -34,7 +34,7 @@ def test_rows_hold_the_phase_of_a_block() -> None:
     assert row["REF_PHS"] == int(row["REF_PHS"]) and 0 <= row["COEFF"][0] < 1
     for minutes in (-29, 0, 0.125, 28):
         seconds = BLOCK.day_part * 86400 + Fraction(minutes) * 60
-        found, frequency = phase_at(row, BLOCK.day, seconds)
+        (found,), (frequency,) = phases_by(row, (BLOCK.day, seconds), np.zeros(1))
         want = _phase(Fraction(minutes))
         assert -0.5 < found <= 0.5
         assert abs(Fraction(found) - (want - round(want))) < Fraction(1, 10**12)

@@ -187,7 +187,7 @@ def same_cards(cards: Cards, first: Cards, keys: tuple[str, ...], path: str, oth
 def decimal_text(value: Fraction | int) -> str:
     """Format a number as decimal text: exact if 30 digits suffice, else rounded to 30 digits.
 
-    Numbers beyond 10^30, and below 10^-30, have an exponent: a card of 80 characters holds the text.
+    Numbers beyond 10^30, and below 10^-30, have an exponent, so that the text fits a card.
     """
     number = Decimal(value.numerator)
     found = Context(prec=30).divide(number, Decimal(value.denominator))

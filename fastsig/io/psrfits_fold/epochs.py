@@ -10,14 +10,13 @@ import numpy as np
 from astropy.time import Time, TimeDelta
 from numpy.typing import NDArray
 
-from fastsig.axes.time import day_and_seconds, later, mjd_and_seconds, time_from_mjd
+from fastsig.axes.time import later, mjd_and_seconds, time_from_mjd
 from fastsig.axes.units import exact
 from fastsig.errors import FormatError, UsageError
 from fastsig.io.fits.layout import read_column
 from fastsig.io.psrfits.headers import Doubt, start_of
 from fastsig.io.psrfits_fold.headers import FoldFile
-from fastsig.io.psrfits_fold.predictor import nearest_row, read_polyco
-from fastsig.pulsar.polyco_rows import phase_at
+from fastsig.io.psrfits_fold.predictor import by_polyco, read_polyco
 
 __all__ = ["Clock", "clock_of", "column", "ephemeris"]
 
@@ -117,13 +116,8 @@ def _times(file: FoldFile, notes: list[str]) -> tuple[F8, F8]:
 def _at_phase_zero(file: FoldFile, rows: Any, reference: tuple[int, Fraction], offsets: F8,
                    notes: list[str]) -> F8:
     """Return epochs moved to the nearest phase 0 of the polyco, where the file has other times."""
-    moved = offsets.copy()
-    for k, offset in enumerate(offsets):
-        at = day_and_seconds(reference[0], reference[1] + Fraction(float(offset)))
-        row = nearest_row(rows, *at)
-        if row is not None:
-            phase, frequency = phase_at(row, *at)
-            moved[k] -= phase / frequency
+    phases, frequencies = by_polyco(rows, reference, offsets)
+    moved = np.where(np.isfinite(phases), offsets - phases / frequencies, offsets)
     notes.append(Doubt(f"{file.path}: EPOCHS = {file.table.cards.text('EPOCHS')!r}: the epochs are "
                        "not times of phase 0; the nearest ones by POLYCO are used"))
     return moved
@@ -140,12 +134,9 @@ def _periods(file: FoldFile, rows: Any, reference: tuple[int, Fraction], offsets
     stated = column(file, "PERIOD")
     found = np.full(len(offsets), np.nan) if stated is None else stated[:, 0].copy()
     found[~((found > 0) & (found < _LONGEST_S))] = np.nan
-    for k, offset in enumerate(offsets if rows else ()):
-        at = day_and_seconds(reference[0], reference[1] + Fraction(float(offset)))
-        row = nearest_row(rows, *at)
-        frequency = 0.0 if row is None else phase_at(row, *at)[1]
-        if frequency > 0:
-            found[k] = 1 / frequency
+    _, frequencies = by_polyco(rows, reference, offsets)
+    with np.errstate(divide="ignore"):
+        found = np.where(frequencies > 0, 1 / frequencies, found)
     calibration = file.primary.number("CAL_FREQ") or 0
     if np.isnan(found).any() and calibration > 0 and "CAL" in (file.primary.text("OBS_MODE") or ""):
         found[np.isnan(found)] = 1 / calibration

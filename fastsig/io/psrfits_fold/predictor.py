@@ -15,13 +15,16 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastsig.errors import FormatError
 from fastsig.io.fits.layout import Table, read_column
+from fastsig.pulsar.polyco_rows import phases_by
 
-__all__ = ["COLUMNS", "nearest_row", "read_polyco"]
+__all__ = ["COLUMNS", "by_polyco", "read_polyco"]
 
 Row = Mapping[str, Any]
+F8 = NDArray[np.float64]
 
 #: Columns: letter of TFORM, type, and unit.
 COLUMNS: dict[str, tuple[str, str, str]] = {
@@ -33,7 +36,7 @@ COLUMNS: dict[str, tuple[str, str, str]] = {
 }
 
 _NEEDED = ("NSPAN", "REF_MJD", "REF_PHS", "REF_F0", "COEFF")
-_SLACK = Fraction(1, 10)  # of a span; PSRCHIVE uses a polynomial as far beyond its ends
+_SLACK = 0.1  # of a span; PSRCHIVE uses a polynomial as far beyond its ends
 _MOST_ROWS, _MOST_TERMS = 10**4, 100
 
 
@@ -68,16 +71,30 @@ def _plain(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
-def nearest_row(rows: Sequence[Row], day: int, seconds: Fraction) -> Row | None:
-    """Return the row that covers a UTC time, the one whose middle is nearest; None if none does."""
-    at = day + seconds / 86400
-    row = min(rows, key=lambda each: abs(Fraction(each["REF_MJD"]) - at), default=None)
-    if row is None:
-        return None
-    half = Fraction(row["NSPAN"]) * (Fraction(1, 2) + _SLACK)
-    return row if abs(_minutes(row, day, seconds)) <= half else None
+def by_polyco(rows: Sequence[Row], reference: tuple[int, Fraction], seconds: F8
+              ) -> tuple[F8, F8]:
+    """Return phases, within (-0.5, 0.5] turns, and frequencies, Hz; NaN where no row has the time.
 
+    A time uses the row whose middle is nearest.
 
-def _minutes(row: Row, day: int, seconds: Fraction) -> Fraction:
-    """Return the time after REF_MJD, min."""
-    return ((day - Fraction(row["REF_MJD"])) * 86400 + seconds) / 60
+    Parameters
+    ----------
+    rows : sequence of mapping
+    reference : (int, Fraction)
+        UTC day number, and seconds of that day.
+    seconds : ndarray, shape (time,), float64
+        Times after the reference, s.
+    """
+    phases, frequencies = np.full((2, len(seconds)), np.nan)
+    if not rows:
+        return phases, frequencies
+    day, first = reference
+    minutes = np.array([(day - row["REF_MJD"]) * 1440 + float(first) / 60 for row in rows])
+    away = np.abs(minutes[:, None] + seconds / 60)
+    used = away.argmin(axis=0)
+    half = np.array([row["NSPAN"] * (0.5 + _SLACK) for row in rows])
+    covered = away[used, np.arange(len(seconds))] <= half[used]
+    for number in np.unique(used[covered]):
+        here = covered & (used == number)
+        phases[here], frequencies[here] = phases_by(rows[number], reference, seconds[here])
+    return phases, frequencies
