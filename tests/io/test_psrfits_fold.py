@@ -141,6 +141,9 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"freq": [1100, 1300, 1200, 1400.0]}, "DAT_FREQ neither ascends nor descends"),
     ({"primary": {"STT_SMJD": 90000}}, "STT_SMJD = .*90000.*allowed: 0 to 86401"),
     ({"units": [polyco_unit([polyco(REF_F0=-1.0)])]}, "REF_F0 = -1.0; allowed: finite"),
+    ({"units": [polyco_unit([polyco(REF_PHS=9e17)])]}, r"phases up to 1e\+15 turns"),
+    ({"units": [polyco_unit([polyco(COEFF=(0.0, 0.0, 1e17))])]}, "row 0 of POLYCO has NSPAN = 60"),
+    ({"units": [polyco_unit([polyco(REF_MJD=1e9)])]}, "REF_MJD = 1000000000.0"),
     ({"subint": {"NPOL": 5}}, "NPOL = '5'; allowed"),
 ]
 

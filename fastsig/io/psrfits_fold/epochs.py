@@ -117,7 +117,8 @@ def _at_phase_zero(file: FoldFile, rows: Any, reference: tuple[int, Fraction], o
                    notes: list[str]) -> F8:
     """Return epochs moved to the nearest phase 0 of the polyco, where the file has other times."""
     phases, frequencies = by_polyco(rows, reference, offsets)
-    moved = np.where(np.isfinite(phases), offsets - phases / frequencies, offsets)
+    known = frequencies > 0
+    moved = offsets - np.divide(phases, frequencies, out=np.zeros(len(offsets)), where=known)
     notes.append(Doubt(f"{file.path}: EPOCHS = {file.table.cards.text('EPOCHS')!r}: the epochs are "
                        "not times of phase 0; the nearest ones by POLYCO are used"))
     return moved

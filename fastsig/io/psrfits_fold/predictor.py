@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsig.errors import FormatError
+from fastsig.io.files.cards import FIRST_DAY, LAST_DAY
 from fastsig.io.fits.layout import Table, read_column
 from fastsig.pulsar.polyco_rows import phases_by
 
@@ -37,7 +38,8 @@ COLUMNS: dict[str, tuple[str, str, str]] = {
 
 _NEEDED = ("NSPAN", "REF_MJD", "REF_PHS", "REF_F0", "COEFF")
 _SLACK = 0.1  # of a span; PSRCHIVE uses a polynomial as far beyond its ends
-_MOST_ROWS, _MOST_TERMS = 10**4, 100
+_MOST_ROWS, _MOST_TERMS = 10**4, 30
+_MOST_TURNS = 1e15
 
 
 def read_polyco(path: str, table: Table) -> tuple[dict[str, Any], ...]:
@@ -56,13 +58,24 @@ def read_polyco(path: str, table: Table) -> tuple[dict[str, Any], ...]:
     for number, row in enumerate(rows):
         row["COEFF"] = np.atleast_1d(row["COEFF"])[:_MOST_TERMS]
         row["COEFF"] = tuple(map(float, row["COEFF"][: max(0, int(row.get("NCOEF", _MOST_TERMS)))]))
-        known = (*(row[name] for name in _NEEDED[:-1]), *row["COEFF"])
-        if not all(isinstance(each, (int, float)) and np.isfinite(each) and abs(each) < 1e18
-                   for each in known) or not (row["NSPAN"] > 0 and row["REF_F0"] > 0):
+        if not _is_sound(row):
             raise FormatError(path, f"row {number} of POLYCO has NSPAN = {row['NSPAN']}, REF_MJD = "
-                              f"{row['REF_MJD']}, REF_F0 = {row['REF_F0']}; allowed: finite "
-                              "numbers, NSPAN and REF_F0 above 0")
+                              f"{row['REF_MJD']}, REF_PHS = {row['REF_PHS']}, REF_F0 = "
+                              f"{row['REF_F0']}; allowed: finite numbers, NSPAN and REF_F0 above "
+                              f"0, and phases up to {_MOST_TURNS:g} turns")
     return tuple(rows)
+
+
+def _is_sound(row: Row) -> bool:
+    """Whether a row is a polynomial whose phases within its span can be computed."""
+    known = (*(row[name] for name in _NEEDED[:-1]), *row["COEFF"])
+    if not all(isinstance(each, (int, float)) and np.isfinite(each) for each in known):
+        return False
+    reach = row["NSPAN"] * (0.5 + _SLACK)
+    terms = [row["REF_PHS"], 60 * row["REF_F0"] * reach,
+             *(each * reach**k for k, each in enumerate(row["COEFF"]))]
+    return bool(row["NSPAN"] > 0 and row["REF_F0"] > 0 and FIRST_DAY <= row["REF_MJD"] <= LAST_DAY
+                and all(abs(each) < _MOST_TURNS for each in terms))
 
 
 def _plain(value: Any) -> Any:
