@@ -97,12 +97,9 @@ def rotation_envelope(
 
     The phase of a channel is that at the time before its delay. A spectrum has the mean period.
     """
-    middles = [(row + Fraction(1, 2)) * step for row in range(start, start + n)]
-    exact = [rotation.phase(each) for each in middles]
-    whole = np.array([round(each) for each in exact], np.int64)
-    phase = np.array([float(each - near) for each, near in zip(exact, whole.tolist(),
-                                                              strict=True)])
-    hertz, slope = (each[:, np.newaxis] for each in rotation.rates(middles))
+    middle = (start + Fraction(1, 2)) * step
+    phase, whole = rotation.phases(middle, step, n)
+    hertz, slope = (each[:, np.newaxis] for each in rotation.rates(middle, step, n))
     center = phase[:, np.newaxis] - hertz * delay + slope * delay**2 / 2
     turns = step / pulsar.period
     if turns >= 1:  # several pulses in a spectrum

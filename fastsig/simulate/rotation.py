@@ -126,13 +126,15 @@ class Rotation:
                         stream=STREAM_NULLS)
         return np.asarray(draws >= share)[number - first]
 
-    def rates(self, seconds: list[Fraction]) -> tuple[F8, F8]:
-        """Return the frequency, Hz, and its derivative, Hz/s, at times after the start."""
+    def rates(self, start: Fraction, step: Fraction, n: int) -> tuple[F8, F8]:
+        """Return the frequency, Hz, and its derivative, Hz/s, at times ``start + step k``."""
         h = Fraction(1, 8)
-        near = [[self.phase(each + k * h) for k in (-1, 0, 1)] for each in seconds]
-        first = np.array([float((c - a) / (2 * h)) for a, _, c in near])
-        second = np.array([float((a - 2 * b + c) / h**2) for a, b, c in near])
-        return first, second
+        nodes = np.unique(np.append(np.arange(0, n, max(1, int(h / step))), n - 1)).tolist()
+        near = [[self.phase(start + step * node + k * h) for k in (-1, 0, 1)] for node in nodes]
+        first = [float((c - a) / (2 * h)) for a, _, c in near]
+        second = [float((a - 2 * b + c) / h**2) for a, b, c in near]
+        rows = np.arange(n)
+        return np.interp(rows, nodes, first), np.interp(rows, nodes, second)
 
 
 def rotation_of(pulse: parts.Pulsar | parts.Burst | None, start_time: Time, duration: Fraction

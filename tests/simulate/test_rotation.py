@@ -30,7 +30,7 @@ def test_phases_are_those_of_the_formula() -> None:
     turns -= np.longdouble("1e-10") * turns**2 / 2
     assert np.abs(found + number - turns).max() < 1e-10
     assert np.abs(found).max() <= 0.5
-    hertz, slope = rotation.rates([Fraction(7)])
+    hertz, slope = rotation.rates(Fraction(7), step, 1)
     assert hertz[0] == pytest.approx((turns[10] - turns[0]) / 1e-5, rel=1e-6)
     assert slope[0] == pytest.approx(
         -1.2 * np.sin(2 * np.pi * 93 / 900) * (2 * np.pi / 900) ** 2 / 1.5e-3, rel=0.01)
