@@ -37,10 +37,10 @@ def polyco(mjd: float = 58000.0625, **changes: Any) -> dict[str, Any]:
             "COEFF": COEFF, **changes}
 
 
-def polyco_unit(rows: list[dict[str, Any]]) -> fits.BinTableHDU:
-    """The table POLYCO."""
+def polyco_unit(rows: list[dict[str, Any]], **other: str) -> fits.BinTableHDU:
+    """The table POLYCO, with other formats of some columns."""
     forms = {"NSITE": "8A", "COEFF": f"{len(COEFF)}D", **dict.fromkeys(
-        ("NSPAN", "NCOEF", "NPBLK"), "1I")}
+        ("NSPAN", "NCOEF", "NPBLK"), "1I"), **other}
     return fits.BinTableHDU.from_columns(
         [fits.Column(name=name, format=forms.get(name, "1D"),
                      array=np.array([row[name] for row in rows])) for name in rows[0]],

@@ -144,6 +144,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"units": [polyco_unit([polyco(REF_PHS=9e17)])]}, r"phases up to 1e\+15 turns"),
     ({"units": [polyco_unit([polyco(COEFF=(0.0, 0.0, 1e17))])]}, "row 0 of POLYCO has NSPAN = 60"),
     ({"units": [polyco_unit([polyco(REF_MJD=1e9)])]}, "REF_MJD = 1000000000.0"),
+    ({"units": [polyco_unit([polyco(REF_F0="x")], REF_F0="8A")]}, "REF_F0 of POLYCO is of another"),
     ({"subint": {"NPOL": 5}}, "NPOL = '5'; allowed"),
 ]
 

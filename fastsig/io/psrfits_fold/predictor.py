@@ -52,7 +52,10 @@ def read_polyco(path: str, table: Table) -> tuple[dict[str, Any], ...]:
     """
     table.require(path, *_NEEDED)
     n_row = min(table.n_row, _MOST_ROWS)
-    names = [name for name in COLUMNS if name in table.columns]
+    names = [name for name in COLUMNS if name in table.columns and _is_usual(table, name)]
+    for name in _NEEDED:
+        if name not in names:
+            raise FormatError(path, f"{name} of POLYCO is of another type; allowed: numbers")
     values = {name: read_column(path, table, name, 0, n_row) for name in names}
     rows = [{name: _plain(values[name][k]) for name in names} for k in range(n_row)]
     for number, row in enumerate(rows):
@@ -64,6 +67,14 @@ def read_polyco(path: str, table: Table) -> tuple[dict[str, Any], ...]:
                               f"{row['REF_F0']}; allowed: finite numbers, NSPAN and REF_F0 above "
                               f"0, and phases up to {_MOST_TURNS:g} turns")
     return tuple(rows)
+
+
+def _is_usual(table: Table, name: str) -> bool:
+    """Whether a column has texts or numbers as usual, and one number in a row except for COEFF."""
+    column = table.columns[name]
+    if COLUMNS[name][0].endswith("A"):
+        return column.code == "A"
+    return column.code in "BIJKED" and (column.count == 1 or (name == "COEFF" and column.count > 1))
 
 
 def _is_sound(row: Row) -> bool:
