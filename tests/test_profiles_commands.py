@@ -43,6 +43,8 @@ def test_a_table_has_the_values(archive: Path, tmp_path: Path) -> None:
     np.testing.assert_array_equal(np.array(table["I"], "f4").reshape(3, 4, 64), found.data[:, 0])
     assert table["frequency"].unit == "MHz" and (table["weight_I"] == 800).all()
     assert table.meta["periods_s"] == [0.0123] * 3
+    error = fastsig("view", tmp_path / "a.ecsv", "-o", tmp_path / "a.png", code=3).stderr
+    assert "contains the values of folded profiles; allowed: their archive (.ar)" in error
     inputs = table.meta["provenance"]["inputs"]
     assert inputs[0]["name"] == "night.ar" and len(inputs[0]["files"][0]["sha256"]) == 64
 

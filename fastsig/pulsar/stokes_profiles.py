@@ -39,12 +39,12 @@ def stokes_of(data: F4, weights: F8, basis: PolBasis, products: str, path: str
         at = [basis.names.index(name) for name in products]
         return data[:, at], weights[:, at] if weights.shape[1] > 1 else weights
     needed = PRODUCTS["AABB" if products == "I" else "AABBCRCI"]
-    if basis.names[: len(needed)] != needed or (products != "I" and basis.kind == "unknown"):
+    if not set(needed) <= set(basis.names) or (products != "I" and basis.kind == "unknown"):
         raise PlanError(f"{path}: Stokes {products} requires {', '.join(needed)} of linear or "
                         f"circular feeds; there are {', '.join(basis.names)} of {basis.kind} feeds")
-    made = _made(data, basis, products)
-    weight = weights if weights.shape[1] == 1 else (
-        weights[:, : len(needed)].min(axis=1, keepdims=True))
+    at = [basis.names.index(name) for name in needed]
+    made = _made(data[:, at], basis, products)
+    weight = weights if weights.shape[1] == 1 else weights[:, at].min(axis=1, keepdims=True)
     return np.where(weight > 0, made, np.float32(np.nan)), weight
 
 

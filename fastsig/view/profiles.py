@@ -110,21 +110,25 @@ def draw_page(profiles: Profiles, product: str | None = None, look: Look | None 
 
 def _shown(profiles: Profiles, product: str | None) -> tuple[Profiles, Profiles | None]:
     """Return the product that is drawn, and the mean Stokes parameters if they are known."""
-    aligned = profiles
-    if profiles.dm and not profiles.dedispersed:
-        known = bool(np.isfinite(profiles.periods).all())
-        aligned = profiles.dedisperse() if known else profiles.replace(dm=None)
     if product is not None:
         product_indices([product], profiles.names, profiles.path)
-        return aligned[product], None
+        return _aligned(profiles[product]), None
     names = set(profiles.names)
     full = {"I", "Q", "U", "V"} <= names or ({"AA", "BB", "CR", "CI"} <= names and
                                              profiles.header.polarization.kind != "unknown")
     if full:
+        aligned = _aligned(profiles)
         return aligned.stokes("I"), aligned.stokes("IQUV").mean("time", "frequency")
-    if {"AA", "BB"} <= names:
-        return aligned.stokes("I"), None
-    return aligned[profiles.names[0]], None
+    total = {"AA", "BB"} <= names
+    return _aligned(profiles.stokes("I") if total else profiles[profiles.names[0]]), None
+
+
+def _aligned(profiles: Profiles) -> Profiles:
+    """Return profiles with aligned channels, or as they are if that is not possible."""
+    if not profiles.dm or profiles.dedispersed:
+        return profiles
+    known = bool(np.isfinite(profiles.periods).all())
+    return profiles.dedisperse() if known else profiles.replace(dm=None)
 
 
 def _panels(shown: Profiles, polarized: bool, trials: Trials | None

@@ -99,6 +99,7 @@ def test_stokes_of_linear_and_circular_feeds():
         np.testing.assert_array_equal(found.data[:, 1], want[0])
         np.testing.assert_array_equal(found.data[:, 2], want[1])
         np.testing.assert_array_equal(found.data[:, 3], -want[2])
+    np.testing.assert_array_equal(made[["CI", "BB", "CR", "AA"]].stokes().data, made.stokes().data)
     assert made.stokes("I").names == ("I",) == made.stokes().stokes("I").names
     with pytest.raises(PlanError, match="Stokes V requires AA, BB, CR, CI"):
         profiles().stokes("V")

@@ -217,14 +217,11 @@ def header_of(file: FoldFile, axis: ChannelAxis, rate: Fraction, start: tuple[in
     constant = cards.number("DISPCNST")
     known_k = {"dispersion_constant": constant_of(cards.exact("DISPCNST"))} if constant else {}
     return header.replace(unit=unit, dm=None, dm_reference_hz=None, extra=extra, **known_k,
-                          polarization=_signed(header.polarization, cards, file.primary))
+                          polarization=_signed(header.polarization, cards))
 
 
-def _signed(basis: PolBasis, cards: Cards, primary: Cards) -> PolBasis:
-    """Return a basis with the signs and the frame that fastsig writes into SUBINT.
-
-    Products are as good as their POL_TYPE even if FD_POLN states no feeds.
-    """
+def _signed(basis: PolBasis, cards: Cards) -> PolBasis:
+    """Return a basis with the signs and the frame that fastsig writes into SUBINT."""
     signs = {name: _SIGNS.get((cards.text(key) or "").strip(), 1)
              for name, key in (("sign_q", "SIGN_Q"), ("sign_v", "SIGN_V"))}
     frame = "sky" if (cards.text("POLFRAME") or "").lower() == "sky" else "receiver"
