@@ -23,6 +23,7 @@ from psrfits_fold_made import (
     values,
 )
 from recordings import recorded
+from thorough import many
 
 import fastsig as fs
 from fastsig.errors import DoubtWarning, FastsigError, FastsigWarning, FormatError, UsageError
@@ -202,7 +203,7 @@ def test_damaged_headers_give_an_error_or_sound_profiles(tmp_path: Path) -> None
         tables = [unit.fileinfo()["datLoc"] for unit in file[1:]]
     rng = np.random.default_rng(1)
     counts = {"error": 0, "read": 0}
-    for _ in range(150):
+    for _ in range(many(40, 600)):
         changed = bytearray(raw)
         for _ in range(rng.integers(1, 3)):
             span = (0, len(raw)) if rng.random() < 0.7 else (tables[rng.integers(3)], len(raw))
@@ -220,7 +221,7 @@ def test_damaged_headers_give_an_error_or_sound_profiles(tmp_path: Path) -> None
         assert found.data.shape == (found.n_subint, found.n_product, found.n_chan, found.n_bin)
         assert np.isfinite(found.data[found.weight > 0]).all()
         assert repr(found) and fs.info(path)["kind"] == "profiles"
-    assert min(counts.values()) > 5, counts
+    assert min(counts.values()) > 1, counts
 
 
 @pytest.mark.recorded
