@@ -101,3 +101,12 @@ def test_pictures_and_pages(archive: Path, tmp_path: Path) -> None:
     fastsig("view", archive, "-o", tmp_path / "a.html", "--product", "AA", "--tstart", "10s")
     page = (tmp_path / "a.html").read_text()
     assert "0.0123 s" in page and "J0000+00" in page and "1050 to 1450 MHz" in page
+
+
+def test_the_provenance_has_the_hash_of_the_whole_file_on_request(archive: Path, tmp_path: Path
+                                                                  ) -> None:
+    archive.write_bytes(archive.read_bytes().ljust(2**21 + 2880 * 4, b"\0"))
+    for words, of in (((), "first and last MiB"), (("--hash-inputs",), "all")):
+        fastsig("convert", archive, "-o", tmp_path / "b.ar", "--overwrite", *words)
+        made = fs.open_profiles(tmp_path / "b.ar").provenance["inputs"][0]["made_by"]
+        assert made["inputs"][0]["files"][0]["sha256_of"] == of

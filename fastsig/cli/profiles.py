@@ -42,7 +42,8 @@ def copy_profiles(files: tuple[str, ...], output: str, to: str | None, options: 
     for name, default in _OF_STREAMS.items():
         if options.get(name, default) != default:
             raise click.UsageError(f"--{name.replace('_', '-')} has no meaning for folded profiles")
-    found = verified(files, options["verify"], common.parse_overrides(options["overrides"]))
+    found = verified(files, common.parse_overrides(options["overrides"]),
+                     check=options["verify"], whole=options["hash_inputs"])
     made = selected(found, rows, band, options["products"])
     kind = format_of(output, to, usual)
     bits = None if options["bits"] is None else int(options["bits"])

@@ -8,13 +8,16 @@ from typing import Any
 from fastsig.errors import UsageError
 from fastsig.products.validate import verify
 from fastsig.pulsar.profiles import Profiles
-from fastsig.run.profile_files import open_profiles
+from fastsig.run.profile_files import read_recorded
 
 __all__ = ["verified"]
 
 
-def verified(files: Sequence[str], check: bool, overrides: Mapping[str, Any]) -> Profiles:
+def verified(files: Sequence[str], overrides: Mapping[str, Any], *, check: bool = False,
+             whole: bool = False) -> Profiles:
     """Open the one file of a command, after its checksums are verified if `check` is given.
+
+    The provenance has the hash of the `whole` file, or of its first and last MiB.
 
     Raises
     ------
@@ -28,4 +31,4 @@ def verified(files: Sequence[str], check: bool, overrides: Mapping[str, Any]) ->
                          "recordings; allowed: one")
     if check:
         verify(files[0])
-    return open_profiles(files[0], **overrides)
+    return read_recorded(files[0], overrides, whole=whole)

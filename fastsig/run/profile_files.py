@@ -15,7 +15,8 @@ from fastsig.io.opening import detect_files
 from fastsig.pulsar.profiles import Profiles
 from fastsig.stream.header import override_text
 
-__all__ = ["format_of", "losses_of", "open_profiles", "selected", "write_profiles"]
+__all__ = ["format_of", "losses_of", "open_profiles", "read_recorded",
+           "selected", "write_profiles"]
 
 _SUFFIXES = {".ar": "psrfits", ".fits": "psrfits", ".rf": "psrfits", ".cf": "psrfits",
              ".sm": "psrfits", ".std": "psrfits", ".ecsv": "ecsv"}
@@ -49,19 +50,25 @@ def open_profiles(path: str | os.PathLike[str], **overrides: Any) -> Profiles:
     Traceback (most recent call last):
     fastsig.errors.MissingFileError: data/samples/nothing.ar: No such file or directory
     """
+    return read_recorded(path, overrides)
+
+
+def read_recorded(path: str | os.PathLike[str], overrides: Mapping[str, Any], *,
+                  whole: bool = False) -> Profiles:
+    """Open a file as `open_profiles`, with the hash of its ends or of the `whole` file recorded."""
     detected = detect_files(path)
     if "profiles" not in detected.kinds:
         raise FormatError(detected.files[0], f"contains {' or '.join(detected.kinds)} "
                           f"({detected.name}); allowed here: folded profiles")
     found: Profiles = detected.module.read_profiles(detected.files[0], **overrides)
     given = {key: override_text(key, value) for key, value in overrides.items()}
-    return found.replace(provenance=_read(found, given))
+    return found.replace(provenance=_read(found, given, whole))
 
 
-def _read(profiles: Profiles, overrides: Mapping[str, str]) -> dict[str, Any]:
+def _read(profiles: Profiles, overrides: Mapping[str, str], whole: bool) -> dict[str, Any]:
     """Return the provenance of what is made from a file."""
-    record = {"name": os.path.basename(profiles.path), "files": [file_record(profiles.path)],
-              "overrides": dict(overrides)}
+    record = {"name": os.path.basename(profiles.path),
+              "files": [file_record(profiles.path, whole=whole)], "overrides": dict(overrides)}
     if profiles.provenance:
         record["made_by"] = dict(profiles.provenance)
     return {"fastsig": __version__, "inputs": [record]}
