@@ -293,7 +293,7 @@ def facts(profiles: Profiles) -> dict[str, str]:
             ", removed here" if dm and not profiles.dedispersed and profiles.n_chan > 1
             and np.isfinite(profiles.periods).all() else ""),
         "RM": None if not profiles.rm else f"{profiles.rm:.6g} rad m⁻²",
-        "with data": f"{100 * float((profiles.weight > 0).mean()):.4g} %",
+        "with data": f"{100 * float((profiles.weights > 0).mean()):.4g} %",
     }
     return {key: value for key, value in known.items() if value}
 

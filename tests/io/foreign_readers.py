@@ -198,6 +198,8 @@ def psrchive_archive(path: Path) -> Archive:
         cards, rows = table.header, table.data
         shape = cards["NAXIS2"], cards["NPOL"], cards["NCHAN"], cards["NBIN"]
         assert cards["INT_TYPE"] == "TIME" and cards["EPOCHS"] == "VALID"
+        assert abs(cards["CHAN_BW"] * shape[2] - head["OBSBW"]) < 1e-9 * abs(head["OBSBW"])
+        assert abs(np.mean(rows["DAT_FREQ"]) - head["OBSFREQ"]) < 1e-9 * head["OBSFREQ"]
         data = _psrchive_values(table, shape)
         day, second = head["STT_IMJD"], Fraction(head["STT_SMJD"]) + Fraction(head["STT_OFFS"])
         epochs = [(day, second + Fraction(float(each))) for each in rows["OFFS_SUB"]]

@@ -58,9 +58,23 @@ def test_descending_channels_and_weights(tmp_path: Path) -> None:
     assert np.isnan(found.data[:, :, 3]).all()
     np.testing.assert_array_equal(found.data[:, :, :3], values()[:, :, :0:-1])
     weight[1] = [1, -1, np.nan, 1]
-    with pytest.warns(FastsigWarning, match="2 of DAT_WTS are negative or not numbers"):
+    with pytest.warns(FastsigWarning, match="2 of 12 DAT_WTS are negative or not numbers"):
         found = READ(folded(tmp_path / "a.ar", weight=weight, period=0.0123))
     assert found.weights[1, 0, :, 0].tolist() == [1, 0, 0, 1]
+
+
+def test_info_reads_values_only_if_it_is_deep(tmp_path: Path) -> None:
+    scale = np.ones((3, 2, 4), "f4")
+    weight = np.ones((3, 4))
+    weight[0, 1] = 0
+    path = folded(tmp_path / "a.ar", weight=weight, period=0.0123)
+    with fits.open(path, mode="update") as file:
+        scale[1, 1, 2] = np.inf
+        file["SUBINT"].data["DAT_SCL"] = scale.reshape(3, -1)
+    assert fs.info(path)["valid_fraction"] == 11 / 12 and fs.info(path)["warnings"] == []
+    deep = fs.info(path, deep=True)
+    assert deep["valid_fraction"] == 10 / 12
+    assert "values are not finite in 1 of 12 channels of subinteg" in deep["warnings"][0]
 
 
 def test_channels_that_are_not_evenly_spaced_keep_their_frequencies(tmp_path: Path) -> None:

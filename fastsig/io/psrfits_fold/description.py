@@ -35,5 +35,5 @@ def describe(profiles: Profiles, format_name: str) -> dict[str, Any]:
         "dm_reference_mhz": "infinity" if reference is None else float(reference / 10**6),
         "rm": profiles.rm, "rm_removed": profiles.rm_removed,
         "n_polyco": len(profiles.predictor), "has_parameters": bool(profiles.ephemeris),
-        "valid_fraction": float((profiles.weight > 0).mean()),
+        "valid_fraction": float((profiles.weights > 0).mean()),
     }

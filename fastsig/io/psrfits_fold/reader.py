@@ -29,7 +29,7 @@ from fastsig.io.psrfits_fold import headers as files_
 from fastsig.io.psrfits_fold.description import describe
 from fastsig.io.psrfits_fold.epochs import clock_of, ephemeris
 from fastsig.io.psrfits_fold.headers import Dispersion, FoldFile
-from fastsig.io.psrfits_fold.values import read_values
+from fastsig.io.psrfits_fold.values import read_values, unread_values
 from fastsig.pulsar.profiles import Profiles
 from fastsig.stream.header import split_overrides
 
@@ -75,18 +75,24 @@ def read_profiles(path: str | os.PathLike[str], **overrides: Any) -> Profiles:
     UsageError
         If an override is not allowed.
     """
+    return _opened(path, overrides)
+
+
+def _opened(path: str | os.PathLike[str], overrides: Mapping[str, Any], values: Any = read_values
+            ) -> Profiles:
     name = os.fspath(path)
     notes: list[str] = []
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", DUBIOUS_YEAR)
-        found = _read(files_.opened(name), notes, overrides)
+        found = _read(files_.opened(name), notes, overrides, values)
     for note in notes:
         kind = DoubtWarning if isinstance(note, Doubt) else FastsigWarning
-        warnings.warn(note, kind, stacklevel=2)
+        warnings.warn(note, kind, stacklevel=3)
     return found
 
 
-def _read(file: FoldFile, notes: list[str], overrides: Mapping[str, Any]) -> Profiles:
+def _read(file: FoldFile, notes: list[str], overrides: Mapping[str, Any], values: Any
+          ) -> Profiles:
     common, special = split_overrides(dict(overrides), OPTIONS, NAME)
     label = str(special.get("label", "center"))
     if label not in _LABELS:
@@ -100,7 +106,7 @@ def _read(file: FoldFile, notes: list[str], overrides: Mapping[str, Any]) -> Pro
         spread = spread._replace(dm=float(dm_of(special["dm"], allow_negative=True)))
     header = files_.header_of(file, axis, clock.rate(shape[3]), clock.reference, notes)
     header = header.replace(start_time=clock.start, **_removed(spread)).overridden(common)
-    data, weights = read_values(file, shape, descending, notes)
+    data, weights = values(file, shape, descending, notes)
     if "start_time" in common:
         clock = clock.starting(header.start_time)
     return Profiles(
@@ -134,14 +140,14 @@ def _provenance(file: FoldFile) -> dict[str, Any]:
 
 
 def info(path: str | os.PathLike[str], *, deep: bool = False, **overrides: Any) -> dict[str, Any]:
-    """Return the fields of ``fastsig info --json``.
+    """Return the fields of ``fastsig info --json``; `deep` reads the values, too.
 
     Raises
     ------
     FormatError, DataError, UsageError
         As for `read_profiles`.
     """
-    return describe(read_profiles(path, **overrides), NAME)
+    return describe(_opened(path, overrides, read_values if deep else unread_values), NAME)
 
 
 def verify(path: str | os.PathLike[str], **overrides: Any) -> bool:
