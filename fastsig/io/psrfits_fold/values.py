@@ -51,6 +51,6 @@ def _weights(file: FoldFile, notes: list[str]) -> F8:
         return np.ones((file.table.n_row, file.table.cards.integer("NCHAN")))
     wrong = ~(np.isfinite(found) & (found >= 0))
     if wrong.any():
-        notes.append(f"{file.path}: {int(wrong.sum())} of {wrong.size} DAT_WTS are negative or not numbers; "
-                     "taken as 0")
+        notes.append(f"{file.path}: {int(wrong.sum())} of {wrong.size} DAT_WTS are negative or not "
+                     "numbers; taken as 0")
     return np.where(wrong, 0.0, found)
