@@ -57,6 +57,19 @@ def test_one_measure(name: str, scan: Path, tmp_path: Path) -> None:
             assert found.header.n_bits == 8
 
 
+@pytest.mark.parametrize("name", ["s.tim", "s.dat"])
+def test_names_of_series_imply_series(name: str, scan: Path, tmp_path: Path) -> None:
+    for folder, options in (("a", []), ("b", ["--series"])):
+        (tmp_path / folder).mkdir()
+        fastsig("dedisperse", scan, "-o", tmp_path / folder / name, "--dm", "8", *options)
+    assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+    with fs.open(tmp_path / "a" / name) as found:
+        assert found.shape == (N - LATE, 1, 1)
+    with pytest.raises(fs.UsageError, match="x.tim: a .tim file contains one time series, and the "
+                                            "spectra have 24 channels; allowed: .fil, or"):
+        fs.open(scan).write(tmp_path / "x.tim")
+
+
 def test_many_series(scan: Path, tmp_path: Path) -> None:
     fastsig("dedisperse", scan, "-o", tmp_path / "s.dat", "--dm", "6:10:0.5")
     names = sorted(each.name for each in tmp_path.iterdir())
