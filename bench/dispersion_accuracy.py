@@ -23,7 +23,7 @@ from fastsig.pulsar.plan import DMPlan
 from fastsig.pulsar.stretches import Recording, Stretch
 from fastsig.run.fusing import fuse
 
-DMS = (0, 10, 50, 100, 200, 300, 600, 1000, 1500, 2000, 3000)
+DMS = (0, 10, 50, 100, 200, 300, 600, 1000, 2000, 3000)
 WIDTHS = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 5e-2)
 #: Bounds: S/N of one measure and of trees (below 6 samples and above), and times in samples.
 SINGLE, NARROW, WIDE, LATE = 0.02, 0.06, 0.02, 0.5
@@ -84,7 +84,10 @@ def run(*, quick: bool, keep: bool) -> dict[str, Any]:
     print(machine.headline(record))
     band, dms, widths, n_trial = (Band(128, 32 * 49.152e-6), (0, 100, 900), (2e-3, 5e-2), 40) \
         if quick else (Band(), DMS, WIDTHS, 1000)
-    found = list(cells(band, dms, widths))
+    found = []
+    for each in cells(band, dms, widths):
+        found.append(each)
+        print(each, file=sys.stderr, flush=True)
     tried = trials(band, 100.0, 20 * band.sample_s, n_trial)
     print("\n".join(table(found)), "\n".join(trial_table(tried)), sep="\n\n")
     if keep:
@@ -100,8 +103,9 @@ def cells(band: Band, dms: Iterable[float], widths: Sequence[float]) -> Iterator
                                   f"{band.sample_s!r}s")
     plan = fs.dm_plan(recording, (0, max(dms)))
     for dm in dms:
+        scene = _Scene(band, plan, dm, widths)
         for masked in (False, True):
-            yield from _Scene(band, plan, dm, widths).cells(masked=masked)
+            yield from scene.cells(masked=masked)
 
 
 class _Scene:
@@ -165,7 +169,7 @@ class _Scene:
     def _late(self, pulse: Pulse, sums: _Sums, n_sum: int) -> float:
         start, n = _rows(self._band, pulse, n_sum)
         found = sums.signal[start : start + n, sums.middle]
-        return abs(start + centroid(found) - pulse.at / n_sum)
+        return float(abs(start + centroid(found) - pulse.at / n_sum))
 
 
 def _rows(band: Band, pulse: Pulse, n_sum: int) -> tuple[int, int]:

@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
+from numba import njit
 from scipy.special import ndtr
 
 from fastsig.axes.frequency import ChannelAxis
@@ -26,7 +27,7 @@ __all__ = ["Band", "Injected", "Losses", "Pulse", "best_boxcar", "brute_force", 
 
 K = 1 / 2.41e-4  # MHz^2 pc^-1 cm^3 s
 _FWHM = np.sqrt(8 * np.log(2))
-_REACH = 5.5  # standard deviations of a pulse that are injected, on each side
+_REACH = 5.0  # standard deviations of a pulse that are injected, on each side
 _EVERY, _RATIO = 64, 1.02  # boxcars up to 64 samples; longer ones 2 % apart
 _LEVEL = 1e3  # of samples that are not valid, which must not contribute
 
@@ -105,11 +106,16 @@ class Pulse:
 
         Each channel smears the pulse by the delay across it: a convolution with a top hat.
         """
-        sigma, reach = self.width_s / _FWHM / band.sample_s, self.reach(band)
-        middle = self.at + band.delays(self.dm)
-        first = np.floor(middle).astype(np.int64) - reach
-        edges = (first - middle)[:, np.newaxis] + np.arange(2 * reach + 2)
-        return first, np.diff(_rise(edges / sigma, band.smears(self.dm) / sigma), axis=1)
+        return _profiles(self, band)
+
+
+@lru_cache(64)
+def _profiles(pulse: Pulse, band: Band) -> tuple[np.ndarray, np.ndarray]:
+    sigma, reach = pulse.width_s / _FWHM / band.sample_s, pulse.reach(band)
+    middle = pulse.at + band.delays(pulse.dm)
+    first = np.floor(middle).astype(np.int64) - reach
+    edges = (first - middle)[:, np.newaxis] + np.arange(2 * reach + 2)
+    return first, np.diff(_rise(edges / sigma, band.smears(pulse.dm) / sigma), axis=1)
 
 
 def _rise(x: np.ndarray, box: np.ndarray) -> np.ndarray:
@@ -175,8 +181,7 @@ class Injected(FileSpectra):
         super().__init__(band.header, (len(losses.rows), 1, band.n_chan), "injected",
                          weight_channels=1 if losses.is_none else band.n_chan)
         self._losses = losses
-        self._pulses = [(first, profile.astype(np.float32)) for first, profile in (
-            each.profiles(band) for each in pulses)]
+        self._pulses = [each.profiles(band) for each in pulses]
 
     @property
     def files(self) -> list[str]:
@@ -194,13 +199,13 @@ class Injected(FileSpectra):
         return data[:, np.newaxis], valid[:, np.newaxis].astype(np.float32)
 
 
+@njit
 def _add(data: np.ndarray, first: np.ndarray, profile: np.ndarray) -> None:
     """Add what each channel has from a row on; the parts before and after the data are left out."""
-    there = np.flatnonzero((first < len(data)) & (first + profile.shape[1] > 0))
-    rows = first[there, np.newaxis] + np.arange(profile.shape[1])
-    inside = (rows >= 0) & (rows < len(data))
-    columns = np.broadcast_to(there[:, np.newaxis], rows.shape)[inside]
-    data[rows[inside], columns] += profile[there][inside]
+    n, n_chan = data.shape
+    for c in range(n_chan):
+        for k in range(max(0, -first[c]), min(profile.shape[1], n - first[c])):
+            data[first[c] + k, c] += profile[c, k]
 
 
 def brute_force(band: Band, pulse: Pulse, n_sum: int, losses: Losses

@@ -216,6 +216,8 @@ def test_what_is_not_spectra_is_refused() -> None:
         fs.dm_plan(Recording.of_band("100MHz", "500MHz", 2**20, "1us"))
     with pytest.raises(UsageError, match="a delay of .* spectra at DM .*; allowed: up to 2.5e.07"):
         fs.dm_plan(Recording.of_band("1Hz", "500MHz", 1024, "1ms"))
+    with pytest.raises(UsageError, match="n_chan = 131072; allowed: 2 to 65536, so average"):
+        fs.dm_plan(Recording.of_band("1GHz", "500MHz", 2**17, "1ms"), (0, 10))
     with pytest.raises(UsageError, match="within the plan"):
         fs.dm_plan(SMALL, (10, 50)).smears(60)
 

@@ -185,8 +185,20 @@ def test_data_have_weights() -> None:
     found = chain(values(lost=0)).planes([0, 12]).read()
     assert found.weight.shape == found.shape and found.weight[0].min() == 1
     assert found.weight[-1, 0, 1] < 1
-    with pytest.raises(fs.UsageError, match=r"cannot start a chain or be drawn: allowed: chain.planes\(...\).plot\(\)"):
+    with pytest.raises(fs.UsageError, match=r"be drawn: allowed: chain.planes\(...\).plot"):
         found.plot()
+
+
+def test_a_limit_of_memory_is_checked_before_trees_are_made(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    planned: Any = chain().planes(np.arange(0, 20, 0.5))
+    assert 0 < planned.stream.least_held_bytes < planned.stream.held_bytes
+    again = chain().planes(np.arange(0, 20, 0.5))
+    monkeypatch.setattr(delay_sums, "_plan", None)  # making a plan would fail
+    with pytest.raises(fs.UsageError, match="memory=.1MB. is below the floor of this plan, .*MB "
+                                            "or more"):
+        again.write(tmp_path / "a.h5", memory=10**6)
+    assert not list(tmp_path.iterdir())
 
 
 def test_sums_that_do_not_fit_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
