@@ -89,6 +89,23 @@ def test_codes_give_the_same_bits_as_floats(low: int, high: int, lost: float) ->
         np.testing.assert_array_equal(found.valid, expected.valid)
 
 
+def test_flagged_codes_are_summed_as_codes() -> None:
+    class Coded(MemorySpectra):
+        def codes(self) -> Codes:
+            return Codes(0, 255)
+
+    data = np.random.default_rng(4).normal(100, 5, (N, 1, 24)).round().astype(np.float32)
+    data[50:60, :, 5], data[::70, :, 9] = 250, 250
+    found, expected = (chain(data, made).flag(clip=4, n_segment=100) for made in (
+        Coded, MemorySpectra))
+    assert delay_sums.kind_of(found.stream) == "uint8"  # type: ignore[arg-type]
+    assert (found.read().weight == 0).any()
+    for dms in ("0:12:0.4", [7.7]):
+        one, other = found.planes(dms).read(), expected.planes(dms).read()
+        np.testing.assert_array_equal(one.values, other.values)
+        np.testing.assert_array_equal(one.valid, other.valid)
+
+
 def test_a_pulse_is_at_its_measure_and_time() -> None:
     shift = chain().dedisperse(8).stream.shift
     data = np.random.default_rng(5).normal(10, 1, (N, 1, 24))
