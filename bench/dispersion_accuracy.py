@@ -27,7 +27,7 @@ DMS = (0, 10, 50, 100, 200, 300, 600, 1000, 2000, 3000)
 WIDTHS = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 5e-2)
 #: Bounds: S/N of one measure and of trees (below 6 samples and above), and times in samples.
 SINGLE, NARROW, WIDE, LATE = 0.02, 0.06, 0.02, 0.5
-_WIDE_S = 3e-4
+_WIDE = 6  # samples of a recording, 0.3 ms for FAST
 _PHASES, _MANY_S = 4, 3e-3  # positions within a sample, for pulses up to this width
 _AROUND = 2  # dispersion measures on each side of the nearest one that are searched
 _BLOCK = 2048
@@ -42,6 +42,8 @@ class Cell:
     Parameters
     ----------
     dm, width_s : float
+    n_sample : float
+        Width in spectra as recorded.
     downsampling : int
         Of the stretch of the plan.
     masked : bool
@@ -60,6 +62,7 @@ class Cell:
 
     dm: float
     width_s: float
+    n_sample: float
     downsampling: int
     masked: bool
     single: float
@@ -71,7 +74,7 @@ class Cell:
     @property
     def faults(self) -> list[str]:
         """What is out of bounds."""
-        least = NARROW if self.width_s < _WIDE_S else WIDE
+        least = NARROW if self.n_sample < _WIDE else WIDE
         bounds = {"single": abs(self.single - 1) <= SINGLE, "tree": abs(self.tree - 1) <= least,
                   "plan": self.plan >= self.stated - (SINGLE if self.masked else 0),
                   "late": self.late is None or max(self.late) <= LATE}
@@ -152,7 +155,7 @@ class _Scene:
             late = None if masked else tuple(
                 max(self._late(each, sums, n) for each in on)
                 for sums, n in ((series, 1), (plane, self._sum)))
-            yield Cell(self._dm, width, self._sum, masked,
+            yield Cell(self._dm, width, width / self._band.sample_s, self._sum, masked,
                        *self._ratios(on, off, series, plane, losses),
                        self._plan.smears(self._dm, width).kept, late)
 
