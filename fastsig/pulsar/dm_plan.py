@@ -19,7 +19,7 @@ __all__ = ["LARGEST_DM", "MOST_CHANNELS", "dm_plan"]
 
 #: Largest dispersion measure, pc cm^-3.
 LARGEST_DM = 1e6
-#: Channels, at most: a tree is made for each stretch, which for so many takes a few seconds.
+#: Channels, at most: making the tree of a stretch then takes a few seconds.
 MOST_CHANNELS = 2**16
 _DM = "pc / cm3"
 
