@@ -28,7 +28,7 @@ __all__ = ["Band", "Injected", "Losses", "Pulse", "best_boxcar", "brute_force", 
 K = 1 / 2.41e-4  # MHz^2 pc^-1 cm^3 s
 _FWHM = np.sqrt(8 * np.log(2))
 _REACH = 5.0  # standard deviations of a pulse that are injected, on each side
-_EVERY, _RATIO = 64, 1.02  # boxcars up to 64 samples; longer ones 2 % apart
+_EVERY, _RATIO = 64, 1.002  # boxcars up to 64 samples; longer ones 0.2 % apart
 _LEVEL = 1e3  # of samples that are not valid, which must not contribute
 
 
