@@ -17,7 +17,7 @@ def burst(width: int = 5, lost: float = 0.0) -> Any:
     data = values(lost=lost)
     shift: np.ndarray = chain(data).dedisperse(8).stream.shift  # type: ignore[attr-defined]
     data[(150 + shift)[:, np.newaxis] + np.arange(width), :, np.arange(24)[:, np.newaxis]] += 2
-    return chain(data).planes("0:100:0.5")
+    return chain(data).planes("0:150:0.75")
 
 
 @pytest.mark.parametrize("lost", [0, 0.2])
@@ -35,7 +35,7 @@ def test_the_highest_snr_and_its_place_are_stated(lost: float) -> None:
     assert whole.images[0].get_array().max() == pytest.approx(snr)
     assert max(series.lines[0].get_ydata()) == pytest.approx(snr)
     low, high = part.get_ylim()
-    assert low < dm < high < 99 and part.images[0].get_array().shape[1] < 300
+    assert low < dm < high < 149 and part.images[0].get_array().shape[1] < 400
 
 
 def test_planes_in_pages_and_what_is_refused(tmp_path: Any) -> None:
