@@ -350,7 +350,7 @@ class Program:
             while at < len(order) and wanted[order[at]] < group + GROUP:
                 target[wanted[order[at]] - group] = places[order[at]]
                 at += 1
-            self._below.step(READ, group, sum(map(len, self._targets)) // GROUP)
+            self._below.step(READ, group, len(self._targets))
             self._targets.append(target)
 
     def _own_above(self, root: Node, depth: int) -> None:
