@@ -15,7 +15,8 @@ from bench import machine
 machine.use_kernel_cache()
 machine.one_thread()
 
-from bench import peers, scaling, whole  # noqa: E402 - numba and MKL read them when imported
+from bench import dispersion_accuracy as accuracy  # noqa: E402 - numba and MKL read them when
+from bench import peers, scaling, whole  # noqa: E402 - they are imported
 from bench.cases import CASES  # noqa: E402
 from bench.timing import Case, Result, Scale, measure  # noqa: E402
 
@@ -48,6 +49,8 @@ def _run(options: argparse.Namespace, cases: Sequence[Case]) -> None:
                   rounds=options.rounds, keep=keep)
     elif options.what == "scaling":
         scaling.run(quick=options.quick, keep=keep)
+    elif options.what == "accuracy":
+        accuracy.run(quick=options.quick, keep=keep)
     else:
         run(cases, quick=options.quick, pattern=options.case, keep=keep)
 
@@ -68,8 +71,10 @@ def _parser() -> argparse.ArgumentParser:
     each.add_argument("--dir", type=Path, default=None,
                       help="folder for both files, which are deleted at the end (a temporary one)")
     table = others.add_parser("scaling", help="rate by channels, taps, threads and input format")
-    table.add_argument("--quick", action="store_true", default=argparse.SUPPRESS)
-    for one in (each, table):
+    right = others.add_parser("accuracy", help="S/N of dispersed pulses against brute force")
+    for one in (table, right):
+        one.add_argument("--quick", action="store_true", default=argparse.SUPPRESS)
+    for one in (each, table, right):
         one.add_argument("--no-save", action="store_true", default=argparse.SUPPRESS)
     return parser
 

@@ -15,6 +15,7 @@ from fastsig_kernels._simd import Spec, host_lanes
 
 from bench import __main__ as command
 from bench import (
+    dispersion_accuracy,
     idioms,
     machine,
     peers,
@@ -95,6 +96,17 @@ def test_scaling_tables():
         "| 64 | 400 / 720 | 800 / 1440 |", "| 4096 |  | 800 / 1440 |"]
     rows = scaling.by_bits(cells)[2:]
     assert [row.split(" | ")[0] for row in rows] == ["| 2", "| 8", "| float32"]
+
+
+def test_snr_of_dispersed_pulses(capsys):
+    """A small version of the table, with all its bounds; trials without bias."""
+    found = dispersion_accuracy.run(quick=True, keep=False)
+    assert len(found["cells"]) == 12 and not any(each.faults for each in found["cells"])
+    assert {each.downsampling for each in found["cells"]} == {1, 4}
+    for each in found["trials"]:
+        assert 15 < each.mean_snr < 18 and abs(each.bias) < 3 * each.error
+        assert 0.7 < each.scatter < 1.3
+    assert "| 903.6 | 2 | 4 | 20 %, 10 % |" in capsys.readouterr().out
 
 
 @pytest.fixture(scope="module")

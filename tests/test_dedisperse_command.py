@@ -57,6 +57,19 @@ def test_one_measure(name: str, scan: Path, tmp_path: Path) -> None:
             assert found.header.n_bits == 8
 
 
+@pytest.mark.parametrize("name", ["s.tim", "s.dat"])
+def test_names_of_series_imply_series(name: str, scan: Path, tmp_path: Path) -> None:
+    for folder, options in (("a", []), ("b", ["--series"])):
+        (tmp_path / folder).mkdir()
+        fastsig("dedisperse", scan, "-o", tmp_path / folder / name, "--dm", "8", *options)
+    assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+    with fs.open(tmp_path / "a" / name) as found:
+        assert found.shape == (N - LATE, 1, 1)
+    with pytest.raises(fs.UsageError, match="x.tim: a .tim file contains one time series, and the "
+                                            "spectra have 24 channels; allowed: .fil, or"):
+        fs.open(scan).write(tmp_path / "x.tim")
+
+
 def test_many_series(scan: Path, tmp_path: Path) -> None:
     fastsig("dedisperse", scan, "-o", tmp_path / "s.dat", "--dm", "6:10:0.5")
     names = sorted(each.name for each in tmp_path.iterdir())
@@ -227,3 +240,35 @@ def test_refused_with_a_dispersion_measure(words: list[str], message: str, tmp_p
     assert message in done.stderr.replace("\n", " ")
     assert len(done.stderr.splitlines()) <= 2 and not list(tmp_path.iterdir())
 
+
+
+@pytest.mark.recorded
+def test_the_header_of_a_recorded_burst_for_presto(tmp_path: Path) -> None:
+    """Field by field, in the order and with the labels of PRESTO's ioinf.c."""
+    fastsig("dedisperse", recorded("your/28.fil"), "-o", tmp_path / "x.dat", "--dm", "475",
+            "--lossy")
+    lines = (tmp_path / "x.inf").read_text().splitlines()
+    assert all(line[40] == "=" for line in lines[:19])
+    assert [(line[1:40].strip(), line[41:].strip()) for line in lines[:20] if "=" in line] == [
+        ("Data file name without suffix", "x"), ("Telescope used", "GMRT"),
+        ("Instrument used", "Unknown"), ("Object being observed", "src1"),
+        ("J2000 Right Ascension (hh:mm:ss.ssss)", "12:26:37.636079520"),
+        ("J2000 Declination     (dd:mm:ss.ssss)", "13:57:52.11203724"),
+        ("Data observed by", "Unknown"),
+        ("Epoch of observation (MJD)", "58682.620316710374027778"),
+        ("Barycentered?           (1 yes, 0 no)", "0"),
+        ("Number of bins in the time series", "4626"),
+        ("Width of each time series bin (sec)", "0.00126646875"),
+        ("Any breaks in the data? (1 yes, 0 no)", "0"),
+        ("Type of observation (EM band)", "Radio"), ("Beam diameter (arcsec)", "0"),
+        ("Dispersion measure (cm-3 pc)", "475"), ("Central freq of low channel (MHz)", "1130"),
+        ("Total bandwidth (MHz)", "336"), ("Number of channels", "336"),
+        ("Channel bandwidth (MHz)", "1"), ("Data analyzed by", "fastsig")]
+    with fs.open(recorded("your/28.fil")) as spectra, fs.open(tmp_path / "x.dat") as series:
+        values = spectra.read().values[:, 0].astype(np.float64)
+        mhz = spectra.frequency.to_value("MHz")
+        delay = 475 / 2.41e-4 * (mhz**-2 - mhz[-1] ** -2) / 0.00126646875
+        rows = np.arange(4626)[:, np.newaxis] + np.round(delay).astype(int)
+        mean = values[rows, np.arange(336)].mean(axis=1)
+        np.testing.assert_allclose(series.read().values[:, 0, 0], mean, rtol=1e-6)
+        assert abs(mean.argmax() * 0.00126646875 - 2.028) < 0.003

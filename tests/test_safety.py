@@ -124,11 +124,33 @@ def test_a_disk_that_fills_while_writing(recording: Path, tmp_path: Path, what: 
     assert os.listdir(tmp_path) == []
 
 
+#: A file system that neither reserves space nor states how much is free.
+UNRESERVED = """
+import os
+os.posix_fallocate = lambda *a: None
+os.fstatvfs = lambda file, found=os.fstatvfs: os.statvfs_result([*found(file)[:2], *[0] * 8])
+"""
+
+
 def fill(path: Path, leave: int) -> None:
     """Fill a file system, except for some pages: HDF5 notices when it flushes or closes a file."""
     room = os.statvfs(path.parent)
     with path.open("wb") as file:
         os.posix_fallocate(file.fileno(), 0, (room.f_bavail - leave) * room.f_bsize)
+
+
+def test_a_file_larger_than_the_disk_claims_nothing(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An attempt would fill the disk for a moment, and make other writers fail."""
+    attempts: list[int] = []
+    monkeypatch.setattr(os, "posix_fallocate", lambda file, start, n: attempts.append(n))
+    room = os.statvfs(tmp_path)
+    free = room.f_bavail * room.f_frsize
+    with pytest.raises(fs.errors.OutputError, match="out: No space left on device: up to"):
+        SafeOutput(tmp_path / "out", reserve=2 * free)
+    assert not attempts and not os.listdir(tmp_path)
+    SafeOutput(tmp_path / "out", reserve=2**20).discard()
+    assert attempts == [2**20]
 
 
 def test_a_full_file_system(recording: Path, tmp_path: Path) -> None:
@@ -139,7 +161,7 @@ def test_a_full_file_system(recording: Path, tmp_path: Path) -> None:
     if subprocess.run(mount, capture_output=True).returncode:
         pytest.skip("this user may not mount a file system; the limit on file size stands in")
     try:
-        for before in ("", "import os; os.posix_fallocate = lambda *a: None\n"):
+        for before in ("", UNRESERVED):
             done = fastsig("spectra", recording, "-o", small / "out.h5", *OPTIONS, code=4,
                            before=before)
             lines = [line for line in done.stderr.splitlines() if "out.h5" in line]

@@ -10,6 +10,8 @@ from fastsig.cli import common, driver
 
 #: Formats that have no weights: spectra that lack channels are left out of them.
 _COMPLETE = ("sigproc", "psrfits", "presto")
+#: Names of files that contain one time series.
+_SERIES = (".tim", ".dat")
 
 
 @click.command()
@@ -26,7 +28,7 @@ _COMPLETE = ("sigproc", "psrfits", "presto")
                    ".h5 file must contain {file}.")
 @click.option("--series", is_flag=True,
               help="Sum the band to one time series: the mean of the channels, weighted by their "
-                   "weights.")
+                   "weights. Implied by names that end in .tim or .dat.")
 @click.option("--ref", metavar="FREQ",
               help="Refer times to the arrival of the signal at this frequency: top (the highest "
                    "channel), infinity, or a frequency such as 1500MHz.  [default: top, or that "
@@ -90,7 +92,8 @@ def _spectra(chain: Any, output: str, to: str | None, options: dict[str, Any]) -
     last = "drop" if spectra_format(output, to) in _COMPLETE else "keep"
     made = chain.dedisperse(options["dm"], ref=options["ref"], constant=options["constant"],
                             last=options["last"] or last)
-    return _at_barycenter(made.to_series() if options["series"] else made, options)
+    is_series = options["series"] or output.lower().endswith(_SERIES) or to == "presto"
+    return _at_barycenter(made.to_series() if is_series else made, options)
 
 
 def _planes(chain: Any, output: str, to: str | None, options: dict[str, Any]) -> Any:

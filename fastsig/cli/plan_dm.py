@@ -27,7 +27,7 @@ _HEAD = ("low DM", "high DM", "step", "down", "DMs", "sample", "channel", "step"
               help="If no FILE is given, set the lower edge of the band, e.g. 1000MHz.")
 @click.option("--bandwidth", metavar="FREQ",
               help="If no FILE is given, set the width of the band, e.g. 500MHz.")
-@click.option("--n-chan", type=click.IntRange(2, 2**24), metavar="N",
+@click.option("--n-chan", type=click.IntRange(2, 2**16), metavar="N",
               help="If no FILE is given, set the number of channels.")
 @click.option("--sample-time", metavar="TIME",
               help="If no FILE is given, set the time from one spectrum to the next, "

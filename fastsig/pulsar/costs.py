@@ -31,11 +31,14 @@ class TreeCost:
     jitter : float
         Rms distance of its tracks from the exact delays after the best constant for each row, in
         downsampled spectra.
+    worst : float
+        That of the worst of the rows that are compared, of which each has another track.
     """
 
     n_addition: int
     memory_bytes: int
     jitter: float
+    worst: float
 
 
 def _plan(recording: Recording, delays: np.ndarray) -> Any:
@@ -53,7 +56,9 @@ def tree_cost(stretch: Stretch) -> TreeCost:
     exact = delays[rows, np.newaxis] * (1 - curve)
     off = plan.channel_delays(rows) - exact
     off -= off.mean(axis=1, keepdims=True)
-    return TreeCost(plan.n_addition, plan.memory_bytes, float(np.sqrt((off**2).mean())))
+    square = (off**2).mean(axis=1)
+    return TreeCost(plan.n_addition, plan.memory_bytes, float(np.sqrt(square.mean())),
+                    float(np.sqrt(square.max())))
 
 
 @cache

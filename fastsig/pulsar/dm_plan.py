@@ -15,10 +15,12 @@ from fastsig.pulsar.plan import DMPlan
 from fastsig.pulsar.stretches import LONGEST_S, Recording, stretches
 from fastsig.work.arguments import checked, shown
 
-__all__ = ["LARGEST_DM", "dm_plan"]
+__all__ = ["LARGEST_DM", "MOST_CHANNELS", "dm_plan"]
 
 #: Largest dispersion measure, pc cm^-3.
 LARGEST_DM = 1e6
+#: Channels, at most: making the tree of a stretch then takes a few seconds.
+MOST_CHANNELS = 2**16
 _DM = "pc / cm3"
 
 
@@ -70,6 +72,9 @@ def dm_plan(source: Any, dms: Any = (0, 3000), *, width: Any = None, loss: float
         raise UsageError(f"width = {shown(width)}; allowed: 0 or more, such as 1ms, and below "
                          f"{LONGEST_S:g} s")
     made = tuple(stretches(recording, low, high, width_s, loss))
+    if recording.n_chan > MOST_CHANNELS:
+        raise UsageError(f"n_chan = {recording.n_chan}; allowed: 2 to {MOST_CHANNELS}, so average "
+                         "channels first, for example by integrate(n_freq=...)")
     return DMPlan(recording, (low, high), width_s, loss, made)
 
 

@@ -43,7 +43,8 @@ class Smears:
         Width of the misalignment of channels by the tree: 2.355 times its rms.
     kept_step, kept_rate, kept_tree : float
         S/N of a pulse divided by that without the error of half a step, without downsampling, and
-        with aligned channels.
+        with aligned channels; the last for the worst of some tracks, as they differ from row to
+        row.
     """
 
     sample: float
@@ -141,12 +142,13 @@ class DMPlan:
         made = self._stretch(dm)
         sample, coarse = self.recording.sample_s, made.sample_s
         pulse = hypot(width_s or self.width_s or sample, made.channel_smear_s(dm))
-        jitter = tree_cost(made).jitter * coarse
+        jitter, worst = (coarse * each for each in (
+            tree_cost(made).jitter, tree_cost(made).worst))
         return Smears(
             sample, coarse, made.channel_smear_s(dm), made.step_smear_s, _FWHM * jitter,
             kept_step=smearing.kept_off_dm(made.step_smear_s, hypot(pulse, coarse)),
             kept_rate=smearing.kept_by_bins(pulse, coarse, sample),
-            kept_tree=smearing.kept_by_jitter(hypot(pulse, _BOX * coarse), jitter))
+            kept_tree=smearing.kept_by_jitter(hypot(pulse, _BOX * coarse), worst))
 
     def _stretch(self, dm: float) -> Stretch:
         half = [each.high + each.step / 2 for each in self]

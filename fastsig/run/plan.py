@@ -20,7 +20,7 @@ from fastsig.stream import Sink, Stage, Stream, VoltageStream
 from fastsig.work.memory import resident_bytes
 from fastsig.work.threads import processors
 
-__all__ = ["Node", "Plan", "plan"]
+__all__ = ["Node", "Plan", "check_least_memory", "plan"]
 
 _ALLOWANCE = 2**26  # interpreter, compiler and allocator growth while running
 
@@ -187,18 +187,35 @@ def plan(sinks: Sequence[Sink], *, workers: int | None = None, memory: int | Non
     lanes = _lanes(sinks, fused=fused)
     for lane in lanes:
         lane.segments = unit_segments(lane)
+    check_least_memory(sinks, memory)
     base = resident_bytes() + _ALLOWANCE + sum(sink.held_bytes for sink in sinks)
     need = Need(lanes, base, keepers([lane.stream for lane in lanes]))
     floor = need.floor()
-    if memory is not None and memory < floor:
-        raise PlanError(f"--memory {memory / 1e6:.0f}MB is below the floor of this plan, "
-                        f"{-(-floor // 10**6)}MB")
+    _check_memory(memory, floor)
     fit = need.fit(threads, memory)
     for lane, rows in zip(lanes, fit.rows, strict=True):
         lane.rows = rows
     asked = need.kept_each(fit.flight, fit.rows)
     return Plan(lanes, list(sinks), fit.threads, fit.flight, need(fit), floor, fit.kept, asked,
                 need.kept(fit.flight, fit.rows))
+
+
+def check_least_memory(sinks: Sequence[Sink], memory: int | None) -> None:
+    """Refuse a limit of memory that is too small, before anything large is computed for a plan.
+
+    Raises
+    ------
+    PlanError
+        If `memory` is below what the process and the sinks need at least.
+    """
+    least = sum(sink.least_held_bytes for sink in sinks)
+    _check_memory(memory, resident_bytes() + _ALLOWANCE + least, " or more")
+
+
+def _check_memory(memory: int | None, floor: int, more: str = "") -> None:
+    if memory is not None and memory < floor:
+        raise PlanError(f"--memory {memory / 1e6:.0f}MB is below the floor of this plan, "
+                        f"{-(-floor // 10**6)}MB{more}")
 
 
 def _lanes(sinks: Sequence[Sink], *, fused: bool) -> list[Lane]:

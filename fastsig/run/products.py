@@ -11,7 +11,7 @@ from typing import Any
 from fastsig.errors import FastsigWarning, PlanError, UsageError
 from fastsig.run.engine import Progress, execute, run
 from fastsig.run.flag_shares import warn_of, watches
-from fastsig.run.plan import Plan, plan
+from fastsig.run.plan import Plan, check_least_memory, plan
 from fastsig.run.plane_file import PlaneFile
 from fastsig.run.spectra_file import SpectraFile
 from fastsig.run.voltage_file import VoltageFile
@@ -226,6 +226,7 @@ def write_many(
     made = products(streams, paths, workers=workers, memory=memory, progress=progress, **options)
     for product in made:
         product.refuse_losses()
+    check_least_memory(made, memory)
     watched = watches([product.stream for product in made])
     ready = plan_products(made, *(sink for each in watched for sink in each.sinks),
                           workers=workers, memory=memory, fused=fused)

@@ -87,7 +87,7 @@ class SpectraFile(Sink):
         check_file_bytes(file_bytes)
         if not 1e-30 < scale < 1e30:  # NaN too
             raise UsageError(f"scale = {scale:g}; allowed: above 1e-30, below 1e30")
-        _check_ending(os.fspath(path), to)
+        _check_ending(os.fspath(path), to, stream.shape[2])
         stream.header.require_channels(stream.path)
         self.format = spectra_format(path, to) or "fbh5"
         self._kind: type[SpectraWriter] = registry.spectra_writer(self.format)
@@ -255,7 +255,11 @@ _OTHERS = (".png", ".pdf", ".svg", ".jpg", ".jpeg", ".html", ".raw", ".dada", ".
            ".npz", ".txt", ".csv", ".json", ".xlsx", ".toml")
 
 
-def _check_ending(path: str, to: str | None) -> None:
+def _check_ending(path: str, to: str | None, n_chan: int) -> None:
+    if n_chan > 1 and path.lower().endswith(".tim") and spectra_format(path, to) == "sigproc":
+        raise PlanError(f"{path}: a .tim file contains one time series, and the spectra have "
+                        f"{n_chan} channels; allowed: .fil, or the mean of the channels by "
+                        "to_series() or fastsig dedisperse")
     if to is None and path.lower().endswith(_OTHERS):
         raise UsageError(f"{path}: its extension indicates no format of spectra; give --to "
                          f"{'|'.join(registry.spectra_writers())}")

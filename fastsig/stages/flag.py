@@ -20,7 +20,7 @@ from fastsig.axes.units import exact, whole
 from fastsig.calibration.diode.cycle import scheduled
 from fastsig.errors import FastsigWarning, PlanError, UsageError
 from fastsig.stages.flag_statistics import Settings, judge
-from fastsig.stream import Block, SpectraStage, SpectrumStream, Stream, Sums
+from fastsig.stream import Block, Codes, SpectraStage, SpectrumStream, Stream, Sums
 
 __all__ = ["EDGE", "OFF", "ON", "Flag", "diode_states"]
 
@@ -248,6 +248,10 @@ class Flag(SpectraStage):
     def weight_channels(self) -> int:
         """Length of the weights' channel axis."""
         return self.shape[2]
+
+    def codes(self) -> Codes | None:
+        """Same as for the source: flagged values are NaN, and have the weight 0."""
+        return self.source.codes()
 
     @property
     def row_bytes(self) -> int:

@@ -134,7 +134,7 @@ class Planes(Stage, PlaneStream):
 
     def _check_memory(self) -> None:
         """Refuse plans that do not fit, before their memory is taken."""
-        least = int(_LEAST_BYTES * len(self._span) * self._span[-1])
+        least = self.least_held_bytes
         if least > (free := available_bytes()):
             raise PlanError(f"{self.path}: the sums for {len(self.dms)} dispersion measures up to "
                             f"{self.dms[-1]:g} hold {least / 1e9:.3g} GB or more, and "
@@ -175,6 +175,11 @@ class Planes(Stage, PlaneStream):
     def all_valid(self) -> bool | None:
         """Return False if samples are missing at the end; else as the source."""
         return self.source.all_valid() if self.n_dropped or self._span[-1] < 0.5 else False
+
+    @property
+    def least_held_bytes(self) -> int:
+        """A lower limit of `held_bytes`: that of a tree, which is not made for it."""
+        return int(_LEAST_BYTES * len(self._span) * self._span[-1])
 
     @property
     def held_bytes(self) -> int:

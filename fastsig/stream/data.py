@@ -153,8 +153,8 @@ class Data:
             return HeldSpectra(self.header, self.values, self.valid, self.columns)
         if self.kind == "voltage":
             return HeldVoltages(self.header, self.values, self.valid)
-        advice = ("allowed: the .h5 file with them in fastsig view" if self.kind == "planes"
-                  else "detect first")
+        advice = ("allowed: chain.planes(...).plot(), or fastsig view with the .h5 file"
+                  if self.kind == "planes" else "detect first")
         raise PlanError(f"{self.kind} cannot start a chain or be drawn: {advice}")
 
     @checked

@@ -26,6 +26,11 @@ class PlaneStream(Stream):
         """Memory that is held from block to block while the rows are read in order."""
         return 0
 
+    @property
+    def least_held_bytes(self) -> int:
+        """A lower limit of `held_bytes`, which takes no time and no memory."""
+        return 0
+
     def all_valid(self) -> bool | None:
         """Return whether all weights are 1; None if everything must be read to know it."""
         return None

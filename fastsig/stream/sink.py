@@ -51,6 +51,9 @@ class Sink(ABC):
     #: Bytes of memory that it uses while the pass runs.
     held_bytes = 0
 
+    #: A lower limit of `held_bytes`, known before anything large is computed or allocated.
+    least_held_bytes = 0
+
     def __init__(self, stream: Stream) -> None:
         self.stream = stream
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, cast
 
+import numpy as np
+
 from fastsig.errors import PlanError, UsageError
 from fastsig.io.files.provenance import input_files
-from fastsig.stream import SpectrumStream, Stream, VoltageStream, stream_of
+from fastsig.stream import PlaneStream, SpectrumStream, Stream, VoltageStream, stream_of
 from fastsig.view.figures import new_figure, title, wrapped
 from fastsig.view.look import Look
+from fastsig.view.planes import draw_plane
 from fastsig.view.saving import drawn, is_page, write_page
 from fastsig.view.spectra import averaged, draw_panel, draw_spectra, product_index
 from fastsig.view.voltages import draw_voltage_panel, draw_voltages
@@ -19,6 +22,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.colors import Colormap
     from matplotlib.figure import Figure
+
+    from fastsig.io.planes.reader import Plane
 
 __all__ = ["draw"]
 
@@ -35,11 +40,12 @@ def draw(
     Spectra are drawn as a waterfall with the mean spectrum, the power against time and the fraction
     of valid data; a single spectrum or channel is drawn as a line. Voltages are drawn as a
     histogram, the power against time and the bandpass. If a pixel is the mean of several spectra or
-    channels, the picture states this; its lines show every channel and every spectrum.
+    channels, the picture states this; its lines show every channel and every spectrum. DM-time
+    planes are computed as a whole, and drawn with their S/N against dispersion measure.
 
     Parameters
     ----------
-    stream : VoltageStream or SpectrumStream
+    stream : VoltageStream, SpectrumStream or PlaneStream
         The stream to draw.
     path : path, optional
         Picture (.png, .pdf, .svg) or self-contained page (.html). The page of spectra is that of
@@ -81,12 +87,17 @@ def draw(
     OutputError
         If `path` exists and `overwrite` is false.
     PlanError
-        If the stream is neither voltages nor spectra.
+        If the stream contains neither voltages, spectra nor planes.
     """
     stream = stream_of(stream)
+    look = Look(cmap, vmin, vmax, scale, percent)
+    if isinstance(stream, PlaneStream):
+        if look != Look() or what is not None or ax is not None:
+            raise UsageError("a DM-time plane has panels and colours of its own; allowed: product")
+        return drawn(lambda: draw_plane(_whole(stream), product), stream, path, overwrite,
+                     input_files(stream))
     if not isinstance(stream, (VoltageStream, SpectrumStream)):
         raise PlanError(f"there is no picture of {stream.kind}: detect first")
-    look = Look(cmap, vmin, vmax, scale, percent)
     if isinstance(stream, VoltageStream):
         _refuse_of_voltages(product, look)
     if ax is not None:
@@ -102,6 +113,17 @@ def draw(
         return draw_spectra(stream, product, look)
     return drawn(lambda: _made(stream, product, look, what), stream, path, overwrite,
                  input_files(stream))
+
+
+def _whole(stream: PlaneStream) -> Plane:
+    """Compute all rows of a DM-time plane."""
+    from fastsig.io.planes.reader import Plane
+    from fastsig.run.fusing import fuse
+
+    block = fuse(stream).read_block(0, stream.shape[0])
+    return Plane(stream.header, stream.dms, *(
+        np.ascontiguousarray(np.moveaxis(np.broadcast_to(each, stream.shape), 0, 2))
+        for each in (block.data, block.valid)))
 
 
 def _refuse_of_voltages(product: str | None, look: Look) -> None:

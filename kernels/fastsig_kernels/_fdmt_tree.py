@@ -350,15 +350,18 @@ class Program:
             while at < len(order) and wanted[order[at]] < group + GROUP:
                 target[wanted[order[at]] - group] = places[order[at]]
                 at += 1
-            self._below.step(READ, group, sum(map(len, self._targets)) // GROUP)
+            self._below.step(READ, group, len(self._targets))
             self._targets.append(target)
 
     def _own_above(self, root: Node, depth: int) -> None:
         """Give memory to the nodes above the cut, and list the rows that move."""
         self.window = RUN * (_RUNS_KEPT + 1)
         nodes = [node for level in range(depth - 1, 0, -1) for node in _at_depth(root, level)]
+        # Rows of first halves are read from the window, also those without history.
+        self._moving = {id(node.halves[0]) for level in range(depth - 1)
+                        for node in _at_depth(root, level) if node.halves}
         for node in nodes:
-            n = self.window if node.history else RUN
+            n = self.window if id(node) in self._moving else RUN
             self._own[id(node)] = self._own_rows(node, 4, n, 0)
         self.window_moves = np.array([self._move(node, 4) for node in nodes if node.history],
                                      np.int64).reshape(-1, 4)
@@ -391,7 +394,7 @@ class Program:
         item = self.item if below else 4
         own = self._own.get(id(node))
         out = np.arange(here.start, stop)
-        where = OUTPUT if own is None else MOVING if node.history else FIXED
+        where = OUTPUT if own is None else MOVING if id(node) in self._moving else FIXED
         steps.add(int(below), out if own is None else own.of(out),
                   self._own[id(first)].of(node.first[here]) - node.shift[here] * item,
                   self._own[id(last)].of(node.last[here]), where,

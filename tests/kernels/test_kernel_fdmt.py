@@ -49,6 +49,17 @@ def in_pieces(plan, x, cuts, valid=None):
     return tuple(np.concatenate(each, axis=1) for each in zip(*made, strict=True))
 
 
+@pytest.mark.parametrize("longest", [0.0, 0.6, 2.0])
+@pytest.mark.parametrize("track", ["sample", "exact"])
+def test_halves_of_the_band_that_need_nothing_of_the_past(track, longest):
+    """With many channels and delays of up to a sample, over several runs of samples."""
+    delays = np.unique([0.0, longest])
+    plan = FDMT(curve_of(1100)[::-1].copy(), delays, dtype="uint8", track=track)
+    x = spectra(4500, 1100)
+    found, _ = in_pieces(plan, x, [341, 2000])
+    np.testing.assert_array_equal(found, sums(plan, x)[0])
+
+
 @pytest.mark.parametrize("order", ["time", "channel"])
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("n_chan", [1, 2, 3, 17, 100, pytest.param(300, marks=thorough)])

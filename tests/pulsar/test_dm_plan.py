@@ -171,6 +171,8 @@ def test_tracks_of_trees_are_as_exact_as_stated() -> None:
     off = tree.channel_delays() - stretch.delays[:, np.newaxis] * (1 - SMALL.curve)
     off -= off.mean(axis=1, keepdims=True)
     assert cost.jitter == pytest.approx(np.sqrt((off**2).mean()), rel=0.15)
+    rows = np.sqrt((off**2).mean(axis=1))
+    assert np.quantile(rows, 0.8) < cost.worst <= rows.max()
     assert (cost.n_addition, cost.memory_bytes) == (tree.n_addition, tree.memory_bytes)
 
 
@@ -216,6 +218,8 @@ def test_what_is_not_spectra_is_refused() -> None:
         fs.dm_plan(Recording.of_band("100MHz", "500MHz", 2**20, "1us"))
     with pytest.raises(UsageError, match="a delay of .* spectra at DM .*; allowed: up to 2.5e.07"):
         fs.dm_plan(Recording.of_band("1Hz", "500MHz", 1024, "1ms"))
+    with pytest.raises(UsageError, match="n_chan = 131072; allowed: 2 to 65536, so average"):
+        fs.dm_plan(Recording.of_band("1GHz", "500MHz", 2**17, "1ms"), (0, 10))
     with pytest.raises(UsageError, match="within the plan"):
         fs.dm_plan(SMALL, (10, 50)).smears(60)
 

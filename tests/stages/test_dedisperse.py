@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 from dispersed import AXIS, N, chain, head, shifts, twin, values
 from streams import CountedSpectra, MemorySpectra
+from thorough import thorough
 from verb_examples import RowWeights
 
 import fastsig as fs
@@ -267,6 +269,39 @@ def test_the_same_bytes_fused_or_not(tmp_path: Path) -> None:
         for path, fused in zip(paths, (True, False), strict=True):
             made.write(path, fused=fused)
         assert paths[0].read_bytes() == paths[1].read_bytes()
+
+
+STEPS: dict[str, Any] = {
+    "dedisperse": lambda made: made.dedisperse(12.5),
+    "integrate": lambda made: made.integrate(n_int=3),
+    "cut": lambda made: made[20 * u.ms : 600 * u.ms, "391MHz":"409MHz"],  # type: ignore[misc]
+    "flag": lambda made: made.flag(clip=4, n_segment=50),
+}
+
+
+ORDERS = [pytest.param(order, marks=[thorough] * (number % 5 > 0), id=" ".join(order))
+          for number, order in enumerate(permutations(STEPS))]
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_any_order_of_stages_gives_the_same_bytes_fused_or_not(
+        order: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fitting, "_UNIT_BYTES", 20_000)  # several units
+    made: Any = chain()
+    for name in order:
+        made = STEPS[name](made)
+    for each, name in ((made, "spectra"), (made.to_series(), "series")):
+        each.write(tmp_path / f"{name}.h5", workers=3)
+        each.write(tmp_path / f"{name}_apart.h5", workers=1, fused=False)
+        fused, apart = ((tmp_path / f"{name}{end}.h5").read_bytes() for end in ("", "_apart"))
+        assert fused == apart
+        with fs.open(tmp_path / f"{name}.h5") as again:
+            stages = [one["stage"] for one in again.stream.provenance["stages"]]
+            assert again.header.dm == 12.5
+            np.testing.assert_array_equal(again.read().values, each.read().values)
+        assert stages[:4] == [{"cut": "select"}.get(name, name) for name in order]
+    is_last = order[-1] == "dedisperse"
+    assert isinstance(fuse(made.to_series().stream), FusedSeries) == is_last
 
 
 def test_the_product_states_measure_constant_and_reference(tmp_path: Path) -> None:

@@ -89,6 +89,23 @@ def test_codes_give_the_same_bits_as_floats(low: int, high: int, lost: float) ->
         np.testing.assert_array_equal(found.valid, expected.valid)
 
 
+def test_flagged_codes_are_summed_as_codes() -> None:
+    class Coded(MemorySpectra):
+        def codes(self) -> Codes:
+            return Codes(0, 255)
+
+    data = np.random.default_rng(4).normal(100, 5, (N, 1, 24)).round().astype(np.float32)
+    data[50:60, :, 5], data[::70, :, 9] = 250, 250
+    found, expected = (chain(data, made).flag(clip=4, n_segment=100) for made in (
+        Coded, MemorySpectra))
+    assert delay_sums.kind_of(found.stream) == "uint8"  # type: ignore[arg-type]
+    assert (found.read().weight == 0).any()
+    for dms in ("0:12:0.4", [7.7]):
+        one, other = found.planes(dms).read(), expected.planes(dms).read()
+        np.testing.assert_array_equal(one.values, other.values)
+        np.testing.assert_array_equal(one.valid, other.valid)
+
+
 def test_a_pulse_is_at_its_measure_and_time() -> None:
     shift = chain().dedisperse(8).stream.shift
     data = np.random.default_rng(5).normal(10, 1, (N, 1, 24))
@@ -185,8 +202,20 @@ def test_data_have_weights() -> None:
     found = chain(values(lost=0)).planes([0, 12]).read()
     assert found.weight.shape == found.shape and found.weight[0].min() == 1
     assert found.weight[-1, 0, 1] < 1
-    with pytest.raises(fs.UsageError, match="planes cannot start a chain or be drawn: allowed"):
+    with pytest.raises(fs.UsageError, match=r"be drawn: allowed: chain.planes\(...\).plot"):
         found.plot()
+
+
+def test_a_limit_of_memory_is_checked_before_trees_are_made(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    planned: Any = chain().planes(np.arange(0, 20, 0.5))
+    assert 0 < planned.stream.least_held_bytes < planned.stream.held_bytes
+    again = chain().planes(np.arange(0, 20, 0.5))
+    monkeypatch.setattr(delay_sums, "_plan", None)  # making a plan would fail
+    with pytest.raises(fs.UsageError, match="memory=.1MB. is below the floor of this plan, .*MB "
+                                            "or more"):
+        again.write(tmp_path / "a.h5", memory=10**6)
+    assert not list(tmp_path.iterdir())
 
 
 def test_sums_that_do_not_fit_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ from typing import BinaryIO
 
 from fastsig.batch.tasks.products import NO_ROOM
 from fastsig.errors import FastsigError, OutputError
+from fastsig.io.files.room import claim
 from fastsig.io.files.safe import SafeOutput
 
 __all__ = ["StagingError", "check_same", "claim_space", "copy", "digest_of", "write_product"]
@@ -66,7 +67,7 @@ def claim_space(descriptor: int, size: int) -> None:
     """Reserve disk space for a file, if the file system supports it."""
     if size:
         try:
-            os.posix_fallocate(descriptor, 0, size)
+            claim(descriptor, size)
         except OSError as error:
             if error.errno in NO_ROOM:
                 raise

@@ -18,6 +18,7 @@ from types import TracebackType
 from fastsig.errors import OutputError, UsageError
 from fastsig.io.files.causes import cause_of
 from fastsig.io.files.leftovers import sweep, writer_id
+from fastsig.io.files.room import claim, free_bytes
 
 __all__ = ["SafeOutput", "check_name", "check_output", "discard_unfinished", "write_bytes"]
 
@@ -149,15 +150,13 @@ class SafeOutput:
         """Claim the disk space of the first `size` bytes."""
         if not size:
             return
-        room = os.fstatvfs(self.descriptor)  # before the attempt, which may fill the disk
+        free = free_bytes(self.descriptor)
         try:
-            os.posix_fallocate(self.descriptor, 0, size)
+            claim(self.descriptor, size)
         except OSError as error:
-            if error.errno in (errno.EOPNOTSUPP, errno.EINVAL):
-                return
             self.discard()
             raise OutputError(self.path, f"{cause_of(error)}: up to {size} bytes are needed, "
-                              f"{room.f_bavail * room.f_frsize} are free") from error
+                              f"{free} are free") from error
 
     def error(self, cause: BaseException, *, poisoned: bool = False) -> OutputError:
         """Return an `OutputError` for the final name."""
