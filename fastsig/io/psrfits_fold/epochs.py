@@ -82,6 +82,8 @@ def clock_of(file: FoldFile, common: Mapping[str, Any], special: Mapping[str, An
     rows = read_polyco(file.path, file.others["POLYCO"]) if "POLYCO" in file.others else ()
     if rows and (file.table.cards.text("EPOCHS") or "").upper() != "VALID":
         offsets = _at_phase_zero(file, rows, reference, offsets, notes)
+    if "T2PREDICT" in file.others:
+        notes.append(Doubt(f"{file.path}: the predictor of tempo2, T2PREDICT, is not read"))
     periods = _periods(file, rows, reference, offsets, special, notes)
     interval = file.table.cards.number("TBIN")
     known = interval is not None and 1e-12 < interval < 1e6
@@ -147,8 +149,7 @@ def _periods(file: FoldFile, rows: Any, reference: tuple[int, Fraction], offsets
         if own is not None:
             found[lost] = own
             words = "taken from the pulsar's parameters, without the Doppler shift"
-        where = "T2PREDICT is not evaluated" if "T2PREDICT" in file.others else (
-            "POLYCO does not cover all epochs" if rows else "no POLYCO")
+        where = "POLYCO does not cover all epochs" if rows else "no POLYCO"
         notes.append(Doubt(f"{file.path}: {where}; the folding period is {words}"))
     return found
 
