@@ -13,7 +13,7 @@ from numba.core import types
 from numba.core.extending import intrinsic
 
 from ._codelets import transpose
-from ._fdmt_tree import ADD, FIXED, GROUP, LOAD, MOVING, READ
+from ._fdmt_tree import ADD, FIXED, GROUP, LOAD, MOVING, READ, WIDE
 from ._jit import jit_strict, jit_strict_inner
 from ._passes import _prefetch
 from ._simd import Emitter, Vector, finish_stores
@@ -21,6 +21,7 @@ from ._simd import Emitter, Vector, finish_stores
 _I8, _I16, _I32, _I64 = (ir.IntType(n) for n in (8, 16, 32, 64))
 _FLOAT = ir.FloatType()
 _i = types.int64
+_rows = types.UniTuple(_i, 4)
 #: LLVM types of the samples: their element, and whether they are signed.
 _SAMPLES = {"uint8": (_I8, False), "int8": (_I8, True), "uint16": (_I16, False),
             "int16": (_I16, True), "float32": (_FLOAT, True)}
@@ -82,11 +83,40 @@ def _take_square(typingctx, spec, source, step, targets, offset):
     return types.void(spec, _i, _i, _i, _i), codegen
 
 
+@intrinsic
+def _take_lines(typingctx, spec, source, step, targets, offset):
+    """Transpose 16 samples of 64 channels of 8 bits each, as `_take_square` does those of 16."""
+
+    def codegen(context, builder, signature, args):
+        source, step, targets, offset = args[1:]
+        rows = []
+        for t in range(GROUP):
+            at = builder.add(source, builder.mul(step, ir.Constant(_I64, t)))
+            rows.append(_vector(builder, at, ir.VectorType(_I8, WIDE)))
+            _prefetch(builder, builder.add(at, builder.mul(step, ir.Constant(_I64, 2 * GROUP))))
+        for c, column in enumerate(_transposed_bytes(builder, rows)):
+            for part in range(WIDE // GROUP):
+                mask = ir.Constant(ir.VectorType(_I32, GROUP), [
+                    ir.Constant(_I32, GROUP * part + i) for i in range(GROUP)])
+                x = _sums(builder, spec.items, builder.shuffle_vector(column, column, mask))
+                row = _vector(builder, targets, _I64, 8 * (GROUP * part + c))
+                _put(builder, x, builder.add(row, offset))
+        return context.get_dummy_value()
+
+    return types.void(spec, _i, _i, _i, _i), codegen
+
+
 def _transposed_bytes(builder: Any, rows: list[Any]) -> list[Any]:
-    """Transpose 16 vectors of 16 bytes: four rounds that interleave halves of the list."""
+    """Transpose 16 vectors of bytes: four rounds that interleave halves of the list.
+
+    Each 16 bytes of a vector are a square of their own.
+    """
+    n = rows[0].type.count
+
     def pick(a: Any, b: Any, first: int) -> Any:
-        lanes = [first + i // 2 + (i % 2) * GROUP for i in range(GROUP)]
-        mask = ir.Constant(ir.VectorType(_I32, GROUP), [ir.Constant(_I32, m) for m in lanes])
+        lanes = [base + first + i // 2 + (i % 2) * n
+                 for base in range(0, n, GROUP) for i in range(GROUP)]
+        mask = ir.Constant(ir.VectorType(_I32, n), [ir.Constant(_I32, m) for m in lanes])
         return builder.shuffle_vector(a, b, mask)
 
     for _ in range(4):
@@ -129,55 +159,73 @@ def _item_of(typingctx, spec):
     return _i(spec), codegen
 
 
+def _total(add: Any, terms: list[Any]) -> Any:
+    """Return the sum of two terms, or the sum of two sums of two."""
+    if len(terms) == 2:
+        return add(*terms)
+    return add(add(*terms[:2]), add(*terms[2:]))
+
+
 @intrinsic(prefer_literal=True)
-def _add_lines(typingctx, spec, n, out, first, last):
-    """Add `n` cache lines of sums below the cut."""
-    if not isinstance(n, types.IntegerLiteral):
+def _add_lines(typingctx, spec, n_term, n, out, terms, at):
+    """Add `n` cache lines of sums below the cut, `at` bytes from the addresses of the rows.
+
+    `terms` is a tuple of addresses, of which the first `n_term` are used: 2 or 4.
+    """
+    if not all(isinstance(each, types.IntegerLiteral) for each in (n_term, n)):
         return None
 
     def codegen(context, builder, signature, args):
         integer = spec.items["item"] == 2
         kind = ir.VectorType(_I16, 32) if integer else ir.VectorType(_FLOAT, 16)
         add = builder.add if integer else builder.fadd
+        out, terms, at = args[3:]
+        rows = [builder.add(builder.extract_value(terms, i), at)
+                for i in range(n_term.literal_value)]
         for line in range(n.literal_value):
-            a, b = (_vector(builder, at, kind, 64 * line) for at in args[3:])
-            _put(builder, add(a, b), args[2], 64 * line)
+            total = _total(add, [_vector(builder, row, kind, 64 * line) for row in rows])
+            _put(builder, total, builder.add(out, at), 64 * line)
         return context.get_dummy_value()
 
-    return types.void(spec, n, _i, _i, _i), codegen
+    return types.void(spec, n_term, n, _i, _rows, _i), codegen
 
 
 @intrinsic(prefer_literal=True)
-def _add_across(typingctx, spec, is_cut, stream, n, out, first, last, offset):
+def _add_across(typingctx, spec, is_cut, stream, n_term, n, out, terms, t, offset):
     """Add `n` times 16 sums to float32: of rows below the cut if `is_cut`, otherwise of float32.
 
-    With `stream`, results bypass the cache; they then lie on cache lines.
+    `t` is the number of sums before. With `stream`, results bypass the cache; they then lie on
+    cache lines.
     """
-    if not all(isinstance(each, types.IntegerLiteral) for each in (is_cut, stream, n)):
+    if not all(isinstance(each, types.IntegerLiteral) for each in (is_cut, stream, n_term, n)):
         return None
 
     def codegen(context, builder, signature, args):
-        out, first, last, offset = args[4:]
+        out, terms, t, offset = args[5:]
         emit = Emitter(builder, 16)
         floats = ir.VectorType(_FLOAT, 16)
         integer = is_cut.literal_value and spec.items["item"] == 2
+        kind, size = (ir.VectorType(_I16, 16), 2) if integer else (floats, 4)
+
+        def read(i: int, term: int) -> Any:
+            at = builder.mul(t, ir.Constant(_I64, size))
+            at = builder.add(builder.extract_value(terms, term), at)
+            x = _vector(builder, at, kind, 16 * size * i)
+            return builder.sext(x, ir.VectorType(_I32, 16)) if integer else x
+
+        out = builder.add(out, builder.mul(t, ir.Constant(_I64, 4)))
         for i in range(n.literal_value):
+            add = builder.add if integer else builder.fadd
+            total = _total(add, [read(i, term) for term in range(n_term.literal_value)])
             if integer:
-                wide = ir.VectorType(_I32, 16)
-                a, b = (builder.sext(_vector(builder, at, ir.VectorType(_I16, 16), 32 * i), wide)
-                        for at in (first, last))
-                total = builder.sitofp(builder.add(a, b), floats)
-                total = builder.fadd(total, emit.broadcast(offset).value)
-            else:
-                total = builder.fadd(*(_vector(builder, at, floats, 64 * i)
-                                       for at in (first, last)))
+                total = builder.fadd(builder.sitofp(total, floats), emit.broadcast(offset).value)
             if stream.literal_value:
                 emit.store_past_cache(Vector(emit, total), out, 64 * i)
             else:
                 _put(builder, total, out, 64 * i)
         return context.get_dummy_value()
 
-    return types.void(spec, is_cut, stream, n, _i, _i, _i, types.float32), codegen
+    return types.void(spec, is_cut, stream, n_term, n, _i, _rows, _i, types.float32), codegen
 
 
 @intrinsic
@@ -227,12 +275,28 @@ def _read_times_nb(spec, source, time_step, n_chan, n, targets):
 
 
 @jit_strict_inner
+def _read_wide_nb(spec, source, time_step, n, rows):
+    """Read 64 channels of `n` samples of 8 bits: whole cache lines if they begin on one."""
+    item, targets = _item_of(spec), np.int64(rows.ctypes.data)
+    t = 0
+    while t + GROUP <= n:
+        _take_lines(spec, source + t * time_step, time_step, targets, t * item)
+        t += GROUP
+    if t < n:
+        square = np.zeros(GROUP * WIDE, np.uint8)
+        local = np.int64(square.ctypes.data)
+        for i in range(n - t):
+            _copy_line(source + (t + i) * time_step, local + i * WIDE)
+        _take_lines(spec, local, WIDE, targets, t * item)
+
+
+@jit_strict_inner
 def _read_channels_nb(spec, source, chan_step, n_chan, n, targets):
-    """Read up to 16 channels of `n` samples; neighbouring samples are neighbours in memory."""
+    """Read channels of `n` samples; neighbouring samples are neighbours in memory."""
     size, item = _bytes_of(spec), _item_of(spec)
     piece = np.empty(GROUP * 4, np.uint8)
     local = np.int64(piece.ctypes.data)
-    for c in range(min(GROUP, n_chan)):
+    for c in range(min(targets.size, n_chan)):
         at, row = source + c * chan_step, targets[c]
         t = 0
         while t + GROUP <= n:
@@ -245,16 +309,36 @@ def _read_channels_nb(spec, source, chan_step, n_chan, n, targets):
 
 
 @jit_strict_inner
-def _add_rows_nb(spec, ops, size):
-    """Add rows of `size` bytes, which may go over by less than a cache line."""
+def _terms_nb(ops, i, moves):
+    """Return the addresses of the terms of an operation, moved by as many bytes each."""
+    return (ops[i, 1] + moves[0], ops[i, 2] + moves[1], ops[i, 3] + moves[2], ops[i, 4] + moves[3])
+
+
+@jit_strict_inner
+def _add_pairs_nb(spec, ops, size):
+    """Add two rows of `size` bytes, which may go over by less than a cache line."""
     for i in range(ops.shape[0]):
-        out, first, last = ops[i, 0], ops[i, 1], ops[i, 2]
+        out, terms = ops[i, 0], _terms_nb(ops, i, (0, 0, 0, 0))
         at = 0
         while at + 256 <= size:
-            _add_lines(spec, 4, out + at, first + at, last + at)
+            _add_lines(spec, 2, 4, out, terms, at)
             at += 256
         while at < size:
-            _add_lines(spec, 1, out + at, first + at, last + at)
+            _add_lines(spec, 2, 1, out, terms, at)
+            at += 64
+
+
+@jit_strict_inner
+def _add_fours_nb(spec, ops, size):
+    """Add four rows of `size` bytes, which may go over by less than a cache line."""
+    for i in range(ops.shape[0]):
+        out, terms = ops[i, 0], _terms_nb(ops, i, (0, 0, 0, 0))
+        at = 0
+        while at + 128 <= size:
+            _add_lines(spec, 4, 2, out, terms, at)
+            at += 128
+        while at < size:
+            _add_lines(spec, 4, 1, out, terms, at)
             at += 64
 
 
@@ -273,13 +357,19 @@ def run_below_nb(spec, source, time_step, chan_step, n_chan, n, steps, ops, targ
     for i in range(steps.shape[0]):
         kind, a, b, c, d, e = steps[i]
         if kind == READ:
-            if chan_step == size:
-                _read_times_nb(spec, source + a * size, time_step, n_chan, n,
-                               np.int64(targets[b:].ctypes.data))
+            rows = targets[b : b + c]
+            if chan_step != size:
+                _read_channels_nb(spec, source + a * chan_step, chan_step, n_chan, n, rows)
+            elif c == WIDE:
+                _read_wide_nb(spec, source + a, time_step, n, rows)
             else:
-                _read_channels_nb(spec, source + a * chan_step, chan_step, n_chan, n, targets[b])
+                _read_times_nb(spec, source + a * size, time_step, n_chan, n,
+                               np.int64(rows.ctypes.data))
         elif kind == ADD:
-            _add_rows_nb(spec, ops[a:b], n * item)
+            if c == 4:
+                _add_fours_nb(spec, ops[a:b], n * item)
+            else:
+                _add_pairs_nb(spec, ops[a:b], n * item)
         elif kind == LOAD:
             _copy_rows_nb(c, d, a - d, b, d, e)
         else:
@@ -287,45 +377,55 @@ def run_below_nb(spec, source, time_step, chan_step, n_chan, n, steps, ops, targ
 
 
 @jit_strict_inner
-def _sum_cut_nb(spec, out, first, last, n, offset):
+def _sum_cut_nb(spec, n_term, out, terms, n, offset):
     """Add `n` sums of rows below the cut, which may go over by less than a cache line."""
-    item, t = _item_of(spec), 0
-    while t + 64 <= n:
-        _add_across(spec, 1, 0, 4, out + 4 * t, first + item * t, last + item * t, offset)
-        t += 64
-    while t < n:
-        _add_across(spec, 1, 0, 1, out + 4 * t, first + item * t, last + item * t, offset)
-        t += 16
+    if n_term == 4:
+        for t in range(0, n, 16):
+            _add_across(spec, 1, 0, 4, 1, out, terms, t, offset)
+    else:
+        for t in range(0, n, 16):
+            _add_across(spec, 1, 0, 2, 1, out, terms, t, offset)
 
 
 @jit_strict_inner
-def _sum_floats_nb(spec, out, first, last, n, offset):
+def _sum_floats_nb(spec, n_term, out, terms, n, offset):
     """Add `n` sums of rows above the cut, which may go over by less than a cache line."""
-    t = 0
-    while t + 64 <= n:
-        _add_across(spec, 0, 0, 4, out + 4 * t, first + 4 * t, last + 4 * t, offset)
-        t += 64
-    while t < n:
-        _add_across(spec, 0, 0, 1, out + 4 * t, first + 4 * t, last + 4 * t, offset)
-        t += 16
+    if n_term == 4:
+        for t in range(0, n, 16):
+            _add_across(spec, 0, 0, 4, 1, out, terms, t, offset)
+    else:
+        for t in range(0, n, 16):
+            _add_across(spec, 0, 0, 2, 1, out, terms, t, offset)
 
 
 @jit_strict_inner
-def _stream_floats_nb(spec, out, first, last, n, offset):
+def _stream_floats_nb(spec, n_term, out, terms, n, offset):
     """Do as `_sum_floats_nb`, past the cache, for whole cache lines."""
-    for t in range(0, n, 16):
-        _add_across(spec, 0, 1, 1, out + 4 * t, first + 4 * t, last + 4 * t, offset)
+    if n_term == 4:
+        for t in range(0, n, 16):
+            _add_across(spec, 0, 1, 4, 1, out, terms, t, offset)
+    else:
+        for t in range(0, n, 16):
+            _add_across(spec, 0, 1, 2, 1, out, terms, t, offset)
 
 
 @jit_strict_inner
-def _sum_run_nb(spec, is_cut, stream, out, first, last, n, offset):
+def _sum_run_nb(spec, is_cut, stream, n_term, out, terms, n, offset):
     """Add `n` sums."""
     if is_cut:
-        _sum_cut_nb(spec, out, first, last, n, offset)
+        _sum_cut_nb(spec, n_term, out, terms, n, offset)
     elif stream:
-        _stream_floats_nb(spec, out, first, last, n, offset)
+        _stream_floats_nb(spec, n_term, out, terms, n, offset)
     else:
-        _sum_floats_nb(spec, out, first, last, n, offset)
+        _sum_floats_nb(spec, n_term, out, terms, n, offset)
+
+
+@jit_strict_inner
+def _moves_nb(is_cut, n_term, first, window):
+    """Return by how many bytes the terms of a run have moved: all but the last one in a window."""
+    if is_cut:
+        return first, first, first, first
+    return window, window if n_term == 4 else 0, window, 0
 
 
 @jit_strict
@@ -342,24 +442,23 @@ def run_above_nb(spec, first_sample, n, window, steps, ops, out, out_step, large
     # Whole lines of a large output are not read before they are written.
     stream = large and (out | out_step) % 64 == 0
     for i in range(steps.shape[0]):
-        is_cut, start, stop, where, total, _ = steps[i]
+        is_cut, start, stop, n_term, where, total = steps[i]
         offset = np.float32(total)
-        first_move = first_sample * item if is_cut else window * 4
-        last_move = first_sample * item if is_cut else 0
+        moves = _moves_nb(is_cut, n_term, first_sample * item, window * 4)
         for j in range(start, stop):
-            first, last = ops[j, 1] + first_move, ops[j, 2] + last_move
+            terms = _terms_nb(ops, j, moves)
             if where == FIXED:
-                _sum_run_nb(spec, is_cut, False, ops[j, 0], first, last, n, offset)
+                _sum_run_nb(spec, is_cut, False, n_term, ops[j, 0], terms, n, offset)
             elif where == MOVING:
-                _sum_run_nb(spec, is_cut, False, ops[j, 0] + window * 4, first, last, n,
-                            offset)
+                _sum_run_nb(spec, is_cut, False, n_term, ops[j, 0] + window * 4, terms, n, offset)
             else:
                 to = out + ops[j, 0] * out_step
-                _sum_run_nb(spec, is_cut, stream, to, first, last, whole, offset)
+                _sum_run_nb(spec, is_cut, stream, n_term, to, terms, whole, offset)
                 if whole < n:
                     size = item if is_cut else 4
-                    _sum_run_nb(spec, is_cut, False, local, first + whole * size,
-                                last + whole * size, 16, offset)
+                    left = _terms_nb(ops, j, (moves[0] + whole * size, moves[1] + whole * size,
+                                              moves[2] + whole * size, moves[3] + whole * size))
+                    _sum_run_nb(spec, is_cut, False, n_term, local, left, 16, offset)
                     for t in range(n - whole):
                         _copy_item(4, local + 4 * t, to + 4 * (whole + t))
     if stream:

@@ -176,7 +176,7 @@ class FDMT(Plan):
 
     @property
     def n_addition(self) -> int:
-        """Number of additions for each spectrum."""
+        """Number of additions of two rows in the tree for each spectrum."""
         return self._root.n_addition()
 
     @property

@@ -75,7 +75,7 @@ def test_twin(n_chan, dtype, order):
     np.testing.assert_array_equal(weight, counts)
 
 
-@pytest.mark.parametrize("n_chan", [513, 1000])
+@pytest.mark.parametrize("n_chan", [513, 1000, 2050])
 def test_above_the_cut(n_chan):
     # Several levels of float32; rows that move, since there are more runs than room for them.
     plan = FDMT(curve_of(n_chan), np.arange(3.0, 300.0, 1.5))
@@ -89,6 +89,16 @@ def test_above_the_cut(n_chan):
             expected[n:] += x[: 6000 - n, c]
         np.testing.assert_array_equal(found[row], expected)
     assert (weight[:, 400:] == n_chan).all() and (weight[-1, :100] < n_chan).all()
+
+
+@pytest.mark.parametrize("n_chan", [600, 1200, 2100])
+def test_delay_of_zero_above_the_cut(n_chan):
+    # Rows that are not shifted move with the others; levels are added one or two at a time.
+    plan = FDMT(curve_of(n_chan), np.zeros(1))
+    x = spectra(7000, n_chan)
+    found, weight = in_pieces(plan, x, [5200])
+    np.testing.assert_array_equal(found[0], x.sum(axis=1, dtype=float))
+    assert (weight == n_chan).all()
 
 
 @pytest.mark.parametrize(("track", "most", "rms"), [("sample", 2.3, 0.53), ("half", 2.0, 0.49)])
