@@ -33,9 +33,9 @@ _TERMS = 4
 #: Time to read a channel, in additions of rows.
 _READ_TIME = 3
 #: Bytes of a row below the cut; samples of a run above it.
-_ROW_BYTES, RUN = 2048, 1024
+_ROW_BYTES, RUN = 4096, 2048
 #: Runs for which the rows of first halves above the cut have room before they move.
-_RUNS_KEPT = 4
+_RUNS_KEPT = 1
 #: Rows of the root that are computed together.
 _TILE = 64
 
