@@ -5,17 +5,21 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
+from numba import carray
 from numba.core import cgutils, types
 from numba.core.extending import intrinsic
 
 from ._codelets import Complex
 from ._jit import jit, jit_inner
 from ._passes import _pairs, _put_pairs, block_lanes
-from ._simd import Emitter, Vector
+from ._real_loops import _complex_at
+from ._simd import Emitter, Vector, fma, load, splat
 
 _i = types.int64
 
 
+#: Samples whose powers are added up in float32.
+_SEGMENT = 2048
 #: Coefficients of a stretch of a chirp: a polynomial of the phase, in turns, around its middle.
 N_COEFFICIENT = 5
 #: sin(pi/2 x) / x and cos(pi/2 x) in powers of x^2, for x from -1/2 to 1/2: Taylor series, of which
@@ -149,14 +153,49 @@ def channel_spectra_nb(spec, one, half, total, shift, first, stop, spectrum, spe
                           out_pol)
 
 
+@intrinsic
+def _neighbours(typingctx, vector):
+    """Exchange neighbouring lanes: the parts of each complex number."""
+
+    def codegen(context, builder, signature, args):
+        emit = Emitter(builder, vector.lanes)
+        value = Vector(emit, args[0])
+        return emit.shuffle(value, value, [lane ^ 1 for lane in range(vector.lanes)]).value
+
+    return vector(vector), codegen
+
+
+@intrinsic
+def _sums_of_parts(typingctx, vector):
+    """Return the sum of the even lanes and that of the odd ones."""
+    kind = types.UniTuple(types.float32, 2)
+
+    def codegen(context, builder, signature, args):
+        emit = Emitter(builder, vector.lanes)
+        total, n = Vector(emit, args[0]), vector.lanes
+        while n > 2:
+            n //= 2
+            total += emit.shuffle(total, total, [(lane + n) % vector.lanes
+                                                 for lane in range(vector.lanes)])
+        parts = [builder.extract_element(total.value, ir.Constant(ir.IntType(32), i))
+                 for i in range(2)]
+        return context.make_tuple(builder, kind, parts)
+
+    return kind(vector), codegen
+
+
 @jit
-def add_powers_nb(a, b, start, n_int, sums, out):
+def add_powers_nb(spec, a, b, chan_step, n, start, n_int, sums, out):
     """Add the powers of voltages to sums of `n_int` samples, and write those that end.
 
     Parameters
     ----------
-    a, b : ndarray, shape (chan, n), complex64
-        Voltages of two polarisations; twice the same for one.
+    a, b : int
+        Addresses of the voltages of two polarisations, complex64; twice the same for one.
+    chan_step : int
+        Bytes from channel to channel.
+    n : int
+        Number of samples of each channel.
     start : int
         Number of samples in the sums so far.
     sums : ndarray, shape (chan, 4), float64
@@ -164,11 +203,14 @@ def add_powers_nb(a, b, start, n_int, sums, out):
     out : ndarray, shape (n_out, chan, 4), float64
         Receives finished sums.
     """
-    for chan in range(a.shape[0]):
+    for chan in range(sums.shape[0]):
         at, done, left = 0, 0, n_int - start
-        while at < a.shape[1]:
-            stop = min(a.shape[1], at + left)
-            _add_segment_nb(a[chan, at:stop], b[chan, at:stop], sums[chan])
+        while at < n:
+            stop = min(n, at + left)
+            place = chan * chan_step
+            for first in range(at, stop, _SEGMENT):
+                here = place + 8 * first
+                _add_segment_nb(spec, a + here, b + here, min(_SEGMENT, stop - first), sums[chan])
             left -= stop - at
             if left == 0:
                 for p in range(4):
@@ -180,17 +222,37 @@ def add_powers_nb(a, b, start, n_int, sums, out):
 
 
 @jit_inner
-def _add_segment_nb(a, b, sums):
+def _add_segment_nb(spec, a, b, n, sums):
     """Add the powers of one stretch; float32 is exact enough for a few thousand samples."""
-    for first in range(0, a.size, 2048):
-        aa, bb, cr, ci = np.float32(0), np.float32(0), np.float32(0), np.float32(0)
-        for i in range(first, min(a.size, first + 2048)):
-            x, y = a[i], b[i]
-            aa += x.real * x.real + x.imag * x.imag
-            bb += y.real * y.real + y.imag * y.imag
-            cr += x.real * y.real + x.imag * y.imag
-            ci += x.real * y.imag - x.imag * y.real
-        sums[0] += aa
-        sums[1] += bb
-        sums[2] += cr
-        sums[3] += ci
+    size = 4 * block_lanes(spec)
+    stop = 8 * n // size * size
+    aa = splat(spec, np.float32(0))
+    bb, parallel, crossed = aa, aa, aa
+    for at in range(0, stop, size):
+        x, y = load(spec, a + at), load(spec, b + at)
+        aa = fma(x, x, aa)
+        bb = fma(y, y, bb)
+        parallel = fma(x, y, parallel)
+        crossed = fma(x, _neighbours(y), crossed)
+    for i, total in enumerate((_sums_of_parts(aa), _sums_of_parts(bb), _sums_of_parts(parallel))):
+        sums[i] += total[0] + total[1]
+    even, odd = _sums_of_parts(crossed)
+    sums[3] += even - odd
+    x, y = carray(_complex_at(a + stop), n - stop // 8), carray(_complex_at(b + stop), n - stop // 8)
+    _add_samples_nb(x, y, sums)
+
+
+@jit_inner
+def _add_samples_nb(a, b, sums):
+    """Add the powers of a few samples."""
+    aa, bb, cr, ci = np.float32(0), np.float32(0), np.float32(0), np.float32(0)
+    for i in range(a.size):
+        x, y = a[i], b[i]
+        aa += x.real * x.real + x.imag * x.imag
+        bb += y.real * y.real + y.imag * y.imag
+        cr += x.real * y.real + x.imag * y.imag
+        ci += x.real * y.imag - x.imag * y.real
+    sums[0] += aa
+    sums[1] += bb
+    sums[2] += cr
+    sums[3] += ci

@@ -513,9 +513,9 @@ class CoherentDedispersion(Plan):
         n_out = (start + self._hop) // self._n_int
         sums = self._sums[chans]
         made = np.empty((n_out, len(sums), 4))
-        a, b = voltages[0], voltages[-1]
-        add_powers_nb(np.ascontiguousarray(a), np.ascontiguousarray(b), start, self._n_int, sums,
-                      made)
+        a, b = (address(each) for each in (voltages[0], voltages[-1]))
+        add_powers_nb(self._specs[0], a, b, voltages.strides[1], self._hop, start, self._n_int,
+                      sums, made)
         out[:n_out, :, chans] = np.einsum("ncb,pb->npc", made, self._mixing)
 
     def _finish(self, used: np.ndarray | None, out: np.ndarray, weight: np.ndarray, made: int
