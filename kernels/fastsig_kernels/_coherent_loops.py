@@ -238,8 +238,8 @@ def _add_segment_nb(spec, a, b, n, sums):
         sums[i] += total[0] + total[1]
     even, odd = _sums_of_parts(crossed)
     sums[3] += even - odd
-    x, y = carray(_complex_at(a + stop), n - stop // 8), carray(_complex_at(b + stop), n - stop // 8)
-    _add_samples_nb(x, y, sums)
+    left = n - stop // 8
+    _add_samples_nb(carray(_complex_at(a + stop), left), carray(_complex_at(b + stop), left), sums)
 
 
 @jit_inner

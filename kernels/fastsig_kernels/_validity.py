@@ -77,14 +77,17 @@ class Validity:
         energy[energy < self._min_valid] = 0
         return energy
 
+    def whole(self, first: int, last: int) -> bool:
+        """Whether all samples ``[first, last)`` are valid; those before 0 are not."""
+        return first >= 0 and all(_covers(spans, first, last) for spans in self._spans or ())
 
     def fraction(self, starts: np.ndarray, stops: np.ndarray) -> np.ndarray | None:
         """Return the fraction of samples ``[start, stop)`` that are valid: (pol, *starts.shape).
 
         Samples before 0 are not. None if all are valid.
         """
-        first, last = int(starts.min()), int(stops.max())
-        if first >= 0 and all(_covers(spans, first, last) for spans in self._spans or ()):
+        last = int(stops.max())
+        if self.whole(int(starts.min()), last):
             return None
         sets = self._spans or [_span(0, max(last, 1))] * self._n_pol
         return np.stack([(_count(spans, stops) - _count(spans, starts)) / (stops - starts)

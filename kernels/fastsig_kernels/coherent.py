@@ -7,6 +7,7 @@ T. H. Hankins and B. J. Rickett, Pulsar signal processing, Methods in Computatio
 astronomy, PASA 28 (2011) 1, for the filter bank.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -420,7 +421,7 @@ class CoherentDedispersion(Plan):
             used += n
             if self._n_held == room:
                 made = self._block(out, weights, made)
-                self._held[:, : room - step] = self._held[:, step:].copy()
+                self._held[:, : room - step] = self._held[:, step:]
                 self._n_held -= step
                 self._done += self._hop
         self._validity.discard((self._done - self._before) * self._unit)
@@ -443,23 +444,31 @@ class CoherentDedispersion(Plan):
             if self._layout.kind == "uint8":
                 row -= 128
             self._forward.process(self._row, out=self._spectra[pol])
-        used = self._used()
-        for first in range(0, self._n_chan, self._batch):
-            stop = min(first + self._batch, self._n_chan)
-            voltages = self._channels(first, stop)
-            chans = slice(first, stop)
-            if self._lower_sideband:  # in the order of sky frequency
-                chans = slice(self._n_chan - stop, self._n_chan - first)
-                voltages = voltages[:, ::-1]
+        edges = self._edges()
+        total = np.empty((2, len(self._codes), self._n_chan, len(edges) - 1))
+        whole = self._is_whole()
+        for voltages, chans in self._batches():
+            used = None if whole else self._used(chans)
             if self._voltages:
-                self._put(voltages, used, chans, out[..., made : made + self._hop])
+                here = slice(made, made + self._hop)
+                self._put(voltages, used, out[:, chans, here], weight[:, chans, here])
             else:
                 self._add(voltages, used, chans, out[made:])
-        if self._voltages:
-            if used is not None:
-                weight[..., made : made + self._hop] = used
-            return made + self._hop
-        return self._finish(used, out, weight, made)
+                total[:, :, chans] = self._shares(used, edges)
+        return made + self._hop if self._voltages else self._finish(total, out, weight, made)
+
+    def _batches(self) -> Iterator[tuple[np.ndarray, slice]]:
+        """Yield dedispersed voltages, and which channels they are in ascending order of the sky."""
+        for first in range(0, self._n_chan, self._batch):
+            stop = min(first + self._batch, self._n_chan)
+            yield self._in_order(self._channels(first, stop), first)
+
+    def _in_order(self, voltages: np.ndarray, first: int) -> tuple[np.ndarray, slice]:
+        """Return voltages of channels from `first` on, and their places, in the sky's order."""
+        stop = first + voltages.shape[1]
+        if self._lower_sideband:
+            return voltages[:, ::-1], slice(self._n_chan - stop, self._n_chan - first)
+        return voltages, slice(first, stop)
 
     def _channels(self, first: int, stop: int) -> np.ndarray:
         """Return the dedispersed voltages of some channels, in the order of their frequency."""
@@ -476,9 +485,15 @@ class CoherentDedispersion(Plan):
             self._back.process(each, out=each)
         return parts[..., self._before : self._before + self._hop]
 
-    def _used(self) -> np.ndarray | None:
+    def _is_whole(self) -> bool:
+        """Whether all input samples that a block's pulses were dispersed over are valid."""
+        upper, lower = (int(np.rint(each.max() * self._unit)) for each in self._smears)
+        start = self._done * self._unit
+        return self._validity.whole(start - upper, start + self._hop * self._unit + lower)
+
+    def _used(self, chans: slice) -> np.ndarray | None:
         """Return the weights of a block's samples, 0 if not used, or None if all are 1."""
-        upper, lower = (np.rint(each * self._unit).astype(np.int64)[:, np.newaxis]
+        upper, lower = (np.rint(each[chans] * self._unit).astype(np.int64)[:, np.newaxis]
                         for each in self._smears)
         at = (self._done + np.arange(self._hop)) * self._unit
         found = self._validity.fraction(at - upper, at + self._unit + lower)
@@ -487,15 +502,16 @@ class CoherentDedispersion(Plan):
         found[found < self._min_valid] = 0
         return found
 
-    def _put(self, voltages: np.ndarray, used: np.ndarray | None, chans: slice, out: np.ndarray
-             ) -> None:
+    def _put(self, voltages: np.ndarray, used: np.ndarray | None, out: np.ndarray,
+             weight: np.ndarray) -> None:
         """Write voltages; those of a lower sideband are conjugated, which reverses frequency."""
         if self._lower_sideband:
-            np.conjugate(voltages, out=out[:, chans])
+            np.conjugate(voltages, out=out)
         else:
-            out[:, chans] = voltages
+            out[:] = voltages
         if used is not None:
-            out[:, chans][used[:, chans] == 0] = np.nan
+            out[used == 0] = np.nan
+            weight[:] = used
 
     def _add(self, voltages: np.ndarray, used: np.ndarray | None, chans: slice, out: np.ndarray
              ) -> None:
@@ -503,11 +519,10 @@ class CoherentDedispersion(Plan):
         from ._coherent_loops import add_powers_nb
 
         if used is not None:
-            here = used[:, chans]
-            keep = here > 0
+            keep = used > 0
             if len(self._codes) != 2 and self._codes[0] >= _STOKES:
                 keep &= keep.all(axis=0)  # these need both polarisations
-            scale = np.where(keep, 1 / np.sqrt(np.where(keep, here, 1)), 0)
+            scale = np.where(keep, 1 / np.sqrt(np.where(keep, used, 1)), 0)
             voltages = (voltages * scale).astype(np.complex64)
         start = self._phase
         n_out = (start + self._hop) // self._n_int
@@ -518,35 +533,39 @@ class CoherentDedispersion(Plan):
                       sums, made)
         out[:n_out, :, chans] = np.einsum("ncb,pb->npc", made, self._mixing)
 
-    def _finish(self, used: np.ndarray | None, out: np.ndarray, weight: np.ndarray, made: int
-                ) -> int:
-        """Divide the sums that end by the number of samples that are used; set weights."""
-        start = self._phase
-        ends = np.arange(self._n_int - start, self._hop + 1, self._n_int)
-        total = self._shares(used, np.concatenate([[0], ends, [self._hop]]))
+    def _edges(self) -> np.ndarray:
+        """Return where sums begin or end in a block, in samples, and both ends of the block."""
+        ends = np.arange(self._n_int - self._phase, self._hop + 1, self._n_int)
+        return np.concatenate([[0], ends, [self._hop]])
+
+    def _finish(self, total: np.ndarray, out: np.ndarray, weight: np.ndarray, made: int) -> int:
+        """Divide the sums that end by the number of samples that are used; set weights.
+
+        `total` has what `_shares` returns, for all channels.
+        """
         total[..., 0] += self._counts.transpose(2, 1, 0)
-        here = slice(made, made + len(ends))
+        here = slice(made, made + total.shape[-1] - 1)
         count, energy = total[..., :-1]  # (product, chan, sum)
         count, energy = (np.moveaxis(each, -1, 0) for each in (count, energy))
         with np.errstate(invalid="ignore"):
             out[here] = np.where(count > 0, out[here] / np.where(count > 0, count, 1), np.nan)
         weight[here] = energy / self._n_int
         self._counts[:] = total[..., -1].transpose(2, 1, 0)
-        return made + len(ends)
+        return here.stop
 
     def _shares(self, used: np.ndarray | None, edges: np.ndarray) -> np.ndarray:
         """Return how many samples each product uses between edges, and the sum of their weights.
 
-        The shape is (2, product, chan, edge).
+        The shape is (2, product, chan, edge), the same for all of them if all samples are used.
         """
-        n_product, n = len(self._codes), len(edges) - 1
         if used is None:
-            return np.tile(np.diff(edges).astype(float), (2, n_product, self._n_chan, 1))
-        total = np.empty((2, n_product, self._n_chan, n))
+            return np.diff(edges).astype(float)
+        n_product, n_chan = len(self._codes), used.shape[1]
+        total = np.empty((2, n_product, n_chan, len(edges) - 1))
         for p, code in enumerate(self._codes.tolist()):
             energy = used[code] if code < 2 else used.min(axis=0)
             for kind, each in enumerate((energy > 0, energy)):
-                sums = np.zeros((self._n_chan, self._hop + 1))
+                sums = np.zeros((n_chan, self._hop + 1))
                 np.cumsum(each, axis=1, out=sums[:, 1:])
                 total[kind, p] = np.diff(sums[:, edges], axis=1)
         return total
