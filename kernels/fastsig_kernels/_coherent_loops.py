@@ -11,8 +11,8 @@ from numba.core.extending import intrinsic
 
 from ._codelets import Complex
 from ._jit import jit, jit_inner
-from ._passes import _pairs, _put_pairs, block_lanes
-from ._real_loops import _complex_at
+from ._passes import _pairs, _put_pairs, block_lanes, load_address, store_integer
+from ._real_loops import _complex_at, _mirrored_blocks
 from ._simd import Emitter, Vector, fma, load, splat
 
 _i = types.int64
@@ -151,6 +151,71 @@ def channel_spectra_nb(spec, one, half, total, shift, first, stop, spectrum, spe
                           out_pol)
                 _times_nb(one, whole, n, length // 2, place, scale, here, spectrum_pol, there,
                           out_pol)
+
+
+@jit_inner
+def _real_point_nb(spectrum, k, n, fine, coarse):
+    """Return point k of the spectrum of a real signal, see `_real_loops`."""
+    z = carray(_complex_at(spectrum), n)
+    if k == 0:
+        return complex(z[0].real + z[0].imag, np.float32(0))
+    half, p, q = np.float32(0.5), z[k], z[n - k]
+    w = fine[(k - 1) % fine.size] * coarse[(k - 1) // fine.size]
+    difference = complex(p.real - q.real, p.imag + q.imag)
+    return complex(half * (p.real + q.real), half * (p.imag - q.imag)) + w * difference
+
+
+@jit_inner
+def _joined_stretch_nb(spec, spectrum, k, n, length, fine, coarse, low, high):
+    """Do the step of `_real_loops` for points k to ``k + length`` and for their mirror images.
+
+    A stretch does not go over the end of `fine`. The last mirror image comes first in `high`.
+    """
+    lanes = block_lanes(spec)
+    factor = np.int64(coarse[(k - 1) // fine.size :].ctypes.data)
+    roots = np.int64(fine[(k - 1) % fine.size :].ctypes.data)
+    for j in range(0, length, lanes):
+        _mirrored_blocks(spec, spectrum + 8 * (k + j), spectrum + 8 * (n - k - j - lanes + 1),
+                         roots + 8 * j, factor, low + 8 * j, high + 8 * (length - lanes - j))
+
+
+@jit
+def mirrored_spectra_nb(spec, real_spec, n_pol, half, n_chan, first, stop, spectrum, spectrum_pol,
+                        length, chirps, scale, fine, coarse, out, out_pol, work):
+    """Do as `channel_spectra_nb` for the transform of a real signal that lacks its last step.
+
+    The results are those of channels `first` to `stop`, all in the lower half of the band, and
+    then of their mirror images, in the order of frequency. Halves of channels have whole
+    stretches, of a multiple of the lanes. `real_spec`, `fine` and `coarse` are those of
+    `_real_loops.halves_nb`. `work` is the address of memory for ``2 length + lanes`` points of
+    each polarisation.
+    """
+    size, n = 8 * N_COEFFICIENT, 2 * half * n_chan
+    n_stretch, middle = chirps.shape[1], length // 2
+    table = np.int64(chirps.ctypes.data)
+    mirror = work + 8 * (length + block_lanes(spec))
+    work_pol = 8 * (2 * length + block_lanes(spec))
+    for pol in range(n_pol):
+        carray(_complex_at(work + pol * work_pol), 1)[0] = _real_point_nb(
+            spectrum + pol * spectrum_pol, 2 * first * half, n, fine, coarse)
+    for part in range(2 * first, 2 * stop):
+        other = 2 * n_chan - 1 - part
+        # Upper halves of channels come first.
+        to = out + 16 * half * (part // 2 - first) + 8 * half * (1 - part % 2)
+        back = out + 16 * half * (other // 2 - n_chan + 2 * stop - first) + 8 * half * (part % 2)
+        for i in range(n_stretch):
+            last = n_stretch - 1 - i
+            for pol in range(n_pol):
+                _joined_stretch_nb(real_spec, spectrum + pol * spectrum_pol,
+                                   part * half + i * length + 1, n, length, fine, coarse,
+                                   work + pol * work_pol + 8, mirror + pol * work_pol)
+            _times_nb(spec, 0, length, middle, table + (part * n_stretch + i) * size, scale,
+                      work, work_pol, to + 8 * i * length, out_pol)
+            _times_nb(spec, 0, length, middle, table + (other * n_stretch + last) * size, scale,
+                      mirror, work_pol, back + 8 * last * length, out_pol)
+            for pol in range(n_pol):  # the first point of the next stretch
+                place = work + pol * work_pol
+                store_integer(load_address(place + 8 * length), place)
 
 
 @intrinsic

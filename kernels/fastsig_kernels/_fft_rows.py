@@ -75,6 +75,29 @@ class RowTransforms:
         other._rows = self._rows.copy()
         return other
 
+    @property
+    def takes_numbers(self) -> bool:
+        """Whether `run_numbers` may be used."""
+        return isinstance(self._rows, LongRows) and not self._inverse
+
+    def run_numbers(self, x: np.ndarray, kind: str, out: np.ndarray) -> None:
+        """Transform one row of numbers of a kind of `_sources`, complex or in pairs.
+
+        The spectrum of a real signal lacks the last step, see `_real_loops`.
+        """
+        self._rows.run_numbers(x, kind, out)
+
+    def join(self, x: np.ndarray) -> None:
+        """Do the last step of the spectrum of a real signal, in place."""
+        assert self._halves is not None
+        self._halves.join(x[np.newaxis])
+
+    @property
+    def real_step(self) -> "tuple[Any, np.ndarray, np.ndarray]":
+        """The spec and roots of the last step of real signals, see `_real_loops.halves_nb`."""
+        assert self._halves is not None
+        return self._halves.tables
+
     def run(self, x: np.ndarray, out: np.ndarray) -> np.ndarray:
         """Transform rows of `x` into `out`."""
         rows_in, rows_out = x.reshape(-1, x.shape[-1]), out.reshape(-1, out.shape[-1])
@@ -164,6 +187,7 @@ class LongRows:
         self._shift = n_point.bit_length() // 2
         self._fine = roots(n_point, np.arange(2**self._shift))
         self._coarse = roots(n_point, np.arange(0, n_point, 2**self._shift))
+        self._inverse = inverse
         self._spec = Spec(lanes=lanes, inverse=inverse)
         self._scale = np.float32(1.0 / n_point if inverse else 1.0)
         self._own_memory()
@@ -192,14 +216,21 @@ class LongRows:
         for row, result in zip(x, out, strict=True):
             self._run(row, result, result if between is None else between)
 
-    def _run(self, x: np.ndarray, out: np.ndarray, between: np.ndarray) -> None:
-        """Transform one row; the first pass writes to `between`, which may be `out`."""
-        from ._long_loops import first_pass, second_pass
+    def run_numbers(self, x: np.ndarray, kind: str, out: np.ndarray) -> None:
+        """Transform a row of numbers that are not float32, without a copy of them."""
+        self._run(x, out, out, kind)
 
-        line, turned = 8 * self._n_line, 8 * self._n_column
+    def _run(self, x: np.ndarray, out: np.ndarray, between: np.ndarray, kind: str = "float32"
+             ) -> None:
+        """Transform one row; the first pass writes to `between`, which may be `out`."""
+        from ._long_loops import first_pass, point_bytes, second_pass
+        from ._simd import Spec
+
+        numbers = Spec(lanes=self.lanes, inverse=self._inverse, kind=kind)
+        line, turned = point_bytes(kind) * self._n_line, 8 * self._n_column
         place, work = address(between), address(self._work)
         stream = int(self.lanes >= 8 and _streamed(between, between.nbytes))
-        first_pass(self._spec, address(x), line, _LINES_AHEAD * line, place, turned,
+        first_pass(self._spec, numbers, address(x), line, _LINES_AHEAD * line, place, turned,
                    0, self._n_line // self.lanes, self.n_inner, address(self._twiddles),
                    self._levels, self._starts, work, self._column_bytes, stream, self._coarse,
                    self._fine, self._shift)
@@ -271,6 +302,11 @@ class Halves:
     def memory_bytes(self) -> int:
         """Size of the tables, in bytes."""
         return self._fine.nbytes + self._coarse.nbytes
+
+    @property
+    def tables(self) -> "tuple[Any, np.ndarray, np.ndarray]":
+        """The spec, and both factors of the roots."""
+        return self._spec, self._fine, self._coarse
 
     def join(self, x: np.ndarray) -> None:
         """Convert rows of transforms to those of real signals, in place; the last point is new."""

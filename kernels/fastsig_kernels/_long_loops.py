@@ -22,7 +22,16 @@ from ._fft_loops import (
 )
 from ._jit import jit, jit_inner
 from ._order import PAD
-from ._passes import _block, _multiple, _pairs, _points, _put_block, _put_pairs, block_lanes
+from ._passes import (
+    _block,
+    _multiple,
+    _pairs,
+    _points,
+    _prefetch,
+    _put_block,
+    _put_pairs,
+    block_lanes,
+)
 from ._simd import Emitter, finish_stores
 
 _i = types.int64
@@ -34,7 +43,7 @@ def turned_lines(typingctx, spec, source, step, ahead, twiddles, target, target_
 
     A column's results are the lanes of one block, and blocks of neighbouring columns are
     `target_step` bytes apart. Twiddles are the same for all columns. Data `ahead` bytes further on
-    is prefetched. Items of `spec`: lanes, inverse.
+    is prefetched. Items of `spec`: lanes, inverse, kind (that of the numbers, see `_sources`).
     """
 
     def codegen(context, builder, signature, args):
@@ -44,8 +53,9 @@ def turned_lines(typingctx, spec, source, step, ahead, twiddles, target, target_
         source, step, ahead, twiddles, target, target_step = args[1:]
 
         def read(emit, address):
-            x = _pairs(emit, address)
-            _fetch(emit, builder.add(address, ahead))
+            x = _numbers(emit, spec.items["kind"], address)
+            for line in range(0, n * point_bytes(spec.items["kind"]), 64):
+                _prefetch(builder, emit.at(builder.add(address, ahead), line))
             return _swapped(x) if spec.items["inverse"] else x
 
         rows = DFT[n](_points(read, emit, source, step, n))
@@ -58,6 +68,40 @@ def turned_lines(typingctx, spec, source, step, ahead, twiddles, target, target_
         return context.get_dummy_value()
 
     return types.void(spec, _i, _i, _i, _i, _i, _i), codegen
+
+
+def point_bytes(kind):
+    """Return the size of a complex number, or of two real ones, of a kind of `_sources`."""
+    return 8 if kind == "float32" else 2 * np.dtype(kind).itemsize
+
+
+def _numbers(emit, kind, address):
+    """Load `lanes` complex numbers of a kind of `_sources`; those of uint8 are offset binary."""
+    if kind == "float32":
+        return _pairs(emit, address)
+    n, builder = emit.lanes, emit.builder
+    both = emit.load_integers(address, 0, 2 * n, 4 * point_bytes(kind))
+    if kind == "uint8":
+        middle = ir.Constant(both.type, [ir.Constant(both.type.element, -128)] * (2 * n))
+        both = builder.xor(both, middle)
+
+    def part(first):
+        lanes = [ir.Constant(ir.IntType(32), lane) for lane in range(first, 2 * n, 2)]
+        mask = ir.Constant(ir.VectorType(ir.IntType(32), n), lanes)
+        return emit.to_float(builder.shuffle_vector(both, both, mask))
+
+    return Complex(part(0), part(1))
+
+
+@intrinsic
+def _point_bytes(typingctx, spec):
+    """Return `point_bytes` of a spec, as a constant."""
+    size = point_bytes(spec.items["kind"])
+
+    def codegen(context, builder, signature, args):
+        return ir.Constant(ir.IntType(64), size)
+
+    return _i(spec), codegen
 
 
 def _scalar(emit, address, offset=0):
@@ -168,11 +212,12 @@ def _stream_turning_columns_nb(spec, starts, source, factors, turns, target, ste
 
 
 @jit
-def first_pass(spec, source, line, ahead, target, target_line, first, stop, n_inner, twiddles,
+def first_pass(spec, numbers, source, line, ahead, target, target_line, first, stop, n_inner, twiddles,
                levels, starts, work, column_bytes, stream, coarse, fine, shift):
     """Transform the columns of tiles `first` to `stop` of a row.
 
-    `line` and `target_line` are bytes from line to line. `starts` are the offsets of the groups of
+    `numbers` is the spec of `turned_lines`. `line` and `target_line` are bytes from line to line.
+    `starts` are the offsets of the groups of
     blocks of a column's last step, in the order of the result. ``coarse[a] fine[b]`` is the root
     of unity ``a 2^shift + b`` of the row.
     """
@@ -182,8 +227,8 @@ def first_pass(spec, source, line, ahead, target, target_line, first, stop, n_in
     exact = np.empty(starts.size, np.complex128)
     factors, turns = np.empty(starts.size, np.complex64), np.empty((16, 2, lanes), np.float32)
     for tile in range(first, stop):
-        _turned_tile_nb(spec, n_inner, n_part, source + tile * 8 * lanes, line, ahead, twiddles,
-                        work, column_bytes)
+        _turned_tile_nb(numbers, n_inner, n_part, source + tile * lanes * _point_bytes(numbers),
+                        line, ahead, twiddles, work, column_bytes)
         for c in range(lanes):
             column, place = tile * lanes + c, work + c * column_bytes
             inner_levels_nb(spec, place, n_inner, levels)

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from . import _check
+from ._fft_rows import RowTransforms
 from ._order import address, aligned
 from ._plan import Plan
 from ._validity import Validity, arrays_of
@@ -228,10 +229,19 @@ class CoherentDedispersion(Plan):
         self._forward = FFTPlan(2 * points if real else points, direction="forward",
                                 kind="real" if real else "complex", dtype="complex64")
         self._back = FFTPlan(self._n_point, kind="complex", direction="inverse", dtype="complex64")
+        core = self._forward._core
+        #: Long transforms read the samples as they are.
+        self._long: RowTransforms | None = core if core and core.takes_numbers else None
+        lanes, half = host_lanes(), self._n_point // 2
+        self._mirrored = (self._long is not None and real and self._n_chan % 2 == 0
+                          and half % self._length == 0 and self._length % lanes == 0)
         self._batch = max(1, min(self._n_chan, _BATCH_BYTES // (8 * self._n_point)))
-        self._specs = tuple(Spec(lanes=n, n_pol=self._n_pol) for n in (host_lanes(), 1))
+        if self._mirrored:
+            self._batch = max(2, self._batch // 2 * 2)
+        self._specs = tuple(Spec(lanes=n, n_pol=self._n_pol) for n in (lanes, 1))
+        self._stretches = aligned(8 * self._n_pol * (2 * self._length + lanes))
         n_in, kind = self._forward.input_shape
-        self._row = aligned(n_in * kind.itemsize).view(kind)
+        self._row = aligned(0 if self._long else n_in * kind.itemsize).view(kind)
         # Spectra of both polarisations, on cache lines.
         n_out = -(-self._forward.output_shape[0] // 8) * 8
         self._spectra = aligned(8 * self._n_pol * n_out).view(np.complex64).reshape(
@@ -334,8 +344,8 @@ class CoherentDedispersion(Plan):
     @property
     def memory_bytes(self) -> int:
         """Size of tables, work space and state, in bytes."""
-        arrays = (self._chirps, self._row, self._spectra, self._parts, self._held, self._sums,
-                  self._counts)
+        arrays = (self._chirps, self._row, self._spectra, self._stretches, self._parts, self._held,
+                  self._sums, self._counts)
         return int(sum(each.nbytes for each in arrays) + self._forward.memory_bytes
                    + self._back.memory_bytes)
 
@@ -439,11 +449,7 @@ class CoherentDedispersion(Plan):
     def _block(self, out: np.ndarray, weight: np.ndarray, made: int) -> int:
         """Dedisperse what is held; return how much of the output is made."""
         for pol in range(self._n_pol):
-            row = self._row.view(np.float32)
-            row[:] = self._held[pol].reshape(-1)
-            if self._layout.kind == "uint8":
-                row -= 128
-            self._forward.process(self._row, out=self._spectra[pol])
+            self._transform(pol)
         edges = self._edges()
         total = np.empty((2, len(self._codes), self._n_chan, len(edges) - 1))
         whole = self._is_whole()
@@ -457,8 +463,29 @@ class CoherentDedispersion(Plan):
                 total[:, :, chans] = self._shares(used, edges)
         return made + self._hop if self._voltages else self._finish(total, out, weight, made)
 
+    def _transform(self, pol: int) -> None:
+        """Transform what is held of a polarisation; long real ones without their last step."""
+        if self._long is not None:
+            self._long.run_numbers(self._held[pol], self._layout.kind, self._spectra[pol])
+            if not self._layout.is_complex and not self._mirrored:
+                self._long.join(self._spectra[pol])
+            return
+        row = self._row.view(np.float32)
+        row[:] = self._held[pol].reshape(-1)
+        if self._layout.kind == "uint8":
+            row -= 128
+        self._forward.process(self._row, out=self._spectra[pol])
+
     def _batches(self) -> Iterator[tuple[np.ndarray, slice]]:
         """Yield dedispersed voltages, and which channels they are in ascending order of the sky."""
+        if self._mirrored:
+            step = self._batch // 2
+            for first in range(0, self._n_chan // 2, step):
+                both = self._mirrored_channels(first, min(first + step, self._n_chan // 2))
+                n = both.shape[1] // 2
+                yield self._in_order(both[:, :n], first)
+                yield self._in_order(both[:, n:], self._n_chan - first - n)
+            return
         for first in range(0, self._n_chan, self._batch):
             stop = min(first + self._batch, self._n_chan)
             yield self._in_order(self._channels(first, stop), first)
@@ -481,6 +508,26 @@ class CoherentDedispersion(Plan):
         channel_spectra_nb(*self._specs, half, total, shift, first, stop, address(self._spectra),
                            self._spectra.strides[0], self._length, self._chirps,
                            self._sign * self._scale, address(parts), parts.strides[0])
+        return self._voltages_of(parts)
+
+    def _mirrored_channels(self, first: int, stop: int) -> np.ndarray:
+        """Return the voltages of channels in the lower half of the band, and of their mirror images.
+
+        The last step of the transform of a real signal needs both.
+        """
+        from ._coherent_loops import mirrored_spectra_nb
+
+        assert self._long is not None
+        parts = self._parts[:, : 2 * (stop - first)]
+        spec, fine, coarse = self._long.real_step
+        mirrored_spectra_nb(self._specs[0], spec, self._n_pol, self._n_point // 2, self._n_chan,
+                            first, stop, address(self._spectra), self._spectra.strides[0],
+                            self._length, self._chirps, self._sign * self._scale, fine, coarse,
+                            address(parts), parts.strides[0], address(self._stretches))
+        return self._voltages_of(parts)
+
+    def _voltages_of(self, parts: np.ndarray) -> np.ndarray:
+        """Transform spectra of channels back, in place, and leave out both ends."""
         for each in parts:
             self._back.process(each, out=each)
         return parts[..., self._before : self._before + self._hop]
