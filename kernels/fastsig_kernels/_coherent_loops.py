@@ -10,6 +10,7 @@ from numba.core import cgutils, types
 from numba.core.extending import intrinsic
 
 from ._codelets import Complex
+from ._fft_loops import _fetch
 from ._jit import jit, jit_inner
 from ._passes import _pairs, _put_pairs, block_lanes, load_address, store_integer
 from ._real_loops import _complex_at, _mirrored_blocks
@@ -153,6 +154,17 @@ def channel_spectra_nb(spec, one, half, total, shift, first, stop, spectrum, spe
                           out_pol)
 
 
+@intrinsic
+def _fetch_points(typingctx, spec, address):
+    """Prefetch `lanes` points."""
+
+    def codegen(context, builder, signature, args):
+        _fetch(Emitter(builder, spec.items["lanes"]), args[1])
+        return context.get_dummy_value()
+
+    return types.void(spec, _i), codegen
+
+
 @jit_inner
 def _real_point_nb(spectrum, k, n, fine, coarse):
     """Return point k of the spectrum of a real signal, see `_real_loops`."""
@@ -175,8 +187,12 @@ def _joined_stretch_nb(spec, spectrum, k, n, length, fine, coarse, low, high):
     factor = np.int64(coarse[(k - 1) // fine.size :].ctypes.data)
     roots = np.int64(fine[(k - 1) % fine.size :].ctypes.data)
     for j in range(0, length, lanes):
-        _mirrored_blocks(spec, spectrum + 8 * (k + j), spectrum + 8 * (n - k - j - lanes + 1),
-                         roots + 8 * j, factor, low + 8 * j, high + 8 * (length - lanes - j))
+        first, last = spectrum + 8 * (k + j), spectrum + 8 * (n - k - j - lanes + 1)
+        # Stretches are too short for the processor to notice that they are read in order.
+        _fetch_points(spec, first + 8 * length)
+        _fetch_points(spec, last - 8 * length)
+        _mirrored_blocks(spec, first, last, roots + 8 * j, factor, low + 8 * j,
+                         high + 8 * (length - lanes - j))
 
 
 @jit

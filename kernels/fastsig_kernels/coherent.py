@@ -7,6 +7,7 @@ T. H. Hankins and B. J. Rickett, Pulsar signal processing, Methods in Computatio
 astronomy, PASA 28 (2011) 1, for the filter bank.
 """
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -251,7 +252,10 @@ class CoherentDedispersion(Plan):
         self._parts = aligned(8 * self._n_pol * self._batch * self._n_point).view(
             np.complex64).reshape(self._n_pol, self._batch, self._n_point)
         pair = (2,) if self._layout.is_complex else ()
-        self._held = np.zeros((self._n_pol, n_in, *pair), self._layout.dtype)
+        shape = self._n_pol, n_in, *pair
+        # On cache lines, which transforms read piece by piece.
+        self._held = aligned(math.prod(shape) * self._layout.dtype.itemsize).view(
+            self._layout.dtype).reshape(shape)
         self._reset()
 
     def reset(self, *, block: int = 0, first_sum: int = 0) -> int:
