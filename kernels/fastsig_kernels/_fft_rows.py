@@ -11,6 +11,7 @@ from ._order import (
     address,
     aligned,
     block_starts,
+    even_radices,
     pass_twiddles,
     roots,
     scalar_levels,
@@ -24,6 +25,8 @@ _STACKED = 8
 
 # From here on, two passes over memory take less time than several over the third-level cache.
 _LONG = 2**21
+# From this many columns on, rows have at least two passes over whole parts.
+_EVEN = 2**9
 _LINES_AHEAD = 2  # prefetched by the passes of long transforms
 # Roots of real transforms are products of two factors; shorter tables fit into the first cache.
 _FINE_ROOTS = 2**10
@@ -121,8 +124,11 @@ class ShortRows:
 
         self.lanes = lanes = shape(n_point, host_lanes()).lanes
         self.n_inner = n_point // lanes
-        # Small radices come first, so that the parts of the first pass consist of whole columns.
-        *middle, self._last = shape(self.n_inner, 1).radices[::-1]
+        if self.n_inner >= _EVEN:
+            middle, self._last = even_radices(self.n_inner // 8), 8
+        else:
+            # The small one comes first, so that the parts of its pass consist of whole columns.
+            *middle, self._last = shape(self.n_inner, 1).radices[::-1]
         self._levels, self._tables = scalar_levels(self.n_inner, middle)
         self._first = pass_twiddles(n_point, lanes, lanes)
         self._starts = block_starts(self.n_inner, (*middle, self._last), 8 * lanes)
@@ -170,16 +176,16 @@ class LongRows:
         from ._simd import Spec, host_lanes
 
         self.lanes = lanes = host_lanes()
-        # The second pass has radices of 16 only.
+        # The second pass begins and ends with radices of 16.
         self._n_line = n_line = 2**8 if n_point <= 2**21 else 2**12
         self._n_column = n_column = n_point // n_line
         self.n_inner = n_column // lanes
-        *middle, last = shape(self.n_inner, 1).radices[::-1]
+        middle = even_radices(self.n_inner // 16)
         self._levels, self._tables = scalar_levels(self.n_inner, middle)
-        self._starts = block_starts(self.n_inner, (*middle, last), 8 * lanes)
+        self._starts = block_starts(self.n_inner, (*middle, 16), 8 * lanes)
         self._twiddles = scalar_twiddles(n_column, lanes)
         self._column_bytes = 8 * n_column + (middle[0] if middle else 1) * PAD + PAD
-        radices = [16] * (n_line.bit_length() // 4)
+        radices = [16, *even_radices(n_line // 256), 16]
         levels, tables = scalar_levels(n_line, radices[:-1])
         self._tables += tables
         self._line_twiddles, self._line_levels = tables[0], levels[1:]

@@ -63,6 +63,17 @@ def shape(n_point: int, lanes: int) -> Shape:
     return Shape(n_point, lanes, tuple(radices))
 
 
+def even_radices(n: int) -> list[int]:
+    """Return few radices of at most 8 whose product is `n`, a power of two; the largest come first.
+
+    Passes of radix 16 over whole rows have more numbers than registers: two smaller ones take less
+    time.
+    """
+    bits = n.bit_length() - 1
+    count = -(-bits // 3)
+    return [2 ** (bits // count + (i < bits % count)) for i in range(count)]
+
+
 def aligned(n_byte: int) -> np.ndarray:
     """Return zeroed bytes that start on a cache line."""
     memory = np.zeros(n_byte + 64, dtype=np.uint8)
