@@ -24,7 +24,7 @@ _FEWEST, _MOST = 5, 2**17  # complex points of other lengths, of which a stack h
 _STACKED = 8
 
 # From here on, two passes over memory take less time than several over the third-level cache.
-_LONG = 2**21
+LONG = 2**21
 # From this many columns on, rows have at least two passes over whole parts.
 _EVEN = 2**9
 _LINES_AHEAD = 2  # prefetched by the passes of long transforms
@@ -61,7 +61,7 @@ class RowTransforms:
         self._inverse = inverse
         kind: Any = StackedRows
         if n_point & (n_point - 1) == 0:
-            kind = LongRows if n_point >= _LONG else ShortRows
+            kind = LongRows if n_point >= LONG else ShortRows
         self._rows = kind(n_point, inverse=inverse)
         self._halves = Halves(n_point, inverse=inverse) if real else None
 

@@ -212,8 +212,8 @@ def _stream_turning_columns_nb(spec, starts, source, factors, turns, target, ste
 
 
 @jit
-def first_pass(spec, numbers, source, line, ahead, target, target_line, first, stop, n_inner, twiddles,
-               levels, starts, work, column_bytes, stream, coarse, fine, shift):
+def first_pass(spec, numbers, source, line, ahead, target, target_line, first, stop, n_inner,
+               twiddles, levels, starts, work, column_bytes, stream, coarse, fine, shift):
     """Transform the columns of tiles `first` to `stop` of a row.
 
     `numbers` is the spec of `turned_lines`. `line` and `target_line` are bytes from line to line.

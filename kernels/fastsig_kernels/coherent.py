@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from . import _check
-from ._fft_rows import RowTransforms
+from ._fft_rows import LONG, RowTransforms
 from ._order import address, aligned
 from ._plan import Plan
 from ._validity import Validity, arrays_of
@@ -370,11 +370,15 @@ class CoherentDedispersion(Plan):
 
     def compile(self) -> None:
         """Compile everything that `process` needs."""
-        twin = CoherentDedispersion(2, start=1.0, dispersion=0.0, layout=self._layout,
-                                    n_pol=self._n_pol, n_point=64)
-        shape = self._held[:, : 130].shape
-        twin.process(np.zeros(shape, self._layout.dtype), valid=np.array([[0, 100]]))
-        self._forward.compile()
+        n_chan = min(self._n_chan, 2)
+        # Long transforms use code of their own.
+        n_point = 64 if self._long is None else LONG // n_chan
+        twin = CoherentDedispersion(n_chan, **{
+            **self._options, "start": 1.0, "dispersion": 0.0, "n_point": n_point, "n_int": 1})
+        x = np.zeros((self._n_pol, n_point * twin._unit, *self._held.shape[2:]), self._layout.dtype)
+        twin.process(x, valid=np.array([[0, 100]]))
+        if self._long is None:
+            self._forward.compile()
         self._back.compile()
 
     def process(self, x: np.ndarray, *, valid: Any = None, out: np.ndarray | None = None
@@ -515,7 +519,7 @@ class CoherentDedispersion(Plan):
         return self._voltages_of(parts)
 
     def _mirrored_channels(self, first: int, stop: int) -> np.ndarray:
-        """Return the voltages of channels in the lower half of the band, and of their mirror images.
+        """Return the voltages of channels in the band's lower half, and of their mirror images.
 
         The last step of the transform of a real signal needs both.
         """

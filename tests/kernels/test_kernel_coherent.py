@@ -5,7 +5,7 @@ from itertools import pairwise
 import fastsig_kernels as fk
 import numpy as np
 import pytest
-from fastsig_kernels import CoherentDedispersion, Layout
+from fastsig_kernels import CoherentDedispersion, Layout, _fft_rows
 from fastsig_kernels._coherent_loops import channel_spectra_nb
 from fastsig_kernels._order import address
 
@@ -130,6 +130,44 @@ def test_there_and_back(is_complex):
     # The two transforms end at other places, and a rectangular band rings there.
     assert np.linalg.norm(again[n][: expected.size] - expected[: again[n].size]) < (
         0.1 * np.linalg.norm(expected))
+
+
+@pytest.mark.parametrize(("kind", "is_complex", "n_chan", "lower"), [
+    ("int8", False, 4, False), ("uint8", False, 2, True), ("int16", True, 4, False),
+    ("float32", False, 1, False)])
+def test_long_transforms(kind, is_complex, n_chan, lower, monkeypatch):
+    # They read the samples as they are, and join mirror images as they multiply by chirps.
+    monkeypatch.setattr(_fft_rows, "LONG", 2**16)
+    total, rng = 2**16, np.random.default_rng(6)
+    plan = CoherentDedispersion(n_chan, start=START, dispersion=1e3, n_point=total // n_chan,
+                                layout=layout_of(is_complex, kind), n_pol=2, min_valid=0.1,
+                                lower_sideband=lower)
+    unit = n_chan if is_complex else 2 * n_chan
+    n = (plan.n_point - plan.before) * unit
+    x = rng.integers(-100, 101, (2, n, 2) if is_complex else (2, n), np.int16)
+    found = plan.process((x + 128 if kind == "uint8" else x).astype(kind))[1]
+    samples = np.concatenate([np.zeros((plan.before * unit, *x.shape[2:])), x[1]])
+    if is_complex:
+        spectrum = np.fft.fftshift(np.fft.fft(samples[:, 0] + 1j * samples[:, 1]))
+    else:
+        spectrum = np.fft.rfft(samples)[:total]
+    for chan in {0, n_chan // 2, n_chan - 1}:
+        k = chan * plan.n_point + np.arange(plan.n_point)
+        f = START + (1 - k / total if lower else k / total)
+        centre = START + ((n_chan - chan if lower else chan) + (-0.5 if lower else 0.5)) / n_chan
+        turns = (1 if lower else -1) * 1e3 * (f - centre) ** 2 / (f * centre**2)
+        part = np.fft.ifftshift(spectrum[k] * np.exp(2j * np.pi * turns))
+        expected = np.fft.ifft(part)[plan.before : plan.before + plan.hop] / np.sqrt(unit)
+        got = found[n_chan - 1 - chan].conj() if lower else found[chan]
+        there = ~np.isnan(got)
+        assert there.mean() > 0.95
+        assert np.abs(got - expected)[there].max() < 1e-5 * np.abs(expected).max()
+
+
+@pytest.mark.parametrize("is_complex", [True, False])
+def test_compile(is_complex):
+    CoherentDedispersion(2, start=START, dispersion=10.0, layout=layout_of(is_complex, "int8"),
+                         n_pol=2, products="AABBCRCI", n_int=100).compile()
 
 
 def test_bits_do_not_depend_on_the_pieces():
