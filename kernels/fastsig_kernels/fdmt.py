@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from . import _check
+from ._fdmt_tree import RUN
 from ._order import STREAMED_BYTES, address, on_lines
 from ._plan import Plan
 from ._team import Crew
@@ -153,6 +154,7 @@ class FDMT(Plan):
         if self._counts is not None:
             self._counts.fill(0)
         self._weight = np.empty((self.n_delay, 0), np.float32)
+        self._blank = np.empty((0, 0), self._dtype)
 
     @property
     def n_chan(self) -> int:
@@ -183,7 +185,7 @@ class FDMT(Plan):
     def memory_bytes(self) -> int:
         """Size of tables, work space and state, in bytes."""
         counts = self._counts.memory_bytes if self._counts else 0
-        return self._sums.memory_bytes + counts
+        return self._sums.memory_bytes + counts + self._blank.nbytes
 
     @property
     def weight(self) -> np.ndarray:
@@ -266,39 +268,46 @@ class FDMT(Plan):
             raise ValueError("out: found strides along the last axis, allowed a contiguous one")
         if valid is not None and valid.all():
             valid = None
-        if valid is not None:
-            x = self._blanked(x, valid)
-        if x.size and (x.strides[1] != x.itemsize or not x.flags.aligned):
-            x = np.ascontiguousarray(x)
         self._unfinished = True
-        self._sums.run(x, out)
-        self._weigh(valid, n)
+        counts = self._begin_weights(valid, n)
+        # Block by block, so that what is valid is still in a cache when it is counted.
+        for start in range(0, n, self._sums.block):
+            there = slice(start, start + self._sums.block)
+            piece = (there, slice(None)) if self._by_time else (slice(None), there)
+            some, use = x[piece], None if valid is None else valid[piece]
+            self._sums.run(_rows(some if use is None else self._blanked(some, use)),
+                           out[:, there], large=out.nbytes >= STREAMED_BYTES)
+            if counts is not None:
+                use = np.ones(some.shape, bool) if use is None else use
+                counts.run(_rows(use).view(np.int8), self._weight[:, there],
+                           large=out.nbytes >= STREAMED_BYTES)
         return out
 
     def _blanked(self, x: np.ndarray, valid: np.ndarray) -> np.ndarray:
-        """Return spectra with 0 where they are not valid."""
-        if self._dtype.itemsize == 1:  # much faster than a choice
-            return np.bitwise_and(x, np.negative(valid.view(np.int8)).view(self._dtype))
-        return np.where(valid, x, np.zeros((), self._dtype))
+        """Return spectra of a block with 0 where they are not valid, until the next call."""
+        if self._blank.shape != x.shape:
+            self._blank = np.empty(x.shape, self._dtype)
+        if self._dtype.kind == "f":  # of which a product with 0 may be NaN
+            self._blank[:] = 0
+            np.copyto(self._blank, x, where=valid)
+        else:
+            np.multiply(x, valid.view(np.uint8), out=self._blank, casting="unsafe")
+        return self._blank
 
-    def _weigh(self, valid: np.ndarray | None, n: int) -> None:
-        """Set the weights of `n` samples."""
-        whole = np.float32(len(self._channels))
+    def _begin_weights(self, valid: np.ndarray | None, n: int) -> "_Transform | None":
+        """Make room for the weights of `n` samples; return what counts them, None if all are 1."""
         if valid is None and self._n_valid >= self.history:
+            whole = np.float32(len(self._channels))
             self._weight = np.broadcast_to(whole, (self.n_delay, n))
-            return
+            return None
         if self._counts is None:
             self._counts = _Transform(self, "int8", 2, 0)
             self._counts.fill(0)
         elif self._n_valid >= self.history:
             self._counts.fill(1)
-        if valid is None:
-            valid = np.ones((n, self.n_chan) if self._by_time else (self.n_chan, n), bool)
-            self._n_valid += n
-        else:
-            self._n_valid = self._valid_at_end(valid)
-        self._weight = np.empty((self.n_delay, n), np.float32)
-        self._counts.run(np.ascontiguousarray(valid).view(np.int8), self._weight)
+        self._n_valid = self._n_valid + n if valid is None else self._valid_at_end(valid)
+        self._weight = on_lines((self.n_delay, n), np.dtype(np.float32))
+        return self._counts
 
     def _valid_at_end(self, valid: np.ndarray) -> int:
         """Return how many samples at the end are valid in all channels of the tree."""
@@ -331,38 +340,44 @@ class _Transform:
     def memory_bytes(self) -> int:
         return self._program.memory_bytes if self._program else 0
 
+    @property
+    def block(self) -> int:
+        """Number of samples of a call of `run`, at most."""
+        return self._program.block if self._program else RUN
+
     def fill(self, value: int) -> None:
         """Set all samples of the past to a value."""
         self._window = 0
         for store in self._program.stores if self._program else ():
             store.fill(value)
 
-    def run(self, x: np.ndarray, out: np.ndarray) -> None:
+    def run(self, x: np.ndarray, out: np.ndarray, *, large: bool) -> None:
+        """Transform a block; a `large` output bypasses the cache."""
         from ._fdmt_loops import move_rows_nb, run_above_nb, run_below_nb
-        from ._fdmt_tree import RUN
 
-        program = self._program
+        program, n = self._program, out.shape[1]
         if program is None:
             out[:] = x[:, self._only] if self._by_time else x[self._only]
             return
-        place, step, targets = address(out), out.strides[0], program.targets
-        large = out.nbytes >= STREAMED_BYTES
         time_step, chan_step = x.strides if self._by_time else x.strides[::-1]
-        for start in range(0, out.shape[1], program.block):
-            n = min(program.block, out.shape[1] - start)
-            source = address(x) + start * time_step
-            self._crew.run([partial(run_below_nb, self._spec, source, time_step, chan_step,
-                                    self._n_chan, n, *tables, targets) for tables in program.below])
-            for first in range(0, n, RUN):
-                count = min(RUN, n - first)
-                to = place + 4 * (start + first)
-                self._crew.run([partial(run_above_nb, self._spec, first, count, self._window,
-                                        *tables, to, step, large) for tables in program.above])
-                self._window += count
-                if self._window + RUN > program.window:
-                    move_rows_nb(program.window_moves, 4 * self._window)
-                    self._window = 0
-            move_rows_nb(program.moves, n * program.item)
+        self._crew.run([partial(run_below_nb, self._spec, address(x), time_step, chan_step,
+                                self._n_chan, n, *tables, program.targets)
+                        for tables in program.below])
+        for first in range(0, n, RUN):
+            count = min(RUN, n - first)
+            self._crew.run([partial(run_above_nb, self._spec, first, count, self._window, *tables,
+                                    address(out) + 4 * first, out.strides[0], large)
+                            for tables in program.above])
+            self._window += count
+            if self._window + RUN > program.window:
+                move_rows_nb(program.window_moves, 4 * self._window)
+                self._window = 0
+        move_rows_nb(program.moves, n * program.item)
+
+
+def _rows(x: np.ndarray) -> np.ndarray:
+    """Return an array whose last axis is contiguous."""
+    return x if x.strides[1] == x.itemsize and x.flags.aligned else np.ascontiguousarray(x)
 
 
 def _allowed(name: str, value: Any, values: tuple[str, ...]) -> str:
