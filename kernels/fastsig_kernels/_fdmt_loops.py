@@ -1,4 +1,4 @@
-"""Loops of the fast dispersion measure transform over the steps of `_fdmt_tree`.
+"""Loops of the fast dispersion measure transform over the steps of `_fdmt_program`.
 
 Memory is specified by address (int64), and nothing is checked here. Rows are added in whole cache
 lines, with room for them after each row. Every sum has one order, so that its bits do not depend on
@@ -12,151 +12,25 @@ from llvmlite import ir
 from numba.core import types
 from numba.core.extending import intrinsic
 
-from ._codelets import transpose
-from ._fdmt_tree import ADD, FIXED, GROUP, LOAD, MOVING, READ, WIDE
+from ._fdmt_program import ADD, FIXED, LOAD, MOVING, READ, WIDE
+from ._fdmt_reading import (
+    bytes_of,
+    copy_item,
+    copy_line,
+    item_of,
+    put,
+    read_channels_nb,
+    read_times_nb,
+    read_wide_nb,
+    vector,
+)
 from ._jit import jit_strict, jit_strict_inner
-from ._passes import _prefetch
 from ._simd import Emitter, Vector, finish_stores
 
-_I8, _I16, _I32, _I64 = (ir.IntType(n) for n in (8, 16, 32, 64))
+_I16, _I32, _I64 = (ir.IntType(n) for n in (16, 32, 64))
 _FLOAT = ir.FloatType()
 _i = types.int64
 _rows = types.UniTuple(_i, 4)
-#: LLVM types of the samples: their element, and whether they are signed.
-_SAMPLES = {"uint8": (_I8, False), "int8": (_I8, True), "uint16": (_I16, False),
-            "int16": (_I16, True), "float32": (_FLOAT, True)}
-
-
-def _vector(builder: Any, address: Any, kind: Any, offset: int = 0) -> Any:
-    """Load a vector of any alignment."""
-    at = builder.add(address, ir.Constant(_I64, offset)) if offset else address
-    return builder.load(builder.inttoptr(at, kind.as_pointer()), align=1)
-
-
-def _put(builder: Any, value: Any, address: Any, offset: int = 0) -> None:
-    at = builder.add(address, ir.Constant(_I64, offset)) if offset else address
-    builder.store(value, builder.inttoptr(at, value.type.as_pointer()), align=1)
-
-
-def _sums(builder: Any, items: dict[str, Any], x: Any) -> Any:
-    """Convert a vector of samples to sums: int16, without the offset of unsigned ones; float32."""
-    element, signed = _SAMPLES[items["kind"]]
-    n = x.type.count
-    if items["item"] == 2:
-        if not signed:
-            x = builder.xor(x, ir.Constant(x.type, [ir.Constant(_I8, 128)] * n))
-        return builder.sext(x, ir.VectorType(_I16, n))
-    if element == _FLOAT:
-        return x
-    convert = builder.sitofp if signed else builder.uitofp
-    return convert(x, ir.VectorType(_FLOAT, n))
-
-
-@intrinsic
-def _take_square(typingctx, spec, source, step, targets, offset):
-    """Transpose 16 samples of 16 channels each, `step` bytes apart in time, to rows of sums.
-
-    `targets` is the address of a table of the rows' addresses, to which `offset` bytes are added.
-    Items of `spec`: kind, item.
-    """
-
-    def codegen(context, builder, signature, args):
-        items = spec.items
-        source, step, targets, offset = args[1:]
-        kind = ir.VectorType(_SAMPLES[items["kind"]][0], GROUP)
-        rows = []
-        for t in range(GROUP):
-            at = builder.add(source, builder.mul(step, ir.Constant(_I64, t)))
-            rows.append(_vector(builder, at, kind))
-            _prefetch(builder, builder.add(at, builder.mul(step, ir.Constant(_I64, 2 * GROUP))))
-        if items["item"] == 2:
-            columns = [_sums(builder, items, x) for x in _transposed_bytes(builder, rows)]
-        else:
-            emit = Emitter(builder, GROUP)
-            numbers = [Vector(emit, _sums(builder, items, x)) for x in rows]
-            columns = [x.value for x in transpose(emit, numbers)]
-        for c, column in enumerate(columns):
-            row = _vector(builder, targets, _I64, 8 * c)
-            _put(builder, column, builder.add(row, offset))
-        return context.get_dummy_value()
-
-    return types.void(spec, _i, _i, _i, _i), codegen
-
-
-@intrinsic
-def _take_lines(typingctx, spec, source, step, targets, offset):
-    """Transpose 16 samples of 64 channels of 8 bits each, as `_take_square` does those of 16."""
-
-    def codegen(context, builder, signature, args):
-        source, step, targets, offset = args[1:]
-        rows = []
-        for t in range(GROUP):
-            at = builder.add(source, builder.mul(step, ir.Constant(_I64, t)))
-            rows.append(_vector(builder, at, ir.VectorType(_I8, WIDE)))
-            _prefetch(builder, builder.add(at, builder.mul(step, ir.Constant(_I64, 2 * GROUP))))
-        for c, column in enumerate(_transposed_bytes(builder, rows)):
-            for part in range(WIDE // GROUP):
-                mask = ir.Constant(ir.VectorType(_I32, GROUP), [
-                    ir.Constant(_I32, GROUP * part + i) for i in range(GROUP)])
-                x = _sums(builder, spec.items, builder.shuffle_vector(column, column, mask))
-                row = _vector(builder, targets, _I64, 8 * (GROUP * part + c))
-                _put(builder, x, builder.add(row, offset))
-        return context.get_dummy_value()
-
-    return types.void(spec, _i, _i, _i, _i), codegen
-
-
-def _transposed_bytes(builder: Any, rows: list[Any]) -> list[Any]:
-    """Transpose 16 vectors of bytes: four rounds that interleave halves of the list.
-
-    Each 16 bytes of a vector are a square of their own.
-    """
-    n = rows[0].type.count
-
-    def pick(a: Any, b: Any, first: int) -> Any:
-        lanes = [base + first + i // 2 + (i % 2) * n
-                 for base in range(0, n, GROUP) for i in range(GROUP)]
-        mask = ir.Constant(ir.VectorType(_I32, n), [ir.Constant(_I32, m) for m in lanes])
-        return builder.shuffle_vector(a, b, mask)
-
-    for _ in range(4):
-        pairs = zip(rows[: GROUP // 2], rows[GROUP // 2 :], strict=True)
-        rows = [pick(a, b, first) for a, b in pairs for first in (0, GROUP // 2)]
-    return rows
-
-
-@intrinsic
-def _take_row(typingctx, spec, source, target):
-    """Convert 16 neighbouring samples to sums."""
-
-    def codegen(context, builder, signature, args):
-        kind = ir.VectorType(_SAMPLES[spec.items["kind"]][0], GROUP)
-        _put(builder, _sums(builder, spec.items, _vector(builder, args[1], kind)), args[2])
-        return context.get_dummy_value()
-
-    return types.void(spec, _i, _i), codegen
-
-
-@intrinsic
-def _bytes_of(typingctx, spec):
-    """Return the size of a sample."""
-    element = _SAMPLES[spec.items["kind"]][0]
-    size = 4 if element == _FLOAT else element.width // 8
-
-    def codegen(context, builder, signature, args):
-        return ir.Constant(_I64, size)
-
-    return _i(spec), codegen
-
-
-@intrinsic
-def _item_of(typingctx, spec):
-    """Return the size of a sum below the cut."""
-
-    def codegen(context, builder, signature, args):
-        return ir.Constant(_I64, spec.items["item"])
-
-    return _i(spec), codegen
 
 
 def _total(add: Any, terms: list[Any]) -> Any:
@@ -183,8 +57,8 @@ def _add_lines(typingctx, spec, n_term, n, out, terms, at):
         rows = [builder.add(builder.extract_value(terms, i), at)
                 for i in range(n_term.literal_value)]
         for line in range(n.literal_value):
-            total = _total(add, [_vector(builder, row, kind, 64 * line) for row in rows])
-            _put(builder, total, builder.add(out, at), 64 * line)
+            total = _total(add, [vector(builder, row, kind, 64 * line) for row in rows])
+            put(builder, total, builder.add(out, at), 64 * line)
         return context.get_dummy_value()
 
     return types.void(spec, n_term, n, _i, _rows, _i), codegen
@@ -210,7 +84,7 @@ def _add_across(typingctx, spec, is_cut, stream, n_term, n, out, terms, t, offse
         def read(i: int, term: int) -> Any:
             at = builder.mul(t, ir.Constant(_I64, size))
             at = builder.add(builder.extract_value(terms, term), at)
-            x = _vector(builder, at, kind, 16 * size * i)
+            x = vector(builder, at, kind, 16 * size * i)
             return builder.sext(x, ir.VectorType(_I32, 16)) if integer else x
 
         out = builder.add(out, builder.mul(t, ir.Constant(_I64, 4)))
@@ -222,90 +96,10 @@ def _add_across(typingctx, spec, is_cut, stream, n_term, n, out, terms, t, offse
             if stream.literal_value:
                 emit.store_past_cache(Vector(emit, total), out, 64 * i)
             else:
-                _put(builder, total, out, 64 * i)
+                put(builder, total, out, 64 * i)
         return context.get_dummy_value()
 
     return types.void(spec, is_cut, stream, n_term, n, _i, _rows, _i, types.float32), codegen
-
-
-@intrinsic
-def _copy_line(typingctx, source, target):
-    """Copy 64 bytes."""
-
-    def codegen(context, builder, signature, args):
-        _put(builder, _vector(builder, args[0], ir.VectorType(_I64, 8)), args[1])
-        return context.get_dummy_value()
-
-    return types.void(_i, _i), codegen
-
-
-@intrinsic(prefer_literal=True)
-def _copy_item(typingctx, size, source, target):
-    """Copy `size` bytes, at most 8."""
-    if not isinstance(size, types.IntegerLiteral):
-        return None
-
-    def codegen(context, builder, signature, args):
-        kind = ir.IntType(8 * size.literal_value)
-        _put(builder, _vector(builder, args[1], kind), args[2])
-        return context.get_dummy_value()
-
-    return types.void(size, _i, _i), codegen
-
-
-@jit_strict_inner
-def _read_times_nb(spec, source, time_step, n_chan, n, targets):
-    """Read 16 channels of `n` samples; neighbouring channels are neighbours in memory."""
-    size, item = _bytes_of(spec), _item_of(spec)
-    square = np.empty(GROUP * GROUP * 4, np.uint8)
-    local = np.int64(square.ctypes.data)
-    whole = n if n_chan >= GROUP else 0
-    t = 0
-    while t + GROUP <= whole:
-        _take_square(spec, source + t * time_step, time_step, targets, t * item)
-        t += GROUP
-    while t < n:
-        # Copy what there is: samples beyond the last one belong to nobody.
-        for i in range(min(GROUP, n - t)):
-            at = source + (t + i) * time_step
-            for c in range(min(GROUP, n_chan) * size):
-                _copy_item(1, at + c, local + i * GROUP * size + c)
-        _take_square(spec, local, GROUP * size, targets, t * item)
-        t += GROUP
-
-
-@jit_strict_inner
-def _read_wide_nb(spec, source, time_step, n, rows):
-    """Read 64 channels of `n` samples of 8 bits: whole cache lines if they begin on one."""
-    item, targets = _item_of(spec), np.int64(rows.ctypes.data)
-    t = 0
-    while t + GROUP <= n:
-        _take_lines(spec, source + t * time_step, time_step, targets, t * item)
-        t += GROUP
-    if t < n:
-        square = np.zeros(GROUP * WIDE, np.uint8)
-        local = np.int64(square.ctypes.data)
-        for i in range(n - t):
-            _copy_line(source + (t + i) * time_step, local + i * WIDE)
-        _take_lines(spec, local, WIDE, targets, t * item)
-
-
-@jit_strict_inner
-def _read_channels_nb(spec, source, chan_step, n_chan, n, targets):
-    """Read channels of `n` samples; neighbouring samples are neighbours in memory."""
-    size, item = _bytes_of(spec), _item_of(spec)
-    piece = np.empty(GROUP * 4, np.uint8)
-    local = np.int64(piece.ctypes.data)
-    for c in range(min(targets.size, n_chan)):
-        at, row = source + c * chan_step, targets[c]
-        t = 0
-        while t + GROUP <= n:
-            _take_row(spec, at + t * size, row + t * item)
-            t += GROUP
-        if t < n:
-            for i in range((n - t) * size):
-                _copy_item(1, at + t * size + i, local + i)
-            _take_row(spec, local, row + t * item)
 
 
 @jit_strict_inner
@@ -347,23 +141,23 @@ def _copy_rows_nb(source, source_step, target, target_step, size, n_row):
     """Copy rows of whole cache lines, forward."""
     for row in range(n_row):
         for at in range(0, size, 64):
-            _copy_line(source + row * source_step + at, target + row * target_step + at)
+            copy_line(source + row * source_step + at, target + row * target_step + at)
 
 
 @jit_strict
 def run_below_nb(spec, source, time_step, chan_step, n_chan, n, steps, ops, targets):
     """Compute the nodes at the cut for a block of `n` samples, which begins at `source`."""
-    item, size = _item_of(spec), _bytes_of(spec)
+    item, size = item_of(spec), bytes_of(spec)
     for i in range(steps.shape[0]):
         kind, a, b, c, d, e = steps[i]
         if kind == READ:
             rows = targets[b : b + c]
             if chan_step != size:
-                _read_channels_nb(spec, source + a * chan_step, chan_step, n_chan, n, rows)
+                read_channels_nb(spec, source + a * chan_step, chan_step, n_chan, n, rows)
             elif c == WIDE:
-                _read_wide_nb(spec, source + a, time_step, n, rows)
+                read_wide_nb(spec, source + a, time_step, n, rows)
             else:
-                _read_times_nb(spec, source + a * size, time_step, n_chan, n,
+                read_times_nb(spec, source + a * size, time_step, n_chan, n,
                                np.int64(rows.ctypes.data))
         elif kind == ADD:
             if c == 4:
@@ -435,7 +229,7 @@ def run_above_nb(spec, first_sample, n, window, steps, ops, out, out_step, large
     `window` is the place of the run in moving rows, in samples. `large` is whether the output does
     not fit into a cache.
     """
-    item = _item_of(spec)
+    item = item_of(spec)
     rest = np.empty(64, np.uint8)
     local = np.int64(rest.ctypes.data)
     whole = n // 16 * 16
@@ -460,7 +254,7 @@ def run_above_nb(spec, first_sample, n, window, steps, ops, out, out_step, large
                                               moves[2] + whole * size, moves[3] + whole * size))
                     _sum_run_nb(spec, is_cut, False, n_term, local, left, 16, offset)
                     for t in range(n - whole):
-                        _copy_item(4, local + 4 * t, to + 4 * (whole + t))
+                        copy_item(4, local + 4 * t, to + 4 * (whole + t))
     if stream:
         finish_stores(spec)
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from . import _check
-from ._fdmt_tree import RUN
+from ._fdmt_program import RUN, Program
 from ._order import STREAMED_BYTES, address, on_lines
 from ._plan import Plan
 from ._team import Crew
@@ -322,7 +322,6 @@ class _Transform:
     """One tree at work: on samples, or on whether they are valid."""
 
     def __init__(self, plan: FDMT, kind: str, item: int, offset: int) -> None:
-        from ._fdmt_tree import Program
         from ._simd import Spec
 
         self._n_chan, self._by_time = plan.n_chan, plan._by_time
