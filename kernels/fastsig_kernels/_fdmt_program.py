@@ -177,6 +177,8 @@ class Program:
     ----------
     below, above : list of (ndarray, ndarray)
         Steps of each thread below the cut and above it, and their operations.
+    moves, window_moves : list of ndarray
+        Rows of the cut, and above it, that each thread moves, see `_fdmt_loops.move_rows_nb`.
     """
 
     def __init__(self, root: Node, channels: np.ndarray, n_input: int, item: int, offset: int,
@@ -197,9 +199,10 @@ class Program:
         self._leaf = Rows(0, before + _ROW_BYTES + LINE)
         self.below = [self._list_below(part, before) for part in _balanced(cut, n_thread)]
         self.targets = np.concatenate(self._targets)
-        self.moves = np.array([self._move(each, item) for each in cut if each.history],
-                              np.int64).reshape(-1, 4)
-        self._own_above([each for each in every if 0 < each.height < depth])
+        self.moves = self._moves(cut, item, n_thread)
+        above = [each for each in every if 0 < each.height < depth]
+        self._own_above(above)
+        self.window_moves = self._moves(above, 4, n_thread)
         tiles = list(range(0, root.n_row, _TILE))
         self.above = [self._list_above(top, part[0], min(part[-1] + _TILE, root.n_row))
                       for part in _parts(tiles, n_thread)]
@@ -239,10 +242,16 @@ class Program:
             self._keep(sums, step, before, item, offset)
         return Rows(place + before, step)
 
-    def _move(self, sums: Sums, item: int) -> tuple[int, int, int, int]:
-        """Return place, step, bytes of the past and number of the rows of a node."""
-        rows = self._own[id(sums)]
-        return rows.place, rows.step, _up(sums.history * item), sums.n_row
+    def _moves(self, every: list[Sums], item: int, n_thread: int) -> list[np.ndarray]:
+        """Return the rows of nodes that each thread moves: place, step, bytes, number."""
+        parts: list[list[tuple[int, ...]]] = [[] for _ in range(n_thread)]
+        for sums in every:
+            rows, size = self._own[id(sums)], _up(sums.history * item)
+            cuts = [sums.n_row * i // n_thread for i in range(n_thread + 1)]
+            for part, (a, b) in zip(parts, pairwise(cuts), strict=True):
+                if size and b > a:
+                    part.append((rows.place + a * rows.step, rows.step, size, b - a))
+        return [np.array(part, np.int64).reshape(-1, 4) for part in parts if part]
 
     def _row_bytes(self, sums: Sums) -> int:
         return _up(sums.history * self.item) + _ROW_BYTES + LINE
@@ -311,13 +320,11 @@ class Program:
             self._targets.append(target)
 
     def _own_above(self, every: list[Sums]) -> None:
-        """Give memory to the nodes above the cut, and list the rows that move."""
+        """Give memory to the nodes above the cut."""
         self.window = RUN * (_RUNS_KEPT + 1)
         for each in every:
             n = self.window if each.kept else RUN
             self._own[id(each)] = self._own_rows(each, 4, n, 0)
-        self.window_moves = np.array([self._move(each, 4) for each in every if each.history],
-                                     np.int64).reshape(-1, 4)
 
     def _list_above(self, top: Sums, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
         """List the steps of a thread above the cut, tile by tile, for some rows of the root.

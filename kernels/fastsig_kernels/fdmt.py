@@ -352,7 +352,7 @@ class _Transform:
 
     def run(self, x: np.ndarray, out: np.ndarray, *, large: bool) -> None:
         """Transform a block; a `large` output bypasses the cache."""
-        from ._fdmt_loops import move_rows_nb, run_above_nb, run_below_nb
+        from ._fdmt_loops import run_above_nb, run_below_nb
 
         program, n = self._program, out.shape[1]
         if program is None:
@@ -369,9 +369,16 @@ class _Transform:
                             for tables in program.above])
             self._window += count
             if self._window + RUN > program.window:
-                move_rows_nb(program.window_moves, 4 * self._window)
+                self._move(program.window_moves, 4 * self._window)
                 self._window = 0
-        move_rows_nb(program.moves, n * program.item)
+        self._move(program.moves, n * program.item)
+
+    def _move(self, parts: list[np.ndarray], n_byte: int) -> None:
+        """Move what rows need of the past to their beginning, after so many bytes."""
+        from ._fdmt_loops import move_rows_nb
+
+        if parts:
+            self._crew.run([partial(move_rows_nb, part, n_byte) for part in parts])
 
 
 def _rows(x: np.ndarray) -> np.ndarray:
