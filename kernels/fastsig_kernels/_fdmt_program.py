@@ -199,7 +199,8 @@ class Program:
         self._leaf = Rows(0, before + _ROW_BYTES + LINE)
         self.below = [self._list_below(part, before) for part in _balanced(cut, n_thread)]
         self.targets = np.concatenate(self._targets)
-        self.moves = self._moves(cut, item, n_thread)
+        # These take less time than it takes to wake a thread.
+        self.moves = self._moves(cut, item, 1)
         above = [each for each in every if 0 < each.height < depth]
         self._own_above(above)
         self.window_moves = self._moves(above, 4, n_thread)

@@ -373,8 +373,8 @@ class CoherentDedispersion(Plan):
         n_chan = min(self._n_chan, 2)
         # Long transforms use code of their own.
         n_point = 64 if self._long is None else LONG // n_chan
-        twin = CoherentDedispersion(n_chan, **{
-            **self._options, "start": 1.0, "dispersion": 0.0, "n_point": n_point, "n_int": 1})
+        twin = CoherentDedispersion(**{**self._options, "n_chan": n_chan, "start": 1.0,
+                                       "dispersion": 0.0, "n_point": n_point, "n_int": 1})
         x = np.zeros((self._n_pol, n_point * twin._unit, *self._held.shape[2:]), self._layout.dtype)
         twin.process(x, valid=np.array([[0, 100]]))
         if self._long is None:
