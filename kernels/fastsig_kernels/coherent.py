@@ -206,10 +206,12 @@ class CoherentDedispersion(Plan):
         turns = not self._layout.is_complex or count % 2 == 0
         self._sign = np.float32(-1 if turns and self._before % 2 else 1)
         step, half = 1 / (n * count), n // 2
-        # Stretches are so short that the term of fifth order is below a millionth of a turn.
+        # Stretches are so short that the term of fifth order is below a millionth of a turn, and
+        # that their middles lie within the channel.
         length = _STRETCH
         fifth = abs(self._dispersion) / self._start**6
-        while length > _SHORTEST and fifth * (length / 2 * step) ** 5 > _PHASE_ERROR:
+        while length > _SHORTEST and (length > half or fifth * (length / 2 * step) ** 5
+                                      > _PHASE_ERROR):
             length //= 2
         self._length = length
         sign = -1 if self._lower_sideband else 1
@@ -374,7 +376,8 @@ class CoherentDedispersion(Plan):
         # Long transforms use code of their own.
         n_point = 64 if self._long is None else LONG // n_chan
         twin = CoherentDedispersion(**{**self._options, "n_chan": n_chan, "start": 1.0,
-                                       "dispersion": 0.0, "n_point": n_point, "n_int": 1})
+                                       "dispersion": 0.0, "n_point": n_point, "discarded": None,
+                                       "n_int": 1})
         x = np.zeros((self._n_pol, n_point * twin._unit, *self._held.shape[2:]), self._layout.dtype)
         twin.process(x, valid=np.array([[0, 100]]))
         if self._long is None:

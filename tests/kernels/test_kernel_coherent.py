@@ -114,6 +114,12 @@ def test_chirps_are_exact(n_chan, n_point, dispersion, lower):
     assert np.abs(out - expected).max() < 1e-6 / np.sqrt(n_chan)
 
 
+def test_stretches_of_chirps_lie_within_channels():
+    # In the middle of a longer one, this plan's frequency is 0.
+    plan = CoherentDedispersion(2, start=1.0, dispersion=0.0, n_point=64, lower_sideband=True)
+    assert np.isfinite(plan._chirps).all()
+
+
 @pytest.mark.parametrize("is_complex", [True, False])
 def test_there_and_back(is_complex):
     x = np.random.default_rng(4).standard_normal((2**15, 2)).astype("f4")
