@@ -14,6 +14,7 @@ from numba.core.extending import intrinsic
 
 from ._fdmt_program import ADD, FIXED, LOAD, MOVING, READ, WIDE
 from ._fdmt_reading import (
+    above_item_of,
     bytes_of,
     copy_item,
     copy_line,
@@ -66,7 +67,7 @@ def _add_lines(typingctx, spec, n_term, n, out, terms, at):
 
 @intrinsic(prefer_literal=True)
 def _add_across(typingctx, spec, is_cut, stream, n_term, n, out, terms, t, offset):
-    """Add `n` times 16 sums to float32: of rows below the cut if `is_cut`, otherwise of float32.
+    """Add `n` times 16 sums to float32: of rows below the cut if `is_cut`, otherwise above it.
 
     `t` is the number of sums before. With `stream`, results bypass the cache; they then lie on
     cache lines.
@@ -78,7 +79,7 @@ def _add_across(typingctx, spec, is_cut, stream, n_term, n, out, terms, t, offse
         out, terms, t, offset = args[5:]
         emit = Emitter(builder, 16)
         floats = ir.VectorType(_FLOAT, 16)
-        integer = is_cut.literal_value and spec.items["item"] == 2
+        integer = spec.items["item" if is_cut.literal_value else "above_item"] == 2
         kind, size = (ir.VectorType(_I16, 16), 2) if integer else (floats, 4)
 
         def read(i: int, term: int) -> Any:
@@ -204,6 +205,26 @@ def _stream_floats_nb(spec, n_term, out, terms, n, offset):
 
 
 @jit_strict_inner
+def _sum_narrow_nb(spec, n_term, out, terms, n):
+    """Add `n` sums of 16 bits to sums of 16 bits."""
+    if n_term == 4:
+        for at in range(0, 2 * n, 64):
+            _add_lines(spec, 4, 1, out, terms, at)
+    else:
+        for at in range(0, 2 * n, 64):
+            _add_lines(spec, 2, 1, out, terms, at)
+
+
+@jit_strict_inner
+def _sum_above_nb(spec, is_cut, n_term, out, terms, n, offset):
+    """Add `n` sums of a node above the cut that is not the root."""
+    if above_item_of(spec) == 2:
+        _sum_narrow_nb(spec, n_term, out, terms, n)
+    else:
+        _sum_run_nb(spec, is_cut, False, n_term, out, terms, n, offset)
+
+
+@jit_strict_inner
 def _sum_run_nb(spec, is_cut, stream, n_term, out, terms, n, offset):
     """Add `n` sums."""
     if is_cut:
@@ -229,7 +250,7 @@ def run_above_nb(spec, first_sample, n, window, steps, ops, out, out_step, large
     `window` is the place of the run in moving rows, in samples. `large` is whether the output does
     not fit into a cache.
     """
-    item = item_of(spec)
+    item, above_item = item_of(spec), above_item_of(spec)
     rest = np.empty(64, np.uint8)
     local = np.int64(rest.ctypes.data)
     whole = n // 16 * 16
@@ -238,18 +259,19 @@ def run_above_nb(spec, first_sample, n, window, steps, ops, out, out_step, large
     for i in range(steps.shape[0]):
         is_cut, start, stop, n_term, where, total = steps[i]
         offset = np.float32(total)
-        moves = _moves_nb(is_cut, n_term, first_sample * item, window * 4)
+        moves = _moves_nb(is_cut, n_term, first_sample * item, window * above_item)
         for j in range(start, stop):
             terms = _terms_nb(ops, j, moves)
             if where == FIXED:
-                _sum_run_nb(spec, is_cut, False, n_term, ops[j, 0], terms, n, offset)
+                _sum_above_nb(spec, is_cut, n_term, ops[j, 0], terms, n, offset)
             elif where == MOVING:
-                _sum_run_nb(spec, is_cut, False, n_term, ops[j, 0] + window * 4, terms, n, offset)
+                _sum_above_nb(spec, is_cut, n_term, ops[j, 0] + window * above_item, terms, n,
+                              offset)
             else:
                 to = out + ops[j, 0] * out_step
                 _sum_run_nb(spec, is_cut, stream, n_term, to, terms, whole, offset)
                 if whole < n:
-                    size = item if is_cut else 4
+                    size = item if is_cut else above_item
                     left = _terms_nb(ops, j, (moves[0] + whole * size, moves[1] + whole * size,
                                               moves[2] + whole * size, moves[3] + whole * size))
                     _sum_run_nb(spec, is_cut, False, n_term, local, left, 16, offset)

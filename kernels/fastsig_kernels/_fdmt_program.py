@@ -3,9 +3,9 @@
 Below the *cut*, subtrees of up to `MOST_SUMMED` channels are computed one after the other for a
 block of samples, in memory that they share and that stays in a cache; sums of 8-bit samples are
 16-bit integers there. What rows need of earlier blocks is loaded from a store, and saved again.
-Above the cut, nodes have memory of their own, and rows are computed in float32, for a short run of
-samples and neighbouring delays at a time. Four rows are added at once, so that rows of every other
-level exist in registers only.
+Above the cut, nodes have memory of their own, and rows are computed in float32 (16-bit integers, if
+these are large enough), for a short run of samples and neighbouring delays at a time. Four rows are
+added at once, so that rows of every other level exist in registers only.
 """
 
 from collections.abc import Iterator
@@ -168,6 +168,8 @@ class Program:
         Number of channels of the input.
     item : int
         Bytes of a sum below the cut: 2 (int16, of samples of 8 bits) or 4 (float32).
+    above_item : int
+        Bytes of a sum above the cut: 4 (float32) or, if it is smaller than 2^15, 2 (int16).
     offset : int
         What is missing in each sample below the cut.
     n_thread : int
@@ -181,9 +183,10 @@ class Program:
         Rows of the cut, and above it, that each thread moves, see `_fdmt_loops.move_rows_nb`.
     """
 
-    def __init__(self, root: Node, channels: np.ndarray, n_input: int, item: int, offset: int,
-                 n_thread: int = 1) -> None:
-        self.item, self.block, self._offset = item, _ROW_BYTES // item, offset
+    def __init__(self, root: Node, channels: np.ndarray, n_input: int, item: int,
+                 above_item: int, offset: int, n_thread: int = 1) -> None:
+        self.item, self.above_item = item, above_item
+        self.block, self._offset = _ROW_BYTES // item, offset
         self._channels, self._n_input = channels, n_input
         self._memory: list[np.ndarray] = []
         self.stores: list[Store] = []
@@ -203,7 +206,7 @@ class Program:
         self.moves = self._moves(cut, item, 1)
         above = [each for each in every if 0 < each.height < depth]
         self._own_above(above)
-        self.window_moves = self._moves(above, 4, n_thread)
+        self.window_moves = self._moves(above, above_item, n_thread)
         tiles = list(range(0, root.n_row, _TILE))
         self.above = [self._list_above(top, part[0], min(part[-1] + _TILE, root.n_row))
                       for part in _parts(tiles, n_thread)]
@@ -325,7 +328,7 @@ class Program:
         self.window = RUN * (_RUNS_KEPT + 1)
         for each in every:
             n = self.window if each.kept else RUN
-            self._own[id(each)] = self._own_rows(each, 4, n, 0)
+            self._own[id(each)] = self._own_rows(each, self.above_item, n, 0)
 
     def _list_above(self, top: Sums, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
         """List the steps of a thread above the cut, tile by tile, for some rows of the root.
@@ -352,7 +355,7 @@ class Program:
         where = OUTPUT if own is None else MOVING if sums.kept else FIXED
         steps.add(int(below), out if own is None else own.of(out), [
             self._own[id(term.sums)].of(term.rows[here])
-            - term.shift[here] * (self.item if below else 4) for term in sums.terms],
+            - term.shift[here] * (self.item if below else self.above_item) for term in sums.terms],
             where, self._offset * sums.n_chan if below else 0)
         done[id(sums)] = stop
 

@@ -158,6 +158,16 @@ def item_of(typingctx, spec):
 
 
 @intrinsic
+def above_item_of(typingctx, spec):
+    """Return the size of a sum above the cut."""
+
+    def codegen(context, builder, signature, args):
+        return ir.Constant(_I64, spec.items["above_item"])
+
+    return _i(spec), codegen
+
+
+@intrinsic
 def copy_line(typingctx, source, target):
     """Copy 64 bytes."""
 

@@ -135,7 +135,7 @@ class FDMT(Plan):
 
     def _own_state(self) -> None:
         is_byte = self._dtype.itemsize == 1
-        self._sums = _Transform(self, self._dtype.name, 2 if is_byte else 4,
+        self._sums = _Transform(self, self._dtype.name, 2 if is_byte else 4, 4,
                                 128 if self._dtype == np.uint8 else 0)
         self._counts: _Transform | None = None
         self._reset()
@@ -301,7 +301,8 @@ class FDMT(Plan):
             self._weight = np.broadcast_to(whole, (self.n_delay, n))
             return None
         if self._counts is None:
-            self._counts = _Transform(self, "int8", 2, 0)
+            above_item = 2 if len(self._channels) < 2**15 else 4
+            self._counts = _Transform(self, "int8", 2, above_item, 0)
             self._counts.fill(0)
         elif self._n_valid >= self.history:
             self._counts.fill(1)
@@ -321,7 +322,8 @@ class FDMT(Plan):
 class _Transform:
     """One tree at work: on samples, or on whether they are valid."""
 
-    def __init__(self, plan: FDMT, kind: str, item: int, offset: int) -> None:
+    def __init__(self, plan: FDMT, kind: str, item: int, above_item: int, offset: int
+                 ) -> None:
         from ._simd import Spec
 
         self._n_chan, self._by_time = plan.n_chan, plan._by_time
@@ -329,10 +331,10 @@ class _Transform:
         #: None for a single channel, whose rows are identical.
         self._program: Program | None = None
         if plan._root.halves is not None:
-            self._program = Program(plan._root, plan._channels, plan.n_chan, item, offset,
-                                    plan._threads)
+            self._program = Program(plan._root, plan._channels, plan.n_chan, item, above_item,
+                                    offset, plan._threads)
         self._crew = Crew(plan._threads)
-        self._spec = Spec(kind=kind, item=item, lanes=16)
+        self._spec = Spec(kind=kind, item=item, above_item=above_item, lanes=16)
         self._window = 0
 
     @property
@@ -369,7 +371,7 @@ class _Transform:
                             for tables in program.above])
             self._window += count
             if self._window + RUN > program.window:
-                self._move(program.window_moves, 4 * self._window)
+                self._move(program.window_moves, program.above_item * self._window)
                 self._window = 0
         self._move(program.moves, n * program.item)
 

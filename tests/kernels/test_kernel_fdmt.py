@@ -91,6 +91,17 @@ def test_above_the_cut(n_chan):
     assert (weight[:, 400:] == n_chan).all() and (weight[-1, :100] < n_chan).all()
 
 
+@pytest.mark.parametrize("n_chan", [600, 1100])
+def test_weights_above_the_cut(n_chan):
+    plan = FDMT(curve_of(n_chan), np.arange(0, 60.0, 20))
+    x = spectra(5000, n_chan)
+    valid = np.random.default_rng(6).random(x.shape) > 0.1
+    found, weight = in_pieces(plan, x, [300, 4500], valid)
+    expected, counts = sums(plan, x, valid)
+    np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(weight, counts)
+
+
 @pytest.mark.parametrize("n_chan", [600, 1200, 2100])
 def test_delay_of_zero_above_the_cut(n_chan):
     # Rows that are not shifted move with the others; levels are added one or two at a time.
