@@ -173,8 +173,9 @@ def test_long_transforms(kind, is_complex, n_chan, lower, monkeypatch):
 
 @pytest.mark.parametrize("is_complex", [True, False])
 def test_compile(is_complex):
-    CoherentDedispersion(n_chan=2, start=START, dispersion=10.0, layout=layout_of(is_complex, "int8"),
-                         n_pol=2, products="AABBCRCI", n_int=100).compile()
+    layout = layout_of(is_complex, "int8")
+    CoherentDedispersion(n_chan=2, start=START, dispersion=10.0, layout=layout, n_pol=2,
+                         products="AABBCRCI", n_int=100).compile()
 
 
 def test_bits_do_not_depend_on_the_pieces():
