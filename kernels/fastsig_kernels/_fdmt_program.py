@@ -198,6 +198,7 @@ class Program:
         cut = [each for each in every if each.height == 0]
         self._own = {id(each): self._own_rows(each, item, self.block, offset) for each in cut}
         self._targets: list[np.ndarray] = []
+        self._n_target = 0
         before = max(_up(each.history * item) for each in every if not each.terms)
         self._leaf = Rows(0, before + _ROW_BYTES + LINE)
         self.below = [self._list_below(part, before) for part in _balanced(cut, n_thread)]
@@ -320,8 +321,9 @@ class Program:
             while at < len(order) and wanted[order[at]] < group + size:
                 target[wanted[order[at]] - group] = places[order[at]]
                 at += 1
-            self._below.step(READ, group, sum(map(len, self._targets)), size)
+            self._below.step(READ, group, self._n_target, size)
             self._targets.append(target)
+            self._n_target += size
 
     def _own_above(self, every: list[Sums]) -> None:
         """Give memory to the nodes above the cut."""
