@@ -33,7 +33,7 @@ def log_probability(chi2: float, dof: int) -> float:
 def sigma_of(log_p: float, n_trial: int = 1) -> float:
     """Return how many standard deviations of a Gaussian a probability corresponds to.
 
-    The probability of at least one such value in independent trials, ``1 - (1 - p)^n``, is used.
+    The probability of at least one such value in independent trials, ``1 - (1 - p)^n``, is used; 0 if it exceeds one half.
 
     Parameters
     ----------
@@ -47,4 +47,4 @@ def sigma_of(log_p: float, n_trial: int = 1) -> float:
     expected = log_p + np.log(n_trial)
     if expected > -30:  # below, 1 - (1 - p)^n is n p
         expected = float(np.log(-np.expm1(n_trial * np.log1p(-np.exp(min(log_p, -1e-12))))))
-    return -float(ndtri_exp(expected))
+    return max(0.0, -float(ndtri_exp(expected)))

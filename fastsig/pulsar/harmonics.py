@@ -101,15 +101,15 @@ def rotate(profiles: Any, turns: Any) -> F8:
     return np.asarray(np.fft.irfft(parts * ramp, n_bin, axis=-1), np.float64)
 
 
-def n_significant(profile: F8, sigma: float) -> int:
+def n_significant(profile: F8, sigma: float, penalty: float = 4.0) -> int:
     """Return the number of harmonics that makes a profile most significant, at least 1.
 
-    The m that maximises ``Z_m^2 - 4 m``, where ``Z_m^2 = 2 / (n_bin sigma^2) sum_(h <= m)
-    |P_h|^2`` has a chi^2 distribution of 2 m degrees of freedom for noise alone (the H test).
+    The m that maximises ``Z_m^2 - penalty m``, where ``Z_m^2 = 2 / (n_bin sigma^2) sum_(h <= m)
+    |P_h|^2`` has a chi^2 distribution of 2 m degrees of freedom for noise alone (the H test, with a penalty of 4).
 
     References
     ----------
     O. C. de Jager, B. C. Raubenheimer and J. W. H. Swanepoel, A&A 221 (1989) 180, eqs. 10 and 11.
     """
     power = np.abs(harmonics(profile)) ** 2 * (2 / (profile.size * sigma**2))
-    return 1 + int(np.argmax(np.cumsum(power) - 4 * np.arange(1, power.size + 1)))
+    return 1 + int(np.argmax(np.cumsum(power) - penalty * np.arange(1, power.size + 1)))

@@ -46,6 +46,9 @@ F8 = NDArray[np.float64]
 C16 = NDArray[np.complex128]
 
 _MOST_ROUNDS = 20
+_PENALTY = 12.0  # chi^2 that a harmonic must contribute to be used for errors; noise has 2
+_COARSE = 33  # trials of each parameter in the first, joint search
+_COARSE_HARMONICS = 8
 _SLAB = 32  # frequencies of the map computed at a time
 
 
@@ -128,7 +131,8 @@ def improve(
 ) -> Improvement:
     """Return the period, derivative and DM of the highest chi^2, with maps and errors.
 
-    DM is searched at the best frequency and derivative, and these at the best DM, in turn, until
+    A coarse, joint search of all three by the lowest harmonics yields a start. From there, DM is
+    searched at the best frequency and derivative, and these at the best DM, in turn, until
     the best trial remains the same; from it, Newton's method on the likelihood yields the result.
 
     Parameters
@@ -199,9 +203,8 @@ class _Cube:
         """Search in turn until nothing changes, then refine."""
         if not (np.isfinite(turns) and 0 < turns <= self.n_bin):
             raise UsageError(f"turns = {turns}; allowed: above 0, up to {self.n_bin}")
-        steps = self._steps(turns)
-        offsets = [np.linspace(-step, step, n_trial) for step in steps]
-        best = (n_trial // 2,) * 3
+        offsets = [np.linspace(-step, step, n_trial) for step in self._steps(turns)]
+        best = self._start(offsets)
         for n_round in range(1, _MOST_ROUNDS + 1):
             i_dm = int(np.argmax(self._chi2(self._over_dm(offsets, best))))
             by_time = self._dedispersed(offsets[2][i_dm])
@@ -213,6 +216,28 @@ class _Cube:
         trials = self._trials(offsets, best)
         return self._refined(offsets, best, trials, n_round)
 
+    def _start(self, offsets: list[F8]) -> tuple[int, ...]:
+        """Return the best trial of a coarse, joint search of all three by the H test.
+
+        Searched in turn from their initial values, faint pulses that are smeared by two parameters
+        at once would be missed.
+        """
+        every = max(1, (offsets[0].size - 1) // (_COARSE - 1))
+        coarse = [axis[axis.size // 2 % every :: every] for axis in offsets]
+        found = [(*_best_h(self._coarse(dm, coarse)), i) for i, dm in enumerate(coarse[2])]
+        _, place, i_dm = max(found)
+        where = (*np.unravel_index(place, (coarse[0].size, coarse[1].size)), i_dm)
+        return tuple(int(axis.size // 2 % every + every * i)
+                     for axis, i in zip(offsets, where, strict=True))
+
+    def _coarse(self, dm: float, coarse: list[F8]) -> F4:
+        """Return chi^2 by harmonic at frequencies and derivatives, (harmonic, trial)."""
+        n = min(_COARSE_HARMONICS, self.n_harmonic)
+        few = self._dedispersed(dm, n)[:, :, np.newaxis] * self._ramp(
+            np.outer(self.time**2 / 2, coarse[1]), n)
+        sums = (self._ramp(np.outer(coarse[0], self.time), n) @ few).reshape(n, -1)
+        return (2 / (self.n_bin * self.total) * np.abs(sums) ** 2).astype(np.float32)
+
     def _steps(self, turns: float) -> tuple[float, float, float]:
         span, far = np.ptp(self.time), float(np.abs(self.time).max())
         band = float(np.ptp(self.delay))
@@ -220,9 +245,9 @@ class _Cube:
             raise UsageError("cube: two subintegrations and two channels with data are needed")
         return turns / span, 2 * turns / far**2, turns / band
 
-    def _ramp(self, turns: F8) -> C16:
-        """Return ramps of rotations, (harmonic, ...)."""
-        return np.asarray(np.exp(-2j * np.pi * np.multiply.outer(self.h, turns)), np.complex128)
+    def _ramp(self, turns: F8, n: int | None = None) -> C16:
+        """Return ramps of rotations for the first n harmonics, (harmonic, ...)."""
+        return np.asarray(np.exp(-2j * np.pi * np.multiply.outer(self.h[:n], turns)))
 
     def _over_dm(self, offsets: list[F8], best: tuple[int, ...]) -> C16:
         """Return S at all DMs, (harmonic, dm), for the frequency and derivative of a trial."""
@@ -231,10 +256,10 @@ class _Cube:
         ramp = self._ramp(np.outer(offsets[2], self.delay))
         return np.asarray(np.einsum("hdc,hc->hd", ramp, by_chan), np.complex128)
 
-    def _dedispersed(self, dm: float) -> C16:
+    def _dedispersed(self, dm: float, n: int | None = None) -> C16:
         """Return the sums over channels at an offset of DM, (harmonic, subint)."""
-        return np.asarray(np.einsum("hc,hic->hi", self._ramp(dm * self.delay), self.parts),
-                          np.complex128)
+        ramp = self._ramp(dm * self.delay, n)
+        return np.asarray((self.parts[:n] @ ramp[:, :, np.newaxis])[..., 0])
 
     def _chi2(self, sums: C16) -> F8:
         return np.asarray(2 / (self.n_bin * self.total) * (np.abs(sums) ** 2).sum(axis=0))
@@ -255,7 +280,7 @@ class _Cube:
 
     def _boxcars(self, sums: C16) -> F4:
         """Return the S/N of the best boxcar for each column of S, (harmonic, trial)."""
-        scale = 1 / np.sqrt(self.n_bin * self.total)
+        scale = 1 / (self.n_bin * np.sqrt(self.total))
         both = np.concatenate([sums.real, sums.imag]).astype(np.float32) * np.float32(scale)
         return _best_boxcars(_inverse(self.n_bin, self.n_harmonic) @ both)
 
@@ -272,6 +297,7 @@ class _Cube:
         n_kept = self._n_kept(self._sums(start)[0][0])
         where, covariance = self._newton(start, step, n_kept)
         sums = self._sums(where)[0][0]
+        covariance *= self._by_noise(sums[:n_kept])
         chi2, dof = float(self._chi2(sums[:, np.newaxis])[0]), 2 * self.n_harmonic
         log_p = log_probability(chi2, dof)
         errors = np.sqrt(np.diag(covariance))
@@ -289,8 +315,12 @@ class _Cube:
                 self.n_bin // 2 - self.n_harmonic)]), self.n_bin) / self.total, np.float64)
 
     def _n_kept(self, sums: C16) -> int:
-        """Return the number of harmonics for the errors: those of the H test."""
-        return n_significant(self._profile(sums), 1 / np.sqrt(self.total))
+        """Return the number of harmonics for the last step.
+
+        A harmonic is of use only if the pulse has far more power in it than noise: the maximum
+        adapts to the noise of the others, and the errors would be too small.
+        """
+        return n_significant(self._profile(sums), 1 / np.sqrt(self.total), _PENALTY)
 
     def _sums(self, where: F8, n_kept: int | None = None) -> tuple[C16, C16]:
         """Return S with its first and second derivatives, (1 + 3, harmonic), (3, 3, harmonic)."""
@@ -305,6 +335,11 @@ class _Cube:
         first = np.concatenate([cells.sum(axis=1)[np.newaxis], slope * (basis @ cells.T)])
         return first, np.stack([slope**2 * ((basis * row) @ cells.T) for row in basis])
 
+    def _by_noise(self, sums: C16) -> float:
+        """Return the variance with noise in the profile that is matched, relative to without."""
+        h, power = self.h[: sums.size], 2 / (self.n_bin * self.total) * np.abs(sums) ** 2
+        return float((h**2 * power).sum() / (h**2 * np.maximum(power - 2, power / 4)).sum())
+
     def _newton(self, start: F8, step: F8, n_kept: int) -> tuple[F8, F8]:
         """Return the maximum of the likelihood near a trial, and the covariance."""
         where, scale = start, 2 / (self.n_bin * self.total)
@@ -318,6 +353,16 @@ class _Cube:
             if np.abs(change).max() < 1e-9:
                 break
         return where, -2 * inverse * np.outer(step, step)
+
+
+def _best_h(power: F4) -> tuple[float, int]:
+    """Return the highest statistic of the H test and its trial, for chi^2 (harmonic, trial)."""
+    total, best = np.zeros(power.shape[1], np.float32), np.full(power.shape[1], -np.inf, np.float32)
+    for m, each in enumerate(power):
+        total += each
+        np.maximum(best, total - np.float32(4 * m), out=best)
+    place = int(np.argmax(best))
+    return float(best[place]), place
 
 
 def _inverse_of(bend: F8) -> F8:
