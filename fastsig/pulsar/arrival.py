@@ -114,8 +114,8 @@ def match_template(profiles: Any, template: Any) -> Shifts:
     if not np.isfinite(shape_).all() or np.ptp(shape_) == 0:
         raise UsageError("template: it is constant, or not finite")
     rows = values.reshape(-1, values.shape[-1])
-    good = np.isfinite(rows).all(axis=1)
-    good[good] = np.ptp(rows[good], axis=1) > 0
+    with np.errstate(invalid="ignore"):
+        good = np.isfinite(rows).all(axis=1) & (np.ptp(rows, axis=1) > 0)
     found = np.full((7, len(rows)), np.nan)
     if good.any():
         found[:, good] = _Matching(rows[good], shape_).results()

@@ -33,7 +33,8 @@ def log_probability(chi2: float, dof: int) -> float:
 def sigma_of(log_p: float, n_trial: int = 1) -> float:
     """Return how many standard deviations of a Gaussian a probability corresponds to.
 
-    The probability of at least one such value in independent trials, ``1 - (1 - p)^n``, is used; 0 if it exceeds one half.
+    The probability of at least one such value in independent trials, ``1 - (1 - p)^n``, is used;
+    the result is 0 if it exceeds one half.
 
     Parameters
     ----------

@@ -37,7 +37,7 @@ def checked(values: Any, name: str, n_dim: int | None = None) -> F8:
         found = np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise UsageError(f"{name}: not an array of numbers: {error}") from error
-    if n_dim is not None and found.ndim != n_dim or found.ndim == 0:
+    if found.ndim == 0 or (n_dim is not None and found.ndim != n_dim):
         raise UsageError(f"{name}: shape {found.shape}; allowed: {n_dim or '1 or more'} axes, "
                          f"the last of which is the bins")
     if found.shape[-1] < LEAST_BINS:
@@ -105,7 +105,8 @@ def n_significant(profile: F8, sigma: float, penalty: float = 4.0) -> int:
     """Return the number of harmonics that makes a profile most significant, at least 1.
 
     The m that maximises ``Z_m^2 - penalty m``, where ``Z_m^2 = 2 / (n_bin sigma^2) sum_(h <= m)
-    |P_h|^2`` has a chi^2 distribution of 2 m degrees of freedom for noise alone (the H test, with a penalty of 4).
+    |P_h|^2`` has a chi^2 distribution of 2 m degrees of freedom for noise alone. With a penalty of
+    4, this is the H test.
 
     References
     ----------

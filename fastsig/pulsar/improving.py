@@ -205,7 +205,9 @@ class _Cube:
             raise UsageError(f"turns = {turns}; allowed: above 0, up to {self.n_bin}")
         offsets = [np.linspace(-step, step, n_trial) for step in self._steps(turns)]
         best = self._start(offsets)
-        for n_round in range(1, _MOST_ROUNDS + 1):
+        n_round = 0
+        while n_round < _MOST_ROUNDS:
+            n_round += 1
             i_dm = int(np.argmax(self._chi2(self._over_dm(offsets, best))))
             by_time = self._dedispersed(offsets[2][i_dm])
             chi2 = self._map(by_time, offsets)[0]
@@ -226,8 +228,8 @@ class _Cube:
         coarse = [axis[axis.size // 2 % every :: every] for axis in offsets]
         found = [(*_best_h(self._coarse(dm, coarse)), i) for i, dm in enumerate(coarse[2])]
         _, place, i_dm = max(found)
-        where = (*np.unravel_index(place, (coarse[0].size, coarse[1].size)), i_dm)
-        return tuple(int(axis.size // 2 % every + every * i)
+        where = (*divmod(place, coarse[1].size), i_dm)
+        return tuple(axis.size // 2 % every + every * i
                      for axis, i in zip(offsets, where, strict=True))
 
     def _coarse(self, dm: float, coarse: list[F8]) -> F4:
@@ -236,7 +238,7 @@ class _Cube:
         few = self._dedispersed(dm, n)[:, :, np.newaxis] * self._ramp(
             np.outer(self.time**2 / 2, coarse[1]), n)
         sums = (self._ramp(np.outer(coarse[0], self.time), n) @ few).reshape(n, -1)
-        return (2 / (self.n_bin * self.total) * np.abs(sums) ** 2).astype(np.float32)
+        return np.asarray(2 / (self.n_bin * self.total) * np.abs(sums) ** 2, np.float32)
 
     def _steps(self, turns: float) -> tuple[float, float, float]:
         span, far = np.ptp(self.time), float(np.abs(self.time).max())

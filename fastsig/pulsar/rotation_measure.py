@@ -178,12 +178,14 @@ class _Faraday:
     def __init__(self, q: Any, u: Any, freq_mhz: Any, sigma: Any, sign_u: int) -> None:
         if sign_u not in (1, -1):
             raise UsageError(f"sign_u = {sign_u}; allowed: 1, -1")
-        linear = np.asarray(q, np.float64) + 1j * sign_u * np.asarray(u, np.float64)
+        real, imag = np.asarray(q, np.float64), np.asarray(u, np.float64)
         lambda_sq, noise = _lambda_sq(freq_mhz), np.asarray(sigma, np.float64)
         n_chan = lambda_sq.size
-        if linear.ndim != 2 or len(linear) != n_chan or noise.shape != (n_chan,):
-            raise UsageError(f"q, u: shape {linear.shape}, sigma: {noise.shape}; allowed: "
-                             f"({n_chan}, bin) and ({n_chan},)")
+        if real.ndim != 2 or len(real) != n_chan or imag.shape != real.shape or (
+                noise.shape != (n_chan,)):
+            raise UsageError(f"q, u, sigma: shapes {real.shape}, {imag.shape}, {noise.shape}; "
+                             f"allowed: ({n_chan}, bin), ({n_chan}, bin), ({n_chan},)")
+        linear = real + 1j * sign_u * imag
         if linear.shape[1] == 0 or not (noise > 0).all():
             raise UsageError("q, u: at least one on-pulse bin is needed, and sigma above 0")
         used = np.isfinite(linear).all(axis=1) & np.isfinite(noise)
@@ -255,6 +257,9 @@ class _Faraday:
             ratio = np.abs(self._sums(np.array([rm]), weight)[0]) / np.sqrt(norm)
             bins = ratio >= min(_LEAST_RATIO, float(ratio.max()))
         rm, error = self._maximum(rm, step, lambda x: self._chi2(x, weight, bins))
+        total = float(self._chi2(np.array([rm]), weight, bins)[0])
+        # Noise in A adds to the variance as much as it adds to chi^2.
+        error *= float(np.sqrt(total / max(total - 2 * bins.sum(), total / 4)))
         parts = self._sums(np.array([rm]), weight)[0] / norm
         model = np.outer(weight * np.exp(2j * rm * self.x), parts)
         rest = float((self.gain[:, np.newaxis] * np.abs(self.linear - model) ** 2)[:, bins].sum())

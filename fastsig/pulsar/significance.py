@@ -23,7 +23,7 @@ F8 = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 #: A boxcar that exceeds the baseline by this many standard deviations is on-pulse.
-_THRESHOLD = 4.5
+_THRESHOLD = 3.8
 #: Fewest off-pulse bins that yield a baseline and its noise.
 _LEAST_OFF = 4
 
@@ -131,12 +131,12 @@ def find_off_pulse(profile: Any, weights: Any = None) -> Mask:
 
     Level and noise are first those of the quarter of a turn with the lowest mean. The boxcar of
     highest S/N above them, up to half a turn wide, is on-pulse, then the next among the remaining
-    bins, while the S/N exceeds 4.5; each is widened by half of its width, and by a bin, at
+    bins, while the S/N exceeds 3.8; each is widened by half of its width, and by a bin, at
     both ends, since wings are fainter. This is repeated with the level and noise of the bins that
     remain.
 
     A region chosen on the profile that is then measured follows its noise: the scatter of level,
-    signal and S/N is then up to 1.3 times the stated errors. With the region of a template, or of
+    signal and S/N is then up to 1.2 times the stated errors. With the region of a template, or of
     another profile, the errors are right.
 
     Parameters
@@ -160,7 +160,7 @@ def find_off_pulse(profile: Any, weights: Any = None) -> Mask:
     lowest = off = _lowest_quarter(values, weight)
     for _ in range(10):
         level, sigma = _level(values, weight, off)
-        new = _unraised(values - level, weight, sigma)
+        new = _unraised(values - level, weight, sigma, float(weight[off].sum()))
         if new.sum() < lowest.sum() / 2:
             return lowest
         if np.array_equal(new, off):
@@ -344,7 +344,7 @@ def _level(values: F8, weight: F8, off: Mask) -> tuple[float, float]:
 def _boxed(values: F8, width: int) -> F8:
     """Return circular sums of `width` neighbours, from each bin on."""
     sums = np.concatenate([[0.0], np.cumsum(np.concatenate([values, values[:width]]))])
-    return sums[width : width + values.size] - sums[: values.size]
+    return np.asarray(sums[width : width + values.size] - sums[: values.size], np.float64)
 
 
 def _lowest_quarter(values: F8, weight: F8) -> Mask:
@@ -358,11 +358,15 @@ def _lowest_quarter(values: F8, weight: F8) -> Mask:
     return off & (weight > 0)
 
 
-def _unraised(above: F8, weight: F8, sigma: float) -> Mask:
-    """Return bins outside all boxcars that exceed the level, from the most significant one on."""
+def _unraised(above: F8, weight: F8, sigma: float, of_level: float) -> Mask:
+    """Return bins outside all boxcars that exceed the level, from the most significant one on.
+
+    `of_level` is the sum of the weights that the level is from, and so determines its error.
+    """
     left, n_bin = weight > 0, above.size
     while left.any():
-        best, first, width = _most_raised(above, np.where(left, weight, 0.0), sigma)
+        best, first, width = _most_raised(above, np.where(left, weight, 0.0), sigma,
+                                           of_level)
         if best <= _THRESHOLD:
             break
         margin = 1 + width // 2
@@ -370,12 +374,14 @@ def _unraised(above: F8, weight: F8, sigma: float) -> Mask:
     return left
 
 
-def _most_raised(above: F8, weight: F8, sigma: float) -> tuple[float, int, int]:
+def _most_raised(above: F8, weight: F8, sigma: float, of_level: float
+                 ) -> tuple[float, int, int]:
     """Return S/N, first bin and width of the most significant boxcar."""
     best = (0.0, 0, 1)
     for width in boxcar_widths(above.size):
         total = _boxed(weight, width)
-        snr = _boxed(weight * above, width) / (sigma * np.sqrt(np.maximum(total, 1e-9)))
+        noise = sigma * np.sqrt(np.maximum(total, 1e-9) * (1 + total / of_level))
+        snr = _boxed(weight * above, width) / noise
         first = int(np.argmax(np.where(total > 1e-6, snr, 0.0)))
         if total[first] > 1e-6 and snr[first] > best[0]:
             best = (float(snr[first]), first, width)

@@ -82,8 +82,8 @@ class Template:
         table = QTable()
         table["phase"] = (np.arange(n_bin) + 0.5) / n_bin * u.cycle
         table["phase"].info.description = "centre of the bin"
-        table["value"] = self.profile
-        table["value"].info.description = "profile above the baseline, peak 1"
+        table["profile"] = self.profile << u.one
+        table["profile"].info.description = "profile above the baseline, peak 1"
         table.meta.update(method=self.method, components=[
             {"phase": c.phase, "fwhm": c.fwhm, "height": c.height} for c in self.components])
         return table
@@ -99,9 +99,11 @@ class Template:
         KeyError
             If a column or an entry of the meta is missing.
         """
-        values = checked(np.asarray(table["value"]), "value", 1)
+        from astropy import units as u
+
+        values = checked(u.Quantity(table["profile"], u.one).value, "profile", 1)
         if not np.isfinite(values).all() or np.ptp(values) == 0:
-            raise UsageError("value: the profile is constant, or not finite")
+            raise UsageError("profile: it is constant, or not finite")
         found = tuple(Component(float(c["phase"]), float(c["fwhm"]), float(c["height"]))
                       for c in table.meta["components"])
         if not all(c.fwhm > 0 and np.isfinite([c.phase, c.fwhm, c.height]).all() for c in found):
@@ -217,7 +219,7 @@ def _with_one_more(values: F8, found: F8) -> tuple[F8, float]:
 
     def rest(x: F8) -> F8:
         made = _sum_of(_components(x.reshape(-1, 3)), n_bin)
-        return values - made + made.mean()
+        return np.asarray(values - made + made.mean(), np.float64)
 
     residual = rest(found.ravel()) if len(found) else values
     box = best_boxcar(residual, 1.0)

@@ -136,8 +136,8 @@ class _Measured:
         height = self.at(phase) - self._excess(phase)
         error = self._norm(self.response(phase))
         ratio = self._equivalent(height, phase)
-        return Widths(self._width(0.5, height, phase, curve), self._width(0.1, height, phase, curve),
-                      ratio, height, error, phase % 1, self.n)
+        w50, w10 = (self._width(share, height, phase, curve) for share in (0.5, 0.1))
+        return Widths(w50, w10, ratio, height, error, phase % 1, self.n)
 
     def _peak(self) -> tuple[float, F8]:
         n_point = 2 * _POINTS * max(self.n, self.n_bin // 2)
@@ -157,8 +157,8 @@ class _Measured:
         return self.base.sigma * float(np.sqrt((gradient**2).sum()))
 
     def _width(self, share: float, height: float, peak: float, curve: F8) -> Width:
-        noise = self._norm(self.response(peak))
-        edges = self._edges(share * height, peak, curve) if share * height > _CLEAR * noise else None
+        clear = share * height > _CLEAR * self._norm(self.response(peak))
+        edges = self._edges(share * height, peak, curve) if clear else None
         if edges is None:
             return Width(np.nan, np.nan)
         gradient = np.zeros(self.n_bin)
