@@ -8,14 +8,8 @@ from numpy.typing import NDArray
 from pulses_made import assert_calibrated, gaussian, scaled
 
 from fastsig.errors import UsageError
-from fastsig.pulsar.significance import (
-    baseline,
-    best_boxcar,
-    boxcar_widths,
-    find_off_pulse,
-    pulse_signal,
-    radiometer_flux,
-)
+from fastsig.pulsar.off_pulse import boxcar_widths, find_off_pulse
+from fastsig.pulsar.significance import baseline, best_boxcar, pulse_signal, radiometer_flux
 
 F8 = NDArray[np.float64]
 OFF = np.abs((np.arange(128) / 128 - 0.3 + 0.5) % 1 - 0.5) > 0.15
