@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 
 from fastsig.errors import PlanError
 from fastsig.pulsar.improving import Improvement, improve
+from fastsig.pulsar.off_pulse import find_off_pulse
 from fastsig.pulsar.polarization_profile import PolarizationProfile, polarization_profile
 from fastsig.pulsar.profile_toas import intensity
 from fastsig.pulsar.rotation_measure import RotationMeasure, fit_rm, synthesize_rm
-from fastsig.pulsar.significance import baseline, find_off_pulse
+from fastsig.pulsar.significance import baseline
 
 if TYPE_CHECKING:
     from fastsig.pulsar.profiles import Profiles
