@@ -1,0 +1,75 @@
+"""``fastsig toas``: measure times of arrival of folded profiles."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from fastsig.cli import common
+
+if TYPE_CHECKING:
+    from fastsig.pulsar.toas import Toa
+
+
+@click.command()
+@click.argument("files", nargs=-1, required=True, metavar="ARCHIVE...")
+@common.output_option("Write the times of arrival to this .tim file.")
+@click.option("--template", required=True, type=common.InputPath(), metavar="FILE",
+              help="Match this template: one in ECSV, or an archive, whose mean profile is "
+                   "smoothed.")
+@click.option("--smooth", type=click.Choice(["wiener", "gaussians"]), default="wiener",
+              show_default=True, help="Smooth the profile of an archive given as template by this "
+                                      "method.")
+@click.option("--n-chan", type=click.IntRange(1), metavar="N", default=1, show_default=True,
+              help="Average the channels to this number, and measure a time of arrival in each.")
+@click.option("--n-int", type=click.IntRange(1), metavar="N", default=1, show_default=True,
+              help="Average this number of neighbouring subintegrations.")
+@click.option("--min-snr", type=click.FloatRange(0), metavar="X", default=0.0, show_default=True,
+              help="Leave out times of arrival with a lower S/N.")
+@click.option("--site", metavar="CODE",
+              help="Write this code of the observatory; by default, the code in TEMPO of the "
+                   "telescope.")
+@common.set_option
+@common.json_option
+@common.quiet_options
+@common.debug_option
+def toas(files: tuple[str, ...], output: str, **options: Any) -> None:
+    """Measure times of arrival of folded profiles.
+
+    A template is matched to each subintegration of the ARCHIVEs, each of which is a separate
+    recording.
+    """
+    from fastsig.io.files.safe import check_output
+    from fastsig.run.toa_files import template_of, write_tim
+
+    check_output(output, overwrite=options["overwrite"], inputs=(*files, options["template"]))
+    template = template_of(options["template"], options["smooth"])
+    by_file = {name: _measured(name, template, options) for name in files}
+    found = [toa for each in by_file.values() for toa in each]
+    write_tim(found, output, overwrite=options["overwrite"])
+    if options["as_json"]:
+        common.print_json({
+            "output": output, "n_toa": len(found), "template": options["template"],
+            "files": [{"file": name, "n_toa": len(each), "median_error_us": _median(each)}
+                      for name, each in by_file.items()]})
+    for name, each in by_file.items():
+        about = f", median error {_median(each):.4g} us" if each else ""
+        common.say(f"{name}: {common.plural(len(each), 'time')} of arrival{about}",
+                   options["quiet"])
+    common.say(f"wrote {output}", options["quiet"])
+
+
+def _measured(name: str, template: Any, options: dict[str, Any]) -> list[Toa]:
+    from fastsig.pulsar.profile_toas import profile_toas
+    from fastsig.run.profile_files import open_profiles
+
+    profiles = open_profiles(name, **common.parse_overrides(options["overrides"]))
+    return profile_toas(profiles, template, n_subint=options["n_int"], n_chan=options["n_chan"],
+                        site=options["site"], least_snr=options["min_snr"])
+
+
+def _median(toas: list[Toa]) -> float | None:
+    from statistics import median
+
+    return median(each.error_us for each in toas) if toas else None

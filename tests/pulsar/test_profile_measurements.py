@@ -1,0 +1,102 @@
+"""Measurements of Profiles: dispersion, weights, signs and frames of the profiles are used."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from pulsar.profiles_made import PERIOD, profiles
+from pulses_made import gaussian
+
+from fastsig.axes.polarization import PolBasis
+from fastsig.errors import PlanError
+from fastsig.pulsar.profile_measurements import improved, measured_rm, polarization
+from fastsig.pulsar.profiles import Profiles
+
+K = 1e6 / 241  # s MHz^2 cm^3 / pc
+SIGMA = 0.04
+
+
+def _pulsar(names: tuple[str, ...] = ("I",), dm: float = 30.0, turns_per_s: float = 0.0,
+            rm: float = 0.0, n_chan: int = 16, noise: float = 0.1, **fields: Any) -> Profiles:
+    """A pulsar with 60 per cent of linear polarisation at 20 deg, and 30 per cent of V."""
+    made = profiles(6, names=names, n_chan=n_chan, **fields)
+    mhz = made.frequency.value
+    late = K * dm * (mhz**-2 - mhz.mean() ** -2) / PERIOD
+    phase = 0.3 + late + turns_per_s * made.offsets[:, np.newaxis]
+    pulse = gaussian(64, phase % 1, SIGMA)
+    turn = np.exp(2j * (np.radians(20) + rm * (299.792458 / mhz) ** 2))[:, np.newaxis]
+    stokes = {"I": pulse, "Q": 0.6 * turn.real * pulse, "U": 0.6 * turn.imag * pulse,
+              "V": 0.3 * pulse}
+    data = np.stack([stokes[name] for name in names], axis=1)
+    data = data + noise * np.random.default_rng(3).normal(size=data.shape)
+    return made.replace(data=np.where(made.weight > 0, data, np.nan).astype(np.float32))
+
+
+@pytest.mark.parametrize("removed", [0, 30])
+def test_improved_dm_is_the_total_one_of_the_pulsar(removed: float) -> None:
+    true_dm = removed + 0.5
+    made = _pulsar(dm=true_dm)
+    found = improved(made.dedisperse(removed) if removed else made, n_trial=33)
+    assert abs(found.dm - true_dm) < 4 * found.dm_error
+    assert found.dm_error < 0.05
+    assert found.trials.dm[16] == removed
+
+
+def test_improved_period_makes_the_pulse_stand_still() -> None:
+    made = _pulsar(turns_per_s=2e-3).dedisperse(30)
+    found = improved(made, n_trial=33)
+    # A pulse that drifts to later phases has a lower frequency.
+    assert abs(found.spin.frequency_hz - (1 / PERIOD - 2e-3)) < 4 * found.spin.frequency_error_hz
+    assert abs(found.dm - 30) < 4 * found.dm_error
+
+
+def test_lost_channels_have_no_weight() -> None:
+    weights = np.full((6, 1, 16, 1), 800.0)
+    weights[:, :, 3] = 0
+    found = improved(_pulsar(weights=weights).dedisperse(30), n_trial=17)
+    assert abs(found.dm - 30) < 4 * found.dm_error
+    rm = measured_rm(_pulsar(("I", "Q", "U", "V"), rm=100.0, weights=weights))
+    assert abs(rm.rm - 100) < 4 * rm.error
+
+
+def test_rotation_measure_and_its_sign() -> None:
+    made = _pulsar(("I", "Q", "U", "V"), rm=100.0)
+    found = measured_rm(made)
+    assert found.method == "fit"
+    assert abs(found.rm - 100) < 4 * found.error
+    assert found.error < 1
+    assert abs(measured_rm(made, sign_u=-1).rm + 100) < 4 * found.error
+
+
+def test_rotation_measure_of_recorded_products() -> None:
+    made = _pulsar(("I", "Q", "U", "V"), rm=-60.0)
+    i, q, u, v = made.data.transpose(1, 0, 2, 3)
+    data = np.stack([(i + q) / 2, (i - q) / 2, u / 2, v / 2], axis=1)
+    four = made.replace(data=data, header=made.header.replace(
+        polarization=PolBasis("linear", ("AA", "BB", "CR", "CI"))))
+    found = measured_rm(four)
+    assert abs(found.rm + 60) < 4 * found.error
+
+
+def test_polarisation_states_signs_and_frame() -> None:
+    made = _pulsar(("I", "Q", "U", "V"), noise=0.02)
+    found = polarization(made)
+    good = found.significant(10)
+    assert np.abs(found.pa_deg[good] - 20).max() < 5
+    assert found.fraction("circular")[0] == pytest.approx(0.3, abs=0.02)
+    assert (found.convention, found.frame) == ("PSR/IEEE", "receiver")
+    sky = polarization(made, convention="IAU", parallactic_deg=15)
+    assert sky.fraction("circular")[0] == pytest.approx(-0.3, abs=0.02)
+    assert np.abs(sky.pa_deg[good] - 35).max() < 5
+    assert (sky.convention, sky.frame) == ("IAU", "sky")
+
+
+def test_what_is_missing_is_one_line() -> None:
+    with pytest.raises(PlanError, match="folding period"):
+        improved(_pulsar(periods=np.full(6, np.nan)))
+    with pytest.raises(PlanError, match="Stokes IQUV"):
+        measured_rm(_pulsar())
+    with pytest.raises(PlanError, match="no bin is on-pulse"):
+        measured_rm(_pulsar(("I", "Q", "U", "V")), off=np.ones(64, bool))
