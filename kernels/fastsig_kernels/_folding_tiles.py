@@ -15,7 +15,7 @@ from ._folding_loops import (
     add_weighted_nb,
     list_rows_nb,
 )
-from ._folding_shifts import add_shifted_nb
+from ._folding_shifts import add_apart_nb, add_near_nb, edges_of_bins, spans
 from ._order import address
 from ._simd import Spec
 
@@ -24,6 +24,7 @@ _BLOCK_BYTES = 2**14  # rows that all profiles add in turn stay in the first-lev
 _MOST_ROWS = 2**15  # a sum of so many integers of 16 bits has 32 bits
 _STEPS = 2**20
 _ROWS_AHEAD = 16
+_FEW = 3  # bins of 64 columns up to which whole vectors are added
 _NO_WEIGHT = np.empty((0, 1), np.float32)
 
 
@@ -86,6 +87,7 @@ class Tiles:
     def __init__(self, dtype: np.dtype, n_ephemeris: int, n_bin: int) -> None:
         self._dtype, self._n_ephemeris, self._n_bin = dtype, n_ephemeris, n_bin
         self._arrays: dict[str, np.ndarray] = {}
+        self._edges = edges_of_bins(n_bin)
 
     @property
     def memory_bytes(self) -> int:
@@ -99,10 +101,15 @@ class Tiles:
             self._arrays[name] = np.empty(size, dtype)
         return self._arrays[name][:size].reshape(shape)
 
-    def fold(self, band: Band, phase: np.ndarray, piece: int, offset: np.ndarray | None) -> None:
-        """Add all rows of a band, so many at a time that their steps fit into the work space."""
+    def fold(self, band: Band, phase: np.ndarray, piece: int, offset: np.ndarray | None, *,
+             add: bool) -> None:
+        """Add all rows of a band, so many at a time that their steps fit into the work space.
+
+        Without `add`, what the results contain is replaced.
+        """
         most = min(_MOST_ROWS, max(1024, _STEPS // self._n_ephemeris))
         for first in range(0, len(band.x), most):
+            self._add = add or first > 0
             part = band.rows(first, min(first + most, len(band.x)))
             if offset is None:
                 self._fold_alike(part, phase, piece, first)
@@ -122,9 +129,9 @@ class Tiles:
             totals = self._begin("totals", band.out_weight, place, spec) if band.by_sample else tile
             some = band.weight[:, place] if band.by_sample else _NO_WEIGHT
             _add(spec, steps, scales, tile.reshape(-1), totals.reshape(-1), band.x[:, place], some)
-            _end(tile, band.out, place)
+            self._end(tile, band.out, place)
             if band.by_sample:
-                _end(totals, band.out_weight, place)
+                self._end(totals, band.out_weight, place)
 
     def _spec(self, *, integer: bool) -> Spec:
         """Return the form of the loops: sums of integers if possible and wanted."""
@@ -134,10 +141,10 @@ class Tiles:
               weight: np.ndarray, is_scaled: bool, widest: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the steps of the rows and their weights; add the weights of rows."""
         n, many = len(band.x), self._n_ephemeris
-        block = n if many == 1 else max(16, _BLOCK_BYTES // (widest * self._dtype.itemsize))
+        block = self._block(band, widest)
         steps = self._array("steps", (n * many, 3), np.int32)
         scales = self._array("scales", (n * many if is_scaled else 0,), np.float32)
-        total = np.ascontiguousarray(band.out_weight[..., 0])
+        total = np.array(band.out_weight[..., 0]) if self._add else np.zeros(band.out.shape[:2])
         count = list_rows_nb(phase, piece, first, n, self._n_bin, block, weight, is_scaled, steps,
                              scales, total)
         if not band.by_sample:
@@ -155,29 +162,79 @@ class Tiles:
         integer = spec.numba_type.items["integer"]
         shape = self._n_ephemeris, self._n_bin, place.stop - place.start
         tile = self._array(name + integer * "_integer", shape, np.int32 if integer else np.float64)
-        tile[...] = 0 if integer else out[..., place]
+        tile[...] = 0 if integer or not self._add else out[..., place]
         return tile
+
+    def _end(self, tile: np.ndarray, out: np.ndarray, place: slice) -> None:
+        """Write sums where they belong; add those of integers."""
+        if tile.dtype == np.float64 or not self._add:
+            out[..., place] = tile
+        else:
+            out[..., place] += tile
 
     def _fold_shifted(self, band: Band, phase: np.ndarray, piece: int, first: int,
                       offset: np.ndarray) -> None:
         """Add rows whose columns have phases of their own."""
-        n, n_column = band.x.shape
         weight = _NO_WEIGHT if band.weight is None else band.weight
         flags = not band.by_sample and _are_flags(weight)
-        spec = self._spec(integer=flags)
-        block = n if self._n_ephemeris == 1 else max(
-            16, _BLOCK_BYTES // (WIDE * self._dtype.itemsize))
+        few = _FEW * self._edges[1] if self._n_bin > 2 * _FEW else 0
+        n_column = band.x.shape[1]
         for start in range(0, n_column, WIDE):
             place = slice(start, min(start + WIDE, n_column))
-            tile = self._begin("sums", band.out, place, spec)
-            totals = self._begin("totals", band.out_weight, place, spec)
-            some = weight[:, place] if band.by_sample else weight
-            add_shifted_nb(spec, phase, piece, first, n, block, self._n_bin,
-                           np.ascontiguousarray(offset[:, place]), np.ascontiguousarray(some),
-                           tile.reshape(-1), totals.reshape(-1),
-                           address(band.x) + start * band.x.itemsize, band.x.strides[0])
-            _end(tile, band.out, place)
-            _end(totals, band.out_weight, place)
+            own = np.ascontiguousarray(offset[:, place])
+            lowest, spread = spans(own)
+            if flags and own.shape[1] == WIDE and (spread < few).all():
+                self._fold_near(band, phase, piece, first, place, own, lowest, spread,
+                                np.ascontiguousarray(weight[:, 0] == 1))
+            else:
+                self._fold_apart(band, phase, piece, first, place, own, weight)
+
+    def _fold_near(self, band: Band, phase: np.ndarray, piece: int, first: int, place: slice,
+                   offset: np.ndarray, lowest: np.ndarray, spread: np.ndarray,
+                   is_used: np.ndarray) -> None:
+        """Add rows to columns that are in few bins."""
+        spec = self._spec(integer=True)
+        tile = self._begin("sums", band.out, place, spec)
+        counts = self._array("counts", tile.shape, np.int32)
+        whole = self._array("whole", tile.shape[:2], np.int32)
+        counts.fill(0)
+        whole.fill(0)
+        add_near_nb(spec, phase, piece, first, len(band.x), self._block(band, WIDE), self._edges,
+                    offset, lowest, spread, is_used, tile.reshape(-1), counts.reshape(-1),
+                    whole.reshape(-1), address(band.x) + place.start * band.x.itemsize,
+                    band.x.strides[0])
+        self._end(tile, band.out, place)
+        counts += whole[..., np.newaxis]
+        self._end(counts, band.out_weight, place)
+
+    def _fold_apart(self, band: Band, phase: np.ndarray, piece: int, first: int, place: slice,
+                    offset: np.ndarray, weight: np.ndarray) -> None:
+        """Add rows to columns that are in bins of their own."""
+        columns = place.stop - place.start
+        n_group = -(-columns // NARROW)
+        pairs = self._array("pairs", (n_group, self._n_ephemeris, self._n_bin, NARROW, 2),
+                            np.float64)
+        padded = np.zeros((self._n_ephemeris, n_group * NARROW), np.uint64)
+        padded[:, :columns] = offset
+        places = [slice(left, min(left + NARROW, place.stop))
+                  for left in range(place.start, place.stop, NARROW)]
+        for group, some in zip(pairs, places, strict=True):
+            for k, out in enumerate((band.out, band.out_weight)):
+                group[:, :, : some.stop - some.start, k] = out[..., some] if self._add else 0
+        given = weight[:, place] if band.by_sample else weight
+        add_apart_nb(self._spec(integer=False), phase, piece, first, len(band.x), self._n_bin,
+                     padded.reshape(self._n_ephemeris, n_group, NARROW), columns,
+                     np.ascontiguousarray(given), pairs,
+                     address(band.x) + place.start * band.x.itemsize, band.x.strides[0])
+        for group, some in zip(pairs, places, strict=True):
+            for k, out in enumerate((band.out, band.out_weight)):
+                out[..., some] = group[:, :, : some.stop - some.start, k]
+
+    def _block(self, band: Band, width: int) -> int:
+        """Return how many rows are added to one profile before the next."""
+        if self._n_ephemeris == 1:
+            return len(band.x)
+        return max(16, _BLOCK_BYTES // (width * self._dtype.itemsize))
 
 
 def _tiles(n_column: int, widest: int) -> Iterator[slice]:
@@ -205,14 +262,6 @@ def _add(spec: Spec, steps: np.ndarray, scales: np.ndarray, tile: np.ndarray, to
         add_scaled_nb(spec, steps, scales, count, tile, n, source, step)
     else:
         add_rows_nb(spec, steps, count, tile, n, source, step, _ROWS_AHEAD * step)
-
-
-def _end(tile: np.ndarray, out: np.ndarray, place: slice) -> None:
-    """Write sums where they belong; add those of integers."""
-    if tile.dtype == np.float64:
-        out[..., place] = tile
-    else:
-        out[..., place] += tile
 
 
 def _are_flags(weight: np.ndarray) -> bool:

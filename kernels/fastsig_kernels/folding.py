@@ -87,8 +87,8 @@ class Folder(Plan):
 
     def compile(self) -> None:
         """Compile everything that `process` needs."""
-        n_chan = 17  # a tile with whole vectors, and one with the rest
-        plan = Folder(1, n_chan, dtype=self._dtype.name)
+        n_chan = 81  # tiles of all widths
+        plan = Folder(8, n_chan, dtype=self._dtype.name)
         x, phase = np.zeros((1, 1, n_chan), self._dtype), np.zeros((1, 1, 3), np.uint64)
         half, ones = np.full((1, 1, 1), 0.5, np.float32), np.ones((1, 1, n_chan), np.float32)
         for weight in (None, half, ones):
@@ -145,11 +145,12 @@ class Folder(Plan):
                 raise ValueError("add: found True without out and out_weight, allowed with both")
             out = self._target("out", out, shape, *inputs, out_weight)
             out_weight = self._target("out_weight", out_weight, shape_weight, *inputs, out)
-            if not add:
+            if len(x):
+                self._fold(x, np.ascontiguousarray(phase), piece, offset, weight, out, out_weight,
+                           add)
+            elif not add:
                 out.fill(0)
                 out_weight.fill(0)
-            if len(x):
-                self._fold(x, np.ascontiguousarray(phase), piece, offset, weight, out, out_weight)
         return out, out_weight
 
     def _check_inputs(self, x: np.ndarray, phase: np.ndarray, piece: int, offset: Any,
@@ -183,7 +184,8 @@ class Folder(Plan):
         return out
 
     def _fold(self, x: np.ndarray, phase: np.ndarray, piece: int, offset: np.ndarray | None,
-              weight: np.ndarray | None, out: np.ndarray, out_weight: np.ndarray) -> None:
+              weight: np.ndarray | None, out: np.ndarray, out_weight: np.ndarray,
+              add: bool) -> None:
         from ._folding_tiles import Tiles, bands
 
         if self._work is None:
@@ -191,7 +193,7 @@ class Folder(Plan):
         if x.strides[2] != x.itemsize:
             x = np.ascontiguousarray(x)
         for band in bands(x, weight, out, out_weight, by_product=offset is not None):
-            self._work.fold(band, phase, piece, offset)
+            self._work.fold(band, phase, piece, offset, add=add)
 
 
 def phase_pieces(turns: np.ndarray, fraction: np.ndarray, piece: int) -> np.ndarray:
