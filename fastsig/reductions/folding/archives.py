@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsig.axes.time import mjd_and_seconds, sample_time
-from fastsig.io.files.provenance import provenance
 from fastsig.pulsar.profiles import Profiles
 from fastsig.reductions.folding.channel_phases import ChannelPhases
 from fastsig.reductions.folding.polyco_rows import rows_of
@@ -21,8 +20,8 @@ __all__ = ["archive_of"]
 
 
 def archive_of(stream: Stream, phases: ChannelPhases, edges: NDArray[np.int64],
-               data: NDArray[np.float32], weights: NDArray[np.float64], record: Mapping[str, Any]
-               ) -> Profiles:
+               data: NDArray[np.float32], weights: NDArray[np.float64],
+               provenance: Mapping[str, Any]) -> Profiles:
     """Return the profiles of a fold.
 
     Parameters
@@ -32,8 +31,8 @@ def archive_of(stream: Stream, phases: ChannelPhases, edges: NDArray[np.int64],
     edges : ndarray, shape (subint + 1,), int64
         First row of each subintegration, and the end.
     data, weights : ndarray, shape (subint, product, chan, bin)
-    record : mapping
-        What determines the profiles, for provenance.
+    provenance : mapping
+        What determines the profiles.
     """
     header = stream.header
     rate = header.sample_rate
@@ -54,4 +53,4 @@ def archive_of(stream: Stream, phases: ChannelPhases, edges: NDArray[np.int64],
             dispersion_constant=phases.constant, **removed),
         dm=phases.dm, reference_mhz=float(phases.reference_hz / 10**6),
         predictor=rows_of(phases, header.start_time, offsets[0], offsets[-1]),
-        provenance={**provenance(stream), "fold": dict(record)}, path=stream.path)
+        provenance=provenance, path=stream.path)

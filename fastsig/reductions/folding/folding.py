@@ -6,21 +6,23 @@ from collections.abc import Sequence
 from typing import Any
 
 from fastsig.errors import UsageError
-from fastsig.pulsar.constant import ConstantPeriod
 from fastsig.pulsar.predictors import Predictor
 from fastsig.pulsar.profiles import Profiles
+from fastsig.reductions.folding.channel_phases import ChannelPhases
+from fastsig.reductions.folding.predictors import constant_period
 from fastsig.reductions.folding.sink import Fold
-from fastsig.run.engine import run
-from fastsig.stream import SpectrumStream, spectra_of
+from fastsig.run.flag_shares import run_watched
+from fastsig.stages.dedisperse import Dedisperse
+from fastsig.stream import Stream, spectra_of
 
-__all__ = ["constant_period", "fold", "folds_of"]
+__all__ = ["aligned_for_turns", "fold", "folds_of"]
 
 
 def fold(chain: Any, predictor: Any = None, *, period: Any = None, pdot: Any = None,
          acceleration: Any = None, dm: Any = None, n_bin: int | None = None,
          n_chan: int | None = None, subint: Any = "10s", single: bool = False,
          constant: Any = None, workers: int | None = None, memory: int | None = None) -> Profiles:
-    """Fold spectra into the profiles of a pulsar.
+    """Return the profiles of a pulsar, folded from spectra.
 
     Channels are aligned at the centre of the band, or at the frequency to which the times of
     dedispersed spectra refer. Every sample is added to the bin of the phase of its own centre, in
@@ -50,7 +52,8 @@ def fold(chain: Any, predictor: Any = None, *, period: Any = None, pdot: Any = N
     subint : Quantity or str, optional
         Duration of a subintegration; None for a single one.
     single : bool
-        Whether each complete turn is a subintegration; spectra must then be dedispersed.
+        Whether each complete turn is a subintegration. Channels are then first dedispersed to the
+        nearest sample.
     constant : float, optional
         Dispersion constant, MHz^2 pc^-1 cm^3 s; by default that of the header.
     workers, memory : int, optional
@@ -75,24 +78,25 @@ def fold(chain: Any, predictor: Any = None, *, period: Any = None, pdot: Any = N
         predictor = constant_period(stream, period, pdot, acceleration, dm)
     elif pdot is not None or acceleration is not None:
         raise UsageError("pdot and acceleration belong to a period; allowed: without a predictor")
-    found, = folds_of(stream, [predictor], workers=workers, memory=memory, dm=dm, n_bin=n_bin,
+    made = aligned_for_turns(stream, [predictor], dm, constant) if single else stream
+    found, = folds_of(made, [predictor], workers=workers, memory=memory, dm=dm, n_bin=n_bin,
                       n_chan=n_chan, subint=subint, single=single, constant=constant)
     return found
-
-
-def constant_period(stream: SpectrumStream, period: Any, pdot: Any = None,
-                    acceleration: Any = None, dm: Any = None) -> ConstantPeriod:
-    """Return the predictor of a period at the telescope, at the start of the data."""
-    from fastsig.axes.dispersion import dm_of
-
-    return ConstantPeriod(
-        epoch=stream.header.start_time, period=period, pdot=pdot, acceleration=acceleration,
-        dm=None if dm is None else float(dm_of(dm)), source=stream.header.source or "")
 
 
 def folds_of(chain: Any, predictors: Sequence[Predictor], *, workers: int | None = None,
              memory: int | None = None, progress: Any = None, **options: Any) -> list[Profiles]:
     """Fold spectra by several predictors, in one read; options as for `Fold`."""
     sink = Fold(spectra_of(chain), predictors, **options)
-    found: list[Profiles] = run([sink], workers=workers, memory=memory, progress=progress)[0]
+    found: list[Profiles] = run_watched([sink], workers=workers, memory=memory,
+                                        progress=progress)[0]
     return found
+
+
+def aligned_for_turns(stream: Stream, predictors: Sequence[Predictor], dm: Any = None,
+                      constant: Any = None) -> Stream:
+    """Return a stream whose channels are aligned, so that a turn is in the same rows of each."""
+    phases = ChannelPhases(stream, predictors[0], dm, constant)
+    if not phases.shifted:
+        return stream
+    return Dedisperse(stream, phases.dm, constant=constant, last="drop")

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsig.errors import PlanError, UsageError
+from fastsig.io.files.provenance import provenance
 from fastsig.pulsar.predictors import Predictor, check_sampling
 from fastsig.pulsar.profiles import Profiles
 from fastsig.reductions.folding.archives import archive_of
@@ -55,6 +56,8 @@ class Fold(Sink):
         Whether each complete turn is a subintegration.
     dm, constant : optional
         Dispersion measure instead of those of the predictors, and dispersion constant.
+    hash_inputs : bool
+        Whether the provenance contains hashes of entire input files.
 
     Raises
     ------
@@ -69,7 +72,8 @@ class Fold(Sink):
 
     def __init__(self, stream: Stream, predictors: Sequence[Predictor], *,
                  n_bin: int | None = None, n_chan: int | None = None, subint: Any = "10s",
-                 single: bool = False, dm: Any = None, constant: Any = None) -> None:
+                 single: bool = False, dm: Any = None, constant: Any = None,
+                 hash_inputs: bool = False) -> None:
         if not isinstance(stream, SpectrumStream):
             raise PlanError(f"{stream.path}: contains {stream.kind}; allowed: spectra")
         if stream.endless or not stream.shape[0]:
@@ -87,6 +91,7 @@ class Fold(Sink):
         self.edges = self._edges(subint, single)
         self.segment = max(_SEGMENT // int(np.prod(stream.shape[1:])), _ROWS_PER_BIN * self.n_bin)
         self._shifted = any(each.shifted for each in self.phases)
+        self._hash_inputs = hash_inputs
         self._free: list[Any] = []
         self._current: _Part | None = None
         self._data: list[NDArray[np.float32]] = []
@@ -99,6 +104,11 @@ class Fold(Sink):
         if len(self.phases) > 1:
             raise UsageError(f"single turns of {len(self.phases)} predictors; allowed: of one")
         return edges_of_turns(self.stream, self.phases[0])
+
+    @property
+    def archive_bytes(self) -> int:
+        """Size of the archive of one predictor, with numbers of 16 bits."""
+        return (len(self.edges) - 1) * int(np.prod(self._shape[1:])) * 2
 
     @property
     def _shape(self) -> tuple[int, ...]:
@@ -206,14 +216,18 @@ class Fold(Sink):
         self._end()
         data, weights = np.stack(self._data, axis=1), _stacked(self._weights)
         self._data, self._weights = [], []
-        return [archive_of(self.stream, phases, self.edges, data[k], weights[k], self.record())
+        origin = provenance(self.stream, hash_inputs=self._hash_inputs)
+        return [archive_of(self.stream, phases, self.edges, data[k], weights[k],
+                           {**origin, "fold": self._record(phases)})
                 for k, phases in enumerate(self.phases)]
 
     def record(self) -> Mapping[str, Any]:
-        """Return what determines the profiles."""
+        """Return what determines the profiles of each predictor."""
+        return {"folds": [self._record(each) for each in self.phases]}
+
+    def _record(self, phases: ChannelPhases) -> dict[str, Any]:
         return {"n_bin": self.n_bin, "n_chan": self.n_chan, "n_subint": len(self.edges) - 1,
-                "predictors": [dict(each.predictor.parameters()) for each in self.phases],
-                "dm": [each.dm for each in self.phases]}
+                "dm": phases.dm, "predictor": dict(phases.predictor.parameters())}
 
 
 def _grouped(sums: F8, n: int) -> F8:
