@@ -792,7 +792,7 @@ class OwnVerbs:
         n_chan: int | None = None, subint: Any = '10s', single: bool = False,
         constant: Any = None, workers: int | None = None, memory: int | None = None,
     ) -> Profiles:
-        """Fold spectra into the profiles of a pulsar.
+        """Return the profiles of a pulsar, folded from spectra.
 
         Channels are aligned at the centre of the band, or at the frequency to which the times of
         dedispersed spectra refer. Every sample is added to the bin of the phase of its own centre, in

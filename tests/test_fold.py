@@ -57,7 +57,7 @@ def test_a_period(tmp_path: Path) -> None:
     assert found.shape == (4, 4, 32, 128) and found.dedispersed and found.dm == 67.99
     assert found.header.source == "SIMPSR" and len(found.predictor) == 1
     assert abs(peak(tmp_path / "a.ar") - LATE_S / 0.0893) < 1 / 128
-    fold = found.provenance["made_by"]["fold"]
+    fold = found.provenance["inputs"][0]["made_by"]["fold"]
     assert fold["predictor"]["predictor"] == "constant period" and fold["n_bin"] == 128
     # Channels are aligned: each has its peak where the mean has it.
     each = found.stokes("I").mean("time").data[0, 0]
@@ -81,14 +81,26 @@ def test_polycos_in_one_pass(tmp_path: Path) -> None:
     assert "{file}" in done.stderr
 
 
-def test_single_turns_without_interference(tmp_path: Path) -> None:
+def test_single_turns(tmp_path: Path) -> None:
+    """The pulse is 20 ms after the start, at the top of the band; the diode drifts through."""
     done = fastsig("fold", *SCAN, "-o", tmp_path / "a.ar", *PERIOD, *DM, "--single", "--n-bin",
-                   "32", "--flag", "--products", "I", "--json", "--tstart", "10ms")
+                   "32", "--products", "I", "--json", "--tstart", "10ms")
     assert json.loads(done.stdout)["n_subint"] == 2  # the lowest channels are late by 163 ms
     found = fs.open_profiles(tmp_path / "a.ar")
     np.testing.assert_allclose(found.durations, 0.0893, atol=2e-4)
-    again = found.mean("frequency").data[:, 0, 0].argmax(axis=1)
-    assert np.ptp(again) <= 1
+    shape = found.mean("frequency").data[:, 0, 0]
+    assert (shape[:, 7] > 12 + np.maximum(shape[:, 3], shape[:, 11])).all()
+
+
+def test_flagged_samples_do_not_count(tmp_path: Path) -> None:
+    """The pulses of the sample are so bright that they are flagged as well, which is said."""
+    for name, options in (("a", ()), ("b", ("--flag",))):
+        done = fastsig("fold", *SCAN, "-o", tmp_path / f"{name}.ar", *PERIOD, *DM, "--products",
+                       "I", "--n-bin", "32", *options)
+    assert "% of the samples outside --bands were flagged" in done.stderr
+    whole, left = (fs.open_profiles(tmp_path / f"{name}.ar") for name in "ab")
+    assert 0.5 < left.weights.sum() / whole.weights.sum() < 0.9
+    assert np.ptp(profile(tmp_path / "b.ar")) < np.ptp(profile(tmp_path / "a.ar"))
 
 
 def test_a_dry_run_writes_nothing(tmp_path: Path) -> None:

@@ -15,10 +15,9 @@ from fastsig.cli import common, driver
 @common.output_option("Write the archive to this file (.ar, .fits; .ecsv for a table); with "
                       "several ephemerides, {file} in the name is replaced by their number.")
 @click.option("--par", "pars", type=common.InputPath(), multiple=True, metavar="PATH",
-              help="Fold by this ephemeris (needs the extra pulsar). May be repeated, as may "
-                   "--polyco: all are folded in one pass.")
+              help="Fold by this ephemeris (needs the extra pulsar). May be repeated.")
 @click.option("--polyco", "polycos", type=common.InputPath(), multiple=True, metavar="PATH",
-              help="Fold by the polynomials of this polyco file of TEMPO.")
+              help="Fold by the polynomials of this polyco file of TEMPO. May be repeated.")
 @click.option("--period", metavar="TIME",
               help="Fold with this period at the telescope, at the start of the data, e.g. "
                    "0.7143s.")

@@ -21,7 +21,7 @@ from ._simd import Spec
 
 _TILE_BYTES = 2**19  # half of a second-level cache
 _BLOCK_BYTES = 2**14  # rows that all profiles add in turn stay in the first-level cache
-_MOST_ROWS = 2**15  # a sum of so many integers of 16 bits has 32 bits
+_MOST_ROWS = 2**15  # whose sum, of integers of 16 bits, has 32 bits
 _STEPS = 2**20
 _ROWS_AHEAD = 16
 _FEW = 3  # bins of 64 columns up to which whole vectors are added
@@ -103,7 +103,7 @@ class Tiles:
 
     def fold(self, band: Band, phase: np.ndarray, piece: int, offset: np.ndarray | None, *,
              add: bool) -> None:
-        """Add all rows of a band, so many at a time that their steps fit into the work space.
+        """Add all rows of a band; their steps are listed in pieces that fit into the work space.
 
         Without `add`, what the results contain is replaced.
         """

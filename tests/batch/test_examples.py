@@ -16,7 +16,7 @@ FILES = {"spectra": ["night/x.0000.raw", "night/x.0001.raw"],
          "seti": ["night/x.0000.raw", "night/x.0001.raw"], "convert": ["recorded/x.dada"],
          "cut": ["spectra/x.h5"], "calibrate": ["night/P_drifting-M01_W_0001.fits"],
          "flag": ["spectra/x.h5"], "baseline": ["kelvin/x.h5"], "switch": ["gbt/x.fits"],
-         "frame": ["spectra/x.h5"], "dedisperse": ["spectra/x.h5"],
+         "frame": ["spectra/x.h5"], "dedisperse": ["spectra/x.h5"], "fold": ["spectra/x.h5"],
          "map": ["products/lines/P_drifting-M01.lines.h5",
                  "products/lines/P_drifting-M02.lines.h5"],
          "pictures": ["products/a/x.h5", "products/b/x.h5"]}

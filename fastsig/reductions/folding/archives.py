@@ -36,7 +36,7 @@ def archive_of(stream: Stream, phases: ChannelPhases, edges: NDArray[np.int64],
     """
     header = stream.header
     rate = header.sample_rate
-    offsets = np.array([phases.zero_near(float(Fraction(int(low + high), 2) / rate))
+    offsets = np.array([phases.zero_before(float(Fraction(int(low + high), 2) / rate))
                         for low, high in pairwise(edges)])
     day, seconds = mjd_and_seconds(header.start_time)
     axis = header.require_channels(stream.path)

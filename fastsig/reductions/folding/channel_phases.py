@@ -128,8 +128,17 @@ class ChannelPhases:
         piece = -(-n // count)
         starts = first + piece * np.arange(-(-n // piece))
         rows = starts[:, np.newaxis] + np.array([0, piece / 2, piece]) + 0.5
-        turns, fraction = self.at(rows / float(self._rate))
+        seconds, rest = self._times(rows)
+        turns, fraction = self.at(seconds)
+        fraction = fraction + rest * self.frequency(seconds[:1, :1])
         return phase_pieces(turns, fraction, piece), piece
+
+    def _times(self, rows: Array) -> tuple[Array, Array]:
+        """Return the times of rows, s, and by how much more they are if they are not rounded."""
+        rate = np.longdouble(self._rate.numerator) / np.longdouble(self._rate.denominator)
+        exact = rows / rate
+        seconds = exact.astype(np.float64)
+        return seconds, (exact - seconds).astype(np.float64)
 
     def offset(self, row: float) -> NDArray[np.uint64]:
         """Return what is added to the phase in each channel at a row, (chan,), 2^-64 turn."""
@@ -139,10 +148,10 @@ class ChannelPhases:
         apart = (turns - here) + (fraction - part)
         return (np.minimum(apart - np.floor(apart), _BELOW_ONE) * 2.0**64).astype(np.uint64)
 
-    def zero_near(self, seconds: float) -> float:
-        """Return the time nearest to another at which the phase is 0, s."""
-        turns, fraction = self.at(np.array([seconds]))
-        return float(self.times_of(turns + (fraction >= 0.5), np.array([seconds]))[0])
+    def zero_before(self, seconds: float) -> float:
+        """Return the last time before another at which the phase is 0, s."""
+        turns, _ = self.at(np.array([seconds]))
+        return float(self.times_of(turns, np.array([seconds]))[0])
 
     def times_of(self, turns: NDArray[np.int64], guess: Array) -> Array:
         """Return the times at which whole turns begin, s after the start of row 0."""
