@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 from astropy import units as u
 from astropy.time import Time
-from streams import MemorySpectra, header
+from streams import MemorySpectra, MemoryVoltages, header
 
+import fastsig as fs
 from fastsig.axes.frequency import ChannelAxis
 from fastsig.axes.polarization import PolBasis
 from fastsig.errors import PlanError, UsageError
 from fastsig.pulsar.constant import ConstantPeriod
+from fastsig.reductions.folding.channel_phases import ChannelPhases
 from fastsig.reductions.folding.folding import fold, folds_of
 from fastsig.reductions.folding.sink import Fold
 from fastsig.run.engine import run
@@ -248,3 +250,51 @@ def test_what_cannot_be_folded():
             fold(stream, **options)
     with pytest.raises(UsageError, match="one or more predictors"):
         Fold(stream, [])
+
+
+def test_impulses_in_voltages_arrive_at_their_time_to_a_nanosecond():
+    """Through the polyphase bank: spectra meet the impulses, 9973 samples apart, in all ways."""
+    n, first = 9973, 5000  # us
+    x = np.zeros((132 * n, 1), np.int8)
+    x[first::n] = 100
+    head = header(10**6, n_pol=1)
+    made = fs.Chain(MemoryVoltages(x, head)).channelize(64).detect("I")
+    # Phase 0 is the beginning of the sample with the impulse; bins are as long as a sample.
+    start = ConstantPeriod(epoch=head.start_time + (first - 0.5) * u.us, period=f"{n}us")
+    found, = folds_of(made, [start], n_bin=n, n_chan=1, subint=None)
+    power = np.nan_to_num(found.data[0, 0, 0].astype(float))
+    later = (np.arange(n) + n // 2) % n - n // 2  # us after the beginning of that sample
+    assert abs((power * later).sum() / power.sum() - 0.5) < 1e-3
+
+
+class Orbit(Elsewhere):
+    """A pulsar of 1.5 ms in an orbit of 2 h, 1.2 s of light across."""
+
+    def phase(self, start, seconds):
+        t = np.asarray(seconds, np.longdouble)
+        turns = (t + np.longdouble(0.6) * np.sin(2 * np.pi * t / 7200)) / np.longdouble(0.0015)
+        whole = np.floor(turns)
+        return whole.astype(np.int64), (turns - whole).astype(np.float64)
+
+    def frequency(self, start, seconds):
+        t = np.asarray(seconds, np.float64)
+        return (1 + 0.6 * 2 * np.pi / 7200 * np.cos(2 * np.pi * t / 7200)) / 0.0015
+
+
+@pytest.mark.skipif(np.finfo(np.longdouble).nmant < 63, reason="the phase needs 64 bits")
+def test_phases_of_an_orbit_are_right_to_a_billionth():
+    """In rows of 49 us, between the three of a piece that the parabola goes through."""
+    rate = Fraction(10**9, 49152)
+    stream = spectra(np.zeros((1, 1, 4), np.float32), rate=rate)
+    predictor = Orbit(None)
+    phases = ChannelPhases(stream, predictor, dm=0)
+    for first in (0, 10**7, 7 * 10**7):
+        pieces, piece = phases.pieces(first, 20000)
+        assert piece >= 4096 and pieces.shape == (-(-20000 // piece), 3)
+        for t in range(0, 20000, 137):
+            start, step, bend = (int(each) for each in pieces[t // piece])
+            j = t % piece
+            found = (start + j * step + j * (j - 1) // 2 * bend) % 2**64 / 2**64
+            seconds = (np.longdouble(first + t) + 0.5) * 49152 / np.longdouble(10**9)
+            _, exact = predictor.phase(None, seconds)
+            assert abs((found - exact + 0.5) % 1 - 0.5) < 1e-9
