@@ -12,7 +12,8 @@ from recordings import recorded
 
 import fastsig as fs
 from fastsig.pulsar.polyco import Polyco
-from fastsig.reductions.folding.polyco_rows import rows_of
+from fastsig.reductions.folding.channel_phases import ChannelPhases
+from fastsig.reductions.folding.reference_polyco import blocks_of
 
 ROOT = Path(__file__).parents[1]
 SCAN = sorted((ROOT / "data" / "samples").glob("SIMPSR*.fits"))
@@ -148,17 +149,16 @@ def test_a_recorded_pulsar(tmp_path: Path) -> None:
 
 
 def test_blocks_of_a_polyco_are_moved_exactly(tmp_path: Path) -> None:
-    """To a day that a double holds, and to the frequency of the profiles."""
-    from fastsig.io.psrfits_fold.predictor import turns
-    from fastsig.pulsar.phases import Instant
-    from fastsig.reductions.folding.channel_phases import ChannelPhases
-
-    found = Polyco.read(polyco(tmp_path / "a.polyco", day=57987.50123456789))
+    """To the frequency of the profiles; the second block is not needed."""
+    path = polyco(tmp_path / "a.polyco", day=57987.50123456789)
+    path.write_text(path.read_text() + polyco(tmp_path / "b.polyco", day=57988.0).read_text())
+    found = Polyco.read(path)
+    seconds = np.array([0.0, 0.125, 0.375])
     with fs.open(SCAN) as chain:
         phases = ChannelPhases(chain.stream, found)
-        row, = rows_of(phases, chain.header.start_time, 0.0, 0.4)
-        at = Instant.of(chain.header.start_time)
-        for seconds in (0.0, 0.125, 0.375):
-            whole, fraction = phases.at(np.array([seconds]))
-            exact, _ = turns(row, at.day, at.seconds + type(at.seconds)(seconds))
-            assert abs(float(exact - int(whole[0])) - fraction[0]) < 1e-10
+        start = chain.header.start_time
+        block, = blocks_of(phases, start, 0.0, 0.4)
+        assert (block.mhz, block.site, block.span_min) == (1250, "k", 60)
+        for one, other in zip(Polyco([block]).phase(start, seconds), phases.at(seconds),
+                              strict=True):
+            np.testing.assert_allclose(one, other, atol=1e-12)

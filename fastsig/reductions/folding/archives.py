@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsig.axes.time import mjd_and_seconds, sample_time
+from fastsig.pulsar.polyco_rows import rows_of
 from fastsig.pulsar.profiles import Profiles
 from fastsig.reductions.folding.channel_phases import ChannelPhases
-from fastsig.reductions.folding.polyco_rows import rows_of
+from fastsig.reductions.folding.reference_polyco import blocks_of
 from fastsig.stream import Stream
 
 __all__ = ["archive_of"]
@@ -52,5 +53,5 @@ def archive_of(stream: Stream, phases: ChannelPhases, edges: NDArray[np.int64],
             source=phases.predictor.source or header.source,
             dispersion_constant=phases.constant, **removed),
         dm=phases.dm, reference_mhz=float(phases.reference_hz / 10**6),
-        predictor=rows_of(phases, header.start_time, offsets[0], offsets[-1]),
+        predictor=rows_of(blocks_of(phases, header.start_time, offsets[0], offsets[-1])),
         provenance=provenance, path=stream.path)
