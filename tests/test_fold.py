@@ -104,6 +104,23 @@ def test_flagged_samples_do_not_count(tmp_path: Path) -> None:
     assert np.ptp(profile(tmp_path / "b.ar")) < np.ptp(profile(tmp_path / "a.ar"))
 
 
+def test_voltages_are_dedispersed_coherently(tmp_path: Path) -> None:
+    """A millisecond pulsar of DM 30, with four products, at its time and as wide as it is."""
+    scan = ROOT / "data" / "samples" / "pulsar_lower_8MHz.h5"
+    fastsig("fold", scan, "-o", tmp_path / "a.ar", "--period", "1.5ms", "--dm", "30",
+            "--coherent", "8", "--n-bin", "64", "--subint", "1s")
+    found = fs.open_profiles(tmp_path / "a.ar")
+    assert found.shape == (1, 4, 8, 64) and found.names == ("AA", "BB", "CR", "CI")
+    late = 0.4e-3 + 30 / 2.41e-4 * (1404.0**-2 - 1408.0**-2)  # 0.4 ms at the top of the band
+    shape = profile(tmp_path / "a.ar")
+    phase = np.angle((shape * np.exp(2j * np.pi * found.phase)).sum()) / 2 / np.pi
+    assert abs((phase - late / 1.5e-3 + 0.5) % 1 - 0.5) < 0.01
+    high = shape - np.median(shape) > (shape.max() - np.median(shape)) / 2
+    assert high.sum() <= 0.11 * 64  # FWHM 0.08
+    v = found.mean("frequency").stokes("V").data[0, 0, 0]
+    assert v[shape.argmax()] < -5 * np.std(v[~high])
+
+
 def test_a_dry_run_writes_nothing(tmp_path: Path) -> None:
     for options in ((), ("--json",)):
         done = fastsig("fold", *SCAN, "-o", tmp_path / "a.ar", *PERIOD, *DM, "--dry-run",
@@ -133,7 +150,11 @@ def test_one_line_for_what_cannot_be_folded(tmp_path: Path) -> None:
     assert "no format of profiles" in done.stderr
     voltages = ROOT / "data" / "samples" / "pulsar_lower_8MHz.h5"
     done = fastsig("fold", voltages, *out, *PERIOD, code=3)
-    assert "contains voltage" in done.stderr and "fastsig spectra" in done.stderr
+    assert "contains voltage" in done.stderr and "--coherent N" in done.stderr
+    done = fastsig("fold", *SCAN, *out, *PERIOD, "--coherent", "4", code=3)
+    assert "contains spectra; allowed with --coherent: voltages" in done.stderr
+    done = fastsig("fold", voltages, *out, "--period", "1.5ms", "--coherent", "4", code=2)
+    assert "needs one dispersion measure; found none, so specify dm" in done.stderr
 
 
 def test_a_recorded_pulsar(tmp_path: Path) -> None:

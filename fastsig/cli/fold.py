@@ -31,6 +31,9 @@ from fastsig.cli import common, driver
 @click.option("--constant", metavar="K",
               help="Use this dispersion constant, in MHz^2 pc^-1 cm^3 s, e.g. 4148.808.  "
                    "[default: 1/2.41e-4, or that of the input]")
+@click.option("--coherent", type=click.IntRange(1), metavar="N",
+              help="Of voltages, make N channels from each input channel, in which dispersion is "
+                   "removed coherently.")
 @click.option("--n-bin", type=click.IntRange(2, 2**15), metavar="N",
               help="Divide a turn into this many bins.  [default: the largest power of two up to "
                    "256 that is not more than the samples of a turn]")
@@ -62,14 +65,13 @@ from fastsig.cli import common, driver
 @common.quiet_options
 @common.debug_option
 def fold(files: tuple[str, ...], output: str, to: str | None, **options: Any) -> None:
-    """Fold spectra into the profiles of a pulsar.
+    """Fold spectra or voltages into the profiles of a pulsar.
 
     All FILEs must belong to one scan. Every sample is added to the bin of the phase of its own
     time and frequency; samples without weight, such as flagged ones, do not contribute. The archive
     in psrfits can be opened by PSRCHIVE.
     """
     from fastsig.chain import open_chain
-    from fastsig.errors import FormatError
     from fastsig.io.files.outputs import output_names
     from fastsig.io.files.safe import check_output
     from fastsig.run.profile_files import format_of
@@ -80,12 +82,12 @@ def fold(files: tuple[str, ...], output: str, to: str | None, **options: Any) ->
     for name in names:
         check_output(name, overwrite=options["overwrite"], inputs=files)
     with open_chain(files, **common.parse_overrides(options["overrides"])) as source:
-        if source.stream.kind != "spectra":
-            raise FormatError(files[0], f"contains {source.stream.kind}; allowed: spectra. Make "
-                              "them with fastsig spectra")
+        _check_kind(source.stream, files[0], options["coherent"])
         if options["verify"]:
             source.stream.verify()
-        _fold(_prepared(source, options), names, kind, options)
+        part = source[common.parse_end(options["tstart"]) : common.parse_end(options["tstop"])]
+        predictors = _predictors(part.stream, options)
+        _fold(_prepared(part, predictors, options), predictors, names, kind, options)
 
 
 def _check(options: dict[str, Any]) -> None:
@@ -99,16 +101,35 @@ def _check(options: dict[str, Any]) -> None:
             raise click.UsageError(f"--{name} belongs to a period; allowed: with --period")
 
 
-def _prepared(source: Any, options: dict[str, Any]) -> Any:
-    """Return the chain of the part to fold: its products, without interference."""
-    rows = slice(common.parse_end(options["tstart"]), common.parse_end(options["tstop"]))
+def _check_kind(stream: Any, path: str, coherent: int | None) -> None:
+    """Refuse what is neither spectra nor, with ``--coherent``, voltages."""
+    from fastsig.errors import FormatError
+
+    if stream.kind == "spectra" and coherent is not None:
+        raise FormatError(path, "contains spectra; allowed with --coherent: voltages")
+    if stream.kind != "spectra" and (stream.kind != "voltage" or coherent is None):
+        raise FormatError(path, f"contains {stream.kind}; allowed: spectra, or voltages with "
+                          "--coherent N")
+
+
+def _prepared(part: Any, predictors: list[Any], options: dict[str, Any]) -> Any:
+    """Return the spectra to fold: of the band and the products wanted, without interference."""
+    from fastsig.chain import Chain
+    from fastsig.reductions.folding.coherent import coherent_spectra
+
+    if options["coherent"] is not None:
+        made, options["n_bin"] = coherent_spectra(
+            part.stream, predictors, options["coherent"],
+            **{key: options[key] for key in ("dm", "constant", "n_bin")})
+        part = Chain(made)
     band = slice(options["fstart"], options["fstop"])
-    chain = source[rows] if band == slice(None) else source[rows, band]
-    chain = driver.with_products(chain, options["products"])
+    chain = driver.with_products(part if band == slice(None) else part[:, band],
+                                 options["products"])
     return chain.flag() if options["flagged"] else chain
 
 
-def _fold(chain: Any, names: list[str], kind: str, options: dict[str, Any]) -> None:
+def _fold(chain: Any, predictors: list[Any], names: list[str], kind: str,
+          options: dict[str, Any]) -> None:
     from fastsig.reductions.folding.folding import aligned_for_turns
     from fastsig.reductions.folding.sink import Fold
     from fastsig.run.engine import execute
@@ -116,7 +137,6 @@ def _fold(chain: Any, names: list[str], kind: str, options: dict[str, Any]) -> N
     from fastsig.run.plan import plan
     from fastsig.work.memory import parse_bytes
 
-    predictors = _predictors(chain.stream, options)
     stream = chain.stream if not options["single"] else aligned_for_turns(
         chain.stream, predictors, options["dm"], options["constant"])
     sink = Fold(stream, predictors, dm=options["dm"], constant=options["constant"],

@@ -17,7 +17,7 @@ from fastsig.reductions.folding.channel_phases import ChannelPhases
 from fastsig.reductions.folding.subintegrations import edges_of_times, edges_of_turns
 from fastsig.stream import Block, Sink, SpectrumStream, Stream
 
-__all__ = ["Fold"]
+__all__ = ["Fold", "usual_bins"]
 
 F8 = NDArray[np.float64]
 
@@ -263,7 +263,11 @@ def _bins(n_bin: int | None, stream: Stream, phases: Sequence[ChannelPhases]) ->
             raise UsageError(f"n_bin = {n_bin}; allowed: 2 to {_MOST_BINS}")
         return n_bin
     fastest = max(float(each.frequency(np.zeros(1))[0]) for each in phases)
-    samples = float(stream.header.sample_rate) / fastest
+    return usual_bins(float(stream.header.sample_rate) / fastest)
+
+
+def usual_bins(samples: float) -> int:
+    """Return the usual number of bins for a number of samples in a turn: a power of two."""
     return int(min(_USUAL_BINS, 2 ** int(np.log2(max(2.0, samples)))))
 
 
