@@ -14,7 +14,7 @@ from fastsig.reductions.folding.sink import usual_bins
 from fastsig.stages.dedisperse_voltages import DedisperseVoltages
 from fastsig.stages.detect import Detect
 from fastsig.stages.integrate import Integrate
-from fastsig.stream import SpectrumStream, VoltageStream
+from fastsig.stream import SpectrumStream, VoltageStream, spectra_of
 
 __all__ = ["coherent_spectra"]
 
@@ -54,7 +54,7 @@ def coherent_spectra(stream: VoltageStream, predictors: Sequence[Predictor], n_c
         raise UsageError(f"coherent dedispersion needs one dispersion measure; found {known}, so "
                          "specify dm")
     made = DedisperseVoltages(stream, measure, n_chan=n_chan, constant=constant)
-    detected: SpectrumStream = Detect(made, "AABBCRCI" if stream.shape[1] == 2 else "I")
+    detected = spectra_of(Detect(made, "AABBCRCI" if stream.shape[1] == 2 else "I"))
     ends = np.array([0.0, float(detected.duration.value)])
     fastest = max(float(each.frequency(stream.header.start_time, ends).max())
                   for each in predictors)
