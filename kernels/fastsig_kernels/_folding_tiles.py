@@ -119,7 +119,7 @@ class Tiles:
     def _fold_alike(self, band: Band, phase: np.ndarray, piece: int, first: int) -> None:
         """Add rows whose columns have the same phase."""
         by_row = band.weight is not None and not band.by_sample
-        row_weight = np.ascontiguousarray(band.weight[:, 0]) if by_row else _NO_WEIGHT[:, 0]
+        row_weight = _own(band.weight[:, 0]) if by_row else _NO_WEIGHT[:, 0]
         is_scaled = not _are_flags(row_weight)
         spec = self._spec(integer=not band.by_sample and not is_scaled)
         widest = self._widest(spec, both=band.by_sample)
@@ -181,11 +181,11 @@ class Tiles:
         n_column = band.x.shape[1]
         for start in range(0, n_column, WIDE):
             place = slice(start, min(start + WIDE, n_column))
-            own = np.ascontiguousarray(offset[:, place])
+            own = _own(offset[:, place])
             lowest, spread = spans(own)
             if flags and own.shape[1] == WIDE and (spread < few).all():
                 self._fold_near(band, phase, piece, first, place, own, lowest, spread,
-                                np.ascontiguousarray(weight[:, 0] == 1))
+                                weight[:, 0] == 1)
             else:
                 self._fold_apart(band, phase, piece, first, place, own, weight)
 
@@ -224,7 +224,7 @@ class Tiles:
         given = weight[:, place] if band.by_sample else weight
         add_apart_nb(self._spec(integer=False), phase, piece, first, len(band.x), self._n_bin,
                      padded.reshape(self._n_ephemeris, n_group, NARROW), columns,
-                     np.ascontiguousarray(given), pairs,
+                     _own(given), pairs,
                      address(band.x) + place.start * band.x.itemsize, band.x.strides[0])
         for group, some in zip(pairs, places, strict=True):
             for k, out in enumerate((band.out, band.out_weight)):
@@ -252,7 +252,7 @@ def _add(spec: Spec, steps: np.ndarray, scales: np.ndarray, tile: np.ndarray, to
     n, source, step, count = x.shape[1], address(x), x.strides[0], len(steps)
     if n < NARROW:
         add_few_nb(spec, steps, scales, count, tile, totals, n, source, step,
-                   np.ascontiguousarray(weights))
+                   _own(weights))
     elif weights.size:
         if weights.strides[1] != weights.itemsize:
             weights = np.ascontiguousarray(weights)
@@ -262,6 +262,11 @@ def _add(spec: Spec, steps: np.ndarray, scales: np.ndarray, tile: np.ndarray, to
         add_scaled_nb(spec, steps, scales, count, tile, n, source, step)
     else:
         add_rows_nb(spec, steps, count, tile, n, source, step, _ROWS_AHEAD * step)
+
+
+def _own(array: np.ndarray) -> np.ndarray:
+    """Return a C-contiguous copy: for arrays that are read-only, loops would be compiled again."""
+    return np.array(array, order="C")
 
 
 def _are_flags(weight: np.ndarray) -> bool:

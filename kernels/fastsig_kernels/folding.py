@@ -146,7 +146,7 @@ class Folder(Plan):
             out = self._target("out", out, shape, *inputs, out_weight)
             out_weight = self._target("out_weight", out_weight, shape_weight, *inputs, out)
             if len(x):
-                self._fold(x, np.ascontiguousarray(phase), piece, offset, weight, out, out_weight,
+                self._fold(x, np.array(phase, order="C"), piece, offset, weight, out, out_weight,
                            add)
             elif not add:
                 out.fill(0)

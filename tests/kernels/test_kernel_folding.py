@@ -191,3 +191,24 @@ def test_arguments_that_do_not_fit():
                             ([[0, 0, 0]], [[0, 0, 1.5]]), ([[0, 0]], [[0.0, 0]])):
         with pytest.raises(ValueError, match="found"):
             fk.phase_pieces(np.array(turns), np.array(fraction), 4)
+
+
+def test_nothing_is_compiled_after_compile():
+    """Not for arrays that are read-only either, as are the rows of files."""
+    from fastsig_kernels import _folding_loops, _folding_shifts
+
+    kernels = [each for module in (_folding_loops, _folding_shifts)
+               for name, each in vars(module).items() if name.endswith("_nb")]
+    fk.Folder(8, 3, dtype="float32").compile()
+    before = [len(each.overloads) for each in kernels]
+    for n_chan in (1, 64, 81):
+        plan = fk.Folder(9, n_chan, n_product=2, dtype="float32")
+        x, phase = np.ones((5, 2, n_chan), np.float32), np.ones((1, 1, 3), np.uint64)
+        offset = np.ones((1, n_chan), np.uint64)
+        for weight in (np.ones((5, 1, 1), "f4"), np.full((5, 2, 1), 0.5, "f4"), x / 2):
+            for each in (x, phase, offset, weight):
+                each.flags.writeable = False
+            for given in (None, weight):
+                plan.process(x, phase, 5, offset=offset, weight=given)
+                plan.process(x, phase, 5, weight=given)
+    assert [len(each.overloads) for each in kernels] == before
