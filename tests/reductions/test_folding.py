@@ -218,20 +218,17 @@ def test_a_leap_second_is_a_second():
 
 @pytest.mark.parametrize("predictor", [None, Elsewhere(np.inf), "bent"])
 def test_rows_of_polyco_have_the_phase_of_the_fold(predictor):
-    """As the reader of archives evaluates them: 0 at all epochs, to 1e-9 turn."""
-    from fastsig.io.psrfits_fold.predictor import nearest_row
-    from fastsig.pulsar.polyco_rows import phase_at
-
+    """Which is 0 at all epochs, to 1e-9 turn."""
     given = {"period": f"{PERIOD}s"} if predictor is None else {"predictor": predictor}
     if predictor == "bent":
         given = {"period": "3.1ms", "pdot": 1e-6, "acceleration": "-90m/s2"}
     found = fold(spectra(noise()), dm=DM, n_bin=16, subint="1s", **given)
-    for (day, seconds), period in zip(found.exact_epochs(), found.periods, strict=True):
-        row = nearest_row(found.predictor, day, seconds)
-        phase, frequency = phase_at(row, day, seconds)
-        assert abs(phase) < 1e-9
-        assert frequency == pytest.approx(1 / period, rel=1e-9)
-        assert row["REF_FREQ"] == 416
+    polyco, start = found.polyco(), found.header.start_time
+    _, fraction = polyco.phase(start, found.offsets)
+    assert (np.abs((fraction + 0.5) % 1 - 0.5) < 1e-9).all()
+    np.testing.assert_allclose(polyco.frequency(start, found.offsets), 1 / found.periods,
+                               rtol=1e-9)
+    assert polyco.reference_mhz == 416
 
 
 def test_what_cannot_be_folded():
