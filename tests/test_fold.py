@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from cli import fastsig
+from ephemerides import needs_pint
 from recordings import recorded
 
 import fastsig as fs
@@ -183,3 +184,21 @@ def test_blocks_of_a_polyco_are_moved_exactly(tmp_path: Path) -> None:
         for one, other in zip(Polyco([block]).phase(start, seconds), phases.at(seconds),
                               strict=True):
             np.testing.assert_allclose(one, other, atol=1e-12)
+
+
+@needs_pint
+def test_an_ephemeris(tmp_path: Path) -> None:
+    """A pulse each 89.3 ms at the barycentre; the par file is in the archive."""
+    par = tmp_path / "a.par"
+    par.write_text("PSR J0534+2200\nRAJ 05:34:31.97\nDECJ 22:00:52\nF0 11.198208286674\nF1 0\n"
+                   "PEPOCH 57987\nDM 67.99\nEPHEM DE440\nUNITS TDB\n")
+    fastsig("fold", *SCAN, "-o", tmp_path / "a.ar", "--par", par, "--n-bin", "64", "--json", "-q")
+    found = fs.open_profiles(tmp_path / "a.ar")
+    assert found.header.source == "J0534+2200" and found.dm == 67.99
+    # The Earth moves towards the Crab in August, by up to 1e-4 of the speed of light.
+    assert 0 < 1 - found.period / 0.0893 < 1e-4
+    shape = profile(tmp_path / "a.ar")
+    assert np.ptp(shape) > 20
+    assert found.provenance["inputs"][0]["made_by"]["fold"]["predictor"]["source"] == "J0534+2200"
+    row, = found.predictor
+    assert row["REF_FREQ"] == 1250 and "F0 11.198208286674" in found.ephemeris

@@ -131,6 +131,7 @@ def _prepared(part: Any, predictors: list[Any], options: dict[str, Any]) -> Any:
 def _fold(chain: Any, predictors: list[Any], names: list[str], kind: str,
           options: dict[str, Any]) -> None:
     from fastsig.reductions.folding.folding import aligned_for_turns
+    from fastsig.reductions.folding.predictors import with_ephemerides
     from fastsig.reductions.folding.sink import Fold
     from fastsig.run.engine import execute
     from fastsig.run.flag_shares import warn_of, watches
@@ -155,7 +156,7 @@ def _fold(chain: Any, predictors: list[Any], names: list[str], kind: str,
           common.progress_of_passes(options["quiet"]) as advance):
         archives, *shares = execute(ready, progress=advance)
     warn_of(watched, shares)
-    _write(archives, names, kind, options)
+    _write(with_ephemerides(archives, options["pars"]), names, kind, options)
 
 
 def _predictors(stream: Any, options: dict[str, Any]) -> list[Any]:
