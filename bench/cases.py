@@ -4,6 +4,7 @@ from bench import (
          banks,
          calibration,
          dispersion,
+         folding,
          gridding,
          pointing,
          readers,
@@ -17,4 +18,5 @@ from bench import (
 
 CASES = [*spectrometers.CASES, *shapes.CASES, *transforms.CASES, *banks.CASES, *stages.CASES,
          *readers.CASES, *spectra_files.CASES, *pointing.CASES, *calibration.CASES,
-         *resampling.CASES, *gridding.CASES, *dispersion.CASES]
+         *resampling.CASES, *gridding.CASES, *dispersion.CASES,
+         *folding.CASES]

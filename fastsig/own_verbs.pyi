@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from fastsig.axes.diode_schedule import DiodeSchedule
 from fastsig.axes.frequency import Sideband
 from fastsig.calibration.stokes import MuellerTable
+from fastsig.pulsar.profiles import Profiles
 from fastsig.reductions.diode.calibration import DiodeMeasurement
 from fastsig.reductions.sources.fitted_lines import LineFit
 from fastsig.reductions.switching.spectrum import Spectrum
@@ -783,6 +784,60 @@ class OwnVerbs:
         ------
         PlanError
             If `product` contains no spectra.
+        """
+
+    def fold(
+        self, predictor: Any = None, *, period: Any = None, pdot: Any = None,
+        acceleration: Any = None, dm: Any = None, n_bin: int | None = None,
+        n_chan: int | None = None, subint: Any = '10s', single: bool = False,
+        constant: Any = None, workers: int | None = None, memory: int | None = None,
+    ) -> Profiles:
+        """Return the profiles of a pulsar, folded from spectra.
+
+        Channels are aligned at the centre of the band, or at the frequency to which the times of
+        dedispersed spectra refer. Every sample is added to the bin of the phase of its own centre, in
+        time and in frequency.
+
+        Parameters
+        ----------
+        predictor : Predictor, optional
+            The phase of the pulsar, such as `fastsig.pulsar.polyco.Polyco`.
+        period : Quantity or str, optional
+            A period at the telescope instead, at the start of the data, such as ``"0.7s"``.
+        pdot : float, optional
+            Derivative of the period.
+        acceleration : Quantity or str, optional
+            Acceleration along the line of sight, such as ``"20m/s2"``, positive towards us.
+        dm : float, str or Quantity, optional
+            Dispersion measure, pc cm^-3; by default that of the predictor, or the one that was removed
+            from the spectra. Without any, channels are not aligned.
+        n_bin : int, optional
+            Bins of a turn; by default the largest power of two up to 256 that is not more than the
+            samples of a turn.
+        n_chan : int, optional
+            Channels of the profiles, a divisor of those of the spectra; by default the largest one up
+            to 128.
+        subint : Quantity or str, optional
+            Duration of a subintegration; None for a single one.
+        single : bool
+            Whether each complete turn is a subintegration. Channels are then first dedispersed to the
+            nearest sample.
+        constant : float, optional
+            Dispersion constant, MHz^2 pc^-1 cm^3 s; by default that of the header.
+        workers, memory : int, optional
+            As for `fastsig.run.engine.run`.
+
+        Returns
+        -------
+        Profiles
+
+        Raises
+        ------
+        UsageError
+            If an argument is not allowed, neither or both of predictor and period are given, a period
+            is below two samples, or the predictor does not cover the data.
+        PlanError
+            If these are no spectra with known frequencies, or single turns are not possible.
         """
 
     def fit_gaussians(

@@ -96,6 +96,7 @@ _MEASUREMENTS = {
     "measure_diode": "fastsig.reductions.diode.calibration:solve",
     "on_off": "fastsig.reductions.switching.on_off:on_off",
     "flag_shares": "fastsig.run.flag_shares:flag_shares",
+    "fold": "fastsig.reductions.folding.folding:fold",
     "fit_gaussians": "fastsig.reductions.sources.line_fit:fit_gaussians",
 }
 

@@ -121,6 +121,13 @@ PLANS: dict[str, PlanCase] = {
         {"process": Call({"x": _CODES.reshape(-1, 16), "valid": _CODES.reshape(-1, 16) > 20},
                          ("out",)),
          "channel_delays": Call({"rows": np.arange(1, 3)})}),
+    "Folder": PlanCase(
+        fk.Folder,
+        {"n_bin": 5, "n_chan": 16, "n_product": 4, "n_ephemeris": 2, "dtype": "uint8"},
+        {"process": Call({"x": _CODES, "phase": np.full((2, 2, 3), 2**62 + 5, np.uint64),
+                          "piece": 4, "offset": np.full((2, 16), 2**60, np.uint64),
+                          "weight": (_CODES > 20).astype(np.float32), "add": False},
+                         ("out", "out_weight"))}),
     "Synthesizer": PlanCase(
         fk.Synthesizer,
         {"n_chan": 16, "oversample": 2, "n_tap": 4, "window": "hann", "taps": None,
@@ -183,6 +190,8 @@ FUNCTIONS: dict[str, Call] = {
     "normalize": Call({"total": _FLOATS, "total_weight": np.ones((6, 4)), "n_full": 3},
                       ("out", "out_weight")),
     "pack": Call({"codes": _CODES.reshape(-1) & 3, "n_bits": 2, "order": "msb"}, ("out",)),
+    "phase_pieces": Call({"turns": np.array([[1, 3, 5]]), "piece": 4,
+                          "fraction": np.array([[0.1, 0.0, 0.2]])}),
     "polyphase_fir": Call({"x": VOLTAGES, "taps": _TAPS.astype(np.float32)}, ("out",)),
     "product_codes": Call({"products": "AABB", "n_pol": 2, "basis": "circular"}),
     "prototype": Call({"n_fft": 32, "n_tap": 4, "window": "hann"}),

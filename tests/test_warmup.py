@@ -79,6 +79,7 @@ flag stokes.h5 -o flagged-stokes.h5
 dedisperse {PSR} -o aligned.h5 --dm 68
 dedisperse {PSR} -o series.dat --dm 68 --series --products I --lossy
 dedisperse {PSR} -o planes.h5 --dm 0:80:1 --products I
+fold {PSR} -o pulsar.ar --period 89.3ms --dm 68
 calibrate {HI} -o kelvin.h5 --tcal 12.5K
 calibrate {PSR} -o kelvin-pulsar.h5 --tcal 12.5K --diode mode=pulsar,first=0s
 calibrate DRIFT*M01*.fits -o M01.h5 --tcal 12.5K --stokes I --flux --ky DRIFT_2*.xlsx

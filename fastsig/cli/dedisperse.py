@@ -43,7 +43,7 @@ _SERIES = (".tim", ".dat")
 @click.option("--barycenter", is_flag=True,
               help="Sample the result evenly at the solar system's barycentre, by leaving out or "
                    "repeating about one sample of 10000; the start is a barycentric time (TDB).")
-@click.option("--ephemeris", metavar="PATH|erfa",
+@click.option("--ephemeris", type=common.InputPath(or_value=True), metavar="PATH|erfa",
               help="Use this ephemeris of the solar system for --barycenter: a kernel of JPL "
                    "(.bsp), or erfa for ERFA's series.  [default: the kernel of the extra pulsar "
                    "if it is installed, otherwise erfa]")

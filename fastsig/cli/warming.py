@@ -170,6 +170,13 @@ def dispersion() -> None:
     shift_channels(x, shift, 0, np.empty_like(x))
 
 
+def folding() -> None:
+    """What `fold` needs."""
+    from fastsig_kernels import Folder
+
+    Folder(8, 64, dtype="float32").compile()
+
+
 class Group(NamedTuple):
     """Kernels that are compiled one after the other."""
 
@@ -189,6 +196,7 @@ GROUPS = {
         Group(maps, 4, "_gridding_loops.grid_tiles_nb"),
         Group(dispersion, 4, "shifting.shift_channels_nb"),
         Group(sums, 3, "detection.detect_nb"),
+        Group(folding, 3, "_folding_shifts.add_near_nb"),
         Group(pictures, 1.5, "_bank_loops.spectra_nb"),
         Group(voltages, 1, "noise.gaussian_nb"))
 }

@@ -80,7 +80,7 @@ class ConstantPeriod:
         self.epoch = as_iso(epoch)
         f, df, ddf = (_of_frequency(frequency, fdot, fddot) if period is None
                       else _of_period(period, pdot, pddot))
-        self.acceleration = exact(acceleration or 0, "m / s2", "acceleration")
+        self.acceleration = _given(acceleration, "m / s2", "acceleration")
         df += self.acceleration * f / SPEED_OF_LIGHT
         self.clock = clock
         self._coefficients = (Fraction(0), f, df / 2, ddf / 6)
@@ -134,13 +134,18 @@ def _dm(dm: float | None) -> float | None:
 
 def _of_period(period: Any, first: Any, second: Any) -> tuple[Fraction, Fraction, Fraction]:
     p = _positive(period, "s", "period")
-    dp, ddp = exact(first or 0, "", "pdot"), exact(second or 0, "1 / s", "pddot")
+    dp, ddp = _given(first, "", "pdot"), _given(second, "1 / s", "pddot")
     return 1 / p, -dp / p**2, 2 * dp**2 / p**3 - ddp / p**2
 
 
 def _of_frequency(frequency: Any, first: Any, second: Any) -> tuple[Fraction, Fraction, Fraction]:
-    return (_positive(frequency, "Hz", "frequency"), exact(first or 0, "Hz / s", "fdot"),
-            exact(second or 0, "Hz / s2", "fddot"))
+    return (_positive(frequency, "Hz", "frequency"), _given(first, "Hz / s", "fdot"),
+            _given(second, "Hz / s2", "fddot"))
+
+
+def _given(value: Any, unit: str, name: str) -> Fraction:
+    """Return a value that may be left out, which is then 0."""
+    return Fraction(0) if value is None else exact(value, unit, name)
 
 
 def _positive(value: Any, unit: str, name: str) -> Fraction:

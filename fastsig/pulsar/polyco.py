@@ -139,7 +139,7 @@ class Polyco:
         """Return what determines the phases: a hash of the blocks' text, and how they were made."""
         text = text_of(self.blocks)
         return {"predictor": "polyco", "source": self.source, "n_block": len(self.blocks),
-                "reference_mhz": self.reference_mhz,
+                "reference_mhz": self.blocks[0].mhz or "infinity",
                 "sha256": hashlib.sha256(text.encode()).hexdigest(), **self.made}
 
     def _evaluated(self, how: Any, types: Sequence[Any], start: Time, seconds: Array

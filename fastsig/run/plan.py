@@ -203,13 +203,17 @@ def plan(sinks: Sequence[Sink], *, workers: int | None = None, memory: int | Non
 def check_least_memory(sinks: Sequence[Sink], memory: int | None) -> None:
     """Refuse a limit of memory that is too small, before anything large is computed for a plan.
 
+    Only sinks that state what they hold at least are expensive to plan; for others, the plan itself
+    states its floor.
+
     Raises
     ------
     PlanError
         If `memory` is below what the process and the sinks need at least.
     """
     least = sum(sink.least_held_bytes for sink in sinks)
-    _check_memory(memory, resident_bytes() + _ALLOWANCE + least, " or more")
+    if least:
+        _check_memory(memory, resident_bytes() + _ALLOWANCE + least, " or more")
 
 
 def _check_memory(memory: int | None, floor: int, more: str = "") -> None:

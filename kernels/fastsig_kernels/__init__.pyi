@@ -23,6 +23,7 @@ from .fdmt import FDMT
 from .fft import FFTPlan, fft_plan
 from .filters import prototype, response, window_names
 from .fir import polyphase_fir, polyphase_fir_complex_nb, polyphase_fir_nb
+from .folding import Folder, phase_pieces
 from .gains import apply_gain, apply_gain_nb
 from .gridding import Gridder, gaussian_table
 from .integrate import (
@@ -79,6 +80,7 @@ __all__ = [
     "CoherentDedispersion",
     "FDMT",
     "FFTPlan",
+    "Folder",
     "Gridder",
     "Layout",
     "PRODUCTS",
@@ -139,6 +141,7 @@ __all__ = [
     "normalize_nb",
     "pack",
     "pack_nb",
+    "phase_pieces",
     "philox_nb",
     "polyphase_fir",
     "polyphase_fir_complex_nb",

@@ -446,3 +446,30 @@ def _separation(lon: np.ndarray, lat: np.ndarray, lon_0: float, lat_0: float) ->
     half = (np.sin((lat - lat_0) / 2) ** 2
             + np.cos(lat) * np.cos(lat_0) * np.sin((lon - lon_0) / 2) ** 2)
     return np.degrees(2 * np.arcsin(np.sqrt(half)))
+
+
+def fold(x: np.ndarray, phase: np.ndarray, piece: int, n_bin: int,
+         offset: np.ndarray | None = None, weight: np.ndarray | None = None
+         ) -> tuple[np.ndarray, np.ndarray]:
+    """Twin of `Folder.process`, row by row, with phases as Python integers.
+
+    Accepts and returns the same shapes, except that weights have all products and channels.
+    """
+    n_time, n_product, n_chan = x.shape
+    out = np.zeros((len(phase), n_bin, n_product, n_chan))
+    total = np.zeros_like(out)
+    every = np.broadcast_to(np.float32(1) if weight is None else weight, x.shape)
+    for e in range(len(phase)):
+        for t in range(n_time):
+            start, step, bend = (int(each) for each in phase[e, t // piece])
+            j = t % piece
+            now = start + j * step + j * (j - 1) // 2 * bend
+            for c in range(n_chan):
+                own = 0 if offset is None else int(offset[e, c])
+                b = (now + own) % 2**64 * n_bin // 2**64
+                for p in range(n_product):
+                    w = float(every[t, p, c])
+                    if w > 0:
+                        out[e, b, p, c] += w * float(x[t, p, c])
+                        total[e, b, p, c] += w
+    return out, total

@@ -1,0 +1,213 @@
+"""``fastsig fold``: the profiles of a pulsar, by a polyco, an ephemeris or a period."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import click
+
+from fastsig.cli import common, driver
+
+
+@click.command()
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@common.output_option("Write the archive to this file (.ar, .fits; .ecsv for a table); with "
+                      "several ephemerides, {file} in the name is replaced by their number.")
+@click.option("--par", "pars", type=common.InputPath(), multiple=True, metavar="PATH",
+              help="Fold by this ephemeris (needs the extra pulsar). May be repeated.")
+@click.option("--polyco", "polycos", type=common.InputPath(), multiple=True, metavar="PATH",
+              help="Fold by the polynomials of this polyco file of TEMPO. May be repeated.")
+@click.option("--period", metavar="TIME",
+              help="Fold with this period at the telescope, at the start of the data, e.g. "
+                   "0.7143s.")
+@click.option("--pdot", metavar="X", help="Set the derivative of the period, e.g. 1e-15.")
+@click.option("--acc", metavar="A",
+              help="Set the acceleration along the line of sight, e.g. 20m/s2; positive towards "
+                   "us.")
+@click.option("--dm", metavar="DM",
+              help="Align the channels for this dispersion measure, in pc cm^-3.  [default: that "
+                   "of the ephemeris, or that which was removed from the input]")
+@click.option("--constant", metavar="K",
+              help="Use this dispersion constant, in MHz^2 pc^-1 cm^3 s, e.g. 4148.808.  "
+                   "[default: 1/2.41e-4, or that of the input]")
+@click.option("--coherent", type=click.IntRange(1), metavar="N",
+              help="Of voltages, make N channels from each input channel, in which dispersion is "
+                   "removed coherently.")
+@click.option("--n-bin", type=click.IntRange(2, 2**15), metavar="N",
+              help="Divide a turn into this many bins.  [default: the largest power of two up to "
+                   "256 that is not more than the samples of a turn]")
+@click.option("--n-chan", type=click.IntRange(1), metavar="N",
+              help="Average neighbouring channels to this many.  [default: the largest divisor of "
+                   "the number of channels up to 128]")
+@click.option("--subint", metavar="TIME", default="10s", show_default=True,
+              help="Make subintegrations of this duration.")
+@click.option("--single", is_flag=True,
+              help="Make a subintegration of each complete turn; channels are first dedispersed "
+                   "to the nearest sample.")
+@click.option("--flag", "flagged", is_flag=True,
+              help="Flag interference first, as fastsig flag does at its defaults.")
+@common.span_options
+@driver.products_option
+@click.option("--to", type=click.Choice(["psrfits", "ecsv"]),
+              help="Write in this format; by default, the extension of PATH selects it.")
+@click.option("--bits", type=click.Choice(["16", "32"]),
+              help="Write numbers of this many bits to psrfits.  [default: 16]")
+@common.workers_option
+@common.memory_option
+@click.option("--verify", is_flag=True, help="Read the whole input first to verify its checksums.")
+@common.hash_option
+@click.option("--dry-run", is_flag=True,
+              help="Print the expected time, memory and size; write nothing.")
+@common.explain_option
+@common.json_option
+@common.set_option
+@common.quiet_options
+@common.debug_option
+def fold(files: tuple[str, ...], output: str, to: str | None, **options: Any) -> None:
+    """Fold spectra or voltages into the profiles of a pulsar.
+
+    All FILEs must belong to one scan. Every sample is added to the bin of the phase of its own
+    time and frequency; samples without weight, such as flagged ones, do not contribute. The archive
+    in psrfits can be opened by PSRCHIVE.
+    """
+    from fastsig.chain import open_chain
+    from fastsig.io.files.outputs import output_names
+    from fastsig.io.files.safe import check_output
+    from fastsig.run.profile_files import format_of
+
+    _check(options)
+    names = output_names(output, len(options["pars"]) + len(options["polycos"]) or 1)
+    kind = format_of(output, to)
+    for name in names:
+        check_output(name, overwrite=options["overwrite"], inputs=files)
+    with open_chain(files, **common.parse_overrides(options["overrides"])) as source:
+        _check_kind(source.stream, files[0], options["coherent"])
+        if options["verify"]:
+            source.stream.verify()
+        part = source[common.parse_end(options["tstart"]) : common.parse_end(options["tstop"])]
+        predictors = _predictors(part.stream, options)
+        _fold(_prepared(part, predictors, options), predictors, names, kind, options)
+
+
+def _check(options: dict[str, Any]) -> None:
+    """Refuse options that contradict each other."""
+    given = len(options["pars"]) + len(options["polycos"])
+    if bool(given) == (options["period"] is not None):
+        raise click.UsageError("--par, --polyco or --period; allowed: a period, or any number of "
+                               "the others")
+    for name in ("pdot", "acc"):
+        if options[name] is not None and options["period"] is None:
+            raise click.UsageError(f"--{name} belongs to a period; allowed: with --period")
+
+
+def _check_kind(stream: Any, path: str, coherent: int | None) -> None:
+    """Refuse what is neither spectra nor, with ``--coherent``, voltages."""
+    from fastsig.errors import FormatError
+
+    if stream.kind == "spectra" and coherent is not None:
+        raise FormatError(path, "contains spectra; allowed with --coherent: voltages")
+    if stream.kind != "spectra" and (stream.kind != "voltage" or coherent is None):
+        raise FormatError(path, f"contains {stream.kind}; allowed: spectra, or voltages with "
+                          "--coherent N")
+
+
+def _prepared(part: Any, predictors: list[Any], options: dict[str, Any]) -> Any:
+    """Return the spectra to fold: of the band and the products wanted, without interference."""
+    from fastsig.chain import Chain
+    from fastsig.reductions.folding.coherent import coherent_spectra
+
+    if options["coherent"] is not None:
+        made, options["n_bin"] = coherent_spectra(
+            part.stream, predictors, options["coherent"],
+            **{key: options[key] for key in ("dm", "constant", "n_bin")})
+        part = Chain(made)
+    band = slice(options["fstart"], options["fstop"])
+    chain = driver.with_products(part if band == slice(None) else part[:, band],
+                                 options["products"])
+    return chain.flag() if options["flagged"] else chain
+
+
+def _fold(chain: Any, predictors: list[Any], names: list[str], kind: str,
+          options: dict[str, Any]) -> None:
+    from fastsig.reductions.folding.folding import aligned_for_turns
+    from fastsig.reductions.folding.predictors import with_ephemerides
+    from fastsig.reductions.folding.sink import Fold
+    from fastsig.run.engine import execute
+    from fastsig.run.flag_shares import warn_of, watches
+    from fastsig.run.plan import plan
+    from fastsig.work.memory import parse_bytes
+
+    stream = chain.stream if not options["single"] else aligned_for_turns(
+        chain.stream, predictors, options["dm"], options["constant"])
+    sink = Fold(stream, predictors, dm=options["dm"], constant=options["constant"],
+                **{key: options[key] for key in ("n_bin", "n_chan", "subint", "single",
+                                                 "hash_inputs")})
+    memory = None if options["memory"] is None else parse_bytes(options["memory"])
+    watched = watches([stream])
+    ready = plan([sink, *(counter for each in watched for counter in each.sinks)],
+                 workers=options["workers"], memory=memory)
+    if options["explain"]:
+        click.echo(ready.explain())
+    if options["dry_run"]:
+        _print_dry_run(ready, sink, names, options)
+        return
+    with (common.compiling(options["quiet"]),
+          common.progress_of_passes(options["quiet"]) as advance):
+        archives, *shares = execute(ready, progress=advance)
+    warn_of(watched, shares)
+    _write(with_ephemerides(archives, options["pars"]), names, kind, options)
+
+
+def _predictors(stream: Any, options: dict[str, Any]) -> list[Any]:
+    from fastsig.reductions.folding.predictors import constant_period, of_files
+
+    if options["period"] is not None:
+        return [constant_period(stream, options["period"], options["pdot"], options["acc"],
+                                options["dm"])]
+    return of_files(stream, options["polycos"], options["pars"], options["dm"])
+
+
+def _print_dry_run(ready: Any, sink: Any, names: list[str], options: dict[str, Any]) -> None:
+    from fastsig.run.trial import expected_time
+
+    size = sink.archive_bytes
+    if options["as_json"]:
+        common.print_json({"outputs": names, **_shape(sink), "memory_bytes": ready.memory,
+                           "dry_run": True, "free_bytes": driver.free_bytes(names[0])})
+        return
+    with common.compiling(options["quiet"]):
+        time = expected_time(ready)
+    if time is not None:
+        threads = common.plural(ready.workers, "thread")
+        click.echo(f"time {driver.duration_text(time.seconds)} on {threads}, estimated by a trial")
+    click.echo(ready.memory_text())
+    for name in names:
+        click.echo(f"would write {name}: {size / 1e6:.1f} MB, "
+                   f"{driver.free_bytes(name) / 1e6:.0f} MB free")
+
+
+def _shape(sink: Any) -> dict[str, int]:
+    return {"n_subint": len(sink.edges) - 1, "n_product": sink.stream.shape[1],
+            "n_chan": sink.n_chan, "n_bin": sink.n_bin}
+
+
+def _write(archives: list[Any], names: list[str], kind: str, options: dict[str, Any]) -> None:
+    """Write the archives, and report on them."""
+    from fastsig.run.profile_files import losses_of, write_profiles
+
+    records = []
+    bits = None if options["bits"] is None else int(options["bits"])
+    for found, name in zip(archives, names, strict=True):
+        write_profiles(found, name, to=kind, overwrite=options["overwrite"], bits=bits)
+        cautions = losses_of(found, kind)
+        for each in cautions:
+            common.say(f"note: {name}: {each}", options["quiet"])
+        records.append({
+            "outputs": [name], "bytes": [os.path.getsize(name)], "format": kind,
+            "cautions": cautions, "source": found.header.source, "n_subint": found.n_subint,
+            "n_product": found.n_product, "n_chan": found.n_chan, "n_bin": found.n_bin,
+            "period_s": found.period, "dm": found.dm, "duration_s": found.duration})
+        common.say(f"wrote {name}", options["quiet"])
+    if options["as_json"]:
+        common.print_json(records[0] if len(records) == 1 else {"products": records})

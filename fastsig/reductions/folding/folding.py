@@ -1,0 +1,102 @@
+"""fold: the profiles of a pulsar from a chain of spectra."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from fastsig.errors import UsageError
+from fastsig.pulsar.predictors import Predictor
+from fastsig.pulsar.profiles import Profiles
+from fastsig.reductions.folding.channel_phases import ChannelPhases
+from fastsig.reductions.folding.predictors import constant_period
+from fastsig.reductions.folding.sink import Fold
+from fastsig.run.flag_shares import run_watched
+from fastsig.stages.dedisperse import Dedisperse
+from fastsig.stream import Stream, spectra_of
+
+__all__ = ["aligned_for_turns", "fold", "folds_of"]
+
+
+def fold(chain: Any, predictor: Any = None, *, period: Any = None, pdot: Any = None,
+         acceleration: Any = None, dm: Any = None, n_bin: int | None = None,
+         n_chan: int | None = None, subint: Any = "10s", single: bool = False,
+         constant: Any = None, workers: int | None = None, memory: int | None = None) -> Profiles:
+    """Return the profiles of a pulsar, folded from spectra.
+
+    Channels are aligned at the centre of the band, or at the frequency to which the times of
+    dedispersed spectra refer. Every sample is added to the bin of the phase of its own centre, in
+    time and in frequency.
+
+    Parameters
+    ----------
+    chain : Chain or stream
+        Spectra with known frequencies.
+    predictor : Predictor, optional
+        The phase of the pulsar, such as `fastsig.pulsar.polyco.Polyco`.
+    period : Quantity or str, optional
+        A period at the telescope instead, at the start of the data, such as ``"0.7s"``.
+    pdot : float, optional
+        Derivative of the period.
+    acceleration : Quantity or str, optional
+        Acceleration along the line of sight, such as ``"20m/s2"``, positive towards us.
+    dm : float, str or Quantity, optional
+        Dispersion measure, pc cm^-3; by default that of the predictor, or the one that was removed
+        from the spectra. Without any, channels are not aligned.
+    n_bin : int, optional
+        Bins of a turn; by default the largest power of two up to 256 that is not more than the
+        samples of a turn.
+    n_chan : int, optional
+        Channels of the profiles, a divisor of those of the spectra; by default the largest one up
+        to 128.
+    subint : Quantity or str, optional
+        Duration of a subintegration; None for a single one.
+    single : bool
+        Whether each complete turn is a subintegration. Channels are then first dedispersed to the
+        nearest sample.
+    constant : float, optional
+        Dispersion constant, MHz^2 pc^-1 cm^3 s; by default that of the header.
+    workers, memory : int, optional
+        As for `fastsig.run.engine.run`.
+
+    Returns
+    -------
+    Profiles
+
+    Raises
+    ------
+    UsageError
+        If an argument is not allowed, neither or both of predictor and period are given, a period
+        is below two samples, or the predictor does not cover the data.
+    PlanError
+        If these are no spectra with known frequencies, or single turns are not possible.
+    """
+    stream = spectra_of(chain)
+    if (predictor is None) == (period is None):
+        raise UsageError("give either a predictor or a period")
+    if predictor is None:
+        predictor = constant_period(stream, period, pdot, acceleration, dm)
+    elif pdot is not None or acceleration is not None:
+        raise UsageError("pdot and acceleration belong to a period; allowed: without a predictor")
+    made = aligned_for_turns(stream, [predictor], dm, constant) if single else stream
+    found, = folds_of(made, [predictor], workers=workers, memory=memory, dm=dm, n_bin=n_bin,
+                      n_chan=n_chan, subint=subint, single=single, constant=constant)
+    return found
+
+
+def folds_of(chain: Any, predictors: Sequence[Predictor], *, workers: int | None = None,
+             memory: int | None = None, progress: Any = None, **options: Any) -> list[Profiles]:
+    """Fold spectra by several predictors, in one read; options as for `Fold`."""
+    sink = Fold(spectra_of(chain), predictors, **options)
+    found: list[Profiles] = run_watched([sink], workers=workers, memory=memory,
+                                        progress=progress)[0]
+    return found
+
+
+def aligned_for_turns(stream: Stream, predictors: Sequence[Predictor], dm: Any = None,
+                      constant: Any = None) -> Stream:
+    """Return a stream whose channels are aligned, so that a turn is in the same rows of each."""
+    phases = ChannelPhases(stream, predictors[0], dm, constant)
+    if not phases.shifted:
+        return stream
+    return Dedisperse(stream, phases.dm, constant=constant, last="drop")

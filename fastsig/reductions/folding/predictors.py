@@ -1,0 +1,75 @@
+"""Predictors for a stream: from polyco files, from ephemerides, and of a constant period."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+from os import PathLike
+from typing import Any
+
+from astropy.time import TimeDelta
+
+from fastsig.axes.constants import DISPERSION_CONSTANT
+from fastsig.axes.dispersion import delay_s, dm_of
+from fastsig.axes.time import later
+from fastsig.errors import UsageError
+from fastsig.pulsar.constant import ConstantPeriod
+from fastsig.pulsar.polyco import Polyco
+from fastsig.pulsar.predictors import Predictor
+from fastsig.pulsar.profiles import Profiles
+from fastsig.stream import Stream
+
+__all__ = ["constant_period", "of_files", "with_ephemerides"]
+
+_MARGIN_S = 5
+_LARGEST_DM = Fraction(3000)  # of pulsars, for an ephemeris that has not been read yet
+
+
+def constant_period(stream: Stream, period: Any, pdot: Any = None, acceleration: Any = None,
+                    dm: Any = None) -> ConstantPeriod:
+    """Return the predictor of a period at the telescope, at the start of the data."""
+    return ConstantPeriod(
+        epoch=stream.header.start_time, period=period, pdot=pdot, acceleration=acceleration,
+        dm=None if dm is None else float(dm_of(dm)), source=stream.header.source or "")
+
+
+def of_files(stream: Stream, polycos: Sequence[str | PathLike[str]],
+             pars: Sequence[str | PathLike[str]] = (), dm: Any = None) -> list[Predictor]:
+    """Return the predictors of polyco files, and then those of par files for the stream's times.
+
+    Raises
+    ------
+    FormatError
+        If a file cannot be read.
+    UsageError
+        If PINT is not installed, or the telescope is not known.
+    """
+    found: list[Predictor] = [Polyco.read(each) for each in polycos]
+    return found + [_of_par(stream, each, dm) for each in pars]
+
+
+def with_ephemerides(archives: Sequence[Profiles], pars: Sequence[str | PathLike[str]]
+                     ) -> list[Profiles]:
+    """Return profiles with the texts of their par files, which belong to the last ones."""
+    texts = [""] * (len(archives) - len(pars))
+    for path in pars:
+        with open(path, encoding="ascii", errors="replace") as file:
+            texts.append(file.read())
+    return [each.replace(ephemeris=text) for each, text in zip(archives, texts, strict=True)]
+
+
+def _of_par(stream: Stream, par: str | PathLike[str], dm: Any) -> Polyco:
+    """Return polycos that cover a stream, and the delay of its lowest channel before it."""
+    from fastsig.pulsar.par import from_par
+
+    header = stream.header
+    if header.telescope is None:
+        raise UsageError(f"{stream.path}: the file does not state its telescope; give --set "
+                         "telescope=FAST")
+    lowest = header.require_channels(stream.path).edges_hz[0]
+    late = 0.0 if lowest <= 0 else float(delay_s(
+        _LARGEST_DM if dm is None else dm_of(dm), lowest, None, DISPERSION_CONSTANT))
+    early = TimeDelta(-late - _MARGIN_S, format="sec", scale="tai")
+    after = TimeDelta(_MARGIN_S, format="sec", scale="tai")
+    return from_par(par, header.telescope, later(header.start_time, early),
+                    later(stream.stop_time, after))

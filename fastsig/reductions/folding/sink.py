@@ -1,0 +1,280 @@
+"""Fold: a sink that folds spectra by predictors into the profiles of subintegrations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsig.errors import PlanError, UsageError
+from fastsig.io.files.provenance import provenance
+from fastsig.pulsar.predictors import Predictor, check_sampling
+from fastsig.pulsar.profiles import Profiles
+from fastsig.reductions.folding.archives import archive_of
+from fastsig.reductions.folding.channel_phases import ChannelPhases
+from fastsig.reductions.folding.subintegrations import edges_of_times, edges_of_turns
+from fastsig.stream import Block, Sink, SpectrumStream, Stream
+
+__all__ = ["Fold", "usual_bins"]
+
+F8 = NDArray[np.float64]
+
+_SEGMENT = 2**24  # values of a segment: its rows are many compared with bins
+_ROWS_PER_BIN = 4  # of a segment, at least: its profiles are then small compared with its rows
+_BAND = 512  # channels that are folded at a time: their profiles stay in the cache
+_MOST_BINS = 2**15
+_USUAL_BINS = 256
+_USUAL_CHANNELS = 128
+
+
+class _Part(NamedTuple):
+    """Sums and weights of the rows of one subintegration in a block, (ephemeris, bin, ...)."""
+
+    number: int
+    sums: F8
+    weights: F8
+
+
+class Fold(Sink):
+    """A sink that folds spectra; its product is a list of `Profiles`, one for each predictor.
+
+    Parameters
+    ----------
+    stream : SpectrumStream
+    predictors : sequence of Predictor
+    n_bin : int, optional
+        Bins of a turn; by default the largest power of two that is at most 256 and not more than
+        the samples of a turn.
+    n_chan : int, optional
+        Channels of the profiles, a divisor of those of the stream; by default the largest one up
+        to 128.
+    subint : Quantity or str, optional
+        Duration of a subintegration; all rows are in one if it is None.
+    single : bool
+        Whether each complete turn is a subintegration.
+    dm, constant : optional
+        Dispersion measure instead of those of the predictors, and dispersion constant.
+    hash_inputs : bool
+        Whether the provenance contains hashes of entire input files.
+
+    Raises
+    ------
+    PlanError
+        If these are no spectra with a known band, or single turns are not possible.
+    UsageError
+        If an argument is not allowed, a period is below two samples, or a predictor does not cover
+        the stream.
+    """
+
+    name = "fold"
+
+    def __init__(self, stream: Stream, predictors: Sequence[Predictor], *,
+                 n_bin: int | None = None, n_chan: int | None = None, subint: Any = "10s",
+                 single: bool = False, dm: Any = None, constant: Any = None,
+                 hash_inputs: bool = False) -> None:
+        if not isinstance(stream, SpectrumStream):
+            raise PlanError(f"{stream.path}: contains {stream.kind}; allowed: spectra")
+        if stream.endless or not stream.shape[0]:
+            raise PlanError(f"{stream.path}: " + (
+                "the end of the data is not known; allowed: recordings" if stream.endless
+                else "contains no spectra"))
+        super().__init__(stream)
+        if not predictors:
+            raise UsageError("nothing to fold by; allowed: one or more predictors")
+        for each in predictors:
+            _check_span(stream, each)
+        self.phases = [ChannelPhases(stream, each, dm, constant) for each in predictors]
+        self.n_bin = _bins(n_bin, stream, self.phases)
+        self.n_chan = _channels(n_chan, stream.shape[2])
+        self.edges = self._edges(subint, single)
+        self.segment = max(_SEGMENT // int(np.prod(stream.shape[1:])), _ROWS_PER_BIN * self.n_bin)
+        self._shifted = any(each.shifted for each in self.phases)
+        self._hash_inputs = hash_inputs
+        self._free: list[Any] = []
+        self._current: _Part | None = None
+        self._data: list[NDArray[np.float32]] = []
+        self._weights: list[F8] = []
+
+    def _edges(self, subint: Any, single: bool) -> NDArray[np.int64]:
+        if not single:
+            return np.array([0, self.stream.shape[0]]) if subint is None else edges_of_times(
+                self.stream, subint)
+        if len(self.phases) > 1:
+            raise UsageError(f"single turns of {len(self.phases)} predictors; allowed: of one")
+        return edges_of_turns(self.stream, self.phases[0])
+
+    @property
+    def archive_bytes(self) -> int:
+        """Size of the archive of one predictor, with numbers of 16 bits."""
+        return (len(self.edges) - 1) * int(np.prod(self._shape[1:])) * 2
+
+    @property
+    def _shape(self) -> tuple[int, ...]:
+        """(ephemeris, bin, product, channel) of the profiles."""
+        return len(self.phases), self.n_bin, self.stream.shape[1], self.n_chan
+
+    @property
+    def _band(self) -> int:
+        """Channels that are folded at a time: whole channels of the profiles."""
+        each = self.stream.shape[2] // self.n_chan
+        fit = max(1, _BAND // each)
+        return each * max(k for k in range(1, min(fit, self.n_chan) + 1) if self.n_chan % k == 0)
+
+    def work_bytes(self, n: int) -> int:
+        """Memory of the profiles of a band of channels, and of the work space of the kernel."""
+        size = int(np.prod(self._shape[:3])) * self._band
+        return 32 * size + 2**22 + 16 * n * len(self.phases)
+
+    def part_bytes(self, n: int) -> int:
+        """Memory of the profiles of all subintegrations in `n` rows."""
+        shortest = int(np.diff(self.edges).min())
+        return 16 * int(np.prod(self._shape)) * (2 + n // max(1, shortest))
+
+    @property
+    def held_bytes(self) -> int:  # type: ignore[override]
+        """Memory of all profiles."""
+        return (12 * (len(self.edges) - 1) + 16) * int(np.prod(self._shape))
+
+    def partial(self, block: Block) -> list[_Part]:
+        """Fold a block, separately for each subintegration."""
+        stop = block.start + block.n
+        first = max(0, int(np.searchsorted(self.edges, block.start, "right")) - 1)
+        last = int(np.searchsorted(self.edges, stop, "left"))
+        parts = []
+        for number in range(first, min(last, len(self.edges) - 1)):
+            low, high = max(self.edges[number], block.start), min(self.edges[number + 1], stop)
+            if low < high:
+                parts.append(_Part(number, *self._folded(block, int(low), int(high))))
+        return parts
+
+    def _folded(self, block: Block, first: int, stop: int) -> tuple[F8, F8]:
+        """Return the sums and weights of some rows of a block."""
+        made = [each.pieces(first, stop - first) for each in self.phases]
+        phase, piece = np.stack([pieces for pieces, _ in made]), made[0][1]
+        offset = None if not self._shifted else np.stack(
+            [each.offset((first + stop - 1) / 2) for each in self.phases])
+        rows = slice(first - block.start, stop - block.start)
+        weight = None if (block.valid == 1).all() else np.broadcast_to(
+            block.valid, (block.n, *block.valid.shape[1:]))[rows]
+        return self._by_bands(block.data[rows], phase, piece, offset, weight)
+
+    def _by_bands(self, x: NDArray[np.float32], phase: Any, piece: int, offset: Any, weight: Any
+                  ) -> tuple[F8, F8]:
+        sums, weights = np.empty(self._shape), np.empty(self._shape)
+        band, each = self._band, self.stream.shape[2] // self.n_chan
+        plan, out = self._plan()
+        for start in range(0, self.stream.shape[2], band):
+            some = slice(start, start + band)
+            given = weight if weight is None or weight.shape[2] == 1 else weight[:, :, some]
+            _, total = plan.process(x[:, :, some], phase, piece, weight=given, out=out,
+                                    offset=None if offset is None else offset[:, some].copy())
+            place = slice(start // each, (start + band) // each)
+            sums[..., place] = _grouped(out, each)
+            weights[..., place] = (_grouped(total, each) if total.shape[3] > 1 or each == band == 1
+                                   else total * each)
+        self._free.append((plan, out))
+        return sums, weights
+
+    def _plan(self) -> tuple[Any, F8]:
+        """Return a plan that no other thread uses, and memory for its sums."""
+        from fastsig_kernels import Folder
+
+        try:
+            found: tuple[Any, F8] = self._free.pop()
+        except IndexError:
+            n_ephemeris, n_bin, n_product, _ = self._shape
+            found = (Folder(n_bin, self._band, n_product=n_product, n_ephemeris=n_ephemeris,
+                            dtype="float32"), np.empty((*self._shape[:3], self._band)))
+        return found
+
+    def merge(self, part: list[_Part]) -> None:
+        """Add the profiles of the next rows."""
+        for each in part:
+            if self._current is not None and self._current.number == each.number:
+                np.add(self._current.sums, each.sums, out=self._current.sums)
+                np.add(self._current.weights, each.weights, out=self._current.weights)
+            else:
+                self._end()
+                self._current = each
+
+    def _end(self) -> None:
+        """Keep the means of the subintegration that is complete."""
+        if self._current is None:
+            return
+        with np.errstate(invalid="ignore", divide="ignore"):
+            mean = np.where(self._current.weights > 0, self._current.sums / self._current.weights,
+                            np.nan)
+        # (ephemeris, bin, product, channel) -> (ephemeris, product, channel, bin)
+        self._data.append(np.moveaxis(mean, 1, 3).astype(np.float32))
+        self._weights.append(_shortest(np.moveaxis(self._current.weights, 1, 3)))
+        self._current = None
+
+    def finish(self, n_rows: int) -> list[Profiles]:
+        """Return the profiles of each predictor."""
+        self._end()
+        data, weights = np.stack(self._data, axis=1), _stacked(self._weights)
+        self._data, self._weights = [], []
+        origin = provenance(self.stream, hash_inputs=self._hash_inputs)
+        return [archive_of(self.stream, phases, self.edges, data[k], weights[k],
+                           {**origin, "fold": self._record(phases)})
+                for k, phases in enumerate(self.phases)]
+
+    def record(self) -> Mapping[str, Any]:
+        """Return what determines the profiles of each predictor."""
+        return {"folds": [self._record(each) for each in self.phases]}
+
+    def _record(self, phases: ChannelPhases) -> dict[str, Any]:
+        return {"n_bin": self.n_bin, "n_chan": self.n_chan, "n_subint": len(self.edges) - 1,
+                "dm": phases.dm, "predictor": dict(phases.predictor.parameters())}
+
+
+def _grouped(sums: F8, n: int) -> F8:
+    """Return sums over groups of `n` channels."""
+    return sums if n == 1 else sums.reshape(*sums.shape[:3], -1, n).sum(axis=4)
+
+
+def _shortest(weights: F8) -> F8:
+    """Return weights with axes of length 1 where they do not vary: products, channels, bins."""
+    for axis in (1, 2, 3):
+        first = weights.take([0], axis)
+        if (weights == first).all():
+            weights = first
+    return np.array(weights)
+
+
+def _stacked(weights: list[F8]) -> F8:
+    """Return the weights of subintegrations as one array, (ephemeris, subint, product, ...)."""
+    shape = np.max([each.shape for each in weights], axis=0)
+    return np.stack([np.broadcast_to(each, shape) for each in weights], axis=1)
+
+
+def _check_span(stream: Stream, predictor: Predictor) -> None:
+    header = stream.header
+    duration = float(stream.shape[0] / header.sample_rate)
+    check_sampling(predictor, header.start_time, duration, float(1 / header.sample_rate))
+
+
+def _bins(n_bin: int | None, stream: Stream, phases: Sequence[ChannelPhases]) -> int:
+    """Return the number of bins, or the usual one."""
+    if n_bin is not None:
+        if not 2 <= n_bin <= _MOST_BINS:
+            raise UsageError(f"n_bin = {n_bin}; allowed: 2 to {_MOST_BINS}")
+        return n_bin
+    fastest = max(float(each.frequency(np.zeros(1))[0]) for each in phases)
+    return usual_bins(float(stream.header.sample_rate) / fastest)
+
+
+def usual_bins(samples: float) -> int:
+    """Return the usual number of bins for a number of samples in a turn: a power of two."""
+    return int(min(_USUAL_BINS, 2 ** int(np.log2(max(2.0, samples)))))
+
+
+def _channels(n_chan: int | None, full: int) -> int:
+    """Return the number of channels of the profiles, or the usual one."""
+    if n_chan is None:
+        return max(k for k in range(1, min(full, _USUAL_CHANNELS) + 1) if full % k == 0)
+    if n_chan < 1 or full % n_chan:
+        raise UsageError(f"n_chan = {n_chan}; allowed: a divisor of {full}, the number of channels")
+    return n_chan
