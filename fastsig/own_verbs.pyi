@@ -467,7 +467,7 @@ class OwnVerbs:
         .. math:: S_{AA} = T_{AA} / G, \quad S_I = (T_{AA} + T_{BB}) / 2 G
 
         AA, BB, CR and CI refer to a single polarisation, so the flux density of I is the mean of those
-        of AA and BB. I, Q, U and V, which are sums over both polarisations, are divided by 2 G. Columns
+        of AA and BB. I, Q, U and V, which combine both polarisations, are divided by 2 G. Columns
         with the noise expected from the radiometer equation, ``radiometer_NAME``, are also converted to
         Jy.
 

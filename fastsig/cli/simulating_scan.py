@@ -134,8 +134,8 @@ _receiver = common.options(
                       "1.08MHz), phase, phase_rate (deg/s), amplitude_rate (1/s), phase_b and on "
                       "(factor with the diode on). May be repeated."),
     click.option("--jones", metavar=LIST,
-                 help="Make the two receiver channels differ, as specified by ratio (of AA to "
-                      "BB), phase (added to <A* B>) and delay (in ns)."),
+                 help="Make the signal paths of the two polarisations differ, as specified by "
+                      "ratio (of AA to BB), phase (added to <A* B>) and delay (in ns)."),
     click.option("--carrier", metavar=LIST, multiple=True,
                  help="Add a carrier, specified by frequency, level (in units of the noise rms), "
                       "drift and angle. May be repeated."),

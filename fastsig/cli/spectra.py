@@ -25,8 +25,8 @@ def _numbers(context: click.Context, parameter: click.Parameter, value: str) -> 
 @common.output_option("Write the product to this file; {n_chan} in the name is replaced by the "
                       "number of channels.")
 @click.option("--n-chan", metavar="N[,N...]", required=True, callback=_numbers,
-              help="Make this many channels from each input channel, an even number without --dm; "
-                   "several numbers make several products.")
+              help="Make this many channels from each input channel (an even number unless --dm is "
+                   "used); several numbers make several products.")
 @click.option("--n-tap", type=int, default=8, show_default=True,
               help="Use a polyphase filter bank with this many taps.")
 @click.option("--window", metavar="NAME", default="hamming", show_default=True,

@@ -62,8 +62,8 @@ def _kelvins(context: click.Context, parameter: click.Parameter, value: str | No
 @common.output_option("Write the product to this FBH5 file.")
 @click.option("--mode", type=click.Choice(["ps", "fs", "nod", "tp", "onoff"]), required=True,
               help="Reduce position switching (ps), frequency switching (fs), nodding with two "
-                   "feeds (nod), total power (tp), or a scan in any format that alternates "
-                   "between on and off the source at fixed times (onoff).")
+                   "feeds (nod), total power (tp), or a scan that alternates between on and off "
+                   "the source at fixed times, in any format (onoff).")
 @click.option("--scan", type=int,
               help="Reduce this scan, which may be either scan of a pair; required in all modes "
                    "except onoff.")
@@ -95,7 +95,8 @@ def _kelvins(context: click.Context, parameter: click.Parameter, value: str | No
                    "telescope.  [default: 0s]")
 @click.option("--diode", metavar="KEY=VALUE,...", callback=_schedule,
               help="With onoff, specify when the noise diode is on: period, on and first in ticks "
-                   "of 4 ns.  [default: the schedule in the header; without one, the diode is off]")
+                   "of 4 ns.  [default: the schedule in the header; without one, the diode is "
+                   "assumed to be off]")
 @click.option("--tsys", metavar="K[,K]", callback=_kelvins,
               help="Use this off-source Tsys instead of measuring it with the noise diode; with "
                    "onoff, give one value for each power product.")

@@ -48,8 +48,8 @@ from fastsig.cli import common
 def view(files: tuple[str, ...], output: str, **options: Any) -> None:
     """Draw a file as a picture or an interactive page.
 
-    Several FILEs must belong to one scan; a cube, a DM-time plane, an archive of folded profiles,
-    or a table such as a spectrum written by extract, must be the only FILE. Spectra are drawn as a
+    Several FILEs must belong to one scan; a cube, a DM-time plane, an archive of folded profiles
+    or a table (such as a spectrum written by extract) must be the only FILE. Spectra are drawn as a
     waterfall with averages over time and frequency; voltages as a histogram, the power over time
     and the bandpass; a cube as its integral over velocity, its coverage and its mean spectrum; a
     DM-time plane with the highest S/N at each dispersion measure; and folded profiles over two
