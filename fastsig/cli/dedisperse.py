@@ -27,8 +27,8 @@ _SERIES = (".tim", ".dat")
                    "with the downsampling of each stretch; with several stretches, the name of an "
                    ".h5 file must contain {file}.")
 @click.option("--series", is_flag=True,
-              help="Average the channels, with their weights, into a single time series. Names that "
-                   "end in .tim or .dat imply it.")
+              help="Average the channels, with their weights, into a single time series. Names "
+                   "that end in .tim or .dat imply it.")
 @click.option("--ref", metavar="FREQ",
               help="Refer times to the arrival of the signal at this frequency: top (the highest "
                    "channel), infinity, or a frequency such as 1500MHz.  [default: top, or that "

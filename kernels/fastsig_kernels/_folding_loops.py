@@ -13,7 +13,7 @@ from llvmlite import ir
 from numba.core import types
 from numba.core.extending import intrinsic
 
-from ._fdmt_loops import _put, _vector
+from ._fdmt_reading import put, vector
 from ._jit import jit_strict, jit_strict_inner
 from ._passes import _prefetch
 from ._simd import address_of
@@ -46,7 +46,7 @@ def _converted(builder: Any, items: dict[str, Any], x: Any) -> Any:
 def _sample(builder: Any, items: dict[str, Any], address: Any, n: int) -> Any:
     """Load and convert `n` neighbouring samples."""
     kind = ir.VectorType(_SAMPLES[items["kind"]][0], n)
-    return _converted(builder, items, _vector(builder, address, kind))
+    return _converted(builder, items, vector(builder, address, kind))
 
 
 def _splat(builder: Any, value: Any, n: int) -> Any:
@@ -92,13 +92,13 @@ def _add_rows(typingctx, spec, width, count, sums, source, step, ahead):
     def codegen(context, builder, signature, args):
         sums, source, step, ahead = args[3:]
         items, n = spec.items, width.literal_value
-        total = _vector(builder, sums, _sum_type(items, n))
+        total = vector(builder, sums, _sum_type(items, n))
         add = builder.add if items["integer"] else builder.fadd
         for _ in range(count.literal_value):
             total = add(total, _sample(builder, items, source, n))
             _prefetch(builder, builder.add(source, ahead))
             source = builder.add(source, step)
-        _put(builder, total, sums)
+        put(builder, total, sums)
         return context.get_dummy_value()
 
     return types.void(spec, width, count, _i, _i, _i, _i), codegen
@@ -117,7 +117,7 @@ def _add_scaled(typingctx, spec, width, sums, source, weight):
         if spec.items["integer"]:  # compiled, but never reached
             return context.get_dummy_value()
         product = builder.fmul(_sample(builder, spec.items, source, n), _splat(builder, weight, n))
-        _put(builder, builder.fadd(_vector(builder, sums, kind), product), sums)
+        put(builder, builder.fadd(vector(builder, sums, kind), product), sums)
         return context.get_dummy_value()
 
     return types.void(spec, width, _i, _i, types.float64), codegen
@@ -136,14 +136,14 @@ def _add_weighted(typingctx, spec, width, sums, totals, source, weights):
         sums, totals, source, weights = args[2:]
         n = width.literal_value
         kind = ir.VectorType(_DOUBLE, n)
-        given = _vector(builder, weights, ir.VectorType(_FLOAT, n))
+        given = vector(builder, weights, ir.VectorType(_FLOAT, n))
         zero, nothing = ir.Constant(given.type, None), ir.Constant(kind, None)
         counts = builder.fcmp_ordered(">", given, zero)
         weight = builder.select(counts, builder.fpext(given, kind), nothing)
         product = builder.fmul(_sample(builder, spec.items, source, n), weight)
         product = builder.select(counts, product, nothing)
-        _put(builder, builder.fadd(_vector(builder, sums, kind), product), sums)
-        _put(builder, builder.fadd(_vector(builder, totals, kind), weight), totals)
+        put(builder, builder.fadd(vector(builder, sums, kind), product), sums)
+        put(builder, builder.fadd(vector(builder, totals, kind), weight), totals)
         return context.get_dummy_value()
 
     return types.void(spec, width, _i, _i, _i, _i), codegen

@@ -10,7 +10,7 @@ from llvmlite import ir
 from numba.core import types
 from numba.core.extending import intrinsic
 
-from ._fdmt_loops import _put, _vector
+from ._fdmt_reading import put, vector
 from ._folding_loops import (
     _DOUBLE,
     _I32,
@@ -47,16 +47,16 @@ def _add_chosen(typingctx, spec, sums, counts, source, offset, least, width):
 
     def codegen(context, builder, signature, args):
         sums, counts, source, offset, least, width = args[1:]
-        phases = _vector(builder, offset, ir.VectorType(_I64, WIDE))
+        phases = vector(builder, offset, ir.VectorType(_I64, WIDE))
         after = builder.sub(phases, _splat(builder, least, WIDE))
         chosen = builder.icmp_unsigned("<", after, _splat(builder, width, WIDE))
         kind, number = _sum_type(spec.items, WIDE), ir.VectorType(_I32, WIDE)
         x = builder.select(chosen, _sample(builder, spec.items, source, WIDE),
                            ir.Constant(kind, None))
         add = builder.add if spec.items["integer"] else builder.fadd
-        _put(builder, add(_vector(builder, sums, kind), x), sums)
-        more = builder.add(_vector(builder, counts, number), builder.zext(chosen, number))
-        _put(builder, more, counts)
+        put(builder, add(vector(builder, sums, kind), x), sums)
+        more = builder.add(vector(builder, counts, number), builder.zext(chosen, number))
+        put(builder, more, counts)
         return context.get_dummy_value()
 
     return types.void(spec, _i, _i, _i, _i, types.uint64, types.uint64), codegen
@@ -78,12 +78,12 @@ def _set_places(typingctx, phase, offset, n_bin, place):
 
         low = same(2**32 - 1)
         bins = builder.and_(_splat(builder, n_bin, NARROW), low)
-        phases = builder.add(_vector(builder, offset, wide), _splat(builder, phase, NARROW))
+        phases = builder.add(vector(builder, offset, wide), _splat(builder, phase, NARROW))
         parts = [builder.mul(each, bins) for each in (
             builder.lshr(phases, same(32)), builder.and_(phases, low))]
         whole = builder.lshr(builder.add(parts[0], builder.lshr(parts[1], same(32))), same(32))
         lanes = ir.Constant(wide, [ir.Constant(_I64, 16 * lane) for lane in range(NARROW)])
-        _put(builder, builder.add(builder.mul(whole, same(16 * NARROW)), lanes), place)
+        put(builder, builder.add(builder.mul(whole, same(16 * NARROW)), lanes), place)
         return context.get_dummy_value()
 
     return types.void(types.uint64, _i, types.uint64, _i), codegen
@@ -99,7 +99,7 @@ def _add_pair(typingctx, pairs, place, value, weight):
         pair = builder.insert_element(ir.Constant(kind, ir.Undefined), value, ir.Constant(_I32, 0))
         pair = builder.insert_element(pair, weight, ir.Constant(_I32, 1))
         at = builder.add(pairs, builder.load(builder.inttoptr(place, _I64.as_pointer())))
-        _put(builder, builder.fadd(_vector(builder, at, kind), pair), at)
+        put(builder, builder.fadd(vector(builder, at, kind), pair), at)
         return context.get_dummy_value()
 
     return types.void(_i, _i, types.float64, types.float64), codegen
