@@ -9,6 +9,7 @@ import numpy as np
 from . import _check
 from ._bank_setup import float32_taps, oversample_ratio
 from ._generic_bank import GenericBank, GenericIntegrator
+from ._order import STREAMED_BYTES, on_lines
 from ._plan import Plan
 from ._team import Team
 from ._validity import Validity, arrays_of, lost
@@ -531,7 +532,7 @@ class Spectrometer(Plan):
         """Return memory for `n_out` spectra: a part of `out`, or a new array."""
         shape = self._shape_of(n_out)
         if out is None:
-            return np.empty(shape, self.out_dtype)
+            return on_lines(shape, self.out_dtype)
         _check.array("out", out, (self.out_dtype,), len(shape))
         if out.shape[0] < n_out or out.shape[1:] != shape[1:]:
             raise ValueError(f"out: found shape {out.shape}, allowed {shape}")
@@ -638,8 +639,11 @@ class Spectrometer(Plan):
                 continue
             ends = self._ends(count)
             n_row = int(np.count_nonzero(ends))
+            options = {}
             if self._single and self._takes_rows(out):
                 rows = out[done : done + n_row]
+                if self._engine.streams:
+                    options["streamed"] = out.nbytes >= STREAMED_BYTES
             else:
                 rows = np.empty((n_row, self._streams, self._engine.n_out, self._engine.width),
                                 np.float32)
@@ -648,10 +652,10 @@ class Spectrometer(Plan):
             begin, number = start + first * self._hop, self._turned + self._frame
             if self._team is None:
                 self._engine.run(x, begin, number, ends, energy, self._signs, divisors, self._work,
-                                 rows)
+                                 rows, **options)
             else:
                 self._work = self._team.run(self._work, x, begin, number, ends, energy,
-                                            self._signs, divisors, self._hop, rows)
+                                            self._signs, divisors, self._hop, rows, **options)
             rows = rows[..., self._cut]
             if self._single:
                 done = self._finish_single(rows, sums, final, out, done)
