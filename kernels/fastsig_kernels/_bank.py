@@ -40,6 +40,7 @@ from ._detect import (
 from ._linking import Linked
 from ._order import (
     PAD,
+    STREAMED_BYTES,
     address,
     aligned,
     inner_levels,
@@ -97,6 +98,7 @@ class Bank:
                  n_pol: int = 1) -> None:
         n_tap, n_fft = taps.shape
         self.n_tap, self.n_fft, self.hop, self.layout = n_tap, n_fft, hop, layout
+        self.n_pol = n_pol
         self.step = step = 2 if layout.interleaved else 1
         self.real = not layout.is_complex
         self.lower_sideband = lower_sideband
@@ -169,13 +171,19 @@ class Bank:
         firs = (FIR.address(fir_nb, Spec(frames=n, **items)) for n in (self.frames, 1))
         function = filter_wide_nb if self.wide > 1 else filter_narrow_nb
         # What this length does not need is not compiled.
-        columns = (COLUMNS.address(columns_nb, Spec(lanes=self.shape.lanes, radix=radix))
-                   if radix in self.shape.radices else 0 for radix in RADICES)
+        columns = (self._columns(radix) if radix in self.shape.radices else 0 for radix in RADICES)
+        large = self.n_pol * self.frames * self.z_frame >= STREAMED_BYTES
+        first = self._columns(self.shape.n_part, large) if self.shape.radices else 0
         return np.array([
             LEAF.address(leaf_nb, spec), LEAF.address(mirrored_leaf_nb, spec) if self.real else 0,
             pair, own, FILTER.address(function, spec),
             INNER.address(inner_nb, spec) if len(self.inner) else 0, leaves, gather, *firs,
-            *columns])
+            first, *columns])
+
+    def _columns(self, radix: int, past_cache: bool = False) -> int:
+        """Return the address of a pass."""
+        return COLUMNS.address(columns_nb, Spec(lanes=self.shape.lanes, radix=radix,
+                                                past_cache=past_cache))
 
     def sum_order(self, n_slot: int, vectors: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the offsets (k3, kb) and flips (kb) of sums, in the order they are computed.

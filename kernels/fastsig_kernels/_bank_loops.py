@@ -16,7 +16,7 @@ from ._simd import address_of, load, store
 FILTER = Part(1, ROW, *[INTEGER] * 4, ROW, INTEGER, INTEGER, ROW, *[INTEGER] * 7)
 #: `fir_nb`: a spec of the filter.
 FIR = Part(1, *[INTEGER] * 14)
-#: `_passes.columns_nb`: a spec of the transform, with the radix.
+#: `_passes.columns_nb`: a spec of the transform, with the radix and whether results are streamed.
 COLUMNS = Part(1, *[INTEGER] * 9)
 #: `inner_nb`: a spec of the transform.
 INNER = Part(1, ROW, TABLE, *[INTEGER] * 6)
@@ -33,7 +33,7 @@ _add_leaves, _put_leaves, _gather = ADD_LEAVES.call, PUT_LEAVES.call, GATHER.cal
 
 #: Places of addresses in the table of a loop's parts; those of `_detect` come before these, and
 #: `COLUMNS_AT` is followed by the addresses for each of `RADICES`.
-FILTER_AT, INNER_AT, LEAVES_AT, GATHER_AT, MANY_AT, ONE_AT, COLUMNS_AT = range(4, 11)
+FILTER_AT, INNER_AT, LEAVES_AT, GATHER_AT, MANY_AT, ONE_AT, FIRST_AT, COLUMNS_AT = range(4, 12)
 RADICES = 2, 4, 8, 16
 
 
@@ -93,7 +93,6 @@ def filter_narrow_nb(spec, parts, rows, ahead, n_frame, shift, source, taps, tap
         _fir(filter_at, n_column, first, rows, 0, group, levels, taps, taps_bytes, z,
              block, z_frame, z_pol, ahead, new_bytes)
         return
-    columns_at = parts[COLUMNS_AT + (radix > 2) + (radix > 4) + (radix > 8)]
     tile_pol = n_frame * radix * block
     for c in range(n_column):
         column = c - turn_column
@@ -109,7 +108,7 @@ def filter_narrow_nb(spec, parts, rows, ahead, n_frame, shift, source, taps, tap
              ahead, new_bytes)
         ahead += radix * new_bytes
         for pol in range(n_pol):
-            _columns(columns_at, n_frame, tile + pol * tile_pol, block, radix * block,
+            _columns(parts[FIRST_AT], n_frame, tile + pol * tile_pol, block, radix * block,
                      z + pol * z_pol + c * block, part, z_frame,
                      first_twiddles + c * (radix - 1) * block, 0)
 
@@ -129,7 +128,6 @@ def filter_wide_nb(spec, parts, rows, ahead, n_frame, shift, source, taps, taps_
     group, levels, n_pol = source[0], source[1], source[2]
     n_row = n_frame + shape[3] - 1
     filter_at = parts[MANY_AT if n_frame > 1 else ONE_AT]
-    columns_at = parts[COLUMNS_AT + (radix > 2) + (radix > 4) + (radix > 8)]
     tile_pol = wide * n_frame * radix * block
     for first in range(0, n_column, wide):
         for j in range(radix):
@@ -138,9 +136,10 @@ def filter_wide_nb(spec, parts, rows, ahead, n_frame, shift, source, taps, taps_
                  taps + (first * radix + j) * taps_bytes, radix * taps_bytes, tile + j * block,
                  n_frame * radix * block, radix * block, tile_pol, local, 0)
         for pol in range(n_pol):
+            place = tile + pol * tile_pol
             for c in range(wide):
-                _columns(columns_at, n_frame, tile + pol * tile_pol + c * n_frame * radix * block,
-                         block, radix * block, z + pol * z_pol + (first + c) * block, part, z_frame,
+                _columns(parts[FIRST_AT], n_frame, place + c * n_frame * radix * block, block,
+                         radix * block, z + pol * z_pol + (first + c) * block, part, z_frame,
                          first_twiddles + (first + c) * (radix - 1) * block, 0)
 
 

@@ -103,7 +103,7 @@ def _prefetch(builder: Any, address: Any, write: bool = False, *, near: bool = F
 def column(typingctx, spec, source, source_step, target, target_step, twiddles):
     """Transform `radix` blocks, multiply by ``radix - 1`` twiddle blocks, and store.
 
-    Items of `spec`: lanes, radix.
+    Items of `spec`: lanes; radix; past_cache, whether stores bypass the cache.
     """
 
     def codegen(context, builder, signature, args):
@@ -111,10 +111,13 @@ def column(typingctx, spec, source, source_step, target, target_step, twiddles):
         emit.align_stack()
         source, source_step, target, target_step, twiddles = args[1:]
         points = _points(_block, emit, source, source_step, radix)
+        store = emit.store_past_cache if spec.items["past_cache"] else emit.store
         for k, y in enumerate(DFT[radix](points)):
             if k:
                 y = y.times(_block(emit, twiddles, (k - 1) * 8 * emit.lanes))
-            _put_block(emit, y, _multiple(emit, target, target_step, k))
+            place = _multiple(emit, target, target_step, k)
+            store(y.re, place)
+            store(y.im, place, 4 * emit.lanes)
         return context.get_dummy_value()
 
     return types.void(spec, _i, _i, _i, _i, _i), codegen
