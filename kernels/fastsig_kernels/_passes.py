@@ -19,7 +19,7 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.core.extending import intrinsic
 
-from ._codelets import DFT, Complex, deinterleave, interleave, transpose
+from ._codelets import DFT, Complex, deinterleave, in_steps, interleave, transpose
 from ._jit import jit_strict_inner
 from ._simd import Emitter, finish_stores
 from ._sources import load_alternate, load_numbers
@@ -112,7 +112,7 @@ def column(typingctx, spec, source, source_step, target, target_step, twiddles):
         source, source_step, target, target_step, twiddles = args[1:]
         points = _points(_block, emit, source, source_step, radix)
         store = emit.store_past_cache if spec.items["past_cache"] else emit.store
-        for k, y in enumerate(DFT[radix](points)):
+        for k, y in in_steps(points):
             if k:
                 y = y.times(_block(emit, twiddles, (k - 1) * 8 * emit.lanes))
             place = _multiple(emit, target, target_step, k)
