@@ -28,7 +28,7 @@ from .spectral_kurtosis import (
     least_frames,
 )
 
-_ROWS_BYTES = 2**22  # sums computed at a time
+_ROWS_BYTES = 2**22  # sums computed at a time, unless they are computed in their place
 _CHUNK_BYTES, _CHUNK_FRAMES = 2**24, 2**16  # samples, and frames with their energies
 _MOST_TABLED = 256  # numbers of frames whose thresholds are computed in advance
 _MOST_THREADS = 1024
@@ -622,7 +622,9 @@ class Spectrometer(Plan):
     def _frames(self, x: np.ndarray, start: int, n: int, out: np.ndarray, done: int) -> int:
         """Integrate `n` frames of x from sample `start` on; finish integrations that end."""
         row = self._engine.n_out * self._engine.width * 4 / min(self._n_int, self._n_inner)
-        most = min(_ROWS_BYTES / row, _CHUNK_BYTES / self._hop) / self._streams
+        direct = self._single and not self._voltages and self._takes_rows(out)
+        most = min(np.inf if direct else _ROWS_BYTES / row, _CHUNK_BYTES / self._hop)
+        most /= self._streams
         chunk = max(1, int(min(most, _CHUNK_FRAMES)))
         chunk -= chunk % 8 if chunk > 8 else 0  # the bank processes 8 frames, or 4, at a time
         for first in range(0, n, chunk):
@@ -640,7 +642,7 @@ class Spectrometer(Plan):
             ends = self._ends(count)
             n_row = int(np.count_nonzero(ends))
             options = {}
-            if self._single and self._takes_rows(out):
+            if direct:
                 rows = out[done : done + n_row]
                 if self._engine.streams:
                     options["streamed"] = out.nbytes >= STREAMED_BYTES
