@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from fastsig_kernels import PRODUCTS, Layout, Spectrometer
 
+from bench import peers
 from bench.timing import Scale
 
 N_CHAN, N_FFT, N_TAP = 4096, 8192, 8
@@ -101,7 +102,7 @@ class Fused:
         length = length // plan.hop * plan.hop
         x = self._layout.cut(self.x, i * length, (i + 1) * length)
         shape = plan.n_output(length), self._n_product, plan.n_chan
-        out = np.empty(shape, plan.out_dtype)
+        out = peers.aligned(shape, plan.out_dtype)
 
         def run() -> None:
             plan.reset()

@@ -84,7 +84,7 @@ def transforms(
     return {name + tail: Yardstick(call, x.size / _MEGA) for name, call in calls.items()}
 
 
-def aligned(shape: tuple[int, int], dtype: Any) -> np.ndarray:
+def aligned(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
     """Return an array that begins at a cache line."""
     size = int(np.prod(shape)) * np.dtype(dtype).itemsize
     raw = np.empty(size + 64, np.uint8)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -77,13 +78,13 @@ def strided(scale: Scale) -> Task:
                 {PLAIN: Yardstick(plain, plain.work)})
 
 
-def interleaved(scale: Scale) -> Task:
-    """Complex float32 of two polarisations that alternate, compared with separate ones."""
-    layout = Layout("float32", is_complex=True)
+def interleaved(scale: Scale, kind: str, *, is_complex: bool) -> Task:
+    """Two polarisations that alternate, compared with separate ones."""
+    layout = Layout(kind, is_complex=is_complex)
     plain = Fused(scale, layout=layout, n_int=128, **_STOKES)
     x = np.ascontiguousarray(plain.x.swapaxes(0, 1)).swapaxes(0, 1)
     plan = Spectrometer(plain.plan.n_chan, n_int=128, **_STOKES,
-                        layout=Layout("float32", is_complex=True, interleaved=True))
+                        layout=replace(layout, interleaved=True))
     return Task(plain.work, _from_start(plan, x), {PLAIN: Yardstick(plain, plain.work)})
 
 
@@ -120,8 +121,10 @@ CASES = [
     Case("streams-16-alternate", "MS", partial(streams, n_chan=16, alternate=True),
          "the same with 16 channels, sample by sample", ((Mark(0.3, (WIDE,)),),)),
     Case("strided", "MS", strided, "every other sample", ((Mark(0.5, (PLAIN,)),),)),
-    Case("interleaved", "MS", interleaved, "two polarisations alternate, complex float32",
-         ((Mark(0.5, (PLAIN,)),),)),
+    Case("interleaved", "MS", partial(interleaved, kind="float32", is_complex=True),
+         "two polarisations alternate, complex float32", ((Mark(0.5, (PLAIN,)),),)),
+    Case("interleaved-int8", "MS", partial(interleaved, kind="int8", is_complex=False),
+         "the same, int8, as in native files", ((Mark(0.9, (PLAIN,)),),)),
     Case("flag-losses", "MS", flagged_losses, "kurtosis with 5 % of the samples lost",
          ((Mark(0.6, (WHOLE,)),),)),
 ]

@@ -80,11 +80,11 @@ BEAM = 2000.0
 
 CASES = [
     Case("fused-i", "MS", fused_i, "int8, 8 taps, 4096 channels, one polarisation to I in 1 ms",
-         ((Mark(2.0, REAL),), (Mark(7.0, (IDIOM,)),))),
+         ((Mark(2.3, REAL),), (Mark(7.0, (IDIOM,)),))),
     Case("fused-i-2", "MS", in_threads, "the same in two threads", ((Mark(1.6, (ONE_THREAD,)),),)),
-    _fused("fused-aabbcrci", "two polarisations to AA, BB, CR, CI in 49.152 us", 1.75, REAL,
+    _fused("fused-aabbcrci", "two polarisations to AA, BB, CR, CI in 49.152 us", 2.0, REAL,
            **_two("AABBCRCI")),
-    _fused("fused-iquv", "two polarisations to I, Q, U, V in 49.152 us", 1.75, REAL,
+    _fused("fused-iquv", "two polarisations to I, Q, U, V in 49.152 us", 2.0, REAL,
            **_two("IQUV")),
     Case("fused-iquv-2", "MS", partial(in_threads, **_two("IQUV")),
          "the same in two threads; a beam is 2000 MS/s", ((Mark(BEAM),),)),
@@ -92,9 +92,9 @@ CASES = [
          "the same with a plan of two threads", ((Mark(1.9, (ONE_THREAD,)),),)),
     Case("fused-flag", "MS", flagged, "I, Q, U, V of 256 frames with spectral kurtosis",
          ((Mark(0.9, (UNFLAGGED,)),),)),
-    _fused("fused-1024", "as fused-i, 1024 channels", 1.8, REAL, n_chan=2**10),
-    _fused("fused-65536", "as fused-i, 65536 channels", 1.5, REAL, n_chan=2**16),
-    _fused("fused-1M", "as fused-i, 2^20 channels", 1.2, REAL, n_chan=2**20),
-    _fused("fused-complex", "as fused-i, complex int8", 1.4, peers.TRANSFORMS,
+    _fused("fused-1024", "as fused-i, 1024 channels", 2.3, REAL, n_chan=2**10),
+    _fused("fused-65536", "as fused-i, 65536 channels", 1.9, REAL, n_chan=2**16),
+    _fused("fused-1M", "as fused-i, 2^20 channels", 1.25, REAL, n_chan=2**20),
+    _fused("fused-complex", "as fused-i, complex int8", 1.6, peers.TRANSFORMS,
            layout=layout_of(8, is_complex=True)),
 ]

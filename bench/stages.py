@@ -28,7 +28,7 @@ from fastsig.stream.header import Header
 _HEADER, _PAYLOAD = 32, 8000  # bytes of a VDIF frame
 _LEVELS = np.array([-3.3165, -1, 1, 3.3165], np.float32)
 
-FLAGGING = "scipy median_filter + NumPy"
+FLAGGING, LOOK_UP = "scipy median_filter + NumPy", "NumPy table look-up"
 
 _CLI = "from fastsig.cli.main import main; main()"
 
@@ -39,7 +39,7 @@ def unpacking(scale: Scale, n_bits: int, n_byte: int = 2**24) -> Task:
     table = idioms.unpack_table(n_bits)
     return Task(
         out.size / MEGA, lambda: unpack(packed, n_bits, out=out),
-        {"NumPy table look-up": lambda: idioms.unpack(packed, table, out)},
+        {LOOK_UP: lambda: idioms.unpack(packed, table, out)},
     )
 
 
@@ -168,7 +168,8 @@ _DECODED = ((Mark(2.0, peers.DECODERS), Mark(0.7, (COPY,))),)
 
 CASES = [
     Case("unpack-4bit", "MS", partial(unpacking, n_bits=4), "64 MB and more: 4 bits to float32"),
-    Case("unpack-2bit", "MS", partial(unpacking, n_bits=2), "the same, 2 bits"),
+    Case("unpack-2bit", "MS", partial(unpacking, n_bits=2), "the same, 2 bits",
+         ((Mark(1.2, (LOOK_UP,)),),)),
     Case("vdif-2bit", "MS", vdif, "2-bit VDIF frames to 256 MB of float32", _DECODED),
     Case("guppi-8bit", "MS", guppi, "8-bit pairs of GUPPI to 256 MB of complex64", _DECODED),
     Case("noise", "MS", noise, "64 MB of Gaussian noise, in which each sample is addressable"),

@@ -26,7 +26,7 @@ from fastsig.io.native.writer import NativeWriter
 WORKERS = 2
 N_INT = 122  # 1 ms at 1 GS/s
 #: Marks: least ratio of the slope's rate to the kernel's, and most memory at the peak.
-LEAST_RATIO, MOST_BYTES = 1 / 1.25, 10**9
+LEAST_RATIO, MOST_BYTES = 1 / 1.15, 10**9
 
 _UNITS = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9}
 _TILE = "8ms"
@@ -95,7 +95,7 @@ def summary(sizes: Sequence[int], samples: Sequence[float], runs: Sequence[Seque
         "seconds": [[each.seconds for each in of_file] for of_file in runs], "best_s": best,
         "slope_rate": slope, "kernel_rate": kernel, "ratio": slope / kernel, "peak_bytes": peak,
         "marks": [
-            {"mark": "slope at most 1.25 x the kernel's time", "found": [kernel / slope],
+            {"mark": "slope at most 1.15 x the kernel's time", "found": [kernel / slope],
              "met": slope / kernel >= LEAST_RATIO},
             {"mark": "below 1e9 bytes", "found": [peak], "met": peak < MOST_BYTES},
         ],

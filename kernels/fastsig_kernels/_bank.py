@@ -40,6 +40,7 @@ from ._detect import (
 from ._linking import Linked
 from ._order import (
     PAD,
+    STREAMED_BYTES,
     address,
     aligned,
     inner_levels,
@@ -97,6 +98,7 @@ class Bank:
                  n_pol: int = 1) -> None:
         n_tap, n_fft = taps.shape
         self.n_tap, self.n_fft, self.hop, self.layout = n_tap, n_fft, hop, layout
+        self.n_pol = n_pol
         self.step = step = 2 if layout.interleaved else 1
         self.real = not layout.is_complex
         self.lower_sideband = lower_sideband
@@ -124,9 +126,9 @@ class Bank:
         self.levels = np.zeros(16, np.float32)
         if layout.levels is not None:
             self.levels[: len(layout.levels)] = layout.levels
-        self.source = np.array(
-            [(number_bits // 8, address(self.levels), pol) for pol in range(2)], np.int64
-        )
+        #: Polarisations that are filtered together, since their samples are loaded together.
+        self.n_joint = n_pol if layout.interleaved else 1
+        self.source = np.array([number_bits // 8, address(self.levels), self.n_joint], np.int64)
         self.wide = self._columns_at_once(n_point, radix)
         # Each sample is converted once for all frames that are filtered together, and taps are
         # fetched once. 8 frames are 5 % faster where they stay in the second-level cache.
@@ -146,7 +148,7 @@ class Bank:
     @property
     def local_bytes(self) -> int:
         """Size of the collected numbers, in bytes."""
-        return (self.frames + self.n_tap) * self.wide * int(self.source[0, 0])
+        return (self.frames + self.n_tap) * self.wide * int(self.source[0])
 
     @property
     def memory_bytes(self) -> int:
@@ -163,19 +165,25 @@ class Bank:
         """Return the addresses of a loop's parts: those given, and those of the bank."""
         layout, spec = self.layout, self.spec
         items = {"lanes": self.shape.lanes, "n_tap": self.n_tap, "smooth": self.smooth,
-                 "kind": layout.kind, "bits": layout.bits, "pair": layout.pair,
-                 "step": self.step, "msb_first": layout.order == "msb"}
+                 "n_pol": self.n_joint, "kind": layout.kind, "bits": layout.bits,
+                 "pair": layout.pair, "step": self.step, "msb_first": layout.order == "msb"}
         # The filter is compiled for several frames and for one.
         firs = (FIR.address(fir_nb, Spec(frames=n, **items)) for n in (self.frames, 1))
         function = filter_wide_nb if self.wide > 1 else filter_narrow_nb
         # What this length does not need is not compiled.
-        columns = (COLUMNS.address(columns_nb, Spec(lanes=self.shape.lanes, radix=radix))
-                   if radix in self.shape.radices else 0 for radix in RADICES)
+        columns = (self._columns(radix) if radix in self.shape.radices else 0 for radix in RADICES)
+        large = self.n_pol * self.frames * self.z_frame >= STREAMED_BYTES
+        first = self._columns(self.shape.n_part, large) if self.shape.radices else 0
         return np.array([
             LEAF.address(leaf_nb, spec), LEAF.address(mirrored_leaf_nb, spec) if self.real else 0,
             pair, own, FILTER.address(function, spec),
             INNER.address(inner_nb, spec) if len(self.inner) else 0, leaves, gather, *firs,
-            *columns])
+            first, *columns])
+
+    def _columns(self, radix: int, past_cache: bool = False) -> int:
+        """Return the address of a pass."""
+        return COLUMNS.address(columns_nb, Spec(lanes=self.shape.lanes, radix=radix,
+                                                past_cache=past_cache))
 
     def sum_order(self, n_slot: int, vectors: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the offsets (k3, kb) and flips (kb) of sums, in the order they are computed.
@@ -261,9 +269,9 @@ class Work:
         lanes, n_part = bank.shape.lanes, bank.shape.n_part
         frames = bank.frames
         self.z = aligned(n_pol * frames * bank.z_frame)
-        self.tile = aligned(8 * frames * n_part * lanes * bank.wide)
+        self.tile = aligned(8 * bank.n_joint * frames * n_part * lanes * bank.wide)
         self.local = aligned(bank.local_bytes)
-        row = bank.wide * int(bank.source[0, 0])
+        row = bank.wide * int(bank.source[0])
         self.table = address(self.local) + row * np.arange(frames + bank.n_tap)
         self.buffer = aligned(n_pol * LEAF_FRAMES * 16 * lanes**2)
         self.sums_bytes = len(bank.leaves) * lanes * n_slot * 4 * lanes + PAD
@@ -323,6 +331,9 @@ class _Order:
 class Integrator(Linked):
     """A bank that detects and integrates channels `band`, in whole parts (one part per lane)."""
 
+    #: Whether `run` can write sums that bypass the cache.
+    streams = True
+
     def __init__(self, bank: Bank, n_pol: int, products: tuple[str, ...], kurtosis: bool,
                  band: tuple[int, int]) -> None:
         self.bank, self.n_pol = bank, n_pol
@@ -348,17 +359,17 @@ class Integrator(Linked):
     def work(self, least: int = 1, n_stream: int = 1) -> Work:
         """Return the work space of one worker, for sums of `least` frames or more."""
         frames = self.bank.frames
-        places = 2 if least >= frames else frames + 1
+        places = -(-frames // least) + 1
         return Work(self.bank, self.n_pol, self._n_slot, places, n_stream)
 
     def run(self, x: np.ndarray, start: int, first_frame: int, ends: np.ndarray,
             energy: np.ndarray, signs: tuple[int, int], divisors: np.ndarray, work: Work,
-            out: np.ndarray) -> int:
+            out: np.ndarray, *, streamed: bool = False) -> int:
         """Integrate ``len(ends)`` frames of `x` (stream, pol, time), beginning at sample `start`.
 
         A sum ends where `ends` is 1. Sums are divided by `divisors` (sum, product), float32, and
         written to `out` (sum, stream, product, chan), float32, contiguous, with `width` channels
-        starting at `first`.
+        starting at `first`; if `streamed`, they bypass the cache if their alignment allows it.
         Energies are as for `detect`, and `signs` are those of Q and V. Returns the number of sums
         that ended. In any ``bank.frames`` neighbouring frames, fewer sums may end than the work
         space has places.
@@ -378,6 +389,7 @@ class Integrator(Linked):
             work.runs, sums, work.sums_bytes, work.places,
             self._n_slot * 4 * lanes, work.state, self._vectors, self._order.numbers,
             address(out), 4 * out.shape[1] * out.shape[2] * self.width, 4 * self.width, divisors,
+            int(streamed and address(out) % (4 * lanes) == 0),
         ))
         del samples  # the rows lie in their memory
         return done
@@ -433,7 +445,7 @@ class Transformer(Linked):
         taps, first_twiddles, leaf_twiddles, real_twiddles = bank.at
         z, *memory = work.at
         spectra_nb(
-            self.parts(), bases[0, 0] + offsets, row_step, turns, len(out), bank.source[0],
+            self.parts(), bases[0, 0] + offsets, row_step, turns, len(out), bank.source,
             taps, bank.taps_bytes, bank.numbers, bank.inner, first_twiddles, bank.leaves,
             leaf_twiddles, real_twiddles, z, bank.z_frame, *memory,
             8 * lanes * self._sides,

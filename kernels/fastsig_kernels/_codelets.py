@@ -7,7 +7,8 @@ transforms, except in `transpose` and `interleave`.
 
 import cmath
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 _HALF = math.sqrt(0.5)
@@ -97,11 +98,23 @@ def dft16(x: Sequence[Complex]) -> list[Complex]:
     Rotations by 45 degrees are part of the fused operations of the second step, the others are
     separate multiplications, so that additions and multiplications keep both kinds of unit busy.
     """
+    return [y for _, y in sorted(dft16_in_steps(x), key=itemgetter(0))]
+
+
+def dft16_in_steps(x: Sequence[Complex]) -> Iterator[tuple[int, Complex]]:
+    """Yield the points of `dft16` with their numbers, four after each second step."""
     columns = [dft4(x[j::4]) for j in range(4)]
-    out: list[Complex] = [columns[0][0]] * 16
     for k in range(4):
-        out[k::4] = _second_step(k, [column[k] for column in columns])
-    return out
+        step = _second_step(k, [column[k] for column in columns])
+        yield from zip(range(k, 16, 4), step, strict=True)
+
+
+def in_steps(x: Sequence[Complex]) -> Iterator[tuple[int, Complex]]:
+    """Yield the points of a transform with their numbers, in the order in which they are ready.
+
+    Code that uses them in this order keeps fewer of them waiting in registers.
+    """
+    return dft16_in_steps(x) if len(x) == 16 else enumerate(DFT[len(x)](x))
 
 
 def _second_step(k: int, b: Sequence[Complex]) -> list[Complex]:

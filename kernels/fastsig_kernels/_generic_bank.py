@@ -133,6 +133,8 @@ class GenericTransformer:
 class GenericIntegrator:
     """The equivalent of `_bank.Integrator` that computes complex spectra frame by frame."""
 
+    streams = False
+
     def __init__(self, bank: GenericBank, layout: Layout, n_pol: int, products: str,
                  kurtosis: bool) -> None:
         self.bank, self._layout, self._n_pol, self._products = bank, layout, n_pol, products

@@ -19,10 +19,10 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.core.extending import intrinsic
 
-from ._codelets import DFT, Complex, deinterleave, interleave, transpose
+from ._codelets import DFT, Complex, deinterleave, in_steps, interleave, transpose
 from ._jit import jit_strict_inner
-from ._simd import Emitter
-from ._sources import load_numbers
+from ._simd import Emitter, finish_stores
+from ._sources import load_alternate, load_numbers
 
 _I64 = ir.IntType(64)
 _i = types.int64
@@ -103,7 +103,7 @@ def _prefetch(builder: Any, address: Any, write: bool = False, *, near: bool = F
 def column(typingctx, spec, source, source_step, target, target_step, twiddles):
     """Transform `radix` blocks, multiply by ``radix - 1`` twiddle blocks, and store.
 
-    Items of `spec`: lanes, radix.
+    Items of `spec`: lanes; radix; past_cache, whether stores bypass the cache.
     """
 
     def codegen(context, builder, signature, args):
@@ -111,10 +111,13 @@ def column(typingctx, spec, source, source_step, target, target_step, twiddles):
         emit.align_stack()
         source, source_step, target, target_step, twiddles = args[1:]
         points = _points(_block, emit, source, source_step, radix)
-        for k, y in enumerate(DFT[radix](points)):
+        store = emit.store_past_cache if spec.items["past_cache"] else emit.store
+        for k, y in in_steps(points):
             if k:
                 y = y.times(_block(emit, twiddles, (k - 1) * 8 * emit.lanes))
-            _put_block(emit, y, _multiple(emit, target, target_step, k))
+            place = _multiple(emit, target, target_step, k)
+            store(y.re, place)
+            store(y.im, place, 4 * emit.lanes)
         return context.get_dummy_value()
 
     return types.void(spec, _i, _i, _i, _i, _i), codegen
@@ -168,49 +171,88 @@ def _tap(emit: Emitter, items: dict[str, Any], taps: Any, place: int) -> Any:
 
 
 def filtered(emit: Emitter, items: dict[str, Any], rows: Any, offset: Any, levels: Any,
-             phase: Any, taps: Any, ahead: Any) -> list[list[Any]]:
-    """Return the two vectors of neighbouring numbers of each frame: those of `fir`."""
-    builder = emit.builder
-    n_tap, frames, n = items["n_tap"], items["frames"], emit.lanes
-    pointers = []
-    for j in range(frames + n_tap - 1):
-        row = builder.load(emit.pointer(rows, _I64, 8 * j), align=8)
-        pointers.append(builder.add(row, offset))
-    for line in range(0, frames * 2 * n * items["bits"] * items["step"] // 8, 64):
-        _prefetch(builder, emit.at(ahead, line))
-    halves = []
+             phase: Any, taps: Any) -> list[list[Any]]:
+    """Return the two vectors of neighbouring numbers of each frame of one polarisation."""
+    pointers = _row_pointers(emit, items, rows, offset)
+
+    def load(j: int, half: int) -> list[Any]:
+        return [load_numbers(emit, items, pointers[j], half, levels, phase)]
+
+    return _filtered(emit, items, load, 1, taps)[0]
+
+
+def filtered_pair(emit: Emitter, items: dict[str, Any], rows: Any, offset: Any, taps: Any
+                  ) -> list[list[list[Any]]]:
+    """Return for each of two polarisations that alternate what `filtered` returns for one.
+
+    Their samples and the taps are loaded only once.
+    """
+    pointers = _row_pointers(emit, items, rows, offset)
+
+    def load(j: int, half: int) -> list[Any]:
+        return load_alternate(emit, items, pointers[j], half)
+
+    return _filtered(emit, items, load, 2, taps)
+
+
+def _row_pointers(emit: Emitter, items: dict[str, Any], rows: Any, offset: Any) -> list[Any]:
+    """Return the addresses of the samples in all rows that the frames use."""
+    n_row = items["frames"] + items["n_tap"] - 1
+    loads = (emit.builder.load(emit.pointer(rows, _I64, 8 * j), align=8) for j in range(n_row))
+    return [emit.builder.add(row, offset) for row in loads]
+
+
+def prefetch_frames(emit: Emitter, items: dict[str, Any], ahead: Any) -> None:
+    """Prefetch as many bytes of a stream as one call of the filter adds."""
+    size = items["frames"] * 2 * emit.lanes * items["bits"] * items["step"] // 8
+    for line in range(0, size, 64):
+        _prefetch(emit.builder, emit.at(ahead, line))
+
+
+def _filtered(emit: Emitter, items: dict[str, Any], load: Callable[[int, int], list[Any]],
+              n_pol: int, taps: Any) -> list[list[list[Any]]]:
+    """Return filtered vectors, ``[pol][half][frame]``, of rows that ``load(row, half)`` loads."""
+    n_tap, frames = items["n_tap"], items["frames"]
+    out: list[list[list[Any]]] = [[] for _ in range(n_pol)]
     for half in range(2):
-        sums: list[Any] = [None] * frames
+        sums: list[list[Any]] = [[None] * frames for _ in range(n_pol)]
         h = [_tap(emit, items, taps, half * n_tap + t) for t in range(n_tap)]
-        for j, pointer in enumerate(pointers):
-            x = load_numbers(emit, items, pointer, half, levels, phase)
-            for t in range(max(0, j - frames + 1), min(n_tap, j + 1)):
-                r = j - t
-                sums[r] = x * h[t] if sums[r] is None else x.fma(h[t], sums[r])
-        halves.append(sums)
-    return halves
+        for j in range(frames + n_tap - 1):
+            for x, of_pol in zip(load(j, half), sums, strict=True):
+                for t in range(max(0, j - frames + 1), min(n_tap, j + 1)):
+                    r = j - t
+                    of_pol[r] = x * h[t] if of_pol[r] is None else x.fma(h[t], of_pol[r])
+        for halves, of_pol in zip(out, sums, strict=True):
+            halves.append(of_pol)
+    return out
 
 
 @intrinsic
-def fir(typingctx, spec, rows, offset, levels, phase, taps, target, target_step, ahead):
+def fir(typingctx, spec, rows, offset, levels, taps, target, target_step, target_pol, ahead):
     """Filter ``2 lanes`` neighbouring numbers of `frames` frames, giving one split block per frame.
 
     Frame r uses the numbers at `offset` bytes in rows r ... r + n_tap - 1 of the table
-    of addresses `rows`; even numbers are written to the real part. Taps are stored in order of
-    use, ``[2][n_tap][lanes]``, or, if `smooth`, as straight lines: ``[2][n_tap][2]``, the value
-    in the middle and the slope from one sample to the next. As many bytes as this call adds
-    are prefetched from `ahead`.
-    Items of `spec`: lanes, n_tap, frames, smooth and `_sources.SOURCE_ITEMS`.
+    of addresses `rows`; even numbers are written to the real part. Of two polarisations, which
+    alternate, the second is written `target_pol` bytes further on. Taps are stored in order of use,
+    ``[2][n_tap][lanes]``, or, if `smooth`, as straight lines: ``[2][n_tap][2]``, the value in the
+    middle and the slope from one sample to the next. As many bytes as this call adds are prefetched
+    from `ahead`.
+    Items of `spec`: lanes, n_tap, frames, n_pol, smooth and `_sources.SOURCE_ITEMS`.
     """
 
     def codegen(context, builder, signature, args):
-        emit = Emitter(builder, spec.items["lanes"])
+        items = spec.items
+        emit = Emitter(builder, items["lanes"])
         emit.align_stack()
-        target, target_step = args[6:8]
-        halves = filtered(emit, spec.items, *args[1:6], args[8])
-        for r in range(spec.items["frames"]):
-            _put_block(emit, deinterleave(emit, halves[0][r], halves[1][r]),
-                       _multiple(emit, target, target_step, r))
+        rows, offset, levels, taps, target, target_step, target_pol, ahead = args[1:]
+        prefetch_frames(emit, items, ahead)
+        found = (filtered_pair(emit, items, rows, offset, taps) if items["n_pol"] == 2 else
+                 [filtered(emit, items, rows, offset, levels, None, taps)])
+        for pol, halves in enumerate(found):
+            place = builder.add(target, target_pol) if pol else target
+            for r in range(items["frames"]):
+                _put_block(emit, deinterleave(emit, halves[0][r], halves[1][r]),
+                           _multiple(emit, place, target_step, r))
         return context.get_dummy_value()
 
     return types.void(spec, _i, _i, _i, _i, _i, _i, _i, _i), codegen
@@ -287,8 +329,8 @@ def block_lanes(typingctx, spec):
     return _i(spec), codegen
 
 
-@intrinsic
-def gather(typingctx, spec, source, offsets, flips, target, target_step, divisor):
+@intrinsic(prefer_literal=True)
+def gather(typingctx, spec, streamed, source, offsets, flips, target, target_step, divisor):
     """Put points into natural order: one vector from each leaf of a group.
 
     The vector of leaf g is at ``source + offsets[g]``, with its lanes reversed if flips[g] is
@@ -296,14 +338,18 @@ def gather(typingctx, spec, source, offsets, flips, target, target_step, divisor
     `spec`: lanes; group, the number of leaves; descending, whether vectors are written with lanes
     reversed; mirrored, whether the lanes of any source vector are reversed; pairs, whether
     points are complex (with imaginary parts `part_step` bytes further on), and in that case
-    conjugated. Real points are divided by `divisor`.
+    conjugated. Real points are divided by `divisor` and, if `streamed` is 1, bypass the cache on
+    the way to addresses that are multiples of a vector's size.
     """
+    if not isinstance(streamed, types.IntegerLiteral):
+        return None
 
     def codegen(context, builder, signature, args):
         items = spec.items
         emit = Emitter(builder, items["lanes"])
         emit.align_stack()
-        source, offsets, flips, target, target_step, divisor = args[1:]
+        source, offsets, flips, target, target_step, divisor = args[2:]
+        put = emit.store_past_cache if streamed.literal_value else emit.store
         places, turned = [], []
         for g in range(items["group"]):
             offset = builder.load(emit.pointer(offsets, _I64, 8 * g), align=8)
@@ -333,10 +379,10 @@ def gather(typingctx, spec, source, offsets, flips, target, target_step, divisor
             if items["pairs"]:
                 _put_pairs(emit, Complex(*vectors), place)
             else:
-                emit.store(vectors[0], place)
+                put(vectors[0], place)
         return context.get_dummy_value()
 
-    return types.void(spec, _i, _i, _i, _i, _i, types.float32), codegen
+    return types.void(spec, streamed, _i, _i, _i, _i, _i, types.float32), codegen
 
 
 def _reversed(emit: Emitter, x: Any) -> Any:
@@ -358,12 +404,12 @@ def _order_of(typingctx, spec):
 
 
 @jit_strict_inner
-def gather_nb(spec, n_leaf, source, offsets, flips, target, wanted, divisor):
+def gather_nb(spec, n_leaf, source, offsets, flips, target, wanted, divisor, streamed):
     """Put a transform, or a part of it, into natural order.
 
     `offsets` has a row of `n_leaf` entries for each k3; the points of one k3 are a run of
     ``n_leaf lanes`` neighbours. `wanted` lists the k3 to write, in this order. Real points are
-    divided by `divisor`.
+    divided by `divisor`, and `streamed` is 1 if they bypass the cache.
     """
     lanes = block_lanes(spec)
     group, size, descending = _order_of(spec)
@@ -375,5 +421,10 @@ def gather_nb(spec, n_leaf, source, offsets, flips, target, wanted, divisor):
             k = r * row + first
             here = offsets + (wanted[r] * n_leaf + first) * 8
             place = target + (n_point - lanes - k if descending else k) * size
-            gather(spec, source, here, flips + first * 8, place, -step if descending else step,
-                   divisor)
+            place_step = -step if descending else step
+            if streamed:
+                gather(spec, 1, source, here, flips + first * 8, place, place_step, divisor)
+            else:
+                gather(spec, 0, source, here, flips + first * 8, place, place_step, divisor)
+    if streamed:
+        finish_stores(spec)

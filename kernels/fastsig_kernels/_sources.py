@@ -18,6 +18,7 @@ from ._simd import Emitter, Vector
 SOURCE_ITEMS = ("kind", "bits", "pair", "step", "msb_first")
 
 _I32 = ir.IntType(32)
+_I64 = ir.IntType(64)
 
 
 def load_numbers(emit: Emitter, items: dict[str, Any], address: Any, half: int,
@@ -43,6 +44,19 @@ def load_numbers(emit: Emitter, items: dict[str, Any], address: Any, half: int,
         middle = ir.Constant(values.type, [ir.Constant(values.type.element, -128)] * n)
         values = emit.builder.xor(values, middle)
     return emit.to_float(values)
+
+
+def load_alternate(emit: Emitter, items: dict[str, Any], address: Any, half: int) -> list[Vector]:
+    """Do as `load_numbers` for both of two polarisations that alternate, loading them once."""
+    if items["kind"] not in ("int8", "int16") or items["pair"] == 2:
+        return [load_numbers(emit, items, address, half, None, ir.Constant(_I64, pol))
+                for pol in range(2)]
+    n, bits = emit.lanes, items["bits"]
+    both = emit.load_integers(address, half * n * 2 * bits // 8, n, 2 * bits)
+    count = ir.Constant(both.type, [ir.Constant(both.type.element, bits)] * n)
+    # Shifts of signed integers move a polarisation to the low bits and extend its sign.
+    return [emit.to_float(emit.builder.ashr(each, count))
+            for each in (emit.builder.shl(both, count), both)]
 
 
 def _one_of_two(emit: Emitter, items: dict[str, Any], address: Any, first: int,

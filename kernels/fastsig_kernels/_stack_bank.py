@@ -198,6 +198,8 @@ class StackWork:
 class StackIntegrator(Linked):
     """The equivalent of `_bank.Integrator` for a `Stack`."""
 
+    streams = False
+
     def __init__(self, stack: Stack, n_pol: int, products: tuple[str, ...], kurtosis: bool,
                  band: tuple[int, int]) -> None:
         self.stack, self.n_pol = stack, n_pol

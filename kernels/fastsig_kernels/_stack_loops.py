@@ -28,6 +28,7 @@ from ._passes import (
     filtered,
     load_address,
     place_rows_nb,
+    prefetch_frames,
     store_integer,
 )
 from ._simd import Emitter, load, splat, store
@@ -57,7 +58,8 @@ def fir_rows(typingctx, spec, rows, offset, levels, phase, taps, target, target_
         emit = Emitter(builder, spec.items["lanes"])
         emit.align_stack()
         rows, offset, levels, phase, taps, target, target_step, ahead = args[1:]
-        halves = filtered(emit, spec.items, rows, offset, levels, phase, taps, ahead)
+        prefetch_frames(emit, spec.items, ahead)
+        halves = filtered(emit, spec.items, rows, offset, levels, phase, taps)
         for r in range(spec.items["frames"]):
             place = builder.add(target, builder.mul(target_step, ir.Constant(_I64, r)))
             for half in range(2):

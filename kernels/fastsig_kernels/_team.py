@@ -62,7 +62,7 @@ class Team:
 
     def run(self, work: Any, x: np.ndarray, start: int, first_frame: int, ends: np.ndarray,
             energy: np.ndarray, signs: tuple[int, int], divisors: np.ndarray, hop: int,
-            rows: np.ndarray) -> Any:
+            rows: np.ndarray, **options: Any) -> Any:
         """Do `engine.run` on all threads, with the same bits; return the work space to go on with.
 
         The first thread continues the sum in `work`; each other thread begins with the frame after
@@ -75,7 +75,8 @@ class Team:
         def part(i: int) -> None:
             frames, place = slice(cuts[i], cuts[i + 1]), slice(sums[i], sums[i + 1])
             self._engine.run(x, start + cuts[i] * hop, first_frame + cuts[i], ends[frames],
-                             energy[frames], signs, divisors[place], works[i], rows[place])
+                             energy[frames], signs, divisors[place], works[i], rows[place],
+                             **options)
 
         self._crew.run([partial(part, i) for i in range(len(works))])
         self._works = [each for each in (work, *self._works) if each is not works[-1]]

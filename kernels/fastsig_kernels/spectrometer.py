@@ -9,6 +9,7 @@ import numpy as np
 from . import _check
 from ._bank_setup import float32_taps, oversample_ratio
 from ._generic_bank import GenericBank, GenericIntegrator
+from ._order import STREAMED_BYTES, on_lines
 from ._plan import Plan
 from ._team import Team
 from ._validity import Validity, arrays_of, lost
@@ -27,7 +28,7 @@ from .spectral_kurtosis import (
     least_frames,
 )
 
-_ROWS_BYTES = 2**22  # sums computed at a time
+_ROWS_BYTES = 2**22  # sums computed at a time, unless they are computed in their place
 _CHUNK_BYTES, _CHUNK_FRAMES = 2**24, 2**16  # samples, and frames with their energies
 _MOST_TABLED = 256  # numbers of frames whose thresholds are computed in advance
 _MOST_THREADS = 1024
@@ -531,7 +532,7 @@ class Spectrometer(Plan):
         """Return memory for `n_out` spectra: a part of `out`, or a new array."""
         shape = self._shape_of(n_out)
         if out is None:
-            return np.empty(shape, self.out_dtype)
+            return on_lines(shape, self.out_dtype)
         _check.array("out", out, (self.out_dtype,), len(shape))
         if out.shape[0] < n_out or out.shape[1:] != shape[1:]:
             raise ValueError(f"out: found shape {out.shape}, allowed {shape}")
@@ -621,7 +622,9 @@ class Spectrometer(Plan):
     def _frames(self, x: np.ndarray, start: int, n: int, out: np.ndarray, done: int) -> int:
         """Integrate `n` frames of x from sample `start` on; finish integrations that end."""
         row = self._engine.n_out * self._engine.width * 4 / min(self._n_int, self._n_inner)
-        most = min(_ROWS_BYTES / row, _CHUNK_BYTES / self._hop) / self._streams
+        direct = self._single and not self._voltages and self._takes_rows(out)
+        most = min(np.inf if direct else _ROWS_BYTES / row, _CHUNK_BYTES / self._hop)
+        most /= self._streams
         chunk = max(1, int(min(most, _CHUNK_FRAMES)))
         chunk -= chunk % 8 if chunk > 8 else 0  # the bank processes 8 frames, or 4, at a time
         for first in range(0, n, chunk):
@@ -638,8 +641,11 @@ class Spectrometer(Plan):
                 continue
             ends = self._ends(count)
             n_row = int(np.count_nonzero(ends))
-            if self._single and self._takes_rows(out):
+            options = {}
+            if direct:
                 rows = out[done : done + n_row]
+                if self._engine.streams:
+                    options["streamed"] = out.nbytes >= STREAMED_BYTES
             else:
                 rows = np.empty((n_row, self._streams, self._engine.n_out, self._engine.width),
                                 np.float32)
@@ -648,10 +654,10 @@ class Spectrometer(Plan):
             begin, number = start + first * self._hop, self._turned + self._frame
             if self._team is None:
                 self._engine.run(x, begin, number, ends, energy, self._signs, divisors, self._work,
-                                 rows)
+                                 rows, **options)
             else:
                 self._work = self._team.run(self._work, x, begin, number, ends, energy,
-                                            self._signs, divisors, self._hop, rows)
+                                            self._signs, divisors, self._hop, rows, **options)
             rows = rows[..., self._cut]
             if self._single:
                 done = self._finish_single(rows, sums, final, out, done)

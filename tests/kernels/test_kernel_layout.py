@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from fastsig_kernels import Channelizer, reference
 from fastsig_kernels._simd import Emitter, Spec, address_of
-from fastsig_kernels._sources import load_numbers
+from fastsig_kernels._sources import load_alternate, load_numbers
 from fastsig_kernels.layout import Layout, samples_of
 from fastsig_kernels.spectrometer import Spectrometer
 from numba import njit, types
@@ -127,6 +127,44 @@ def test_loading_one_of_two_polarisations(kind, is_complex, lanes):
     for phase in range(2):
         found = loaded(layout, lanes, memory, phase, 2)
         np.testing.assert_array_equal(found, expected[phase])
+
+
+@intrinsic
+def load_both_here(typingctx, spec, address, first, second):
+    def codegen(context, builder, signature, args):
+        emit = Emitter(builder, spec.items["lanes"])
+        for half in range(2):
+            for x, target in zip(load_alternate(emit, spec.items, args[1], half), args[2:],
+                                 strict=True):
+                emit.store(x, target, 4 * emit.lanes * half)
+        return context.get_dummy_value()
+
+    return types.void(spec, *[types.int64] * 3), codegen
+
+
+@njit
+def load_both_nb(spec, source, n_byte, out):
+    for i in range(out.shape[1]):
+        load_both_here(spec, address_of(source) + i * n_byte, address_of(out[0, i]),
+                       address_of(out[1, i]))
+
+
+@pytest.mark.parametrize("lanes", [4, 8, 16])
+@pytest.mark.parametrize("is_complex", [False, True])
+@pytest.mark.parametrize("kind", NUMBERS)
+def test_loading_both_polarisations(kind, is_complex, lanes):
+    if kind == "float32" and is_complex:
+        return  # as above
+    layout = Layout(kind, is_complex=is_complex, interleaved=True)
+    x = voltages(layout, 2, 256)
+    memory = np.ascontiguousarray(x.swapaxes(0, 1))
+    n_byte = 4 * lanes * layout.bits // 8
+    out = np.full((2, memory.nbytes // n_byte, 2 * lanes), 7, "f4")
+    spec = Spec(lanes=lanes, kind=kind, bits=layout.bits, pair=layout.pair, step=2,
+                msb_first=False)
+    load_both_nb(spec, memory.reshape(-1).view("u1"), n_byte, out)
+    expected = np.ascontiguousarray(floats(layout, x)).view("f4")
+    np.testing.assert_array_equal(out.reshape(2, -1), expected)
 
 
 # Whole plans.

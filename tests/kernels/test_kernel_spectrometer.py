@@ -16,6 +16,7 @@ import pytest
 from fastsig_kernels import (
     PRODUCTS,
     Channelizer,
+    _bank,
     accumulate,
     cumulative_energy,
     detect,
@@ -23,6 +24,7 @@ from fastsig_kernels import (
     intersect_spans,
     normalize,
     reference,
+    spectrometer,
 )
 from fastsig_kernels.layout import Layout
 from fastsig_kernels.spectral_kurtosis import (
@@ -136,6 +138,43 @@ def twin(case, x, valid, plan, min_valid=0.9):
     energy = np.stack([reference.frame_energy(s, 0, n, plan.taps, plan.n_fft) for s in sets], 1)
     energy[energy < min_valid] = 0
     return reference.detect(spectra, energy, names_of(case))
+
+
+@pytest.mark.parametrize(("n_chan", "options"), [
+    (4096, {}), (4096, {"oversample": "4/3"}), (2**15, {})], ids=str)
+def test_polarisations_that_alternate_in_memory(n_chan, options):
+    """They are filtered together; rows are rotated, or so long that they are collected first."""
+    case = STOKES._replace(n_chan=n_chan)
+    x = case.samples(5)
+    apart = case.plan(n_int=2, **options)
+    together = Spectrometer(n_chan, n_tap=case.n_tap, n_pol=2, products=case.products, n_int=2,
+                            lower_sideband=case.lower, layout=Layout(interleaved=True), **options)
+    found = together.process(np.ascontiguousarray(x.T).T)
+    assert len(found) and found.tobytes() == apart.process(x).tobytes()
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_spectra_that_pass_the_cache(threads, monkeypatch):
+    """Their bits are those of spectra on no line of the cache, which cannot pass it."""
+    x = STOKES.samples(40)
+    plan = STOKES.plan(n_int=1, threads=threads)
+    n_output = plan.n_output(x.shape[1])
+    expected = np.empty(n_output * 4 * 4096 + 1, "f4")[1:].reshape(n_output, 4, 4096)
+    plan.process(x, out=expected)
+    given = []
+    run = _bank.integrate_nb
+    monkeypatch.setattr(spectrometer, "STREAMED_BYTES", expected.nbytes)
+    monkeypatch.setattr(_bank, "integrate_nb", lambda *args: given.append(args[-1]) or run(*args))
+    for n, streamed in ((n_output, 1), (n_output - 1, 0)):
+        plan.reset()
+        found = plan.process(x[:, : (n + STOKES.n_tap - 1) * STOKES.n_fft])
+        assert found.tobytes() == expected[:n].tobytes()
+        assert set(given) == {streamed}
+        given.clear()
+    plan.reset()
+    plan.process(x, out=expected)
+    assert set(given) == {0}
+
 
 
 def means(power, weight, n_int):
