@@ -111,11 +111,16 @@ class Runs:
 
     @property
     def work_bytes(self) -> int:
-        """Memory of a run: plans, voltages that are read at a time, and the results of a block."""
+        """Memory of a run: plans, and voltages that are read at a time."""
         bands = self.bands
-        samples = bands.hop * bands.n_band * bands.n_chan * bands.source.shape[1]
         return int(bands.plan_bytes + 2 * bands.form.work_bytes(bands.piece_rows)
-                   + 2 * _PIECE_BYTES + 32 * samples)
+                   + 2 * _PIECE_BYTES)
+
+    @property
+    def block_bytes(self) -> int:
+        """Memory of the voltages and weights of a block, which powers do not need."""
+        bands = self.bands
+        return 12 * bands.hop * bands.n_band * bands.n_chan * bands.source.shape[1]
 
     def read(self, kind: Kind, start: int, n: int) -> tuple[NDArray[Any], NDArray[np.float32]]:
         """Return results and their weights, of shape (n, product or pol, chan).

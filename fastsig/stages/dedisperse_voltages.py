@@ -136,7 +136,7 @@ class DedisperseVoltages(Stage, VoltageStream):
 
     def work_bytes(self, n: int) -> int:
         """Memory that a thread needs to compute `n` rows."""
-        return self.runs.work_bytes + 3 * n * self.row_bytes
+        return self.runs.work_bytes + 2 * self.runs.block_bytes + 3 * n * self.row_bytes
 
     def read_powers(self, kind: Kind, start: int, n: int
                     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

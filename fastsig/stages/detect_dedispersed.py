@@ -64,11 +64,11 @@ class DetectDedispersed(SpectraStage):
 
     def work_bytes(self, n: int) -> int:
         """Memory that a thread needs to compute `n` spectra."""
-        return self.source.work_bytes(0) + 3 * n * self.row_bytes
+        return self.source.runs.work_bytes + 3 * n * self.row_bytes
 
     def group_bytes(self, n: int, flag_sigma: float | None = None) -> int:
         """Memory that a thread needs for sums of rows."""
-        return self.source.work_bytes(0)
+        return self.source.runs.work_bytes
 
     def read_sums(self, start: int, n: int) -> Sums:
         """Return rows in their additive form."""
