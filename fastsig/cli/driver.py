@@ -47,10 +47,11 @@ vdif_options = common.options(
 )
 
 
-def _number_options(bits: str, scale: str, file_size: str) -> Callable[..., Any]:
-    """Return the options for numbers and sizes of files, with their helps."""
+def _number_options(widths: list[str], bits: str, scale: str, file_size: str
+                    ) -> Callable[..., Any]:
+    """Return the options for numbers of given widths and sizes of files, with their helps."""
     return common.options(
-        click.option("--bits", type=click.Choice(["1", "2", "4", "8", "16", "32"]), help=bits),
+        click.option("--bits", type=click.Choice(widths), help=bits),
         click.option("--scale", type=float, default=1.0, show_default=True, help=scale),
         click.option("--file-size", metavar="SIZE", help=file_size))
 
@@ -76,6 +77,7 @@ _common_options = common.options(
 #: Options of the commands that write spectra only.
 spectra_options = common.options(
     _number_options(
+        ["8", "16", "32"],
         "Write samples of this many bits; by default, 32 bits in fbh5, and in other formats the "
         "fewest that preserve all values.",
         "Multiply the values by this factor before they are rounded to the integers of a sigproc "
@@ -87,6 +89,7 @@ spectra_options = common.options(
 #: Options of the commands that write voltages or spectra.
 copy_options = common.options(
     _number_options(
+        ["1", "2", "4", "8", "16", "32"],
         "Write samples of this many bits; by default, 32 bits for spectra in fbh5, and otherwise "
         "the number of bits of the input or the fewest that preserve all values.",
         "Multiply the samples by this factor before they are rounded; for spectra, this is "
