@@ -63,12 +63,16 @@ def by_time(profiles: Profiles, off: NDArray[np.bool_]) -> Image:
     rows, name = _levelled(mean.data[:, 0, 0], off, profiles)
     start = profiles.header.start_time
     centers = np.array([float(elapsed(start, each)) for each in mean.epochs])
-    values, edges = _placed(rows, centers, mean.durations)
+    values, edges = _placed(rows, centers, mean.durations, mean.periods)
     return Image(values, edges, name, profiles.header.unit)
 
 
-def _placed(rows: F8, centers: F8, durations: F8) -> tuple[F8, tuple[float, float]]:
-    """Return rows at even steps of time, those of gaps NaN, and the edges."""
+def _placed(rows: F8, centers: F8, durations: F8, periods: F8
+            ) -> tuple[F8, tuple[float, float]]:
+    """Return rows at even steps of time, those of gaps NaN, and the edges.
+
+    An epoch is at a phase of 0, up to a turn before the middle, so that shorter gaps are none.
+    """
     lengths = np.where(durations > 0, durations, np.median(np.diff(centers)) if len(
         centers) > 1 else 1.0)
     low, high = float((centers - lengths / 2).min()), float((centers + lengths / 2).max())
@@ -79,7 +83,7 @@ def _placed(rows: F8, centers: F8, durations: F8) -> tuple[F8, tuple[float, floa
     order = np.argsort(centers)
     near = order[np.clip(np.searchsorted((centers - lengths / 2)[order], at, "right") - 1, 0,
                          None)]
-    inside = np.abs(at - centers[near]) <= lengths[near] / 2 * (1 + 1e-6)
+    inside = np.abs(at - centers[near]) <= lengths[near] / 2 * (1 + 1e-6) + periods[near]
     return np.where(inside[:, None], rows[near], np.nan), (low, high)
 
 
