@@ -40,6 +40,8 @@ from fastsig.pulsar.profiles import Profiles
 __all__ = ["BITS", "cautions", "write_profiles"]
 
 BITS = (16, 32)
+#: Variation of weights between bins that is not worth a word: bins contain whole samples.
+_UNEVEN = 0.1
 
 _JSON_WIDTH = 512
 
@@ -166,7 +168,7 @@ def cautions(profiles: Profiles) -> list[str]:
     """Describe in plain words what an archive in PSRFITS does not hold of profiles."""
     out = no_position(profiles.header, "RA and DEC")
     weights = profiles.weights
-    if np.ptp(weights, axis=(1, 3)).any():
+    if (np.ptp(weights, axis=(1, 3)) > _UNEVEN * weights.max(axis=(1, 3))).any():
         out.append("psrfits has one weight for a channel of a subintegration: the mean over "
                    "products and bins is written")
     lost = ~np.isfinite(profiles.data)
