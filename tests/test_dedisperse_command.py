@@ -272,3 +272,17 @@ def test_the_header_of_a_recorded_burst_for_presto(tmp_path: Path) -> None:
         mean = values[rows, np.arange(336)].mean(axis=1)
         np.testing.assert_allclose(series.read().values[:, 0, 0], mean, rtol=1e-6)
         assert abs(mean.argmax() * 0.00126646875 - 2.028) < 0.003
+
+
+def test_tracks_of_several_measures(scan: Path, tmp_path: Path) -> None:
+    for track in ("sample", "half", "exact"):
+        fastsig("dedisperse", scan, "-o", tmp_path / f"{track}.h5", "--dm", "0:12:0.5", "--track",
+                track)
+    made = {}
+    for track in ("sample", "half", "exact"):
+        with h5py.File(tmp_path / f"{track}.h5") as file:
+            made[track] = np.nan_to_num(file["data"][: N - LATE - 12])
+    off = {track: np.abs(data - made["exact"]).mean() for track, data in made.items()}
+    assert 0 == off["exact"] < off["half"] < off["sample"]
+    assert "with one dispersion measure" in fastsig(
+        "dedisperse", scan, "-o", tmp_path / "a.h5", "--dm", "8", "--track", "half", code=2).stderr

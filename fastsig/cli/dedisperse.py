@@ -29,6 +29,10 @@ _SERIES = (".tim", ".dat")
 @click.option("--series", is_flag=True,
               help="Average the channels, with their weights, into a single time series. Names "
                    "that end in .tim or .dat imply it.")
+@click.option("--track", type=click.Choice(["sample", "half", "exact"]),
+              help="Sum several dispersion measures along these tracks: half takes twice as long "
+                   "as sample and loses less of short pulses; exact loses nothing.  [default: "
+                   "exact for up to 16, otherwise sample]")
 @click.option("--ref", metavar="FREQ",
               help="Refer times to the arrival of the signal at this frequency: top (the highest "
                    "channel), infinity, or a frequency such as 1500MHz.  [default: top, or that "
@@ -87,6 +91,9 @@ def _is_list(dm: str) -> bool:
 
 def _spectra(chain: Any, output: str, to: str | None, options: dict[str, Any]) -> Any:
     """Return aligned spectra, or a series, for one dispersion measure."""
+    if options["track"] is not None:
+        raise click.UsageError(f"--track {options['track']} with one dispersion measure, which is "
+                               "exact; allowed: with several")
     from fastsig.run.spectra_file import spectra_format
 
     last = "drop" if spectra_format(output, to) in _COMPLETE else "keep"
@@ -110,7 +117,8 @@ def _plane(chain: Any, dms: Any, output: str, to: str | None, options: dict[str,
                                "top, at which their times are the same")
     last = "drop" if PlaneFile.format_of(output, to) in _COMPLETE else "keep"
     return _at_barycenter(
-        chain.planes(dms, constant=options["constant"], last=options["last"] or last), options)
+        chain.planes(dms, constant=options["constant"], track=options["track"],
+                     last=options["last"] or last), options)
 
 
 def _at_barycenter(chain: Any, options: dict[str, Any]) -> Any:
