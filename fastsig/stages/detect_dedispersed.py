@@ -83,18 +83,21 @@ class DetectDedispersed(SpectraStage):
         whole, rest = divmod(n, n_each)
         if rest and start + n == self.shape[0]:  # nothing follows that a sum could contain
             whole, rest = whole + 1, 0
-        parts = [self._sums(start, whole, n_each)]
-        if rest:
-            parts.append(self._sums(start + whole * n_each, 1, rest))
-        return Sums(np.concatenate([part.total for part in parts]),
-                    np.concatenate([part.weight for part in parts]))
+        if not rest:
+            return self._sums(start, whole, n_each)
+        parts = [self._sums(start, whole, n_each), self._sums(start + whole * n_each, 1, rest)]
+        wide = max(part.weight.shape[2] for part in parts)
+        return Sums(np.concatenate([part.total for part in parts]), np.concatenate([
+            np.broadcast_to(part.weight, (*part.weight.shape[:2], wide)) for part in parts]))
 
     def _sums(self, start: int, n: int, n_each: int) -> Sums:
         """Return `n` sums of `n_each` rows."""
         if not n:
-            empty = (0, *self.shape[1:])
-            return Sums(np.empty(empty), np.empty(empty))
+            return Sums(np.empty((0, *self.shape[1:])), np.empty((0, self.shape[1], 1)))
         kind = Kind(self.products, n_each, **self.signs)
         means, weights = self.source.read_powers(kind, start, n)
+        if (weights == 1).all():  # the same bits, with fewer passes over memory
+            whole = np.full((n, self.shape[1], 1), float(n_each))
+            return Sums(means * np.float64(n_each), whole)
         weight = weights * np.float64(n_each)
         return Sums(np.where(weight > 0, means, 0) * weight, weight)
