@@ -81,33 +81,14 @@ class Validity:
         """Whether all samples ``[first, last)`` are valid; those before 0 are not."""
         return first >= 0 and all(_covers(spans, first, last) for spans in self._spans or ())
 
-    def fraction(self, starts: np.ndarray, stops: np.ndarray) -> np.ndarray | None:
-        """Return the fraction of samples ``[start, stop)`` that are valid: (pol, *starts.shape).
-
-        Samples before 0 are not. None if all are valid.
-        """
-        last = int(stops.max())
-        if self.whole(int(starts.min()), last):
-            return None
-        sets = self._spans or [_span(0, max(last, 1))] * self._n_pol
-        return np.stack([(_count(spans, stops) - _count(spans, starts)) / (stops - starts)
-                         for spans in sets])
+    def spans(self, stop: int) -> list[np.ndarray]:
+        """Return the valid spans of each polarisation, at least those before a sample."""
+        return self._spans or [_span(0, max(stop, 1))] * self._n_pol
 
 
 def arrays_of(valid: Any) -> list[Any]:
     """Return the arrays of valid runs that a caller states."""
     return valid if isinstance(valid, list) else [valid]
-
-
-def _count(spans: np.ndarray, stop: np.ndarray) -> np.ndarray:
-    """Return how many samples before each `stop` are in spans."""
-    if not len(spans):
-        return np.zeros(stop.shape, np.int64)
-    before = np.concatenate([[0], np.cumsum(spans[:, 1] - spans[:, 0])])
-    index = np.searchsorted(spans[:, 0], stop, side="left")  # spans that begin before
-    inside = np.minimum(stop, spans[np.maximum(index - 1, 0), 1]) - spans[
-        np.maximum(index - 1, 0), 0]
-    return np.where(index > 0, before[np.maximum(index - 1, 0)] + inside, 0)
 
 
 def lost(spans: np.ndarray, n: int) -> bool:

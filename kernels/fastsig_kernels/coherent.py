@@ -551,13 +551,17 @@ class CoherentDedispersion(Plan):
 
     def _used(self, chans: slice) -> np.ndarray | None:
         """Return the weights of a block's samples, 0 if not used, or None if all are 1."""
-        upper, lower = (np.rint(each[chans] * self._unit).astype(np.int64)[:, np.newaxis]
+        from ._coherent_losses import fractions_nb
+
+        upper, lower = (np.rint(each[chans] * self._unit).astype(np.int64)
                         for each in self._smears)
-        at = (self._done + np.arange(self._hop)) * self._unit
-        found = self._validity.fraction(at - upper, at + self._unit + lower)
-        if found is None:
+        first = self._done * self._unit
+        last = first + self._hop * self._unit
+        if self._validity.whole(first - int(upper.max()), last + int(lower.max())):
             return None
-        found[found < self._min_valid] = 0
+        found = np.empty((self._n_pol, len(upper), self._hop))
+        for spans, out in zip(self._validity.spans(last + int(lower.max())), found, strict=True):
+            fractions_nb(spans, first, self._unit, upper, lower, self._min_valid, out)
         return found
 
     def _put(self, voltages: np.ndarray, used: np.ndarray | None, out: np.ndarray,
@@ -575,13 +579,11 @@ class CoherentDedispersion(Plan):
              ) -> None:
         """Add powers to the sums, and write those that end to `out`, not yet divided."""
         from ._coherent_loops import add_powers_nb
+        from ._coherent_losses import make_up_nb
 
         if used is not None:
-            keep = used > 0
-            if len(self._codes) != 2 and self._codes[0] >= _STOKES:
-                keep &= keep.all(axis=0)  # these need both polarisations
-            scale = np.where(keep, 1 / np.sqrt(np.where(keep, used, 1)), 0)
-            voltages = (voltages * scale).astype(np.complex64)
+            # Stokes parameters need both polarisations.
+            make_up_nb(voltages, used, len(self._codes) != 2 and bool(self._codes[0] >= _STOKES))
         start = self._phase
         n_out = (start + self._hop) // self._n_int
         sums = self._sums[chans]
@@ -618,14 +620,10 @@ class CoherentDedispersion(Plan):
         """
         if used is None:
             return np.diff(edges).astype(float)
-        n_product, n_chan = len(self._codes), used.shape[1]
-        total = np.empty((2, n_product, n_chan, len(edges) - 1))
-        for p, code in enumerate(self._codes.tolist()):
-            energy = used[code] if code < 2 else used.min(axis=0)
-            for kind, each in enumerate((energy > 0, energy)):
-                sums = np.zeros((n_chan, self._hop + 1))
-                np.cumsum(each, axis=1, out=sums[:, 1:])
-                total[kind, p] = np.diff(sums[:, edges], axis=1)
+        from ._coherent_losses import shares_nb
+
+        total = np.empty((2, len(self._codes), used.shape[1], len(edges) - 1))
+        shares_nb(used, self._codes.astype(np.int64), edges.astype(np.int64), total)
         return total
 
 
