@@ -461,9 +461,10 @@ class CoherentDedispersion(Plan):
         """Dedisperse what is held; return how much of the output is made."""
         for pol in range(self._n_pol):
             self._transform(pol)
-        edges = self._edges()
-        total = np.empty((2, len(self._codes), self._n_chan, len(edges) - 1))
-        whole = self._is_whole()
+        edges, whole = self._edges(), self._is_whole()
+        # Where nothing is lost, also from sums that are not finished, all sums have one weight.
+        simple = whole and bool((self._counts == self._phase).all())
+        total = np.empty((2, len(self._codes), self._n_chan, 0 if simple else len(edges) - 1))
         for voltages, chans in self._batches():
             used = None if whole else self._used(chans)
             if self._voltages:
@@ -471,8 +472,11 @@ class CoherentDedispersion(Plan):
                 self._put(voltages, used, out[:, chans, here], weight[:, chans, here])
             else:
                 self._add(voltages, used, chans, out[made:])
-                total[:, :, chans] = self._shares(used, edges)
-        return made + self._hop if self._voltages else self._finish(total, out, weight, made)
+                if not simple:
+                    total[:, :, chans] = self._shares(used, edges)
+        if self._voltages:
+            return made + self._hop
+        return self._finish_whole(out, made) if simple else self._finish(total, out, weight, made)
 
     def _transform(self, pol: int) -> None:
         """Transform what is held of a polarisation; long real ones without their last step."""
@@ -591,12 +595,27 @@ class CoherentDedispersion(Plan):
         a, b = (address(each) for each in (voltages[0], voltages[-1]))
         add_powers_nb(self._specs[0], a, b, voltages.strides[1], self._hop, start, self._n_int,
                       sums, made)
-        out[:n_out, :, chans] = np.einsum("ncb,pb->npc", made, self._mixing)
+        for p, row in enumerate(self._mixing):
+            first, *others = np.flatnonzero(row).tolist()
+            total = made[:, :, first] * row[first]
+            for other in others:
+                total += made[:, :, other] * row[other]
+            out[:n_out, p, chans] = total
 
     def _edges(self) -> np.ndarray:
         """Return where sums begin or end in a block, in samples, and both ends of the block."""
         ends = np.arange(self._n_int - self._phase, self._hop + 1, self._n_int)
         return np.concatenate([[0], ends, [self._hop]])
+
+    def _finish_whole(self, out: np.ndarray, made: int) -> int:
+        """Divide the sums that end by the number of their samples, all of which are used."""
+        count = self._phase + self._hop
+        here = slice(made, made + count // self._n_int)
+        # In float32 if it has this number, which rounds as float64 does, and is faster.
+        exact = np.float32 if float(np.float32(self._n_int)) == self._n_int else np.float64
+        out[here] /= exact(self._n_int)
+        self._counts[:] = count % self._n_int
+        return here.stop
 
     def _finish(self, total: np.ndarray, out: np.ndarray, weight: np.ndarray, made: int) -> int:
         """Divide the sums that end by the number of samples that are used; set weights.
