@@ -21,7 +21,7 @@ __all__ = ["Fold", "usual_bins"]
 
 F8 = NDArray[np.float64]
 
-_SEGMENT = 2**24  # values of a segment: its rows are many compared with bins
+_SEGMENT = 2**22  # values of a segment: its rows are many compared with bins
 _ROWS_PER_BIN = 4  # of a segment, at least: its profiles are then small compared with its rows
 _BAND = 512  # channels that are folded at a time: their profiles stay in the cache
 _MOST_BINS = 2**15
