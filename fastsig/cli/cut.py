@@ -22,9 +22,9 @@ def cut(files: tuple[str, ...], output: str, to: str | None, **options: Any) -> 
     """Copy a time span and a band of a recording.
 
     All FILEs must belong to one scan. Whole samples and whole channels are copied: voltages remain
-    voltages and spectra remain spectra. Of folded profiles, subintegrations are copied whose epochs
-    are within the span. If neither --to nor the extension of PATH specifies a format, the format of
-    the input is used.
+    voltages and spectra remain spectra. Of folded profiles, the subintegrations whose epochs are
+    within the span are copied. If neither --to nor the extension of PATH specifies a format, the
+    format of the input is used.
     """
     from fastsig.chain import open_chain
     from fastsig.cli.profiles import copy_profiles, has_profiles

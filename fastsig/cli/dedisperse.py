@@ -46,11 +46,11 @@ _SERIES = (".tim", ".dat")
                    "formats]")
 @click.option("--barycenter", is_flag=True,
               help="Sample the result evenly at the solar system's barycentre, by leaving out or "
-                   "repeating about one sample of 10000; the start is a barycentric time (TDB).")
+                   "repeating about one sample in 10000; the start is a barycentric time (TDB).")
 @click.option("--ephemeris", type=common.InputPath(or_value=True), metavar="PATH|erfa",
-              help="Use this ephemeris of the solar system for --barycenter: a kernel of JPL "
-                   "(.bsp), or erfa for ERFA's series.  [default: the kernel of the extra pulsar "
-                   "if it is installed, otherwise erfa]")
+              help="Use this ephemeris of the solar system for --barycenter: a JPL kernel "
+                   "(.bsp), or erfa for ERFA's series.  [default: the kernel that fastsig[pulsar] "
+                   "installs, if it is present, otherwise erfa]")
 @driver.products_option
 @click.option("--to", type=click.Choice((*driver.SPECTRA, "planes")),
               help="Write in this format; by default, the extension of PATH selects it: sigproc "

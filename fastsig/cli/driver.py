@@ -24,7 +24,7 @@ to_option = click.option(
     "--to", type=click.Choice((*VOLTAGES, *SPECTRA, "ecsv")),
     help="Write in this format; by default, the extension selects it: native (.h5), guppi (.raw), "
          "dada, vdif; fbh5 (.h5), sigproc (.fil, .tim), psrfits (.fits, .sf), presto (.dat); "
-         "profiles psrfits (.ar), ecsv.")
+         "for profiles, psrfits (.ar, .fits) or ecsv.")
 
 spectra_to_option = click.option(
     "--to", type=click.Choice(SPECTRA),

@@ -13,18 +13,18 @@ from fastsig.cli import common, driver
 @click.command()
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @common.output_option("Write the archive to this file (.ar, .fits; .ecsv for a table); with "
-                      "several ephemerides, {file} in the name is replaced by their number.")
+                      "several ephemerides, {file} in the name is replaced by the number of each.")
 @click.option("--par", "pars", type=common.InputPath(), multiple=True, metavar="PATH",
-              help="Fold by this ephemeris (needs the extra pulsar). May be repeated.")
+              help="Fold with this ephemeris (needs fastsig[pulsar]). May be repeated.")
 @click.option("--polyco", "polycos", type=common.InputPath(), multiple=True, metavar="PATH",
-              help="Fold by the polynomials of this polyco file of TEMPO. May be repeated.")
+              help="Fold with the polynomials in this polyco file of TEMPO. May be repeated.")
 @click.option("--period", metavar="TIME",
               help="Fold with this period at the telescope, at the start of the data, e.g. "
                    "0.7143s.")
 @click.option("--pdot", metavar="X", help="Set the derivative of the period, e.g. 1e-15.")
 @click.option("--acc", metavar="A",
               help="Set the acceleration along the line of sight, e.g. 20m/s2; positive towards "
-                   "us.")
+                   "the observer.")
 @click.option("--dm", metavar="DM",
               help="Align the channels for this dispersion measure, in pc cm^-3.  [default: that "
                    "of the ephemeris, or that which was removed from the input]")
@@ -32,21 +32,21 @@ from fastsig.cli import common, driver
               help="Use this dispersion constant, in MHz^2 pc^-1 cm^3 s, e.g. 4148.808.  "
                    "[default: 1/2.41e-4, or that of the input]")
 @click.option("--coherent", type=click.IntRange(1), metavar="N",
-              help="Of voltages, make N channels from each input channel, in which dispersion is "
-                   "removed coherently.")
+              help="Divide each channel of the voltages into N channels, in which the dispersion "
+                   "is removed coherently.")
 @click.option("--n-bin", type=click.IntRange(2, 2**15), metavar="N",
               help="Divide a turn into this many bins.  [default: the largest power of two up to "
-                   "256 that is not more than the samples of a turn]")
+                   "256 that does not exceed the number of samples in a turn]")
 @click.option("--n-chan", type=click.IntRange(1), metavar="N",
-              help="Average neighbouring channels to this many.  [default: the largest divisor of "
-                   "the number of channels up to 128]")
+              help="Average neighbouring channels to leave this many.  [default: the largest "
+                   "divisor of the number of channels that does not exceed 128]")
 @click.option("--subint", metavar="TIME", default="10s", show_default=True,
               help="Make subintegrations of this duration.")
 @click.option("--single", is_flag=True,
-              help="Make a subintegration of each complete turn; channels are first dedispersed "
-                   "to the nearest sample.")
+              help="Make a subintegration from each complete turn, for one ephemeris only; "
+                   "channels are first dedispersed to the nearest sample.")
 @click.option("--flag", "flagged", is_flag=True,
-              help="Flag interference first, as fastsig flag does at its defaults.")
+              help="Flag interference first, as fastsig flag does by default.")
 @common.span_options
 @driver.products_option
 @click.option("--to", type=click.Choice(["psrfits", "ecsv"]),
@@ -67,9 +67,9 @@ from fastsig.cli import common, driver
 def fold(files: tuple[str, ...], output: str, to: str | None, **options: Any) -> None:
     """Fold spectra or voltages into the profiles of a pulsar.
 
-    All FILEs must belong to one scan. Every sample is added to the bin of the phase of its own
-    time and frequency; samples without weight, such as flagged ones, do not contribute. The archive
-    in psrfits can be opened by PSRCHIVE.
+    All FILEs must belong to one scan. Every sample is added to the bin that contains the phase at
+    its own time and frequency; samples without weight, such as flagged ones, do not contribute.
+    PSRCHIVE can open archives in psrfits.
     """
     from fastsig.chain import open_chain
     from fastsig.io.files.outputs import output_names

@@ -16,28 +16,28 @@ if TYPE_CHECKING:
 @click.argument("files", nargs=-1, required=True, metavar="ARCHIVE...")
 @common.output_option("Write the times of arrival to this .tim file.")
 @click.option("--template", required=True, type=common.InputPath(), metavar="FILE",
-              help="Match this template: one in ECSV, or an archive, whose mean profile is "
+              help="Match this template: an ECSV file, or an archive, whose mean profile is "
                    "smoothed.")
 @click.option("--smooth", type=click.Choice(["wiener", "gaussians"]), default="wiener",
-              show_default=True, help="Smooth the profile of an archive given as template by this "
-                                      "method.")
+              show_default=True, help="Use this method to smooth the mean profile of a "
+                                      "template that is an archive.")
 @click.option("--n-chan", type=click.IntRange(1), metavar="N", default=1, show_default=True,
-              help="Average the channels to this number, and measure a time of arrival in each.")
+              help="Average neighbouring channels to leave this many, and measure a time of "
+                   "arrival in each.")
 @click.option("--n-int", type=click.IntRange(1), metavar="N", default=1, show_default=True,
               help="Average this number of neighbouring subintegrations.")
 @click.option("--min-snr", type=click.FloatRange(0), metavar="X", default=0.0, show_default=True,
               help="Leave out times of arrival with a lower S/N.")
 @click.option("--site", metavar="CODE",
-              help="Write this code of the observatory; by default, the code in TEMPO of the "
-                   "telescope.")
+              help="Write this observatory code; by default, TEMPO's code for the telescope.")
 @common.set_option
 @common.json_option
 @common.quiet_options
 @common.debug_option
 def toas(files: tuple[str, ...], output: str, **options: Any) -> None:
-    """Measure times of arrival of folded profiles.
+    """Measure times of arrival from folded profiles.
 
-    A template is matched to each subintegration of the ARCHIVEs, each of which is a separate
+    A template is matched to each subintegration of each ARCHIVE. Every ARCHIVE is a separate
     recording.
     """
     from fastsig.io.files.safe import check_output
