@@ -30,9 +30,9 @@ _SERIES = (".tim", ".dat")
               help="Average the channels, with their weights, into a single time series. Names "
                    "that end in .tim or .dat imply it.")
 @click.option("--track", type=click.Choice(["sample", "half", "exact"]),
-              help="Sum several dispersion measures along these tracks: half takes twice as long "
-                   "as sample and loses less of short pulses; exact loses nothing.  [default: "
-                   "exact for up to 16, otherwise sample]")
+              help="For several DMs, sum along these tracks: half takes twice as long as sample "
+                   "and loses less S/N of short pulses; exact loses none.  [default: exact for up "
+                   "to 16, otherwise sample]")
 @click.option("--ref", metavar="FREQ",
               help="Refer times to the arrival of the signal at this frequency: top (the highest "
                    "channel), infinity, or a frequency such as 1500MHz.  [default: top, or that "

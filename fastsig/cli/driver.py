@@ -22,9 +22,9 @@ SPECTRA = registry.spectra_writers()
 
 to_option = click.option(
     "--to", type=click.Choice((*VOLTAGES, *SPECTRA, "ecsv")),
-    help="Write in this format; by default, the extension selects it: native (.h5), guppi (.raw), "
+    help="Write in this format; by default, that of the extension: native (.h5), guppi (.raw), "
          "dada, vdif; fbh5 (.h5), sigproc (.fil, .tim), psrfits (.fits, .sf), presto (.dat); "
-         "for profiles, psrfits (.ar, .fits) or ecsv.")
+         "profiles: psrfits (.ar), ecsv.")
 
 spectra_to_option = click.option(
     "--to", type=click.Choice(SPECTRA),

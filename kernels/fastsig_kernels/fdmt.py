@@ -376,7 +376,7 @@ class _Transform:
         self._move(program.moves, n * program.item)
 
     def _move(self, parts: list[np.ndarray], n_byte: int) -> None:
-        """Move what rows need of the past to their beginning, after so many bytes."""
+        """Move what rows need of the past to their beginning, after this many bytes."""
         from ._fdmt_loops import move_rows_nb
 
         if parts:
