@@ -810,7 +810,7 @@ class OwnVerbs:
             Acceleration along the line of sight, such as ``"20m/s2"``, positive towards us.
         dm : float, str or Quantity, optional
             Dispersion measure, pc cm^-3; by default that of the predictor, or the one that was removed
-            from the spectra. Without any, channels are not aligned.
+            from the spectra, between channels or within them. Without any, channels are not aligned.
         n_bin : int, optional
             Bins of a turn; by default the largest power of two up to 256 that is not more than the
             samples of a turn.

@@ -158,6 +158,26 @@ def test_one_line_for_what_cannot_be_folded(tmp_path: Path) -> None:
     assert "needs one dispersion measure; found none, so specify dm" in done.stderr
 
 
+def test_polycos_and_ephemerides_are_not_replaced(tmp_path: Path) -> None:
+    for option in ("--polyco", "--par"):
+        given = polyco(tmp_path / "a.polyco")
+        done = fastsig("fold", *SCAN, "-o", given, option, given, "--overwrite", "--to", "psrfits",
+                       code=4)
+        assert "is an input of this run and would be lost" in done.stderr
+
+
+def test_of_several_pulsars_the_source_is_folded(tmp_path: Path) -> None:
+    both = polyco(tmp_path / "a.polyco")
+    text = both.read_text()
+    both.write_text(text + text.replace("SIMPSR", "OTHER "))
+    fastsig("fold", *SCAN, "-o", tmp_path / "a.ar", "--polyco", both, "--n-bin", "32", "-q")
+    assert fs.open_profiles(tmp_path / "a.ar").header.source == "SIMPSR"
+    done = fastsig("fold", *SCAN, "-o", tmp_path / "b.ar", "--polyco", both, "--set", "source=X",
+                   code=2)
+    assert "polycos of OTHER, SIMPSR; the source of" in done.stderr
+    assert "give --set source=OTHER" in done.stderr
+
+
 def test_a_recorded_pulsar(tmp_path: Path) -> None:
     """J1807-0847, 21 s at the GBT, dedispersed before."""
     scan = recorded("sigpyproc/GBT_J1807-0847.dat")

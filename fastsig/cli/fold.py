@@ -27,7 +27,8 @@ from fastsig.cli import common, driver
                    "the observer.")
 @click.option("--dm", metavar="DM",
               help="Align the channels for this dispersion measure, in pc cm^-3.  [default: that "
-                   "of the ephemeris, or that which was removed from the input]")
+                   "of the ephemeris, or that which was removed from the input, between channels "
+                   "or within them]")
 @click.option("--constant", metavar="K",
               help="Use this dispersion constant, in MHz^2 pc^-1 cm^3 s, e.g. 4148.808.  "
                    "[default: 1/2.41e-4, or that of the input]")
@@ -79,8 +80,9 @@ def fold(files: tuple[str, ...], output: str, to: str | None, **options: Any) ->
     _check(options)
     names = output_names(output, len(options["pars"]) + len(options["polycos"]) or 1)
     kind = format_of(output, to)
+    inputs = (*files, *options["pars"], *options["polycos"])
     for name in names:
-        check_output(name, overwrite=options["overwrite"], inputs=files)
+        check_output(name, overwrite=options["overwrite"], inputs=inputs)
     with open_chain(files, **common.parse_overrides(options["overrides"])) as source:
         _check_kind(source.stream, files[0], options["coherent"])
         if options["verify"]:

@@ -43,7 +43,7 @@ class Polyco:
     Parameters
     ----------
     blocks : sequence of Block
-        For one pulsar.
+        For one pulsar, observing frequency and site.
     path : str
         File of the blocks, for messages.
     made : mapping, optional
@@ -52,7 +52,7 @@ class Polyco:
     Raises
     ------
     UsageError
-        If there are no blocks, or they are for several pulsars.
+        If there are no blocks, or they are for several pulsars, frequencies or sites.
     """
 
     def __init__(self, blocks: Sequence[Block], path: str = "", *,
@@ -62,6 +62,11 @@ class Polyco:
         names = sorted({block.source for block in blocks})
         if len(names) > 1:
             raise UsageError(f"{path or 'polyco'}: {', '.join(names)}: give the source")
+        for what, found in (("frequencies", {f"{block.mhz:g} MHz" for block in blocks}),
+                            ("sites", {block.site for block in blocks})):
+            if len(found) > 1:
+                raise UsageError(f"{path or 'polyco of ' + names[0]}: blocks of several {what}: "
+                                 f"{', '.join(sorted(found))}; allowed: one")
         self.blocks = tuple(sorted(blocks, key=lambda block: (block.day, block.day_part)))
         self.path, self.made = path, dict(made or {})
         self._polynomials = [PhasePolynomial(_middle(block), block.turns) for block in self.blocks]
@@ -103,6 +108,11 @@ class Polyco:
     def reference_mhz(self) -> float:
         """Frequency to which the phases refer, MHz; ``inf`` for infinite frequency."""
         return self.blocks[0].mhz or float("inf")
+
+    @property
+    def site(self) -> str:
+        """TEMPO's code of the telescope, as in the file."""
+        return self.blocks[0].site
 
     @property
     def span(self) -> tuple[Time, Time]:

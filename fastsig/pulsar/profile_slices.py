@@ -67,7 +67,9 @@ def _rows(profiles: P, span: slice) -> slice:
         first = 0 if low is None else int(np.searchsorted(at, low))
         stop = n if high is None else int(np.searchsorted(at, high))
     if first >= stop:
-        raise UsageError(f"no subintegrations from {span.start} to {span.stop}: they are numbered "
+        begin = "the start" if span.start is None else span.start
+        end = "the end" if span.stop is None else span.stop
+        raise UsageError(f"no subintegrations from {begin} to {end}: they are numbered "
                          f"from 0 to {n - 1}, and their epochs are from {iso(profiles.epochs[0])} "
                          f"to {iso(profiles.epochs[-1])}")
     return slice(first, stop)

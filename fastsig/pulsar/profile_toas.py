@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["intensity", "profile_toas", "site_code"]
 
+_BARYCENTRE = "@"  # in TEMPO, tempo2 and PINT
+
 
 def profile_toas(profiles: Profiles, template: Template, *, n_subint: int = 1,
                  n_chan: int | None = 1, site: str | None = None, least_snr: float = 0.0,
@@ -42,7 +44,8 @@ def profile_toas(profiles: Profiles, template: Template, *, n_subint: int = 1,
     n_chan : int or None
         Number of channels after averaging; None to average none.
     site : str, optional
-        Code of the observatory; by default the code in TEMPO of the telescope in the header.
+        Code of the observatory; by default the code in TEMPO of the telescope in the header,
+        or that of the barycentre (@) if the times are barycentric.
     least_snr : float
         Times of profiles with a lower S/N are left out.
     flags : mapping of str to str, optional
@@ -79,6 +82,8 @@ def intensity(profiles: Profiles) -> Profiles:
 def site_code(profiles: Profiles, site: str | None = None) -> str:
     """Return the code of the observatory: the given one, or that in TEMPO of the telescope.
 
+    Of barycentric times, it is that of the barycentre.
+
     Raises
     ------
     PlanError
@@ -86,6 +91,8 @@ def site_code(profiles: Profiles, site: str | None = None) -> str:
     """
     if site is not None:
         return site
+    if profiles.header.barycentric:
+        return _BARYCENTRE
     name = profiles.header.telescope
     try:
         code = telescopes.get(name or "").tempo

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from fastsig.axes.sky import place as sky_place
 from fastsig.errors import PlanError, UsageError
 from fastsig.stream import PassedSpectra, SpectrumStream, Stream, Sums
+from fastsig.stream.header import BARYCENTRIC_CARDS
 from fastsig.telescopes.pointing import mid_times
 
 if TYPE_CHECKING:
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
 __all__ = ["Barycenter", "refuse_barycentric"]
 
 _NAMES = {"barycentric_mjd": "d", "barycentric_s": "s"}
-# Cards by which files state that their times are barycentric already.
-_DONE = ("barycentric", "pulsarcentric", "barycentered")
 
 
 class Barycenter(PassedSpectra):
@@ -119,8 +118,7 @@ def refuse_barycentric(source: Stream) -> None:
     PlanError
         If the header says so.
     """
-    extra = source.header.extra
-    done = [key for key in _DONE if extra.get(key) not in (None, 0, "0", "")]
-    if done:
-        raise PlanError(f"{source.path}: {done[0]} = {extra[done[0]]}: its times are barycentric "
-                        "already")
+    if source.header.barycentric:
+        extra = source.header.extra
+        done = next(key for key in BARYCENTRIC_CARDS if extra.get(key) not in (None, 0, "0", ""))
+        raise PlanError(f"{source.path}: {done} = {extra[done]}: its times are barycentric already")

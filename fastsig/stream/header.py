@@ -19,7 +19,8 @@ from fastsig.axes.units import exact
 from fastsig.errors import FormatError, UsageError
 from fastsig.work.shown import Shown
 
-__all__ = ["OVERRIDES", "FilterBank", "Header", "override_text", "split_overrides"]
+__all__ = ["BARYCENTRIC_CARDS", "OVERRIDES", "FilterBank", "Header", "override_text",
+           "split_overrides"]
 
 
 class FilterBank(NamedTuple):
@@ -36,6 +37,10 @@ class FilterBank(NamedTuple):
     n_tap: int
     window: str
     oversample: Fraction
+
+
+#: Cards by which files state that their times are barycentric.
+BARYCENTRIC_CARDS = ("barycentric", "pulsarcentric", "barycentered")
 
 
 @dataclass(frozen=True, repr=False)
@@ -152,6 +157,11 @@ class Header(Shown):
         if {"ra", "dec"} & set(overrides) and (header.ra_deg is None or header.dec_deg is None):
             raise UsageError("ra without dec, or dec without ra; allowed: both, or position")
         return replace(header, origin={**header.origin, **given}) if given else header
+
+    @property
+    def barycentric(self) -> bool:
+        """Whether times are those of the barycentre (TDB), as a card of the file states."""
+        return any(self.extra.get(key) not in (None, 0, "0", "") for key in BARYCENTRIC_CARDS)
 
     @property
     def _bandwidth(self) -> Fraction:

@@ -95,6 +95,15 @@ def test_several_pulsars_need_a_name(tmp_path):
         Polyco.read(path, "X")
 
 
+@pytest.mark.parametrize(("old", "new", "what"), [
+    ("1382.000", "1400.000", "frequencies: 1382 MHz, 1400 MHz"),
+    ("    7  120", "    3  120", "sites: 3, 7")])
+def test_blocks_of_several_frequencies_or_sites_are_refused(tmp_path, old, new, what):
+    """Which of them holds at a time would depend on their order."""
+    with pytest.raises(UsageError, match=f"polyco.dat: blocks of several {what}; allowed: one"):
+        Polyco.read(written(tmp_path, VELA + VELA.replace(old, new)))
+
+
 def test_a_block_ends_at_a_leap_second(tmp_path):
     """2016-12-31 had 86401 s: the second belongs to the block before it."""
     before = VELA.replace("55299.10416666660", "57753.99305555556")  # 23:50

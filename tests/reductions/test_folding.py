@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from fractions import Fraction
 
 import numpy as np
@@ -13,8 +14,11 @@ from streams import MemorySpectra, MemoryVoltages, header
 import fastsig as fs
 from fastsig.axes.frequency import ChannelAxis
 from fastsig.axes.polarization import PolBasis
-from fastsig.errors import PlanError, UsageError
+from fastsig.errors import FastsigWarning, PlanError, UsageError
 from fastsig.pulsar.constant import ConstantPeriod
+from fastsig.pulsar.polyco import Polyco
+from fastsig.pulsar.polyco_text import Block
+from fastsig.pulsar.profile_toas import site_code
 from fastsig.reductions.folding.channel_phases import ChannelPhases
 from fastsig.reductions.folding.folding import fold, folds_of
 from fastsig.reductions.folding.sink import Fold
@@ -229,6 +233,49 @@ def test_rows_of_polyco_have_the_phase_of_the_fold(predictor):
     np.testing.assert_allclose(polyco.frequency(start, found.offsets), 1 / found.periods,
                                rtol=1e-9)
     assert polyco.reference_mhz == 416
+
+
+def polycos(site):
+    """Polycos of a constant period at a site, for the times of the spectra."""
+    return Polyco([Block("X", 60370, Fraction(1, 2), 0.0, 0.0, -9.0, Fraction(0), Fraction(10),
+                         site, 180, 0.0, (Fraction(0), Fraction(0)))], f"{site}.polyco")
+
+
+def test_polycos_are_for_the_place_of_the_times():
+    """Barycentric times need polycos of the barycentre; others of another place are doubtful."""
+    x = noise(n=1000)
+    for site in ("k", "FA", "fast", "unknown", ""):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            fold(spectra(x), polycos(site), n_bin=32)
+    for site, where in (("3", "Arecibo"), ("AO", "Arecibo"), ("@", "the barycentre"),
+                        ("SSB", "the barycentre")):
+        with pytest.warns(FastsigWarning, match=f"{site}.polyco: its polycos are for {where}"):
+            fold(spectra(x), polycos(site), n_bin=32)
+    for key in ("barycentric", "barycentered"):
+        central = spectra(x, extra={key: 1})
+        with pytest.raises(PlanError, match="times are barycentric, and k.polyco is for site k"):
+            fold(central, polycos("k"), n_bin=32)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            fold(central, polycos("@"), n_bin=32)
+        found = fold(central, period="0.1s", n_bin=32)
+        assert found.header.barycentric and site_code(found) == "@"
+        assert site_code(found, "k") == "k"
+
+
+def test_barycentric_times_remain_so_in_archives(tmp_path):
+    made = fold(spectra(noise(n=1000), extra={"barycentered": 1}), period="0.1s", n_bin=32)
+    made.write(tmp_path / "a.ar")
+    assert site_code(fs.open_profiles(tmp_path / "a.ar")) == "@"
+
+
+def test_the_dispersion_that_was_removed_within_channels_is_that_between_them():
+    x = noise(n=1000)
+    found, expected = (fold(spectra(x, **fields), period=f"{PERIOD}s", n_bin=32, **options)
+                       for fields, options in (({"coherent_dm": DM}, {}), ({}, {"dm": DM})))
+    np.testing.assert_array_equal(found.data, expected.data)
+    assert found.dm == DM and found.dedispersed
 
 
 def test_what_cannot_be_folded():

@@ -44,6 +44,8 @@ def archive_of(stream: Stream, phases: ChannelPhases, edges: NDArray[np.int64],
     removed: dict[str, Any] = {"dm": phases.dm, "dm_reference_hz": phases.reference_hz}
     if not phases.aligned:
         removed = {"dm": None, "dm_reference_hz": None}
+    if header.barycentric:  # as the card is called in archives
+        removed["extra"] = {**header.extra, "barycentric": 1}
     return Profiles(
         data=data, weights=weights, reference=(day, seconds), offsets=offsets,
         durations=np.diff(edges) / float(rate), periods=1 / phases.frequency(offsets),

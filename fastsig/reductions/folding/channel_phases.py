@@ -44,7 +44,7 @@ class ChannelPhases:
     predictor : Predictor
     dm : float, str or Quantity, optional
         Dispersion measure, pc cm^-3; by default that of the predictor, or else the one that was
-        removed from the data.
+        removed from the data, between channels or within them.
     constant : optional
         Dispersion constant; by default that of the header.
 
@@ -62,8 +62,8 @@ class ChannelPhases:
         axis = header.require_channels(stream.path)
         self.predictor, self._start = predictor, header.start_time
         self._rate = header.sample_rate
-        given = dm if dm is not None else (
-            predictor.dm if predictor.dm is not None else header.dm)
+        given = next((each for each in (dm, predictor.dm, header.dm, header.coherent_dm)
+                      if each is not None), None)
         #: Dispersion measure, pc cm^-3; None if unknown.
         self.dm = None if given is None else float(dm_of(given))
         removed = Fraction(header.dm or 0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
-from os import PathLike
+from os import PathLike, fspath
 from typing import Any
 
 from astropy.time import TimeDelta
@@ -15,6 +15,7 @@ from fastsig.axes.time import later
 from fastsig.errors import UsageError
 from fastsig.pulsar.constant import ConstantPeriod
 from fastsig.pulsar.polyco import Polyco
+from fastsig.pulsar.polyco_text import blocks_of
 from fastsig.pulsar.predictors import Predictor
 from fastsig.pulsar.profiles import Profiles
 from fastsig.stream import Stream
@@ -42,9 +43,10 @@ def of_files(stream: Stream, polycos: Sequence[str | PathLike[str]],
     FormatError
         If a file cannot be read.
     UsageError
-        If PINT is not installed, or the telescope is not known.
+        If PINT is not installed, the telescope is not known, or a file has polycos of several
+        pulsars, none of which is the source of the stream.
     """
-    found: list[Predictor] = [Polyco.read(each) for each in polycos]
+    found: list[Predictor] = [_of_polyco(stream, each) for each in polycos]
     return found + [_of_par(stream, each, dm) for each in pars]
 
 
@@ -56,6 +58,17 @@ def with_ephemerides(archives: Sequence[Profiles], pars: Sequence[str | PathLike
         with open(path, encoding="ascii", errors="replace") as file:
             texts.append(file.read())
     return [each.replace(ephemeris=text) for each, text in zip(archives, texts, strict=True)]
+
+
+def _of_polyco(stream: Stream, path: str | PathLike[str]) -> Polyco:
+    """Return the polycos of a file; those of the stream's source if there are several pulsars."""
+    names = sorted({block.source for block in blocks_of(path)})
+    source = stream.header.source
+    if len(names) > 1 and source not in names:
+        raise UsageError(f"{fspath(path)}: polycos of {', '.join(names)}; the source of "
+                         f"{stream.path} is {source or 'not known'}; give --set "
+                         f"source={names[0]} or another of them")
+    return Polyco.read(path, names[0] if len(names) == 1 else source)
 
 
 def _of_par(stream: Stream, par: str | PathLike[str], dm: Any) -> Polyco:

@@ -14,6 +14,7 @@ from fastsig.pulsar.predictors import Predictor, check_sampling
 from fastsig.pulsar.profiles import Profiles
 from fastsig.reductions.folding.archives import archive_of
 from fastsig.reductions.folding.channel_phases import ChannelPhases
+from fastsig.reductions.folding.places import check_place
 from fastsig.reductions.folding.subintegrations import edges_of_times, edges_of_turns
 from fastsig.stream import Block, Sink, SpectrumStream, Stream
 
@@ -84,6 +85,7 @@ class Fold(Sink):
         if not predictors:
             raise UsageError("nothing to fold by; allowed: one or more predictors")
         for each in predictors:
+            check_place(stream, each)
             _check_span(stream, each)
         self.phases = [ChannelPhases(stream, each, dm, constant) for each in predictors]
         self.n_bin = _bins(n_bin, stream, self.phases)
