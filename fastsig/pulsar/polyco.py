@@ -100,9 +100,9 @@ class Polyco:
         return self.blocks[0].source
 
     @property
-    def dm(self) -> float:
-        """Dispersion measure, pc cm^-3."""
-        return self.blocks[0].dm
+    def dm(self) -> float | None:
+        """Dispersion measure, pc cm^-3; None where the file has 0, as of an ephemeris without it."""
+        return self.blocks[0].dm or None
 
     @property
     def reference_mhz(self) -> float:

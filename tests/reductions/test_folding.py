@@ -264,6 +264,16 @@ def test_polycos_are_for_the_place_of_the_times():
         assert site_code(found, "k") == "k"
 
 
+def test_a_polyco_of_dm_0_does_not_restore_the_dispersion():
+    """TEMPO writes 0 where an ephemeris has no dispersion measure."""
+    stream = spectra(noise(n=1000), dm=DM, dm_reference_hz=Fraction(416 * 10**6))
+    found = fold(stream, polycos("k"), n_bin=32)
+    assert found.dm == DM and polycos("k").dm is None
+    expected = fold(stream, period="0.1s", n_bin=32)
+    assert found.header.dm_reference_hz == expected.header.dm_reference_hz
+    assert fold(spectra(noise(n=1000)), polycos("k"), n_bin=32).dm is None
+
+
 def test_barycentric_times_remain_so_in_archives(tmp_path):
     made = fold(spectra(noise(n=1000), extra={"barycentered": 1}), period="0.1s", n_bin=32)
     made.write(tmp_path / "a.ar")
