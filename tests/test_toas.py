@@ -17,6 +17,7 @@ from fastsig.errors import FormatError, PlanError, UsageError
 from fastsig.pulsar.profile_toas import profile_toas
 from fastsig.pulsar.profiles import Profiles
 from fastsig.pulsar.templates import Template
+from fastsig.pulsar.toas import tim_text
 from fastsig.run.template_files import write_template
 from fastsig.run.toa_files import template_of
 
@@ -176,3 +177,13 @@ def test_times_carry_over_midnight_and_leap_seconds() -> None:
     assert [toa.day for toa in found] == [57753, 57753, 57754]
     assert abs(float(found[2].seconds) - 0.1) < PERIOD
     assert SECONDS < 86400
+
+
+def test_within_a_leap_second_the_time_is_that_of_a_pulse_before_it() -> None:
+    made = _archive(noise=1e-4, reference=(57753, Fraction(86395)), offsets=np.array(
+        [1.0, 5.1, 5.9]))
+    found = profile_toas(made, TEMPLATE)
+    assert [toa.day for toa in found] == [57753] * 3
+    assert 86400 - PERIOD <= found[1].seconds < 86400 and found[2].seconds < 86400
+    assert np.abs(_off(made, found)).max() * PERIOD * 1e6 < 2
+    assert tim_text(found).count("57753.99999") == 3

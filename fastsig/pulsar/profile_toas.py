@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["intensity", "profile_toas", "site_code"]
 
 _BARYCENTRE = "@"  # in TEMPO, tempo2 and PINT
+_DAY_S = 86400
 
 
 def profile_toas(profiles: Profiles, template: Template, *, n_subint: int = 1,
@@ -31,7 +32,8 @@ def profile_toas(profiles: Profiles, template: Template, *, n_subint: int = 1,
 
     Channels are averaged with the dispersion removed, if the dispersion measure is known, and each
     average is then delayed again as its centre frequency is, to which its time refers. Profiles
-    with bins without data have no time of arrival.
+    with bins without data have no time of arrival. If the pulse is within a leap second, which has
+    no MJD, the time is that of the last pulse before it.
 
     Parameters
     ----------
@@ -133,13 +135,21 @@ class _Times:
         place, shifts = (subint, chan), self.shifts
         period = float(self.profiles.periods[subint])
         day, seconds = self.epochs[subint]
-        day, seconds = day_and_seconds(
-            day, seconds + Fraction(float(shifts.shift[place]) * period))
+        day, seconds = _outside_leap_seconds(*day_and_seconds(
+            day, seconds + Fraction(float(shifts.shift[place]) * period)), period)
         flags: dict[str, Any] = {
             "subint": subint, "chan": chan, "snr": f"{shifts.snr[place]:.5g}",
             "tobs": f"{self.profiles.durations[subint]:.6g}", "bw": f"{self.width_mhz:.6g}"}
         return Toa(day, seconds, float(shifts.error[place]) * period * 1e6, float(self.mhz[chan]),
                    self.site, self.name, self.flags | {k: str(v) for k, v in flags.items()})
+
+
+def _outside_leap_seconds(day: int, seconds: Fraction, period: float) -> tuple[int, Fraction]:
+    """Return the time of an earlier pulse for one within a leap second, which has no MJD."""
+    if seconds < _DAY_S:
+        return day, seconds
+    turns = (seconds - _DAY_S) // Fraction(period) + 1
+    return day_and_seconds(day, seconds - turns * Fraction(period))
 
 
 def _word(text: str) -> str:
