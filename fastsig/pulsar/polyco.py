@@ -101,7 +101,7 @@ class Polyco:
 
     @property
     def dm(self) -> float | None:
-        """Dispersion measure, pc cm^-3; None where the file has 0, as of an ephemeris without it."""
+        """Dispersion measure, pc cm^-3; None where the file has 0, as without one."""
         return self.blocks[0].dm or None
 
     @property

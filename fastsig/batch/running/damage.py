@@ -20,6 +20,8 @@ __all__ = ["damaged", "find_damage"]
 # Pictures, pages and tables have no reader here: only their sizes and times are checked.
 _UNREAD = (".png", ".pdf", ".svg", ".html", ".json", ".csv", ".txt", ".ecsv", ".inf", ".xlsx")
 
+_TIMES = b"FORMAT 1\n"
+
 
 def find_damage(
     tasks: Sequence[Task], ledger: Ledger, *, engine: Engine | None = None,
@@ -38,8 +40,8 @@ def find_damage(
         if record is None or record.state != "done":
             continue
         line = products.changes(task.folder, record.outputs)
-        paths = [os.path.join(task.folder, name) for name, _, _ in record.outputs
-                 if not name.lower().endswith(_UNREAD)]
+        paths = [path for path in (os.path.join(task.folder, name) for name, _, _ in record.outputs)
+                 if not (path.lower().endswith(_UNREAD) or _is_times(path))]
         if line:
             damages.append((record, line))
         elif paths:
@@ -61,6 +63,15 @@ def find_damage(
         with stop.heeded():
             (engine or LocalEngine(n))(queue, setup, bounds)
     return damages
+
+
+def _is_times(path: str) -> bool:
+    """Whether a file contains times of arrival as text; SIGPROC's time series end in .tim, too."""
+    try:
+        with open(path, "rb") as file:
+            return file.read(len(_TIMES)) == _TIMES
+    except OSError:  # reported by the validation
+        return False
 
 
 def damaged(record: Record, line: str) -> Record:
