@@ -23,6 +23,8 @@ Mask = NDArray[np.bool_]
 _THRESHOLD = 3.8
 #: Fewest off-pulse bins that yield a baseline and its noise.
 _LEAST_OFF = 4
+#: Fewest bins of which some are found to be on-pulse: the first level is that of eight.
+_LEAST_BINS = 10
 
 
 def boxcar_widths(n_bin: int) -> list[int]:
@@ -59,9 +61,12 @@ def find_off_pulse(profile: Any, weights: Any = None) -> Mask:
     Raises
     ------
     UsageError
-        If fewer than 8 bins have data, or the profile has no noise at all.
+        If fewer than 10 bins have data, or the profile has no noise at all.
     """
     values, weight = weighted(profile, weights)
+    if (n_used := int((weight > 0).sum())) < _LEAST_BINS:
+        raise UsageError(f"profile: {n_used} bins with data; at least {_LEAST_BINS} are needed to "
+                         "find a pulse")
     lowest = off = _lowest_quarter(values, weight)
     for _ in range(10):
         level, sigma = level_and_noise(values, weight, off)

@@ -116,6 +116,18 @@ def test_flux_is_that_of_the_radiometer_equation() -> None:
     assert np.std(z) == pytest.approx(1, abs=0.15)
 
 
+def test_a_pulse_is_found_in_ten_bins_and_fewer_are_refused() -> None:
+    """Of eight bins, all would be off-pulse, and the brightest pulse would have S/N 0."""
+    for n_bin in (8, 9, 10):
+        profile = np.random.default_rng(1).normal(size=n_bin)
+        profile[3] += 50
+        if n_bin < 10:
+            with pytest.raises(UsageError, match=f"{n_bin} bins with data; at least 10"):
+                find_off_pulse(profile)
+            continue
+        assert pulse_signal(profile).snr > 15
+
+
 @pytest.mark.parametrize(("call", "message"), [
     (lambda: pulse_signal(np.ones(64)), "noise"),
     (lambda: pulse_signal(np.ones((2, 64))), "axes"),
