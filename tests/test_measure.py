@@ -94,6 +94,9 @@ def test_bad_input_is_one_line(tmp_path: Path, samples: Path) -> None:
                             ([tmp_path / "a.ar", "--sefd", "0Jy"], 2)):
         done = fastsig("measure", *arguments, "-o", tmp_path / "x.ecsv", code=code)
         assert len(done.stderr.strip().splitlines()) == 1
+    few = _archive().grouped(n_bin=32).replace(path="few.ar")
+    with pytest.raises(PlanError, match=r"few.ar: profile: 4 bins with data; at least 8"):
+        profile_values(few)
     lost = _archive()
     lost.data[..., 7] = np.nan
     with pytest.raises(PlanError, match="bins without data"):

@@ -112,6 +112,8 @@ def test_flags_and_site() -> None:
         profile_toas(other, TEMPLATE)
     with pytest.raises(UsageError, match="n_chan = 3"):
         profile_toas(made, TEMPLATE, n_chan=3)
+    with pytest.raises(PlanError, match="few.ar: 4 bins; at least 8 are needed"):
+        profile_toas(made.grouped(n_bin=16).replace(path="few.ar"), TEMPLATE)
     with pytest.raises(PlanError, match="period"):
         profile_toas(_archive(periods=np.full(3, np.nan), dm=None), TEMPLATE)
 

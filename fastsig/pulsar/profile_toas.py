@@ -23,6 +23,7 @@ __all__ = ["intensity", "profile_toas", "site_code"]
 
 _BARYCENTRE = "@"  # in TEMPO, tempo2 and PINT
 _DAY_S = 86400
+_LEAST_BINS = 8  # of a template
 
 
 def profile_toas(profiles: Profiles, template: Template, *, n_subint: int = 1,
@@ -69,6 +70,8 @@ def profile_toas(profiles: Profiles, template: Template, *, n_subint: int = 1,
     if not (np.isfinite(part.periods) & (part.periods > 0)).all():
         raise PlanError(f"{profiles.path}: the folding period is not known; give "
                         "--set period=0.7s")
+    if part.n_bin < _LEAST_BINS:
+        raise PlanError(f"{profiles.path}: {part.n_bin} bins; at least {_LEAST_BINS} are needed")
     shifts = match_template(part.data[:, 0], template.sampled(part.n_bin))
     made = _Times(part, shifts, code, dict(flags or {}))
     with np.errstate(invalid="ignore"):

@@ -67,15 +67,19 @@ def profile_values(profiles: Profiles, *, sefd_jy: float | None = None, n_pol: i
     Raises
     ------
     PlanError
-        If there are no products for total intensity, or bins of the mean profile have no data.
+        If there are no products for total intensity, bins of the mean profile have no data, there
+        are too few, or the profile has no noise.
     UsageError
-        If the SEFD is not above 0, or the profile has no noise.
+        If the SEFD is not above 0.
     """
     total = intensity(profiles)
     mean = total.mean("time", "frequency").data[0, 0, 0].astype(np.float64)
     if not np.isfinite(mean).all():
         raise PlanError(f"{profiles.path}: its mean profile has bins without data")
-    pulse, found = pulse_signal(mean), _facts(profiles)
+    try:
+        pulse, found = pulse_signal(mean), _facts(profiles)
+    except UsageError as error:
+        raise PlanError(f"{profiles.path}: {error}") from error
     found |= {"snr": pulse.snr, "snr_boxcar": best_boxcar(mean, pulse.baseline.sigma).snr}
     if sefd_jy is not None:
         flux = radiometer_flux(pulse, sefd_jy=sefd_jy, time_bandwidth=_time_bandwidth(total),
