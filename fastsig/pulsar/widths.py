@@ -54,7 +54,7 @@ class Widths:
     w50, w10 : Width
         Between the outermost points at 50 and 10 per cent of the peak in the on-pulse region.
     equivalent : Width
-        Area above the baseline divided by the peak.
+        Area above the baseline divided by the peak; NaN if no bin is on-pulse.
     peak, peak_error : float
         Height of the peak above the baseline, corrected for its mean excess by noise.
     peak_phase : float
@@ -191,6 +191,8 @@ class _Measured:
 
     def _equivalent(self, height: float, peak: float) -> Width:
         on = ~self.base.off
+        if not on.any():
+            return Width(np.nan, np.nan)
         area = float(self.total[on].sum()) / self.n_bin
         of_area = (on - on.sum() * self.of_level()) / self.n_bin
         gradient = (of_area - area / height * self.response(peak)) / height
