@@ -274,6 +274,19 @@ def test_a_polyco_of_dm_0_does_not_restore_the_dispersion():
     assert fold(spectra(noise(n=1000)), polycos("k"), n_bin=32).dm is None
 
 
+def test_channels_remain_aligned_in_a_long_subintegration():
+    """The period changes by 1 % in 6 s, and delays are many periods."""
+    n, period, fdot = N, 0.05, 1 / 30
+    late = (delays(4, 3000.0) - K * 3000.0 / 404.0**2)[np.newaxis]
+    t = (np.arange(n)[:, np.newaxis] + 0.5) / RATE - late
+    phase = t / period + fdot * t**2 / 2
+    x = np.exp(-((phase - 0.5 + 0.5) % 1 - 0.5)**2 / 2 / 0.05**2).astype(np.float32)
+    found = fold(spectra(x[:, np.newaxis]), period=f"{period}s", dm=3000.0, subint=None, n_bin=20,
+                 n_chan=4, acceleration=f"{fdot * period * 299792458.0} m/s2")
+    mean, _ = profile(x[:, np.newaxis], phase, 20, 1)
+    np.testing.assert_allclose(found.data[0], mean, atol=0.02)
+
+
 def test_barycentric_times_remain_so_in_archives(tmp_path):
     made = fold(spectra(noise(n=1000), extra={"barycentered": 1}), period="0.1s", n_bin=32)
     made.write(tmp_path / "a.ar")

@@ -31,6 +31,8 @@ Turns = tuple[NDArray[np.int64], Array]
 _PIECE_S = Fraction(1, 4)
 _MOST_PIECE = 2**16
 _ITERATIONS = 4
+_N_TIME = 65  # at which frequencies are compared
+_MOST_TURNS = 1e-3
 _BELOW_ONE = 1 - 2.0**-53
 
 
@@ -147,6 +149,17 @@ class ChannelPhases:
         here, part = self.at(np.array([seconds]))
         apart = (turns - here) + (fraction - part)
         return (np.minimum(apart - np.floor(apart), _BELOW_ONE) * 2.0**64).astype(np.uint64)
+
+    def stretch(self, n_rows: int) -> int:
+        """Return for how many of `n_rows` rows the offsets of their middle hold, to 0.001 turn.
+
+        The frequency of the pulses changes, as in an orbit, and the delays of channels are then
+        other parts of a turn.
+        """
+        times = np.linspace(0, n_rows / float(self._rate), _N_TIME)
+        apart = np.abs(np.diff(self.frequency(times))).max() * np.abs(self._delays).max()
+        half = float(apart) * (_N_TIME - 1) / 2  # turns that offsets differ at the ends of all rows
+        return n_rows if half <= _MOST_TURNS else max(1, int(n_rows * _MOST_TURNS / half))
 
     def zero_before(self, seconds: float) -> float:
         """Return the last time before another at which the phase is 0, s."""

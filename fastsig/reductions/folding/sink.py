@@ -93,6 +93,7 @@ class Fold(Sink):
         self.edges = self._edges(subint, single)
         self.segment = max(_SEGMENT // int(np.prod(stream.shape[1:])), _ROWS_PER_BIN * self.n_bin)
         self._shifted = any(each.shifted for each in self.phases)
+        self._stretch = min(each.stretch(stream.shape[0]) for each in self.phases)
         self._hash_inputs = hash_inputs
         self._free: list[Any] = []
         self._current: _Part | None = None
@@ -148,8 +149,17 @@ class Fold(Sink):
         for number in range(first, min(last, len(self.edges) - 1)):
             low, high = max(self.edges[number], block.start), min(self.edges[number + 1], stop)
             if low < high:
-                parts.append(_Part(number, *self._folded(block, int(low), int(high))))
+                parts.append(_Part(number, *self._in_stretches(block, int(low), int(high))))
         return parts
+
+    def _in_stretches(self, block: Block, first: int, stop: int) -> tuple[F8, F8]:
+        """Return the sums and weights of some rows, by stretches in which the offsets hold."""
+        sums, weights = self._folded(block, first, min(stop, first + self._stretch))
+        for start in range(first + self._stretch, stop, self._stretch):
+            more, of_more = self._folded(block, start, min(stop, start + self._stretch))
+            sums += more
+            weights += of_more
+        return sums, weights
 
     def _folded(self, block: Block, first: int, stop: int) -> tuple[F8, F8]:
         """Return the sums and weights of some rows of a block."""
