@@ -144,3 +144,8 @@ def test_repr_and_axes_that_do_not_agree():
         made = profiles()
         basis = made.header.polarization.__class__()
         made.replace(header=made.header.replace(polarization=basis))
+
+
+def test_an_end_that_is_not_given_is_named_in_the_message():
+    with pytest.raises(UsageError, match="no subintegrations from 900s to the end: they are"):
+        profiles()["900s":]
