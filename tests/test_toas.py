@@ -162,6 +162,9 @@ def test_bad_input_is_one_line(archive: Path, samples: Path, tmp_path: Path) -> 
     done = fastsig("toas", archive, "-o", tmp_path / "x.tim", "--template", tmp_path / "t.ecsv",
                    "--min-snr", "1e9", code=2)
     assert "no time of arrival" in done.stderr
+    done = fastsig("toas", archive, "-o", tmp_path / "x.tim", "--template", tmp_path / "t.ecsv",
+                   "--min-snr", "nan", code=2)
+    assert "least_snr = nan" in done.stderr
     assert not (tmp_path / "x.tim").exists()
     noise = np.random.default_rng(0).normal(size=(1, 1, 4, 64)).astype("f4")
     profiles(1).replace(data=noise).write(tmp_path / "noise.ar")

@@ -64,6 +64,8 @@ def profile_toas(profiles: Profiles, template: Template, *, n_subint: int = 1,
         If the code of the observatory, the folding period or the products for total intensity are
         missing.
     """
+    if not 0 <= least_snr < float("inf"):
+        raise UsageError(f"least_snr = {least_snr}; allowed: a finite number from 0")
     code = site_code(profiles, site)
     total = intensity(profiles)
     part = _averaged(total, n_subint, total.n_chan if n_chan is None else n_chan)

@@ -93,8 +93,7 @@ class DedisperseVoltages(Stage, VoltageStream):
             seconds = float(reach * unit / header.sample_rate)
             raise PlanError(f"{source.path}: dm = {float(self.dm):g} disperses the signal of a "
                             f"channel over {seconds:.3g} s, {reach} samples with a margin; "
-                            f"allowed: less than the length of the data, {rows} samples. More "
-                            "channels have less dispersion in each")
+                            f"allowed: less than the length of the data, {rows} samples")
         self.overlap = self.bands.before * unit, self.bands.after * unit
         chans = (axis.n_chan,) if axis.n_chan > 1 or len(source.shape) == 3 else ()
         super().__init__(
