@@ -12,8 +12,10 @@ from ephemerides import needs_pint
 from recordings import recorded
 
 import fastsig as fs
+from fastsig.pulsar.par import from_par
 from fastsig.pulsar.polyco import Polyco
 from fastsig.reductions.folding.channel_phases import ChannelPhases
+from fastsig.reductions.folding.predictors import of_files
 from fastsig.reductions.folding.reference_polyco import blocks_of
 
 ROOT = Path(__file__).parents[1]
@@ -206,12 +208,17 @@ def test_blocks_of_a_polyco_are_moved_exactly(tmp_path: Path) -> None:
             np.testing.assert_allclose(one, other, atol=1e-12)
 
 
+def ephemeris(folder: Path) -> Path:
+    par = folder / "a.par"
+    par.write_text("PSR J0534+2200\nRAJ 05:34:31.97\nDECJ 22:00:52\nF0 11.198208286674\nF1 0\n"
+                   "PEPOCH 57987\nDM 67.99\nEPHEM DE440\nUNITS TDB\n")
+    return par
+
+
 @needs_pint
 def test_an_ephemeris(tmp_path: Path) -> None:
     """A pulse each 89.3 ms at the barycentre; the par file is in the archive."""
-    par = tmp_path / "a.par"
-    par.write_text("PSR J0534+2200\nRAJ 05:34:31.97\nDECJ 22:00:52\nF0 11.198208286674\nF1 0\n"
-                   "PEPOCH 57987\nDM 67.99\nEPHEM DE440\nUNITS TDB\n")
+    par = ephemeris(tmp_path)
     fastsig("fold", *SCAN, "-o", tmp_path / "a.ar", "--par", par, "--n-bin", "64", "--json", "-q")
     found = fs.open_profiles(tmp_path / "a.ar")
     assert found.header.source == "J0534+2200" and found.dm == 67.99
@@ -222,3 +229,16 @@ def test_an_ephemeris(tmp_path: Path) -> None:
     assert found.provenance["inputs"][0]["made_by"]["fold"]["predictor"]["source"] == "J0534+2200"
     row, = found.predictor
     assert row["REF_FREQ"] == 1250 and "F0 11.198208286674" in found.ephemeris
+
+
+@needs_pint
+def test_phases_are_those_of_the_ephemeris_at_the_frequency_of_the_profiles(tmp_path: Path) -> None:
+    """The Earth's motion changes the delay after infinite frequency by 2e-4 turn in a year."""
+    par, seconds = ephemeris(tmp_path), np.array([0.0, 0.2])
+    with fs.open(SCAN) as chain:
+        start = chain.header.start_time
+        predictor, = of_files(chain.stream, [], [par])
+        found = ChannelPhases(chain.stream, predictor).at(seconds)
+    true = from_par(par, "FAST", start, start, mhz=1250.0).phase(start, seconds)
+    off = (found[0] - true[0]) + (found[1] - true[1])
+    np.testing.assert_allclose(off - np.round(off), 0, atol=2e-6)

@@ -22,7 +22,7 @@ from fastsig.errors import PlanError
 from fastsig.pulsar.predictors import Predictor
 from fastsig.stream import Stream
 
-__all__ = ["ChannelPhases"]
+__all__ = ["ChannelPhases", "reference_of"]
 
 Array = NDArray[np.float64]
 Turns = tuple[NDArray[np.int64], Array]
@@ -71,7 +71,7 @@ class ChannelPhases:
         removed = Fraction(header.dm or 0)
         self.constant = header.dispersion_constant if constant is None else constant_of(constant)
         #: Frequency to which the profiles refer, Hz.
-        self.reference_hz = header.dm_reference_hz or sum(axis.edges_hz, Fraction(0)) / 2
+        self.reference_hz = reference_of(stream)
         #: Whether channels are aligned, by the fold or before it.
         self.aligned = bool(self.dm or removed)
         #: How much later pulses are at the reference frequency than at that of the predictor, s.
@@ -173,3 +173,13 @@ class ChannelPhases:
             whole, fraction = self.at(times)
             times -= ((whole - turns) + fraction) / self.frequency(times)
         return times
+
+
+def reference_of(stream: Stream) -> Fraction:
+    """Return the frequency to which the profiles of a stream refer, Hz.
+
+    It is that of the times of dedispersed data, or else the centre of the band.
+    """
+    header = stream.header
+    edges = header.require_channels(stream.path).edges_hz
+    return header.dm_reference_hz or sum(edges, Fraction(0)) / 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
+from math import inf
 from os import PathLike, fspath
 from typing import Any
 
@@ -18,6 +19,7 @@ from fastsig.pulsar.polyco import Polyco
 from fastsig.pulsar.polyco_text import blocks_of
 from fastsig.pulsar.predictors import Predictor
 from fastsig.pulsar.profiles import Profiles
+from fastsig.reductions.folding.channel_phases import reference_of
 from fastsig.stream import Stream
 
 __all__ = ["constant_period", "of_files", "with_ephemerides"]
@@ -85,4 +87,13 @@ def _of_par(stream: Stream, par: str | PathLike[str], dm: Any) -> Polyco:
     early = TimeDelta(-late - _MARGIN_S, format="sec", scale="tai")
     after = TimeDelta(_MARGIN_S, format="sec", scale="tai")
     return from_par(par, header.telescope, later(header.start_time, early),
-                    later(stream.stop_time, after))
+                    later(stream.stop_time, after), mhz=_reference_mhz(stream))
+
+
+def _reference_mhz(stream: Stream) -> float:
+    """Return the frequency of the profiles.
+
+    The delay after another frequency would depend on the velocity of the telescope.
+    """
+    hz = reference_of(stream)
+    return float(hz / 10**6) if hz > 0 else inf
