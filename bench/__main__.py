@@ -16,7 +16,7 @@ machine.use_kernel_cache()
 machine.one_thread()
 
 from bench import dispersion_accuracy as accuracy  # noqa: E402 - numba and MKL read them when
-from bench import peers, scaling, whole  # noqa: E402 - they are imported
+from bench import peers, scaling, toa_accuracy, whole  # noqa: E402 - they are imported
 from bench.cases import CASES  # noqa: E402
 from bench.timing import Case, Result, Scale, measure  # noqa: E402
 
@@ -51,6 +51,8 @@ def _run(options: argparse.Namespace, cases: Sequence[Case]) -> None:
         scaling.run(quick=options.quick, keep=keep)
     elif options.what == "accuracy":
         accuracy.run(quick=options.quick, keep=keep)
+    elif options.what == "toas":
+        toa_accuracy.run(quick=options.quick, keep=keep)
     else:
         run(cases, quick=options.quick, pattern=options.case, keep=keep)
 
@@ -72,9 +74,10 @@ def _parser() -> argparse.ArgumentParser:
                       help="folder for both files, which are deleted at the end (a temporary one)")
     table = others.add_parser("scaling", help="rate by channels, taps, threads and input format")
     right = others.add_parser("accuracy", help="S/N of dispersed pulses against brute force")
-    for one in (table, right):
+    times = others.add_parser("toas", help="times of arrival of an hour, from spectra to PINT")
+    for one in (table, right, times):
         one.add_argument("--quick", action="store_true", default=argparse.SUPPRESS)
-    for one in (each, table, right):
+    for one in (each, table, right, times):
         one.add_argument("--no-save", action="store_true", default=argparse.SUPPRESS)
     return parser
 

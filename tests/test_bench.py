@@ -10,8 +10,10 @@ import numba
 import numpy as np
 import pytest
 from benches import CHOSEN, HOST, WIDE, x86
+from ephemerides import needs_pint
 from fastsig_kernels import Channelizer, Spectrometer, detect, detect_accumulate, unpack
 from fastsig_kernels._simd import Spec, host_lanes
+from thorough import thorough
 
 from bench import __main__ as command
 from bench import (
@@ -22,6 +24,7 @@ from bench import (
     probe,
     scaling,
     spectra_files,
+    toa_accuracy,
     whole,
 )
 from bench.cases import CASES
@@ -107,6 +110,14 @@ def test_snr_of_dispersed_pulses(capsys):
         assert 15 < each.mean_snr < 18 and abs(each.bias) < 3 * each.error
         assert 0.7 < each.scatter < 1.3
     assert "| 903.6 | 2 | 4 | 20 %, 10 % |" in capsys.readouterr().out
+
+
+@thorough
+@needs_pint
+def test_times_of_arrival(capsys):
+    """A small version of the figures, with all their bounds."""
+    found = toa_accuracy.run(quick=True, keep=False)
+    assert len(found) == 11 and all(each.is_right for each in found), capsys.readouterr().out
 
 
 @pytest.fixture(scope="module")
