@@ -52,7 +52,9 @@ class RotationMeasure:
     Parameters
     ----------
     rm, error : float
-        RM and standard error, rad m^-2. The ionosphere's part is included.
+        RM and standard error, rad m^-2. The ionosphere's part is included. If the residuals of the
+        bins that determine the RM are larger than sigma, as the own noise of a bright pulsar makes
+        them, the error is larger in proportion.
     method : {"synthesis", "fit"}
         How it was measured.
     lambda0_sq : float
@@ -262,11 +264,21 @@ class _Faraday:
         error *= float(np.sqrt(total / max(total - 2 * bins.sum(), total / 4)))
         parts = self._sums(np.array([rm]), weight)[0] / norm
         model = np.outer(weight * np.exp(2j * rm * self.x), parts)
-        rest = float((self.gain[:, np.newaxis] * np.abs(self.linear - model) ** 2)[:, bins].sum())
+        rest = (self.gain[:, np.newaxis] * np.abs(self.linear - model) ** 2).sum(axis=0)[bins]
         dof = 2 * int(bins.sum()) * (self.x.size - 1) - 1
+        error *= self._excess(rest, np.abs(parts[bins]) ** 2)
         return RotationMeasure(
             rm, error, method, self.lambda0_sq, np.degrees(np.angle(parts)) / 2, np.abs(parts),
-            bins, 0.0, 0.0, self.width, rest / dof, self.sign_u, np.empty(0), np.empty(0))
+            bins, 0.0, 0.0, self.width, float(rest.sum()) / dof, self.sign_u, np.empty(0),
+            np.empty(0))
+
+    def _excess(self, rest: F8, power: F8) -> float:
+        """Return by how much bins are noisier than sigma, weighted as they determine the RM.
+
+        A bright pulsar has noise of its own. The factor is at least 1.
+        """
+        ratio = rest / (2 * (self.x.size - 1))
+        return float(np.sqrt(max(1.0, np.average(ratio, weights=power))))
 
     def _maximum(self, rm: float, step: float, chi2: Callable[[F8], F8]) -> tuple[float, float]:
         """Return where chi^2 is highest, by parabolas, and the error by its curvature."""

@@ -43,6 +43,20 @@ def test_errors_cover(snr: float) -> None:
     assert deviations.std(axis=0) == pytest.approx([1, 1], abs=0.3)
 
 
+def test_errors_cover_for_a_pulsar_that_is_brighter_than_the_noise() -> None:
+    """The pulsar's own noise raises that of its bins, which off-pulse bins do not show."""
+    rng = np.random.default_rng(5)
+    z, own = [], 1 + 3 * np.abs(PULSE)
+    for _ in range(100):
+        x = _linear(100.0, 300, rng)
+        x += (own - 1) * (rng.normal(size=x.shape) + 1j * rng.normal(size=x.shape))
+        found = synthesize_rm(x.real, x.imag, FREQ, np.ones(48))
+        fitted = fit_rm(x.real, x.imag, FREQ, np.ones(48), start=found)
+        z.append([(each.rm - 100) / each.error for each in (found, fitted)])
+        assert fitted.reduced_chi2 > 3
+    assert np.std(z, axis=0) == pytest.approx([1, 1], abs=0.25)
+
+
 def test_chi2_is_that_of_derotated_sums() -> None:
     x = _linear(57.0, 30, np.random.default_rng(0))
     found = synthesize_rm(x.real, x.imag, FREQ, np.ones(48), most_rm=100)
