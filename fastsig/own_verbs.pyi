@@ -837,7 +837,7 @@ class OwnVerbs:
             If an argument is not allowed, neither or both of predictor and period are given, a period
             is below two samples, or the predictor does not cover the data.
         PlanError
-            If these are no spectra with known frequencies, or single turns are not possible.
+            If these are not spectra with known frequencies, or single turns are not possible.
         """
 
     def fit_gaussians(

@@ -61,10 +61,10 @@ def dedisperse(files: tuple[str, ...], output: str, to: str | None, **options: A
     """Remove the dispersion of a source from spectra.
 
     All FILEs must belong to one scan. Every channel is shifted by its delay relative to
-    the highest channel, rounded to the nearest spectrum or, for more than 16 dispersion measures,
-    approximated by a tree of sums. Samples of weight 0, such as flagged ones, do not contribute
-    to a time series. Either --dm or --plan is required. With several dispersion measures, times
-    refer to the highest channel.
+    the highest channel, rounded to the nearest spectrum or, by default for more than 16 dispersion
+    measures, approximated by a tree of sums. Samples of weight 0, such as flagged ones, do not
+    contribute to a time series. Either --dm or --plan is required. With several dispersion
+    measures, times refer to the highest channel.
     """
     from fastsig.chain import open_chain
     from fastsig.errors import FormatError

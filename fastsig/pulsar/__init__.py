@@ -1,1 +1,1 @@
-"""Dispersion of pulsars and bursts, on numbers and NumPy arrays."""
+"""Dispersion, pulse phase and folded profiles of pulsars and bursts."""

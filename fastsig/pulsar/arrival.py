@@ -6,15 +6,16 @@ white noise of unknown standard deviation. With harmonics P_h and T_h, and n_bin
     ``C(tau) = 2 / n_bin sum_h Re(P_h T_h* exp(2 pi i h tau))``, ``E_T = 2 / n_bin sum_h |T_h|^2``.
 
 The best shift maximises C, the best scale is ``b = C / E_T``, and the residual is ``R = E_P - C^2 /
-E_T``. The usual error is that of the curvature of C at its maximum (Taylor 1992); it assumes that
-the likelihood is a Gaussian in tau. Here the probability of every shift in a turn is computed, for
-flat priors of tau and b > 0 and a prior of the noise of 1 / sigma, over which it is integrated:
+E_T``. The usual error is derived from the curvature of C at its maximum (Taylor 1992); it assumes
+that the likelihood is a Gaussian in tau. Here the probability of every shift in a turn is computed,
+with flat priors for tau and b > 0, and with a prior of 1 / sigma for the noise, over which it is
+integrated:
 
     ``p(tau) ~ R(tau)^(-nu / 2) S_nu(C / sqrt(E_T R / nu))``, ``nu = 2 n_harmonic - 1``,
 
 where S_nu is the cumulative distribution of Student's t. The error of a TOA is the root mean square
-of this distribution about the best shift, so that reduced chi^2 is 1 on average, also where noise
-may be taken for a pulse at a low S/N.
+of this distribution about the best shift, so that reduced chi^2 is 1 on average, even where noise
+may be mistaken for a pulse at a low S/N.
 
 References
 ----------
@@ -61,7 +62,7 @@ class Shifts:
     error68 : ndarray
         Half width of the interval about `shift` with a probability of 68.27 per cent.
     error_curvature : ndarray
-        Error by the curvature at the maximum alone, for comparison.
+        Error derived from the curvature at the maximum alone, for comparison.
     scale, scale_error : ndarray
         Scale of the template, and its error.
     sigma : ndarray

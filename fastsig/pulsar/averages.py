@@ -28,9 +28,9 @@ def grouped(data: F4, weights: F8, numbers: tuple[int, ...]) -> tuple[F4, F8]:
     data : ndarray, shape (subint, product, chan, bin), float32
         Values, NaN where the weight is 0.
     weights : ndarray, float64
-        Weights with the same number of axes, each as long or of length 1.
+        Weights with the same number of axes, each as long as in `data` or of length 1.
     numbers : tuple of int
-        Neighbours in a group, for each axis; a last group may be smaller.
+        Neighbours in a group, for each axis; the last group may be smaller.
     """
     if all(n == 1 for n in numbers):
         return data, weights

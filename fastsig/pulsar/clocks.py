@@ -62,7 +62,7 @@ class Clocks:
         return found
 
     def parameters(self) -> dict[str, Any]:
-        """Return which files were used, and until when they reach; or what was not applied."""
+        """Return which files were used and on what dates they end, or what was not applied."""
         if not self._read:
             return {"clock": "UTC, TT(TAI)", "clock_files_not_applied": list(self.wanted)}
         return {"clock": {each.name: Time(table.last_correction_mjd(), format="mjd").iso[:10]

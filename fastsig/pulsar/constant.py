@@ -44,7 +44,7 @@ class ConstantPeriod:
     period, frequency : Quantity or str
         One of the two, as in ``"0.7s"`` or ``"1.4286Hz"``; text is exact.
     pdot, pddot : optional
-        Derivatives of the period: a number (s/s), and as in ``"1e-20 / s"``.
+        Derivatives of the period: a number (s/s), and a value such as ``"1e-20 / s"``.
     fdot, fddot : Quantity or str, optional
         Derivatives of the frequency, as in ``"-1e-14 Hz/s"`` and ``"1e-25 Hz/s2"``.
     epoch : Time
@@ -62,7 +62,7 @@ class ConstantPeriod:
     Raises
     ------
     UsageError
-        If not one of period and frequency is given, or a value is not a finite number.
+        If neither or both of period and frequency are given, or a value is not a finite number.
     """
 
     reference_mhz: float | None = None

@@ -29,10 +29,10 @@ class TreeCost:
     memory_bytes : int
         Tables, work space and state, bytes.
     jitter : float
-        Rms distance of its tracks from the exact delays after the best constant for each row, in
-        downsampled spectra.
+        Rms distance of its tracks from the exact delays after subtraction of the best constant for
+        each row, in downsampled spectra.
     worst : float
-        That of the worst of the rows that are compared, of which each has another track.
+        That of the worst of the rows that are compared, each of which has a different track.
     """
 
     n_addition: int

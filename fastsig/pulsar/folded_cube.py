@@ -27,7 +27,7 @@ _COARSE_HARMONICS = 8
 
 
 class FoldedCube:
-    """Weighted harmonics of a cube, and its rotations; arguments as `improving.improve`."""
+    """Weighted harmonics of a cube, and its rotations; arguments as for `improving.improve`."""
 
     def __init__(self, cube: Any, times_s: Any, freq_mhz: Any, weights: Any, noise: Any,
                  spin: Spin, dm: float, constant: float) -> None:

@@ -12,8 +12,9 @@ harmonics X_h of each cell, ``S_h = sum g X_h exp(-2 pi i h rotation)``, the sta
 
 which for noise alone has a chi^2 distribution of 2 n_harmonic degrees of freedom (Parseval; noise
 that is white within a cell). It is also twice the logarithm of the likelihood ratio of a pulse of
-any shape, so values where it is 1 below its maximum are a standard deviation off, and half of its
-second derivatives, with the sign changed, is the inverse of the covariance of the parameters.
+any shape, so values where it is 1 below its maximum are a standard deviation off, and half of the
+matrix of its second derivatives, with the sign changed, is the inverse of the covariance of the
+parameters.
 
 For frequency and derivative the rotation is a sum, so the map is a product of matrices for each
 harmonic.
@@ -73,7 +74,7 @@ class Trials:
 
     @property
     def n_trial(self) -> int:
-        """Number of trials: of DM plus of frequency times derivative."""
+        """Number of trials: those of DM, plus those of frequency times those of derivative."""
         return self.dm.size + self.chi2.size
 
 

@@ -60,7 +60,7 @@ def from_par(path: str | PathLike[str], telescope: str | Telescope, first: Time,
         Times to cover.
     mhz : float
         Frequency at the telescope to which the phases refer, MHz; infinite by default. A pulse at
-        another frequency is dispersed. Take the frequency to which the data are dedispersed.
+        another frequency is dispersed. Specify the frequency to which the data are dedispersed.
     kernel : path, optional
         Ephemeris of the solar system (.bsp); by default that of the installed package. If it is not
         that named in the par file, a warning says so.

@@ -29,7 +29,7 @@ _DM = "pc / cm3"
 
 @dataclass(frozen=True)
 class Smears:
-    """Widths that are added to a pulse at a dispersion measure, and the S/N that remains, s.
+    """Widths (s) that are added to a pulse at a dispersion measure, and the S/N that remains.
 
     Parameters
     ----------

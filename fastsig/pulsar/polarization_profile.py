@@ -168,7 +168,7 @@ def to_sky(linear: Any, parallactic_deg: Any) -> C16:
 
 
 def debiased(linear: Any, sigma: float) -> F8:
-    """Return linear polarisation without the bias by noise.
+    """Return linear polarisation without the bias due to noise.
 
     Parameters
     ----------

@@ -84,7 +84,7 @@ class Polyco:
         Raises
         ------
         FormatError
-            If the file is no polyco file, or contains no block of the source.
+            If the file is not a polyco file, or contains no block of the source.
         """
         blocks = blocks_of(path)
         if source is not None:

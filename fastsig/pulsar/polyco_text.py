@@ -55,8 +55,9 @@ class Block:
     dm : float
         pc cm^-3.
     doppler : float
-        Doppler shift by the Earth's motion in 1e-4: 1e4 (1 - f / f_b), with f the frequency at the
-        telescope and f_b that at the barycentre; positive where the Earth moves away.
+        Doppler shift due to the Earth's motion, in units of 1e-4: 1e4 (1 - f / f_b), with f the
+        frequency at the telescope and f_b that at the barycentre; positive where the Earth moves
+        away.
     log_rms : float
         Logarithm to base 10 of the rms of the fit, in turns.
     phase : Fraction
@@ -70,7 +71,7 @@ class Block:
     mhz : float
         Observing frequency to which the phases refer, MHz; 0 for infinite frequency.
     coefficients : tuple of Fraction
-        c_1 and on, turns per minute^k.
+        c_1 and onwards, turns per minute^k.
     orbit : str
         What follows on the second line: the phase of a binary orbit, turns, and the frequency of
         the orbit, 1/day.
@@ -104,7 +105,7 @@ def blocks_of(path: str | PathLike[str]) -> list[Block]:
     Raises
     ------
     FormatError
-        If the file is no polyco file, or is incomplete.
+        If the file is not a polyco file, or is incomplete.
     """
     try:
         with open(path, encoding="ascii", errors="replace") as file:
@@ -194,11 +195,11 @@ def _exact(text: str) -> Fraction:
 
 
 def text_of(blocks: Sequence[Block]) -> str:
-    """Write blocks as TEMPO does, with the same phases when it is read.
+    """Write blocks as TEMPO does, so that reading the text yields the same phases.
 
-    The reference phase has six decimals, the reference frequency twelve and the middle of the span
-    eleven, of a day. What these cut off is moved into the coefficients, whose 18 digits are read to
-    1e-17 of their value.
+    The reference phase has six decimals, the reference frequency twelve, and the middle of the
+    span, in days, eleven. What these cut off is moved into the coefficients, whose 18 digits are
+    read to 1e-17 of their value.
     """
     return "".join(map(_text, blocks))
 

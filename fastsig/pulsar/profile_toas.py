@@ -32,9 +32,9 @@ def profile_toas(profiles: Profiles, template: Template, *, n_subint: int = 1,
     """Return the times of arrival of total intensity, for each subintegration and channel.
 
     Channels are averaged with the dispersion removed, if the dispersion measure is known, and each
-    average is then delayed again as its centre frequency is, to which its time refers. Profiles
-    with bins without data have no time of arrival. If the pulse is within a leap second, which has
-    no MJD, the time is that of the last pulse before it.
+    average is then delayed again by the delay at its centre frequency, to which its time refers.
+    Profiles with bins without data have no time of arrival. If the pulse is within a leap second,
+    which has no MJD, the time is that of the last pulse before it.
 
     Parameters
     ----------
@@ -47,8 +47,8 @@ def profile_toas(profiles: Profiles, template: Template, *, n_subint: int = 1,
     n_chan : int or None
         Number of channels after averaging; None to average none.
     site : str, optional
-        Code of the observatory; by default the code in TEMPO of the telescope in the header,
-        or that of the barycentre (@) if the times are barycentric.
+        Code of the observatory; by default TEMPO's code for the telescope in the header, or that
+        of the barycentre (@) if the times are barycentric.
     least_snr : float
         Times of profiles with a lower S/N are left out.
     flags : mapping of str to str, optional
@@ -87,7 +87,7 @@ def intensity(profiles: Profiles) -> Profiles:
 
 
 def site_code(profiles: Profiles, site: str | None = None) -> str:
-    """Return the code of the observatory: the given one, or that in TEMPO of the telescope.
+    """Return the code of the observatory: the given one, or TEMPO's code for the telescope.
 
     Of barycentric times, it is that of the barycentre.
 

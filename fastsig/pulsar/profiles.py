@@ -41,7 +41,7 @@ class Profiles(ProfileData):
     data : ndarray, shape (subint, product, chan, bin), float32
         Mean values; NaN where the weight is 0. Channels ascend in frequency.
     weights : ndarray, float64
-        Weights with the same number of axes as `data`, of which each may have length 1: 0 where
+        Weights with the same number of axes as `data`, each of which may have length 1: 0 where
         there are no data, and otherwise proportional to the number of samples in a value (of a
         fold, that number). Weights add up where values are averaged. A file in PSRFITS has them
         only by subintegration and channel.
@@ -103,9 +103,9 @@ class Profiles(ProfileData):
             The shift, in turns: one number, or an array of shape (subint,), (subint, 1, chan) or
             (subint, product, chan).
         keep_times : bool
-            Whether the epochs move by as much the other way, so that every bin keeps its time.
-            This requires one shift for each subintegration. By default the epochs remain, and the
-            profiles have another phase 0.
+            Whether the epochs move by the same amount in the opposite direction, so that every bin
+            keeps its time. This requires one shift for each subintegration. By default the epochs
+            are unchanged, and the profiles have a different phase 0.
         """
         return turned(self, turns, keep_times)
 

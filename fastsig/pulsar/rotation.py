@@ -1,8 +1,8 @@
 """Rotation of pulse profiles by any part of a turn.
 
 A profile is a periodic function of phase, known at its bins. Whole bins are moved; the rest of a
-shift is a phase ramp over the harmonics of the profile (the theorem of Fourier shifts), which
-loses nothing except the imaginary part of the highest harmonic of an even number of bins.
+shift is a phase ramp over the harmonics of the profile (the Fourier shift theorem), which loses
+nothing except the imaginary part of the highest harmonic of an even number of bins.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _SMALLEST = 1e-9  # of a bin; smaller rests of a shift are rounding errors
 def rotated(data: F4, weights: F8, turns: Any) -> tuple[F4, F8]:
     """Return profiles and their weights, moved to later phases: ``out(phase) = in(phase - turns)``.
 
-    A bin is NaN, with weight 0, if one of the two bins between which it comes from is NaN. Weights
+    A bin is NaN, with weight 0, if either of the two bins that it comes from is NaN. Weights
     of bins are interpolated linearly.
 
     Parameters

@@ -1,7 +1,7 @@
 """Rotation measure (RM) of a pulsar, by synthesis and by a fit to Q and U.
 
-The linear polarisation of a channel is ``Q + i U = A exp(2 i RM (lambda^2 - lambda_0^2))``, with
-another complex A for each bin, so that a swing of the position angle over the pulse does not
+The linear polarisation of a channel is ``Q + i U = A exp(2 i RM (lambda^2 - lambda_0^2))``, with a
+different complex A for each bin, so that a swing of the position angle over the pulse does not
 depolarise. For weights ``g = 1 / sigma^2``, ``F_b(RM) = sum_c g_c (Q + i U)_cb exp(-2 i RM
 (lambda_c^2 - lambda_0^2))``, and
 
@@ -65,7 +65,7 @@ class RotationMeasure:
     linear : ndarray, shape (bin,)
         Linear polarisation after the rotation was removed, not corrected for its bias.
     used : ndarray, shape (bin,), bool
-        Bins that the RM is from.
+        Bins from which the RM was measured.
     sigma_single, sigma : float
         Gaussian equivalents of the probability of the maximum for noise alone: for one trial, and
         for as many independent ones as the range has widths of the response.

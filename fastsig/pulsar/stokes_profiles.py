@@ -23,7 +23,7 @@ def stokes_of(data: F4, weights: F8, basis: PolBasis, products: str, path: str
     data : ndarray, shape (subint, product, chan, bin), float32
         AA and BB, or AA, BB, CR and CI; or Stokes parameters, from which some are chosen.
     weights : ndarray, float64
-        Weights with the same number of axes, each as long or of length 1.
+        Weights with the same number of axes, each as long as in `data` or of length 1.
     basis : PolBasis
         Feeds, names and signs.
     products : {"IQUV", "I", "V"}

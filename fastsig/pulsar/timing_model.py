@@ -113,7 +113,7 @@ class TimingModel:
         return np.asarray(phase, np.float64), float(1 / period)
 
     def parameters(self, last: Time) -> dict[str, Any]:
-        """Return what determines the phases beside the par file: versions, kernel, clock, Earth."""
+        """Return what sets the phases besides the par file: versions, kernel, clock, Earth."""
         return {"pint": metadata.version("pint-pulsar"), "kernel": self.kernel.name,
                 "kernel_of": self.kernel.origin, "ephem_of_par": self.model.EPHEM.value,
                 "earth": f"astropy-iers-data {metadata.version('astropy-iers-data')}: "

@@ -34,7 +34,7 @@ class Width:
     ----------
     turns, error : float
         Width and its standard error; NaN if the profile does not go below the level, or the level
-        is not 4 standard deviations above the baseline.
+        is less than 4 standard deviations above the baseline.
     first, last : float
         Phases of the edges, in turns; the position of bin 0 is 0. NaN for equivalent widths.
     """

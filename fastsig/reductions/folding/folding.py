@@ -69,7 +69,7 @@ def fold(chain: Any, predictor: Any = None, *, period: Any = None, pdot: Any = N
         If an argument is not allowed, neither or both of predictor and period are given, a period
         is below two samples, or the predictor does not cover the data.
     PlanError
-        If these are no spectra with known frequencies, or single turns are not possible.
+        If these are not spectra with known frequencies, or single turns are not possible.
     """
     stream = spectra_of(chain)
     if (predictor is None) == (period is None):

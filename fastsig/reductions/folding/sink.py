@@ -63,7 +63,7 @@ class Fold(Sink):
     Raises
     ------
     PlanError
-        If these are no spectra with a known band, or single turns are not possible.
+        If these are not spectra with a known band, or single turns are not possible.
     UsageError
         If an argument is not allowed, a period is below two samples, or a predictor does not cover
         the stream.
