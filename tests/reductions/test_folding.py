@@ -24,6 +24,7 @@ from fastsig.reductions.folding.folding import fold, folds_of
 from fastsig.reductions.folding.sink import Fold
 from fastsig.run.engine import run
 from fastsig.run.flag_shares import ShareCounter
+from fastsig.work.memory import resident_bytes
 
 RATE, N, PERIOD, DM = 1000, 6000, "0.0931407", 12.0
 K = 1 / 2.41e-4  # MHz^2 pc^-1 cm^3 s
@@ -162,7 +163,7 @@ def test_bits_depend_on_nothing(monkeypatch):
     alone = folds_of(stream, periods[1:2], workers=1, **options)[0]
     for found in (
             folds_of(stream, periods, workers=2, **options)[1],
-            folds_of(stream, periods[:2], workers=2, memory=2**30, **options)[1],
+            folds_of(stream, periods[:2], workers=2, memory=resident_bytes() + 2**28, **options)[1],
             run([ShareCounter(stream), Fold(stream, periods[1:2], **options)], workers=2)[1][0]):
         assert found.data.tobytes() == alone.data.tobytes()
         assert found.weights.tobytes() == alone.weights.tobytes()
