@@ -34,9 +34,9 @@ class DedisperseVoltages(Stage, VoltageStream):
     back. The channels are critically sampled. Between them the delays remain: detect and integrate
     first, and remove these with `dedisperse` of the spectra. White noise keeps its variance.
 
-    Row n has the time of the n-th group of as many samples as there are in the time of a row. Rows
-    that are read here are valid if they are so in all channels of a polarisation; `detect` uses the
-    weight of each channel instead.
+    A row has the time of the first of the input samples that it replaces. A row that is read here
+    is valid if it is valid in all channels of a polarisation; `detect` uses the weight of each
+    channel instead.
 
     Parameters
     ----------

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from fastsig.axes.time import sample_time
 from fastsig.errors import PlanError
 from fastsig.stages.coherent_runs import Kind
 from fastsig.stages.dedisperse_voltages import DedisperseVoltages
@@ -23,6 +24,9 @@ class DetectDedispersed(SpectraStage):
     kernel, in float64 and in order. Losses are made up for in each sample of a channel: its power
     is divided by the fraction of its signal that was recorded, which is its weight. Stokes
     parameters and cross products need both polarisations, and have the smaller of their weights.
+
+    Powers begin half a row before the voltages, so that the middle of a row has the time of its
+    voltages, as in spectra of a filter bank.
 
     Parameters
     ----------
@@ -42,6 +46,9 @@ class DetectDedispersed(SpectraStage):
         if not isinstance(source, DedisperseVoltages):
             raise PlanError(f"{source.path}: requires voltages of dedisperse, not {source.kind}")
         header = detected_header(source, products, sign_q, sign_v)
+        # A voltage is that of an instant, which is the middle of the interval of its power.
+        rate = header.sample_rate
+        header = header.later(sample_time(header.start_time, -1, 2 * rate), -1 / (2 * rate))
         self.products = products
         self.signs: dict[str, Any] = {"sign_q": int(sign_q), "sign_v": int(sign_v)}
         n_chan = source.shape[2] if len(source.shape) == 3 else 1

@@ -10,7 +10,9 @@ from streams import MemoryVoltages, header
 
 import fastsig as fs
 from fastsig.axes.constants import DISPERSION_CONSTANT
+from fastsig.axes.time import elapsed
 from fastsig.errors import FormatError, PlanError, UsageError
+from fastsig.stages.channelize import Channelize
 from fastsig.stages.dedisperse import Dedisperse
 from fastsig.stages.detect import Detect
 from fastsig.stages.integrate import Integrate
@@ -130,6 +132,21 @@ def test_powers_are_those_of_the_voltages(products: str) -> None:
     # Powers make up for it.
     level = found.data[2:7, 0].mean()
     np.testing.assert_allclose(found.data[8, 0] / level, np.ones(4), rtol=0.25)
+
+
+@pytest.mark.parametrize("is_complex", [True, False])
+def test_times_are_those_of_a_filter_bank(is_complex: bool) -> None:
+    data = np.zeros((2**14, 1), np.complex64 if is_complex else np.float32)
+    data[2**13] = 100
+    voltages = stream(data)
+    times = []
+    for frames in (Channelize(voltages, 32), Dedisperse(voltages, 0, n_chan=32)):
+        rows = Detect(frames, "I")
+        power = np.nan_to_num(rows.read_block(0, rows.shape[0]).data[:, 0, 4:-4]).sum(axis=1)
+        middles = (np.arange(len(power)) + 0.5) / float(rows.header.sample_rate)
+        late = float(elapsed(voltages.start_time, rows.start_time))
+        times.append(late + (middles * power).sum() / power.sum(dtype=float))
+    np.testing.assert_allclose(times, 2**13 / RATE, atol=0.01 / RATE)
 
 
 def test_any_blocks_and_workers_give_the_same_bytes(tmp_path) -> None:
