@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from fastsig.axes.time import iso
 from fastsig.errors import PlanError
+from fastsig.pulsar.polarization_profile import debiased, pa_error
 from fastsig.pulsar.profiles import Profiles
 from fastsig.stream.slices import product_indices
 from fastsig.view.figures import COLORS, legend_above, new_figure, time_unit
@@ -30,7 +31,6 @@ __all__ = ["Trials", "draw_page", "facts"]
 F8 = NDArray[np.float64]
 
 _LEAST_LINEAR = 4.0  # L over its noise, from which an angle is drawn
-_BIAS = 1.57  # L over its noise, below which L is 0 (Everett and Weisberg 2001, ApJ 553, 341)
 
 
 class Trials(NamedTuple):
@@ -184,17 +184,14 @@ def _draw_polarization(angle: Any, axes: Any, stokes: Profiles, off: NDArray[np.
     q, u, v = (row - np.nanmean(row[off]) for row in stokes.data[0, 1:, 0].astype(np.float64))
     noise = float(np.sqrt((np.nanvar(q[off]) + np.nanvar(u[off])) / 2))
     linear = np.hypot(q, u)
-    with np.errstate(invalid="ignore"):
-        true = np.where(linear > _BIAS * noise,
-                        np.sqrt(np.maximum(linear**2 - noise**2, 0)), 0)
+    true = debiased(linear, noise) if noise > 0 else linear
     n = len(v)
     phase = (np.arange(2 * n) + 0.5) / n
     axes.plot(phase, twice(true), color=COLORS[1], lw=1.0, drawstyle="steps-mid", label="L")
     axes.plot(phase, twice(v), color=COLORS[0], lw=1.0, drawstyle="steps-mid", label="V")
     legend_above(axes, 3)
     seen = twice(linear > max(_LEAST_LINEAR * noise, 1e-3 * float(np.nanmax(linear))))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        error = np.degrees(0.5 * noise / twice(true))
+    error = twice(np.degrees(pa_error(true / noise))) if noise > 0 else np.zeros(2 * n)
     degrees = twice(np.degrees(0.5 * np.arctan2(u, q)))
     angle.errorbar(phase[seen], degrees[seen], yerr=error[seen], fmt=".", ms=3, lw=0.7,
                    color="black")

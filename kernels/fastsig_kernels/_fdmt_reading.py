@@ -21,7 +21,7 @@ _I8, _I16, _I32, _I64 = (ir.IntType(n) for n in (8, 16, 32, 64))
 _FLOAT = ir.FloatType()
 _i = types.int64
 #: LLVM types of the samples: their element, and whether they are signed.
-_SAMPLES = {"uint8": (_I8, False), "int8": (_I8, True), "uint16": (_I16, False),
+SAMPLES = {"uint8": (_I8, False), "int8": (_I8, True), "uint16": (_I16, False),
             "int16": (_I16, True), "float32": (_FLOAT, True)}
 
 
@@ -38,7 +38,7 @@ def put(builder: Any, value: Any, address: Any, offset: int = 0) -> None:
 
 def _sums(builder: Any, items: dict[str, Any], x: Any) -> Any:
     """Convert a vector of samples to sums: int16, without the offset of unsigned ones; float32."""
-    element, signed = _SAMPLES[items["kind"]]
+    element, signed = SAMPLES[items["kind"]]
     n = x.type.count
     if items["item"] == 2:
         if not signed:
@@ -61,7 +61,7 @@ def _take_square(typingctx, spec, source, step, targets, offset):
     def codegen(context, builder, signature, args):
         items = spec.items
         source, step, targets, offset = args[1:]
-        kind = ir.VectorType(_SAMPLES[items["kind"]][0], GROUP)
+        kind = ir.VectorType(SAMPLES[items["kind"]][0], GROUP)
         rows = []
         for t in range(GROUP):
             at = builder.add(source, builder.mul(step, ir.Constant(_I64, t)))
@@ -128,7 +128,7 @@ def _take_row(typingctx, spec, source, target):
     """Convert 16 neighbouring samples to sums."""
 
     def codegen(context, builder, signature, args):
-        kind = ir.VectorType(_SAMPLES[spec.items["kind"]][0], GROUP)
+        kind = ir.VectorType(SAMPLES[spec.items["kind"]][0], GROUP)
         put(builder, _sums(builder, spec.items, vector(builder, args[1], kind)), args[2])
         return context.get_dummy_value()
 
@@ -138,7 +138,7 @@ def _take_row(typingctx, spec, source, target):
 @intrinsic
 def bytes_of(typingctx, spec):
     """Return the size of a sample."""
-    element = _SAMPLES[spec.items["kind"]][0]
+    element = SAMPLES[spec.items["kind"]][0]
     size = 4 if element == _FLOAT else element.width // 8
 
     def codegen(context, builder, signature, args):

@@ -13,7 +13,7 @@ from llvmlite import ir
 from numba.core import types
 from numba.core.extending import intrinsic
 
-from ._fdmt_reading import put, vector
+from ._fdmt_reading import SAMPLES, bytes_of, put, vector
 from ._jit import jit_strict, jit_strict_inner
 from ._passes import _prefetch
 from ._simd import address_of
@@ -21,10 +21,6 @@ from ._simd import address_of
 _I32, _I64 = ir.IntType(32), ir.IntType(64)
 _FLOAT, _DOUBLE = ir.FloatType(), ir.DoubleType()
 _i = types.int64
-#: LLVM types of samples: their element, and whether they are signed.
-_SAMPLES = {"uint8": (ir.IntType(8), False), "int8": (ir.IntType(8), True),
-            "uint16": (ir.IntType(16), False), "int16": (ir.IntType(16), True),
-            "float32": (_FLOAT, True)}
 #: Columns of a step of the loops, and of a step for the rest.
 WIDE, NARROW = 64, 16
 _LOW = np.uint64(0xFFFFFFFF)
@@ -33,7 +29,7 @@ _HALF = np.uint64(32)
 
 def _converted(builder: Any, items: dict[str, Any], x: Any) -> Any:
     """Convert samples to the type of sums: int32 if `items` says so, otherwise float64."""
-    element, signed = _SAMPLES[items["kind"]]
+    element, signed = SAMPLES[items["kind"]]
     n = x.type.count
     if element == _FLOAT:
         return builder.fpext(x, ir.VectorType(_DOUBLE, n))
@@ -45,7 +41,7 @@ def _converted(builder: Any, items: dict[str, Any], x: Any) -> Any:
 
 def _sample(builder: Any, items: dict[str, Any], address: Any, n: int) -> Any:
     """Load and convert `n` neighbouring samples."""
-    kind = ir.VectorType(_SAMPLES[items["kind"]][0], n)
+    kind = ir.VectorType(SAMPLES[items["kind"]][0], n)
     return _converted(builder, items, vector(builder, address, kind))
 
 
@@ -59,18 +55,6 @@ def _splat(builder: Any, value: Any, n: int) -> Any:
 
 def _sum_type(items: dict[str, Any], n: int) -> Any:
     return ir.VectorType(_I32 if items["integer"] else _DOUBLE, n)
-
-
-@intrinsic
-def sample_bytes(typingctx, spec):
-    """Return the size of a sample."""
-    element = _SAMPLES[spec.items["kind"]][0]
-    size = 4 if element == _FLOAT else element.width // 8
-
-    def codegen(context, builder, signature, args):
-        return ir.Constant(_I64, size)
-
-    return _i(spec), codegen
 
 
 @intrinsic
@@ -234,7 +218,7 @@ def _list_run_nb(steps, count, slot, row, run):
 @jit_strict_inner
 def _add_step_nb(spec, size, n, sums, source, step, ahead):
     """Add up to 8 rows to `n` sums, a multiple of 16."""
-    item, total, c = sample_bytes(spec), sum_bytes(spec), 0
+    item, total, c = bytes_of(spec), sum_bytes(spec), 0
     while c + WIDE <= n:
         to, at = sums + c * total, source + c * item
         if size == 1:
@@ -265,7 +249,7 @@ def add_rows_nb(spec, steps, count, tile, n, source, step, ahead):
 @jit_strict
 def add_scaled_nb(spec, steps, scales, count, tile, n, source, step):
     """Add the rows that `steps` lists, times their weights."""
-    item, width = sample_bytes(spec), 8 * n
+    item, width = bytes_of(spec), 8 * n
     place = address_of(tile)
     for i in range(count):
         to, at = place + steps[i, 0] * width, source + steps[i, 1] * step
@@ -277,7 +261,7 @@ def add_scaled_nb(spec, steps, scales, count, tile, n, source, step):
 @jit_strict
 def add_weighted_nb(spec, steps, count, tile, totals, n, source, step, weights, weight_step):
     """Add the rows that `steps` lists, times the weights of their samples."""
-    item, width = sample_bytes(spec), 8 * n
+    item, width = bytes_of(spec), 8 * n
     place, other = address_of(tile), address_of(totals)
     for i in range(count):
         for k in range(steps[i, 2]):
@@ -295,7 +279,7 @@ def add_few_nb(spec, steps, scales, count, tile, totals, n, source, step, weight
     Samples are multiplied by the weights of rows if `scales` is not empty, and by their own if
     `weights` (time, column) is not empty; these are then added to `totals`.
     """
-    item = sample_bytes(spec)
+    item = bytes_of(spec)
     for i in range(count):
         first = np.uint64(steps[i, 0]) * np.uint64(n)
         for row in range(steps[i, 1], steps[i, 1] + steps[i, 2]):

@@ -10,7 +10,7 @@ from llvmlite import ir
 from numba.core import types
 from numba.core.extending import intrinsic
 
-from ._fdmt_reading import put, vector
+from ._fdmt_reading import bytes_of, put, vector
 from ._folding_loops import (
     _DOUBLE,
     _I32,
@@ -24,7 +24,6 @@ from ._folding_loops import (
     _sum_type,
     bin_of_nb,
     phase_of_nb,
-    sample_bytes,
     sum_bytes,
 )
 from ._jit import jit_strict, jit_strict_inner
@@ -166,7 +165,7 @@ def add_near_nb(spec, phase, piece, first, n, block, edges, offset, lowest, spre
                     slot = low
                     run += 1
                 elif is_here:
-                    for line in range(0, WIDE * sample_bytes(spec), 64):
+                    for line in range(0, WIDE * bytes_of(spec), 64):
                         _fetch(source + (t + _ROWS_AHEAD) * step + line)
                     last = (high + 1) % n_bin
                     while low != last:
@@ -201,7 +200,7 @@ def add_apart_nb(spec, phase, piece, first, n, n_bin, offset, columns, weight, p
     what remains of the columns. `weight` (n, 1 or column) may be empty. Pairs of sums and weights
     are (group, profile, bin, 16, 2).
     """
-    item, place = sample_bytes(spec), address_of(pairs)
+    item, place = bytes_of(spec), address_of(pairs)
     size = 16 * NARROW * n_bin
     index = np.empty(NARROW, np.int64)
     own = address_of(index)
@@ -222,7 +221,7 @@ def add_apart_nb(spec, phase, piece, first, n, n_bin, offset, columns, weight, p
 def _add_group_nb(spec, pieces, piece, first, begin, stop, bins, offset, columns, weight,
                   by_sample, index, pairs, source, step):
     """Add rows from `begin` on to 16 columns or fewer; `index` is the address of 16 int64."""
-    item = sample_bytes(spec)
+    item = bytes_of(spec)
     now, move, bend, beyond = phase_of_nb(pieces, first + begin, piece)
     for t in range(begin, stop):
         if first + t == beyond:
