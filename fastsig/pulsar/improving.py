@@ -131,7 +131,7 @@ def improve(
 
     A coarse, joint search of all three by the lowest harmonics yields a start. From there, DM is
     searched at the best frequency and derivative, and these at the best DM, in turn, until
-    the best trial remains the same; from it, Newton's method on the likelihood yields the result.
+    the best trial remains the same. Newton's method on the likelihood then refines that trial.
 
     Parameters
     ----------

@@ -36,14 +36,14 @@ def ToBarycenter(  # noqa: N802 - used like the class of a stage, for all kinds 
 
     .. math:: n_k = \mathrm{round}(t_b^{-1}(t_b(0) + (k + 1/2) \Delta t) / \Delta t - 1/2)
 
-    Row k of the result is row n_k of the source: rows are left out or repeated, about one of 10000,
-    where the clocks of the telescope and the barycentre have drifted apart by half a row. This is
-    what PRESTO's prepdata does, which repeats a mean. Delays of Einstein, Roemer and Shapiro are
-    included. The start is a barycentric time, TDB, stated like a UTC and with
-    ``extra["barycentered"]`` 1.
+    Row k of the result is row n_k of the source. About one row in 10000 is left out or repeated,
+    where the clocks of the telescope and the barycentre have drifted apart by half a row. PRESTO's
+    prepdata does the same, but repeats a mean instead of a row. The Einstein, Roemer and Shapiro
+    delays are included. The start is a barycentric time (TDB), written as if it were UTC, and
+    ``extra["barycentered"]`` is 1.
 
-    Dispersion delays are not those of the barycentre: remove the dispersion first, at frequencies
-    of the telescope.
+    Dispersion delays are not corrected to the barycentre: remove the dispersion first, at the
+    frequencies of the telescope.
 
     Parameters
     ----------
@@ -55,8 +55,9 @@ def ToBarycenter(  # noqa: N802 - used like the class of a stage, for all kinds 
         Location of the telescope, or its name; by default the telescope in the header.
     ephemeris : str, optional
         A kernel of JPL (.bsp), or ``"erfa"`` for ERFA's series; by default the kernel of the extra
-        ``[pulsar]`` if it is installed, and otherwise ERFA's series. With the kernel times are
-        PINT's to 1 us. The series is up to 0.43 ms from it; this changes by up to 0.03 ms a month.
+        ``[pulsar]`` if it is installed, and otherwise ERFA's series. With a kernel, times
+        agree with PINT's to 1 us. Those of the series differ from them by up to 0.43 ms, which
+        changes by up to 0.03 ms a month.
 
     Raises
     ------

@@ -41,10 +41,11 @@ class Folder(Plan):
     Notes
     -----
     *Numbers.* Sums are float64. Those of integers are exact up to 2^53 if all weights are 0 or 1;
-    others are in the order of rows. With ``add=True``, a stream that is divided into calls in any
-    way gives the same bits. NaN spreads to the sums that include it, unless its weight is 0.
+    other sums are accumulated in the order of the rows. With ``add=True``, a stream that is divided
+    into calls in any way gives the same bits. NaN spreads to the sums that include it, unless its
+    weight is 0.
 
-    *Memory.* `memory_bytes`, which does not depend on the number of rows. The GIL is released. A
+    *Memory.* `memory_bytes` does not depend on the number of rows. The GIL is released. A
     plan is used by one thread at a time; it can be pickled and copied, and has no state.
     """
 

@@ -46,9 +46,9 @@ def theirs(x: np.ndarray, sideband: int) -> tuple[np.ndarray, int]:
     is_complex = x.dtype.kind == "c"
     rate = (1 if is_complex else 2) * u.MHz
     edge = LOW + (0.5 if is_complex else 0 if sideband > 0 else 1)
-    stream = StreamGenerator(lambda at: x[at.tell() : at.tell() + at.samples_per_frame], (N,),
-                             Time("2020-01-01"), sample_rate=rate, samples_per_frame=N,
-                             dtype=x.dtype, frequency=edge * u.MHz, sideband=np.int8(sideband))
+    stream = StreamGenerator(lambda _: x, (N,), Time("2020-01-01"), sample_rate=rate,
+                             samples_per_frame=N, dtype=x.dtype, frequency=edge * u.MHz,
+                             sideband=np.int8(sideband))
     clean = Dedisperse(stream, DM, reference_frequency=(LOW + 0.5) * u.MHz,
                        samples_per_frame=2**16)
     first = round(((clean.start_time - stream.start_time) * rate).to_value(u.one))
