@@ -34,8 +34,8 @@ def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 def test_files_are_taken_once_quiet(tmp_path: Path, plugin: str) -> None:
     """One that is there, one that grows for a while, one unfinished; bytes as of the whole."""
     path = recipe(tmp_path, {}, RECIPE.replace('"in/*.try"', '"in", "later/*.try"'))
-    first = begin(path, "--follow", "--follow-every", 0.1, "--follow-quiet", 0.6,
-                  "--follow-stop", 2, "-j", 1, plugin=plugin)
+    first = begin(path, "--follow", "--follow-every", 0.1, "--follow-quiet", 1.5,
+                  "--follow-stop", 3, "-j", 1, plugin=plugin)
     wait_for((tmp_path / "out" / ".fastsig-batch").exists)
     deed(tmp_path / "in" / "a.try", seed=0)
     (tmp_path / "in" / "never.try.part").write_text("TRY{")
