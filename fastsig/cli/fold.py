@@ -46,6 +46,22 @@ from fastsig.cli import common, driver
 @click.option("--single", is_flag=True,
               help="Make a subintegration from each complete turn, for one ephemeris only; "
                    "channels are first dedispersed to the nearest sample.")
+@click.option("--tcal", type=common.InputPath(or_value=True), metavar="K|TABLE",
+              help="Calibrate the spectra first with the noise diode, for which this is the "
+                   "temperature: one value such as 1.1K, one for each polarisation such as "
+                   "1.1K,1.2K, or a table as for fastsig calibrate. Profiles are then in K, without "
+                   "the differences of gain and phase between the feeds; the diode must be at 45 "
+                   "degrees to both feeds.")
+@click.option("--diode", metavar="KEY=VALUE,...",
+              help="Specify when the diode is on, for comparison with the data: a mode such as "
+                   "mode=pulsar, or the times period=, on= and first=.  [default: the schedule "
+                   "measured from the data]")
+@click.option("--beam", type=click.IntRange(1, 19),
+              help="Use the diode temperature of this beam; by default, that of the beam named in "
+                   "the file.")
+@click.option("--gain", metavar="K/JY",
+              help="Convert calibrated spectra to Stokes parameters in Jy with this gain per "
+                   "polarisation, e.g. 16K/Jy.")
 @click.option("--flag", "flagged", is_flag=True,
               help="Flag interference first, as fastsig flag does by default.")
 @common.span_options
@@ -92,12 +108,37 @@ def fold(files: tuple[str, ...], output: str, to: str | None, **options: Any) ->
         _fold(_prepared(part, predictors, options), predictors, names, kind, options)
 
 
+def _calibrated(chain: Any, options: dict[str, Any]) -> Any:
+    """Return spectra that are calibrated with ``--tcal``; before a dry run, only their header."""
+    from fastsig.chain import Chain
+    from fastsig.reductions.folding.calibrated import calibrated_spectra, expected_spectra
+    from fastsig.work.memory import parse_bytes
+
+    if options["tcal"] is None:
+        return chain
+    steps = {"beam": options["beam"], "gain": options["gain"]}
+    if options["dry_run"] and (made := expected_spectra(chain.stream, **steps)) is not None:
+        return Chain(made)
+    memory = None if options["memory"] is None else parse_bytes(options["memory"])
+    with common.progress_of_passes(options["quiet"]) as advance:
+        made, found = calibrated_spectra(
+            chain.stream, options["tcal"], diode=options["diode"], workers=options["workers"],
+            memory=memory, progress=advance, **steps)
+    for line in found.summary():
+        common.say(line, options["quiet"])
+    return Chain(made)
+
+
 def _check(options: dict[str, Any]) -> None:
     """Refuse options that contradict each other."""
     given = len(options["pars"]) + len(options["polycos"])
     if bool(given) == (options["period"] is not None):
         raise click.UsageError("--par, --polyco or --period; allowed: a period, or any number of "
                                "the others")
+    if options["tcal"] is None:
+        for name in ("diode", "beam", "gain"):
+            if options[name] is not None:
+                raise click.UsageError(f"--{name} belongs to a calibration; allowed: with --tcal")
     for name in ("pdot", "acc"):
         if options[name] is not None and options["period"] is None:
             raise click.UsageError(f"--{name} belongs to a period; allowed: with --period")
@@ -125,8 +166,8 @@ def _prepared(part: Any, predictors: list[Any], options: dict[str, Any]) -> Any:
             **{key: options[key] for key in ("dm", "constant", "n_bin")})
         part = Chain(made)
     band = slice(options["fstart"], options["fstop"])
-    chain = driver.with_products(part if band == slice(None) else part[:, band],
-                                 options["products"])
+    chain = _calibrated(part if band == slice(None) else part[:, band], options)
+    chain = driver.with_products(chain, options["products"])
     return chain.flag() if options["flagged"] else chain
 
 

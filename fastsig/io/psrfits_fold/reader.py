@@ -104,7 +104,7 @@ def _read(file: FoldFile, notes: list[str], overrides: Mapping[str, Any], values
     spread = files_.dispersion_of(file, last)
     if "dm" in special:
         spread = spread._replace(dm=float(dm_of(special["dm"], allow_negative=True)))
-    header = files_.header_of(file, axis, clock.rate(shape[3]), clock.reference, notes)
+    header = files_.header_of(file, axis, clock.rate(shape[3]), clock.reference, last, notes)
     header = header.replace(start_time=clock.start, **_removed(spread)).overridden(common)
     data, weights = values(file, shape, descending, notes)
     if "start_time" in common:
