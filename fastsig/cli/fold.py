@@ -47,11 +47,9 @@ from fastsig.cli import common, driver
               help="Make a subintegration from each complete turn, for one ephemeris only; "
                    "channels are first dedispersed to the nearest sample.")
 @click.option("--tcal", type=common.InputPath(or_value=True), metavar="K|TABLE",
-              help="Calibrate the spectra first with the noise diode, for which this is the "
-                   "temperature: one value such as 1.1K, one for each polarisation such as "
-                   "1.1K,1.2K, or a table as for fastsig calibrate. Profiles are then in K, without "
-                   "the differences of gain and phase between the feeds; the diode must be at 45 "
-                   "degrees to both feeds.")
+              help="Calibrate to K with the noise diode first, given its temperature: one value, "
+                   "one for each polarisation such as 1.1K,1.2K, or a table. The diode must be at "
+                   "45 degrees to both feeds.")
 @click.option("--diode", metavar="KEY=VALUE,...",
               help="Specify when the diode is on, for comparison with the data: a mode such as "
                    "mode=pulsar, or the times period=, on= and first=.  [default: the schedule "
