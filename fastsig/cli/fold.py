@@ -60,6 +60,10 @@ from fastsig.cli import common, driver
 @click.option("--gain", metavar="K/JY",
               help="Convert calibrated spectra to Stokes parameters in Jy with this gain per "
                    "polarisation, e.g. 16K/Jy.")
+@click.option("--feed-angle", metavar="ANGLE",
+              help="Write I, Q, U, V on the sky, by the parallactic angle and this angle of feed A "
+                   "from the direction to the zenith, north through east.  [default: in the frame "
+                   "of the receiver]")
 @click.option("--flag", "flagged", is_flag=True,
               help="Flag interference first, as fastsig flag does by default.")
 @common.span_options
@@ -197,7 +201,10 @@ def _fold(chain: Any, predictors: list[Any], names: list[str], kind: str,
           common.progress_of_passes(options["quiet"]) as advance):
         archives, *shares = execute(ready, progress=advance)
     warn_of(watched, shares)
-    _write(with_ephemerides(archives, options["pars"]), names, kind, options)
+    archives = with_ephemerides(archives, options["pars"])
+    if options["feed_angle"] is not None:
+        archives = [each.to_sky(options["feed_angle"]) for each in archives]
+    _write(archives, names, kind, options)
 
 
 def _predictors(stream: Any, options: dict[str, Any]) -> list[Any]:

@@ -21,6 +21,10 @@ _KIND = "profile measurements"
                    "polarisation, e.g. 1.2Jy.  [default: no flux densities]")
 @click.option("--convention", type=click.Choice(["PSR/IEEE", "IAU"]), default="PSR/IEEE",
               show_default=True, help="Write V with the sign of this convention.")
+@click.option("--feed-angle", metavar="ANGLE",
+              help="Give position angles on the sky, by the parallactic angle and this angle of "
+                   "feed A from the direction to the zenith, north through east.  [default: in "
+                   "the frame of the archive]")
 @common.set_option
 @common.json_option
 @common.quiet_options
@@ -40,8 +44,10 @@ def measure(files: tuple[str, ...], output: str, **options: Any) -> None:
     sefd = None if options["sefd"] is None else number(options["sefd"], "Jy", "sefd")
     overrides = common.parse_overrides(options["overrides"])
     rows = [profile_values(open_profiles(name, **overrides), sefd_jy=sefd,
-                           convention=options["convention"]) for name in files]
-    table = values_table(rows, {"sefd_jy": sefd, "convention": options["convention"]})
+                           convention=options["convention"], feed_angle=options["feed_angle"])
+            for name in files]
+    table = values_table(rows, {"sefd_jy": sefd, "convention": options["convention"],
+                                "feed_angle": options["feed_angle"]})
     write_table(table, output, kind=_KIND, overwrite=options["overwrite"],
                 provenance={"inputs": [os.path.basename(name) for name in files]})
     if options["as_json"]:

@@ -284,7 +284,8 @@ def facts(profiles: Profiles) -> dict[str, str]:
         "shape": f"{profiles.n_subint} subint · {profiles.n_product} pol · {profiles.n_chan} chan "
                  f"· {profiles.n_bin} bins",
         "products": ", ".join(profiles.names) + (
-            "" if kind == "unknown" else f" ({kind} feeds)"),
+            "" if kind == "unknown" else f" ({kind} feeds)") + (
+            ", on the sky" if header.polarization.frame == "sky" else ""),
         "period": f"{period:.12g} s" if np.isfinite(period) else "not known",
         "DM": None if dm is None else f"{dm:.9g} pc cm⁻³" + (
             ", removed here" if dm and not profiles.dedispersed and profiles.n_chan > 1
