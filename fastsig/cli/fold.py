@@ -175,8 +175,8 @@ def _prepared(part: Any, predictors: list[Any], options: dict[str, Any]) -> Any:
 
 def _fold(chain: Any, predictors: list[Any], names: list[str], kind: str,
           options: dict[str, Any]) -> None:
+    from fastsig.reductions.folding.ephemerides import with_ephemerides
     from fastsig.reductions.folding.folding import aligned_for_turns
-    from fastsig.reductions.folding.predictors import with_ephemerides
     from fastsig.reductions.folding.sink import Fold
     from fastsig.run.engine import execute
     from fastsig.run.flag_shares import warn_of, watches
