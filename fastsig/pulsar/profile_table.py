@@ -58,6 +58,7 @@ def _meta(profiles: ProfileData) -> dict[str, Any]:
         "start_time": iso(header.start_time), "n_bin": profiles.n_bin, "dm": profiles.dm,
         "dedispersed": profiles.dedispersed, "dm_reference_mhz": _mhz(
             profiles.dispersion_reference_hz), "rm": profiles.rm,
+        "folded_mhz": profiles.folded_mhz, "coherent_dm": header.coherent_dm,
         "rm_removed": profiles.rm_removed, "feed": basis.kind, "handedness": basis.handedness,
         "sign_q": basis.sign_q, "sign_v": basis.sign_v, "frame": basis.frame,
         "epochs": [[day, _text(seconds)] for day, seconds in profiles.exact_epochs()],

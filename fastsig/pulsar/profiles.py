@@ -71,6 +71,9 @@ class Profiles(ProfileData):
     centers_mhz : ndarray, shape (chan,), float64, or None
         Centres of channels if they are not evenly spaced, as after a weighted mean over channels;
         otherwise those of ``header.channels`` are exact.
+    folded_mhz : float or None
+        Width of the channels of the spectra that were folded, MHz, within which the dispersion
+        smears the pulse, except that of ``header.coherent_dm``; None if it is not known.
     predictor : tuple of mapping
         Rows of the polyco of the fold, by the names of the columns of PSRFITS: ``NSPAN`` (min),
         ``NSITE``, ``REF_FREQ`` (MHz), ``REF_MJD``, ``REF_PHS`` (turns), ``REF_F0`` (Hz),

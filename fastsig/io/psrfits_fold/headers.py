@@ -27,8 +27,8 @@ from fastsig.io.psrfits import headers as search
 from fastsig.io.psrfits.headers import Doubt, SearchFile
 from fastsig.stream.header import Header
 
-__all__ = ["Dispersion", "FoldFile", "channels_of", "dispersion_of", "header_of", "history_of",
-           "number_of", "opened", "shape_of"]
+__all__ = ["Dispersion", "FoldFile", "channels_of", "dispersion_of", "folded_width", "header_of",
+           "history_of", "number_of", "opened", "shape_of"]
 
 _EVEN = 0.01  # of a channel; a label may be this far from its place
 _CODES = "BIJEDK"
@@ -149,6 +149,12 @@ def number_of(file: FoldFile, key: str, last: Mapping[str, Any] | None = None) -
         if value is not None and np.isfinite(value):
             return float(value)
     return None
+
+
+def folded_width(file: FoldFile) -> float | None:
+    """Return the width of the channels that were folded, MHz, as fastsig writes it."""
+    found = file.table.cards.number("FOLDBW")
+    return float(found) if found is not None and 0 < found < 1e6 else None
 
 
 def dispersion_of(file: FoldFile, last: Mapping[str, Any]) -> Dispersion:

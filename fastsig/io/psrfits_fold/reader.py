@@ -113,8 +113,9 @@ def _read(file: FoldFile, notes: list[str], overrides: Mapping[str, Any], values
         data, weights, clock.reference, clock.offsets, clock.durations, clock.periods, header,
         dm=spread.dm, rm=spread.rm, rm_removed=spread.rm_removed,
         reference_mhz=None if spread.reference_mhz is None else float(spread.reference_mhz),
-        centers_mhz=centers, predictor=clock.rows, ephemeris=ephemeris(file),
-        history=tuple(history), provenance=_provenance(file), path=file.path)
+        centers_mhz=centers, folded_mhz=files_.folded_width(file), predictor=clock.rows,
+        ephemeris=ephemeris(file), history=tuple(history), provenance=_provenance(file),
+        path=file.path)
 
 
 def _removed(spread: Dispersion) -> dict[str, Any]:

@@ -143,6 +143,8 @@ def _own(profiles: Profiles) -> dict[str, object]:
         out["POLFRAME"] = basis.frame
     if basis.handedness != PolBasis().handedness:
         out["POLHAND"] = fitted(basis.handedness)
+    if profiles.folded_mhz is not None:
+        out["FOLDBW"] = decimal(Fraction(repr(profiles.folded_mhz)))
     if header.dispersion_constant != DISPERSION_CONSTANT:
         out["DISPCNST"] = decimal(header.dispersion_constant)
     return out

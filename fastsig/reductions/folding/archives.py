@@ -55,5 +55,6 @@ def archive_of(stream: Stream, phases: ChannelPhases, edges: NDArray[np.int64],
             source=phases.predictor.source or header.source,
             dispersion_constant=phases.constant, **removed),
         dm=phases.dm, reference_mhz=float(phases.reference_hz / 10**6),
+        folded_mhz=float(axis.step_hz / 10**6),
         predictor=rows_of(blocks_of(phases, header.start_time, offsets[0], offsets[-1])),
         provenance=provenance, path=stream.path)
