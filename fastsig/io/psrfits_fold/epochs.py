@@ -38,6 +38,8 @@ class Clock(NamedTuple):
         Rows of POLYCO.
     tbin : Fraction or None
         Interval of the folded samples, s.
+    first : Fraction
+        Start of the first subintegration, s after the reference.
     """
 
     reference: tuple[int, Fraction]
@@ -46,17 +48,21 @@ class Clock(NamedTuple):
     periods: F8
     rows: tuple[Mapping[str, Any], ...]
     tbin: Fraction | None
+    first: Fraction
 
     @property
     def start(self) -> Time:
         """Start of the first subintegration."""
-        first = TimeDelta(self.offsets[0] - self.durations[0] / 2, format="sec", scale="tai")
+        day, seconds = self.reference
+        if 0 <= seconds + self.first < 86400:
+            return time_from_mjd(day, seconds + self.first)
+        first = TimeDelta(float(self.first), format="sec", scale="tai")
         return later(time_from_mjd(*self.reference), first)
 
     def starting(self, time: Time) -> Clock:
         """Return the clock moved to another start of the first subintegration."""
-        offsets = self.offsets - (self.offsets[0] - self.durations[0] / 2)
-        return self._replace(reference=mjd_and_seconds(time), offsets=offsets)
+        return self._replace(reference=mjd_and_seconds(time), first=Fraction(0),
+                             offsets=self.offsets - float(self.first))
 
     def rate(self, n_bin: int) -> Fraction:
         """Return the rate of the folded samples, Hz; that of the bins if it is not known."""
@@ -88,7 +94,21 @@ def clock_of(file: FoldFile, common: Mapping[str, Any], special: Mapping[str, An
     interval = file.table.cards.number("TBIN")
     known = interval is not None and 1e-12 < interval < 1e6
     return Clock(reference, offsets, durations, periods, rows,
-                 file.table.cards.exact("TBIN") if known else None)
+                 file.table.cards.exact("TBIN") if known else None,
+                 _first(file, offsets, durations, periods))
+
+
+def _first(file: FoldFile, offsets: F8, durations: F8, periods: F8) -> Fraction:
+    """Return the start of the first subintegration, s after STT_*.
+
+    An epoch is at a phase of 0, up to a turn before the middle. If that leaves it open whether the
+    subintegration begins at STT_*, as the first one of an observation does, it does.
+    """
+    stated = file.table.cards.number("SUBSTART")
+    if stated is not None and abs(stated) < _LONGEST_S:
+        return file.table.cards.exact("SUBSTART")
+    early = float(offsets[0] - durations[0] / 2)
+    return Fraction(0) if abs(early) <= periods[0] else Fraction(early)
 
 
 def column(file: FoldFile, name: str) -> F8 | None:

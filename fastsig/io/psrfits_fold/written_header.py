@@ -15,7 +15,7 @@ import numpy as np
 from fastsig._version import __version__
 from fastsig.axes.constants import DISPERSION_CONSTANT
 from fastsig.axes.polarization import PRODUCTS, PolBasis
-from fastsig.axes.time import iso
+from fastsig.axes.time import elapsed, iso, time_from_mjd
 from fastsig.errors import PlanError
 from fastsig.io.psrfits.written_header import decimal, fitted, pol_type
 from fastsig.io.psrfits_fold.predictor import COLUMNS
@@ -143,11 +143,18 @@ def _own(profiles: Profiles) -> dict[str, object]:
         out["POLFRAME"] = basis.frame
     if basis.handedness != PolBasis().handedness:
         out["POLHAND"] = fitted(basis.handedness)
+    out["SUBSTART"] = decimal(_first_start(profiles))
     if profiles.folded_mhz is not None:
         out["FOLDBW"] = decimal(Fraction(repr(profiles.folded_mhz)))
     if header.dispersion_constant != DISPERSION_CONSTANT:
         out["DISPCNST"] = decimal(header.dispersion_constant)
     return out
+
+
+def _first_start(profiles: Profiles) -> Fraction:
+    """Return the start of the first subintegration, s after STT_*, to 1e-12 s."""
+    exact = elapsed(time_from_mjd(*profiles.reference), profiles.header.start_time)
+    return Fraction(round(exact * 10**12), 10**12)
 
 
 def history_unit(profiles: Profiles) -> bytes:
