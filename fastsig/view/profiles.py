@@ -16,12 +16,13 @@ from numpy.typing import NDArray
 
 from fastsig.axes.time import iso
 from fastsig.errors import PlanError
+from fastsig.pulsar.off_pulse import off_pulse_or_lowest
 from fastsig.pulsar.polarization_profile import debiased, pa_error
 from fastsig.pulsar.profiles import Profiles
 from fastsig.stream.slices import product_indices
 from fastsig.view.figures import COLORS, legend_above, new_figure, time_unit
 from fastsig.view.look import Look, Shades, in_powers, powers, value_label
-from fastsig.view.profile_images import Image, by_frequency, by_time, off_window, twice
+from fastsig.view.profile_images import Image, by_frequency, by_time, twice
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -86,7 +87,7 @@ def draw_page(profiles: Profiles, product: str | None = None, look: Look | None 
     shown, stokes = _shown(profiles, product)
     look = look or Look()
     mean = shown.mean("time", "frequency").data[0, 0, 0].astype(np.float64)
-    off = off_window(mean)
+    off = off_pulse_or_lowest(mean)
     figure, axes = _panels(shown, stokes is not None, trials)
     _draw_profile(axes["profile"], mean, off, shown, alone=stokes is None)
     if stokes is not None:
