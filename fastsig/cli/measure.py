@@ -36,10 +36,12 @@ def measure(files: tuple[str, ...], output: str, **options: Any) -> None:
     """
     from fastsig.axes.units import number
     from fastsig.io.ecsv.tables import write_table
+    from fastsig.io.files.outputs import check_text_name
     from fastsig.io.files.safe import check_output
     from fastsig.pulsar.profile_values import profile_values, values_table
     from fastsig.run.profile_files import open_profiles
 
+    check_text_name(output, ".ecsv")
     check_output(output, overwrite=options["overwrite"], inputs=files)
     sefd = None if options["sefd"] is None else number(options["sefd"], "Jy", "sefd")
     overrides = common.parse_overrides(options["overrides"])
