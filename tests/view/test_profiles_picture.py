@@ -15,6 +15,7 @@ from fastsig.errors import PlanError, UsageError
 from fastsig.pulsar.off_pulse import find_off_pulse, off_pulse_or_lowest
 from fastsig.pulsar.profiles import Profiles
 from fastsig.view import draw_profiles
+from fastsig.view.profile_facts import all_facts
 from fastsig.view.profile_images import by_frequency, by_time
 from fastsig.view.profiles import Trials, draw_page
 
@@ -140,3 +141,17 @@ def test_the_off_pulse_bins_are_those_of_the_measurements(n_bin: int) -> None:
         assert off.sum() == max(1, n_bin // 4) and not off[shape.argmax()]
     shape[0] = np.nan
     assert off_pulse_or_lowest(shape).any() and off_pulse_or_lowest(np.zeros(64)).sum() == 16
+
+
+def test_a_page_lists_what_the_picture_has_no_room_for() -> None:
+    made = polarized()
+    made = made.replace(
+        folded_mhz=0.25, ephemeris="PSR X\nF0 1\n", history=(("2020", "psradd"),),
+        provenance={"inputs": [{"files": [{"name": "a.ar"}], "made_by": {
+            "inputs": [{"files": [{"name": "a.fits"}]}], "fold": {"n_bin": 64, "predictor": {}}}}],
+            "stages": [{"stage": "select", "parameters": {"rows": [0, 1], "channels": None}}]})
+    found = all_facts(made)
+    assert found["channels that were folded"] == "0.25 MHz" and found["inputs"] == "a.ar\na.fits"
+    assert found["steps"] == "fold: n_bin = 64\nselect: rows = [0, 1]"
+    assert found["par file"] == "PSR X\nF0 1" and found["history"] == "2020 psradd"
+    assert found["differences of the feeds"] == "not removed" and "DM" in found
