@@ -100,8 +100,8 @@ def _read(file: FoldFile, notes: list[str], overrides: Mapping[str, Any], values
     shape = files_.shape_of(file)
     history, last = files_.history_of(file)
     axis, descending, centers = files_.channels_of(file, label, common, notes)
-    clock = clock_of(file, common, special, notes)
     spread = files_.dispersion_of(file, last)
+    clock = clock_of(file, common, special, spread.reference_mhz, notes)
     if "dm" in special:
         spread = spread._replace(dm=float(dm_of(special["dm"], allow_negative=True)))
     header = files_.header_of(file, axis, clock.rate(shape[3]), clock.reference, last, notes)
