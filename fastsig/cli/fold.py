@@ -175,6 +175,7 @@ def _prepared(part: Any, predictors: list[Any], options: dict[str, Any]) -> Any:
 
 def _fold(chain: Any, predictors: list[Any], names: list[str], kind: str,
           options: dict[str, Any]) -> None:
+    from fastsig.pulsar.sky_frame import check_sky_frame
     from fastsig.reductions.folding.ephemerides import with_ephemerides
     from fastsig.reductions.folding.folding import aligned_for_turns
     from fastsig.reductions.folding.sink import Fold
@@ -183,6 +184,9 @@ def _fold(chain: Any, predictors: list[Any], names: list[str], kind: str,
     from fastsig.run.plan import plan
     from fastsig.work.memory import parse_bytes
 
+    if options["feed_angle"] is not None:
+        check_sky_frame(chain.stream.header, options["feed_angle"], chain.stream.path,
+                        position=len(options["pars"]) < len(predictors))
     stream = chain.stream if not options["single"] else aligned_for_turns(
         chain.stream, predictors, options["dm"], options["constant"])
     sink = Fold(stream, predictors, dm=options["dm"], constant=options["constant"],

@@ -22,14 +22,15 @@ from fastsig import telescopes
 from fastsig.axes.units import number
 from fastsig.errors import FastsigWarning, PlanError
 from fastsig.pulsar.polarization_profile import to_sky
-from fastsig.pulsar.stokes_profiles import stokes_of
+from fastsig.pulsar.stokes_profiles import check_products, stokes_of
+from fastsig.stream.header import Header
 
 if TYPE_CHECKING:
     from astropy.time import Time
 
     from fastsig.pulsar.profile_data import ProfileData
 
-__all__ = ["in_sky_frame", "parallactic_deg"]
+__all__ = ["check_sky_frame", "in_sky_frame", "parallactic_deg"]
 
 P = TypeVar("P", bound="ProfileData")
 F8 = NDArray[np.float64]
@@ -59,10 +60,8 @@ def in_sky_frame(profiles: P, feed_angle: Any) -> P:
     UsageError
         If the angle is not an angle.
     """
-    feed = number(feed_angle, "deg", "feed_angle")
+    feed = check_sky_frame(profiles.header, feed_angle, profiles.path)
     header, basis = profiles.header, profiles.header.polarization
-    if basis.frame == "sky":
-        raise PlanError(f"{profiles.path}: Q and U are already in the frame of the sky")
     data, weights = stokes_of(profiles.data, profiles.weights, basis, "IQUV", profiles.path)
     angle = parallactic_deg(profiles, profiles.epochs)
     _warn_of_rotation(profiles)
@@ -78,6 +77,34 @@ def in_sky_frame(profiles: P, feed_angle: Any) -> P:
         polarization=replace(basis, names=tuple("IQUV"), frame="sky")))
 
 
+def check_sky_frame(header: Header, feed_angle: Any, path: str, *, position: bool = True) -> float:
+    """Raise the errors of `in_sky_frame`, before profiles are made; return the angle, deg.
+
+    `position` is false if the position will be known later, from a par file.
+    """
+    feed = number(feed_angle, "deg", "feed_angle")
+    basis = header.polarization
+    if basis.frame == "sky":
+        raise PlanError(f"{path}: Q and U are already in the frame of the sky")
+    if not set("IQUV") <= set(basis.names):
+        check_products(basis, "IQUV", path)
+    _check_place(header, path, position=position)
+    return feed
+
+
+def _check_place(header: Header, path: str, *, position: bool = True) -> None:
+    if position and (header.ra_deg is None or header.dec_deg is None):
+        raise PlanError(f"{path}: the frame of the sky requires the position; give --set "
+                        "ra=5h34m31.97s --set dec=22.0145deg")
+    if header.telescope is None:
+        raise PlanError(f"{path}: the frame of the sky requires the telescope; give --set "
+                        "telescope=FAST")
+    telescopes.get(header.telescope)
+    if header.barycentric:
+        raise PlanError(f"{path}: times are those of the barycentre; allowed for the frame of the "
+                        "sky: times at the telescope")
+
+
 def parallactic_deg(profiles: ProfileData, times: Time) -> F8:
     """Return the position angle of the zenith at the source, north through east, shape of `times`.
 
@@ -88,17 +115,9 @@ def parallactic_deg(profiles: ProfileData, times: Time) -> F8:
     """
     from fastsig.telescopes.observed import icrs_to_observed, observed_to_icrs
 
-    header, path = profiles.header, profiles.path
-    if header.ra_deg is None or header.dec_deg is None:
-        raise PlanError(f"{path}: the frame of the sky requires the position; give --set "
-                        "ra=5h34m31.97s --set dec=22.0145deg")
-    if header.telescope is None:
-        raise PlanError(f"{path}: the frame of the sky requires the telescope; give --set "
-                        "telescope=FAST")
-    if header.barycentric:
-        raise PlanError(f"{path}: times are those of the barycentre; allowed for the frame of the "
-                        "sky: times at the telescope")
-    place = telescopes.get(header.telescope).location
+    header = profiles.header
+    _check_place(header, profiles.path)
+    place = telescopes.get(header.telescope or "").location
     n = len(times)
     ra, dec = (np.full((n, 1), each) << u.deg for each in (header.ra_deg, header.dec_deg))
     azimuth, zenith = icrs_to_observed(ra, dec, times, place, warn=False)

@@ -126,7 +126,17 @@ def test_the_command_and_the_archive(tmp_path: Path) -> None:
     with fits.open(tmp_path / "b.ar") as file:
         assert file["SUBINT"].header["SCALE"] == "Jansky"
     assert fs.open_profiles(tmp_path / "b.ar").names == ("I",)
+    fastsig("fold", path, "-o", tmp_path / "s.ar", "--period", PERIOD, "--dm", "10", "--tcal",
+            "12.5K", "--feed-angle", "12deg", "--set", "ra=155deg", "--set", "dec=41deg", "-q")
+    sky = fs.open_profiles(tmp_path / "s.ar")
+    assert sky.header.polarization.frame == "sky" and sky.names == ("I", "Q", "U", "V")
     before = sorted(tmp_path.iterdir())
+    for options, words in (((), "requires the position"),
+                           (("--products", "I", "--set", "ra=1deg", "--set", "dec=1deg"),
+                            "requires AA, BB, CR, CI"), (("--feed-angle", "12s"), "feed_angle")):
+        done = fastsig("fold", path, "-o", tmp_path / "c.ar", "--period", PERIOD, "--feed-angle",
+                       "12deg", *options, "--dry-run", code=2)
+        assert words in done.stderr
     fastsig("fold", path, "-o", tmp_path / "c.ar", "--period", PERIOD, "--dm", "10", "--tcal",
             "12.5K", "--dry-run", "--json")
     done = fastsig("fold", path, "-o", tmp_path / "c.ar", "--period", PERIOD, "--gain", "16K/Jy",
