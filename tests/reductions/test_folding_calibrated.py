@@ -16,7 +16,9 @@ import fastsig as fs
 from fastsig import simulate
 from fastsig.chain import Chain
 from fastsig.errors import PlanError, UsageError
+from fastsig.pulsar.profile_values import profile_values
 from fastsig.pulsar.profiles import Profiles
+from fastsig.reductions.diode.calibration import calibrated, solve
 
 PERIOD, DUTY, PEAK = "89.3ms", 0.1, 4.0
 #: Stokes parameters of the pulsar: 60 % linear at 20 degrees, -30 % circular.
@@ -122,13 +124,11 @@ def test_the_command_and_the_archive(tmp_path: Path) -> None:
         assert cards["CAL_PHS"] == 0 and file["SUBINT"].header["UNIT"] == "K"
         assert last["CAL_MTHD"] == "SingleAxis" and last["PR_CORR"] == 0
     fastsig("fold", path, "-o", tmp_path / "b.ar", "--period", PERIOD, "--dm", "10", "--tcal",
-            "12.5K", "--gain", "16K/Jy", "--products", "I", "--n-chan", "1", "-q")
+            "12.5K", "--gain", "16K/Jy", "--n-chan", "1", "--feed-angle", "12deg", "--set",
+            "ra=155deg", "--set", "dec=41deg", "-q")
     with fits.open(tmp_path / "b.ar") as file:
         assert file["SUBINT"].header["SCALE"] == "Jansky"
-    assert fs.open_profiles(tmp_path / "b.ar").names == ("I",)
-    fastsig("fold", path, "-o", tmp_path / "s.ar", "--period", PERIOD, "--dm", "10", "--tcal",
-            "12.5K", "--feed-angle", "12deg", "--set", "ra=155deg", "--set", "dec=41deg", "-q")
-    sky = fs.open_profiles(tmp_path / "s.ar")
+    sky = fs.open_profiles(tmp_path / "b.ar")
     assert sky.header.polarization.frame == "sky" and sky.names == ("I", "Q", "U", "V")
     before = sorted(tmp_path.iterdir())
     for options, words in (((), "requires the position"),
@@ -142,3 +142,32 @@ def test_the_command_and_the_archive(tmp_path: Path) -> None:
     done = fastsig("fold", path, "-o", tmp_path / "c.ar", "--period", PERIOD, "--gain", "16K/Jy",
                    code=2)
     assert "--gain belongs to a calibration" in done.stderr and sorted(tmp_path.iterdir()) == before
+
+
+def test_position_angles_on_the_sky_by_a_track_and_by_the_parallactic_angle(tmp_path: Path) -> None:
+    """Through unequal feeds at an angle and an uneven diode, both ways give that of the pulsar."""
+    scan = simulate.FastScan(
+        duration="2s", beams="1", observing="tracking", backend="psrfits", ra="83.63deg",
+        dec="22.01deg", rotation="30deg", feed_angle="12deg", n_chan=8, fstart="1400MHz",
+        bandwidth="15.625MHz", integration="0.786432ms", bandpass="flat", level=1e6,
+        start_time="2023-12-01T17:00:00",
+        sky=[simulate.SkyPulsar("83.63deg", "22.01deg", "3Jy", period=PERIOD, dm=10, duty=DUTY,
+                                linear=0.6, angle="25deg", circular=-0.3)],
+        diode=simulate.Diode("12.5K", period=50331648, on=25165824), tcal=simulate.Tcal(q=0.05),
+        jones=simulate.Jones(ratio=1.3, phase="50deg"))
+    simulate.write_scan(scan, tmp_path)
+    path, track = (str(next(tmp_path.glob(each))) for each in ("*.fits", "*.xlsx"))
+    feed = scan.truth["angle_a_deg"][0] - scan.truth["parallactic_deg"][0]
+    options = {"period": PERIOD, "dm": 10, "n_bin": 64, "subint": None}
+    with fs.open(path, position=("83.63deg", "22.01deg")) as chain:
+        vertical = chain.fold(tcal=TCAL, diode="mode=pulsar,first=0s", **options).to_sky(
+            f"{feed}deg")
+        found = solve(chain.stream, TCAL, diode="mode=pulsar,first=0s", phase=True)
+        tracked = Chain(calibrated(chain.stream, found, stokes="IQUV", ky=track,
+                                   feed_angle="12deg")).fold(**options)
+    for each in (vertical, tracked):
+        assert each.header.polarization.frame == "sky"
+        values = profile_values(each)
+        assert abs(values["pa"] - 25) < 4 * values["pa_error"] + 0.4, values  # of the scale
+        assert abs(values["linear"] - 0.6) < 4 * values["linear_error"] + 0.01
+        assert abs(values["circular"] + 0.3) < 4 * values["circular_error"] + 0.01
