@@ -83,7 +83,8 @@ def test_the_mean_over_all_channels_is_as_before(standard: Path) -> None:
 def test_the_smear_is_that_of_brute_force() -> None:
     made = smeared(1, 0.0)
     for k, each in enumerate(smear_of(made, N_CHAN) or []):
-        seen, true = (np.fft.rfft(x)[1:11] for x in (made.data[0, 0, k], gaussian(BINS, 0.3, WIDTH)))
+        seen, true = (np.fft.rfft(x)[1:11] for x in (
+            made.data[0, 0, k], gaussian(BINS, 0.3, WIDTH)))
         np.testing.assert_allclose(np.abs(seen / true), np.abs(transfer(each, 10)), atol=1e-3)
 
 
