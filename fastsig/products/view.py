@@ -235,10 +235,6 @@ def _dm_plan(path: str, output: str, overwrite: bool) -> None:
     draw_dm_plan(read_plan(path), output, overwrite=overwrite)
 
 
-def _values_of_profiles(path: str, output: str, overwrite: bool) -> None:
-    raise FormatError(path, "contains the values of folded profiles; allowed: their archive (.ar)")
-
-
 class _Table(NamedTuple):
     """The function that draws tables of one kind, and the name of such a table in messages."""
 
@@ -253,5 +249,4 @@ HANDLERS: dict[str, Callable[[Detected, str, Wanted, bool], None]] = {
 
 #: How to draw tables, by the kind that their meta states.
 TABLES = {"spectrum of a place": _Table(_place, "a spectrum of a place"),
-          "DM plan": _Table(_dm_plan, "a DM plan"),
-          "profiles": _Table(_values_of_profiles, "values of folded profiles")}
+          "DM plan": _Table(_dm_plan, "a DM plan")}
