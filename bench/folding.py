@@ -58,5 +58,12 @@ CASES = [
     Case("fold-aligned", "MS", partial(fold, period=0.7, dm=30.0),
          "4096 channels of 8 bits aligned for DM 30, a period of 0.7 s", _marked(2.0)),
     Case("fold-aligned-5ms", "MS", partial(fold, period=0.005, dm=100.0),
-         "the same for DM 100, a period of 5 ms", _marked(0.8)),
+         "the same for DM 100, a period of 5 ms", _marked(2.0)),
+    Case("fold-aligned-10", "MS", partial(fold, period=0.7, n_ephemeris=10, dm=30.0),
+         "4096 channels of 8 bits aligned for DM 30, ten ephemerides near 0.7 s in one pass",
+         _marked(0.5)),
+    Case("fold-aligned-10-5ms", "MS", partial(fold, period=0.005, n_ephemeris=10, dm=100.0),
+         "the same for DM 100, ten ephemerides near 5 ms", _marked(0.5)),
+    Case("fold-aligned-float", "MS", partial(fold, period=0.005, dtype="float32", dm=100.0),
+         "4096 channels of float32 aligned for DM 100, a period of 5 ms", _marked(1.0)),
 ]

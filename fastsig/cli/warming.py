@@ -196,7 +196,7 @@ GROUPS = {
         Group(maps, 4, "_gridding_loops.grid_tiles_nb"),
         Group(dispersion, 4, "shifting.shift_channels_nb"),
         Group(sums, 3, "detection.detect_nb"),
-        Group(folding, 3, "_folding_shifts.add_near_nb"),
+        Group(folding, 3, "_folding_shifts.add_groups_nb"),
         Group(pictures, 1.5, "_bank_loops.spectra_nb"),
         Group(voltages, 1, "noise.gaussian_nb"))
 }
