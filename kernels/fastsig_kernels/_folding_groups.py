@@ -1,11 +1,13 @@
 """Folding where columns have phases of their own: work space, and what is listed for all groups."""
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from ._folding_lanes import WIDTH
 from ._folding_shifts import BLOCK, add_groups_nb, list_places_nb, ranked, turned
-from ._order import address
+from ._order import address, aligned
 from ._simd import Spec
 
 #: Rows whose sum, of integers of 16 bits, has 32 bits.
@@ -87,29 +89,31 @@ class Groups:
         by_sample, integer = weight.shape[1] > 1, self._dtype.kind in "iu"
         weights = "sample" if by_sample else "none" if _are_flags(weight) else "row"
         if weights != "none" or not integer:
-            return Spec(kind=self._dtype.name, sums="double", weights=weights, width=16)
+            return Spec(kind=self._dtype.name, sums="double", weights=weights)
         sums = "short" if self._dtype.itemsize == 1 else "int"
-        return Spec(kind=self._dtype.name, sums=sums, weights="none", width=64)
+        return Spec(kind=self._dtype.name, sums=sums, weights="none")
 
     def _work(self, spec: Spec) -> tuple[np.ndarray, ...]:
         """Return the work space of the loops."""
         items = spec.numba_type.items
-        width, weighted = items["width"], items["weights"] != "none"
+        weighted = items["weights"] != "none"
         shape = self._n_ephemeris, self._n_bin
         is_short = items["sums"] == "short"
-        return (self._array("packed", (BLOCK * width * self._dtype.itemsize,), np.uint8),
-                self._array("weights", (BLOCK if weighted else 0, width), np.float32),
-                self._array("sums " + items["sums"], (1 + weighted, *shape, width),
+        return (self._array("packed", (BLOCK * WIDTH * self._dtype.itemsize,), np.uint8),
+                self._array("weights", (BLOCK if weighted else 0, WIDTH), np.float32),
+                self._array("sums " + items["sums"], (1 + weighted, *shape, WIDTH),
                             _SUMS[items["sums"]]),
-                self._array("short", (*shape, width if is_short else 0), np.int16),
+                self._array("short", (*shape, WIDTH if is_short else 0), np.int16),
                 self._array("hits", shape, np.int32),
-                self._array("counts", (*shape, 0 if weighted else width + 1), np.uint16))
+                self._array("counts", (*shape, 0 if weighted else WIDTH + 1), np.uint16),
+                self._array("own", (self._n_ephemeris, WIDTH), np.uint16),
+                self._array("ones", (*shape, 0 if weighted else WIDTH), np.int32))
 
     def _array(self, name: str, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
         """Return an array that is kept, not initialised."""
-        size = int(np.prod(shape))
+        size = math.prod(shape)
         if name not in self._arrays or self._arrays[name].size < size:
-            self._arrays[name] = np.empty(size, dtype)
+            self._arrays[name] = aligned(size * np.dtype(dtype).itemsize).view(dtype)
         return self._arrays[name][:size].reshape(shape)
 
 

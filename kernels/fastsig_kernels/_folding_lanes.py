@@ -1,7 +1,7 @@
 """Vector instructions of folding where columns have phases of their own, see `_folding_shifts`.
 
 A spec has the items kind (the type of samples), sums ("short", "int" or "double", of 16, 32 or 64
-bits), weights ("none", "row" or "sample") and width, the number of columns of a group.
+bits) and weights ("none", "row" or "sample").
 """
 
 from typing import Any
@@ -14,16 +14,24 @@ from ._fdmt_reading import SAMPLES, put, vector
 from ._folding_loops import _DOUBLE, _FLOAT, _I32, _I64, _splat
 from ._passes import _prefetch
 
+#: Columns of a group.
+WIDTH = 64
 _I1, _I16 = ir.IntType(1), ir.IntType(16)
 _SUMS = {"short": _I16, "int": _I32, "double": _DOUBLE}
 _i = types.int64
 
 
-def _value(builder: Any, items: dict[str, Any], address: Any) -> Any:
-    """Load the samples of a row, as the type of sums."""
+def _parts(items: dict[str, Any]) -> range:
+    """Return the first columns of the vectors of a group; short ones are compiled much faster."""
+    return range(0, WIDTH, 16 if items["sums"] == "double" else WIDTH)
+
+
+def _value(builder: Any, items: dict[str, Any], address: Any, first: int) -> Any:
+    """Load a vector of samples, from a column on, as the type of sums."""
     element, signed = SAMPLES[items["kind"]]
-    x = vector(builder, address, ir.VectorType(element, items["width"]))
-    kind = ir.VectorType(_SUMS[items["sums"]], items["width"])
+    n, size = _parts(items).step, 4 if element == _FLOAT else element.width // 8
+    x = vector(builder, address, ir.VectorType(element, n), size * first)
+    kind = ir.VectorType(_SUMS[items["sums"]], n)
     if element == _FLOAT:
         return builder.fpext(x, kind)
     if items["sums"] == "double":
@@ -31,10 +39,11 @@ def _value(builder: Any, items: dict[str, Any], address: Any) -> Any:
     return (builder.sext if signed else builder.zext)(x, kind)
 
 
-def _below(builder: Any, items: dict[str, Any], ranks: Any, limit: Any) -> Any:
-    """Return in which lanes the rank, of those at an address, is below a limit."""
-    given = vector(builder, ranks, ir.VectorType(_I16, items["width"]))
-    return builder.icmp_unsigned("<", given, _splat(builder, limit, items["width"]))
+def _below(builder: Any, items: dict[str, Any], ranks: Any, limit: Any, first: int) -> Any:
+    """Return in which columns, from `first` on, the rank is below a limit."""
+    n = _parts(items).step
+    given = vector(builder, ranks, ir.VectorType(_I16, n), 2 * first)
+    return builder.icmp_unsigned("<", given, _splat(builder, limit, n))
 
 
 def _count(builder: Any, chosen: Any) -> Any:
@@ -46,11 +55,13 @@ def _count(builder: Any, chosen: Any) -> Any:
     return builder.call(function, [wide])
 
 
-def _add_where(builder: Any, chosen: Any, x: Any, address: Any) -> None:
-    """Add to the sums at an address in some lanes."""
-    total = vector(builder, address, x.type)
-    add = builder.fadd if x.type.element == _DOUBLE else builder.add
-    put(builder, builder.select(chosen, add(total, x), total), address)
+def _add_where(builder: Any, chosen: Any, x: Any, address: Any, first: int) -> None:
+    """Add to the sums of some columns, from `first` on."""
+    is_float = x.type.element == _DOUBLE
+    offset = first * (8 if is_float else x.type.element.width // 8)
+    total = vector(builder, address, x.type, offset)
+    more = (builder.fadd if is_float else builder.add)(total, x)
+    put(builder, builder.select(chosen, more, total), address, offset)
 
 
 @intrinsic
@@ -62,11 +73,14 @@ def add_row(typingctx, spec, low, high, source, ranks, limit):
 
     def codegen(context, builder, signature, args):
         low, high, source, ranks, limit = args[1:]
-        below = _below(builder, spec.items, ranks, limit)
-        x = _value(builder, spec.items, source)
-        _add_where(builder, below, x, low)
-        _add_where(builder, builder.not_(below), x, high)
-        return _count(builder, below)
+        count = ir.Constant(_I64, 0)
+        for first in _parts(spec.items):
+            below = _below(builder, spec.items, ranks, limit, first)
+            x = _value(builder, spec.items, source, first)
+            _add_where(builder, below, x, low, first)
+            _add_where(builder, builder.not_(below), x, high, first)
+            count = builder.add(count, _count(builder, below))
+        return count
 
     return _i(spec, _i, _i, _i, _i, types.uint16), codegen
 
@@ -83,23 +97,29 @@ def add_weighted_row(typingctx, spec, low, high, totals, source, weights, ranks,
         if spec.items["sums"] != "double":  # compiled, but never reached
             return context.get_dummy_value()
         low, high, totals, source, weights, ranks, limit = args[1:]
-        n = spec.items["width"]
-        if spec.items["weights"] == "row":
-            one = builder.load(builder.inttoptr(weights, _FLOAT.as_pointer()))
-            given = _splat(builder, one, n)
-        else:
-            given = vector(builder, weights, ir.VectorType(_FLOAT, n))
-        used = builder.fcmp_ordered(">", given, ir.Constant(given.type, None))
-        weight = builder.fpext(given, ir.VectorType(_DOUBLE, n))
-        product = builder.fmul(weight, _value(builder, spec.items, source))
-        below = _below(builder, spec.items, ranks, limit)
-        for at, chosen in ((low, below), (high, builder.not_(below))):
-            both = builder.and_(chosen, used)
-            _add_where(builder, both, product, at)
-            _add_where(builder, both, weight, builder.add(at, totals))
+        for first in _parts(spec.items):
+            weight, used = _weight(builder, spec.items, weights, first)
+            product = builder.fmul(weight, _value(builder, spec.items, source, first))
+            below = _below(builder, spec.items, ranks, limit, first)
+            for at, chosen in ((low, below), (high, builder.not_(below))):
+                both = builder.and_(chosen, used)
+                _add_where(builder, both, product, at, first)
+                _add_where(builder, both, weight, builder.add(at, totals), first)
         return context.get_dummy_value()
 
     return types.void(spec, _i, _i, _i, _i, _i, _i, types.uint16), codegen
+
+
+def _weight(builder: Any, items: dict[str, Any], weights: Any, first: int) -> tuple[Any, Any]:
+    """Return the weights of columns, as float64, and which of them are above 0."""
+    n = _parts(items).step
+    if items["weights"] == "row":
+        one = builder.load(builder.inttoptr(weights, _FLOAT.as_pointer()))
+        given = _splat(builder, one, n)
+    else:
+        given = vector(builder, weights, ir.VectorType(_FLOAT, n), 4 * first)
+    used = builder.fcmp_ordered(">", given, ir.Constant(given.type, None))
+    return builder.fpext(given, ir.VectorType(_DOUBLE, n)), used
 
 
 @intrinsic
@@ -107,9 +127,9 @@ def add_short(typingctx, spec, short, sums):
     """Add sums of 16 bits to those of 32 bits, and set them to zero."""
 
     def codegen(context, builder, signature, args):
-        n, (_, signed) = spec.items["width"], SAMPLES[spec.items["kind"]]
-        whole = ir.VectorType(_I32, n)
-        value = vector(builder, args[1], ir.VectorType(_I16, n))
+        _, signed = SAMPLES[spec.items["kind"]]
+        whole = ir.VectorType(_I32, WIDTH)
+        value = vector(builder, args[1], ir.VectorType(_I16, WIDTH))
         extended = (builder.sext if signed else builder.zext)(value, whole)
         put(builder, builder.add(vector(builder, args[2], whole), extended), args[2])
         put(builder, ir.Constant(value.type, None), args[1])
@@ -123,7 +143,7 @@ def copy_samples(typingctx, spec, source, target):
     """Copy the samples of a row."""
 
     def codegen(context, builder, signature, args):
-        kind = ir.VectorType(SAMPLES[spec.items["kind"]][0], spec.items["width"])
+        kind = ir.VectorType(SAMPLES[spec.items["kind"]][0], WIDTH)
         put(builder, vector(builder, args[1], kind), args[2])
         return context.get_dummy_value()
 
@@ -151,16 +171,6 @@ def fetch(typingctx, address):
         return context.get_dummy_value()
 
     return types.void(_i), codegen
-
-
-@intrinsic
-def width_of(typingctx, spec):
-    """Return the number of columns of a group."""
-
-    def codegen(context, builder, signature, args):
-        return ir.Constant(_I64, spec.items["width"])
-
-    return _i(spec), codegen
 
 
 @intrinsic

@@ -15,6 +15,7 @@ import numpy as np
 
 from ._fdmt_reading import bytes_of
 from ._folding_lanes import (
+    WIDTH,
     add_row,
     add_short,
     add_weighted_row,
@@ -25,7 +26,6 @@ from ._folding_lanes import (
     has_own_weights,
     has_short_sums,
     has_weights,
-    width_of,
 )
 from ._folding_loops import bin_of_nb, phase_of_nb
 from ._jit import jit_strict, jit_strict_inner
@@ -37,7 +37,7 @@ BLOCK = 128
 TABLE_BITS = 8
 #: Rows after which sums of 16 bits are added to others; a bin has those of the one before it too.
 _MOST_HITS = 128
-_ONE = np.uint64(1)
+_ZERO, _ONE, _LAST = np.uint64(0), np.uint64(1), np.uint64(WIDTH)
 
 
 def turned(offset: np.ndarray, n_bin: int) -> tuple[np.ndarray, np.ndarray]:
@@ -109,9 +109,10 @@ def add_groups_nb(spec, rows, columns, weights, n_column, work, source, step, ad
     n_column : int
     work : tuple of ndarray
         Samples of a block of rows (uint8); their weights (float32); sums, and totals of weights if
-        there are any, (1 or 2, profile, bin, width); sums of 16 bits (profile, bin, width); numbers
-        of rows in bins, (profile, bin), int32; numbers of rows by how many columns of a group stay
-        in the bin, (profile, bin, width + 1), uint16.
+        there are any, (1 or 2, profile, bin, width); sums of 16 bits, of the same shape; numbers of
+        rows in bins, (profile, bin), int32; numbers of rows by how many columns of a group stay in
+        the bin, (profile, bin, width + 1), uint16; ranks of a group, (profile, width), uint16;
+        numbers of rows in the bins of columns, (profile, bin, width), int32.
     source, step : int
         Address of the first sample, and bytes from row to row.
     add : bool
@@ -122,27 +123,25 @@ def add_groups_nb(spec, rows, columns, weights, n_column, work, source, step, ad
     """
     places, limits = rows
     ranks, turns = columns
-    packed, of_packed, sums, short, hits, counts = work
-    width = width_of(spec)
-    own = np.empty((places.shape[0], width), np.uint16)
-    for left in range(0, n_column, width):
-        n = min(width, n_column - left)
-        own[:] = np.uint16(65535)  # where there is no column
-        own[:, :n] = ranks[:, left : left + n]
+    packed, of_packed, sums, short, hits, counts, own, ones = work
+    at = np.empty(WIDTH, np.uint64)  # places of columns
+    for left in range(0, n_column, WIDTH):
+        n = min(WIDTH, n_column - left)
+        _own_ranks_nb(ranks, left, n, own)
         sums[:] = 0
         short[:] = 0
         hits[:] = 0
         counts[:] = 0
         if add and has_double_sums(spec):
-            _take_nb(sums[0], turns, left, n, out)
+            _take_nb(sums[0], turns, n, left, at, out)
             if has_weights(spec) and out_weight[2]:
-                _take_nb(sums[1], turns, left, n, out_weight)
+                _take_nb(sums[1], turns, n, left, at, out_weight)
         for begin in range(0, places.shape[1], BLOCK):
             stop = min(begin + BLOCK, places.shape[1])
             _pack_nb(spec, n, stop - begin, source + left * bytes_of(spec) + begin * step, step,
                      address_of(packed))
             if has_own_weights(spec):
-                of_packed[: stop - begin, :n] = weights[begin:stop, left : left + n]
+                _pack_weights_nb(weights, left, n, begin, stop, of_packed)
             for e in range(places.shape[0]):
                 if has_weights(spec):
                     _add_weighted_nb(spec, places[e], limits[e], begin, stop, own[e], weights,
@@ -152,22 +151,40 @@ def add_groups_nb(spec, rows, columns, weights, n_column, work, source, step, ad
                                   address_of(packed), sums[0, e], short[e], hits[e], counts[e])
         if has_short_sums(spec):
             _add_all_short_nb(spec, short, sums[0])
-        _give_nb(sums[0], turns, left, n, add and not has_double_sums(spec), out)
+        _give_nb(sums[0], turns, n, left, at, add and not has_double_sums(spec), out)
         if has_weights(spec) and out_weight[2]:
-            _give_nb(sums[1], turns, left, n, False, out_weight)
+            _give_nb(sums[1], turns, n, left, at, False, out_weight)
         elif out_weight[2]:
-            _give_counts_nb(counts, own, turns, left, n, add, out_weight)
+            for e in range(places.shape[0]):
+                _count_nb(counts[e], own[e], n, ones[e])
+            _give_nb(ones, turns, n, left, at, add, out_weight)
+
+
+@jit_strict_inner
+def _own_ranks_nb(ranks, left, n, own):
+    """Copy the ranks of `n` columns from `left` on; they are the largest where there is none."""
+    for e in range(own.shape[0]):
+        for c in range(WIDTH):
+            own[e, c] = ranks[e, left + c] if c < n else np.uint16(65535)
+
+
+@jit_strict_inner
+def _pack_weights_nb(weights, left, n, begin, stop, packed):
+    """Copy the weights of `n` columns from `left` on, of a block of rows."""
+    for t in range(begin, stop):
+        for c in range(n):
+            packed[t - begin, c] = weights[t, left + c]
 
 
 @jit_strict_inner
 def _pack_nb(spec, n, count, source, step, target):
     """Copy `n` columns of a block of rows, and prefetch the next block."""
-    width, item = width_of(spec), bytes_of(spec)
+    item = bytes_of(spec)
     for t in range(count):
-        at, to = source + t * step, target + t * width * item
-        for line in range(0, width * item, 64):
+        at, to = source + t * step, target + t * WIDTH * item
+        for line in range(0, WIDTH * item, 64):
             fetch(at + BLOCK * step + line)
-        if n == width:
+        if n == WIDTH:
             copy_samples(spec, at, to)
         else:
             for c in range(n):
@@ -178,36 +195,35 @@ def _pack_nb(spec, n, count, source, step, target):
 def _add_block_nb(spec, places, limits, begin, stop, ranks, weights, packed, sums, short, hits,
                   counts):
     """Add rows from `begin` to `stop` without weights, except those of weight 0."""
-    width, n_bin = width_of(spec), hits.size
-    by, own = width * bytes_of(spec), address_of(ranks)
+    n_bin, by, own = hits.size, WIDTH * bytes_of(spec), address_of(ranks)
     item = 2 if has_short_sums(spec) else 8 if has_double_sums(spec) else 4
     base = address_of(short) if has_short_sums(spec) else address_of(sums)
-    for t in range(begin, stop):
-        if weights.size and not weights[t, 0] > 0:
+    for row in range(np.uint64(stop - begin)):
+        t = np.uint64(begin) + row
+        if weights.size and not weights[t, _ZERO] > 0:
             continue
-        here = np.int64(places[t])
-        after = here + 1 if here + 1 < n_bin else 0
-        low, high = base + here * width * item, base + after * width * item
-        below = add_row(spec, low, high, packed + (t - begin) * by, own, limits[t])
+        here = np.uint64(places[t])
+        after = here + _ONE if here + _ONE < np.uint64(n_bin) else _ZERO
+        low, high = base + np.int64(here) * WIDTH * item, base + np.int64(after) * WIDTH * item
+        below = add_row(spec, low, high, packed + np.int64(row) * by, own, limits[t])
         counts[here, np.uint64(below)] += np.uint16(1)
         if has_short_sums(spec):
             hits[here] += 1
             if hits[here] == _MOST_HITS:
                 hits[here] = 0
                 whole = address_of(sums)
-                add_short(spec, low, whole + 4 * here * width)
-                add_short(spec, high, whole + 4 * after * width)
+                add_short(spec, low, whole + 4 * np.int64(here) * WIDTH)
+                add_short(spec, high, whole + 4 * np.int64(after) * WIDTH)
 
 
 @jit_strict_inner
 def _add_weighted_nb(spec, places, limits, begin, stop, ranks, weights, of_packed, packed, sums):
     """Add rows from `begin` to `stop` times their weights, and the weights."""
-    width, n_bin = width_of(spec), sums.shape[1]
-    by, own, size = width * bytes_of(spec), address_of(ranks), 8 * width
+    n_bin, by, own, size = sums.shape[1], WIDTH * bytes_of(spec), address_of(ranks), 8 * WIDTH
     base, totals = address_of(sums[0]), address_of(sums[1]) - address_of(sums[0])
     for t in range(begin, stop):
         if has_own_weights(spec):
-            given = address_of(of_packed) + 4 * (t - begin) * width
+            given = address_of(of_packed) + 4 * (t - begin) * WIDTH
         else:
             given = address_of(weights) + 4 * t
         here = np.int64(places[t])
@@ -219,62 +235,62 @@ def _add_weighted_nb(spec, places, limits, begin, stop, ranks, weights, of_packe
 @jit_strict_inner
 def _add_all_short_nb(spec, short, sums):
     """Add all sums of 16 bits to those of 32 bits."""
-    width = width_of(spec)
-    for k in range(short.size // width):
-        add_short(spec, address_of(short) + 2 * k * width, address_of(sums) + 4 * k * width)
+    for k in range(short.size // WIDTH):
+        add_short(spec, address_of(short) + 2 * k * WIDTH, address_of(sums) + 4 * k * WIDTH)
 
 
 @jit_strict_inner
-def _take_nb(sums, turns, left, n, results):
+def _turn_back_nb(turns, n, n_bin, b, places):
+    """Set the places, in the rotated sums, of bin b of `n` columns."""
+    for c in range(n):
+        r = b - turns[c]
+        places[c] = (r + n_bin if r < 0 else r) * WIDTH + c
+
+
+@jit_strict_inner
+def _take_nb(sums, turns, n, left, places, results):
     """Set the sums of `n` columns from `left` on to those that results contain."""
     out, first, step = results
     n_bin = sums.shape[1]
     for e in range(sums.shape[0]):
+        own = sums[e].reshape(-1)
         for b in range(n_bin):
+            _turn_back_nb(turns[e, left:], n, n_bin, b, places)
             row = np.uint64(first + (e * n_bin + b) * step + left)
-            for c in range(n):
-                r = np.int64(b) - turns[e, np.uint64(left + c)]
-                r += n_bin if r < 0 else 0
-                sums[e, np.uint64(r), np.uint64(c)] = out[row + np.uint64(c)]
+            for c in range(np.uint64(n)):
+                own[places[c]] = out[row + c]
 
 
 @jit_strict_inner
-def _give_nb(sums, turns, left, n, add, results):
+def _give_nb(sums, turns, n, left, places, add, results):
     """Set results to the sums of `n` columns from `left` on, or add these to them."""
     out, first, step = results
     n_bin = sums.shape[1]
     for e in range(sums.shape[0]):
+        own = sums[e].reshape(-1)
         for b in range(n_bin):
+            _turn_back_nb(turns[e, left:], n, n_bin, b, places)
             row = np.uint64(first + (e * n_bin + b) * step + left)
-            for c in range(n):
-                r = np.int64(b) - turns[e, np.uint64(left + c)]
-                r += n_bin if r < 0 else 0
-                value = np.float64(sums[e, np.uint64(r), np.uint64(c)])
-                at = row + np.uint64(c)
-                out[at] = out[at] + value if add else value
+            for c in range(np.uint64(n)):
+                value = np.float64(own[places[c]])
+                out[row + c] = out[row + c] + value if add else value
 
 
 @jit_strict_inner
-def _give_counts_nb(counts, ranks, turns, left, n, add, results):
-    """Set results to the numbers of rows in each bin, or add these to them."""
-    out, first, step = results
-    n_bin, width = counts.shape[1], ranks.shape[1]
-    order = np.empty(width, np.uint64)
-    for e in range(counts.shape[0]):
-        for c in range(n):  # where a column is among the ranks of its group
-            order[c] = np.uint64((ranks[e] < ranks[e, c]).sum())
-        for b in range(n_bin):  # how many rows have that many columns or fewer in the lower bin
-            for k in range(width):
-                counts[e, b, k + 1] += counts[e, b, k]
-        for b in range(n_bin):
-            row = np.uint64(first + (e * n_bin + b) * step + left)
-            for c in range(n):
-                r = np.int64(b) - turns[e, np.uint64(left + c)]
-                r += n_bin if r < 0 else 0
-                before = r - 1 if r else n_bin - 1
-                own = np.int64(counts[e, np.uint64(r), np.uint64(width)])
-                moved = np.int64(counts[e, np.uint64(r), order[c]])
-                come = np.int64(counts[e, np.uint64(before), order[c]])
-                at = row + np.uint64(c)
-                value = np.float64(own - moved + come)
-                out[at] = out[at] + value if add else value
+def _count_nb(counts, ranks, n, ones):
+    """Set the numbers of rows in each bin of `n` columns, rotated as their sums."""
+    n_bin = counts.shape[0]
+    order = np.empty(WIDTH, np.uint64)
+    for c in range(n):  # where a column is among the ranks of its group
+        order[c] = 0
+        for k in range(WIDTH):
+            order[c] += np.uint64(ranks[k] < ranks[c])
+    for b in range(n_bin):  # how many rows have that many columns or fewer in the lower bin
+        total = np.uint16(0)
+        for k in range(np.uint64(WIDTH + 1)):
+            total += counts[b, k]
+            counts[b, k] = total
+    for b in range(n_bin):
+        own, before = counts[b], counts[b - 1 if b else n_bin - 1]
+        for c in range(np.uint64(n)):
+            ones[b, c] = np.int32(own[_LAST]) - np.int32(own[order[c]]) + np.int32(before[order[c]])
