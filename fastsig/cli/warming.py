@@ -192,11 +192,11 @@ GROUPS = {
         Group(banks, 12, "_bank_loops.integrate_nb"),
         Group(files, 8, "bitshuffle.compress_planes_nb"),
         Group(flags, 6, "medians.running_median_nb"),
+        Group(folding, 5, "_folding_shifts.add_groups_nb"),
         Group(reductions, 4, "resampling.resample_nb"),
         Group(maps, 4, "_gridding_loops.grid_tiles_nb"),
         Group(dispersion, 4, "shifting.shift_channels_nb"),
         Group(sums, 3, "detection.detect_nb"),
-        Group(folding, 3, "_folding_shifts.add_near_nb"),
         Group(pictures, 1.5, "_bank_loops.spectra_nb"),
         Group(voltages, 1, "noise.gaussian_nb"))
 }

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from . import _check
+from ._coherent_products import Products
 from ._fft_rows import LONG, RowTransforms
 from ._order import address, aligned
 from ._plan import Plan
@@ -294,6 +295,7 @@ class CoherentDedispersion(Plan):
         self._held[:] = 128 if self._layout.kind == "uint8" else 0
         self._sums[:] = 0
         self._counts[:] = 0
+        self._products = Products(self._mixing, self._n_chan)
         self._weight = np.empty(self._shape(0), np.float32)
 
     def _shape(self, n: int) -> tuple[int, int, int]:
@@ -430,7 +432,7 @@ class CoherentDedispersion(Plan):
     def _process(self, x: np.ndarray, n_new: int, spans: Any, out: np.ndarray) -> None:
         stream = self._n_held + (self._done - self._before) * self._unit
         self._validity.append(spans, stream, n_new)
-        weights = np.ones(out.shape, np.float32)
+        self._weight = np.broadcast_to(np.float32(1), out.shape)  # until something is lost
         room, step, used, made = self._n_point * self._unit, self._hop * self._unit, 0, 0
         zero = 128 if self._layout.kind == "uint8" else 0
         while used < n_new or self._n_held >= room:
@@ -441,12 +443,11 @@ class CoherentDedispersion(Plan):
             self._n_held += n
             used += n
             if self._n_held == room:
-                made = self._block(out, weights, made)
+                made = self._block(out, made)
                 self._held[:, : room - step] = self._held[:, step:]
                 self._n_held -= step
                 self._done += self._hop
         self._validity.discard((self._done - self._before) * self._unit)
-        self._weight = weights
 
     def _blank(self, spans: Any, used: int, n: int, zero: int) -> None:
         """Set the lost samples among the `n` that were just held, from `used` of the call on."""
@@ -457,7 +458,7 @@ class CoherentDedispersion(Plan):
                 self._held[pol, self._n_held + at - used : self._n_held + first - used] = zero
                 at = max(at, stop)
 
-    def _block(self, out: np.ndarray, weight: np.ndarray, made: int) -> int:
+    def _block(self, out: np.ndarray, made: int) -> int:
         """Dedisperse what is held; return how much of the output is made."""
         for pol in range(self._n_pol):
             self._transform(pol)
@@ -469,14 +470,22 @@ class CoherentDedispersion(Plan):
             used = None if whole else self._used(chans)
             if self._voltages:
                 here = slice(made, made + self._hop)
-                self._put(voltages, used, out[:, chans, here], weight[:, chans, here])
+                self._put(voltages, used, out[:, chans, here])
+                if used is not None:
+                    self._own_weight()[:, chans, here] = used
             else:
                 self._add(voltages, used, chans, out[made:])
                 if not simple:
                     total[:, :, chans] = self._shares(used, edges)
         if self._voltages:
             return made + self._hop
-        return self._finish_whole(out, made) if simple else self._finish(total, out, weight, made)
+        return self._finish_whole(out, made) if simple else self._finish(total, out, made)
+
+    def _own_weight(self) -> np.ndarray:
+        """Return the weights of this call, to write to."""
+        if not self._weight.flags.writeable:
+            self._weight = np.array(self._weight)
+        return self._weight
 
     def _transform(self, pol: int) -> None:
         """Transform what is held of a polarisation; long real ones without their last step."""
@@ -568,8 +577,7 @@ class CoherentDedispersion(Plan):
             fractions_nb(spans, first, self._unit, upper, lower, self._min_valid, out)
         return found
 
-    def _put(self, voltages: np.ndarray, used: np.ndarray | None, out: np.ndarray,
-             weight: np.ndarray) -> None:
+    def _put(self, voltages: np.ndarray, used: np.ndarray | None, out: np.ndarray) -> None:
         """Write voltages; those of a lower sideband are conjugated, which reverses frequency."""
         if self._lower_sideband:
             np.conjugate(voltages, out=out)
@@ -577,7 +585,6 @@ class CoherentDedispersion(Plan):
             out[:] = voltages
         if used is not None:
             out[used == 0] = np.nan
-            weight[:] = used
 
     def _add(self, voltages: np.ndarray, used: np.ndarray | None, chans: slice, out: np.ndarray
              ) -> None:
@@ -591,16 +598,11 @@ class CoherentDedispersion(Plan):
         start = self._phase
         n_out = (start + self._hop) // self._n_int
         sums = self._sums[chans]
-        made = np.empty((n_out, len(sums), 4))
+        made = np.empty((len(sums), 4, n_out))
         a, b = (address(each) for each in (voltages[0], voltages[-1]))
         add_powers_nb(self._specs[0], a, b, voltages.strides[1], self._hop, start, self._n_int,
                       sums, made)
-        for p, row in enumerate(self._mixing):
-            first, *others = np.flatnonzero(row).tolist()
-            total = made[:, :, first] * row[first]
-            for other in others:
-                total += made[:, :, other] * row[other]
-            out[:n_out, p, chans] = total
+        self._products.put(made, chans.start, out)
 
     def _edges(self) -> np.ndarray:
         """Return where sums begin or end in a block, in samples, and both ends of the block."""
@@ -617,7 +619,7 @@ class CoherentDedispersion(Plan):
         self._counts[:] = count % self._n_int
         return here.stop
 
-    def _finish(self, total: np.ndarray, out: np.ndarray, weight: np.ndarray, made: int) -> int:
+    def _finish(self, total: np.ndarray, out: np.ndarray, made: int) -> int:
         """Divide the sums that end by the number of samples that are used; set weights.
 
         `total` has what `_shares` returns, for all channels.
@@ -628,7 +630,7 @@ class CoherentDedispersion(Plan):
         count, energy = (np.moveaxis(each, -1, 0) for each in (count, energy))
         with np.errstate(invalid="ignore"):
             out[here] = np.where(count > 0, out[here] / np.where(count > 0, count, 1), np.nan)
-        weight[here] = energy / self._n_int
+        self._own_weight()[here] = energy / self._n_int
         self._counts[:] = total[..., -1].transpose(2, 1, 0)
         return here.stop
 

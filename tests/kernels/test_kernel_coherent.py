@@ -374,3 +374,20 @@ def test_powers_of_noise_are_those_of_a_filter_bank():
     # 10^5 independent powers for each polarisation; channel 0 of real voltages is half a channel.
     np.testing.assert_allclose(one[..., 1:].mean(axis=(0, 2)), other[..., 1:].mean(axis=(0, 2)),
                                rtol=0.015)
+
+
+def test_products_are_written_in_groups_of_channels():
+    """Channels come from both ends of the band, some at a time, and groups are not all full."""
+    from fastsig_kernels._coherent_products import Products
+
+    n_chan, n_out = 37, 5
+    mixing = np.array([[1, 0, 0, 0], [1, -1, 0, 0], [0, 0, 2, 0]], float)
+    powers = np.random.default_rng(6).normal(size=(n_chan, 4, n_out))
+    powers[7, 1, 2] = np.nan  # only where it belongs
+    out = np.zeros((n_out + 2, 3, n_chan), np.float32)
+    products = Products(mixing, n_chan)
+    for first, stop in ((0, 3), (30, 37), (3, 9), (21, 30), (9, 20), (20, 21)):
+        products.put(powers[first:stop], first, out[1:])
+    expected = np.stack([powers[:, 0], powers[:, 0] - powers[:, 1], 2 * powers[:, 2]])
+    np.testing.assert_array_equal(out[1:-1], expected.transpose(2, 0, 1).astype("f4"))
+    assert not out[0].any() and not out[-1].any()
