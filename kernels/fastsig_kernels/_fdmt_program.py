@@ -30,7 +30,7 @@ _RUNS_KEPT = 1
 #: Rows of the root that are computed together.
 _TILE = 64
 
-#: Kinds of steps below the cut, see `_fdmt_loops.run_below_nb`.
+#: Kinds of steps below the cut, see `_fdmt_loops`.
 READ, ADD, LOAD, SAVE = 0, 1, 2, 3
 #: Where rows above the cut are: in runs of their own, in a moving window, or in the output.
 FIXED, MOVING, OUTPUT = 0, 1, 2
@@ -110,10 +110,9 @@ class Program:
 
     Attributes
     ----------
-    below, above : list of (ndarray, ndarray)
-        Steps of each thread below the cut and above it, and their operations.
-    moves, window_moves : list of ndarray
-        Rows of the cut, and above it, that each thread moves, see `_fdmt_loops.move_rows_nb`.
+    threads : list of tuple of ndarray
+        Tables of each thread: steps and operations below the cut, `targets`, steps and operations
+        above it, and the rows of the cut and above it that it moves, see `_fdmt_loops`.
     """
 
     def __init__(self, root: Node, channels: np.ndarray, n_input: int, item: int,
@@ -130,27 +129,27 @@ class Program:
         self._n_target = 0
         before = max(_up(each.history * item) for each in every if not each.terms)
         self._leaf = Rows(0, before + _ROW_BYTES + LINE)
-        self.below = [self._list_below(part, before) for part in _balanced(cut, n_thread)]
-        self.targets = np.concatenate(self._targets)
-        # These take less time than it takes to wake a thread.
-        self.moves = self._moves(cut, item, 1)
+        below = [self._list_below(part, before) for part in _balanced(cut, n_thread)]
+        targets = np.concatenate(self._targets)
+        moves = self._moves(cut, item, n_thread)
         above = [each for each in every if 0 < each.height < root.height]
         self._own_above(above)
-        self.window_moves = self._moves(above, above_item, n_thread)
+        window_moves = self._moves(above, above_item, n_thread)
         tiles = list(range(0, root.n_row, _TILE))
-        self.above = [self._list_above(root, part[0], min(part[-1] + _TILE, root.n_row))
-                      for part in _parts(tiles, n_thread)]
+        rows = [self._list_above(root, part) for part in _parts(tiles, n_thread)]
+        self.threads = [(*each[0], targets, *each[1], each[2], each[3])
+                        for each in zip(below, rows, moves, window_moves, strict=True)]
 
     @property
     def memory_bytes(self) -> int:
         """Size of rows, stores and tables, in bytes."""
-        tables = [table for pair in (*self.below, *self.above) for table in pair]
-        return sum(m.nbytes for m in (*self._memory, *tables, self.targets))
+        tables = {id(table): table.nbytes for each in self.threads for table in each}
+        return sum(memory.nbytes for memory in self._memory) + sum(tables.values())
 
     def _list_below(self, cut: list[Node], before: int) -> tuple[np.ndarray, np.ndarray]:
         """List the steps of a thread below the cut, with memory that its subtrees share."""
         leaf_bytes = self._leaf.step * (_READ + 1)
-        shared = self._allocate(leaf_bytes + max(map(self._shared_bytes, cut)))
+        shared = self._allocate(leaf_bytes + max(map(self._shared_bytes, cut), default=0))
         self._leaf.place = shared + before
         self._below = _Steps()
         for node in cut:
@@ -185,7 +184,7 @@ class Program:
             for part, (a, b) in zip(parts, pairwise(cuts), strict=True):
                 if size and b > a:
                     part.append((rows.place + a * rows.step, rows.step, size, b - a))
-        return [np.array(part, np.int64).reshape(-1, 4) for part in parts if part]
+        return [np.array(part, np.int64).reshape(-1, 4) for part in parts]
 
     def _row_bytes(self, node: Node) -> int:
         return _up(node.history * self.item) + _ROW_BYTES + LINE
@@ -261,14 +260,14 @@ class Program:
             n = self.window if each.kept else RUN
             self._own[id(each)] = self._own_rows(each, self.above_item, n, 0)
 
-    def _list_above(self, root: Node, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
-        """List the steps of a thread above the cut, tile by tile, for some rows of the root.
+    def _list_above(self, root: Node, tiles: list[int]) -> tuple[np.ndarray, np.ndarray]:
+        """List the steps of a thread above the cut, for tiles of neighbouring rows of the root.
 
         Rows that two threads need are computed by both, with the same result.
         """
-        steps, done = _Steps(), {id(root): start}
-        for tile in range(start, stop, _TILE):
-            self._list_tile(steps, root, min(tile + _TILE, stop), done)
+        steps, done = _Steps(), {id(root): tiles[0] if tiles else 0}
+        for tile in tiles:
+            self._list_tile(steps, root, min(tile + _TILE, root.n_row), done)
         return steps.tables()
 
     def _list_tile(self, steps: _Steps, node: Node, stop: int, done: dict[int, int]) -> None:
@@ -299,8 +298,8 @@ def _every(node: Node) -> Iterator[Node]:
 
 
 def _balanced(cut: list[Node], n: int) -> list[list[Node]]:
-    """Divide nodes into `n` parts that take about the same time, fewer if there are few."""
-    parts: list[list[Node]] = [[] for _ in range(min(n, len(cut)))]
+    """Divide nodes into `n` parts that take about the same time."""
+    parts: list[list[Node]] = [[] for _ in range(n)]
     times = [0] * len(parts)
     for node in sorted(cut, key=_time_of, reverse=True):
         least = times.index(min(times))
@@ -315,7 +314,6 @@ def _time_of(node: Node) -> int:
 
 
 def _parts(items: list[Any], n: int) -> list[list[Any]]:
-    """Divide a list into `n` parts of about the same length, fewer if it is short."""
-    n = min(n, len(items))
+    """Divide a list into `n` parts of about the same length."""
     cuts = [len(items) * i // n for i in range(n + 1)]
     return [items[a:b] for a, b in pairwise(cuts)]

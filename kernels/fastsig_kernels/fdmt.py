@@ -273,9 +273,12 @@ class FDMT(Plan):
             valid = None
         self._unfinished = True
         counts = self._begin_weights(valid, n)
-        # Block by block, so that what is valid is still in a cache when it is counted.
-        for start in range(0, n, self._sums.block):
-            there = slice(start, start + self._sums.block)
+        # Block by block, so that what is valid is still in a cache when it is counted, and that
+        # samples in another order are copied in pieces.
+        whole = valid is None and counts is None and _is_ready(x)
+        step = n if whole else self._sums.block
+        for start in range(0, n, max(1, step)):
+            there = slice(start, start + step)
             piece = (there, slice(None)) if self._by_time else (slice(None), there)
             some, use = x[piece], None if valid is None else valid[piece]
             self._sums.run(_rows(some if use is None else self._blanked(some, use)),
@@ -356,39 +359,34 @@ class _Transform:
             store.fill(value)
 
     def run(self, x: np.ndarray, out: np.ndarray, *, large: bool) -> None:
-        """Transform a block; a `large` output bypasses the cache."""
-        from ._fdmt_loops import run_above_nb, run_below_nb
+        """Transform samples; a `large` output bypasses the cache."""
+        from ._fdmt_loops import run_nb
+        from ._meeting import Meeting
 
         program, n = self._program, out.shape[1]
         if program is None:
             out[:] = x[:, self._only] if self._by_time else x[self._only]
             return
         time_step, chan_step = x.strides if self._by_time else x.strides[::-1]
-        self._crew.run([partial(run_below_nb, self._spec, address(x), time_step, chan_step,
-                                self._n_chan, n, *tables, program.targets)
-                        for tables in program.below])
-        for first in range(0, n, RUN):
-            count = min(RUN, n - first)
-            self._crew.run([partial(run_above_nb, self._spec, first, count, self._window, *tables,
-                                    address(out) + 4 * first, out.strides[0], large)
-                            for tables in program.above])
-            self._window += count
-            if self._window + RUN > program.window:
-                self._move(program.window_moves, program.above_item * self._window)
-                self._window = 0
-        self._move(program.moves, n * program.item)
+        meeting, windows = Meeting(), [0] * len(program.threads)
 
-    def _move(self, parts: list[np.ndarray], n_byte: int) -> None:
-        """Move what rows need of the past to their beginning, after this many bytes."""
-        from ._fdmt_loops import move_rows_nb
+        def part(i: int) -> None:
+            windows[i] = run_nb(
+                self._spec, address(x), time_step, chan_step, self._n_chan, n, program.block,
+                self._window, program.window, *program.threads[i], address(out), out.strides[0],
+                large, meeting.place, len(windows))
 
-        if parts:
-            self._crew.run([partial(move_rows_nb, part, n_byte) for part in parts])
+        self._crew.run([partial(part, i) for i in range(len(windows))], meeting.stop)
+        self._window = windows[0]
 
 
 def _rows(x: np.ndarray) -> np.ndarray:
     """Return an array whose last axis is contiguous."""
-    return x if x.strides[1] == x.itemsize and x.flags.aligned else np.ascontiguousarray(x)
+    return x if _is_ready(x) else np.ascontiguousarray(x)
+
+
+def _is_ready(x: np.ndarray) -> bool:
+    return x.strides[1] == x.itemsize and x.flags.aligned
 
 
 def _allowed(name: str, value: Any, values: tuple[str, ...]) -> str:

@@ -1,10 +1,13 @@
 """The fast dispersion measure transform against sums channel by channel, and the exact delays."""
 
 import tracemalloc
+from functools import partial
 
 import numpy as np
 import pytest
 from fastsig_kernels import FDMT
+from fastsig_kernels._meeting import Meeting, meet_nb
+from fastsig_kernels._team import Crew
 from thorough import thorough
 
 DTYPES = ["uint8", "int8", "uint16", "int16", "float32"]
@@ -299,3 +302,14 @@ def test_refused():
             plan.process(**{"x": x, **wrong})
     with pytest.raises(ValueError, match="rows: found rows outside 0 to 3"):
         plan.channel_delays(np.array([4]))
+
+
+def test_a_thread_that_fails_lets_the_others_go():
+    def fail():
+        raise MemoryError("no tables")
+
+    for order in (1, -1):
+        meeting = Meeting()
+        with pytest.raises(MemoryError, match="no tables"):
+            Crew(2).run([fail, partial(meet_nb, meeting.place, 2, 0)][::order], meeting.stop)
+    assert meet_nb(Meeting().place, 1, 0) == 1
