@@ -239,9 +239,10 @@ class OwnVerbs:
         constant : float or str, optional
             Dispersion constant K, as for `dedisperse`; by default that of the plan, if there is one.
         track : {"sample", "half", "exact"}, optional
-            Rounding of delays: that of the tree; that of a tree with half samples, which takes up
-            to twice the time; or the nearest sample, as by `dedisperse`, which takes a time proportional to the
-            number of dispersion measures. By default "exact" for up to 16 of them, otherwise "sample".
+            Rounding of delays: that of the tree; that of a tree with half samples, which takes up to
+            twice the time; or the nearest sample, as by `dedisperse`, which takes a time proportional
+            to the number of dispersion measures. By default "exact" for up to 16 of them, otherwise
+            "sample".
         last : {"keep", "drop"}
             Whether the times at the end for which channels are missing at the largest dispersion
             measure are kept or dropped.

@@ -23,8 +23,8 @@ _NEAR = np.arange(-1, 3)
 _TIME = 0.1
 
 
-def tree(curve: np.ndarray, delays: np.ndarray, grid: int) -> Node:
-    """Return the root of a tree.
+def tree(curve: np.ndarray, delays: np.ndarray, grid: int) -> tuple[Node, np.ndarray]:
+    """Return the root of a tree, and the rms deviation of each track apart from a constant.
 
     Parameters
     ----------
@@ -36,7 +36,8 @@ def tree(curve: np.ndarray, delays: np.ndarray, grid: int) -> Node:
         Delays across nodes are multiples of ``1 / grid`` samples.
     """
     root = _Draft((0, len(curve), height_of(len(curve))), curve, delays, grid)
-    return root.node(np.arange(len(delays)))
+    square = root.off_square / root.n_chan - (root.off / root.n_chan) ** 2
+    return root.node(np.arange(len(delays))), np.sqrt(np.maximum(square, 0))
 
 
 class _Draft:

@@ -89,10 +89,11 @@ def parts_of(start: int, stop: int, height: int) -> list[tuple[int, int, int]]:
     return [(a, b, height - levels) for a, b in pairwise(cuts)]
 
 
-def exact_tree(curve: np.ndarray, delays: np.ndarray) -> Node:
+def exact_tree(curve: np.ndarray, delays: np.ndarray) -> tuple[Node, np.ndarray]:
     """Return the root of a tree whose tracks are the nearest samples to the exact delays.
 
-    Rows of a node are shared by those delays that have the same track in it.
+    Rows of a node are shared by those delays that have the same track in it. Also return the rms
+    deviation of each track apart from a constant.
 
     Parameters
     ----------
@@ -101,8 +102,9 @@ def exact_tree(curve: np.ndarray, delays: np.ndarray) -> Node:
     delays : ndarray, shape (n_row,), float64
         Delays of the rows, in samples.
     """
-    tracks = np.floor(delays[:, np.newaxis] * curve + 0.5).astype(np.int64)
-    return _exact_node(tracks, 0, len(curve), height_of(len(curve)))
+    exact = delays[:, np.newaxis] * curve
+    tracks = np.floor(exact + 0.5).astype(np.int64)
+    return _exact_node(tracks, 0, len(curve), height_of(len(curve))), (tracks - exact).std(axis=1)
 
 
 def _exact_node(tracks: np.ndarray, start: int, stop: int, height: int) -> Node:

@@ -66,8 +66,8 @@ class FDMT(Plan):
     *Tracks.* Each level of the tree rounds delays; roundings are chosen for the least deviation of
     the whole track. For 4096 channels from 1000 to 1500 MHz and 2048 delays, a track is at most 1.7
     samples away from the exact delay, with an rms of 0.44, apart from a constant for each row
-    (half samples: 1.5 and 0.39). `channel_delays` returns them. The track of a delay does not
-    depend on the other delays.
+    (half samples: 1.5 and 0.39). `channel_delays` returns them, and `jitter` the rms of each. The
+    track of a delay does not depend on the other delays.
 
     *Numbers.* Sums of 8-bit samples are exact up to 2^24. Others are sums of float32 in the order
     of the tree. NaN spreads to the sums that include it. The bits do not depend on how a stream is
@@ -132,8 +132,8 @@ class FDMT(Plan):
         from ._fdmt_tree import exact_tree
 
         curve = self._curve[self._channels]
-        self._root = (tree(curve, self._rows, self._grid) if self._grid
-                      else exact_tree(curve, self._rows))
+        self._root, self._jitter = (tree(curve, self._rows, self._grid) if self._grid
+                                    else exact_tree(curve, self._rows))
         self._reach = self._root.reach()
 
     def _own_state(self) -> None:
@@ -178,6 +178,14 @@ class FDMT(Plan):
     def history(self) -> int:
         """Number of samples before a column that its sums reach back, at most."""
         return self._reach
+
+    @property
+    def jitter(self) -> np.ndarray:
+        """Rms deviation of tracks from the exact delays, apart from a constant, in samples.
+
+        The shape is (n_delay,), float64.
+        """
+        return self._jitter
 
     @property
     def n_addition(self) -> int:

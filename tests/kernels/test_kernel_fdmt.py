@@ -125,6 +125,7 @@ def test_tracks_follow_the_exact_delays(track, most, rms):
     middle = (error.max(axis=1, keepdims=True) + error.min(axis=1, keepdims=True)) / 2
     assert np.abs(error - middle).max() <= most
     assert np.sqrt(((error - error.mean(axis=1, keepdims=True))**2).mean()) <= rms
+    np.testing.assert_allclose(plan.jitter, error.std(axis=1), rtol=1e-9, atol=1e-9)
     # The constant itself is small, so that times are right.
     assert np.abs(middle).max() < 1
     assert plan.n_addition < (40_000 if track == "sample" else 67_000)
@@ -138,6 +139,7 @@ def test_exact_tracks_are_the_nearest_samples(mask):
     there = np.ones(64, bool) if left_out is None else ~left_out
     n = np.rint(delays[:, np.newaxis] * curve[there])
     np.testing.assert_array_equal(plan.channel_delays()[:, there], n.max(axis=1)[:, None] - n)
+    np.testing.assert_allclose(plan.jitter, (n - delays[:, np.newaxis] * curve[there]).std(axis=1))
     x = spectra(1200, 64)
     found, weight = in_pieces(plan, x, [500, 501])
     expected, counts = sums(plan, x)

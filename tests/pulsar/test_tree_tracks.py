@@ -1,4 +1,4 @@
-"""S/N of pulses that are summed along the tracks of trees, for FAST's band, against exact delays."""
+"""S/N of pulses summed along the tracks of trees, for FAST's band, against exact delays."""
 
 from __future__ import annotations
 
