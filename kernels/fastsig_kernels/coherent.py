@@ -59,7 +59,8 @@ class CoherentDedispersion(Plan):
         Whether sky frequency decreases as the frequency of the voltages increases.
     n_point : int, optional
         Points of a channel's transform; an even number. By default the power of two that takes the
-        least time.
+        least time; if that of a single channel would be longer than 2^25, the shortest multiple of
+        a power of two by 3 or 5 of which a fifth is not discarded, which needs less memory.
     margin : float
         Additional samples that are discarded at each end of a transform, as a fraction of the
         dispersion within a channel.
