@@ -122,8 +122,11 @@ class _Scene:
         self._row = int(np.abs(self._stretch.dms - dm).argmin())
         self._dm = float(self._stretch.dms[self._row])
         self._on, self._off, at = {}, {}, float(_MARGIN * self._sum)
+        # Between two measures of the plan: below the last one.
+        half = self._stretch.step / 2
+        half = half if self._dm + half <= plan.dms[1] else -half
         for width in widths:
-            for made, off in ((self._on, 0.0), (self._off, self._stretch.step / 2)):
+            for made, off in ((self._on, 0.0), (self._off, half)):
                 made[width], at = self._pulses(self._dm + off, width, at)
         longest = band.delays(max(self._stretch.high, self._dm + self._stretch.step))[0]
         self._n_row = int(at) // self._sum + 1
