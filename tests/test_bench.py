@@ -15,8 +15,10 @@ from fastsig_kernels import Channelizer, Spectrometer, detect, detect_accumulate
 from fastsig_kernels._simd import Spec, host_lanes
 from thorough import thorough
 
+import fastsig as fs
 from bench import __main__ as command
 from bench import (
+    commands,
     dispersion_accuracy,
     idioms,
     machine,
@@ -89,6 +91,14 @@ def test_slope_of_known_times():
     assert (found["slope_rate"], found["kernel_rate"], found["ratio"]) == (2000, 2000, 1)
     assert [mark["met"] for mark in found["marks"]] == [True, False]
     assert whole.size("1.5GB") == 1_500_000_000 and whole.size("20 kb") == 20_000
+
+
+def test_a_command_that_writes_nothing_is_an_error(tmp_path):
+    path = commands.dada_file(tmp_path, 10**6)
+    found = fs.open(path)
+    assert found.shape == (10**6, 2) and found.header.sample_rate == commands._RATE
+    with pytest.raises(RuntimeError, match="digifil did not write 65536 bytes"):
+        commands.digifil("true", path, 10**6).call()
 
 
 def test_scaling_tables():
