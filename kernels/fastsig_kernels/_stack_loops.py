@@ -341,8 +341,9 @@ def _stack_integrate_nb(spec, parts, rows, row_step, turns, n_frame, ends, facto
                         count = f + 1
                         break
         for f in range(lanes):
-            for i in range(weights.shape[0]):
-                weights[i, f] = factors[m + min(f, count - 1), i]
+            store_integer(np.int64(factors[m + min(f, count - 1) :].ctypes.data), table + 8 * f)
+        for i in range(0, weights.shape[0], lanes):
+            transpose_rows(spec, table, 4 * i, np.int64(weights[i:].ctypes.data))
         for pol in range(n_pol):
             for f in range(count):
                 left_out[f] = factors[m + f, LEFT_OUT[pol]] == 0
