@@ -16,7 +16,7 @@ from llvmlite import ir
 from numba.core import types
 from numba.core.extending import intrinsic
 
-from ._codelets import Complex
+from ._codelets import Complex, transpose
 from ._detect import FACTORS, LEFT_OUT, Terms, spectra_of_pair
 from ._jit import jit_strict, jit_strict_inner
 from ._linking import INTEGER, ROW, Part
@@ -264,6 +264,28 @@ def _add_runs_nb(spec, terms, n, runs, n_run, place, place_next):
             store(sums, at)
 
 
+@intrinsic
+def _add_block(typingctx, spec, source, place, fresh):
+    """Transpose `lanes` vectors, and add them in order to the sums at `place`.
+
+    The sums begin at zero if `fresh` is not 0.
+    """
+
+    def codegen(context, builder, signature, args):
+        emit = Emitter(builder, spec.items["lanes"])
+        emit.align_stack()
+        source, place, fresh = args[1:]
+        rows = transpose(emit, [emit.load(source, 4 * emit.lanes * r) for r in range(emit.lanes)])
+        is_fresh = builder.icmp_signed("!=", fresh, ir.Constant(_I64, 0))
+        total = emit.select(is_fresh, emit.splat(0.0), emit.load(place))
+        for row in rows:
+            total = total + row
+        emit.store(total, place)
+        return context.get_dummy_value()
+
+    return types.void(spec, _i, _i, _i), codegen
+
+
 @jit_strict_inner
 def _finish_nb(sums, first, term_next, side_next, segments, divisors, out):
     """Copy finished sums to `out` (product, channel) in natural order, and divide them."""
@@ -314,7 +336,8 @@ def _stack_integrate_nb(spec, parts, rows, row_step, turns, n_frame, ends, facto
     n_side, n_term, row, places = sizes[0], sizes[1], sizes[2], sizes[3]
     place_size = n_side * n_term * row
     base = address_of(sums)
-    half = n_side * n_term * 4 * lanes * lanes
+    block = 4 * lanes * lanes
+    half = n_side * n_term * block
     done = np.int64(0)
     m = np.int64(0)
     while m < n_frame:
@@ -353,8 +376,12 @@ def _stack_integrate_nb(spec, parts, rows, row_step, turns, n_frame, ends, facto
         for k in range(0, low.size, lanes):
             n = min(lanes, low.size - k)
             _detect(parts[1], z, z_pol, low, high, k, n, twiddles, address_of(weights), terms)
-            transposed_nb(spec, terms, n_side * n_term, terms + half)
-            _add_runs_nb(spec, terms + half, n_side * n_term, runs, n_run, 4 * k, 4 * row)
+            if n_run == 1 and count == lanes:
+                for t in range(n_side * n_term):
+                    _add_block(spec, terms + t * block, runs[0, 2] + 4 * (k + t * row), runs[0, 3])
+            else:
+                transposed_nb(spec, terms, n_side * n_term, terms + half)
+                _add_runs_nb(spec, terms + half, n_side * n_term, runs, n_run, 4 * k, 4 * row)
         for r in range(n_run):
             if ends[m + runs[r, 1] - 1]:
                 _finish_nb(sums, (runs[r, 2] - base) // 4, row, n_term * row, segments,
