@@ -294,12 +294,16 @@ def _finish_nb(sums, first, term_next, side_next, segments, divisors, out):
         for s in range(segments.shape[0]):
             place, side, start, step, n = segments[s]
             at = first + side * side_next + p * term_next + start
+            # Slices first: a place that might be negative costs a gather for each vector.
+            row = out[p, place : place + n]
             if step == 1:
+                values = sums[at : at + n]
                 for i in range(n):
-                    out[p, place + i] = sums[at + i] / below
+                    row[i] = values[i] / below
             else:
+                values = sums[at - n + 1 : at + 1]
                 for i in range(n):
-                    out[p, place + i] = sums[at - i] / below
+                    row[i] = values[n - 1 - i] / below
 
 
 @jit_strict_inner
