@@ -421,6 +421,22 @@ def stack_integrate_nb(spec, parts, bases, offsets, row_step, turns, n_frame, en
     return done
 
 
+@jit_strict_inner
+def _put_channels_nb(spectra, segments, conjugated, out):
+    """Copy the spectrum of one frame, (side, k), to its channels in natural order."""
+    for s in range(segments.shape[0]):
+        place, side, start, step, n = segments[s]
+        row = out[place : place + n]
+        if step == 1:
+            values = spectra[side, start : start + n]
+            for i in range(n):
+                row[i] = np.conj(values[i]) if conjugated else values[i]
+        else:
+            values = spectra[side, start - n + 1 : start + 1]
+            for i in range(n):
+                row[i] = np.conj(values[n - 1 - i]) if conjugated else values[n - 1 - i]
+
+
 @jit_strict
 def stack_spectra_nb(spec, parts, rows, row_step, turns, n_frame, source, taps, shape, levels, low,
                      high, twiddles, z, tile, table, terms, spectra, segments, conjugated, out):
@@ -450,9 +466,5 @@ def stack_spectra_nb(spec, parts, rows, row_step, turns, n_frame, source, taps, 
                     store(load(spec, at), to)
                     store(load(spec, at + block // 2), to + 4 * lanes)
         for f in range(count):
-            for s in range(segments.shape[0]):
-                place, side, start, step, n = segments[s]
-                for i in range(n):
-                    value = spectra[f, side, start + step * i]
-                    out[m + f, place + i] = np.conj(value) if conjugated else value
+            _put_channels_nb(spectra[f], segments, conjugated, out[m + f])
         m += count
