@@ -247,7 +247,7 @@ def assembly(function: numba.core.dispatcher.Dispatcher, *arguments: object) -> 
     left_out = ("cache", "nopython")
     options = {key: value for key, value in function.targetoptions.items() if key not in left_out}
     fresh = numba.njit(**options)(function.py_func)
-    fresh(*arguments)
+    fresh.compile(tuple(map(numba.typeof, arguments)))  # functions that only kernels call, too
     return fresh.inspect_asm(fresh.signatures[0])
 
 
@@ -332,6 +332,21 @@ def test_samples_are_decoded_and_encoded_by_vector_code(name):
         register = {16: "z", 8: "y"}[host_lanes()]
         assert len(re.findall(rf"\svmov\w+\s+%{register}mm\d+, [^,]*\(", text)) >= 2
         assert "scalar" not in found
+
+
+RUNS = np.array([[0, 0, 0, 1, 33], [33, 1, 31, -1, 31]])  # channels of 64 points of real input
+
+
+@x86
+@WIDE
+@pytest.mark.parametrize(("name", "arguments"), [
+    ("_stack_loops._finish_nb", (sums(), 0, 64, 64, RUNS, sums(), sums().reshape(1, 64))),
+    ("_stack_loops._put_channels_nb", (complex_row().reshape(1, 64), RUNS, True, complex_row())),
+])
+def test_results_are_copied_in_order(name, arguments):
+    text = assembly(kernel(name), *arguments)
+    assert "gather" not in text and "scatter" not in text
+    assert re.search(rf"\svmov\w+\s+[^\n]*%{REGISTERS}mm\d", text)
 
 
 def serial(x, out):

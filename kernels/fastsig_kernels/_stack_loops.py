@@ -294,7 +294,7 @@ def _finish_nb(sums, first, term_next, side_next, segments, divisors, out):
         for s in range(segments.shape[0]):
             place, side, start, step, n = segments[s]
             at = first + side * side_next + p * term_next + start
-            # Slices first: a place that might be negative costs a gather for each vector.
+            # Slices and unsigned places: those that might be negative cost a gather a vector.
             row = out[p, place : place + n]
             if step == 1:
                 values = sums[at : at + n]
@@ -303,7 +303,7 @@ def _finish_nb(sums, first, term_next, side_next, segments, divisors, out):
             else:
                 values = sums[at - n + 1 : at + 1]
                 for i in range(n):
-                    row[i] = values[n - 1 - i] / below
+                    row[i] = values[np.uint64(n - 1 - i)] / below
 
 
 @jit_strict_inner
@@ -434,7 +434,8 @@ def _put_channels_nb(spectra, segments, conjugated, out):
         else:
             values = spectra[side, start - n + 1 : start + 1]
             for i in range(n):
-                row[i] = np.conj(values[n - 1 - i]) if conjugated else values[n - 1 - i]
+                value = values[np.uint64(n - 1 - i)]
+                row[i] = np.conj(value) if conjugated else value
 
 
 @jit_strict
