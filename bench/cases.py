@@ -3,6 +3,7 @@
 from bench import (
          banks,
          calibration,
+         commands,
          dispersion,
          folding,
          gridding,
@@ -17,6 +18,6 @@ from bench import (
 )
 
 CASES = [*spectrometers.CASES, *shapes.CASES, *transforms.CASES, *banks.CASES, *stages.CASES,
-         *readers.CASES, *spectra_files.CASES, *pointing.CASES, *calibration.CASES,
+         *commands.CASES, *readers.CASES, *spectra_files.CASES, *pointing.CASES, *calibration.CASES,
          *resampling.CASES, *gridding.CASES, *dispersion.CASES,
          *folding.CASES]
