@@ -5,6 +5,7 @@ from bench import (
          calibration,
          commands,
          dispersion,
+         excision,
          folding,
          gridding,
          pointing,
@@ -20,4 +21,4 @@ from bench import (
 CASES = [*spectrometers.CASES, *shapes.CASES, *transforms.CASES, *banks.CASES, *stages.CASES,
          *commands.CASES, *readers.CASES, *spectra_files.CASES, *pointing.CASES, *calibration.CASES,
          *resampling.CASES, *gridding.CASES, *dispersion.CASES,
-         *folding.CASES]
+         *folding.CASES, *excision.CASES]

@@ -23,6 +23,7 @@ from .fdmt import FDMT
 from .fft import FFTPlan, fft_plan
 from .filters import prototype, response, window_names
 from .fir import polyphase_fir, polyphase_fir_complex_nb, polyphase_fir_nb
+from .flagging import apply_flags, apply_flags_nb
 from .folding import Folder, phase_pieces
 from .gains import apply_gain, apply_gain_nb
 from .gridding import Gridder, gaussian_table
@@ -36,7 +37,9 @@ from .integrate import (
     normalize,
     normalize_nb,
 )
+from .iqrm import iqrm_mask, iqrm_mask_nb
 from .layout import Layout
+from .levels import channel_levels, channel_levels_nb, deviations, deviations_nb
 from .medians import (
     column_median,
     column_median_nb,
@@ -46,6 +49,7 @@ from .medians import (
     running_median,
     running_median_nb,
 )
+from .moments import power_sums, power_sums_nb
 from .noise import gamma, gamma_nb, gaussian, gaussian_nb, philox_nb, uniform, uniform_nb
 from .packing import (
     nearest_codes_nb,
@@ -61,6 +65,7 @@ from .requantizing import requantize, requantize_nb, restore, restore_nb
 from .resampling import resample, resample_nb, resampling_covariance, resampling_tables
 from .scaling import apply_scales, apply_scales_nb, fit_scales, fit_scales_nb, widen, widen_nb
 from .shifting import shift_channels, shift_channels_nb, shift_rows, shift_rows_nb
+from .smoothing import moving_median, moving_median_nb, through_knots, through_knots_nb
 from .spectral_kurtosis import (
     frame_correlation,
     keep,
@@ -72,8 +77,23 @@ from .spectral_kurtosis import (
 )
 from .spectrometer import Spectrometer
 from .synthesis import Synthesizer
-from .thresholding import flag_line_nb, sum_threshold, sum_threshold_nb, sum_thresholds
+from .thresholding import (
+    flag_deviations,
+    flag_deviations_nb,
+    flag_lines_nb,
+    sum_threshold,
+    sum_threshold_nb,
+    sum_thresholds,
+)
 from .unpacking import unpack, unpack_nb
+from .zero_dm import (
+    band_mean,
+    band_mean_nb,
+    series_gain,
+    series_gain_nb,
+    subtract_series,
+    subtract_series_nb,
+)
 
 __all__ = [
     "Channelizer",
@@ -91,12 +111,18 @@ __all__ = [
     "accumulate_groups",
     "accumulate_groups_nb",
     "accumulate_nb",
+    "apply_flags",
+    "apply_flags_nb",
     "apply_gain",
     "apply_gain_nb",
     "apply_scales",
     "apply_scales_nb",
     "average_channels",
     "average_channels_nb",
+    "band_mean",
+    "band_mean_nb",
+    "channel_levels",
+    "channel_levels_nb",
     "column_median",
     "column_median_nb",
     "compress_planes",
@@ -108,13 +134,17 @@ __all__ = [
     "detect_accumulate",
     "detect_accumulate_nb",
     "detect_nb",
+    "deviations",
+    "deviations_nb",
     "expand_planes",
     "expand_planes_nb",
     "expand_work_bytes",
     "fft_plan",
     "fit_scales",
     "fit_scales_nb",
-    "flag_line_nb",
+    "flag_deviations",
+    "flag_deviations_nb",
+    "flag_lines_nb",
     "fletcher32",
     "fletcher32_nb",
     "frame_correlation",
@@ -129,6 +159,8 @@ __all__ = [
     "group_median_nb",
     "intersect_spans",
     "intersect_spans_nb",
+    "iqrm_mask",
+    "iqrm_mask_nb",
     "keep",
     "keep_nb",
     "kurtosis",
@@ -136,6 +168,8 @@ __all__ = [
     "kurtosis_thresholds",
     "least_frames",
     "median_nb",
+    "moving_median",
+    "moving_median_nb",
     "nearest_codes_nb",
     "normalize",
     "normalize_nb",
@@ -146,6 +180,8 @@ __all__ = [
     "polyphase_fir",
     "polyphase_fir_complex_nb",
     "polyphase_fir_nb",
+    "power_sums",
+    "power_sums_nb",
     "product_codes",
     "prototype",
     "quantize",
@@ -162,13 +198,19 @@ __all__ = [
     "round_codes_nb",
     "running_median",
     "running_median_nb",
+    "series_gain",
+    "series_gain_nb",
     "shift_channels",
     "shift_channels_nb",
     "shift_rows",
     "shift_rows_nb",
+    "subtract_series",
+    "subtract_series_nb",
     "sum_threshold",
     "sum_threshold_nb",
     "sum_thresholds",
+    "through_knots",
+    "through_knots_nb",
     "to_codes",
     "uniform",
     "uniform_nb",
