@@ -66,6 +66,7 @@ _CODES = _RNG.integers(0, 256, (6, 4, 16)).astype(np.uint8)
 _POWER = _FLOATS**2
 _TAPS = fk.prototype(32, 4, "hann")
 _PLANE = _RNG.normal(size=(20, 24)).astype(np.float32)
+_SIGNED = np.rint(40 * _PLANE).astype(np.int8)
 _SPANS = np.array([[0, 50], [60, 300]])
 _LON = np.linspace(10.0, 11.0, 40)
 _PIXELS = np.meshgrid(np.linspace(10.0, 11.0, 5), np.linspace(-0.2, 0.2, 3))
@@ -180,6 +181,8 @@ FUNCTIONS: dict[str, Call] = {
     "gaussian": Call(_RANDOM, ("out",)),
     "gaussian_table": Call({"fwhm": 0.1, "radius": 0.3, "n": 50}),
     "group_median": Call({"x": _PLANE, "n": 5, "flags": _PLANE > 1}, ("out",)),
+    "halve": Call({"x": _SIGNED}, ("out",)),
+    "halve_valid": Call({"x": _SIGNED, "valid": _SIGNED > 0}, ("out", "valid_out")),
     "intersect_spans": Call({"a": _SPANS, "b": _SPANS + 5}),
     "keep": Call({"sk": _POWER, "low": np.full(16, 0.2), "high": np.full(16, 2.0)}, ("out",)),
     "kurtosis": Call({"s1": _POWER, "s2": _POWER**2, "n_sum": np.full((6, 4, 1), 9),
