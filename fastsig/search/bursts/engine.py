@@ -42,9 +42,9 @@ class BurstSearch:
         self._normalizer = Normalizer(recording.n_chan, dtype=dtype,
                                       segment=segment_of(recording.sample_s))
         self._searches = [
-            PulseSearch(recording.curve, each.delays, widths=widths, threshold=plan.threshold,
+            PulseSearch(recording.curve, each.delays, widths=ladder, threshold=plan.threshold,
                         threads=threads)
-            for each, widths in zip(plan.stretches, plan.widths, strict=True)]
+            for each, ladder in zip(plan.stretches, plan.ladders, strict=True)]
         self._octaves = _octaves(plan)
         self._halvers = [_Halver() for _ in self._octaves[1:]]
         self.n_time = 0

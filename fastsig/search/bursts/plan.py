@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastsig.axes.units import number
 from fastsig.errors import UsageError
@@ -17,11 +16,14 @@ from fastsig.pulsar.plan_table import rows_record
 from fastsig.pulsar.stretches import LONGEST_S, Stretch
 from fastsig.work.arguments import shown
 
+if TYPE_CHECKING:
+    from fastsig_kernels import Ladder
+
 __all__ = ["SearchPlan", "share_of", "search_plan", "widths_of"]
 
 #: The rate is halved where a pulse in a channel is this many times wider than all that is added.
 _SWITCH = 1.0
-_LOSSES = 0.01, 0.3
+_LOSSES = 0.01, 0.2
 _THRESHOLDS = 4.0, 100.0
 _MOST_SAMPLES = 2**20  # of a boxcar
 
@@ -35,8 +37,8 @@ class SearchPlan:
     dm_plan : DMPlan
     widths_s : tuple of float
         Shortest and longest width requested, s; 0 for the shortest that the spectra resolve.
-    widths : tuple of ndarray, int64
-        Widths in samples of each stretch, ascending.
+    ladders : tuple of fastsig_kernels.Ladder
+        Widths of boxcars in each stretch.
     threshold : float
         Lowest S/N of an event.
     loss : float
@@ -46,7 +48,7 @@ class SearchPlan:
 
     dm_plan: DMPlan
     widths_s: tuple[float, float]
-    widths: tuple[NDArray[np.int64], ...]
+    ladders: tuple[Ladder, ...]
     threshold: float
     loss: float
 
@@ -56,16 +58,25 @@ class SearchPlan:
         return self.dm_plan.stretches
 
     @property
-    def n_trial_per_s(self) -> float:
-        """Boxcars for each second of data: starts, widths and dispersion measures."""
-        return sum(each.n_dm * len(widths) / each.sample_s
-                   for each, widths in zip(self.stretches, self.widths, strict=True))
+    def n_dm(self) -> int:
+        """Number of dispersion measures."""
+        return self.dm_plan.n_dm
+
+    @property
+    def n_width(self) -> int:
+        """Number of widths in the stretch that has the most."""
+        return max(len(each.widths) for each in self.ladders)
 
     @property
     def longest_s(self) -> float:
         """Length of the longest boxcar, s."""
-        return max(int(widths[-1]) * each.sample_s
-                   for each, widths in zip(self.stretches, self.widths, strict=True))
+        return float(max(int(ladder.widths[-1]) * each.sample_s
+                         for each, ladder in zip(self.stretches, self.ladders, strict=True)))
+
+    @property
+    def reach_s(self) -> float:
+        """Largest delay across the band, s."""
+        return max(float(each.high) for each in self.stretches) * self.dm_plan.recording.unit_s
 
     def record(self) -> dict[str, Any]:
         """Return the plan for the meta of a table."""
@@ -79,8 +90,8 @@ class SearchPlan:
             "sample_s": plan.recording.sample_s, "n_chan": plan.recording.n_chan,
             "dispersion_constant": plan.recording.constant,
             "reference_mhz": plan.recording.high_mhz,
-            "stretches": [{**row, "widths": widths.tolist()}
-                          for row, widths in zip(rows_record(rows), self.widths, strict=True)]}
+            "stretches": [{**row, "widths": ladder.widths.tolist()}
+                          for row, ladder in zip(rows_record(rows), self.ladders, strict=True)]}
         return dict(made)
 
 
@@ -116,7 +127,7 @@ def search_plan(source: Any, dms: Any = (0, 3000), *, widths: Any = None, thresh
     short, long = widths_of(widths)
     plan = dm_plan(source, dms, width=None if not short else f"{short!r}s", loss=share,
                    constant=constant, switch=_SWITCH)
-    made = tuple(_ladder(each, short, long, share) for each in plan)
+    made = tuple(_ladder(each, long, share) for each in plan)
     return SearchPlan(plan, (short, long), made, float(threshold), share)
 
 
@@ -162,14 +173,11 @@ def widths_of(widths: Any) -> tuple[float, float]:
     return short, long
 
 
-def _ladder(stretch: Stretch, short: float, long: float, loss: float) -> NDArray[np.int64]:
-    """Return the widths in samples of a stretch."""
+def _ladder(stretch: Stretch, long: float, loss: float) -> Ladder:
+    """Return the widths of a stretch."""
     from fastsig_kernels import boxcar_ladder
 
     longest = max(1, round(long / stretch.sample_s))
     if longest > _MOST_SAMPLES:
         raise UsageError(f"width = {long:g} s is {longest} samples; allowed: up to {_MOST_SAMPLES}")
-    widths, _ = boxcar_ladder(loss, longest)
-    least = max(1, int(short / stretch.sample_s))
-    kept = widths[np.searchsorted(widths, least, "right") - 1 :]
-    return np.asarray(kept, np.int64)
+    return boxcar_ladder(loss, longest)
