@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from fastsig.errors import UsageError
 from fastsig.pulsar.toas import mjd_text
 from fastsig.search.bursts.candidates import Candidates
-from fastsig.axes.time import day_and_seconds
+from fastsig.axes.time import mjd_and_seconds
 
 __all__ = ["EXPORTS", "heimdall_text", "singlepulse_text", "transientx_text"]
 
@@ -62,8 +62,8 @@ def transientx_text(candidates: Candidates) -> str:
     """
     lines = []
     for number, k in enumerate(_by_time(candidates), 1):
-        day, seconds = day_and_seconds(candidates["time"][k])
-        cells = (int(candidates.values("beam")[k]), number, mjd_text(day, seconds)[:-4],
+        day, seconds = mjd_and_seconds(candidates["time"][k])
+        cells = (int(candidates.values("beam")[k]), number, mjd_text(day, seconds),
                  f"{candidates.values('dm')[k]:.4f}", f"{1e3 * candidates.values('width')[k]:.6g}",
                  f"{candidates.values('snr')[k]:.3f}", f"{candidates.values('low_mhz')[k]:.6f}",
                  f"{candidates.values('high_mhz')[k]:.6f}", "none", 1,
