@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,10 +10,16 @@ from numpy.typing import NDArray
 from fastsig.search.bursts.events import Events, EventStore
 from fastsig.search.bursts.plan import SearchPlan
 
+if TYPE_CHECKING:
+    from fastsig_kernels import PulseSearch
+
 __all__ = ["BurstSearch"]
 
 _MOST_EVENTS = 2**20
 _RUN = 2**14  # spectra that are processed at a time
+_LEAST_ALIVE = 0.8  # share of the channels below which another noise is expected
+_SEGMENT_S = 0.2
+LEVELS = 16  # standard deviation of normalised noise
 
 
 class BurstSearch:
@@ -35,31 +41,40 @@ class BurstSearch:
 
     def __init__(self, plan: SearchPlan, *, dtype: str = "float32", threads: int = 1,
                  most: int = _MOST_EVENTS) -> None:
-        from fastsig_kernels import Normalizer, PulseSearch
+        from fastsig_kernels import Normalizer
 
-        self.plan, self._store = plan, EventStore(most)
+        self.plan, self._store, self._threads = plan, EventStore(most), threads
         recording = plan.dm_plan.recording
-        self._normalizer = Normalizer(recording.n_chan, dtype=dtype,
+        self._normalizer = Normalizer(recording.n_chan, dtype=dtype, threads=threads,
                                       segment=segment_of(recording.sample_s))
-        self._searches = [
-            PulseSearch(recording.curve, each.delays, widths=ladder, threshold=plan.threshold,
-                        threads=threads)
-            for each, ladder in zip(plan.stretches, plan.ladders, strict=True)]
+        self._searches = self._made(float(LEVELS))
         self._octaves = _octaves(plan)
         self._halvers = [_Halver() for _ in self._octaves[1:]]
+        #: Share of the channels that have samples, in each segment of the normalisation.
+        self._alive: list[float] = []
         self.n_time = 0
+
+    def _made(self, noise: float) -> list[PulseSearch]:
+        from fastsig_kernels import PulseSearch
+
+        plan = self.plan
+        return [PulseSearch(plan.dm_plan.recording.curve, each.delays, ladder, noise=noise,
+                            threshold=plan.threshold, threads=self._threads)
+                for each, ladder in zip(plan.stretches, plan.ladders, strict=True)]
 
     @property
     def memory_bytes(self) -> int:
         """Memory of tables, state and events."""
-        return int(self._store.memory_bytes + self._normalizer.memory_bytes
+        recording = self.plan.dm_plan.recording
+        waiting = (self._normalizer.latency + 2 * self._normalizer.segment) * recording.n_chan
+        return int(self._store.memory_bytes + 2 * waiting
                    + sum(each.memory_bytes for each in self._searches))
 
     @property
     def latency_s(self) -> float:
-        """Time from the last sample of a burst to its event, s, at most."""
+        """Time from the arrival of a burst at the reference frequency to its event, s, at most."""
         sample_s = self.plan.dm_plan.recording.sample_s
-        return float(self._normalizer.latency * sample_s + max(
+        return float((self._normalizer.latency + self._normalizer.segment) * sample_s + max(
             search.latency * each.sample_s
             for search, each in zip(self._searches, self.plan.stretches, strict=True)))
 
@@ -70,7 +85,7 @@ class BurstSearch:
         ----------
         x : ndarray, shape (n_time, n_chan)
             Values of any unit; they need not be finite where they are not valid.
-        valid : ndarray of bool, shape (n_time, n_chan) or (n_time, 1), optional
+        valid : ndarray of bool, shape (n_time, n_chan), optional
         """
         self.n_time += len(x)
         for first in range(0, len(x), _RUN):
@@ -82,24 +97,55 @@ class BurstSearch:
         """Search what is left, and return the events of the whole stream."""
         self._normalised(*self._normalizer.finish())
         for number, search in enumerate(self._searches):
-            self._store.add(number, *_found(search.finish(), search))
+            self._add(number, search.finish())
+            self._store.n_dropped += search.n_dropped
         return self._store.finish(self.n_time)
 
+    def _add(self, number: int, events: NDArray[Any]) -> None:
+        """Add events of a stretch; their weights become shares of all channels."""
+        if len(events):
+            down = self.plan.stretches[number].downsampling
+            segment = np.clip(events["time"] * down // self._normalizer.segment, 0,
+                              len(self._alive) - 1)
+            events["weight"] *= np.array(self._alive, np.float32)[segment]
+        self._store.add(number, events)
+
     def _normalised(self, x: NDArray[np.int8], valid: NDArray[np.bool_] | None) -> None:
-        """Search normalised spectra, octave by octave."""
+        """Search normalised spectra: whole segments, apart from the last of the stream."""
+        size = self._normalizer.segment
+        for first in range(0, len(x), size):
+            rows = slice(first, first + size)
+            self._search(x[rows], self._valid(None if valid is None else valid[rows]))
+
+    def _valid(self, valid: NDArray[np.bool_] | None) -> NDArray[np.bool_] | None:
+        """Return what is valid in a segment; channels without any sample count as valid.
+
+        They are 0, so that they add nothing to a sum, and the noise of sums is measured. Sums need
+        no weights then.
+        """
+        dead = None if valid is None else ~valid.any(axis=0)
+        self._alive.append(1.0 if dead is None else 1 - float(dead.mean()))
+        if len(self._alive) == 1 and 0 < self._alive[0] < _LEAST_ALIVE:
+            self._searches = self._made(LEVELS * self._alive[0] ** 0.5)
+        if valid is None or dead is None or dead.all():
+            return valid
+        valid = valid | dead
+        return None if valid.all() else valid
+
+    def _search(self, x: NDArray[np.int8], valid: NDArray[np.bool_] | None) -> None:
+        """Search a segment, octave by octave."""
         for level, members in enumerate(self._octaves):
             if level:
                 x, valid = self._halvers[level - 1].process(x, valid)
             if not len(x):
                 return
             for number in members:
-                search = self._searches[number]
-                self._store.add(number, *_found(search.process(x, valid=valid), search))
+                self._add(number, self._searches[number].process(x, valid=valid))
 
 
 def segment_of(sample_s: float) -> int:
-    """Return the spectra in a segment of the normalisation, a power of two."""
-    return 2 ** max(8, min(16, round(np.log2(1.0 / sample_s))))
+    """Return the spectra in a segment of the normalisation: 0.2 s, or 256 spectra at least."""
+    return 256 * max(1, min(256, round(_SEGMENT_S / sample_s / 256)))
 
 
 def _octaves(plan: SearchPlan) -> list[list[int]]:
@@ -141,7 +187,3 @@ def _joined(first: tuple[NDArray[np.int8], NDArray[np.bool_] | None],
     return x, np.concatenate([np.ones(each.shape, bool) if valid is None else valid
                               for each, valid in (first, second)])
 
-
-def _found(events: NDArray[Any], search: Any) -> tuple[NDArray[Any], int]:
-    """Return events, and the number of those that the kernel left out since the last call."""
-    return events, int(search.n_dropped)

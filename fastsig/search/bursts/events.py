@@ -55,9 +55,8 @@ class EventStore:
         """Memory of the events, at most."""
         return 4 * self._most * EVENT.itemsize
 
-    def add(self, stretch: int, events: NDArray[Any], n_dropped: int = 0) -> None:
-        """Add events of a stretch, and the number of those that were dropped before."""
-        self.n_dropped += n_dropped
+    def add(self, stretch: int, events: NDArray[Any]) -> None:
+        """Add events of a stretch."""
         if not len(events):
             return
         made = np.empty(len(events), EVENT)
