@@ -30,6 +30,10 @@ def search() -> None:
 @click.option("--loss", metavar="X", default="5%", show_default=True,
               help="Choose widths and dispersion measures such that a pulse between two of them "
                    "loses at most this share of its S/N.")
+@click.option("--switch", type=float, metavar="X", default=2.0, show_default=True,
+              help="Halve the sampling rate where a pulse in a channel is X times wider than all "
+                   "that the plan adds to it; smaller values take less time, and lose more of the "
+                   "narrowest pulses.")
 @click.option("--constant", metavar="K",
               help="Use this dispersion constant, in MHz^2 pc^-1 cm^3 s, e.g. 4148.808.  "
                    "[default: 1/2.41e-4]")
@@ -100,7 +104,8 @@ def _search(stream: Any, output: str, kind: str, options: dict[str, Any]) -> Non
     from fastsig.work.threads import processors
 
     wanted = search_plan(stream, options["dms"], widths=options["width"], loss=options["loss"],
-                         threshold=options["threshold"], constant=options["constant"])
+                         threshold=options["threshold"], constant=options["constant"],
+                         switch=options["switch"])
     injections: list[Any] = []
     if options["inject"]:
         stream, injections = _with_injections(stream, wanted, options)

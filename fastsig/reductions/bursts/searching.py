@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from fastsig.axes.time import elapsed, iso, later
 from fastsig.errors import PlanError
 from fastsig.io.files.provenance import provenance
+from fastsig.pulsar.stretches import SWITCH
 from fastsig.reductions.bursts.sink import Bursts
 from fastsig.run.chains import roots
 from fastsig.run.flag_shares import run_watched
@@ -28,8 +29,8 @@ __all__ = ["bursts", "candidates_of", "searched"]
 
 
 def bursts(chain: Any, dms: Any = (0, 3000), *, width: Any = None, threshold: float = 7.0,
-           loss: Any = 0.05, constant: Any = None, workers: int | None = None,
-           memory: int | None = None) -> Candidates:
+           loss: Any = 0.05, constant: Any = None, switch: float = SWITCH,
+           workers: int | None = None, memory: int | None = None) -> Candidates:
     """Search spectra for single pulses and bursts.
 
     Channels are normalised, the rate is halved where the dispersion within channels allows it,
@@ -52,6 +53,9 @@ def bursts(chain: Any, dms: Any = (0, 3000), *, width: Any = None, threshold: fl
         dispersion measure, such as ``"5%"``.
     constant : value, optional
         Dispersion constant, MHz^2 pc^-1 cm^3 s; 1/2.41e-4 by default.
+    switch : float
+        The rate is halved where a pulse in a channel is this many times wider than all that the
+        plan adds to it. Smaller values take less time, and lose more of the narrowest pulses.
     workers, memory : int, optional
         As for `fastsig.run.engine.run`.
 
@@ -69,7 +73,7 @@ def bursts(chain: Any, dms: Any = (0, 3000), *, width: Any = None, threshold: fl
     """
     stream = searched(spectra_of(chain))
     plan = search_plan(stream, dms, widths=width, threshold=threshold, loss=loss,
-                       constant=constant)
+                       constant=constant, switch=switch)
     sink = Bursts(stream, plan, threads=processors() if workers is None else workers)
     found: Events = run_watched([sink], workers=workers, memory=memory)[0]
     return candidates_of(stream, found, plan)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import log, sqrt
+from math import hypot, log, sqrt
 from typing import Any
 
 import numpy as np
@@ -22,8 +22,13 @@ I8 = NDArray[np.int64]
 _ROWS = 2
 #: FWHM of a Gaussian pulse divided by the width of its best boxcar.
 _FWHM = 1 / 1.189
-#: A satellite is at most this many times as bright as the mere dispersion of a pulse would make it.
-_SATELLITE = 1.5
+#: A satellite is at most this many times as bright as an even spread of the pulse would make it
+#: (delays are denser at high frequencies), and this much brighter by noise.
+_SATELLITE, _BY_NOISE = 1.5, 2.0
+#: Share of the highest S/N above which a parabola is fitted, to this many measures at least.
+_HIGH, _LEAST_HIGH = 0.8, 5
+#: Error of a dispersion measure in that of the likelihood.
+_ERROR = 2.0
 #: Exponents below this many are as good as 0.
 _MOST_POWER = 60.0
 
@@ -159,21 +164,36 @@ def _measured(members: _Members, best: I8, groups: list[I8], plan: SearchPlan) -
 def _dispersion(members: _Members, group: I8, recording: Recording) -> tuple[float, float]:
     r"""Return the dispersion measure of a group and its error.
 
-    The amplitude of a pulse being free, the likelihood of a dispersion measure is
-    :math:`\exp(\rho^2/2)` with the S/N :math:`\rho` found there. The estimate is the mean of this
-    distribution over the events around the best one. Its error is not below that of a Gaussian
-    pulse of this width and S/N: events below the threshold are not known.
+    It is the vertex of a parabola through the S/N as a function of dispersion measure, where it is
+    near its maximum. With few measures there, it is the mean with the weights
+    :math:`\exp(\rho^2/2)`, the likelihood of an S/N of :math:`\rho` if the amplitude is free.
+
+    The error is twice that of the likelihood of a Gaussian pulse, since the noise of boxcars at
+    neighbouring measures varies faster than their signal, and half a step, since tracks differ
+    from row to row. Injections confirm it.
     """
     top = group[0]
     near = group[(members.first[group] < members.stop[top])
                  & (members.stop[group] > members.first[top])]
-    half = (members.snr[near] ** 2 - members.snr[top] ** 2) / 2
-    weight = np.exp(np.maximum(half, -_MOST_POWER)) * members.step[near]
-    mean = float((weight * members.dm[near]).sum() / weight.sum())
-    spread = float((weight * (members.dm[near] - mean) ** 2).sum() / weight.sum())
+    dms, index = np.unique(members.dm[near], return_inverse=True)
+    snr = np.zeros(len(dms))
+    np.maximum.at(snr, index, members.snr[near])
     width_s = (members.stop[top] - members.first[top]) * recording.sample_s * _FWHM
     least = sqrt(1.5) * width_s / (sqrt(log(2)) * recording.smear_s(1.0) * members.snr[top])
-    return mean, sqrt(max(spread, least**2) + members.step[top] ** 2 / 12)
+    return _vertex(dms, snr), hypot(_ERROR * least, members.step[top] / 2)
+
+
+def _vertex(dms: F8, snr: F8) -> float:
+    """Return the dispersion measure of the highest S/N, from the values around it."""
+    high = snr >= _HIGH * snr.max()
+    if high.sum() >= _LEAST_HIGH:
+        middle = float(dms[high].mean())
+        square, slope, _ = np.polyfit(dms[high] - middle, snr[high], 2)
+        vertex = middle - slope / (2 * square) if square < 0 else np.inf
+        if dms[high][0] <= vertex <= dms[high][-1]:
+            return float(vertex)
+    weight = np.exp(np.maximum((snr**2 - snr.max() ** 2) / 2, -_MOST_POWER))
+    return float((weight * dms).sum() / weight.sum())
 
 
 def _absorbed(found: Gathered, plan: SearchPlan) -> Gathered:
@@ -189,7 +209,7 @@ def _absorbed(found: Gathered, plan: SearchPlan) -> Gathered:
     for k in range(len(found)):
         if owner[k] != k:
             continue
-        reach = found.width[k] * (_SATELLITE * found.snr[k] / plan.threshold) ** 2
+        reach = found.width[k] * (_SATELLITE * found.snr[k] / (plan.threshold - _BY_NOISE)) ** 2
         low, high = np.searchsorted(times, found.time_s[k] + np.array([-1, 1]) * (reach + widest))
         near = by_time[low:high]
         near = near[(near > k) & (owner[near] == near)]
@@ -211,7 +231,7 @@ def _is_satellite(found: Gathered, k: int, near: I8, per_dm: float) -> NDArray[n
     is_there = (later > np.minimum(sweep, 0) - margin) & (later < np.maximum(sweep, 0) + margin)
     expected = found.snr[k] * np.sqrt(found.width[k] / (found.width[k] + np.abs(sweep)))
     is_other = np.abs(sweep) > margin
-    return np.asarray(is_there & is_other & (found.snr[near] < _SATELLITE * expected))
+    return np.asarray(is_there & is_other & (found.snr[near] < _SATELLITE * expected + _BY_NOISE))
 
 
 def _merged(found: Gathered, owner: I8) -> Gathered:

@@ -13,7 +13,7 @@ from fastsig.errors import UsageError
 from fastsig.pulsar.dm_plan import dm_plan
 from fastsig.pulsar.plan import DMPlan
 from fastsig.pulsar.plan_table import rows_record
-from fastsig.pulsar.stretches import LONGEST_S, Stretch
+from fastsig.pulsar.stretches import LONGEST_S, SWITCH, Stretch
 from fastsig.work.arguments import shown
 
 if TYPE_CHECKING:
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = ["SearchPlan", "share_of", "search_plan", "widths_of"]
 
-#: The rate is halved where a pulse in a channel is this many times wider than all that is added.
-_SWITCH = 1.0
 _LOSSES = 0.01, 0.2
 _THRESHOLDS = 4.0, 100.0
 _MOST_SAMPLES = 2**20  # of a boxcar
@@ -96,7 +94,7 @@ class SearchPlan:
 
 
 def search_plan(source: Any, dms: Any = (0, 3000), *, widths: Any = None, threshold: float = 7.0,
-                loss: Any = 0.05, constant: Any = None) -> SearchPlan:
+                loss: Any = 0.05, constant: Any = None, switch: float = SWITCH) -> SearchPlan:
     """Plan a search for bursts.
 
     Parameters
@@ -114,6 +112,9 @@ def search_plan(source: Any, dms: Any = (0, 3000), *, widths: Any = None, thresh
         dispersion measure; text such as ``"5%"`` is allowed.
     constant : value, optional
         Dispersion constant, MHz^2 pc^-1 cm^3 s.
+    switch : float
+        The rate is halved where a pulse in a channel is this many times wider than all that the
+        plan adds to it, as for `fastsig.dm_plan`.
 
     Raises
     ------
@@ -126,7 +127,7 @@ def search_plan(source: Any, dms: Any = (0, 3000), *, widths: Any = None, thresh
                          f"{_THRESHOLDS[1]:g}, in units of the noise")
     short, long = widths_of(widths)
     plan = dm_plan(source, dms, width=None if not short else f"{short!r}s", loss=share,
-                   constant=constant, switch=_SWITCH)
+                   constant=constant, switch=switch)
     made = tuple(_ladder(each, long, share) for each in plan)
     return SearchPlan(plan, (short, long), made, float(threshold), share)
 
