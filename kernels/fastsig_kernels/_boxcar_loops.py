@@ -37,7 +37,8 @@ def search_rows_nb(x, weight, weighted, state, past, place, fill, ready, first, 
                     state[row, here + i] = (state[row, below + 2 * i]
                                             + state[row, below + 2 * i + 1])
                     if weighted:
-                        past[row, here + i] = past[row, below + 2 * i] + past[row, below + 2 * i + 1]
+                        past[row, here + i] = (past[row, below + 2 * i]
+                                               + past[row, below + 2 * i + 1])
             if not ready[k]:
                 break
             chunk = place[k + 1] - place[k] - halo

@@ -1,6 +1,7 @@
 """The state of a search for pulses on a plane of rows, tile by tile."""
 
 from functools import partial
+from itertools import pairwise
 
 import numpy as np
 
@@ -53,7 +54,7 @@ class Tiles:
         self._crew = Crew(n_thread)
         n_group = -(-n_row // GROUP)
         cuts = [min(n_row, n_group * i // n_thread * GROUP) for i in range(n_thread + 1)]
-        self._parts = [(a, b) for a, b in zip(cuts, cuts[1:], strict=False) if b > a]
+        self._parts = [(a, b) for a, b in pairwise(cuts) if b > a]
         self._shape = n_group, len(ladder.widths)
         self._state = np.zeros((n_row, int(self._place[-1])), np.float32)
         self._past = np.zeros((1, 1), np.float32)
@@ -122,7 +123,7 @@ class Tiles:
         if weight is not None:
             if not self._has_past:
                 self._past = np.empty(self._state.shape, np.float32)
-                for k, (a, b) in enumerate(zip(self._place, self._place[1:], strict=False)):
+                for k, (a, b) in enumerate(pairwise(self._place)):
                     self._past[:, a:b] = 1 << k
             self._has_past, self._n_full = True, 0
         elif self._has_past:
