@@ -1,12 +1,14 @@
 """The state of a search for pulses on a plane of rows, tile by tile."""
 
 from functools import partial
+from itertools import pairwise
 
 import numpy as np
 
 from ._boxcar_events import (
     EVENT,
     GROUP,
+    LANES,
     RAW,
     RAW_SHARE,
     TILE,
@@ -14,13 +16,21 @@ from ._boxcar_events import (
     final_events,
     noise_of,
 )
+from ._boxcar_loops import search_rows_nb
 from ._noise_widths import CUT
+from ._order import aligned
+from ._simd import Spec
 from ._team import Crew
 from .ladder import Ladder
+
+#: Columns of the table of levels.
+_CHUNK, _PLACE, _KEPT, _HALO, _FILL, _READY, _FIRST = range(7)
 
 
 class Tiles:
     """A search for pulses by boxcars, of a stream of tiles of rows.
+
+    A tile is searched by `begin`, `search` for all rows, in parts that threads share, and `end`.
 
     Parameters
     ----------
@@ -42,52 +52,63 @@ class Tiles:
                  least_share: float, segment: int, n_segment: int, most: int,
                  delay: np.ndarray | None, n_thread: int) -> None:
         self._n_row, self._ladder, self._delay = n_row, ladder, delay
-        self._unit, self._threshold = np.float32(1 / noise), threshold
-        self._least, self._n_segment, self._most = np.float32(least_share), n_segment, most
+        self._unit, self._threshold, self._n_segment = 1 / noise, threshold, n_segment
+        self._least, self._most = least_share, most
         self.times = Times.of(ladder, segment)
-        chunks = [self.times.chunk(k) for k in range(ladder.n_level)]
-        self._chunks = np.array(chunks, np.int64)
-        self._place = np.concatenate([[0], np.cumsum(self._chunks + self.times.halo)])
-        self._starts = np.searchsorted(ladder.levels, np.arange(ladder.n_level + 1))
-        self._widths = np.right_shift(ladder.widths, ladder.levels)
-        self._crew = Crew(n_thread)
+        self._spec = Spec(first=ladder.first, later=ladder.later, lanes=LANES)
+        self._levels = np.searchsorted(ladder.levels, np.arange(ladder.n_level + 1))
+        self._plan_levels()
+        self.crew = Crew(n_thread)
         n_group = -(-n_row // GROUP)
         cuts = [min(n_row, n_group * i // n_thread * GROUP) for i in range(n_thread + 1)]
-        self._parts = [(a, b) for a, b in zip(cuts, cuts[1:], strict=False) if b > a]
+        #: Rows of each thread.
+        self.parts = [(a, b) for a, b in pairwise(cuts) if b > a]
         self._shape = n_group, len(ladder.widths)
-        self._state = np.zeros((n_row, int(self._place[-1])), np.float32)
-        self._past = np.zeros((1, 1), np.float32)
-        room = 2 * most + 2 * TILE
-        self._raw = [(np.empty((room, 3), np.int64), np.empty((room, 3), np.float32),
-                      np.zeros(2, np.int64)) for _ in self._parts]
+        self._store = np.zeros((n_row, self._n_kept), np.float32)
+        self._past = np.zeros((n_row, 0), np.float32)
+        self._threads = [_Work(2 * most + self._most_of_row, self._n_work) for _ in self.parts]
         self.reset()
+
+    def _plan_levels(self) -> None:
+        """List where the samples of each level are in the work space, and kept between tiles."""
+        halo, n_level = self.times.halo, self._ladder.n_level
+        self._table = np.zeros((n_level, 7), np.int64)
+        self._n_work = self._n_kept = 0
+        for k, row in enumerate(self._table):
+            chunk = self.times.chunk(k)
+            row[[_CHUNK, _PLACE, _KEPT, _HALO]] = chunk, self._n_work, self._n_kept, halo
+            self._n_work += halo + chunk if k else 0
+            self._n_kept += halo + (chunk if chunk << k > TILE else 0)
+        self._most_of_row = int(self._table[:, _CHUNK].sum()) // LANES
 
     def reset(self) -> None:
         """Begin a stream."""
-        self._state.fill(0)
+        self._store.fill(0)
         self._n = 0
-        #: Samples since the last tile with weights, as far as boxcars reach back.
-        self._n_full = 0
-        self._has_past = False
-        self._fill = np.zeros(len(self._chunks), np.int64)
+        self._n_whole = 0  # samples since the last weights other than 1
+        self._table[:, _FILL] = 0
+        self._past = np.zeros((self._n_row, 0), np.float32)
         self._sums = [np.zeros((0, *self._shape))] * 4
         self._waiting: list[np.ndarray] = []
-        self._n_done = 0
         self.n_dropped = 0
         self._begin_segment()
 
     @property
     def memory_bytes(self) -> int:
         """Size of the state, in bytes."""
-        raw = sum(a.nbytes for arrays in self._raw for a in arrays)
-        waiting = sum(a.nbytes for a in (*self._waiting, *self._sums))
-        return self._state.nbytes + self._past.nbytes + raw + waiting
+        arrays = self._store, self._past, *self._waiting, *self._sums, self._own, *self._tables
+        return sum(a.nbytes for a in arrays) + sum(each.memory_bytes for each in self._threads)
 
     @property
     def reach(self) -> int:
         """Number of samples after the beginning of a boxcar when it is searched, at most."""
-        top = len(self._chunks) - 1
-        return int(self.times.halo + self._chunks[top]) << top
+        top = self._ladder.n_level - 1
+        return (self.times.halo + self.times.chunk(top)) << top
+
+    def rows(self, n_row: int) -> np.ndarray:
+        """Return memory for the samples of a tile of rows, after those of the past."""
+        size = self.times.halo + TILE
+        return aligned(4 * n_row * size).view(np.float32).reshape(n_row, size)
 
     def _begin_segment(self) -> None:
         before = np.ones(self._shape)
@@ -95,64 +116,77 @@ class Tiles:
             last = [each[-self._n_segment :] for each in self._sums]
             before = noise_of(last, self._ladder, self._n_row)
         self._cut = CUT * before
-        self._gain = (1 / before).astype(np.float32)
+        #: With all weights 1, and with others.
+        self._tables = [self._table_of(before, weighted) for weighted in (False, True)]
         self._own = np.zeros((3, *self._shape))
-        for *_, number in self._raw:
-            number[:] = 0
+        for each in self._threads:
+            each.n.fill(0)
 
-    def search(self, x: np.ndarray, weight: np.ndarray | None) -> np.ndarray:
-        """Search the next tile, (n_row, TILE); return the events that are now known."""
-        weighted = self._with_past(weight)
-        x = np.ascontiguousarray(x)
+    def _table_of(self, noise: np.ndarray, weighted: bool) -> np.ndarray:
+        """Return what boxcars are compared with, as `_boxcar_loops` needs it."""
+        widths, limit = self._ladder.widths, RAW_SHARE * self._threshold
+        table = np.empty((self._shape[0], 6, self._shape[1]), np.float32)
+        gain = self._unit / noise
+        table[:, 0] = gain**2 if weighted else gain / np.sqrt(widths)
+        table[:, 1] = self._unit**2 / (1 if weighted else widths)
+        table[:, 2] = self._cut**2
+        table[:, 3] = self._least * widths
+        table[:, 4] = widths >> self._ladder.levels
+        table[:, 5] = limit**2 if weighted else limit
+        return table
+
+    def begin(self, weighted: bool) -> None:
+        """Begin a tile; `weighted` is whether some of its weights are not 1."""
+        if weighted and not self._past.size:
+            self._past = np.empty(self._store.shape, np.float32)
+            ends = [*self._table[1:, _KEPT], self._n_kept]
+            for k, (start, end) in enumerate(zip(self._table[:, _KEPT], ends, strict=True)):
+                self._past[:, start:end] = 1 << k
+        self._n_whole = 0 if weighted else self._n_whole + TILE
+        if self._n_whole > self.reach + TILE:
+            self._past = np.zeros((self._n_row, 0), np.float32)
         self._n += TILE
-        ready = self._n % (self._chunks << np.arange(len(self._chunks))) == 0
-        first = (self._n >> np.arange(len(self._chunks))) - self._chunks - self.times.halo
-        w = weight if weight is not None else np.ones((self._n_row, TILE if weighted else 1),
-                                                      np.float32)
-        self._crew.run([partial(self._search_part, i, x, w, weighted, ready, first)
-                        for i in range(len(self._parts))])
-        for k in range(1, len(self._chunks)):
-            if not ready[k - 1]:
-                break
-            self._fill[k] = (self._fill[k] + self._chunks[k - 1] // 2) % self._chunks[k]
+        levels = np.arange(self._ladder.n_level)
+        chunk = self._table[:, _CHUNK]
+        self._table[:, _READY] = self._n % (chunk << levels) == 0
+        self._table[:, _FIRST] = (self._n >> levels) - chunk - self.times.halo
+
+    @property
+    def weighted(self) -> bool:
+        """Whether weights are needed in this tile, because there were some not long ago."""
+        return self._past.size > 0
+
+    def search(self, part: int, x: np.ndarray, weight: np.ndarray | None, start: int, stop: int
+               ) -> None:
+        """Search some rows of a thread, which are in memory from `rows`."""
+        work, weighted, row = self._threads[part], self.weighted, start
+        while row < stop:
+            row = search_rows_nb(
+                self._spec, weighted, x, x if weight is None else weight, row, stop, start,
+                self._table, self._levels, self._tables[weighted], self._store, self._past,
+                work.values, work.weights, self._own, work.raw, work.sums, work.n,
+                self._most_of_row)
+            if row < stop:
+                work.keep_best(self._most)
+
+    def end(self) -> np.ndarray:
+        """End a tile; return the events that are now known."""
+        fill, ready = self._table[:, _FILL], self._table[:, _READY]
+        for k in range(1, len(fill)):
+            if ready[k - 1]:
+                added = fill[k] + self._table[k - 1, _CHUNK] // 2
+                fill[k] = 0 if ready[k] else added
         return self._completed() if self._n % self.times.segment == 0 else np.empty(0, EVENT)
 
-    def _with_past(self, weight: np.ndarray | None) -> bool:
-        """Whether weights are used, in this tile or in those that its boxcars reach back to."""
-        if weight is not None:
-            if not self._has_past:
-                self._past = np.empty(self._state.shape, np.float32)
-                for k, (a, b) in enumerate(zip(self._place, self._place[1:], strict=False)):
-                    self._past[:, a:b] = 1 << k
-            self._has_past, self._n_full = True, 0
-        elif self._has_past:
-            self._n_full += TILE
-            self._has_past = self._n_full <= 2 * self.reach
-        return self._has_past
-
-    def _search_part(self, part: int, x: np.ndarray, weight: np.ndarray, weighted: bool,
-                     ready: np.ndarray, first: np.ndarray) -> None:
-        from ._boxcar_loops import search_rows_nb
-
-        row, stop = self._parts[part]
-        while True:
-            row = search_rows_nb(
-                x, weight, weighted, self._state, self._past if weighted else self._past[:1],
-                self._place, self._fill, ready, first, self.times.halo, self._starts,
-                self._widths, self._gain, self._cut, self._unit,
-                np.float32(RAW_SHARE * self._threshold), self._least, self._own,
-                *self._raw[part], row, stop)
-            if row == stop:
-                return
-            self._keep_best(part)
-
-    def _keep_best(self, part: int) -> None:
-        """Leave the best boxcars of a part; count the others."""
-        raw, values, number = self._raw[part]
-        n = int(number[0])
-        keep = _best(raw[:n], values[:n, 2], self._most)
-        raw[: len(keep)], values[: len(keep)] = raw[keep], values[keep]
-        number[:] = len(keep), number[1] + n - len(keep)
+    def search_all(self, x: np.ndarray, weight: np.ndarray | None) -> np.ndarray:
+        """Search a tile of all rows in memory from `rows`; return the events that are now known."""
+        self.begin(weight is not None)
+        if weight is None and self.weighted:
+            weight = self.rows(self._n_row)
+            weight[:, self.times.halo :] = 1
+        self.crew.run([partial(self.search, i, x[a:b], None if weight is None else weight[a:b],
+                               a, b) for i, (a, b) in enumerate(self.parts)])
+        return self.end()
 
     def _completed(self) -> np.ndarray:
         """End a segment; return the events of those whose noise is now known."""
@@ -172,11 +206,11 @@ class Tiles:
     def finish(self, n: int) -> np.ndarray:
         """End the stream, of `n` samples; return the rest of the events."""
         times = self.times
-        reach = n + (times.halo << (len(self._chunks) - 1))
+        reach = n + (times.halo << (self._ladder.n_level - 1))
         found = [np.empty(0, EVENT)]
-        nothing = np.zeros((self._n_row, TILE), np.float32)
+        nothing = self.rows(self._n_row), self.rows(self._n_row)
         while self._n < -(-reach // times.longest) * times.longest:
-            found.append(self.search(nothing, nothing))
+            found.append(self.search_all(*nothing))
         if self._n % times.segment:
             self._end_segment()
         while self._waiting:
@@ -187,17 +221,40 @@ class Tiles:
         """Add a segment to those whose noise is known, and its boxcars to those that wait."""
         self._sums = [np.concatenate([a, b[np.newaxis]])[-self._n_segment :]
                       for a, b in zip(self._sums, (*self._own, self._cut), strict=True)]
-        raw, values = (np.concatenate([each[i][: int(each[2][0])] for each in self._raw])
-                       for i in (0, 1))
-        keep = _best(raw, values[:, 2], self._most)
-        self.n_dropped += sum(int(each[2][1]) for each in self._raw) + len(raw) - len(keep)
+        raw, values = (np.concatenate(each) for each in zip(*(
+            work.kept() for work in self._threads), strict=True))
+        keep = best_of(raw, values[:, 2], self._most)
+        self.n_dropped += sum(int(work.n[1]) for work in self._threads) + len(raw) - len(keep)
         some = np.zeros(len(keep), RAW)
         for name, column in zip(("row", "time", "index"), raw[keep].T, strict=True):
             some[name] = column
-        some["sum"], some["weight"] = values[keep, 0], values[keep, 1]
+        some["sum"], some["weight"] = self._unit * values[keep, 0], values[keep, 1]
         self._waiting.append(some)
 
 
-def _best(raw: np.ndarray, snr: np.ndarray, most: int) -> np.ndarray:
+class _Work:
+    """The work space of a thread, and the boxcars that it has found in a segment."""
+
+    def __init__(self, room: int, n_work: int) -> None:
+        self.raw, self.sums = np.empty((room, 3), np.int64), np.empty((room, 3), np.float32)
+        self.n = np.zeros(2, np.int64)  # boxcars that are kept, and that are not
+        self.values, self.weights = (aligned(4 * n_work).view(np.float32) for _ in range(2))
+
+    @property
+    def memory_bytes(self) -> int:
+        return sum(a.nbytes for a in (self.raw, self.sums, self.values, self.weights))
+
+    def kept(self) -> tuple[np.ndarray, np.ndarray]:
+        return self.raw[: self.n[0]], self.sums[: self.n[0]]
+
+    def keep_best(self, most: int) -> None:
+        """Leave the best boxcars; count the others."""
+        raw, sums = self.kept()
+        keep = best_of(raw, sums[:, 2], most)
+        self.raw[: len(keep)], self.sums[: len(keep)] = raw[keep], sums[keep]
+        self.n[:] = len(keep), self.n[1] + len(raw) - len(keep)
+
+
+def best_of(raw: np.ndarray, snr: np.ndarray, most: int) -> np.ndarray:
     """Return which boxcars are the best, in an order that does not depend on that given."""
     return np.lexsort([raw[:, 2], raw[:, 1], raw[:, 0], -snr])[:most]

@@ -86,7 +86,7 @@ class Boxcars(Plan):
     def _reset(self) -> None:
         self._n = 0
         self._tiles.reset()
-        self._x = np.zeros((self._n_row, TILE), np.float32)
+        self._x = self._tiles.rows(self._n_row)
         self._w: np.ndarray | None = None
 
     @property
@@ -174,23 +174,25 @@ class Boxcars(Plan):
     def _searched(self, x: np.ndarray, weight: np.ndarray | None) -> np.ndarray:
         found, at = [np.empty(0, EVENT)], 0
         while at < x.shape[1]:
-            place = self._n % TILE
-            n = min(TILE - place, x.shape[1] - at)
-            self._x[:, place : place + n] = x[:, at : at + n]
-            self._keep_weight(None if weight is None else weight[:, at : at + n], place, n)
+            n = min(TILE - self._n % TILE, x.shape[1] - at)
+            place = self._tiles.times.halo + self._n % TILE
+            there = slice(place, place + n)
+            self._x[:, there] = x[:, at : at + n]
+            self._keep_weight(None if weight is None else weight[:, at : at + n], there)
             self._n, at = self._n + n, at + n
             if self._n % TILE == 0:
                 found.append(self._tile())
         return np.concatenate(found)
 
-    def _keep_weight(self, weight: np.ndarray | None, place: int, n: int) -> None:
+    def _keep_weight(self, weight: np.ndarray | None, there: slice) -> None:
         if weight is not None and self._w is None and not (weight == 1).all():
-            self._w = np.ones(self._x.shape, np.float32)
+            self._w = self._tiles.rows(self._n_row)
+            self._w.fill(1)
         if self._w is not None:
-            self._w[:, place : place + n] = 1 if weight is None else weight
+            self._w[:, there] = 1 if weight is None else weight
 
     def _tile(self) -> np.ndarray:
-        found = self._tiles.search(self._x, self._w)
+        found = self._tiles.search_all(self._x, self._w)
         self._w = None
         return found
 

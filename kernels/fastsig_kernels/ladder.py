@@ -12,7 +12,7 @@ __all__ = ["Ladder", "boxcar_ladder"]
 
 _BASES = (8, 10, 12, 14, 16, 20, 24, 32, 48, 64)
 _LEAST_LOSS, _MOST_LOSS = 0.01, 0.2
-_MOST_WIDTH = 2**20
+_MOST_WIDTH, _MOST_BASE, _MOST_LEVEL = 2**20, 64, 20
 #: Points for which losses are computed: between neighbouring widths, and phases of a step.
 _BETWEEN, _PHASES = 32, 32
 #: Part of the loss that is not used, for pulses between these points.
@@ -36,6 +36,11 @@ class Ladder:
         Number of levels.
     loss : float
         Largest loss of S/N, for pulses of `holds_from` samples or more.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not allowed.
     """
 
     base: int
@@ -43,6 +48,18 @@ class Ladder:
     later: tuple[int, ...]
     n_level: int
     loss: float
+
+    def __post_init__(self) -> None:
+        """Refuse arguments that are not a ladder."""
+        _check.count("base", self.base, maximum=_MOST_BASE)
+        _check.count("n_level", self.n_level, maximum=_MOST_LEVEL)
+        _check.number("loss", self.loss)
+        for name, least in (("first", 1), ("later", self.base)):
+            widths = getattr(self, name)
+            for width in widths:
+                _check.count(name, width, least, 2 * self.base - 1)
+            if not widths or any(a >= b for a, b in pairwise(widths)):
+                raise ValueError(f"{name}: found {widths}, allowed one or more in ascending order")
 
     @property
     def widths(self) -> np.ndarray:

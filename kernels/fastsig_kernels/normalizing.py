@@ -1,13 +1,18 @@
 """Normalisation of spectra for searches: a level of 0 and the same noise in every channel."""
 
+from collections import deque
+from functools import partial
+from itertools import islice, pairwise
 from typing import Any
 
 import numpy as np
 
 from . import _check
+from ._normalizing_loops import halve_nb, measure_nb, median_nb, scale_nb
 from ._plan import Plan
+from ._team import Crew
 
-__all__ = ["LEVELS", "Normalizer"]
+__all__ = ["LEVELS", "Normalizer", "halve"]
 
 #: Standard deviation of normalised noise, in units of the codes.
 LEVELS = 16
@@ -70,17 +75,23 @@ class Normalizer(Plan):
         self._own_state()
 
     def _own_state(self) -> None:
+        self._crew = Crew(self._threads)
+        cuts = [self._n_chan * i // self._threads for i in range(self._threads + 1)]
+        #: Channels of each thread.
+        self._parts = [pair for pair in pairwise(cuts) if pair[0] < pair[1]]
+        self._free: list[_Rows] = []
         self._reset()
 
     def _reset(self) -> None:
-        #: Rows of segments that are not finished, in pieces, and which are valid.
-        self._pieces: list[tuple[np.ndarray, np.ndarray]] = []
-        self._n_piece = 0
-        self._waiting: list[tuple[np.ndarray, np.ndarray]] = []
-        self._means: list[np.ndarray] = []
-        self._variances: list[np.ndarray] = []
-        self._n_before = 0  # segments of which statistics are no longer kept
+        self._now = self._empty()
+        self._waiting: deque[_Rows] = deque()
+        #: Means and variances of the segments that are still needed, from `_n_before` on.
+        self._known: deque[tuple[np.ndarray, np.ndarray]] = deque()
+        self._n_before = 0
         self._n_done = 0
+
+    def _empty(self) -> "_Rows":
+        return self._free.pop() if self._free else _Rows(self._segment, self._n_chan, self._dtype)
 
     @property
     def n_chan(self) -> int:
@@ -99,9 +110,9 @@ class Normalizer(Plan):
 
     @property
     def memory_bytes(self) -> int:
-        """Size of work space and state, in bytes."""
-        rows = [a for pair in (*self._pieces, *self._waiting) for a in pair]
-        return sum(a.nbytes for a in (*rows, *self._means, *self._variances))
+        """Size of work space and state, in bytes; it grows until `latency` rows wait."""
+        rows = self._now, *self._waiting, *self._free
+        return sum(each.memory_bytes for each in rows) + 16 * self._n_chan * len(self._known)
 
     def reset(self) -> None:
         """Discard the state; the next row is the first of a stream."""
@@ -167,89 +178,181 @@ class Normalizer(Plan):
         return found
 
     def _processed(self, x: np.ndarray, valid: np.ndarray | None) -> Any:
-        good = np.isfinite(x) if valid is None else np.isfinite(x) & valid
-        at, out = 0, []
+        if self._dtype.kind == "f" and not np.isfinite(x.sum(dtype=np.float64)):
+            valid = np.isfinite(x) if valid is None else np.isfinite(x) & valid
+        if valid is not None and valid.all():
+            valid = None
+        n_known = self._n_before + len(self._known) + (self._now.n + len(x)) // self._segment
+        out = _Codes(max(0, n_known - self._half - self._n_done) * self._segment, self._n_chan)
+        at = 0
         while at < len(x):
-            n = min(len(x) - at, self._segment - self._n_piece)
-            self._pieces.append((x[at : at + n].copy(), good[at : at + n].copy()))
-            self._n_piece, at = self._n_piece + n, at + n
-            if self._n_piece == self._segment:
+            n = min(len(x) - at, self._segment - self._now.n)
+            here = slice(at, at + n)
+            self._keep(x[here], None if valid is None else valid[here])
+            at += n
+            if self._now.n == self._segment:
                 self._complete()
-            while self._waiting and self._n_known > self._n_done + self._half:
-                out.append(self._normalized(self._n_known))
-        return self._joined(out)
+                if self._n_before + len(self._known) > self._n_done + self._half:
+                    self._normalize(out)
+        return out.result()
 
-    @property
-    def _n_known(self) -> int:
-        return self._n_before + len(self._means)
+    def _keep(self, x: np.ndarray, valid: np.ndarray | None) -> None:
+        """Add rows to the segment, and to its sums."""
+        rows, there = self._now, slice(self._now.n, self._now.n + len(x))
+        good, kept_good = rows.valid_at(there, valid)
+        self._crew.run([partial(measure_nb, x, good, valid is not None, rows.x[there], kept_good,
+                                rows.sums, *part) for part in self._parts])
+        if valid is None:
+            rows.sums[0] += len(x)
+        rows.n += len(x)
 
     def _complete(self) -> None:
-        rows = tuple(np.concatenate(each) for each in zip(*self._pieces, strict=True))
-        self._waiting.append(rows)  # type: ignore[arg-type]
-        self._pieces, self._n_piece = [], 0
-        mean, variance = _statistics(*rows)
-        self._means.append(mean)
-        self._variances.append(variance)
+        """Measure the segment; begin another."""
+        self._known.append(self._now.statistics())
+        self._waiting.append(self._now)
+        self._now = self._empty()
 
     def _finished(self) -> Any:
-        if self._n_piece:
-            short = 2 * self._n_piece < self._segment and self._n_known > 0
+        out = _Codes(len(self._waiting) * self._segment + self._now.n, self._n_chan)
+        if self._now.n:
+            short = 2 * self._now.n < self._segment and self._n_before + len(self._known) > 0
             self._complete()
             if short:
-                self._means.pop()
-                self._variances.pop()
-        out = []
+                self._known.pop()
         while self._waiting:
-            out.append(self._normalized(self._n_known))
+            self._normalize(out)
+        self._free.append(self._now)
         self._reset()
-        return self._joined(out)
+        return out.result()
 
-    def _normalized(self, n_known: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return the next segment normalised, of a stream of which this many are known."""
-        s, half = self._n_done, self._half
-        x, good = self._waiting.pop(0)
+    def _normalize(self, out: "_Codes") -> None:
+        """Normalise the first segment that waits."""
+        rows, s, half = self._waiting.popleft(), self._n_done, self._half
+        first, last = (self._median(0, max(0, j - half), max(1, j + half)) for j in (s, s + 1))
+        spread = self._median(1, max(0, s - half), s + half + 1)
+        own = self._known[min(s - self._n_before, len(self._known) - 1)][0]
+        alive = np.isfinite(own)
+        step = np.where(alive, last - first, 0) / self._segment
+        gain = np.where(alive, LEVELS / np.sqrt(spread), 0)
+        level = np.where(alive, first + step / 2, 0)
+        tables = [each.astype(np.float32) for each in (level, step * gain, gain)]
+        out.add(rows, tables, alive, self._crew, self._threads)
+        rows.clear()
+        self._free.append(rows)
         self._n_done += 1
-        first = [median(self._means, self._n_before, max(0, j - half), max(1, j + half))
-                 for j in (s, s + 1)]
-        spread = median(self._variances, self._n_before, max(0, s - half), s + half + 1)
-        own = self._means[min(s, n_known - 1) - self._n_before]
-        alive = np.isfinite(own) & np.isfinite(first[0]) & np.isfinite(first[1])
-        with np.errstate(invalid="ignore"):
-            gain = np.where(alive, LEVELS / np.sqrt(spread), 0)
-        start, stop = (np.where(alive, each, 0) for each in first)
-        at = ((np.arange(len(x)) + 0.5) / self._segment)[:, np.newaxis]
-        with np.errstate(invalid="ignore"):
-            y = (x - start - (stop - start) * at) * gain
-        good &= alive
-        codes = np.clip(np.rint(np.where(good, y, 0)), -127, 127).astype(np.int8)
-        while self._n_before < self._n_done - half - 1:
+        while self._n_before < self._n_done - half:
             self._n_before += 1
-            del self._means[0], self._variances[0]
-        return codes, good
+            self._known.popleft()
 
-    def _joined(self, out: list[tuple[np.ndarray, np.ndarray]]) -> Any:
-        if not out:
-            return np.empty((0, self._n_chan), np.int8), None
-        codes, good = (np.concatenate(each) for each in zip(*out, strict=True))
-        return codes, None if good.all() else good
-
-
-def _statistics(x: np.ndarray, good: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return mean and variance of the valid samples of each channel; NaN for dead channels."""
-    n = good.sum(axis=0)
-    values = np.where(good, x, 0).astype(np.float64)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        mean = values.sum(axis=0) / n
-        variance = (np.where(good, values - mean, 0) ** 2).sum(axis=0) / (n - 1)
-    dead = (n < np.maximum(2, len(x) / 8)) | ~(variance > 0)
-    return np.where(dead, np.nan, mean), np.where(dead, np.nan, variance)
+    def _median(self, which: int, start: int, stop: int) -> np.ndarray:
+        """Return the medians of means (0) or variances (1) of some segments; NaN if unknown."""
+        before = self._n_before
+        window = [each[which] for each in islice(self._known, start - before, stop - before)]
+        out = np.empty(self._n_chan)
+        median_nb(np.array(window), out)
+        return out
 
 
-def median(rows: list[np.ndarray], before: int, start: int, stop: int) -> np.ndarray:
-    """Return the medians over rows of numbers; NaN where there are none."""
-    window = np.sort(np.array(rows[max(0, start - before) : stop - before]), axis=0)  # NaN last
-    n = np.isfinite(window).sum(axis=0)
-    columns = np.arange(window.shape[1])
-    low, high = np.maximum(n - 1, 0) // 2, n // 2
-    high = np.minimum(high, len(window) - 1)
-    return np.where(n > 0, (window[low, columns] + window[high, columns]) / 2, np.nan)
+class _Rows:
+    """Rows of a segment, and their sums."""
+
+    def __init__(self, n: int, n_chan: int, dtype: np.dtype) -> None:
+        self.x = np.empty((n, n_chan), dtype)
+        self.valid = np.empty((0, n_chan), bool)
+        self.sums = np.empty((3, n_chan))
+        self.clear()
+
+    def clear(self) -> None:
+        """Begin a segment."""
+        self.n, self.has_valid = 0, False
+        self.sums.fill(0)
+
+    @property
+    def memory_bytes(self) -> int:
+        return self.x.nbytes + self.valid.nbytes + self.sums.nbytes
+
+    def valid_at(self, there: slice, valid: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+        """Return what is valid of new rows, and where it is kept; anything if all are."""
+        if valid is not None and not self.has_valid:
+            if not len(self.valid):
+                self.valid = np.empty(self.x.shape, bool)
+            self.valid[: self.n] = True
+            self.has_valid = True
+        elif self.has_valid:
+            self.valid[there] = True
+        nothing = self.valid[:0]
+        return (nothing, nothing) if valid is None else (valid, self.valid[there])
+
+    def statistics(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return mean and variance of the valid samples of each channel; NaN for dead channels."""
+        n, total, square = self.sums
+        with np.errstate(invalid="ignore", divide="ignore"):
+            mean = total / n
+            variance = (square - total * mean) / (n - 1)
+        # Rounding leaves this much of the variance of a constant.
+        dead = (n < max(2, self.n / 8)) | ~(variance > 1e-13 * mean * mean)
+        return np.where(dead, np.nan, mean), np.where(dead, np.nan, variance)
+
+
+class _Codes:
+    """Normalised rows as they are computed."""
+
+    def __init__(self, n: int, n_chan: int) -> None:
+        self._codes = np.empty((n, n_chan), np.int8)
+        self._valid = np.empty((0, n_chan), bool)
+        self._n = 0
+
+    def add(self, rows: _Rows, tables: list[np.ndarray], alive: np.ndarray, crew: Crew,
+            n_thread: int) -> None:
+        """Normalise rows with the level, the slope and the gain of each channel."""
+        here = slice(self._n, self._n + rows.n)
+        has_valid = rows.has_valid or not alive.all()
+        if has_valid and not len(self._valid):
+            self._valid = np.ones(self._codes.shape, bool)
+        valid = rows.valid
+        if has_valid and not rows.has_valid:
+            valid = np.broadcast_to(True, rows.x.shape)
+        cuts = [rows.n * i // n_thread for i in range(n_thread + 1)]
+        crew.run([partial(scale_nb, rows.x, valid, has_valid, *tables, alive, self._codes[here],
+                          self._valid[here], *part) for part in pairwise(cuts)])
+        self._n += rows.n
+
+    def result(self) -> tuple[np.ndarray, np.ndarray | None]:
+        return self._codes, None if not len(self._valid) else self._valid
+
+
+def halve(x: np.ndarray, valid: np.ndarray | None = None
+          ) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return rows of normalised codes at half the rate, with the same noise.
+
+    Parameters
+    ----------
+    x : ndarray, shape (2 n, n_chan), int8
+        Rows, as from `Normalizer`.
+    valid : ndarray, shape (2 n, n_chan), bool, optional
+        Which samples are valid; all by default.
+
+    Returns
+    -------
+    codes : ndarray, shape (n, n_chan), int8
+        Sums of two rows divided by the root of 2, rounded, and limited to +-127. Where only one
+        of the two samples is valid, it is the result, which then has the same noise; where neither
+        is, the result is 0.
+    valid : ndarray, shape (n, n_chan), bool, or None
+        Samples of which one term or both are valid; None if `valid` was.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument has the wrong type, dtype or shape.
+    """
+    _check.array("x", x, ("int8",), 2)
+    if len(x) % 2:
+        raise ValueError(f"x: found {len(x)} rows, allowed an even number")
+    if valid is not None:
+        _check.array("valid", valid, ("bool",), 2)
+        _check.shape("valid", valid, x.shape)
+    out = np.empty((len(x) // 2, x.shape[1]), np.int8)
+    both = np.empty((0 if valid is None else len(out), x.shape[1]), bool)
+    halve_nb(x, both if valid is None else valid, valid is not None, out, both)
+    return out, None if valid is None else both

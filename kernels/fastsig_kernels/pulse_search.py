@@ -80,7 +80,7 @@ class PulseSearch(Plan):
         self._fdmt = self._fdmt.copy()
         self._tiles = Tiles(self._fdmt.n_delay, **self._options_of_tiles,
                             delay=np.rint(self._fdmt.delays).astype(np.int64))
-        self._plane = np.empty((self._fdmt.n_delay, TILE), np.float32)
+        self._plane = self._tiles.rows(self._fdmt.n_delay)
         self._reset()
 
     def _reset(self) -> None:
@@ -216,12 +216,15 @@ class PulseSearch(Plan):
 
     def _block(self, x: np.ndarray, valid: np.ndarray | None) -> np.ndarray:
         """Search a block of `TILE` spectra."""
-        self._fdmt.process(x, valid=valid, out=self._plane)
+        halo = self._tiles.times.halo
+        self._fdmt.process(x, valid=valid, out=self._plane[:, halo:])
         self._rest_valid = None
         count = self._fdmt.weight
-        whole = count.strides == (0, 0)
-        weight = None if whole else count * np.float32(1 / self._n_used)
-        return self._tiles.search(self._plane, weight)
+        if count.strides == (0, 0):
+            return self._tiles.search_all(self._plane, None)
+        weight = self._tiles.rows(self.n_delay)
+        np.multiply(count, np.float32(1 / self._n_used), out=weight[:, halo:])
+        return self._tiles.search_all(self._plane, weight)
 
     def finish(self) -> np.ndarray:
         """Return the rest of the events; the next sample is the first of another stream.

@@ -142,19 +142,6 @@ def shift_rows(x: np.ndarray, shift: np.ndarray, first: int, out: np.ndarray) ->
     return turned[:, 0].T
 
 
-def halve(x: np.ndarray) -> np.ndarray:
-    """Twin of `halving.halve`: sums of pairs divided by the root of 2, rounded."""
-    total = x[::2].astype(np.float64) + x[1::2]
-    return np.clip(np.rint(total / np.sqrt(2)), -127, 127).astype(np.int8)
-
-
-def halve_valid(x: np.ndarray, valid: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Twin of `halving.halve_valid`: a sample without a valid partner stays as it is."""
-    one, other = valid[::2], valid[1::2]
-    alone = np.clip(np.where(one, x[::2], np.where(other, x[1::2], 0)), -127, 127)
-    return np.where(one & other, halve(x), alone).astype(np.int8), one | other
-
-
 def average_channels(total: np.ndarray, n: int) -> np.ndarray:
     """Twin of `integrate.average_channels`: means of n neighbouring channels, in float64."""
     return total.astype(np.float64).reshape(*total.shape[:-1], -1, n).mean(axis=-1)
@@ -516,6 +503,17 @@ def friends(time: np.ndarray, row: np.ndarray, width: np.ndarray, time_link: int
             label[near] = label[first]
             todo += np.flatnonzero(near).tolist()
     return label
+
+
+def halve(x: np.ndarray, valid: np.ndarray | None = None
+          ) -> tuple[np.ndarray, np.ndarray | None]:
+    """Twin of `normalizing.halve`."""
+    good = np.ones(x.shape, bool) if valid is None else valid
+    one, other = np.where(good, x, 0)[0::2].astype(np.float64), np.where(good, x, 0)[1::2]
+    share = np.where(good[0::2] & good[1::2], np.sqrt(2), 1)
+    out = np.clip(np.rint((one + other) / share), -128, 127).astype(np.int8)
+    out = np.where(good[0::2] & good[1::2], np.maximum(out, -127), out).astype(np.int8)
+    return out, None if valid is None else good[0::2] | good[1::2]
 
 
 def normalize_channels(x: np.ndarray, valid: np.ndarray | None = None, *, segment: int = 4096,

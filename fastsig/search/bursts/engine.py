@@ -164,7 +164,7 @@ class _Halver:
     def process(self, x: NDArray[np.int8], valid: NDArray[np.bool_] | None
                 ) -> tuple[NDArray[np.int8], NDArray[np.bool_] | None]:
         """Return the sums of pairs of spectra."""
-        from fastsig_kernels import halve, halve_valid
+        from fastsig_kernels import halve
 
         if self._left is not None:
             x, valid = _joined(self._left, (x, valid))
@@ -172,9 +172,9 @@ class _Halver:
         if len(x) % 2:
             self._left = x[-1:].copy(), None if valid is None else valid[-1:].copy()
         n = len(x) // 2 * 2
-        if valid is None:
-            return halve(x[:n]), None
-        return halve_valid(x[:n], valid[:n])
+        found: tuple[NDArray[np.int8], NDArray[np.bool_] | None] = halve(
+            x[:n], None if valid is None else valid[:n])
+        return found
 
 
 def _joined(first: tuple[NDArray[np.int8], NDArray[np.bool_] | None],
