@@ -21,12 +21,10 @@ VOLTAGES = registry.writers()
 SPECTRA = registry.spectra_writers()
 
 to_option = click.option(
-    "--to", type=click.Choice((*VOLTAGES, *SPECTRA, "ecsv", "singlepulse", "heimdall",
-                               "transientx")),
+    "--to", type=click.Choice((*VOLTAGES, *SPECTRA, "ecsv")),
     help="Write in this format; by default, that of the extension: native (.h5), guppi (.raw), "
          "dada, vdif; fbh5 (.h5), sigproc (.fil, .tim), psrfits (.fits, .sf), presto (.dat); "
-         "profiles: psrfits (.ar), ecsv; candidates: ecsv, singlepulse, heimdall (.cand), "
-         "transientx (.cands).")
+         "profiles: psrfits (.ar), ecsv.")
 
 spectra_to_option = click.option(
     "--to", type=click.Choice(SPECTRA),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+
 from fastsig.errors import FormatError, UsageError
 from fastsig.io.ecsv.tables import read_table, write_table
 from fastsig.io.files.safe import write_bytes

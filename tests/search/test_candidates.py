@@ -118,9 +118,9 @@ def test_commands_describe_verify_and_convert_tables(tmp_path: Path) -> None:
     made = json.loads(fastsig("convert", tmp_path / "a.ecsv", tmp_path / "a.ecsv", "-o",
                               tmp_path / "both.ecsv", "--json", code=0).stdout)
     assert made["n_candidate"] == len(read_candidates(tmp_path / "both.ecsv")) == 6
-    fastsig("convert", tmp_path / "a.ecsv", "-o", tmp_path / "a.txt", "--to", "heimdall",
-            "--dry-run", code=0)
-    assert not (tmp_path / "a.txt").exists()
+    fastsig("convert", tmp_path / "a.ecsv", "-o", tmp_path / "a.cand", "--dry-run",
+            code=0)
+    assert not (tmp_path / "a.cand").exists()
     for given, code in (("a.ecsv", 4), ("b.fil", 2), ("b.cand --bits 8", 2)):
         name, *more = given.split()
         fastsig("convert", tmp_path / "a.ecsv", "-o", tmp_path / name, *more, code=code)

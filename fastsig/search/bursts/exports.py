@@ -7,10 +7,10 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from fastsig.axes.time import mjd_and_seconds
 from fastsig.errors import UsageError
 from fastsig.pulsar.toas import mjd_text
 from fastsig.search.bursts.candidates import Candidates
-from fastsig.axes.time import mjd_and_seconds
 
 __all__ = ["EXPORTS", "heimdall_text", "singlepulse_text", "transientx_text"]
 

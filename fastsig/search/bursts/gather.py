@@ -219,11 +219,11 @@ def _absorbed(found: Gathered, plan: SearchPlan) -> Gathered:
 
 
 def _is_satellite(found: Gathered, k: int, near: I8, per_dm: float) -> NDArray[np.bool_]:
-    """Return which candidates are on the track of candidate `k`, and no brighter than expected.
+    r"""Return which candidates are on the track of candidate `k`, and no brighter than expected.
 
     At a dispersion measure that is smaller by d, its channels are spread over the time d times the
     delay across the band, later than it; a boxcar of that length has the S/N
-    :math:`\\rho \\sqrt{w / (w + t)}`.
+    :math:`\rho \sqrt{w / (w + t)}`.
     """
     sweep = (found.dm[k] - found.dm[near]) * per_dm
     later = found.time_s[near] - found.time_s[k]

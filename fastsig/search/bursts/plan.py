@@ -141,8 +141,8 @@ def share_of(loss: Any) -> float:
         If it is neither, or out of range.
     """
     try:
-        share = (float(loss.strip()[:-1]) / 100 if isinstance(loss, str) and loss.strip()[-1:] == "%"
-                 else float(loss))
+        is_percent = isinstance(loss, str) and loss.strip().endswith("%")
+        share = float(loss.strip()[:-1]) / 100 if is_percent else float(loss)
     except (TypeError, ValueError):
         share = np.nan
     if isinstance(loss, bool) or not _LOSSES[0] <= share <= _LOSSES[1]:
