@@ -62,9 +62,9 @@ def dm_plan(source: Any, dms: Any = (0, 3000), *, width: Any = None, loss: float
     -----
     The step is such that a pulse as wide as the width, the smear of a channel and a downsampled
     sample together loses no more than `loss` half a step off; it is rounded down to two digits.
-    The rate is halved at the dispersion measure at which the pulse in a channel is `switch` times as
-    wide as a sample, a downsampled sample and half a step together (their squares are added), and
-    where a sample of half the rate is no longer than half of `width`.
+    The rate is halved at the dispersion measure at which the pulse in a channel is `switch` times
+    as wide as a sample, a downsampled sample and half a step together (their squares are added),
+    and where a sample of half the rate is no longer than half of `width`.
     """
     recording = _recording(source, constant)
     low, high = _limits(dms)

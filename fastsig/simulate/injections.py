@@ -132,14 +132,15 @@ class Injector:
         within = np.diff(_integral(edges, burst.width_s, self.smears_s(burst.dm)), axis=0) / step
         if burst.scatter_s:
             within = _scattered(within, self.scatters_s(burst) / step)
-        return within.reshape(n, fine, -1).mean(axis=1)
+        found: F8 = within.reshape(n, fine, -1).mean(axis=1)
+        return found
 
     def _amplitude(self, burst: Injection) -> float:
         """Return the peak of the pulse before it is smeared, in units of the noise of a sample."""
         live = self._sigma > 0
         before, after = self._reach(burst)
         step = (before + after) / _STEPS
-        edges = -before + step * np.arange(_STEPS + 1)[:, np.newaxis]
+        edges: F8 = -before + step * np.arange(_STEPS + 1, dtype=np.float64)[:, np.newaxis]
         profile = np.diff(_integral(edges, burst.width_s, self.smears_s(burst.dm)[live]), axis=0)
         if burst.scatter_s:
             profile = _scattered(profile, self.scatters_s(burst)[live] / step)

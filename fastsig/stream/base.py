@@ -222,7 +222,7 @@ class Stream(ABC):
 
     def file_of(self, row: int) -> str:
         """Return the path of the file that contains a row: the first one if this is not known."""
-        return self.files[0]
+        return self.files[0] if self.files else self.path
 
     def verify(self) -> None:
         """Read the whole file; raise `DataError` if it cannot be read or a checksum fails."""

@@ -61,7 +61,7 @@ class EventStore:
             return
         made = np.empty(len(events), EVENT)
         made["stretch"] = stretch
-        for name in EVENT.names[1:]:
+        for name in ("row", "time", "width", "snr", "weight"):
             made[name] = events[name]
         self._parts.append(made)
         self._n += len(made)
