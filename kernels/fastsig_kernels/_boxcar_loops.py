@@ -96,28 +96,19 @@ def _search_level_nb(spec, weighted, level, x, weight, chunk, first, row, begin,
     at = start
     while at < chunk:
         n = _AT_ONCE if at + _AT_ONCE * LANES <= chunk else 1
-        found = _above_nb(spec, weighted, level, n, x + 4 * at, weight + 4 * at, table,
-                          table + 2 * step)
-        while found:
-            i = at + LANES * _lowest_nb(found)
-            found &= found - 1
-            _add_best_nb(weighted, x + 4 * i, weight + 4 * i, level, first + i, row, begin, end,
-                         tables, raw, raw_sum, n_raw)
+        if _above_nb(spec, weighted, level, n, x + 4 * at, weight + 4 * at, table,
+                     table + 2 * step):
+            for i in range(at, at + n * LANES, LANES):
+                if _above_nb(spec, weighted, level, 1, x + 4 * i, weight + 4 * i, table,
+                             table + 2 * step):
+                    _add_best_nb(weighted, x + 4 * i, weight + 4 * i, level, first + i, row, begin,
+                                 end, tables, raw, raw_sum, n_raw)
         at += n * LANES
 
 
 @jit_strict_inner
-def _lowest_nb(bits):
-    """Return the place of the lowest bit that is set."""
-    i = 0
-    while not bits >> i & 1:
-        i += 1
-    return i
-
-
-@jit_strict_inner
 def _above_nb(spec, weighted, level, n, x, weight, limit, least):
-    """Return which vectors have a boxcar above the threshold."""
+    """Return whether one or more vectors have a boxcar above the threshold."""
     if weighted:
         if n == 1:
             if level:

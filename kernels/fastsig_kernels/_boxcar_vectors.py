@@ -4,6 +4,7 @@ The widths are those of a `Spec` with the items `first` and `later`, as of a `La
 is generated for each ladder. Memory is specified by address. `part` is 0 for level 0, 1 for others.
 """
 
+from functools import reduce
 from typing import Any
 
 from llvmlite import ir
@@ -12,7 +13,7 @@ from numba.core.extending import intrinsic
 
 from ._simd import Emitter, Vector
 
-_FLOAT, _I16, _I64 = ir.FloatType(), ir.IntType(16), ir.IntType(64)
+_FLOAT, _I16 = ir.FloatType(), ir.IntType(16)
 _LANES = 16
 _i = types.int64
 
@@ -75,7 +76,7 @@ def _compare(emit: Emitter, sign: str, a: Vector, b: Vector) -> Any:
 
 @intrinsic(prefer_literal=True)
 def above(typingctx, spec, weighted, part, n, x, weight, limit, least):
-    """Return which of `n` vectors have a boxcar above the limit of its width, as bits of an integer.
+    """Return whether a boxcar of `n` vectors is above the limit of its width.
 
     If `weighted`, the square of a boxcar is compared with the limit times its weight, if it is
     positive and its weight is at least `least`.
@@ -98,14 +99,10 @@ def above(typingctx, spec, weighted, part, n, x, weight, limit, least):
             else:
                 isabove = [_compare(emit, ">", each, most) for each in sums.of(width)]
             found = [builder.or_(a, b) for a, b in zip(found, isabove, strict=True)]
-        mask = ir.Constant(_I64, 0)
-        for i, each in enumerate(found):
-            is_any = builder.icmp_unsigned("!=", builder.bitcast(each, _I16), ir.Constant(_I16, 0))
-            bit = builder.select(is_any, ir.Constant(_I64, 1 << i), ir.Constant(_I64, 0))
-            mask = builder.or_(mask, bit)
-        return mask
+        lanes = builder.bitcast(reduce(builder.or_, found), _I16)
+        return builder.icmp_unsigned("!=", lanes, ir.Constant(_I16, 0))
 
-    return _i(spec, weighted, part, n, _i, _i, _i, _i), codegen
+    return types.boolean(spec, weighted, part, n, _i, _i, _i, _i), codegen
 
 
 def _weighted_above(emit: Emitter, total: Vector, weight: Vector, limit: Vector, least: Vector
