@@ -201,17 +201,16 @@ class Tiles:
     def _completed(self) -> np.ndarray:
         """End a segment; return the events of those whose noise is now known."""
         self._end_segment()
-        found = []
-        while self._waiting and len(self._sums[0]) >= self._n_segment:
-            found.append(self._final())
+        found = self._final() if len(self._sums[0]) >= self._n_segment else []
         self._begin_segment()
         return np.concatenate([np.empty(0, EVENT), *found])
 
-    def _final(self) -> np.ndarray:
-        """Return the events of the first segment that waits."""
+    def _final(self) -> list[np.ndarray]:
+        """Return the events of the segments that wait."""
         noise = noise_of(self._sums, self._ladder, self._n_row)
-        return final_events(self._waiting.pop(0), noise, self._ladder, self._threshold,
-                            self._delay)
+        waiting, self._waiting = self._waiting, []
+        return [final_events(each, noise, self._ladder, self._threshold, self._delay)
+                for each in waiting]
 
     def finish(self, n: int) -> np.ndarray:
         """End the stream, of `n` samples; return the rest of the events."""
@@ -223,8 +222,7 @@ class Tiles:
             found.append(self.search_all(*nothing))
         if self._n % times.segment:
             self._end_segment()
-        while self._waiting:
-            found.append(self._final())
+        found += self._final() if self._waiting else []
         return np.concatenate(found)
 
     def _end_segment(self) -> None:
