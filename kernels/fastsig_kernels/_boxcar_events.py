@@ -16,7 +16,7 @@ from .ladder import Ladder
 #: Samples of a tile, which is searched at once; samples of a level that begin a vector.
 TILE, LANES = 2048, 16
 #: Neighbouring rows whose noise is measured together; one row in `EVERY` of these is measured.
-GROUP, EVERY = 64, 8
+GROUP, EVERY = 64, 16
 #: Share of the threshold above which boxcars are kept until their noise is known.
 RAW_SHARE = 0.8
 #: Widths of the longest boxcar in a segment, at least.

@@ -18,7 +18,7 @@ from ._boxcar_events import (
 )
 from ._boxcar_loops import search_rows_nb
 from ._noise_widths import CUT
-from ._order import aligned
+from ._order import address, aligned
 from ._simd import Spec
 from ._team import Crew
 from .ladder import Ladder
@@ -64,9 +64,10 @@ class Tiles:
         #: Rows of each thread.
         self.parts = [(a, b) for a, b in pairwise(cuts) if b > a]
         self._shape = n_group, len(ladder.widths)
-        self._store = np.zeros((n_row, self._n_kept), np.float32)
+        self._store = self._rows_kept(n_row)
         self._past = np.zeros((n_row, 0), np.float32)
-        self._threads = [_Work(2 * most + self._most_of_row, self._n_work) for _ in self.parts]
+        self._threads = [_Work(2 * most + self._most_of_row, self._n_work, len(ladder.widths))
+                         for _ in self.parts]
         self.reset()
 
     def _plan_levels(self) -> None:
@@ -80,6 +81,11 @@ class Tiles:
             self._n_work += halo + chunk if k else 0
             self._n_kept += halo + (chunk if chunk << k > TILE else 0)
         self._most_of_row = int(self._table[:, _CHUNK].sum()) // LANES
+
+    def _rows_kept(self, n_row: int) -> np.ndarray:
+        """Return memory for what rows keep, with room for a vector at its end."""
+        size = n_row * self._n_kept
+        return aligned(4 * (size + LANES)).view(np.float32)[:size].reshape(n_row, -1)
 
     def reset(self) -> None:
         """Begin a stream."""
@@ -124,21 +130,22 @@ class Tiles:
 
     def _table_of(self, noise: np.ndarray, weighted: bool) -> np.ndarray:
         """Return what boxcars are compared with, as `_boxcar_loops` needs it."""
-        widths, limit = self._ladder.widths, RAW_SHARE * self._threshold
-        table = np.empty((self._shape[0], 6, self._shape[1]), np.float32)
-        gain = self._unit / noise
-        table[:, 0] = gain**2 if weighted else gain / np.sqrt(widths)
-        table[:, 1] = self._unit**2 / (1 if weighted else widths)
-        table[:, 2] = self._cut**2
-        table[:, 3] = self._least * widths
-        table[:, 4] = widths >> self._ladder.levels
-        table[:, 5] = limit**2 if weighted else limit
+        widths, threshold = self._ladder.widths, RAW_SHARE * self._threshold
+        square = self._unit**2 / (np.ones(len(widths)) if weighted else widths)
+        gain, level = square / noise**2, threshold**2
+        if not weighted:
+            gain, level = np.sqrt(gain), threshold
+        table = np.empty((self._shape[0], 7, self._shape[1]), np.float32)
+        rows = (level / gain, self._cut**2 / square, self._least * widths, gain, square,
+                widths >> self._ladder.levels, level)
+        for i, row in enumerate(rows):
+            table[:, i] = row
         return table
 
     def begin(self, weighted: bool) -> None:
         """Begin a tile; `weighted` is whether some of its weights are not 1."""
         if weighted and not self._past.size:
-            self._past = np.empty(self._store.shape, np.float32)
+            self._past = self._rows_kept(self._n_row)
             ends = [*self._table[1:, _KEPT], self._n_kept]
             for k, (start, end) in enumerate(zip(self._table[:, _KEPT], ends, strict=True)):
                 self._past[:, start:end] = 1 << k
@@ -160,12 +167,15 @@ class Tiles:
                ) -> None:
         """Search some rows of a thread, which are in memory from `rows`."""
         work, weighted, row = self._threads[part], self.weighted, start
+        step = x.strides[0]
         while row < stop:
+            before = step * (row - start)
             row = search_rows_nb(
-                self._spec, weighted, x, x if weight is None else weight, row, stop, start,
-                self._table, self._levels, self._tables[weighted], self._store, self._past,
-                work.values, work.weights, self._own, work.raw, work.sums, work.n,
-                self._most_of_row)
+                self._spec, weighted, address(x) + before,
+                before + (0 if weight is None else address(weight)), step, row, stop, self._table,
+                self._levels, self._tables[weighted], self._store, self._past,
+                address(work.values), address(work.weights), work.lanes, self._own, work.raw,
+                work.sums, work.n, self._most_of_row)
             if row < stop:
                 work.keep_best(self._most)
 
@@ -191,17 +201,16 @@ class Tiles:
     def _completed(self) -> np.ndarray:
         """End a segment; return the events of those whose noise is now known."""
         self._end_segment()
-        found = []
-        while self._waiting and len(self._sums[0]) >= self._n_segment:
-            found.append(self._final())
+        found = self._final() if len(self._sums[0]) >= self._n_segment else []
         self._begin_segment()
         return np.concatenate([np.empty(0, EVENT), *found])
 
-    def _final(self) -> np.ndarray:
-        """Return the events of the first segment that waits."""
+    def _final(self) -> list[np.ndarray]:
+        """Return the events of the segments that wait."""
         noise = noise_of(self._sums, self._ladder, self._n_row)
-        return final_events(self._waiting.pop(0), noise, self._ladder, self._threshold,
-                            self._delay)
+        waiting, self._waiting = self._waiting, []
+        return [final_events(each, noise, self._ladder, self._threshold, self._delay)
+                for each in waiting]
 
     def finish(self, n: int) -> np.ndarray:
         """End the stream, of `n` samples; return the rest of the events."""
@@ -213,8 +222,7 @@ class Tiles:
             found.append(self.search_all(*nothing))
         if self._n % times.segment:
             self._end_segment()
-        while self._waiting:
-            found.append(self._final())
+        found += self._final() if self._waiting else []
         return np.concatenate(found)
 
     def _end_segment(self) -> None:
@@ -235,14 +243,16 @@ class Tiles:
 class _Work:
     """The work space of a thread, and the boxcars that it has found in a segment."""
 
-    def __init__(self, room: int, n_work: int) -> None:
+    def __init__(self, room: int, n_work: int, n_width: int) -> None:
         self.raw, self.sums = np.empty((room, 3), np.int64), np.empty((room, 3), np.float32)
         self.n = np.zeros(2, np.int64)  # boxcars that are kept, and that are not
-        self.values, self.weights = (aligned(4 * n_work).view(np.float32) for _ in range(2))
+        # With room for a vector that begins with the last samples.
+        self.values, self.weights = (aligned(4 * (n_work + LANES)) for _ in range(2))
+        self.lanes = np.zeros((n_width, 3, LANES), np.float32)
 
     @property
     def memory_bytes(self) -> int:
-        return sum(a.nbytes for a in (self.raw, self.sums, self.values, self.weights))
+        return sum(a.nbytes for a in (self.raw, self.sums, self.values, self.weights, self.lanes))
 
     def kept(self) -> tuple[np.ndarray, np.ndarray]:
         return self.raw[: self.n[0]], self.sums[: self.n[0]]

@@ -4,7 +4,7 @@ The widths are those of a `Spec` with the items `first` and `later`, as of a `La
 is generated for each ladder. Memory is specified by address. `part` is 0 for level 0, 1 for others.
 """
 
-from collections.abc import Iterator
+from functools import reduce
 from typing import Any
 
 from llvmlite import ir
@@ -13,7 +13,7 @@ from numba.core.extending import intrinsic
 
 from ._simd import Emitter, Vector
 
-_FLOAT, _I16, _I64 = ir.FloatType(), ir.IntType(16), ir.IntType(64)
+_FLOAT, _I16 = ir.FloatType(), ir.IntType(16)
 _LANES = 16
 _i = types.int64
 
@@ -24,99 +24,117 @@ def widths_of(spec: Any, part: Any) -> tuple[int, ...]:
     return widths
 
 
-def _sums(emit: Emitter, x: Any, widths: tuple[int, ...], n: int
-          ) -> Iterator[tuple[int, list[Vector]]]:
-    """Yield the number of each width, and the sums of `n` vectors of boxcars, in the order of time.
+class _Sums:
+    """Sums of neighbouring samples, for the places of `n` vectors where they begin.
+
+    Those of 1, 2, 4... samples are computed first. Those of each width are the sum of one that
+    exists and of one of these, which is read from registers where vectors of it are neighbours.
     """
-    total = [emit.load(x, 64 * i) for i in range(n)]
-    place = 0
-    for width in range(1, widths[-1] + 1):
-        if width > 1:
-            total = [each + emit.load(x, 64 * i + 4 * (width - 1))
-                     for i, each in enumerate(total)]
-        if width == widths[place]:
-            yield place, total
-            place += 1
+
+    def __init__(self, emit: Emitter, x: Any, longest: int, n: int) -> None:
+        self._emit, self._x, self._n = emit, x, n
+        #: Vectors that the sums of the last vector reach into.
+        self._n_all = n + -(-(longest - 1) // _LANES)
+        self._powers = {1: [emit.load(x, 4 * _LANES * i) for i in range(self._n_all)]}
+        size = 1
+        while 2 * size <= longest:
+            # Lanes beyond the end are not used, and LLVM removes vectors that are not.
+            self._powers[2 * size] = [each + self._at(size, i, size)
+                                      for i, each in enumerate(self._powers[size])]
+            size *= 2
+        self._made = {size: lines[:n] for size, lines in self._powers.items()}
+
+    def _at(self, size: int, i: int, shift: int) -> Vector:
+        """Return sums of a power of two that begin `shift` samples after vector `i`."""
+        i, shift = i + shift // _LANES, shift % _LANES
+        if size == 1 and shift and i + 1 < self._n_all:
+            return self._emit.load(self._x, 4 * (_LANES * i + shift))
+        lines = self._powers[size]
+        a, b = (lines[k] if k < self._n_all else self._emit.splat(0.0) for k in (i, i + 1))
+        return self._emit.shuffle(a, b, range(shift, shift + _LANES)) if shift else a
+
+    def of(self, width: int) -> list[Vector]:
+        """Return the sums of a width."""
+        if width not in self._made:
+            size = self._last(width)
+            before = self.of(width - size)
+            self._made[width] = [each + self._at(size, i, width - size)
+                                 for i, each in enumerate(before)]
+        return self._made[width]
+
+    def _last(self, width: int) -> int:
+        """Return the size of the sum that is added last: one that needs no shift, or a small one.
+        """
+        known = [size for size in self._powers if width - size in self._made]
+        whole = [size for size in known if (width - size) % _LANES == 0]
+        return max(whole) if whole else min(known) if known else width & -width
 
 
 def _compare(emit: Emitter, sign: str, a: Vector, b: Vector) -> Any:
     return emit.builder.fcmp_ordered(sign, a.value, b.value)
 
 
-def _positive(emit: Emitter, x: Vector) -> Vector:
-    return emit.select(_compare(emit, ">", x, emit.splat(0.0)), x, emit.splat(0.0))
-
-
-def _larger(emit: Emitter, a: Vector, b: Vector) -> Vector:
-    return emit.select(_compare(emit, ">", a, b), a, b)
-
-
 @intrinsic(prefer_literal=True)
-def above(typingctx, spec, weighted, part, n, x, weight, gain, least, threshold):
-    """Return which of `n` vectors have a boxcar above a threshold, as bits of an integer.
+def above(typingctx, spec, weighted, part, n, x, weight, limit, least):
+    """Return whether a boxcar of `n` vectors is above the limit of its width.
 
-    A boxcar is compared as its sum times the gain of its width or, if `weighted`, the square of its
-    sum, if it is positive, times the gain, divided by its weight, if this is at least `least`.
+    If `weighted`, the square of a boxcar is compared with the limit times its weight, if it is
+    positive and its weight is at least `least`.
     """
     if not all(isinstance(each, types.IntegerLiteral) for each in (weighted, part, n)):
         return None
 
     def codegen(context, builder, signature, args):
-        x, weight, gain, least, threshold = args[4:]
+        x, weight, limit, least = args[4:]
         emit = Emitter(builder, _LANES)
         widths, count = widths_of(spec, part), n.literal_value
-        best = [emit.splat(-1.0)] * count
-        weights = _sums(emit, weight, widths, count) if weighted.literal_value else None
-        for place, sums in _sums(emit, x, widths, count):
-            factor = emit.load_scalar(gain, 4 * place)
-            if weights is None:
-                values = [each * factor for each in sums]
-            else:
+        found = [ir.Constant(ir.VectorType(ir.IntType(1), _LANES), [0] * _LANES)] * count
+        sums, weights = (_Sums(emit, each, widths[-1], count) for each in (x, weight))
+        for place, width in enumerate(widths):
+            most = emit.load_scalar(limit, 4 * place)
+            if weighted.literal_value:
                 enough = emit.load_scalar(least, 4 * place)
-                values = [_squared(emit, each, w, factor, enough)
-                          for each, w in zip(sums, next(weights)[1], strict=True)]
-            best = [_larger(emit, a, b) for a, b in zip(values, best, strict=True)]
-        limit = emit.broadcast(threshold)
-        mask = ir.Constant(_I64, 0)
-        for i, each in enumerate(best):
-            lanes = builder.bitcast(_compare(emit, ">", each, limit), _I16)
-            is_any = builder.icmp_unsigned("!=", lanes, ir.Constant(_I16, 0))
-            bit = builder.select(is_any, ir.Constant(_I64, 1 << i), ir.Constant(_I64, 0))
-            mask = builder.or_(mask, bit)
-        return mask
+                isabove = [_weighted_above(emit, each, w, most, enough)
+                           for each, w in zip(sums.of(width), weights.of(width), strict=True)]
+            else:
+                isabove = [_compare(emit, ">", each, most) for each in sums.of(width)]
+            found = [builder.or_(a, b) for a, b in zip(found, isabove, strict=True)]
+        lanes = builder.bitcast(reduce(builder.or_, found), _I16)
+        return builder.icmp_unsigned("!=", lanes, ir.Constant(_I16, 0))
 
-    return _i(spec, weighted, part, n, _i, _i, _i, _i, types.float32), codegen
+    return types.boolean(spec, weighted, part, n, _i, _i, _i, _i), codegen
 
 
-def _squared(emit: Emitter, total: Vector, weight: Vector, factor: Vector, enough: Vector
-             ) -> Vector:
-    up = _positive(emit, total)
-    return emit.select(_compare(emit, ">=", weight, enough), up * up * factor / weight,
-                       emit.splat(0.0))
+def _weighted_above(emit: Emitter, total: Vector, weight: Vector, limit: Vector, least: Vector
+                    ) -> Any:
+    large = _compare(emit, ">", total * total, weight * limit)
+    enough = _compare(emit, ">=", weight, least)
+    positive = _compare(emit, ">", total, emit.splat(0.0))
+    return emit.builder.and_(emit.builder.and_(large, enough), positive)
 
 
 @intrinsic(prefer_literal=True)
-def measure(typingctx, spec, weighted, part, x, weight, factor, cut, least, sums):
+def measure(typingctx, spec, weighted, part, x, weight, cut, least, sums):
     """Add boxcars of a vector to sums for their noise: squares, number within the cut, number.
 
-    `sums` is the address of three vectors for each width. The square of a boxcar is that of its sum
-    times the factor of its width, divided by its weight if `weighted`; it is added if it is less
-    than that of the cut. The number of all is added only if `weighted`.
+    `sums` is the address of three vectors for each width. The square of a boxcar, divided by its
+    weight if `weighted`, is added if it is less than that of the cut. The number of all is added
+    only if `weighted`.
     """
     if not all(isinstance(each, types.IntegerLiteral) for each in (weighted, part)):
         return None
 
     def codegen(context, builder, signature, args):
-        x, weight, factor, cut, least, sums = args[3:]
+        x, weight, cut, least, sums = args[3:]
         emit = Emitter(builder, _LANES)
         widths = widths_of(spec, part)
         one, zero = emit.splat(1.0), emit.splat(0.0)
-        weights = _sums(emit, weight, widths, 1) if weighted.literal_value else None
-        for place, (total,) in _sums(emit, x, widths, 1):
-            square = total * total * emit.load_scalar(factor, 4 * place)
-            limit = emit.load_scalar(cut, 4 * place)
-            if weights is not None:
-                (valid,) = next(weights)[1]
+        totals, weights = (_Sums(emit, each, widths[-1], 1) for each in (x, weight))
+        for place, width in enumerate(widths):
+            (total,) = totals.of(width)
+            square, limit = total * total, emit.load_scalar(cut, 4 * place)
+            if weighted.literal_value:
+                (valid,) = weights.of(width)
                 enough = _compare(emit, ">=", valid, emit.load_scalar(least, 4 * place))
                 square = emit.select(enough, square / valid, limit)
                 _add(emit, emit.select(enough, one, zero), sums, 192 * place + 128)
@@ -125,7 +143,7 @@ def measure(typingctx, spec, weighted, part, x, weight, factor, cut, least, sums
             _add(emit, emit.select(within, one, zero), sums, 192 * place + 64)
         return context.get_dummy_value()
 
-    return types.void(spec, weighted, part, *(_i,) * 6), codegen
+    return types.void(spec, weighted, part, *(_i,) * 5), codegen
 
 
 def _add(emit: Emitter, value: Vector, address: Any, offset: int) -> None:
@@ -149,3 +167,13 @@ def add_pairs(typingctx, spec, n, x, out):
         return context.get_dummy_value()
 
     return types.void(spec, n, _i, _i), codegen
+
+
+@intrinsic
+def sample(typingctx, address):
+    """Return the float32 at an address."""
+
+    def codegen(context, builder, signature, args):
+        return builder.load(builder.inttoptr(args[0], _FLOAT.as_pointer()), align=4)
+
+    return types.float32(_i), codegen

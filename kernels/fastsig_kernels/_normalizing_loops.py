@@ -83,8 +83,13 @@ def _scale_valid_nb(x, valid, level, slope, gain, alive, out, out_valid, at):
 
 
 @jit_strict
-def median_nb(window, out):
-    """Compute the medians over rows of the numbers in each column; NaN where there are none."""
+def location_nb(window, out):
+    """Compute a mean over rows of the numbers in each column that are not outliers.
+
+    Outliers are further than four standard deviations from the middle of the shortest interval with
+    more than half of the numbers; its length is 1.349 standard deviations. Of less than five
+    numbers, the result is the median; NaN of none.
+    """
     values = np.empty(window.shape[0])
     for c in range(window.shape[1]):
         n = 0
@@ -97,7 +102,26 @@ def median_nb(window, out):
                     at -= 1
                 values[at] = value
                 n += 1
-        out[c] = (values[(n - 1) // 2] + values[n // 2]) / 2 if n else np.nan
+        out[c] = _middle_nb(values, n) if n else np.nan
+
+
+@jit_strict_inner
+def _middle_nb(values, n):
+    """Return the mean of sorted values without outliers."""
+    if n < 5:
+        return (values[(n - 1) // 2] + values[n // 2]) / 2
+    half, best = n // 2, 0
+    for i in range(1, n - half):
+        if values[i + half] - values[i] < values[best + half] - values[best]:
+            best = i
+    middle = (values[best] + values[best + half]) / 2
+    most = 4 / 1.349 * (values[best + half] - values[best])
+    total, number = 0.0, 0
+    for i in range(n):
+        if abs(values[i] - middle) <= most:
+            total += values[i]
+            number += 1
+    return total / number
 
 
 @jit_strict

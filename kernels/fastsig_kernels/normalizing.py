@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from . import _check
-from ._normalizing_loops import halve_nb, measure_nb, median_nb, scale_nb
+from ._normalizing_loops import halve_nb, measure_nb, location_nb, scale_nb
 from ._plan import Plan
 from ._team import Crew
 
@@ -23,12 +23,14 @@ class Normalizer(Plan):
     """Plan that subtracts the running level of each channel and divides by its noise.
 
     The stream is divided into segments, counted from its first row. Means and variances of a
-    channel are measured in each segment. Its level at the boundary of two segments is the median of
-    the means of `half` segments on each side; between boundaries, it is interpolated. Its noise in
-    a segment is the root of the median of the variances of `half` segments on each side and the
-    segment itself. So a pulse or a burst of interference, however bright, that is shorter than
-    about half of ``2 half segment`` rows hardly changes the level; a faint one loses about its
-    share of these rows.
+    channel are measured in each segment. Its level at the boundary of two segments is the mean of
+    the means of `half` segments on each side, without those that are outliers: further than four
+    standard deviations from the middle of the shortest interval with more than half of the means.
+    Between boundaries, it is interpolated. The variance in a segment is the mean of those of `half`
+    segments on each side and of the segment itself, without outliers. So pulses and interference
+    that are much brighter than the noise of the mean of a segment do not change the level if they
+    are shorter than about half of ``2 half segment`` rows. Fainter pulses lose about their share of
+    these rows.
 
     Parameters
     ----------
@@ -228,8 +230,8 @@ class Normalizer(Plan):
     def _normalize(self, out: "_Codes") -> None:
         """Normalise the first segment that waits."""
         rows, s, half = self._waiting.popleft(), self._n_done, self._half
-        first, last = (self._median(0, max(0, j - half), max(1, j + half)) for j in (s, s + 1))
-        spread = self._median(1, max(0, s - half), s + half + 1)
+        first, last = (self._location(0, max(0, j - half), max(1, j + half)) for j in (s, s + 1))
+        spread = self._location(1, max(0, s - half), s + half + 1)
         own = self._known[min(s - self._n_before, len(self._known) - 1)][0]
         alive = np.isfinite(own)
         step = np.where(alive, last - first, 0) / self._segment
@@ -244,12 +246,12 @@ class Normalizer(Plan):
             self._n_before += 1
             self._known.popleft()
 
-    def _median(self, which: int, start: int, stop: int) -> np.ndarray:
-        """Return the medians of means (0) or variances (1) of some segments; NaN if unknown."""
+    def _location(self, which: int, start: int, stop: int) -> np.ndarray:
+        """Return what means (0) or variances (1) of some segments are; NaN if unknown."""
         before = self._n_before
         window = [each[which] for each in islice(self._known, start - before, stop - before)]
         out = np.empty(self._n_chan)
-        median_nb(np.array(window), out)
+        location_nb(np.array(window), out)
         return out
 
 

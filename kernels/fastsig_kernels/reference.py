@@ -534,8 +534,8 @@ def normalize_channels(x: np.ndarray, valid: np.ndarray | None = None, *, segmen
     for s, c in np.ndindex(n, x.shape[1]):
         rows = slice(s * segment, min((s + 1) * segment, len(x)))
         own = min(s, len(starts) - 1)
-        knots = [_median(mean[max(0, j - half) : max(1, j + half), c]) for j in (s, s + 1)]
-        spread = _median(variance[max(0, s - half) : s + half + 1, c])
+        knots = [_location(mean[max(0, j - half) : max(1, j + half), c]) for j in (s, s + 1)]
+        spread = _location(variance[max(0, s - half) : s + half + 1, c])
         if np.isnan(mean[own, c]) or np.isnan(knots).any() or np.isnan(spread):
             continue
         at = (np.arange(rows.stop - rows.start) + 0.5) / segment
@@ -547,10 +547,16 @@ def normalize_channels(x: np.ndarray, valid: np.ndarray | None = None, *, segmen
     return out, kept
 
 
-def _median(values: np.ndarray) -> float:
-    """Return the median of the numbers among some values, or NaN if there are none."""
-    numbers = values[np.isfinite(values)]
-    return float(np.median(numbers)) if numbers.size else float("nan")
+def _location(values: np.ndarray) -> float:
+    """Return the mean without outliers of the numbers among some values; NaN if there are none."""
+    numbers = np.sort(values[np.isfinite(values)])
+    n = len(numbers)
+    if n < 5:
+        return float(np.median(numbers)) if n else float("nan")
+    low, high = numbers[: n - n // 2], numbers[n // 2 :]
+    best = np.argmin(high - low)
+    near = np.abs(numbers - (high + low)[best] / 2) <= 4 / 1.349 * (high - low)[best]
+    return float(numbers[near].mean())
 
 
 def boxcar_events(x: np.ndarray, ladder: Ladder, weight: np.ndarray | None = None, *,
