@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -126,10 +126,55 @@ def search_plan(source: Any, dms: Any = (0, 3000), *, widths: Any = None, thresh
         raise UsageError(f"threshold = {shown(threshold)}; allowed: {_THRESHOLDS[0]:g} to "
                          f"{_THRESHOLDS[1]:g}, in units of the noise")
     short, long = widths_of(widths)
-    plan = dm_plan(source, dms, width=None if not short else f"{short!r}s", loss=share,
-                   constant=constant, switch=switch)
+    plan = _measures(source, dms, width=None if not short else f"{short!r}s", loss=share,
+                     constant=constant, switch=switch)
     made = tuple(_ladder(each, long, share) for each in plan)
     return SearchPlan(plan, (short, long), made, float(threshold), share)
+
+
+def _measures(source: Any, dms: Any, **options: Any) -> DMPlan:
+    """Return the dispersion measures of a search.
+
+    If dispersion was removed within channels at one measure, only the difference from this one
+    smears pulses, below it and above.
+    """
+    header = getattr(getattr(source, "stream", source), "header", source)
+    removed = getattr(header, "coherent_dm", None)
+    if not removed:
+        return dm_plan(source, dms, **options)
+    usual = dm_plan(header.replace(coherent_dm=None), dms, **options)
+    low, high = usual.dms
+    reach = max(abs(low - removed), abs(high - removed))
+    off = dm_plan(header.replace(coherent_dm=None), (0, reach), **options)
+    made = [*(_mirrored(each, removed) for each in reversed(off.stretches)),
+            *(replace(each, low=each.low + removed) for each in off.stretches)]
+    parts = tuple(part for each in made if (part := _within(each, low, high)) is not None)
+    return replace(usual, stretches=_ascending(parts))
+
+
+def _mirrored(stretch: Stretch, middle: float) -> Stretch:
+    """Return a stretch of differences as one of measures below the middle."""
+    return replace(stretch, low=middle - stretch.high)
+
+
+def _within(stretch: Stretch, low: float, high: float) -> Stretch | None:
+    """Return the measures of a stretch between two limits, to half a step beyond them."""
+    kept = np.flatnonzero((stretch.dms >= low - stretch.step / 2)
+                          & (stretch.dms <= high + stretch.step / 2) & (stretch.dms >= 0))
+    if not kept.size:
+        return None
+    return replace(stretch, low=float(stretch.dms[kept[0]]), n_dm=len(kept))
+
+
+def _ascending(stretches: tuple[Stretch, ...]) -> tuple[Stretch, ...]:
+    """Return stretches without a measure that the one before ends with."""
+    found: list[Stretch] = []
+    for each in stretches:
+        if found and each.low <= found[-1].high:
+            each = replace(each, low=each.low + each.step, n_dm=each.n_dm - 1)
+        if each.n_dm:
+            found.append(each)
+    return tuple(found)
 
 
 def share_of(loss: Any) -> float:
