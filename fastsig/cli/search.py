@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from fastsig.cli import common, driver
+from fastsig.cli import common, driver, excision
 
 __all__ = ["search"]
 
@@ -39,6 +39,7 @@ def search() -> None:
                    "[default: 1/2.41e-4]")
 @click.option("--flag", "flagged", is_flag=True,
               help="Flag interference first, as fastsig flag does by default.")
+@excision.excision_options
 @click.option("--inject", type=click.IntRange(1, 10**6), metavar="N",
               help="Add N bursts of known DM, width and S/N to the spectra, and report how many of "
                    "them are found.")
@@ -89,7 +90,8 @@ def _prepared(source: Any, path: str, options: dict[str, Any]) -> Any:
     band = slice(options["fstart"], options["fstop"])
     chain = driver.with_products(part if band == slice(None) else part[:, band],
                                  options["products"])
-    return searched((chain.flag() if options["flagged"] else chain).stream)
+    flagged = chain.flag() if options["flagged"] else chain
+    return searched(excision.excise(flagged, excision.parameters_of(options)).stream)
 
 
 def _search(stream: Any, output: str, kind: str, options: dict[str, Any]) -> None:
