@@ -119,7 +119,7 @@ def _search(stream: Any, output: str, kind: str, options: dict[str, Any]) -> Non
     if options["explain"]:
         click.echo(ready.explain())
     if options["dry_run"]:
-        _print_dry_run(ready, wanted, output, options)
+        _print_dry_run(ready, sink, output, options)
         return
     with (common.compiling(options["quiet"]),
           common.progress_of_passes(options["quiet"]) as advance):
@@ -161,19 +161,21 @@ def _compared(found: Any, injections: list[Any], stream: Any, wanted: Any, optio
         completeness={"seed": options["seed"], **made.record()})
 
 
-def _print_dry_run(ready: Any, wanted: Any, output: str, options: dict[str, Any]) -> None:
+def _print_dry_run(ready: Any, sink: Any, output: str, options: dict[str, Any]) -> None:
     from fastsig.run.trial import expected_time
 
+    wanted = sink.plan
     if options["as_json"]:
         common.print_json({"output": output, "n_dm": wanted.n_dm, **wanted.record(),
                            "memory_bytes": ready.memory, "dry_run": True,
                            "free_bytes": driver.free_bytes(output)})
         return
     with common.compiling(options["quiet"]):
-        time = expected_time(ready)
-    if time is not None:
-        threads = common.plural(ready.workers, "thread")
-        click.echo(f"time {driver.duration_text(time.seconds)} on {threads}, estimated by a trial")
+        reading = expected_time(ready)
+        seconds = sink.search.expected_seconds(sink.stream.shape[0])
+    seconds += 0 if reading is None else reading.seconds
+    threads = common.plural(ready.workers, "thread")
+    click.echo(f"time {driver.duration_text(seconds)} on {threads}, estimated by a trial")
     click.echo(ready.memory_text())
     for each, ladder in zip(wanted.stretches, wanted.ladders, strict=True):
         widths = ladder.widths * each.sample_s * 1e3
