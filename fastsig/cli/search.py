@@ -215,12 +215,14 @@ def _report(found: Any, output: str, kind: str, options: dict[str, Any]) -> None
         common.print_json({
             "output": output, "format": kind, "n_candidate": len(found),
             "n_event": found.meta["n_event"], "n_dropped": dropped,
+            "false_alarms": found.meta["false_alarms"],
             **{key: found.meta[key] for key in ("completeness",) if key in found.meta},
             "candidates": [_record(found, k) for k in range(len(found))]})
     if dropped:
         common.say(f"fastsig: warning: {dropped} fainter events were left out, because there "
                    f"were more than {found.meta['n_event']}")
-    common.say(common.plural(len(found), "candidate"), options["quiet"])
+    common.say(f"{common.plural(len(found), 'candidate')}; noise alone is expected to cause "
+               f"{found.meta['false_alarms']:.2g}", options["quiet"])
     common.say(f"wrote {output}", options["quiet"])
 
 

@@ -12,6 +12,7 @@ from astropy.time import TimeDelta
 from numpy.typing import NDArray
 
 from fastsig.axes.time import elapsed, iso, later
+from fastsig.calibration.radiometer import n_eff
 from fastsig.errors import PlanError, UsageError
 from fastsig.io.files.provenance import provenance
 from fastsig.pulsar.stretches import SWITCH
@@ -24,6 +25,7 @@ from fastsig.search.bursts.columns import COLUMNS
 from fastsig.search.bursts.events import Events
 from fastsig.search.bursts.gather import Gathered, Searched, gather
 from fastsig.search.bursts.plan import SearchPlan, search_plan
+from fastsig.search.bursts.trials import degrees_of, false_alarms
 from fastsig.stages.stokes import Stokes
 from fastsig.stream import SpectrumStream, Stream, VoltageStream, spectra_of, stream_of
 from fastsig.work.threads import processors
@@ -198,6 +200,16 @@ def _files(stream: Stream, rows: NDArray[np.int64]) -> list[str]:
     return [os.path.basename(root.file_of(int(row * ratio))) for row in rows.tolist()]
 
 
+def _false_alarms(stream: SpectrumStream, plan: SearchPlan) -> float:
+    """Return the candidates that the noise of a stream is expected to cause."""
+    header = stream.header
+    axis = header.require_channels(stream.path)
+    n_pol = 2 if header.polarization.kind in ("linear", "circular") and (
+        header.polarization.names == ("I",)) else 1
+    degrees = degrees_of(float(axis.step_hz), 1 / float(header.sample_rate), n_pol, n_eff(header))
+    return false_alarms(plan, float(stream.duration.value), degrees=degrees)
+
+
 def _meta(streams: Sequence[SpectrumStream], events: Sequence[Events],
           plans: Sequence[SearchPlan]) -> Mapping[str, Any]:
     header = streams[0].header
@@ -209,6 +221,7 @@ def _meta(streams: Sequence[SpectrumStream], events: Sequence[Events],
         "n_dropped": sum(each.n_dropped for each in events), **plans[0].record(),
         "low_dm": plans[0].dm_plan.dms[0], "high_dm": plans[-1].dm_plan.dms[1],
         "stretches": [row for each in plans for row in each.record()["stretches"]]}
+    known["false_alarms"] = float(f"{sum(map(_false_alarms, streams, plans)):.3g}")
     coherent = [each.header.coherent_dm for each in streams]
     if coherent[0] is not None:
         known["coherent_dms"] = coherent
