@@ -236,8 +236,7 @@ def _is_satellite(found: Gathered, k: int, near: I8, per_dm: float) -> NDArray[n
     margin = (found.width[near] + found.width[k]) / 2
     is_there = (later > np.minimum(sweep, 0) - margin) & (later < np.maximum(sweep, 0) + margin)
     expected = found.snr[k] * np.sqrt(found.width[k] / (found.width[k] + np.abs(sweep)))
-    is_other = np.abs(sweep) > margin
-    is_track = is_there & is_other & (found.snr[near] < _SATELLITE * expected + _BY_NOISE)
+    is_track = is_there & (found.snr[near] < _SATELLITE * expected + _BY_NOISE)
     gap = _ROWS * np.maximum(found.step[near], found.step[k])
     is_twin = ((found.search[near] != found.search[k]) & (np.abs(later) < margin)
                & (found.dm_low[near] <= found.dm_high[k] + gap)
