@@ -33,7 +33,7 @@ from fastsig.view.panels import (
     time_label,
     velocity_axis,
 )
-from fastsig.view.waterfalls import Cells, Waterfall, pixels_of, reduced
+from fastsig.run.waterfalls import Cells, Waterfall, pixels_of, reduced
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -27,7 +27,7 @@ from fastsig.run import fitting
 from fastsig.run.engine import run
 from fastsig.stream import Sink, SpectrumStream, Sums
 from fastsig.view.spectra import waterfall
-from fastsig.view.waterfalls import Waterfall, reduced
+from fastsig.run.waterfalls import Waterfall, reduced
 
 
 class Spectra(SpectrumStream):

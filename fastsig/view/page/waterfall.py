@@ -16,7 +16,7 @@ from fastsig.view.page.codes import Scale, encode_weights, fitted
 from fastsig.view.page.colors import color_maps
 from fastsig.view.page.html import bytes_block, json_block
 from fastsig.view.spectra import product_index
-from fastsig.view.waterfalls import reduced
+from fastsig.run.waterfalls import reduced
 
 __all__ = ["SIGNED", "blocks", "factors", "page_room", "waterfall_blocks"]
 
