@@ -24,9 +24,11 @@ if TYPE_CHECKING:
     from fastsig.reductions.diode.calibration import DiodeMeasurement
     from fastsig.reductions.sources.sky_spectrum import SkySpectrum
     from fastsig.stages.baseline import Baseline, Fits
+    from fastsig.view.burst import BeamFacts
     from fastsig.view.profiles import Trials
 
-__all__ = ["baseline_rows", "check_picture", "draw", "draw_baseline", "draw_calibration",
+__all__ = ["baseline_rows", "check_picture", "draw", "draw_baseline", "draw_burst",
+           "draw_calibration",
            "draw_cube", "draw_dm_plan", "draw_flags", "draw_made", "draw_position",
            "draw_profiles", "draw_switched", "flag_pixels", "write_page"]
 
@@ -79,6 +81,57 @@ def baseline_rows(fits: Fits) -> Sink:
     from fastsig.view.baseline import MiddleRows
 
     return MiddleRows(fits)
+
+
+@checked
+def draw_burst(
+    chain: Any, time: Any, dm: Any, width: Any = None,
+    path: str | os.PathLike[str] | None = None, *, overwrite: bool = False, constant: Any = None,
+    facts: Sequence[str] = (), beams: BeamFacts | None = None,
+) -> Figure:
+    """Draw a burst: aligned and as recorded, its profile, S/N against DM, and beams.
+
+    Parameters
+    ----------
+    chain : chain or SpectrumStream
+        Spectra.
+    time : Time, Quantity or str
+        Time of the burst at the highest channel: a date, or a time after the start.
+    dm : float, str or Quantity
+        Dispersion measure, pc cm^-3.
+    width : Quantity or str, optional
+        Width of the burst; by default, that of the best boxcar within 0.1 s of the time.
+    path, overwrite
+        As for `draw`.
+    constant : float or str, optional
+        Dispersion constant.
+    facts : sequence of str
+        Further lines of text.
+    beams : BeamFacts, optional
+        Beams in which the burst was found.
+
+    Raises
+    ------
+    PlanError
+        If the chain contains no spectra, or is shorter than the dispersion delay.
+    UsageError
+        If an argument is not allowed, or the time lies outside the data.
+    DataError
+        If there are no valid data.
+    """
+    from fastsig.axes.dispersion import dm_of
+    from fastsig.reductions.bursts.measurement import find_burst
+    from fastsig.reductions.bursts.window import seconds_of, total_power
+    from fastsig.view.burst import draw_candidate
+
+    stream = total_power(chain)
+    at_s, measure = seconds_of(stream, time), float(dm_of(dm))
+
+    def make() -> Figure:
+        burst = find_burst(stream, at_s, measure, width=width, constant=constant)
+        return draw_candidate(burst, facts, beams)
+
+    return drawn(make, stream, path, overwrite, input_files(stream))
 
 
 @checked

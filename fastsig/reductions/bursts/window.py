@@ -21,6 +21,7 @@ from fastsig.stages.dedisperse import DedisperseSpectra
 from fastsig.stages.select import Select
 from fastsig.stages.stokes import Stokes
 from fastsig.stream import SpectrumStream, Stream, stream_of
+from fastsig.stream.header import Header
 
 __all__ = ["BurstWindow", "read_window", "seconds_of", "total_power", "unaligned_cells"]
 
@@ -48,6 +49,8 @@ class BurstWindow:
     first : int
         Row of the stream with which the first mean begins, at the highest channel.
     n_int : int
+    header : Header
+        That of the aligned spectra: start time, dispersion constant, reference frequency.
     """
 
     values: F4
@@ -57,6 +60,7 @@ class BurstWindow:
     at_s: float
     first: int
     n_int: int
+    header: Header
 
     @property
     def step_s(self) -> float:
@@ -84,8 +88,19 @@ class BurstWindow:
     def time(self, seconds: float) -> Time:
         """Return a time, given in seconds after the time of the burst."""
         late = Fraction(self.at_s) + Fraction(seconds)
-        start = self.stream.header.start_time
+        start = self.header.start_time
         return start if not late else sample_time(start, 1, 1 / late)
+
+    @property
+    def constant(self) -> float:
+        """Dispersion constant, MHz^2 pc^-1 cm^3 s."""
+        return float(self.header.dispersion_constant)
+
+    @property
+    def reference_mhz(self) -> float:
+        """Reference frequency of times, MHz; infinity is possible."""
+        reference = self.header.dm_reference_hz
+        return float(reference) / 1e6 if reference is not None else np.inf
 
 
 def seconds_of(stream: Stream, at: Any) -> float:
@@ -170,7 +185,7 @@ def read_window(stream: SpectrumStream, at_s: float, dm: float, *, before_s: flo
     if not (cells.weights > 0).any():
         raise DataError(f"{stream.path}: no value within {before_s:.4g} s before and "
                         f"{after_s:.4g} s after the burst is valid")
-    return BurstWindow(*cells, stream, dm, at_s, first, n_int)
+    return BurstWindow(*cells, stream, dm, at_s, first, n_int, aligned.header)
 
 
 def unaligned_cells(stream: SpectrumStream, begin_s: float, end_s: float, n_time: int, n_chan: int
@@ -198,8 +213,7 @@ def _aligned(stream: SpectrumStream, dm: float, constant: Any) -> SpectrumStream
     """Return a stream aligned by a total dispersion measure."""
     before = Fraction(repr(stream.header.dm or 0.0))
     rest = dispersion.dm_of(repr(float(dm))) - before
-    return stream if not rest else DedisperseSpectra(stream, float(rest), constant=constant,
-                                                     allow_negative=True)
+    return DedisperseSpectra(stream, float(rest), constant=constant, allow_negative=True)
 
 
 def _rows(stream: SpectrumStream, begin_s: float, end_s: float, n_int: int) -> tuple[int, int]:
