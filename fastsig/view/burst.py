@@ -31,7 +31,7 @@ F8 = NDArray[np.float64]
 
 _SIDE = 10  # widths of the burst on both sides of it that are drawn
 _LEAST_SIDE = 24  # samples
-_TIE = 5.0  # widths by which the outer dispersion measures of the bow tie shift the ends of the band
+_TIE = 5.0  # widths by which the outer measures of the bow tie shift the ends of the band
 _TRIALS = 101
 _CELLS = 320, 128  # times and channels of the spectra as recorded
 
