@@ -25,13 +25,14 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["BeamFacts", "burst_facts", "draw_candidate"]
+__all__ = ["BeamFacts", "bow_tie", "burst_facts", "draw_candidate", "shown_samples"]
 
 F8 = NDArray[np.float64]
 
 _SIDE = 10  # widths of the burst on both sides of it that are drawn
 _LEAST_SIDE = 24  # samples
 _TIE = 5.0  # widths by which the outer measures of the bow tie shift the ends of the band
+_TIE_BANDS = 64  # subbands; within one, the outer measures shift by less than a tenth of a width
 _TRIALS = 101
 _CELLS = 320, 128  # times and channels of the spectra as recorded
 
@@ -111,7 +112,7 @@ def _half_s(burst: Burst) -> float:
     return max(_SIDE * burst.width_s, _LEAST_SIDE * burst.window.step_s)
 
 
-def _shown(burst: Burst) -> tuple[slice, F8]:
+def shown_samples(burst: Burst) -> tuple[slice, F8]:
     """Return the samples that are drawn, and their times after the middle of the boxcar."""
     seconds = burst.window.seconds + burst.window.at_s - burst.centre_s
     first, stop = np.searchsorted(seconds, (-_half_s(burst), _half_s(burst)))
@@ -120,7 +121,7 @@ def _shown(burst: Burst) -> tuple[slice, F8]:
 
 def _draw_profile(axes: Axes, burst: Burst, scale: float) -> None:
     """Draw the profile at the resolution at which the burst has a few samples."""
-    part, seconds = _shown(burst)
+    part, seconds = shown_samples(burst)
     n = max(1, burst.boxcar.width // 4)
     values = burst.bands.profile()[part] / np.sqrt(np.maximum(burst.bands.share[part], 0.05))
     firsts = np.arange(0, len(values) // n * n, n)
@@ -136,7 +137,7 @@ def _draw_profile(axes: Axes, burst: Burst, scale: float) -> None:
 
 
 def _draw_aligned(axes: Axes, burst: Burst, scale: float) -> None:
-    part, seconds = _shown(burst)
+    part, seconds = shown_samples(burst)
     n_band = int(np.clip(burst.boxcar.snr**2 / 4, 16, 64))
     n_time = max(1, burst.boxcar.width // 4)
     few = burst.bands.merged(n_band)
@@ -198,30 +199,33 @@ def _in_sigmas(values: F8) -> F8:
         return np.where(spread > 0, (values - level) / spread, np.nan)
 
 
+def bow_tie(burst: Burst, n: int) -> tuple[F8, float]:
+    """Return the S/N of the boxcar against DM and time, (n, time), and the largest change of DM.
+
+    The times are those of `shown_samples`, and the middle row is at the measure of the burst.
+    """
+    bands, boxcar, off = burst.bands.merged(_TIE_BANDS), burst.boxcar, burst.off
+    reach = _TIE * burst.width_s / bands.sweep_s()
+    shifted = bands.shifted(np.linspace(-reach, reach, n))
+    level = shifted[:, off].mean(axis=1, keepdims=True)
+    sigma = np.maximum(shifted[:, off].std(axis=1, keepdims=True), 1e-9)
+    before = boxcar.width // 2
+    padded = np.pad((shifted - level) / sigma, ((0, 0), (before, boxcar.width - 1 - before)))
+    sums = np.stack([boxcar_sums(row, boxcar.width) for row in padded])
+    return sums[:, shown_samples(burst)[0]] / np.sqrt(boxcar.width), reach
+
+
 def _draw_tie(tie: Axes, side: Axes, burst: Burst, scale: float) -> None:
     """Draw the S/N of the boxcar against time and DM, and the highest S/N at each DM."""
-    bands, boxcar = burst.bands, burst.boxcar
-    reach = _TIE * burst.width_s / bands.sweep_s()
-    trials = np.linspace(max(-reach, -burst.window.dm), reach, _TRIALS)
-    shifted = bands.shifted(trials)
-    level = shifted[:, burst.off].mean(axis=1, keepdims=True)
-    sigma = shifted[:, burst.off].std(axis=1, keepdims=True)
-    sums = np.stack([boxcar_sums(row, boxcar.width) for row in (shifted - level) / sigma])
-    snr = sums / np.sqrt(boxcar.width)
-    half = min(_half_s(burst), 6 * burst.width_s + _LEAST_SIDE * burst.window.step_s)
-    middle = (burst.window.seconds[: snr.shape[1]] + burst.window.at_s - burst.centre_s
-              + (boxcar.width - 1) / 2 * burst.window.step_s)
-    first, stop = np.searchsorted(middle, (-half, half))
-    dms, step = burst.window.dm + trials, burst.window.step_s / 2
-    spacing = (trials[1] - trials[0]) / 2
-    top = float(max(4.0, snr[:, first:stop].max()))
-    _show(tie, snr[:, first:stop],
-          ((middle[first] - step) / scale, (middle[stop - 1] + step) / scale, dms[0] - spacing,
-           dms[-1] + spacing), top)
+    snr, reach = bow_tie(burst, _TRIALS)
+    seconds, step = shown_samples(burst)[1], burst.window.step_s / 2
+    trials = np.linspace(-reach, reach, _TRIALS)
+    dms, half = burst.window.dm + trials, reach / (_TRIALS - 1)
+    _show(tie, snr, ((seconds[0] - step) / scale, (seconds[-1] + step) / scale, dms[0] - half,
+                     dms[-1] + half), max(4.0, float(snr.max())))
     tie.set_ylabel("DM (pc cm$^{-3}$)")
     tie.ticklabel_format(axis="y", useOffset=False)
-    curve = snr_curve(bands, burst.off, boxcar, trials)
-    side.plot(curve, dms, color=COLORS[0], lw=1.2)
+    side.plot(snr_curve(burst.bands, burst.off, burst.boxcar, trials), dms, color=COLORS[0], lw=1.2)
     side.axhline(burst.window.dm, color=COLORS[1], lw=0.9, ls="--")
     side.set_xlim(0, None)
     side.set_xlabel("S/N")

@@ -94,9 +94,9 @@ class Subbands:
         turns = np.outer(dms, self.delays_s(1.0)) / (n_time * self.step_s)  # of the first harmonic
         step = np.exp(2j * np.pi * turns)
         total = np.empty((len(dms), spectra.shape[1]), np.complex128)
-        phase = np.ones_like(step)
-        for k in range(spectra.shape[1]):
-            total[:, k] = phase @ spectra[:, k]
+        phase, by_harmonic = np.ones_like(step), np.ascontiguousarray(spectra.T)
+        for k, values in enumerate(by_harmonic):
+            total[:, k] = phase @ values
             phase *= step
         return np.fft.irfft(total, n_time) / np.sqrt(self.counts.sum())
 

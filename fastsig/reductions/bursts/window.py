@@ -6,6 +6,7 @@ import math
 import re
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -73,12 +74,12 @@ class BurstWindow:
         start = self.first / self.stream.header.sample_rate - Fraction(self.at_s)
         return float(start) + self.step_s * (np.arange(self.values.shape[1]) + 0.5)
 
-    @property
+    @cached_property
     def freq_mhz(self) -> F8:
         """Centres of the channels, MHz."""
         axis = self.stream.header.require_channels(self.stream.path)
-        return np.asarray([float((axis.first_hz + k * axis.step_hz) / 10**6)
-                           for k in range(axis.n_chan)])
+        step = float(axis.step_hz / 10**6)
+        return float(axis.first_hz / 10**6) + step * np.arange(axis.n_chan)
 
     @property
     def channel_mhz(self) -> float:
