@@ -150,7 +150,7 @@ def draw_candidates(candidates: Candidates, path: str | os.PathLike[str] | None 
 
     Raises
     ------
-    DataError
+    PlanError
         If there is no candidate.
     """
     from fastsig.view.night import draw_night

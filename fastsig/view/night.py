@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsig.errors import DataError
+from fastsig.errors import PlanError
 from fastsig.search.bursts.candidates import Candidates
 from fastsig.view.figures import COLORS, counted, new_figure
 
@@ -19,6 +19,7 @@ __all__ = ["draw_night"]
 
 _KINDS = {"accepted": COLORS[2], "doubtful": COLORS[0], "interference": COLORS[1]}
 _BINS = 40
+_MANY = 30  # candidates in a bin, from which the axis is logarithmic
 _LOG_RATIO = 30.0  # of the highest to the middle dispersion measure, from which the axis bends
 
 
@@ -33,11 +34,11 @@ def draw_night(candidates: Candidates, name: str = "") -> Figure:
 
     Raises
     ------
-    DataError
+    PlanError
         If there is no candidate.
     """
     if not len(candidates):
-        raise DataError(f"{name or 'the table'}: there is no candidate to draw")
+        raise PlanError(f"{name or 'the table'}: there is no candidate to draw")
     figure = new_figure(11, 6.5)
     (main, by_dm), (by_snr, spare) = figure.subplots(2, 2, width_ratios=(4, 1),
                                                      height_ratios=(3, 1.1))
@@ -51,13 +52,13 @@ def draw_night(candidates: Candidates, name: str = "") -> Figure:
     by_dm.set_xlabel("candidates")
     by_dm.tick_params(labelleft=False)
     edges = np.geomspace(snr.min(), max(snr.max(), 1.01 * snr.min()), _BINS + 1)
-    by_snr.hist(snr, bins=edges, color=COLORS[0])
+    counts, *_ = by_snr.hist(snr, bins=edges, color=COLORS[0])
     by_snr.set_xscale("log")
-    by_snr.set_yscale("log")
+    if max(counts) > _MANY:
+        by_snr.set_yscale("log")
     by_snr.set_xlabel("S/N")
     by_snr.set_ylabel("candidates")
     by_snr.xaxis.set_major_formatter("{x:g}")
-    by_snr.xaxis.set_minor_formatter("{x:g}")
     figure.suptitle(" · ".join(filter(None, (name, counted(len(candidates), "candidate",
                                                            "candidates")))), fontsize=10)
     return figure
@@ -68,7 +69,7 @@ def _draw_times(axes: Axes, candidates: Candidates) -> None:
     first = time.min()
     seconds = np.asarray((time - first).sec, np.float64)
     dm, snr = candidates.values("dm"), candidates.values("snr")
-    size = np.clip(4 * (snr / snr.min()) ** 1.5, 4, 300)
+    size = np.clip(10 * (snr / snr.min()) ** 1.5, 10, 300)
     for label, color, chosen in _groups(candidates):
         axes.scatter(seconds[chosen], dm[chosen], s=size[chosen], color=color, alpha=0.6,
                      linewidths=0, label=label)

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsig.errors import DataError
+from fastsig.errors import PlanError
 from fastsig.pulsar.bursts.subbands import Boxcar, Subbands
 
 __all__ = ["BurstFit", "FWHM", "cumulative", "fit_shape"]
@@ -94,7 +94,7 @@ def fit_shape(bands: Subbands, seconds: F8, boxcar: Boxcar, *, scattered: bool,
 
     Raises
     ------
-    DataError
+    PlanError
         If the fit does not converge.
     """
     from scipy.optimize import least_squares
@@ -109,7 +109,7 @@ def fit_shape(bands: Subbands, seconds: F8, boxcar: Boxcar, *, scattered: bool,
     found = min((least_squares(problem.residual, start, bounds=problem.bounds, max_nfev=200)
                  for start in starts), key=lambda each: float(each.cost))
     if not (found.success and np.isfinite(found.x).all()):
-        raise DataError("the fit of the burst's shape does not converge")
+        raise PlanError("the fit of the burst's shape does not converge")
     return problem.result(found)
 
 

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsig.errors import DataError
+from fastsig.errors import PlanError
 
 __all__ = ["Boxcar", "Normalized", "Subbands", "best_boxcar", "boxcar_sums", "grouped",
            "normalized"]
@@ -87,9 +87,7 @@ class Subbands:
 
     def shifted(self, dms: F8) -> F8:
         """Return profiles at changes of the dispersion measure, shape (dm, time)."""
-        return self._profiles(np.fft.rfft(self.values), dms)
-
-    def _profiles(self, spectra: C16, dms: F8) -> F8:
+        spectra: C16 = np.fft.rfft(self.values)
         n_time = self.values.shape[1]
         turns = np.outer(dms, self.delays_s(1.0)) / (n_time * self.step_s)  # of the first harmonic
         step = np.exp(2j * np.pi * turns)
@@ -150,7 +148,7 @@ def normalized(values: NDArray[np.float32], weights: NDArray[np.float32],
 
     Raises
     ------
-    DataError
+    PlanError
         If no channel has enough valid samples with noise.
     """
     valid = (weights > 0) & np.isfinite(values)
@@ -163,7 +161,7 @@ def normalized(values: NDArray[np.float32], weights: NDArray[np.float32],
         variance = (beside * (data[off] - level) ** 2).sum(axis=0) / (count - 1)
     good = np.flatnonzero((count >= min(_LEAST_OFF, off.sum())) & (variance > 0) & (count > 1))
     if not good.size:
-        raise DataError("no channel has valid data with noise beside the burst")
+        raise PlanError("no channel has valid data with noise beside the burst")
     sigma = np.sqrt(variance[good])
     z = (data[:, good] - level[good]) / sigma * share[:, good]
     return Normalized(z, share[:, good], level[good], sigma, good)

@@ -112,7 +112,7 @@ def _rows(stream: Stream, time: Time, dm: Fraction, margin: Fraction, reference_
     first, stop = math.floor((ends[0] - margin) * rate), math.ceil((ends[1] + margin) * rate) + 1
     n = stream.shape[0]
     if first >= n or stop <= 0:
-        raise DataError(f"{stream.path}: the burst at {iso(time)} is not within the recording")
+        raise DataError(stream.path, f"the burst at {iso(time)} is not within the recording")
     return max(0, first), min(n, stop)
 
 

@@ -40,6 +40,9 @@ def gain_of(stream: SpectrumStream, gain: Any, zenith_angle: Any, beam: int | No
         temperature, or the telescope or the beam is not known.
     """
     axis = stream.header.require_channels(stream.path)
+    for name, value, unit in (("tsys", tsys, "K"), ("gain", gain, "K / Jy")):
+        if value is not None and not number(value, unit, name) > 0:
+            raise UsageError(f"{name} = {value}; allowed: above 0 {unit.replace(' ', '')}")
     if gain is not None and zenith_angle is not None:
         raise UsageError("gain and zenith_angle are both given; allowed: one of them")
     if gain is not None:

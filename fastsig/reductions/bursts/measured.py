@@ -40,6 +40,8 @@ COLUMNS: dict[str, tuple[str | None, str]] = {
     "reference_mhz": ("MHz", "reference frequency of times"),
     "dm": ("pc / cm3", "dispersion measure"), "dm_error": ("pc / cm3", "its standard error"),
     "dm_method": (None, "criterion of the dispersion measure"),
+    "fit_dm": ("pc / cm3", "dispersion measure of the fit, without the bias of a tail"),
+    "fit_dm_error": ("pc / cm3", "its standard error"),
     "snr": ("", "S/N of the best boxcar"), "width": ("s", "width of the best boxcar"),
     "valid_share": ("", "valid share of the samples of the burst"),
     "fwhm": ("s", "full width at half maximum of the Gaussian"),
@@ -163,7 +165,8 @@ class BurstMeasurement(Shown):
         found: dict[str, Any] = {
             "file": os.path.basename(self.path), "time": iso(self.time), "time_s": self.time_s,
             "time_error": self.time_error_s, "reference_mhz": self.reference_mhz, "dm": self.dm,
-            "dm_error": self.dm_error, "dm_method": self.dm_fit.method, "snr": self.boxcar.snr,
+            "dm_error": self.dm_error, "fit_dm": self.dm + fit.dm_change,
+            "fit_dm_error": fit.dm_error if np.isfinite(fit.dm_error) else None, "dm_method": self.dm_fit.method, "snr": self.boxcar.snr,
             "width": self.width_s, "valid_share": self.valid_share, "fwhm": fit.fwhm_s,
             "fwhm_error": fit.fwhm_error_s, "tau": fit.tau_s, "tau_error": fit.tau_error_s,
             "tau_mhz": fit.tau_mhz, "tail_gain": self.tail_gain, "chi2": fit.chi2, "dof": fit.dof,

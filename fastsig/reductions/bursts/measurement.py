@@ -42,7 +42,7 @@ _FINE = 32  # samples in the width of a burst
 _WIDTHS = 14  # of the burst, on both sides of it, that are read
 _LEAST_SIDE = 96  # samples on both sides
 _APART = 3  # widths from the burst, from which samples are off it
-_BANDS = 256  # subbands for trial measures
+_BANDS = 128  # subbands for trial measures
 _ROUNDS = 4  # of trials, if the best measure lies at the end of their range
 
 
@@ -135,11 +135,11 @@ def measure_burst(
     if not 0 <= index <= 10:
         raise UsageError(f"index = {index}; allowed: 0 to 10, such as 4 or 4.4")
     source, stream = stream_of(chain), total_power(chain)
+    gains = gain_of(stream, gain, zenith_angle, beam, tsys)
     burst, trials, value = _best(stream, seconds_of(stream, at), float(dm_of(dm)), width, method,
                                  constant)
     gaussian, scattered = (_shape(burst, tail, index) for tail in (False, True))
-    flux = _flux(burst, scattered, tsys, gain_of(stream, gain, zenith_angle, beam, tsys),
-                 scale_error)
+    flux = _flux(burst, scattered, tsys, gains, scale_error)
     polarization = _polarization(source, burst, value, constant, most_rm)
     made = _Parts(burst, trials, gaussian, scattered, flux, polarization)
     return _measurement(source, made, value)
@@ -201,7 +201,7 @@ def _normalised(window: BurstWindow, width_s: float) -> Burst:
     """Return the burst in a window, with its level and noise measured off it."""
     off = np.abs(window.seconds) > _APART * width_s
     if off.sum() < 2 * _LEAST_SIDE // 4:
-        raise DataError(f"{window.stream.path}: the data beside the burst are too short")
+        raise DataError(window.stream.path, "the data beside the burst are too short")
     made = normalized(window.values[0], window.weights[0], off)
     bands = grouped(made, window.freq_mhz, _BANDS, window.step_s, window.constant,
                     float(window.freq_mhz[-1]))
@@ -217,7 +217,7 @@ def _best(stream: SpectrumStream, at_s: float, dm: float, width: Any, method: st
     for _ in range(_ROUNDS):
         trials = fit_dm(burst.bands, burst.off, burst.boxcar, method=method)
         if trials.boxcar.snr < _LEAST_SNR:
-            raise DataError(f"{stream.path}: the highest S/N near {at_s:.6g} s at DM {dm:.6g} is "
+            raise DataError(stream.path, f"the highest S/N near {at_s:.6g} s at DM {dm:.6g} is "
                             f"{trials.boxcar.snr:.1f}; allowed: {_LEAST_SNR:g} or more")
         middle = burst.window.seconds[0] + (trials.boxcar.centre - 0.5) * burst.window.step_s
         at_s, dm = burst.window.at_s + float(middle), max(0.0, dm + trials.change)

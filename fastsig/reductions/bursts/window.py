@@ -184,8 +184,8 @@ def read_window(stream: SpectrumStream, at_s: float, dm: float, *, before_s: flo
                         f"{_MOST_VALUES}. Choose a smaller window, or a coarser resolution")
     cells = _cells(aligned, first, stop, n_int, n_freq)
     if not (cells.weights > 0).any():
-        raise DataError(f"{stream.path}: no value within {before_s:.4g} s before and "
-                        f"{after_s:.4g} s after the burst is valid")
+        raise DataError(stream.path, f"no value within {before_s:.4g} s before and {after_s:.4g} s "
+                        "after the burst is valid")
     return BurstWindow(*cells, stream, dm, at_s, first, n_int, aligned.header)
 
 
