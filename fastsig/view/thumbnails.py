@@ -99,7 +99,7 @@ def _stretched(image: F8, n: int) -> F8:
 def _levels(image: F8) -> NDArray[np.uint8]:
     top = max(4.0, float(np.percentile(image, 99.7)))
     share = (image / top - _DARK) / (1 - _DARK)
-    return np.clip(1 + np.rint(share * (_LEVELS - 1)), 1, _LEVELS).astype(np.uint8)
+    return np.asarray(np.clip(1 + np.rint(share * (_LEVELS - 1)), 1, _LEVELS), np.uint8)
 
 
 class Recordings:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from bursts_made import K, LEVEL, MHZ, N_CHAN, RATE, SIGMA, chain, polarized, spectra
+from bursts_made import LEVEL, MHZ, N_CHAN, RATE, SIGMA, K, chain, polarized, spectra
 from recordings import recorded
 from thorough import many
 

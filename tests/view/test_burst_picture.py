@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from astropy.time import TimeDelta
 from browser import Opened
-from bursts_made import K, MHZ, spectra
+from bursts_made import MHZ, K, spectra
 from overlaps import collisions
 from search.candidates_made import candidates
 

@@ -157,7 +157,7 @@ def _duration_s(made: Candidates, tables: Sequence[Candidates]) -> float:
 def _table(made: Candidates, groups: Sequence[Group], geometry: Geometry, about: dict[str, Any]
            ) -> Candidates:
     """Return one row for each group."""
-    rows = made[np.array([int(each.members[0]) for each in groups], int)]
+    rows: Candidates = made[np.array([int(each.members[0]) for each in groups], int)]
     numbers = dict(zip(geometry.numbers, geometry.offsets, strict=True))
     sky = [_on_sky(each, rows, k, numbers) for k, each in enumerate(groups)]
     counts = [sum(each.verdict.name == name for each in groups)

@@ -19,7 +19,7 @@ from fastsig.axes.units import exact
 from fastsig.errors import DataError, PlanError, UsageError
 from fastsig.run.waterfalls import Cells, reduced
 from fastsig.stages.dedisperse import DedisperseSpectra
-from fastsig.stages.select import Select
+from fastsig.stages.select import SelectProducts, SelectSpectra
 from fastsig.stages.stokes import Stokes
 from fastsig.stream import SpectrumStream, Stream, stream_of
 from fastsig.stream.header import Header
@@ -72,14 +72,14 @@ class BurstWindow:
     def seconds(self) -> F8:
         """Centres of the means after the time of the burst, s; exact for bursts late in a scan."""
         start = self.first / self.stream.header.sample_rate - Fraction(self.at_s)
-        return float(start) + self.step_s * (np.arange(self.values.shape[1]) + 0.5)
+        return np.asarray(float(start) + self.step_s * (np.arange(self.values.shape[1]) + 0.5))
 
     @cached_property
     def freq_mhz(self) -> F8:
         """Centres of the channels, MHz."""
         axis = self.stream.header.require_channels(self.stream.path)
         step = float(axis.step_hz / 10**6)
-        return float(axis.first_hz / 10**6) + step * np.arange(axis.n_chan)
+        return np.asarray(float(axis.first_hz / 10**6) + step * np.arange(axis.n_chan))
 
     @property
     def channel_mhz(self) -> float:
@@ -147,7 +147,7 @@ def total_power(chain: Any) -> SpectrumStream:
     if len(names) > 1 and "I" not in names:
         raise PlanError(f"{stream.path}: contains {', '.join(names)}; allowed: spectra with I, "
                         "or with AA and BB")
-    return stream if len(names) == 1 else Select(stream, products=("I",))
+    return stream if len(names) == 1 else SelectProducts(stream, ("I",))
 
 
 def read_window(stream: SpectrumStream, at_s: float, dm: float, *, before_s: float,
@@ -226,5 +226,6 @@ def _rows(stream: SpectrumStream, begin_s: float, end_s: float, n_int: int) -> t
 
 
 def _cells(stream: SpectrumStream, first: int, stop: int, n_int: int, n_freq: int) -> Cells:
-    part = stream if (first, stop) == (0, stream.shape[0]) else Select(stream, rows=(first, stop))
+    part = stream if (first, stop) == (0, stream.shape[0]) else SelectSpectra(
+        stream, (first, stop), (0, stream.shape[2]))
     return reduced(part, range(stream.shape[1]), n_int, n_freq)

@@ -52,7 +52,7 @@ def bursts_page(candidates: Candidates, name: str, thumbnails: Thumbnails | None
              "pictures": len(made.profile), "ranges": _rounded(made.ranges),
              "troubles": {str(k): text for k, text in made.troubles.items()},
              "map": color_maps()["viridis"]}
-    meta = flat({key: value for key, value in candidates.meta.items()})
+    meta = flat(dict(candidates.meta))
     body = ("<main id=app><noscript><p class=note>The table needs JavaScript, which is off in "
             "this browser; nothing is fetched from anywhere.</p></noscript></main>\n"
             + section("Search", table(("what", "value"), meta))
