@@ -1,4 +1,4 @@
-"""``fastsig search``: search recordings for bursts."""
+"""``fastsig search``: search recordings for bursts, and compare beams."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from fastsig.cli import common, driver, excision
+from fastsig.cli.search_beams import beams
 
 __all__ = ["search"]
 
@@ -231,3 +232,6 @@ def _record(found: Any, k: int) -> dict[str, Any]:
     return {"time": str(found["time"][k].isot),
             **{("width_s" if name == "width" else name): float(found.values(name)[k])
                for name in names}}
+
+
+search.add_command(beams)

@@ -22,7 +22,8 @@ __all__ = ["Candidates"]
 #: Decimals of columns: more would be noise, and digits that depend on the processor.
 _DECIMALS = {"time_s": 9, "dm": 4, "dm_error": 4, "width": 9, "snr": 3, "valid_share": 4,
              "low_mhz": 6, "high_mhz": 6, "ra": 7, "dec": 7, "dm_low": 4, "dm_high": 4,
-             "mjd_bary": 11}
+             "mjd_bary": 11, "east": 3, "north": 3, "east_error": 3, "north_error": 3,
+             "burst_ra": 6, "burst_dec": 6, "chance": 9}
 _ROWS = 10  # that a repr shows
 
 
