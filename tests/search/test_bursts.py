@@ -229,6 +229,12 @@ def test_the_command_reports_what_it_finds(
     made = json.loads(fastsig(*given, "-o", tmp_path / "a.ecsv", "--json").stdout)
     assert made["n_candidate"] == len(made["candidates"]) == 4
     fastsig(*given, "-o", tmp_path / "a.ecsv", code=4)
+    made = json.loads(fastsig(*given, "-o", tmp_path / "c.ecsv", "--cut-out", "0.2s", "--json"
+                              ).stdout)
+    pieces = [fs.open(name).stream for name in made["cut_outs"]]
+    assert len(pieces) == 4
+    late = (pieces[0].start_time - read_candidates(tmp_path / "c.ecsv")["time"][0]).to_value("s")
+    assert abs(late + 0.2) < 0.01
     fastsig(*given, "-o", tmp_path / "a.txt", code=2)
     fastsig(*given, "-o", tmp_path / "a.singlepulse", "--tstart", "10s")
     first = (tmp_path / "a.singlepulse").read_text().splitlines()[1].split()

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from bench.burst_trials import counted, plan_of
 from fastsig_kernels import boxcar_ladder
 from scipy.special import ndtr
 
+from bench.burst_trials import counted, plan_of
 from fastsig.search.bursts.trials import chance, degrees_of, false_alarms, trials
 
 
