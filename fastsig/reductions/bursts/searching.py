@@ -8,6 +8,7 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
+from astropy import units as u
 from astropy.time import TimeDelta
 from numpy.typing import NDArray
 
@@ -165,7 +166,9 @@ def candidates_of(streams: Sequence[SpectrumStream], events: Sequence[Events],
         Whether the provenance contains hashes of entire input files.
     """
     found = gather([_placed(*each) for each in zip(streams, events, plans, strict=True)])
-    return Candidates(_columns(streams[0], found), {
+    columns = _columns(streams[0], found)
+    columns |= _at_barycenter(streams[0], columns, plans[0])
+    return Candidates(columns, {
         **_meta(streams, events, plans),
         "provenance": provenance(streams[0], hash_inputs=hash_inputs)}).sorted()
 
@@ -191,6 +194,25 @@ def _columns(stream: SpectrumStream, found: Gathered) -> dict[str, Any]:
                       TimeDelta(found.time_s, format="sec", scale="tai")),
         "beam": np.full(n, -1 if header.beam is None else header.beam),
         "file": _files(stream, found.first_row)}
+
+
+def _at_barycenter(stream: SpectrumStream, columns: Mapping[str, Any], plan: SearchPlan
+                   ) -> dict[str, Any]:
+    """Return the column of barycentric times, if the position and the telescope are known."""
+    header, recording = stream.header, plan.dm_plan.recording
+    if None in (header.ra_deg, header.dec_deg, header.telescope):
+        return {}
+    from fastsig.telescopes.barycenter import barycentric_times, located
+
+    try:
+        place = located(str(header.telescope))
+    except UsageError:  # a telescope whose position is not known
+        return {}
+    late = recording.constant * columns["dm"] / recording.high_mhz**2
+    times = later(columns["time"], TimeDelta(-late, format="sec", scale="tai"))
+    position = header.ra_deg << u.deg, header.dec_deg << u.deg
+    found = barycentric_times(times, position, place) if len(times) else times.tdb
+    return {"mjd_bary": found.mjd}
 
 
 def _files(stream: Stream, rows: NDArray[np.int64]) -> list[str]:
