@@ -14,6 +14,8 @@ import numpy as np
 CUT = 3.0
 #: Share of values within the cut below which it is too low for their variance to be of use.
 _LEAST_WITHIN = 0.75
+#: Least noise, for samples that hardly vary.
+_LEAST = 0.1
 #: Independent values that the noise of the next narrower width counts as.
 _PRIOR = 16.0
 _N_STEP = 20
@@ -72,11 +74,13 @@ def steadied(noise: np.ndarray, number: np.ndarray) -> np.ndarray:
     Returns
     -------
     ndarray, shape (n_group, n_width), float64
+        A tenth of what is expected, or more.
     """
     number = np.where(np.isfinite(noise), number, 0)
-    square = np.where(np.isfinite(noise), noise, 1.0) ** 2
-    before = np.ones(len(noise))
+    # Means of logarithms, so that a few values far from what is expected count little.
+    found = np.log(np.clip(np.where(np.isfinite(noise), noise, 1.0), _LEAST, None))
+    before = np.zeros(len(noise))
     for j in range(noise.shape[1]):
-        before = (number[:, j] * square[:, j] + _PRIOR * before) / (number[:, j] + _PRIOR)
-        square[:, j] = before
-    return np.sqrt(square)
+        before = (number[:, j] * found[:, j] + _PRIOR * before) / (number[:, j] + _PRIOR)
+        found[:, j] = before
+    return np.exp(found)

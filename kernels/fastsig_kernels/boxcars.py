@@ -20,7 +20,8 @@ class Boxcars(Plan):
     Sums of samples (boxcars) of all widths of a ladder are compared with their noise. The S/N of a
     boxcar is its sum divided by the noise of its width and the root of its weights. The noise of a
     width is the standard deviation of such boxcars in neighbouring rows, without outliers, over
-    `n_segment` segments of time, so that it is right if samples are correlated.
+    `n_segment` segments of time, so that it is right if samples are correlated. It is a tenth of
+    what is expected at least.
 
     Parameters
     ----------
@@ -56,7 +57,7 @@ class Boxcars(Plan):
     sample of the boxcar, counted from the first of the stream), ``width`` (int32, samples), ``snr``
     (float32) and ``weight`` (float32, share of its weights). An event is the best of its level and
     of 16 neighbouring boxcars, and no better event of its row and segment overlaps it in time.
-    Events of a call are in the order of time, row and width.
+    They are in the order of their segments and, within these, of time, row and width.
 
     *Splits.* Events do not depend on how a stream is split into calls, nor on the number of
     threads. They are returned when their segment is complete and `n_segment` are; `finish` returns
@@ -70,7 +71,7 @@ class Boxcars(Plan):
     """
 
     def __init__(self, n_row: int, ladder: Ladder, *, noise: float = 1.0, threshold: float = 6.0,
-                 segment: int = 0, n_segment: int = 8, least_share: float = 0.25,
+                 segment: int = 0, n_segment: int = 16, least_share: float = 0.25,
                  most: int = 2**16, threads: int = 1) -> None:
         self._n_row = _check.count("n_row", n_row, maximum=2**24)
         self._options_of_tiles = checked_options(ladder, noise, threshold, segment, n_segment,

@@ -62,7 +62,7 @@ class PulseSearch(Plan):
     def __init__(self, curve: np.ndarray, delays: np.ndarray, ladder: Ladder, *,
                  threshold: float = 6.0, order: str = "time", mask: np.ndarray | None = None,
                  track: str = "sample", noise: float = float(LEVELS), segment: int = 0,
-                 n_segment: int = 8, least_share: float = 0.25, most: int = 2**16,
+                 n_segment: int = 16, least_share: float = 0.25, most: int = 2**16,
                  threads: int = 1) -> None:
         options = checked_options(ladder, noise, threshold, segment, n_segment, least_share, most,
                                   threads)

@@ -559,7 +559,7 @@ def _location(values: np.ndarray) -> float:
 
 def boxcar_events(x: np.ndarray, ladder: Ladder, weight: np.ndarray | None = None, *,
                   noise: float = 1.0, threshold: float = 6.0, segment: int = 0,
-                  n_segment: int = 8, least_share: float = 0.25) -> np.ndarray:
+                  n_segment: int = 16, least_share: float = 0.25) -> np.ndarray:
     """Twin of `boxcars.Boxcars` for a whole stream, (n_row, n_time), without a bound on events."""
     n_row, n = x.shape
     times = Times.of(ladder, segment)
