@@ -532,7 +532,8 @@ def normalize_channels(x: np.ndarray, valid: np.ndarray | None = None, *, segmen
     for s, c in np.ndindex(n, x.shape[1]):
         rows = slice(s * segment, min((s + 1) * segment, len(x)))
         own = min(s, len(starts) - 1)
-        knots = [_location(mean[max(0, j - half) : max(1, j + half), c]) for j in (s, s + 1)]
+        knots = [_location(mean[min(max(0, j - half), len(starts) - 1) : max(1, j + half), c])
+                 for j in (s, s + 1)]
         spread = _location(variance[max(0, s - half) : s + half + 1, c])
         if np.isnan(mean[own, c]) or np.isnan(knots).any() or np.isnan(spread):
             continue

@@ -58,7 +58,7 @@ def test_levels_longer_than_a_tile_are_as_the_twin():
     """Those of level 8 and beyond are searched every few tiles, with samples that wait."""
     ladder = fk.Ladder(8, SMALL.first, SMALL.later, 10, 0.2)
     x = noise_of(1, 30000)
-    x[0, 3000:9000] += 0.3
+    x[0, 6000:8500] += 0.5
     options = {**OPTIONS, "noise": 1.0, "segment": 8192, "n_segment": 8}
     found = events(fk.Boxcars(1, ladder, **options), x, cuts=[10000])
     same(found, reference.boxcar_events(x, ladder, **options))
