@@ -1,9 +1,8 @@
 """Loops of the search for pulses: boxcars of all levels of a tile, row by row.
 
-Samples are specified by address (int64), since views of arrays would take most of the time. Rows
-begin with the `halo` samples before the tile. The tables are those of `_boxcar_tiles.Tiles`; nothing
-is checked here. Sums are in the order of time, so that their bits do not depend on how a stream is
-divided.
+Samples are specified by address (int64), and nothing is checked here. Rows begin with the `halo`
+samples before the tile. The tables are those of `_boxcar_tiles.Tiles`. Sums are in the order of
+time, so that their bits do not depend on how a stream is divided.
 """
 
 import numpy as np
@@ -84,9 +83,10 @@ def _search_level_nb(spec, weighted, level, x, weight, chunk, first, row, begin,
                      sums, raw, raw_sum, n_raw):
     """Search the boxcars of a level that begin at its samples from `first` on.
 
-    Rows of the table of a group are, for each width, the limit of sums for `above`, the cut of their
-    squares for `measure`, and the least weight; what makes sums and their squares S/N, and their
-    squares those of noise in units of what is expected; the width, and the threshold.
+    Rows of the table of a group have, for each width, the limit of sums for `above`, the cut of
+    their squares for `measure`, and the least weight; the factor that makes of a sum (of its square
+    over its weight, if `weighted`) the S/N (its square), and of its square that in units of the
+    noise that is expected; the width; and the threshold (its square).
     """
     group, start, step = row // GROUP, max(0, -first), 4 * tables.shape[2]
     table = address_of(tables) + tables.shape[1] * step * group + 4 * begin

@@ -63,8 +63,7 @@ class _Sums:
         return self._made[width]
 
     def _last(self, width: int) -> int:
-        """Return the size of the sum that is added last: one that needs no shift, or a small one.
-        """
+        """Return the size of the sum that is added last, preferably one that needs no shift."""
         known = [size for size in self._powers if width - size in self._made]
         whole = [size for size in known if (width - size) % _LANES == 0]
         return max(whole) if whole else min(known) if known else width & -width

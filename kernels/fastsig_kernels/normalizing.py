@@ -284,8 +284,7 @@ class _Rows:
             self.has_valid = True
         elif self.has_valid:
             self.valid[there] = True
-        nothing = self.valid[:0]
-        return (nothing, nothing) if valid is None else (valid, self.valid[there])
+        return (self.valid[:0],) * 2 if valid is None else (valid, self.valid[there])
 
     def statistics(self) -> tuple[np.ndarray, np.ndarray]:
         """Return mean and variance of the valid samples of each channel; NaN for dead channels."""
