@@ -8,12 +8,14 @@ time, so that their bits do not depend on how a stream is divided.
 import numpy as np
 
 from ._boxcar_events import EVERY, GROUP, LANES
-from ._boxcar_vectors import above, add_pairs, measure, sample
+from ._boxcar_vectors import above, add_pairs, extremes, measure, sample
 from ._jit import jit_strict, jit_strict_inner
 from ._simd import address_of, load, store
 
 #: Vectors that are searched at once, and bytes of a vector.
 _AT_ONCE, _LINE = 4, 4 * LANES
+#: Least ratio of two weights that differ little.
+_ALIKE = np.float32(0.6)
 
 
 @jit_strict
@@ -86,44 +88,66 @@ def _search_level_nb(spec, weighted, level, x, weight, chunk, first, row, begin,
     Rows of the table of a group have, for each width, the limit of sums for `above`, the cut of
     their squares for `measure`, and the least weight; the factor that makes of a sum (of its square
     over its weight, if `weighted`) the S/N (its square), and of its square that in units of the
-    noise that is expected; the width; and the threshold (its square).
+    noise that is expected; the width; the threshold (its square); and, if `weighted`, the limit of
+    sums for weights of 1.
     """
     group, start, step = row // GROUP, max(0, -first), 4 * tables.shape[2]
     table = address_of(tables) + tables.shape[1] * step * group + 4 * begin
     if row % EVERY == 0:
         _measure_nb(spec, weighted, level, x, weight, start, chunk, table + step, table + 2 * step,
                     group, begin, end, tables, lanes, sums)
-    at = start
+    least, at = table + 2 * step, start
     while at < chunk:
         n = _AT_ONCE if at + _AT_ONCE * LANES <= chunk else 1
-        if _above_nb(spec, weighted, level, n, x + 4 * at, weight + 4 * at, table,
-                     table + 2 * step):
+        if _may_be_above_nb(spec, weighted, level, n, x + 4 * at, weight + 4 * at, table, step):
             for i in range(at, at + n * LANES, LANES):
-                if _above_nb(spec, weighted, level, 1, x + 4 * i, weight + 4 * i, table,
-                             table + 2 * step):
+                if _above_nb(spec, weighted, level, 1, x + 4 * i, weight + 4 * i, table, least,
+                             np.float32(1)):
                     _add_best_nb(weighted, x + 4 * i, weight + 4 * i, level, first + i, row, begin,
                                  end, tables, raw, raw_sum, n_raw)
         at += n * LANES
 
 
 @jit_strict_inner
-def _above_nb(spec, weighted, level, n, x, weight, limit, least):
+def _may_be_above_nb(spec, weighted, level, n, x, weight, table, step):
+    """Return whether one or more boxcars may be above the threshold.
+
+    If weights are alike, boxcars are compared as if all had the least weight, which is faster.
+    """
+    if weighted:
+        low, high = _extremes_nb(spec, level, n, weight)
+        if low >= _ALIKE * high and low > 0:
+            return _above_nb(spec, False, level, n, x, weight, table + 7 * step, table + 2 * step,
+                             np.float32(np.sqrt(low)))
+    return _above_nb(spec, weighted, level, n, x, weight, table, table + 2 * step, np.float32(1))
+
+
+@jit_strict_inner
+def _extremes_nb(spec, level, n, weight):
+    """Return the least and the largest weight that boxcars of some vectors may have."""
+    if n == 1:
+        return extremes(spec, 1, 1, weight) if level else extremes(spec, 0, 1, weight)
+    return extremes(spec, 1, _AT_ONCE, weight) if level else extremes(spec, 0, _AT_ONCE, weight)
+
+
+@jit_strict_inner
+def _above_nb(spec, weighted, level, n, x, weight, limit, least, factor):
     """Return whether one or more vectors have a boxcar above the threshold."""
     if weighted:
         if n == 1:
             if level:
-                return above(spec, 1, 1, 1, x, weight, limit, least)
-            return above(spec, 1, 0, 1, x, weight, limit, least)
+                return above(spec, 1, 1, 1, x, weight, limit, least, factor)
+            return above(spec, 1, 0, 1, x, weight, limit, least, factor)
         if level:
-            return above(spec, 1, 1, _AT_ONCE, x, weight, limit, least)
-        return above(spec, 1, 0, _AT_ONCE, x, weight, limit, least)
+            return above(spec, 1, 1, _AT_ONCE, x, weight, limit, least, factor)
+        return above(spec, 1, 0, _AT_ONCE, x, weight, limit, least, factor)
     if n == 1:
         if level:
-            return above(spec, 0, 1, 1, x, weight, limit, least)
-        return above(spec, 0, 0, 1, x, weight, limit, least)
+            return above(spec, 0, 1, 1, x, weight, limit, least, factor)
+        return above(spec, 0, 0, 1, x, weight, limit, least, factor)
     if level:
-        return above(spec, 0, 1, _AT_ONCE, x, weight, limit, least)
-    return above(spec, 0, 0, _AT_ONCE, x, weight, limit, least)
+        return above(spec, 0, 1, _AT_ONCE, x, weight, limit, least, factor)
+    return above(spec, 0, 0, _AT_ONCE, x, weight, limit, least, factor)
 
 
 @jit_strict_inner

@@ -17,6 +17,7 @@ from ._boxcar_events import (
     noise_of,
 )
 from ._boxcar_loops import search_rows_nb
+from ._noise_loops import scale
 from ._noise_widths import CUT
 from ._order import address, aligned
 from ._simd import Spec
@@ -120,7 +121,7 @@ class Tiles:
         before = np.ones(self._shape)
         if len(self._sums[0]):
             last = [each[-self._n_segment :] for each in self._sums]
-            before = noise_of(last, self._ladder, self._n_row)
+            before = noise_of(last, self._ladder, self._n_row, scale)
         self._cut = CUT * before
         #: With all weights 1, and with others.
         self._tables = [self._table_of(before, weighted) for weighted in (False, True)]
@@ -135,9 +136,10 @@ class Tiles:
         gain, level = square / noise**2, threshold**2
         if not weighted:
             gain, level = np.sqrt(gain), threshold
-        table = np.empty((self._shape[0], 7, self._shape[1]), np.float32)
+        steps = widths >> self._ladder.levels
+        table = np.empty((self._shape[0], 8, self._shape[1]), np.float32)
         rows = (level / gain, self._cut**2 / square, self._least * widths, gain, square,
-                widths >> self._ladder.levels, level)
+                steps, level, np.sqrt(level / gain * steps))
         for i, row in enumerate(rows):
             table[:, i] = row
         return table
@@ -207,7 +209,7 @@ class Tiles:
 
     def _final(self) -> list[np.ndarray]:
         """Return the events of the segments that wait."""
-        noise = noise_of(self._sums, self._ladder, self._n_row)
+        noise = noise_of(self._sums, self._ladder, self._n_row, scale)
         waiting, self._waiting = self._waiting, []
         return [final_events(each, noise, self._ladder, self._threshold, self._delay)
                 for each in waiting]

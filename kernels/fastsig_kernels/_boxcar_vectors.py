@@ -74,18 +74,19 @@ def _compare(emit: Emitter, sign: str, a: Vector, b: Vector) -> Any:
 
 
 @intrinsic(prefer_literal=True)
-def above(typingctx, spec, weighted, part, n, x, weight, limit, least):
-    """Return whether a boxcar of `n` vectors is above the limit of its width.
+def above(typingctx, spec, weighted, part, n, x, weight, limit, least, factor):
+    """Return whether a boxcar of `n` vectors is above the limit of its width times a factor.
 
     If `weighted`, the square of a boxcar is compared with the limit times its weight, if it is
-    positive and its weight is at least `least`.
+    positive and its weight is at least `least`; the factor is then not used.
     """
     if not all(isinstance(each, types.IntegerLiteral) for each in (weighted, part, n)):
         return None
 
     def codegen(context, builder, signature, args):
-        x, weight, limit, least = args[4:]
+        x, weight, limit, least, factor = args[4:]
         emit = Emitter(builder, _LANES)
+        by = emit.broadcast(factor)
         widths, count = widths_of(spec, part), n.literal_value
         found = [ir.Constant(ir.VectorType(ir.IntType(1), _LANES), [0] * _LANES)] * count
         sums, weights = (_Sums(emit, each, widths[-1], count) for each in (x, weight))
@@ -96,12 +97,13 @@ def above(typingctx, spec, weighted, part, n, x, weight, limit, least):
                 isabove = [_weighted_above(emit, each, w, most, enough)
                            for each, w in zip(sums.of(width), weights.of(width), strict=True)]
             else:
+                most = most * by
                 isabove = [_compare(emit, ">", each, most) for each in sums.of(width)]
             found = [builder.or_(a, b) for a, b in zip(found, isabove, strict=True)]
         lanes = builder.bitcast(reduce(builder.or_, found), _I16)
         return builder.icmp_unsigned("!=", lanes, ir.Constant(_I16, 0))
 
-    return types.boolean(spec, weighted, part, n, _i, _i, _i, _i), codegen
+    return types.boolean(spec, weighted, part, n, _i, _i, _i, _i, types.float32), codegen
 
 
 def _weighted_above(emit: Emitter, total: Vector, weight: Vector, limit: Vector, least: Vector
@@ -110,6 +112,32 @@ def _weighted_above(emit: Emitter, total: Vector, weight: Vector, limit: Vector,
     enough = _compare(emit, ">=", weight, least)
     positive = _compare(emit, ">", total, emit.splat(0.0))
     return emit.builder.and_(emit.builder.and_(large, enough), positive)
+
+
+@intrinsic(prefer_literal=True)
+def extremes(typingctx, spec, part, n, x):
+    """Return the least and the largest sample of all boxcars of `n` vectors, or beyond them."""
+    if not all(isinstance(each, types.IntegerLiteral) for each in (part, n)):
+        return None
+
+    def codegen(context, builder, signature, args):
+        emit = Emitter(builder, _LANES)
+        count = n.literal_value + -(-(widths_of(spec, part)[-1] - 1) // _LANES)
+        lines = [emit.load(args[3], 4 * _LANES * i) for i in range(count)]
+        found = []
+        for sign in "<>":
+            best = lines[0]
+            for line in lines[1:]:
+                best = emit.select(_compare(emit, sign, line, best), line, best)
+            size = _LANES
+            while size > 1:
+                size //= 2
+                moved = emit.shuffle(best, best, [i ^ size for i in range(_LANES)])
+                best = emit.select(_compare(emit, sign, moved, best), moved, best)
+            found.append(builder.extract_element(best.value, ir.Constant(ir.IntType(32), 0)))
+        return context.make_tuple(builder, signature.return_type, found)
+
+    return types.UniTuple(types.float32, 2)(spec, part, n, _i), codegen
 
 
 @intrinsic(prefer_literal=True)

@@ -13,16 +13,16 @@ import numpy as np
 #: The cut, in units of the noise expected before.
 CUT = 3.0
 #: Share of values within the cut below which it is too low for their variance to be of use.
-_LEAST_WITHIN = 0.75
+LEAST_WITHIN = 0.75
 #: Least noise, for samples that hardly vary.
 _LEAST = 0.1
 #: Independent values that the noise of the next narrower width counts as.
 _PRIOR = 16.0
-_N_STEP = 20
+N_STEP = 20  # of an iteration
 
 
 @lru_cache(maxsize=1)
-def _gaussian() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def gaussian() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return cuts in units of the noise; share of values within; their mean square."""
     cut = np.geomspace(0.01, 100, 2000)
     within = np.array([erf(a / sqrt(2)) for a in cut])
@@ -48,17 +48,17 @@ def scale(square: np.ndarray, within: np.ndarray, total: np.ndarray, cut: np.nda
     ndarray, shape (...), float64
         NaN where there are no values within the cut.
     """
-    cuts, shares, squares = _gaussian()
+    cuts, shares, squares = gaussian()
     sums, counts = square.sum(axis=0), within.sum(axis=0)
     with np.errstate(invalid="ignore", divide="ignore"):
         noise = np.sqrt(sums / counts)
-        for _ in range(_N_STEP):
+        for _ in range(N_STEP):
             share = np.interp(cut / noise, cuts, squares)
             noise = np.sqrt(sums / (within * share).sum(axis=0))
         inside = counts / total.sum(axis=0)
         mean_cut = (cut * total).sum(axis=0) / total.sum(axis=0)
     broad = mean_cut / np.interp(inside, shares, cuts)
-    return np.where(inside < _LEAST_WITHIN, np.fmax(noise, broad), noise)
+    return np.where(inside < LEAST_WITHIN, np.fmax(noise, broad), noise)
 
 
 def steadied(noise: np.ndarray, number: np.ndarray) -> np.ndarray:

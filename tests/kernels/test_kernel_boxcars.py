@@ -3,8 +3,9 @@
 import fastsig_kernels as fk
 import numpy as np
 import pytest
-from fastsig_kernels import reference
+from fastsig_kernels import _noise_widths, reference
 from fastsig_kernels._boxcar_events import EVERY, GROUP, TILE
+from fastsig_kernels._noise_loops import scale
 
 LADDER = fk.boxcar_ladder(0.05, 100)
 SMALL = fk.Ladder(8, (1, 2, 3, 5, 7, 12), (8, 13), 4, 0.2)
@@ -293,3 +294,31 @@ def test_no_loss():
             fk.boxcar_ladder(loss, 10)
     with pytest.raises(TypeError, match="ladder: found"):
         fk.Boxcars(1, [1, 2, 3])
+
+
+# Noise.
+
+
+def test_noise_of_values_within_a_cut():
+    """Gaussian values, of which a share that is far away is left out; in both ways of computing."""
+    rng = np.random.default_rng(1)
+    sums, cut = np.zeros((3, 4, 1, 5)), np.array([2.0, 3.0, 5.0, 1.2])
+    true = np.array([0.7, 1.0, 1.5, 3.0, 9.0])
+    for s, j in np.ndindex(4, 5):
+        values = true[j] * rng.standard_normal(40000)
+        values[:400] = 1000
+        inside = values[np.abs(values) < cut[s]]
+        sums[:, s, 0, j] = (inside**2).sum(), len(inside), len(values)
+    cuts = np.broadcast_to(cut[:, np.newaxis, np.newaxis], (4, 1, 5)).copy()
+    found = scale(*sums, cuts)
+    np.testing.assert_allclose(found, _noise_widths.scale(*sums, cuts), rtol=1e-6)
+    np.testing.assert_allclose(found[0, :3], true[:3], rtol=0.01)
+    # With a cut that is much lower than the noise, from the share of values within.
+    np.testing.assert_allclose(found[0, 3:], true[3:], rtol=0.35)
+    assert np.isnan(scale(*(0 * sums), cuts)).all()
+
+
+def test_few_values_hardly_change_the_noise():
+    noise = np.array([[2.0, np.nan, 50.0, 2.0]])
+    found = _noise_widths.steadied(noise, np.array([[1e5, 0.0, 1.0, 1e5]]))
+    np.testing.assert_allclose(found, [[2, 2, 2 * 25 ** (1 / 17), 2]], rtol=1e-3)
