@@ -8,7 +8,7 @@ time, so that their bits do not depend on how a stream is divided.
 import numpy as np
 
 from ._boxcar_events import EVERY, GROUP, LANES
-from ._boxcar_vectors import above, add_pairs, extremes, measure, sample
+from ._boxcar_vectors import above, add_pairs, extremes, measure, rank, sample
 from ._jit import jit_strict, jit_strict_inner
 from ._simd import address_of, load, store
 
@@ -23,13 +23,14 @@ def search_rows_nb(spec, weighted, x, weight, row_step, row, stop, chunks, level
                    kept_weights, work, work_weights, lanes, sums, raw, raw_sum, n_raw, most):
     """Search rows from `row` to `stop` of a tile; return the first that there was no room for.
 
-    `x` is the address of the first row, and `row_step` the bytes from one to the next. `n_raw` is
-    the number of boxcars in `raw` and `raw_sum`, of which a row can have `most`; it grows.
+    `x` is the address of the first row, and `row_step` the bytes from one to the next. `n_raw` are
+    the numbers of boxcars in `raw` and `raw_sum`, of which a row can have `most`, and of those that
+    were not kept because their S/N is below that in the last item of `raw_sum`.
     """
     halo, kept_step = 4 * chunks[0, 3], 4 * kept.shape[1]
     past, past_weights = address_of(kept) + row * kept_step, address_of(kept_weights) + row * (
         kept_step)
-    while row < stop and n_raw[0] + most <= raw.shape[0]:
+    while row < stop and n_raw[0] + most < raw.shape[0]:
         below, below_weights = x, weight
         for k in range(chunks.shape[0]):
             chunk, place, there, _, fill, ready, first = chunks[k]
@@ -96,15 +97,13 @@ def _search_level_nb(spec, weighted, level, x, weight, chunk, first, row, begin,
     if row % EVERY == 0:
         _measure_nb(spec, weighted, level, x, weight, start, chunk, table + step, table + 2 * step,
                     group, begin, end, tables, lanes, sums)
-    least, at = table + 2 * step, start
+    at = start
     while at < chunk:
         n = _AT_ONCE if at + _AT_ONCE * LANES <= chunk else 1
         if _may_be_above_nb(spec, weighted, level, n, x + 4 * at, weight + 4 * at, table, step):
             for i in range(at, at + n * LANES, LANES):
-                if _above_nb(spec, weighted, level, 1, x + 4 * i, weight + 4 * i, table, least,
-                             np.float32(1)):
-                    _add_best_nb(weighted, x + 4 * i, weight + 4 * i, level, first + i, row, begin,
-                                 end, tables, raw, raw_sum, n_raw)
+                _add_best_nb(spec, weighted, x + 4 * i, weight + 4 * i, level, first + i, row,
+                             begin, end, table, step, tables, lanes, raw, raw_sum, n_raw)
         at += n * LANES
 
 
@@ -181,27 +180,47 @@ def _measure_nb(spec, weighted, level, x, weight, start, chunk, cut, least, grou
 
 
 @jit_strict_inner
-def _add_best_nb(weighted, x, weight, level, first, row, begin, end, tables, raw, raw_sum, n_raw):
-    """Add the best of 16 neighbouring boxcars of a level, if it is above the threshold."""
-    at, group, is_found = n_raw[0], row // GROUP, False
-    top = np.float64(tables[group, 6, begin])
-    for lane in range(LANES):
-        total, valid, n = np.float32(0), np.float32(0), 0
-        for j in range(begin, end):
-            while n < tables[group, 5, j]:
-                total += sample(x + 4 * (lane + n))
-                if weighted:
-                    valid += sample(weight + 4 * (lane + n))
-                n += 1
-            value = np.float64(total) * tables[group, 3, j]
-            if weighted:
-                if valid < tables[group, 2, j] or not total > 0:
-                    continue
-                value *= np.float64(total) / valid
-            if value > top:
-                top, is_found = value, True
-                raw[at, 0], raw[at, 1], raw[at, 2] = row, (first + lane) << level, j
-                raw_sum[at, 0], raw_sum[at, 2] = total, np.sqrt(value) if weighted else value
-                raw_sum[at, 1] = valid if weighted else np.float32(n << level)
-    if is_found:
-        n_raw[0] += 1
+def _add_best_nb(spec, weighted, x, weight, level, first, row, begin, end, table, step, tables,
+                 lanes, raw, raw_sum, n_raw):
+    """Add the best of 16 neighbouring boxcars of a level, if it is above the threshold.
+
+    If it is below those that are kept, it is only counted.
+    """
+    _rank_nb(spec, weighted, level, x, weight, table + 3 * step, table + 2 * step,
+             address_of(lanes))
+    at, group, best = n_raw[0], row // GROUP, 0
+    for lane in range(1, LANES):
+        if lanes[0, 0, lane] > lanes[0, 0, best]:
+            best = lane
+    value = lanes[0, 0, best]
+    if not value > tables[group, 6, begin]:
+        return
+    if weighted:
+        value = np.sqrt(value)
+    if value < raw_sum[raw.shape[0] - 1, 2]:
+        n_raw[1] += 1
+        return
+    j = begin + np.int64(lanes[0, 1, best])
+    n, total, valid = np.int64(tables[group, 5, j]), np.float32(0), np.float32(0)
+    for i in range(n):
+        total += sample(x + 4 * (best + i))
+        if weighted:
+            valid += sample(weight + 4 * (best + i))
+    raw[at, 0], raw[at, 1], raw[at, 2] = row, (first + best) << level, j
+    raw_sum[at, 0], raw_sum[at, 2] = total, value
+    raw_sum[at, 1] = valid if weighted else np.float32(n << level)
+    n_raw[0] += 1
+
+
+@jit_strict_inner
+def _rank_nb(spec, weighted, level, x, weight, gain, least, out):
+    """Write the best boxcars of a vector."""
+    if weighted:
+        if level:
+            rank(spec, 1, 1, x, weight, gain, least, out)
+        else:
+            rank(spec, 1, 0, x, weight, gain, least, out)
+    elif level:
+        rank(spec, 0, 1, x, weight, gain, least, out)
+    else:
+        rank(spec, 0, 0, x, weight, gain, least, out)

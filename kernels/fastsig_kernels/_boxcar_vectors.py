@@ -115,6 +115,40 @@ def _weighted_above(emit: Emitter, total: Vector, weight: Vector, limit: Vector,
 
 
 @intrinsic(prefer_literal=True)
+def rank(typingctx, spec, weighted, part, x, weight, gain, least, out):
+    """Write the S/N (its square, if `weighted`) of the best boxcars of a vector, and their widths.
+
+    `out` is the address of a vector of each; widths are numbers of their places, as floats.
+    """
+    if not all(isinstance(each, types.IntegerLiteral) for each in (weighted, part)):
+        return None
+
+    def codegen(context, builder, signature, args):
+        x, weight, gain, least, out = args[3:]
+        emit = Emitter(builder, _LANES)
+        widths = widths_of(spec, part)
+        best = places = emit.splat(-1.0)
+        sums, weights = (_Sums(emit, each, widths[-1], 1) for each in (x, weight))
+        for place, width in enumerate(widths):
+            (total,), factor = sums.of(width), emit.load_scalar(gain, 4 * place)
+            value = total * factor
+            if weighted.literal_value:
+                (valid,) = weights.of(width)
+                enough = builder.and_(
+                    _compare(emit, ">=", valid, emit.load_scalar(least, 4 * place)),
+                    _compare(emit, ">", total, emit.splat(0.0)))
+                value = emit.select(enough, value * total / valid, emit.splat(-1.0))
+            larger = _compare(emit, ">", value, best)
+            best = emit.select(larger, value, best)
+            places = emit.select(larger, emit.splat(float(place)), places)
+        emit.store(best, out)
+        emit.store(places, out, 4 * _LANES)
+        return context.get_dummy_value()
+
+    return types.void(spec, weighted, part, *(_i,) * 5), codegen
+
+
+@intrinsic(prefer_literal=True)
 def extremes(typingctx, spec, part, n, x):
     """Return the least and the largest sample of all boxcars of `n` vectors, or beyond them."""
     if not all(isinstance(each, types.IntegerLiteral) for each in (part, n)):

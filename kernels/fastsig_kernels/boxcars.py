@@ -88,7 +88,8 @@ class Boxcars(Plan):
         self._n = 0
         self._tiles.reset()
         self._x = self._tiles.rows(self._n_row)
-        self._w: np.ndarray | None = None
+        self._weight = self._x[:0]  # made when weights are needed
+        self._is_weighted = False
 
     @property
     def n_row(self) -> int:
@@ -116,8 +117,7 @@ class Boxcars(Plan):
     @property
     def memory_bytes(self) -> int:
         """Size of tables, work space and state, in bytes."""
-        weights = 0 if self._w is None else self._w.nbytes
-        return self._tiles.memory_bytes + self._x.nbytes + weights
+        return self._tiles.memory_bytes + self._x.nbytes + self._weight.nbytes
 
     @property
     def n_dropped(self) -> int:
@@ -186,15 +186,17 @@ class Boxcars(Plan):
         return np.concatenate(found)
 
     def _keep_weight(self, weight: np.ndarray | None, there: slice) -> None:
-        if weight is not None and self._w is None and not (weight == 1).all():
-            self._w = self._tiles.rows(self._n_row)
-            self._w.fill(1)
-        if self._w is not None:
-            self._w[:, there] = 1 if weight is None else weight
+        if weight is not None and not self._is_weighted and not (weight == 1).all():
+            if not len(self._weight):
+                self._weight = self._tiles.rows(self._n_row)
+            self._weight.fill(1)
+            self._is_weighted = True
+        if self._is_weighted:
+            self._weight[:, there] = 1 if weight is None else weight
 
     def _tile(self) -> np.ndarray:
-        found = self._tiles.search_all(self._x, self._w)
-        self._w = None
+        found = self._tiles.search_all(self._x, self._weight if self._is_weighted else None)
+        self._is_weighted = False
         return found
 
     def finish(self) -> np.ndarray:
