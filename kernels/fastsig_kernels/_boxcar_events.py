@@ -6,6 +6,7 @@ searched whenever `Times.chunk` of its samples are new, for boxcars that begin u
 them before. A boxcar belongs to the segment of time in which it is searched.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,7 +52,8 @@ class Times:
         return max(TILE >> level, LANES)
 
 
-def noise_of(sums: list[np.ndarray], ladder: Ladder, n_row: int) -> np.ndarray:
+def noise_of(sums: list[np.ndarray], ladder: Ladder, n_row: int,
+             scale: Callable[..., np.ndarray] = scale) -> np.ndarray:
     """Return the noise of each group of rows and width, in units of what is expected.
 
     Parameters
@@ -62,6 +64,8 @@ def noise_of(sums: list[np.ndarray], ladder: Ladder, n_row: int) -> np.ndarray:
         Widths.
     n_row : int
         Number of rows of the plane.
+    scale : callable
+        Computes the noise from such sums.
 
     Returns
     -------

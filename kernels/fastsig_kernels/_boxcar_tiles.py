@@ -17,6 +17,7 @@ from ._boxcar_events import (
     noise_of,
 )
 from ._boxcar_loops import search_rows_nb
+from ._noise_loops import scale
 from ._noise_widths import CUT
 from ._order import address, aligned
 from ._simd import Spec
@@ -66,7 +67,8 @@ class Tiles:
         self._shape = n_group, len(ladder.widths)
         self._store = self._rows_kept(n_row)
         self._past = np.zeros((n_row, 0), np.float32)
-        self._threads = [_Work(2 * most + self._most_of_row, self._n_work, len(ladder.widths))
+        self._ones = self._past[:0]  # weights of a tile that has none; made when needed
+        self._threads = [_Work(2 * most + self._most_of_row + 1, self._n_work, len(ladder.widths))
                          for _ in self.parts]
         self.reset()
 
@@ -102,7 +104,7 @@ class Tiles:
     @property
     def memory_bytes(self) -> int:
         """Size of the state, in bytes."""
-        arrays = self._store, self._past, *self._waiting, *self._sums, self._own, *self._tables
+        arrays = self._store, self._past, self._ones, *self._waiting, *self._sums, self._own, *self._tables
         return sum(a.nbytes for a in arrays) + sum(each.memory_bytes for each in self._threads)
 
     @property
@@ -120,13 +122,13 @@ class Tiles:
         before = np.ones(self._shape)
         if len(self._sums[0]):
             last = [each[-self._n_segment :] for each in self._sums]
-            before = noise_of(last, self._ladder, self._n_row)
+            before = noise_of(last, self._ladder, self._n_row, scale)
         self._cut = CUT * before
         #: With all weights 1, and with others.
         self._tables = [self._table_of(before, weighted) for weighted in (False, True)]
         self._own = np.zeros((3, *self._shape))
         for each in self._threads:
-            each.n.fill(0)
+            each.clear()
 
     def _table_of(self, noise: np.ndarray, weighted: bool) -> np.ndarray:
         """Return what boxcars are compared with, as `_boxcar_loops` needs it."""
@@ -135,9 +137,10 @@ class Tiles:
         gain, level = square / noise**2, threshold**2
         if not weighted:
             gain, level = np.sqrt(gain), threshold
-        table = np.empty((self._shape[0], 7, self._shape[1]), np.float32)
+        steps = widths >> self._ladder.levels
+        table = np.empty((self._shape[0], 8, self._shape[1]), np.float32)
         rows = (level / gain, self._cut**2 / square, self._least * widths, gain, square,
-                widths >> self._ladder.levels, level)
+                steps, level, np.sqrt(level / gain * steps))
         for i, row in enumerate(rows):
             table[:, i] = row
         return table
@@ -192,8 +195,10 @@ class Tiles:
         """Search a tile of all rows in memory from `rows`; return the events that are now known."""
         self.begin(weight is not None)
         if weight is None and self.weighted:
-            weight = self.rows(self._n_row)
-            weight[:, self.times.halo :] = 1
+            if not len(self._ones):
+                self._ones = self.rows(self._n_row)
+            self._ones[:, self.times.halo :] = 1
+            weight = self._ones
         self.crew.run([partial(self.search, i, x[a:b], None if weight is None else weight[a:b],
                                a, b) for i, (a, b) in enumerate(self.parts)])
         return self.end()
@@ -207,7 +212,7 @@ class Tiles:
 
     def _final(self) -> list[np.ndarray]:
         """Return the events of the segments that wait."""
-        noise = noise_of(self._sums, self._ladder, self._n_row)
+        noise = noise_of(self._sums, self._ladder, self._n_row, scale)
         waiting, self._waiting = self._waiting, []
         return [final_events(each, noise, self._ladder, self._threshold, self._delay)
                 for each in waiting]
@@ -246,6 +251,8 @@ class _Work:
     def __init__(self, room: int, n_work: int, n_width: int) -> None:
         self.raw, self.sums = np.empty((room, 3), np.int64), np.empty((room, 3), np.float32)
         self.n = np.zeros(2, np.int64)  # boxcars that are kept, and that are not
+        # The S/N of the last one, which is never filled, is that below which none is kept.
+        self.clear()
         # With room for a vector that begins with the last samples.
         self.values, self.weights = (aligned(4 * (n_work + LANES)) for _ in range(2))
         self.lanes = np.zeros((n_width, 3, LANES), np.float32)
@@ -253,6 +260,11 @@ class _Work:
     @property
     def memory_bytes(self) -> int:
         return sum(a.nbytes for a in (self.raw, self.sums, self.values, self.weights, self.lanes))
+
+    def clear(self) -> None:
+        """Begin a segment."""
+        self.n.fill(0)
+        self.sums[-1] = 0
 
     def kept(self) -> tuple[np.ndarray, np.ndarray]:
         return self.raw[: self.n[0]], self.sums[: self.n[0]]
@@ -263,8 +275,15 @@ class _Work:
         keep = best_of(raw, sums[:, 2], most)
         self.raw[: len(keep)], self.sums[: len(keep)] = raw[keep], sums[keep]
         self.n[:] = len(keep), self.n[1] + len(raw) - len(keep)
+        self.sums[-1, 2] = self.sums[: len(keep), 2].min()
 
 
 def best_of(raw: np.ndarray, snr: np.ndarray, most: int) -> np.ndarray:
-    """Return which boxcars are the best, in an order that does not depend on that given."""
-    return np.lexsort([raw[:, 2], raw[:, 1], raw[:, 0], -snr])[:most]
+    """Return which boxcars are the best, whatever the order that they are given in."""
+    if len(raw) <= most:
+        return np.arange(len(raw))
+    least = np.partition(snr, -most)[-most]
+    equal = np.flatnonzero(snr == least)
+    equal = equal[np.lexsort([raw[equal, column] for column in (2, 1, 0)])]
+    better = np.flatnonzero(snr > least)
+    return np.concatenate([better, equal[: most - len(better)]])

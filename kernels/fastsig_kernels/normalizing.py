@@ -230,9 +230,11 @@ class Normalizer(Plan):
     def _normalize(self, out: "_Codes") -> None:
         """Normalise the first segment that waits."""
         rows, s, half = self._waiting.popleft(), self._n_done, self._half
-        first, last = (self._location(0, max(0, j - half), max(1, j + half)) for j in (s, s + 1))
+        top = self._n_before + len(self._known) - 1
+        first, last = (self._location(0, min(max(0, j - half), top), max(1, j + half))
+                       for j in (s, s + 1))
         spread = self._location(1, max(0, s - half), s + half + 1)
-        own = self._known[min(s - self._n_before, len(self._known) - 1)][0]
+        own = self._known[min(s, top) - self._n_before][0]
         alive = np.isfinite(own)
         step = np.where(alive, last - first, 0) / self._segment
         gain = np.where(alive, LEVELS / np.sqrt(spread), 0)
@@ -282,8 +284,7 @@ class _Rows:
             self.has_valid = True
         elif self.has_valid:
             self.valid[there] = True
-        nothing = self.valid[:0]
-        return (nothing, nothing) if valid is None else (valid, self.valid[there])
+        return (self.valid[:0],) * 2 if valid is None else (valid, self.valid[there])
 
     def statistics(self) -> tuple[np.ndarray, np.ndarray]:
         """Return mean and variance of the valid samples of each channel; NaN for dead channels."""

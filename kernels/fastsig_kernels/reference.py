@@ -534,7 +534,8 @@ def normalize_channels(x: np.ndarray, valid: np.ndarray | None = None, *, segmen
     for s, c in np.ndindex(n, x.shape[1]):
         rows = slice(s * segment, min((s + 1) * segment, len(x)))
         own = min(s, len(starts) - 1)
-        knots = [_location(mean[max(0, j - half) : max(1, j + half), c]) for j in (s, s + 1)]
+        knots = [_location(mean[min(max(0, j - half), len(starts) - 1) : max(1, j + half), c])
+                 for j in (s, s + 1)]
         spread = _location(variance[max(0, s - half) : s + half + 1, c])
         if np.isnan(mean[own, c]) or np.isnan(knots).any() or np.isnan(spread):
             continue
@@ -561,7 +562,7 @@ def _location(values: np.ndarray) -> float:
 
 def boxcar_events(x: np.ndarray, ladder: Ladder, weight: np.ndarray | None = None, *,
                   noise: float = 1.0, threshold: float = 6.0, segment: int = 0,
-                  n_segment: int = 8, least_share: float = 0.25) -> np.ndarray:
+                  n_segment: int = 16, least_share: float = 0.25) -> np.ndarray:
     """Twin of `boxcars.Boxcars` for a whole stream, (n_row, n_time), without a bound on events."""
     n_row, n = x.shape
     times = Times.of(ladder, segment)
