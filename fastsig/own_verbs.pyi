@@ -962,7 +962,8 @@ class OwnVerbs:
         self, predictor: Any = None, *, period: Any = None, pdot: Any = None,
         acceleration: Any = None, dm: Any = None, n_bin: int | None = None,
         n_chan: int | None = None, subint: Any = '10s', single: bool = False,
-        constant: Any = None, workers: int | None = None, memory: int | None = None,
+        constant: Any = None, tcal: Any = None, diode: Any = None, beam: int | None = None,
+        gain: Any = None, workers: int | None = None, memory: int | None = None,
     ) -> Profiles:
         """Return the profiles of a pulsar, folded from spectra.
 
@@ -996,6 +997,14 @@ class OwnVerbs:
             nearest sample.
         constant : float, optional
             Dispersion constant, MHz^2 pc^-1 cm^3 s; by default that of the header.
+        tcal : Quantity, str or path, optional
+            Temperature of the noise diode, as for `measure_diode`. The diode is measured first, and the
+            spectra are calibrated: profiles are in K, without the differences of gain and phase between
+            the feeds. The diode must be at 45 degrees to both feeds.
+        diode, beam : optional
+            As for `measure_diode`.
+        gain : Quantity or str, optional
+            Gain of one polarisation, K/Jy, for Stokes parameters in Jy; with `tcal` only.
         workers, memory : int, optional
             As for `fastsig.run.engine.run`.
 
