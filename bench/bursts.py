@@ -10,7 +10,7 @@ from fastsig_kernels import Boxcars, Normalizer, PulseSearch, boxcar_ladder, hal
 
 from bench import peers
 from bench.data import MEGA, gaussian
-from bench.dispersion import K, curve
+from bench.dispersion import curve
 from bench.timing import Case, Mark, Scale, Task
 
 _N_CHAN, _SAMPLE = 4096, 49.152e-6

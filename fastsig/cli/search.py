@@ -245,9 +245,10 @@ def _report(found: Any, output: str, kind: str, options: dict[str, Any], cut_out
             "false_alarms": found.meta["false_alarms"],
             **{key: found.meta[key] for key in ("completeness",) if key in found.meta},
             "candidates": [_record(found, k) for k in range(len(found))]})
-    if dropped:
-        common.say(f"fastsig: warning: {dropped} fainter events were left out, because there "
-                   f"were more than {found.meta['n_event']}")
+    lost = found.meta["n_candidate_dropped"]
+    if dropped or lost:
+        common.say(f"fastsig: warning: {dropped} fainter events and {lost} fainter groups of "
+                   "events were left out, because there were too many: excise interference first")
     common.say(f"{common.plural(len(found), 'candidate')}; noise alone is expected to cause "
                f"{found.meta['false_alarms']:.2g}", options["quiet"])
     for name in (output, *cut_outs):

@@ -23,6 +23,7 @@ from fastsig.reductions.bursts.searching import candidates_of
 from fastsig.reductions.bursts.sink import Bursts
 from fastsig.run.candidate_files import read_candidates
 from fastsig.run.engine import run
+from fastsig.search.bursts import gather
 from fastsig.search.bursts.candidates import Candidates
 from fastsig.search.bursts.plan import search_plan
 from fastsig.simulate.injections import Injection, Injector, drawn
@@ -187,7 +188,7 @@ def test_channels_that_are_constant_or_lost_are_left_out() -> None:
     assert found.values("valid_share")[0] == 0.5
 
 
-def test_storms_keep_the_brightest_events() -> None:
+def test_storms_keep_the_brightest_events(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(1)
     data = noise(6000)
     data[rng.random(6000) < 0.05] += 60
@@ -200,6 +201,10 @@ def test_storms_keep_the_brightest_events() -> None:
     assert some.rows["snr"].min() >= np.sort(every.rows["snr"])[-100]
     found = candidates_of([source.stream], [some], [plan])
     assert found.meta["n_dropped"] == some.n_dropped
+    monkeypatch.setattr(gather, "MOST", 3)
+    few, n_dropped = gather.gather([gather.Searched(some, plan)])
+    assert len(few) <= 3 and n_dropped > 0
+    assert few.snr[0] == some.rows["snr"].max()
 
 
 def test_what_cannot_be_searched_is_refused() -> None:

@@ -165,11 +165,11 @@ def candidates_of(streams: Sequence[SpectrumStream], events: Sequence[Events],
     hash_inputs : bool
         Whether the provenance contains hashes of entire input files.
     """
-    found = gather([_placed(*each) for each in zip(streams, events, plans, strict=True)])
+    found, n_dropped = gather([_placed(*each) for each in zip(streams, events, plans, strict=True)])
     columns = _columns(streams[0], found)
     columns |= _at_barycenter(streams[0], columns, plans[0])
     return Candidates(columns, {
-        **_meta(streams, events, plans),
+        **_meta(streams, events, plans), "n_candidate_dropped": n_dropped,
         "provenance": provenance(streams[0], hash_inputs=hash_inputs)}).sorted()
 
 
