@@ -1023,7 +1023,7 @@ class OwnVerbs:
 
     def bursts(
         self, dms: Any = (0, 3000), *, width: Any = None, threshold: float = 7.0,
-        loss: Any = 0.05, constant: Any = None, switch: float = 2.0,
+        loss: Any = 0.05, constant: Any = None, switch: float = 1.0,
         n_chan: int | None = None, time: Any = None, workers: int | None = None,
         memory: int | None = None,
     ) -> Candidates:
@@ -1051,8 +1051,8 @@ class OwnVerbs:
         constant : value, optional
             Dispersion constant, MHz^2 pc^-1 cm^3 s; 1/2.41e-4 by default.
         switch : float
-            The rate is halved where a pulse in a channel is this many times wider than all that the
-            plan adds to it. Smaller values take less time, and lose more of the narrowest pulses.
+            The rate is halved where the smear of a channel is this many times wider than all that the
+            plan adds. Smaller values take less time, and lose more of pulses narrower than this smear.
         n_chan : int, optional
             Channels into which each channel of voltages is divided; required for voltages.
         time : Quantity or str, optional

@@ -33,10 +33,10 @@ def search() -> None:
 @click.option("--loss", metavar="X", default="5%", show_default=True,
               help="Choose widths and dispersion measures such that a pulse between two of them "
                    "loses at most this share of its S/N.")
-@click.option("--switch", type=float, metavar="X", default=2.0, show_default=True,
-              help="Halve the sampling rate where a pulse in a channel is X times wider than all "
-                   "that the plan adds to it; smaller values take less time, and lose more of the "
-                   "narrowest pulses.")
+@click.option("--switch", type=float, metavar="X", default=1.0, show_default=True,
+              help="Halve the sampling rate where the dispersion within a channel is X times wider "
+                   "than all that the plan adds; smaller values take less time, and lose more of "
+                   "narrower pulses.")
 @click.option("--constant", metavar="K",
               help="Use this dispersion constant, in MHz^2 pc^-1 cm^3 s, e.g. 4148.808.  "
                    "[default: 1/2.41e-4]")

@@ -113,7 +113,7 @@ def test_bursts_have_the_snr_of_their_valid_samples(
     data = data.copy()
     data[:, rng.random(N_CHAN) < 0.3] = np.nan
     data[rng.random(len(data)) < 0.1] = np.nan
-    found = _found(data)
+    found = _found(data, switch=2.0)
     made = completeness(found, bursts, 0.0, search_plan(chain(data), DMS, widths=WIDTHS))
     there = made.match >= 0
     share = found.values("valid_share")[made.match[there]]

@@ -16,7 +16,6 @@ from fastsig.axes.time import elapsed, iso, later
 from fastsig.calibration.radiometer import n_eff
 from fastsig.errors import PlanError, UsageError
 from fastsig.io.files.provenance import provenance
-from fastsig.pulsar.stretches import SWITCH
 from fastsig.reductions.bursts.coherent import Coarse, coarse_searches
 from fastsig.reductions.bursts.sink import Bursts
 from fastsig.run.chains import roots
@@ -25,7 +24,7 @@ from fastsig.search.bursts.candidates import Candidates
 from fastsig.search.bursts.columns import COLUMNS
 from fastsig.search.bursts.events import Events
 from fastsig.search.bursts.gather import Gathered, Searched, gather
-from fastsig.search.bursts.plan import SearchPlan, search_plan
+from fastsig.search.bursts.plan import SEARCH_SWITCH, SearchPlan, search_plan
 from fastsig.search.bursts.trials import degrees_of, false_alarms
 from fastsig.stages.stokes import Stokes
 from fastsig.stream import SpectrumStream, Stream, VoltageStream, spectra_of, stream_of
@@ -35,7 +34,7 @@ __all__ = ["bursts", "candidates_of", "late_of", "searched", "searches_of"]
 
 
 def bursts(chain: Any, dms: Any = (0, 3000), *, width: Any = None, threshold: float = 7.0,
-           loss: Any = 0.05, constant: Any = None, switch: float = SWITCH,
+           loss: Any = 0.05, constant: Any = None, switch: float = SEARCH_SWITCH,
            n_chan: int | None = None, time: Any = None, workers: int | None = None,
            memory: int | None = None) -> Candidates:
     """Search spectra or voltages for single pulses and bursts.
@@ -65,8 +64,8 @@ def bursts(chain: Any, dms: Any = (0, 3000), *, width: Any = None, threshold: fl
     constant : value, optional
         Dispersion constant, MHz^2 pc^-1 cm^3 s; 1/2.41e-4 by default.
     switch : float
-        The rate is halved where a pulse in a channel is this many times wider than all that the
-        plan adds to it. Smaller values take less time, and lose more of the narrowest pulses.
+        The rate is halved where the smear of a channel is this many times wider than all that the
+        plan adds. Smaller values take less time, and lose more of pulses narrower than this smear.
     n_chan : int, optional
         Channels into which each channel of voltages is divided; required for voltages.
     time : Quantity or str, optional
