@@ -104,7 +104,8 @@ class Tiles:
     @property
     def memory_bytes(self) -> int:
         """Size of the state, in bytes."""
-        arrays = self._store, self._past, self._ones, *self._waiting, *self._sums, self._own, *self._tables
+        arrays = (self._store, self._past, self._ones, self._own, *self._waiting, *self._sums,
+                  *self._tables)
         return sum(a.nbytes for a in arrays) + sum(each.memory_bytes for each in self._threads)
 
     @property
