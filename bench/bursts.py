@@ -31,12 +31,14 @@ def beam(n: int, threads: int = 1) -> tuple[Callable[[np.ndarray], int], np.ndar
         searches.append(PulseSearch(curve(_N_CHAN), delays, threads=threads, threshold=7.0,
                                     ladder=boxcar_ladder(_LOSS, _LONGEST >> octave)))
 
+    memory = [np.empty((n >> octave, _N_CHAN), np.int8) for octave in range(_OCTAVES)]
+
     def search(x: np.ndarray) -> int:
-        codes, valid = normalizer.process(x)
+        codes, valid = normalizer.process(x, out=memory[0])
         found = 0
         for octave, each in enumerate(searches):
             if octave:
-                codes, valid = halve(codes, valid)
+                codes, valid = halve(codes, valid, out=memory[octave][: len(codes) // 2])
             found += len(each.process(codes, valid=valid))
         return found
 

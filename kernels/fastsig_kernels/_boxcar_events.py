@@ -46,6 +46,21 @@ class Times:
         least = segment or _SEGMENT_WIDTHS * int(ladder.widths[-1])
         return cls(halo, longest, -(-least // longest) * longest)
 
+    def ends(self, n: int) -> np.ndarray:
+        """Return the ends of the segments of `n` samples, a multiple of `TILE`.
+
+        The first ones are shorter, the first of all a tile, so that noise is soon known.
+        """
+        short = TILE << np.arange(64 - TILE.bit_length())
+        whole = np.arange(self.segment, n + self.segment, self.segment)
+        ends = np.concatenate([short[short < self.segment], whole])
+        return np.append(ends[ends < n], n) if n else ends[:0]
+
+    def is_end(self, n: int) -> bool:
+        """Whether a segment ends with sample `n`, a multiple of `TILE`."""
+        tiles = n // TILE
+        return n % self.segment == 0 or (n < self.segment and tiles & (tiles - 1) == 0)
+
     @staticmethod
     def chunk(level: int) -> int:
         """Return the number of samples of a level that are searched at once."""

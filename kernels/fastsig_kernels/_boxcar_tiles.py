@@ -97,6 +97,7 @@ class Tiles:
         self._table[:, _FILL] = 0
         self._past = np.zeros((self._n_row, 0), np.float32)
         self._sums = [np.zeros((0, *self._shape))] * 4
+        self._ends = np.zeros(0, np.int64)  # of the segments of these sums
         self._waiting: list[np.ndarray] = []
         self.n_dropped = 0
         self._begin_segment()
@@ -104,7 +105,8 @@ class Tiles:
     @property
     def memory_bytes(self) -> int:
         """Size of the state, in bytes."""
-        arrays = self._store, self._past, self._ones, *self._waiting, *self._sums, self._own, *self._tables
+        arrays = (self._store, self._past, self._ones, self._own, *self._waiting, *self._sums,
+                  *self._tables)
         return sum(a.nbytes for a in arrays) + sum(each.memory_bytes for each in self._threads)
 
     @property
@@ -120,9 +122,8 @@ class Tiles:
 
     def _begin_segment(self) -> None:
         before = np.ones(self._shape)
-        if len(self._sums[0]):
-            last = [each[-self._n_segment :] for each in self._sums]
-            before = noise_of(last, self._ladder, self._n_row, scale)
+        if len(self._ends):
+            before = noise_of(self._sums, self._ladder, self._n_row, scale)
         self._cut = CUT * before
         #: With all weights 1, and with others.
         self._tables = [self._table_of(before, weighted) for weighted in (False, True)]
@@ -189,7 +190,7 @@ class Tiles:
             if ready[k - 1]:
                 added = fill[k] + self._table[k - 1, _CHUNK] // 2
                 fill[k] = 0 if ready[k] else added
-        return self._completed() if self._n % self.times.segment == 0 else np.empty(0, EVENT)
+        return self._completed() if self.times.is_end(self._n) else np.empty(0, EVENT)
 
     def search_all(self, x: np.ndarray, weight: np.ndarray | None) -> np.ndarray:
         """Search a tile of all rows in memory from `rows`; return the events that are now known."""
@@ -206,7 +207,7 @@ class Tiles:
     def _completed(self) -> np.ndarray:
         """End a segment; return the events of those whose noise is now known."""
         self._end_segment()
-        found = self._final() if len(self._sums[0]) >= self._n_segment else []
+        found = self._final() if self._n >= self._n_segment * self.times.segment else []
         self._begin_segment()
         return np.concatenate([np.empty(0, EVENT), *found])
 
@@ -225,14 +226,17 @@ class Tiles:
         nothing = self.rows(self._n_row), self.rows(self._n_row)
         while self._n < -(-reach // times.longest) * times.longest:
             found.append(self.search_all(*nothing))
-        if self._n % times.segment:
+        if self._n and not times.is_end(self._n):
             self._end_segment()
         found += self._final() if self._waiting else []
         return np.concatenate(found)
 
     def _end_segment(self) -> None:
         """Add a segment to those whose noise is known, and its boxcars to those that wait."""
-        self._sums = [np.concatenate([a, b[np.newaxis]])[-self._n_segment :]
+        ends = np.append(self._ends, self._n)
+        near = ends > self._n - self._n_segment * self.times.segment
+        self._ends = ends[near]
+        self._sums = [np.concatenate([a, b[np.newaxis]])[near]
                       for a, b in zip(self._sums, (*self._own, self._cut), strict=True)]
         raw, values = (np.concatenate(each) for each in zip(*(
             work.kept() for work in self._threads), strict=True))

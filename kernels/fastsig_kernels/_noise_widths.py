@@ -1,7 +1,7 @@
 """Noise of boxcars of each width, from sums of squares of values that are not outliers.
 
 Values are in units of the noise expected if samples were independent. Those beyond a cut, about
-three times the noise, are left out, so that pulses and interference do not count as noise; the
+2.5 times the noise, are left out, so that pulses and interference do not count as noise; the
 result is corrected for the part of Gaussian noise that was left out as well. NumPy only.
 """
 
@@ -11,7 +11,7 @@ from math import erf, exp, pi, sqrt
 import numpy as np
 
 #: The cut, in units of the noise expected before.
-CUT = 3.0
+CUT = 2.5
 #: Share of values within the cut below which it is too low for their variance to be of use.
 LEAST_WITHIN = 0.75
 #: Least noise, for samples that hardly vary.

@@ -38,7 +38,8 @@ class Boxcars(Plan):
         Least number of samples of a segment of time; 0 for 8 times the longest width.
     n_segment : int
         Number of segments from which noise is measured: that of the event, and those before it. In
-        the first segments of a stream, noise is that of the first `n_segment`.
+        the first segments of a stream, noise is that of the first `n_segment`. There, segments are
+        divided into shorter ones, of which the first is a tile of 2048 samples.
     least_share : float
         Least share of the samples of a boxcar that must be valid, 0.01 to 1.
     most : int
@@ -67,7 +68,8 @@ class Boxcars(Plan):
 
     *Loss.* While the noise of a segment has not been measured, boxcars are kept from 0.8 times the
     threshold on, with the noise of the segments before. Events are therefore complete unless noise
-    falls by more than a fifth from one segment to the next.
+    falls by more than a fifth from one segment to the next. In the first 2048 samples, noise is
+    what is expected: the best `most` boxcars may there be those of rows with more noise.
     """
 
     def __init__(self, n_row: int, ladder: Ladder, *, noise: float = 1.0, threshold: float = 6.0,

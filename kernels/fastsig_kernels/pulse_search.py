@@ -72,12 +72,15 @@ class PulseSearch(Plan):
         self._n_used = len(curve) if mask is None else int((~mask).sum())
         options["noise"] *= self._n_used**0.5
         self._options_of_tiles = options
-        self._own_state()
+        self._begin()
 
     def _own_state(self) -> None:
+        self._fdmt = self._fdmt.copy()
+        self._begin()
+
+    def _begin(self) -> None:
         from ._boxcar_tiles import Tiles
 
-        self._fdmt = self._fdmt.copy()
         self._tiles = Tiles(self._fdmt.n_delay, **self._options_of_tiles,
                             delay=np.rint(self._fdmt.delays).astype(np.int64))
         self._plane = self._tiles.rows(self._fdmt.n_delay)

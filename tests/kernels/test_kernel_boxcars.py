@@ -4,7 +4,7 @@ import fastsig_kernels as fk
 import numpy as np
 import pytest
 from fastsig_kernels import _noise_widths, reference
-from fastsig_kernels._boxcar_events import EVERY, GROUP, TILE
+from fastsig_kernels._boxcar_events import EVERY, GROUP, TILE, Times
 from fastsig_kernels._noise_loops import scale
 
 LADDER = fk.boxcar_ladder(0.05, 100)
@@ -182,6 +182,23 @@ def test_a_storm_is_bounded():
     assert 50 <= len(first) <= 4 * 50
     every = events(fk.Boxcars(len(x), LADDER, segment=2 * TILE, n_segment=2), x)
     assert first["snr"].max() == every["snr"].max() and len(every) > 1000
+
+
+def test_rows_with_much_noise_do_not_push_out_others():
+    """After the first tile, in which their noise is not known."""
+    x = noise_of(2 * GROUP, 8 * TILE)
+    x[:GROUP] *= 8
+    x[100, 3000:3010] += 5
+    plan = fk.Boxcars(len(x), LADDER, segment=8 * TILE, most=500)
+    found = events(plan, x)
+    assert found["row"].tolist() == [100] and plan.n_dropped > 1000
+
+
+def test_segments_are_short_in_the_beginning():
+    times = Times.of(LADDER, 5 * TILE)
+    ends = times.ends(17 * TILE)
+    assert (ends // TILE).tolist() == [1, 2, 4, 5, 10, 15, 17]
+    assert [n for n in range(1, 17) if times.is_end(n * TILE)] == [1, 2, 4, 5, 10, 15]
 
 
 def test_the_count_of_what_was_dropped_is_of_the_last_stream():

@@ -77,6 +77,23 @@ def test_rows_are_returned_after_half_of_the_window():
     assert len(plan.process(x)[0]) == 0  # of another stream
 
 
+def test_memory_that_is_used_again():
+    x = spectra(1024, 5)
+    valid = valid_of(x)
+    plan, other = (fk.Normalizer(5, segment=256, half=1) for _ in range(2))
+    out, out_valid = np.empty((1000, 5), "i1"), np.empty((1000, 5), bool)
+    assert plan.n_output(511) == 0 and plan.n_output(1024) == 768
+    codes, good = plan.process(x, valid=valid, out=out, out_valid=out_valid)
+    assert codes.base is out and good.base is out_valid and len(codes) == 768
+    for found, wanted in zip((codes, good), other.process(x, valid=valid), strict=True):
+        np.testing.assert_array_equal(found, wanted)
+    with pytest.raises(ValueError, match="out: found 100 rows, allowed 1024 or more"):
+        plan.process(x, out=out[:100])
+    codes, good = fk.halve(out[:512], out=out[600:856])
+    np.testing.assert_array_equal(codes, fk.halve(out[:512])[0])
+    assert good is None
+
+
 def test_values_that_are_not_finite_are_not_valid():
     x = spectra(600, 4, "float32")
     x[100, 0], x[200:300, 1] = np.nan, np.inf
