@@ -36,6 +36,7 @@ from .integrate import (
     normalize,
     normalize_nb,
 )
+from .iqrm import iqrm_mask, iqrm_mask_nb
 from .layout import Layout
 from .medians import (
     column_median,
@@ -46,6 +47,7 @@ from .medians import (
     running_median,
     running_median_nb,
 )
+from .moments import power_sums, power_sums_nb
 from .noise import gamma, gamma_nb, gaussian, gaussian_nb, philox_nb, uniform, uniform_nb
 from .packing import (
     nearest_codes_nb,
@@ -74,6 +76,14 @@ from .spectrometer import Spectrometer
 from .synthesis import Synthesizer
 from .thresholding import flag_line_nb, sum_threshold, sum_threshold_nb, sum_thresholds
 from .unpacking import unpack, unpack_nb
+from .zero_dm import (
+    band_mean,
+    band_mean_nb,
+    series_gain,
+    series_gain_nb,
+    subtract_series,
+    subtract_series_nb,
+)
 
 __all__ = [
     "Channelizer",
@@ -97,6 +107,8 @@ __all__ = [
     "apply_scales_nb",
     "average_channels",
     "average_channels_nb",
+    "band_mean",
+    "band_mean_nb",
     "column_median",
     "column_median_nb",
     "compress_planes",
@@ -129,6 +141,8 @@ __all__ = [
     "group_median_nb",
     "intersect_spans",
     "intersect_spans_nb",
+    "iqrm_mask",
+    "iqrm_mask_nb",
     "keep",
     "keep_nb",
     "kurtosis",
@@ -146,6 +160,8 @@ __all__ = [
     "polyphase_fir",
     "polyphase_fir_complex_nb",
     "polyphase_fir_nb",
+    "power_sums",
+    "power_sums_nb",
     "product_codes",
     "prototype",
     "quantize",
@@ -162,10 +178,14 @@ __all__ = [
     "round_codes_nb",
     "running_median",
     "running_median_nb",
+    "series_gain",
+    "series_gain_nb",
     "shift_channels",
     "shift_channels_nb",
     "shift_rows",
     "shift_rows_nb",
+    "subtract_series",
+    "subtract_series_nb",
     "sum_threshold",
     "sum_threshold_nb",
     "sum_thresholds",
