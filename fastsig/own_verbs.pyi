@@ -347,7 +347,7 @@ class OwnVerbs:
         Values must be powers: the value 0 means no power. That is not so of recordings with few bits
         whose levels were set, of spectra minus a baseline, and after `zero_dm`. Where it is not,
         SK differs from 1 in all channels; with `n_sum` "measured", k is that for which the median SK of
-        a segment is 1, and the thresholds are approximate.
+        a segment is 1, the thresholds are approximate, and skewness is not tested.
 
         Parameters
         ----------
@@ -358,7 +358,7 @@ class OwnVerbs:
             default it is the channel width times the integration time, times the header's `n_eff`: 6
             for spectra of FAST at 49.152 us with 4096 channels.
         skewness : bool
-            Whether the skewness is tested too.
+            Whether the skewness is tested too, unless `n_sum` is "measured".
         n_segment : int, optional
             Number of spectra in a segment, 16 or more; by default 32 to 1024, chosen so that a product
             has about 2**20 values in a segment.

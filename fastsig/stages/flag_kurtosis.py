@@ -50,7 +50,7 @@ class FlagKurtosis(FlagStage):
     Values must be powers: the value 0 means no power. That is not so of recordings with few bits
     whose levels were set, of spectra minus a baseline, and after `zero_dm`. Where it is not,
     SK differs from 1 in all channels; with `n_sum` "measured", k is that for which the median SK of
-    a segment is 1, and the thresholds are approximate.
+    a segment is 1, the thresholds are approximate, and skewness is not tested.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ class FlagKurtosis(FlagStage):
         default it is the channel width times the integration time, times the header's `n_eff`: 6
         for spectra of FAST at 49.152 us with 4096 channels.
     skewness : bool
-        Whether the skewness is tested too.
+        Whether the skewness is tested too, unless `n_sum` is "measured".
     n_segment : int, optional
         Number of spectra in a segment, 16 or more; by default 32 to 1024, chosen so that a product
         has about 2**20 values in a segment.
@@ -97,7 +97,8 @@ class FlagKurtosis(FlagStage):
         if not _SHARES[0] <= float(noise_share) <= _SHARES[1]:
             raise UsageError(f"noise_share = {noise_share!r}; allowed: {_SHARES[0]:g} to "
                              f"{_SHARES[1]:g}")
-        self.noise_share, self.skewness = float(noise_share), bool(skewness)
+        self.noise_share = float(noise_share)
+        self.skewness = bool(skewness) and n_sum != "measured"
         self.together = bool(together)
         self._products = self._powers()
         self.n_sum = None if n_sum == "measured" else self._samples(n_sum)

@@ -484,8 +484,8 @@ def power_sums(x: np.ndarray, center: np.ndarray | None = None) -> np.ndarray:
 def band_mean(x: np.ndarray, level: np.ndarray | None = None) -> np.ndarray:
     """Twin of `zero_dm.band_mean`; returns (n_time,) float64, unit of x."""
     base = np.zeros(x.shape[1]) if level is None else level.astype(np.float64)
-    apart = x - base
-    return np.nanmean(np.where(np.isfinite(apart), apart, np.nan), axis=1) + np.nanmean(base)
+    return np.array([np.mean(row[np.isfinite(row)]) if np.isfinite(row).any() else np.nan
+                     for row in x - base]) + np.nanmean(base)
 
 
 def series_gain(x: np.ndarray, series: np.ndarray) -> np.ndarray:
