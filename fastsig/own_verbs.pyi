@@ -467,6 +467,56 @@ class OwnVerbs:
         R. P. Eatough et al., MNRAS 395, 410 (2009); Y. P. Men et al., MNRAS 488, 3957 (2019).
         """
 
+    def flag_runs(
+        self, *, threshold: float = 6.0, max_window: int = 64,
+        noise_share: float | None = None, n_segment: int | None = None,
+        protect: Any = None, together: bool = True,
+    ) -> Self:
+        """Spectra in which samples and runs of samples that deviate have weight 0.
+
+        In segments of `n_segment` spectra, counted from the first, the level and the noise of each
+        channel are the mean and the standard deviation of its values over time, without outliers.
+        Deviations are converted to those of Gaussian noise by the skewness of all values, and samples
+        and runs of up to `max_window` samples in time and in frequency are flagged if their mean
+        deviates too much (SumThreshold, Offringa 2010).
+
+        This takes a tenth of the time of `flag` or less, and is meant for searches, after `iqrm` or
+        `flag_kurtosis` have removed channels with steady interference, and `zero_dm` what changes in
+        all channels: it does not compare channels with each other, and changes of gain within a segment
+        are flagged if they are larger than the noise.
+
+        Parameters
+        ----------
+        threshold : float
+            Largest deviation of a single sample that is not flagged, in standard deviations; it
+            decreases by a factor of 1.5 for every doubling of the length of the run.
+        max_window : int
+            Number of samples in the longest run, a power of two.
+        noise_share : float, optional
+            Fraction of pure noise that may be flagged in each product, 1e-9 to 0.1, instead of
+            `threshold`.
+        n_segment : int, optional
+            Number of spectra in a segment; by default 32 to 1024, chosen so that a product has about
+            2**20 values in a segment.
+        protect : str or sequence, optional
+            Frequency intervals that are never flagged.
+        together : bool
+            Whether a sample that is flagged in one product is flagged in all products.
+
+        Raises
+        ------
+        PlanError
+            If the source contains no spectra.
+        UsageError
+            If a parameter is not allowed.
+        FormatError
+            If frequencies are given for a source without frequencies.
+
+        References
+        ----------
+        A. R. Offringa et al., MNRAS 405, 155 (2010).
+        """
+
     def flag(
         self, *, bands: Any = None, clip: float | None = 5.0,
         sum_threshold: float | None = 6.0, max_window: int = 64, protect: Any = None,

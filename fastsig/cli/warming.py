@@ -117,11 +117,19 @@ def sums() -> None:
 
 
 def flags() -> None:
-    """What `flag` needs."""
+    """What `flag` needs, and the other stages that excise interference."""
     from fastsig_kernels import (
+        apply_flags,
+        band_mean,
+        channel_levels,
         column_median,
+        deviations,
         group_median,
+        iqrm_mask,
+        power_sums,
         running_median,
+        series_gain,
+        subtract_series,
         sum_threshold,
         sum_thresholds,
     )
@@ -133,6 +141,17 @@ def flags() -> None:
     running_median(x, 5)
     for axis in (0, 1):
         sum_threshold(x, flagged, sum_thresholds(6.0, 4), axis)
+    deviations(x, x[0], x[1])
+    iqrm_mask(np.ones(16), 2)
+    weight = np.ones((32, 1, 1), np.float32)
+    for each in (x, weight):
+        each.flags.writeable = False  # as are the spectra of a file
+    for valid in (weight, np.broadcast_to(weight, (32, 1, 16))):
+        apply_flags(x[:, np.newaxis], valid, flagged[:, np.newaxis])
+    series = band_mean(x)
+    power_sums(x)
+    subtract_series(x, series, gain=series_gain(x, series))
+    deviations(x, *channel_levels(x))
 
 
 def reductions() -> None:

@@ -128,8 +128,10 @@ def _level(data: F4, weight: F4) -> F4 | None:
     """Return the mean spectrum of a segment; None if no channel is valid at some times only."""
     from fastsig_kernels import power_sums
 
+    if weight.strides[0] == 0:
+        return None
     valid = weight > 0
-    if not any(weight.strides) or (valid == valid[0]).all():
+    if (valid == valid[0]).all():
         return None
     sums = power_sums(data)
     with np.errstate(invalid="ignore"):

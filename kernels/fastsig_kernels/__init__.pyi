@@ -23,6 +23,7 @@ from .fdmt import FDMT
 from .fft import FFTPlan, fft_plan
 from .filters import prototype, response, window_names
 from .fir import polyphase_fir, polyphase_fir_complex_nb, polyphase_fir_nb
+from .flagging import apply_flags, apply_flags_nb
 from .folding import Folder, phase_pieces
 from .gains import apply_gain, apply_gain_nb
 from .gridding import Gridder, gaussian_table
@@ -38,6 +39,7 @@ from .integrate import (
 )
 from .iqrm import iqrm_mask, iqrm_mask_nb
 from .layout import Layout
+from .levels import channel_levels, channel_levels_nb, deviations, deviations_nb
 from .medians import (
     column_median,
     column_median_nb,
@@ -74,7 +76,7 @@ from .spectral_kurtosis import (
 )
 from .spectrometer import Spectrometer
 from .synthesis import Synthesizer
-from .thresholding import flag_line_nb, sum_threshold, sum_threshold_nb, sum_thresholds
+from .thresholding import flag_lines_nb, sum_threshold, sum_threshold_nb, sum_thresholds
 from .unpacking import unpack, unpack_nb
 from .zero_dm import (
     band_mean,
@@ -101,6 +103,8 @@ __all__ = [
     "accumulate_groups",
     "accumulate_groups_nb",
     "accumulate_nb",
+    "apply_flags",
+    "apply_flags_nb",
     "apply_gain",
     "apply_gain_nb",
     "apply_scales",
@@ -109,6 +113,8 @@ __all__ = [
     "average_channels_nb",
     "band_mean",
     "band_mean_nb",
+    "channel_levels",
+    "channel_levels_nb",
     "column_median",
     "column_median_nb",
     "compress_planes",
@@ -120,13 +126,15 @@ __all__ = [
     "detect_accumulate",
     "detect_accumulate_nb",
     "detect_nb",
+    "deviations",
+    "deviations_nb",
     "expand_planes",
     "expand_planes_nb",
     "expand_work_bytes",
     "fft_plan",
     "fit_scales",
     "fit_scales_nb",
-    "flag_line_nb",
+    "flag_lines_nb",
     "fletcher32",
     "fletcher32_nb",
     "frame_correlation",

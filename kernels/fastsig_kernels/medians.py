@@ -13,6 +13,7 @@ _TILE = 64  # columns processed together, so that the counts for each stay in th
 _FEW = 8  # up to this many values, sorting is faster than halving the range
 _ZERO = np.int64(0)  # a literal would have functions compiled once more
 _MOST, _LEAST = np.int32(2**31 - 1), np.int32(-(2**31))
+_EXPONENT = np.int32(0x7F800000)  # bits of a float's exponent
 
 
 def group_median(
@@ -197,15 +198,22 @@ def _take_keys(x, flags, first, width, keys, valid, low, high):
     some = flags.size > 0
     valid[:], low[:], high[:] = 0, _MOST, _LEAST
     for m in range(x.shape[0]):
+        row, line, part = floats[m], keys[m], x[m, first : first + width]
         for c in range(width):
-            floats[m, c] = x[m, first + c]
+            row[c] = part[c]
+        if some:
+            lost = flags[m, first : first + width]
+            for c in range(width):
+                row[c] = np.float32(np.nan) if lost[c] else row[c]
         for c in range(width):
-            good = np.isfinite(floats[m, c]) and not (some and flags[m, first + c])
-            key = _key(keys[m, c])
-            valid[c] += good
+            bits = line[c]
+            # Exponents of finite values are not all ones; integers are compared faster.
+            good = (bits & _EXPONENT) != _EXPONENT
+            key = np.int32(bits ^ ((bits >> 31) & 0x7FFFFFFF))
+            line[c] = key if good else _MOST
             low[c] = min(low[c], key if good else _MOST)
             high[c] = max(high[c], key if good else _LEAST)
-            keys[m, c] = key if good else _MOST
+            valid[c] += np.int32(good)
 
 
 @jit_strict
@@ -230,9 +238,21 @@ def _halve(keys, valid, low, high, middle, count, width):
 
 @jit_strict
 def _count_each(keys, limit, count, width):
-    for m in range(keys.shape[0]):
-        for c in range(width):
-            count[c] = np.int32(count[c] + (keys[m, c] < limit[c]))
+    """Add the number of keys below the limit of each column, eight rows at a time."""
+    whole = keys.shape[0] // 8 * 8
+    for m in range(0, whole, 8):
+        a, b, c, d = keys[m], keys[m + 1], keys[m + 2], keys[m + 3]
+        e, f, g, h = keys[m + 4], keys[m + 5], keys[m + 6], keys[m + 7]
+        for k in range(width):
+            most = limit[k]
+            count[k] += np.int32(
+                np.int32(np.int32(a[k] < most) + np.int32(b[k] < most))
+                + np.int32(np.int32(c[k] < most) + np.int32(d[k] < most))
+                + np.int32(np.int32(e[k] < most) + np.int32(f[k] < most))
+                + np.int32(np.int32(g[k] < most) + np.int32(h[k] < most)))
+    for m in range(whole, keys.shape[0]):
+        for k in range(width):
+            count[k] += np.int32(keys[m, k] < limit[k])
 
 
 @jit_strict

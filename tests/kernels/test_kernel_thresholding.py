@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from fastsig_kernels import (
-    flag_line_nb,
+    flag_lines_nb,
     reference,
     sum_threshold,
     sum_threshold_nb,
@@ -76,10 +76,10 @@ def test_python_function_and_short_lines():
     sum_threshold(x, found, thresholds, 1)
     sum_threshold_nb.py_func(x, again, thresholds, 1)
     np.testing.assert_array_equal(again, found)
-    kept = ~flags[0]
-    flag_line_nb.py_func(x[0], kept, thresholds, np.zeros(21), np.zeros(21, np.int64),
-                         np.empty(20, bool))
-    np.testing.assert_array_equal(~kept & np.isfinite(x[0]) | flags[0], found[0])
+    values, counts, *work = np.empty((6, 20), np.float32)
+    values[:], marks = x[0], flags[0].astype(np.float32)
+    flag_lines_nb.py_func(values, counts, marks, 20, thresholds, *work)
+    np.testing.assert_array_equal((marks == 1) | flags[0], found[0])
     for shape in ((0, 5), (5, 0), (1, 1)):
         sum_threshold(np.zeros(shape, "float32"), np.zeros(shape, bool), thresholds, 0)
 
