@@ -4,6 +4,7 @@ from bench import (
          banks,
          calibration,
          dispersion,
+         excision,
          folding,
          gridding,
          pointing,
@@ -19,4 +20,4 @@ from bench import (
 CASES = [*spectrometers.CASES, *shapes.CASES, *transforms.CASES, *banks.CASES, *stages.CASES,
          *readers.CASES, *spectra_files.CASES, *pointing.CASES, *calibration.CASES,
          *resampling.CASES, *gridding.CASES, *dispersion.CASES,
-         *folding.CASES]
+         *folding.CASES, *excision.CASES]

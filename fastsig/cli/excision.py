@@ -53,7 +53,7 @@ def parameters_of(options: dict[str, Any]) -> dict[str, Any]:
 
 def excise(chain: Any, given: dict[str, Any], *, protect: str | None = None,
            n_segment: int | None = None, together: bool = True) -> Any:
-    """Return a chain without what the options excise, each by its own stage.
+    """Return a chain without what the options excise, each with a stage of its own.
 
     Masks come first. The mean over the band is removed after the tests of channels, since values
     are no powers after that, and before the test of runs, which finds what is left.

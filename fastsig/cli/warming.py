@@ -126,12 +126,14 @@ def flags() -> None:
         deviations,
         group_median,
         iqrm_mask,
+        moving_median,
         power_sums,
         running_median,
         series_gain,
         subtract_series,
         sum_threshold,
         sum_thresholds,
+        through_knots,
     )
 
     x, flagged = np.ones((32, 16), np.float32), np.zeros((32, 16), bool)
@@ -141,6 +143,8 @@ def flags() -> None:
     running_median(x, 5)
     for axis in (0, 1):
         sum_threshold(x, flagged, sum_thresholds(6.0, 4), axis)
+    moving_median(x, 5)
+    through_knots(x, np.zeros(4, np.int64), np.ones((2, 4), np.float32))
     deviations(x, x[0], x[1])
     iqrm_mask(np.ones(16), 2)
     weight = np.ones((32, 1, 1), np.float32)

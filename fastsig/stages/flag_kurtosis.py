@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsig.axes import interference
+from fastsig.axes.units import exact
 from fastsig.calibration.radiometer import n_eff
 from fastsig.errors import FormatError, PlanError, UsageError
 from fastsig.stages.channel_masks import in_mhz, protected_channels
@@ -98,10 +99,11 @@ class FlagKurtosis(FlagStage):
             raise UsageError(f"noise_share = {noise_share!r}; allowed: {_SHARES[0]:g} to "
                              f"{_SHARES[1]:g}")
         self.noise_share = float(noise_share)
-        self.skewness = bool(skewness) and n_sum != "measured"
+        measured = isinstance(n_sum, str) and n_sum == "measured"
+        self.skewness = bool(skewness) and not measured
         self.together = bool(together)
         self._products = self._powers()
-        self.n_sum = None if n_sum == "measured" else self._samples(n_sum)
+        self.n_sum = None if measured else self._samples(n_sum)
         self.protect = interference.intervals(protect, "protect")
         self._protected = protected_channels(self.source, self.protect)
 
@@ -125,10 +127,12 @@ class FlagKurtosis(FlagStage):
                 raise FormatError(self.path, "the width of the channels is not known, so the "
                                   "number of samples in a value is not; give n_sum")
             n_sum = float(axis.step_hz / self.header.sample_rate) * n_eff(self.header)
-        elif isinstance(n_sum, (str, bool)):
+        elif isinstance(n_sum, str):
             raise UsageError(f"n_sum = {n_sum!r}; allowed: a number, or measured")
-        if not 0.99 <= float(n_sum) <= _MOST_SHAPE / 2:
-            raise UsageError(f"{self.path}: n_sum = {float(n_sum):.6g} samples in a value; "
+        else:
+            n_sum = float(exact(n_sum, "", "n_sum"))
+        if not 0.99 <= n_sum <= _MOST_SHAPE / 2:
+            raise UsageError(f"{self.path}: n_sum = {n_sum:.6g} samples in a value; "
                              f"allowed: 1 to {_MOST_SHAPE // 2}")
         return max(1.0, float(n_sum))
 

@@ -65,6 +65,7 @@ from .requantizing import requantize, requantize_nb, restore, restore_nb
 from .resampling import resample, resample_nb, resampling_covariance, resampling_tables
 from .scaling import apply_scales, apply_scales_nb, fit_scales, fit_scales_nb, widen, widen_nb
 from .shifting import shift_channels, shift_channels_nb, shift_rows, shift_rows_nb
+from .smoothing import moving_median, moving_median_nb, through_knots, through_knots_nb
 from .spectral_kurtosis import (
     frame_correlation,
     keep,
@@ -158,6 +159,8 @@ __all__ = [
     "kurtosis_thresholds",
     "least_frames",
     "median_nb",
+    "moving_median",
+    "moving_median_nb",
     "nearest_codes_nb",
     "normalize",
     "normalize_nb",
@@ -197,6 +200,8 @@ __all__ = [
     "sum_threshold",
     "sum_threshold_nb",
     "sum_thresholds",
+    "through_knots",
+    "through_knots_nb",
     "to_codes",
     "uniform",
     "uniform_nb",

@@ -160,9 +160,9 @@ def deviations(
     roots have a relative error of up to 2e-5.
     """
     _check.array("x", x, ("float32",), 2)
-    for name, value in (("level", level), ("sigma", sigma)):
-        _check.array(name, value, ("float32",), 1)
-        _check.shape(name, value, x.shape[1:])
+    for name, array in (("level", level), ("sigma", sigma)):
+        _check.array(name, array, ("float32",), 1)
+        _check.shape(name, array, x.shape[1:])
     middle, unit, scale, offset = (_check.number(name, value) for name, value in (
         ("middle", middle), ("unit", unit), ("scale", scale), ("offset", offset)))
     for name, value in (("middle", middle), ("scale", scale), ("offset", offset)):

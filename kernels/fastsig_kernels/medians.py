@@ -10,6 +10,8 @@ from ._jit import jit_strict
 MAD_SIGMA = 1.482602218505602
 
 _TILE = 64  # columns processed together, so that the counts for each stay in the cache
+_GROUPS = 256  # groups that are sorted together
+_SORTED = 32  # values of a group up to which that is faster than halving the range
 _FEW = 8  # up to this many values, sorting is faster than halving the range
 _ZERO = np.int64(0)  # a literal would have functions compiled once more
 _MOST, _LEAST = np.int32(2**31 - 1), np.int32(-(2**31))
@@ -61,14 +63,66 @@ def group_median(
 def group_median_nb(x, n, flags, out):
     """Fill `out` as `group_median` does; `flags` may be of shape (0, 0); nothing is checked."""
     values = np.empty(min(n, x.shape[1]), np.float32)
-    some = flags.size > 0
+    whole = x.shape[1] // n if 1 < n <= _SORTED else 0
+    if whole > 0:
+        _sorted_groups(x, n, flags, whole, out)
     for i in range(x.shape[0]):
-        for q in range(out.shape[1]):
-            count = _ZERO
-            for c in range(q * n, min((q + 1) * n, x.shape[1])):
-                values[count] = x[i, c]
-                count += np.isfinite(x[i, c]) and not (some and flags[i, c])
-            out[i, q] = median_nb(values, count)
+        for q in range(whole, out.shape[1]):
+            out[i, q] = _group(x, flags, i, q, n, values)
+
+
+@jit_strict
+def _group(x, flags, i, q, n, values):
+    """Return the median of the valid values of a group."""
+    some = flags.size > 0
+    count = _ZERO
+    for c in range(q * n, min((q + 1) * n, x.shape[1])):
+        values[count] = x[i, c]
+        count += np.isfinite(x[i, c]) and not (some and flags[i, c])
+    return median_nb(values, count)
+
+
+@jit_strict
+def _sorted_groups(x, n, flags, whole, out):
+    """Fill `out` for groups of `n` values, many of which are sorted together."""
+    many = np.empty((n, _GROUPS), np.float32)
+    made, values, good = np.empty(_GROUPS, np.float32), np.empty(n, np.float32), np.empty(
+        _GROUPS, np.bool_)
+    some, total = flags.size > 0, x.shape[0] * whole
+    for first in range(0, total, _GROUPS):
+        count = min(_GROUPS, total - first)
+        i, q = first // whole, first % whole
+        for g in range(count):
+            valid = True
+            for k in range(n):
+                value = x[i, q * n + k]
+                many[k, g] = value
+                valid &= abs(value) < np.inf
+                valid &= not (some and flags[i, q * n + k])
+            good[g] = valid
+            q += 1
+            i, q = (i + 1, _ZERO) if q == whole else (i, q)
+        _sort_groups(many, n, count, made)
+        i, q = first // whole, first % whole
+        for g in range(count):
+            out[i, q] = made[g] if good[g] else _group(x, flags, i, q, n, values)
+            q += 1
+            i, q = (i + 1, _ZERO) if q == whole else (i, q)
+
+
+@jit_strict
+def _sort_groups(many, n, count, out):
+    """Sort groups by exchanging neighbours, all groups at once; return their medians."""
+    for turn in range(n):
+        for k in range(turn % 2, n - 1, 2):
+            one, two = many[k], many[k + 1]
+            for g in range(count):
+                a, b = one[g], two[g]
+                one[g] = a if a < b else b
+                two[g] = b if a < b else a
+    low, high = many[(n - 1) // 2], many[n // 2]
+    for g in range(count):
+        out[g] = np.float32(0.5 * (np.float64(low[g]) + np.float64(high[g])))
 
 
 @jit_strict

@@ -559,3 +559,23 @@ def apply_flags(x: np.ndarray, weight: np.ndarray, flags: np.ndarray
     n_product = max(weight.shape[1], flags.shape[1])
     weights = np.where(flags, 0, np.broadcast_to(weight, (len(x), n_product, x.shape[2])))
     return np.where(flags, np.float32(np.nan), x), weights.astype(np.float32)
+
+
+def moving_median(x: np.ndarray, width: int) -> np.ndarray:
+    """Twin of `smoothing.moving_median`; returns the medians, float64, with the shape of x."""
+    n, good = x.shape[1], np.where(np.isfinite(x), x, np.nan).astype(np.float64)
+    result = np.full(x.shape, np.nan)
+    for c in range(n):
+        begin = max(0, min(c - width // 2, n - width))
+        for i in range(len(x)):
+            values = good[i, begin : begin + width]
+            values = values[np.isfinite(values)]
+            if len(values):
+                result[i, c] = np.median(values)
+    return result
+
+
+def through_knots(knots: np.ndarray, first: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Twin of `smoothing.through_knots`; returns (n_row, n_place) float64, unit of knots."""
+    return np.asarray(sum(weight[k].astype(np.float64) * knots[:, first + k]
+                          for k in range(len(weight))))
