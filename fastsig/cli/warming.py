@@ -124,6 +124,7 @@ def flags() -> None:
         channel_levels,
         column_median,
         deviations,
+        flag_deviations,
         group_median,
         iqrm_mask,
         moving_median,
@@ -155,7 +156,7 @@ def flags() -> None:
     series = band_mean(x)
     power_sums(x)
     subtract_series(x, series, gain=series_gain(x, series))
-    deviations(x, *channel_levels(x))
+    flag_deviations(x, flagged, sum_thresholds(6.0, 4), *channel_levels(x))
 
 
 def reductions() -> None:

@@ -130,7 +130,7 @@ class FlagRuns(FlagStage):
 
     @property
     def _working_bytes(self) -> int:
-        return self.n_segment * self.shape[2] * 8
+        return self.n_segment * self.shape[2] * 2
 
     def _result(self, first: int, data: F4, weight: F4) -> Flags:
         """Return the flags of a segment, (n, 1 or product, chan)."""
@@ -154,7 +154,7 @@ def _flag(x: F4, thresholds: NDArray[np.float64], protected: Flags, step: float,
 
     `step` is that of integers, 1, or 0.
     """
-    from fastsig_kernels import channel_levels, deviations, sum_threshold
+    from fastsig_kernels import channel_levels, flag_deviations
 
     level, sigma = channel_levels(x)
     sigma = sigma * np.float32(student(len(x) / _PER_FREEDOM))
@@ -162,10 +162,7 @@ def _flag(x: F4, thresholds: NDArray[np.float64], protected: Flags, step: float,
     shape = distribution(*_residuals(x, level, sigma, step))
     if shape is None:
         return
-    z = deviations(x, level, sigma, **shape._asdict())
-    for axis in (0, 1):
-        longest = z.shape[axis].bit_length()
-        sum_threshold(z, flags, thresholds[:longest], axis)
+    flag_deviations(x, flags, thresholds, level, sigma, **shape._asdict())
 
 
 def _residuals(x: F4, level: F4, sigma: F4, step: float) -> tuple[F4, F4]:

@@ -52,6 +52,8 @@ _INDEX = {
     "fft_plan": "fft",
     "fit_scales": "scaling",
     "fit_scales_nb": "scaling",
+    "flag_deviations": "thresholding",
+    "flag_deviations_nb": "thresholding",
     "flag_lines_nb": "thresholding",
     "fletcher32": "checksum",
     "fletcher32_nb": "checksum",

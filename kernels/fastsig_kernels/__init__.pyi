@@ -77,7 +77,14 @@ from .spectral_kurtosis import (
 )
 from .spectrometer import Spectrometer
 from .synthesis import Synthesizer
-from .thresholding import flag_lines_nb, sum_threshold, sum_threshold_nb, sum_thresholds
+from .thresholding import (
+    flag_deviations,
+    flag_deviations_nb,
+    flag_lines_nb,
+    sum_threshold,
+    sum_threshold_nb,
+    sum_thresholds,
+)
 from .unpacking import unpack, unpack_nb
 from .zero_dm import (
     band_mean,
@@ -135,6 +142,8 @@ __all__ = [
     "fft_plan",
     "fit_scales",
     "fit_scales_nb",
+    "flag_deviations",
+    "flag_deviations_nb",
     "flag_lines_nb",
     "fletcher32",
     "fletcher32_nb",

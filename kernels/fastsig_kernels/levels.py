@@ -1,6 +1,7 @@
 """Levels and noise of channels over time, and deviations from them like those of a Gaussian."""
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -26,7 +27,7 @@ def channel_levels(
     The first estimates are the median and the median absolute deviation of up to 63 rows that are
     spread over all; the second and third are the mean and the standard deviation of the values
     within three standard deviations of the previous mean, the latter divided by 0.986578, as for
-    Gaussian noise.
+    Gaussian noise. The second uses 64 rows or more that are spread over all, the third all rows.
 
     Parameters
     ----------
@@ -80,14 +81,14 @@ def channel_levels_nb(x, out, out_sigma):
     for first in range(0, n_chan, _TILE):
         n = min(_TILE, n_chan - first)
         level, sigma = out[first : first + n], out_sigma[first : first + n]
-        for _ in range(2):
+        for every in (max(1, n_time // _RUN), 1):
             for c in range(n):
                 low[c] = level[c] - _REACH * sigma[c]
                 high[c] = level[c] + _REACH * sigma[c]
             sums[:] = 0.0
-            for begin in range(0, n_time, _RUN):
+            for begin in range(0, n_time, _RUN * every):
                 part[:] = np.float32(0)
-                for t in range(begin, min(begin + _RUN, n_time)):
+                for t in range(begin, min(begin + _RUN * every, n_time), every):
                     row[:n] = x[t, first : first + n]
                     _add_within(row, low, high, level, part, n)
                 for k in range(3):
@@ -159,24 +160,28 @@ def deviations(
     Allocates memory for one row when `out` is given; NaN propagates; the GIL is released. Cube
     roots have a relative error of up to 2e-5.
     """
-    _check.array("x", x, ("float32",), 2)
-    for name, array in (("level", level), ("sigma", sigma)):
-        _check.array(name, array, ("float32",), 1)
-        _check.shape(name, array, x.shape[1:])
-    middle, unit, scale, offset = (_check.number(name, value) for name, value in (
-        ("middle", middle), ("unit", unit), ("scale", scale), ("offset", offset)))
-    for name, value in (("middle", middle), ("scale", scale), ("offset", offset)):
-        if not math.isfinite(value):
-            raise ValueError(f"{name}: found {value}, allowed finite numbers")
-    if unit == 0 or math.isnan(unit):
-        raise ValueError(f"unit: found {unit}, allowed numbers other than 0")
+    check_deviations(x, level, sigma, middle, unit, scale, offset)
     if out is None:
         out = np.empty(x.shape, np.float32)
     else:
         _check.target("out", out, x.shape, "float32", level, sigma)
         _check.apart_or_same("out", out, x)
-    deviations_nb(x, level, sigma, middle, unit, scale, offset, out)
+    deviations_nb(x, level, sigma, float(middle), float(unit), float(scale), float(offset), out)
     return out
+
+
+def check_deviations(x: Any, level: Any, sigma: Any, middle: Any, unit: Any, scale: Any,
+                     offset: Any) -> None:
+    """Refuse arguments that `deviations` does not accept."""
+    _check.array("x", x, ("float32",), 2)
+    for name, array in (("level", level), ("sigma", sigma)):
+        _check.array(name, array, ("float32",), 1)
+        _check.shape(name, array, x.shape[1:])
+    for name, value in (("middle", middle), ("scale", scale), ("offset", offset)):
+        if not math.isfinite(_check.number(name, value)):
+            raise ValueError(f"{name}: found {value}, allowed finite numbers")
+    if _check.number("unit", unit) == 0 or math.isnan(unit):
+        raise ValueError(f"unit: found {unit}, allowed numbers other than 0")
 
 
 @jit_strict
@@ -184,26 +189,40 @@ def deviations_nb(x, level, sigma, middle, unit, scale, offset, out):
     """Fill `out` as `deviations` does; nothing is checked."""
     n_chan = x.shape[1]
     factor, base, row = (np.empty(n_chan, np.float32), np.empty(n_chan, np.float32),
-                           np.empty(n_chan, np.float32))
+                         np.empty(n_chan, np.float32))
     bits = np.empty(n_chan, np.int32)
-    curved = np.isfinite(unit)
-    for c in range(n_chan):
-        good = sigma[c] > 0
-        per = 1.0 / (np.float64(sigma[c]) * (unit if curved else 1.0)) if good else np.nan
-        factor[c] = np.float32(per)
-        base[c] = np.float32((1.0 if curved else 0.0) - np.float64(level[c]) * per
-                             - middle / (unit if curved else 1.0))
-    size, less = np.float32(scale), np.float32(scale + offset if curved else offset)
+    size, less = deviation_factors_nb(level, sigma, middle, unit, scale, offset, factor, base)
     for t in range(x.shape[0]):
         row[:] = x[t]
         for c in range(n_chan):
             row[c] = row[c] * factor[c] + base[c]
-        made = out[t]
-        if curved:
-            _roots(row, bits)
-        for c in range(n_chan):
-            value = row[c] * size - less
-            made[c] = value if abs(value) < np.inf else np.float32(np.nan)
+        finish_deviations_nb(row, bits, np.isfinite(unit), size, less)
+        out[t] = row
+
+
+@jit_strict
+def deviation_factors_nb(level, sigma, middle, unit, scale, offset, factor, base):
+    """Fill `factor` and `base` so that ``x factor + base`` is what `finish_deviations_nb` takes.
+
+    Returns its last two arguments.
+    """
+    curved = np.isfinite(unit)
+    for c in range(level.size):
+        per = 1.0 / (np.float64(sigma[c]) * (unit if curved else 1.0)) if sigma[c] > 0 else np.nan
+        factor[c] = np.float32(per)
+        base[c] = np.float32((1.0 if curved else 0.0) - np.float64(level[c]) * per
+                             - middle / (unit if curved else 1.0))
+    return np.float32(scale), np.float32(scale + offset if curved else offset)
+
+
+@jit_strict
+def finish_deviations_nb(values, bits, curved, size, less):
+    """Convert values to deviations, in place; `bits` (n,) int32 is working memory."""
+    if curved:
+        _roots(values, bits)
+    for k in range(values.size):
+        value = values[k] * size - less
+        values[k] = value if abs(value) < np.inf else np.float32(np.nan)
 
 
 @jit_strict

@@ -414,6 +414,15 @@ def sum_threshold(
     return flags | np.moveaxis(lost, -1, axis)
 
 
+def flag_deviations(x: np.ndarray, flags: np.ndarray, thresholds: np.ndarray, level: np.ndarray,
+                    sigma: np.ndarray, **shape: float) -> np.ndarray:
+    """Twin of `thresholding.flag_deviations`; returns the flags, bool, with the shape of x."""
+    z = deviations(x, level, sigma, **shape).astype(np.float32)
+    for axis in (0, 1):
+        flags = sum_threshold(z, flags, thresholds, axis)
+    return flags
+
+
 def grid(
     lon: np.ndarray, lat: np.ndarray, pixel_lon: np.ndarray, pixel_lat: np.ndarray,
     data: np.ndarray, weight: np.ndarray, *, fwhm: float, radius: float,
@@ -528,13 +537,13 @@ def channel_levels(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Twin of `levels.channel_levels`; returns mean and noise, (n_chan,) float64, unit of x."""
     level, sigma = np.full((2, x.shape[1]), np.nan)
     for c in range(x.shape[1]):
-        values = x[np.isfinite(x[:, c]), c].astype(np.float64)
         some = x[:: max(1, -(-len(x) // 63)), c].astype(np.float64)
         some = some[np.isfinite(some)]
         if len(some):
             level[c] = np.median(some)
             sigma[c] = 1.482602218505602 * np.median(np.abs(some - level[c]))
-        for _ in range(2):
+        for every in (max(1, len(x) // 64), 1):
+            values = x[::every, c].astype(np.float64)
             near = values[np.abs(values - level[c]) <= 3 * sigma[c]]
             if len(near):
                 level[c], sigma[c] = np.mean(near), np.std(near) / 0.986578

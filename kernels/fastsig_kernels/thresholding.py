@@ -6,6 +6,7 @@ import numpy as np
 
 from . import _check
 from ._jit import jit_strict
+from .levels import check_deviations, deviation_factors_nb, finish_deviations_nb
 
 _LINES, _MOST_LINES = 16, 64  # columns that are tested at a time: lines of the cache
 _SAMPLES = 2**14  # samples that are tested at a time, if the columns are short enough
@@ -99,38 +100,135 @@ def sum_threshold(
 @jit_strict
 def sum_threshold_nb(x, flags, thresholds, axis):
     """Modify `flags` as `sum_threshold` does; arguments are not checked."""
+    none = np.empty(0, np.float32)
+    _test_lines(x, flags, thresholds, axis, none, none, False, np.float32(1), np.float32(0))
+
+
+def flag_deviations(
+    x: np.ndarray, flags: np.ndarray, thresholds: np.ndarray, level: np.ndarray,
+    sigma: np.ndarray, *, middle: float = 0.0, unit: float = math.inf, scale: float = 1.0,
+    offset: float = 0.0,
+) -> None:
+    """Apply `sum_threshold` in time, and then in frequency, to the `deviations` of spectra.
+
+    Deviations are computed while they are tested, twice, which is faster than storing them.
+
+    Parameters
+    ----------
+    x : ndarray, shape (n_time, n_chan), float32, any unit
+        Spectra, with any strides. NaN is not flagged, nor are channels with a sigma of 0 or NaN.
+    flags : ndarray, shape (n_time, n_chan), bool
+        Samples that are already flagged; modified in place.
+    thresholds : ndarray, shape (n_window,), float64, standard deviations
+        As for `sum_threshold`.
+    level, sigma : ndarray, shape (n_chan,), float32, unit of x
+        Levels and noise of the channels.
+    middle, unit, scale, offset : float, dimensionless
+        As for `deviations`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument has the wrong type, dtype or shape, or is not allowed.
+
+    Notes
+    -----
+    Allocates some lines of working memory; the GIL is released.
+    """
+    check_deviations(x, level, sigma, middle, unit, scale, offset)
+    _check.array("thresholds", thresholds, ("float64",), 1)
+    _check.target("flags", flags, x.shape, "bool", x, thresholds, level, sigma)
+    if thresholds.size == 0:
+        raise ValueError("thresholds: found none, allowed one or more")
+    flag_deviations_nb(x, flags, thresholds, level, sigma, float(middle), float(unit),
+                       float(scale), float(offset))
+
+
+@jit_strict
+def flag_deviations_nb(x, flags, thresholds, level, sigma, middle, unit, scale, offset):
+    """Modify `flags` as `flag_deviations` does; arguments are not checked."""
+    factor, base = np.empty(level.size, np.float32), np.empty(level.size, np.float32)
+    size, less = deviation_factors_nb(level, sigma, middle, unit, scale, offset, factor, base)
+    for axis in range(2):
+        _test_lines(x, flags, thresholds, axis, factor, base, np.isfinite(unit), size, less)
+
+
+@jit_strict
+def _test_lines(x, flags, thresholds, axis, factor, base, curved, size, less):
+    """Modify `flags` as `sum_threshold` does, for samples or, with factors, their deviations."""
     n, n_line = x.shape[axis], x.shape[1 - axis]
     step = max(_LINES, min(_MOST_LINES, _SAMPLES // max(1, n))) if axis == 0 else 1
     values, counts = np.empty(n * step, np.float32), np.empty(n * step, np.float32)
-    marks = np.empty(n * step, np.float32)
+    marks, bits = np.empty(n * step, np.float32), np.empty(n * step, np.int32)
     sums, spare = np.empty(n * step, np.float32), np.empty(n * step, np.float32)
     held, other = np.empty(n * step, np.float32), np.empty(n * step, np.float32)
     for first in range(0, n_line, step):
         k = min(step, n_line - first)
-        if axis == 1:
-            _take(x[first], flags[first], values, marks)
-        else:
-            for t in range(n):
-                at = t * k
-                _take(x[t, first : first + k], flags[t, first : first + k], values[at : at + k],
-                      marks[at : at + k])
-        m = n * k
+        some, m = False, n * k
+        for t in range(n if axis == 0 else 1):
+            row, flagged, channel = ((x[t, first : first + k], flags[t, first : first + k], first)
+                                     if axis == 0 else (x[first], flags[first], 0))
+            line = values[t * row.size : (t + 1) * row.size]
+            some |= _take(row, flagged, line)
+            if factor.size > 0:
+                _scale(line, factor[channel : channel + row.size],
+                       base[channel : channel + row.size])
+        if factor.size > 0:
+            finish_deviations_nb(values[:m], bits[:m], curved, size, less)
+        if not some and _are_calm(values[:m], n, thresholds, sums[:m], spare[:m]):
+            continue
+        for t in range(n if axis == 0 else 1):
+            flagged = flags[t, first : first + k] if axis == 0 else flags[first]
+            _take_marks(flagged, marks[t * flagged.size : (t + 1) * flagged.size])
         if not flag_lines_nb(values[:m], counts[:m], marks[:m], n, thresholds, sums[:m],
                              spare[:m], held[:m], other[:m]):
             continue
-        if axis == 1:
-            _put(marks, flags[first])
-        else:
-            for t in range(n):
-                _put(marks[t * k : t * k + k], flags[t, first : first + k])
+        for t in range(n if axis == 0 else 1):
+            flagged = flags[t, first : first + k] if axis == 0 else flags[first]
+            _put(marks[t * flagged.size : (t + 1) * flagged.size], flagged)
 
 
 @jit_strict
-def _take(row, flagged, values, marks):
+def _scale(line, factor, base):
+    for c in range(line.size):
+        line[c] = line[c] * factor[c] + base[c]
+
+
+@jit_strict
+def _take(row, flagged, values):
+    """Copy samples; return whether any is flagged."""
+    some = np.int32(0)
     for c in range(row.size):
         values[c] = row[c]
     for c in range(row.size):
+        some |= np.int32(flagged[c])
+    return some != 0
+
+
+@jit_strict
+def _take_marks(flagged, marks):
+    for c in range(flagged.size):
         marks[c] = np.float32(1) if flagged[c] else np.float32(0)
+
+
+@jit_strict
+def _are_calm(values, n, thresholds, sums, spare):
+    """Return whether no window along lines without flags exceeds its threshold."""
+    over, limit, n_line = np.int32(0), np.float32(thresholds[0]), values.size // n if n else 0
+    for k in range(values.size):
+        value = values[k]
+        sums[k] = value if abs(value) < np.inf else np.float32(0)
+        over |= np.int32(abs(sums[k]) > limit)
+    calm = over == 0
+    for w in range(1, thresholds.size):
+        size = 1 << w
+        if size > n or not calm:
+            break
+        count, apart = (n - size + 1) * n_line, (size // 2) * n_line
+        limit = np.float32(thresholds[w]) * np.float32(size)
+        calm = not _double_and_test(sums, spare, count, apart, limit)
+        sums, spare = spare, sums
+    return calm
 
 
 @jit_strict
