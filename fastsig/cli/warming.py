@@ -153,10 +153,11 @@ def flags() -> None:
         each.flags.writeable = False  # as are the spectra of a file
     for valid in (weight, np.broadcast_to(weight, (32, 1, 16))):
         apply_flags(x[:, np.newaxis], valid, flagged[:, np.newaxis])
-    series = band_mean(x)
-    power_sums(x)
-    subtract_series(x, series, gain=series_gain(x, series))
-    flag_deviations(x, flagged, sum_thresholds(6.0, 4), *channel_levels(x))
+    for each in (x, x.copy()):
+        series = band_mean(each)
+        power_sums(each)
+        subtract_series(each, series, gain=series_gain(each, series))
+        flag_deviations(each, flagged, sum_thresholds(6.0, 4), *channel_levels(each))
 
 
 def reductions() -> None:

@@ -153,7 +153,8 @@ class FlagKurtosis(FlagStage):
 
         flags = np.zeros((1, *data.shape[1:]), np.bool_)
         for p, added in self._products.items():
-            flags[0, p] = self._unlike_noise(power_sums(data[:, p]), added)
+            sums = power_sums(np.ascontiguousarray(data[:, p]))
+            flags[0, p] = self._unlike_noise(sums, added)
         flags[:, :, self._protected] = False
         every: Flags = np.logical_or.reduce(flags, axis=1, keepdims=True)
         if self.together:

@@ -142,7 +142,7 @@ class FlagRuns(FlagStage):
         for p in range(data.shape[1]):
             own = flags[:, 0 if self.together else p]
             found = own if not (self.together and p) else np.zeros_like(own)
-            _flag(data[:, p], thresholds, self._protected, step, found)
+            _flag(np.ascontiguousarray(data[:, p]), thresholds, self._protected, step, found)
             if found is not own:
                 own |= found
         return flags

@@ -110,7 +110,7 @@ class IQRM(FlagStage):
 
         flags = np.empty((1, *data.shape[1:]), np.bool_)
         for p in range(data.shape[1]):
-            measured = statistic(self.statistic, data[:, p])
+            measured = statistic(self.statistic, np.ascontiguousarray(data[:, p]))
             flags[0, p] = iqrm_mask(measured, self.radius, self.threshold)
         flags[:, :, self._protected] = False
         every: NDArray[np.bool_] = np.logical_or.reduce(flags, axis=1, keepdims=True)
