@@ -343,6 +343,8 @@ class OwnVerbs:
         `skewness`, channels are flagged too if the third moment about the mean, divided by the third
         power of the mean, is larger than that of noise, whose moments are known exactly. At most the
         fraction `noise_share` of noise is flagged in each product; both tests have half of it.
+        If the header contains the schedule of the noise diode, spectra with the diode on, off, and
+        partly on are tested separately.
 
         Values must be powers: the value 0 means no power. That is not so of recordings with few bits
         whose levels were set, of spectra minus a baseline, and after `zero_dm`. Where it is not,
@@ -396,9 +398,10 @@ class OwnVerbs:
 
         Parameters
         ----------
-        statistic : {"std", "mean", "skewness", "kurtosis"}
+        statistic : {"std", "modulation", "mean", "skewness", "kurtosis"}
             Statistic of the values of a channel in a segment; "std" is the standard deviation,
-            "kurtosis" is that in excess of a Gaussian.
+            "modulation" is that divided by the mean, which the bandpass does not change, and "kurtosis"
+            is that in excess of a Gaussian.
         threshold : float
             Smallest difference that is a vote, in standard deviations.
         radius : float or int
@@ -476,6 +479,8 @@ class OwnVerbs:
 
         In segments of `n_segment` spectra, counted from the first, the level and the noise of each
         channel are the mean and the standard deviation of its values over time, without outliers.
+        If the header contains the schedule of the noise diode, spectra with the diode on, off, and
+        partly on are treated separately; fewer than 16 such spectra in a segment are not tested.
         Deviations are converted to those of Gaussian noise by the skewness of all values, and samples
         and runs of up to `max_window` samples in time and in frequency are flagged if their mean
         deviates too much (SumThreshold, Offringa 2010).

@@ -10,7 +10,7 @@ from fastsig.cli import common
 
 __all__ = ["NAMES", "excise", "excision_options", "parameters_of"]
 
-_STATISTICS = ("std", "mean", "skewness", "kurtosis")
+_STATISTICS = ("std", "modulation", "mean", "skewness", "kurtosis")
 
 #: Names of the options' values, in the order in which they are applied.
 NAMES = ("mask", "kurtosis", "kurtosis_n_sum", "iqrm", "iqrm_statistic", "zero_dm", "runs")
@@ -34,7 +34,7 @@ excision_options = common.options(
     click.option("--iqrm-statistic", type=click.Choice(_STATISTICS), default="std",
                  show_default=True,
                  help="With --iqrm, compare this statistic: std is the standard deviation over "
-                      "time."),
+                      "time, modulation is std divided by the mean, for spectra with a bandpass."),
     click.option("--zero-dm", type=click.Choice(["mean", "zdot"]),
                  help="Remove signals that arrive in all channels at the same time: subtract the "
                       "mean over the band (mean), or this mean scaled to the strength of the "

@@ -14,7 +14,7 @@ from fastsig.axes.units import exact
 from fastsig.calibration.radiometer import n_eff
 from fastsig.errors import FormatError, PlanError, UsageError
 from fastsig.stages.channel_masks import in_mhz, protected_channels
-from fastsig.stages.flagging import FlagStage
+from fastsig.stages.flagging import FlagStage, rows_of_states
 from fastsig.stream import Stream
 
 __all__ = ["FlagKurtosis"]
@@ -47,6 +47,8 @@ class FlagKurtosis(FlagStage):
     `skewness`, channels are flagged too if the third moment about the mean, divided by the third
     power of the mean, is larger than that of noise, whose moments are known exactly. At most the
     fraction `noise_share` of noise is flagged in each product; both tests have half of it.
+    If the header contains the schedule of the noise diode, spectra with the diode on, off, and
+    partly on are tested separately.
 
     Values must be powers: the value 0 means no power. That is not so of recordings with few bits
     whose levels were set, of spectra minus a baseline, and after `zero_dm`. Where it is not,
@@ -153,8 +155,9 @@ class FlagKurtosis(FlagStage):
 
         flags = np.zeros((1, *data.shape[1:]), np.bool_)
         for p, added in self._products.items():
-            sums = power_sums(np.ascontiguousarray(data[:, p]))
-            flags[0, p] = self._unlike_noise(sums, added)
+            for rows in rows_of_states(self.header, first, len(data)):
+                sums = power_sums(np.ascontiguousarray(data[rows, p]))
+                flags[0, p] |= self._unlike_noise(sums, added)
         flags[:, :, self._protected] = False
         every: Flags = np.logical_or.reduce(flags, axis=1, keepdims=True)
         if self.together:

@@ -17,7 +17,7 @@ from fastsig.axes.units import whole
 from fastsig.errors import UsageError
 from fastsig.stages.channel_masks import in_mhz, protected_channels
 from fastsig.stages.flag_noise import distribution, share_of_noise, student
-from fastsig.stages.flagging import FlagStage
+from fastsig.stages.flagging import FlagStage, rows_of_states
 from fastsig.stream import Stream
 
 __all__ = ["FlagRuns"]
@@ -37,6 +37,8 @@ class FlagRuns(FlagStage):
 
     In segments of `n_segment` spectra, counted from the first, the level and the noise of each
     channel are the mean and the standard deviation of its values over time, without outliers.
+    If the header contains the schedule of the noise diode, spectra with the diode on, off, and
+    partly on are treated separately; fewer than 16 such spectra in a segment are not tested.
     Deviations are converted to those of Gaussian noise by the skewness of all values, and samples
     and runs of up to `max_window` samples in time and in frequency are flagged if their mean
     deviates too much (SumThreshold, Offringa 2010).
@@ -137,12 +139,15 @@ class FlagRuns(FlagStage):
         thresholds = self._thresholds(self.threshold)
         step = 0.0 if self.source.codes() is None else 1.0
         flags = np.zeros((len(data), self._flag_products, data.shape[2]), np.bool_)
-        if len(data) < _LEAST_ROWS:
-            return flags
         for p in range(data.shape[1]):
             own = flags[:, 0 if self.together else p]
             found = own if not (self.together and p) else np.zeros_like(own)
-            _flag(np.ascontiguousarray(data[:, p]), thresholds, self._protected, step, found)
+            for rows in rows_of_states(self.header, first, len(data)):
+                part = np.ascontiguousarray(data[rows, p])
+                if len(part) >= _LEAST_ROWS:
+                    flagged = np.zeros(part.shape, np.bool_)
+                    _flag(part, thresholds, self._protected, step, flagged)
+                    found[rows] = flagged
             if found is not own:
                 own |= found
         return flags

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastsig.axes.diode_schedule import DiodeSchedule
+from fastsig.calibration.diode.cycle import scheduled
 from fastsig.stages.segments import SegmentStage
 from fastsig.stream import Block, Codes, SpectraStage, SpectrumStream, Sums
+from fastsig.stream.header import Header
 
-__all__ = ["FlagStage", "FlaggedSpectra"]
+__all__ = ["EDGE", "OFF", "ON", "FlagStage", "FlaggedSpectra", "diode_states", "rows_of_states"]
+
+#: Rows with the diode off throughout, on throughout, and switched within the row.
+OFF, ON, EDGE = 0, 1, 2
 
 Flags = NDArray[np.bool_]
 
@@ -89,6 +96,36 @@ class FlaggedSpectra(SpectraStage):
             np.copyto(total[rows], total.dtype.type(0), where=flags)
             np.copyto(weight[rows], 0.0, where=flags)
         return Sums(total, weight)
+
+
+def diode_states(diode: DiodeSchedule | None, sample_rate: Fraction, first: int, n: int
+                 ) -> NDArray[np.int8]:
+    """Return whether the noise diode is on in rows: `OFF`, `ON`, or `EDGE` for part of a row.
+
+    Parameters
+    ----------
+    diode : DiodeSchedule or None
+        The schedule, counted from row 0; without one the diode is off in all rows.
+    sample_rate : Fraction
+        Rows per second, Hz.
+    first, n : int
+        First row and number of rows.
+
+    Returns
+    -------
+    ndarray, shape (n,), int8
+    """
+    if diode is None:
+        return np.full(n, OFF, np.int8)
+    return np.choose(scheduled(diode, sample_rate, first, n) + 1, [EDGE, OFF, ON]).astype(np.int8)
+
+
+def rows_of_states(header: Header, first: int, n: int) -> list[Any]:
+    """Return the rows in each state of the diode, from row `first` on, as slices or indices."""
+    if header.diode is None:
+        return [slice(0, n)]
+    states = diode_states(header.diode, header.sample_rate, first, n)
+    return [np.flatnonzero(states == state) for state in np.unique(states)]
 
 
 def _steady(valid: NDArray[np.float32]) -> NDArray[np.float32] | None:

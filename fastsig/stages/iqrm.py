@@ -36,9 +36,10 @@ class IQRM(FlagStage):
     ----------
     source : SpectrumStream
         Spectra in any unit, with 16 or more channels.
-    statistic : {"std", "mean", "skewness", "kurtosis"}
+    statistic : {"std", "modulation", "mean", "skewness", "kurtosis"}
         Statistic of the values of a channel in a segment; "std" is the standard deviation,
-        "kurtosis" is that in excess of a Gaussian.
+        "modulation" is that divided by the mean, which the bandpass does not change, and "kurtosis"
+        is that in excess of a Gaussian.
     threshold : float
         Smallest difference that is a vote, in standard deviations.
     radius : float or int

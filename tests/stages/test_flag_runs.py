@@ -6,10 +6,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from excised import N_CHAN, chain, noise
+from excised import N_CHAN, chain, head, noise
 from stage_checks import check_rows
+from streams import MemorySpectra
 
 import fastsig as fs
+from fastsig.axes.diode_schedule import DiodeSchedule
 
 EXAMPLE: dict[str, Any] = {}
 
@@ -85,6 +87,17 @@ def test_products_protection_gaps_and_any_rows() -> None:
     check_rows(source.flag_runs(n_segment=64, together=False).stream)
     assert chain(np.full((40, N_CHAN), np.nan)).flag_runs().read().weight.sum() == 0
     assert not lost(noise(12)).any()
+
+
+def test_the_diode_is_not_flagged() -> None:
+    diode = DiodeSchedule(period_ticks=25_000_000 // 10, on_ticks=25_000_000 // 20)  # 10 ms
+    data = noise(400)
+    data[np.arange(400) % 10 < 5] *= 1.5
+    data[203, 40] += 100
+    source = MemorySpectra(data[:, np.newaxis], head().replace(diode=diode))
+    found = fs.Chain(source).flag_runs().read().weight[:, 0] == 0
+    assert found[203, 40] and found.mean() < 0.003
+    assert lost(data).mean() > 0.01
 
 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
