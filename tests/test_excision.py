@@ -59,6 +59,14 @@ def test_flag_follows_what_was_excised(tmp_path: Path) -> None:
     assert (tmp_path / "c.h5").read_bytes() == (tmp_path / "d.h5").read_bytes()
 
 
+def test_pictures_have_the_same_colours_unless_the_mean_was_removed() -> None:
+    source = chain(contaminated())
+    for after, bars in ((source.iqrm(), 1), (source.zero_dm(), 2)):
+        figure = fs.view.draw_flags(source, after)
+        labels = [axes.get_xlabel() for axes in figure.axes]
+        assert sum(label.startswith("I (") for label in labels) == bars
+
+
 def test_what_is_refused(tmp_path: Path) -> None:
     chain(contaminated()).write(tmp_path / "s.h5")
     call = ("flag", "s.h5", "-o", "a.h5")
