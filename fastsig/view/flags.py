@@ -60,7 +60,9 @@ def draw_before_after(
     # Values minus the mean over the band are not comparable with those before.
     apart = after.header.zero_dm != before.header.zero_dm
     for axes, values in ((first, old), (second, new)):
-        own = Shades.of(old, Look(), name, before.header.unit) if apart and axes is first else shades
+        own = shades
+        if apart and axes is first:
+            own = Shades.of(old, Look(), name, before.header.unit)
         image = draw_shades(axes, own._replace(values=values), extent)
         axes.locator_params(axis="x", nbins=6)
         axes.set_xlabel(over.label)
