@@ -180,8 +180,8 @@ def check_deviations(x: Any, level: Any, sigma: Any, middle: Any, unit: Any, sca
     for name, value in (("middle", middle), ("scale", scale), ("offset", offset)):
         if not math.isfinite(_check.number(name, value)):
             raise ValueError(f"{name}: found {value}, allowed finite numbers")
-    if _check.number("unit", unit) == 0 or math.isnan(unit):
-        raise ValueError(f"unit: found {unit}, allowed numbers other than 0")
+    if not abs(_check.number("unit", unit)) > 0 or unit == -math.inf:
+        raise ValueError(f"unit: found {unit}, allowed numbers other than 0, or inf")
 
 
 @jit_strict
