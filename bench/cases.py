@@ -5,6 +5,7 @@ from bench import (
          bursts,
          calibration,
          dispersion,
+         excision,
          folding,
          gridding,
          pointing,
@@ -20,4 +21,4 @@ from bench import (
 CASES = [*spectrometers.CASES, *shapes.CASES, *transforms.CASES, *banks.CASES, *stages.CASES,
          *readers.CASES, *spectra_files.CASES, *pointing.CASES, *calibration.CASES,
          *resampling.CASES, *gridding.CASES, *dispersion.CASES,
-         *folding.CASES, *bursts.CASES]
+         *folding.CASES, *excision.CASES, *bursts.CASES]
