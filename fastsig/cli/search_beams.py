@@ -42,7 +42,7 @@ __all__ = ["beams"]
 @common.quiet_options
 @common.debug_option
 def beams(tables: tuple[str, ...], output: str, **options: Any) -> None:
-    """Compare the candidates of several beams: bursts, interference, positions.
+    """Compare the candidates of several beams: verdicts and positions.
 
     Every TABLE contains the candidates of one beam, or of several, as search bursts writes them;
     all belong to one observation. Candidates that agree in time and DM become one row, with a
