@@ -2,6 +2,7 @@
 
 from bench import (
          banks,
+         bursts,
          calibration,
          dispersion,
          folding,
@@ -19,4 +20,4 @@ from bench import (
 CASES = [*spectrometers.CASES, *shapes.CASES, *transforms.CASES, *banks.CASES, *stages.CASES,
          *readers.CASES, *spectra_files.CASES, *pointing.CASES, *calibration.CASES,
          *resampling.CASES, *gridding.CASES, *dispersion.CASES,
-         *folding.CASES]
+         *folding.CASES, *bursts.CASES]

@@ -962,7 +962,8 @@ class OwnVerbs:
         self, predictor: Any = None, *, period: Any = None, pdot: Any = None,
         acceleration: Any = None, dm: Any = None, n_bin: int | None = None,
         n_chan: int | None = None, subint: Any = '10s', single: bool = False,
-        constant: Any = None, workers: int | None = None, memory: int | None = None,
+        constant: Any = None, tcal: Any = None, diode: Any = None, beam: int | None = None,
+        gain: Any = None, workers: int | None = None, memory: int | None = None,
     ) -> Profiles:
         """Return the profiles of a pulsar, folded from spectra.
 
@@ -996,6 +997,14 @@ class OwnVerbs:
             nearest sample.
         constant : float, optional
             Dispersion constant, MHz^2 pc^-1 cm^3 s; by default that of the header.
+        tcal : Quantity, str or path, optional
+            Temperature of the noise diode, as for `measure_diode`. The diode is measured first, and the
+            spectra are calibrated: profiles are in K, without the differences of gain and phase between
+            the feeds. The diode must be at 45 degrees to both feeds.
+        diode, beam : optional
+            As for `measure_diode`.
+        gain : Quantity or str, optional
+            Gain of one polarisation, K/Jy, for Stokes parameters in Jy; with `tcal` only.
         workers, memory : int, optional
             As for `fastsig.run.engine.run`.
 
@@ -1014,7 +1023,7 @@ class OwnVerbs:
 
     def bursts(
         self, dms: Any = (0, 3000), *, width: Any = None, threshold: float = 7.0,
-        loss: Any = 0.05, constant: Any = None, switch: float = 2.0,
+        loss: Any = 0.05, constant: Any = None, switch: float = 1.0,
         n_chan: int | None = None, time: Any = None, workers: int | None = None,
         memory: int | None = None,
     ) -> Candidates:
@@ -1042,8 +1051,8 @@ class OwnVerbs:
         constant : value, optional
             Dispersion constant, MHz^2 pc^-1 cm^3 s; 1/2.41e-4 by default.
         switch : float
-            The rate is halved where a pulse in a channel is this many times wider than all that the
-            plan adds to it. Smaller values take less time, and lose more of the narrowest pulses.
+            The rate is halved where the smear of a channel is this many times wider than all that the
+            plan adds. Smaller values take less time, and lose more of pulses narrower than this smear.
         n_chan : int, optional
             Channels into which each channel of voltages is divided; required for voltages.
         time : Quantity or str, optional

@@ -36,7 +36,7 @@ _FORMATS: dict[str, tuple[str, ...]] = {
     "native": ("hdf5",), "fbh5": ("hdf5",), "planes": ("hdf5",), "sigproc": (), "presto": (),
     "psrfits": ("fits",), "psrfits_fold": ("fits",),
     "hifast": ("hdf5",), "fast_spectral": ("fits",), "sdfits": ("fits",), "fits_cube": ("fits",),
-    "ecsv": ("ecsv",),
+    "ecsv_profiles": ("ecsv",), "ecsv": ("ecsv",),
     "lofar_tbb": ("hdf5",), "lofar_bf": ("hdf5",), "chime": ("hdf5",),
     "digital_rf": ("hdf5", "folder"), "guppi": (), "dada": (), "vdif": (), "drx": (),
     "mark5b": (), "mark4": (), "gsb": (), "text": ("other",),
@@ -46,6 +46,7 @@ _FORMATS: dict[str, tuple[str, ...]] = {
 _MODULES = {
     "fast_spectral": "fastsig.io.fast.spectral",
     "fits_cube": "fastsig.io.fits.cube",
+    "ecsv_profiles": "fastsig.io.ecsv.profiles",
     "lofar_tbb": "fastsig.io.lofar.tbb",
     "lofar_bf": "fastsig.io.lofar.beam_formed",
     "mark5b": "fastsig.io.tape.mark5b",

@@ -66,6 +66,7 @@ _CODES = _RNG.integers(0, 256, (6, 4, 16)).astype(np.uint8)
 _POWER = _FLOATS**2
 _TAPS = fk.prototype(32, 4, "hann")
 _PLANE = _RNG.normal(size=(20, 24)).astype(np.float32)
+_MANY = np.tile(_CODES.reshape(-1, 16), (22, 1))
 _LADDER = fk.boxcar_ladder(0.2, 8)
 _SPANS = np.array([[0, 50], [60, 300]])
 _LON = np.linspace(10.0, 11.0, 40)
@@ -97,8 +98,9 @@ PLANS: dict[str, PlanCase] = {
         use=_search("Boxcars")),
     "Normalizer": PlanCase(
         fk.Normalizer,
-        {"n_chan": 16, "dtype": "uint8", "segment": 256, "half": 2, "threads": 2},
-        {"process": Call({"x": _CODES.reshape(-1, 16), "valid": _CODES.reshape(-1, 16) > 20})},
+        {"n_chan": 16, "dtype": "uint8", "segment": 256, "half": 1, "threads": 2},
+        {"process": Call({"x": _MANY, "valid": _MANY > 20}, ("out", "out_valid")),
+         "n_output": Call({"n": 600})},
         use=_search("Normalizer")),
     "PulseSearch": PlanCase(
         fk.PulseSearch,
@@ -215,7 +217,7 @@ FUNCTIONS: dict[str, Call] = {
     "gaussian_table": Call({"fwhm": 0.1, "radius": 0.3, "n": 50}),
     "group_median": Call({"x": _PLANE, "n": 5, "flags": _PLANE > 1}, ("out",)),
     "halve": Call({"x": _CODES.reshape(-1, 16).view(np.int8),
-                   "valid": _CODES.reshape(-1, 16) > 20}),
+                   "valid": _CODES.reshape(-1, 16) > 20}, ("out", "out_valid")),
     "intersect_spans": Call({"a": _SPANS, "b": _SPANS + 5}),
     "iqrm_mask": Call({"x": _PLANE[0].astype(np.float64), "radius": 5, "threshold": 2.0},
                       ("out",)),

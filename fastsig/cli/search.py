@@ -11,6 +11,8 @@ from fastsig.cli.search_beams import beams
 
 __all__ = ["search"]
 
+_MOST_CUT_OUTS = 100
+
 
 @click.group(cls=common.Group)
 def search() -> None:
@@ -31,10 +33,10 @@ def search() -> None:
 @click.option("--loss", metavar="X", default="5%", show_default=True,
               help="Choose widths and dispersion measures such that a pulse between two of them "
                    "loses at most this share of its S/N.")
-@click.option("--switch", type=float, metavar="X", default=2.0, show_default=True,
-              help="Halve the sampling rate where a pulse in a channel is X times wider than all "
-                   "that the plan adds to it; smaller values take less time, and lose more of the "
-                   "narrowest pulses.")
+@click.option("--switch", type=float, metavar="X", default=1.0, show_default=True,
+              help="Halve the sampling rate where the dispersion within a channel is X times wider "
+                   "than all that the plan adds; smaller values take less time, and lose more of "
+                   "narrower pulses.")
 @click.option("--constant", metavar="K",
               help="Use this dispersion constant, in MHz^2 pc^-1 cm^3 s, e.g. 4148.808.  "
                    "[default: 1/2.41e-4]")
@@ -52,6 +54,9 @@ def search() -> None:
                    "them are found.")
 @click.option("--seed", type=click.IntRange(0), metavar="N", default=0, show_default=True,
               help="Draw the bursts of --inject with this seed.")
+@click.option("--cut-out", metavar="TIME",
+              help="Write the recording around each of the 100 brightest candidates, from this "
+                   "time before to this time after it, to files beside the table.")
 @common.span_options
 @driver.products_option
 @click.option("--to", type=click.Choice(["ecsv", "singlepulse", "heimdall", "transientx"]),
@@ -85,7 +90,9 @@ def bursts(files: tuple[str, ...], output: str, to: str | None, **options: Any) 
     with open_chain(files, **common.parse_overrides(options["overrides"])) as source:
         if options["verify"]:
             source.stream.verify()
-        _search(_prepared(source, options), output, kind, options)
+        found = _search(_prepared(source, options), output, kind, options)
+        if found is not None:
+            _report(found, output, kind, options, _cut(source, found, output, options))
 
 
 def _prepared(source: Any, options: dict[str, Any]) -> Any:
@@ -117,7 +124,8 @@ def _check_voltages(stream: Any, given: dict[str, Any], options: dict[str, Any])
                                "such as those that fastsig spectra makes")
 
 
-def _search(stream: Any, output: str, kind: str, options: dict[str, Any]) -> None:
+def _search(stream: Any, output: str, kind: str, options: dict[str, Any]) -> Any:
+    """Search, write the table and return the candidates; None after a dry run."""
     from fastsig.reductions.bursts.searching import candidates_of, searches_of
     from fastsig.reductions.bursts.sink import Bursts
     from fastsig.run.candidate_files import write_candidates
@@ -144,7 +152,7 @@ def _search(stream: Any, output: str, kind: str, options: dict[str, Any]) -> Non
         click.echo(ready.explain())
     if options["dry_run"]:
         _print_dry_run(ready, sinks, output, options)
-        return
+        return None
     with (common.compiling(options["quiet"]),
           common.progress_of_passes(options["quiet"]) as advance):
         results = execute(ready, progress=advance)
@@ -154,7 +162,23 @@ def _search(stream: Any, output: str, kind: str, options: dict[str, Any]) -> Non
     if injections:
         found = _compared(found, injections, streams[0], plans[0], options)
     write_candidates(found, output, to=kind, overwrite=options["overwrite"])
-    _report(found, output, kind, options)
+    return found
+
+
+def _cut(source: Any, found: Any, output: str, options: dict[str, Any]) -> list[str]:
+    """Write the recording around the brightest candidates; return the names of the files."""
+    import os
+
+    from fastsig.reductions.bursts.cutting import cut_out
+
+    if options["cut_out"] is None:
+        return []
+    folder = os.path.dirname(output) or "."
+    names = [cut_out(source, found["time"][k], float(found.values("dm")[k]), folder=folder,
+                     around=options["cut_out"], overwrite=options["overwrite"],
+                     constant=found.meta["dispersion_constant"])
+             for k in range(min(len(found), _MOST_CUT_OUTS))]
+    return [name for each in names for name in each]
 
 
 def _with_injections(stream: Any, wanted: Any, options: dict[str, Any]) -> tuple[Any, list[Any]]:
@@ -209,22 +233,26 @@ def _print_dry_run(ready: Any, sinks: list[Any], output: str, options: dict[str,
     click.echo(f"would write {output}")
 
 
-def _report(found: Any, output: str, kind: str, options: dict[str, Any]) -> None:
+def _report(found: Any, output: str, kind: str, options: dict[str, Any], cut_outs: list[str]
+            ) -> None:
     """Report the candidates that were written, the brightest first."""
     dropped = found.meta["n_dropped"]
     if options["as_json"]:
         common.print_json({
             "output": output, "format": kind, "n_candidate": len(found),
+            "cut_outs": cut_outs,
             "n_event": found.meta["n_event"], "n_dropped": dropped,
             "false_alarms": found.meta["false_alarms"],
             **{key: found.meta[key] for key in ("completeness",) if key in found.meta},
             "candidates": [_record(found, k) for k in range(len(found))]})
-    if dropped:
-        common.say(f"fastsig: warning: {dropped} fainter events were left out, because there "
-                   f"were more than {found.meta['n_event']}")
+    lost = found.meta["n_candidate_dropped"]
+    if dropped or lost:
+        common.say(f"fastsig: warning: {dropped} fainter events and {lost} fainter groups of "
+                   "events were left out, because there were too many: excise interference first")
     common.say(f"{common.plural(len(found), 'candidate')}; noise alone is expected to cause "
                f"{found.meta['false_alarms']:.2g}", options["quiet"])
-    common.say(f"wrote {output}", options["quiet"])
+    for name in (output, *cut_outs):
+        common.say(f"wrote {name}", options["quiet"])
 
 
 def _record(found: Any, k: int) -> dict[str, Any]:

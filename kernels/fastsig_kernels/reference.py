@@ -6,6 +6,7 @@ They are not optimised, and arguments are not checked.
 import numpy as np
 
 from ._boxcar_events import (
+    EVENT,
     EVERY,
     GROUP,
     LANES,
@@ -534,7 +535,8 @@ def normalize_channels(x: np.ndarray, valid: np.ndarray | None = None, *, segmen
     for s, c in np.ndindex(n, x.shape[1]):
         rows = slice(s * segment, min((s + 1) * segment, len(x)))
         own = min(s, len(starts) - 1)
-        knots = [_location(mean[max(0, j - half) : max(1, j + half), c]) for j in (s, s + 1)]
+        knots = [_location(mean[min(max(0, j - half), len(starts) - 1) : max(1, j + half), c])
+                 for j in (s, s + 1)]
         spread = _location(variance[max(0, s - half) : s + half + 1, c])
         if np.isnan(mean[own, c]) or np.isnan(knots).any() or np.isnan(spread):
             continue
@@ -561,7 +563,7 @@ def _location(values: np.ndarray) -> float:
 
 def boxcar_events(x: np.ndarray, ladder: Ladder, weight: np.ndarray | None = None, *,
                   noise: float = 1.0, threshold: float = 6.0, segment: int = 0,
-                  n_segment: int = 8, least_share: float = 0.25) -> np.ndarray:
+                  n_segment: int = 16, least_share: float = 0.25) -> np.ndarray:
     """Twin of `boxcars.Boxcars` for a whole stream, (n_row, n_time), without a bound on events."""
     n_row, n = x.shape
     times = Times.of(ladder, segment)
@@ -570,23 +572,27 @@ def boxcar_events(x: np.ndarray, ladder: Ladder, weight: np.ndarray | None = Non
     values[:, :n], weights[:, :n] = x / noise, 1 if weight is None else weight
     n_group, n_width = -(-n_row // GROUP), len(ladder.widths)
     sums = [np.zeros((0, n_group, n_width))] * 4
-    raw, found = [], []
-    for s in range(-(-n_all // times.segment)):
-        before = (noise_of([each[-n_segment:] for each in sums], ladder, n_row) if s
+    raw, found, ends = [], [], times.ends(n_all)
+    reach = n_segment * times.segment
+    for s, end in enumerate(ends):
+        start = ends[s - 1] if s else 0
+        window = slice(np.searchsorted(ends[:s], start - reach, "right"), s)
+        before = (noise_of([each[window] for each in sums], ladder, n_row) if s
                   else np.ones((n_group, n_width)))
-        own, boxcars = _segment_boxcars(values, weights, ladder, times, s, before,
+        own, boxcars = _segment_boxcars(values, weights, ladder, times, (start, end), before,
                                         RAW_SHARE * threshold, least_share)
         sums = [np.concatenate([a, b[np.newaxis]]) for a, b in zip(
             sums, (*own, CUT * before), strict=True)]
         raw.append(boxcars)
-    for s, boxcars in enumerate(raw):
-        window = slice(max(0, s + 1 - n_segment), max(s + 1, n_segment))
+    for end, boxcars in zip(ends, raw, strict=True):
+        last = max(end, reach)
+        window = slice(*(np.searchsorted(ends, each, "right") for each in (last - reach, last)))
         now = noise_of([each[window] for each in sums], ladder, n_row)
         found.append(final_events(boxcars, now, ladder, threshold))
-    return np.concatenate(found)
+    return np.concatenate(found) if found else np.empty(0, EVENT)
 
 
-def _segment_boxcars(values, weights, ladder, times, s, noise, threshold, least_share):
+def _segment_boxcars(values, weights, ladder, times, segment, noise, threshold, least_share):
     """Return sums for the noise, and the best boxcar of each 16 neighbours of a row and level."""
     sums, boxcars = np.zeros((3, *noise.shape)), []
     for level in range(ladder.n_level):
@@ -594,7 +600,7 @@ def _segment_boxcars(values, weights, ladder, times, s, noise, threshold, least_
         for end in range(chunk * step, values.shape[1] + 1, chunk * step):
             start = end // step - chunk - times.halo
             for first in range(start, start + chunk, LANES):
-                if first >= 0 and (end - 1) // times.segment == s:
+                if first >= 0 and segment[0] < end <= segment[1]:
                     boxcars += _best_boxcars(values, weights, ladder, level, first, noise,
                                              threshold, least_share, sums)
     return sums, np.array(boxcars, RAW)

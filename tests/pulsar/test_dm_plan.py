@@ -246,6 +246,7 @@ def test_command_writes_table_picture_and_json(tmp_path: Path) -> None:
         row["additions_tree"] / (1.6e-3 * row["downsampling"]) for row in record["stretches"]))
     assert picture.read_bytes()[:4] == b"\x89PNG"
     fastsig("plan-dm", *BAND, "-o", table, code=4)
+    fastsig("plan-dm", *BAND, "-o", tmp_path / "plan.h5", code=2)
     assert read_plan(table) == plan
     fastsig("view", table, "-o", tmp_path / "again.png")
     assert (tmp_path / "again.png").read_bytes() == picture.read_bytes()

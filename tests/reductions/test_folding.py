@@ -14,7 +14,7 @@ from streams import MemorySpectra, MemoryVoltages, header
 import fastsig as fs
 from fastsig.axes.frequency import ChannelAxis
 from fastsig.axes.polarization import PolBasis
-from fastsig.errors import FastsigWarning, PlanError, UsageError
+from fastsig.errors import DoubtWarning, FastsigWarning, PlanError, UsageError
 from fastsig.pulsar.constant import ConstantPeriod
 from fastsig.pulsar.polyco import Polyco
 from fastsig.pulsar.polyco_text import Block
@@ -105,6 +105,29 @@ def test_without_dispersion_all_channels_have_one_phase():
     np.testing.assert_allclose(found.data[0], mean, rtol=1e-6)
     np.testing.assert_array_equal(found.weight[0], counts)
     assert found.dm is None and not found.dedispersed and found.weights.shape == (1, 1, 1, 20)
+
+
+def jumping(jump):
+    """Two blocks of a polyco of 10 Hz that meet after 3 s, with phases that differ there."""
+    return Polyco([Block("J1", 60370, Fraction(45297 + s, 86400), 0.0, 0.0, -6.0,
+                         10 * Fraction(s) + Fraction(extra), Fraction(10), "k", 1, 400.0,
+                         (Fraction(0), Fraction(0)), "") for s, extra in ((-26, 0), (32, jump))])
+
+
+@pytest.mark.parametrize("jump", ["0.4", "-0.4", "3", "-2.6", "0.01"])
+def test_phases_that_jump(jump):
+    """Single turns are refused, and other profiles reported if a part of a turn is missing."""
+    stream = spectra(noise(n_chan=2))
+    if jump == "0.01":
+        assert fold(stream, jumping(jump), single=True, dm=0).n_subint == 59
+        return
+    with pytest.raises(PlanError, match=rf"phase jumps by [+]?{jump} turns at 3.21. s, where"):
+        fold(stream, jumping(jump), single=True, dm=0)
+    if jump == "3":
+        assert fold(stream, jumping(jump), dm=0).n_subint == 1
+    else:
+        with pytest.warns(DoubtWarning, match=r"phase jumps by .*0\.4 turn at 3.21. s"):
+            fold(stream, jumping(jump), dm=0)
 
 
 def test_dedispersed_spectra_need_no_alignment_and_others_the_rest():

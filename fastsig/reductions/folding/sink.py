@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsig.errors import PlanError, UsageError
+from fastsig.errors import DoubtWarning, PlanError, UsageError
 from fastsig.io.files.provenance import provenance
 from fastsig.pulsar.predictors import Predictor, check_sampling
 from fastsig.pulsar.profiles import Profiles
 from fastsig.reductions.folding.archives import archive_of
 from fastsig.reductions.folding.channel_phases import ChannelPhases
 from fastsig.reductions.folding.places import check_place
-from fastsig.reductions.folding.subintegrations import edges_of_times, edges_of_turns
+from fastsig.reductions.folding.subintegrations import MOST_JUMP, edges_of_times, edges_of_turns
 from fastsig.stream import Block, Sink, SpectrumStream, Stream
 
 __all__ = ["Fold", "usual_bins"]
@@ -88,6 +89,9 @@ class Fold(Sink):
             check_place(stream, each)
             _check_span(stream, each)
         self.phases = [ChannelPhases(stream, each, dm, constant) for each in predictors]
+        if not single:  # of which jumps are refused
+            for phases in self.phases:
+                _warn_of_jump(stream, phases)
         self.n_bin = _bins(n_bin, stream, self.phases)
         self.n_chan = _channels(n_chan, stream.shape[2])
         self.edges = self._edges(subint, single)
@@ -266,6 +270,16 @@ def _check_span(stream: Stream, predictor: Predictor) -> None:
     header = stream.header
     duration = float(stream.shape[0] / header.sample_rate)
     check_sampling(predictor, header.start_time, duration, float(1 / header.sample_rate))
+
+
+def _warn_of_jump(stream: Stream, phases: ChannelPhases) -> None:
+    """Warn if the phase jumps by a part of a turn that moves the pulse."""
+    jump, seconds = phases.jump(stream.shape[0])
+    part = jump - round(jump)
+    if abs(part) > MOST_JUMP:
+        warnings.warn(DoubtWarning(
+            f"{stream.path}: the predicted phase jumps by {part:+.3g} turn at {seconds:.4g} s, "
+            "where blocks of the polyco meet, and the profiles with it"), stacklevel=4)
 
 
 def _bins(n_bin: int | None, stream: Stream, phases: Sequence[ChannelPhases]) -> int:
