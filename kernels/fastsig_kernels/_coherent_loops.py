@@ -11,7 +11,7 @@ from numba.core.extending import intrinsic
 
 from ._codelets import Complex
 from ._fft_loops import _fetch
-from ._jit import jit, jit_inner
+from ._jit import jit, jit_inner, jit_inner_arrays
 from ._passes import _pairs, _put_pairs, block_lanes, load_address, store_integer
 from ._real_loops import _complex_at, _mirrored_blocks
 from ._simd import Emitter, Vector, VectorType, address_of, fma, load, splat
@@ -165,7 +165,7 @@ def _fetch_points(typingctx, spec, address):
     return types.void(spec, _i), codegen
 
 
-@jit_inner
+@jit_inner_arrays
 def _real_point_nb(spectrum, k, n, fine, coarse):
     """Return point k of the spectrum of a real signal, see `_real_loops`."""
     z = carray(_complex_at(spectrum), n)
@@ -338,7 +338,7 @@ def add_powers_nb(spec, a, b, chan_step, n, start, n_int, sums, out):
             at = stop
 
 
-@jit_inner
+@jit_inner_arrays
 def _add_segment_nb(spec, a, b, n, sums):
     """Add the powers of one stretch; float32 is exact enough for a few thousand samples."""
     size = 4 * block_lanes(spec)

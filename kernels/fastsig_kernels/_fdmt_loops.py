@@ -25,7 +25,7 @@ from ._fdmt_reading import (
     read_wide_nb,
     vector,
 )
-from ._jit import jit_strict, jit_strict_inner
+from ._jit import jit_strict, jit_strict_inner, jit_strict_inner_arrays
 from ._meeting import meet_nb
 from ._simd import Emitter, Vector, finish_stores
 
@@ -244,7 +244,7 @@ def _moves_nb(is_cut, n_term, window):
     return window, window if n_term == 4 else 0, window, 0
 
 
-@jit_strict_inner
+@jit_strict_inner_arrays
 def _above_nb(spec, n, window, steps, ops, out, out_step, large):
     """Compute rows above the cut for a block of `n` samples.
 
@@ -253,7 +253,6 @@ def _above_nb(spec, n, window, steps, ops, out, out_step, large):
     """
     item, above_item = item_of(spec), above_item_of(spec)
     rest = np.empty(64, np.uint8)
-    local = np.int64(rest.ctypes.data)
     whole = n // 16 * 16
     # Whole lines of a large output are not read before they are written.
     stream = large and (out | out_step) % 64 == 0
@@ -272,6 +271,7 @@ def _above_nb(spec, n, window, steps, ops, out, out_step, large):
                 to = out + ops[j, 0] * out_step
                 _sum_run_nb(spec, is_cut, stream, n_term, to, terms, whole, offset)
                 if whole < n:
+                    local = np.int64(rest.ctypes.data)  # here, as its last use frees the memory
                     size = item if is_cut else above_item
                     left = _terms_nb(ops, j, (moves[0] + whole * size, moves[1] + whole * size,
                                               moves[2] + whole * size, moves[3] + whole * size))

@@ -28,7 +28,7 @@ from ._folding_lanes import (
     has_weights,
 )
 from ._folding_loops import bin_of_nb, phase_of_nb
-from ._jit import jit_strict, jit_strict_inner
+from ._jit import jit_strict, jit_strict_inner, jit_strict_inner_arrays
 from ._simd import address_of
 
 #: Rows of a block.
@@ -276,7 +276,7 @@ def _give_nb(sums, turns, n, left, places, add, results):
                 out[row + c] = out[row + c] + value if add else value
 
 
-@jit_strict_inner
+@jit_strict_inner_arrays
 def _count_nb(counts, ranks, n, ones):
     """Set the numbers of rows in each bin of `n` columns, rotated as their sums."""
     n_bin = counts.shape[0]
