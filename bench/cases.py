@@ -2,6 +2,7 @@
 
 from bench import (
          banks,
+         bursts,
          calibration,
          commands,
          dispersion,
@@ -21,4 +22,4 @@ from bench import (
 CASES = [*spectrometers.CASES, *shapes.CASES, *transforms.CASES, *banks.CASES, *stages.CASES,
          *commands.CASES, *readers.CASES, *spectra_files.CASES, *pointing.CASES, *calibration.CASES,
          *resampling.CASES, *gridding.CASES, *dispersion.CASES,
-         *folding.CASES, *excision.CASES]
+         *folding.CASES, *excision.CASES, *bursts.CASES]

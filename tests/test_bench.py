@@ -244,7 +244,7 @@ PACKED = re.compile(rf"\sv?(?:mul|add|sub|fn?m(?:add|sub)\d+)ps\s[^\n]*%{REGISTE
 
 def assembly(function: numba.core.dispatcher.Dispatcher, *arguments: object) -> str:
     """Assembly of a kernel for these arguments, compiled anew: the cache keeps none."""
-    left_out = ("cache", "nopython")
+    left_out = ("cache", "nopython", "no_cpython_wrapper")
     options = {key: value for key, value in function.targetoptions.items() if key not in left_out}
     fresh = numba.njit(**options)(function.py_func)
     fresh.compile(tuple(map(numba.typeof, arguments)))  # functions that only kernels call, too
@@ -268,6 +268,7 @@ def sums() -> np.ndarray:
     return np.zeros(64, np.float32)
 
 
+MEMORY = np.zeros(4096, np.float32)
 ONE = np.float32(1)
 LOOPS = {
     "fir.polyphase_fir_nb": lambda: (
@@ -282,6 +283,12 @@ LOOPS = {
     "integrate.accumulate_nb": lambda: (
         np.ones((3, 2, 64), np.float32), np.ones((3, 2)), np.zeros((2, 64), np.float32),
         np.zeros(2)),
+    "_boxcar_loops._above_nb": lambda: (
+        Spec(first=(1, 2, 5), later=(8, 12), lanes=16), False, 0, 4, *(MEMORY.ctypes.data,) * 4,
+        ONE),
+    "_normalizing_loops._scale_row_nb": lambda: (
+        np.ones(64, np.uint8), sums(), sums(), sums(), np.zeros(64, np.int8), ONE),
+    "_normalizing_loops._halve_row_nb": lambda: (np.zeros(64, np.int8),) * 3,
 }
 
 
@@ -289,9 +296,6 @@ LOOPS = {
 @pytest.mark.parametrize("name", LOOPS)
 def test_hot_loop_is_vector_code(name):
     assert is_packed(assembly(kernel(name), *LOOPS[name]()))
-
-
-MEMORY = np.zeros(4096, np.float32)
 
 
 def decoding(n_bits: int, values: str) -> tuple[object, ...]:
@@ -314,6 +318,8 @@ MOVES = {
     "16 bits": (DECODE, "vcvtdq2ps", lambda: decoding(16, "signed")),
     "nearest": ("packing.nearest_codes_nb", "vpaddd", lambda: (
         sums(), np.arange(4, dtype=np.uint8), sums()[:4], sums()[:5], np.zeros(64, np.uint8))),
+    "sums of spectra": ("_normalizing_loops._add_nb", "v(?:add|fmadd[0-9]+)pd", lambda: (
+        np.ones(64, np.uint8), np.zeros(64, np.uint8), np.zeros(64), np.zeros(64))),
     "rounding": ("packing.round_codes_nb", "v(?:rndscale|round)pd", lambda: (
         sums(), ONE, 0, 255, np.zeros(64, np.uint8))),
 }

@@ -12,10 +12,10 @@ from fastsig.axes.constants import DISPERSION_CONSTANT
 from fastsig.axes.units import number
 from fastsig.errors import UsageError
 from fastsig.pulsar.plan import DMPlan
-from fastsig.pulsar.stretches import LONGEST_S, Recording, stretches
+from fastsig.pulsar.stretches import LONGEST_S, SWITCH, Recording, stretches
 from fastsig.work.arguments import checked, shown
 
-__all__ = ["LARGEST_DM", "MOST_CHANNELS", "dm_plan"]
+__all__ = ["LARGEST_DM", "MOST_CHANNELS", "dm_limits", "dm_plan"]
 
 #: Largest dispersion measure, pc cm^-3.
 LARGEST_DM = 1e6
@@ -26,7 +26,7 @@ _DM = "pc / cm3"
 
 @checked
 def dm_plan(source: Any, dms: Any = (0, 3000), *, width: Any = None, loss: float = 0.1,
-            constant: Any = None) -> DMPlan:
+            constant: Any = None, switch: float = SWITCH) -> DMPlan:
     """Plan the dispersion measures of a search: steps, downsampling, losses and cost.
 
     Parameters
@@ -44,6 +44,9 @@ def dm_plan(source: Any, dms: Any = (0, 3000), *, width: Any = None, loss: float
         two of the plan; this determines the steps.
     constant : value, optional
         Dispersion constant, MHz^2 pc^-1 cm^3 s; 1/2.41e-4 by default.
+    switch : float
+        The rate is also halved where the smear of a channel is this many times wider than all that
+        the plan adds. Values below 2 cost less, and lose more of pulses narrower than this smear.
 
     Returns
     -------
@@ -64,14 +67,16 @@ def dm_plan(source: Any, dms: Any = (0, 3000), *, width: Any = None, loss: float
     sample of half the rate is no longer than half of `width`.
     """
     recording = _recording(source, constant)
-    low, high = _limits(dms)
+    low, high = dm_limits(dms)
     if isinstance(loss, bool) or not 0.001 <= loss <= 0.5:
         raise UsageError(f"loss = {shown(loss)}; allowed: 0.001 to 0.5")
     width_s = 0.0 if width is None else number(width, "s", "width")
     if not 0 <= width_s < LONGEST_S:
         raise UsageError(f"width = {shown(width)}; allowed: 0 or more, such as 1ms, and below "
                          f"{LONGEST_S:g} s")
-    made = tuple(stretches(recording, low, high, width_s, loss))
+    if not 0.1 <= switch <= 10:
+        raise UsageError(f"switch = {shown(switch)}; allowed: 0.1 to 10")
+    made = tuple(stretches(recording, low, high, width_s, loss, switch))
     if recording.n_chan > MOST_CHANNELS:
         raise UsageError(f"n_chan = {recording.n_chan}; allowed: 2 to {MOST_CHANNELS}, so average "
                          "channels first, for example by integrate(n_freq=...)")
@@ -115,8 +120,14 @@ def _constant(value: Any) -> float:
     return constant
 
 
-def _limits(dms: Any) -> tuple[float, float]:
-    """Return the lowest and highest dispersion measure of a pair or of text."""
+def dm_limits(dms: Any) -> tuple[float, float]:
+    """Return the lowest and highest dispersion measure of a pair or of text, pc cm^-3.
+
+    Raises
+    ------
+    UsageError
+        If they are not two ascending numbers from 0 on.
+    """
     parts = dms.split(":") if isinstance(dms, str) else dms
     try:
         low, high = (_dm(each) for each in parts)

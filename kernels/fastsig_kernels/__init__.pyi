@@ -7,8 +7,10 @@ from .bitshuffle import (
     expand_planes_nb,
     expand_work_bytes,
 )
+from .boxcars import Boxcars
 from .channelize import Channelizer
 from .checksum import fletcher32, fletcher32_nb
+from .clusters import friends
 from .coherent import CoherentDedispersion
 from .detection import detect, detect_accumulate, detect_accumulate_nb, detect_nb
 from .energy import (
@@ -38,6 +40,7 @@ from .integrate import (
     normalize_nb,
 )
 from .iqrm import iqrm_mask, iqrm_mask_nb
+from .ladder import Ladder, boxcar_ladder
 from .layout import Layout
 from .levels import channel_levels, channel_levels_nb, deviations, deviations_nb
 from .medians import (
@@ -51,6 +54,7 @@ from .medians import (
 )
 from .moments import power_sums, power_sums_nb
 from .noise import gamma, gamma_nb, gaussian, gaussian_nb, philox_nb, uniform, uniform_nb
+from .normalizing import Normalizer, halve
 from .packing import (
     nearest_codes_nb,
     pack,
@@ -61,6 +65,7 @@ from .packing import (
     to_codes,
 )
 from .products import PRODUCTS, product_codes
+from .pulse_search import PulseSearch
 from .requantizing import requantize, requantize_nb, restore, restore_nb
 from .resampling import resample, resample_nb, resampling_covariance, resampling_tables
 from .scaling import apply_scales, apply_scales_nb, fit_scales, fit_scales_nb, widen, widen_nb
@@ -96,14 +101,18 @@ from .zero_dm import (
 )
 
 __all__ = [
+    "Boxcars",
     "Channelizer",
     "CoherentDedispersion",
     "FDMT",
     "FFTPlan",
     "Folder",
     "Gridder",
+    "Ladder",
     "Layout",
+    "Normalizer",
     "PRODUCTS",
+    "PulseSearch",
     "Spectrometer",
     "SpectrometerPlan",
     "Synthesizer",
@@ -121,6 +130,7 @@ __all__ = [
     "average_channels_nb",
     "band_mean",
     "band_mean_nb",
+    "boxcar_ladder",
     "channel_levels",
     "channel_levels_nb",
     "column_median",
@@ -150,6 +160,7 @@ __all__ = [
     "frame_correlation",
     "frame_energy",
     "frame_energy_nb",
+    "friends",
     "gamma",
     "gamma_nb",
     "gaussian",
@@ -157,6 +168,7 @@ __all__ = [
     "gaussian_table",
     "group_median",
     "group_median_nb",
+    "halve",
     "intersect_spans",
     "intersect_spans_nb",
     "iqrm_mask",

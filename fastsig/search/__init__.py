@@ -1,0 +1,1 @@
+"""Searches for pulses: NumPy arrays in, NumPy arrays out."""
