@@ -48,8 +48,8 @@ from fastsig.cli import common, driver
                    "channels are first dedispersed to the nearest sample.")
 @click.option("--tcal", type=common.InputPath(or_value=True), metavar="K|TABLE",
               help="Before folding, calibrate to K with the noise diode, whose temperature is one "
-                   "value such as 1.1K, one for each polarisation such as 1.1K,1.2K, or a table. "
-                   "The diode must be at 45 degrees to both feeds.")
+                   "value, one for each polarisation such as 1.1K,1.2K, or a table. The diode must "
+                   "be at 45 degrees to both feeds.")
 @click.option("--diode", metavar="KEY=VALUE,...",
               help="Specify when the diode is on, for comparison with the data: a mode such as "
                    "mode=pulsar, or the times period=, on= and first=.  [default: the schedule "
