@@ -61,9 +61,9 @@ from fastsig.cli import common, driver
               help="Convert calibrated spectra to Stokes parameters in Jy with this gain per "
                    "polarisation, e.g. 16K/Jy.")
 @click.option("--feed-angle", metavar="ANGLE",
-              help="Rotate Q and U to the frame of the sky by the parallactic angle plus this angle "
-                   "of feed A from the direction to the zenith, counted from north through east.  "
-                   "[default: no rotation]")
+              help="Write I, Q, U and V, with Q and U rotated to the sky by the parallactic angle "
+                   "plus this angle of feed A from the direction to the zenith, counted from "
+                   "north through east.  [default: no rotation]")
 @click.option("--flag", "flagged", is_flag=True,
               help="Flag interference first, as fastsig flag does by default.")
 @common.span_options
