@@ -224,8 +224,8 @@ class OwnVerbs:
         Each row of the plane is what `dedisperse` and `to_series` return for its dispersion measure,
         with delays rounded differently: those of a tree, in which sums of neighbouring channels are
         shared by neighbouring dispersion measures (FDMT, Zackay & Ofek 2017). For 4096 channels from
-        1000 to 1500 MHz and 2048 samples of delay, a channel is up to 2.8 samples from its exact delay,
-        0.6 rms; the mean over the channels is right to half a sample.
+        1000 to 1500 MHz and 2048 samples of delay, a channel is up to 2.2 samples from its exact delay,
+        0.5 rms; the mean over the channels is right to half a sample.
 
         Times are those at which the signal passes the centre of the highest channel, for all dispersion
         measures. The weight of a value is the mean weight of its channels; values are NaN where it is
@@ -240,9 +240,10 @@ class OwnVerbs:
         constant : float or str, optional
             Dispersion constant K, as for `dedisperse`; by default that of the plan, if there is one.
         track : {"sample", "half", "exact"}, optional
-            Rounding of delays: that of the tree; that of a tree with half samples, which takes twice
-            the time; or the nearest sample, as by `dedisperse`, which takes a time proportional to the
-            number of dispersion measures. By default "exact" for up to 16 of them, otherwise "sample".
+            Rounding of delays: that of the tree; that of a tree with half samples, which takes up to
+            twice the time; or the nearest sample, as by `dedisperse`, which takes a time proportional
+            to the number of dispersion measures. By default "exact" for up to 16 of them, otherwise
+            "sample".
         last : {"keep", "drop"}
             Whether the times at the end for which channels are missing at the largest dispersion
             measure are kept or dropped.
@@ -343,6 +344,8 @@ class OwnVerbs:
         `skewness`, channels are flagged too if the third moment about the mean, divided by the third
         power of the mean, is larger than that of noise, whose moments are known exactly. At most the
         fraction `noise_share` of noise is flagged in each product; both tests have half of it.
+        If the header contains the schedule of the noise diode, spectra with the diode on, off, and
+        partly on are tested separately.
 
         Values must be powers: the value 0 means no power. That is not so of recordings with few bits
         whose levels were set, of spectra minus a baseline, and after `zero_dm`. Where it is not,
@@ -396,9 +399,10 @@ class OwnVerbs:
 
         Parameters
         ----------
-        statistic : {"std", "mean", "skewness", "kurtosis"}
+        statistic : {"std", "modulation", "mean", "skewness", "kurtosis"}
             Statistic of the values of a channel in a segment; "std" is the standard deviation,
-            "kurtosis" is that in excess of a Gaussian.
+            "modulation" is that divided by the mean, which the bandpass does not change, and "kurtosis"
+            is that in excess of a Gaussian.
         threshold : float
             Smallest difference that is a vote, in standard deviations.
         radius : float or int
@@ -465,6 +469,58 @@ class OwnVerbs:
         References
         ----------
         R. P. Eatough et al., MNRAS 395, 410 (2009); Y. P. Men et al., MNRAS 488, 3957 (2019).
+        """
+
+    def flag_runs(
+        self, *, threshold: float = 6.0, max_window: int = 64,
+        noise_share: float | None = None, n_segment: int | None = None,
+        protect: Any = None, together: bool = True,
+    ) -> Self:
+        """Spectra in which samples and runs of samples that deviate have weight 0.
+
+        In segments of `n_segment` spectra, counted from the first, the level and the noise of each
+        channel are the mean and the standard deviation of its values over time, without outliers.
+        If the header contains the schedule of the noise diode, spectra with the diode on, off, and
+        partly on are treated separately; fewer than 16 such spectra in a segment are not tested.
+        Deviations are converted to those of Gaussian noise by the skewness of all values, and samples
+        and runs of up to `max_window` samples in time and in frequency are flagged if their mean
+        deviates too much (SumThreshold, Offringa 2010).
+
+        This takes a tenth of the time of `flag` or less, and is meant for searches, after `iqrm` or
+        `flag_kurtosis` have removed channels with steady interference, and `zero_dm` what changes in
+        all channels: it does not compare channels with each other, and changes of gain within a segment
+        are flagged if they are larger than the noise.
+
+        Parameters
+        ----------
+        threshold : float
+            Largest deviation of a single sample that is not flagged, in standard deviations; it
+            decreases by a factor of 1.5 for every doubling of the length of the run.
+        max_window : int
+            Number of samples in the longest run, a power of two.
+        noise_share : float, optional
+            Fraction of pure noise that may be flagged in each product, 1e-9 to 0.1, instead of
+            `threshold`.
+        n_segment : int, optional
+            Number of spectra in a segment; by default 32 to 1024, chosen so that a product has about
+            2**20 values in a segment.
+        protect : str or sequence, optional
+            Frequency intervals that are never flagged.
+        together : bool
+            Whether a sample that is flagged in one product is flagged in all products.
+
+        Raises
+        ------
+        PlanError
+            If the source contains no spectra.
+        UsageError
+            If a parameter is not allowed.
+        FormatError
+            If frequencies are given for a source without frequencies.
+
+        References
+        ----------
+        A. R. Offringa et al., MNRAS 405, 155 (2010).
         """
 
     def flag(

@@ -84,6 +84,7 @@ _STAGES = {
     "flag_kurtosis": "fastsig.stages.flag_kurtosis:FlagKurtosis",
     "iqrm": "fastsig.stages.iqrm:IQRM",
     "zero_dm": "fastsig.stages.zero_dm:ZeroDM",
+    "flag_runs": "fastsig.stages.flag_runs:FlagRuns",
     "flag": "fastsig.stages.flag:Flag",
     "calibrate": "fastsig.stages.calibrate:Calibrate",
     "locate": "fastsig.stages.locate:Locate",

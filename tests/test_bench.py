@@ -15,8 +15,10 @@ from fastsig_kernels import Channelizer, Spectrometer, detect, detect_accumulate
 from fastsig_kernels._simd import Spec, host_lanes
 from thorough import thorough
 
+import fastsig as fs
 from bench import __main__ as command
 from bench import (
+    commands,
     dispersion_accuracy,
     idioms,
     machine,
@@ -89,6 +91,14 @@ def test_slope_of_known_times():
     assert (found["slope_rate"], found["kernel_rate"], found["ratio"]) == (2000, 2000, 1)
     assert [mark["met"] for mark in found["marks"]] == [True, False]
     assert whole.size("1.5GB") == 1_500_000_000 and whole.size("20 kb") == 20_000
+
+
+def test_a_command_that_writes_nothing_is_an_error(tmp_path):
+    path = commands.dada_file(tmp_path, 10**6)
+    found = fs.open(path)
+    assert found.shape == (10**6, 2) and found.header.sample_rate == commands._RATE
+    with pytest.raises(RuntimeError, match="digifil did not write 65536 bytes"):
+        commands.digifil("true", path, 10**6).call()
 
 
 def test_scaling_tables():
@@ -237,7 +247,7 @@ def assembly(function: numba.core.dispatcher.Dispatcher, *arguments: object) -> 
     left_out = ("cache", "nopython", "no_cpython_wrapper")
     options = {key: value for key, value in function.targetoptions.items() if key not in left_out}
     fresh = numba.njit(**options)(function.py_func)
-    fresh(*arguments)
+    fresh.compile(tuple(map(numba.typeof, arguments)))  # functions that only kernels call, too
     return fresh.inspect_asm(fresh.signatures[0])
 
 
@@ -328,6 +338,21 @@ def test_samples_are_decoded_and_encoded_by_vector_code(name):
         register = {16: "z", 8: "y"}[host_lanes()]
         assert len(re.findall(rf"\svmov\w+\s+%{register}mm\d+, [^,]*\(", text)) >= 2
         assert "scalar" not in found
+
+
+RUNS = np.array([[0, 0, 0, 1, 33], [33, 1, 31, -1, 31]])  # channels of 64 points of real input
+
+
+@x86
+@WIDE
+@pytest.mark.parametrize(("name", "arguments"), [
+    ("_stack_loops._finish_nb", (sums(), 0, 64, 64, RUNS, sums(), sums().reshape(1, 64))),
+    ("_stack_loops._put_channels_nb", (complex_row().reshape(1, 64), RUNS, True, complex_row())),
+])
+def test_results_are_copied_in_order(name, arguments):
+    text = assembly(kernel(name), *arguments)
+    assert "gather" not in text and "scatter" not in text
+    assert re.search(rf"\svmov\w+\s+[^\n]*%{REGISTERS}mm\d", text)
 
 
 def serial(x, out):

@@ -428,6 +428,15 @@ def sum_threshold(
     return flags | np.moveaxis(lost, -1, axis)
 
 
+def flag_deviations(x: np.ndarray, flags: np.ndarray, thresholds: np.ndarray, level: np.ndarray,
+                    sigma: np.ndarray, **shape: float) -> np.ndarray:
+    """Twin of `thresholding.flag_deviations`; returns the flags, bool, with the shape of x."""
+    z = deviations(x, level, sigma, **shape).astype(np.float32)
+    for axis in (0, 1):
+        flags = sum_threshold(z, flags, thresholds, axis)
+    return flags
+
+
 def grid(
     lon: np.ndarray, lat: np.ndarray, pixel_lon: np.ndarray, pixel_lat: np.ndarray,
     data: np.ndarray, weight: np.ndarray, *, fwhm: float, radius: float,
@@ -627,6 +636,8 @@ def _best_boxcars(values, weights, ladder, level, first, noise, threshold, least
     return found
 
 
+
+
 def power_sums(x: np.ndarray, center: np.ndarray | None = None) -> np.ndarray:
     """Twin of `moments.power_sums`; returns (5, n_chan) float64, powers of the unit of x."""
     values = x.astype(np.float64) - (0 if center is None else center)
@@ -674,3 +685,62 @@ def iqrm_mask(x: np.ndarray, radius: int, threshold: float = 3.0) -> np.ndarray:
         lag = max(int(1.5 * lag), lag + 1)
     cast = np.bincount([j for each in casters for j in each], minlength=n)
     return np.array([any(cast[j] < len(each) for j in each) for each in casters], bool)
+
+
+
+
+def channel_levels(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Twin of `levels.channel_levels`; returns mean and noise, (n_chan,) float64, unit of x."""
+    level, sigma = np.full((2, x.shape[1]), np.nan)
+    for c in range(x.shape[1]):
+        some = x[:: max(1, -(-len(x) // 63)), c].astype(np.float64)
+        some = some[np.isfinite(some)]
+        if len(some):
+            level[c] = np.median(some)
+            sigma[c] = 1.482602218505602 * np.median(np.abs(some - level[c]))
+        for every in (max(1, len(x) // 64), 1):
+            values = x[::every, c].astype(np.float64)
+            near = values[np.abs(values - level[c]) <= 3 * sigma[c]]
+            if len(near):
+                level[c], sigma[c] = np.mean(near), np.std(near) / 0.986578
+    return level, sigma
+
+
+def deviations(x: np.ndarray, level: np.ndarray, sigma: np.ndarray, middle: float = 0.0,
+               unit: float = np.inf, scale: float = 1.0, offset: float = 0.0) -> np.ndarray:
+    """Twin of `levels.deviations`; returns (n_time, n_chan) float64, dimensionless."""
+    noise = np.where(sigma > 0, sigma.astype(np.float64), np.nan)
+    apart = (np.where(np.isfinite(x), x, np.nan) - level.astype(np.float64)) / noise - middle
+    if np.isinf(unit):
+        return np.asarray(scale * apart - offset)
+    ratio = 1 + apart / unit
+    root = np.where(ratio > 0.8**3, np.cbrt(ratio), (ratio - 0.8**3) / (3 * 0.8**2) + 0.8)
+    return np.asarray(scale * (root - 1) - offset)
+
+
+def apply_flags(x: np.ndarray, weight: np.ndarray, flags: np.ndarray
+                ) -> tuple[np.ndarray, np.ndarray]:
+    """Twin of `flagging.apply_flags`; returns values and weights, float32."""
+    n_product = max(weight.shape[1], flags.shape[1])
+    weights = np.where(flags, 0, np.broadcast_to(weight, (len(x), n_product, x.shape[2])))
+    return np.where(flags, np.float32(np.nan), x), weights.astype(np.float32)
+
+
+def moving_median(x: np.ndarray, width: int) -> np.ndarray:
+    """Twin of `smoothing.moving_median`; returns the medians, float64, with the shape of x."""
+    n, good = x.shape[1], np.where(np.isfinite(x), x, np.nan).astype(np.float64)
+    result = np.full(x.shape, np.nan)
+    for c in range(n):
+        begin = max(0, min(c - width // 2, n - width))
+        for i in range(len(x)):
+            values = good[i, begin : begin + width]
+            values = values[np.isfinite(values)]
+            if len(values):
+                result[i, c] = np.median(values)
+    return result
+
+
+def through_knots(knots: np.ndarray, first: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Twin of `smoothing.through_knots`; returns (n_row, n_place) float64, unit of knots."""
+    return np.asarray(sum(weight[k].astype(np.float64) * knots[:, first + k]
+                          for k in range(len(weight))))

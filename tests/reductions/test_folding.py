@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import tracemalloc
 import warnings
 from fractions import Fraction
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -21,6 +23,8 @@ from fastsig.pulsar.polyco_text import Block
 from fastsig.pulsar.profile_toas import site_code
 from fastsig.reductions.folding.channel_phases import ChannelPhases
 from fastsig.reductions.folding.folding import fold, folds_of
+from fastsig.reductions.folding.predictors import constant_period
+from fastsig.reductions.folding.reference_polyco import blocks_of
 from fastsig.reductions.folding.sink import Fold
 from fastsig.run.engine import run
 from fastsig.run.flag_shares import ShareCounter
@@ -201,6 +205,33 @@ def test_lost_rows_leave_no_step():
     assert (found.weight == 8 * (N - 1000) / 10).all()
     step = np.diff(found.data[0, 0, 0])
     np.testing.assert_allclose(step, step[0], rtol=1e-4)
+
+
+def test_phases_that_a_constant_frequency_gives_exactly():
+    """The polynomial that is fitted to what is left has no terms."""
+    class Exact:
+        predictor, dm, reference_hz, late_s = SimpleNamespace(source="B0000"), None, 10**9, 0.0
+
+        def at(self, seconds):
+            return np.zeros(len(seconds), np.int64), 4 * seconds
+
+        def frequency(self, seconds):
+            return np.full(len(seconds), 4.0)
+
+    block, = blocks_of(Exact(), Time("2024-03-01T00:00:00"), 0.0, 0.0)
+    assert block.frequency == 4 and not any(block.coefficients)
+
+
+def test_profiles_of_many_turns_are_in_memory_once():
+    stream = spectra(noise())
+    sink = Fold(stream, [constant_period(stream, "0.02s", dm=0)], n_bin=64, single=True)
+    sink.merge(sink.partial(stream.read_block(0, N)))
+    tracemalloc.start()
+    found, = sink.finish(N)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert found.shape == (300, 1, 16, 64)
+    assert peak < found.data.nbytes / 2 and found.weights.nbytes < found.data.nbytes / 4
 
 
 def test_single_turns():

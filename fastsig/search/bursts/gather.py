@@ -211,7 +211,8 @@ def _errors(members: _Members, best: I8, width_s: F8, recording: Recording) -> F
     """
     least = sqrt(1.5) * width_s * _FWHM / (sqrt(log(2)) * recording.smear_s(1.0)
                                            * members.snr[best])
-    return np.hypot(_ERROR * least, members.step[best] / 2)
+    found: F8 = np.hypot(_ERROR * least, members.step[best] / 2)
+    return found
 
 
 def _measures(members: _Members, groups: _Groups) -> F8:
@@ -221,7 +222,7 @@ def _measures(members: _Members, groups: _Groups) -> F8:
     near its maximum. With few measures there, it is the mean with the weights
     :math:`\exp(\rho^2/2)`, the likelihood of an S/N of :math:`\rho` if the amplitude is free.
     """
-    found = members.dm[groups.best].copy()
+    found: F8 = members.dm[groups.best].copy()
     for number in np.flatnonzero(groups.count > 1).tolist():
         group = groups.of(number)
         top = group[0]
