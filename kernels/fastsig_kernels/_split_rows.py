@@ -1,7 +1,7 @@
 """Transforms of one very long row there and back, in its own memory and that of a part of it.
 
-A transform in two passes over memory needs the memory of a second row to be in place. Here the row
-is divided into a few parts, of every so many points, that are transformed one after the other.
+A transform in two passes over memory requires the memory of a second row. Here the row is divided
+into a few interleaved parts, which are transformed one after the other.
 """
 
 import numpy as np

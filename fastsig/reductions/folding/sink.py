@@ -209,8 +209,9 @@ class Fold(Sink):
         for start in range(0, self.stream.shape[2], band):
             some = slice(start, start + band)
             given = weight if weight is None or weight.shape[2] == 1 else weight[:, :, some]
-            _, total = plan.process(self._as_folded(x[:, :, some]), phase, piece, weight=given, out=out,
-                                    offset=None if offset is None else offset[:, some].copy())
+            _, total = plan.process(self._as_folded(x[:, :, some]), phase, piece, weight=given,
+                                    offset=None if offset is None else offset[:, some].copy(),
+                                    out=out)
             place = slice(start // each, (start + band) // each)
             sums[..., place] = _grouped(out, each)
             weights.append(_grouped(total, each) if own else total * each)
