@@ -185,8 +185,9 @@ def test_options_that_name_files_are_those_that_commands_declare() -> None:
     read = {name: vocabulary(name).read for name in commands() if vocabulary(name).read}
     assert {name: set(words) for name, words in read.items()} == {
         "burst": {"raw"}, "calibrate": {"tcal", "mueller", "ky"},
-        "dedisperse": {"plan", "ephemeris"}, "flag": {"mask"}, "fold": {"par", "polyco", "tcal"},
-        "search bursts": {"mask"}, "toas": {"template"}, "view": {"data"}}
+        "dedisperse": {"plan", "ephemeris"},
+        "flag": {"mask"}, "fold": {"par", "polyco", "tcal"}, "search bursts": {"mask"},
+        "toas": {"template"}, "view": {"data"}}
     assert vocabulary("calibrate").may_be_value("tcal")
     assert not vocabulary("calibrate").may_be_value("ky")
     assert set(vocabulary("baseline").written) == {"keep", "picture"}
