@@ -72,6 +72,8 @@ from .spectral_kurtosis import (
 )
 from .spectrometer import Spectrometer
 from .synthesis import Synthesizer
+from .leveling import relative_to_level, relative_to_level_nb
+from .maxima import boxcar_maxima, boxcar_maxima_nb, track_maxima, track_maxima_nb
 from .thresholding import flag_line_nb, sum_threshold, sum_threshold_nb, sum_thresholds
 from .unpacking import unpack, unpack_nb
 

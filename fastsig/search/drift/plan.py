@@ -75,6 +75,10 @@ class DriftPlan:
         Lowest and highest drift rate, Hz/s.
     widest : int
         Widest boxcar for signals that do not drift, in channels.
+    smeared : bool
+        Whether carriers spread over the channels that they cross during a spectrum, as all that are
+        recorded do. Otherwise every drift is searched in steps of one channel, which finds carriers
+        of simulators that jump from channel to channel, and takes several times longer.
 
     Raises
     ------
@@ -88,6 +92,7 @@ class DriftPlan:
     low: float
     high: float
     widest: int = 8
+    smeared: bool = True
 
     def __post_init__(self) -> None:
         if not 1 <= self.n_spectrum <= MOST_SPECTRA:
@@ -140,12 +145,12 @@ class DriftPlan:
             n_sum, done = 1, -1
             while largest > done and largest >= least:
                 first = max(-(-least // n_sum), done // n_sum + 1)
-                last = min(2 * max(1, self.n_spectrum - 1), -(-largest // n_sum))
-                if n_sum == 1:
-                    last = min(last, largest)
+                last = -(-largest // n_sum)
+                if self.smeared:
+                    last = min(last, 2 * max(1, self.n_spectrum - 1))
                 if last >= first:
                     yield Octave(sign, n_sum, first, last, self._cells(n_sum))
-                done = 2 * (self.n_spectrum - 1) * n_sum
+                done = last * n_sum
                 n_sum *= 2
 
     def _cells(self, n_sum: int) -> tuple[int, ...]:

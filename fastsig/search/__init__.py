@@ -1,0 +1,1 @@
+"""Searches in spectra: NumPy arrays in, NumPy arrays out."""

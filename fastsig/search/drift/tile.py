@@ -1,0 +1,217 @@
+"""Search a piece of the band: maxima over drifts and widths, and the signals that they are from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import ceil, pi, sqrt
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsig.search.drift.noise import flatten, sum_noise
+from fastsig.search.drift.plan import DriftPlan, Octave
+from fastsig.search.drift.tracks import Maxima, best_track
+
+__all__ = ["Signal", "Tile"]
+
+F4 = NDArray[np.float32]
+
+_CANDIDATE = 0.85  # of the threshold: S/N in the coarse steps of octaves
+_MEMBER = 0.3  # S/N up to which what remains close to a signal belongs to it
+_MOST_ROUNDS = 10_000
+
+
+@dataclass(frozen=True)
+class Signal:
+    """A drifting carrier in a piece of the band.
+
+    Parameters
+    ----------
+    start : float
+        First channel of its boxcar at the centre of the first spectrum.
+    drift : float
+        Channels that it drifts to the centre of the last spectrum.
+    width : int
+        Width of the boxcar, channels.
+    snr : float
+        Sum of its samples over their noise.
+    excess : float
+        Mean of its samples over the level, 1 for as much power again as the noise.
+    valid_share : float
+        Share of its samples that is valid.
+    """
+
+    start: float
+    drift: float
+    width: int
+    snr: float
+    excess: float
+    valid_share: float
+
+    @property
+    def leak(self) -> int:
+        """Channels beside it in which side lobes exceed a tenth of its least detectable S/N."""
+        return max(1, ceil(sqrt(2 * self.snr / 10) / pi))
+
+    def limits(self, n_spectrum: int) -> NDArray[np.int64]:
+        """Return the first channel in each spectrum, (n_spectrum,) int64."""
+        return np.floor(self.start + self.drift * _phase(n_spectrum) + 0.5).astype(np.int64)
+
+    def span(self) -> tuple[int, int]:
+        """Return the first channel that it needs, and the one after the last."""
+        ends = self.start, self.start + self.drift
+        return int(min(ends)) - self.leak, ceil(max(ends)) + self.width + self.leak
+
+
+def _phase(n_spectrum: int) -> NDArray[np.float64]:
+    return np.arange(n_spectrum) / max(1, n_spectrum - 1)
+
+
+class Tile:
+    """A search of pieces of one scan; an object is used by one thread.
+
+    Parameters
+    ----------
+    plan : DriftPlan
+        Drifts and widths.
+    window : int
+        Channels of a group in which the level is measured.
+    threshold : float
+        Lowest S/N.
+    min_share : float
+        Least share of valid samples of a signal.
+    most : int
+        Signals of a piece, at most: the strongest ones.
+    """
+
+    def __init__(self, plan: DriftPlan, window: int, threshold: float, *, min_share: float = 0.5,
+                 most: int = 1000) -> None:
+        self._plan, self._window, self._threshold = plan, window, threshold
+        self._min_share, self._most = min_share, most
+        self._maxima = {octave: Maxima(plan, octave, min_share) for octave in plan.octaves}
+
+    def search(self, x: F4, valid: NDArray[np.bool_] | None = None) -> tuple[list[Signal], bool]:
+        """Return the signals of a piece, strongest first, and whether there may be more.
+
+        Parameters
+        ----------
+        x : ndarray, shape (n_spectrum, n_chan), float32
+            Spectra in any unit; the channels are a multiple of the window and of all sums.
+        valid : ndarray, shape of x, bool, optional
+            Which samples are valid; those that are not finite are not.
+        """
+        y, total, levels = flatten(x, self._window, valid)
+        known = None if valid is None else valid.astype(np.float32)
+        share = None if known is None else known.mean(axis=0, dtype=np.float32)
+        noise = sum_noise(total, share, self._plan.all_widths, levels.shape * len(x))
+        if not np.isfinite(noise[0]) or noise[0] <= 0:
+            return [], False
+        return self._rounds(y, known, dict(zip(self._plan.all_widths, noise, strict=True)))
+
+    def _rounds(self, y: F4, known: F4 | None, noise: dict[int, float]
+                ) -> tuple[list[Signal], bool]:
+        """Take the strongest signals, remove their samples, and search what is around them again."""
+        found: list[Signal] = []
+        taken: list[Signal] = []
+        dirty = [(0, y.shape[1])]
+        for _ in range(_MOST_ROUNDS):
+            fresh: list[Signal] = []
+            for low, high in dirty:
+                fresh += self._strongest(y, known, taken, noise, low, high)
+            if not fresh:
+                return sorted(found, key=lambda each: (-each.snr, each.start)), False
+            taken += fresh
+            found += [each for each in fresh if not _belongs(each, found)]
+            if len(found) > self._most:
+                found.sort(key=lambda each: (-each.snr, each.start))
+                return found[: self._most], True
+            dirty = self._around(fresh, y.shape[1])
+        return found, True
+
+    def _around(self, signals: list[Signal], n_chan: int) -> list[tuple[int, int]]:
+        """Return the pieces of the band that these signals may have affected, apart."""
+        reach = self._plan.reach + self._plan.widest_channels
+        grain = max((octave.n_sum for octave in self._plan.octaves), default=1)
+        pieces: list[tuple[int, int]] = []
+        for low, high in sorted(each.span() for each in signals):
+            first = max(0, (low - reach) // grain * grain)
+            stop = min(n_chan, -(-(high + reach) // grain) * grain)
+            if pieces and first <= pieces[-1][1]:
+                pieces[-1] = pieces[-1][0], max(stop, pieces[-1][1])
+            else:
+                pieces.append((first, stop))
+        return pieces
+
+    def _strongest(self, y: F4, known: F4 | None, taken: list[Signal], noise: dict[int, float],
+                   low: int, high: int) -> list[Signal]:
+        """Return the strongest signals of a piece, none in the reach of a stronger one."""
+        piece, valid = _without(y, known, taken, low, high)
+        peaks = sorted(self._peaks(piece, valid, noise), reverse=True)
+        signals: list[Signal] = []
+        for _, column, octave in peaks:
+            at = self._maxima[octave].extent(column)
+            if any(at[0] < stop and first < at[1] for first, stop in map(_reached, signals)):
+                continue
+            best = best_track(piece, valid, self._plan, octave, column, noise, self._min_share)
+            if best is not None and best.snr >= self._threshold:
+                signals.append(best)
+        return [_moved(each, low) for each in signals]
+
+    def _peaks(self, piece: F4, valid: F4 | None, noise: dict[int, float]
+               ) -> Iterator[tuple[float, int, Octave]]:
+        """Return S/N, cell and octave of the highest value of each stretch above the limit."""
+        cells, weights, n_sum = piece, valid, 1
+        for octave in self._plan.octaves:
+            while n_sum < octave.n_sum:
+                cells, weights = _halved(cells), None if weights is None else _halved(weights)
+                n_sum *= 2
+            best = self._maxima[octave](cells, weights, noise)
+            over = np.flatnonzero(best > _CANDIDATE * self._threshold)
+            for stretch in np.split(over, np.flatnonzero(np.diff(over) > 2) + 1):
+                if stretch.size:
+                    top = int(stretch[np.argmax(best[stretch])])
+                    yield float(best[top]), top, octave
+
+
+def _halved(cells: F4) -> F4:
+    n = cells.shape[1] // 2 * 2
+    return cells[:, :n:2] + cells[:, 1:n:2]
+
+
+def _reached(signal: Signal) -> tuple[int, int]:
+    """Return the channels in which maxima may be due to a signal."""
+    low, high = signal.span()
+    return low, high
+
+
+def _belongs(signal: Signal, stronger: list[Signal]) -> bool:
+    """Whether a signal is what remains of a stronger one, beside which it lies all the time."""
+    for other in stronger:
+        near = other.width + 2 * other.leak + 2
+        ends = (signal.start - other.start, signal.start + signal.drift - other.start - other.drift)
+        if signal.snr < _MEMBER * other.snr and all(
+                -near - signal.width < each < near for each in ends):
+            return True
+    return False
+
+
+def _moved(signal: Signal, by: int) -> Signal:
+    return Signal(signal.start + by, signal.drift, signal.width, signal.snr, signal.excess,
+                  signal.valid_share)
+
+
+def _without(y: F4, known: F4 | None, taken: list[Signal], low: int, high: int
+             ) -> tuple[F4, F4 | None]:
+    """Return a piece in which the samples of signals are lost."""
+    there = [each for each in taken if each.span()[0] < high and each.span()[1] > low]
+    piece = y[:, low:high]
+    if not there:
+        return piece, None if known is None else known[:, low:high]
+    piece = piece.copy()
+    valid = np.ones_like(piece) if known is None else known[:, low:high].copy()
+    for each in there:
+        for row, first in enumerate(each.limits(len(piece)) - low):
+            lost = slice(max(0, first - each.leak), max(0, first + each.width + each.leak))
+            piece[row, lost] = valid[row, lost] = 0
+    return piece, valid
