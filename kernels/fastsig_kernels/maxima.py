@@ -164,33 +164,78 @@ def track_maxima_nb(x, valid, tracks, scale, least, best):
     """
     longest = scale.shape[0]
     work = np.zeros((3, _PIECE + longest + COLUMNS), np.float32)
+    places, steps = _pairs_nb(tracks)
     # Rows of a piece lie side by side: those of a plane as long as a power of two would displace
     # each other from the cache.
     reach = longest - 1 + tracks.max()
     tile = np.empty((x.shape[0], _PIECE + reach + COLUMNS), np.float32)
-    known = np.empty((x.shape[0] if valid.size else 0, tile.shape[1]), np.float32)
+    pairs = np.empty((steps.shape[0], tile.shape[1] + COLUMNS), np.float32)
+    known = np.empty((pairs.shape[0] if valid.size else 0, pairs.shape[1]), np.float32)
+    rows = np.empty(places.shape[1], np.int64)
     for first in range(0, best.shape[0], _PIECE):
         n = min(_PIECE, best.shape[0] - first)
         work[2, :n] = best[first : first + n]
         tile[:, : n + reach] = x[:, first : first + n + reach]
+        _add_pairs_nb(tile, steps, n + reach, pairs)
         if valid.size:
-            known[:, : n + reach] = valid[:, first : first + n + reach]
+            tile[:, : n + reach] = valid[:, first : first + n + reach]
+            _add_pairs_nb(tile, steps, n + reach, known)
         for row in range(tracks.shape[0]):
-            _sum_track_nb(tile, tracks[row], n + longest - 1, work[0])
+            _sum_track_nb(pairs, places[row], tracks[row], rows, n + longest - 1, work[0])
             if valid.size:
-                _sum_track_nb(known, tracks[row], n + longest - 1, work[1])
+                _sum_track_nb(known, places[row], tracks[row], rows, n + longest - 1, work[1])
             _raise_nb(work, valid.size > 0, n, scale, least)
         best[first : first + n] = work[2, :n]
 
 
+@jit_strict
+def _pairs_nb(tracks):
+    """Return the pairs of rows that tracks need: two rows are added once for each of their steps.
+
+    The first result is the pair that each track needs, for every second row; the second one is the
+    first row of each pair, and the step of the track to the next row. The last row of an odd number
+    is a pair of its own.
+    """
+    n_track, n_row = tracks.shape
+    n_pair = (n_row + 1) // 2
+    places = np.empty((n_track, n_pair), np.int64)
+    steps = np.empty((n_track * n_pair, 2), np.int64)
+    count = 0
+    for i in range(n_pair):
+        first = count
+        for track in range(n_track):
+            step = tracks[track, 2 * i + 1] - tracks[track, 2 * i] if 2 * i + 1 < n_row else 0
+            at = first
+            while at < count and steps[at, 1] != step:
+                at += 1
+            if at == count:
+                steps[at, 0], steps[at, 1] = 2 * i, step
+                count += 1
+            places[track, i] = at
+    return places, steps[:count].copy()
+
+
 @jit_strict_inner
-def _sum_track_nb(x, track, n, out):
-    """Sum `n` columns of rows along a track; rows have room for more columns."""
-    rows = np.empty(x.shape[0], np.int64)
-    for i in range(x.shape[0]):
-        rows[i] = x.ctypes.data + i * x.strides[0] + 4 * track[i]
+def _add_pairs_nb(tile, steps, n, out):
+    """Fill `out` with sums of two rows; those at which the second row is not known are not used."""
+    rows = np.empty(2, np.int64)
+    for i in range(steps.shape[0]):
+        row, step = steps[i]
+        is_pair = row + 1 < tile.shape[0]
+        low, high = (max(0, -step), min(n, n - step)) if is_pair else (0, n)
+        rows[0] = tile[row].ctypes.data
+        rows[1] = tile[row + 1].ctypes.data + 4 * step if is_pair else 0
+        for at in range(4 * low, 4 * high, 4 * COLUMNS):
+            sum_track_lines(rows.ctypes.data, 1 + is_pair, at, out[i].ctypes.data + at)
+
+
+@jit_strict_inner
+def _sum_track_nb(pairs, places, track, rows, n, out):
+    """Sum `n` columns of pairs of rows along a track; rows have room for more columns."""
+    for i in range(places.shape[0]):
+        rows[i] = pairs[places[i]].ctypes.data + 4 * track[2 * i]
     for at in range(0, 4 * n, 4 * COLUMNS):
-        sum_track_lines(rows.ctypes.data, x.shape[0], at, out.ctypes.data + at)
+        sum_track_lines(rows.ctypes.data, places.shape[0], at, out.ctypes.data + at)
 
 
 @jit_strict_inner

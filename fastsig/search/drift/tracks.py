@@ -58,12 +58,16 @@ class Maxima:
         if not best.size:
             return best
         scale = np.array([1 / noise[octave.n_sum * width] for width in octave.widths], np.float32)
-        valid = None if valid is None else valid * np.float32(1 / octave.n_sum)
-        if self._n <= _DIRECT:
-            track_maxima(cells, self._tracks, self._widths, scale, best, valid=valid,
+        share = None if valid is None else valid * np.float32(1 / octave.n_sum)
+        if self._n > _DIRECT:
+            self._by_tree(cells, share, scale, best)
+            return best
+        reach = cells.shape[1] - n
+        for first, stop, is_whole in _stretches(share, n, reach):
+            part = slice(first, stop + reach)
+            track_maxima(cells[:, part], self._tracks, self._widths, scale, best[first:stop],
+                         valid=None if is_whole or share is None else share[:, part],
                          min_share=self._share)
-        else:
-            self._by_tree(cells, valid, scale, best)
         return best
 
     def _by_tree(self, cells: F4, valid: F4 | None, scale: F4, best: F4) -> None:
@@ -90,6 +94,26 @@ class Maxima:
                               min_share=self._share)
             for plane in planes:
                 plane[:, :after] = plane[:, n - after : n].copy()
+
+
+def _stretches(share: F4 | None, n: int, reach: int) -> list[tuple[int, int, bool]]:
+    """Return stretches of `n` cells, as (first, stop, is_whole): whether all tracks there are valid.
+
+    Weights are needed only where samples are lost.
+    """
+    if share is None:
+        return [(0, n, True)]
+    lost = np.concatenate(([0], np.cumsum((share < 1).any(axis=0))))
+    first = np.arange(0, n, _COLUMNS)
+    stop = np.minimum(first + _COLUMNS, n)
+    whole = lost[stop + reach] == lost[first]
+    found: list[tuple[int, int, bool]] = []
+    for begin, end, is_whole in zip(first.tolist(), stop.tolist(), whole.tolist(), strict=True):
+        if found and found[-1][2] == is_whole:
+            found[-1] = found[-1][0], end, is_whole
+        else:
+            found.append((begin, end, is_whole))
+    return found
 
 
 def best_track(y: F4, valid: F4 | None, plan: DriftPlan, octave: Octave, cell: int,
