@@ -37,6 +37,8 @@ from .integrate import (
     normalize_nb,
 )
 from .layout import Layout
+from .leveling import relative_to_level, relative_to_level_nb
+from .maxima import boxcar_maxima, boxcar_maxima_nb, track_maxima, track_maxima_nb
 from .medians import (
     column_median,
     column_median_nb,
@@ -72,8 +74,6 @@ from .spectral_kurtosis import (
 )
 from .spectrometer import Spectrometer
 from .synthesis import Synthesizer
-from .leveling import relative_to_level, relative_to_level_nb
-from .maxima import boxcar_maxima, boxcar_maxima_nb, track_maxima, track_maxima_nb
 from .thresholding import flag_line_nb, sum_threshold, sum_threshold_nb, sum_thresholds
 from .unpacking import unpack, unpack_nb
 
@@ -179,4 +179,10 @@ __all__ = [
     "widen",
     "widen_nb",
     "window_names",
+    "relative_to_level",
+    "relative_to_level_nb",
+    "boxcar_maxima",
+    "boxcar_maxima_nb",
+    "track_maxima",
+    "track_maxima_nb",
 ]

@@ -106,8 +106,7 @@ def raise_lines(typingctx, sums, scale, n_step, best):
 
 @intrinsic
 def raise_weighted_lines(typingctx, sums, weights, scale, least, n_step, best):
-    """Do as `raise_lines`, divided by the root of the weight, if it is not below an item of `least`.
-    """
+    """Do as `raise_lines`, with sums over roots of weights that are not below items of `least`."""
 
     def codegen(context, builder, signature, args):
         sums, weights, scale, least, n_step, best = args

@@ -53,7 +53,7 @@ def relative_to_level(
     if valid is not None:
         _check.array("valid", valid, ("bool",), 2)
         _check.shape("valid", valid, x.shape)
-    out = _check.output("out", out, x.shape, "float32", x, level, valid)
+    out = _check.output("out", out, x.shape, "float32", x, level, valid, total)
     total = _check.output("total", total, x.shape[1:], "float32", x, level, valid, out)
     rows = np.ascontiguousarray(x)
     relative_to_level_nb(rows, level, n, np.empty((0, 0), np.bool_) if valid is None else valid,

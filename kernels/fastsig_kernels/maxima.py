@@ -51,7 +51,8 @@ def boxcar_maxima(
     """
     _check.array("sums", sums, ("float32",), 2)
     _check_widths(widths, scale, sums.shape[1])
-    _check.target("best", best, (sums.shape[1] - int(widths[-1]) + 1,), "float32", sums, weights)
+    _check.target("best", best, (sums.shape[1] - int(widths[-1]) + 1,), "float32", sums, weights,
+                  widths, scale)
     full = _check.number("full", full)
     if not 0 < full < np.inf:
         raise ValueError(f"full: found {full}, allowed above 0")
@@ -107,7 +108,7 @@ def track_maxima(
         raise ValueError(f"tracks: found none, or columns outside 0 to {x.shape[1] - 1}")
     n = x.shape[1] - int(tracks.max())
     _check_widths(widths, scale, n)
-    _check.target("best", best, (n - int(widths[-1]) + 1,), "float32", x, valid)
+    _check.target("best", best, (n - int(widths[-1]) + 1,), "float32", x, valid, tracks, widths, scale)
     if valid is not None:
         _check.array("valid", valid, ("float32",), 2)
         _check.shape("valid", valid, x.shape)

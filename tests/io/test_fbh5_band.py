@@ -10,13 +10,14 @@ import fastsig as fs
 SHAPE = 6, 2, 40
 
 
-def written(path, *, foff=-0.5, chunks=(2, 1, 16), weights=False):
+def written(path, *, foff=-0.5, chunks=(2, 1, 16)):
     """Write a small file, and return its values, channels ascending."""
     values = np.arange(np.prod(SHAPE), dtype=np.float32).reshape(SHAPE)
     values[3, 0, 17] = np.nan
     with h5py.File(path, "w") as file:
         file.attrs["CLASS"] = "FILTERBANK"
-        data = file.create_dataset("data", data=values, chunks=chunks, fletcher32=chunks is not None)
+        data = file.create_dataset("data", data=values, chunks=chunks,
+                                   fletcher32=chunks is not None)
         data.attrs.update(fch1=1400.0, foff=foff, tsamp=1.0, tstart=58000.0, nchans=SHAPE[2])
     return values[:, :, ::-1] if foff < 0 else values
 

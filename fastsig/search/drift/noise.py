@@ -83,7 +83,7 @@ def sum_noise(total: F4, share: F4 | None, widths: tuple[int, ...], shape: float
         values = _boxcars(total, share, width)
         if len(values) >= _LEAST:
             deviation = float(np.median(np.abs(values - np.median(values))))
-            mean, _, typical = _gamma(shape * width)
+            typical = _gamma(shape * width)[2]
             found[i] = deviation * np.sqrt(shape * width) / typical if typical else np.nan
         elif i and np.isfinite(found[i - 1]):
             found[i] = found[i - 1] * np.sqrt(width / widths[i - 1])
@@ -91,9 +91,9 @@ def sum_noise(total: F4, share: F4 | None, widths: tuple[int, ...], shape: float
 
 
 def gamma_shape(ratio: float) -> float:
-    """Return the shape of the Gamma law whose median absolute deviation is `ratio` times its median.
+    """Return the shape of a Gamma law by the ratio of its median absolute deviation to its median.
 
-    Shapes from 0.5 to 1e9.
+    It is from 0.5 to 1e9.
     """
     low, high = np.log(0.5), np.log(1e9)
     for _ in range(50):

@@ -111,7 +111,7 @@ class Tile:
 
     def _rounds(self, y: F4, known: F4 | None, noise: dict[int, float]
                 ) -> tuple[list[Signal], bool]:
-        """Take the strongest signals, remove their samples, and search what is around them again."""
+        """Take the strongest signals, remove their samples, and search again around them."""
         found: list[Signal] = []
         taken: list[Signal] = []
         dirty = [(0, y.shape[1])]

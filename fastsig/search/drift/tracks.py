@@ -97,7 +97,7 @@ class Maxima:
 
 
 def _stretches(share: F4 | None, n: int, reach: int) -> list[tuple[int, int, bool]]:
-    """Return stretches of `n` cells, as (first, stop, is_whole): whether all tracks there are valid.
+    """Return stretches of `n` cells as (first, stop, whether all tracks there are valid).
 
     Weights are needed only where samples are lost.
     """
