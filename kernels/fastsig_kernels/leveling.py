@@ -11,8 +11,10 @@ __all__ = ["relative_to_level", "relative_to_level_nb"]
 def relative_to_level(
     x: np.ndarray, level: np.ndarray, n: int, *, valid: np.ndarray | None = None,
     out: np.ndarray | None = None, total: np.ndarray | None = None,
-) -> np.ndarray:
-    """Return ``x / level - 1``, with the level interpolated linearly between groups of channels.
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return ``x / level - 1`` and its sum over the rows.
+
+    The level is interpolated linearly between groups of channels.
 
     Parameters
     ----------
@@ -33,8 +35,9 @@ def relative_to_level(
 
     Returns
     -------
-    ndarray, shape of x, float32, dimensionless
-        `out`, or a new array.
+    out, total : ndarray, float32, dimensionless
+        The deviations, with the shape of x, and their sum, (n_chan,): the arrays that were given,
+        or new ones.
 
     Raises
     ------
@@ -58,7 +61,7 @@ def relative_to_level(
     rows = np.ascontiguousarray(x)
     relative_to_level_nb(rows, level, n, np.empty((0, 0), np.bool_) if valid is None else valid,
                          out, total)
-    return out
+    return out, total
 
 
 @jit_strict

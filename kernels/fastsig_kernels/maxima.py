@@ -108,7 +108,8 @@ def track_maxima(
         raise ValueError(f"tracks: found none, or columns outside 0 to {x.shape[1] - 1}")
     n = x.shape[1] - int(tracks.max())
     _check_widths(widths, scale, n)
-    _check.target("best", best, (n - int(widths[-1]) + 1,), "float32", x, valid, tracks, widths, scale)
+    _check.target("best", best, (n - int(widths[-1]) + 1,), "float32", x, valid, tracks, widths,
+                  scale)
     if valid is not None:
         _check.array("valid", valid, ("float32",), 2)
         _check.shape("valid", valid, x.shape)

@@ -126,7 +126,7 @@ class _Copy(Sink):
                 view, at = view[n:], at + n
         except OSError as error:
             why = "no space left" if error.errno == errno.ENOSPC else error.strerror
-            raise OutputError(f"{self._folder}: rows cannot be copied there: {why}") from error
+            raise OutputError(self._folder, f"rows cannot be copied there: {why}") from error
 
     def merge(self, part: None) -> None:
         """Do nothing: the rows are written."""

@@ -54,8 +54,7 @@ def flatten(x: F4, n: int, valid: NDArray[np.bool_] | None) -> tuple[F4, F4, Lev
     from fastsig_kernels import relative_to_level
 
     levels = Levels(x if valid is None else np.where(valid, x, np.float32(np.nan)), n)
-    total = np.empty(x.shape[1], np.float32)
-    return relative_to_level(x, levels.values, n, valid=valid, total=total), total, levels
+    return *relative_to_level(x, levels.values, n, valid=valid), levels
 
 
 def sum_noise(total: F4, share: F4 | None, widths: tuple[int, ...], shape: float

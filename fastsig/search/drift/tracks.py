@@ -135,12 +135,12 @@ def best_track(y: F4, valid: F4 | None, plan: DriftPlan, octave: Octave, cell: i
     n = octave.n_sum
     drifts = octave.sign * n * octave.cells
     widths = [n * width for width in octave.widths]
-    lows = n * (cell + np.arange(-1, 2))
+    lows = n * (cell + np.arange(-1.0, 2.0))
     first = rows.best(lows, drifts, widths, noise, min_share)
-    step = n
+    step = float(n)
     while first is not None and step > 0.5:
         step = step / 2
-        near = np.arange(-_STEPS, _STEPS + 1)
+        near = np.arange(-_STEPS, _STEPS + 1, dtype=np.float64)
         low = first.start + min(first.drift, 0)
         widths = [w for w in plan.all_widths if first.width / 2 <= w <= 2 * first.width]
         lows = np.unique(np.floor(low + near * max(1.0, step)))
