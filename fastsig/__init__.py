@@ -13,6 +13,7 @@ from fastsig._version import __version__ as __version__
 # Keep in step with __init__.pyi, which type checkers and editors read; a test compares them.
 _INDEX = {
     "Block": "fastsig.stream:Block",
+    "Candidates": "fastsig.search.bursts.candidates:Candidates",
     "Chain": "fastsig.chain:Chain",
     "Cube": "fastsig.cubes.cube:Cube",
     "Data": "fastsig.stream.data:Data",
@@ -36,6 +37,7 @@ _INDEX = {
     "open": "fastsig.chain:open_chain",
     "open_cube": "fastsig.cubes.cube:open_cube",
     "open_profiles": "fastsig.run.profile_files:open_profiles",
+    "read_candidates": "fastsig.run.candidate_files:read_candidates",
     "simulate": "fastsig:simulate",
     "view": "fastsig:view",
     "write_many": "fastsig.run.products:write_many",

@@ -16,6 +16,7 @@ from fastsig.reductions.sources.fitted_lines import LineFit
 from fastsig.reductions.switching.spectrum import Spectrum
 from fastsig.run.engine import Progress
 from fastsig.run.flag_shares import FlagShares
+from fastsig.search.bursts.candidates import Candidates
 from fastsig.telescopes.pointing import CabinTrack, Refraction
 from fastsig.telescopes.receiver import Receiver
 
@@ -839,6 +840,50 @@ class OwnVerbs:
             is below two samples, or the predictor does not cover the data.
         PlanError
             If these are not spectra with known frequencies, or single turns are not possible.
+        """
+
+    def bursts(
+        self, dms: Any = (0, 3000), *, width: Any = None, threshold: float = 7.0,
+        loss: Any = 0.05, constant: Any = None, switch: float = 2.0,
+        workers: int | None = None, memory: int | None = None,
+    ) -> Candidates:
+        """Search spectra for single pulses and bursts.
+
+        Channels are normalised, the rate is halved where the dispersion within channels allows it,
+        spectra are summed for all dispersion measures by a tree, and boxcars of many widths slide over
+        each time series. Boxcars above the threshold that are neighbours in dispersion measure and time
+        are one candidate.
+
+        Parameters
+        ----------
+        dms : pair, or text such as "0:3000"
+            Lowest and highest dispersion measure, pc cm^-3.
+        width : pair of Quantity, or text such as "0.1ms:100ms", optional
+            Shortest and longest width; from one sample to 100 ms by default.
+        threshold : float
+            Lowest S/N.
+        loss : float or str
+            Largest share of S/N that a pulse may lose between two widths, and half a step off in
+            dispersion measure, such as ``"5%"``.
+        constant : value, optional
+            Dispersion constant, MHz^2 pc^-1 cm^3 s; 1/2.41e-4 by default.
+        switch : float
+            The rate is halved where a pulse in a channel is this many times wider than all that the
+            plan adds to it. Smaller values take less time, and lose more of the narrowest pulses.
+        workers, memory : int, optional
+            As for `fastsig.run.engine.run`.
+
+        Returns
+        -------
+        Candidates
+            The brightest first.
+
+        Raises
+        ------
+        UsageError
+            If an argument is not allowed, or the dispersion was removed before.
+        PlanError
+            If these are not spectra with known frequencies and one intensity, or they are too short.
         """
 
     def fit_gaussians(

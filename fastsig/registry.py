@@ -97,6 +97,7 @@ _MEASUREMENTS = {
     "on_off": "fastsig.reductions.switching.on_off:on_off",
     "flag_shares": "fastsig.run.flag_shares:flag_shares",
     "fold": "fastsig.reductions.folding.folding:fold",
+    "bursts": "fastsig.reductions.bursts.searching:bursts",
     "fit_gaussians": "fastsig.reductions.sources.line_fit:fit_gaussians",
 }
 

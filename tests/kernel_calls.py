@@ -66,6 +66,7 @@ _CODES = _RNG.integers(0, 256, (6, 4, 16)).astype(np.uint8)
 _POWER = _FLOATS**2
 _TAPS = fk.prototype(32, 4, "hann")
 _PLANE = _RNG.normal(size=(20, 24)).astype(np.float32)
+_LADDER = fk.boxcar_ladder(0.2, 8)
 _SPANS = np.array([[0, 50], [60, 300]])
 _LON = np.linspace(10.0, 11.0, 40)
 _PIXELS = np.meshgrid(np.linspace(10.0, 11.0, 5), np.linspace(-0.2, 0.2, 3))
@@ -77,8 +78,37 @@ def _spectrometer(plan: Any) -> Any:
     return np.concatenate([first, plan.process(VOLTAGES[777:]), plan.flush()])
 
 
+def _search(key: str) -> Callable[[Any], Any]:
+    """Return a use of a plan whose results are those of `process` and `finish`."""
+    def use(plan: Any) -> Any:
+        made = plan.process(**copied(PLANS[key].methods["process"].arguments)), plan.finish()
+        return np.concatenate([each[0] if isinstance(each, tuple) else each for each in made])
+
+    return use
+
+
 #: Every public class that computes something.
 PLANS: dict[str, PlanCase] = {
+    "Boxcars": PlanCase(
+        fk.Boxcars,
+        {"n_row": 2, "ladder": _LADDER, "noise": 1.0, "threshold": 2.0, "segment": 2048,
+         "n_segment": 2, "least_share": 0.5, "most": 4, "threads": 2},
+        {"process": Call({"x": _PLANE.reshape(2, -1), "weight": np.ones((2, 240), np.float32)})},
+        use=_search("Boxcars")),
+    "Normalizer": PlanCase(
+        fk.Normalizer,
+        {"n_chan": 16, "dtype": "uint8", "segment": 256, "half": 2, "threads": 2},
+        {"process": Call({"x": _CODES.reshape(-1, 16), "valid": _CODES.reshape(-1, 16) > 20})},
+        use=_search("Normalizer")),
+    "PulseSearch": PlanCase(
+        fk.PulseSearch,
+        {"curve": np.linspace(0, 1, 16), "delays": np.arange(5.0), "ladder": _LADDER,
+         "threshold": 2.0, "order": "time", "mask": np.arange(16) == 3, "track": "half",
+         "noise": 70.0, "segment": 2048, "n_segment": 2, "least_share": 0.5, "most": 4,
+         "threads": 2},
+        {"process": Call({"x": _CODES.reshape(-1, 16).view(np.int8),
+                          "valid": _CODES.reshape(-1, 16) > 20})},
+        use=_search("PulseSearch")),
     "Spectrometer": PlanCase(
         fk.Spectrometer,
         {"n_chan": 16, "n_tap": 4, "window": "hann", "layout": fk.Layout(), "n_pol": 1,
@@ -156,6 +186,7 @@ FUNCTIONS: dict[str, Call] = {
     "apply_scales": Call({"codes": _CODES, "scale": _FLOATS[0], "offset": _FLOATS[1],
                           "zero": np.ones(4, np.float32), "reverse": True}, ("out",)),
     "average_channels": Call({"total": _FLOATS, "n": 4}, ("out",)),
+    "boxcar_ladder": Call({"loss": 0.1, "longest": 50}),
     "column_median": Call({"x": _PLANE, "flags": _PLANE > 1}, ("out",)),
     "compress_planes": Call({"x": _FLOATS, "block": 16, "out": np.zeros(3000, np.uint8),
                              "work": np.zeros(fk.compress_work_bytes(4, block=16), np.uint8)},
@@ -176,10 +207,14 @@ FUNCTIONS: dict[str, Call] = {
     "frame_correlation": Call({"taps": _TAPS, "hop": 32}),
     "frame_energy": Call({"spans": _SPANS, "start": 3, "n_frame": 6,
                           "taps_cumulative": fk.cumulative_energy(_TAPS), "hop": 32}, ("out",)),
+    "friends": Call({"time": np.arange(8), "row": np.arange(8) // 4, "width": np.ones(8, np.int64),
+                     "time_link": 1, "row_link": 1}),
     "gamma": Call({**_RANDOM, "shape": 2.0}, ("out",)),
     "gaussian": Call(_RANDOM, ("out",)),
     "gaussian_table": Call({"fwhm": 0.1, "radius": 0.3, "n": 50}),
     "group_median": Call({"x": _PLANE, "n": 5, "flags": _PLANE > 1}, ("out",)),
+    "halve": Call({"x": _CODES.reshape(-1, 16).view(np.int8),
+                   "valid": _CODES.reshape(-1, 16) > 20}),
     "intersect_spans": Call({"a": _SPANS, "b": _SPANS + 5}),
     "keep": Call({"sk": _POWER, "low": np.full(16, 0.2), "high": np.full(16, 2.0)}, ("out",)),
     "kurtosis": Call({"s1": _POWER, "s2": _POWER**2, "n_sum": np.full((6, 4, 1), 9),

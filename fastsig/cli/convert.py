@@ -1,4 +1,4 @@
-"""``fastsig convert``: write voltages, spectra or folded profiles in another format."""
+"""``fastsig convert``: write voltages, spectra, folded profiles or candidates in another format."""
 
 from __future__ import annotations
 
@@ -23,13 +23,19 @@ def convert(files: tuple[str, ...], output: str, to: str | None, **options: Any)
     FILEs contain voltages, spectra or folded profiles, and must belong to one scan. Information
     that the format cannot hold is reported first, and the files are then written only with --lossy.
     Folded profiles (fold-mode PSRFITS) can be written as PSRFITS again, or as a table with a row
-    for each subintegration, channel and bin.
+    for each subintegration, channel and bin. Tables of burst candidates, one or several, can be
+    written as one table, or in the formats of PRESTO (.singlepulse), heimdall (.cand) and
+    TransientX (.cands).
     """
+    from fastsig.cli.candidates import copy_candidates, has_candidates
     from fastsig.cli.profiles import copy_profiles, has_profiles
     from fastsig.products.convert import convertible
 
     if has_profiles(files):
         copy_profiles(files, output, to, options)
+        return
+    if has_candidates(files):
+        copy_candidates(files, output, to, options)
         return
     changes = common.parse_overrides(options["overrides"])
     with convertible(files, output, to, **changes) as source:

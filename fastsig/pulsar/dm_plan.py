@@ -12,7 +12,7 @@ from fastsig.axes.constants import DISPERSION_CONSTANT
 from fastsig.axes.units import number
 from fastsig.errors import UsageError
 from fastsig.pulsar.plan import DMPlan
-from fastsig.pulsar.stretches import LONGEST_S, Recording, stretches
+from fastsig.pulsar.stretches import LONGEST_S, SWITCH, Recording, stretches
 from fastsig.work.arguments import checked, shown
 
 __all__ = ["LARGEST_DM", "MOST_CHANNELS", "dm_plan"]
@@ -26,7 +26,7 @@ _DM = "pc / cm3"
 
 @checked
 def dm_plan(source: Any, dms: Any = (0, 3000), *, width: Any = None, loss: float = 0.1,
-            constant: Any = None) -> DMPlan:
+            constant: Any = None, switch: float = SWITCH) -> DMPlan:
     """Plan the dispersion measures of a search: steps, downsampling, losses and cost.
 
     Parameters
@@ -44,6 +44,9 @@ def dm_plan(source: Any, dms: Any = (0, 3000), *, width: Any = None, loss: float
         two of the plan; this determines the steps.
     constant : value, optional
         Dispersion constant, MHz^2 pc^-1 cm^3 s; 1/2.41e-4 by default.
+    switch : float
+        The rate is halved where a pulse in a channel is this many times wider than all that the
+        plan adds to it. Smaller values cost less and lose more.
 
     Returns
     -------
@@ -59,9 +62,9 @@ def dm_plan(source: Any, dms: Any = (0, 3000), *, width: Any = None, loss: float
     -----
     The step is such that a pulse as wide as the width, the smear of a channel and a downsampled
     sample together loses no more than `loss` half a step off; it is rounded down to two digits.
-    The rate is halved at the dispersion measure at which the pulse in a channel is twice as wide as
-    a sample, a downsampled sample and half a step together (their squares are added), and where a
-    sample of half the rate is no longer than half of `width`.
+    The rate is halved at the dispersion measure at which the pulse in a channel is `switch` times
+    as wide as a sample, a downsampled sample and half a step together (their squares are added),
+    and where a sample of half the rate is no longer than half of `width`.
     """
     recording = _recording(source, constant)
     low, high = _limits(dms)
@@ -71,7 +74,9 @@ def dm_plan(source: Any, dms: Any = (0, 3000), *, width: Any = None, loss: float
     if not 0 <= width_s < LONGEST_S:
         raise UsageError(f"width = {shown(width)}; allowed: 0 or more, such as 1ms, and below "
                          f"{LONGEST_S:g} s")
-    made = tuple(stretches(recording, low, high, width_s, loss))
+    if not 0.1 <= switch <= 10:
+        raise UsageError(f"switch = {shown(switch)}; allowed: 0.1 to 10")
+    made = tuple(stretches(recording, low, high, width_s, loss, switch))
     if recording.n_chan > MOST_CHANNELS:
         raise UsageError(f"n_chan = {recording.n_chan}; allowed: 2 to {MOST_CHANNELS}, so average "
                          "channels first, for example by integrate(n_freq=...)")

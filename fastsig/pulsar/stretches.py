@@ -202,8 +202,8 @@ class Stretch:
         return min(found, key=lambda each: each.n_addition)
 
 
-def stretches(recording: Recording, low: float, high: float, width_s: float, loss: float
-              ) -> Iterator[Stretch]:
+def stretches(recording: Recording, low: float, high: float, width_s: float, loss: float,
+              switch: float = SWITCH) -> Iterator[Stretch]:
     """Yield the stretches from one dispersion measure to another.
 
     Parameters
@@ -214,6 +214,8 @@ def stretches(recording: Recording, low: float, high: float, width_s: float, los
         Width of the pulses, s; 0 if they may be as narrow as the spectra resolve.
     loss : float
         Largest share of S/N lost half a step off.
+    switch : float
+        The rate is halved where a pulse is this many times wider than all that the plan adds.
 
     Raises
     ------
@@ -223,7 +225,7 @@ def stretches(recording: Recording, low: float, high: float, width_s: float, los
     off, factor, total = smearing.off_dm(1 - loss), 1, 0
     while True:
         made = Stretch(recording, low, _step(recording, low, factor, width_s, off), 1, factor)
-        end = _switch(made, width_s)
+        end = _switch(made, width_s, switch)
         factor *= 2
         if end <= low:
             continue
@@ -293,9 +295,9 @@ def _added(stretch: Stretch) -> float:
     return hypot(stretch.recording.sample_s, stretch.sample_s, stretch.step_smear_s)
 
 
-def _switch(stretch: Stretch, width_s: float) -> float:
+def _switch(stretch: Stretch, width_s: float, switch: float) -> float:
     """Return the dispersion measure from which on half the rate is sufficient."""
-    square = (SWITCH * _added(stretch)) ** 2 - width_s**2
+    square = (switch * _added(stretch)) ** 2 - width_s**2
     if square <= 0 or 2 * stretch.sample_s <= FINE * width_s:
         return -inf
     return sqrt(square) / stretch.channel_smear_s(1.0)

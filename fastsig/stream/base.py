@@ -220,6 +220,10 @@ class Stream(ABC):
         """Paths of the files that contain the rows."""
         return [self.path]
 
+    def file_of(self, row: int) -> str:
+        """Return the path of the file that contains a row: the first one if this is not known."""
+        return self.files[0] if self.files else self.path
+
     def verify(self) -> None:
         """Read the whole file; raise `DataError` if it cannot be read or a checksum fails."""
         if self.inputs():

@@ -7,8 +7,10 @@ from .bitshuffle import (
     expand_planes_nb,
     expand_work_bytes,
 )
+from .boxcars import Boxcars
 from .channelize import Channelizer
 from .checksum import fletcher32, fletcher32_nb
+from .clusters import friends
 from .coherent import CoherentDedispersion
 from .detection import detect, detect_accumulate, detect_accumulate_nb, detect_nb
 from .energy import (
@@ -36,6 +38,7 @@ from .integrate import (
     normalize,
     normalize_nb,
 )
+from .ladder import Ladder, boxcar_ladder
 from .layout import Layout
 from .leveling import relative_to_level, relative_to_level_nb
 from .maxima import boxcar_maxima, boxcar_maxima_nb, track_maxima, track_maxima_nb
@@ -49,6 +52,7 @@ from .medians import (
     running_median_nb,
 )
 from .noise import gamma, gamma_nb, gaussian, gaussian_nb, philox_nb, uniform, uniform_nb
+from .normalizing import Normalizer, halve
 from .packing import (
     nearest_codes_nb,
     pack,
@@ -59,6 +63,7 @@ from .packing import (
     to_codes,
 )
 from .products import PRODUCTS, product_codes
+from .pulse_search import PulseSearch
 from .requantizing import requantize, requantize_nb, restore, restore_nb
 from .resampling import resample, resample_nb, resampling_covariance, resampling_tables
 from .scaling import apply_scales, apply_scales_nb, fit_scales, fit_scales_nb, widen, widen_nb
@@ -78,14 +83,18 @@ from .thresholding import flag_line_nb, sum_threshold, sum_threshold_nb, sum_thr
 from .unpacking import unpack, unpack_nb
 
 __all__ = [
+    "Boxcars",
     "Channelizer",
     "CoherentDedispersion",
     "FDMT",
     "FFTPlan",
     "Folder",
     "Gridder",
+    "Ladder",
     "Layout",
+    "Normalizer",
     "PRODUCTS",
+    "PulseSearch",
     "Spectrometer",
     "SpectrometerPlan",
     "Synthesizer",
@@ -99,6 +108,7 @@ __all__ = [
     "apply_scales_nb",
     "average_channels",
     "average_channels_nb",
+    "boxcar_ladder",
     "column_median",
     "column_median_nb",
     "compress_planes",
@@ -122,6 +132,7 @@ __all__ = [
     "frame_correlation",
     "frame_energy",
     "frame_energy_nb",
+    "friends",
     "gamma",
     "gamma_nb",
     "gaussian",
@@ -129,6 +140,7 @@ __all__ = [
     "gaussian_table",
     "group_median",
     "group_median_nb",
+    "halve",
     "intersect_spans",
     "intersect_spans_nb",
     "keep",

@@ -5,6 +5,19 @@ They are not optimised, and arguments are not checked.
 
 import numpy as np
 
+from ._boxcar_events import (
+    EVERY,
+    GROUP,
+    LANES,
+    RAW,
+    RAW_SHARE,
+    Times,
+    final_events,
+    noise_of,
+)
+from ._noise_widths import CUT
+from .ladder import Ladder
+
 
 def polyphase_fir(x: np.ndarray, taps: np.ndarray) -> np.ndarray:
     """Twin of `fir.polyphase_fir`: ``y[m, j] = sum_t taps[t, j] x[(m + t) n_fft + j]``.
@@ -518,3 +531,136 @@ def fold(x: np.ndarray, phase: np.ndarray, piece: int, n_bin: int,
                         out[e, b, p, c] += w * float(x[t, p, c])
                         total[e, b, p, c] += w
     return out, total
+
+
+def friends(time: np.ndarray, row: np.ndarray, width: np.ndarray, time_link: int, row_link: int
+            ) -> np.ndarray:
+    """Twin of `clusters.friends`, pair by pair."""
+    label = np.full(len(time), -1)
+    for first in range(len(time)):
+        todo = [first] if label[first] < 0 else []
+        while todo:
+            i = todo.pop()
+            label[i] = label.max() + 1 if i == first else label[first]
+            near = ((label < 0) & (np.abs(row - row[i]) <= row_link)
+                    & (time < time[i] + width[i] + time_link)
+                    & (time[i] < time + width + time_link))
+            label[near] = label[first]
+            todo += np.flatnonzero(near).tolist()
+    return label
+
+
+def halve(x: np.ndarray, valid: np.ndarray | None = None
+          ) -> tuple[np.ndarray, np.ndarray | None]:
+    """Twin of `normalizing.halve`."""
+    good = np.ones(x.shape, bool) if valid is None else valid
+    one, other = np.where(good, x, 0)[0::2].astype(np.float64), np.where(good, x, 0)[1::2]
+    share = np.where(good[0::2] & good[1::2], np.sqrt(2), 1)
+    out = np.clip(np.rint((one + other) / share), -128, 127).astype(np.int8)
+    out = np.where(good[0::2] & good[1::2], np.maximum(out, -127), out).astype(np.int8)
+    return out, None if valid is None else good[0::2] | good[1::2]
+
+
+def normalize_channels(x: np.ndarray, valid: np.ndarray | None = None, *, segment: int = 4096,
+                       half: int = 8, level: float = 16.0) -> tuple[np.ndarray, np.ndarray]:
+    """Twin of `normalizing.Normalizer` for a whole stream; returns codes and what is valid."""
+    good = np.isfinite(x) if valid is None else np.isfinite(x) & valid
+    starts = list(range(0, len(x), segment))
+    if len(starts) > 1 and len(x) - starts[-1] < segment // 2:
+        starts.pop()
+    mean, variance = np.full((2, len(starts), x.shape[1]), np.nan)
+    for s, c in np.ndindex(mean.shape):
+        rows = slice(starts[s], min(starts[s] + segment, len(x)))
+        values = x[rows, c][good[rows, c]].astype(np.float64)
+        if len(values) >= max(2, (rows.stop - rows.start) / 8) and values.min() < values.max():
+            mean[s, c], variance[s, c] = values.mean(), values.var(ddof=1)
+    n = -(-len(x) // segment)
+    out, kept = np.zeros(x.shape, np.int8), np.zeros(x.shape, bool)
+    for s, c in np.ndindex(n, x.shape[1]):
+        rows = slice(s * segment, min((s + 1) * segment, len(x)))
+        own = min(s, len(starts) - 1)
+        knots = [_location(mean[max(0, j - half) : max(1, j + half), c]) for j in (s, s + 1)]
+        spread = _location(variance[max(0, s - half) : s + half + 1, c])
+        if np.isnan(mean[own, c]) or np.isnan(knots).any() or np.isnan(spread):
+            continue
+        at = (np.arange(rows.stop - rows.start) + 0.5) / segment
+        scaled = level * (x[rows, c] - knots[0] - (knots[1] - knots[0]) * at) / np.sqrt(spread)
+        kept[rows, c] = good[rows, c]
+        with np.errstate(invalid="ignore"):
+            codes = np.clip(np.rint(scaled), -127, 127)
+        out[rows, c] = np.where(good[rows, c], codes, 0)
+    return out, kept
+
+
+def _location(values: np.ndarray) -> float:
+    """Return the mean without outliers of the numbers among some values; NaN if there are none."""
+    numbers = np.sort(values[np.isfinite(values)])
+    n = len(numbers)
+    if n < 5:
+        return float(np.median(numbers)) if n else float("nan")
+    low, high = numbers[: n - n // 2], numbers[n // 2 :]
+    best = np.argmin(high - low)
+    near = np.abs(numbers - (high + low)[best] / 2) <= 4 / 1.349 * (high - low)[best]
+    return float(numbers[near].mean())
+
+
+def boxcar_events(x: np.ndarray, ladder: Ladder, weight: np.ndarray | None = None, *,
+                  noise: float = 1.0, threshold: float = 6.0, segment: int = 0,
+                  n_segment: int = 8, least_share: float = 0.25) -> np.ndarray:
+    """Twin of `boxcars.Boxcars` for a whole stream, (n_row, n_time), without a bound on events."""
+    n_row, n = x.shape
+    times = Times.of(ladder, segment)
+    n_all = -(-(n + (times.halo << (ladder.n_level - 1))) // times.longest) * times.longest
+    values, weights = np.zeros((2, n_row, n_all))
+    values[:, :n], weights[:, :n] = x / noise, 1 if weight is None else weight
+    n_group, n_width = -(-n_row // GROUP), len(ladder.widths)
+    sums = [np.zeros((0, n_group, n_width))] * 4
+    raw, found = [], []
+    for s in range(-(-n_all // times.segment)):
+        before = (noise_of([each[-n_segment:] for each in sums], ladder, n_row) if s
+                  else np.ones((n_group, n_width)))
+        own, boxcars = _segment_boxcars(values, weights, ladder, times, s, before,
+                                        RAW_SHARE * threshold, least_share)
+        sums = [np.concatenate([a, b[np.newaxis]]) for a, b in zip(
+            sums, (*own, CUT * before), strict=True)]
+        raw.append(boxcars)
+    for s, boxcars in enumerate(raw):
+        window = slice(max(0, s + 1 - n_segment), max(s + 1, n_segment))
+        now = noise_of([each[window] for each in sums], ladder, n_row)
+        found.append(final_events(boxcars, now, ladder, threshold))
+    return np.concatenate(found)
+
+
+def _segment_boxcars(values, weights, ladder, times, s, noise, threshold, least_share):
+    """Return sums for the noise, and the best boxcar of each 16 neighbours of a row and level."""
+    sums, boxcars = np.zeros((3, *noise.shape)), []
+    for level in range(ladder.n_level):
+        step, chunk = 1 << level, times.chunk(level)
+        for end in range(chunk * step, values.shape[1] + 1, chunk * step):
+            start = end // step - chunk - times.halo
+            for first in range(start, start + chunk, LANES):
+                if first >= 0 and (end - 1) // times.segment == s:
+                    boxcars += _best_boxcars(values, weights, ladder, level, first, noise,
+                                             threshold, least_share, sums)
+    return sums, np.array(boxcars, RAW)
+
+
+def _best_boxcars(values, weights, ladder, level, first, noise, threshold, least_share, sums):
+    """Return the best of 16 neighbouring boxcars of a level in each row, if above a threshold."""
+    found = []
+    begin = (first + np.arange(LANES)) << level
+    for row in range(len(values)):
+        group, top = row // GROUP, (threshold, None)
+        for j in np.flatnonzero(ladder.levels == level):
+            there = begin[:, np.newaxis] + np.arange(ladder.widths[j])
+            total, weight = values[row][there].sum(axis=1), weights[row][there].sum(axis=1)
+            enough = weight >= least_share * ladder.widths[j]
+            snr = np.where(enough, total, 0) / np.sqrt(np.where(enough, weight, 1))
+            if row % EVERY == 0:
+                within = enough & (np.abs(snr) < CUT * noise[group, j])
+                sums[:, group, j] += (snr[within] ** 2).sum(), within.sum(), enough.sum()
+            i = int(np.argmax(snr))
+            if snr[i] / noise[group, j] > top[0]:
+                top = snr[i] / noise[group, j], (row, begin[i], j, total[i], weight[i])
+        found += [top[1]] if top[1] else []
+    return found

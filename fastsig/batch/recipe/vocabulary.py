@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -38,14 +38,20 @@ def commands() -> tuple[str, ...]:
     """Return the names of the commands that make a file from others, which a step may use."""
     from fastsig.cli.main import cli
 
-    context = click.Context(cli)
-    makers = []
-    for name in cli.list_commands(context):
-        command = cli.get_command(context, name) if name != "batch" else None
-        known = set() if command is None else {parameter.name for parameter in command.params}
-        if "output" in known and known & {"files", "file"}:
-            makers.append(name)
-    return tuple(makers)
+    return tuple(name for name, command in _below(cli, "")
+                 if "output" in (known := {parameter.name for parameter in command.params})
+                 and known & {"files", "file"})
+
+
+def _below(group: click.Group, before: str) -> Iterator[tuple[str, click.Command]]:
+    """Yield the commands of a group with their full names, such as ``search bursts``."""
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name) if name != "batch" else None
+        if isinstance(command, click.Group):
+            yield from _below(command, f"{before}{name} ")
+        elif command is not None:
+            yield f"{before}{name}", command
 
 
 @cache
@@ -53,10 +59,13 @@ def vocabulary(name: str) -> Vocabulary:
     """Return the vocabulary of one of the `commands`."""
     from fastsig.cli.main import cli
 
-    command = cli.get_command(click.Context(cli), name)
-    if command is None:
+    command: click.Command | None = cli
+    for word in name.split():
+        command = command.get_command(click.Context(command), word) if isinstance(
+            command, click.Group) else None
+    if command is None or command is cli:
         raise UsageError(f"{name!r} is not a command of fastsig{nearest(name, commands())}")
-    return Vocabulary(command)
+    return Vocabulary(command, name)
 
 
 class Vocabulary:
@@ -65,11 +74,13 @@ class Vocabulary:
     Parameters
     ----------
     command : click.Command
+    name : str, optional
+        Its full name, such as ``search bursts``, if it belongs to a group.
     """
 
-    def __init__(self, command: click.Command) -> None:
+    def __init__(self, command: click.Command, name: str | None = None) -> None:
         self.command = command
-        self.name = str(command.name)
+        self.name = name or str(command.name)
         options = [parameter for parameter in command.params if isinstance(parameter, click.Option)]
         self._offered = {str(option.name) for option in options}
         output = next(option for option in options if option.name == "output")

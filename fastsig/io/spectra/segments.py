@@ -130,6 +130,11 @@ class SegmentedSpectra(FileSpectra):
         """The absolute paths of the files, in order."""
         return [os.path.abspath(path) for path in self._raw.paths]
 
+    def file_of(self, row: int) -> str:
+        """Return the path of the file that contains a row, or of the last one before it."""
+        found = max(0, int(np.searchsorted(self._table[:, 0], row, "right")) - 1)
+        return os.path.abspath(self._raw.paths[int(self._table[found, 2])])
+
     def all_valid(self) -> bool | None:
         """Return False if spectra are missing, None if weights or NaN may mark more, else True."""
         if self.held_fraction() < 1:

@@ -166,6 +166,11 @@ class SegmentedVoltages(VoltageStream):
         """The absolute paths of the files, in order."""
         return [os.path.abspath(path) for path in self._raw.paths]
 
+    def file_of(self, row: int) -> str:
+        """Return the path of the file that contains a row, or of the last one before it."""
+        found = max(0, int(np.searchsorted(self._table[:, 0], row, "right")) - 1)
+        return os.path.abspath(self._raw.paths[int(self._table[found, 2])])
+
     @abstractmethod
     def _fill(
         self, segment: tuple[int, ...], first: int, stop: int, out: NDArray[Any]

@@ -1,0 +1,204 @@
+"""``fastsig search``: search recordings for bursts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from fastsig.cli import common, driver
+
+__all__ = ["search"]
+
+
+@click.group(cls=common.Group)
+def search() -> None:
+    """Search recordings for single pulses and bursts."""
+
+
+@search.command("bursts")
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@common.output_option("Write the candidates to this file (.ecsv; .singlepulse, .cand or .cands "
+                      "for other programs).")
+@click.option("--dm", "dms", metavar="LOW:HIGH", default="0:3000", show_default=True,
+              help="Search dispersion measures from LOW to HIGH, in pc cm^-3.")
+@click.option("--width", metavar="SHORT:LONG",
+              help="Search for pulses of these widths, e.g. 0.1ms:100ms.  [default: from one "
+                   "sample to 100ms]")
+@click.option("--threshold", type=float, metavar="X", default=7.0, show_default=True,
+              help="Report pulses with this S/N or more.")
+@click.option("--loss", metavar="X", default="5%", show_default=True,
+              help="Choose widths and dispersion measures such that a pulse between two of them "
+                   "loses at most this share of its S/N.")
+@click.option("--switch", type=float, metavar="X", default=2.0, show_default=True,
+              help="Halve the sampling rate where a pulse in a channel is X times wider than all "
+                   "that the plan adds to it; smaller values take less time, and lose more of the "
+                   "narrowest pulses.")
+@click.option("--constant", metavar="K",
+              help="Use this dispersion constant, in MHz^2 pc^-1 cm^3 s, e.g. 4148.808.  "
+                   "[default: 1/2.41e-4]")
+@click.option("--flag", "flagged", is_flag=True,
+              help="Flag interference first, as fastsig flag does by default.")
+@click.option("--inject", type=click.IntRange(1, 10**6), metavar="N",
+              help="Add N bursts of known DM, width and S/N to the spectra, and report how many of "
+                   "them are found.")
+@click.option("--seed", type=click.IntRange(0), metavar="N", default=0, show_default=True,
+              help="Draw the bursts of --inject with this seed.")
+@common.span_options
+@driver.products_option
+@click.option("--to", type=click.Choice(["ecsv", "singlepulse", "heimdall", "transientx"]),
+              help="Write in this format; by default, the extension of PATH selects it.")
+@common.workers_option
+@common.memory_option
+@click.option("--verify", is_flag=True, help="Read the whole input first to verify its checksums.")
+@common.hash_option
+@click.option("--dry-run", is_flag=True,
+              help="Print the plan and the expected time and memory; write nothing.")
+@common.explain_option
+@common.json_option
+@common.set_option
+@common.quiet_options
+@common.debug_option
+def bursts(files: tuple[str, ...], output: str, to: str | None, **options: Any) -> None:
+    """Search spectra for single pulses and bursts.
+
+    All FILEs must belong to one scan. Channels are normalised and summed for many dispersion
+    measures, and boxcars of many widths slide over each sum. Neighbouring boxcars above the
+    threshold are one candidate. Samples of weight 0, such as flagged ones, do not contribute.
+    """
+    from fastsig.chain import open_chain
+    from fastsig.io.files.safe import check_output
+    from fastsig.run.candidate_files import format_of
+
+    kind = format_of(output, to)
+    check_output(output, overwrite=options["overwrite"], inputs=files)
+    with open_chain(files, **common.parse_overrides(options["overrides"])) as source:
+        if options["verify"]:
+            source.stream.verify()
+        _search(_prepared(source, files[0], options), output, kind, options)
+
+
+def _prepared(source: Any, path: str, options: dict[str, Any]) -> Any:
+    """Return the intensity to search: of the rows and the band wanted, without interference."""
+    from fastsig.errors import FormatError
+    from fastsig.reductions.bursts.searching import searched
+
+    if source.stream.kind != "spectra":
+        raise FormatError(path, f"contains {source.stream.kind}; allowed: spectra")
+    part = source[common.parse_end(options["tstart"]) : common.parse_end(options["tstop"])]
+    band = slice(options["fstart"], options["fstop"])
+    chain = driver.with_products(part if band == slice(None) else part[:, band],
+                                 options["products"])
+    return searched((chain.flag() if options["flagged"] else chain).stream)
+
+
+def _search(stream: Any, output: str, kind: str, options: dict[str, Any]) -> None:
+    from fastsig.reductions.bursts.searching import candidates_of
+    from fastsig.reductions.bursts.sink import Bursts
+    from fastsig.run.candidate_files import write_candidates
+    from fastsig.run.engine import execute
+    from fastsig.run.flag_shares import warn_of, watches
+    from fastsig.run.plan import plan
+    from fastsig.search.bursts.plan import search_plan
+    from fastsig.work.memory import parse_bytes
+    from fastsig.work.threads import processors
+
+    wanted = search_plan(stream, options["dms"], widths=options["width"], loss=options["loss"],
+                         threshold=options["threshold"], constant=options["constant"],
+                         switch=options["switch"])
+    injections: list[Any] = []
+    if options["inject"]:
+        stream, injections = _with_injections(stream, wanted, options)
+    sink = Bursts(stream, wanted, threads=options["workers"] or processors())
+    memory = None if options["memory"] is None else parse_bytes(options["memory"])
+    watched = watches([stream])
+    ready = plan([sink, *(counter for each in watched for counter in each.sinks)],
+                 workers=options["workers"], memory=memory)
+    if options["explain"]:
+        click.echo(ready.explain())
+    if options["dry_run"]:
+        _print_dry_run(ready, wanted, output, options)
+        return
+    with (common.compiling(options["quiet"]),
+          common.progress_of_passes(options["quiet"]) as advance):
+        events, *shares = execute(ready, progress=advance)
+    warn_of(watched, shares)
+    found = candidates_of(stream, events, wanted, hash_inputs=options["hash_inputs"])
+    if injections:
+        found = _compared(found, injections, stream, wanted, options)
+    write_candidates(found, output, to=kind, overwrite=options["overwrite"])
+    _report(found, output, kind, options)
+
+
+def _with_injections(stream: Any, wanted: Any, options: dict[str, Any]) -> tuple[Any, list[Any]]:
+    """Return spectra with bursts of known properties, and these."""
+    from fastsig.reductions.bursts.injected import Injected, noise_of, planned
+
+    drawn = planned(stream, wanted, options["inject"], options["seed"])
+    constant = wanted.dm_plan.recording.constant
+    return Injected(stream, drawn, noise_of(stream), constant), drawn
+
+
+def _compared(found: Any, injections: list[Any], stream: Any, wanted: Any, options: dict[str, Any]
+              ) -> Any:
+    """Compare candidates with the bursts that were injected, and report how many were found."""
+    from fastsig.axes.time import elapsed
+    from fastsig.reductions.bursts.injected import completeness
+    from fastsig.run.chains import roots
+
+    late = elapsed(roots(stream)[0].header.start_time, stream.header.start_time)
+    made = completeness(found, injections, float(late), wanted)
+    if not options["as_json"]:
+        click.echo(f"found {made.n_found} of {len(injections)} injected bursts")
+        for by, name in (("snr", "S/N"), ("dm", "DM"), ("width_s", "width (s)")):
+            for row in made.rows(by):
+                click.echo(f"{name} {row['low']:g} to {row['high']:g}: {row['n_found']} of "
+                           f"{row['n_injected']}, mean S/N found / injected "
+                           f"{row['mean_snr_ratio']:.3f}")
+    return found.with_columns(injected=made.column(len(found))).with_meta(
+        completeness={"seed": options["seed"], **made.record()})
+
+
+def _print_dry_run(ready: Any, wanted: Any, output: str, options: dict[str, Any]) -> None:
+    from fastsig.run.trial import expected_time
+
+    if options["as_json"]:
+        common.print_json({"output": output, "n_dm": wanted.n_dm, **wanted.record(),
+                           "memory_bytes": ready.memory, "dry_run": True,
+                           "free_bytes": driver.free_bytes(output)})
+        return
+    with common.compiling(options["quiet"]):
+        time = expected_time(ready)
+    if time is not None:
+        threads = common.plural(ready.workers, "thread")
+        click.echo(f"time {driver.duration_text(time.seconds)} on {threads}, estimated by a trial")
+    click.echo(ready.memory_text())
+    for each, ladder in zip(wanted.stretches, wanted.ladders, strict=True):
+        widths = ladder.widths * each.sample_s * 1e3
+        click.echo(f"DM {each.low:g} to {each.high:g} in {each.n_dm} steps of {each.step:g}, "
+                   f"samples of {1e3 * each.sample_s:.4g} ms, {len(widths)} widths from "
+                   f"{widths[0]:.4g} to {widths[-1]:.4g} ms")
+    click.echo(f"would write {output}")
+
+
+def _report(found: Any, output: str, kind: str, options: dict[str, Any]) -> None:
+    """Report the candidates that were written, the brightest first."""
+    dropped = found.meta["n_dropped"]
+    if options["as_json"]:
+        common.print_json({
+            "output": output, "format": kind, "n_candidate": len(found),
+            "n_event": found.meta["n_event"], "n_dropped": dropped,
+            **{key: found.meta[key] for key in ("completeness",) if key in found.meta},
+            "candidates": [_record(found, k) for k in range(len(found))]})
+    if dropped:
+        common.say(f"fastsig: warning: {dropped} fainter events were left out, because there "
+                   f"were more than {found.meta['n_event']}")
+    common.say(common.plural(len(found), "candidate"), options["quiet"])
+    common.say(f"wrote {output}", options["quiet"])
+
+
+def _record(found: Any, k: int) -> dict[str, Any]:
+    names = ("time_s", "dm", "dm_error", "width", "snr", "valid_share")
+    return {"time": str(found["time"][k].isot),
+            **{("width_s" if name == "width" else name): float(found.values(name)[k])
+               for name in names}}

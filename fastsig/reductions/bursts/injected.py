@@ -1,0 +1,183 @@
+"""Spectra with injected bursts, and how many of them a search finds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsig.errors import PlanError
+from fastsig.search.bursts.candidates import Candidates
+from fastsig.search.bursts.plan import SearchPlan
+from fastsig.simulate.injections import Injection, Injector, drawn
+from fastsig.stream import Block, SpectraStage, SpectrumStream, Stream
+
+__all__ = ["Completeness", "Injected", "completeness", "noise_of", "planned"]
+
+_PIECES, _PIECE = 16, 512  # groups of spectra in which the noise is measured
+_SNRS = (0.85, 30.0)  # of injections: the lowest in thresholds, and the highest
+_EDGES = {"snr": (0, 6, 8, 10, 14, 20, 40), "dm": (0, 100, 300, 1000, 3000, 1e6),
+          "width_s": (0, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e6)}
+
+
+class Injected(SpectraStage):
+    """Spectra with bursts added, in units of the noise of each channel.
+
+    Parameters
+    ----------
+    source : SpectrumStream
+        Spectra of one product.
+    bursts : sequence of Injection
+    sigma : ndarray, shape (n_chan,), float64
+        Noise of each channel, in the unit of the spectra.
+    constant : float
+        Dispersion constant, MHz^2 pc^-1 cm^3 s.
+    """
+
+    name = "inject"
+
+    def __init__(self, source: Stream, bursts: Sequence[Injection], sigma: NDArray[np.float64],
+                 constant: float) -> None:
+        if not isinstance(source, SpectrumStream) or source.shape[1] != 1:
+            raise PlanError(f"{source.path}: allowed for injections: spectra of one product")
+        super().__init__(source)
+        mhz = source.header.require_channels(source.path).centers.to_value("MHz")
+        self.injector = Injector(bursts, mhz, 1 / float(source.header.sample_rate), sigma, constant)
+
+    def parameters(self) -> Mapping[str, Any]:
+        """Parameters that determine the values."""
+        return {"constant": self.injector.constant, "bursts": [
+            [each.time_s, each.dm, each.width_s, each.snr, each.scatter_s]
+            for each in self.injector.bursts]}
+
+    def codes(self) -> None:
+        """Return None: the values are no integers."""
+        return
+
+    def read_block(self, start: int, n: int, out: NDArray[Any] | None = None) -> Block:
+        """Return rows with the bursts."""
+        block = self.source.read_block(start, n)
+        data = np.array(block.data, np.float32)
+        self.injector.add(start, data[:, 0])
+        data.flags.writeable = False
+        return Block(data, block.valid, start, n)
+
+
+def noise_of(stream: SpectrumStream) -> NDArray[np.float64]:
+    """Return the noise of each channel, (n_chan,): the root of the median variance in some pieces.
+
+    Channels without noise, or without samples, have 0.
+    """
+    n = min(_PIECE, stream.shape[0])
+    starts = np.unique(np.linspace(0, stream.shape[0] - n, _PIECES).astype(int))
+    found = []
+    for start in starts.tolist():
+        block = stream.read_block(start, n)
+        values = np.where(block.valid[:, 0] > 0, block.data[:, 0], np.nan).astype(np.float64)
+        count = np.isfinite(values).sum(axis=0)
+        mean = np.nansum(values, axis=0) / np.maximum(count, 1)
+        square = np.nansum((values - mean) ** 2, axis=0)
+        found.append(np.where(count > 1, square / np.maximum(count - 1, 1), np.nan))
+    pieces = np.sort(np.array(found), axis=0)  # NaN last
+    known = np.isfinite(pieces).sum(axis=0)
+    middle = pieces[np.maximum(known - 1, 0) // 2, np.arange(pieces.shape[1])]
+    return np.where(known > 0, np.sqrt(middle), 0.0)
+
+
+def planned(stream: SpectrumStream, plan: SearchPlan, n: int, seed: int) -> list[Injection]:
+    """Draw bursts for a search: over its dispersion measures and widths, S/N up to 30."""
+    recording = plan.dm_plan.recording
+    short = max(plan.widths_s[0], 2 * recording.sample_s)
+    return drawn(n, duration_s=float(stream.duration.value), dms=plan.dm_plan.dms,
+                 widths_s=(short, max(short, plan.widths_s[1] / 2)),
+                 snrs=(_SNRS[0] * plan.threshold, max(_SNRS[1], 2 * plan.threshold)),
+                 unit_s=recording.unit_s, seed=seed)
+
+
+class Completeness(NamedTuple):
+    """What a search found of injected bursts.
+
+    Parameters
+    ----------
+    injections : tuple of Injection
+    match : ndarray, int64
+        Number of the candidate that is each burst; -1 if it was not found.
+    ratio : ndarray, float64
+        S/N found divided by the one injected, times the root of the valid share; NaN if not found.
+    """
+
+    injections: tuple[Injection, ...]
+    match: NDArray[np.int64]
+    ratio: NDArray[np.float64]
+
+    @property
+    def n_found(self) -> int:
+        """Number of bursts that were found."""
+        return int((self.match >= 0).sum())
+
+    def column(self, n_candidate: int) -> NDArray[np.int64]:
+        """Return the number of the burst that each candidate is; -1 if it is none."""
+        made = np.full(n_candidate, -1)
+        made[self.match[self.match >= 0]] = np.flatnonzero(self.match >= 0)
+        return made
+
+    def rows(self, by: str) -> list[dict[str, float]]:
+        """Return the number injected and found, and the mean ratio, in bins of a parameter.
+
+        Parameters
+        ----------
+        by : {"snr", "dm", "width_s"}
+        """
+        values = np.array([getattr(each, by) for each in self.injections])
+        made = []
+        for low, high in zip(_EDGES[by], _EDGES[by][1:], strict=False):
+            there = (values >= low) & (values < high)
+            if not there.any():
+                continue
+            known = self.ratio[there & (self.match >= 0)]
+            made.append({"low": float(low), "high": float(high), "n_injected": int(there.sum()),
+                         "n_found": len(known),
+                         "mean_snr_ratio": float(known.mean()) if known.size else float("nan")})
+        return made
+
+    def record(self) -> dict[str, Any]:
+        """Return the completeness for JSON."""
+        return {"n_injected": len(self.injections), "n_found": self.n_found,
+                **{f"by_{by}": self.rows(by) for by in _EDGES}}
+
+
+def completeness(found: Candidates, injections: Sequence[Injection], late_s: float,
+                 plan: SearchPlan) -> Completeness:
+    """Return which candidates are injected bursts.
+
+    A candidate is a burst if its time and its dispersion measure differ by no more than the widths
+    of both explain. Of several, the brightest is.
+
+    Parameters
+    ----------
+    found : Candidates
+        The brightest first.
+    injections : sequence of Injection
+    late_s : float
+        Time of the first spectrum after the start of the scan, s.
+    plan : SearchPlan
+    """
+    match = np.full(len(injections), -1)
+    ratio = np.full(len(injections), np.nan)
+    free = np.ones(len(found), bool)
+    time_s, dm, width = (found.values(name) for name in ("time_s", "dm", "width"))
+    recording = plan.dm_plan.recording
+    for k in np.argsort([-each.snr for each in injections], kind="stable"):
+        each = injections[k]
+        smear = recording.smear_s(each.dm, 1 / recording.n_chan)
+        wide = np.maximum(width, each.width_s + smear)
+        near = free & (np.abs(time_s - late_s - each.time_s) <= wide) & (
+            np.abs(dm - each.dm) * recording.unit_s <= 3 * wide)
+        if near.any():
+            match[k] = int(np.flatnonzero(near)[0])
+            free[match[k]] = False
+            share = float(found.values("valid_share")[match[k]])
+            ratio[k] = float(found.values("snr")[match[k]]) / each.snr / np.sqrt(share)
+    return Completeness(tuple(injections), match, ratio)

@@ -1,0 +1,1 @@
+"""Single pulses and bursts: from events above a threshold to candidates with errors."""

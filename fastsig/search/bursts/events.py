@@ -1,0 +1,84 @@
+"""Events: boxcars above the threshold, kept in bounded memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["EVENT", "EventStore", "Events"]
+
+#: An event: its stretch, its row there, first sample and width in samples of the stretch, its S/N,
+#: and the share of its samples that was valid.
+EVENT = np.dtype([("stretch", "i4"), ("row", "i4"), ("time", "i8"), ("width", "i4"),
+                  ("snr", "f4"), ("weight", "f4")])
+_ORDER = ("width", "row", "stretch", "time")  # of events with the same S/N, the last first
+
+
+@dataclass(frozen=True)
+class Events:
+    """The events of a search.
+
+    Parameters
+    ----------
+    rows : ndarray, dtype `EVENT`
+        Sorted by stretch, row and time.
+    n_dropped : int
+        Number of events that were left out because there were too many; all others are brighter.
+    n_time : int
+        Number of spectra that were searched.
+    """
+
+    rows: NDArray[Any]
+    n_dropped: int
+    n_time: int
+
+
+class EventStore:
+    """The brightest events of a search, up to a number of them.
+
+    Which events are kept does not depend on the order in which they are added.
+
+    Parameters
+    ----------
+    most : int
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most, self._parts, self._n = most, [np.empty(0, EVENT)], 0
+        self.n_dropped = 0
+
+    @property
+    def memory_bytes(self) -> int:
+        """Memory of the events, at most."""
+        return 4 * self._most * EVENT.itemsize
+
+    def add(self, stretch: int, events: NDArray[Any]) -> None:
+        """Add events of a stretch."""
+        if not len(events):
+            return
+        made = np.empty(len(events), EVENT)
+        made["stretch"] = stretch
+        for name in ("row", "time", "width", "snr", "weight"):
+            made[name] = events[name]
+        self._parts.append(made)
+        self._n += len(made)
+        if self._n > 2 * self._most:
+            self._trim()
+
+    def _trim(self) -> None:
+        found = np.concatenate(self._parts)
+        if len(found) > self._most:
+            order = np.lexsort((*(found[name] for name in _ORDER), -found["snr"]))
+            self.n_dropped += len(found) - self._most
+            found = found[order[: self._most]]
+        self._parts, self._n = [found], len(found)
+
+    def finish(self, n_time: int) -> Events:
+        """Return the events that are kept."""
+        self._trim()
+        found = self._parts[0]
+        return Events(found[np.lexsort((found["width"], found["time"], found["row"],
+                                        found["stretch"]))], self.n_dropped, n_time)

@@ -1,0 +1,245 @@
+"""From events to candidates: friends of friends, dispersion measures with errors, satellites."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import hypot, log, sqrt
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsig.pulsar.stretches import Recording
+from fastsig.search.bursts.events import Events
+from fastsig.search.bursts.plan import SearchPlan
+
+__all__ = ["Gathered", "gather"]
+
+F8 = NDArray[np.float64]
+I8 = NDArray[np.int64]
+
+#: Neighbouring dispersion measures of the plan that friends are apart, at most.
+_ROWS = 2
+#: FWHM of a Gaussian pulse divided by the width of its best boxcar.
+_FWHM = 1 / 1.189
+#: A satellite is at most this many times as bright as an even spread of the pulse would make it
+#: (delays are denser at high frequencies), and this much brighter by noise.
+_SATELLITE, _BY_NOISE = 1.5, 2.0
+#: Share of the highest S/N above which a parabola is fitted, to this many measures at least.
+_HIGH, _LEAST_HIGH = 0.8, 5
+#: Error of a dispersion measure in that of the likelihood.
+_ERROR = 2.0
+#: Exponents below this many are as good as 0.
+_MOST_POWER = 60.0
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """Candidates as arrays, the brightest first; times are in s after the first spectrum.
+
+    Parameters
+    ----------
+    time_s, dm, dm_error, width, snr, valid_share, dm_low, dm_high : ndarray, float64
+    n_member, first_row, last_row, downsampling : ndarray, int64
+    """
+
+    time_s: F8
+    dm: F8
+    dm_error: F8
+    width: F8
+    snr: F8
+    valid_share: F8
+    n_member: I8
+    dm_low: F8
+    dm_high: F8
+    first_row: I8
+    last_row: I8
+    downsampling: I8
+
+    def __len__(self) -> int:
+        return len(self.dm)
+
+    def part(self, index: Any) -> Gathered:
+        """Return some candidates, by their numbers or a mask."""
+        return Gathered(**{name: values[index] for name, values in vars(self).items()})
+
+
+def gather(events: Events, plan: SearchPlan) -> Gathered:
+    """Return the candidates of the events of a search.
+
+    Events are friends if they are at most two dispersion measures of the plan apart and their
+    boxcars overlap in time; a candidate consists of events that are connected by friends. Fainter
+    candidates on the tracks of a brighter one, where its own signal is expected at wrong dispersion
+    measures, are added to it.
+    """
+    members = _Members(events.rows, plan)
+    label = _friends(members)
+    best, groups = _grouped(members, label)
+    return _absorbed(_measured(members, best, groups, plan), plan)
+
+
+class _Members:
+    """Columns of events in common units: rows of the whole plan, full-rate spectra, pc cm^-3."""
+
+    def __init__(self, rows: NDArray[Any], plan: SearchPlan) -> None:
+        stretches = plan.stretches
+        offsets = np.concatenate([[0], np.cumsum([each.n_dm for each in stretches])])
+        down = np.array([each.downsampling for each in stretches])
+        dms = np.concatenate([each.dms for each in stretches])
+        step = np.repeat([each.step for each in stretches], np.diff(offsets))
+        self.row = (offsets[rows["stretch"]] + rows["row"]).astype(np.int64)
+        self.downsampling = down[rows["stretch"]].astype(np.int64)
+        self.first = rows["time"] * self.downsampling
+        self.stop = self.first + rows["width"] * self.downsampling
+        self.dm, self.step = dms[self.row], step[self.row]
+        self.snr = rows["snr"].astype(np.float64)
+        self.weight = rows["weight"].astype(np.float64)
+
+    def __len__(self) -> int:
+        return len(self.row)
+
+
+def _friends(members: _Members) -> I8:
+    """Return a number for each event that it has in common with its friends."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    n = len(members)
+    if not n:
+        return np.zeros(0, np.int64)
+    pairs = [_overlaps(members, apart) for apart in range(_ROWS + 1)]
+    one, other = (np.concatenate(each) for each in zip(*pairs, strict=True))
+    graph = coo_array((np.ones(len(one), np.int8), (one, other)), shape=(n, n))
+    return np.asarray(connected_components(graph, directed=False)[1], np.int64)
+
+
+def _overlaps(members: _Members, apart: int) -> tuple[I8, I8]:
+    """Return pairs of events whose rows are some numbers apart and whose boxcars overlap.
+
+    Events are sorted by row and time. Of those that begin before the end of a boxcar, the last
+    ones that end after its beginning overlap it.
+    """
+    span = int(members.stop.max()) + 1
+    key = members.row * span + members.first
+    ends = np.maximum.accumulate(members.row * span + members.stop)
+    wanted = (members.row + apart) * span
+    low = np.searchsorted(ends, wanted + members.first, "right")
+    high = np.searchsorted(key, wanted + members.stop, "left")
+    low = np.maximum(low, np.arange(len(key)) + 1) if apart == 0 else low
+    count = np.maximum(0, high - low)
+    one = np.repeat(np.arange(len(key)), count)
+    other = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count) + low[one]
+    there = (members.stop[other] > members.first[one]) & (
+        members.row[other] == members.row[one] + apart)
+    return one[there], other[there]
+
+
+def _grouped(members: _Members, label: I8) -> tuple[I8, list[I8]]:
+    """Return the brightest event of each group, and the events of each, the brightest first."""
+    if not len(label):
+        return np.zeros(0, np.int64), []
+    order = np.lexsort((members.row, members.first, -members.snr, label))
+    begin = np.flatnonzero(np.diff(label[order], prepend=-1))
+    groups = np.split(order, begin[1:])
+    return order[begin], groups
+
+
+def _measured(members: _Members, best: I8, groups: list[I8], plan: SearchPlan) -> Gathered:
+    """Measure each group: its dispersion measure, and the time and the width of its best event."""
+    recording = plan.dm_plan.recording
+    fits = [_dispersion(members, group, recording) for group in groups]
+    dm, error = (np.array([each[k] for each in fits], np.float64) for k in (0, 1))
+    middle = (members.first[best] + members.stop[best]) / 2 * recording.sample_s
+    # The centre of a pulse at a slightly wrong DM is that of the middle of the band.
+    shift = (members.dm[best] - dm) * recording.unit_s * float(recording.curve.mean())
+    return Gathered(
+        middle + shift, dm, error,
+        (members.stop[best] - members.first[best]) * recording.sample_s, members.snr[best],
+        members.weight[best], np.array([len(each) for each in groups], np.int64),
+        np.array([members.dm[each].min() for each in groups], np.float64),
+        np.array([members.dm[each].max() for each in groups], np.float64),
+        members.first[best], members.stop[best] - 1, members.downsampling[best])
+
+
+def _dispersion(members: _Members, group: I8, recording: Recording) -> tuple[float, float]:
+    r"""Return the dispersion measure of a group and its error.
+
+    It is the vertex of a parabola through the S/N as a function of dispersion measure, where it is
+    near its maximum. With few measures there, it is the mean with the weights
+    :math:`\exp(\rho^2/2)`, the likelihood of an S/N of :math:`\rho` if the amplitude is free.
+
+    The error is twice that of the likelihood of a Gaussian pulse, since the noise of boxcars at
+    neighbouring measures varies faster than their signal, and half a step, since tracks differ
+    from row to row. Injections confirm it.
+    """
+    top = group[0]
+    near = group[(members.first[group] < members.stop[top])
+                 & (members.stop[group] > members.first[top])]
+    dms, index = np.unique(members.dm[near], return_inverse=True)
+    snr = np.zeros(len(dms))
+    np.maximum.at(snr, index, members.snr[near])
+    width_s = (members.stop[top] - members.first[top]) * recording.sample_s * _FWHM
+    least = sqrt(1.5) * width_s / (sqrt(log(2)) * recording.smear_s(1.0) * members.snr[top])
+    return _vertex(dms, snr), hypot(_ERROR * least, members.step[top] / 2)
+
+
+def _vertex(dms: F8, snr: F8) -> float:
+    """Return the dispersion measure of the highest S/N, from the values around it."""
+    high = snr >= _HIGH * snr.max()
+    if high.sum() >= _LEAST_HIGH:
+        middle = float(dms[high].mean())
+        square, slope, _ = np.polyfit(dms[high] - middle, snr[high], 2)
+        vertex = middle - slope / (2 * square) if square < 0 else np.inf
+        if dms[high][0] <= vertex <= dms[high][-1]:
+            return float(vertex)
+    weight = np.exp(np.maximum((snr**2 - snr.max() ** 2) / 2, -_MOST_POWER))
+    return float((weight * dms).sum() / weight.sum())
+
+
+def _absorbed(found: Gathered, plan: SearchPlan) -> Gathered:
+    """Add satellites to the candidates whose signal at wrong dispersion measures they are."""
+    if not len(found):
+        return found
+    order = np.lexsort((found.dm, found.time_s, -found.snr))
+    found = found.part(order)
+    by_time = np.argsort(found.time_s, kind="stable")
+    times, owner = found.time_s[by_time], np.arange(len(found))
+    per_dm = plan.dm_plan.recording.unit_s
+    widest = float(found.width.max())
+    for k in range(len(found)):
+        if owner[k] != k:
+            continue
+        reach = found.width[k] * (_SATELLITE * found.snr[k] / (plan.threshold - _BY_NOISE)) ** 2
+        low, high = np.searchsorted(times, found.time_s[k] + np.array([-1, 1]) * (reach + widest))
+        near = by_time[low:high]
+        near = near[(near > k) & (owner[near] == near)]
+        if near.size:
+            owner[near[_is_satellite(found, k, near, per_dm)]] = k
+    return _merged(found, owner)
+
+
+def _is_satellite(found: Gathered, k: int, near: I8, per_dm: float) -> NDArray[np.bool_]:
+    r"""Return which candidates are on the track of candidate `k`, and no brighter than expected.
+
+    At a dispersion measure that is smaller by d, its channels are spread over the time d times the
+    delay across the band, later than it; a boxcar of that length has the S/N
+    :math:`\rho \sqrt{w / (w + t)}`.
+    """
+    sweep = (found.dm[k] - found.dm[near]) * per_dm
+    later = found.time_s[near] - found.time_s[k]
+    margin = (found.width[near] + found.width[k]) / 2
+    is_there = (later > np.minimum(sweep, 0) - margin) & (later < np.maximum(sweep, 0) + margin)
+    expected = found.snr[k] * np.sqrt(found.width[k] / (found.width[k] + np.abs(sweep)))
+    is_other = np.abs(sweep) > margin
+    return np.asarray(is_there & is_other & (found.snr[near] < _SATELLITE * expected + _BY_NOISE))
+
+
+def _merged(found: Gathered, owner: I8) -> Gathered:
+    """Return the owners, with the members of their satellites."""
+    n_member = np.zeros(len(owner), np.int64)
+    np.add.at(n_member, owner, found.n_member)
+    low, high = found.dm_low.copy(), found.dm_high.copy()
+    np.minimum.at(low, owner, found.dm_low)
+    np.maximum.at(high, owner, found.dm_high)
+    made = Gathered(**{**vars(found), "n_member": n_member, "dm_low": low, "dm_high": high})
+    return made.part(owner == np.arange(len(owner)))

@@ -1,0 +1,229 @@
+"""What a search for bursts does with given spectra: dispersion measures, rates and widths."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastsig.axes.units import number
+from fastsig.errors import UsageError
+from fastsig.pulsar.dm_plan import dm_plan
+from fastsig.pulsar.plan import DMPlan
+from fastsig.pulsar.plan_table import rows_record
+from fastsig.pulsar.stretches import LONGEST_S, SWITCH, Stretch
+from fastsig.work.arguments import shown
+
+if TYPE_CHECKING:
+    from fastsig_kernels import Ladder
+
+__all__ = ["SearchPlan", "share_of", "search_plan", "widths_of"]
+
+_LOSSES = 0.01, 0.2
+_THRESHOLDS = 4.0, 100.0
+_MOST_SAMPLES = 2**20  # of a boxcar
+
+
+@dataclass(frozen=True)
+class SearchPlan:
+    """Dispersion measures in stretches, and the widths of boxcars in each.
+
+    Parameters
+    ----------
+    dm_plan : DMPlan
+    widths_s : tuple of float
+        Shortest and longest width requested, s; 0 for the shortest that the spectra resolve.
+    ladders : tuple of fastsig_kernels.Ladder
+        Widths of boxcars in each stretch.
+    threshold : float
+        Lowest S/N of an event.
+    loss : float
+        Largest share of S/N that a pulse may lose between two widths, and half a step off in
+        dispersion measure.
+    """
+
+    dm_plan: DMPlan
+    widths_s: tuple[float, float]
+    ladders: tuple[Ladder, ...]
+    threshold: float
+    loss: float
+
+    @property
+    def stretches(self) -> tuple[Stretch, ...]:
+        """Stretches of dispersion measure, ascending."""
+        return self.dm_plan.stretches
+
+    @property
+    def n_dm(self) -> int:
+        """Number of dispersion measures."""
+        return self.dm_plan.n_dm
+
+    @property
+    def n_width(self) -> int:
+        """Number of widths in the stretch that has the most."""
+        return max(len(each.widths) for each in self.ladders)
+
+    @property
+    def longest_s(self) -> float:
+        """Length of the longest boxcar, s."""
+        return float(max(int(ladder.widths[-1]) * each.sample_s
+                         for each, ladder in zip(self.stretches, self.ladders, strict=True)))
+
+    @property
+    def reach_s(self) -> float:
+        """Largest delay across the band, s."""
+        return max(float(each.high) for each in self.stretches) * self.dm_plan.recording.unit_s
+
+    def record(self) -> dict[str, Any]:
+        """Return the plan for the meta of a table."""
+        plan = self.dm_plan
+        rows = [{"low_dm": each.low, "high_dm": each.high, "step": each.step, "n_dm": each.n_dm,
+                 "downsampling": each.downsampling} for each in self.stretches]
+        made: Mapping[str, Any] = {
+            "threshold": self.threshold, "loss": self.loss,
+            "low_dm": plan.dms[0], "high_dm": plan.dms[1],
+            "shortest_width_s": self.widths_s[0], "longest_width_s": self.widths_s[1],
+            "sample_s": plan.recording.sample_s, "n_chan": plan.recording.n_chan,
+            "dispersion_constant": plan.recording.constant,
+            "reference_mhz": plan.recording.high_mhz,
+            "stretches": [{**row, "widths": ladder.widths.tolist()}
+                          for row, ladder in zip(rows_record(rows), self.ladders, strict=True)]}
+        return dict(made)
+
+
+def search_plan(source: Any, dms: Any = (0, 3000), *, widths: Any = None, threshold: float = 7.0,
+                loss: Any = 0.05, constant: Any = None, switch: float = SWITCH) -> SearchPlan:
+    """Plan a search for bursts.
+
+    Parameters
+    ----------
+    source : Header, stream or chain
+        Spectra, or their header.
+    dms : pair, or text such as "0:3000"
+        Lowest and highest dispersion measure, pc cm^-3.
+    widths : pair of Quantity, or text such as "0.1ms:100ms"
+        Shortest and longest width; from one sample to 100 ms by default.
+    threshold : float
+        Lowest S/N of an event.
+    loss : float or str
+        Largest share of S/N that a pulse may lose between two widths, and half a step off in
+        dispersion measure; text such as ``"5%"`` is allowed.
+    constant : value, optional
+        Dispersion constant, MHz^2 pc^-1 cm^3 s.
+    switch : float
+        The rate is halved where a pulse in a channel is this many times wider than all that the
+        plan adds to it, as for `fastsig.dm_plan`.
+
+    Raises
+    ------
+    UsageError
+        If a value is out of range, or as `fastsig.dm_plan`.
+    """
+    share = share_of(loss)
+    if isinstance(threshold, bool) or not _THRESHOLDS[0] <= threshold <= _THRESHOLDS[1]:
+        raise UsageError(f"threshold = {shown(threshold)}; allowed: {_THRESHOLDS[0]:g} to "
+                         f"{_THRESHOLDS[1]:g}, in units of the noise")
+    short, long = widths_of(widths)
+    plan = _measures(source, dms, width=None if not short else f"{short!r}s", loss=share,
+                     constant=constant, switch=switch)
+    made = tuple(_ladder(each, long, share) for each in plan)
+    return SearchPlan(plan, (short, long), made, float(threshold), share)
+
+
+def _measures(source: Any, dms: Any, **options: Any) -> DMPlan:
+    """Return the dispersion measures of a search.
+
+    If dispersion was removed within channels at one measure, only the difference from this one
+    smears pulses, below it and above.
+    """
+    header = getattr(getattr(source, "stream", source), "header", source)
+    removed = getattr(header, "coherent_dm", None)
+    if not removed:
+        return dm_plan(source, dms, **options)
+    usual = dm_plan(header.replace(coherent_dm=None), dms, **options)
+    low, high = usual.dms
+    reach = max(abs(low - removed), abs(high - removed))
+    off = dm_plan(header.replace(coherent_dm=None), (0, reach), **options)
+    made = [*(_mirrored(each, removed) for each in reversed(off.stretches)),
+            *(replace(each, low=each.low + removed) for each in off.stretches)]
+    parts = tuple(part for each in made if (part := _within(each, low, high)) is not None)
+    return replace(usual, stretches=_ascending(parts))
+
+
+def _mirrored(stretch: Stretch, middle: float) -> Stretch:
+    """Return a stretch of differences as one of measures below the middle."""
+    return replace(stretch, low=middle - stretch.high)
+
+
+def _within(stretch: Stretch, low: float, high: float) -> Stretch | None:
+    """Return the measures of a stretch between two limits, to half a step beyond them."""
+    kept = np.flatnonzero((stretch.dms >= low - stretch.step / 2)
+                          & (stretch.dms <= high + stretch.step / 2) & (stretch.dms >= 0))
+    if not kept.size:
+        return None
+    return replace(stretch, low=float(stretch.dms[kept[0]]), n_dm=len(kept))
+
+
+def _ascending(stretches: tuple[Stretch, ...]) -> tuple[Stretch, ...]:
+    """Return stretches without a measure that the one before ends with."""
+    found: list[Stretch] = []
+    for each in stretches:
+        if found and each.low <= found[-1].high:
+            each = replace(each, low=each.low + each.step, n_dm=each.n_dm - 1)
+        if each.n_dm:
+            found.append(each)
+    return tuple(found)
+
+
+def share_of(loss: Any) -> float:
+    """Return a loss as a fraction: a number, or text such as ``"5%"``.
+
+    Raises
+    ------
+    UsageError
+        If it is neither, or out of range.
+    """
+    try:
+        is_percent = isinstance(loss, str) and loss.strip().endswith("%")
+        share = float(loss.strip()[:-1]) / 100 if is_percent else float(loss)
+    except (TypeError, ValueError):
+        share = np.nan
+    if isinstance(loss, bool) or not _LOSSES[0] <= share <= _LOSSES[1]:
+        raise UsageError(f"loss = {shown(loss)}; allowed: {_LOSSES[0]:g} to {_LOSSES[1]:g}, or "
+                         "percent such as 5%")
+    return share
+
+
+def widths_of(widths: Any) -> tuple[float, float]:
+    """Return the shortest and longest width, s, of a pair or of text such as ``"0.1ms:100ms"``.
+
+    Raises
+    ------
+    UsageError
+        If it is neither, or out of range.
+    """
+    if widths is None:
+        return 0.0, 0.1
+    parts = widths.split(":") if isinstance(widths, str) else widths
+    try:
+        first, last = parts
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"width = {shown(widths)}; allowed: the shortest and the longest, such as "
+                         "0.1ms:100ms") from error
+    short, long = number(first, "s", "width"), number(last, "s", "width")
+    if not 0 <= short <= long < LONGEST_S or not long:
+        raise UsageError(f"width = {shown(widths)}; allowed: two ascending times, such as "
+                         "0.1ms:100ms")
+    return short, long
+
+
+def _ladder(stretch: Stretch, long: float, loss: float) -> Ladder:
+    """Return the widths of a stretch."""
+    from fastsig_kernels import boxcar_ladder
+
+    longest = max(1, round(long / stretch.sample_s))
+    if longest > _MOST_SAMPLES:
+        raise UsageError(f"width = {long:g} s is {longest} samples; allowed: up to {_MOST_SAMPLES}")
+    return boxcar_ladder(loss, longest)

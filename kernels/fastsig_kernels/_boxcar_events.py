@@ -1,0 +1,108 @@
+"""What searches for pulses by boxcars have in common: their times, noise and events. NumPy only.
+
+All work is done in chunks that are counted from the first sample of a stream, so that its events
+do not depend on how it is split into calls. Level k of a `Ladder` has samples of 2^k samples; it is
+searched whenever `Times.chunk` of its samples are new, for boxcars that begin up to `Times.halo` of
+them before. A boxcar belongs to the segment of time in which it is searched.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ._noise_widths import scale, steadied
+from .ladder import Ladder
+
+#: Samples of a tile, which is searched at once; samples of a level that begin a vector.
+TILE, LANES = 2048, 16
+#: Neighbouring rows whose noise is measured together; one row in `EVERY` of these is measured.
+GROUP, EVERY = 64, 16
+#: Share of the threshold above which boxcars are kept until their noise is known.
+RAW_SHARE = 0.8
+#: Widths of the longest boxcar in a segment, at least.
+_SEGMENT_WIDTHS = 8
+
+EVENT = np.dtype([("row", np.int32), ("time", np.int64), ("width", np.int32),
+                  ("snr", np.float32), ("weight", np.float32)])
+#: Boxcars before their noise is known: row, first sample, index of the width, sum, and weight.
+RAW = np.dtype([("row", np.int32), ("time", np.int64), ("index", np.int32),
+                ("sum", np.float32), ("weight", np.float32)])
+
+
+@dataclass(frozen=True)
+class Times:
+    """Numbers of samples in which a stream is searched."""
+
+    halo: int
+    longest: int
+    segment: int
+
+    @classmethod
+    def of(cls, ladder: Ladder, segment: int = 0) -> "Times":
+        """Return the times for a ladder; a segment of 0 is chosen by its longest boxcar."""
+        halo = -(-max(*ladder.first, *ladder.later) // LANES) * LANES
+        longest = max(TILE, LANES << (ladder.n_level - 1))
+        least = segment or _SEGMENT_WIDTHS * int(ladder.widths[-1])
+        return cls(halo, longest, -(-least // longest) * longest)
+
+    @staticmethod
+    def chunk(level: int) -> int:
+        """Return the number of samples of a level that are searched at once."""
+        return max(TILE >> level, LANES)
+
+
+def noise_of(sums: list[np.ndarray], ladder: Ladder, n_row: int) -> np.ndarray:
+    """Return the noise of each group of rows and width, in units of what is expected.
+
+    Parameters
+    ----------
+    sums : list of four ndarray, shape (n_segment, n_group, n_width), float64
+        Squares and numbers of values within the cut, numbers of all values, and cuts, of segments.
+    ladder : Ladder
+        Widths.
+    n_row : int
+        Number of rows of the plane.
+
+    Returns
+    -------
+    ndarray, shape (n_group, n_width), float64
+    """
+    square, within, total, cut = sums
+    rows = np.minimum(GROUP, n_row - np.arange(0, n_row, GROUP))
+    measured = -(-rows // EVERY)[:, np.newaxis]
+    number = total.sum(axis=0) / measured * (ladder.steps / ladder.widths)
+    return steadied(scale(square, within, total, cut), number)
+
+
+def final_events(raw: np.ndarray, noise: np.ndarray, ladder: Ladder, threshold: float,
+                 delay: np.ndarray | None = None) -> np.ndarray:
+    """Return the events among boxcars of which the noise is known, in the order of time.
+
+    An event is above the threshold, and no better one of the same row overlaps it in time.
+    """
+    found = np.zeros(len(raw), EVENT)
+    found["row"], found["time"] = raw["row"], raw["time"]
+    found["snr"] = raw["sum"] / (noise[raw["row"] // GROUP, raw["index"]] * np.sqrt(
+        raw["weight"].astype(np.float64)))
+    found["width"] = ladder.widths[raw["index"]]
+    found["weight"] = raw["weight"] / found["width"]
+    found = found[found["snr"] >= threshold]
+    found = found[np.lexsort([found[name] for name in ("width", "time", "row")])]
+    found = found[_is_best(found)]
+    if delay is not None:
+        found["time"] -= delay[found["row"]]
+    return found[np.lexsort([found[name] for name in ("width", "row", "time")])]
+
+
+def _is_best(events: np.ndarray) -> np.ndarray:
+    """Return whether events, in the order of rows and times, are better than what they overlap."""
+    best, end = np.ones(len(events), bool), events["time"] + events["width"]
+    for apart in range(1, len(events)):
+        a, b = slice(None, -apart), slice(apart, None)
+        near = (events["row"][a] == events["row"][b]) & (events["time"][b] < end[a])
+        if not near.any():
+            break
+        first = events["snr"][a] >= events["snr"][b]
+        best[a] &= ~(near & ~first)
+        best[b] &= ~(near & first)
+    return best

@@ -1,0 +1,270 @@
+"""The state of a search for pulses on a plane of rows, tile by tile."""
+
+from functools import partial
+from itertools import pairwise
+
+import numpy as np
+
+from ._boxcar_events import (
+    EVENT,
+    GROUP,
+    LANES,
+    RAW,
+    RAW_SHARE,
+    TILE,
+    Times,
+    final_events,
+    noise_of,
+)
+from ._boxcar_loops import search_rows_nb
+from ._noise_widths import CUT
+from ._order import address, aligned
+from ._simd import Spec
+from ._team import Crew
+from .ladder import Ladder
+
+#: Columns of the table of levels.
+_CHUNK, _PLACE, _KEPT, _HALO, _FILL, _READY, _FIRST = range(7)
+
+
+class Tiles:
+    """A search for pulses by boxcars, of a stream of tiles of rows.
+
+    A tile is searched by `begin`, `search` for all rows, in parts that threads share, and `end`.
+
+    Parameters
+    ----------
+    n_row : int
+        Number of rows.
+    ladder : Ladder
+        Widths.
+    noise, threshold, least_share : float
+        Noise of a sample that is expected; least S/N; least share of valid samples.
+    segment, n_segment, most : int
+        Samples of a segment of time, or 0; segments whose noise is used; most events of a segment.
+    delay : ndarray, shape (n_row,), int64, samples, optional
+        What is subtracted from times.
+    n_thread : int
+        Number of threads.
+    """
+
+    def __init__(self, n_row: int, ladder: Ladder, *, noise: float, threshold: float,
+                 least_share: float, segment: int, n_segment: int, most: int,
+                 delay: np.ndarray | None, n_thread: int) -> None:
+        self._n_row, self._ladder, self._delay = n_row, ladder, delay
+        self._unit, self._threshold, self._n_segment = 1 / noise, threshold, n_segment
+        self._least, self._most = least_share, most
+        self.times = Times.of(ladder, segment)
+        self._spec = Spec(first=ladder.first, later=ladder.later, lanes=LANES)
+        self._levels = np.searchsorted(ladder.levels, np.arange(ladder.n_level + 1))
+        self._plan_levels()
+        self.crew = Crew(n_thread)
+        n_group = -(-n_row // GROUP)
+        cuts = [min(n_row, n_group * i // n_thread * GROUP) for i in range(n_thread + 1)]
+        #: Rows of each thread.
+        self.parts = [(a, b) for a, b in pairwise(cuts) if b > a]
+        self._shape = n_group, len(ladder.widths)
+        self._store = self._rows_kept(n_row)
+        self._past = np.zeros((n_row, 0), np.float32)
+        self._threads = [_Work(2 * most + self._most_of_row, self._n_work, len(ladder.widths))
+                         for _ in self.parts]
+        self.reset()
+
+    def _plan_levels(self) -> None:
+        """List where the samples of each level are in the work space, and kept between tiles."""
+        halo, n_level = self.times.halo, self._ladder.n_level
+        self._table = np.zeros((n_level, 7), np.int64)
+        self._n_work = self._n_kept = 0
+        for k, row in enumerate(self._table):
+            chunk = self.times.chunk(k)
+            row[[_CHUNK, _PLACE, _KEPT, _HALO]] = chunk, self._n_work, self._n_kept, halo
+            self._n_work += halo + chunk if k else 0
+            self._n_kept += halo + (chunk if chunk << k > TILE else 0)
+        self._most_of_row = int(self._table[:, _CHUNK].sum()) // LANES
+
+    def _rows_kept(self, n_row: int) -> np.ndarray:
+        """Return memory for what rows keep, with room for a vector at its end."""
+        size = n_row * self._n_kept
+        return aligned(4 * (size + LANES)).view(np.float32)[:size].reshape(n_row, -1)
+
+    def reset(self) -> None:
+        """Begin a stream."""
+        self._store.fill(0)
+        self._n = 0
+        self._n_whole = 0  # samples since the last weights other than 1
+        self._table[:, _FILL] = 0
+        self._past = np.zeros((self._n_row, 0), np.float32)
+        self._sums = [np.zeros((0, *self._shape))] * 4
+        self._waiting: list[np.ndarray] = []
+        self.n_dropped = 0
+        self._begin_segment()
+
+    @property
+    def memory_bytes(self) -> int:
+        """Size of the state, in bytes."""
+        arrays = self._store, self._past, *self._waiting, *self._sums, self._own, *self._tables
+        return sum(a.nbytes for a in arrays) + sum(each.memory_bytes for each in self._threads)
+
+    @property
+    def reach(self) -> int:
+        """Number of samples after the beginning of a boxcar when it is searched, at most."""
+        top = self._ladder.n_level - 1
+        return (self.times.halo + self.times.chunk(top)) << top
+
+    def rows(self, n_row: int) -> np.ndarray:
+        """Return memory for the samples of a tile of rows, after those of the past."""
+        size = self.times.halo + TILE
+        return aligned(4 * n_row * size).view(np.float32).reshape(n_row, size)
+
+    def _begin_segment(self) -> None:
+        before = np.ones(self._shape)
+        if len(self._sums[0]):
+            last = [each[-self._n_segment :] for each in self._sums]
+            before = noise_of(last, self._ladder, self._n_row)
+        self._cut = CUT * before
+        #: With all weights 1, and with others.
+        self._tables = [self._table_of(before, weighted) for weighted in (False, True)]
+        self._own = np.zeros((3, *self._shape))
+        for each in self._threads:
+            each.n.fill(0)
+
+    def _table_of(self, noise: np.ndarray, weighted: bool) -> np.ndarray:
+        """Return what boxcars are compared with, as `_boxcar_loops` needs it."""
+        widths, threshold = self._ladder.widths, RAW_SHARE * self._threshold
+        square = self._unit**2 / (np.ones(len(widths)) if weighted else widths)
+        gain, level = square / noise**2, threshold**2
+        if not weighted:
+            gain, level = np.sqrt(gain), threshold
+        table = np.empty((self._shape[0], 7, self._shape[1]), np.float32)
+        rows = (level / gain, self._cut**2 / square, self._least * widths, gain, square,
+                widths >> self._ladder.levels, level)
+        for i, row in enumerate(rows):
+            table[:, i] = row
+        return table
+
+    def begin(self, weighted: bool) -> None:
+        """Begin a tile; `weighted` is whether some of its weights are not 1."""
+        if weighted and not self._past.size:
+            self._past = self._rows_kept(self._n_row)
+            ends = [*self._table[1:, _KEPT], self._n_kept]
+            for k, (start, end) in enumerate(zip(self._table[:, _KEPT], ends, strict=True)):
+                self._past[:, start:end] = 1 << k
+        self._n_whole = 0 if weighted else self._n_whole + TILE
+        if self._n_whole > self.reach + TILE:
+            self._past = np.zeros((self._n_row, 0), np.float32)
+        self._n += TILE
+        levels = np.arange(self._ladder.n_level)
+        chunk = self._table[:, _CHUNK]
+        self._table[:, _READY] = self._n % (chunk << levels) == 0
+        self._table[:, _FIRST] = (self._n >> levels) - chunk - self.times.halo
+
+    @property
+    def weighted(self) -> bool:
+        """Whether weights are needed in this tile, because there were some not long ago."""
+        return self._past.size > 0
+
+    def search(self, part: int, x: np.ndarray, weight: np.ndarray | None, start: int, stop: int
+               ) -> None:
+        """Search some rows of a thread, which are in memory from `rows`."""
+        work, weighted, row = self._threads[part], self.weighted, start
+        step = x.strides[0]
+        while row < stop:
+            before = step * (row - start)
+            row = search_rows_nb(
+                self._spec, weighted, address(x) + before,
+                before + (0 if weight is None else address(weight)), step, row, stop, self._table,
+                self._levels, self._tables[weighted], self._store, self._past,
+                address(work.values), address(work.weights), work.lanes, self._own, work.raw,
+                work.sums, work.n, self._most_of_row)
+            if row < stop:
+                work.keep_best(self._most)
+
+    def end(self) -> np.ndarray:
+        """End a tile; return the events that are now known."""
+        fill, ready = self._table[:, _FILL], self._table[:, _READY]
+        for k in range(1, len(fill)):
+            if ready[k - 1]:
+                added = fill[k] + self._table[k - 1, _CHUNK] // 2
+                fill[k] = 0 if ready[k] else added
+        return self._completed() if self._n % self.times.segment == 0 else np.empty(0, EVENT)
+
+    def search_all(self, x: np.ndarray, weight: np.ndarray | None) -> np.ndarray:
+        """Search a tile of all rows in memory from `rows`; return the events that are now known."""
+        self.begin(weight is not None)
+        if weight is None and self.weighted:
+            weight = self.rows(self._n_row)
+            weight[:, self.times.halo :] = 1
+        self.crew.run([partial(self.search, i, x[a:b], None if weight is None else weight[a:b],
+                               a, b) for i, (a, b) in enumerate(self.parts)])
+        return self.end()
+
+    def _completed(self) -> np.ndarray:
+        """End a segment; return the events of those whose noise is now known."""
+        self._end_segment()
+        found = self._final() if len(self._sums[0]) >= self._n_segment else []
+        self._begin_segment()
+        return np.concatenate([np.empty(0, EVENT), *found])
+
+    def _final(self) -> list[np.ndarray]:
+        """Return the events of the segments that wait."""
+        noise = noise_of(self._sums, self._ladder, self._n_row)
+        waiting, self._waiting = self._waiting, []
+        return [final_events(each, noise, self._ladder, self._threshold, self._delay)
+                for each in waiting]
+
+    def finish(self, n: int) -> np.ndarray:
+        """End the stream, of `n` samples; return the rest of the events."""
+        times = self.times
+        reach = n + (times.halo << (self._ladder.n_level - 1))
+        found = [np.empty(0, EVENT)]
+        nothing = self.rows(self._n_row), self.rows(self._n_row)
+        while self._n < -(-reach // times.longest) * times.longest:
+            found.append(self.search_all(*nothing))
+        if self._n % times.segment:
+            self._end_segment()
+        found += self._final() if self._waiting else []
+        return np.concatenate(found)
+
+    def _end_segment(self) -> None:
+        """Add a segment to those whose noise is known, and its boxcars to those that wait."""
+        self._sums = [np.concatenate([a, b[np.newaxis]])[-self._n_segment :]
+                      for a, b in zip(self._sums, (*self._own, self._cut), strict=True)]
+        raw, values = (np.concatenate(each) for each in zip(*(
+            work.kept() for work in self._threads), strict=True))
+        keep = best_of(raw, values[:, 2], self._most)
+        self.n_dropped += sum(int(work.n[1]) for work in self._threads) + len(raw) - len(keep)
+        some = np.zeros(len(keep), RAW)
+        for name, column in zip(("row", "time", "index"), raw[keep].T, strict=True):
+            some[name] = column
+        some["sum"], some["weight"] = self._unit * values[keep, 0], values[keep, 1]
+        self._waiting.append(some)
+
+
+class _Work:
+    """The work space of a thread, and the boxcars that it has found in a segment."""
+
+    def __init__(self, room: int, n_work: int, n_width: int) -> None:
+        self.raw, self.sums = np.empty((room, 3), np.int64), np.empty((room, 3), np.float32)
+        self.n = np.zeros(2, np.int64)  # boxcars that are kept, and that are not
+        # With room for a vector that begins with the last samples.
+        self.values, self.weights = (aligned(4 * (n_work + LANES)) for _ in range(2))
+        self.lanes = np.zeros((n_width, 3, LANES), np.float32)
+
+    @property
+    def memory_bytes(self) -> int:
+        return sum(a.nbytes for a in (self.raw, self.sums, self.values, self.weights, self.lanes))
+
+    def kept(self) -> tuple[np.ndarray, np.ndarray]:
+        return self.raw[: self.n[0]], self.sums[: self.n[0]]
+
+    def keep_best(self, most: int) -> None:
+        """Leave the best boxcars; count the others."""
+        raw, sums = self.kept()
+        keep = best_of(raw, sums[:, 2], most)
+        self.raw[: len(keep)], self.sums[: len(keep)] = raw[keep], sums[keep]
+        self.n[:] = len(keep), self.n[1] + len(raw) - len(keep)
+
+
+def best_of(raw: np.ndarray, snr: np.ndarray, most: int) -> np.ndarray:
+    """Return which boxcars are the best, in an order that does not depend on that given."""
+    return np.lexsort([raw[:, 2], raw[:, 1], raw[:, 0], -snr])[:most]

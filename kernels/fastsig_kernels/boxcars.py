@@ -1,0 +1,246 @@
+"""Pulses in series of samples, found by boxcars whose noise is measured for each width."""
+
+from typing import Any
+
+import numpy as np
+
+from . import _check
+from ._boxcar_events import EVENT, TILE
+from ._plan import Plan
+from .ladder import Ladder
+
+__all__ = ["Boxcars"]
+
+_MOST_EVENTS = 2**22
+
+
+class Boxcars(Plan):
+    """Plan that finds pulses in rows of samples, such as series at neighbouring delays.
+
+    Sums of samples (boxcars) of all widths of a ladder are compared with their noise. The S/N of a
+    boxcar is its sum divided by the noise of its width and the root of its weights. The noise of a
+    width is the standard deviation of such boxcars in neighbouring rows, without outliers, over
+    `n_segment` segments of time, so that it is right if samples are correlated.
+
+    Parameters
+    ----------
+    n_row : int
+        Number of rows.
+    ladder : Ladder
+        Widths, as from `boxcar_ladder`.
+    noise : float
+        Standard deviation that is expected of a sample of weight 1. With it, widths are compared
+        until noise has been measured; the S/N of events does not depend on it.
+    threshold : float
+        Least S/N of events.
+    segment : int
+        Least number of samples of a segment of time; 0 for 8 times the longest width.
+    n_segment : int
+        Number of segments from which noise is measured: that of the event, and those before it. In
+        the first segments of a stream, noise is that of the first `n_segment`.
+    least_share : float
+        Least share of the samples of a boxcar that must be valid, 0.01 to 1.
+    most : int
+        Largest number of boxcars above the threshold that are kept in a segment; the best ones are.
+    threads : int
+        Number of threads that share the work of a call, with the same events.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not allowed.
+
+    Notes
+    -----
+    *Events.* Results are structured arrays with the fields ``row`` (int32), ``time`` (int64, first
+    sample of the boxcar, counted from the first of the stream), ``width`` (int32, samples), ``snr``
+    (float32) and ``weight`` (float32, share of its weights). An event is the best of its level and
+    of 16 neighbouring boxcars, and no better event of its row and segment overlaps it in time.
+    Events of a call are in the order of time, row and width.
+
+    *Splits.* Events do not depend on how a stream is split into calls, nor on the number of
+    threads. They are returned when their segment is complete and `n_segment` are; `finish` returns
+    the others.
+
+    *Level.* Rows must have a level of 0. A constant level counts as noise of wide boxcars.
+
+    *Loss.* While the noise of a segment has not been measured, boxcars are kept from 0.8 times the
+    threshold on, with the noise of the segments before. Events are therefore complete unless noise
+    falls by more than a fifth from one segment to the next.
+    """
+
+    def __init__(self, n_row: int, ladder: Ladder, *, noise: float = 1.0, threshold: float = 6.0,
+                 segment: int = 0, n_segment: int = 8, least_share: float = 0.25,
+                 most: int = 2**16, threads: int = 1) -> None:
+        self._n_row = _check.count("n_row", n_row, maximum=2**24)
+        self._options_of_tiles = checked_options(ladder, noise, threshold, segment, n_segment,
+                                                 least_share, most, threads)
+        self._own_state()
+
+    def _own_state(self) -> None:
+        from ._boxcar_tiles import Tiles
+
+        self._tiles = Tiles(self._n_row, delay=None, **self._options_of_tiles)
+        self._reset()
+
+    def _reset(self) -> None:
+        self._n = 0
+        self._tiles.reset()
+        self._x = self._tiles.rows(self._n_row)
+        self._w: np.ndarray | None = None
+
+    @property
+    def n_row(self) -> int:
+        """Number of rows."""
+        return self._n_row
+
+    @property
+    def ladder(self) -> Ladder:
+        """Widths."""
+        return self._options_of_tiles["ladder"]
+
+    @property
+    def segment(self) -> int:
+        """Number of samples of a segment of time."""
+        return self._tiles.times.segment
+
+    @property
+    def latency(self) -> int:
+        """Samples from the beginning of a boxcar to those with which its event is returned.
+
+        The first events of a stream are returned after `n_segment` segments.
+        """
+        return self._tiles.reach + self.segment
+
+    @property
+    def memory_bytes(self) -> int:
+        """Size of tables, work space and state, in bytes."""
+        weights = 0 if self._w is None else self._w.nbytes
+        return self._tiles.memory_bytes + self._x.nbytes + weights
+
+    @property
+    def n_dropped(self) -> int:
+        """Number of boxcars above the threshold that were not kept, in this stream."""
+        return self._tiles.n_dropped
+
+    def reset(self) -> None:
+        """Discard the state; the next sample is the first of a stream."""
+        with self._alone(renewing=True):
+            self._unfinished = True
+            self._reset()
+        self._unfinished = False
+
+    def compile(self) -> None:
+        """Compile everything that `process` needs."""
+        twin = self.copy()
+        twin.process(np.zeros((self._n_row, 1), np.float32))
+        twin.finish()
+
+    def process(self, x: np.ndarray, *, weight: np.ndarray | None = None) -> np.ndarray:
+        """Search the next samples of the stream.
+
+        Parameters
+        ----------
+        x : ndarray, shape (n_row, n_time), float32, any unit
+            Sums of what is valid, with a level of 0. NaN spreads to the boxcars that include it,
+            which are no events; give such samples the value 0 and the weight 0 instead.
+        weight : ndarray, shape (n_row, n_time), float32, optional
+            Variance of each sample in units of that of a whole one, 0 to 1: the share of its
+            terms that are valid. 1 by default.
+
+        Returns
+        -------
+        ndarray, shape (n,), fields row, time, width, snr and weight
+            Events that are now known.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument has the wrong type, dtype or shape; the state is then unchanged.
+        RuntimeError
+            If another call is in progress, or an exception interrupted an earlier one.
+        """
+        with self._alone():
+            _check.array("x", x, ("float32",), 2)
+            _check.shape("x", x, (self._n_row, x.shape[1]))
+            if weight is not None:
+                _check.array("weight", weight, ("float32",), 2)
+                _check.shape("weight", weight, x.shape)
+            self._unfinished = True
+            found = self._searched(x, weight)
+        self._unfinished = False
+        return found
+
+    def _searched(self, x: np.ndarray, weight: np.ndarray | None) -> np.ndarray:
+        found, at = [np.empty(0, EVENT)], 0
+        while at < x.shape[1]:
+            n = min(TILE - self._n % TILE, x.shape[1] - at)
+            place = self._tiles.times.halo + self._n % TILE
+            there = slice(place, place + n)
+            self._x[:, there] = x[:, at : at + n]
+            self._keep_weight(None if weight is None else weight[:, at : at + n], there)
+            self._n, at = self._n + n, at + n
+            if self._n % TILE == 0:
+                found.append(self._tile())
+        return np.concatenate(found)
+
+    def _keep_weight(self, weight: np.ndarray | None, there: slice) -> None:
+        if weight is not None and self._w is None and not (weight == 1).all():
+            self._w = self._tiles.rows(self._n_row)
+            self._w.fill(1)
+        if self._w is not None:
+            self._w[:, there] = 1 if weight is None else weight
+
+    def _tile(self) -> np.ndarray:
+        found = self._tiles.search_all(self._x, self._w)
+        self._w = None
+        return found
+
+    def finish(self) -> np.ndarray:
+        """Return the rest of the events; the next sample is the first of another stream.
+
+        Raises
+        ------
+        RuntimeError
+            If another call is in progress, or an exception interrupted an earlier one.
+        """
+        with self._alone():
+            self._unfinished = True
+            found = self._finished()
+        self._unfinished = False
+        return found
+
+    def _finished(self) -> np.ndarray:
+        n, found = self._n, [np.empty(0, EVENT)]
+        if n % TILE:
+            rest = self._n_row, TILE - n % TILE
+            found.append(self._searched(np.zeros(rest, np.float32), np.zeros(rest, np.float32)))
+        found.append(self._tiles.finish(n))
+        dropped = self._tiles.n_dropped
+        self._reset()
+        self._tiles.n_dropped = dropped
+        return np.concatenate(found)
+
+
+def checked_options(ladder: Any, noise: Any, threshold: Any, segment: Any, n_segment: Any,
+                    least_share: Any, most: Any, threads: Any) -> dict[str, Any]:
+    """Return the arguments of `_boxcar_tiles.Tiles` that all searches have; refuse wrong ones."""
+    if not isinstance(ladder, Ladder):
+        raise TypeError(f"ladder: found {type(ladder).__name__}, allowed a Ladder")
+    return {
+        "ladder": ladder,
+        "noise": _between("noise", noise, 1e-30, 1e30),
+        "threshold": _between("threshold", threshold, 1, 1e6),
+        "segment": _check.count("segment", segment, 0, 2**30),
+        "n_segment": _check.count("n_segment", n_segment, maximum=2**10),
+        "least_share": _between("least_share", least_share, 0.01, 1),
+        "most": _check.count("most", most, maximum=_MOST_EVENTS),
+        "n_thread": _check.count("threads", threads, maximum=64),
+    }
+
+
+def _between(name: str, value: Any, least: float, most: float) -> float:
+    number = _check.number(name, value)
+    if not least <= number <= most:
+        raise ValueError(f"{name}: found {number}, allowed {least:g} to {most:g}")
+    return number

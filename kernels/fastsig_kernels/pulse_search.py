@@ -1,0 +1,254 @@
+"""Search for dispersed pulses in a stream of normalised spectra."""
+
+from typing import Any
+
+import numpy as np
+
+from . import _check
+from ._boxcar_events import EVENT, TILE
+from ._plan import Plan
+from .boxcars import checked_options
+from .fdmt import FDMT
+from .ladder import Ladder
+from .normalizing import LEVELS
+
+__all__ = ["PulseSearch"]
+
+
+class PulseSearch(Plan):
+    """Plan that finds dispersed pulses: `FDMT` of normalised spectra, and `Boxcars` of its rows.
+
+    Parameters
+    ----------
+    curve, delays : ndarray, float64
+        As for `FDMT`.
+    ladder : Ladder
+        Widths, as from `boxcar_ladder`.
+    threshold : float
+        Least S/N of events.
+    order : {"time", "channel"}
+        Whether the first axis of the spectra is time or frequency.
+    mask : ndarray, shape (n_chan,), bool, optional
+        Channels to leave out.
+    track : {"sample", "half", "exact"}
+        As for `FDMT`.
+    noise : float
+        Standard deviation that is expected of a sample; 16 as from `Normalizer`.
+    segment, n_segment, least_share, most
+        As for `Boxcars`.
+    threads : int
+        Number of threads that share the work of a call, with the same events.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not allowed.
+
+    Notes
+    -----
+    *Events.* As of `Boxcars`; rows are those of `delays`. ``time`` is that of arrival at the
+    frequency where `curve` is 0, counted from the first sample of the stream, so that it may be
+    negative. ``weight`` is the share of the samples of all channels that are left in that were
+    valid. Samples before the stream and after its end are not valid, so pulses that it cuts are
+    found by what it has of them.
+
+    *Weights.* Samples that are not valid are left out of sums and of their expected noise, so S/N
+    is that of the valid samples. While there are some in what a block of `block` samples needs, it
+    takes about twice the time.
+
+    *Splits and level.* As for `Boxcars`.
+    """
+
+    def __init__(self, curve: np.ndarray, delays: np.ndarray, ladder: Ladder, *,
+                 threshold: float = 6.0, order: str = "time", mask: np.ndarray | None = None,
+                 track: str = "sample", noise: float = float(LEVELS), segment: int = 0,
+                 n_segment: int = 8, least_share: float = 0.25, most: int = 2**16,
+                 threads: int = 1) -> None:
+        options = checked_options(ladder, noise, threshold, segment, n_segment, least_share, most,
+                                  threads)
+        self._fdmt = FDMT(curve, delays, dtype="int8", order=order, mask=mask, track=track,
+                          threads=threads)
+        self._by_time = order == "time"
+        self._n_used = len(curve) if mask is None else int((~mask).sum())
+        options["noise"] *= self._n_used**0.5
+        self._options_of_tiles = options
+        self._own_state()
+
+    def _own_state(self) -> None:
+        from ._boxcar_tiles import Tiles
+
+        self._fdmt = self._fdmt.copy()
+        self._tiles = Tiles(self._fdmt.n_delay, **self._options_of_tiles,
+                            delay=np.rint(self._fdmt.delays).astype(np.int64))
+        self._plane = self._tiles.rows(self._fdmt.n_delay)
+        self._reset()
+
+    def _reset(self) -> None:
+        self._n = 0
+        self._fdmt.reset()
+        self._tiles.reset()
+        #: Rows of a block that is not complete, and which of their samples are valid.
+        self._rest = np.zeros(self._shape(TILE), np.int8)
+        self._rest_valid: np.ndarray | None = None
+
+    def _shape(self, n: int) -> tuple[int, int]:
+        return (n, self.n_chan) if self._by_time else (self.n_chan, n)
+
+    @property
+    def n_chan(self) -> int:
+        """Number of channels of the spectra."""
+        return self._fdmt.n_chan
+
+    @property
+    def n_delay(self) -> int:
+        """Number of rows."""
+        return self._fdmt.n_delay
+
+    @property
+    def block(self) -> int:
+        """Number of samples that are searched at once; streams may be split in any way."""
+        return TILE
+
+    @property
+    def ladder(self) -> Ladder:
+        """Widths."""
+        return self._options_of_tiles["ladder"]
+
+    @property
+    def segment(self) -> int:
+        """Number of samples of a segment of time."""
+        return self._tiles.times.segment
+
+    @property
+    def latency(self) -> int:
+        """Samples from the arrival of a pulse where `curve` is 0 to those that return its event.
+
+        The first events of a stream are returned after `n_segment` segments.
+        """
+        delay = int(np.ceil(self._fdmt.delays[-1]))
+        return delay + self._tiles.reach + self.segment
+
+    @property
+    def memory_bytes(self) -> int:
+        """Size of tables, work space and state, in bytes."""
+        valid = 0 if self._rest_valid is None else self._rest_valid.nbytes
+        return (self._fdmt.memory_bytes + self._tiles.memory_bytes + self._plane.nbytes
+                + self._rest.nbytes + valid)
+
+    @property
+    def n_dropped(self) -> int:
+        """Number of boxcars above the threshold that were not kept, in this stream."""
+        return self._tiles.n_dropped
+
+    def reset(self) -> None:
+        """Discard the state; the next sample is the first of a stream."""
+        with self._alone(renewing=True):
+            self._unfinished = True
+            self._reset()
+        self._unfinished = False
+
+    def compile(self) -> None:
+        """Compile everything that `process` needs."""
+        twin = self.copy()
+        twin.process(np.zeros(self._shape(1), np.int8))
+        twin.finish()
+
+    def process(self, x: np.ndarray, *, valid: np.ndarray | None = None) -> np.ndarray:
+        """Search the next spectra of the stream.
+
+        Parameters
+        ----------
+        x : ndarray, shape (n_time, n_chan) or (n_chan, n_time), int8
+            Spectra, in the plan's order, with a level of 0 and the same noise in all channels.
+        valid : ndarray of bool, shape of x, optional
+            Which samples are valid; all by default.
+
+        Returns
+        -------
+        ndarray, shape (n,), fields row, time, width, snr and weight
+            Events that are now known.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument has the wrong type, dtype or shape; the state is then unchanged.
+        RuntimeError
+            If another call is in progress, or an exception interrupted an earlier one.
+        """
+        with self._alone():
+            _check.array("x", x, ("int8",), 2)
+            _check.shape("x", x, self._shape(x.shape[0 if self._by_time else 1]))
+            if valid is not None:
+                _check.array("valid", valid, ("bool",), 2)
+                _check.shape("valid", valid, x.shape)
+            self._unfinished = True
+            found = self._searched(x, valid)
+        self._unfinished = False
+        return found
+
+    def _piece(self, a: int, b: int) -> Any:
+        return (slice(a, b), slice(None)) if self._by_time else (slice(None), slice(a, b))
+
+    def _searched(self, x: np.ndarray, valid: np.ndarray | None) -> np.ndarray:
+        found, at, n = [np.empty(0, EVENT)], 0, x.shape[0 if self._by_time else 1]
+        while at < n:
+            place = self._n % TILE
+            some = min(TILE - place, n - at)
+            here = self._piece(at, at + some)
+            block, use = x[here], None if valid is None else valid[here]
+            if some < TILE:
+                block, use = self._kept(block, use, place, some)
+            self._n, at = self._n + some, at + some
+            if self._n % TILE == 0:
+                found.append(self._block(block, use))
+        return np.concatenate(found)
+
+    def _kept(self, x: np.ndarray, valid: np.ndarray | None, place: int, n: int
+              ) -> tuple[np.ndarray, np.ndarray | None]:
+        """Add rows to those that wait; return these."""
+        there = self._piece(place, place + n)
+        self._rest[there] = x
+        if valid is not None and self._rest_valid is None:
+            self._rest_valid = np.ones(self._rest.shape, bool)
+        if self._rest_valid is not None:
+            self._rest_valid[there] = True if valid is None else valid
+        return self._rest, self._rest_valid
+
+    def _block(self, x: np.ndarray, valid: np.ndarray | None) -> np.ndarray:
+        """Search a block of `TILE` spectra."""
+        halo = self._tiles.times.halo
+        self._fdmt.process(x, valid=valid, out=self._plane[:, halo:])
+        self._rest_valid = None
+        count = self._fdmt.weight
+        if count.strides == (0, 0):
+            return self._tiles.search_all(self._plane, None)
+        weight = self._tiles.rows(self.n_delay)
+        np.multiply(count, np.float32(1 / self._n_used), out=weight[:, halo:])
+        return self._tiles.search_all(self._plane, weight)
+
+    def finish(self) -> np.ndarray:
+        """Return the rest of the events; the next sample is the first of another stream.
+
+        Raises
+        ------
+        RuntimeError
+            If another call is in progress, or an exception interrupted an earlier one.
+        """
+        with self._alone():
+            self._unfinished = True
+            found = self._finished()
+        self._unfinished = False
+        return found
+
+    def _finished(self) -> np.ndarray:
+        """Search what is cut by the end, with samples after it that are not valid."""
+        found, end = [np.empty(0, EVENT)], self._n + self._fdmt.history if self._n else 0
+        nothing = np.zeros(self._shape(TILE), np.int8), np.zeros(self._shape(TILE), bool)
+        while self._n < end or self._n % TILE:
+            here = self._piece(0, TILE - self._n % TILE)
+            found.append(self._searched(nothing[0][here], nothing[1][here]))
+        found.append(self._tiles.finish(self._n))
+        dropped = self._tiles.n_dropped
+        self._reset()
+        self._tiles.n_dropped = dropped
+        return np.concatenate(found)

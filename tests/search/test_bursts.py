@@ -1,0 +1,238 @@
+"""Searches for bursts: recorded and injected ones, noise, and data that a search should survive."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+from cli import fastsig
+from recordings import recorded
+from search.spectra_made import K, MHZ, N_CHAN, SAMPLE_S, chain, noise, with_bursts
+from streams import MemorySpectra, header
+
+import fastsig as fs
+from fastsig.axes.frequency import ChannelAxis
+from fastsig.axes.polarization import PolBasis
+from fastsig.errors import PlanError, UsageError
+from fastsig.reductions.bursts.injected import completeness
+from fastsig.reductions.bursts.searching import candidates_of
+from fastsig.reductions.bursts.sink import Bursts
+from fastsig.run.candidate_files import read_candidates
+from fastsig.run.engine import run
+from fastsig.search.bursts.candidates import Candidates
+from fastsig.search.bursts.plan import search_plan
+from fastsig.simulate.injections import Injection, Injector, drawn
+
+EXAMPLE = {"dms": (0, 3)}
+DMS, WIDTHS = (0, 200), "1ms:60ms"
+
+
+def _found(data: np.ndarray, **options: object) -> Candidates:
+    found: Candidates = chain(data).bursts(DMS, width=WIDTHS, **options)
+    return found
+
+
+@pytest.fixture(scope="module")
+def scene() -> tuple[np.ndarray, list[Injection]]:
+    """Noise with bursts that are apart in time."""
+    bursts = drawn(12, duration_s=60.0, dms=DMS, widths_s=(4e-3, 30e-3), snrs=(12.0, 30.0),
+                   unit_s=K * (MHZ[0] ** -2 - MHZ[-1] ** -2), seed=3)
+    return with_bursts(noise(60000), bursts), bursts
+
+
+def test_frb_180417_is_the_only_candidate() -> None:
+    found = fs.open(recorded("your/28.fil")).bursts((0, 1000))
+    assert len(found) == 1
+    assert abs(found.values("dm")[0] - 475) < 3
+    assert abs(found.values("time_s")[0] - 2.028) < 0.003
+    assert found.values("snr")[0] > 14.6
+    assert found.values("first_row")[0] * 0.00126646875 < 2.031
+    assert found.values("file")[0] == "28.fil"
+
+
+def test_a_burst_of_frb_121102_is_found_again() -> None:
+    # The file has a dedispersed burst: noise like that before it makes it a recording.
+    data = np.load(recorded("frbgui/docs/tutorials/files/aggarwal2021_B006.npz"))
+    values, mhz, sample_s = data["wfall"], data["dfs"], float(data["dt"])
+    before, late = values[:, :300], K * float(data["DM"]) * (data["dfs"] ** -2 - mhz[-1] ** -2)
+    late = np.rint(late / sample_s).astype(int)
+    rng = np.random.default_rng(1)
+    made = before.mean(axis=1) + before.std(axis=1) * rng.normal(size=(late.max() + 13220, 64))
+    for c, first in enumerate(late):
+        made[6000 + first : 7220 + first, c] = values[c]
+    step = Fraction(str(mhz[1] - mhz[0])) * 10**6
+    head = header(100).replace(
+        sample_rate=1 / Fraction("0.00008192"), channels=ChannelAxis(
+            Fraction(str(mhz[0])) * 10**6, step, 64), polarization=PolBasis("unknown", ("I",)),
+        n_bits=32, coherent_dm=float(data["DM"]))
+    found = fs.Chain(MemorySpectra(made[:, np.newaxis], head)).bursts((540, 580), width="1ms:50ms")
+    assert abs(found.values("dm")[0] - 562) < 3
+    assert found.values("snr")[0] > 97
+    assert abs(found.values("time_s")[0] - (6000 + values.mean(axis=0).argmax()) * sample_s) < 3e-3
+    assert len(found) == 1
+
+
+def test_injected_bursts_have_the_snr_of_the_best_boxcar() -> None:
+    for burst in (Injection(1.0, 150.0, 8e-3, 20.0), Injection(1.0, 20.0, 30e-3, 9.0),
+                  Injection(1.0, 90.0, 10e-3, 15.0, scatter_s=12e-3)):
+        data = np.zeros((4000, N_CHAN), np.float32)
+        injector = Injector([burst], MHZ, SAMPLE_S, np.full(N_CHAN, 2.0), K)
+        for start in range(0, 4000, 611):  # any split
+            injector.add(start, data[start : start + 611])
+        shift = np.rint(injector.delays_s(burst.dm) / SAMPLE_S).astype(int)
+        series = sum(np.roll(data[:, c].astype(float), -shift[c]) for c in range(N_CHAN))
+        total = np.concatenate([[0], np.cumsum(series)])
+        best = max((total[w:] - total[:-w]).max() / np.sqrt(w) for w in range(1, 300))
+        assert abs(best / 2 / np.sqrt(N_CHAN) / burst.snr - 1) < 0.03
+
+
+def test_bursts_are_found_with_their_properties(scene: tuple[np.ndarray, list[Injection]]) -> None:
+    data, bursts = scene
+    found = _found(data)
+    made = completeness(found, bursts, 0.0, search_plan(chain(data), DMS, widths=WIDTHS))
+    assert made.n_found == len(bursts) == len(found)
+    assert abs(made.ratio.mean() - 1) < 0.05
+    off = found.values("dm")[made.match] - [each.dm for each in bursts]
+    assert np.abs(off / found.values("dm_error")[made.match]).max() < 4
+    late = found.values("time_s")[made.match] - [each.time_s for each in bursts]
+    assert (np.abs(late) < [each.width_s / 2 + 2e-3 for each in bursts]).all()
+    assert (found.values("last_row") - found.values("first_row") + 1 == np.rint(
+        found.values("width") / SAMPLE_S)).all()
+
+
+def test_bursts_have_the_snr_of_their_valid_samples(
+        scene: tuple[np.ndarray, list[Injection]]) -> None:
+    data, bursts = scene
+    rng = np.random.default_rng(5)
+    data = data.copy()
+    data[:, rng.random(N_CHAN) < 0.3] = np.nan
+    data[rng.random(len(data)) < 0.1] = np.nan
+    found = _found(data)
+    made = completeness(found, bursts, 0.0, search_plan(chain(data), DMS, widths=WIDTHS))
+    there = made.match >= 0
+    share = found.values("valid_share")[made.match[there]]
+    assert made.n_found >= len(bursts) - 1  # the faintest may be below the threshold now
+    assert abs(made.ratio[there].mean() - 1) < 0.06
+    assert np.abs(share - np.isfinite(data).mean()).max() < 0.05
+
+
+@pytest.mark.parametrize("options", [{"workers": 1}, {"workers": 2, "memory": 900_000_000}])
+def test_tables_are_the_same_for_any_block_and_worker(
+        scene: tuple[np.ndarray, list[Injection]], options: dict[str, int], tmp_path: Path) -> None:
+    data, _ = scene
+    source = chain(data[:30000])
+    plan = search_plan(source, DMS, widths=WIDTHS)
+    expected = candidates_of(source.stream, run([Bursts(source.stream, plan)], workers=1)[0], plan)
+    sink = Bursts(source.stream, plan)
+    for start in range(0, 30000, 1234):
+        sink.merge(sink.partial(source.stream.read_block(start, min(1234, 30000 - start))))
+    for found in (candidates_of(source.stream, sink.finish(30000), plan),
+                  source.bursts(DMS, width=WIDTHS, **{"workers": 1, "memory": None, **options})):
+        assert len(found) == len(expected) > 3
+        for name in found.names[1:]:
+            np.testing.assert_array_equal(found.values(name), expected.values(name))
+
+
+def test_files_of_a_scan_are_one_recording(
+        scene: tuple[np.ndarray, list[Injection]], tmp_path: Path) -> None:
+    source = chain(scene[0][:20000])
+    source.write(tmp_path / "a.fil", bits=32, lossy=True)
+    parts = [source[:12000], source[12000:]]
+    for k, part in enumerate(parts):
+        part.write(tmp_path / f"b.{k:04}.fil", bits=32, lossy=True)
+    given = "--dm", "0:200", "--width", WIDTHS
+    fastsig("search", "bursts", tmp_path / "a.fil", "-o", tmp_path / "a.ecsv", *given)
+    fastsig("search", "bursts", *tmp_path.glob("b.*.fil"), "-o", tmp_path / "b.ecsv", *given)
+    one, two = (read_candidates(tmp_path / f"{name}.ecsv") for name in "ab")
+    for name in one.names[1:-1]:
+        np.testing.assert_array_equal(one.values(name), two.values(name))
+    assert set(two.values("file")) == {"b.0000.fil", "b.0001.fil"}
+    rows = one.values("first_row") >= 12000
+    assert (two.values("file")[rows] == "b.0001.fil").all()
+
+
+def test_noise_has_no_candidates_at_seven_sigmas() -> None:
+    assert len(_found(noise(20000, 7))) == 0
+
+
+@pytest.mark.parametrize("what", ["lost", "constant", "few", "gap"])
+def test_strange_data_end_in_a_table(what: str) -> None:
+    bursts = [Injection(3.0, 80.0, 8e-3, 30.0)]
+    data = with_bursts(noise(6000), bursts)
+    if what == "lost":
+        data[:] = np.nan
+    elif what == "constant":
+        data[:] = 3.0
+    elif what == "few":
+        data = data[:5]
+    else:
+        data[3000:3010] = np.nan  # through the burst, in all channels at once
+    found = _found(data)
+    assert len(found) == (what == "gap")
+    if what == "gap":
+        assert 20 < found.values("snr")[0] < 31
+
+
+def test_channels_that_are_constant_or_lost_are_left_out() -> None:
+    data = with_bursts(noise(6000), [Injection(3.0, 80.0, 8e-3, 30.0)])
+    data[:, :16], data[:, 16:32] = 7.0, np.nan
+    found = _found(data)
+    assert abs(found.values("snr")[0] / 30 / np.sqrt(0.5) - 1) < 0.1
+    assert found.values("valid_share")[0] == 0.5
+
+
+def test_storms_keep_the_brightest_events() -> None:
+    rng = np.random.default_rng(1)
+    data = noise(6000)
+    data[rng.random(6000) < 0.05] += 60
+    source = chain(data)
+    plan = search_plan(source, DMS, widths=WIDTHS)
+    every, = run([Bursts(source.stream, plan)])
+    some, = run([Bursts(source.stream, plan, most=100)])
+    assert len(some.rows) == 100
+    assert some.n_dropped == len(every.rows) + every.n_dropped - 100 > 0
+    assert some.rows["snr"].min() >= np.sort(every.rows["snr"])[-100]
+    found = candidates_of(source.stream, some, plan)
+    assert found.meta["n_dropped"] == some.n_dropped
+
+
+def test_what_cannot_be_searched_is_refused() -> None:
+    data = noise(100)
+    source = chain(data)
+    with pytest.raises(UsageError, match="threshold = 2; allowed: 4 to 100"):
+        source.bursts(DMS, threshold=2)
+    with pytest.raises(UsageError, match="loss = '50%'"):
+        source.bursts(DMS, loss="50%")
+    with pytest.raises(UsageError, match="width = '5ms'"):
+        source.bursts(DMS, width="5ms")
+    with pytest.raises(UsageError, match="the band has one channel"):
+        source[:, :1].bursts(DMS)
+    stream = source.stream
+    four = MemorySpectra(np.repeat(data[:, np.newaxis], 2, axis=1), stream.header.replace(
+        polarization=replace(stream.polarization, names=("CR", "CI"))))
+    with pytest.raises(PlanError, match="has the products CR, CI"):
+        fs.Chain(four).bursts(DMS)
+
+
+def test_the_command_reports_what_it_finds(
+        scene: tuple[np.ndarray, list[Injection]], tmp_path: Path) -> None:
+    chain(scene[0][:20000]).write(tmp_path / "a.fil", bits=32, lossy=True)
+    given = ("search", "bursts", tmp_path / "a.fil", "--dm", "0:200", "--width", WIDTHS)
+    plan = fastsig(*given, "-o", tmp_path / "a.ecsv", "--dry-run").stdout
+    assert "DM 0 to " in plan and not (tmp_path / "a.ecsv").exists()
+    made = json.loads(fastsig(*given, "-o", tmp_path / "a.ecsv", "--json").stdout)
+    assert made["n_candidate"] == len(made["candidates"]) == 4
+    fastsig(*given, "-o", tmp_path / "a.ecsv", code=4)
+    fastsig(*given, "-o", tmp_path / "a.txt", code=2)
+    fastsig(*given, "-o", tmp_path / "a.singlepulse", "--tstart", "10s")
+    first = (tmp_path / "a.singlepulse").read_text().splitlines()[1].split()
+    assert float(first[2]) > 10  # after the start of the scan
+    done = fastsig(*given, "-o", tmp_path / "b.ecsv", "--inject", 5, "--seed", 2)
+    assert "of 5 injected bursts" in done.stdout
+    found = read_candidates(tmp_path / "b.ecsv")
+    assert found.meta["completeness"]["n_injected"] == 5
+    assert (found.values("injected") >= 0).sum() == found.meta["completeness"]["n_found"]
