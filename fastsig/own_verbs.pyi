@@ -297,6 +297,176 @@ class OwnVerbs:
             If a parameter is not allowed.
         """
 
+    def mask(
+        self, mask: Any, *, protect: Any = None,
+    ) -> Self:
+        """Spectra in which the regions of a mask have weight 0.
+
+        A sample is masked if a region covers a twentieth of it or more in time and in frequency.
+
+        Parameters
+        ----------
+        mask : path, or sequence of str
+            A file, or its lines. PRESTO's ``.mask`` is applied by its times and frequencies, whatever
+            the channels of the spectra. In a text file, each line has an interval of frequency, or
+            ``*`` for all channels, and perhaps one of time: ``1378MHz-1385MHz 3.2s-5s``, counted from
+            the first spectrum, or ``* 2023-12-01T16:30:03/2023-12-01T16:30:05``. Text after ``#`` is
+            ignored.
+        protect : str or sequence, optional
+            Frequency intervals that are not masked.
+
+        Raises
+        ------
+        PlanError
+            If the source contains no spectra.
+        UsageError
+            If the mask has neither a file nor lines.
+        FormatError
+            If the file cannot be read, or frequencies are given for a source without frequencies.
+        """
+
+    def flag_kurtosis(
+        self, *, noise_share: float = 0.001, n_sum: Any = None, skewness: bool = True,
+        n_segment: int | None = None, protect: Any = None, together: bool = True,
+    ) -> Self:
+        r"""Spectra in which channels with a kurtosis or skewness unlike that of noise have weight 0.
+
+        The power of noise that was summed over N samples has a gamma distribution of shape k = N d,
+        with d = 1 for AA and BB and d = 2 for I, the sum of two polarisations of equal power. In
+        segments of `n_segment` spectra, counted from the first, the spectral kurtosis of M values with
+        the sums S1 and S2 of their first and second powers,
+
+        .. math:: SK = \frac{M k + 1}{M - 1} \left(\frac{M S_2}{S_1^2} - 1\right),
+
+        is 1 for noise of any power (Nita and Gary 2010); intermittent interference increases it, and a
+        steady carrier lowers it. The thresholds follow from the exact distribution for noise. With
+        `skewness`, channels are flagged too if the third moment about the mean, divided by the third
+        power of the mean, is larger than that of noise, whose moments are known exactly. At most the
+        fraction `noise_share` of noise is flagged in each product; both tests have half of it.
+
+        Values must be powers: the value 0 means no power. That is not so of recordings with few bits
+        whose levels were set, of spectra minus a baseline, and after `zero_dm`. Where it is not,
+        SK differs from 1 in all channels; with `n_sum` "measured", k is that for which the median SK of
+        a segment is 1, the thresholds are approximate, and skewness is not tested.
+
+        Parameters
+        ----------
+        noise_share : float
+            Fraction of pure noise that may be flagged in each product, 1e-8 to 0.1.
+        n_sum : float or str, optional
+            N, the number of independent samples in a value of one polarisation, or "measured". By
+            default it is the channel width times the integration time, times the header's `n_eff`: 6
+            for spectra of FAST at 49.152 us with 4096 channels.
+        skewness : bool
+            Whether the skewness is tested too, unless `n_sum` is "measured".
+        n_segment : int, optional
+            Number of spectra in a segment, 16 or more; by default 32 to 1024, chosen so that a product
+            has about 2**20 values in a segment.
+        protect : str or sequence, optional
+            Frequency intervals that are never flagged.
+        together : bool
+            Whether a channel that is flagged in one product is flagged in all products.
+
+        Raises
+        ------
+        PlanError
+            If the source contains no spectra of powers.
+        UsageError
+            If a parameter is not allowed.
+        FormatError
+            If the number of samples or frequencies are needed and not known.
+
+        References
+        ----------
+        G. M. Nita and D. E. Gary, MNRAS 406, L60 (2010).
+        """
+
+    def iqrm(
+        self, *, statistic: str = 'std', threshold: float = 3.0, radius: Any = 0.1,
+        n_segment: int | None = None, protect: Any = None, together: bool = True,
+    ) -> Self:
+        """Spectra in which channels with outlying statistics have weight 0 in a segment.
+
+        In segments of `n_segment` spectra, counted from the first, a statistic of each channel is
+        compared with that of the channels at lags of 1, 2, 3, 4, 6, 9, ... up to `radius`, in both
+        directions (Morello 2022). A difference beyond `threshold` standard deviations, which are
+        measured by the interquartile range of all differences at this lag, is a vote; a channel is
+        flagged if it has a vote from a channel that casts fewer votes than the channel receives. Slow
+        changes along the band are thus no outliers. Only values that are too large are found.
+
+        Parameters
+        ----------
+        statistic : {"std", "mean", "skewness", "kurtosis"}
+            Statistic of the values of a channel in a segment; "std" is the standard deviation,
+            "kurtosis" is that in excess of a Gaussian.
+        threshold : float
+            Smallest difference that is a vote, in standard deviations.
+        radius : float or int
+            Longest lag, as a fraction of the channels (below 1) or a number of channels.
+        n_segment : int, optional
+            Number of spectra in a segment; by default 32 to 1024, chosen so that a product has about
+            2**20 values in a segment.
+        protect : str or sequence, optional
+            Frequency intervals that are never flagged.
+        together : bool
+            Whether a channel that is flagged in one product is flagged in all products.
+
+        Raises
+        ------
+        PlanError
+            If the source contains no spectra, or too few channels.
+        UsageError
+            If a parameter is not allowed.
+        FormatError
+            If frequencies are given for a source without frequencies.
+
+        References
+        ----------
+        V. Morello, K. M. Rajwade and B. W. Stappers, MNRAS 510, 1393 (2022).
+        """
+
+    def zero_dm(
+        self, *, method: str = 'mean', n_segment: int | None = None,
+    ) -> Self:
+        r"""Spectra without the signals that arrive in all channels at the same time.
+
+        With the method "mean" (Eatough 2009), the mean over the band is subtracted at each time:
+
+        .. math:: y_c(t) = x_c(t) - s(t), \quad s(t) = \langle x_c(t) \rangle_c
+
+        Only valid channels contribute to the mean, each as its deviation from its level in a segment of
+        `n_segment` spectra, so that it does not change with the set of valid channels. With the method
+        "zdot" (Men 2019), the strength of the signal may differ between channels: in each segment, the
+        slope a of each channel as a function of s is fitted, and
+
+        .. math:: y_c(t) = x_c(t) - s(t) - (a_c - 1)\,(s(t) - \langle s \rangle)
+
+        The mean of the values over the band is 0 afterwards, so they are no powers. A pulse of
+        dispersion measure 0 is removed, and dispersed ones lose power if they are spread over less than
+        their width: the power spectrum of a pulse is multiplied by 1 - sinc^2(f T) at the frequency f
+        of the fluctuation, if its delay across the band is T; the mean over the band of a sweep that is
+        much longer than the pulse is small, and little is lost.
+
+        Parameters
+        ----------
+        method : {"mean", "zdot"}
+            What is subtracted.
+        n_segment : int, optional
+            Number of spectra in a segment; by default 32 to 1024, chosen so that a product has about
+            2**20 values in a segment.
+
+        Raises
+        ------
+        PlanError
+            If the source contains no spectra, or only one channel.
+        UsageError
+            If a parameter is not allowed.
+
+        References
+        ----------
+        R. P. Eatough et al., MNRAS 395, 410 (2009); Y. P. Men et al., MNRAS 488, 3957 (2019).
+        """
+
     def flag(
         self, *, bands: Any = None, clip: float | None = 5.0,
         sum_threshold: float | None = 6.0, max_window: int = 64, protect: Any = None,

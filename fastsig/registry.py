@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from fastsig_kernels import SpectrometerPlan
 
 __all__ = ["API", "CPU", "STREAMS", "drawing", "engine", "format_names", "formats", "formats_for",
-           "is_stage", "kinds", "measurement", "measurements", "own_verbs", "profile_function",
-           "profile_writers", "register_engine",
-           "spectra_writer", "spectra_writers", "stage", "stages", "writer", "writers"]
+           "is_stage", "kinds", "mask_function", "measurement", "measurements", "own_verbs",
+           "profile_function", "profile_writers", "register_engine", "spectra_writer",
+           "spectra_writers", "stage", "stages", "writer", "writers"]
 
 #: Kinds of product that are streams in time: a format opens them as a `Stream`.
 STREAMS = ("voltage", "spectra")
@@ -79,6 +79,10 @@ _STAGES = {
     "to_series": "fastsig.stages.series:Series",
     "planes": "fastsig.stages.planes:Planes",
     "integrate": "fastsig.stages.integrate:Integrate",
+    "mask": "fastsig.stages.mask:Mask",
+    "flag_kurtosis": "fastsig.stages.flag_kurtosis:FlagKurtosis",
+    "iqrm": "fastsig.stages.iqrm:IQRM",
+    "zero_dm": "fastsig.stages.zero_dm:ZeroDM",
     "flag": "fastsig.stages.flag:Flag",
     "calibrate": "fastsig.stages.calibrate:Calibrate",
     "locate": "fastsig.stages.locate:Locate",
@@ -196,6 +200,11 @@ def profile_writers() -> tuple[str, ...]:
 def profile_function(name: str) -> Any:
     """Return a function of `fastsig.run.profile_files`, such as the one that writes profiles."""
     return _loaded(f"fastsig.run.profile_files:{name}")
+
+
+def mask_function(place: str) -> Any:
+    """Return a function of `fastsig.io.masks`, such as ``reader:read_mask``."""
+    return _loaded(f"fastsig.io.masks.{place}")
 
 
 def _loaded(place: str) -> Any:

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from fastsig.cli import common, driver
+from fastsig.cli import common, driver, excision
 
 _RUNS = 5  # most spans of channels that are listed
 
@@ -45,6 +45,7 @@ _RUNS = 5  # most spans of channels that are listed
 @click.option("--n-segment", type=int, metavar="N",
               help="Search segments of this many spectra.  [default: 32 to 1024, so that a "
                    "segment has about 2^20 values per polarisation product]")
+@excision.excision_options
 @click.option("--picture", type=common.OutputPath(), metavar="PATH",
               help="Save a plot of one polarisation product before and after flagging, with the "
                    "flagged fractions, to this file (.png, .pdf, .svg or .html).")
@@ -57,7 +58,8 @@ def flag(files: tuple[str, ...], output: str, to: str | None, **options: Any) ->
 
     All FILEs must belong to one scan. Spectra with the noise diode on and spectra with it off are
     searched separately. In a 32-bit fbh5 file, flagged values are NaN and all other values are
-    unchanged.
+    unchanged, unless --zero-dm is used. The tests of --mask, --kurtosis, --iqrm and --zero-dm
+    precede those of --clip and --sum-threshold, in this order.
     """
     from fastsig.chain import open_chain
     from fastsig.errors import FormatError
@@ -74,7 +76,7 @@ def flag(files: tuple[str, ...], output: str, to: str | None, **options: Any) ->
         if picture is not None:
             check_picture(picture)
             check_output(picture, overwrite=options["overwrite"], inputs=before.files)
-        flagged: Any = source.flag(**_parameters(options))
+        flagged: Any = _flagged(source, options)
         drawn = [] if picture is None else flag_pixels(
             before, flagged.stream, options["product"])
         results = driver.copy_stream(
@@ -83,6 +85,17 @@ def flag(files: tuple[str, ...], output: str, to: str | None, **options: Any) ->
             sinks=[ShareCounter(flagged.stream), ShareCounter(before), *drawn])
         if drawn and results:
             _draw(before, flagged.stream, results[2:], options)
+
+
+def _flagged(source: Any, options: dict[str, Any]) -> Any:
+    """Return the chain with everything that the options excise; `flag` comes last."""
+    given = excision.parameters_of(options)
+    parameters = _parameters(options)
+    chain = excision.excise(source, given, **{
+        name: parameters[name] for name in ("protect", "n_segment", "together")})
+    others = chain is not source
+    tested = parameters["clip"] or parameters["sum_threshold"] or parameters["bands"]
+    return chain if others and not tested else chain.flag(**parameters)
 
 
 def _parameters(options: dict[str, Any]) -> dict[str, Any]:
@@ -114,7 +127,7 @@ def _report(stream: Any, after: Any, before: Any, options: dict[str, Any]) -> di
     for text in warnings:
         common.say(f"fastsig: warning: {text}")
     return {"flagged": {"new": round(new, 6), "before": round(before.total, 6),
-                        "noise_share": stream.parameters()["noise_share"],
+                        "noise_share": stream.parameters().get("noise_share"),
                         "warnings": warnings, **after.record()}}
 
 

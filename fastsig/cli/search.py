@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from fastsig.cli import common, driver
+from fastsig.cli import common, driver, excision
 
 __all__ = ["search"]
 
@@ -39,6 +39,7 @@ def search() -> None:
                    "[default: 1/2.41e-4]")
 @click.option("--flag", "flagged", is_flag=True,
               help="Flag interference first, as fastsig flag does by default.")
+@excision.excision_options
 @click.option("--inject", type=click.IntRange(1, 10**6), metavar="N",
               help="Add N bursts of known DM, width and S/N to the spectra, and report how many of "
                    "them are found.")
@@ -89,7 +90,8 @@ def _prepared(source: Any, path: str, options: dict[str, Any]) -> Any:
     band = slice(options["fstart"], options["fstop"])
     chain = driver.with_products(part if band == slice(None) else part[:, band],
                                  options["products"])
-    return searched((chain.flag() if options["flagged"] else chain).stream)
+    flagged = chain.flag() if options["flagged"] else chain
+    return searched(excision.excise(flagged, excision.parameters_of(options)).stream)
 
 
 def _search(stream: Any, output: str, kind: str, options: dict[str, Any]) -> None:
@@ -117,7 +119,7 @@ def _search(stream: Any, output: str, kind: str, options: dict[str, Any]) -> Non
     if options["explain"]:
         click.echo(ready.explain())
     if options["dry_run"]:
-        _print_dry_run(ready, wanted, output, options)
+        _print_dry_run(ready, sink, output, options)
         return
     with (common.compiling(options["quiet"]),
           common.progress_of_passes(options["quiet"]) as advance):
@@ -159,19 +161,21 @@ def _compared(found: Any, injections: list[Any], stream: Any, wanted: Any, optio
         completeness={"seed": options["seed"], **made.record()})
 
 
-def _print_dry_run(ready: Any, wanted: Any, output: str, options: dict[str, Any]) -> None:
+def _print_dry_run(ready: Any, sink: Any, output: str, options: dict[str, Any]) -> None:
     from fastsig.run.trial import expected_time
 
+    wanted = sink.plan
     if options["as_json"]:
         common.print_json({"output": output, "n_dm": wanted.n_dm, **wanted.record(),
                            "memory_bytes": ready.memory, "dry_run": True,
                            "free_bytes": driver.free_bytes(output)})
         return
     with common.compiling(options["quiet"]):
-        time = expected_time(ready)
-    if time is not None:
-        threads = common.plural(ready.workers, "thread")
-        click.echo(f"time {driver.duration_text(time.seconds)} on {threads}, estimated by a trial")
+        reading = expected_time(ready)
+        seconds = sink.search.expected_seconds(sink.stream.shape[0])
+    seconds += 0 if reading is None else reading.seconds
+    threads = common.plural(ready.workers, "thread")
+    click.echo(f"time {driver.duration_text(seconds)} on {threads}, estimated by a trial")
     click.echo(ready.memory_text())
     for each, ladder in zip(wanted.stretches, wanted.ladders, strict=True):
         widths = ladder.widths * each.sample_s * 1e3

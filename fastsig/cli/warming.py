@@ -177,6 +177,18 @@ def folding() -> None:
     Folder(8, 64, dtype="float32").compile()
 
 
+def pulses() -> None:
+    """What `search bursts` needs."""
+    from fastsig_kernels import Normalizer, PulseSearch, boxcar_ladder, friends, halve
+
+    for kind in ("uint8", "float32"):
+        Normalizer(64, dtype=kind).compile()
+    PulseSearch(np.linspace(1, 0, 512), np.arange(4.0), boxcar_ladder(0.05, 2048)).compile()
+    halve(np.zeros((2, 64), np.int8))
+    one = np.ones(1, np.int64)
+    friends(one, one, one, time_link=0, row_link=2)
+
+
 class Group(NamedTuple):
     """Kernels that are compiled one after the other."""
 
@@ -195,6 +207,7 @@ GROUPS = {
         Group(reductions, 4, "resampling.resample_nb"),
         Group(maps, 4, "_gridding_loops.grid_tiles_nb"),
         Group(dispersion, 4, "shifting.shift_channels_nb"),
+        Group(pulses, 10, "_boxcar_loops.search_rows_nb"),
         Group(sums, 3, "detection.detect_nb"),
         Group(folding, 3, "_folding_shifts.add_near_nb"),
         Group(pictures, 1.5, "_bank_loops.spectra_nb"),

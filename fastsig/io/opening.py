@@ -157,7 +157,9 @@ def describe(stream: Stream, format_name: str, *, deep: bool = False) -> dict[st
 def _dispersion(stream: Stream) -> dict[str, Any]:
     """Return the fields for dispersion that was removed; none if none was."""
     header = stream.header
-    within = {} if header.coherent_dm is None else {"coherent_dm": header.coherent_dm}
+    within: dict[str, Any] = {} if header.zero_dm is None else {"zero_dm": header.zero_dm}
+    if header.coherent_dm is not None:
+        within["coherent_dm"] = header.coherent_dm
     if header.dm is None:
         return within
     reference = header.dm_reference_hz

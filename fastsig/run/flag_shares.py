@@ -233,19 +233,19 @@ def _flags(stream: Stream, start: int, n: int) -> Iterator[Watch]:
         yield from _flags(source, *stream.needs_of(index, start, n))
 
 
-def excesses(flag: Flag, after: FlagShares, before: FlagShares, shows: str) -> list[str]:
+def excesses(flag: Stream, after: FlagShares, before: FlagShares, shows: str) -> list[str]:
     """Return warnings if more than expected was flagged outside the requested bands.
 
     Parameters
     ----------
-    flag : Flag
-        The stage.
+    flag : Stream
+        The last stage that flags.
     after, before : FlagShares
         Fractions without weight after and before the stage.
     shows : str
         What draws the flags.
     """
-    asked = flag.banned
+    asked = flag.banned if isinstance(flag, Flag) else np.zeros(len(after.channel), np.bool_)
     whole = int(((after.channel >= 1) & (before.channel < 1) & ~asked).sum())
     others = (after.channel - before.channel)[~asked]
     share = float(others.mean()) if len(others) else 0.0

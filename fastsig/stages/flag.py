@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import threading
-import warnings
 from collections.abc import Mapping
-from concurrent.futures import Future
 from dataclasses import asdict
 from fractions import Fraction
 from typing import Any
@@ -15,12 +12,13 @@ from numpy.typing import NDArray
 
 from fastsig.axes import interference
 from fastsig.axes.diode_schedule import DiodeSchedule
-from fastsig.axes.interference import Interval
 from fastsig.axes.units import exact, whole
 from fastsig.calibration.diode.cycle import scheduled
-from fastsig.errors import FastsigWarning, PlanError, UsageError
+from fastsig.errors import UsageError
+from fastsig.stages.channel_masks import banned_channels, in_mhz, protected_channels
 from fastsig.stages.flag_statistics import Settings, judge
-from fastsig.stream import Block, Codes, SpectraStage, SpectrumStream, Stream, Sums
+from fastsig.stages.flagging import FlagStage
+from fastsig.stream import SpectrumStream, Stream
 
 __all__ = ["EDGE", "OFF", "ON", "Flag", "diode_states"]
 
@@ -30,16 +28,13 @@ OFF, ON, EDGE = 0, 1, 2
 #: Products that may be negative: their noise is not proportional to their value.
 SIGNED = frozenset({"Q", "U", "V", "CR", "CI"})
 
-_SEGMENT_VALUES = 2**20  # values of a product in a segment, by default
-_SEGMENT_ROWS = 32, 1024
-_KEPT_BYTES = 2**24  # flags that are kept for the next block in the same segment
 _CHANNELS = 51  # default window of the running median
 _SMOOTH_HZ = 20 * 10**6
 _SMOOTH_CHANNELS = 64  # enough that the noise of one channel changes their median little
 _LONGEST = 2**20
 
 
-class Flag(SpectraStage):
+class Flag(FlagStage):
     """Spectra in which samples with interference have weight 0.
 
     Segments of `n_segment` spectra, counted from the first, are treated separately. In each
@@ -121,14 +116,12 @@ class Flag(SpectraStage):
         together: bool = True, width: Any = None, smooth: Any = None,
         n_segment: int | None = None, noise_share: float | None = None,
     ) -> None:
-        if not isinstance(source, SpectrumStream):
-            raise PlanError(f"flag requires spectra, not {source.kind}")
-        super().__init__(source)
+        super().__init__(source, n_segment)
         self.together = bool(together)
         self.bands = interference.bands(bands)
         self.protect = interference.intervals(protect, "protect")
-        protected = self._channels(self.protect)
-        self._check_within()
+        protected = protected_channels(self.source, self.protect)
+        banned = banned_channels(self.source, self.bands)
         self.settings = Settings(
             _sigma("clip", clip), _sigma("sum_threshold", sum_threshold),
             _window(max_window), _CHANNELS if width is None else self._span("width", width),
@@ -139,26 +132,7 @@ class Flag(SpectraStage):
                              "at least one of them")
         if noise_share is not None:
             self.settings = self.settings.at_share(_share(noise_share))
-        self._banned = self._channels(self.bands) & ~protected
-        self.n_segment = self._segment_length(n_segment)
-        self._set_up()
-
-    def _replace(self, *sources: Stream) -> None:
-        super()._replace(*sources)
-        self._set_up()
-
-    def _set_up(self) -> None:
-        self._flags: dict[int, Future[NDArray[np.bool_]]] = {}
-        self._lock = threading.Lock()
-
-    def _segment_length(self, n_segment: int | None) -> int:
-        low, high = _SEGMENT_ROWS
-        if n_segment is None:
-            return min(high, max(low, _SEGMENT_VALUES // self.shape[2]))
-        n_segment = whole("n_segment", n_segment)
-        if not 1 <= n_segment <= _LONGEST:
-            raise UsageError(f"n_segment = {n_segment}; allowed: 1 to {_LONGEST}")
-        return n_segment
+        self._banned = banned & ~protected
 
     def _samples(self) -> float | None:
         """Largest number of independent samples in a value, by the radiometer equation."""
@@ -182,52 +156,13 @@ class Flag(SpectraStage):
             raise UsageError(f"{name} = {value!r}; allowed: one channel or more")
         return channels
 
-    def _channels(self, spans: tuple[Interval, ...]) -> NDArray[np.bool_]:
-        """Return a mask of the channels that overlap with an interval, (chan,)."""
-        found = np.zeros(self.shape[2], np.bool_)
-        if not spans:
-            return found
-        axis = self.header.require_channels(self.path)
-        edge = axis.edges_hz[0]
-        for low, high in spans:
-            first, stop = (low - edge) // axis.step_hz, -((edge - high) // axis.step_hz)
-            found[max(0, int(first)) : max(0, int(stop))] = True
-        return found
-
-    def _check_within(self) -> None:
-        """Refuse intervals of `protect` that contain no channel; warn of such bands of the user."""
-        for low, high in self.protect:
-            if not self._channels(((low, high),)).any():
-                raise UsageError(self._outside("protect", low, high))
-        for low, high in self.bands:
-            if not interference.is_listed((low, high)) and not self._channels(((low, high),)).any():
-                warnings.warn(self._outside("bands", low, high), FastsigWarning, stacklevel=3)
-
-    def _outside(self, name: str, low: Fraction, high: Fraction) -> str:
-        edges = [f"{float(edge) / 1e6:g}"
-                 for edge in self.header.require_channels(self.path).edges_hz]
-        return (f"{self.path}: {name} = {float(low) / 1e6:g} to {float(high) / 1e6:g} MHz: no "
-                f"channel lies within; the band runs from {' to '.join(edges)} MHz")
-
-    def needs(self, start: int, n: int) -> tuple[int, int]:
-        """Return the rows of the complete segments in which the given rows lie.
-
-        If the end is not known, half a segment is added: a remainder shorter than that belongs to
-        the last segment.
-        """
-        if not n:
-            return start, 0
-        first = self._bounds(self._segment(start))[0]
-        more = -(-self.n_segment // 2) if self.endless else 0
-        return first, self._bounds(self._segment(start + n - 1))[1] - first + more
-
     def parameters(self) -> Mapping[str, Any]:
         """Parameters that determine the values; frequencies are edges, MHz."""
         diode = self.header.diode
         return {
-            "bands_mhz": _in_mhz(self.bands), "clip": self.settings.clip,
+            "bands_mhz": in_mhz(self.bands), "clip": self.settings.clip,
             "sum_threshold": self.settings.sum_threshold,
-            "max_window": self.settings.max_window, "protect_mhz": _in_mhz(self.protect),
+            "max_window": self.settings.max_window, "protect_mhz": in_mhz(self.protect),
             "together": self.together, "noise_share": float(f"{self.settings.noise_share:.3g}"),
             "width_channels": self.settings.width,
             "smooth_channels": self.settings.smooth, "n_segment": self.n_segment,
@@ -240,120 +175,19 @@ class Flag(SpectraStage):
         return self._banned
 
     @property
-    def align(self) -> int:
-        """Rows that are best read together."""
-        return self.n_segment
+    def _flag_products(self) -> int:
+        return 1 if self.together else self.shape[1]
 
     @property
-    def weight_channels(self) -> int:
-        """Length of the weights' channel axis."""
-        return self.shape[2]
-
-    def codes(self) -> Codes | None:
-        """Same as for the source: flagged values are NaN, and have the weight 0."""
-        return self.source.codes()
+    def _result_bytes(self) -> int:
+        return self.n_segment * self.shape[2] * self._flag_products
 
     @property
-    def row_bytes(self) -> int:
-        """Bytes of one spectrum and its weights in memory."""
-        return self._values * 8
+    def _working_bytes(self) -> int:
+        return self.n_segment * self.shape[2] * 48
 
-    @property
-    def _values(self) -> int:
-        return self.shape[1] * self.shape[2]
-
-    def work_bytes(self, n: int) -> int:
-        """Memory that a thread needs for `n` rows: a segment, the statistics, and flags."""
-        rows = min(self.shape[0], n + 2 * self.n_segment)
-        return (self.source.work_bytes(rows) + rows * self._values * 12
-                + self.n_segment * self.shape[2] * 48
-                + min(self.shape[0], self._most_kept * self.n_segment) * self._flag_values)
-
-    @property
-    def _flag_values(self) -> int:
-        """Number of flags in a row."""
-        return self.shape[2] * (1 if self.together else self.shape[1])
-
-    @property
-    def _most_kept(self) -> int:
-        """Largest number of segments with flags in memory."""
-        return max(4, _KEPT_BYTES // (self.n_segment * self._flag_values))
-
-    def _segment(self, row: int) -> int:
-        """Return the number of a row's segment; the last includes a remainder below half of one."""
-        count = max(1, (2 * self.shape[0] + self.n_segment) // (2 * self.n_segment))
-        return min(row // self.n_segment, count - 1)
-
-    def _bounds(self, number: int) -> tuple[int, int]:
-        """Return the first row of a segment, and the row after its last."""
-        start = number * self.n_segment
-        is_last = self._segment(self.shape[0] - 1) == number
-        return start, self.shape[0] if is_last else start + self.n_segment
-
-    def read_block(self, start: int, n: int, out: NDArray[Any] | None = None) -> Block:
-        """Return mean spectra (NaN where the weight is 0) and weights, both float32."""
-        self._check_range(start, n)
-        block = self.source.read_block(start, n)
-        flags = self._flags_of(start, n, block)
-        data = np.empty(block.data.shape, np.float32) if out is None else out[:n]
-        np.copyto(data, block.data)
-        np.copyto(data, np.float32(np.nan), where=flags)
-        weight = np.where(flags, np.float32(0), block.valid).astype(np.float32, copy=False)
-        view = data.view()
-        view.flags.writeable = weight.flags.writeable = False
-        return Block(view, weight, start, n)
-
-    def read_sums(self, start: int, n: int) -> Sums:
-        """Return rows in their additive form."""
-        self._check_range(start, n)
-        sums, flags = self.source.read_sums(start, n), self._flags_of(start, n, None)
-        weight = np.where(flags, 0.0, sums.weight)
-        total = np.where(flags, sums.total.dtype.type(0), sums.total)
-        return Sums(total, np.broadcast_to(weight, total.shape))
-
-    def _flags_of(self, start: int, n: int, block: Block | None) -> NDArray[np.bool_]:
-        """Return the flags of rows, (n, 1 or product, chan), from a block if it is read already."""
-        if not n:
-            return np.zeros((0, 1, self.shape[2]), np.bool_)
-        parts = []
-        for number in range(self._segment(start), self._segment(start + n - 1) + 1):
-            first, stop = self._bounds(number)
-            flags = self._kept(number, block)
-            parts.append(flags[max(start, first) - first : min(start + n, stop) - first])
-        return parts[0] if len(parts) == 1 else np.concatenate(parts)
-
-    def _kept(self, number: int, block: Block | None) -> NDArray[np.bool_]:
-        """Return the flags of a segment, which the first thread that needs them computes."""
-        with self._lock:
-            made = self._flags.get(number)
-            mine = made is None
-            if made is None:
-                made = self._flags[number] = Future()
-                self._make_room()
-        if mine:
-            try:
-                made.set_result(self._judged(number, block))
-            except BaseException as error:
-                with self._lock:
-                    self._flags.pop(number, None)
-                made.set_exception(error)
-        return made.result()
-
-    def _make_room(self) -> None:
-        """Drop the earliest segments: rows are mostly read in ascending order."""
-        for number in sorted(self._flags)[: max(0, len(self._flags) - self._most_kept)]:
-            del self._flags[number]
-
-    def _judged(self, number: int, block: Block | None) -> NDArray[np.bool_]:
-        first, stop = self._bounds(number)
-        if block is None or block.start > first or block.start + block.n < stop:
-            block = self.source.read_block(first, stop - first)
-        rows = slice(first - block.start, stop - block.start)
-        data, weight = block.data[rows], np.broadcast_to(block.valid[rows], block.data[rows].shape)
-        return self._judge(first, data, weight)
-
-    def _judge(self, first: int, data: NDArray[np.float32], weight: NDArray[np.float32]
-               ) -> NDArray[np.bool_]:
+    def _result(self, first: int, data: NDArray[np.float32], weight: NDArray[np.float32]
+                ) -> NDArray[np.bool_]:
         """Return the flags of a segment that begins with row `first`, (n, 1 or product, chan)."""
         names = self.polarization.names
         powers = [k for k, name in enumerate(names) if name not in SIGNED]
@@ -413,7 +247,3 @@ def _window(value: int) -> int:
     if not 1 <= value <= _LONGEST or value & (value - 1):
         raise UsageError(f"max_window = {value}; allowed: powers of two, 1 to {_LONGEST}")
     return value
-
-
-def _in_mhz(spans: tuple[Interval, ...]) -> list[list[float]]:
-    return [[float(edge / 10**6) for edge in span] for span in spans]

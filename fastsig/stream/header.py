@@ -87,6 +87,9 @@ class Header(Shown):
     coherent_dm : float or None
         Dispersion measure of the dispersion that was removed within each channel, coherently, pc
         cm^-3. It says nothing about the delays between channels.
+    zero_dm : {"mean", "zdot"} or None
+        How the mean over the band was removed at each time (`fastsig.stages.zero_dm`), if it was:
+        values are then no powers, and pulses of low dispersion measure have lost power.
     extra : Mapping
         Header cards of the file that have no field here, verbatim.
     origin : Mapping
@@ -118,6 +121,7 @@ class Header(Shown):
     dispersion_constant: Fraction = DISPERSION_CONSTANT
     dm_reference_hz: Fraction | None = None
     coherent_dm: float | None = None
+    zero_dm: str | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
     origin: Mapping[str, str] = field(default_factory=dict)
 

@@ -38,6 +38,7 @@ from .integrate import (
     normalize,
     normalize_nb,
 )
+from .iqrm import iqrm_mask, iqrm_mask_nb
 from .ladder import Ladder, boxcar_ladder
 from .layout import Layout
 from .leveling import relative_to_level, relative_to_level_nb
@@ -51,6 +52,7 @@ from .medians import (
     running_median,
     running_median_nb,
 )
+from .moments import power_sums, power_sums_nb
 from .noise import gamma, gamma_nb, gaussian, gaussian_nb, philox_nb, uniform, uniform_nb
 from .normalizing import Normalizer, halve
 from .packing import (
@@ -81,6 +83,14 @@ from .spectrometer import Spectrometer
 from .synthesis import Synthesizer
 from .thresholding import flag_line_nb, sum_threshold, sum_threshold_nb, sum_thresholds
 from .unpacking import unpack, unpack_nb
+from .zero_dm import (
+    band_mean,
+    band_mean_nb,
+    series_gain,
+    series_gain_nb,
+    subtract_series,
+    subtract_series_nb,
+)
 
 __all__ = [
     "Boxcars",
@@ -108,6 +118,8 @@ __all__ = [
     "apply_scales_nb",
     "average_channels",
     "average_channels_nb",
+    "band_mean",
+    "band_mean_nb",
     "boxcar_ladder",
     "column_median",
     "column_median_nb",
@@ -143,6 +155,8 @@ __all__ = [
     "halve",
     "intersect_spans",
     "intersect_spans_nb",
+    "iqrm_mask",
+    "iqrm_mask_nb",
     "keep",
     "keep_nb",
     "kurtosis",
@@ -160,6 +174,8 @@ __all__ = [
     "polyphase_fir",
     "polyphase_fir_complex_nb",
     "polyphase_fir_nb",
+    "power_sums",
+    "power_sums_nb",
     "product_codes",
     "prototype",
     "quantize",
@@ -176,10 +192,14 @@ __all__ = [
     "round_codes_nb",
     "running_median",
     "running_median_nb",
+    "series_gain",
+    "series_gain_nb",
     "shift_channels",
     "shift_channels_nb",
     "shift_rows",
     "shift_rows_nb",
+    "subtract_series",
+    "subtract_series_nb",
     "sum_threshold",
     "sum_threshold_nb",
     "sum_thresholds",

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from . import _check
-from ._normalizing_loops import halve_nb, measure_nb, location_nb, scale_nb
+from ._normalizing_loops import halve_nb, location_nb, measure_nb, scale_nb
 from ._plan import Plan
 from ._team import Crew
 

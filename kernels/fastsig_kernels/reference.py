@@ -664,3 +664,52 @@ def _best_boxcars(values, weights, ladder, level, first, noise, threshold, least
                 top = snr[i] / noise[group, j], (row, begin[i], j, total[i], weight[i])
         found += [top[1]] if top[1] else []
     return found
+
+
+def power_sums(x: np.ndarray, center: np.ndarray | None = None) -> np.ndarray:
+    """Twin of `moments.power_sums`; returns (5, n_chan) float64, powers of the unit of x."""
+    values = x.astype(np.float64) - (0 if center is None else center)
+    return np.array([np.sum(values**p, axis=0, where=np.isfinite(values)) for p in range(5)])
+
+
+def band_mean(x: np.ndarray, level: np.ndarray | None = None) -> np.ndarray:
+    """Twin of `zero_dm.band_mean`; returns (n_time,) float64, unit of x."""
+    base = np.zeros(x.shape[1]) if level is None else level.astype(np.float64)
+    return np.array([np.mean(row[np.isfinite(row)]) if np.isfinite(row).any() else np.nan
+                     for row in x - base]) + np.nanmean(base)
+
+
+def series_gain(x: np.ndarray, series: np.ndarray) -> np.ndarray:
+    """Twin of `zero_dm.series_gain`; returns (n_chan,) float64."""
+    gains = np.full(x.shape[1], np.nan)
+    for c in range(x.shape[1]):
+        good = np.isfinite(x[:, c]) & np.isfinite(series)
+        s = series[good].astype(np.float64)
+        if s.size and np.var(s) > 0:
+            gains[c] = np.mean((x[good, c] - np.mean(x[good, c], dtype=float)) * s) / np.var(s)
+    return gains
+
+
+def subtract_series(x: np.ndarray, series: np.ndarray, gain: np.ndarray | None = None
+                    ) -> np.ndarray:
+    """Twin of `zero_dm.subtract_series`; returns (n_time, n_chan) float64, unit of x."""
+    factor = np.ones(x.shape[1]) if gain is None else gain.astype(np.float64)
+    return np.asarray(x - factor * series[:, np.newaxis].astype(np.float64))
+
+
+def iqrm_mask(x: np.ndarray, radius: int, threshold: float = 3.0) -> np.ndarray:
+    """Twin of `iqrm.iqrm_mask`; returns the marks, (n_chan,) bool."""
+    n, lag = len(x), 1
+    casters: list[set[int]] = [set() for _ in range(n)]
+    number = np.arange(n)
+    while lag <= radius:
+        for each in (lag, -lag):
+            other = np.clip(number - each, 0, n - 1)
+            apart = x - x[other]
+            if np.isfinite(apart).any():
+                low, middle, high = np.nanpercentile(apart, (25, 50, 75))
+                for i in np.flatnonzero(apart - middle > threshold * ((high - low) / 1.349)):
+                    casters[i].add(int(other[i]))
+        lag = max(int(1.5 * lag), lag + 1)
+    cast = np.bincount([j for each in casters for j in each], minlength=n)
+    return np.array([any(cast[j] < len(each) for j in each) for each in casters], bool)

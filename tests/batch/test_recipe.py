@@ -185,7 +185,8 @@ def test_options_that_name_files_are_those_that_commands_declare() -> None:
     read = {name: vocabulary(name).read for name in commands() if vocabulary(name).read}
     assert {name: set(words) for name, words in read.items()} == {
         "calibrate": {"tcal", "mueller", "ky"}, "dedisperse": {"plan", "ephemeris"},
-        "fold": {"par", "polyco"}, "toas": {"template"}}
+        "flag": {"mask"}, "fold": {"par", "polyco"}, "search bursts": {"mask"},
+        "toas": {"template"}}
     assert vocabulary("calibrate").may_be_value("tcal")
     assert not vocabulary("calibrate").may_be_value("ky")
     assert set(vocabulary("baseline").written) == {"keep", "picture"}

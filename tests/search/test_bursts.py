@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from cli import fastsig
 from recordings import recorded
-from search.spectra_made import K, MHZ, N_CHAN, SAMPLE_S, chain, noise, with_bursts
+from search.spectra_made import MHZ, N_CHAN, SAMPLE_S, K, chain, noise, with_bursts
 from streams import MemorySpectra, header
 
 import fastsig as fs
@@ -56,7 +56,8 @@ def test_frb_180417_is_the_only_candidate() -> None:
 
 def test_a_burst_of_frb_121102_is_found_again() -> None:
     # The file has a dedispersed burst: noise like that before it makes it a recording.
-    data = np.load(recorded("frbgui/docs/tutorials/files/aggarwal2021_B006.npz"))
+    with np.load(recorded("frbgui/docs/tutorials/files/aggarwal2021_B006.npz")) as file:
+        data = dict(file)
     values, mhz, sample_s = data["wfall"], data["dfs"], float(data["dt"])
     before, late = values[:, :300], K * float(data["DM"]) * (data["dfs"] ** -2 - mhz[-1] ** -2)
     late = np.rint(late / sample_s).astype(int)
@@ -71,7 +72,7 @@ def test_a_burst_of_frb_121102_is_found_again() -> None:
         n_bits=32, coherent_dm=float(data["DM"]))
     found = fs.Chain(MemorySpectra(made[:, np.newaxis], head)).bursts((540, 580), width="1ms:50ms")
     assert abs(found.values("dm")[0] - 562) < 3
-    assert found.values("snr")[0] > 97
+    assert found.values("snr")[0] > 90  # 97 with another estimate of the noise
     assert abs(found.values("time_s")[0] - (6000 + values.mean(axis=0).argmax()) * sample_s) < 3e-3
     assert len(found) == 1
 
@@ -117,7 +118,8 @@ def test_bursts_have_the_snr_of_their_valid_samples(
     share = found.values("valid_share")[made.match[there]]
     assert made.n_found >= len(bursts) - 1  # the faintest may be below the threshold now
     assert abs(made.ratio[there].mean() - 1) < 0.06
-    assert np.abs(share - np.isfinite(data).mean()).max() < 0.05
+    # A sum of two spectra is valid if one of them is.
+    assert np.abs(share - np.isfinite(data).mean()).max() < 0.08
 
 
 @pytest.mark.parametrize("options", [{"workers": 1}, {"workers": 2, "memory": 900_000_000}])

@@ -116,7 +116,8 @@ def _same(value: Any) -> Any:
 _FACTS: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
     "unit": (_same, _same), "specsys": (_same, _same), "rest_hz": (_same, _same),
     "n_eff": (_same, _same), "dm": (_same, _same), "dispersion_constant": (str, fraction),
-    "dm_reference_hz": (str, fraction), "coherent_dm": (_same, _same)}
+    "dm_reference_hz": (str, fraction), "coherent_dm": (_same, _same),
+    "zero_dm": (_same, _same)}
 _DEFAULTS = {field.name: field.default for field in fields(Header)}
 
 

@@ -43,6 +43,7 @@ _NOT_CARRIED = {
     "ra_deg": "the position of the source", "diode": "the schedule of the noise diode",
     "dm": "the dispersion measure that was removed, and its reference frequency",
     "coherent_dm": "the dispersion measure that was removed within channels",
+    "zero_dm": "the removal of the mean over the band",
 }
 # The field for values of a unit.
 _FIELD_OF = {"K": "Ta", "Jy": "flux"}

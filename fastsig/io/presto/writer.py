@@ -122,6 +122,7 @@ class PrestoWriter(SpectraWriter):
             ("the receiver", header.receiver), ("the beam number", header.beam),
             ("the schedule of the noise diode", header.diode),
             ("the dispersion measure that was removed within channels", header.coherent_dm),
+            ("the removal of the mean over the band", header.zero_dm),
         ) if value is not None]
         if header.polarization.names != ("I",) or header.polarization.kind != "unknown":
             missing.append(f"the name of its product ({', '.join(header.polarization.names)})")

@@ -205,6 +205,8 @@ def lost_fields(header: Header) -> list[str]:
         out.append("psrfits has no place for the number of samples that a value averages")
     if header.unit is not None:
         out.append(f"psrfits has no place for the unit of values, {header.unit}")
+    if header.zero_dm is not None:
+        out.append("psrfits has no place for the removal of the mean over the band")
     if header.dm is not None and header.dm_reference_hz is None:
         out.append("psrfits has no place for an infinite reference frequency")
     if header.dm is not None and header.dispersion_constant != DISPERSION_CONSTANT:

@@ -128,6 +128,7 @@ def lost_fields(header: Header, shape: tuple[int, ...]) -> Iterator[str]:
         ("the receiver", header.receiver), ("the backend", header.backend),
         ("the schedule of the noise diode", header.diode),
         ("the dispersion measure that was removed within channels", header.coherent_dm),
+        ("the removal of the mean over the band", header.zero_dm),
     ) if value is not None]
     if header.telescope is not None and telescope_number(header.telescope) is None:
         missing.append(f"the telescope {header.telescope!r}, which has no number")

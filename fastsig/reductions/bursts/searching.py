@@ -11,7 +11,7 @@ from astropy.time import TimeDelta
 from numpy.typing import NDArray
 
 from fastsig.axes.time import elapsed, iso, later
-from fastsig.errors import PlanError
+from fastsig.errors import PlanError, UsageError
 from fastsig.io.files.provenance import provenance
 from fastsig.pulsar.stretches import SWITCH
 from fastsig.reductions.bursts.sink import Bursts
@@ -74,7 +74,9 @@ def bursts(chain: Any, dms: Any = (0, 3000), *, width: Any = None, threshold: fl
     stream = searched(spectra_of(chain))
     plan = search_plan(stream, dms, widths=width, threshold=threshold, loss=loss,
                        constant=constant, switch=switch)
-    sink = Bursts(stream, plan, threads=processors() if workers is None else workers)
+    if workers is not None and workers < 1:
+        raise UsageError(f"workers = {workers}; allowed: 1 or more")
+    sink = Bursts(stream, plan, threads=workers or processors())
     found: Events = run_watched([sink], workers=workers, memory=memory)[0]
     return candidates_of(stream, found, plan)
 

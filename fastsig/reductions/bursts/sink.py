@@ -19,6 +19,7 @@ __all__ = ["Bursts"]
 
 #: Spectra whose weight is smaller are not used.
 _LEAST_WEIGHT = 0.5
+_MOST_THREADS = 64
 
 
 class Bursts(Sink):
@@ -54,7 +55,8 @@ class Bursts(Sink):
         super().__init__(stream)
         self.plan, self._kind = plan, kind_of(stream)
         options = {} if most is None else {"most": most}
-        self.search = BurstSearch(plan, dtype=self._kind, threads=threads, **options)
+        self.search = BurstSearch(plan, dtype=self._kind, threads=min(threads, _MOST_THREADS),
+                                  **options)
 
     @property
     def held_bytes(self) -> int:  # type: ignore[override]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -77,6 +78,22 @@ class BurstSearch:
         return float((self._normalizer.latency + self._normalizer.segment) * sample_s + max(
             search.latency * each.sample_s
             for search, each in zip(self._searches, self.plan.stretches, strict=True)))
+
+    def expected_seconds(self, n_time: int) -> float:
+        """Return how long the search of some spectra takes, from trials of their sums and boxcars.
+
+        The time for reading and normalising is not included.
+        """
+        total = 0.0
+        for search, each in zip(self._searches, self.plan.stretches, strict=True):
+            block = np.zeros((search.block, search.n_chan), np.int8)
+            times = [time.perf_counter()]
+            for _ in range(2):  # the first may compile
+                search.process(block)
+                times.append(time.perf_counter())
+            search.reset()
+            total += (times[2] - times[1]) * n_time / each.downsampling / search.block
+        return total
 
     def process(self, x: NDArray[Any], valid: NDArray[np.bool_] | None = None) -> None:
         """Search the next spectra.

@@ -72,8 +72,11 @@ def gather(events: Events, plan: SearchPlan) -> Gathered:
     candidates on the tracks of a brighter one, where its own signal is expected at wrong dispersion
     measures, are added to it.
     """
+    from fastsig_kernels import friends
+
     members = _Members(events.rows, plan)
-    label = _friends(members)
+    label = friends(members.first, members.row, members.stop - members.first, time_link=0,
+                    row_link=_ROWS)
     best, groups = _grouped(members, label)
     return _absorbed(_measured(members, best, groups, plan), plan)
 
@@ -97,41 +100,6 @@ class _Members:
 
     def __len__(self) -> int:
         return len(self.row)
-
-
-def _friends(members: _Members) -> I8:
-    """Return a number for each event that it has in common with its friends."""
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
-    n = len(members)
-    if not n:
-        return np.zeros(0, np.int64)
-    pairs = [_overlaps(members, apart) for apart in range(_ROWS + 1)]
-    one, other = (np.concatenate(each) for each in zip(*pairs, strict=True))
-    graph = coo_array((np.ones(len(one), np.int8), (one, other)), shape=(n, n))
-    return np.asarray(connected_components(graph, directed=False)[1], np.int64)
-
-
-def _overlaps(members: _Members, apart: int) -> tuple[I8, I8]:
-    """Return pairs of events whose rows are some numbers apart and whose boxcars overlap.
-
-    Events are sorted by row and time. Of those that begin before the end of a boxcar, the last
-    ones that end after its beginning overlap it.
-    """
-    span = int(members.stop.max()) + 1
-    key = members.row * span + members.first
-    ends = np.maximum.accumulate(members.row * span + members.stop)
-    wanted = (members.row + apart) * span
-    low = np.searchsorted(ends, wanted + members.first, "right")
-    high = np.searchsorted(key, wanted + members.stop, "left")
-    low = np.maximum(low, np.arange(len(key)) + 1) if apart == 0 else low
-    count = np.maximum(0, high - low)
-    one = np.repeat(np.arange(len(key)), count)
-    other = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count) + low[one]
-    there = (members.stop[other] > members.first[one]) & (
-        members.row[other] == members.row[one] + apart)
-    return one[there], other[there]
 
 
 def _grouped(members: _Members, label: I8) -> tuple[I8, list[I8]]:

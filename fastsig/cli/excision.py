@@ -1,0 +1,93 @@
+"""Options that excise interference from spectra, shared by the commands that search them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from fastsig.cli import common
+
+__all__ = ["NAMES", "excise", "excision_options", "parameters_of"]
+
+_STATISTICS = ("std", "mean", "skewness", "kurtosis")
+
+#: Names of the options' values, in the order in which they are applied.
+NAMES = ("mask", "kurtosis", "kurtosis_n_sum", "iqrm", "iqrm_statistic", "zero_dm")
+
+#: The options. A command passes their values on to `excise`.
+excision_options = common.options(
+    click.option("--mask", type=common.InputPath(), multiple=True, metavar="FILE",
+                 help="Give weight 0 to the regions in this file: a .mask file of PRESTO's "
+                      "rfifind, or text with lines such as \"1378MHz-1385MHz 3s-5s\". May be "
+                      "repeated."),
+    click.option("--kurtosis", type=float, metavar="SHARE",
+                 help="In each segment, flag channels whose spectral kurtosis or skewness is "
+                      "unlike that of noise, of which this fraction is flagged, e.g. 0.001."),
+    click.option("--kurtosis-n-sum", metavar="N",
+                 help="With --kurtosis, assume this many samples in a value of one polarisation, "
+                      "or measure it from the data (measured).  [default: channel width times "
+                      "integration time]"),
+    click.option("--iqrm", type=float, metavar="X",
+                 help="In each segment, flag channels whose statistic exceeds that of other "
+                      "channels by more than X standard deviations (IQRM), e.g. 3."),
+    click.option("--iqrm-statistic", type=click.Choice(_STATISTICS), default="std",
+                 show_default=True,
+                 help="With --iqrm, compare this statistic: std is the standard deviation over "
+                      "time."),
+    click.option("--zero-dm", type=click.Choice(["mean", "zdot"]),
+                 help="Remove signals that arrive in all channels at the same time: subtract the "
+                      "mean over the band (mean), or this mean scaled to the strength of the "
+                      "signal in each channel (zdot)."),
+)
+
+
+def parameters_of(options: dict[str, Any]) -> dict[str, Any]:
+    """Return the values of `excision_options` among the options of a command, and remove them."""
+    return {name: options.pop(name) for name in NAMES}
+
+
+def excise(chain: Any, given: dict[str, Any], *, protect: str | None = None,
+           n_segment: int | None = None, together: bool = True) -> Any:
+    """Return a chain without what the options excise, each by its own stage.
+
+    Masks come first, and the mean over the band is removed last, since values are no powers after
+    that.
+
+    Parameters
+    ----------
+    chain : Chain
+        Spectra.
+    given : dict
+        Values of `NAMES`, as from `parameters_of`.
+    protect : str, optional
+        Frequency intervals that are never flagged.
+    n_segment : int, optional
+        Spectra in a segment.
+    together : bool
+        Whether a sample that is flagged in one product is flagged in all products.
+    """
+    if given["kurtosis"] is None and given["kurtosis_n_sum"] is not None:
+        raise click.UsageError("--kurtosis-n-sum without --kurtosis; allowed: both")
+    for path in given["mask"]:
+        chain = chain.mask(path, protect=protect)
+    segments = {"n_segment": n_segment, "protect": protect, "together": together}
+    if given["kurtosis"] is not None:
+        chain = chain.flag_kurtosis(noise_share=given["kurtosis"],
+                                    n_sum=_n_sum(given["kurtosis_n_sum"]), **segments)
+    if given["iqrm"] is not None:
+        chain = chain.iqrm(threshold=given["iqrm"], statistic=given["iqrm_statistic"], **segments)
+    if given["zero_dm"] is not None:
+        chain = chain.zero_dm(method=given["zero_dm"], n_segment=n_segment)
+    return chain
+
+
+def _n_sum(text: str | None) -> float | str | None:
+    """Return a number of samples, or "measured"."""
+    if text is None or text == "measured":
+        return text
+    try:
+        return float(text)
+    except ValueError:
+        raise click.UsageError(f"--kurtosis-n-sum {text}; allowed: a number, or measured"
+                               ) from None

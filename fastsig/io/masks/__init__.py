@@ -1,0 +1,1 @@
+"""Masks of interference in files: regions as text, and those of PRESTO's rfifind."""
