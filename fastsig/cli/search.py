@@ -6,14 +6,17 @@ from typing import Any
 
 import click
 
-from fastsig.cli import common, driver, excision
+from fastsig.cli import common, driver, excision, search_drift
 
 __all__ = ["search"]
 
 
 @click.group(cls=common.Group)
 def search() -> None:
-    """Search recordings for single pulses and bursts."""
+    """Search recordings for bursts and for drifting carriers."""
+
+
+search.add_command(search_drift.drift)
 
 
 @search.command("bursts")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,20 +14,21 @@ from numpy.typing import NDArray
 from fastsig.axes.frequency import ChannelAxis
 from fastsig.axes.time import iso, later
 from fastsig.axes.units import number
-from fastsig.errors import UsageError
+from fastsig.errors import PlanError, UsageError
 from fastsig.io.files.provenance import provenance
 from fastsig.reductions.bursts.searching import searched
 from fastsig.reductions.drifting.bands import bands_of
-from fastsig.reductions.drifting.searching import Band, Found, Settings, search_band
+from fastsig.reductions.drifting.searching import Band, Found, Settings, search_band, unit_bytes
 from fastsig.run.chains import roots
 from fastsig.run.engine import Progress
 from fastsig.search.drift.hits import Hits
 from fastsig.search.drift.plan import DriftPlan
 from fastsig.search.drift.tile import Signal
 from fastsig.stream import SpectrumStream, spectra_of
+from fastsig.work.memory import resident_bytes
 from fastsig.work.threads import processors
 
-__all__ = ["coarse_channels", "drift_plan", "drifting", "hits_of", "lost_channels"]
+__all__ = ["Request", "drift_plan", "drifting", "found_hits", "hits_of"]
 
 _GBT_COARSE_HZ = 187.5e6 / 64  # of Breakthrough Listen's recordings at Green Bank
 _LOWEST_SNR = 5.0
@@ -75,19 +77,101 @@ def drifting(chain: Any, drift: Any = ("-4 Hz/s", "4 Hz/s"), *, snr: float = 10.
     PlanError
         If these are not spectra with known frequencies and one intensity.
     """
-    stream = searched(spectra_of(chain))
-    plan = drift_plan(stream, drift, width=width, smeared=smeared)
-    if isinstance(snr, bool) or not _LOWEST_SNR <= snr < np.inf:
-        raise UsageError(f"snr = {snr!r}; allowed: {_LOWEST_SNR:g} or more")
-    n_coarse = coarse_channels(stream, coarse)
-    lost = lost_channels(stream.shape[2], n_coarse) if dc else np.empty(0, np.int64)
-    settings = Settings(plan, float(snr))
-    workers = workers or processors()
-    with bands_of(stream, folder=folder, workers=workers, memory=memory,
+    request = Request.of(searched(spectra_of(chain)), drift, snr=snr, width=width, coarse=coarse,
+                         dc=dc, smeared=smeared, workers=workers, memory=memory)
+    return found_hits(request, folder=folder, progress=progress)
+
+
+@dataclass(frozen=True)
+class Request:
+    """A search that is planned: what is searched, how, and with how many threads.
+
+    Parameters
+    ----------
+    stream : SpectrumStream
+        Spectra of one product.
+    settings : Settings
+    n_coarse : int or None
+        Number of coarse channels, if it is known.
+    band : Band
+    workers : int
+        Number of threads.
+    memory : int or None
+        Largest memory of the process, bytes.
+    """
+
+    stream: SpectrumStream
+    settings: Settings
+    n_coarse: int | None
+    band: Band
+    workers: int
+    memory: int | None
+
+    @classmethod
+    def of(cls, stream: SpectrumStream, drift: Any, *, snr: float = 10.0, width: Any = None,
+           coarse: int | None = None, dc: bool = True, smeared: bool = True,
+           workers: int | None = None, memory: int | None = None) -> Request:
+        """Return the request for arguments as of `drifting`.
+
+        Raises
+        ------
+        UsageError
+            If an argument is not allowed.
+        PlanError
+            If the memory is not enough for one thread.
+        """
+        plan = drift_plan(stream, drift, width=width, smeared=smeared)
+        if isinstance(snr, bool) or not _LOWEST_SNR <= snr < np.inf:
+            raise UsageError(f"snr = {snr!r}; allowed: {_LOWEST_SNR:g} or more")
+        if workers is not None and workers < 1:
+            raise UsageError(f"workers = {workers}; allowed: 1 or more")
+        n_coarse = coarse_channels(stream, coarse)
+        lost = lost_channels(stream.shape[2], n_coarse) if dc else np.empty(0, np.int64)
+        each = unit_bytes(plan, stream.shape[2])
+        workers = workers or processors()
+        if memory is not None:
+            floor = resident_bytes() + each
+            if memory < floor:
+                raise PlanError(f"memory = {memory / 1e6:.0f} MB; this search requires "
+                                f"{floor / 1e6:.0f} MB")
+            workers = min(workers, max(1, (memory - resident_bytes()) // each))
+        return cls(stream, Settings(plan, float(snr)), n_coarse, Band(stream.shape[2], lost),
+                   workers, memory)
+
+    @property
+    def memory_bytes(self) -> int:
+        """Memory of the process, about."""
+        return resident_bytes() + self.workers * unit_bytes(self.settings.plan, self.band.n_chan)
+
+
+def found_hits(request: Request, *, folder: str | None = None, like_turboseti: bool = False,
+               progress: Progress | None = None, hash_inputs: bool = False) -> Hits:
+    """Return the hits of a search, the strongest first.
+
+    Parameters
+    ----------
+    request : Request
+    folder : str, optional
+        Folder for a copy of the spectra if the format cannot be read by channels.
+    like_turboseti : bool
+        Whether S/N as turboSETI defines it is measured too.
+    progress : callable, optional
+        As for `fastsig.run.engine.run`.
+    hash_inputs : bool
+        Whether the provenance contains hashes of entire input files.
+    """
+    stream = request.stream
+    with bands_of(stream, folder=folder, workers=request.workers, memory=request.memory,
                   progress=progress) as bands:
-        found = search_band(bands, Band(stream.shape[2], lost), settings, workers=workers,
+        found = search_band(bands, request.band, request.settings, workers=request.workers,
                             progress=progress)
-    return hits_of(stream, found, settings, n_coarse=n_coarse)
+        hits = hits_of(stream, found, request.settings, n_coarse=request.n_coarse,
+                       hash_inputs=hash_inputs)
+        if not like_turboseti:
+            return hits
+        from fastsig.reductions.drifting.turboseti import snr_of
+
+        return hits.with_columns(snr_turboseti=snr_of(bands, hits, request.band))
 
 
 def drift_plan(stream: SpectrumStream, drift: Any, *, width: Any = None, smeared: bool = True
