@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from math import ceil, pi, sqrt
+from dataclasses import dataclass, replace
+from math import ceil
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +40,8 @@ class Signal:
         Mean of its samples over the level, 1 for as much power again as the noise.
     valid_share : float
         Share of its samples that is valid.
+    leak : int
+        Channels on either side that contain its power too.
     """
 
     start: float
@@ -48,11 +50,7 @@ class Signal:
     snr: float
     excess: float
     valid_share: float
-
-    @property
-    def leak(self) -> int:
-        """Channels beside it in which side lobes exceed a tenth of its least detectable S/N."""
-        return max(1, ceil(sqrt(2 * self.snr / 10) / pi))
+    leak: int = 1
 
     def limits(self, n_spectrum: int) -> NDArray[np.int64]:
         """Return the first channel in each spectrum, (n_spectrum,) int64."""
@@ -197,8 +195,7 @@ def _belongs(signal: Signal, stronger: list[Signal]) -> bool:
 
 
 def _moved(signal: Signal, by: int) -> Signal:
-    return Signal(signal.start + by, signal.drift, signal.width, signal.snr, signal.excess,
-                  signal.valid_share)
+    return replace(signal, start=signal.start + by)
 
 
 def _without(y: F4, known: F4 | None, taken: list[Signal], low: int, high: int

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from math import ceil, pi, sqrt
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +20,7 @@ F4 = NDArray[np.float32]
 
 _DIRECT = 32  # spectra up to which adding every sample of a track is faster than a tree
 _COLUMNS = 4096  # of a tree at a time: its rows stay in the second-level cache
+_LEAK = 3.0  # S/N of the sum of a channel that is beside a carrier and contains its power
 _STEPS = 4  # of the position and the drift in a cell, on both sides of a maximum
 
 
@@ -149,7 +152,7 @@ def best_track(y: F4, valid: F4 | None, plan: DriftPlan, octave: Octave, cell: i
         drifts = drifts[(drifts >= low_limit - 0.5) & (drifts <= high_limit + 0.5)]
         found = rows.best(lows, drifts, widths, noise, min_share)
         first = found if found is not None and found.snr >= first.snr else first
-    return first
+    return None if first is None else replace(first, leak=rows.leak(first, noise[1]))
 
 
 class _Window:
@@ -194,6 +197,24 @@ class _Window:
                 best = Signal(float(starts[i, j]), float(drifts[j]), width, float(snr[i, j]),
                               float(excess), float(share[i, j]))
         return best
+
+    def leak(self, signal: Signal, noise: float) -> int:
+        """Return how many channels on either side of a signal contain its power, at least 1.
+
+        Side lobes of a transform without a window fall at least with the square of pi times the
+        distance, which limits how far they reach.
+        """
+        limit = max(1, ceil(sqrt(signal.snr / _LEAK) / pi))
+        track = signal.limits(self._n) - self.first
+        row = np.arange(self._n)
+        for off in range(1, limit + 1):
+            sums = []
+            for at in (track - off, track + signal.width - 1 + off):
+                at = np.clip(at, 0, self.stop - self.first - 1)
+                sums.append(float((self._y[row, at + 1] - self._y[row, at]).sum()))
+            if max(sums) < _LEAK * noise:
+                return off
+        return limit
 
 
 def _cumulative(x: F4) -> NDArray[np.float64]:
