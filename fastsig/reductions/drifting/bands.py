@@ -119,7 +119,7 @@ class _Copy(Sink):
     def partial(self, block: Block) -> None:
         """Write the rows of a block."""
         values = np.ascontiguousarray(block.data[:, 0], np.float32)
-        view, at = memoryview(values).cast("B"), _ITEM * block.start * values.shape[1]
+        view, at = values.data.cast("B"), _ITEM * block.start * values.shape[1]
         try:
             while view:
                 n = os.pwrite(self._file.fileno(), view, at)

@@ -89,7 +89,7 @@ class _Shape(NamedTuple):
         tile = _TILE[1]
         while tile > _TILE[0] and tile * plan.n_spectrum > _TILE_VALUES:
             tile //= 2
-        tile = max(tile, window)
+        tile = max(window, min(tile, -(-n_chan // window) * window))
         need = plan.reach + plan.widest_channels + 2 * window
         return cls(window, tile, -(-need // window) * window)
 
@@ -164,7 +164,9 @@ def _search_unit(bands: Bands, band: Band, unit: _Unit, shape: _Shape, tile: Til
     found: list[Signal] = []
     n_full = 0
     for first in unit.tiles:
-        begin, end = first - shape.margin, first + shape.tile + shape.margin
+        # The last tile may be shorter, but has whole windows.
+        stop = min(first + shape.tile, -(-band.n_chan // shape.window) * shape.window)
+        begin, end = first - shape.margin, stop + shape.margin
         piece, valid = _piece(values, begin - low, end - low)
         signals, is_full = tile.search(piece, valid)
         n_full += is_full

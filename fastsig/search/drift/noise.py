@@ -140,10 +140,11 @@ def _fill_gaps(medians: F4) -> None:
 def _boxcars(total: F4, share: F4 | None, width: int) -> NDArray[np.float64]:
     """Return sums of boxcars side by side, evenly chosen, scaled to a whole weight."""
     n = len(total) // width
-    chosen = slice(None, None, max(1, n // _BOXCARS))
-    values = total[: n * width].reshape(n, width)[chosen].sum(axis=1, dtype=np.float64)
-    if share is None:
-        return values
-    weight = share[: n * width].reshape(n, width)[chosen].mean(axis=1, dtype=np.float64)
-    there = weight >= _WHOLE
-    return values[there] / np.sqrt(weight[there])
+    chosen = np.arange(n)
+    if share is not None:
+        weight = share[: n * width].reshape(n, width).mean(axis=1, dtype=np.float64)
+        chosen = np.flatnonzero(weight >= _WHOLE)
+    chosen = chosen[:: max(1, len(chosen) // _BOXCARS)]
+    values: NDArray[np.float64] = total[: n * width].reshape(n, width)[chosen].sum(
+        axis=1, dtype=np.float64)
+    return values if share is None else values / np.sqrt(weight[chosen])
