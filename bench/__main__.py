@@ -15,8 +15,8 @@ from bench import machine
 machine.use_kernel_cache()
 machine.one_thread()
 
+from bench import burst_trials, peers, scaling, toa_accuracy, whole  # noqa: E402 - they are imported
 from bench import dispersion_accuracy as accuracy  # noqa: E402 - numba and MKL read them when
-from bench import peers, scaling, toa_accuracy, whole  # noqa: E402 - they are imported
 from bench.cases import CASES  # noqa: E402
 from bench.timing import Case, Result, Scale, measure  # noqa: E402
 
@@ -53,6 +53,8 @@ def _run(options: argparse.Namespace, cases: Sequence[Case]) -> None:
         accuracy.run(quick=options.quick, keep=keep)
     elif options.what == "toas":
         toa_accuracy.run(quick=options.quick, keep=keep)
+    elif options.what == "trials":
+        burst_trials.run(quick=options.quick, keep=keep)
     else:
         run(cases, quick=options.quick, pattern=options.case, keep=keep)
 
@@ -75,9 +77,10 @@ def _parser() -> argparse.ArgumentParser:
     table = others.add_parser("scaling", help="rate by channels, taps, threads and input format")
     right = others.add_parser("accuracy", help="S/N of dispersed pulses against brute force")
     times = others.add_parser("toas", help="times of arrival of an hour, from spectra to PINT")
-    for one in (table, right, times):
+    alarms = others.add_parser("trials", help="false alarms of searches for bursts in noise")
+    for one in (table, right, times, alarms):
         one.add_argument("--quick", action="store_true", default=argparse.SUPPRESS)
-    for one in (each, table, right, times):
+    for one in (each, table, right, times, alarms):
         one.add_argument("--no-save", action="store_true", default=argparse.SUPPRESS)
     return parser
 

@@ -1015,9 +1015,13 @@ class OwnVerbs:
     def bursts(
         self, dms: Any = (0, 3000), *, width: Any = None, threshold: float = 7.0,
         loss: Any = 0.05, constant: Any = None, switch: float = 2.0,
-        workers: int | None = None, memory: int | None = None,
+        n_chan: int | None = None, time: Any = None, workers: int | None = None,
+        memory: int | None = None,
     ) -> Candidates:
-        """Search spectra for single pulses and bursts.
+        """Search spectra or voltages for single pulses and bursts.
+
+        Voltages are divided into channels, and the dispersion within them is removed coherently at
+        coarse dispersion measures, around each of which powers are searched as spectra.
 
         Channels are normalised, the rate is halved where the dispersion within channels allows it,
         spectra are summed for all dispersion measures by a tree, and boxcars of many widths slide over
@@ -1040,6 +1044,10 @@ class OwnVerbs:
         switch : float
             The rate is halved where a pulse in a channel is this many times wider than all that the
             plan adds to it. Smaller values take less time, and lose more of the narrowest pulses.
+        n_chan : int, optional
+            Channels into which each channel of voltages is divided; required for voltages.
+        time : Quantity or str, optional
+            Integration time of their powers; half of the shortest width by default.
         workers, memory : int, optional
             As for `fastsig.run.engine.run`.
 

@@ -24,9 +24,9 @@ from fastsig.cli.common import Group
 from fastsig.errors import speak_of_options
 
 _COMMANDS = ("info", "spectra", "flag", "dedisperse", "calibrate", "baseline", "switch", "flux",
-             "frame", "grid", "extract", "moment", "plan-dm", "search",
-             "fold", "toas", "measure", "view",
-             "convert", "cut", "validate", "simulate", "samples", "batch", "doctor", "warmup")
+             "frame", "grid", "extract", "moment", "plan-dm", "search", "burst", "fold", "toas",
+             "measure", "view", "convert", "cut", "validate", "simulate", "samples", "batch",
+             "doctor", "warmup")
 #: Commands in a package above this one, which run the others.
 _ABOVE = {"batch": "fastsig.batch.commands.batch"}
 

@@ -1,4 +1,4 @@
-"""``fastsig search``: search recordings for bursts."""
+"""``fastsig search``: search recordings for bursts, and compare beams."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ from typing import Any
 import click
 
 from fastsig.cli import common, driver, excision, search_drift
+from fastsig.cli.search_beams import beams
 
 __all__ = ["search"]
+
+_MOST_CUT_OUTS = 100
 
 
 @click.group(cls=common.Group)
@@ -40,6 +43,12 @@ search.add_command(search_drift.drift)
 @click.option("--constant", metavar="K",
               help="Use this dispersion constant, in MHz^2 pc^-1 cm^3 s, e.g. 4148.808.  "
                    "[default: 1/2.41e-4]")
+@click.option("--n-chan", type=click.IntRange(1), metavar="N",
+              help="Divide each channel of voltages into N channels, in which dispersion is "
+                   "removed coherently at coarse dispersion measures.")
+@click.option("--integrate", metavar="TIME",
+              help="Integrate the powers of voltages for this time, e.g. 50us.  [default: half of "
+                   "the shortest width]")
 @click.option("--flag", "flagged", is_flag=True,
               help="Flag interference first, as fastsig flag does by default.")
 @excision.excision_options
@@ -48,6 +57,9 @@ search.add_command(search_drift.drift)
                    "them are found.")
 @click.option("--seed", type=click.IntRange(0), metavar="N", default=0, show_default=True,
               help="Draw the bursts of --inject with this seed.")
+@click.option("--cut-out", metavar="TIME",
+              help="Write the recording around each of the 100 brightest candidates, from this "
+                   "time before to this time after it, to files beside the table.")
 @common.span_options
 @driver.products_option
 @click.option("--to", type=click.Choice(["ecsv", "singlepulse", "heimdall", "transientx"]),
@@ -64,11 +76,13 @@ search.add_command(search_drift.drift)
 @common.quiet_options
 @common.debug_option
 def bursts(files: tuple[str, ...], output: str, to: str | None, **options: Any) -> None:
-    """Search spectra for single pulses and bursts.
+    """Search spectra or voltages for single pulses and bursts.
 
     All FILEs must belong to one scan. Channels are normalised and summed for many dispersion
     measures, and boxcars of many widths slide over each sum. Neighbouring boxcars above the
     threshold are one candidate. Samples of weight 0, such as flagged ones, do not contribute.
+    Voltages are divided into channels, and the dispersion within these is removed coherently at
+    coarse dispersion measures.
     """
     from fastsig.chain import open_chain
     from fastsig.io.files.safe import check_output
@@ -79,60 +93,95 @@ def bursts(files: tuple[str, ...], output: str, to: str | None, **options: Any) 
     with open_chain(files, **common.parse_overrides(options["overrides"])) as source:
         if options["verify"]:
             source.stream.verify()
-        _search(_prepared(source, files[0], options), output, kind, options)
+        found = _search(_prepared(source, options), output, kind, options)
+        if found is not None:
+            _report(found, output, kind, options, _cut(source, found, output, options))
 
 
-def _prepared(source: Any, path: str, options: dict[str, Any]) -> Any:
-    """Return the intensity to search: of the rows and the band wanted, without interference."""
-    from fastsig.errors import FormatError
-    from fastsig.reductions.bursts.searching import searched
-
-    if source.stream.kind != "spectra":
-        raise FormatError(path, f"contains {source.stream.kind}; allowed: spectra")
+def _prepared(source: Any, options: dict[str, Any]) -> Any:
+    """Return what to search: the rows and the band wanted, without interference."""
+    given = excision.parameters_of(options)
     part = source[common.parse_end(options["tstart"]) : common.parse_end(options["tstop"])]
+    if source.stream.kind != "spectra":
+        _check_voltages(source.stream, given, options)
+        return part.stream
     band = slice(options["fstart"], options["fstop"])
     chain = driver.with_products(part if band == slice(None) else part[:, band],
                                  options["products"])
-    flagged = chain.flag() if options["flagged"] else chain
-    return searched(excision.excise(flagged, excision.parameters_of(options)).stream)
+    return excision.excise(chain.flag() if options["flagged"] else chain, given).stream
 
 
-def _search(stream: Any, output: str, kind: str, options: dict[str, Any]) -> None:
-    from fastsig.reductions.bursts.searching import candidates_of
+def _check_voltages(stream: Any, given: dict[str, Any], options: dict[str, Any]) -> None:
+    """Refuse what is neither spectra nor voltages, and options for spectra."""
+    from fastsig.errors import FormatError
+
+    if stream.kind != "voltage" or options["n_chan"] is None:
+        raise FormatError(stream.path, f"contains {stream.kind}; allowed: spectra, or voltages "
+                          "with --n-chan N")
+    names = [name for name in ("fstart", "fstop", "products", "flagged", "inject")
+             if options[name]]
+    names += [name for name in excision.NAMES if given[name] and name != "iqrm_statistic"]
+    if names:
+        option = {"flagged": "flag"}.get(names[0], names[0]).replace("_", "-")
+        raise click.UsageError(f"--{option} has no meaning for voltages; allowed: with spectra, "
+                               "such as those that fastsig spectra makes")
+
+
+def _search(stream: Any, output: str, kind: str, options: dict[str, Any]) -> Any:
+    """Search, write the table and return the candidates; None after a dry run."""
+    from fastsig.reductions.bursts.searching import candidates_of, searches_of
     from fastsig.reductions.bursts.sink import Bursts
     from fastsig.run.candidate_files import write_candidates
     from fastsig.run.engine import execute
     from fastsig.run.flag_shares import warn_of, watches
     from fastsig.run.plan import plan
-    from fastsig.search.bursts.plan import search_plan
     from fastsig.work.memory import parse_bytes
     from fastsig.work.threads import processors
 
-    wanted = search_plan(stream, options["dms"], widths=options["width"], loss=options["loss"],
-                         threshold=options["threshold"], constant=options["constant"],
-                         switch=options["switch"])
+    made = searches_of(stream, options["dms"], n_chan=options["n_chan"], time=options["integrate"],
+                       widths=options["width"], **{key: options[key] for key in (
+                           "loss", "threshold", "constant", "switch")})
+    streams, plans = [each.stream for each in made], [each.plan for each in made]
     injections: list[Any] = []
     if options["inject"]:
-        stream, injections = _with_injections(stream, wanted, options)
-    sink = Bursts(stream, wanted, threads=options["workers"] or processors())
+        streams[0], injections = _with_injections(streams[0], plans[0], options)
+    sinks = [Bursts(each, wanted, threads=options["workers"] or processors())
+             for each, wanted in zip(streams, plans, strict=True)]
     memory = None if options["memory"] is None else parse_bytes(options["memory"])
-    watched = watches([stream])
-    ready = plan([sink, *(counter for each in watched for counter in each.sinks)],
+    watched = watches(streams)
+    ready = plan([*sinks, *(counter for each in watched for counter in each.sinks)],
                  workers=options["workers"], memory=memory)
     if options["explain"]:
         click.echo(ready.explain())
     if options["dry_run"]:
-        _print_dry_run(ready, sink, output, options)
-        return
+        _print_dry_run(ready, sinks, output, options)
+        return None
     with (common.compiling(options["quiet"]),
           common.progress_of_passes(options["quiet"]) as advance):
-        events, *shares = execute(ready, progress=advance)
+        results = execute(ready, progress=advance)
+    events, shares = results[: len(sinks)], results[len(sinks):]
     warn_of(watched, shares)
-    found = candidates_of(stream, events, wanted, hash_inputs=options["hash_inputs"])
+    found = candidates_of(streams, events, plans, hash_inputs=options["hash_inputs"])
     if injections:
-        found = _compared(found, injections, stream, wanted, options)
+        found = _compared(found, injections, streams[0], plans[0], options)
     write_candidates(found, output, to=kind, overwrite=options["overwrite"])
-    _report(found, output, kind, options)
+    return found
+
+
+def _cut(source: Any, found: Any, output: str, options: dict[str, Any]) -> list[str]:
+    """Write the recording around the brightest candidates; return the names of the files."""
+    import os
+
+    from fastsig.reductions.bursts.cutting import cut_out
+
+    if options["cut_out"] is None:
+        return []
+    folder = os.path.dirname(output) or "."
+    names = [cut_out(source, found["time"][k], float(found.values("dm")[k]), folder=folder,
+                     around=options["cut_out"], overwrite=options["overwrite"],
+                     constant=found.meta["dispersion_constant"])
+             for k in range(min(len(found), _MOST_CUT_OUTS))]
+    return [name for each in names for name in each]
 
 
 def _with_injections(stream: Any, wanted: Any, options: dict[str, Any]) -> tuple[Any, list[Any]]:
@@ -147,12 +196,10 @@ def _with_injections(stream: Any, wanted: Any, options: dict[str, Any]) -> tuple
 def _compared(found: Any, injections: list[Any], stream: Any, wanted: Any, options: dict[str, Any]
               ) -> Any:
     """Compare candidates with the bursts that were injected, and report how many were found."""
-    from fastsig.axes.time import elapsed
     from fastsig.reductions.bursts.injected import completeness
-    from fastsig.run.chains import roots
+    from fastsig.reductions.bursts.searching import late_of
 
-    late = elapsed(roots(stream)[0].header.start_time, stream.header.start_time)
-    made = completeness(found, injections, float(late), wanted)
+    made = completeness(found, injections, float(late_of(stream)), wanted)
     if not options["as_json"]:
         click.echo(f"found {made.n_found} of {len(injections)} injected bursts")
         for by, name in (("snr", "S/N"), ("dm", "DM"), ("width_s", "width (s)")):
@@ -164,23 +211,24 @@ def _compared(found: Any, injections: list[Any], stream: Any, wanted: Any, optio
         completeness={"seed": options["seed"], **made.record()})
 
 
-def _print_dry_run(ready: Any, sink: Any, output: str, options: dict[str, Any]) -> None:
+def _print_dry_run(ready: Any, sinks: list[Any], output: str, options: dict[str, Any]) -> None:
     from fastsig.run.trial import expected_time
 
-    wanted = sink.plan
     if options["as_json"]:
-        common.print_json({"output": output, "n_dm": wanted.n_dm, **wanted.record(),
+        common.print_json({"output": output, "n_dm": sum(each.plan.n_dm for each in sinks),
+                           **sinks[0].plan.record(),
                            "memory_bytes": ready.memory, "dry_run": True,
                            "free_bytes": driver.free_bytes(output)})
         return
     with common.compiling(options["quiet"]):
         reading = expected_time(ready)
-        seconds = sink.search.expected_seconds(sink.stream.shape[0])
+        seconds = sum(each.search.expected_seconds(each.stream.shape[0]) for each in sinks)
     seconds += 0 if reading is None else reading.seconds
     threads = common.plural(ready.workers, "thread")
     click.echo(f"time {driver.duration_text(seconds)} on {threads}, estimated by a trial")
     click.echo(ready.memory_text())
-    for each, ladder in zip(wanted.stretches, wanted.ladders, strict=True):
+    for each, ladder in (pair for sink in sinks for pair in zip(
+            sink.plan.stretches, sink.plan.ladders, strict=True)):
         widths = ladder.widths * each.sample_s * 1e3
         click.echo(f"DM {each.low:g} to {each.high:g} in {each.n_dm} steps of {each.step:g}, "
                    f"samples of {1e3 * each.sample_s:.4g} ms, {len(widths)} widths from "
@@ -188,20 +236,25 @@ def _print_dry_run(ready: Any, sink: Any, output: str, options: dict[str, Any]) 
     click.echo(f"would write {output}")
 
 
-def _report(found: Any, output: str, kind: str, options: dict[str, Any]) -> None:
+def _report(found: Any, output: str, kind: str, options: dict[str, Any], cut_outs: list[str]
+            ) -> None:
     """Report the candidates that were written, the brightest first."""
     dropped = found.meta["n_dropped"]
     if options["as_json"]:
         common.print_json({
             "output": output, "format": kind, "n_candidate": len(found),
+            "cut_outs": cut_outs,
             "n_event": found.meta["n_event"], "n_dropped": dropped,
+            "false_alarms": found.meta["false_alarms"],
             **{key: found.meta[key] for key in ("completeness",) if key in found.meta},
             "candidates": [_record(found, k) for k in range(len(found))]})
     if dropped:
         common.say(f"fastsig: warning: {dropped} fainter events were left out, because there "
                    f"were more than {found.meta['n_event']}")
-    common.say(common.plural(len(found), "candidate"), options["quiet"])
-    common.say(f"wrote {output}", options["quiet"])
+    common.say(f"{common.plural(len(found), 'candidate')}; noise alone is expected to cause "
+               f"{found.meta['false_alarms']:.2g}", options["quiet"])
+    for name in (output, *cut_outs):
+        common.say(f"wrote {name}", options["quiet"])
 
 
 def _record(found: Any, k: int) -> dict[str, Any]:
@@ -209,3 +262,6 @@ def _record(found: Any, k: int) -> dict[str, Any]:
     return {"time": str(found["time"][k].isot),
             **{("width_s" if name == "width" else name): float(found.values(name)[k])
                for name in names}}
+
+
+search.add_command(beams)

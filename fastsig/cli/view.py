@@ -39,8 +39,11 @@ from fastsig.cli import common
 @click.option("--rest", metavar="LINE",
               help="Set the spectral line or the rest frequency from which the velocities of a "
                    "cube are computed.")
+@click.option("--data", type=common.InputPath(), multiple=True, metavar="PATH",
+              help="Find the recordings of a table of candidates here: a file, or a folder. May be "
+                   "repeated.  [default: no pictures on the page]")
 @click.option("--page-size", metavar="SIZE",
-              help="Limit the size of an interactive page.  [default: 3MB]")
+              help="Limit the size of an interactive page.  [default: 3MB; 10MB for candidates]")
 @common.span_options
 @common.set_option
 @common.quiet_options
@@ -52,15 +55,16 @@ def view(files: tuple[str, ...], output: str, **options: Any) -> None:
     or a table (such as a spectrum written by extract) must be the only FILE. Spectra are drawn as a
     waterfall with averages over time and frequency; voltages as a histogram, the power over time
     and the bandpass; a cube as its integral over velocity, its coverage and its mean spectrum; a
-    DM-time plane with the highest S/N at each dispersion measure; and folded profiles over two
-    turns, against time and frequency, with their polarisation. On a page, spectra and cubes can be
-    zoomed and sliced.
+    DM-time plane with the highest S/N at each dispersion measure; folded profiles over two turns,
+    against time and frequency, with their polarisation; and burst candidates against time and DM.
+    On a page, spectra and cubes can be zoomed and sliced, and candidates sorted, filtered and
+    marked.
     """
     from fastsig.products.view import Wanted, draw_file
 
     wanted = Wanted(
         tstart=common.parse_end(options["tstart"]), tstop=common.parse_end(options["tstop"]),
-        page_size=_page_bytes(output, options["page_size"]),
+        page_size=_page_bytes(output, options["page_size"]), data=options["data"] or None,
         overrides=common.parse_overrides(options["overrides"]),
         **{name: options[name] for name in (
             "what", "at", "rest", "product", "fstart", "fstop", "cmap", "vmin", "vmax", "scale",

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from fastsig.errors import FormatError, UsageError
+from fastsig.errors import FastsigWarning, FormatError, UsageError
 from fastsig.io.files.safe import check_output
 from fastsig.io.files.scan import Paths
 from fastsig.io.opening import Detected, detect_files
@@ -37,6 +39,8 @@ class Wanted:
         Time range, for streams.
     fstart, fstop : text, optional
         Frequency range, for streams and cubes.
+    data : sequence of path, optional
+        Recordings in which candidates were found, or their folders.
     overrides : mapping
         Values that replace those of the header.
     """
@@ -55,6 +59,7 @@ class Wanted:
     tstop: Any = None
     fstart: Any = None
     fstop: Any = None
+    data: tuple[str, ...] | None = None
     overrides: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -116,6 +121,7 @@ def _stream(detected: Detected, output: str, wanted: Wanted, overwrite: bool) ->
     from fastsig.view import draw, write_page
 
     wanted.refuse(("at", "rest"), "a scan; allowed: with a cube of maps")
+    wanted.refuse(("data",), "a scan; allowed: with a table of candidates")
     with open_chain(detected.files, **wanted.overrides) as source:
         rows, band = (slice(wanted.tstart, wanted.tstop), slice(wanted.fstart, wanted.fstop))
         chain = source[rows] if band == slice(None) else source[rows, band]
@@ -136,6 +142,7 @@ def _cube(detected: Detected, output: str, wanted: Wanted, overwrite: bool) -> N
 
     wanted.refuse(("tstart", "tstop"), "a cube of maps, which has no times")
     wanted.refuse(("scale", "percent"), "a cube of maps; allowed: with spectra")
+    wanted.refuse(("data",), "a cube of maps; allowed: with a table of candidates")
     check_output(output, overwrite=overwrite, inputs=detected.files)
     path, changes = detected.files[0], dict(wanted.overrides)
     if _is_page(output) and wanted.what is None:
@@ -159,8 +166,8 @@ def _table(detected: Detected, output: str, wanted: Wanted, overwrite: bool) -> 
     path = detected.files[0]
     kind = str(detected.module.info(path)["table"])
     drawn = TABLES.get(kind, _Table(_columns, "a table"))
-    wanted.refuse(tuple(vars(wanted)), drawn.noun)
-    drawn.draw(path, output, overwrite)
+    wanted.refuse(tuple(name for name in vars(wanted) if name not in drawn.takes), drawn.noun)
+    drawn.draw(path, output, wanted, overwrite)
 
 
 def _planes(detected: Detected, output: str, wanted: Wanted, overwrite: bool) -> None:
@@ -181,7 +188,7 @@ def _profiles(detected: Detected, output: str, wanted: Wanted, overwrite: bool) 
     """Draw the selected subintegrations and channels of folded profiles."""
     from fastsig.view import draw_profiles
 
-    wanted.refuse(("what", "at", "rest", "page_size"), "folded profiles")
+    wanted.refuse(("what", "at", "rest", "page_size", "data"), "folded profiles")
     check_output(output, overwrite=overwrite, inputs=detected.files)
     profiles = detected.module.read_profiles(detected.files[0], **wanted.overrides)
     rows, band = (slice(wanted.tstart, wanted.tstop), slice(wanted.fstart, wanted.fstop))
@@ -201,7 +208,7 @@ def _by_format(detected: Detected, output: str, wanted: Wanted, overwrite: bool)
               output, inputs=detected.files, overwrite=overwrite)
 
 
-def _columns(path: str, output: str, overwrite: bool) -> None:
+def _columns(path: str, output: str, wanted: Wanted, overwrite: bool) -> None:
     """Draw the columns of a table against its axis of frequency or velocity."""
     from fastsig.io.ecsv.tables import read_table
     from fastsig.io.text.objects import pieces_of_table
@@ -219,7 +226,7 @@ def _columns(path: str, output: str, overwrite: bool) -> None:
         "channels": len(pieces.axis)}, output, inputs=[path], overwrite=overwrite)
 
 
-def _place(path: str, output: str, overwrite: bool) -> None:
+def _place(path: str, output: str, wanted: Wanted, overwrite: bool) -> None:
     from fastsig.reductions.sources.position import PositionSpectrum
     from fastsig.view import draw_position
 
@@ -227,7 +234,7 @@ def _place(path: str, output: str, overwrite: bool) -> None:
     draw_position(spectrum, output, fit=fit, overwrite=overwrite)
 
 
-def _dm_plan(path: str, output: str, overwrite: bool) -> None:
+def _dm_plan(path: str, output: str, wanted: Wanted, overwrite: bool) -> None:
     from fastsig.run.plan_files import read_plan
     from fastsig.view import draw_dm_plan
 
@@ -235,15 +242,34 @@ def _dm_plan(path: str, output: str, overwrite: bool) -> None:
     draw_dm_plan(read_plan(path), output, overwrite=overwrite)
 
 
-def _values_of_profiles(path: str, output: str, overwrite: bool) -> None:
+def _values_of_profiles(path: str, output: str, wanted: Wanted, overwrite: bool) -> None:
     raise FormatError(path, "contains the values of folded profiles; allowed: their archive (.ar)")
 
 
-class _Table(NamedTuple):
-    """The function that draws tables of one kind, and the name of such a table in messages."""
+def _candidates(path: str, output: str, wanted: Wanted, overwrite: bool) -> None:
+    """Draw candidates against time, or make their page, with pictures if there are data."""
+    from fastsig.run.candidate_files import read_candidates
+    from fastsig.view import draw_candidates, write_bursts_page
 
-    draw: Callable[[str, str, bool], None]
+    check_output(output, overwrite=overwrite, inputs=[path])
+    found, name = read_candidates(path), os.path.basename(path)
+    if not _is_page(output):
+        wanted.refuse(("data", "page_size"), "a picture; allowed: with a page (.html)")
+        draw_candidates(found, output, overwrite=overwrite, name=name)
+        return
+    lost = write_bursts_page(found, output, data=wanted.data or (), overwrite=overwrite, name=name,
+                             page_size=wanted.page_size)
+    if lost and wanted.data:
+        warnings.warn(f"{path}: {len(lost)} of {len(found)} candidates have no picture; the first: "
+                      f"{next(iter(lost.values()))}", FastsigWarning, stacklevel=2)
+
+
+class _Table(NamedTuple):
+    """The function that draws tables of one kind, their name in messages, and its options."""
+
+    draw: Callable[[str, str, Wanted, bool], None]
     noun: str
+    takes: tuple[str, ...] = ()
 
 
 #: Handlers by kind of product.
@@ -254,4 +280,5 @@ HANDLERS: dict[str, Callable[[Detected, str, Wanted, bool], None]] = {
 #: How to draw tables, by the kind that their meta states.
 TABLES = {"spectrum of a place": _Table(_place, "a spectrum of a place"),
           "DM plan": _Table(_dm_plan, "a DM plan"),
+          "burst candidates": _Table(_candidates, "a table of candidates", ("data", "page_size")),
           "profiles": _Table(_values_of_profiles, "values of folded profiles")}

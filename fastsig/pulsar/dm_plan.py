@@ -15,7 +15,7 @@ from fastsig.pulsar.plan import DMPlan
 from fastsig.pulsar.stretches import LONGEST_S, SWITCH, Recording, stretches
 from fastsig.work.arguments import checked, shown
 
-__all__ = ["LARGEST_DM", "MOST_CHANNELS", "dm_plan"]
+__all__ = ["LARGEST_DM", "MOST_CHANNELS", "dm_limits", "dm_plan"]
 
 #: Largest dispersion measure, pc cm^-3.
 LARGEST_DM = 1e6
@@ -67,7 +67,7 @@ def dm_plan(source: Any, dms: Any = (0, 3000), *, width: Any = None, loss: float
     and where a sample of half the rate is no longer than half of `width`.
     """
     recording = _recording(source, constant)
-    low, high = _limits(dms)
+    low, high = dm_limits(dms)
     if isinstance(loss, bool) or not 0.001 <= loss <= 0.5:
         raise UsageError(f"loss = {shown(loss)}; allowed: 0.001 to 0.5")
     width_s = 0.0 if width is None else number(width, "s", "width")
@@ -120,8 +120,14 @@ def _constant(value: Any) -> float:
     return constant
 
 
-def _limits(dms: Any) -> tuple[float, float]:
-    """Return the lowest and highest dispersion measure of a pair or of text."""
+def dm_limits(dms: Any) -> tuple[float, float]:
+    """Return the lowest and highest dispersion measure of a pair or of text, pc cm^-3.
+
+    Raises
+    ------
+    UsageError
+        If they are not two ascending numbers from 0 on.
+    """
     parts = dms.split(":") if isinstance(dms, str) else dms
     try:
         low, high = (_dm(each) for each in parts)

@@ -16,7 +16,7 @@ from fastsig.errors import FastsigWarning, PlanError, UsageError
 from fastsig.stream import Block, SpectraStage, SpectrumStream, Stream
 from fastsig.telescopes.receiver import Receiver
 
-__all__ = ["Flux"]
+__all__ = ["Flux", "receiver_of"]
 
 _STEP_DEG = 0.01  # of zenith angle: gains of FAST change by at most 1e-4
 
@@ -71,7 +71,7 @@ class Flux(SpectraStage):
         if receiver is not None and gain is not None:
             raise UsageError("receiver and gain are both given; allowed: one of them")
         if gain is None and receiver is None:
-            receiver = _receiver_of(source)
+            receiver = receiver_of(source)
         self.given = None if gain is None else number(gain, "K / Jy", "gain")
         if self.given is not None and not self.given > 0:
             raise UsageError(f"gain = {gain}; allowed: above 0 K/Jy")
@@ -163,7 +163,7 @@ class Flux(SpectraStage):
         return Block(view, weight, start, n)
 
 
-def _receiver_of(source: SpectrumStream) -> Receiver:
+def receiver_of(source: SpectrumStream) -> Receiver:
     """Return the receiver of the telescope in the header: the one that it names, or the first."""
     name, own = source.header.telescope, source.header.receiver
     if name is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from fastsig.errors import UsageError
@@ -23,12 +23,15 @@ if TYPE_CHECKING:
     from fastsig.pulsar.profiles import Profiles
     from fastsig.reductions.diode.calibration import DiodeMeasurement
     from fastsig.reductions.sources.sky_spectrum import SkySpectrum
+    from fastsig.search.bursts.candidates import Candidates
     from fastsig.stages.baseline import Baseline, Fits
+    from fastsig.view.burst import BeamFacts
     from fastsig.view.profiles import Trials
 
-__all__ = ["baseline_rows", "check_picture", "draw", "draw_baseline", "draw_calibration",
+__all__ = ["baseline_rows", "check_picture", "draw", "draw_baseline", "draw_burst",
+           "draw_calibration", "draw_candidates",
            "draw_cube", "draw_dm_plan", "draw_flags", "draw_made", "draw_position",
-           "draw_profiles", "draw_switched", "flag_pixels", "write_page"]
+           "draw_profiles", "draw_switched", "flag_pixels", "write_bursts_page", "write_page"]
 
 
 @checked
@@ -79,6 +82,134 @@ def baseline_rows(fits: Fits) -> Sink:
     from fastsig.view.baseline import MiddleRows
 
     return MiddleRows(fits)
+
+
+@checked
+def draw_burst(
+    chain: Any, time: Any, dm: Any, width: Any = None,
+    path: str | os.PathLike[str] | None = None, *, overwrite: bool = False, constant: Any = None,
+    facts: Sequence[str] = (), beams: BeamFacts | None = None,
+) -> Figure:
+    """Draw a burst: aligned and as recorded, its profile, S/N against DM, and beams.
+
+    Parameters
+    ----------
+    chain : chain or SpectrumStream
+        Spectra.
+    time : Time, Quantity or str
+        Time of the burst at the highest channel: a date, or a time after the start.
+    dm : float, str or Quantity
+        Dispersion measure, pc cm^-3.
+    width : Quantity or str, optional
+        Width of the burst; by default, that of the best boxcar within 0.1 s of the time.
+    path, overwrite
+        As for `draw`.
+    constant : float or str, optional
+        Dispersion constant.
+    facts : sequence of str
+        Further lines of text.
+    beams : BeamFacts, optional
+        Beams in which the burst was found.
+
+    Raises
+    ------
+    PlanError
+        If the chain contains no spectra, or is shorter than the dispersion delay.
+    UsageError
+        If an argument is not allowed, or the time lies outside the data.
+    DataError
+        If there are no valid data.
+    """
+    from fastsig.axes.dispersion import dm_of
+    from fastsig.reductions.bursts.measurement import find_burst
+    from fastsig.reductions.bursts.window import seconds_of, total_power
+    from fastsig.view.burst import draw_candidate
+
+    stream = total_power(chain)
+    at_s, measure = seconds_of(stream, time), float(dm_of(dm))
+
+    def make() -> Figure:
+        burst = find_burst(stream, at_s, measure, width=width, constant=constant)
+        return draw_candidate(burst, facts, beams)
+
+    return drawn(make, stream, path, overwrite, input_files(stream))
+
+
+@checked
+def draw_candidates(candidates: Candidates, path: str | os.PathLike[str] | None = None, *,
+                    overwrite: bool = False, name: str = "") -> Figure:
+    """Draw a table of burst candidates: DM against time, and histograms of DM and S/N.
+
+    Parameters
+    ----------
+    candidates : Candidates
+    path, overwrite
+        As for `draw`; `write_bursts_page` makes the page of a table.
+    name : str
+        Title, such as the name of the table.
+
+    Raises
+    ------
+    PlanError
+        If there is no candidate.
+    """
+    from fastsig.view.night import draw_night
+
+    return drawn(lambda: draw_night(candidates, name),
+                 lambda: {"title": name or "candidates", "candidates": len(candidates)}, path,
+                 overwrite, [])
+
+
+def write_bursts_page(
+    candidates: Candidates, path: str | os.PathLike[str], *,
+    data: Iterable[str | os.PathLike[str]] = (), overwrite: bool = False, name: str = "",
+    page_size: int | None = None, advance: Callable[[int], None] | None = None,
+) -> dict[int, str]:
+    """Write the page of a night: candidates to sort, filter and mark, with pictures.
+
+    Parameters
+    ----------
+    candidates : Candidates
+    path : path
+        The page (.html) to write.
+    data : iterable of path
+        Files in which the candidates were found, and folders that contain them.
+    overwrite : bool
+        Whether an existing file may be replaced.
+    name : str
+        Title, such as the name of the table.
+    page_size : int, optional
+        Maximum size of the page in bytes, 10 MB by default. If the pictures of all candidates do
+        not fit, the first ones have pictures.
+    advance : function, optional
+        Called with 1 after each candidate.
+
+    Returns
+    -------
+    dict
+        Why a candidate has no picture, by its number.
+
+    Raises
+    ------
+    UsageError
+        If the extension of the path is not that of a page, or a place in `data` does not exist.
+    OutputError
+        If the file exists or cannot be written.
+    """
+    from fastsig.io.files.safe import check_output, write_bytes
+    from fastsig.view.page.bursts import BURSTS_PAGE_SIZE, bursts_page, pictures_that_fit
+    from fastsig.view.thumbnails import Recordings, thumbnails_of
+
+    target = os.fspath(path)
+    if not target.lower().endswith(".html"):
+        raise UsageError(f"{target}: a page ends in .html")
+    places = list(data)
+    check_output(target, overwrite=overwrite, inputs=[os.fspath(each) for each in places])
+    most = pictures_that_fit(len(candidates), page_size or BURSTS_PAGE_SIZE)
+    made = thumbnails_of(candidates, Recordings(places, candidates), most, advance)
+    content = bursts_page(candidates, name or os.path.basename(target), made)
+    write_bytes(content, target, overwrite=overwrite)
+    return made.troubles
 
 
 @checked

@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from fastsig.run.engine import run
 from fastsig.run.flag_shares import ShareCounter
+from fastsig.run.waterfalls import pixels_of
 from fastsig.stream import Sink, SpectrumStream
 from fastsig.view.figures import COLORS, line, new_figure, time_unit, title, wrapped
 from fastsig.view.look import Look, Shades
 from fastsig.view.panels import draw_bar, draw_shades, frequencies, time_label
 from fastsig.view.spectra import averaged, pixels, product_index, waterfall
-from fastsig.view.waterfalls import pixels_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from fastsig.errors import PlanError, UsageError
 from fastsig.run.engine import run
+from fastsig.run.waterfalls import Cells, Waterfall, pixels_of, reduced
 from fastsig.stream import SpectrumStream
 from fastsig.view.figures import (
     COLORS,
@@ -33,7 +34,6 @@ from fastsig.view.panels import (
     time_label,
     velocity_axis,
 )
-from fastsig.view.waterfalls import Cells, Waterfall, pixels_of, reduced
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

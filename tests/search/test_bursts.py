@@ -128,11 +128,11 @@ def test_tables_are_the_same_for_any_block_and_worker(
     data, _ = scene
     source = chain(data[:30000])
     plan = search_plan(source, DMS, widths=WIDTHS)
-    expected = candidates_of(source.stream, run([Bursts(source.stream, plan)], workers=1)[0], plan)
+    expected = candidates_of([source.stream], run([Bursts(source.stream, plan)], workers=1), [plan])
     sink = Bursts(source.stream, plan)
     for start in range(0, 30000, 1234):
         sink.merge(sink.partial(source.stream.read_block(start, min(1234, 30000 - start))))
-    for found in (candidates_of(source.stream, sink.finish(30000), plan),
+    for found in (candidates_of([source.stream], [sink.finish(30000)], [plan]),
                   source.bursts(DMS, width=WIDTHS, **{"workers": 1, "memory": None, **options})):
         assert len(found) == len(expected) > 3
         for name in found.names[1:]:
@@ -198,7 +198,7 @@ def test_storms_keep_the_brightest_events() -> None:
     assert len(some.rows) == 100
     assert some.n_dropped == len(every.rows) + every.n_dropped - 100 > 0
     assert some.rows["snr"].min() >= np.sort(every.rows["snr"])[-100]
-    found = candidates_of(source.stream, some, plan)
+    found = candidates_of([source.stream], [some], [plan])
     assert found.meta["n_dropped"] == some.n_dropped
 
 
@@ -229,6 +229,12 @@ def test_the_command_reports_what_it_finds(
     made = json.loads(fastsig(*given, "-o", tmp_path / "a.ecsv", "--json").stdout)
     assert made["n_candidate"] == len(made["candidates"]) == 4
     fastsig(*given, "-o", tmp_path / "a.ecsv", code=4)
+    made = json.loads(fastsig(*given, "-o", tmp_path / "c.ecsv", "--cut-out", "0.2s", "--json"
+                              ).stdout)
+    pieces = [fs.open(name).stream for name in made["cut_outs"]]
+    assert len(pieces) == 4
+    late = (pieces[0].start_time - read_candidates(tmp_path / "c.ecsv")["time"][0]).to_value("s")
+    assert abs(late + 0.2) < 0.01
     fastsig(*given, "-o", tmp_path / "a.txt", code=2)
     fastsig(*given, "-o", tmp_path / "a.singlepulse", "--tstart", "10s")
     first = (tmp_path / "a.singlepulse").read_text().splitlines()[1].split()

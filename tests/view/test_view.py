@@ -25,9 +25,9 @@ from fastsig.axes.polarization import PolBasis
 from fastsig.errors import DoubtWarning
 from fastsig.run import fitting
 from fastsig.run.engine import run
+from fastsig.run.waterfalls import Waterfall, reduced
 from fastsig.stream import Sink, SpectrumStream, Sums
 from fastsig.view.spectra import waterfall
-from fastsig.view.waterfalls import Waterfall, reduced
 
 
 class Spectra(SpectrumStream):

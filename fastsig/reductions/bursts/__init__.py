@@ -1,1 +1,1 @@
-"""Bursts: the search of a stream for single pulses, from spectra or voltages to candidates."""
+"""Bursts: the search of a stream for them, comparison of beams, measurements and cut-outs."""

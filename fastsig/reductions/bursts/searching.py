@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -11,27 +12,35 @@ from astropy.time import TimeDelta
 from numpy.typing import NDArray
 
 from fastsig.axes.time import elapsed, iso, later
+from fastsig.calibration.radiometer import n_eff
 from fastsig.errors import PlanError, UsageError
 from fastsig.io.files.provenance import provenance
 from fastsig.pulsar.stretches import SWITCH
+from fastsig.reductions.bursts.coherent import Coarse, coarse_searches
 from fastsig.reductions.bursts.sink import Bursts
 from fastsig.run.chains import roots
 from fastsig.run.flag_shares import run_watched
 from fastsig.search.bursts.candidates import Candidates
+from fastsig.search.bursts.columns import COLUMNS
 from fastsig.search.bursts.events import Events
-from fastsig.search.bursts.gather import Gathered, gather
+from fastsig.search.bursts.gather import Gathered, Searched, gather
 from fastsig.search.bursts.plan import SearchPlan, search_plan
+from fastsig.search.bursts.trials import degrees_of, false_alarms
 from fastsig.stages.stokes import Stokes
-from fastsig.stream import SpectrumStream, Stream, spectra_of
+from fastsig.stream import SpectrumStream, Stream, VoltageStream, spectra_of, stream_of
 from fastsig.work.threads import processors
 
-__all__ = ["bursts", "candidates_of", "searched"]
+__all__ = ["bursts", "candidates_of", "late_of", "searched", "searches_of"]
 
 
 def bursts(chain: Any, dms: Any = (0, 3000), *, width: Any = None, threshold: float = 7.0,
            loss: Any = 0.05, constant: Any = None, switch: float = SWITCH,
-           workers: int | None = None, memory: int | None = None) -> Candidates:
-    """Search spectra for single pulses and bursts.
+           n_chan: int | None = None, time: Any = None, workers: int | None = None,
+           memory: int | None = None) -> Candidates:
+    """Search spectra or voltages for single pulses and bursts.
+
+    Voltages are divided into channels, and the dispersion within them is removed coherently at
+    coarse dispersion measures, around each of which powers are searched as spectra.
 
     Channels are normalised, the rate is halved where the dispersion within channels allows it,
     spectra are summed for all dispersion measures by a tree, and boxcars of many widths slide over
@@ -41,7 +50,8 @@ def bursts(chain: Any, dms: Any = (0, 3000), *, width: Any = None, threshold: fl
     Parameters
     ----------
     chain : Chain or stream
-        Spectra with known frequencies: of one product, or with AA and BB, of which I is searched.
+        Spectra with known frequencies: of one product, or with AA and BB, of which I is searched;
+        or voltages.
     dms : pair, or text such as "0:3000"
         Lowest and highest dispersion measure, pc cm^-3.
     width : pair of Quantity, or text such as "0.1ms:100ms", optional
@@ -56,6 +66,10 @@ def bursts(chain: Any, dms: Any = (0, 3000), *, width: Any = None, threshold: fl
     switch : float
         The rate is halved where a pulse in a channel is this many times wider than all that the
         plan adds to it. Smaller values take less time, and lose more of the narrowest pulses.
+    n_chan : int, optional
+        Channels into which each channel of voltages is divided; required for voltages.
+    time : Quantity or str, optional
+        Integration time of their powers; half of the shortest width by default.
     workers, memory : int, optional
         As for `fastsig.run.engine.run`.
 
@@ -71,14 +85,43 @@ def bursts(chain: Any, dms: Any = (0, 3000), *, width: Any = None, threshold: fl
     PlanError
         If these are not spectra with known frequencies and one intensity, or they are too short.
     """
-    stream = searched(spectra_of(chain))
-    plan = search_plan(stream, dms, widths=width, threshold=threshold, loss=loss,
-                       constant=constant, switch=switch)
+    options = {"widths": width, "threshold": threshold, "loss": loss, "constant": constant,
+               "switch": switch}
+    made = searches_of(stream_of(chain), dms, n_chan=n_chan, time=time, **options)
     if workers is not None and workers < 1:
         raise UsageError(f"workers = {workers}; allowed: 1 or more")
-    sink = Bursts(stream, plan, threads=workers or processors())
-    found: Events = run_watched([sink], workers=workers, memory=memory)[0]
-    return candidates_of(stream, found, plan)
+    sinks = [Bursts(each.stream, each.plan, threads=workers or processors()) for each in made]
+    found: list[Events] = run_watched(sinks, workers=workers, memory=memory)
+    return candidates_of([each.stream for each in made], found, [each.plan for each in made])
+
+
+def searches_of(stream: Stream, dms: Any, *, n_chan: int | None = None, time: Any = None,
+                **options: Any) -> list[Coarse]:
+    """Return the search of spectra, or the searches of voltages for coarse dispersion measures.
+
+    Parameters
+    ----------
+    stream : Stream
+    dms, n_chan, time
+        As for `bursts`.
+    **options
+        As for `search_plan`.
+
+    Raises
+    ------
+    UsageError, PlanError
+        As for `bursts`.
+    """
+    if isinstance(stream, VoltageStream):
+        if n_chan is None:
+            raise PlanError(f"{stream.path}: contains voltages; allowed: spectra, or voltages with "
+                            "n_chan, the number of channels")
+        return coarse_searches(stream, dms, n_chan, time=time, **options)
+    if n_chan is not None or time is not None:
+        raise UsageError(f"{stream.path}: n_chan and time have no meaning for {stream.kind}; "
+                         "allowed: with voltages")
+    spectra = searched(spectra_of(stream))
+    return [Coarse(spectra, search_plan(spectra, dms, **options))]
 
 
 def searched(stream: SpectrumStream) -> SpectrumStream:
@@ -107,42 +150,47 @@ def searched(stream: SpectrumStream) -> SpectrumStream:
                     "BB, so select one with --products")
 
 
-def candidates_of(stream: SpectrumStream, events: Events, plan: SearchPlan, *,
-                  hash_inputs: bool = False) -> Candidates:
-    """Return the candidates of the events that were found in a stream.
+def candidates_of(streams: Sequence[SpectrumStream], events: Sequence[Events],
+                  plans: Sequence[SearchPlan], *, hash_inputs: bool = False) -> Candidates:
+    """Return the candidates of the events that were found in streams of one recording.
 
     Parameters
     ----------
-    stream : SpectrumStream
-        The stream that was searched.
-    events : Events
-    plan : SearchPlan
+    streams : sequence of SpectrumStream
+        The streams that were searched: one, or one for each dispersion measure at which voltages
+        were dedispersed coherently.
+    events, plans : sequence
+        The events and the plan of each.
     hash_inputs : bool
         Whether the provenance contains hashes of entire input files.
     """
-    found = gather(events, plan)
-    return Candidates(_columns(stream, found), {
-        **_meta(stream, events, plan),
-        "provenance": provenance(stream, hash_inputs=hash_inputs)}).sorted()
+    found = gather([_placed(*each) for each in zip(streams, events, plans, strict=True)])
+    return Candidates(_columns(streams[0], found), {
+        **_meta(streams, events, plans),
+        "provenance": provenance(streams[0], hash_inputs=hash_inputs)}).sorted()
+
+
+def late_of(stream: Stream) -> Fraction:
+    """Return by how much a stream begins later than its recording, exact, s."""
+    return elapsed(roots(stream)[0].header.start_time, stream.header.start_time)
+
+
+def _placed(stream: SpectrumStream, events: Events, plan: SearchPlan) -> Searched:
+    late = late_of(stream)
+    return Searched(events, plan, float(late), round(late * stream.header.sample_rate))
 
 
 def _columns(stream: SpectrumStream, found: Gathered) -> dict[str, Any]:
-    scan = roots(stream)[0].header.start_time
-    late = elapsed(scan, stream.header.start_time)
-    first = round(late * stream.header.sample_rate)
-    time_s = found.time_s + float(late)
-    low, high = (float(edge) / 1e6 for edge in stream.header.require_channels(stream.path).edges_hz)
-    header = stream.header
+    header, n = stream.header, len(found)
+    low, high = (float(edge) / 1e6 for edge in header.require_channels(stream.path).edges_hz)
     same = {"low_mhz": low, "high_mhz": high, "ra": header.ra_deg, "dec": header.dec_deg}
-    columns = {name: np.full(len(found), np.nan if value is None else value)
-               for name, value in same.items()}
-    mine = {name: values for name, values in vars(found).items() if name != "time_s"}
     return {
-        **mine, **columns, "time_s": time_s,
-        "time": later(scan, TimeDelta(time_s, format="sec", scale="tai")),
-        "beam": np.full(len(found), -1 if header.beam is None else header.beam),
-        "first_row": found.first_row + first, "last_row": found.last_row + first,
-        "file": _files(stream, found.first_row + first)}
+        **{name: values for name, values in vars(found).items() if name in COLUMNS},
+        **{name: np.full(n, np.nan if value is None else value) for name, value in same.items()},
+        "time": later(roots(stream)[0].header.start_time,
+                      TimeDelta(found.time_s, format="sec", scale="tai")),
+        "beam": np.full(n, -1 if header.beam is None else header.beam),
+        "file": _files(stream, found.first_row)}
 
 
 def _files(stream: Stream, rows: NDArray[np.int64]) -> list[str]:
@@ -152,11 +200,29 @@ def _files(stream: Stream, rows: NDArray[np.int64]) -> list[str]:
     return [os.path.basename(root.file_of(int(row * ratio))) for row in rows.tolist()]
 
 
-def _meta(stream: SpectrumStream, events: Events, plan: SearchPlan) -> Mapping[str, Any]:
+def _false_alarms(stream: SpectrumStream, plan: SearchPlan) -> float:
+    """Return the candidates that the noise of a stream is expected to cause."""
     header = stream.header
+    axis = header.require_channels(stream.path)
+    n_pol = 2 if header.polarization.kind in ("linear", "circular") and (
+        header.polarization.names == ("I",)) else 1
+    degrees = degrees_of(float(axis.step_hz), 1 / float(header.sample_rate), n_pol, n_eff(header))
+    return false_alarms(plan, float(stream.duration.value), degrees=degrees)
+
+
+def _meta(streams: Sequence[SpectrumStream], events: Sequence[Events],
+          plans: Sequence[SearchPlan]) -> Mapping[str, Any]:
+    header = streams[0].header
     known = {
         "source": header.source, "telescope": header.telescope, "receiver": header.receiver,
         "beam": header.beam, "start_time": iso(header.start_time),
-        "duration_s": float(stream.duration.value), "n_time": events.n_time,
-        "n_event": len(events.rows), "n_dropped": events.n_dropped, **plan.record()}
+        "duration_s": float(streams[0].duration.value), "n_time": events[0].n_time,
+        "n_event": sum(len(each.rows) for each in events),
+        "n_dropped": sum(each.n_dropped for each in events), **plans[0].record(),
+        "low_dm": plans[0].dm_plan.dms[0], "high_dm": plans[-1].dm_plan.dms[1],
+        "stretches": [row for each in plans for row in each.record()["stretches"]]}
+    known["false_alarms"] = float(f"{sum(map(_false_alarms, streams, plans)):.3g}")
+    coherent = [each.header.coherent_dm for each in streams]
+    if coherent[0] is not None:
+        known["coherent_dms"] = coherent
     return {key: value for key, value in known.items() if value is not None}

@@ -37,4 +37,14 @@ OPTIONAL: dict[str, Column] = {
     "injected": Column("i4", None, "number of the injected burst that it is; -1 if it is none"),
     "verdict": Column("U", None, "accepted, interference or doubtful, after a comparison of beams"),
     "reason": Column("U", None, "reason of the verdict"),
+    "n_beam": Column("i4", None, "number of beams in which it was found"),
+    "beams": Column("U", None, "these beams, each with its S/N, the brightest first"),
+    "east": Column("f8", "arcmin", "estimated offset to the east from the telescope's position"),
+    "north": Column("f8", "arcmin", "estimated offset to the north"),
+    "east_error": Column("f8", "arcmin", "standard error of the offset to the east"),
+    "north_error": Column("f8", "arcmin", "standard error of the offset to the north"),
+    "burst_ra": Column("f8", "deg", "estimated right ascension, ICRS; nan if that of the beam is "
+                                    "not known"),
+    "burst_dec": Column("f8", "deg", "estimated declination, ICRS"),
+    "chance": Column("f8", "", "probability that another beam has a candidate like it by chance"),
 }

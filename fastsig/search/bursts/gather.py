@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from math import hypot, log, sqrt
 from typing import Any
 
@@ -13,7 +14,7 @@ from fastsig.pulsar.stretches import Recording
 from fastsig.search.bursts.events import Events
 from fastsig.search.bursts.plan import SearchPlan
 
-__all__ = ["Gathered", "gather"]
+__all__ = ["Gathered", "Searched", "gather"]
 
 F8 = NDArray[np.float64]
 I8 = NDArray[np.int64]
@@ -41,6 +42,10 @@ class Gathered:
     ----------
     time_s, dm, dm_error, width, snr, valid_share, dm_low, dm_high : ndarray, float64
     n_member, first_row, last_row, downsampling : ndarray, int64
+    step : ndarray, float64
+        Step of the dispersion measures.
+    search : ndarray, int64
+        Number of the search that found it.
     """
 
     time_s: F8
@@ -55,6 +60,8 @@ class Gathered:
     first_row: I8
     last_row: I8
     downsampling: I8
+    step: F8
+    search: I8
 
     def __len__(self) -> int:
         return len(self.dm)
@@ -64,21 +71,51 @@ class Gathered:
         return Gathered(**{name: values[index] for name, values in vars(self).items()})
 
 
-def gather(events: Events, plan: SearchPlan) -> Gathered:
-    """Return the candidates of the events of a search.
+@dataclass(frozen=True)
+class Searched:
+    """The events of a search, and where its spectra are in the recording.
+
+    Parameters
+    ----------
+    events : Events
+    plan : SearchPlan
+    late_s : float
+        Time of its first spectrum.
+    first_row : int
+        Number of its first spectrum.
+    """
+
+    events: Events
+    plan: SearchPlan
+    late_s: float = 0.0
+    first_row: int = 0
+
+
+def gather(searches: Sequence[Searched]) -> Gathered:
+    """Return the candidates of searches of one recording, with times and rows of the recording.
 
     Events are friends if they are at most two dispersion measures of the plan apart and their
     boxcars overlap in time; a candidate consists of events that are connected by friends. Fainter
     candidates on the tracks of a brighter one, where its own signal is expected at wrong dispersion
-    measures, are added to it.
+    measures, are added to it, and so are those that other searches found at neighbouring measures.
     """
+    found = [_candidates(each, number) for number, each in enumerate(searches)]
+    joined = Gathered(**{name: np.concatenate([getattr(each, name) for each in found])
+                         for name in vars(found[0])})
+    return _absorbed(joined, searches[0].plan)
+
+
+def _candidates(search: Searched, number: int) -> Gathered:
+    """Return the groups of friends of one search."""
     from fastsig_kernels import friends
 
-    members = _Members(events.rows, plan)
+    members = _Members(search.events.rows, search.plan)
     label = friends(members.first, members.row, members.stop - members.first, time_link=0,
                     row_link=_ROWS)
-    best, groups = _grouped(members, label)
-    return _absorbed(_measured(members, best, groups, plan), plan)
+    found = _measured(members, *_grouped(members, label), search.plan)
+    return replace(
+        found, time_s=found.time_s + search.late_s, first_row=found.first_row + search.first_row,
+        last_row=found.last_row + search.first_row, search=np.full(len(found), number))
 
 
 class _Members:
@@ -126,7 +163,8 @@ def _measured(members: _Members, best: I8, groups: list[I8], plan: SearchPlan) -
         members.weight[best], np.array([len(each) for each in groups], np.int64),
         np.array([members.dm[each].min() for each in groups], np.float64),
         np.array([members.dm[each].max() for each in groups], np.float64),
-        members.first[best], members.stop[best] - 1, members.downsampling[best])
+        members.first[best], members.stop[best] - 1, members.downsampling[best],
+        members.step[best], np.zeros(len(best), np.int64))
 
 
 def _dispersion(members: _Members, group: I8, recording: Recording) -> tuple[float, float]:
@@ -198,8 +236,12 @@ def _is_satellite(found: Gathered, k: int, near: I8, per_dm: float) -> NDArray[n
     margin = (found.width[near] + found.width[k]) / 2
     is_there = (later > np.minimum(sweep, 0) - margin) & (later < np.maximum(sweep, 0) + margin)
     expected = found.snr[k] * np.sqrt(found.width[k] / (found.width[k] + np.abs(sweep)))
-    is_other = np.abs(sweep) > margin
-    return np.asarray(is_there & is_other & (found.snr[near] < _SATELLITE * expected + _BY_NOISE))
+    is_track = is_there & (found.snr[near] < _SATELLITE * expected + _BY_NOISE)
+    gap = _ROWS * np.maximum(found.step[near], found.step[k])
+    is_twin = ((found.search[near] != found.search[k]) & (np.abs(later) < margin)
+               & (found.dm_low[near] <= found.dm_high[k] + gap)
+               & (found.dm_high[near] >= found.dm_low[k] - gap))
+    return np.asarray(is_track | is_twin)
 
 
 def _merged(found: Gathered, owner: I8) -> Gathered:

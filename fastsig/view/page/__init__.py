@@ -26,7 +26,8 @@ __all__ = ["PAGE_SIZE", "cube_page", "picture_page", "spectra_page"]
 #: Default maximum size of a page, in bytes.
 PAGE_SIZE = 3_000_000
 
-_PANELS = ("scales.js", "colors.js", "panels.js", "map.js", "lines.js", "controls.js")
+_PANELS = ("scales.js", "colors.js", "panels.js", "map.js", "lines.js", "controls.js",
+           "ending.js")
 _APP = ("<main id=app><noscript><p class=note>The picture needs JavaScript, which is off in this "
         "browser; nothing is fetched from anywhere. The header is below.</p></noscript></main>\n")
 

@@ -1,0 +1,137 @@
+"""``fastsig burst``: measure a burst of known time and dispersion measure."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import click
+
+from fastsig.cli import common
+
+
+@click.command()
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.option("--at", required=True, metavar="TIME",
+              help="Measure the burst at this time, to 0.1 s, at the highest channel: UTC, or "
+                   "after the start, e.g. 2.028s.")
+@click.option("--dm", required=True, metavar="DM",
+              help="Begin with this dispersion measure, in pc cm^-3.")
+@click.option("-o", "--output", type=common.OutputPath(), metavar="PATH",
+              help="Write the values to this table (.ecsv).")
+@click.option("--picture", type=common.OutputPath(), metavar="PATH",
+              help="Save a plot of the burst as a picture (.png, .pdf, .svg) or a page (.html).")
+@click.option("--cut-out", metavar="TIME",
+              help="Also write the spectra from this time before the burst to this time after its "
+                   "end at the lowest channel, e.g. 1s.")
+@click.option("--raw", type=common.InputPath(), multiple=True, metavar="FILE",
+              help="Cut the burst out of these voltages too. May be repeated.")
+@click.option("--cut-out-to", type=common.OutputPath(), metavar="FOLDER",
+              help="Write cut-outs to this folder.  [default: the current one]")
+@click.option("--width", metavar="TIME",
+              help="Begin with this width, e.g. 2ms.  [default: that of the highest S/N within "
+                   "0.1 s of the time]")
+@click.option("--method", type=click.Choice(["snr", "structure"]), default="snr",
+              show_default=True,
+              help="Measure the dispersion measure with the highest S/N, or that with the most "
+                   "structure.")
+@click.option("--tsys", metavar="K",
+              help="Compute the fluence with this system temperature, e.g. 20K.  [default: no "
+                   "fluence, unless the spectra are in K or Jy]")
+@click.option("--gain", metavar="GAIN",
+              help="Set the gain of one polarisation, e.g. 16K/Jy.")
+@click.option("--zenith-angle", metavar="ANGLE",
+              help="Use the gain in the telescope's table at this zenith angle, e.g. 20deg.")
+@click.option("--beam", type=click.IntRange(1), metavar="N",
+              help="Use the gain of this beam.  [default: that of the file]")
+@click.option("--scale-error", type=click.FloatRange(0, 10), default=0.0, show_default=True,
+              metavar="X", help="Add this relative error of temperature over gain to that of the "
+                                "fluence.")
+@click.option("--index", type=click.FloatRange(0, 10), default=4.0, show_default=True,
+              metavar="X", help="Fit a scattering time that decreases with this power of "
+                                "frequency.")
+@click.option("--most-rm", type=click.FloatRange(0, min_open=True), metavar="RM",
+              help="Try rotation measures up to this value, in rad m^-2.  [default: that which "
+                   "depolarises a channel]")
+@click.option("--constant", metavar="K",
+              help="Use this dispersion constant, in MHz^2 pc^-1 cm^3 s, e.g. 4148.808.  "
+                   "[default: 1/2.41e-4, or that of the input]")
+@click.option("--overwrite", is_flag=True, help="Replace existing files.")
+@common.set_option
+@common.json_option
+@common.quiet_options
+@common.debug_option
+def burst(files: tuple[str, ...], at: str, dm: str, **options: Any) -> None:
+    """Measure the DM, width, scattering, fluence and polarisation of a burst.
+
+    All FILEs must belong to one scan of spectra. With four products, L, V, the position angle and
+    the rotation measure are measured.
+    """
+    from fastsig.chain import open_chain
+    from fastsig.reductions.bursts.measurement import measure_burst
+
+    _check(files, options)
+    with open_chain(files, **common.parse_overrides(options["overrides"])) as source, (
+            common.compiling(options["quiet"])):
+        found = measure_burst(source, at, dm, **{name: options[name] for name in (
+            "width", "method", "tsys", "gain", "zenith_angle", "beam", "scale_error", "index",
+            "most_rm", "constant")})
+        made = _written(source, found, options)
+    if options["as_json"]:
+        common.print_json({**found.record(), "outputs": made})
+    else:
+        for name, text in found._fields().items():
+            click.echo(f"{name:8} {text}")
+    for path in made:
+        common.say(f"wrote {path}", options["quiet"])
+
+
+def _check(files: tuple[str, ...], options: dict[str, Any]) -> None:
+    """Refuse outputs before anything is read."""
+    from fastsig.io.files.safe import check_output
+    from fastsig.view import check_picture
+
+    for name in ("output", "picture"):
+        if options[name] is not None:
+            check_output(options[name], overwrite=options["overwrite"], inputs=files)
+    if options["picture"] is not None:
+        check_picture(options["picture"])
+    if options["output"] is not None and not options["output"].lower().endswith(".ecsv"):
+        raise click.UsageError(f"--output {options['output']}; allowed: a table (.ecsv)")
+    for name in ("raw", "cut_out_to"):
+        if options[name] and options["cut_out"] is None:
+            raise click.UsageError(f"--{name.replace('_', '-')} belongs to --cut-out; allowed: "
+                                   "with --cut-out 1s")
+
+
+def _written(source: Any, found: Any, options: dict[str, Any]) -> list[str]:
+    """Write what was asked for, and return the names."""
+    from fastsig.io.ecsv.tables import write_table
+    from fastsig.io.files.provenance import provenance
+    from fastsig.reductions.bursts.measured import KIND
+
+    made = []
+    if options["output"] is not None:
+        write_table(found.to_table(), options["output"], kind=KIND, overwrite=options["overwrite"],
+                    provenance=provenance(source.stream))
+        made.append(options["output"])
+    if options["picture"] is not None:
+        found.plot(options["picture"], overwrite=options["overwrite"])
+        made.append(options["picture"])
+    if options["cut_out"] is not None:
+        made += _cut_out(source, found, options)
+    return made
+
+
+def _cut_out(source: Any, found: Any, options: dict[str, Any]) -> list[str]:
+    from fastsig.chain import open_chain
+    from fastsig.reductions.bursts.cutting import cut_out
+
+    folder = options["cut_out_to"] or os.curdir
+    cut = {"around": options["cut_out"], "folder": folder, "overwrite": options["overwrite"],
+           "constant": options["constant"]}
+    made = cut_out(source, found.time, found.dm, **cut)
+    if options["raw"]:
+        with open_chain(options["raw"]) as raw:
+            made += cut_out(raw, found.time, found.dm, reference_mhz=found.reference_mhz, **cut)
+    return made

@@ -1,0 +1,95 @@
+"""``fastsig search beams``: compare the candidates of the beams of a receiver."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import click
+
+from fastsig.cli import common
+
+__all__ = ["beams"]
+
+
+@click.command("beams")
+@click.argument("tables", nargs=-1, required=True, metavar="TABLE...", type=common.InputPath())
+@common.output_option("Write a row for each burst to this table (.ecsv; .singlepulse, .cand or "
+                      ".cands for other programs).")
+@click.option("--telescope", metavar="NAME", default="FAST", show_default=True,
+              help="Use the beams of this telescope.")
+@click.option("--receiver", metavar="NAME",
+              help="Use the beams of this receiver.  [default: the telescope's first]")
+@click.option("--angle", metavar="ANGLE", default="0deg", show_default=True,
+              help="Set the rotation of the receiver, from east towards north, e.g. 23.4deg.")
+@click.option("--hpbw", metavar="ANGLE",
+              help="Set the half-power width of all beams, e.g. 2.9arcmin.  [default: that in the "
+                   "receiver's table, averaged over the band]")
+@click.option("--beams", "numbers", metavar="LIST",
+              help="List all beams that were searched, e.g. 1-19; those without a table saw "
+                   "nothing.  [default: those of the tables]")
+@click.option("--beam-error", type=click.FloatRange(0, 1), default=0.05, show_default=True,
+              metavar="X", help="Allow for this relative error of the shape and gain of beams.")
+@click.option("--side-lobe", type=click.FloatRange(0, 1), default=0.01, show_default=True,
+              metavar="X", help="Allow for side lobes up to this level.")
+@click.option("--keep", type=click.Choice(["all", "possible", "accepted"]), default="all",
+              show_default=True,
+              help="Keep all rows, those that are not interference, or only those accepted.")
+@common.json_option
+@common.quiet_options
+@common.debug_option
+def beams(tables: tuple[str, ...], output: str, **options: Any) -> None:
+    """Compare the candidates of several beams: bursts, interference, positions.
+
+    Every TABLE contains the candidates of one beam, or of several, as search bursts writes them;
+    all belong to one observation. Candidates that agree in time and DM become one row, with a
+    verdict (accepted, doubtful or interference), its reason and the most probable position.
+    """
+    from fastsig.io.files.safe import check_output
+    from fastsig.reductions.bursts.beams import compare_beams
+    from fastsig.run.candidate_files import format_of, read_candidates, write_candidates
+
+    kind = format_of(output)
+    check_output(output, overwrite=options["overwrite"], inputs=tables)
+    found = compare_beams(
+        [read_candidates(name) for name in tables], telescope=options["telescope"],
+        receiver=options["receiver"], angle=options["angle"], hpbw=options["hpbw"],
+        beams=None if options["numbers"] is None else _numbers(options["numbers"]),
+        shape_error=options["beam_error"], side_lobe=options["side_lobe"])
+    found = found.with_meta(provenance={"inputs": [os.path.basename(name) for name in tables]})
+    kept = _kept(found, options["keep"])
+    write_candidates(kept, output, to=kind, overwrite=options["overwrite"])
+    _report(found, kept, output, options)
+
+
+def _numbers(text: str) -> list[int]:
+    """Return the numbers of ``1-19`` or ``1,2,5-7``."""
+    found: list[int] = []
+    for part in text.split(","):
+        first, dash, last = part.strip().partition("-")
+        if not (first.isdigit() and (last.isdigit() if dash else not last)) or (
+                len(part) > 12 or not 1 <= int(first) <= int(last or first) <= 9999):
+            raise click.UsageError(f"--beams {text}; allowed: numbers from 1, such as 1-19 or "
+                                   "1,2,5-7")
+        found += range(int(first), int(last or first) + 1)
+    return found
+
+
+def _kept(found: Any, keep: str) -> Any:
+    verdicts = found["verdict"]
+    if keep == "accepted":
+        return found[verdicts == "accepted"]
+    return found[verdicts != "interference"] if keep == "possible" else found
+
+
+def _report(found: Any, kept: Any, output: str, options: dict[str, Any]) -> None:
+    about = found.meta["comparison"]
+    if options["as_json"]:
+        common.print_json({"output": output, **about, "n_row": len(kept)})
+    common.say(f"{common.plural(about['n_candidate'], 'candidate')} of "
+               f"{common.plural(len(about['beams']), 'beam')}: {about['n_accepted']} accepted, "
+               f"{about['n_doubtful']} doubtful, {about['n_interference']} interference",
+               options["quiet"])
+    common.say(f"coincidences expected by chance: {about['expected_by_chance']:.3g}",
+               options["quiet"])
+    common.say(f"wrote {output}", options["quiet"])

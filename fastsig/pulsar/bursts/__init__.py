@@ -1,0 +1,1 @@
+"""Measurements of a burst: arrays in, arrays out."""

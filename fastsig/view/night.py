@@ -1,0 +1,94 @@
+"""The picture of a table of candidates: dispersion measure against time, and histograms."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsig.errors import PlanError
+from fastsig.search.bursts.candidates import Candidates
+from fastsig.view.figures import COLORS, counted, new_figure
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["draw_night"]
+
+_KINDS = {"accepted": COLORS[2], "doubtful": COLORS[0], "interference": COLORS[1]}
+_BINS = 40
+_MANY = 30  # candidates in a bin, from which the axis is logarithmic
+_LOG_RATIO = 30.0  # of the highest to the middle dispersion measure, from which the axis bends
+
+
+def draw_night(candidates: Candidates, name: str = "") -> Figure:
+    """Draw candidates: DM against time, larger for a higher S/N, and histograms of DM and S/N.
+
+    Parameters
+    ----------
+    candidates : Candidates
+    name : str
+        Title.
+
+    Raises
+    ------
+    PlanError
+        If there is no candidate.
+    """
+    if not len(candidates):
+        raise PlanError(f"{name or 'the table'}: there is no candidate to draw")
+    figure = new_figure(11, 6.5)
+    (main, by_dm), (by_snr, spare) = figure.subplots(2, 2, width_ratios=(4, 1),
+                                                     height_ratios=(3, 1.1))
+    by_dm.sharey(main)
+    spare.axis("off")
+    _draw_times(main, candidates)
+    dm, snr = candidates.values("dm"), candidates.values("snr")
+    bins = (np.sinh(np.linspace(0, np.arcsinh(dm.max() / 10), _BINS + 1)) * 10
+            if main.get_yscale() == "asinh" else _BINS)
+    by_dm.hist(dm, bins=bins, orientation="horizontal", color=COLORS[0])
+    by_dm.set_xlabel("candidates")
+    by_dm.tick_params(labelleft=False)
+    edges = np.geomspace(snr.min(), max(snr.max(), 1.01 * snr.min()), _BINS + 1)
+    counts, *_ = by_snr.hist(snr, bins=edges, color=COLORS[0])
+    by_snr.set_xscale("log")
+    if max(counts) > _MANY:
+        by_snr.set_yscale("log")
+    by_snr.set_xlabel("S/N")
+    by_snr.set_ylabel("candidates")
+    by_snr.xaxis.set_major_formatter("{x:g}")
+    figure.suptitle(" · ".join(filter(None, (name, counted(len(candidates), "candidate",
+                                                           "candidates")))), fontsize=10)
+    return figure
+
+
+def _draw_times(axes: Axes, candidates: Candidates) -> None:
+    time = candidates["time"]
+    first = time.min()
+    seconds = np.asarray((time - first).sec, np.float64)
+    dm, snr = candidates.values("dm"), candidates.values("snr")
+    size = np.clip(10 * (snr / snr.min()) ** 1.5, 10, 300)
+    for label, color, chosen in _groups(candidates):
+        axes.scatter(seconds[chosen], dm[chosen], s=size[chosen], color=color, alpha=0.6,
+                     linewidths=0, label=label)
+    if dm.max() > _LOG_RATIO * max(np.median(dm), 1e-3):
+        axes.set_yscale("asinh", linear_width=10)
+        axes.yaxis.set_major_formatter("{x:g}")
+    axes.set_ylim(0, 1.05 * max(dm.max(), 1.0))
+    axes.set_xlabel(f"s after {first.isot} UTC")
+    axes.set_ylabel("DM (pc cm$^{-3}$)")
+    axes.grid(alpha=0.3)
+    if "verdict" in candidates:
+        axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=3, fontsize=8, frameon=False,
+                    borderaxespad=0.1)
+
+
+def _groups(candidates: Candidates) -> list[tuple[str, str, NDArray[Any]]]:
+    """Return the name, colour and rows of each verdict."""
+    if "verdict" not in candidates:
+        return [("", COLORS[0], np.ones(len(candidates), bool))]
+    verdict = candidates.values("verdict")
+    return [(name, color, verdict == name) for name, color in _KINDS.items()
+            if (verdict == name).any()]
