@@ -4,39 +4,31 @@ from __future__ import annotations
 
 import os
 
-from fastsig.errors import FormatError, UsageError
-from fastsig.io.ecsv.tables import KEYS, read_table, write_table
-from fastsig.io.files.safe import write_bytes
+from fastsig.io.opening import detect
+from fastsig.io.turboseti import NAME, TABLE, read_dat
+from fastsig.run.finding_files import Files, read_findings, write_findings
 from fastsig.search.drift.hits import Hits
-from fastsig.search.drift.turboseti import dat_text, parse_dat
+from fastsig.search.drift.turboseti import dat_text
 
-__all__ = ["FORMATS", "KIND", "format_of", "read_hits", "write_hits"]
+__all__ = ["FILES", "format_of", "read_hits", "write_hits"]
 
-#: Name of this kind of table in its meta.
-KIND = "drifting carriers"
-#: Formats in which hits can be written.
-FORMATS = ("ecsv", "turboseti")
-_SUFFIXES = {".ecsv": "ecsv", ".dat": "turboseti"}
-
-
-def format_of(path: str | os.PathLike[str], to: str | None = None) -> str:
-    """Return the format in which a file is to be written.
-
-    Raises
-    ------
-    UsageError
-        If neither `to` nor the extension indicates one.
-    """
-    found = to or _SUFFIXES.get(os.path.splitext(os.fspath(path))[1].lower())
-    if found not in FORMATS:
-        raise UsageError(f"{os.fspath(path)}: {'' if to else 'its extension indicates '}"
-                         f"{to or 'no format of hits'}; allowed: --to {'|'.join(FORMATS)}")
-    return found
+#: Tables of hits, and their formats.
+FILES = Files(TABLE, {".ecsv": "ecsv", ".dat": "turboseti"}, {"turboseti": dat_text})
+format_of = FILES.format_of
 
 
 def write_hits(hits: Hits, path: str | os.PathLike[str], *, to: str | None = None,
                overwrite: bool = False) -> None:
     """Write hits as ECSV, or as a .dat file of turboSETI.
+
+    Parameters
+    ----------
+    hits : Hits
+    path : path
+        The extension selects the format if `to` does not: .ecsv or .dat.
+    to : {"ecsv", "turboseti"}, optional
+    overwrite : bool
+        Whether an existing file may be replaced.
 
     Raises
     ------
@@ -45,14 +37,7 @@ def write_hits(hits: Hits, path: str | os.PathLike[str], *, to: str | None = Non
     OutputError
         If the file exists or cannot be written.
     """
-    if format_of(path, to) == "turboseti":
-        write_bytes(dat_text(hits).encode(), path, overwrite=overwrite)
-        return
-    table = hits.table()
-    origin = table.meta.pop("provenance", {})
-    for name in KEYS:
-        table.meta.pop(name, None)
-    write_table(table, path, kind=KIND, provenance=origin, overwrite=overwrite)
+    write_findings(hits, FILES, path, to=to, overwrite=overwrite)
 
 
 def read_hits(path: str | os.PathLike[str]) -> Hits:
@@ -65,16 +50,4 @@ def read_hits(path: str | os.PathLike[str]) -> Hits:
     DataError
         If it is truncated.
     """
-    try:
-        if os.path.splitext(os.fspath(path))[1].lower() == ".dat":
-            with open(path, encoding="utf-8", errors="replace") as file:
-                return parse_dat(file.read())
-        table = read_table(path, kind=KIND)
-        for name in KEYS:
-            if name != "provenance":
-                table.meta.pop(name, None)
-        return Hits.from_table(table)
-    except OSError as error:
-        raise FormatError(path, f"cannot be read: {error.strerror}") from error
-    except (UsageError, KeyError, TypeError, ValueError, AttributeError) as error:
-        raise FormatError(path, f"its hits make no sense: {error}") from error
+    return read_dat(path) if detect(path)[0] == NAME else read_findings(Hits, FILES, path)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from fastsig.errors import UsageError
 from fastsig.search.drift.hits import Hits
 
-__all__ = ["dat_text", "parse_dat", "trimmed_noise"]
+__all__ = ["dat_text", "fields_of", "parse_dat", "trimmed_noise"]
 
 _RULE = "# --------------------------\n"
 _HEAD = "# -------------------------- o --------------------------\n"
@@ -98,7 +98,7 @@ def parse_dat(text: str) -> Hits:
     UsageError
         If the text is not such a file.
     """
-    fields = _fields(text)
+    fields = fields_of(text)
     rows = [line.split() for line in text.splitlines() if line.strip() and line[0] != "#"]
     if any(len(row) != len(_COLUMNS) for row in rows):
         raise UsageError(f"a row has not {len(_COLUMNS)} columns")
@@ -110,6 +110,9 @@ def parse_dat(text: str) -> Hits:
         limit = float(fields["max_drift_rate"])
     except (KeyError, ValueError) as error:
         raise UsageError(f"a value is missing or not a number: {error}") from error
+    if not (step and sample > 0 and np.isfinite((step, sample, length, limit)).all()
+            and sample <= length <= 1e9 * sample and np.isfinite(values).all()):
+        raise UsageError("a value is not finite, or a step is 0")
     n, n_spectrum = len(values), round(length / sample)
     ra, dec = (_angle(fields.get(name), unit) for name, unit in (("RA", "hour"), ("DEC", "deg")))
     middle = Time(np.full(n, start.jd1), np.full(n, start.jd2 + sample / 2 / 86400), format="jd",
@@ -126,8 +129,8 @@ def parse_dat(text: str) -> Hits:
         "drift_hz_s": [-limit, limit], "start": start.isot, "program": "turboSETI"}).sorted()
 
 
-def _fields(text: str) -> dict[str, str]:
-    """Return the values of the header by name."""
+def fields_of(text: str) -> dict[str, str]:
+    """Return the values of the header of a .dat file by name."""
     found: dict[str, str] = {}
     for line in text.splitlines():
         if line.startswith("#") and ":" in line:
