@@ -139,11 +139,13 @@ def _report(hits: Any, output: str, kind: str, options: dict[str, Any]) -> None:
     if options["as_json"]:
         names = ("frequency", "drift", "snr", "width", "valid_share", "channel")
         common.print_json({"output": output, "format": kind, "n_hit": len(hits),
-                           "pieces_with_more_hits": full, "hits": [
+                           "pieces_with_more_hits": full,
+                           "false_alarms": hits.meta["false_alarms"], "hits": [
                                {name: hits.values(name)[k].item() for name in names}
                                for k in range(len(hits))]})
     if full:
         common.say(f"fastsig: warning: {common.plural(full, 'piece')} of the band had more hits "
                    "than are kept of each; the weakest were left out")
-    common.say(common.plural(len(hits), "hit"), options["quiet"])
+    common.say(f"{common.plural(len(hits), 'hit')}; noise alone is expected to cause "
+               f"{hits.meta['false_alarms']:.2g}", options["quiet"])
     common.say(f"wrote {output}", options["quiet"])

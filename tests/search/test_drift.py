@@ -17,7 +17,7 @@ def plan_of(n_spectrum=16, low=-4.0, high=4.0, **options):
 
 
 def found_in(x, plan, threshold=10.0, valid=None, window=256):
-    signals, is_full = Tile(plan, window, threshold).search(x, valid)
+    signals, is_full, _ = Tile(plan, window, threshold).search(x, valid)
     assert not is_full
     return signals
 

@@ -24,6 +24,7 @@ from fastsig.run.engine import Progress
 from fastsig.search.drift.hits import Hits
 from fastsig.search.drift.plan import DriftPlan
 from fastsig.search.drift.tile import Signal
+from fastsig.search.drift.trials import false_alarms
 from fastsig.stream import SpectrumStream, spectra_of
 from fastsig.work.memory import resident_bytes
 from fastsig.work.threads import processors
@@ -296,4 +297,7 @@ def _meta(stream: SpectrumStream, found: Found, settings: Settings, n_coarse: in
                                for rate in sorted({0.0, plan.step * (plan.n_spectrum - 1),
                                                    max(abs(plan.low), abs(plan.high))})},
         "pieces_with_more_hits": found.n_full,
+        "noise_shape": float(f"{np.median([each for _, each in found.noise]):.4g}")
+        if found.noise else None,
+        "false_alarms": float(f"{false_alarms(plan, settings.threshold, found.noise):.3g}"),
     }

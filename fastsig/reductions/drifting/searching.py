@@ -58,10 +58,21 @@ class Band(NamedTuple):
 
 
 class Found(NamedTuple):
-    """Signals, by ascending channel, and the number of pieces that contain more."""
+    """What a search found.
+
+    Parameters
+    ----------
+    signals : list of Signal
+        By ascending channel.
+    n_full : int
+        Number of pieces that contain more.
+    noise : list of (int, float)
+        Channels of each piece, and the shape of the Gamma law of its samples.
+    """
 
     signals: list[Signal]
     n_full: int
+    noise: list[tuple[int, float]]
 
 
 class _Unit(NamedTuple):
@@ -112,24 +123,26 @@ def search_band(bands: Bands, band: Band, settings: Settings, *, workers: int = 
     shape = _Shape.of(settings.plan, band.n_chan)
     local = threading.local()
     signals: list[Signal] = []
+    noise: list[tuple[int, float]] = []
     full = 0
 
-    def work(unit: _Unit) -> tuple[list[Signal], int]:
+    def work(unit: _Unit) -> Found:
         if not hasattr(local, "tile"):
             local.tile = Tile(settings.plan, shape.window, settings.threshold,
                               min_share=settings.min_share, most=settings.most)
         return _search_unit(bands, band, unit, shape, local.tile)
 
-    def consume(unit: _Unit, result: tuple[list[Signal], int]) -> None:
+    def consume(unit: _Unit, result: Found) -> None:
         nonlocal full
-        signals.extend(result[0])
-        full += result[1]
+        signals.extend(result.signals)
+        noise.extend(result.noise)
+        full += result.n_full
         if progress is not None:
             progress("drift", unit.stop - unit.tiles[0], band.n_chan)
 
     run(_units(band.n_chan, shape, settings.plan.n_spectrum), work, consume, workers=workers,
         in_flight=workers + 1, describe=lambda unit: f"channels {unit.tiles[0]} to {unit.stop}")
-    return Found(_without_twins(signals), full)
+    return Found(_without_twins(signals), full, noise)
 
 
 def unit_bytes(plan: DriftPlan, n_chan: int) -> int:
@@ -152,7 +165,7 @@ def _units(n_chan: int, shape: _Shape, n_spectrum: int) -> Iterator[_Unit]:
 
 
 def _search_unit(bands: Bands, band: Band, unit: _Unit, shape: _Shape, tile: Tile
-                 ) -> tuple[list[Signal], int]:
+                 ) -> Found:
     """Read the channels of some tiles at once, and search one tile after the other."""
     low = max(0, unit.tiles[0] - shape.margin)
     high = min(band.n_chan, unit.stop + shape.margin)
@@ -162,18 +175,20 @@ def _search_unit(bands: Bands, band: Band, unit: _Unit, shape: _Shape, tile: Til
         values = values.copy()
         values[:, lost - low] = np.nan
     found: list[Signal] = []
+    noise: list[tuple[int, float]] = []
     n_full = 0
     for first in unit.tiles:
         # The last tile may be shorter, but has whole windows.
         stop = min(first + shape.tile, -(-band.n_chan // shape.window) * shape.window)
         begin, end = first - shape.margin, stop + shape.margin
         piece, valid = _piece(values, begin - low, end - low)
-        signals, is_full = tile.search(piece, valid)
+        signals, is_full, of_noise = tile.search(piece, valid)
         n_full += is_full
         stop = min(first + shape.tile, band.n_chan)
+        noise += [(stop - first, of_noise)] if of_noise else []
         moved = (replace(each, start=each.start + begin) for each in signals)
         found += [each for each in moved if first - _BORDER <= each.start < stop + _BORDER]
-    return found, n_full
+    return Found(found, n_full, noise)
 
 
 def _piece(values: F4, begin: int, end: int) -> tuple[F4, NDArray[np.bool_] | None]:

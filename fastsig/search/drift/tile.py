@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from math import ceil
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,7 @@ from fastsig.search.drift.noise import flatten, sum_noise
 from fastsig.search.drift.plan import DriftPlan, Octave
 from fastsig.search.drift.tracks import Maxima, best_track
 
-__all__ = ["Signal", "Tile"]
+__all__ = ["Searched", "Signal", "Tile"]
 
 F4 = NDArray[np.float32]
 
@@ -66,6 +67,24 @@ def _phase(n_spectrum: int) -> NDArray[np.float64]:
     return np.arange(n_spectrum) / max(1, n_spectrum - 1)
 
 
+class Searched(NamedTuple):
+    """What a search of a piece found.
+
+    Parameters
+    ----------
+    signals : list of Signal
+        Strongest first.
+    is_full : bool
+        Whether there may be more, weaker ones.
+    shape : float
+        Shape of the Gamma law of a sample; 0 if the piece has no noise, and is not searched.
+    """
+
+    signals: list[Signal]
+    is_full: bool
+    shape: float
+
+
 class Tile:
     """A search of pieces of one scan; an object is used by one thread.
 
@@ -89,8 +108,8 @@ class Tile:
         self._min_share, self._most = min_share, most
         self._maxima = {octave: Maxima(plan, octave, min_share) for octave in plan.octaves}
 
-    def search(self, x: F4, valid: NDArray[np.bool_] | None = None) -> tuple[list[Signal], bool]:
-        """Return the signals of a piece, strongest first, and whether there may be more.
+    def search(self, x: F4, valid: NDArray[np.bool_] | None = None) -> Searched:
+        """Return the signals of a piece.
 
         Parameters
         ----------
@@ -104,8 +123,9 @@ class Tile:
         share = None if known is None else known.mean(axis=0, dtype=np.float32)
         noise = sum_noise(total, share, self._plan.all_widths, levels.shape * len(x))
         if not np.isfinite(noise[0]) or noise[0] <= 0:
-            return [], False
-        return self._rounds(y, known, dict(zip(self._plan.all_widths, noise, strict=True)))
+            return Searched([], False, 0.0)
+        return Searched(*self._rounds(y, known, dict(zip(self._plan.all_widths, noise, strict=True))),
+                        levels.shape)
 
     def _rounds(self, y: F4, known: F4 | None, noise: dict[int, float]
                 ) -> tuple[list[Signal], bool]:
