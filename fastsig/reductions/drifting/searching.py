@@ -101,7 +101,10 @@ class _Shape(NamedTuple):
         while tile > _TILE[0] and tile * plan.n_spectrum > _TILE_VALUES:
             tile //= 2
         tile = max(window, min(tile, -(-n_chan // window) * window))
-        need = plan.reach + plan.widest_channels + 2 * window
+        # Strong signals that cross those of a tile, and those that cross these, are in the margin
+        # too. Half a window more and the level is interpolated between windows that are whole.
+        alone = plan.reach + plan.widest_channels
+        need = alone + min(2 * alone, 2 * window) + window // 2
         return cls(window, tile, -(-need // window) * window)
 
 
@@ -170,10 +173,6 @@ def _search_unit(bands: Bands, band: Band, unit: _Unit, shape: _Shape, tile: Til
     low = max(0, unit.tiles[0] - shape.margin)
     high = min(band.n_chan, unit.stop + shape.margin)
     values = bands.read(low, high)
-    lost = band.lost[(band.lost >= low) & (band.lost < high)]
-    if lost.size:
-        values = values.copy()
-        values[:, lost - low] = np.nan
     found: list[Signal] = []
     noise: list[tuple[int, float]] = []
     n_full = 0
@@ -181,8 +180,8 @@ def _search_unit(bands: Bands, band: Band, unit: _Unit, shape: _Shape, tile: Til
         # The last tile may be shorter, but has whole windows.
         stop = min(first + shape.tile, -(-band.n_chan // shape.window) * shape.window)
         begin, end = first - shape.margin, stop + shape.margin
-        piece, valid = _piece(values, begin - low, end - low)
-        signals, is_full, of_noise = tile.search(piece, valid)
+        lost = band.lost[(band.lost >= begin) & (band.lost < end)] - begin
+        signals, is_full, of_noise = tile.search(_piece(values, begin - low, end - low, lost))
         n_full += is_full
         stop = min(first + shape.tile, band.n_chan)
         noise += [(stop - first, of_noise)] if of_noise else []
@@ -191,16 +190,18 @@ def _search_unit(bands: Bands, band: Band, unit: _Unit, shape: _Shape, tile: Til
     return Found(found, n_full, noise)
 
 
-def _piece(values: F4, begin: int, end: int) -> tuple[F4, NDArray[np.bool_] | None]:
-    """Return columns, lost where they are beyond the band, and what is valid if not all is."""
+def _piece(values: F4, begin: int, end: int, lost: NDArray[np.int64]) -> F4:
+    """Return columns, NaN where they are lost or beyond the band."""
     n = values.shape[1]
     piece = values[:, max(0, begin) : min(n, end)]
     if begin < 0 or end > n:
         whole = np.full((len(values), end - begin), np.nan, np.float32)
         whole[:, max(0, -begin) : max(0, -begin) + piece.shape[1]] = piece
         piece = whole
-    valid = np.isfinite(piece)
-    return (piece, None) if valid.all() else (piece, valid)
+    if lost.size:
+        piece = piece.copy() if piece.base is not None else piece
+        piece[:, lost] = np.nan
+    return piece
 
 
 def _without_twins(signals: list[Signal]) -> list[Signal]:

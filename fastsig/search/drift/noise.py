@@ -12,7 +12,7 @@ __all__ = ["Levels", "flatten", "gamma_shape", "sum_noise"]
 F4 = NDArray[np.float32]
 
 _EVERY = 4  # the median of every fourth channel is the level: its error is averaged over spectra
-_SPARSE = 16  # every sixteenth channel measures how samples scatter
+_SPARSE = 32  # one channel of so many measures how samples scatter
 _BOXCARS = 8192  # boxcars that measure a noise, at most
 _LEAST = 16  # boxcars that measure a noise, at least
 _WHOLE = 0.5  # least share of valid samples in these
@@ -39,7 +39,7 @@ class Levels:
         self.values = (medians * np.float32(mean / median)).astype(np.float32)
 
 
-def flatten(x: F4, n: int, valid: NDArray[np.bool_] | None) -> tuple[F4, F4, Levels]:
+def flatten(x: F4, n: int, out: F4 | None = None) -> tuple[F4, F4, Levels]:
     """Return spectra as ``x / level - 1``, 0 where they are not valid, their sum, and their levels.
 
     Parameters
@@ -48,18 +48,20 @@ def flatten(x: F4, n: int, valid: NDArray[np.bool_] | None) -> tuple[F4, F4, Lev
         Spectra; samples that are not finite are not valid.
     n : int
         Number of channels in a group in which the level is measured, a multiple of 4.
-    valid : ndarray, shape of x, bool, optional
-        Which samples are valid.
+    out : ndarray, shape of x, float32, optional
+        Receives the first result.
     """
     from fastsig_kernels import relative_to_level
 
-    levels = Levels(x if valid is None else np.where(valid, x, np.float32(np.nan)), n)
-    return *relative_to_level(x, levels.values, n, valid=valid), levels
+    levels = Levels(x, n)
+    return *relative_to_level(x, levels.values, n, out=out), levels
 
 
 def sum_noise(total: F4, share: F4 | None, widths: tuple[int, ...], shape: float
               ) -> NDArray[np.float64]:
     """Return the standard deviation of boxcars of each width in the sum of all spectra.
+
+    Those of powers of two and of the widest are measured.
 
     Parameters
     ----------
@@ -78,15 +80,29 @@ def sum_noise(total: F4, share: F4 | None, widths: tuple[int, ...], shape: float
         NaN where fewer than 16 boxcars are valid, and no narrower ones can stand for them.
     """
     found = np.full(len(widths), np.nan)
+    sums = _cumulative(total)
+    weights = None if share is None else _cumulative(share)
     for i, width in enumerate(widths):
-        values = _boxcars(total, share, width)
+        if width & (width - 1) and width < widths[-1]:
+            continue  # between powers of two
+        values = _boxcars(sums, weights, width)
         if len(values) >= _LEAST:
-            deviation = float(np.median(np.abs(values - np.median(values))))
+            deviation = _median(np.abs(values - _median(values)))
             typical = _gamma(shape * width)[2]
             found[i] = deviation * np.sqrt(shape * width) / typical if typical else np.nan
-        elif i and np.isfinite(found[i - 1]):
-            found[i] = found[i - 1] * np.sqrt(width / widths[i - 1])
-    return found
+        elif np.isfinite(found[:i]).any():
+            last = np.flatnonzero(np.isfinite(found[:i]))[-1]
+            found[i] = found[last] * np.sqrt(width / widths[last])
+    return _between(np.array(widths), found)
+
+
+def _between(widths: NDArray[np.int64], noise: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return noise of all widths: between those that are known, by a power law."""
+    known = np.isfinite(noise) & (noise > 0)
+    if known.sum() < 2:
+        return noise
+    between = np.exp(np.interp(np.log(widths), np.log(widths[known]), np.log(noise[known])))
+    return np.where(known | (widths < widths[known][0]), noise, between)
 
 
 def gamma_shape(ratio: float) -> float:
@@ -127,7 +143,7 @@ def _shape_of(x: F4, medians: F4, n: int) -> float:
     with np.errstate(invalid="ignore", divide="ignore"):
         deviation = np.abs(sparse / level - 1)
     known = deviation[np.isfinite(deviation)]
-    return gamma_shape(float(np.median(known))) if known.size else 1.0
+    return gamma_shape(_median(known)) if known.size else 1.0
 
 
 def _fill_gaps(medians: F4) -> None:
@@ -137,14 +153,23 @@ def _fill_gaps(medians: F4) -> None:
             row[:] = np.interp(np.arange(len(row)), known, row[known]) if known.size else 0
 
 
-def _boxcars(total: F4, share: F4 | None, width: int) -> NDArray[np.float64]:
+def _cumulative(x: F4) -> NDArray[np.float64]:
+    return np.concatenate(([0.0], np.cumsum(x, dtype=np.float64)))
+
+
+def _boxcars(sums: NDArray[np.float64], weights: NDArray[np.float64] | None, width: int) -> F4:
     """Return sums of boxcars side by side, evenly chosen, scaled to a whole weight."""
-    n = len(total) // width
-    chosen = np.arange(n)
-    if share is not None:
-        weight = share[: n * width].reshape(n, width).mean(axis=1, dtype=np.float64)
-        chosen = np.flatnonzero(weight >= _WHOLE)
-    chosen = chosen[:: max(1, len(chosen) // _BOXCARS)]
-    values: NDArray[np.float64] = total[: n * width].reshape(n, width)[chosen].sum(
-        axis=1, dtype=np.float64)
-    return values if share is None else values / np.sqrt(weight[chosen])
+    first = np.arange(0, len(sums) - width, width)
+    if weights is not None:
+        share = (weights[first + width] - weights[first]) / width
+        first, share = first[share >= _WHOLE], share[share >= _WHOLE]
+    step = max(1, len(first) // _BOXCARS)
+    first = first[::step]
+    values = sums[first + width] - sums[first]
+    return np.asarray(values if weights is None else values / np.sqrt(share[::step]), np.float32)
+
+
+def _median(values: F4) -> float:
+    """Return the median; of an even number, the higher one of both in the middle."""
+    middle = len(values) // 2
+    return float(np.partition(values, middle)[middle])

@@ -85,6 +85,15 @@ class Searched(NamedTuple):
     shape: float
 
 
+def _known(x: F4) -> F4 | None:
+    """Return 1 for samples that are finite, otherwise 0; None if all are."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        if np.isfinite(x.sum(axis=1)).all():
+            return None
+    finite = np.isfinite(x)
+    return None if finite.all() else finite.astype(np.float32)
+
+
 class Tile:
     """A search of pieces of one scan; an object is used by one thread.
 
@@ -106,20 +115,22 @@ class Tile:
                  most: int = 1000) -> None:
         self._plan, self._window, self._threshold = plan, window, threshold
         self._min_share, self._most = min_share, most
+        self._y = np.empty((0, 0), np.float32)
         self._maxima = {octave: Maxima(plan, octave, min_share) for octave in plan.octaves}
 
-    def search(self, x: F4, valid: NDArray[np.bool_] | None = None) -> Searched:
+    def search(self, x: F4) -> Searched:
         """Return the signals of a piece.
 
         Parameters
         ----------
         x : ndarray, shape (n_spectrum, n_chan), float32
-            Spectra in any unit; the channels are a multiple of the window and of all sums.
-        valid : ndarray, shape of x, bool, optional
-            Which samples are valid; those that are not finite are not.
+            Spectra in any unit, not finite where they are not valid; the channels are a multiple
+            of the window and of all sums.
         """
-        y, total, levels = flatten(x, self._window, valid)
-        known = None if valid is None else valid.astype(np.float32)
+        if self._y.shape != x.shape:
+            self._y = np.empty(x.shape, np.float32)
+        y, total, levels = flatten(x, self._window, self._y)
+        known = _known(x)
         share = None if known is None else known.mean(axis=0, dtype=np.float32)
         noise = sum_noise(total, share, self._plan.all_widths, levels.shape * len(x))
         if not np.isfinite(noise[0]) or noise[0] <= 0:
@@ -180,11 +191,14 @@ class Tile:
                ) -> Iterator[tuple[float, int, Octave]]:
         """Return S/N, cell and octave of the highest value of each stretch above the limit."""
         cells, weights, n_sum = piece, valid, 1
+        lost = None if valid is None else (valid == 0).any(axis=0)
         for octave in self._plan.octaves:
             while n_sum < octave.n_sum:
-                cells, weights = _halved(cells), None if weights is None else _halved(weights)
-                n_sum *= 2
-            best = self._maxima[octave](cells, weights, noise)
+                cells, n_sum = _halved(cells), 2 * n_sum
+                if weights is not None and lost is not None:
+                    weights, n = _halved(weights), len(lost) // 2 * 2
+                    lost = lost[:n:2] | lost[1:n:2]
+            best = self._maxima[octave](cells, weights, lost, noise)
             over = np.flatnonzero(best > _CANDIDATE * self._threshold)
             for stretch in np.split(over, np.flatnonzero(np.diff(over) > 2) + 1):
                 if stretch.size:

@@ -51,8 +51,13 @@ class Maxima:
         n = self._octave.n_sum
         return cell * n, (cell + self._octave.last + self._octave.widths[-1]) * n
 
-    def __call__(self, cells: F4, valid: F4 | None, noise: dict[int, float]) -> F4:
-        """Return the highest S/N for each lowest cell: (n,) float32, 0 if none is above 0."""
+    def __call__(self, cells: F4, valid: F4 | None, lost: NDArray[np.bool_] | None,
+                 noise: dict[int, float]) -> F4:
+        """Return the highest S/N for each lowest cell: (n,) float32, 0 if none is above 0.
+
+        `valid` is the number of valid channels in each cell, and `lost` says in which columns it
+        is not that of all.
+        """
         from fastsig_kernels import track_maxima
 
         octave = self._octave
@@ -61,15 +66,15 @@ class Maxima:
         if not best.size:
             return best
         scale = np.array([1 / noise[octave.n_sum * width] for width in octave.widths], np.float32)
-        share = None if valid is None else valid * np.float32(1 / octave.n_sum)
+        one = np.float32(1 / octave.n_sum)
         if self._n > _DIRECT:
-            self._by_tree(cells, share, scale, best)
+            self._by_tree(cells, None if valid is None else valid * one, scale, best)
             return best
         reach = cells.shape[1] - n
-        for first, stop, is_whole in _stretches(share, n, reach):
+        for first, stop, is_whole in _stretches(lost, n, reach):
             part = slice(first, stop + reach)
             track_maxima(cells[:, part], self._tracks, self._widths, scale, best[first:stop],
-                         valid=None if is_whole or share is None else share[:, part],
+                         valid=None if is_whole or valid is None else valid[:, part] * one,
                          min_share=self._share)
         return best
 
@@ -99,14 +104,15 @@ class Maxima:
                 plane[:, :after] = plane[:, n - after : n].copy()
 
 
-def _stretches(share: F4 | None, n: int, reach: int) -> list[tuple[int, int, bool]]:
+def _stretches(columns: NDArray[np.bool_] | None, n: int, reach: int
+               ) -> list[tuple[int, int, bool]]:
     """Return stretches of `n` cells as (first, stop, whether all tracks there are valid).
 
     Weights are needed only where samples are lost.
     """
-    if share is None:
+    if columns is None:
         return [(0, n, True)]
-    lost = np.concatenate(([0], np.cumsum((share < 1).any(axis=0))))
+    lost = np.concatenate(([0], np.cumsum(columns)))
     first = np.arange(0, n, _COLUMNS)
     stop = np.minimum(first + _COLUMNS, n)
     whole = lost[stop + reach] == lost[first]

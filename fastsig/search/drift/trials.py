@@ -54,9 +54,9 @@ def _of_octave(octave: Octave, x: float, constants: tuple[float, float, float, f
     widths = octave.n_sum * np.array(octave.widths, np.float64)
     gaps = np.diff(np.log(widths)) if len(widths) > 1 else np.array([_ALONE])
     apart = (np.concatenate([gaps[:1], gaps]) + np.concatenate([gaps, gaps[-1:]]))[: len(widths)] / 2
-    drifts = octave.n_row * octave.n_sum
+    drifts = octave.n_row * octave.n_sum  # and half a step more on either side
     made = (factor * clusters(x, by_channel / widths) * clusters(x, by_width * apart)
-            * (1 + (drifts - 1) * clusters(x, by_drift / widths)))
+            * (1 + drifts * clusters(x, by_drift / widths)))
     return zip(widths.astype(int).tolist(), made.tolist(), strict=True)
 
 
