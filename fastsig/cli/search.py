@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from fastsig.cli import common, driver, excision, search_drift
+from fastsig.cli import common, driver, excision, search_drift, search_events
 from fastsig.cli.search_beams import beams
 
 __all__ = ["search"]
@@ -20,6 +20,7 @@ def search() -> None:
 
 
 search.add_command(search_drift.drift)
+search.add_command(search_events.events)
 
 
 @search.command("bursts")

@@ -37,8 +37,9 @@ OPTIONAL: dict[str, Column] = {
     "snr_turboseti": Column("f8", "", "S/N as turboSETI defines it: relative to the median and the "
                                       "standard deviation of the middle 90 % of the sums of a "
                                       "coarse channel without drift", 3),
-    "event": Column("i4", None, "number of the event in a cadence; -1 if it is in none"),
-    "verdict": Column("U", None, "accepted or interference, after a comparison of beams or scans"),
+    "event": Column("i4", None, "number of the event in a cadence"),
+    "scan": Column("i4", None, "number of the scan in the cadence, from 1"),
+    "verdict": Column("U", None, "accepted, doubtful or interference, after a comparison of scans"),
     "reason": Column("U", None, "reason of the verdict"),
 }
 
