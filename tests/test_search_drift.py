@@ -6,17 +6,17 @@ from fractions import Fraction
 import numpy as np
 import pytest
 from astropy import units as u
-
-import fastsig as fs
 from carriers import spectra
 from cli import fastsig
+from streams import MemorySpectra, header
+
+import fastsig as fs
 from fastsig.axes.frequency import ChannelAxis
 from fastsig.axes.polarization import PRODUCTS, PolBasis
+from fastsig.reductions.drifting import hits as hits_module
 from fastsig.reductions.drifting.bands import CopiedBands
 from fastsig.reductions.drifting.hits import Request, drifting, found_hits
-from fastsig.reductions.drifting import hits as hits_module
 from fastsig.run.hit_files import read_hits, write_hits
-from streams import MemorySpectra, header
 
 CHAN_HZ, SAMPLE_S = Fraction(14, 5), Fraction(73, 4)
 #: Channel, drift, width and S/N of carriers: at both edges, in the middle, and fast.
@@ -128,8 +128,9 @@ def test_voltages_are_divided_into_channels(tmp_path):
     path = tmp_path / "tone.h5"
     fastsig("simulate", "fast-voltage", "-o", path, "--duration", "0.5s", "--fstart", "1400MHz",
             "--bandwidth", "1MHz", "--carrier", "frequency=1400.3003MHz,level=0.05")
-    report = json.loads(fastsig("search", "drift", path, "-o", tmp_path / "a.ecsv", "--n-chan", "8192",
-                             "--integrate", "60ms", "--drift", "-500:500", "--json").stdout)
+    report = json.loads(fastsig(
+        "search", "drift", path, "-o", tmp_path / "a.ecsv", "--n-chan", "8192", "--integrate",
+        "60ms", "--drift", "-500:500", "--json").stdout)
     assert report["n_hit"] == 1
 
 

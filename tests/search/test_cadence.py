@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from astropy import units as u
 from astropy.time import Time
-
 from cli import fastsig
+
 from fastsig.errors import UsageError
 from fastsig.run.hit_files import read_hits, write_hits
 from fastsig.search.drift.cadence import events_of

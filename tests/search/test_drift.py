@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-
 from carriers import SHAPE, spectra
+
 from fastsig.errors import UsageError
 from fastsig.search.drift.noise import flatten, gamma_shape, sum_noise
 from fastsig.search.drift.plan import DriftPlan, kept_by_boxcar
