@@ -24,12 +24,12 @@ _CHAN_HZ, _SAMPLE_S = 2.8, 18.25
 _N_CHAN, _WINDOW = 2**17, 4096
 _LEVELS = (5.0, 5.3, 5.6, 5.9)
 #: Numbers of spectra, largest drifts in channels from spectrum to spectrum, widest boxcars, pieces.
-_FITTED = ((16, 0.0, 1, 400), (16, 0.0, 8, 250), (16, 0.5, 1, 80), (16, 0.5, 8, 60),
-           (16, 2.0, 8, 40), (16, 8.0, 8, 25), (16, 26.0, 8, 25), (4, 2.0, 8, 80),
-           (8, 10.0, 4, 50), (30, 1.0, 16, 25))
+_FITTED = ((16, 0.0, 1, 200), (16, 0.0, 8, 100), (16, 0.5, 1, 50), (16, 0.5, 8, 25),
+           (16, 2.0, 8, 16), (16, 8.0, 8, 12), (16, 26.0, 8, 12), (4, 2.0, 8, 40),
+           (8, 10.0, 4, 20), (30, 1.0, 16, 12))
 #: The same for the comparison, with the shape of the Gamma distribution of a sample.
-_CHECKED = ((16, 26.0, 8, 20, 51.0), (12, 1.0, 8, 30, 51.0), (16, 4.0, 4, 15, 8.0),
-            (24, 3.0, 8, 15, 200.0))
+_CHECKED = ((16, 26.0, 8, 8, 51.0), (12, 1.0, 8, 12, 51.0), (16, 4.0, 4, 5, 8.0),
+            (24, 3.0, 8, 8, 200.0))
 _SEEDS = 1000, 2000
 _GAUSSIAN = 1e5  # shape with which the constants are fitted
 #: Share by which an expectation may be off, apart from the errors of counts.
@@ -136,6 +136,6 @@ def run(*, quick: bool = False, keep: bool = True) -> list[Count]:
 
 
 def _text(count: Count) -> str:
-    return (f"{count.n_spectrum} spectra, {count.drift:g} channels, widths to {count.widest}, shape "
-            f"{count.shape:g}, above {count.threshold:g}: {count.found} found, "
+    return (f"{count.n_spectrum} spectra, {count.drift:g} channels, widths to {count.widest}, "
+            f"shape {count.shape:g}, above {count.threshold:g}: {count.found} found, "
             f"{count.expected:.1f} expected")

@@ -1,6 +1,9 @@
 """``search drift`` as a user calls it: formats, sameness, tables, refusals."""
 
+import errno
 import json
+import os
+import struct
 from fractions import Fraction
 
 import numpy as np
@@ -13,6 +16,7 @@ from streams import MemorySpectra, header
 import fastsig as fs
 from fastsig.axes.frequency import ChannelAxis
 from fastsig.axes.polarization import PRODUCTS, PolBasis
+from fastsig.errors import OutputError
 from fastsig.reductions.drifting import hits as hits_module
 from fastsig.reductions.drifting.bands import CopiedBands
 from fastsig.reductions.drifting.hits import Request, drifting, found_hits
@@ -145,3 +149,48 @@ def test_what_is_refused(options, code, message, files, tmp_path):
                     code=code).stderr
     assert message in error
     assert not (tmp_path / "x.ecsv").exists()
+
+
+def test_rows_are_copied_before_a_search_and_a_full_disk_is_reported(monkeypatch, tmp_path):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "full")
+
+    with CopiedBands(stream(n_chan=512), str(tmp_path), workers=1, memory=None, progress=None
+                     ) as bands:
+        np.testing.assert_array_equal(bands.read(5, 9), stream(n_chan=512).read_block(
+            0, 16).data[:, 0, 5:9])
+        assert not list(tmp_path.iterdir())  # it has no name: nothing is left if the process dies
+    monkeypatch.setattr(os, "pwrite", full)
+    with pytest.raises(OutputError, match="no space left"), CopiedBands(
+            stream(n_chan=512), str(tmp_path), workers=1, memory=None, progress=None):
+        pass
+
+
+def test_descending_frequencies_and_a_scan_without_valid_samples(files, tmp_path):
+    """A .fil whose frequencies descend, as those of Green Bank, has the same hits."""
+    content = files[0].read_bytes()
+    end = content.index(b"HEADER_END") + 10
+    head, data = bytearray(content[:end]), np.frombuffer(content[end:], "<f4").reshape(16, -1)
+    for name, change in ((b"fch1", lambda fch1, foff: fch1 + foff * (data.shape[1] - 1)),
+                         (b"foff", lambda fch1, foff: -foff)):
+        at, other = (content.index(each) + 4 for each in (b"fch1", b"foff"))
+        place = content.index(name) + 4
+        struct.pack_into("<d", head, place, change(*(struct.unpack_from("<d", content, each)[0]
+                                                     for each in (at, other))))
+    path = tmp_path / "down.fil"
+    path.write_bytes(bytes(head) + data[:, ::-1].tobytes())
+    with fs.open(path) as down, fs.open(files[0]) as up:
+        assert [(row[0], row[1], row[4]) for row in rows(drifting(down))] == [
+            (pytest.approx(row[0], abs=1e-9), row[1], row[4]) for row in rows(drifting(up))]
+    path.write_bytes(bytes(head) + np.full(data.shape, np.nan, "<f4").tobytes())
+    with fs.open(path) as lost:
+        hits = drifting(lost)
+    assert len(hits) == 0 and hits.meta["false_alarms"] == 0 and hits.meta["noise_shape"] is None
+    write_hits(hits, tmp_path / "none.ecsv")
+    assert len(read_hits(tmp_path / "none.ecsv")) == 0
+
+
+def test_false_alarms_are_stated():
+    hits = drifting(stream(carriers=[]), snr=6.0)
+    assert hits.meta["noise_shape"] == pytest.approx(51, rel=0.1)
+    assert 1e-4 < hits.meta["false_alarms"] < 1

@@ -40,8 +40,8 @@ from fastsig.cli import common
               help="Set the spectral line or the rest frequency from which the velocities of a "
                    "cube are computed.")
 @click.option("--data", type=common.InputPath(), multiple=True, metavar="PATH",
-              help="Find the recordings of a table of candidates or hits here: a file, or a folder. "
-                   "May be repeated.  [default: no pictures of spectra]")
+              help="Find the recordings of a table of candidates or hits here: a file, or a "
+                   "folder. May be repeated.  [default: no pictures of spectra]")
 @click.option("--page-size", metavar="SIZE",
               help="Limit the size of an interactive page.  [default: 3MB; 10MB for candidates]")
 @common.span_options

@@ -13,19 +13,19 @@ from fastsig.products.info import info
 from fastsig.products.validate import validate
 
 #: As turboSETI 2.3.2 writes it.
-TEXT = """\
-# -------------------------- o --------------------------
-# File ID: t1m.h5 
-# -------------------------- o --------------------------
-# Source:TEST
-# MJD: 57650.779999999999\tRA: 12h34m56s\tDEC: 12d34m56s
-# DELTAT:  18.253611\tDELTAF(Hz):  -2.793968\tmax_drift_rate:   4.000000\tobs_length: 292.057776
-# --------------------------
-# Top_Hit_# \tDrift_Rate \tSNR \tUncorrected_Frequency \tCorrected_Frequency \tIndex \tfreq_start \tfreq_end \tSEFD \tSEFD_freq \tCoarse_Channel_Number \tFull_number_of_hits \t
-# --------------------------
-000001\t  1.867379\t 93.009705\t   8423.738091\t   8423.738091\t68575\t   8423.740282\t   8423.735903\t0.0\t      0.000000\t0\t4358\t
-000002\t  -1.663294\t 46.579281\t   8423.598393\t   8423.598393\t118575\t   8423.600583\t   8423.596205\t0.0\t      0.000000\t0\t4358\t
-"""
+_RULE = "# --------------------------\n"
+_HEAD = "# -------------------------- o --------------------------\n"
+_NAMES = ("Top_Hit_#", "Drift_Rate", "SNR", "Uncorrected_Frequency", "Corrected_Frequency", "Index",
+          "freq_start", "freq_end", "SEFD", "SEFD_freq", "Coarse_Channel_Number",
+          "Full_number_of_hits")
+TEXT = (f"{_HEAD}# File ID: t1m.h5 \n{_HEAD}# Source:TEST\n"
+        "# MJD: 57650.779999999999\tRA: 12h34m56s\tDEC: 12d34m56s\n"
+        "# DELTAT:  18.253611\tDELTAF(Hz):  -2.793968\tmax_drift_rate:   4.000000"
+        f"\tobs_length: 292.057776\n{_RULE}# " + " \t".join(_NAMES) + f" \t\n{_RULE}"
+        "000001\t  1.867379\t 93.009705\t   8423.738091\t   8423.738091\t68575"
+        "\t   8423.740282\t   8423.735903\t0.0\t      0.000000\t0\t4358\t\n"
+        "000002\t  -1.663294\t 46.579281\t   8423.598393\t   8423.598393\t118575"
+        "\t   8423.600583\t   8423.596205\t0.0\t      0.000000\t0\t4358\t\n")
 
 
 @pytest.fixture

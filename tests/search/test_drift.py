@@ -1,5 +1,7 @@
 """Search of drifting carriers in arrays: plan, noise, completeness, and what hides what."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from carriers import SHAPE, spectra
@@ -39,7 +41,7 @@ def test_steps_and_octaves():
     for sign in (1, -1):
         octaves = [each for each in plan.octaves if each.sign == sign]
         assert octaves[0].first == (0 if sign > 0 else 1)
-        for slow, fast in zip(octaves, octaves[1:], strict=False):
+        for slow, fast in pairwise(octaves):
             assert fast.n_sum == 2 * slow.n_sum
             assert fast.first * fast.n_sum == slow.last * slow.n_sum + fast.n_sum
         assert octaves[-1].last * octaves[-1].n_sum >= 391
@@ -142,7 +144,8 @@ def test_any_number_of_spectra(n_spectrum):
                      (2500.0, plan.limits[0] / 3, 1, needed)]
     x = spectra(n_spectrum, 4096, carriers)
     signals = found_in(x, plan)
-    assert all(nearest(signals, each, n_spectrum) for each in carriers) and len(signals) == len(carriers)
+    assert all(nearest(signals, each, n_spectrum) for each in carriers)
+    assert len(signals) == len(carriers)
     valid = np.ones(x.shape, bool)
     valid[:, 3500] = False
     masked = found_in(np.where(valid, x, np.float32(np.nan)), plan)

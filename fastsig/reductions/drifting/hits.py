@@ -23,7 +23,7 @@ from fastsig.run.chains import roots
 from fastsig.run.engine import Progress
 from fastsig.search.drift.hits import Hits
 from fastsig.search.drift.plan import DriftPlan
-from fastsig.search.drift.tile import Signal
+from fastsig.search.drift.signal import Signal
 from fastsig.search.drift.trials import false_alarms
 from fastsig.stream import SpectrumStream, spectra_of
 from fastsig.work.memory import resident_bytes

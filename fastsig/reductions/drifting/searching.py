@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from fastsig.reductions.drifting.bands import Bands
 from fastsig.run.engine import Progress
 from fastsig.search.drift.plan import DriftPlan
-from fastsig.search.drift.tile import Signal, Tile
+from fastsig.search.drift.signal import Signal
+from fastsig.search.drift.tile import Tile
 from fastsig.work.scheduler import run
 
 __all__ = ["Band", "Found", "Settings", "search_band", "unit_bytes"]

@@ -1,8 +1,8 @@
 """Cadences: hits of scans on and off a source become events with a verdict.
 
-A signal from the sky is in every scan on the source (A), along its drift, and in no scan off it. What
-is in a scan off the source is interference. The other beams of a receiver, recorded at the same time,
-may take the place of scans off the source.
+A signal from the sky is in every scan on the source (A), along its drift, and in no scan off it.
+What is in a scan off the source is interference. The other beams of a receiver, recorded at the
+same time, may take the place of scans off the source.
 """
 
 from __future__ import annotations
@@ -151,7 +151,8 @@ def _start_of(hits: Hits) -> Any:
 
     if len(hits):
         return hits["time"][0]
-    return Time(hits.meta["start"], scale="utc") + TimeDelta(hits.meta["sample_s"] / 2, format="sec")
+    half = TimeDelta(hits.meta["sample_s"] / 2, format="sec")
+    return Time(hits.meta["start"], scale="utc") + half
 
 
 def _by_snr(scans: list[_Scan]) -> list[tuple[_Scan, int]]:

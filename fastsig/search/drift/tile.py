@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from math import ceil
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -12,59 +11,16 @@ from numpy.typing import NDArray
 
 from fastsig.search.drift.noise import flatten, sum_noise
 from fastsig.search.drift.plan import DriftPlan, Octave
+from fastsig.search.drift.signal import Signal
 from fastsig.search.drift.tracks import Maxima, best_track
 
-__all__ = ["Searched", "Signal", "Tile"]
+__all__ = ["Searched", "Tile"]
 
 F4 = NDArray[np.float32]
 
 _CANDIDATE = 0.85  # of the threshold: S/N in the coarse steps of octaves
 _MEMBER = 0.3  # S/N up to which what remains close to a signal belongs to it
 _MOST_ROUNDS = 10_000
-
-
-@dataclass(frozen=True)
-class Signal:
-    """A drifting carrier in a piece of the band.
-
-    Parameters
-    ----------
-    start : float
-        First channel of its boxcar at the centre of the first spectrum.
-    drift : float
-        Channels that it drifts to the centre of the last spectrum.
-    width : int
-        Width of the boxcar, channels.
-    snr : float
-        Sum of its samples over their noise.
-    excess : float
-        Mean of its samples over the level, 1 for as much power again as the noise.
-    valid_share : float
-        Share of its samples that is valid.
-    leak : int
-        Channels on either side that contain its power too.
-    """
-
-    start: float
-    drift: float
-    width: int
-    snr: float
-    excess: float
-    valid_share: float
-    leak: int = 1
-
-    def limits(self, n_spectrum: int) -> NDArray[np.int64]:
-        """Return the first channel in each spectrum, (n_spectrum,) int64."""
-        return np.floor(self.start + self.drift * _phase(n_spectrum) + 0.5).astype(np.int64)
-
-    def span(self) -> tuple[int, int]:
-        """Return the first channel that it needs, and the one after the last."""
-        ends = self.start, self.start + self.drift
-        return int(min(ends)) - self.leak, ceil(max(ends)) + self.width + self.leak
-
-
-def _phase(n_spectrum: int) -> NDArray[np.float64]:
-    return np.arange(n_spectrum) / max(1, n_spectrum - 1)
 
 
 class Searched(NamedTuple):
@@ -135,8 +91,8 @@ class Tile:
         noise = sum_noise(total, share, self._plan.all_widths, levels.shape * len(x))
         if not np.isfinite(noise[0]) or noise[0] <= 0:
             return Searched([], False, 0.0)
-        return Searched(*self._rounds(y, known, dict(zip(self._plan.all_widths, noise, strict=True))),
-                        levels.shape)
+        by_width = dict(zip(self._plan.all_widths, noise.tolist(), strict=True))
+        return Searched(*self._rounds(y, known, by_width), levels.shape)
 
     def _rounds(self, y: F4, known: F4 | None, noise: dict[int, float]
                 ) -> tuple[list[Signal], bool]:

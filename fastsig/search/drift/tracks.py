@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from math import ceil, pi, sqrt
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastsig.search.drift.plan import DriftPlan, Octave
-
-if TYPE_CHECKING:
-    from fastsig.search.drift.tile import Signal
+from fastsig.search.drift.signal import Signal
 
 __all__ = ["Maxima", "best_track"]
 
@@ -177,8 +174,6 @@ class _Window:
     def best(self, lows: NDArray[np.float64], drifts: NDArray[np.float64], widths: list[int],
              noise: dict[int, float], min_share: float) -> Signal | None:
         """Return the best of all boxcars that lie in the window."""
-        from fastsig.search.drift.tile import Signal
-
         phase = np.arange(self._n) / max(1, self._n - 1)
         starts = lows[:, np.newaxis] - np.minimum(drifts, 0)
         track = np.floor(starts[..., np.newaxis] + drifts[:, np.newaxis] * phase + 0.5)

@@ -1,8 +1,8 @@
 r"""False alarms of a search for drifting carriers: hits that noise is expected to cause.
 
-The sum of a boxcar of w channels along a track of N spectra has a Gamma distribution with the shape
-N w k if each sample has the shape k, which is half of its degrees of freedom and is measured. Such a
-sum exceeds ten times its noise far more often than a Gaussian does.
+The sum of a boxcar of w channels along a track of N spectra has a Gamma distribution with the
+shape N w k if each sample has the shape k, which is half of its degrees of freedom and is measured.
+Such a sum exceeds ten times its noise far more often than a Gaussian does.
 
 Boxcars at neighbouring channels, drifts and widths are correlated; of those above the threshold
 x, one is a hit. As for `fastsig.search.bursts.trials`, the factors of clusters are multiplied: for
@@ -53,7 +53,7 @@ def _of_octave(octave: Octave, x: float, constants: tuple[float, float, float, f
     by_channel, by_drift, by_width, factor = constants
     widths = octave.n_sum * np.array(octave.widths, np.float64)
     gaps = np.diff(np.log(widths)) if len(widths) > 1 else np.array([_ALONE])
-    apart = (np.concatenate([gaps[:1], gaps]) + np.concatenate([gaps, gaps[-1:]]))[: len(widths)] / 2
+    apart = (np.append(gaps[:1], gaps) + np.append(gaps, gaps[-1:]))[: len(widths)] / 2
     drifts = octave.n_row * octave.n_sum  # and half a step more on either side
     made = (factor * clusters(x, by_channel / widths) * clusters(x, by_width * apart)
             * (1 + drifts * clusters(x, by_drift / widths)))
