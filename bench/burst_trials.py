@@ -88,7 +88,7 @@ def counted(step: float, longest: int, n_time: int, seed: int, degrees: float = 
     search = BurstSearch(plan)
     for first in range(0, n_time, _BLOCK):
         search.process(_noise(rng, (min(_BLOCK, n_time - first), _N_CHAN), degrees))
-    snr = gather([Searched(search.finish(), plan)]).snr
+    snr = gather([Searched(search.finish(), plan)])[0].snr
     return [Count(step, longest, n_time, degrees, level, int((snr >= level).sum()), false_alarms(
         plan, n_time * _SAMPLE_S, degrees=degrees or None, threshold=level)) for level in _LEVELS]
 

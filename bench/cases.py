@@ -2,8 +2,11 @@
 
 from bench import (
          banks,
+         bursts,
          calibration,
+         commands,
          dispersion,
+         excision,
          folding,
          gridding,
          pointing,
@@ -17,6 +20,6 @@ from bench import (
 )
 
 CASES = [*spectrometers.CASES, *shapes.CASES, *transforms.CASES, *banks.CASES, *stages.CASES,
-         *readers.CASES, *spectra_files.CASES, *pointing.CASES, *calibration.CASES,
+         *commands.CASES, *readers.CASES, *spectra_files.CASES, *pointing.CASES, *calibration.CASES,
          *resampling.CASES, *gridding.CASES, *dispersion.CASES,
-         *folding.CASES]
+         *folding.CASES, *excision.CASES, *bursts.CASES]

@@ -25,9 +25,11 @@ from fastsig.run.fusing import fuse
 
 DMS = (0, 10, 50, 100, 200, 300, 600, 1000, 2000, 3000)
 WIDTHS = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 5e-2)
-#: Bounds: S/N of one measure and of trees (below 6 samples and above), and times in samples.
+#: Bounds: S/N of one measure and of trees (for pulses below 6 spectra and above), and times in
+#: samples.
 SINGLE, NARROW, WIDE, LATE = 0.02, 0.06, 0.02, 0.5
-_WIDE = 6  # samples of a recording, 0.3 ms for FAST
+#: Spectra that a tree sums, downsampled as in its stretch: 0.3 ms for FAST, times the downsampling.
+_WIDE = 6
 _PHASES, _MANY_S = 4, 3e-3  # positions within a sample, for pulses up to this width
 _AROUND = 2  # dispersion measures on each side of the nearest one that are searched
 _BLOCK = 2048
@@ -74,7 +76,7 @@ class Cell:
     @property
     def faults(self) -> list[str]:
         """What is out of bounds."""
-        least = NARROW if self.n_sample < _WIDE else WIDE
+        least = NARROW if self.n_sample < _WIDE * self.downsampling else WIDE
         bounds = {"single": abs(self.single - 1) <= SINGLE, "tree": abs(self.tree - 1) <= least,
                   "plan": self.plan >= self.stated - (SINGLE if self.masked else 0),
                   "late": self.late is None or max(self.late) <= LATE}
@@ -120,8 +122,11 @@ class _Scene:
         self._row = int(np.abs(self._stretch.dms - dm).argmin())
         self._dm = float(self._stretch.dms[self._row])
         self._on, self._off, at = {}, {}, float(_MARGIN * self._sum)
+        # Between two measures of the plan: below the last one.
+        half = self._stretch.step / 2
+        half = half if self._dm + half <= plan.dms[1] else -half
         for width in widths:
-            for made, off in ((self._on, 0.0), (self._off, self._stretch.step / 2)):
+            for made, off in ((self._on, 0.0), (self._off, half)):
                 made[width], at = self._pulses(self._dm + off, width, at)
         longest = band.delays(max(self._stretch.high, self._dm + self._stretch.step))[0]
         self._n_row = int(at) // self._sum + 1

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import platform
+import shutil
 from collections.abc import Sequence
 from functools import partial
 from importlib import import_module
@@ -218,6 +219,11 @@ def decoders(kind: str, n_bits: int, packed: np.ndarray, out: np.ndarray, piece:
             decode(part)
 
     return dict(zip(DECODERS, (kept, in_cache), strict=True))
+
+
+def digifil() -> str | None:
+    """Return the path of DSPSR's digifil, or None if PATH has none."""
+    return shutil.which("digifil")
 
 
 def liquid() -> ctypes.CDLL | None:

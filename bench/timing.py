@@ -73,6 +73,8 @@ class Task:
         Name of a yardstick -> why it is missing. It is reported, not hidden.
     close : callable
         Releases the resources of the set-up.
+    rounds : int, optional
+        How often each call is timed at most, for calls that take seconds.
     """
 
     work: float
@@ -80,6 +82,7 @@ class Task:
     yardsticks: Mapping[str, Yardstick | Call]
     close: Call = field(default=lambda: None)
     missing: Mapping[str, str] = field(default_factory=dict)
+    rounds: int | None = None
 
 
 @dataclass(frozen=True)
@@ -213,8 +216,9 @@ def measure(case: Case, scale: Scale) -> Result:
         name: each if isinstance(each, Yardstick) else Yardstick(each, task.work)
         for name, each in task.yardsticks.items()
     }
+    rounds = scale.repeats if task.rounds is None else min(scale.repeats, task.rounds)
     try:
-        seconds = in_turn({name: each.call for name, each in calls.items()}, scale.repeats)
+        seconds = in_turn({name: each.call for name, each in calls.items()}, rounds)
     finally:
         task.close()
     timings = {name: Timing(tuple(seconds[name]), each.work) for name, each in calls.items()}

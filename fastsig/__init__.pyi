@@ -18,6 +18,9 @@ from fastsig.errors import UsageError as UsageError
 from fastsig.products.info import info as info
 from fastsig.pulsar.dm_plan import dm_plan as dm_plan
 from fastsig.pulsar.profiles import Profiles as Profiles
+from fastsig.reductions.bursts.beams import compare_beams as compare_beams
+from fastsig.reductions.bursts.cutting import cut_out as cut_out
+from fastsig.reductions.bursts.measurement import measure_burst as measure_burst
 from fastsig.reductions.mapping.gridding import grid as grid
 from fastsig.reductions.sources.line_fit import fit_gaussians as fit_gaussians
 from fastsig.run.candidate_files import read_candidates as read_candidates
@@ -34,7 +37,7 @@ from fastsig.telescopes.barycenter import barycentric_times as barycentric_times
 __all__ = [
     "Block", "Candidates", "Chain", "Cube", "Data", "DataError", "FastsigError", "FastsigWarning",
     "FormatError", "Header", "Hits", "OutputError", "PlanError", "Profiles", "UsageError",
-    "__version__", "barycentric_times", "batch", "dm_plan", "fit_gaussians", "from_specutils",
-    "from_table", "grid", "info", "open", "open_cube", "open_profiles", "read_candidates",
-    "read_hits", "simulate", "view", "write_many",
+    "__version__", "barycentric_times", "batch", "compare_beams", "cut_out", "dm_plan",
+    "fit_gaussians", "from_specutils", "from_table", "grid", "info", "measure_burst", "open",
+    "open_cube", "open_profiles", "read_candidates", "read_hits", "simulate", "view", "write_many",
 ]

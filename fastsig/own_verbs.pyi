@@ -225,8 +225,8 @@ class OwnVerbs:
         Each row of the plane is what `dedisperse` and `to_series` return for its dispersion measure,
         with delays rounded differently: those of a tree, in which sums of neighbouring channels are
         shared by neighbouring dispersion measures (FDMT, Zackay & Ofek 2017). For 4096 channels from
-        1000 to 1500 MHz and 2048 samples of delay, a channel is up to 2.8 samples from its exact delay,
-        0.6 rms; the mean over the channels is right to half a sample.
+        1000 to 1500 MHz and 2048 samples of delay, a channel is up to 2.2 samples from its exact delay,
+        0.5 rms; the mean over the channels is right to half a sample.
 
         Times are those at which the signal passes the centre of the highest channel, for all dispersion
         measures. The weight of a value is the mean weight of its channels; values are NaN where it is
@@ -241,9 +241,10 @@ class OwnVerbs:
         constant : float or str, optional
             Dispersion constant K, as for `dedisperse`; by default that of the plan, if there is one.
         track : {"sample", "half", "exact"}, optional
-            Rounding of delays: that of the tree; that of a tree with half samples, which takes twice
-            the time; or the nearest sample, as by `dedisperse`, which takes a time proportional to the
-            number of dispersion measures. By default "exact" for up to 16 of them, otherwise "sample".
+            Rounding of delays: that of the tree; that of a tree with half samples, which takes up to
+            twice the time; or the nearest sample, as by `dedisperse`, which takes a time proportional
+            to the number of dispersion measures. By default "exact" for up to 16 of them, otherwise
+            "sample".
         last : {"keep", "drop"}
             Whether the times at the end for which channels are missing at the largest dispersion
             measure are kept or dropped.
@@ -344,6 +345,8 @@ class OwnVerbs:
         `skewness`, channels are flagged too if the third moment about the mean, divided by the third
         power of the mean, is larger than that of noise, whose moments are known exactly. At most the
         fraction `noise_share` of noise is flagged in each product; both tests have half of it.
+        If the header contains the schedule of the noise diode, spectra with the diode on, off, and
+        partly on are tested separately.
 
         Values must be powers: the value 0 means no power. That is not so of recordings with few bits
         whose levels were set, of spectra minus a baseline, and after `zero_dm`. Where it is not,
@@ -397,9 +400,10 @@ class OwnVerbs:
 
         Parameters
         ----------
-        statistic : {"std", "mean", "skewness", "kurtosis"}
+        statistic : {"std", "modulation", "mean", "skewness", "kurtosis"}
             Statistic of the values of a channel in a segment; "std" is the standard deviation,
-            "kurtosis" is that in excess of a Gaussian.
+            "modulation" is that divided by the mean, which the bandpass does not change, and "kurtosis"
+            is that in excess of a Gaussian.
         threshold : float
             Smallest difference that is a vote, in standard deviations.
         radius : float or int
@@ -466,6 +470,58 @@ class OwnVerbs:
         References
         ----------
         R. P. Eatough et al., MNRAS 395, 410 (2009); Y. P. Men et al., MNRAS 488, 3957 (2019).
+        """
+
+    def flag_runs(
+        self, *, threshold: float = 6.0, max_window: int = 64,
+        noise_share: float | None = None, n_segment: int | None = None,
+        protect: Any = None, together: bool = True,
+    ) -> Self:
+        """Spectra in which samples and runs of samples that deviate have weight 0.
+
+        In segments of `n_segment` spectra, counted from the first, the level and the noise of each
+        channel are the mean and the standard deviation of its values over time, without outliers.
+        If the header contains the schedule of the noise diode, spectra with the diode on, off, and
+        partly on are treated separately; fewer than 16 such spectra in a segment are not tested.
+        Deviations are converted to those of Gaussian noise by the skewness of all values, and samples
+        and runs of up to `max_window` samples in time and in frequency are flagged if their mean
+        deviates too much (SumThreshold, Offringa 2010).
+
+        This takes a tenth of the time of `flag` or less, and is meant for searches, after `iqrm` or
+        `flag_kurtosis` have removed channels with steady interference, and `zero_dm` what changes in
+        all channels: it does not compare channels with each other, and changes of gain within a segment
+        are flagged if they are larger than the noise.
+
+        Parameters
+        ----------
+        threshold : float
+            Largest deviation of a single sample that is not flagged, in standard deviations; it
+            decreases by a factor of 1.5 for every doubling of the length of the run.
+        max_window : int
+            Number of samples in the longest run, a power of two.
+        noise_share : float, optional
+            Fraction of pure noise that may be flagged in each product, 1e-9 to 0.1, instead of
+            `threshold`.
+        n_segment : int, optional
+            Number of spectra in a segment; by default 32 to 1024, chosen so that a product has about
+            2**20 values in a segment.
+        protect : str or sequence, optional
+            Frequency intervals that are never flagged.
+        together : bool
+            Whether a sample that is flagged in one product is flagged in all products.
+
+        Raises
+        ------
+        PlanError
+            If the source contains no spectra.
+        UsageError
+            If a parameter is not allowed.
+        FormatError
+            If frequencies are given for a source without frequencies.
+
+        References
+        ----------
+        A. R. Offringa et al., MNRAS 405, 155 (2010).
         """
 
     def flag(
@@ -963,7 +1019,8 @@ class OwnVerbs:
         self, predictor: Any = None, *, period: Any = None, pdot: Any = None,
         acceleration: Any = None, dm: Any = None, n_bin: int | None = None,
         n_chan: int | None = None, subint: Any = '10s', single: bool = False,
-        constant: Any = None, workers: int | None = None, memory: int | None = None,
+        constant: Any = None, tcal: Any = None, diode: Any = None, beam: int | None = None,
+        gain: Any = None, workers: int | None = None, memory: int | None = None,
     ) -> Profiles:
         """Return the profiles of a pulsar, folded from spectra.
 
@@ -997,6 +1054,14 @@ class OwnVerbs:
             nearest sample.
         constant : float, optional
             Dispersion constant, MHz^2 pc^-1 cm^3 s; by default that of the header.
+        tcal : Quantity, str or path, optional
+            Temperature of the noise diode, as for `measure_diode`. The diode is measured first, and the
+            spectra are calibrated: profiles are in K, without the differences of gain and phase between
+            the feeds. The diode must be at 45 degrees to both feeds.
+        diode, beam : optional
+            As for `measure_diode`.
+        gain : Quantity or str, optional
+            Gain of one polarisation, K/Jy, for Stokes parameters in Jy; with `tcal` only.
         workers, memory : int, optional
             As for `fastsig.run.engine.run`.
 
@@ -1015,7 +1080,7 @@ class OwnVerbs:
 
     def bursts(
         self, dms: Any = (0, 3000), *, width: Any = None, threshold: float = 7.0,
-        loss: Any = 0.05, constant: Any = None, switch: float = 2.0,
+        loss: Any = 0.05, constant: Any = None, switch: float = 1.0,
         n_chan: int | None = None, time: Any = None, workers: int | None = None,
         memory: int | None = None,
     ) -> Candidates:
@@ -1043,8 +1108,8 @@ class OwnVerbs:
         constant : value, optional
             Dispersion constant, MHz^2 pc^-1 cm^3 s; 1/2.41e-4 by default.
         switch : float
-            The rate is halved where a pulse in a channel is this many times wider than all that the
-            plan adds to it. Smaller values take less time, and lose more of the narrowest pulses.
+            The rate is halved where the smear of a channel is this many times wider than all that the
+            plan adds. Smaller values take less time, and lose more of pulses narrower than this smear.
         n_chan : int, optional
             Channels into which each channel of voltages is divided; required for voltages.
         time : Quantity or str, optional

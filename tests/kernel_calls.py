@@ -66,6 +66,7 @@ _CODES = _RNG.integers(0, 256, (6, 4, 16)).astype(np.uint8)
 _POWER = _FLOATS**2
 _TAPS = fk.prototype(32, 4, "hann")
 _PLANE = _RNG.normal(size=(20, 24)).astype(np.float32)
+_MANY = np.tile(_CODES.reshape(-1, 16), (22, 1))
 _LADDER = fk.boxcar_ladder(0.2, 8)
 _SPANS = np.array([[0, 50], [60, 300]])
 _LON = np.linspace(10.0, 11.0, 40)
@@ -97,8 +98,9 @@ PLANS: dict[str, PlanCase] = {
         use=_search("Boxcars")),
     "Normalizer": PlanCase(
         fk.Normalizer,
-        {"n_chan": 16, "dtype": "uint8", "segment": 256, "half": 2, "threads": 2},
-        {"process": Call({"x": _CODES.reshape(-1, 16), "valid": _CODES.reshape(-1, 16) > 20})},
+        {"n_chan": 16, "dtype": "uint8", "segment": 256, "half": 1, "threads": 2},
+        {"process": Call({"x": _MANY, "valid": _MANY > 20}, ("out", "out_valid")),
+         "n_output": Call({"n": 600})},
         use=_search("Normalizer")),
     "PulseSearch": PlanCase(
         fk.PulseSearch,
@@ -180,6 +182,8 @@ FUNCTIONS: dict[str, Call] = {
                                "total": np.zeros((3, 4, 16), np.float32),
                                "total_weight": np.zeros((3, 4, 1)), "n_each": 2, "first": 0},
                               ("total", "total_weight")),
+    "apply_flags": Call({"x": _FLOATS, "weight": np.ones((6, 1, 1), np.float32),
+                         "flags": _FLOATS[:, :1] > 1}, ("out", "out_weight")),
     "apply_gain": Call({"values": _FLOATS, "gain": np.ones((2, 16), np.float32),
                         "cross": np.ones(16, np.complex64), "row": np.ones((6, 4), np.float32),
                         "weight": np.ones((6, 1, 16), np.float32)}, ("out",), "values"),
@@ -188,6 +192,7 @@ FUNCTIONS: dict[str, Call] = {
     "average_channels": Call({"total": _FLOATS, "n": 4}, ("out",)),
     "boxcar_ladder": Call({"loss": 0.1, "longest": 50}),
     "band_mean": Call({"x": _PLANE, "level": _PLANE[0].copy()}, ("out",)),
+    "channel_levels": Call({"x": _PLANE}, ("out", "out_sigma")),
     "column_median": Call({"x": _PLANE, "flags": _PLANE > 1}, ("out",)),
     "compress_planes": Call({"x": _FLOATS, "block": 16, "out": np.zeros(3000, np.uint8),
                              "work": np.zeros(fk.compress_work_bytes(4, block=16), np.uint8)},
@@ -195,6 +200,8 @@ FUNCTIONS: dict[str, Call] = {
     "compress_work_bytes": Call({"item_bytes": 4, "block": 16}),
     "compressed_bound": Call({"n_byte": 100, "item_bytes": 4, "block": 16}),
     "cumulative_energy": Call({"taps": _TAPS}),
+    "deviations": Call({"x": _PLANE, "level": _PLANE[0].copy(), "sigma": _PLANE[1] ** 2 + 1,
+                        "middle": 0.1, "unit": 3.0, "scale": 1.5, "offset": 0.2}, ("out",), "x"),
     "detect": Call(_DETECT, ("out", "out_weight")),
     "detect_accumulate": Call({**_DETECT, "total": np.zeros((4, 16), np.float32),
                                "total_weight": np.zeros(4)}, ("total", "total_weight")),
@@ -204,6 +211,10 @@ FUNCTIONS: dict[str, Call] = {
     "expand_work_bytes": Call({"packed": fk.compress_planes(_FLOATS), "item_bytes": 4}),
     "fft_plan": Call({"n": 64, "kind": "real", "direction": "forward", "dtype": "complex64"}),
     "fit_scales": Call({"values": _FLOATS, "n_bits": 8}, ("out", "scale", "offset")),
+    "flag_deviations": Call({"x": _PLANE, "flags": _PLANE > 1, "thresholds": np.array([3.0, 2.0]),
+                             "level": _PLANE[0].copy(), "sigma": _PLANE[1] ** 2 + 1,
+                             "middle": 0.1, "unit": 3.0, "scale": 1.5, "offset": 0.2},
+                            ("flags",)),
     "fletcher32": Call({"data": np.arange(50, dtype=np.uint8)}),
     "frame_correlation": Call({"taps": _TAPS, "hop": 32}),
     "frame_energy": Call({"spans": _SPANS, "start": 3, "n_frame": 6,
@@ -215,7 +226,7 @@ FUNCTIONS: dict[str, Call] = {
     "gaussian_table": Call({"fwhm": 0.1, "radius": 0.3, "n": 50}),
     "group_median": Call({"x": _PLANE, "n": 5, "flags": _PLANE > 1}, ("out",)),
     "halve": Call({"x": _CODES.reshape(-1, 16).view(np.int8),
-                   "valid": _CODES.reshape(-1, 16) > 20}),
+                   "valid": _CODES.reshape(-1, 16) > 20}, ("out", "out_valid")),
     "intersect_spans": Call({"a": _SPANS, "b": _SPANS + 5}),
     "iqrm_mask": Call({"x": _PLANE[0].astype(np.float64), "radius": 5, "threshold": 2.0},
                       ("out",)),
@@ -225,6 +236,7 @@ FUNCTIONS: dict[str, Call] = {
     "kurtosis_thresholds": Call({"n_sum": 100, "shape": 1.0, "sigma": 3.0,
                                  "correlation": np.array([0.01])}),
     "least_frames": Call({"correlation": np.array([0.01])}),
+    "moving_median": Call({"x": _PLANE, "width": 5}, ("out",)),
     "normalize": Call({"total": _FLOATS, "total_weight": np.ones((6, 4)), "n_full": 3},
                       ("out", "out_weight")),
     "pack": Call({"codes": _CODES.reshape(-1) & 3, "n_bits": 2, "order": "msb"}, ("out",)),
@@ -266,6 +278,8 @@ FUNCTIONS: dict[str, Call] = {
     "sum_threshold": Call({"x": _PLANE, "flags": _PLANE > 1,
                            "thresholds": np.array([3.0, 2.0, 1.5]), "axis": 1}, ("flags",)),
     "sum_thresholds": Call({"threshold": 4.0, "max_window": 8, "rho": 1.5}),
+    "through_knots": Call({"knots": _PLANE, "first": np.arange(10), "weight": _PLANE[:2, :10] ** 2},
+                          ("out",)),
     "to_codes": Call({"x": _FLOATS.reshape(-1), "n_bits": 2,
                       "levels": np.array([-2, -1, 1, 2], np.float32)}, ("out",)),
     "uniform": Call(_RANDOM, ("out",)),

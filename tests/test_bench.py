@@ -15,8 +15,10 @@ from fastsig_kernels import Channelizer, Spectrometer, detect, detect_accumulate
 from fastsig_kernels._simd import Spec, host_lanes
 from thorough import thorough
 
+import fastsig as fs
 from bench import __main__ as command
 from bench import (
+    commands,
     dispersion_accuracy,
     idioms,
     machine,
@@ -89,6 +91,14 @@ def test_slope_of_known_times():
     assert (found["slope_rate"], found["kernel_rate"], found["ratio"]) == (2000, 2000, 1)
     assert [mark["met"] for mark in found["marks"]] == [True, False]
     assert whole.size("1.5GB") == 1_500_000_000 and whole.size("20 kb") == 20_000
+
+
+def test_a_command_that_writes_nothing_is_an_error(tmp_path):
+    path = commands.dada_file(tmp_path, 10**6)
+    found = fs.open(path)
+    assert found.shape == (10**6, 2) and found.header.sample_rate == commands._RATE
+    with pytest.raises(RuntimeError, match="digifil did not write 65536 bytes"):
+        commands.digifil("true", path, 10**6).call()
 
 
 def test_scaling_tables():
@@ -234,10 +244,10 @@ PACKED = re.compile(rf"\sv?(?:mul|add|sub|fn?m(?:add|sub)\d+)ps\s[^\n]*%{REGISTE
 
 def assembly(function: numba.core.dispatcher.Dispatcher, *arguments: object) -> str:
     """Assembly of a kernel for these arguments, compiled anew: the cache keeps none."""
-    left_out = ("cache", "nopython")
+    left_out = ("cache", "nopython", "no_cpython_wrapper")
     options = {key: value for key, value in function.targetoptions.items() if key not in left_out}
     fresh = numba.njit(**options)(function.py_func)
-    fresh(*arguments)
+    fresh.compile(tuple(map(numba.typeof, arguments)))  # functions that only kernels call, too
     return fresh.inspect_asm(fresh.signatures[0])
 
 
@@ -258,6 +268,7 @@ def sums() -> np.ndarray:
     return np.zeros(64, np.float32)
 
 
+MEMORY = np.zeros(4096, np.float32)
 ONE = np.float32(1)
 LOOPS = {
     "fir.polyphase_fir_nb": lambda: (
@@ -272,6 +283,12 @@ LOOPS = {
     "integrate.accumulate_nb": lambda: (
         np.ones((3, 2, 64), np.float32), np.ones((3, 2)), np.zeros((2, 64), np.float32),
         np.zeros(2)),
+    "_boxcar_loops._above_nb": lambda: (
+        Spec(first=(1, 2, 5), later=(8, 12), lanes=16), False, 0, 4, *(MEMORY.ctypes.data,) * 4,
+        ONE),
+    "_normalizing_loops._scale_row_nb": lambda: (
+        np.ones(64, np.uint8), sums(), sums(), sums(), np.zeros(64, np.int8), ONE),
+    "_normalizing_loops._halve_row_nb": lambda: (np.zeros(64, np.int8),) * 3,
 }
 
 
@@ -279,9 +296,6 @@ LOOPS = {
 @pytest.mark.parametrize("name", LOOPS)
 def test_hot_loop_is_vector_code(name):
     assert is_packed(assembly(kernel(name), *LOOPS[name]()))
-
-
-MEMORY = np.zeros(4096, np.float32)
 
 
 def decoding(n_bits: int, values: str) -> tuple[object, ...]:
@@ -304,6 +318,8 @@ MOVES = {
     "16 bits": (DECODE, "vcvtdq2ps", lambda: decoding(16, "signed")),
     "nearest": ("packing.nearest_codes_nb", "vpaddd", lambda: (
         sums(), np.arange(4, dtype=np.uint8), sums()[:4], sums()[:5], np.zeros(64, np.uint8))),
+    "sums of spectra": ("_normalizing_loops._add_nb", "v(?:add|fmadd[0-9]+)pd", lambda: (
+        np.ones(64, np.uint8), np.zeros(64, np.uint8), np.zeros(64), np.zeros(64))),
     "rounding": ("packing.round_codes_nb", "v(?:rndscale|round)pd", lambda: (
         sums(), ONE, 0, 255, np.zeros(64, np.uint8))),
 }
@@ -322,6 +338,21 @@ def test_samples_are_decoded_and_encoded_by_vector_code(name):
         register = {16: "z", 8: "y"}[host_lanes()]
         assert len(re.findall(rf"\svmov\w+\s+%{register}mm\d+, [^,]*\(", text)) >= 2
         assert "scalar" not in found
+
+
+RUNS = np.array([[0, 0, 0, 1, 33], [33, 1, 31, -1, 31]])  # channels of 64 points of real input
+
+
+@x86
+@WIDE
+@pytest.mark.parametrize(("name", "arguments"), [
+    ("_stack_loops._finish_nb", (sums(), 0, 64, 64, RUNS, sums(), sums().reshape(1, 64))),
+    ("_stack_loops._put_channels_nb", (complex_row().reshape(1, 64), RUNS, True, complex_row())),
+])
+def test_results_are_copied_in_order(name, arguments):
+    text = assembly(kernel(name), *arguments)
+    assert "gather" not in text and "scatter" not in text
+    assert re.search(rf"\svmov\w+\s+[^\n]*%{REGISTERS}mm\d", text)
 
 
 def serial(x, out):

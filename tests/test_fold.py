@@ -229,6 +229,8 @@ def test_an_ephemeris(tmp_path: Path) -> None:
     assert found.provenance["inputs"][0]["made_by"]["fold"]["predictor"]["source"] == "J0534+2200"
     row, = found.predictor
     assert row["REF_FREQ"] == 1250 and "F0 11.198208286674" in found.ephemeris
+    assert found.header.ra_deg == pytest.approx(83.633208, abs=1e-6)  # the file states none
+    assert found.header.dec_deg == pytest.approx(22.014444, abs=1e-6)
 
 
 @needs_pint

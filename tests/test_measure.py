@@ -95,6 +95,9 @@ def test_bad_input_is_one_line(tmp_path: Path, samples: Path) -> None:
                             ([tmp_path / "a.ar", "--sefd", "0Jy"], 2)):
         done = fastsig("measure", *arguments, "-o", tmp_path / "x.ecsv", code=code)
         assert len(done.stderr.strip().splitlines()) == 1
+    for name in ("x.fits", "x.tim", "x.csv", "x.PNG"):  # the table would be under a false name
+        done = fastsig("measure", tmp_path / "a.ar", "-o", tmp_path / name, code=2)
+        assert "its extension indicates another format; allowed: .ecsv" in done.stderr
     few = _archive().grouped(n_bin=32).replace(path="few.ar")
     with pytest.raises(PlanError, match=r"few.ar: profile: 4 bins; at least 8"):
         profile_values(few)

@@ -43,8 +43,13 @@ def test_a_table_has_the_values(archive: Path, tmp_path: Path) -> None:
     np.testing.assert_array_equal(np.array(table["I"], "f4").reshape(3, 4, 64), found.data[:, 0])
     assert table["frequency"].unit == "MHz" and (table["weight_I"] == 800).all()
     assert table.meta["periods_s"] == [0.0123] * 3
-    error = fastsig("view", tmp_path / "a.ecsv", "-o", tmp_path / "a.png", code=3).stderr
-    assert "contains the values of folded profiles; allowed: their archive (.ar)" in error
+    fastsig("view", tmp_path / "a.ecsv", "-o", tmp_path / "a.png")
+    record = json.loads(fastsig("info", tmp_path / "a.ecsv", "--json").stdout)[0]
+    assert record["format"] == "ecsv_profiles" and record["kind"] == "profiles"
+    assert (record["n_bin"], record["dm"], record["period_s"]) == (64, 30, 0.0123)
+    assert fastsig("validate", tmp_path / "a.ecsv").stdout == f"{tmp_path / 'a.ecsv'}: good\n"
+    fastsig("convert", tmp_path / "a.ecsv", "-o", tmp_path / "again.ar", "--bits", "32")
+    np.testing.assert_array_equal(fs.open_profiles(tmp_path / "again.ar").data, found.data)
     inputs = table.meta["provenance"]["inputs"]
     assert inputs[0]["name"] == "night.ar" and len(inputs[0]["files"][0]["sha256"]) == 64
 

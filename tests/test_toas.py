@@ -166,6 +166,9 @@ def test_bad_input_is_one_line(archive: Path, samples: Path, tmp_path: Path) -> 
                    "--min-snr", "nan", code=2)
     assert "least_snr = nan" in done.stderr
     assert not (tmp_path / "x.tim").exists()
+    done = fastsig("toas", archive, "-o", tmp_path / "x.h5", "--template", tmp_path / "t.ecsv",
+                   code=2)
+    assert "its extension indicates another format; allowed: .tim" in done.stderr
     noise = np.random.default_rng(0).normal(size=(1, 1, 4, 64)).astype("f4")
     profiles(1).replace(data=noise).write(tmp_path / "noise.ar")
     with pytest.raises(FormatError, match="noise.ar: .*no significant signal"):

@@ -36,6 +36,8 @@ class PolBasis:
         Whether Q and U are along the receiver's axes or along north and east.
     sign_q, sign_v : {1, -1}
         Signs applied to Q and V.
+    calibrated : bool
+        Whether the differences of gain and phase between the feeds were removed.
     """
 
     kind: Literal["linear", "circular", "unknown"] = "linear"
@@ -44,6 +46,7 @@ class PolBasis:
     frame: Literal["receiver", "sky"] = "receiver"
     sign_q: int = 1
     sign_v: int = 1
+    calibrated: bool = False
 
     @property
     def n_pol(self) -> int:

@@ -62,7 +62,7 @@ from fastsig.cli import common
 @common.quiet_options
 @common.debug_option
 def burst(files: tuple[str, ...], at: str, dm: str, **options: Any) -> None:
-    """Measure the DM, width, scattering, fluence and polarisation of a burst.
+    """Measure the DM, width, fluence and polarisation of a burst.
 
     All FILEs must belong to one scan of spectra. With four products, L, V, the position angle and
     the rotation measure are measured.

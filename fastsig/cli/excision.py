@@ -10,10 +10,10 @@ from fastsig.cli import common
 
 __all__ = ["NAMES", "excise", "excision_options", "parameters_of"]
 
-_STATISTICS = ("std", "mean", "skewness", "kurtosis")
+_STATISTICS = ("std", "modulation", "mean", "skewness", "kurtosis")
 
 #: Names of the options' values, in the order in which they are applied.
-NAMES = ("mask", "kurtosis", "kurtosis_n_sum", "iqrm", "iqrm_statistic", "zero_dm")
+NAMES = ("mask", "kurtosis", "kurtosis_n_sum", "iqrm", "iqrm_statistic", "zero_dm", "runs")
 
 #: The options. A command passes their values on to `excise`.
 excision_options = common.options(
@@ -34,11 +34,15 @@ excision_options = common.options(
     click.option("--iqrm-statistic", type=click.Choice(_STATISTICS), default="std",
                  show_default=True,
                  help="With --iqrm, compare this statistic: std is the standard deviation over "
-                      "time."),
+                      "time, modulation is std divided by the mean, for spectra with a bandpass."),
     click.option("--zero-dm", type=click.Choice(["mean", "zdot"]),
                  help="Remove signals that arrive in all channels at the same time: subtract the "
                       "mean over the band (mean), or this mean scaled to the strength of the "
                       "signal in each channel (zdot)."),
+    click.option("--runs", type=float, metavar="X",
+                 help="Flag samples, and runs of up to 64 samples in time and in frequency, that "
+                      "deviate from the level of their channel; X is the threshold for a single "
+                      "sample in standard deviations, e.g. 6 (SumThreshold)."),
 )
 
 
@@ -49,10 +53,10 @@ def parameters_of(options: dict[str, Any]) -> dict[str, Any]:
 
 def excise(chain: Any, given: dict[str, Any], *, protect: str | None = None,
            n_segment: int | None = None, together: bool = True) -> Any:
-    """Return a chain without what the options excise, each by its own stage.
+    """Return a chain without what the options excise, each with a stage of its own.
 
-    Masks come first, and the mean over the band is removed last, since values are no powers after
-    that.
+    Masks come first. The mean over the band is removed after the tests of channels, since values
+    are no powers after that, and before the test of runs, which finds what is left.
 
     Parameters
     ----------
@@ -79,6 +83,8 @@ def excise(chain: Any, given: dict[str, Any], *, protect: str | None = None,
         chain = chain.iqrm(threshold=given["iqrm"], statistic=given["iqrm_statistic"], **segments)
     if given["zero_dm"] is not None:
         chain = chain.zero_dm(method=given["zero_dm"], n_segment=n_segment)
+    if given["runs"] is not None:
+        chain = chain.flag_runs(threshold=given["runs"], **segments)
     return chain
 
 

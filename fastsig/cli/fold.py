@@ -46,6 +46,24 @@ from fastsig.cli import common, driver
 @click.option("--single", is_flag=True,
               help="Make a subintegration from each complete turn, for one ephemeris only; "
                    "channels are first dedispersed to the nearest sample.")
+@click.option("--tcal", type=common.InputPath(or_value=True), metavar="K|TABLE",
+              help="Calibrate to K with the noise diode first, given its temperature: one value, "
+                   "one for each polarisation such as 1.1K,1.2K, or a table. The diode must be at "
+                   "45 degrees to both feeds.")
+@click.option("--diode", metavar="KEY=VALUE,...",
+              help="Specify when the diode is on, for comparison with the data: a mode such as "
+                   "mode=pulsar, or the times period=, on= and first=.  [default: the schedule "
+                   "measured from the data]")
+@click.option("--beam", type=click.IntRange(1, 19),
+              help="Use the diode temperature of this beam; by default, that of the beam named in "
+                   "the file.")
+@click.option("--gain", metavar="K/JY",
+              help="Convert calibrated spectra to Stokes parameters in Jy with this gain per "
+                   "polarisation, e.g. 16K/Jy.")
+@click.option("--feed-angle", metavar="ANGLE",
+              help="Write I, Q, U, V on the sky, by the parallactic angle and this angle of feed A "
+                   "from the direction to the zenith, north through east.  [default: in the frame "
+                   "of the receiver]")
 @click.option("--flag", "flagged", is_flag=True,
               help="Flag interference first, as fastsig flag does by default.")
 @common.span_options
@@ -92,12 +110,37 @@ def fold(files: tuple[str, ...], output: str, to: str | None, **options: Any) ->
         _fold(_prepared(part, predictors, options), predictors, names, kind, options)
 
 
+def _calibrated(chain: Any, options: dict[str, Any]) -> Any:
+    """Return spectra that are calibrated with ``--tcal``; before a dry run, only their header."""
+    from fastsig.chain import Chain
+    from fastsig.reductions.folding.calibrated import calibrated_spectra, expected_spectra
+    from fastsig.work.memory import parse_bytes
+
+    if options["tcal"] is None:
+        return chain
+    steps = {"beam": options["beam"], "gain": options["gain"]}
+    if options["dry_run"] and (made := expected_spectra(chain.stream, **steps)) is not None:
+        return Chain(made)
+    memory = None if options["memory"] is None else parse_bytes(options["memory"])
+    with common.progress_of_passes(options["quiet"]) as advance:
+        made, found = calibrated_spectra(
+            chain.stream, options["tcal"], diode=options["diode"], workers=options["workers"],
+            memory=memory, progress=advance, **steps)
+    for line in found.summary():
+        common.say(line, options["quiet"])
+    return Chain(made)
+
+
 def _check(options: dict[str, Any]) -> None:
     """Refuse options that contradict each other."""
     given = len(options["pars"]) + len(options["polycos"])
     if bool(given) == (options["period"] is not None):
         raise click.UsageError("--par, --polyco or --period; allowed: a period, or any number of "
                                "the others")
+    if options["tcal"] is None:
+        for name in ("diode", "beam", "gain"):
+            if options[name] is not None:
+                raise click.UsageError(f"--{name} belongs to a calibration; allowed: with --tcal")
     for name in ("pdot", "acc"):
         if options[name] is not None and options["period"] is None:
             raise click.UsageError(f"--{name} belongs to a period; allowed: with --period")
@@ -125,21 +168,25 @@ def _prepared(part: Any, predictors: list[Any], options: dict[str, Any]) -> Any:
             **{key: options[key] for key in ("dm", "constant", "n_bin")})
         part = Chain(made)
     band = slice(options["fstart"], options["fstop"])
-    chain = driver.with_products(part if band == slice(None) else part[:, band],
-                                 options["products"])
+    chain = _calibrated(part if band == slice(None) else part[:, band], options)
+    chain = driver.with_products(chain, options["products"])
     return chain.flag() if options["flagged"] else chain
 
 
 def _fold(chain: Any, predictors: list[Any], names: list[str], kind: str,
           options: dict[str, Any]) -> None:
+    from fastsig.pulsar.sky_frame import check_sky_frame
+    from fastsig.reductions.folding.ephemerides import with_ephemerides
     from fastsig.reductions.folding.folding import aligned_for_turns
-    from fastsig.reductions.folding.predictors import with_ephemerides
     from fastsig.reductions.folding.sink import Fold
     from fastsig.run.engine import execute
     from fastsig.run.flag_shares import warn_of, watches
     from fastsig.run.plan import plan
     from fastsig.work.memory import parse_bytes
 
+    if options["feed_angle"] is not None:
+        check_sky_frame(chain.stream.header, options["feed_angle"], chain.stream.path,
+                        position=len(options["pars"]) < len(predictors))
     stream = chain.stream if not options["single"] else aligned_for_turns(
         chain.stream, predictors, options["dm"], options["constant"])
     sink = Fold(stream, predictors, dm=options["dm"], constant=options["constant"],
@@ -158,7 +205,10 @@ def _fold(chain: Any, predictors: list[Any], names: list[str], kind: str,
           common.progress_of_passes(options["quiet"]) as advance):
         archives, *shares = execute(ready, progress=advance)
     warn_of(watched, shares)
-    _write(with_ephemerides(archives, options["pars"]), names, kind, options)
+    archives = with_ephemerides(archives, options["pars"])
+    if options["feed_angle"] is not None:
+        archives = [each.to_sky(options["feed_angle"]) for each in archives]
+    _write(archives, names, kind, options)
 
 
 def _predictors(stream: Any, options: dict[str, Any]) -> list[Any]:

@@ -21,6 +21,10 @@ _KIND = "profile measurements"
                    "polarisation, e.g. 1.2Jy.  [default: no flux densities]")
 @click.option("--convention", type=click.Choice(["PSR/IEEE", "IAU"]), default="PSR/IEEE",
               show_default=True, help="Write V with the sign of this convention.")
+@click.option("--feed-angle", metavar="ANGLE",
+              help="Give position angles on the sky, by the parallactic angle and this angle of "
+                   "feed A from the direction to the zenith, north through east.  [default: in "
+                   "the frame of the archive]")
 @common.set_option
 @common.json_option
 @common.quiet_options
@@ -32,16 +36,20 @@ def measure(files: tuple[str, ...], output: str, **options: Any) -> None:
     """
     from fastsig.axes.units import number
     from fastsig.io.ecsv.tables import write_table
+    from fastsig.io.files.outputs import check_text_name
     from fastsig.io.files.safe import check_output
     from fastsig.pulsar.profile_values import profile_values, values_table
     from fastsig.run.profile_files import open_profiles
 
+    check_text_name(output, ".ecsv")
     check_output(output, overwrite=options["overwrite"], inputs=files)
     sefd = None if options["sefd"] is None else number(options["sefd"], "Jy", "sefd")
     overrides = common.parse_overrides(options["overrides"])
     rows = [profile_values(open_profiles(name, **overrides), sefd_jy=sefd,
-                           convention=options["convention"]) for name in files]
-    table = values_table(rows, {"sefd_jy": sefd, "convention": options["convention"]})
+                           convention=options["convention"], feed_angle=options["feed_angle"])
+            for name in files]
+    table = values_table(rows, {"sefd_jy": sefd, "convention": options["convention"],
+                                "feed_angle": options["feed_angle"]})
     write_table(table, output, kind=_KIND, overwrite=options["overwrite"],
                 provenance={"inputs": [os.path.basename(name) for name in files]})
     if options["as_json"]:

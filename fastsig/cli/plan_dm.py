@@ -49,12 +49,15 @@ def plan_dm(files: tuple[str, ...], dms: str, output: str | None, **options: Any
     for the band that --fstart, --bandwidth, --n-chan and --sample-time describe; all four are then
     required.
     """
+    from fastsig.io.files.outputs import check_text_name
     from fastsig.io.files.safe import check_output
     from fastsig.pulsar.dm_plan import dm_plan
     from fastsig.view import check_picture
 
     picture = options["picture"]
     _check(files, output, options)
+    if output:
+        check_text_name(output, ".ecsv")
     for name in filter(None, (output, picture)):
         check_output(name, overwrite=options["overwrite"], inputs=files)
     if picture:

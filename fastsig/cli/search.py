@@ -37,10 +37,10 @@ search.add_command(search_events.events)
 @click.option("--loss", metavar="X", default="5%", show_default=True,
               help="Choose widths and dispersion measures such that a pulse between two of them "
                    "loses at most this share of its S/N.")
-@click.option("--switch", type=float, metavar="X", default=2.0, show_default=True,
-              help="Halve the sampling rate where a pulse in a channel is X times wider than all "
-                   "that the plan adds to it; smaller values take less time, and lose more of the "
-                   "narrowest pulses.")
+@click.option("--switch", type=float, metavar="X", default=1.0, show_default=True,
+              help="Halve the sampling rate where the dispersion within a channel is X times wider "
+                   "than all that the plan adds; smaller values take less time, and lose more of "
+                   "narrower pulses.")
 @click.option("--constant", metavar="K",
               help="Use this dispersion constant, in MHz^2 pc^-1 cm^3 s, e.g. 4148.808.  "
                    "[default: 1/2.41e-4]")
@@ -249,9 +249,10 @@ def _report(found: Any, output: str, kind: str, options: dict[str, Any], cut_out
             "false_alarms": found.meta["false_alarms"],
             **{key: found.meta[key] for key in ("completeness",) if key in found.meta},
             "candidates": [_record(found, k) for k in range(len(found))]})
-    if dropped:
-        common.say(f"fastsig: warning: {dropped} fainter events were left out, because there "
-                   f"were more than {found.meta['n_event']}")
+    lost = found.meta["n_candidate_dropped"]
+    if dropped or lost:
+        common.say(f"fastsig: warning: {dropped} fainter events and {lost} fainter groups of "
+                   "events were left out, because there were too many: excise interference first")
     common.say(f"{common.plural(len(found), 'candidate')}; noise alone is expected to cause "
                f"{found.meta['false_alarms']:.2g}", options["quiet"])
     for name in (output, *cut_outs):

@@ -28,6 +28,9 @@ __all__ = ["beams"]
 @click.option("--beams", "numbers", metavar="LIST",
               help="List all beams that were searched, e.g. 1-19; those without a table saw "
                    "nothing.  [default: those of the tables]")
+@click.option("--table-beams", metavar="LIST",
+              help="List the beams of the TABLEs in their order, e.g. 1,2,3.  [default: those that "
+                   "the tables state]")
 @click.option("--beam-error", type=click.FloatRange(0, 1), default=0.05, show_default=True,
               metavar="X", help="Allow for this relative error of the shape and gain of beams.")
 @click.option("--side-lobe", type=click.FloatRange(0, 1), default=0.01, show_default=True,
@@ -39,7 +42,7 @@ __all__ = ["beams"]
 @common.quiet_options
 @common.debug_option
 def beams(tables: tuple[str, ...], output: str, **options: Any) -> None:
-    """Compare the candidates of several beams: bursts, interference, positions.
+    """Compare the candidates of several beams: verdicts and positions.
 
     Every TABLE contains the candidates of one beam, or of several, as search bursts writes them;
     all belong to one observation. Candidates that agree in time and DM become one row, with a
@@ -54,7 +57,8 @@ def beams(tables: tuple[str, ...], output: str, **options: Any) -> None:
     found = compare_beams(
         [read_candidates(name) for name in tables], telescope=options["telescope"],
         receiver=options["receiver"], angle=options["angle"], hpbw=options["hpbw"],
-        beams=None if options["numbers"] is None else _numbers(options["numbers"]),
+        beams=_numbers("beams", options["numbers"]),
+        table_beams=_numbers("table-beams", options["table_beams"]),
         shape_error=options["beam_error"], side_lobe=options["side_lobe"])
     found = found.with_meta(provenance={"inputs": [os.path.basename(name) for name in tables]})
     kept = _kept(found, options["keep"])
@@ -62,14 +66,16 @@ def beams(tables: tuple[str, ...], output: str, **options: Any) -> None:
     _report(found, kept, output, options)
 
 
-def _numbers(text: str) -> list[int]:
-    """Return the numbers of ``1-19`` or ``1,2,5-7``."""
+def _numbers(option: str, text: str | None) -> list[int] | None:
+    """Return the numbers of ``1-19`` or ``1,2,5-7``; None if there is no text."""
+    if text is None:
+        return None
     found: list[int] = []
     for part in text.split(","):
         first, dash, last = part.strip().partition("-")
         if not (first.isdigit() and (last.isdigit() if dash else not last)) or (
                 len(part) > 12 or not 1 <= int(first) <= int(last or first) <= 9999):
-            raise click.UsageError(f"--beams {text}; allowed: numbers from 1, such as 1-19 or "
+            raise click.UsageError(f"--{option} {text}; allowed: numbers from 1, such as 1-19 or "
                                    "1,2,5-7")
         found += range(int(first), int(last or first) + 1)
     return found

@@ -40,9 +40,11 @@ def toas(files: tuple[str, ...], output: str, **options: Any) -> None:
     A template is matched to each subintegration of each ARCHIVE. Every ARCHIVE is a separate
     recording.
     """
+    from fastsig.io.files.outputs import check_text_name
     from fastsig.io.files.safe import check_output
     from fastsig.run.toa_files import template_of, write_tim
 
+    check_text_name(output, ".tim")
     check_output(output, overwrite=options["overwrite"], inputs=(*files, options["template"]))
     template = template_of(options["template"], options["smooth"])
     by_file = {name: _measured(name, template, options) for name in files}

@@ -117,13 +117,24 @@ def sums() -> None:
 
 
 def flags() -> None:
-    """What `flag` needs."""
+    """What `flag` needs, and the other stages that excise interference."""
     from fastsig_kernels import (
+        apply_flags,
+        band_mean,
+        channel_levels,
         column_median,
+        deviations,
+        flag_deviations,
         group_median,
+        iqrm_mask,
+        moving_median,
+        power_sums,
         running_median,
+        series_gain,
+        subtract_series,
         sum_threshold,
         sum_thresholds,
+        through_knots,
     )
 
     x, flagged = np.ones((32, 16), np.float32), np.zeros((32, 16), bool)
@@ -133,6 +144,20 @@ def flags() -> None:
     running_median(x, 5)
     for axis in (0, 1):
         sum_threshold(x, flagged, sum_thresholds(6.0, 4), axis)
+    moving_median(x, 5)
+    through_knots(x, np.zeros(4, np.int64), np.ones((2, 4), np.float32))
+    deviations(x, x[0], x[1])
+    iqrm_mask(np.ones(16), 2)
+    weight = np.ones((32, 1, 1), np.float32)
+    for each in (x, weight):
+        each.flags.writeable = False  # as are the spectra of a file
+    for valid in (weight, np.broadcast_to(weight, (32, 1, 16))):
+        apply_flags(x[:, np.newaxis], valid, flagged[:, np.newaxis])
+    for each in (x, x.copy()):
+        series = band_mean(each)
+        power_sums(each)
+        subtract_series(each, series, gain=series_gain(each, series))
+        flag_deviations(each, flagged, sum_thresholds(6.0, 4), *channel_levels(each))
 
 
 def reductions() -> None:
@@ -204,12 +229,12 @@ GROUPS = {
         Group(banks, 12, "_bank_loops.integrate_nb"),
         Group(files, 8, "bitshuffle.compress_planes_nb"),
         Group(flags, 6, "medians.running_median_nb"),
+        Group(folding, 5, "_folding_shifts.add_groups_nb"),
         Group(reductions, 4, "resampling.resample_nb"),
         Group(maps, 4, "_gridding_loops.grid_tiles_nb"),
         Group(dispersion, 4, "shifting.shift_channels_nb"),
         Group(pulses, 10, "_boxcar_loops.search_rows_nb"),
         Group(sums, 3, "detection.detect_nb"),
-        Group(folding, 3, "_folding_shifts.add_near_nb"),
         Group(pictures, 1.5, "_bank_loops.spectra_nb"),
         Group(voltages, 1, "noise.gaussian_nb"))
 }

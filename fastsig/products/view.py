@@ -242,10 +242,6 @@ def _dm_plan(path: str, output: str, wanted: Wanted, overwrite: bool) -> None:
     draw_dm_plan(read_plan(path), output, overwrite=overwrite)
 
 
-def _values_of_profiles(path: str, output: str, wanted: Wanted, overwrite: bool) -> None:
-    raise FormatError(path, "contains the values of folded profiles; allowed: their archive (.ar)")
-
-
 def _candidates(path: str, output: str, wanted: Wanted, overwrite: bool) -> None:
     """Draw candidates against time, or make their page, with pictures if there are data."""
     from fastsig.run.candidate_files import read_candidates
@@ -291,5 +287,4 @@ HANDLERS: dict[str, Callable[[Detected, str, Wanted, bool], None]] = {
 TABLES = {"spectrum of a place": _Table(_place, "a spectrum of a place"),
           "DM plan": _Table(_dm_plan, "a DM plan"),
           "burst candidates": _Table(_candidates, "a table of candidates", ("data", "page_size")),
-          "drifting carriers": _Table(_hits, "a table of hits", ("data",)),
-          "profiles": _Table(_values_of_profiles, "values of folded profiles")}
+          "drifting carriers": _Table(_hits, "a table of hits", ("data",))}

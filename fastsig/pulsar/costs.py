@@ -13,7 +13,6 @@ from fastsig.pulsar.stretches import Recording, Stretch
 
 __all__ = ["TreeCost", "measured_rate", "tree_cost"]
 
-_ROWS = 17  # of which the tracks are compared with the exact delays
 # The trial: channels, delays and spectra; long enough to be measured, short enough to wait for.
 _N_CHAN, _N_DELAY, _N_TIME, _N_RUN = 1024, 512, 8192, 5
 
@@ -32,7 +31,7 @@ class TreeCost:
         Rms distance of its tracks from the exact delays after subtraction of the best constant for
         each row, in downsampled spectra.
     worst : float
-        That of the worst of the rows that are compared, each of which has a different track.
+        That of the worst row; each has a different track.
     """
 
     n_addition: int
@@ -50,15 +49,9 @@ def _plan(recording: Recording, delays: np.ndarray) -> Any:
 @cache
 def tree_cost(stretch: Stretch) -> TreeCost:
     """Return the cost and the accuracy of the tree of a stretch, from the tree itself."""
-    delays, curve = stretch.delays, stretch.recording.curve
-    plan = _plan(stretch.recording, delays)
-    rows = np.unique(np.linspace(0, len(delays) - 1, _ROWS).astype(np.int64))
-    exact = delays[rows, np.newaxis] * (1 - curve)
-    off = plan.channel_delays(rows) - exact
-    off -= off.mean(axis=1, keepdims=True)
-    square = (off**2).mean(axis=1)
-    return TreeCost(plan.n_addition, plan.memory_bytes, float(np.sqrt(square.mean())),
-                    float(np.sqrt(square.max())))
+    plan = _plan(stretch.recording, stretch.delays)
+    return TreeCost(plan.n_addition, plan.memory_bytes, float(np.sqrt(np.mean(plan.jitter**2))),
+                    float(plan.jitter.max()))
 
 
 @cache

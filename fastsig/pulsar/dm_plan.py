@@ -45,8 +45,8 @@ def dm_plan(source: Any, dms: Any = (0, 3000), *, width: Any = None, loss: float
     constant : value, optional
         Dispersion constant, MHz^2 pc^-1 cm^3 s; 1/2.41e-4 by default.
     switch : float
-        The rate is halved where a pulse in a channel is this many times wider than all that the
-        plan adds to it. Smaller values cost less and lose more.
+        The rate is also halved where the smear of a channel is this many times wider than all that
+        the plan adds. Values below 2 cost less, and lose more of pulses narrower than this smear.
 
     Returns
     -------
@@ -62,9 +62,9 @@ def dm_plan(source: Any, dms: Any = (0, 3000), *, width: Any = None, loss: float
     -----
     The step is such that a pulse as wide as the width, the smear of a channel and a downsampled
     sample together loses no more than `loss` half a step off; it is rounded down to two digits.
-    The rate is halved at the dispersion measure at which the pulse in a channel is `switch` times
-    as wide as a sample, a downsampled sample and half a step together (their squares are added),
-    and where a sample of half the rate is no longer than half of `width`.
+    The rate is halved at the dispersion measure at which the pulse in a channel is twice as wide as
+    a sample, a downsampled sample and half a step together (their squares are added), and where a
+    sample of half the rate is no longer than half of `width`.
     """
     recording = _recording(source, constant)
     low, high = dm_limits(dms)

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from fastsig.errors import UsageError
 from fastsig.pulsar.harmonics import checked
 
-__all__ = ["boxcar_widths", "find_off_pulse", "level_and_noise", "mask_of", "weighted"]
+__all__ = ["boxcar_widths", "find_off_pulse", "level_and_noise", "mask_of",
+           "off_pulse_or_lowest", "weighted"]
 
 F8 = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -79,6 +80,22 @@ def find_off_pulse(profile: Any, weights: Any = None) -> Mask:
     return off
 
 
+def off_pulse_or_lowest(profile: Any) -> Mask:
+    """Return the bins of `find_off_pulse`, or for a picture those with the lowest mean instead.
+
+    These are a quarter of a turn, where fewer than 10 bins have data, or there is no noise at all.
+    """
+    values = np.asarray(profile, np.float64)
+    known = np.isfinite(values)
+    if known.sum() >= _LEAST_BINS:
+        try:
+            return find_off_pulse(values)
+        except UsageError:  # no noise
+            pass
+    filled = np.where(known, values, values[known].mean() if known.any() else 0.0)
+    return _lowest(filled, np.ones_like(filled), max(1, values.size // 4))
+
+
 def weighted(profile: Any, weights: Any) -> tuple[F8, F8]:
     """Return values, 0 where there are none, and weights of mean 1 over bins with data."""
     values = checked(profile, "profile", 1)
@@ -120,7 +137,11 @@ def _boxed(values: F8, width: int) -> F8:
 
 
 def _lowest_quarter(values: F8, weight: F8) -> Mask:
-    width = max(2 * _LEAST_OFF, values.size // 4)
+    return _lowest(values, weight, max(2 * _LEAST_OFF, values.size // 4))
+
+
+def _lowest(values: F8, weight: F8, width: int) -> Mask:
+    """Return the window of some bins with the lowest mean, without bins of weight 0."""
     total = _boxed(weight, width)
     # A window with less than half of its weight does not represent its part of the turn.
     means = np.where(total > 0.5 * width * weight.mean(),

@@ -150,12 +150,15 @@ def evaluate(coefficients: Sequence[Fraction], seconds: Any) -> Turns:
 
 
 def slope(coefficients: Sequence[Fraction], seconds: Any) -> Array:
-    """Return the derivative of a polynomial, in float64."""
+    """Return the derivative of a polynomial, in float64.
+
+    It is evaluated in two parts: far from the middle of a block of a polyco, its terms cancel.
+    """
     x = np.asarray(seconds, np.float64)
-    found = np.zeros_like(x)
+    high, low = np.zeros_like(x), np.zeros_like(x)
     for k in range(len(coefficients) - 1, 0, -1):
-        found = found * x + float(k * coefficients[k])
-    return found
+        high, low = _plus(*_times(high, low, x), k * coefficients[k])
+    return np.asarray(high + low, np.float64)
 
 
 def _times(high: Array, low: Array, x: Array) -> tuple[Array, Array]:

@@ -101,6 +101,20 @@ class PolarizationProfile:
             n_on * (1 + n_on / self.off.sum()))
         return ratio, float(scatter) / total
 
+    def mean_pa_deg(self) -> tuple[float, float]:
+        """Return the position angle of the sum of Q and U of the on-pulse bins, and its error.
+
+        The angle is NaN if there is no on-pulse bin.
+        """
+        on = ~self.off
+        total, n_on = complex((self.q + 1j * self.u)[on].sum()), int(on.sum())
+        if n_on == 0:
+            return np.nan, np.nan
+        noise = self._of_linear * np.sqrt(n_on * (1 + n_on / self.off.sum()))
+        true = float(debiased(abs(total), noise)) if noise > 0 else abs(total)
+        error = float(pa_error(true / noise)) if noise > 0 else 0.0
+        return float(np.degrees(np.angle(total)) / 2), float(np.degrees(error))
+
     @property
     def _of_linear(self) -> float:
         return float(np.hypot(self.sigma[1], self.sigma[2]) / np.sqrt(2))

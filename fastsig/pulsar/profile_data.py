@@ -36,6 +36,7 @@ class ProfileData:
     rm_removed: bool = False
     reference_mhz: float | None = None
     centers_mhz: NDArray[np.float64] | None = None
+    folded_mhz: float | None = None
     predictor: tuple[Mapping[str, Any], ...] = ()
     ephemeris: str = ""
     history: tuple[tuple[str, str], ...] = ()

@@ -43,11 +43,18 @@ def sliced(profiles: P, key: Any) -> P:
 
 
 def _start(profiles: P, row: int) -> Time:
-    """Return the start of a subintegration; that of the header for the first one."""
-    if row == 0:
-        return profiles.header.start_time
+    """Return the start of a subintegration.
+
+    An epoch is up to a turn before the middle, so that the start is not known as well, unless the
+    subintegrations follow one another.
+    """
+    start = profiles.header.start_time
+    before = TimeDelta(float(profiles.durations[:row].sum()), format="sec", scale="tai")
     half = TimeDelta(-profiles.durations[row] / 2, format="sec", scale="tai")
-    return later(profiles.epochs[row], half)
+    early = later(profiles.epochs[row], half)
+    period = float(profiles.periods[row])
+    follows = abs(float(elapsed(early, start)) + float(before.sec)) <= period
+    return later(start, before) if row == 0 or follows else early
 
 
 def _rows(profiles: P, span: slice) -> slice:

@@ -52,14 +52,21 @@ def profile_table(profiles: ProfileData) -> QTable:
 
 def _meta(profiles: ProfileData) -> dict[str, Any]:
     header, basis = profiles.header, profiles.header.polarization
+    axis = header.require_channels(profiles.path)
     known = {
         "source": header.source, "telescope": header.telescope, "receiver": header.receiver,
-        "backend": header.backend, "ra_deg": header.ra_deg, "dec_deg": header.dec_deg,
-        "start_time": iso(header.start_time), "n_bin": profiles.n_bin, "dm": profiles.dm,
+        "backend": header.backend, "beam": header.beam,
+        "ra_deg": header.ra_deg, "dec_deg": header.dec_deg,
+        "start_time": iso(header.start_time), "sample_rate_hz": str(header.sample_rate),
+        "channel_hz": [str(axis.first_hz), str(axis.step_hz)],
+        "dispersion_constant": str(header.dispersion_constant),
+        "reference_mhz": profiles.reference_mhz, "n_bin": profiles.n_bin, "dm": profiles.dm,
         "dedispersed": profiles.dedispersed, "dm_reference_mhz": _mhz(
             profiles.dispersion_reference_hz), "rm": profiles.rm,
+        "folded_mhz": profiles.folded_mhz, "coherent_dm": header.coherent_dm,
         "rm_removed": profiles.rm_removed, "feed": basis.kind, "handedness": basis.handedness,
         "sign_q": basis.sign_q, "sign_v": basis.sign_v, "frame": basis.frame,
+        "calibrated": basis.calibrated,
         "epochs": [[day, _text(seconds)] for day, seconds in profiles.exact_epochs()],
         "durations_s": [float(each) for each in profiles.durations],
         "periods_s": [float(each) for each in profiles.periods],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import fields
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from fastsig import telescopes
 from fastsig.axes.time import day_and_seconds
 from fastsig.errors import PlanError, UsageError
 from fastsig.pulsar.arrival import Shifts, match_template
+from fastsig.pulsar.channel_smear import Smear, smear_of
 from fastsig.pulsar.templates import Template
 from fastsig.pulsar.toas import Toa
 
@@ -41,7 +43,9 @@ def profile_toas(profiles: Profiles, template: Template, *, n_subint: int = 1,
     profiles : Profiles
         Folded profiles.
     template : Template
-        Its phase 0 is what arrives at a time; see `fastsig.pulsar.arrival.match_template`.
+        Its phase 0 is what arrives at a time; see `fastsig.pulsar.arrival.match_template`. If its
+        smear within channels and that of the profiles are known, each channel is matched with its
+        own.
     n_subint : int
         Number of neighbouring subintegrations to average first.
     n_chan : int or None
@@ -74,11 +78,22 @@ def profile_toas(profiles: Profiles, template: Template, *, n_subint: int = 1,
                         "--set period=0.7s")
     if part.n_bin < _LEAST_BINS:
         raise PlanError(f"{profiles.path}: {part.n_bin} bins; at least {_LEAST_BINS} are needed")
-    shifts = match_template(part.data[:, 0], template.sampled(part.n_bin))
+    shifts = _matched(part, template, smear_of(total, part.n_chan))
     made = _Times(part, shifts, code, dict(flags or {}))
     with np.errstate(invalid="ignore"):
         kept = np.argwhere(np.isfinite(shifts.error) & (shifts.snr >= least_snr))
     return [made.toa(int(i), int(c)) for i, c in kept]
+
+
+def _matched(part: Profiles, template: Template, smear: list[Smear] | None) -> Shifts:
+    """Return the shifts of profiles from the template with the smear of each channel."""
+    values = part.data[:, 0]
+    if smear is None or not template.smear:
+        return match_template(values, template.sampled(part.n_bin))
+    found = [match_template(values[:, k], template.smeared(part.n_bin, each))
+             for k, each in enumerate(smear)]
+    return Shifts(*(np.stack([getattr(each, field.name) for each in found], axis=1)
+                    for field in fields(Shifts)))
 
 
 def intensity(profiles: Profiles) -> Profiles:

@@ -12,6 +12,7 @@ from fastsig.errors import PlanError, UsageError
 from fastsig.pulsar.profile_measurements import measured_rm, polarization
 from fastsig.pulsar.profile_toas import intensity
 from fastsig.pulsar.significance import best_boxcar, pulse_signal, radiometer_flux
+from fastsig.pulsar.sky_frame import in_sky_frame
 from fastsig.pulsar.widths import pulse_widths
 
 if TYPE_CHECKING:
@@ -38,16 +39,22 @@ _COLUMNS: dict[str, tuple[str, str]] = {
     "linear": ("", "L / I of the on-pulse bins, Faraday rotation removed"),
     "linear_error": ("", "its error"),
     "circular": ("", "V / I of the on-pulse bins"), "circular_error": ("", "its error"),
+    "pa": ("deg", "position angle of the linear polarisation of the on-pulse bins, at the centre "
+                  "of the band"),
+    "pa_error": ("deg", "its error"),
     "rm": ("rad / m2", "rotation measure, the ionosphere included"),
     "rm_error": ("rad / m2", "its error"), "rm_sigma": ("", "significance of the RM"),
 }
 #: An RM that is less significant is not removed before the linear polarisation is measured.
 _CERTAIN = 5.0
-_TEXTS = {"file": "name of the archive", "source": "source"}
+_C_MHZ_M = 299.792458
+_TEXTS = {"file": "name of the archive", "source": "source",
+          "frame": "frame of the position angle: sky (north through east) or receiver (from feed "
+                   "A)"}
 
 
 def profile_values(profiles: Profiles, *, sefd_jy: float | None = None, n_pol: int = 2,
-                   convention: str = "PSR/IEEE") -> dict[str, Any]:
+                   convention: str = "PSR/IEEE", feed_angle: Any = None) -> dict[str, Any]:
     """Return the measurements of the mean profile; NaN for those that cannot be made.
 
     The polarisation is that of four products, after the measured RM was removed.
@@ -63,6 +70,9 @@ def profile_values(profiles: Profiles, *, sefd_jy: float | None = None, n_pol: i
         Number of polarisations in the total intensity.
     convention : {"PSR/IEEE", "IAU"}
         Sign of V.
+    feed_angle : Quantity or str, optional
+        Angle of feed A from the direction to the zenith, as for `Profiles.to_sky`. By default, the
+        position angle is in the frame of the profiles.
 
     Raises
     ------
@@ -72,6 +82,8 @@ def profile_values(profiles: Profiles, *, sefd_jy: float | None = None, n_pol: i
     UsageError
         If the SEFD is not above 0.
     """
+    if feed_angle is not None:
+        profiles = in_sky_frame(profiles, feed_angle)
     total = intensity(profiles)
     mean = total.mean("time", "frequency").data[0, 0, 0].astype(np.float64)
     if not np.isfinite(mean).all():
@@ -115,6 +127,7 @@ def _facts(profiles: Profiles) -> dict[str, Any]:
     return {"file": os.path.basename(profiles.path), "source": profiles.header.source or "",
             "mjd": day + float(seconds) / 86400, "duration": profiles.duration,
             "frequency": float(profiles.frequency.value.mean()), "period": profiles.period,
+            "frame": profiles.header.polarization.frame,
             "dm": np.nan if profiles.dm is None else profiles.dm}
 
 
@@ -141,12 +154,15 @@ def _polarized(profiles: Profiles, off: Any, convention: str) -> dict[str, float
     found = polarization(four, off, convention=convention)
     for which in ("linear", "circular"):
         result[which], result[f"{which}_error"] = found.fraction(which)  # type: ignore[arg-type]
+    result["pa"], result["pa_error"] = found.mean_pa_deg()
     return result
 
 
 def _derotated(four: Profiles, rm: float) -> Profiles:
-    """Return Stokes parameters without the Faraday rotation between channels."""
-    turn = np.exp(-2j * rm * (299.792458 / four.frequency.value) ** 2)[:, np.newaxis]
+    """Return Stokes parameters without the Faraday rotation relative to the centre of the band."""
+    mhz = four.frequency.value
+    from_centre = (_C_MHZ_M / mhz) ** 2 - (_C_MHZ_M / mhz.mean()) ** 2
+    turn = np.exp(-2j * rm * from_centre)[:, np.newaxis]
     data = four.data.copy()
     linear = (data[:, 1] + 1j * data[:, 2]) * turn
     data[:, 1], data[:, 2] = linear.real, linear.imag

@@ -14,6 +14,7 @@ from fastsig.pulsar.polyco_rows import block_of
 from fastsig.pulsar.profile_data import ProfileData
 from fastsig.pulsar.profile_slices import sliced
 from fastsig.pulsar.profile_table import profile_table
+from fastsig.pulsar.sky_frame import in_sky_frame
 from fastsig.pulsar.stokes_profiles import stokes_of
 from fastsig.work.arguments import check_options, checked
 
@@ -70,6 +71,9 @@ class Profiles(ProfileData):
     centers_mhz : ndarray, shape (chan,), float64, or None
         Centres of channels if they are not evenly spaced, as after a weighted mean over channels;
         otherwise those of ``header.channels`` are exact.
+    folded_mhz : float or None
+        Width of the channels of the spectra that were folded, MHz, within which the dispersion
+        smears the pulse, except that of ``header.coherent_dm``; None if it is not known.
     predictor : tuple of mapping
         Rows of the polyco of the fold, by the names of the columns of PSRFITS: ``NSPAN`` (min),
         ``NSITE``, ``REF_FREQ`` (MHz), ``REF_MJD``, ``REF_PHS`` (turns), ``REF_F0`` (Hz),
@@ -183,6 +187,24 @@ class Profiles(ProfileData):
         data, weights = stokes_of(self.data, self.weights, basis, products, self.path)
         return replace(self, data=data, weights=weights, header=self.header.replace(
             polarization=replace(basis, names=tuple(products))))
+
+    @checked
+    def to_sky(self, feed_angle: Any) -> Profiles:
+        """Return I, Q, U, V with Q and U relative to north and east, by the parallactic angle.
+
+        Parameters
+        ----------
+        feed_angle : Quantity or str
+            Angle of feed A from the direction to the zenith, counted from north through east as
+            position angles are.
+
+        Raises
+        ------
+        PlanError
+            If the products, the position or the telescope are not known, or the frame is already
+            that of the sky.
+        """
+        return in_sky_frame(self, feed_angle)
 
     def polyco(self) -> Polyco | None:
         """Return the predictor of the fold, from the rows of `predictor`; None if there is none."""

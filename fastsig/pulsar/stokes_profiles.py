@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from fastsig.axes.polarization import PRODUCTS, PolBasis
 from fastsig.errors import PlanError
 
-__all__ = ["stokes_of"]
+__all__ = ["check_products", "stokes_of"]
 
 F4 = NDArray[np.float32]
 F8 = NDArray[np.float64]
@@ -38,14 +38,26 @@ def stokes_of(data: F4, weights: F8, basis: PolBasis, products: str, path: str
     if set(products) <= set(basis.names):
         at = [basis.names.index(name) for name in products]
         return data[:, at], weights[:, at] if weights.shape[1] > 1 else weights
-    needed = PRODUCTS["AABB" if products == "I" else "AABBCRCI"]
-    if not set(needed) <= set(basis.names) or (products != "I" and basis.kind == "unknown"):
-        raise PlanError(f"{path}: Stokes {products} requires {', '.join(needed)} of linear or "
-                        f"circular feeds; there are {', '.join(basis.names)} of {basis.kind} feeds")
+    needed = check_products(basis, products, path)
     at = [basis.names.index(name) for name in needed]
     made = _made(data[:, at], basis, products)
     weight = weights if weights.shape[1] == 1 else weights[:, at].min(axis=1, keepdims=True)
     return np.where(weight > 0, made, np.float32(np.nan)), weight
+
+
+def check_products(basis: PolBasis, products: str, path: str) -> tuple[str, ...]:
+    """Return the products from which Stokes parameters are computed.
+
+    Raises
+    ------
+    PlanError
+        If one of them is missing.
+    """
+    needed = PRODUCTS["AABB" if products == "I" else "AABBCRCI"]
+    if not set(needed) <= set(basis.names) or (products != "I" and basis.kind == "unknown"):
+        raise PlanError(f"{path}: Stokes {products} requires {', '.join(needed)} of linear or "
+                        f"circular feeds; there are {', '.join(basis.names)} of {basis.kind} feeds")
+    return needed
 
 
 def _made(data: F4, basis: PolBasis, products: str) -> F4:

@@ -215,7 +215,8 @@ def stretches(recording: Recording, low: float, high: float, width_s: float, los
     loss : float
         Largest share of S/N lost half a step off.
     switch : float
-        The rate is halved where a pulse is this many times wider than all that the plan adds.
+        The rate is also halved where the smear of a channel is this many times wider than all that
+        the plan adds, whatever the width of the pulses.
 
     Raises
     ------
@@ -297,7 +298,8 @@ def _added(stretch: Stretch) -> float:
 
 def _switch(stretch: Stretch, width_s: float, switch: float) -> float:
     """Return the dispersion measure from which on half the rate is sufficient."""
-    square = (switch * _added(stretch)) ** 2 - width_s**2
+    added = _added(stretch)
+    square = (SWITCH * added) ** 2 - width_s**2
     if square <= 0 or 2 * stretch.sample_s <= FINE * width_s:
         return -inf
-    return sqrt(square) / stretch.channel_smear_s(1.0)
+    return min(sqrt(square), switch * added) / stretch.channel_smear_s(1.0)

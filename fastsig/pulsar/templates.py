@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsig.errors import UsageError
+from fastsig.pulsar.channel_smear import Smear, transfer
 from fastsig.pulsar.harmonics import checked, harmonics, n_harmonic_of, series
 from fastsig.pulsar.significance import baseline, best_boxcar
 
@@ -26,6 +27,7 @@ C16 = NDArray[np.complex128]
 
 _FWHM = float(np.sqrt(8 * np.log(2)))
 _MOST_COMPONENTS = 12
+_LEAST_TRANSFER = 0.2  # of a harmonic that can be given another smear
 #: Decrease of chi^2 by a further component, of three parameters, that noise does not reach.
 _LEAST_GAIN = 25.0
 
@@ -51,11 +53,15 @@ class Template:
         How it was made: "wiener", "savgol" or "gaussians".
     components : tuple of Component
         Components, if it is a sum of Gaussians.
+    smear : tuple of (float, float)
+        Widths in turns, and weights, of the smear by dispersion within channels that the template
+        has; empty if this is not known.
     """
 
     profile: F8
     method: str
     components: tuple[Component, ...] = ()
+    smear: Smear = ()
 
     def sampled(self, n_bin: int) -> F8:
         """Return the template with `n_bin` bins.
@@ -73,8 +79,23 @@ class Template:
             return _unit(_sum_of(self.components, n_bin))
         return _unit(_resampled(self.profile, n_bin))
 
+    def smeared(self, n_bin: int, smear: Smear) -> F8:
+        """Return the template with `n_bin` bins, and with another smear instead of its own.
+
+        Harmonics that its own smear has weakened to less than a fifth are left out, and those above
+        them. If its own smear is not known, it is not changed.
+        """
+        profile = self.sampled(n_bin)
+        if not self.smear or smear == self.smear:
+            return profile
+        parts = harmonics(profile)
+        own, other = (transfer(each, parts.size) for each in (self.smear, smear))
+        weak = own < _LEAST_TRANSFER
+        stop = int(np.argmax(weak)) if weak.any() else parts.size
+        return series(parts[:stop] * other[:stop] / own[:stop], n_bin, n_bin)
+
     def table(self) -> QTable:
-        """Return a table with the profile, and the components in its meta."""
+        """Return a table with the profile, and the components and the smear in its meta."""
         from astropy import units as u
         from astropy.table import QTable
 
@@ -86,6 +107,8 @@ class Template:
         table["profile"].info.description = "profile above the baseline, peak 1"
         table.meta.update(method=self.method, components=[
             {"phase": c.phase, "fwhm": c.fwhm, "height": c.height} for c in self.components])
+        if self.smear:
+            table.meta["smear"] = [list(each) for each in self.smear]
         return table
 
     @classmethod
@@ -108,7 +131,21 @@ class Template:
                       for c in table.meta["components"])
         if not all(c.fwhm > 0 and np.isfinite([c.phase, c.fwhm, c.height]).all() for c in found):
             raise UsageError("components: phases and heights must be finite, and widths above 0")
-        return cls(values, str(table.meta["method"]), found)
+        return cls(values, str(table.meta["method"]), found, _smear(table.meta.get("smear", ())))
+
+
+def _smear(rows: Any) -> Smear:
+    """Return the smear in the meta of a table.
+
+    Raises
+    ------
+    UsageError
+        If a width or a weight makes no sense.
+    """
+    found = tuple((float(width), float(weight)) for width, weight in rows)
+    if not all(0 <= width < np.inf and 0 < weight < np.inf for width, weight in found):
+        raise UsageError("smear: widths must be 0 or more, and weights above 0")
+    return found
 
 
 def smooth_wiener(profile: Any, off: Any = None) -> Template:

@@ -17,7 +17,7 @@ from fastsig.run.fusing import STREAMING, fuse, narrowed
 from fastsig.run.keeping import Kept, keepers, kept, unified
 from fastsig.run.lanes import Lane
 from fastsig.stream import Sink, Stage, Stream, VoltageStream
-from fastsig.work.memory import resident_bytes
+from fastsig.work.memory import available_bytes, resident_bytes
 from fastsig.work.threads import processors
 
 __all__ = ["Node", "Plan", "check_least_memory", "plan"]
@@ -164,7 +164,8 @@ def plan(sinks: Sequence[Sink], *, workers: int | None = None, memory: int | Non
     workers : int, optional
         Largest number of threads; by default as many as the process may use.
     memory : int, optional
-        Largest memory of the whole process, bytes.
+        Largest memory of the whole process, bytes. By default, units and threads are as many as fit
+        into what is available; a plan that does not fit at all is not refused.
     fused : bool
         Whether to use fused kernels (same result, byte for byte).
 
@@ -192,7 +193,7 @@ def plan(sinks: Sequence[Sink], *, workers: int | None = None, memory: int | Non
     need = Need(lanes, base, keepers([lane.stream for lane in lanes]))
     floor = need.floor()
     _check_memory(memory, floor)
-    fit = need.fit(threads, memory)
+    fit = need.fit(threads, resident_bytes() + available_bytes() if memory is None else memory)
     for lane, rows in zip(lanes, fit.rows, strict=True):
         lane.rows = rows
     asked = need.kept_each(fit.flight, fit.rows)

@@ -29,7 +29,7 @@ def open_profiles(path: str | os.PathLike[str], **overrides: Any) -> Profiles:
     Parameters
     ----------
     path : path
-        A PSRFITS file in fold mode.
+        A PSRFITS file in fold mode, or a table of profiles that fastsig wrote (.ecsv).
     **overrides
         Values that replace those of the file: ``period="0.7s"``, ``dm=30``, ``telescope=...`` and
         the others of `fastsig.open`.

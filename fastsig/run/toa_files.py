@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy as np
 from fastsig.errors import FormatError, UsageError
 from fastsig.io.files.safe import write_bytes
 from fastsig.io.opening import detect_files
+from fastsig.pulsar.channel_smear import smear_of
 from fastsig.pulsar.profile_toas import intensity
 from fastsig.pulsar.templates import Template, fit_gaussians, smooth_wiener
 from fastsig.pulsar.toas import Toa, tim_text
@@ -30,7 +32,8 @@ def template_of(path: str | os.PathLike[str], smoothing: str = "wiener") -> Temp
     Parameters
     ----------
     path : path
-        A template in ECSV, or folded profiles, whose mean total intensity is used.
+        A template in ECSV, or folded profiles, whose mean total intensity is used,
+        and whose smear within channels is known if fastsig folded them.
     smoothing : {"wiener", "gaussians"}
         How the profile of an archive is smoothed.
 
@@ -45,13 +48,16 @@ def template_of(path: str | os.PathLike[str], smoothing: str = "wiener") -> Temp
         raise UsageError(f"smoothing = {smoothing!r}; allowed: {', '.join(SMOOTHINGS)}")
     if "profiles" not in detect_files(path).kinds:
         return read_template(path)
-    mean = intensity(open_profiles(path)).mean("time", "frequency").data[0, 0, 0]
+    total = intensity(open_profiles(path))
+    mean = total.mean("time", "frequency").data[0, 0, 0]
     if not np.isfinite(mean).all():
         raise FormatError(path, "its mean profile has bins without data")
     try:
-        return SMOOTHINGS[smoothing](mean)
+        template = SMOOTHINGS[smoothing](mean)
     except UsageError as error:
         raise FormatError(path, str(error)) from error
+    smear = smear_of(total)
+    return template if smear is None else replace(template, smear=smear[0])
 
 
 def write_tim(toas: Sequence[Toa], path: str | os.PathLike[str], *, overwrite: bool = False

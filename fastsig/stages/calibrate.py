@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -67,7 +68,9 @@ class Calibrate(SpectraStage):
         if len(solution.names) == 4:
             turn = 0.0 if solution.phase is None else solution.phase
             self._cross = (solution.kelvin[2] * np.exp(-1j * turn)).astype(np.complex64)
-        super().__init__(source, header=source.header.replace(unit="K", n_bits=32))
+        super().__init__(source, header=source.header.replace(
+            unit="K", n_bits=32, polarization=replace(
+                source.polarization, calibrated=_equalizes_feeds(solution))))
 
     def parameters(self) -> Mapping[str, Any]:
         """The origin of the solution, and the treatment of rows with the diode on."""
@@ -113,3 +116,9 @@ class Calibrate(SpectraStage):
         view = data.view()
         view.flags.writeable = weight.flags.writeable = False
         return Block(view, weight, start, n)
+
+
+def _equalizes_feeds(solution: DiodeSolution) -> bool:
+    """Return whether a solution removes the differences between two feeds in all products."""
+    n = len(solution.names)
+    return n == 2 or (n == 4 and solution.phase is not None)

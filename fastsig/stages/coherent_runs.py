@@ -8,6 +8,7 @@ otherwise it begins anew, for which one block is computed in addition.
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from fastsig.errors import UsageError
 from fastsig.stream import VoltageStream
 
-__all__ = ["Bands", "Kind", "Runs"]
+__all__ = ["Bands", "Kind", "Runs", "is_one"]
 
 _PIECE_BYTES = 2**24  # voltages that are read at a time
 
@@ -174,9 +175,8 @@ class _Run:
     def take(self, n: int) -> tuple[NDArray[Any], NDArray[np.float32]]:
         """Return the next results and weights."""
         while sum(len(data) for data, _ in self._ready) < n or not self._ready:
-            self._ready.append(self._more())
-        data, weight = (column[0] if len(column) == 1 else np.concatenate(column)
-                        for column in zip(*self._ready, strict=True))
+            self._ready = [*(each for each in self._ready if len(each[0])), self._more()]
+        data, weight = (_stacked(column) for column in zip(*self._ready, strict=True))
         self._ready = [(data[n:], weight[n:])] if len(data) > n else []
         self.at += n * self.kind.n_each
         return data[:n], weight[:n]
@@ -213,5 +213,21 @@ class _Run:
     def _joined(self, parts: list[NDArray[Any]]) -> NDArray[Any]:
         """Return the results of all channels of the source as (n, product or pol, chan)."""
         is_power = self.kind.products != "V"
-        whole = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=2 if is_power else 1)
+        whole = _stacked(parts, 2 if is_power else 1)
         return whole if is_power else np.moveaxis(whole, 2, 0)
+
+
+def is_one(values: NDArray[Any]) -> bool:
+    """Whether an array is a single 1 that stands for all values, as weights without losses are."""
+    return values.size > 0 and not any(values.strides) and bool(values.flat[0] == 1)
+
+
+def _stacked(parts: Sequence[NDArray[Any]], axis: int = 0) -> NDArray[Any]:
+    """Return arrays as one; a single 1 continues to stand for all values."""
+    if len(parts) == 1:
+        return parts[0]
+    if not all(map(is_one, parts)):
+        return np.concatenate(parts, axis)
+    shape = list(parts[0].shape)
+    shape[axis] = sum(part.shape[axis] for part in parts)
+    return np.broadcast_to(parts[0].flat[0], shape)

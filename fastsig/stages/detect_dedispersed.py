@@ -9,7 +9,7 @@ import numpy as np
 
 from fastsig.axes.time import sample_time
 from fastsig.errors import PlanError
-from fastsig.stages.coherent_runs import Kind
+from fastsig.stages.coherent_runs import Kind, is_one
 from fastsig.stages.dedisperse_voltages import DedisperseVoltages
 from fastsig.stages.detected_header import detected_header
 from fastsig.stream import SpectraStage, Stream, Sums
@@ -103,7 +103,7 @@ class DetectDedispersed(SpectraStage):
             return Sums(np.empty((0, *self.shape[1:])), np.empty((0, self.shape[1], 1)))
         kind = Kind(self.products, n_each, **self.signs)
         means, weights = self.source.read_powers(kind, start, n)
-        if (weights == 1).all():  # the same bits, with fewer passes over memory
+        if is_one(weights) or (weights == 1).all():  # the same bits, with fewer passes over memory
             whole = np.full((n, self.shape[1], 1), float(n_each))
             return Sums(means * np.float64(n_each), whole)
         weight = weights * np.float64(n_each)

@@ -4,26 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastsig.axes import interference
-from fastsig.axes.diode_schedule import DiodeSchedule
 from fastsig.axes.units import exact, whole
-from fastsig.calibration.diode.cycle import scheduled
 from fastsig.errors import UsageError
 from fastsig.stages.channel_masks import banned_channels, in_mhz, protected_channels
 from fastsig.stages.flag_statistics import Settings, judge
-from fastsig.stages.flagging import FlagStage
+from fastsig.stages.flagging import FlagStage, diode_states
 from fastsig.stream import SpectrumStream, Stream
 
-__all__ = ["EDGE", "OFF", "ON", "Flag", "diode_states"]
-
-#: Rows with the diode off throughout, on throughout, and switched within the row.
-OFF, ON, EDGE = 0, 1, 2
+__all__ = ["Flag"]
 
 #: Products that may be negative: their noise is not proportional to their value.
 SIGNED = frozenset({"Q", "U", "V", "CR", "CI"})
@@ -204,28 +198,6 @@ class Flag(FlagStage):
         mixed = [k for k in range(len(names)) if k not in powers]
         flags[:, mixed] |= every
         return flags
-
-
-def diode_states(diode: DiodeSchedule | None, sample_rate: Fraction, first: int, n: int
-                 ) -> NDArray[np.int8]:
-    """Return whether the noise diode is on in rows: `OFF`, `ON`, or `EDGE` for part of a row.
-
-    Parameters
-    ----------
-    diode : DiodeSchedule or None
-        The schedule, counted from row 0; without one the diode is off in all rows.
-    sample_rate : Fraction
-        Rows per second, Hz.
-    first, n : int
-        First row and number of rows.
-
-    Returns
-    -------
-    ndarray, shape (n,), int8
-    """
-    if diode is None:
-        return np.full(n, OFF, np.int8)
-    return np.choose(scheduled(diode, sample_rate, first, n) + 1, [EDGE, OFF, ON]).astype(np.int8)
 
 
 def _sigma(name: str, value: float | None) -> float | None:

@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsig.axes import interference
+from fastsig.axes.units import exact
 from fastsig.calibration.radiometer import n_eff
 from fastsig.errors import FormatError, PlanError, UsageError
 from fastsig.stages.channel_masks import in_mhz, protected_channels
-from fastsig.stages.flagging import FlagStage
+from fastsig.stages.flagging import FlagStage, rows_of_states
 from fastsig.stream import Stream
 
 __all__ = ["FlagKurtosis"]
@@ -46,6 +47,8 @@ class FlagKurtosis(FlagStage):
     `skewness`, channels are flagged too if the third moment about the mean, divided by the third
     power of the mean, is larger than that of noise, whose moments are known exactly. At most the
     fraction `noise_share` of noise is flagged in each product; both tests have half of it.
+    If the header contains the schedule of the noise diode, spectra with the diode on, off, and
+    partly on are tested separately.
 
     Values must be powers: the value 0 means no power. That is not so of recordings with few bits
     whose levels were set, of spectra minus a baseline, and after `zero_dm`. Where it is not,
@@ -98,10 +101,11 @@ class FlagKurtosis(FlagStage):
             raise UsageError(f"noise_share = {noise_share!r}; allowed: {_SHARES[0]:g} to "
                              f"{_SHARES[1]:g}")
         self.noise_share = float(noise_share)
-        self.skewness = bool(skewness) and n_sum != "measured"
+        measured = isinstance(n_sum, str) and n_sum == "measured"
+        self.skewness = bool(skewness) and not measured
         self.together = bool(together)
         self._products = self._powers()
-        self.n_sum = None if n_sum == "measured" else self._samples(n_sum)
+        self.n_sum = None if measured else self._samples(n_sum)
         self.protect = interference.intervals(protect, "protect")
         self._protected = protected_channels(self.source, self.protect)
 
@@ -125,10 +129,12 @@ class FlagKurtosis(FlagStage):
                 raise FormatError(self.path, "the width of the channels is not known, so the "
                                   "number of samples in a value is not; give n_sum")
             n_sum = float(axis.step_hz / self.header.sample_rate) * n_eff(self.header)
-        elif isinstance(n_sum, (str, bool)):
+        elif isinstance(n_sum, str):
             raise UsageError(f"n_sum = {n_sum!r}; allowed: a number, or measured")
-        if not 0.99 <= float(n_sum) <= _MOST_SHAPE / 2:
-            raise UsageError(f"{self.path}: n_sum = {float(n_sum):.6g} samples in a value; "
+        else:
+            n_sum = float(exact(n_sum, "", "n_sum"))
+        if not 0.99 <= n_sum <= _MOST_SHAPE / 2:
+            raise UsageError(f"{self.path}: n_sum = {n_sum:.6g} samples in a value; "
                              f"allowed: 1 to {_MOST_SHAPE // 2}")
         return max(1.0, float(n_sum))
 
@@ -149,7 +155,9 @@ class FlagKurtosis(FlagStage):
 
         flags = np.zeros((1, *data.shape[1:]), np.bool_)
         for p, added in self._products.items():
-            flags[0, p] = self._unlike_noise(power_sums(data[:, p]), added)
+            for rows in rows_of_states(self.header, first, len(data)):
+                sums = power_sums(np.ascontiguousarray(data[rows, p]))
+                flags[0, p] |= self._unlike_noise(sums, added)
         flags[:, :, self._protected] = False
         every: Flags = np.logical_or.reduce(flags, axis=1, keepdims=True)
         if self.together:

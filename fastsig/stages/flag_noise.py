@@ -10,11 +10,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from fastsig_kernels import column_median, group_median, running_median
+from fastsig_kernels import column_median, deviations, group_median, running_median
 from numpy.typing import NDArray
 
-__all__ = ["SIGMA", "Level", "Noise", "constant", "gaussian", "level_of", "noise_of",
-           "share_of_noise", "straight", "student", "unrounded"]
+__all__ = ["SIGMA", "Distribution", "Level", "Noise", "constant", "distribution", "gaussian",
+           "level_of", "noise_of", "share_of_noise", "straight", "student", "unrounded"]
 
 F4 = NDArray[np.float32]
 Flags = NDArray[np.bool_]
@@ -38,7 +38,6 @@ _OCTILE = 1.1503493803760079  # octile of a Gaussian, standard deviations
 _SKEWED = 0.005  # asymmetry below which a Gaussian is adequate up to six standard deviations
 _MOST_SKEWED = 0.6  # asymmetry of the square of one Gaussian, the most skewed power
 _LEAST_SKEWED = 256  # values that determine the skewness of the noise to 0.3
-_BEND = np.float32(0.8)  # root below which it is replaced by its tangent
 _GOLDEN = 0.6180339887498949
 
 
@@ -68,6 +67,20 @@ class Level(NamedTuple):
 
     value: F4
     error: F4
+
+
+class Distribution(NamedTuple):
+    """A function that makes residuals Gaussian, as in `fastsig_kernels.deviations`.
+
+    Parameters
+    ----------
+    middle, unit, scale, offset : float
+    """
+
+    middle: float
+    unit: float
+    scale: float
+    offset: float = 0.0
 
 
 def constant(x: F4) -> Flags:
@@ -198,12 +211,34 @@ def gaussian(residual: F4, lost: Flags, step: F4) -> F4:
     octiles = _octiles(sample + _even(len(flat)) * rounding)
     if not octiles[2] > octiles[0]:
         return np.full_like(residual, np.nan)
-    known = _normal(sample, octiles)
-    known = known[np.abs(known) <= _REACH]
-    center, scale = np.mean(known), max(1.0, float(np.std(known)) / float(_WITHIN))
-    scale *= student(len(flat) / _FREEDOM)
-    z = (_normal(residual, octiles) - np.float32(center)) / np.float32(scale)
+    z = _normal(residual, _fitted(sample, octiles))
     return z / _row_noise(z, lost)[:, np.newaxis]
+
+
+def distribution(sample: F4, rounding: F4) -> Distribution | None:
+    """Return the function that makes residuals of noise Gaussian; None without any spread.
+
+    Parameters
+    ----------
+    sample : ndarray, shape (n,), float32
+        Residuals in units of the noise of their channel, all finite.
+    rounding : ndarray, shape (n,), float32
+        Step to which each was rounded; 0 for none.
+    """
+    if not len(sample):
+        return None
+    octiles = _octiles(sample + _even(len(sample)) * rounding)
+    return _fitted(sample, octiles) if octiles[2] > octiles[0] else None
+
+
+def _fitted(sample: F4, octiles: NDArray[np.floating]) -> Distribution:
+    """Return the function of octiles, with the mean and noise of a sample at 0 and 1."""
+    shape = _shape(octiles)
+    known = _normal(sample, shape)
+    known = known[np.abs(known) <= _REACH]
+    center, scale = float(np.mean(known)), max(1.0, float(np.std(known)) / float(_WITHIN))
+    scale *= student(len(sample) / _FREEDOM)
+    return Distribution(shape.middle, shape.unit, shape.scale / scale, center / scale)
 
 
 def _octiles(x: NDArray[np.floating]) -> NDArray[np.floating]:
@@ -228,7 +263,7 @@ def straight(residual: F4, n_mean: int) -> F4:
     octiles = _octiles(known)
     width = np.float32(min(1.0, (octiles[2] - octiles[0]) / (2 * _OCTILE)))
     most = _MOST_SKEWED / np.sqrt(n_mean)
-    return _normal(residual, octiles, most) * width if width > 0 else residual
+    return _normal(residual, _shape(octiles, most)) * width if width > 0 else residual
 
 
 def _row_noise(z: F4, lost: Flags) -> F4:
@@ -254,17 +289,21 @@ def _row_noise(z: F4, lost: Flags) -> F4:
     return noise
 
 
-def _normal(x: F4, octiles: NDArray[np.floating], most: float = _MOST_SKEWED) -> F4:
-    """Apply the monotone function that maps the octiles and the median to those of a Gaussian."""
+def _shape(octiles: NDArray[np.floating], most: float = _MOST_SKEWED) -> Distribution:
+    """Return the monotone function that maps the octiles and the median to those of a Gaussian."""
     low, middle, high = (float(octile) for octile in octiles)
     skew = float(np.clip((high + low - 2 * middle) / (high - low), -most, most))
     if abs(skew) < _SKEWED:
-        return (x - np.float32(middle)) * np.float32(2 * _OCTILE / (high - low))
+        return Distribution(middle, np.inf, 2 * _OCTILE / (high - low))
     bend = (3 - np.sqrt(9 - 12 * skew**2)) / (2 * skew)
-    unit = (high - low) / (2 * bend * (3 + bend**2))
-    ratio = (x - np.float32(middle)) / np.float32(unit) + np.float32(1)
-    # Near 0 the root is steep: a small residual of a level would become a large deviation.
-    line = (ratio - _BEND**3) / (3 * _BEND**2) + _BEND
-    root = np.where(ratio > _BEND**3, np.cbrt(ratio), line)
-    normal: F4 = (root - np.float32(1)) * np.float32(_OCTILE / bend)
-    return normal
+    # The kernel replaces the root by its tangent near 0, where it is steep: a small residual of a
+    # level would become a large deviation.
+    return Distribution(middle, (high - low) / (2 * bend * (3 + bend**2)), _OCTILE / bend)
+
+
+def _normal(x: F4, shape: Distribution) -> F4:
+    """Convert residuals, (n, chan) or (n,), by the function of a distribution."""
+    n = x.shape[-1]
+    made: F4 = deviations(np.atleast_2d(x), np.zeros(n, np.float32), np.ones(n, np.float32),
+                          **shape._asdict())
+    return made.reshape(x.shape)

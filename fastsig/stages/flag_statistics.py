@@ -10,9 +10,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from fastsig_kernels import (
     group_median,
+    moving_median,
     running_median,
     sum_threshold,
     sum_thresholds,
+    through_knots,
 )
 from numpy.typing import NDArray
 
@@ -353,12 +355,14 @@ def _changing(x: F4, level: F4, noise: Noise, power: bool, settings: Settings) -
         np.copyto(unit, np.where(level > 0, level, np.median(level[level > 0])))
     change, lost = (x - level) / unit, np.isnan(x)
     noise = Noise(noise.sigma / unit, noise.step / unit)
-    strong = np.abs(_residual(change, lost, noise, settings)) > settings.single
+    residual = _residual(change, lost, noise, settings)
+    strong = np.abs(residual) > settings.single
     if strong.any():
         lost |= strong
         touched = strong.any(axis=0)
         noise.sigma[touched] = noise_of(change[:, touched], lost[:, touched]).sigma
-    return settings.beyond(_residual(change, lost, noise, settings), (0, 1), settings.smooth // 2)
+        residual = _residual(change, lost, noise, settings)
+    return settings.beyond(residual, (0, 1), settings.smooth // 2)
 
 
 def _residual(change: F4, lost: Flags, noise: Noise, settings: Settings) -> F4:
@@ -396,8 +400,11 @@ def _through(x: F4, lost: Flags, size: int, width: int, *, even: bool) -> F4:
     """
     groups = group_median(x, size, flags=lost)
     _leave_poor(groups, lost, size, bridge=even)
-    slope = np.zeros_like(groups) if even else _robust_line(groups)
-    medians = running_median(groups - slope, width, even=even)[0] + slope
+    if even:
+        medians = running_median(groups, width)[0]
+    else:
+        slope = _robust_line(groups)
+        medians = moving_median(groups - slope, width) + slope
     if size == 1 or groups.shape[1] == 1:
         return np.broadcast_to(medians, x.shape)
     place = (np.arange(x.shape[1]) - (size - 1) / 2) / size
@@ -425,14 +432,10 @@ def _robust_line(groups: F4) -> F4:
 def _between(knots: F4, place: NDArray[np.float64], n: int) -> F4:
     """Interpolate at places between knots, (row, place), by polynomials through `n` knots."""
     first = np.clip(np.floor(place).astype(np.int64) - (n // 2 - 1), 0, knots.shape[1] - n)
-    values = np.zeros((len(knots), len(place)), np.float32)
-    for k in range(n):
-        others = [j for j in range(n) if j != k]
-        weight = np.prod([(place - first - j) / (k - j) for j in others], axis=0)
-        part = np.take(knots, first + k, axis=1, mode="clip")
-        part *= weight.astype(np.float32)
-        values += part
-    return values
+    weight = np.array([np.prod([(place - first - j) / (k - j) for j in range(n) if j != k], axis=0)
+                       for k in range(n)], np.float32)
+    found: F4 = through_knots(knots, first, weight)
+    return found
 
 
 def _leave_poor(groups: F4, lost: Flags, size: int, *, bridge: bool) -> None:

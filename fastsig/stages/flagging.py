@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastsig.axes.diode_schedule import DiodeSchedule
+from fastsig.calibration.diode.cycle import scheduled
 from fastsig.stages.segments import SegmentStage
 from fastsig.stream import Block, Codes, SpectraStage, SpectrumStream, Sums
+from fastsig.stream.header import Header
 
-__all__ = ["FlagStage", "FlaggedSpectra"]
+__all__ = ["EDGE", "OFF", "ON", "FlagStage", "FlaggedSpectra", "diode_states", "rows_of_states"]
+
+#: Rows with the diode off throughout, on throughout, and switched within the row.
+OFF, ON, EDGE = 0, 1, 2
 
 Flags = NDArray[np.bool_]
 
@@ -49,22 +56,33 @@ class FlaggedSpectra(SpectraStage):
 
     def read_block(self, start: int, n: int, out: NDArray[Any] | None = None) -> Block:
         """Return mean spectra (NaN where the weight is 0) and weights, both float32."""
+        from fastsig_kernels import apply_flags
+
         self._check_range(start, n)
         block = self.source.read_block(start, n)
         data = np.empty(block.data.shape, np.float32) if out is None else out[:n]
+        parts = self._parts(start, n, block)
+        one = _steady(block.valid) if len(parts) == 1 and len(parts[0][3]) == 1 else None
+        if one is not None:
+            return self._with_channels(block, data, one, parts[0][3])
         weight = np.empty((n, max(block.valid.shape[1], self._flag_products), self.shape[2]),
                           np.float32)
-        for begin, end, first, flags in self._parts(start, n, block):
+        valid = np.asarray(block.valid, np.float32)
+        for begin, end, first, flags in parts:
             rows = slice(begin - start, end - start)
             flags = flags if len(flags) == 1 else flags[begin - first : end - first]
-            np.copyto(data[rows], block.data[rows])
-            np.copyto(weight[rows], block.valid[rows])
-            if flags.any():
-                np.copyto(data[rows], np.float32(np.nan), where=flags)
-                np.copyto(weight[rows], np.float32(0), where=flags)
-        view = data.view()
-        view.flags.writeable = weight.flags.writeable = False
-        return Block(view, weight, start, n)
+            apply_flags(block.data[rows], valid[rows], flags, out=data[rows],
+                        out_weight=weight[rows])
+        return _block(data, weight, start)
+
+    def _with_channels(self, block: Block, data: NDArray[np.float32], valid: NDArray[np.float32],
+                       flags: Flags) -> Block:
+        """Return rows with the same flags and weights; weights are then stored once."""
+        np.copyto(data, block.data)
+        for p in range(data.shape[1]):
+            data[:, p, flags[0, min(p, flags.shape[1] - 1)]] = np.nan
+        weight = np.where(flags, np.float32(0), valid).astype(np.float32)
+        return _block(data, np.broadcast_to(weight, (block.n, *weight.shape[1:])), block.start)
 
     def read_sums(self, start: int, n: int) -> Sums:
         """Return rows in their additive form."""
@@ -78,6 +96,50 @@ class FlaggedSpectra(SpectraStage):
             np.copyto(total[rows], total.dtype.type(0), where=flags)
             np.copyto(weight[rows], 0.0, where=flags)
         return Sums(total, weight)
+
+
+def diode_states(diode: DiodeSchedule | None, sample_rate: Fraction, first: int, n: int
+                 ) -> NDArray[np.int8]:
+    """Return whether the noise diode is on in rows: `OFF`, `ON`, or `EDGE` for part of a row.
+
+    Parameters
+    ----------
+    diode : DiodeSchedule or None
+        The schedule, counted from row 0; without one the diode is off in all rows.
+    sample_rate : Fraction
+        Rows per second, Hz.
+    first, n : int
+        First row and number of rows.
+
+    Returns
+    -------
+    ndarray, shape (n,), int8
+    """
+    if diode is None:
+        return np.full(n, OFF, np.int8)
+    return np.choose(scheduled(diode, sample_rate, first, n) + 1, [EDGE, OFF, ON]).astype(np.int8)
+
+
+def rows_of_states(header: Header, first: int, n: int) -> list[Any]:
+    """Return the rows in each state of the diode, from row `first` on, as slices or indices."""
+    if header.diode is None:
+        return [slice(0, n)]
+    states = diode_states(header.diode, header.sample_rate, first, n)
+    return [np.flatnonzero(states == state) for state in np.unique(states)]
+
+
+def _steady(valid: NDArray[np.float32]) -> NDArray[np.float32] | None:
+    """Return the weights of one row if they are those of all rows; None if they may differ."""
+    same = valid.strides[0] == 0 or (valid.shape[2] == 1 and (valid == valid[:1]).all())
+    return valid[:1] if len(valid) and same else None
+
+
+def _block(data: NDArray[np.float32], weight: NDArray[np.float32], start: int) -> Block:
+    view = data.view()
+    view.flags.writeable = False
+    if weight.flags.writeable:
+        weight.flags.writeable = False
+    return Block(view, weight, start, len(data))
 
 
 class FlagStage(SegmentStage, FlaggedSpectra):

@@ -36,9 +36,10 @@ class IQRM(FlagStage):
     ----------
     source : SpectrumStream
         Spectra in any unit, with 16 or more channels.
-    statistic : {"std", "mean", "skewness", "kurtosis"}
+    statistic : {"std", "modulation", "mean", "skewness", "kurtosis"}
         Statistic of the values of a channel in a segment; "std" is the standard deviation,
-        "kurtosis" is that in excess of a Gaussian.
+        "modulation" is that divided by the mean, which the bandpass does not change, and "kurtosis"
+        is that in excess of a Gaussian.
     threshold : float
         Smallest difference that is a vote, in standard deviations.
     radius : float or int
@@ -110,7 +111,7 @@ class IQRM(FlagStage):
 
         flags = np.empty((1, *data.shape[1:]), np.bool_)
         for p in range(data.shape[1]):
-            measured = statistic(self.statistic, data[:, p])
+            measured = statistic(self.statistic, np.ascontiguousarray(data[:, p]))
             flags[0, p] = iqrm_mask(measured, self.radius, self.threshold)
         flags[:, :, self._protected] = False
         every: NDArray[np.bool_] = np.logical_or.reduce(flags, axis=1, keepdims=True)

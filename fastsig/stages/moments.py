@@ -10,7 +10,7 @@ __all__ = ["STATISTICS", "statistic"]
 F8 = NDArray[np.float64]
 
 #: Statistics of a channel that can be compared with those of others.
-STATISTICS = ("std", "mean", "skewness", "kurtosis")
+STATISTICS = ("std", "modulation", "mean", "skewness", "kurtosis")
 
 
 def statistic(name: str, x: NDArray[np.float32]) -> F8:
@@ -19,7 +19,8 @@ def statistic(name: str, x: NDArray[np.float32]) -> F8:
     Parameters
     ----------
     name : str
-        One of `STATISTICS`; "kurtosis" is that in excess of a Gaussian.
+        One of `STATISTICS`; "modulation" is the standard deviation divided by the mean, and
+        "kurtosis" is that in excess of a Gaussian.
     x : ndarray, shape (n_time, n_chan), float32
         Spectra; NaN is ignored.
     """
@@ -32,8 +33,9 @@ def statistic(name: str, x: NDArray[np.float32]) -> F8:
         if name == "mean":
             return np.asarray(a + center)
         second = b - a * a
-        if name == "std":
-            return np.asarray(np.sqrt(np.maximum(second, 0)))
+        if name in ("std", "modulation"):
+            std = np.sqrt(np.maximum(second, 0))
+            return np.asarray(std if name == "std" else std / (a + center))
         known = np.where(second > 0, second, np.nan)
         if name == "skewness":
             return np.asarray((c - 3 * a * b + 2 * a**3) / known**1.5)

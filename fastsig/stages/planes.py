@@ -38,8 +38,8 @@ class Planes(Stage, PlaneStream):
     Each row of the plane is what `dedisperse` and `to_series` return for its dispersion measure,
     with delays rounded differently: those of a tree, in which sums of neighbouring channels are
     shared by neighbouring dispersion measures (FDMT, Zackay & Ofek 2017). For 4096 channels from
-    1000 to 1500 MHz and 2048 samples of delay, a channel is up to 2.8 samples from its exact delay,
-    0.6 rms; the mean over the channels is right to half a sample.
+    1000 to 1500 MHz and 2048 samples of delay, a channel is up to 2.2 samples from its exact delay,
+    0.5 rms; the mean over the channels is right to half a sample.
 
     Times are those at which the signal passes the centre of the highest channel, for all dispersion
     measures. The weight of a value is the mean weight of its channels; values are NaN where it is
@@ -56,9 +56,10 @@ class Planes(Stage, PlaneStream):
     constant : float or str, optional
         Dispersion constant K, as for `dedisperse`; by default that of the plan, if there is one.
     track : {"sample", "half", "exact"}, optional
-        Rounding of delays: that of the tree; that of a tree with half samples, which takes twice
-        the time; or the nearest sample, as by `dedisperse`, which takes a time proportional to the
-        number of dispersion measures. By default "exact" for up to 16 of them, otherwise "sample".
+        Rounding of delays: that of the tree; that of a tree with half samples, which takes up to
+        twice the time; or the nearest sample, as by `dedisperse`, which takes a time proportional
+        to the number of dispersion measures. By default "exact" for up to 16 of them, otherwise
+        "sample".
     last : {"keep", "drop"}
         Whether the times at the end for which channels are missing at the largest dispersion
         measure are kept or dropped.

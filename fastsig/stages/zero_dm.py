@@ -100,10 +100,11 @@ class ZeroDM(SegmentStage):
     def _result(self, first: int, data: F4, weight: F4) -> _Fit:
         fit = _Fit([], [], [])
         for p in range(data.shape[1]):
-            level = _level(data[:, p], weight[:, p])
+            x = np.ascontiguousarray(data[:, p])
+            level = _level(x, weight[:, p])
             center, gain = 0.0, None
             if self.method == "zdot":
-                center, gain = _slopes(data[:, p], level)
+                center, gain = _slopes(x, level)
             fit.level.append(level)
             fit.center.append(center)
             fit.gain.append(gain)
@@ -117,8 +118,11 @@ class ZeroDM(SegmentStage):
         for begin, end, _, fit in self._parts(start, n, block):
             rows = slice(begin - start, end - start)
             for p in range(data.shape[1]):
-                _subtract(block.data[rows, p], fit.level[p], fit.center[p], fit.gain[p],
-                          data[rows, p])
+                x = np.ascontiguousarray(block.data[rows, p])
+                made = data[rows, 0] if data.shape[1] == 1 else np.empty_like(x)
+                _subtract(x, fit.level[p], fit.center[p], fit.gain[p], made)
+                if data.shape[1] > 1:
+                    data[rows, p] = made
         view = data.view()
         view.flags.writeable = False
         return Block(view, block.valid, start, n)
@@ -128,8 +132,10 @@ def _level(data: F4, weight: F4) -> F4 | None:
     """Return the mean spectrum of a segment; None if no channel is valid at some times only."""
     from fastsig_kernels import power_sums
 
+    if weight.strides[0] == 0:
+        return None
     valid = weight > 0
-    if not any(weight.strides) or (valid == valid[0]).all():
+    if (valid == valid[0]).all():
         return None
     sums = power_sums(data)
     with np.errstate(invalid="ignore"):

@@ -456,7 +456,7 @@ def draw_profiles(
     The channels are aligned by the dispersion measure. If the products are Stokes parameters, or
     AA, BB, CR and CI, the profile has the linear polarisation without its bias, V, and the position
     angle with its error. Values in recorded units are drawn in units of the noise of each
-    subintegration and channel; all are relative to the quarter of a turn with the lowest mean.
+    subintegration and channel; all are relative to the off-pulse bins.
 
     Parameters
     ----------
@@ -478,11 +478,12 @@ def draw_profiles(
         If no profile has data.
     """
     from fastsig.view.look import Look
-    from fastsig.view.profiles import draw_page, facts
+    from fastsig.view.profile_facts import all_facts
+    from fastsig.view.profiles import draw_page
 
     look = Look(cmap, vmin, vmax, scale, percent)
-    return drawn(lambda: draw_page(profiles, product, look, trials), lambda: facts(profiles), path,
-                 overwrite, [profiles.path] if os.path.exists(profiles.path) else [])
+    return drawn(lambda: draw_page(profiles, product, look, trials), lambda: all_facts(profiles),
+                 path, overwrite, [profiles.path] if os.path.exists(profiles.path) else [])
 
 
 def draw_made(make: Callable[[], Figure], facts: Callable[[], Mapping[str, Any]],

@@ -36,6 +36,8 @@ def draw_before_after(
 ) -> Figure:
     """Draw waterfalls side by side, with the flagged shares of channels and of rows.
 
+    Both have the same colours, unless the mean over the band was removed between them.
+
     As in the report of ``fastsig flag``, a share is the number of samples that flagging gave the
     weight 0 over the number of all samples.
     """
@@ -55,11 +57,20 @@ def draw_before_after(
     first = figure.add_subplot(grid[1, 0])
     second = figure.add_subplot(grid[1, 1], sharex=first, sharey=first)
     shades = Shades.of(new if np.isfinite(new).any() else old, Look(), name, before.header.unit)
+    # Values minus the mean over the band are not comparable with those before.
+    apart = after.header.zero_dm != before.header.zero_dm
     for axes, values in ((first, old), (second, new)):
-        image = draw_shades(axes, shades._replace(values=values), extent)
+        own = shades
+        if apart and axes is first:
+            own = Shades.of(old, Look(), name, before.header.unit)
+        image = draw_shades(axes, own._replace(values=values), extent)
         axes.locator_params(axis="x", nbins=6)
         axes.set_xlabel(over.label)
-    draw_bar(image, [first, second], shades, location="bottom", fraction=0.05, pad=0.02, aspect=80)
+        if apart:
+            draw_bar(image, [axes], own, location="bottom", fraction=0.05, pad=0.02, aspect=40)
+    if not apart:
+        draw_bar(image, [first, second], shades, location="bottom", fraction=0.05, pad=0.02,
+                 aspect=80)
     first.set_ylabel(time_label(before, unit))
     second.tick_params(labelleft=False)
     n_freq = pixels_of(before)[1]

@@ -1,4 +1,4 @@
-"""Images of profiles against time and frequency, and the window without a pulse."""
+"""Images of profiles against time and frequency."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from fastsig.axes.time import elapsed
 from fastsig.pulsar.profiles import Profiles
 
-__all__ = ["Image", "by_frequency", "by_time", "off_window", "twice"]
+__all__ = ["Image", "by_frequency", "by_time", "twice"]
 
 F8 = NDArray[np.float64]
 
@@ -41,18 +41,6 @@ class Image(NamedTuple):
 def twice(values: Any) -> Any:
     """Return values over two turns of the last axis."""
     return np.concatenate([values, values], axis=-1)
-
-
-def off_window(profile: F8) -> NDArray[np.bool_]:
-    """Return the quarter of a turn, in one piece, with the lowest mean of a profile."""
-    n = len(profile)
-    known = np.where(np.isfinite(profile), profile, np.nanmean(profile))
-    length = max(1, n // 4)
-    sums = np.cumsum(np.concatenate([[0.0], known, known]))
-    first = int(np.argmin(sums[length : length + n] - sums[:n]))
-    off = np.zeros(n, bool)
-    off[(first + np.arange(length)) % n] = True
-    return off
 
 
 def by_time(profiles: Profiles, off: NDArray[np.bool_]) -> Image:

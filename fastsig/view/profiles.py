@@ -16,17 +16,19 @@ from numpy.typing import NDArray
 
 from fastsig.axes.time import iso
 from fastsig.errors import PlanError
+from fastsig.pulsar.off_pulse import off_pulse_or_lowest
 from fastsig.pulsar.polarization_profile import debiased, pa_error
 from fastsig.pulsar.profiles import Profiles
 from fastsig.stream.slices import product_indices
 from fastsig.view.figures import COLORS, legend_above, new_figure, time_unit
 from fastsig.view.look import Look, Shades, in_powers, powers, value_label
-from fastsig.view.profile_images import Image, by_frequency, by_time, off_window, twice
+from fastsig.view.profile_facts import facts
+from fastsig.view.profile_images import Image, by_frequency, by_time, twice
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["Trials", "draw_page", "facts"]
+__all__ = ["Trials", "draw_page"]
 
 F8 = NDArray[np.float64]
 
@@ -86,7 +88,7 @@ def draw_page(profiles: Profiles, product: str | None = None, look: Look | None 
     shown, stokes = _shown(profiles, product)
     look = look or Look()
     mean = shown.mean("time", "frequency").data[0, 0, 0].astype(np.float64)
-    off = off_window(mean)
+    off = off_pulse_or_lowest(mean)
     figure, axes = _panels(shown, stokes is not None, trials)
     _draw_profile(axes["profile"], mean, off, shown, alone=stokes is None)
     if stokes is not None:
@@ -267,30 +269,3 @@ def _write_facts(axes: Any, profiles: Profiles) -> None:
     for column, text in ((0.0, "\n".join(lines)), (0.34, "\n".join(lines.values()))):
         axes.text(column, 1.0, text, va="top", ha="left", fontsize=8.5, linespacing=1.35,
                   transform=axes.transAxes, color="0.35" if column == 0 else "black")
-
-
-def facts(profiles: Profiles) -> dict[str, str]:
-    """Return the facts that the picture and its page list, in words."""
-    header = profiles.header
-    low, high = (float(edge) / 1e6 for edge in header.require_channels(profiles.path).edges_hz)
-    period, dm, kind = profiles.period, profiles.dm, header.polarization.kind
-    place = None if header.ra_deg is None or header.dec_deg is None else (
-        f"{header.ra_deg:.5f}, {header.dec_deg:+.5f} deg")
-    known = {
-        "path": profiles.path, "source": header.source, "position": place,
-        "telescope": header.telescope, "receiver": header.receiver,
-        "start (UTC)": iso(header.start_time), "duration": f"{profiles.duration:.6g} s",
-        "band": f"{low:.6g} to {high:.6g} MHz",
-        "shape": f"{profiles.n_subint} subint · {profiles.n_product} pol · {profiles.n_chan} chan "
-                 f"· {profiles.n_bin} bins",
-        "products": ", ".join(profiles.names) + (
-            "" if kind == "unknown" else f" ({kind} feeds)"),
-        "period": f"{period:.12g} s" if np.isfinite(period) else "not known",
-        "DM": None if dm is None else f"{dm:.9g} pc cm⁻³" + (
-            ", removed here" if dm and not profiles.dedispersed and profiles.n_chan > 1
-            and np.isfinite(profiles.periods).all() else ""),
-        "RM": None if not profiles.rm else f"{profiles.rm:.6g} rad m⁻²",
-        "with data": f"{100 * float((profiles.weights > 0).mean()):.4g} %",
-    }
-    return {key: value for key, value in known.items() if value}
-

@@ -25,6 +25,7 @@ from .fdmt import FDMT
 from .fft import FFTPlan, fft_plan
 from .filters import prototype, response, window_names
 from .fir import polyphase_fir, polyphase_fir_complex_nb, polyphase_fir_nb
+from .flagging import apply_flags, apply_flags_nb
 from .folding import Folder, phase_pieces
 from .gains import apply_gain, apply_gain_nb
 from .gridding import Gridder, gaussian_table
@@ -42,6 +43,7 @@ from .iqrm import iqrm_mask, iqrm_mask_nb
 from .ladder import Ladder, boxcar_ladder
 from .layout import Layout
 from .leveling import relative_to_level, relative_to_level_nb
+from .levels import channel_levels, channel_levels_nb, deviations, deviations_nb
 from .maxima import boxcar_maxima, boxcar_maxima_nb, track_maxima, track_maxima_nb
 from .medians import (
     column_median,
@@ -70,6 +72,7 @@ from .requantizing import requantize, requantize_nb, restore, restore_nb
 from .resampling import resample, resample_nb, resampling_covariance, resampling_tables
 from .scaling import apply_scales, apply_scales_nb, fit_scales, fit_scales_nb, widen, widen_nb
 from .shifting import shift_channels, shift_channels_nb, shift_rows, shift_rows_nb
+from .smoothing import moving_median, moving_median_nb, through_knots, through_knots_nb
 from .spectral_kurtosis import (
     frame_correlation,
     keep,
@@ -81,7 +84,14 @@ from .spectral_kurtosis import (
 )
 from .spectrometer import Spectrometer
 from .synthesis import Synthesizer
-from .thresholding import flag_line_nb, sum_threshold, sum_threshold_nb, sum_thresholds
+from .thresholding import (
+    flag_deviations,
+    flag_deviations_nb,
+    flag_lines_nb,
+    sum_threshold,
+    sum_threshold_nb,
+    sum_thresholds,
+)
 from .unpacking import unpack, unpack_nb
 from .zero_dm import (
     band_mean,
@@ -112,6 +122,8 @@ __all__ = [
     "accumulate_groups",
     "accumulate_groups_nb",
     "accumulate_nb",
+    "apply_flags",
+    "apply_flags_nb",
     "apply_gain",
     "apply_gain_nb",
     "apply_scales",
@@ -123,6 +135,8 @@ __all__ = [
     "boxcar_ladder",
     "boxcar_maxima",
     "boxcar_maxima_nb",
+    "channel_levels",
+    "channel_levels_nb",
     "column_median",
     "column_median_nb",
     "compress_planes",
@@ -134,13 +148,17 @@ __all__ = [
     "detect_accumulate",
     "detect_accumulate_nb",
     "detect_nb",
+    "deviations",
+    "deviations_nb",
     "expand_planes",
     "expand_planes_nb",
     "expand_work_bytes",
     "fft_plan",
     "fit_scales",
     "fit_scales_nb",
-    "flag_line_nb",
+    "flag_deviations",
+    "flag_deviations_nb",
+    "flag_lines_nb",
     "fletcher32",
     "fletcher32_nb",
     "frame_correlation",
@@ -166,6 +184,8 @@ __all__ = [
     "kurtosis_thresholds",
     "least_frames",
     "median_nb",
+    "moving_median",
+    "moving_median_nb",
     "nearest_codes_nb",
     "normalize",
     "normalize_nb",
@@ -207,6 +227,8 @@ __all__ = [
     "sum_threshold",
     "sum_threshold_nb",
     "sum_thresholds",
+    "through_knots",
+    "through_knots_nb",
     "to_codes",
     "track_maxima",
     "track_maxima_nb",

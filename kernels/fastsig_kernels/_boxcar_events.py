@@ -6,6 +6,7 @@ searched whenever `Times.chunk` of its samples are new, for boxcars that begin u
 them before. A boxcar belongs to the segment of time in which it is searched.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,13 +46,29 @@ class Times:
         least = segment or _SEGMENT_WIDTHS * int(ladder.widths[-1])
         return cls(halo, longest, -(-least // longest) * longest)
 
+    def ends(self, n: int) -> np.ndarray:
+        """Return the ends of the segments of `n` samples, a multiple of `TILE`.
+
+        The first ones are shorter, the first of all a tile, so that noise is soon known.
+        """
+        short = TILE << np.arange(64 - TILE.bit_length())
+        whole = np.arange(self.segment, n + self.segment, self.segment)
+        ends = np.concatenate([short[short < self.segment], whole])
+        return np.append(ends[ends < n], n) if n else ends[:0]
+
+    def is_end(self, n: int) -> bool:
+        """Whether a segment ends with sample `n`, a multiple of `TILE`."""
+        tiles = n // TILE
+        return n % self.segment == 0 or (n < self.segment and tiles & (tiles - 1) == 0)
+
     @staticmethod
     def chunk(level: int) -> int:
         """Return the number of samples of a level that are searched at once."""
         return max(TILE >> level, LANES)
 
 
-def noise_of(sums: list[np.ndarray], ladder: Ladder, n_row: int) -> np.ndarray:
+def noise_of(sums: list[np.ndarray], ladder: Ladder, n_row: int,
+             scale: Callable[..., np.ndarray] = scale) -> np.ndarray:
     """Return the noise of each group of rows and width, in units of what is expected.
 
     Parameters
@@ -62,6 +79,8 @@ def noise_of(sums: list[np.ndarray], ladder: Ladder, n_row: int) -> np.ndarray:
         Widths.
     n_row : int
         Number of rows of the plane.
+    scale : callable
+        Computes the noise from such sums.
 
     Returns
     -------

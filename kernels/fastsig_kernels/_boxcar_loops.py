@@ -1,20 +1,21 @@
 """Loops of the search for pulses: boxcars of all levels of a tile, row by row.
 
-Samples are specified by address (int64), since views of arrays would take most of the time. Rows
-begin with the `halo` samples before the tile. The tables are those of `_boxcar_tiles.Tiles`; nothing
-is checked here. Sums are in the order of time, so that their bits do not depend on how a stream is
-divided.
+Samples are specified by address (int64), and nothing is checked here. Rows begin with the `halo`
+samples before the tile. The tables are those of `_boxcar_tiles.Tiles`. Sums are in the order of
+time, so that their bits do not depend on how a stream is divided.
 """
 
 import numpy as np
 
 from ._boxcar_events import EVERY, GROUP, LANES
-from ._boxcar_vectors import above, add_pairs, measure, sample
+from ._boxcar_vectors import above, add_pairs, extremes, measure, rank, sample
 from ._jit import jit_strict, jit_strict_inner
 from ._simd import address_of, load, store
 
 #: Vectors that are searched at once, and bytes of a vector.
 _AT_ONCE, _LINE = 4, 4 * LANES
+#: Least ratio of two weights that differ little.
+_ALIKE = np.float32(0.6)
 
 
 @jit_strict
@@ -22,13 +23,14 @@ def search_rows_nb(spec, weighted, x, weight, row_step, row, stop, chunks, level
                    kept_weights, work, work_weights, lanes, sums, raw, raw_sum, n_raw, most):
     """Search rows from `row` to `stop` of a tile; return the first that there was no room for.
 
-    `x` is the address of the first row, and `row_step` the bytes from one to the next. `n_raw` is
-    the number of boxcars in `raw` and `raw_sum`, of which a row can have `most`; it grows.
+    `x` is the address of the first row, and `row_step` the bytes from one to the next. `n_raw` are
+    the numbers of boxcars in `raw` and `raw_sum`, of which a row can have `most`, and of those that
+    were not kept because their S/N is below that in the last item of `raw_sum`.
     """
     halo, kept_step = 4 * chunks[0, 3], 4 * kept.shape[1]
     past, past_weights = address_of(kept) + row * kept_step, address_of(kept_weights) + row * (
         kept_step)
-    while row < stop and n_raw[0] + most <= raw.shape[0]:
+    while row < stop and n_raw[0] + most < raw.shape[0]:
         below, below_weights = x, weight
         for k in range(chunks.shape[0]):
             chunk, place, there, _, fill, ready, first = chunks[k]
@@ -84,9 +86,11 @@ def _search_level_nb(spec, weighted, level, x, weight, chunk, first, row, begin,
                      sums, raw, raw_sum, n_raw):
     """Search the boxcars of a level that begin at its samples from `first` on.
 
-    Rows of the table of a group are, for each width, the limit of sums for `above`, the cut of their
-    squares for `measure`, and the least weight; what makes sums and their squares S/N, and their
-    squares those of noise in units of what is expected; the width, and the threshold.
+    Rows of the table of a group have, for each width, the limit of sums for `above`, the cut of
+    their squares for `measure`, and the least weight; the factor that makes of a sum (of its square
+    over its weight, if `weighted`) the S/N (its square), and of its square that in units of the
+    noise that is expected; the width; the threshold (its square); and, if `weighted`, the limit of
+    sums for weights of 1.
     """
     group, start, step = row // GROUP, max(0, -first), 4 * tables.shape[2]
     table = address_of(tables) + tables.shape[1] * step * group + 4 * begin
@@ -96,34 +100,53 @@ def _search_level_nb(spec, weighted, level, x, weight, chunk, first, row, begin,
     at = start
     while at < chunk:
         n = _AT_ONCE if at + _AT_ONCE * LANES <= chunk else 1
-        if _above_nb(spec, weighted, level, n, x + 4 * at, weight + 4 * at, table,
-                     table + 2 * step):
+        if _may_be_above_nb(spec, weighted, level, n, x + 4 * at, weight + 4 * at, table, step):
             for i in range(at, at + n * LANES, LANES):
-                if _above_nb(spec, weighted, level, 1, x + 4 * i, weight + 4 * i, table,
-                             table + 2 * step):
-                    _add_best_nb(weighted, x + 4 * i, weight + 4 * i, level, first + i, row, begin,
-                                 end, tables, raw, raw_sum, n_raw)
+                _add_best_nb(spec, weighted, x + 4 * i, weight + 4 * i, level, first + i, row,
+                             begin, end, table, step, tables, lanes, raw, raw_sum, n_raw)
         at += n * LANES
 
 
 @jit_strict_inner
-def _above_nb(spec, weighted, level, n, x, weight, limit, least):
+def _may_be_above_nb(spec, weighted, level, n, x, weight, table, step):
+    """Return whether one or more boxcars may be above the threshold.
+
+    If weights are alike, boxcars are compared as if all had the least weight, which is faster.
+    """
+    if weighted:
+        low, high = _extremes_nb(spec, level, n, weight)
+        if low >= _ALIKE * high and low > 0:
+            return _above_nb(spec, False, level, n, x, weight, table + 7 * step, table + 2 * step,
+                             np.float32(np.sqrt(low)))
+    return _above_nb(spec, weighted, level, n, x, weight, table, table + 2 * step, np.float32(1))
+
+
+@jit_strict_inner
+def _extremes_nb(spec, level, n, weight):
+    """Return the least and the largest weight that boxcars of some vectors may have."""
+    if n == 1:
+        return extremes(spec, 1, 1, weight) if level else extremes(spec, 0, 1, weight)
+    return extremes(spec, 1, _AT_ONCE, weight) if level else extremes(spec, 0, _AT_ONCE, weight)
+
+
+@jit_strict_inner
+def _above_nb(spec, weighted, level, n, x, weight, limit, least, factor):
     """Return whether one or more vectors have a boxcar above the threshold."""
     if weighted:
         if n == 1:
             if level:
-                return above(spec, 1, 1, 1, x, weight, limit, least)
-            return above(spec, 1, 0, 1, x, weight, limit, least)
+                return above(spec, 1, 1, 1, x, weight, limit, least, factor)
+            return above(spec, 1, 0, 1, x, weight, limit, least, factor)
         if level:
-            return above(spec, 1, 1, _AT_ONCE, x, weight, limit, least)
-        return above(spec, 1, 0, _AT_ONCE, x, weight, limit, least)
+            return above(spec, 1, 1, _AT_ONCE, x, weight, limit, least, factor)
+        return above(spec, 1, 0, _AT_ONCE, x, weight, limit, least, factor)
     if n == 1:
         if level:
-            return above(spec, 0, 1, 1, x, weight, limit, least)
-        return above(spec, 0, 0, 1, x, weight, limit, least)
+            return above(spec, 0, 1, 1, x, weight, limit, least, factor)
+        return above(spec, 0, 0, 1, x, weight, limit, least, factor)
     if level:
-        return above(spec, 0, 1, _AT_ONCE, x, weight, limit, least)
-    return above(spec, 0, 0, _AT_ONCE, x, weight, limit, least)
+        return above(spec, 0, 1, _AT_ONCE, x, weight, limit, least, factor)
+    return above(spec, 0, 0, _AT_ONCE, x, weight, limit, least, factor)
 
 
 @jit_strict_inner
@@ -157,27 +180,47 @@ def _measure_nb(spec, weighted, level, x, weight, start, chunk, cut, least, grou
 
 
 @jit_strict_inner
-def _add_best_nb(weighted, x, weight, level, first, row, begin, end, tables, raw, raw_sum, n_raw):
-    """Add the best of 16 neighbouring boxcars of a level, if it is above the threshold."""
-    at, group, is_found = n_raw[0], row // GROUP, False
-    top = np.float64(tables[group, 6, begin])
-    for lane in range(LANES):
-        total, valid, n = np.float32(0), np.float32(0), 0
-        for j in range(begin, end):
-            while n < tables[group, 5, j]:
-                total += sample(x + 4 * (lane + n))
-                if weighted:
-                    valid += sample(weight + 4 * (lane + n))
-                n += 1
-            value = np.float64(total) * tables[group, 3, j]
-            if weighted:
-                if valid < tables[group, 2, j] or not total > 0:
-                    continue
-                value *= np.float64(total) / valid
-            if value > top:
-                top, is_found = value, True
-                raw[at, 0], raw[at, 1], raw[at, 2] = row, (first + lane) << level, j
-                raw_sum[at, 0], raw_sum[at, 2] = total, np.sqrt(value) if weighted else value
-                raw_sum[at, 1] = valid if weighted else np.float32(n << level)
-    if is_found:
-        n_raw[0] += 1
+def _add_best_nb(spec, weighted, x, weight, level, first, row, begin, end, table, step, tables,
+                 lanes, raw, raw_sum, n_raw):
+    """Add the best of 16 neighbouring boxcars of a level, if it is above the threshold.
+
+    If it is below those that are kept, it is only counted.
+    """
+    _rank_nb(spec, weighted, level, x, weight, table + 3 * step, table + 2 * step,
+             address_of(lanes))
+    at, group, best = n_raw[0], row // GROUP, 0
+    for lane in range(1, LANES):
+        if lanes[0, 0, lane] > lanes[0, 0, best]:
+            best = lane
+    value = lanes[0, 0, best]
+    if not value > tables[group, 6, begin]:
+        return
+    if weighted:
+        value = np.sqrt(value)
+    if value < raw_sum[raw.shape[0] - 1, 2]:
+        n_raw[1] += 1
+        return
+    j = begin + np.int64(lanes[0, 1, best])
+    n, total, valid = np.int64(tables[group, 5, j]), np.float32(0), np.float32(0)
+    for i in range(n):
+        total += sample(x + 4 * (best + i))
+        if weighted:
+            valid += sample(weight + 4 * (best + i))
+    raw[at, 0], raw[at, 1], raw[at, 2] = row, (first + best) << level, j
+    raw_sum[at, 0], raw_sum[at, 2] = total, value
+    raw_sum[at, 1] = valid if weighted else np.float32(n << level)
+    n_raw[0] += 1
+
+
+@jit_strict_inner
+def _rank_nb(spec, weighted, level, x, weight, gain, least, out):
+    """Write the best boxcars of a vector."""
+    if weighted:
+        if level:
+            rank(spec, 1, 1, x, weight, gain, least, out)
+        else:
+            rank(spec, 1, 0, x, weight, gain, least, out)
+    elif level:
+        rank(spec, 0, 1, x, weight, gain, least, out)
+    else:
+        rank(spec, 0, 0, x, weight, gain, least, out)

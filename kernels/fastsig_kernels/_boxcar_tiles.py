@@ -17,6 +17,7 @@ from ._boxcar_events import (
     noise_of,
 )
 from ._boxcar_loops import search_rows_nb
+from ._noise_loops import scale
 from ._noise_widths import CUT
 from ._order import address, aligned
 from ._simd import Spec
@@ -66,7 +67,8 @@ class Tiles:
         self._shape = n_group, len(ladder.widths)
         self._store = self._rows_kept(n_row)
         self._past = np.zeros((n_row, 0), np.float32)
-        self._threads = [_Work(2 * most + self._most_of_row, self._n_work, len(ladder.widths))
+        self._ones = self._past[:0]  # weights of a tile that has none; made when needed
+        self._threads = [_Work(2 * most + self._most_of_row + 1, self._n_work, len(ladder.widths))
                          for _ in self.parts]
         self.reset()
 
@@ -95,6 +97,7 @@ class Tiles:
         self._table[:, _FILL] = 0
         self._past = np.zeros((self._n_row, 0), np.float32)
         self._sums = [np.zeros((0, *self._shape))] * 4
+        self._ends = np.zeros(0, np.int64)  # of the segments of these sums
         self._waiting: list[np.ndarray] = []
         self.n_dropped = 0
         self._begin_segment()
@@ -102,7 +105,8 @@ class Tiles:
     @property
     def memory_bytes(self) -> int:
         """Size of the state, in bytes."""
-        arrays = self._store, self._past, *self._waiting, *self._sums, self._own, *self._tables
+        arrays = (self._store, self._past, self._ones, self._own, *self._waiting, *self._sums,
+                  *self._tables)
         return sum(a.nbytes for a in arrays) + sum(each.memory_bytes for each in self._threads)
 
     @property
@@ -118,15 +122,14 @@ class Tiles:
 
     def _begin_segment(self) -> None:
         before = np.ones(self._shape)
-        if len(self._sums[0]):
-            last = [each[-self._n_segment :] for each in self._sums]
-            before = noise_of(last, self._ladder, self._n_row)
+        if len(self._ends):
+            before = noise_of(self._sums, self._ladder, self._n_row, scale)
         self._cut = CUT * before
         #: With all weights 1, and with others.
         self._tables = [self._table_of(before, weighted) for weighted in (False, True)]
         self._own = np.zeros((3, *self._shape))
         for each in self._threads:
-            each.n.fill(0)
+            each.clear()
 
     def _table_of(self, noise: np.ndarray, weighted: bool) -> np.ndarray:
         """Return what boxcars are compared with, as `_boxcar_loops` needs it."""
@@ -135,9 +138,10 @@ class Tiles:
         gain, level = square / noise**2, threshold**2
         if not weighted:
             gain, level = np.sqrt(gain), threshold
-        table = np.empty((self._shape[0], 7, self._shape[1]), np.float32)
+        steps = widths >> self._ladder.levels
+        table = np.empty((self._shape[0], 8, self._shape[1]), np.float32)
         rows = (level / gain, self._cut**2 / square, self._least * widths, gain, square,
-                widths >> self._ladder.levels, level)
+                steps, level, np.sqrt(level / gain * steps))
         for i, row in enumerate(rows):
             table[:, i] = row
         return table
@@ -186,14 +190,16 @@ class Tiles:
             if ready[k - 1]:
                 added = fill[k] + self._table[k - 1, _CHUNK] // 2
                 fill[k] = 0 if ready[k] else added
-        return self._completed() if self._n % self.times.segment == 0 else np.empty(0, EVENT)
+        return self._completed() if self.times.is_end(self._n) else np.empty(0, EVENT)
 
     def search_all(self, x: np.ndarray, weight: np.ndarray | None) -> np.ndarray:
         """Search a tile of all rows in memory from `rows`; return the events that are now known."""
         self.begin(weight is not None)
         if weight is None and self.weighted:
-            weight = self.rows(self._n_row)
-            weight[:, self.times.halo :] = 1
+            if not len(self._ones):
+                self._ones = self.rows(self._n_row)
+            self._ones[:, self.times.halo :] = 1
+            weight = self._ones
         self.crew.run([partial(self.search, i, x[a:b], None if weight is None else weight[a:b],
                                a, b) for i, (a, b) in enumerate(self.parts)])
         return self.end()
@@ -201,13 +207,13 @@ class Tiles:
     def _completed(self) -> np.ndarray:
         """End a segment; return the events of those whose noise is now known."""
         self._end_segment()
-        found = self._final() if len(self._sums[0]) >= self._n_segment else []
+        found = self._final() if self._n >= self._n_segment * self.times.segment else []
         self._begin_segment()
         return np.concatenate([np.empty(0, EVENT), *found])
 
     def _final(self) -> list[np.ndarray]:
         """Return the events of the segments that wait."""
-        noise = noise_of(self._sums, self._ladder, self._n_row)
+        noise = noise_of(self._sums, self._ladder, self._n_row, scale)
         waiting, self._waiting = self._waiting, []
         return [final_events(each, noise, self._ladder, self._threshold, self._delay)
                 for each in waiting]
@@ -220,14 +226,17 @@ class Tiles:
         nothing = self.rows(self._n_row), self.rows(self._n_row)
         while self._n < -(-reach // times.longest) * times.longest:
             found.append(self.search_all(*nothing))
-        if self._n % times.segment:
+        if self._n and not times.is_end(self._n):
             self._end_segment()
         found += self._final() if self._waiting else []
         return np.concatenate(found)
 
     def _end_segment(self) -> None:
         """Add a segment to those whose noise is known, and its boxcars to those that wait."""
-        self._sums = [np.concatenate([a, b[np.newaxis]])[-self._n_segment :]
+        ends = np.append(self._ends, self._n)
+        near = ends > self._n - self._n_segment * self.times.segment
+        self._ends = ends[near]
+        self._sums = [np.concatenate([a, b[np.newaxis]])[near]
                       for a, b in zip(self._sums, (*self._own, self._cut), strict=True)]
         raw, values = (np.concatenate(each) for each in zip(*(
             work.kept() for work in self._threads), strict=True))
@@ -246,6 +255,8 @@ class _Work:
     def __init__(self, room: int, n_work: int, n_width: int) -> None:
         self.raw, self.sums = np.empty((room, 3), np.int64), np.empty((room, 3), np.float32)
         self.n = np.zeros(2, np.int64)  # boxcars that are kept, and that are not
+        # The S/N of the last one, which is never filled, is that below which none is kept.
+        self.clear()
         # With room for a vector that begins with the last samples.
         self.values, self.weights = (aligned(4 * (n_work + LANES)) for _ in range(2))
         self.lanes = np.zeros((n_width, 3, LANES), np.float32)
@@ -253,6 +264,11 @@ class _Work:
     @property
     def memory_bytes(self) -> int:
         return sum(a.nbytes for a in (self.raw, self.sums, self.values, self.weights, self.lanes))
+
+    def clear(self) -> None:
+        """Begin a segment."""
+        self.n.fill(0)
+        self.sums[-1] = 0
 
     def kept(self) -> tuple[np.ndarray, np.ndarray]:
         return self.raw[: self.n[0]], self.sums[: self.n[0]]
@@ -263,8 +279,15 @@ class _Work:
         keep = best_of(raw, sums[:, 2], most)
         self.raw[: len(keep)], self.sums[: len(keep)] = raw[keep], sums[keep]
         self.n[:] = len(keep), self.n[1] + len(raw) - len(keep)
+        self.sums[-1, 2] = self.sums[: len(keep), 2].min()
 
 
 def best_of(raw: np.ndarray, snr: np.ndarray, most: int) -> np.ndarray:
-    """Return which boxcars are the best, in an order that does not depend on that given."""
-    return np.lexsort([raw[:, 2], raw[:, 1], raw[:, 0], -snr])[:most]
+    """Return which boxcars are the best, whatever the order that they are given in."""
+    if len(raw) <= most:
+        return np.arange(len(raw))
+    least = np.partition(snr, -most)[-most]
+    equal = np.flatnonzero(snr == least)
+    equal = equal[np.lexsort([raw[equal, column] for column in (2, 1, 0)])]
+    better = np.flatnonzero(snr > least)
+    return np.concatenate([better, equal[: most - len(better)]])

@@ -63,8 +63,7 @@ class _Sums:
         return self._made[width]
 
     def _last(self, width: int) -> int:
-        """Return the size of the sum that is added last: one that needs no shift, or a small one.
-        """
+        """Return the size of the sum that is added last, preferably one that needs no shift."""
         known = [size for size in self._powers if width - size in self._made]
         whole = [size for size in known if (width - size) % _LANES == 0]
         return max(whole) if whole else min(known) if known else width & -width
@@ -75,18 +74,19 @@ def _compare(emit: Emitter, sign: str, a: Vector, b: Vector) -> Any:
 
 
 @intrinsic(prefer_literal=True)
-def above(typingctx, spec, weighted, part, n, x, weight, limit, least):
-    """Return whether a boxcar of `n` vectors is above the limit of its width.
+def above(typingctx, spec, weighted, part, n, x, weight, limit, least, factor):
+    """Return whether a boxcar of `n` vectors is above the limit of its width times a factor.
 
     If `weighted`, the square of a boxcar is compared with the limit times its weight, if it is
-    positive and its weight is at least `least`.
+    positive and its weight is at least `least`; the factor is then not used.
     """
     if not all(isinstance(each, types.IntegerLiteral) for each in (weighted, part, n)):
         return None
 
     def codegen(context, builder, signature, args):
-        x, weight, limit, least = args[4:]
+        x, weight, limit, least, factor = args[4:]
         emit = Emitter(builder, _LANES)
+        by = emit.broadcast(factor)
         widths, count = widths_of(spec, part), n.literal_value
         found = [ir.Constant(ir.VectorType(ir.IntType(1), _LANES), [0] * _LANES)] * count
         sums, weights = (_Sums(emit, each, widths[-1], count) for each in (x, weight))
@@ -97,12 +97,13 @@ def above(typingctx, spec, weighted, part, n, x, weight, limit, least):
                 isabove = [_weighted_above(emit, each, w, most, enough)
                            for each, w in zip(sums.of(width), weights.of(width), strict=True)]
             else:
+                most = most * by
                 isabove = [_compare(emit, ">", each, most) for each in sums.of(width)]
             found = [builder.or_(a, b) for a, b in zip(found, isabove, strict=True)]
         lanes = builder.bitcast(reduce(builder.or_, found), _I16)
         return builder.icmp_unsigned("!=", lanes, ir.Constant(_I16, 0))
 
-    return types.boolean(spec, weighted, part, n, _i, _i, _i, _i), codegen
+    return types.boolean(spec, weighted, part, n, _i, _i, _i, _i, types.float32), codegen
 
 
 def _weighted_above(emit: Emitter, total: Vector, weight: Vector, limit: Vector, least: Vector
@@ -111,6 +112,66 @@ def _weighted_above(emit: Emitter, total: Vector, weight: Vector, limit: Vector,
     enough = _compare(emit, ">=", weight, least)
     positive = _compare(emit, ">", total, emit.splat(0.0))
     return emit.builder.and_(emit.builder.and_(large, enough), positive)
+
+
+@intrinsic(prefer_literal=True)
+def rank(typingctx, spec, weighted, part, x, weight, gain, least, out):
+    """Write the S/N (its square, if `weighted`) of the best boxcars of a vector, and their widths.
+
+    `out` is the address of a vector of each; widths are numbers of their places, as floats.
+    """
+    if not all(isinstance(each, types.IntegerLiteral) for each in (weighted, part)):
+        return None
+
+    def codegen(context, builder, signature, args):
+        x, weight, gain, least, out = args[3:]
+        emit = Emitter(builder, _LANES)
+        widths = widths_of(spec, part)
+        best = places = emit.splat(-1.0)
+        sums, weights = (_Sums(emit, each, widths[-1], 1) for each in (x, weight))
+        for place, width in enumerate(widths):
+            (total,), factor = sums.of(width), emit.load_scalar(gain, 4 * place)
+            value = total * factor
+            if weighted.literal_value:
+                (valid,) = weights.of(width)
+                enough = builder.and_(
+                    _compare(emit, ">=", valid, emit.load_scalar(least, 4 * place)),
+                    _compare(emit, ">", total, emit.splat(0.0)))
+                value = emit.select(enough, value * total / valid, emit.splat(-1.0))
+            larger = _compare(emit, ">", value, best)
+            best = emit.select(larger, value, best)
+            places = emit.select(larger, emit.splat(float(place)), places)
+        emit.store(best, out)
+        emit.store(places, out, 4 * _LANES)
+        return context.get_dummy_value()
+
+    return types.void(spec, weighted, part, *(_i,) * 5), codegen
+
+
+@intrinsic(prefer_literal=True)
+def extremes(typingctx, spec, part, n, x):
+    """Return the least and the largest sample of all boxcars of `n` vectors, or beyond them."""
+    if not all(isinstance(each, types.IntegerLiteral) for each in (part, n)):
+        return None
+
+    def codegen(context, builder, signature, args):
+        emit = Emitter(builder, _LANES)
+        count = n.literal_value + -(-(widths_of(spec, part)[-1] - 1) // _LANES)
+        lines = [emit.load(args[3], 4 * _LANES * i) for i in range(count)]
+        found = []
+        for sign in "<>":
+            best = lines[0]
+            for line in lines[1:]:
+                best = emit.select(_compare(emit, sign, line, best), line, best)
+            size = _LANES
+            while size > 1:
+                size //= 2
+                moved = emit.shuffle(best, best, [i ^ size for i in range(_LANES)])
+                best = emit.select(_compare(emit, sign, moved, best), moved, best)
+            found.append(builder.extract_element(best.value, ir.Constant(ir.IntType(32), 0)))
+        return context.make_tuple(builder, signature.return_type, found)
+
+    return types.UniTuple(types.float32, 2)(spec, part, n, _i), codegen
 
 
 @intrinsic(prefer_literal=True)

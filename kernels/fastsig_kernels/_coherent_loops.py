@@ -11,10 +11,10 @@ from numba.core.extending import intrinsic
 
 from ._codelets import Complex
 from ._fft_loops import _fetch
-from ._jit import jit, jit_inner
+from ._jit import jit, jit_inner, jit_inner_arrays
 from ._passes import _pairs, _put_pairs, block_lanes, load_address, store_integer
 from ._real_loops import _complex_at, _mirrored_blocks
-from ._simd import Emitter, Vector, fma, load, splat
+from ._simd import Emitter, Vector, VectorType, address_of, fma, load, splat
 
 _i = types.int64
 
@@ -38,8 +38,8 @@ def _doubles(builder: Any, name: str, n: int, *values: Any) -> Any:
 
 
 def _filled(builder: Any, scalar: Any, n: int) -> Any:
-    """Return a float64 in every lane."""
-    kind = ir.VectorType(ir.DoubleType(), n)
+    """Return a number in every lane."""
+    kind = ir.VectorType(scalar.type, n)
     first = builder.insert_element(ir.Constant(kind, ir.Undefined), scalar,
                                    ir.Constant(ir.IntType(32), 0))
     mask = ir.Constant(ir.VectorType(ir.IntType(32), n), [ir.Constant(ir.IntType(32), 0)] * n)
@@ -165,7 +165,7 @@ def _fetch_points(typingctx, spec, address):
     return types.void(spec, _i), codegen
 
 
-@jit_inner
+@jit_inner_arrays
 def _real_point_nb(spectrum, k, n, fine, coarse):
     """Return point k of the spectrum of a real signal, see `_real_loops`."""
     z = carray(_complex_at(spectrum), n)
@@ -246,23 +246,59 @@ def _neighbours(typingctx, vector):
     return vector(vector), codegen
 
 
+def _halves(emit: Emitter, vectors: tuple[Vector, ...], size: int) -> Vector:
+    """Add both halves of each block of `size` lanes, in all vectors, and join the results."""
+    n = vectors[0].value.type.count
+    first, last = vectors[0], vectors[-1]
+    low = [block + lane for block in range(0, n * len(vectors), size) for lane in range(size // 2)]
+    return emit.shuffle(first, last, low) + emit.shuffle(
+        first, last, [lane + size // 2 for lane in low])
+
+
 @intrinsic
-def _sums_of_parts(typingctx, vector):
-    """Return the sum of the even lanes and that of the odd ones."""
-    kind = types.UniTuple(types.float32, 2)
+def _add_sums(typingctx, a, b, c, d, sums):
+    """Add the sum of the lanes of each vector to four float64 at an address.
+
+    Of the last vector, odd lanes are subtracted.
+    """
 
     def codegen(context, builder, signature, args):
-        emit = Emitter(builder, vector.lanes)
-        total, n = Vector(emit, args[0]), vector.lanes
-        while n > 2:
-            n //= 2
-            total += emit.shuffle(total, total, [(lane + n) % vector.lanes
-                                                 for lane in range(vector.lanes)])
-        parts = [builder.extract_element(total.value, ir.Constant(ir.IntType(32), i))
-                 for i in range(2)]
-        return context.make_tuple(builder, kind, parts)
+        emit = Emitter(builder, a.lanes)
+        a_, b_, c_, d_ = (Vector(emit, each) for each in args[:4])
+        d_ *= emit.constant([1.0, -1.0] * (a.lanes // 2))
+        n = a.lanes
+        total = _halves(emit, (_halves(emit, (a_, b_), n), _halves(emit, (c_, d_), n)), n // 2)
+        size = n // 4
+        while size > 1:
+            total = _halves(emit, (total,), size)
+            size //= 2
+        kind = ir.VectorType(ir.DoubleType(), 4)
+        place = builder.inttoptr(args[4], kind.as_pointer())
+        wide = builder.fpext(total.value, kind)
+        builder.store(builder.fadd(builder.load(place, align=8), wide), place, align=8)
+        return context.get_dummy_value()
 
-    return kind(vector), codegen
+    return types.void(a, b, c, d, _i), codegen
+
+
+@intrinsic
+def _load_some(typingctx, spec, address, n):
+    """Load the first `n` lanes of a vector, and zeros."""
+
+    def codegen(context, builder, signature, args):
+        emit = Emitter(builder, spec.items["lanes"])
+        integers = ir.VectorType(ir.IntType(32), emit.lanes)
+        lanes = ir.Constant(integers, [ir.Constant(ir.IntType(32), i) for i in range(emit.lanes)])
+        count = builder.trunc(args[2], ir.IntType(32))
+        mask = builder.icmp_signed("<", lanes, _filled(builder, count, emit.lanes))
+        pointer = emit.pointer(args[1], emit.type)
+        kind = ir.FunctionType(emit.type, [pointer.type, ir.IntType(32), mask.type, emit.type])
+        function = cgutils.get_or_insert_function(
+            builder.module, kind, f"llvm.masked.load.v{emit.lanes}f32.p0")
+        zero = ir.Constant(emit.type, None)
+        return builder.call(function, [pointer, ir.Constant(ir.IntType(32), 4), mask, zero])
+
+    return VectorType(spec.items["lanes"])(spec, _i, _i), codegen
 
 
 @jit
@@ -281,7 +317,7 @@ def add_powers_nb(spec, a, b, chan_step, n, start, n_int, sums, out):
         Number of samples in the sums so far.
     sums : ndarray, shape (chan, 4), float64
         Sums of ``|a|^2``, ``|b|^2`` and of both parts of ``conj(a) b``.
-    out : ndarray, shape (n_out, chan, 4), float64
+    out : ndarray, shape (chan, 4, n_out), float64
         Receives finished sums.
     """
     for chan in range(sums.shape[0]):
@@ -295,14 +331,14 @@ def add_powers_nb(spec, a, b, chan_step, n, start, n_int, sums, out):
             left -= stop - at
             if left == 0:
                 for p in range(4):
-                    out[done, chan, p] = sums[chan, p]
+                    out[chan, p, done] = sums[chan, p]
                     sums[chan, p] = 0
                 done += 1
                 left = n_int
             at = stop
 
 
-@jit_inner
+@jit_inner_arrays
 def _add_segment_nb(spec, a, b, n, sums):
     """Add the powers of one stretch; float32 is exact enough for a few thousand samples."""
     size = 4 * block_lanes(spec)
@@ -315,25 +351,59 @@ def _add_segment_nb(spec, a, b, n, sums):
         bb = fma(y, y, bb)
         parallel = fma(x, y, parallel)
         crossed = fma(x, _neighbours(y), crossed)
-    for i, total in enumerate((_sums_of_parts(aa), _sums_of_parts(bb), _sums_of_parts(parallel))):
-        sums[i] += total[0] + total[1]
-    even, odd = _sums_of_parts(crossed)
-    sums[3] += even - odd
-    left = n - stop // 8
-    _add_samples_nb(carray(_complex_at(a + stop), left), carray(_complex_at(b + stop), left), sums)
+    if 8 * n > stop:
+        left = 2 * n - stop // 4
+        x, y = _load_some(spec, a + stop, left), _load_some(spec, b + stop, left)
+        aa = fma(x, x, aa)
+        bb = fma(y, y, bb)
+        parallel = fma(x, y, parallel)
+        crossed = fma(x, _neighbours(y), crossed)
+    _add_sums(aa, bb, parallel, crossed, address_of(sums))
 
 
-@jit_inner
-def _add_samples_nb(a, b, sums):
-    """Add the powers of a few samples."""
-    aa, bb, cr, ci = np.float32(0), np.float32(0), np.float32(0), np.float32(0)
-    for i in range(a.size):
-        x, y = a[i], b[i]
-        aa += x.real * x.real + x.imag * x.imag
-        bb += y.real * y.real + y.imag * y.imag
-        cr += x.real * y.real + x.imag * y.imag
-        ci += x.real * y.imag - x.imag * y.real
-    sums[0] += aa
-    sums[1] += bb
-    sums[2] += cr
-    sums[3] += ci
+@intrinsic
+def _put_float(typingctx, value, address):
+    """Write a float32 to an address."""
+
+    def codegen(context, builder, signature, args):
+        pointer = builder.inttoptr(args[1], args[0].type.as_pointer())
+        builder.store(args[0], pointer, align=4)
+        return context.get_dummy_value()
+
+    return types.void(types.float32, _i), codegen
+
+
+@jit
+def mix_powers_nb(powers, mixing, first, out):
+    """Set the products of channels, of (product, chan, n_out), from channel `first` of `out` on.
+
+    `powers` are those of `add_powers_nb`; `mixing` (product, 4) are the factors, up to two of which
+    are not 0.
+    """
+    for p in range(mixing.shape[0]):
+        one = other = -1
+        for k in range(4):
+            if mixing[p, k] != 0:
+                one, other = (k, other) if one < 0 else (one, k)
+        for chan in range(powers.shape[0]):
+            target, x = out[p, first + chan], powers[chan, one]
+            if other < 0:
+                for i in range(target.size):
+                    target[i] = mixing[p, one] * x[i]
+            else:
+                y = powers[chan, other]
+                for i in range(target.size):
+                    target[i] = mixing[p, one] * x[i] + mixing[p, other] * y[i]
+
+
+@jit
+def put_products_nb(products, n_chan, out, row_step, product_step):
+    """Write `n_chan` channels of products to an address, with channels as neighbours.
+
+    `products` are those of `mix_powers_nb`; rows and products of results are some bytes apart.
+    """
+    for p in range(products.shape[0]):
+        for i in range(products.shape[2]):
+            place = out + i * row_step + p * product_step
+            for chan in range(n_chan):
+                _put_float(products[p, np.uint64(chan), np.uint64(i)], place + 4 * chan)

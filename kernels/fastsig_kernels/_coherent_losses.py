@@ -18,7 +18,8 @@ def fractions_nb(spans, first, step, upper, lower, least, out):
         start = first - upper[c]
         # The spans that may contain the ends, and the valid samples before these spans.
         low, high, before_low, before_high = 0, 0, 0, 0
-        for i in range(out.shape[1]):
+        i, n = 0, out.shape[1]
+        while i < n:
             stop = start + length
             while low < m and spans[low, 1] <= start:
                 before_low += spans[low, 1] - spans[low, 0]
@@ -31,9 +32,15 @@ def fractions_nb(spans, first, step, upper, lower, least, out):
                 count += max(0, stop - spans[high, 0])
             if low < m:
                 count -= max(0, start - spans[low, 0])
-            share = count / length
-            out[c, i] = share if share >= least else 0.0
-            start += step
+            many = 1
+            if count == length and low == high:  # and all samples that end within the same span
+                many = min(n - i, max(1, (spans[low, 1] - stop) // step))
+                out[c, i : i + many] = 1.0
+            else:
+                share = count / length
+                out[c, i] = share if share >= least else 0.0
+            i += many
+            start += many * step
 
 
 @jit_strict
@@ -77,6 +84,8 @@ def make_up_nb(voltages, used, together):
             both = used[0, c, i] > 0 and used[last, c, i] > 0
             for pol in range(used.shape[0]):
                 weight = used[pol, c, i]
+                if weight == 1 and (both or not together):
+                    continue
                 scale = 1 / np.sqrt(weight) if (both if together else weight > 0) else 0.0
                 x = voltages[pol, c, i]
                 voltages[pol, c, i] = np.complex64(complex(x.real * scale, x.imag * scale))

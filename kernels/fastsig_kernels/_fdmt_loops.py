@@ -25,7 +25,8 @@ from ._fdmt_reading import (
     read_wide_nb,
     vector,
 )
-from ._jit import jit_strict, jit_strict_inner
+from ._jit import jit_strict, jit_strict_inner, jit_strict_inner_arrays
+from ._meeting import meet_nb
 from ._simd import Emitter, Vector, finish_stores
 
 _I16, _I32, _I64 = (ir.IntType(n) for n in (16, 32, 64))
@@ -145,8 +146,8 @@ def _copy_rows_nb(source, source_step, target, target_step, size, n_row):
             copy_line(source + row * source_step + at, target + row * target_step + at)
 
 
-@jit_strict
-def run_below_nb(spec, source, time_step, chan_step, n_chan, n, steps, ops, targets):
+@jit_strict_inner
+def _below_nb(spec, source, time_step, chan_step, n_chan, n, steps, ops, targets):
     """Compute the nodes at the cut for a block of `n` samples, which begins at `source`."""
     item, size = item_of(spec), bytes_of(spec)
     for i in range(steps.shape[0]):
@@ -236,30 +237,29 @@ def _sum_run_nb(spec, is_cut, stream, n_term, out, terms, n, offset):
 
 
 @jit_strict_inner
-def _moves_nb(is_cut, n_term, first, window):
-    """Return by how many bytes the terms of a run have moved: all but the last one in a window."""
+def _moves_nb(is_cut, n_term, window):
+    """Return by how many bytes terms have moved: above the cut, all but the last, in a window."""
     if is_cut:
-        return first, first, first, first
+        return 0, 0, 0, 0
     return window, window if n_term == 4 else 0, window, 0
 
 
-@jit_strict
-def run_above_nb(spec, first_sample, n, window, steps, ops, out, out_step, large):
-    """Compute rows above the cut for a run of `n` samples, from `first_sample` of a block on.
+@jit_strict_inner_arrays
+def _above_nb(spec, n, window, steps, ops, out, out_step, large):
+    """Compute rows above the cut for a block of `n` samples.
 
-    `window` is the place of the run in moving rows, in samples. `large` is whether the output does
-    not fit into a cache.
+    `window` is the place of the block in moving rows, in samples. `large` is whether the output
+    does not fit into a cache.
     """
     item, above_item = item_of(spec), above_item_of(spec)
     rest = np.empty(64, np.uint8)
-    local = np.int64(rest.ctypes.data)
     whole = n // 16 * 16
     # Whole lines of a large output are not read before they are written.
     stream = large and (out | out_step) % 64 == 0
     for i in range(steps.shape[0]):
         is_cut, start, stop, n_term, where, total = steps[i]
         offset = np.float32(total)
-        moves = _moves_nb(is_cut, n_term, first_sample * item, window * above_item)
+        moves = _moves_nb(is_cut, n_term, window * above_item)
         for j in range(start, stop):
             terms = _terms_nb(ops, j, moves)
             if where == FIXED:
@@ -271,6 +271,7 @@ def run_above_nb(spec, first_sample, n, window, steps, ops, out, out_step, large
                 to = out + ops[j, 0] * out_step
                 _sum_run_nb(spec, is_cut, stream, n_term, to, terms, whole, offset)
                 if whole < n:
+                    local = np.int64(rest.ctypes.data)  # here, as its last use frees the memory
                     size = item if is_cut else above_item
                     left = _terms_nb(ops, j, (moves[0] + whole * size, moves[1] + whole * size,
                                               moves[2] + whole * size, moves[3] + whole * size))
@@ -281,9 +282,33 @@ def run_above_nb(spec, first_sample, n, window, steps, ops, out, out_step, large
         finish_stores(spec)
 
 
-@jit_strict
-def move_rows_nb(moves, n_byte):
+@jit_strict_inner
+def _move_rows_nb(moves, n_byte):
     """Move what rows need of the past to their beginning, after `n_byte` bytes of new samples."""
     for i in range(moves.shape[0]):
         place, step, size, n_row = moves[i]
         _copy_rows_nb(place + n_byte - size, step, place - size, step, size, n_row)
+
+
+@jit_strict
+def run_nb(spec, source, time_step, chan_step, n_chan, n, block, window, n_window, below, below_ops,
+           targets, above, above_ops, moves, window_moves, out, out_step, large, meeting, n_thread):
+    """Do the steps of one thread for `n` samples, block by block; return the next `window`.
+
+    `window` is the place of the next block in moving rows, which have room for `n_window` samples.
+    """
+    met = 0
+    for first in range(0, n, block):
+        count = min(block, n - first)
+        _below_nb(spec, source + first * time_step, time_step, chan_step, n_chan, count, below,
+                  below_ops, targets)
+        met = meet_nb(meeting, n_thread, met)
+        _above_nb(spec, count, window, above, above_ops, out + 4 * first, out_step, large)
+        window += count
+        met = meet_nb(meeting, n_thread, met)
+        if window + block > n_window:
+            _move_rows_nb(window_moves, above_item_of(spec) * window)
+            window = 0
+        _move_rows_nb(moves, count * item_of(spec))
+        met = meet_nb(meeting, n_thread, met)
+    return window

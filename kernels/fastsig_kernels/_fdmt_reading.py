@@ -13,7 +13,7 @@ from numba.core.extending import intrinsic
 
 from ._codelets import transpose
 from ._fdmt_program import GROUP, WIDE
-from ._jit import jit_strict_inner
+from ._jit import jit_strict_inner_arrays
 from ._passes import _prefetch
 from ._simd import Emitter, Vector
 
@@ -192,7 +192,7 @@ def copy_item(typingctx, size, source, target):
     return types.void(size, _i, _i), codegen
 
 
-@jit_strict_inner
+@jit_strict_inner_arrays
 def read_times_nb(spec, source, time_step, n_chan, n, targets):
     """Read 16 channels of `n` samples; neighbouring channels are neighbours in memory."""
     size, item = bytes_of(spec), item_of(spec)
@@ -213,7 +213,7 @@ def read_times_nb(spec, source, time_step, n_chan, n, targets):
         t += GROUP
 
 
-@jit_strict_inner
+@jit_strict_inner_arrays
 def read_wide_nb(spec, source, time_step, n, rows):
     """Read 64 channels of `n` samples of 8 bits: whole cache lines if they begin on one."""
     item, targets = item_of(spec), np.int64(rows.ctypes.data)
@@ -229,7 +229,7 @@ def read_wide_nb(spec, source, time_step, n, rows):
         _take_lines(spec, local, WIDE, targets, t * item)
 
 
-@jit_strict_inner
+@jit_strict_inner_arrays
 def read_channels_nb(spec, source, chan_step, n_chan, n, targets):
     """Read channels of `n` samples; neighbouring samples are neighbours in memory."""
     size, item = bytes_of(spec), item_of(spec)

@@ -1,248 +1,296 @@
 """Loops of folding where columns have phases of their own, as channels with their delays have.
 
-If neighbouring columns are in the same bin or in very few, whole vectors are added, and those of
-several rows at a time (`add_near_nb`). Otherwise each sample is added to its bin together with its
-weight, as a pair of float64 (`add_apart_nb`). Sums are in the order of rows.
+In units of a bin, the phase of a sample is that of its row plus that of its column. Its bin is the
+sum of their whole parts, and one more if what remains of the column is as large as what the row
+lacks of its next bin. Sums are rotated by the whole part of each column, so that a row is added to
+two neighbouring bins only. Remainders of columns are replaced by their ranks, for which 16 bits are
+enough, and those of rows by the number of columns that stay in the lower bin.
+
+Columns are added in groups, whose sums in all bins of a profile stay in the cache, and in blocks of
+rows, which are copied, for one profile after the other. Samples of 8 bits have sums of 16 bits; a
+bin and the next one are added to sums of 32 bits after 128 rows. Sums are in the order of rows.
 """
 
 import numpy as np
-from llvmlite import ir
-from numba.core import types
-from numba.core.extending import intrinsic
 
-from ._fdmt_reading import bytes_of, put, vector
-from ._folding_loops import (
-    _DOUBLE,
-    _I32,
-    _I64,
-    NARROW,
-    WIDE,
-    _add_step_nb,
-    _load_sample,
-    _sample,
-    _splat,
-    _sum_type,
-    bin_of_nb,
-    phase_of_nb,
-    sum_bytes,
+from ._fdmt_reading import bytes_of
+from ._folding_lanes import (
+    WIDTH,
+    add_row,
+    add_short,
+    add_weighted_row,
+    copy_sample,
+    copy_samples,
+    fetch,
+    has_double_sums,
+    has_own_weights,
+    has_short_sums,
+    has_weights,
 )
-from ._jit import jit_strict, jit_strict_inner
-from ._passes import _prefetch
+from ._folding_loops import bin_of_nb, phase_of_nb
+from ._jit import jit_strict, jit_strict_inner, jit_strict_inner_arrays
 from ._simd import address_of
 
-_ONE = np.uint64(1)
-_MOST_RUN = 8
-_ROWS_AHEAD = 16
-_BLOCK = 64  # rows whose pages and lines are at hand for one group of columns after the other
-_i = types.int64
+#: Rows of a block.
+BLOCK = 128
+#: Bits of the places in the tables of remainders.
+TABLE_BITS = 8
+#: Rows after which sums of 16 bits are added to others; a bin has those of the one before it too.
+_MOST_HITS = 128
+_ZERO, _ONE, _LAST = np.uint64(0), np.uint64(1), np.uint64(WIDTH)
 
 
-@intrinsic
-def _add_chosen(typingctx, spec, sums, counts, source, offset, least, width):
-    """Add 64 samples to sums, and 1 to int32 counts, where ``offset - least`` is below `width`.
+def turned(offset: np.ndarray, n_bin: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the whole bins of phases, and what remains, in 2^-64 bins."""
+    bins, low, half = np.uint64(n_bin), np.uint64(2**32 - 1), np.uint64(32)
+    high = (offset >> half) * bins + (((offset & low) * bins) >> half)
+    return (high >> half).astype(np.int64), offset * bins
 
-    `offset` is the address of 64 phases; differences wrap around.
+
+def ranked(rest: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the ranks of remainders (profile, column), these in order, and a table to find them.
+
+    The table contains how many of them are below each multiple of 2^56, and at last their number.
     """
-
-    def codegen(context, builder, signature, args):
-        sums, counts, source, offset, least, width = args[1:]
-        phases = vector(builder, offset, ir.VectorType(_I64, WIDE))
-        after = builder.sub(phases, _splat(builder, least, WIDE))
-        chosen = builder.icmp_unsigned("<", after, _splat(builder, width, WIDE))
-        kind, number = _sum_type(spec.items, WIDE), ir.VectorType(_I32, WIDE)
-        x = builder.select(chosen, _sample(builder, spec.items, source, WIDE),
-                           ir.Constant(kind, None))
-        add = builder.add if spec.items["integer"] else builder.fadd
-        put(builder, add(vector(builder, sums, kind), x), sums)
-        more = builder.add(vector(builder, counts, number), builder.zext(chosen, number))
-        put(builder, more, counts)
-        return context.get_dummy_value()
-
-    return types.void(spec, _i, _i, _i, _i, types.uint64, types.uint64), codegen
-
-
-@intrinsic
-def _set_places(typingctx, phase, offset, n_bin, place):
-    """Set the distances of 16 pairs from the first one, in bytes: of the bins of their phases.
-
-    `offset` is the address of what is added to the phase; `place` is that of 16 int64.
-    """
-
-    def codegen(context, builder, signature, args):
-        phase, offset, n_bin, place = args
-        wide = ir.VectorType(_I64, NARROW)
-
-        def same(number: int) -> ir.Constant:
-            return ir.Constant(wide, [ir.Constant(_I64, number)] * NARROW)
-
-        low = same(2**32 - 1)
-        bins = builder.and_(_splat(builder, n_bin, NARROW), low)
-        phases = builder.add(vector(builder, offset, wide), _splat(builder, phase, NARROW))
-        parts = [builder.mul(each, bins) for each in (
-            builder.lshr(phases, same(32)), builder.and_(phases, low))]
-        whole = builder.lshr(builder.add(parts[0], builder.lshr(parts[1], same(32))), same(32))
-        lanes = ir.Constant(wide, [ir.Constant(_I64, 16 * lane) for lane in range(NARROW)])
-        put(builder, builder.add(builder.mul(whole, same(16 * NARROW)), lanes), place)
-        return context.get_dummy_value()
-
-    return types.void(types.uint64, _i, types.uint64, _i), codegen
-
-
-@intrinsic
-def _add_pair(typingctx, pairs, place, value, weight):
-    """Add a value and its weight to two float64; `place` is the address of their distance."""
-
-    def codegen(context, builder, signature, args):
-        pairs, place, value, weight = args
-        kind = ir.VectorType(_DOUBLE, 2)
-        pair = builder.insert_element(ir.Constant(kind, ir.Undefined), value, ir.Constant(_I32, 0))
-        pair = builder.insert_element(pair, weight, ir.Constant(_I32, 1))
-        at = builder.add(pairs, builder.load(builder.inttoptr(place, _I64.as_pointer())))
-        put(builder, builder.fadd(vector(builder, at, kind), pair), at)
-        return context.get_dummy_value()
-
-    return types.void(_i, _i, types.float64, types.float64), codegen
-
-
-@intrinsic
-def _fetch(typingctx, address):
-    """Prefetch a cache line; any address is allowed."""
-
-    def codegen(context, builder, signature, args):
-        _prefetch(builder, args[0])
-        return context.get_dummy_value()
-
-    return types.void(_i), codegen
-
-
-def spans(offset: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the first of the phases of each profile, and how far the last one is from it.
-
-    Phases are those of neighbouring columns, (profile, column), of which none is half a turn or
-    more away from that of the first column.
-    """
-    apart = (offset - offset[:, :1]).view(np.int64)
-    low, high = apart.min(axis=1), apart.max(axis=1)
-    return offset[:, 0] + low.view(np.uint64), (high - low).view(np.uint64)
-
-
-def edges_of_bins(n_bin: int) -> np.ndarray:
-    """Return the least phase of each bin, and of bin 0 again: ``ceil(b 2^64 / n_bin)``."""
-    return np.array([-(-(b << 64) // n_bin) % 2**64 for b in range(n_bin + 1)], np.uint64)
+    order = np.argsort(rest, axis=1)
+    ranks = np.empty(rest.shape, np.uint16)
+    np.put_along_axis(ranks, order, np.arange(rest.shape[1], dtype=np.uint16)[np.newaxis], axis=1)
+    ascending = np.take_along_axis(rest, order, axis=1)
+    edges = np.arange(2**TABLE_BITS, dtype=np.uint64) << np.uint64(64 - TABLE_BITS)
+    table = np.full((len(rest), 2**TABLE_BITS + 1), rest.shape[1])
+    for found, each in zip(table, ascending, strict=True):
+        found[:-1] = np.searchsorted(each, edges)
+    return ranks, ascending, table
 
 
 @jit_strict
-def add_near_nb(spec, phase, piece, first, n, block, edges, offset, lowest, spread, is_used, sums,
-                counts, whole, source, step):
-    """Add `n` rows from `first` on to a tile of 64 columns that are in few bins.
-
-    `offset` (profile, column) is added to the phase of a row; `lowest` and `spread` are those of
-    `spans`, and `edges` those of `edges_of_bins`. Rows are left out where `is_used` is false; it
-    may be empty. Sums and counts are (slot, column); `whole` (slot,) counts rows that are in one
-    bin as a whole.
-    """
-    n_bin = edges.size - 1
-    bins, width = np.uint64(n_bin), WIDE * sum_bytes(spec)
-    place, place_count = address_of(sums), address_of(counts)
-    for begin in range(0, n, block):
-        stop = min(begin + block, n)
-        for e in range(phase.shape[0]):
-            own = address_of(offset) + 8 * WIDE * e
-            now, move, bend, beyond = phase_of_nb(phase[e], first + begin, piece)
-            run, slot = 0, 0
-            for t in range(begin, stop):
-                if first + t == beyond:
-                    now, move, bend, beyond = phase_of_nb(phase[e], first + t, piece)
-                low = np.int64(bin_of_nb(now + lowest[e], bins))
-                high = np.int64(bin_of_nb(now + lowest[e] + spread[e], bins))
-                is_here = is_used[t] if is_used.size else True
-                if run and (low != high or low != slot or run == _MOST_RUN or not is_here):
-                    _add_run_nb(spec, run, place + (e * n_bin + slot) * width,
-                                source + (t - run) * step, step)
-                    run = 0
-                if is_here and low == high:
-                    whole[e * n_bin + low] += 1
-                    slot = low
-                    run += 1
-                elif is_here:
-                    for line in range(0, WIDE * bytes_of(spec), 64):
-                        _fetch(source + (t + _ROWS_AHEAD) * step + line)
-                    last = (high + 1) % n_bin
-                    while low != last:
-                        to = e * n_bin + low
-                        _add_chosen(spec, place + to * width, place_count + to * WIDE * 4,
-                                    source + t * step, own, edges[low] - now,
-                                    edges[low + 1] - edges[low])
-                        low = (low + 1) % n_bin
-                now += move
-                move += bend
-            if run:
-                _add_run_nb(spec, run, place + (e * n_bin + slot) * width,
-                            source + (stop - run) * step, step)
+def list_places_nb(phase, piece, first, n_bin, ascending, table, places, limits):
+    """List the bins of rows from `first` on, and how many columns stay in them."""
+    bins = np.uint64(n_bin)
+    for e in range(places.shape[0]):
+        now, move, bend, beyond = phase_of_nb(phase[e], first, piece)
+        for t in range(places.shape[1]):
+            if first + t == beyond:
+                now, move, bend, beyond = phase_of_nb(phase[e], first + t, piece)
+            places[e, t] = bin_of_nb(now, bins)
+            limits[e, t] = _at_most_nb(ascending[e], table[e], ~(now * bins))
+            now += move
+            move += bend
 
 
 @jit_strict_inner
-def _add_run_nb(spec, run, sums, source, step):
-    """Add up to 8 rows to 64 sums."""
-    while run:
-        size = 8 if run >= 8 else 4 if run >= 4 else 2 if run >= 2 else 1
-        _add_step_nb(spec, size, WIDE, sums, source, step, _ROWS_AHEAD * step)
-        source += size * step
-        run -= size
+def _at_most_nb(ascending, table, value):
+    """Return how many numbers are not above a value."""
+    part = value >> np.uint64(64 - TABLE_BITS)
+    low, high = np.uint64(table[part]), np.uint64(table[part + _ONE])
+    while low < high:
+        middle = (low + high) >> _ONE
+        if ascending[middle] <= value:
+            low = middle + _ONE
+        else:
+            high = middle
+    return low
 
 
 @jit_strict
-def add_apart_nb(spec, phase, piece, first, n, n_bin, offset, columns, weight, pairs, source,
-                 step):
-    """Add `n` rows from `first` on to up to 64 columns, each sample to a bin of its own.
+def add_groups_nb(spec, rows, columns, weights, n_column, work, source, step, add, out, out_weight):
+    """Add rows to their bins, one group of columns after the other.
 
-    `offset` (profile, group, 16) is added to the phase of a row; the last group may be longer than
-    what remains of the columns. `weight` (n, 1 or column) may be empty. Pairs of sums and weights
-    are (group, profile, bin, 16, 2).
+    Parameters
+    ----------
+    spec : Spec
+        As for `_folding_lanes`.
+    rows : tuple of ndarray, shape (profile, row)
+        Bins and numbers of columns that `list_places_nb` lists.
+    columns : tuple of ndarray, shape (profile, column)
+        Ranks of the remainders of columns, and their whole bins.
+    weights : ndarray, shape (row, 1 or column), float32
+        Those that `spec` announces; without any, rows of weight 0 are left out. It may be empty.
+    n_column : int
+    work : tuple of ndarray
+        Samples of a block of rows (uint8); their weights (float32); sums, and totals of weights if
+        there are any, (1 or 2, profile, bin, width); sums of 16 bits, of the same shape; numbers of
+        rows in bins, (profile, bin), int32; numbers of rows by how many columns of a group stay in
+        the bin, (profile, bin, width + 1), uint16; ranks of a group, (profile, width), uint16;
+        numbers of rows in the bins of columns, (profile, bin, width), int32.
+    source, step : int
+        Address of the first sample, and bytes from row to row.
+    add : bool
+        Whether to add to what the results contain.
+    out, out_weight : tuple of ndarray, int and int
+        All results, flat; the index of the first column in the first bin, and the distance of bins,
+        which is 0 for weights that are not wanted.
     """
-    item, place = bytes_of(spec), address_of(pairs)
-    size = 16 * NARROW * n_bin
-    index = np.empty(NARROW, np.int64)
-    own = address_of(index)
-    for begin in range(0, n, _BLOCK):
-        stop = min(begin + _BLOCK, n)
-        for group in range(offset.shape[1]):
-            left = NARROW * group
-            some = weight[:, left:] if weight.shape[1] > 1 else weight
-            for e in range(offset.shape[0]):
-                _add_group_nb(spec, phase[e], piece, first, begin, stop, np.uint64(n_bin),
-                              address_of(offset[e, group]), min(NARROW, columns - left), some,
-                              weight.shape[1] > 1, own, place, source + left * item, step)
-                place += size
-        place = address_of(pairs)
+    places, limits = rows
+    ranks, turns = columns
+    packed, of_packed, sums, short, hits, counts, own, ones = work
+    at = np.empty(WIDTH, np.uint64)  # places of columns
+    for left in range(0, n_column, WIDTH):
+        n = min(WIDTH, n_column - left)
+        _own_ranks_nb(ranks, left, n, own)
+        sums[:] = 0
+        short[:] = 0
+        hits[:] = 0
+        counts[:] = 0
+        if add and has_double_sums(spec):
+            _take_nb(sums[0], turns, n, left, at, out)
+            if has_weights(spec) and out_weight[2]:
+                _take_nb(sums[1], turns, n, left, at, out_weight)
+        for begin in range(0, places.shape[1], BLOCK):
+            stop = min(begin + BLOCK, places.shape[1])
+            _pack_nb(spec, n, stop - begin, source + left * bytes_of(spec) + begin * step, step,
+                     address_of(packed))
+            if has_own_weights(spec):
+                _pack_weights_nb(weights, left, n, begin, stop, of_packed)
+            for e in range(places.shape[0]):
+                if has_weights(spec):
+                    _add_weighted_nb(spec, places[e], limits[e], begin, stop, own[e], weights,
+                                     of_packed, address_of(packed), sums[:, e])
+                else:
+                    _add_block_nb(spec, places[e], limits[e], begin, stop, own[e], weights,
+                                  address_of(packed), sums[0, e], short[e], hits[e], counts[e])
+        if has_short_sums(spec):
+            _add_all_short_nb(spec, short, sums[0])
+        _give_nb(sums[0], turns, n, left, at, add and not has_double_sums(spec), out)
+        if has_weights(spec) and out_weight[2]:
+            _give_nb(sums[1], turns, n, left, at, False, out_weight)
+        elif out_weight[2]:
+            for e in range(places.shape[0]):
+                _count_nb(counts[e], own[e], n, ones[e])
+            _give_nb(ones, turns, n, left, at, add, out_weight)
 
 
 @jit_strict_inner
-def _add_group_nb(spec, pieces, piece, first, begin, stop, bins, offset, columns, weight,
-                  by_sample, index, pairs, source, step):
-    """Add rows from `begin` on to 16 columns or fewer; `index` is the address of 16 int64."""
-    item = bytes_of(spec)
-    now, move, bend, beyond = phase_of_nb(pieces, first + begin, piece)
+def _own_ranks_nb(ranks, left, n, own):
+    """Copy the ranks of `n` columns from `left` on; they are the largest where there is none."""
+    for e in range(own.shape[0]):
+        for c in range(WIDTH):
+            own[e, c] = ranks[e, left + c] if c < n else np.uint16(65535)
+
+
+@jit_strict_inner
+def _pack_weights_nb(weights, left, n, begin, stop, packed):
+    """Copy the weights of `n` columns from `left` on, of a block of rows."""
     for t in range(begin, stop):
-        if first + t == beyond:
-            now, move, bend, beyond = phase_of_nb(pieces, first + t, piece)
-        at = source + t * step
-        _fetch(at + _BLOCK * step)
-        _set_places(now, offset, bins, index)
-        if by_sample:
-            for c in range(columns):
-                w = np.float64(weight[t, c])
-                if w > 0:
-                    x = np.float64(_load_sample(spec, at + c * item))
-                    _add_pair(pairs, index + 8 * c, w * x, w)
-        elif weight.size == 0:
-            for c in range(columns):
-                x = np.float64(_load_sample(spec, at + c * item))
-                _add_pair(pairs, index + 8 * c, x, 1.0)
-        elif weight[t, 0] > 0:
-            w = np.float64(weight[t, 0])
-            for c in range(columns):
-                x = np.float64(_load_sample(spec, at + c * item))
-                _add_pair(pairs, index + 8 * c, w * x, w)
-        now += move
-        move += bend
+        for c in range(n):
+            packed[t - begin, c] = weights[t, left + c]
+
+
+@jit_strict_inner
+def _pack_nb(spec, n, count, source, step, target):
+    """Copy `n` columns of a block of rows, and prefetch the next block."""
+    item = bytes_of(spec)
+    for t in range(count):
+        at, to = source + t * step, target + t * WIDTH * item
+        for line in range(0, WIDTH * item, 64):
+            fetch(at + BLOCK * step + line)
+        if n == WIDTH:
+            copy_samples(spec, at, to)
+        else:
+            for c in range(n):
+                copy_sample(spec, at + c * item, to + c * item)
+
+
+@jit_strict_inner
+def _add_block_nb(spec, places, limits, begin, stop, ranks, weights, packed, sums, short, hits,
+                  counts):
+    """Add rows from `begin` to `stop` without weights, except those of weight 0."""
+    n_bin, by, own = hits.size, WIDTH * bytes_of(spec), address_of(ranks)
+    item = 2 if has_short_sums(spec) else 8 if has_double_sums(spec) else 4
+    base = address_of(short) if has_short_sums(spec) else address_of(sums)
+    for row in range(np.uint64(stop - begin)):
+        t = np.uint64(begin) + row
+        if weights.size and not weights[t, _ZERO] > 0:
+            continue
+        here = np.uint64(places[t])
+        after = here + _ONE if here + _ONE < np.uint64(n_bin) else _ZERO
+        low, high = base + np.int64(here) * WIDTH * item, base + np.int64(after) * WIDTH * item
+        below = add_row(spec, low, high, packed + np.int64(row) * by, own, limits[t])
+        counts[here, np.uint64(below)] += np.uint16(1)
+        if has_short_sums(spec):
+            hits[here] += 1
+            if hits[here] == _MOST_HITS:
+                hits[here] = 0
+                whole = address_of(sums)
+                add_short(spec, low, whole + 4 * np.int64(here) * WIDTH)
+                add_short(spec, high, whole + 4 * np.int64(after) * WIDTH)
+
+
+@jit_strict_inner
+def _add_weighted_nb(spec, places, limits, begin, stop, ranks, weights, of_packed, packed, sums):
+    """Add rows from `begin` to `stop` times their weights, and the weights."""
+    n_bin, by, own, size = sums.shape[1], WIDTH * bytes_of(spec), address_of(ranks), 8 * WIDTH
+    base, totals = address_of(sums[0]), address_of(sums[1]) - address_of(sums[0])
+    for t in range(begin, stop):
+        if has_own_weights(spec):
+            given = address_of(of_packed) + 4 * (t - begin) * WIDTH
+        else:
+            given = address_of(weights) + 4 * t
+        here = np.int64(places[t])
+        after = here + 1 if here + 1 < n_bin else 0
+        add_weighted_row(spec, base + here * size, base + after * size, totals,
+                         packed + (t - begin) * by, given, own, limits[t])
+
+
+@jit_strict_inner
+def _add_all_short_nb(spec, short, sums):
+    """Add all sums of 16 bits to those of 32 bits."""
+    for k in range(short.size // WIDTH):
+        add_short(spec, address_of(short) + 2 * k * WIDTH, address_of(sums) + 4 * k * WIDTH)
+
+
+@jit_strict_inner
+def _turn_back_nb(turns, n, n_bin, b, places):
+    """Set the places, in the rotated sums, of bin b of `n` columns."""
+    for c in range(n):
+        r = b - turns[c]
+        places[c] = (r + n_bin if r < 0 else r) * WIDTH + c
+
+
+@jit_strict_inner
+def _take_nb(sums, turns, n, left, places, results):
+    """Set the sums of `n` columns from `left` on to those that results contain."""
+    out, first, step = results
+    n_bin = sums.shape[1]
+    for e in range(sums.shape[0]):
+        own = sums[e].reshape(-1)
+        for b in range(n_bin):
+            _turn_back_nb(turns[e, left:], n, n_bin, b, places)
+            row = np.uint64(first + (e * n_bin + b) * step + left)
+            for c in range(np.uint64(n)):
+                own[places[c]] = out[row + c]
+
+
+@jit_strict_inner
+def _give_nb(sums, turns, n, left, places, add, results):
+    """Set results to the sums of `n` columns from `left` on, or add these to them."""
+    out, first, step = results
+    n_bin = sums.shape[1]
+    for e in range(sums.shape[0]):
+        own = sums[e].reshape(-1)
+        for b in range(n_bin):
+            _turn_back_nb(turns[e, left:], n, n_bin, b, places)
+            row = np.uint64(first + (e * n_bin + b) * step + left)
+            for c in range(np.uint64(n)):
+                value = np.float64(own[places[c]])
+                out[row + c] = out[row + c] + value if add else value
+
+
+@jit_strict_inner_arrays
+def _count_nb(counts, ranks, n, ones):
+    """Set the numbers of rows in each bin of `n` columns, rotated as their sums."""
+    n_bin = counts.shape[0]
+    order = np.empty(WIDTH, np.uint64)
+    for c in range(n):  # where a column is among the ranks of its group
+        order[c] = 0
+        for k in range(WIDTH):
+            order[c] += np.uint64(ranks[k] < ranks[c])
+    for b in range(n_bin):  # how many rows have that many columns or fewer in the lower bin
+        total = np.uint16(0)
+        for k in range(np.uint64(WIDTH + 1)):
+            total += counts[b, k]
+            counts[b, k] = total
+    for b in range(n_bin):
+        own, before = counts[b], counts[b - 1 if b else n_bin - 1]
+        for c in range(np.uint64(n)):
+            ones[b, c] = np.int32(own[_LAST]) - np.int32(own[order[c]]) + np.int32(before[order[c]])

@@ -1,4 +1,7 @@
-"""Folding by tiles: columns whose sums, in all bins of all profiles, stay in the cache."""
+"""Folding where all columns have the phase of their row: by tiles of columns.
+
+The sums of a tile, in all bins of all profiles, stay in the cache.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -15,7 +18,6 @@ from ._folding_loops import (
     add_weighted_nb,
     list_rows_nb,
 )
-from ._folding_shifts import add_apart_nb, add_near_nb, edges_of_bins, spans
 from ._order import address
 from ._simd import Spec
 
@@ -24,7 +26,6 @@ _BLOCK_BYTES = 2**14  # rows that all profiles add in turn stay in the first-lev
 _MOST_ROWS = 2**15  # whose sum, of integers of 16 bits, has 32 bits
 _STEPS = 2**20
 _ROWS_AHEAD = 16
-_FEW = 3  # bins of 64 columns up to which whole vectors are added
 _NO_WEIGHT = np.empty((0, 1), np.float32)
 
 
@@ -57,13 +58,13 @@ class Band:
         return replace(self, x=self.x[first:stop], weight=weight)
 
 
-def bands(x: np.ndarray, weight: np.ndarray | None, out: np.ndarray, out_weight: np.ndarray, *,
-          by_product: bool) -> Iterator[Band]:
+def _bands(x: np.ndarray, weight: np.ndarray | None, out: np.ndarray, out_weight: np.ndarray
+           ) -> Iterator[Band]:
     """Divide rows (time, product, chan) into bands: one, or one for each product if necessary."""
     n, n_product, n_chan = x.shape
     shared = weight is None or weight.shape[1:] == (1, 1)
     joined = n_product == 1 or x.strides[1] == n_chan * x.itemsize
-    if shared and joined and not by_product:
+    if shared and joined:
         flat = x.reshape(n, n_product * n_chan)
         yield Band(flat, None if weight is None else weight[:, 0],
                    out.reshape(*out.shape[:2], -1), out_weight[:, :, 0])
@@ -87,7 +88,6 @@ class Tiles:
     def __init__(self, dtype: np.dtype, n_ephemeris: int, n_bin: int) -> None:
         self._dtype, self._n_ephemeris, self._n_bin = dtype, n_ephemeris, n_bin
         self._arrays: dict[str, np.ndarray] = {}
-        self._edges = edges_of_bins(n_bin)
 
     @property
     def memory_bytes(self) -> int:
@@ -101,23 +101,20 @@ class Tiles:
             self._arrays[name] = np.empty(size, dtype)
         return self._arrays[name][:size].reshape(shape)
 
-    def fold(self, band: Band, phase: np.ndarray, piece: int, offset: np.ndarray | None, *,
-             add: bool) -> None:
-        """Add all rows of a band; their steps are listed in pieces that fit into the work space.
+    def fold(self, x: np.ndarray, phase: np.ndarray, piece: int, weight: np.ndarray | None,
+             out: np.ndarray, out_weight: np.ndarray, *, add: bool) -> None:
+        """Add all rows; their steps are listed in pieces that fit into the work space.
 
-        Without `add`, what the results contain is replaced.
+        Arguments are as for `Folder.process`. Without `add`, what the results contain is replaced.
         """
         most = min(_MOST_ROWS, max(1024, _STEPS // self._n_ephemeris))
-        for first in range(0, len(band.x), most):
-            self._add = add or first > 0
-            part = band.rows(first, min(first + most, len(band.x)))
-            if offset is None:
-                self._fold_alike(part, phase, piece, first)
-            else:
-                self._fold_shifted(part, phase, piece, first, offset)
+        for band in _bands(x, weight, out, out_weight):
+            for first in range(0, len(x), most):
+                self._add = add or first > 0
+                self._fold_rows(band.rows(first, min(first + most, len(x))), phase, piece, first)
 
-    def _fold_alike(self, band: Band, phase: np.ndarray, piece: int, first: int) -> None:
-        """Add rows whose columns have the same phase."""
+    def _fold_rows(self, band: Band, phase: np.ndarray, piece: int, first: int) -> None:
+        """Add rows to all columns."""
         by_row = band.weight is not None and not band.by_sample
         row_weight = _own(band.weight[:, 0]) if by_row else _NO_WEIGHT[:, 0]
         is_scaled = not _are_flags(row_weight)
@@ -171,64 +168,6 @@ class Tiles:
             out[..., place] = tile
         else:
             out[..., place] += tile
-
-    def _fold_shifted(self, band: Band, phase: np.ndarray, piece: int, first: int,
-                      offset: np.ndarray) -> None:
-        """Add rows whose columns have phases of their own."""
-        weight = _NO_WEIGHT if band.weight is None else band.weight
-        flags = not band.by_sample and _are_flags(weight)
-        few = _FEW * self._edges[1] if self._n_bin > 2 * _FEW else 0
-        n_column = band.x.shape[1]
-        for start in range(0, n_column, WIDE):
-            place = slice(start, min(start + WIDE, n_column))
-            own = _own(offset[:, place])
-            lowest, spread = spans(own)
-            if flags and own.shape[1] == WIDE and (spread < few).all():
-                self._fold_near(band, phase, piece, first, place, own, lowest, spread,
-                                weight[:, 0] == 1)
-            else:
-                self._fold_apart(band, phase, piece, first, place, own, weight)
-
-    def _fold_near(self, band: Band, phase: np.ndarray, piece: int, first: int, place: slice,
-                   offset: np.ndarray, lowest: np.ndarray, spread: np.ndarray,
-                   is_used: np.ndarray) -> None:
-        """Add rows to columns that are in few bins."""
-        spec = self._spec(integer=True)
-        tile = self._begin("sums", band.out, place, spec)
-        counts = self._array("counts", tile.shape, np.int32)
-        whole = self._array("whole", tile.shape[:2], np.int32)
-        counts.fill(0)
-        whole.fill(0)
-        add_near_nb(spec, phase, piece, first, len(band.x), self._block(band, WIDE), self._edges,
-                    offset, lowest, spread, is_used, tile.reshape(-1), counts.reshape(-1),
-                    whole.reshape(-1), address(band.x) + place.start * band.x.itemsize,
-                    band.x.strides[0])
-        self._end(tile, band.out, place)
-        counts += whole[..., np.newaxis]
-        self._end(counts, band.out_weight, place)
-
-    def _fold_apart(self, band: Band, phase: np.ndarray, piece: int, first: int, place: slice,
-                    offset: np.ndarray, weight: np.ndarray) -> None:
-        """Add rows to columns that are in bins of their own."""
-        columns = place.stop - place.start
-        n_group = -(-columns // NARROW)
-        pairs = self._array("pairs", (n_group, self._n_ephemeris, self._n_bin, NARROW, 2),
-                            np.float64)
-        padded = np.zeros((self._n_ephemeris, n_group * NARROW), np.uint64)
-        padded[:, :columns] = offset
-        places = [slice(left, min(left + NARROW, place.stop))
-                  for left in range(place.start, place.stop, NARROW)]
-        for group, some in zip(pairs, places, strict=True):
-            for k, out in enumerate((band.out, band.out_weight)):
-                group[:, :, : some.stop - some.start, k] = out[..., some] if self._add else 0
-        given = weight[:, place] if band.by_sample else weight
-        add_apart_nb(self._spec(integer=False), phase, piece, first, len(band.x), self._n_bin,
-                     padded.reshape(self._n_ephemeris, n_group, NARROW), columns,
-                     _own(given), pairs,
-                     address(band.x) + place.start * band.x.itemsize, band.x.strides[0])
-        for group, some in zip(pairs, places, strict=True):
-            for k, out in enumerate((band.out, band.out_weight)):
-                out[..., some] = group[:, :, : some.stop - some.start, k]
 
     def _block(self, band: Band, width: int) -> int:
         """Return how many rows are added to one profile before the next."""

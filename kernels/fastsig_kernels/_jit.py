@@ -13,14 +13,19 @@ from ._cache import KernelCache
 FASTMATH = {"nsz", "arcp", "contract", "afn", "reassoc"}
 
 
-def _decorator(fastmath: Any, *, inner: bool = False) -> Callable[[Callable[..., Any]], Any]:
+def _decorator(fastmath: Any, *, inner: bool = False, counts: bool = True
+               ) -> Callable[[Callable[..., Any]], Any]:
     """Return a decorator that compiles with `fastmath` and keeps the result in the cache.
 
     A sixth of the compile time would be spent on entry points that nothing uses: the one for C
     and, for an `inner` function, which only kernels call, the one for Python.
+
+    numba counts the references to an array at each function it is passed to and at each slice, by
+    atomic operations of 20 cycles and more. Functions that make no arrays can do without, as their
+    callers hold the arrays.
     """
     options = numba.njit(fastmath=fastmath, nogil=True, error_model="numpy",
-                         no_cfunc_wrapper=True, no_cpython_wrapper=inner)
+                         no_cfunc_wrapper=True, no_cpython_wrapper=inner, _nrt=counts)
 
     def decorate(function: Callable[..., Any]) -> Any:
         kernel: Any = options(function)
@@ -39,6 +44,11 @@ jit = _decorator(FASTMATH)
 #: on strides, nor on whether the host has fused multiply-add.
 jit_strict = _decorator(False)
 
-#: As `jit` and `jit_strict`, for functions that only kernels call, never Python.
-jit_inner = _decorator(FASTMATH, inner=True)
-jit_strict_inner = _decorator(False, inner=True)
+#: As `jit` and `jit_strict`, for functions that only kernels call, never Python. They make no
+#: arrays: neither `carray` nor `np.empty`.
+jit_inner = _decorator(FASTMATH, inner=True, counts=False)
+jit_strict_inner = _decorator(False, inner=True, counts=False)
+
+#: As `jit_inner` and `jit_strict_inner`, for functions that make arrays.
+jit_inner_arrays = _decorator(FASTMATH, inner=True)
+jit_strict_inner_arrays = _decorator(False, inner=True)

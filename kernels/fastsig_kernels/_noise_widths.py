@@ -1,7 +1,7 @@
 """Noise of boxcars of each width, from sums of squares of values that are not outliers.
 
 Values are in units of the noise expected if samples were independent. Those beyond a cut, about
-three times the noise, are left out, so that pulses and interference do not count as noise; the
+2.5 times the noise, are left out, so that pulses and interference do not count as noise; the
 result is corrected for the part of Gaussian noise that was left out as well. NumPy only.
 """
 
@@ -11,16 +11,18 @@ from math import erf, exp, pi, sqrt
 import numpy as np
 
 #: The cut, in units of the noise expected before.
-CUT = 3.0
+CUT = 2.5
 #: Share of values within the cut below which it is too low for their variance to be of use.
-_LEAST_WITHIN = 0.75
+LEAST_WITHIN = 0.75
+#: Least noise, for samples that hardly vary.
+_LEAST = 0.1
 #: Independent values that the noise of the next narrower width counts as.
 _PRIOR = 16.0
-_N_STEP = 20
+N_STEP = 20  # of an iteration
 
 
 @lru_cache(maxsize=1)
-def _gaussian() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def gaussian() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return cuts in units of the noise; share of values within; their mean square."""
     cut = np.geomspace(0.01, 100, 2000)
     within = np.array([erf(a / sqrt(2)) for a in cut])
@@ -46,17 +48,17 @@ def scale(square: np.ndarray, within: np.ndarray, total: np.ndarray, cut: np.nda
     ndarray, shape (...), float64
         NaN where there are no values within the cut.
     """
-    cuts, shares, squares = _gaussian()
+    cuts, shares, squares = gaussian()
     sums, counts = square.sum(axis=0), within.sum(axis=0)
     with np.errstate(invalid="ignore", divide="ignore"):
         noise = np.sqrt(sums / counts)
-        for _ in range(_N_STEP):
+        for _ in range(N_STEP):
             share = np.interp(cut / noise, cuts, squares)
             noise = np.sqrt(sums / (within * share).sum(axis=0))
         inside = counts / total.sum(axis=0)
         mean_cut = (cut * total).sum(axis=0) / total.sum(axis=0)
     broad = mean_cut / np.interp(inside, shares, cuts)
-    return np.where(inside < _LEAST_WITHIN, np.fmax(noise, broad), noise)
+    return np.where(inside < LEAST_WITHIN, np.fmax(noise, broad), noise)
 
 
 def steadied(noise: np.ndarray, number: np.ndarray) -> np.ndarray:
@@ -72,11 +74,13 @@ def steadied(noise: np.ndarray, number: np.ndarray) -> np.ndarray:
     Returns
     -------
     ndarray, shape (n_group, n_width), float64
+        A tenth of what is expected, or more.
     """
     number = np.where(np.isfinite(noise), number, 0)
-    square = np.where(np.isfinite(noise), noise, 1.0) ** 2
-    before = np.ones(len(noise))
+    # Means of logarithms, so that a few values far from what is expected count little.
+    found = np.log(np.clip(np.where(np.isfinite(noise), noise, 1.0), _LEAST, None))
+    before = np.zeros(len(noise))
     for j in range(noise.shape[1]):
-        before = (number[:, j] * square[:, j] + _PRIOR * before) / (number[:, j] + _PRIOR)
-        square[:, j] = before
-    return np.sqrt(square)
+        before = (number[:, j] * found[:, j] + _PRIOR * before) / (number[:, j] + _PRIOR)
+        found[:, j] = before
+    return np.exp(found)

@@ -16,7 +16,7 @@ from llvmlite import ir
 from numba.core import types
 from numba.core.extending import intrinsic
 
-from ._codelets import Complex
+from ._codelets import Complex, transpose
 from ._detect import FACTORS, LEFT_OUT, Terms, spectra_of_pair
 from ._jit import jit_strict, jit_strict_inner
 from ._linking import INTEGER, ROW, Part
@@ -31,7 +31,7 @@ from ._passes import (
     prefetch_frames,
     store_integer,
 )
-from ._simd import Emitter, load, splat, store
+from ._simd import Emitter, address_of, load, splat, store
 from ._stack_passes import all_passes_nb, transpose_rows, transposed_nb
 
 _I64 = ir.IntType(64)
@@ -178,7 +178,8 @@ def fill_nb(spec, parts, rows, row_step, m, count, turns, left_out, source, taps
             tile, table):
     """Filter `count` frames of one polarisation from frame `m` on, and transform them in `z`.
 
-    `parts` are the addresses of the parts; the first is a `FOLD`. `shape` is that of
+    `parts` are the addresses of the parts; the first is a `FOLD`. `rows` and `source` are the
+    addresses of the table of rows, and of a row of `Stack.source`. `shape` is that of
     `stack_bank.Stack.shape`. `turns` lists the rotation of each frame in numbers; it is empty if
     there is none. Frames that `left_out` marks become 0. A row of `levels` lists the address of
     a `PASS`, the offset of its part in `z`, and its other arguments.
@@ -220,14 +221,13 @@ def fill_nb(spec, parts, rows, row_step, m, count, turns, left_out, source, taps
 def _fold_frames_nb(parts, rows, row_step, m, count, first, n, source, taps, shape, target):
     """Filter `n` groups from group `first` on, -1 for the last numbers, of `count` frames."""
     wide, taps_bytes, frames, row_bytes = shape[1], shape[3], shape[4], shape[5]
-    group = source[0]
+    group, levels, phase = load_address(source), load_address(source + 8), load_address(source + 16)
     offset = first * group if first >= 0 else shape[8]
     done = np.int64(0)
     while done < count:
         many = frames if row_step == 1 and count - done >= frames else np.int64(1)
-        here = np.int64(rows[(m + done) * row_step :].ctypes.data)
-        _fold(parts[0], many, n, here, offset, group, source[1], source[2], taps, taps_bytes,
-              target + done * row_bytes, 4 * wide, row_bytes)
+        _fold(parts[0], many, n, rows + 8 * (m + done) * row_step, offset, group, levels, phase,
+              taps, taps_bytes, target + done * row_bytes, 4 * wide, row_bytes)
         done += many
 
 
@@ -264,6 +264,28 @@ def _add_runs_nb(spec, terms, n, runs, n_run, place, place_next):
             store(sums, at)
 
 
+@intrinsic
+def _add_block(typingctx, spec, source, place, fresh):
+    """Transpose `lanes` vectors, and add them in order to the sums at `place`.
+
+    The sums begin at zero if `fresh` is not 0.
+    """
+
+    def codegen(context, builder, signature, args):
+        emit = Emitter(builder, spec.items["lanes"])
+        emit.align_stack()
+        source, place, fresh = args[1:]
+        rows = transpose(emit, [emit.load(source, 4 * emit.lanes * r) for r in range(emit.lanes)])
+        is_fresh = builder.icmp_signed("!=", fresh, ir.Constant(_I64, 0))
+        total = emit.select(is_fresh, emit.splat(0.0), emit.load(place))
+        for row in rows:
+            total = total + row
+        emit.store(total, place)
+        return context.get_dummy_value()
+
+    return types.void(spec, _i, _i, _i), codegen
+
+
 @jit_strict_inner
 def _finish_nb(sums, first, term_next, side_next, segments, divisors, out):
     """Copy finished sums to `out` (product, channel) in natural order, and divide them."""
@@ -272,18 +294,22 @@ def _finish_nb(sums, first, term_next, side_next, segments, divisors, out):
         for s in range(segments.shape[0]):
             place, side, start, step, n = segments[s]
             at = first + side * side_next + p * term_next + start
+            # Slices and unsigned places: those that might be negative cost a gather a vector.
+            row = out[p, place : place + n]
             if step == 1:
+                values = sums[at : at + n]
                 for i in range(n):
-                    out[p, place + i] = sums[at + i] / below
+                    row[i] = values[i] / below
             else:
+                values = sums[at - n + 1 : at + 1]
                 for i in range(n):
-                    out[p, place + i] = sums[at - i] / below
+                    row[i] = values[np.uint64(n - 1 - i)] / below
 
 
 @jit_strict_inner
 def _stack_integrate_nb(spec, parts, rows, row_step, turns, n_frame, ends, factors, source, taps,
                        shape, levels, low, high, twiddles, z, z_pol, tile, table, terms, sums,
-                       sizes, state, segments, divisors, out, stream):
+                       sizes, state, segments, divisors, out, stream, runs, weights, left_out):
     """Filter, transform, detect and add up `n_frame` frames; return how many sums ended.
 
     Parameters
@@ -306,16 +332,16 @@ def _stack_integrate_nb(spec, parts, rows, row_step, turns, n_frame, ends, facto
         Runs of channels in `out`: first channel, side, first k, step, length.
     out : ndarray, shape (n_sum, n_stream, n_term, chan), float32
         Receives the finished sums of `stream`.
+    runs, weights, left_out : ndarray
+        Work space for the runs of `lanes` frames, their factors, and whether they are left out.
     """
     lanes = block_lanes(spec)
-    n_pol = rows.shape[0]
+    n_pol, n_factor = rows.shape[0], factors.shape[1]
     n_side, n_term, row, places = sizes[0], sizes[1], sizes[2], sizes[3]
     place_size = n_side * n_term * row
-    base = np.int64(sums.ctypes.data)
-    runs = np.empty((lanes, 4), np.int64)
-    weights = np.empty((factors.shape[1], lanes), np.float32)
-    left_out = np.empty(lanes, np.uint8)
-    half = n_side * n_term * 4 * lanes * lanes
+    base = address_of(sums)
+    block = 4 * lanes * lanes
+    half = n_side * n_term * block
     done = np.int64(0)
     m = np.int64(0)
     while m < n_frame:
@@ -341,19 +367,25 @@ def _stack_integrate_nb(spec, parts, rows, row_step, turns, n_frame, ends, facto
                         count = f + 1
                         break
         for f in range(lanes):
-            for i in range(weights.shape[0]):
-                weights[i, f] = factors[m + min(f, count - 1), i]
+            store_integer(address_of(factors) + 4 * n_factor * (m + min(f, count - 1)),
+                          table + 8 * f)
+        for i in range(0, n_factor, lanes):
+            transpose_rows(spec, table, 4 * i, address_of(weights) + 4 * lanes * i)
         for pol in range(n_pol):
             for f in range(count):
                 left_out[f] = factors[m + f, LEFT_OUT[pol]] == 0
-            fill_nb(spec, parts, rows[pol], row_step, m, count, turns, left_out, source[pol], taps,
-                    shape, levels, z + pol * z_pol, tile, table)
+            fill_nb(spec, parts, address_of(rows) + 8 * pol * rows.shape[1], row_step, m, count,
+                    turns, left_out, address_of(source) + 8 * pol * source.shape[1], taps, shape,
+                    levels, z + pol * z_pol, tile, table)
         for k in range(0, low.size, lanes):
             n = min(lanes, low.size - k)
-            _detect(parts[1], z, z_pol, low, high, k, n, twiddles,
-                    np.int64(weights.ctypes.data), terms)
-            transposed_nb(spec, terms, n_side * n_term, terms + half)
-            _add_runs_nb(spec, terms + half, n_side * n_term, runs, n_run, 4 * k, 4 * row)
+            _detect(parts[1], z, z_pol, low, high, k, n, twiddles, address_of(weights), terms)
+            if n_run == 1 and count == lanes:
+                for t in range(n_side * n_term):
+                    _add_block(spec, terms + t * block, runs[0, 2] + 4 * (k + t * row), runs[0, 3])
+            else:
+                transposed_nb(spec, terms, n_side * n_term, terms + half)
+                _add_runs_nb(spec, terms + half, n_side * n_term, runs, n_run, 4 * k, 4 * row)
         for r in range(n_run):
             if ends[m + runs[r, 1] - 1]:
                 _finish_nb(sums, (runs[r, 2] - base) // 4, row, n_term * row, segments,
@@ -374,15 +406,36 @@ def stack_integrate_nb(spec, parts, bases, offsets, row_step, turns, n_frame, en
     `bases` (stream, pol) are addresses to which the `offsets` of rows are added. The first axis of
     `sums` and of `state`, and the second of `out`, are streams.
     """
+    lanes = block_lanes(spec)
     rows = np.empty((bases.shape[1], offsets.size), np.int64)
+    runs = np.empty((lanes, 4), np.int64)
+    weights = np.empty((factors.shape[1], lanes), np.float32)
+    left_out = np.empty(lanes, np.uint8)
     done = np.int64(0)
     for s in range(bases.shape[0]):
         place_rows_nb(bases[s], offsets, rows)
         done = _stack_integrate_nb(
             spec, parts, rows, row_step, turns, n_frame, ends, factors, source, taps, shape, levels,
             low, high, twiddles, z, z_pol, tile, table, terms, sums[s], sizes, state[s], segments,
-            divisors, out, s)
+            divisors, out, s, runs, weights, left_out)
     return done
+
+
+@jit_strict_inner
+def _put_channels_nb(spectra, segments, conjugated, out):
+    """Copy the spectrum of one frame, (side, k), to its channels in natural order."""
+    for s in range(segments.shape[0]):
+        place, side, start, step, n = segments[s]
+        row = out[place : place + n]
+        if step == 1:
+            values = spectra[side, start : start + n]
+            for i in range(n):
+                row[i] = np.conj(values[i]) if conjugated else values[i]
+        else:
+            values = spectra[side, start - n + 1 : start + 1]
+            for i in range(n):
+                value = values[np.uint64(n - 1 - i)]
+                row[i] = np.conj(value) if conjugated else value
 
 
 @jit_strict
@@ -397,12 +450,12 @@ def stack_spectra_nb(spec, parts, rows, row_step, turns, n_frame, source, taps, 
     n_side = spectra.shape[1]
     left_out = np.zeros(lanes, np.uint8)
     block = 8 * lanes * lanes  # `lanes` complex points of `lanes` frames
-    base = np.int64(spectra.ctypes.data)
+    base = address_of(spectra)
     m = np.int64(0)
     while m < n_frame:
         count = min(lanes, n_frame - m)
-        fill_nb(spec, parts, rows, row_step, m, count, turns, left_out, source, taps, shape, levels,
-                z, tile, table)
+        fill_nb(spec, parts, address_of(rows), row_step, m, count, turns, left_out,
+                address_of(source), taps, shape, levels, z, tile, table)
         for k in range(0, low.size, lanes):
             n = min(lanes, low.size - k)
             _put(parts[1], z, low, high, k, n, twiddles, terms)
@@ -414,9 +467,5 @@ def stack_spectra_nb(spec, parts, rows, row_step, turns, n_frame, source, taps, 
                     store(load(spec, at), to)
                     store(load(spec, at + block // 2), to + 4 * lanes)
         for f in range(count):
-            for s in range(segments.shape[0]):
-                place, side, start, step, n = segments[s]
-                for i in range(n):
-                    value = spectra[f, side, start + step * i]
-                    out[m + f, place + i] = np.conj(value) if conjugated else value
+            _put_channels_nb(spectra[f], segments, conjugated, out[m + f])
         m += count

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import partial
 from typing import Any
 
@@ -19,11 +19,27 @@ class Crew:
         self._pool: ThreadPoolExecutor | None = None
         self._process = 0
 
-    def run(self, calls: Sequence[Callable[[], object]]) -> None:
-        """Do all calls, and return when none is in progress; raise what one of them raises."""
-        others = [self._threads().submit(call) for call in calls[1:]]
+    def run(self, calls: Sequence[Callable[[], object]],
+            stop: Callable[[], object] = lambda: None) -> None:
+        """Do all calls, and return when none is in progress; raise what one of them raises.
+
+        `stop` is called if one of them fails, so that the others do not wait for it.
+        """
+        def guarded(call: Callable[[], object]) -> None:
+            try:
+                call()
+            except BaseException:
+                stop()
+                raise
+
+        others: list[Future[None]] = []
         try:
+            for call in calls[1:]:
+                others.append(self._threads().submit(guarded, call))
             calls[0]()
+        except BaseException:
+            stop()
+            raise
         finally:
             wait(others)
         for other in others:

@@ -20,7 +20,8 @@ class Boxcars(Plan):
     Sums of samples (boxcars) of all widths of a ladder are compared with their noise. The S/N of a
     boxcar is its sum divided by the noise of its width and the root of its weights. The noise of a
     width is the standard deviation of such boxcars in neighbouring rows, without outliers, over
-    `n_segment` segments of time, so that it is right if samples are correlated.
+    `n_segment` segments of time, so that it is right if samples are correlated. It is a tenth of
+    what is expected at least.
 
     Parameters
     ----------
@@ -37,7 +38,8 @@ class Boxcars(Plan):
         Least number of samples of a segment of time; 0 for 8 times the longest width.
     n_segment : int
         Number of segments from which noise is measured: that of the event, and those before it. In
-        the first segments of a stream, noise is that of the first `n_segment`.
+        the first segments of a stream, noise is that of the first `n_segment`. There, segments are
+        divided into shorter ones, of which the first is a tile of 2048 samples.
     least_share : float
         Least share of the samples of a boxcar that must be valid, 0.01 to 1.
     most : int
@@ -56,7 +58,7 @@ class Boxcars(Plan):
     sample of the boxcar, counted from the first of the stream), ``width`` (int32, samples), ``snr``
     (float32) and ``weight`` (float32, share of its weights). An event is the best of its level and
     of 16 neighbouring boxcars, and no better event of its row and segment overlaps it in time.
-    Events of a call are in the order of time, row and width.
+    They are in the order of their segments and, within these, of time, row and width.
 
     *Splits.* Events do not depend on how a stream is split into calls, nor on the number of
     threads. They are returned when their segment is complete and `n_segment` are; `finish` returns
@@ -66,11 +68,12 @@ class Boxcars(Plan):
 
     *Loss.* While the noise of a segment has not been measured, boxcars are kept from 0.8 times the
     threshold on, with the noise of the segments before. Events are therefore complete unless noise
-    falls by more than a fifth from one segment to the next.
+    falls by more than a fifth from one segment to the next. In the first 2048 samples, noise is
+    what is expected: the best `most` boxcars may there be those of rows with more noise.
     """
 
     def __init__(self, n_row: int, ladder: Ladder, *, noise: float = 1.0, threshold: float = 6.0,
-                 segment: int = 0, n_segment: int = 8, least_share: float = 0.25,
+                 segment: int = 0, n_segment: int = 16, least_share: float = 0.25,
                  most: int = 2**16, threads: int = 1) -> None:
         self._n_row = _check.count("n_row", n_row, maximum=2**24)
         self._options_of_tiles = checked_options(ladder, noise, threshold, segment, n_segment,
@@ -87,7 +90,8 @@ class Boxcars(Plan):
         self._n = 0
         self._tiles.reset()
         self._x = self._tiles.rows(self._n_row)
-        self._w: np.ndarray | None = None
+        self._weight = self._x[:0]  # made when weights are needed
+        self._is_weighted = False
 
     @property
     def n_row(self) -> int:
@@ -115,8 +119,7 @@ class Boxcars(Plan):
     @property
     def memory_bytes(self) -> int:
         """Size of tables, work space and state, in bytes."""
-        weights = 0 if self._w is None else self._w.nbytes
-        return self._tiles.memory_bytes + self._x.nbytes + weights
+        return self._tiles.memory_bytes + self._x.nbytes + self._weight.nbytes
 
     @property
     def n_dropped(self) -> int:
@@ -185,15 +188,17 @@ class Boxcars(Plan):
         return np.concatenate(found)
 
     def _keep_weight(self, weight: np.ndarray | None, there: slice) -> None:
-        if weight is not None and self._w is None and not (weight == 1).all():
-            self._w = self._tiles.rows(self._n_row)
-            self._w.fill(1)
-        if self._w is not None:
-            self._w[:, there] = 1 if weight is None else weight
+        if weight is not None and not self._is_weighted and not (weight == 1).all():
+            if not len(self._weight):
+                self._weight = self._tiles.rows(self._n_row)
+            self._weight.fill(1)
+            self._is_weighted = True
+        if self._is_weighted:
+            self._weight[:, there] = 1 if weight is None else weight
 
     def _tile(self) -> np.ndarray:
-        found = self._tiles.search_all(self._x, self._w)
-        self._w = None
+        found = self._tiles.search_all(self._x, self._weight if self._is_weighted else None)
+        self._is_weighted = False
         return found
 
     def finish(self) -> np.ndarray:

@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 
 from . import _check
-from ._fft_rows import LONG, RowTransforms
+from ._coherent_channels import Blocks, Chirps, specs_of
+from ._coherent_products import Products
 from ._order import address, aligned
 from ._plan import Plan
+from ._split_rows import divided
 from ._validity import Validity, arrays_of
-from .fft import FFTPlan
 from .layout import Layout, checked_layout, numbers_of
 from .products import product_codes
 
@@ -31,7 +32,6 @@ _MOST_POINTS = 2**30
 _MOST_FRAMES = 2**53
 _STRETCH, _SHORTEST = 512, 16  # points of a chirp with one polynomial
 _PHASE_ERROR = 1e-7  # turns
-_BATCH_BYTES = 2**21  # of channels that are transformed together
 
 
 class CoherentDedispersion(Plan):
@@ -59,7 +59,8 @@ class CoherentDedispersion(Plan):
         Whether sky frequency decreases as the frequency of the voltages increases.
     n_point : int, optional
         Points of a channel's transform; an even number. By default the power of two that takes the
-        least time.
+        least time; if that of a single channel would be longer than 2^25, the shortest multiple of
+        a power of two by 3 or 5 of which a fifth is not discarded, which needs less memory.
     margin : float
         Additional samples that are discarded at each end of a transform, as a fraction of the
         dispersion within a channel.
@@ -192,6 +193,10 @@ class CoherentDedispersion(Plan):
             time = np.log2(float(n) ** 2 * self._n_chan) / (1 - lost / n)
             return float(time * (1 + 0.02 * np.log2(n)))
 
+        if self._n_chan == 1 and not small:
+            # Memory is what counts, as long as a block gives a fifth of its points.
+            large = [n for n in divided(most) if 1.05 * lost < n]
+            possible = [n for n in large if lost < 0.8 * n][:1] or large[-1:] or possible
         return min(small or possible[:2], key=cost)
 
     def _make_chirps(self) -> None:
@@ -225,36 +230,15 @@ class CoherentDedispersion(Plan):
         self._chirps.flags.writeable = False
 
     def _own_state(self) -> None:
-        from ._simd import Spec, host_lanes
-
-        points = self._n_point * self._n_chan
-        real = not self._layout.is_complex
-        self._forward = FFTPlan(2 * points if real else points, direction="forward",
-                                kind="real" if real else "complex", dtype="complex64")
-        self._back = FFTPlan(self._n_point, kind="complex", direction="inverse", dtype="complex64")
-        core = self._forward._core
-        #: Long transforms read the samples as they are.
-        self._long: RowTransforms | None = core if core and core.takes_numbers else None
-        lanes, half = host_lanes(), self._n_point // 2
-        self._mirrored = (self._long is not None and real and self._n_chan % 2 == 0
-                          and half % self._length == 0 and self._length % lanes == 0)
-        self._batch = max(1, min(self._n_chan, _BATCH_BYTES // (8 * self._n_point)))
-        if self._mirrored:
-            self._batch = max(2, self._batch // 2 * 2)
-        self._specs = tuple(Spec(lanes=n, n_pol=self._n_pol) for n in (lanes, 1))
-        self._stretches = aligned(8 * self._n_pol * (2 * self._length + lanes))
-        n_in, kind = self._forward.input_shape
-        self._row = aligned(0 if self._long else n_in * kind.itemsize).view(kind)
-        # Spectra of both polarisations, on cache lines.
-        n_out = -(-self._forward.output_shape[0] // 8) * 8
-        self._spectra = aligned(8 * self._n_pol * n_out).view(np.complex64).reshape(
-            self._n_pol, n_out)[:, : self._forward.output_shape[0]]
+        kept = slice(self._before, self._before + self._hop)
+        chirps = Chirps(self._chirps, self._length, self._sign * self._scale)
+        self._channels = Blocks(self._n_chan, self._n_point, self._n_pol, self._layout, kept,
+                                chirps).channels()
+        self._specs = specs_of(self._n_pol)
         self._sums = np.empty((self._n_chan, 4))
         self._counts = np.empty((self._n_chan, len(self._codes), 2))
-        self._parts = aligned(8 * self._n_pol * self._batch * self._n_point).view(
-            np.complex64).reshape(self._n_pol, self._batch, self._n_point)
         pair = (2,) if self._layout.is_complex else ()
-        shape = self._n_pol, n_in, *pair
+        shape = self._n_pol, self._n_point * self._unit, *pair
         # On cache lines, which transforms read piece by piece.
         self._held = aligned(math.prod(shape) * self._layout.dtype.itemsize).view(
             self._layout.dtype).reshape(shape)
@@ -294,6 +278,7 @@ class CoherentDedispersion(Plan):
         self._held[:] = 128 if self._layout.kind == "uint8" else 0
         self._sums[:] = 0
         self._counts[:] = 0
+        self._products = Products(self._mixing, self._n_chan)
         self._weight = np.empty(self._shape(0), np.float32)
 
     def _shape(self, n: int) -> tuple[int, int, int]:
@@ -350,10 +335,8 @@ class CoherentDedispersion(Plan):
     @property
     def memory_bytes(self) -> int:
         """Size of tables, work space and state, in bytes."""
-        arrays = (self._chirps, self._row, self._spectra, self._stretches, self._parts, self._held,
-                  self._sums, self._counts)
-        return int(sum(each.nbytes for each in arrays) + self._forward.memory_bytes
-                   + self._back.memory_bytes)
+        arrays = self._chirps, self._held, self._sums, self._counts
+        return int(sum(each.nbytes for each in arrays) + self._channels.memory_bytes)
 
     @property
     def weight(self) -> np.ndarray:
@@ -373,16 +356,13 @@ class CoherentDedispersion(Plan):
     def compile(self) -> None:
         """Compile everything that `process` needs."""
         n_chan = min(self._n_chan, 2)
-        # Long transforms use code of their own.
-        n_point = 64 if self._long is None else LONG // n_chan
+        n_point = self._channels.compiled_points // n_chan
         twin = CoherentDedispersion(**{**self._options, "n_chan": n_chan, "start": 1.0,
                                        "dispersion": 0.0, "n_point": n_point, "discarded": None,
                                        "n_int": 1})
         x = np.zeros((self._n_pol, n_point * twin._unit, *self._held.shape[2:]), self._layout.dtype)
         twin.process(x, valid=np.array([[0, 100]]))
-        if self._long is None:
-            self._forward.compile()
-        self._back.compile()
+        self._channels.compile()
 
     def process(self, x: np.ndarray, *, valid: Any = None, out: np.ndarray | None = None
                 ) -> np.ndarray:
@@ -430,7 +410,7 @@ class CoherentDedispersion(Plan):
     def _process(self, x: np.ndarray, n_new: int, spans: Any, out: np.ndarray) -> None:
         stream = self._n_held + (self._done - self._before) * self._unit
         self._validity.append(spans, stream, n_new)
-        weights = np.ones(out.shape, np.float32)
+        self._weight = np.broadcast_to(np.float32(1), out.shape)  # until something is lost
         room, step, used, made = self._n_point * self._unit, self._hop * self._unit, 0, 0
         zero = 128 if self._layout.kind == "uint8" else 0
         while used < n_new or self._n_held >= room:
@@ -441,12 +421,11 @@ class CoherentDedispersion(Plan):
             self._n_held += n
             used += n
             if self._n_held == room:
-                made = self._block(out, weights, made)
+                made = self._block(out, made)
                 self._held[:, : room - step] = self._held[:, step:]
                 self._n_held -= step
                 self._done += self._hop
         self._validity.discard((self._done - self._before) * self._unit)
-        self._weight = weights
 
     def _blank(self, spans: Any, used: int, n: int, zero: int) -> None:
         """Set the lost samples among the `n` that were just held, from `used` of the call on."""
@@ -457,10 +436,8 @@ class CoherentDedispersion(Plan):
                 self._held[pol, self._n_held + at - used : self._n_held + first - used] = zero
                 at = max(at, stop)
 
-    def _block(self, out: np.ndarray, weight: np.ndarray, made: int) -> int:
+    def _block(self, out: np.ndarray, made: int) -> int:
         """Dedisperse what is held; return how much of the output is made."""
-        for pol in range(self._n_pol):
-            self._transform(pol)
         edges, whole = self._edges(), self._is_whole()
         # Where nothing is lost, also from sums that are not finished, all sums have one weight.
         simple = whole and bool((self._counts == self._phase).all())
@@ -469,83 +446,31 @@ class CoherentDedispersion(Plan):
             used = None if whole else self._used(chans)
             if self._voltages:
                 here = slice(made, made + self._hop)
-                self._put(voltages, used, out[:, chans, here], weight[:, chans, here])
+                self._put(voltages, used, out[:, chans, here])
+                if used is not None:
+                    self._own_weight()[:, chans, here] = used
             else:
                 self._add(voltages, used, chans, out[made:])
                 if not simple:
                     total[:, :, chans] = self._shares(used, edges)
         if self._voltages:
             return made + self._hop
-        return self._finish_whole(out, made) if simple else self._finish(total, out, weight, made)
+        return self._finish_whole(out, made) if simple else self._finish(total, out, made)
 
-    def _transform(self, pol: int) -> None:
-        """Transform what is held of a polarisation; long real ones without their last step."""
-        if self._long is not None:
-            self._long.run_numbers(self._held[pol], self._layout.kind, self._spectra[pol])
-            if not self._layout.is_complex and not self._mirrored:
-                self._long.join(self._spectra[pol])
-            return
-        row = self._row.view(np.float32)
-        row[:] = self._held[pol].reshape(-1)
-        if self._layout.kind == "uint8":
-            row -= 128
-        self._forward.process(self._row, out=self._spectra[pol])
+    def _own_weight(self) -> np.ndarray:
+        """Return the weights of this call, to write to."""
+        if not self._weight.flags.writeable:
+            self._weight = np.array(self._weight)
+        return self._weight
 
     def _batches(self) -> Iterator[tuple[np.ndarray, slice]]:
         """Yield dedispersed voltages, and which channels they are in ascending order of the sky."""
-        if self._mirrored:
-            step = self._batch // 2
-            for first in range(0, self._n_chan // 2, step):
-                both = self._mirrored_channels(first, min(first + step, self._n_chan // 2))
-                n = both.shape[1] // 2
-                yield self._in_order(both[:, :n], first)
-                yield self._in_order(both[:, n:], self._n_chan - first - n)
-            return
-        for first in range(0, self._n_chan, self._batch):
-            stop = min(first + self._batch, self._n_chan)
-            yield self._in_order(self._channels(first, stop), first)
-
-    def _in_order(self, voltages: np.ndarray, first: int) -> tuple[np.ndarray, slice]:
-        """Return voltages of channels from `first` on, and their places, in the sky's order."""
-        stop = first + voltages.shape[1]
-        if self._lower_sideband:
-            return voltages[:, ::-1], slice(self._n_chan - stop, self._n_chan - first)
-        return voltages, slice(first, stop)
-
-    def _channels(self, first: int, stop: int) -> np.ndarray:
-        """Return the dedispersed voltages of some channels, in the order of their frequency."""
-        from ._coherent_loops import channel_spectra_nb
-
-        half = self._n_point // 2
-        total = 2 * half * self._n_chan
-        shift = total // 2 if self._layout.is_complex else 0
-        parts = self._parts[:, : stop - first]
-        channel_spectra_nb(*self._specs, half, total, shift, first, stop, address(self._spectra),
-                           self._spectra.strides[0], self._length, self._chirps,
-                           self._sign * self._scale, address(parts), parts.strides[0])
-        return self._voltages_of(parts)
-
-    def _mirrored_channels(self, first: int, stop: int) -> np.ndarray:
-        """Return the voltages of channels in the band's lower half, and of their mirror images.
-
-        The last step of the transform of a real signal needs both.
-        """
-        from ._coherent_loops import mirrored_spectra_nb
-
-        assert self._long is not None
-        parts = self._parts[:, : 2 * (stop - first)]
-        spec, fine, coarse = self._long.real_step
-        mirrored_spectra_nb(self._specs[0], spec, self._n_pol, self._n_point // 2, self._n_chan,
-                            first, stop, address(self._spectra), self._spectra.strides[0],
-                            self._length, self._chirps, self._sign * self._scale, fine, coarse,
-                            address(parts), parts.strides[0], address(self._stretches))
-        return self._voltages_of(parts)
-
-    def _voltages_of(self, parts: np.ndarray) -> np.ndarray:
-        """Transform spectra of channels back, in place, and leave out both ends."""
-        for each in parts:
-            self._back.process(each, out=each)
-        return parts[..., self._before : self._before + self._hop]
+        for voltages, first in self._channels.batches(self._held):
+            stop = first + voltages.shape[1]
+            if self._lower_sideband:
+                yield voltages[:, ::-1], slice(self._n_chan - stop, self._n_chan - first)
+            else:
+                yield voltages, slice(first, stop)
 
     def _is_whole(self) -> bool:
         """Whether all input samples that a block's pulses were dispersed over are valid."""
@@ -568,8 +493,7 @@ class CoherentDedispersion(Plan):
             fractions_nb(spans, first, self._unit, upper, lower, self._min_valid, out)
         return found
 
-    def _put(self, voltages: np.ndarray, used: np.ndarray | None, out: np.ndarray,
-             weight: np.ndarray) -> None:
+    def _put(self, voltages: np.ndarray, used: np.ndarray | None, out: np.ndarray) -> None:
         """Write voltages; those of a lower sideband are conjugated, which reverses frequency."""
         if self._lower_sideband:
             np.conjugate(voltages, out=out)
@@ -577,7 +501,6 @@ class CoherentDedispersion(Plan):
             out[:] = voltages
         if used is not None:
             out[used == 0] = np.nan
-            weight[:] = used
 
     def _add(self, voltages: np.ndarray, used: np.ndarray | None, chans: slice, out: np.ndarray
              ) -> None:
@@ -591,16 +514,11 @@ class CoherentDedispersion(Plan):
         start = self._phase
         n_out = (start + self._hop) // self._n_int
         sums = self._sums[chans]
-        made = np.empty((n_out, len(sums), 4))
+        made = np.empty((len(sums), 4, n_out))
         a, b = (address(each) for each in (voltages[0], voltages[-1]))
         add_powers_nb(self._specs[0], a, b, voltages.strides[1], self._hop, start, self._n_int,
                       sums, made)
-        for p, row in enumerate(self._mixing):
-            first, *others = np.flatnonzero(row).tolist()
-            total = made[:, :, first] * row[first]
-            for other in others:
-                total += made[:, :, other] * row[other]
-            out[:n_out, p, chans] = total
+        self._products.put(made, chans.start, out)
 
     def _edges(self) -> np.ndarray:
         """Return where sums begin or end in a block, in samples, and both ends of the block."""
@@ -617,7 +535,7 @@ class CoherentDedispersion(Plan):
         self._counts[:] = count % self._n_int
         return here.stop
 
-    def _finish(self, total: np.ndarray, out: np.ndarray, weight: np.ndarray, made: int) -> int:
+    def _finish(self, total: np.ndarray, out: np.ndarray, made: int) -> int:
         """Divide the sums that end by the number of samples that are used; set weights.
 
         `total` has what `_shares` returns, for all channels.
@@ -628,7 +546,7 @@ class CoherentDedispersion(Plan):
         count, energy = (np.moveaxis(each, -1, 0) for each in (count, energy))
         with np.errstate(invalid="ignore"):
             out[here] = np.where(count > 0, out[here] / np.where(count > 0, count, 1), np.nan)
-        weight[here] = energy / self._n_int
+        self._own_weight()[here] = energy / self._n_int
         self._counts[:] = total[..., -1].transpose(2, 1, 0)
         return here.stop
 

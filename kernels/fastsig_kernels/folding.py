@@ -73,7 +73,9 @@ class Folder(Plan):
         self._own_state()
 
     def _own_state(self) -> None:
-        self._work: Any = None  # made by the first call, with the loops
+        # Work spaces, made by the first call that needs them, with their loops.
+        self._tiles: Any = None
+        self._groups: Any = None
 
     @property
     def n_bin(self) -> int:
@@ -84,7 +86,7 @@ class Folder(Plan):
     def memory_bytes(self) -> int:
         """Size of the work space, in bytes; the first calls make most of it."""
         bins = 16 * self._n_bin * self._n_ephemeris
-        return bins + (self._work.memory_bytes if self._work else 0)
+        return bins + sum(each.memory_bytes for each in (self._tiles, self._groups) if each)
 
     def compile(self) -> None:
         """Compile everything that `process` needs."""
@@ -187,14 +189,19 @@ class Folder(Plan):
     def _fold(self, x: np.ndarray, phase: np.ndarray, piece: int, offset: np.ndarray | None,
               weight: np.ndarray | None, out: np.ndarray, out_weight: np.ndarray,
               add: bool) -> None:
-        from ._folding_tiles import Tiles, bands
+        from ._folding_groups import Groups
+        from ._folding_tiles import Tiles
 
-        if self._work is None:
-            self._work = Tiles(self._dtype, self._n_ephemeris, self._n_bin)
         if x.strides[2] != x.itemsize:
             x = np.ascontiguousarray(x)
-        for band in bands(x, weight, out, out_weight, by_product=offset is not None):
-            self._work.fold(band, phase, piece, offset, add=add)
+        if offset is None:
+            if self._tiles is None:
+                self._tiles = Tiles(self._dtype, self._n_ephemeris, self._n_bin)
+            self._tiles.fold(x, phase, piece, weight, out, out_weight, add=add)
+            return
+        if self._groups is None:
+            self._groups = Groups(self._dtype, self._n_ephemeris, self._n_bin)
+        self._groups.fold(x, phase, piece, offset, weight, out, out_weight, add=add)
 
 
 def phase_pieces(turns: np.ndarray, fraction: np.ndarray, piece: int) -> np.ndarray:

@@ -13,8 +13,9 @@ __all__ = ["Ladder", "boxcar_ladder"]
 _BASES = (8, 10, 12, 14, 16, 20, 24, 32, 48, 64)
 _LEAST_LOSS, _MOST_LOSS = 0.01, 0.2
 _MOST_WIDTH, _MOST_BASE, _MOST_LEVEL = 2**20, 64, 20
-#: Points for which losses are computed: between neighbouring widths, and phases of a step.
-_BETWEEN, _PHASES = 32, 32
+#: Points for which losses are computed: between neighbouring widths, and phases of a step, for
+#: a choice of widths and for a table.
+_BETWEEN, _PHASES, _MANY_PHASES = 32, 32, 256
 #: Part of the loss that is not used, for pulses between these points.
 _MARGIN = 0.01
 
@@ -106,7 +107,7 @@ class Ladder:
         for i, each in enumerate(width):
             near = (widths >= each / 2) & (widths <= each * 2)
             near[0 if each < widths[0] else -1] |= not near.any()
-            out[i] = _worst(np.array([each]), widths[near], steps[near])
+            out[i] = _worst(np.array([each]), widths[near], steps[near], _MANY_PHASES)
         return out
 
 
@@ -123,9 +124,9 @@ def _kept(pulse: np.ndarray, phase: np.ndarray, width: np.ndarray, step: np.ndar
     return np.maximum(np.minimum(width, pulse) - missed, 0) / np.sqrt(width * pulse)
 
 
-def _worst(pulse: np.ndarray, width: np.ndarray, step: np.ndarray) -> float:
-    """Return the largest loss of any pulse in any phase."""
-    phase = np.arange(_PHASES)[:, np.newaxis] * step.max() / _PHASES
+def _worst(pulse: np.ndarray, width: np.ndarray, step: np.ndarray, n: int = _PHASES) -> float:
+    """Return the largest loss of any pulse in any of `n` phases."""
+    phase = np.arange(n)[:, np.newaxis] * step.max() / n
     kept = _kept(pulse[:, np.newaxis, np.newaxis], phase, width, step)
     return 1 - float(kept.max(axis=2).min())
 

@@ -10,9 +10,12 @@ from ._jit import jit_strict
 MAD_SIGMA = 1.482602218505602
 
 _TILE = 64  # columns processed together, so that the counts for each stay in the cache
+_GROUPS = 256  # groups that are sorted together
+_SORTED = 32  # values of a group up to which that is faster than halving the range
 _FEW = 8  # up to this many values, sorting is faster than halving the range
 _ZERO = np.int64(0)  # a literal would have functions compiled once more
 _MOST, _LEAST = np.int32(2**31 - 1), np.int32(-(2**31))
+_EXPONENT = np.int32(0x7F800000)  # bits of a float's exponent
 
 
 def group_median(
@@ -60,14 +63,66 @@ def group_median(
 def group_median_nb(x, n, flags, out):
     """Fill `out` as `group_median` does; `flags` may be of shape (0, 0); nothing is checked."""
     values = np.empty(min(n, x.shape[1]), np.float32)
-    some = flags.size > 0
+    whole = x.shape[1] // n if 1 < n <= _SORTED else 0
+    if whole > 0:
+        _sorted_groups(x, n, flags, whole, out)
     for i in range(x.shape[0]):
-        for q in range(out.shape[1]):
-            count = _ZERO
-            for c in range(q * n, min((q + 1) * n, x.shape[1])):
-                values[count] = x[i, c]
-                count += np.isfinite(x[i, c]) and not (some and flags[i, c])
-            out[i, q] = median_nb(values, count)
+        for q in range(whole, out.shape[1]):
+            out[i, q] = _group(x, flags, i, q, n, values)
+
+
+@jit_strict
+def _group(x, flags, i, q, n, values):
+    """Return the median of the valid values of a group."""
+    some = flags.size > 0
+    count = _ZERO
+    for c in range(q * n, min((q + 1) * n, x.shape[1])):
+        values[count] = x[i, c]
+        count += np.isfinite(x[i, c]) and not (some and flags[i, c])
+    return median_nb(values, count)
+
+
+@jit_strict
+def _sorted_groups(x, n, flags, whole, out):
+    """Fill `out` for groups of `n` values, many of which are sorted together."""
+    many = np.empty((n, _GROUPS), np.float32)
+    made, values, good = np.empty(_GROUPS, np.float32), np.empty(n, np.float32), np.empty(
+        _GROUPS, np.bool_)
+    some, total = flags.size > 0, x.shape[0] * whole
+    for first in range(0, total, _GROUPS):
+        count = min(_GROUPS, total - first)
+        i, q = first // whole, first % whole
+        for g in range(count):
+            valid = True
+            for k in range(n):
+                value = x[i, q * n + k]
+                many[k, g] = value
+                valid &= abs(value) < np.inf
+                valid &= not (some and flags[i, q * n + k])
+            good[g] = valid
+            q += 1
+            i, q = (i + 1, _ZERO) if q == whole else (i, q)
+        _sort_groups(many, n, count, made)
+        i, q = first // whole, first % whole
+        for g in range(count):
+            out[i, q] = made[g] if good[g] else _group(x, flags, i, q, n, values)
+            q += 1
+            i, q = (i + 1, _ZERO) if q == whole else (i, q)
+
+
+@jit_strict
+def _sort_groups(many, n, count, out):
+    """Sort groups by exchanging neighbours, all groups at once; return their medians."""
+    for turn in range(n):
+        for k in range(turn % 2, n - 1, 2):
+            one, two = many[k], many[k + 1]
+            for g in range(count):
+                a, b = one[g], two[g]
+                one[g] = a if a < b else b
+                two[g] = b if a < b else a
+    low, high = many[(n - 1) // 2], many[n // 2]
+    for g in range(count):
+        out[g] = np.float32(0.5 * (np.float64(low[g]) + np.float64(high[g])))
 
 
 @jit_strict
@@ -197,15 +252,22 @@ def _take_keys(x, flags, first, width, keys, valid, low, high):
     some = flags.size > 0
     valid[:], low[:], high[:] = 0, _MOST, _LEAST
     for m in range(x.shape[0]):
+        row, line, part = floats[m], keys[m], x[m, first : first + width]
         for c in range(width):
-            floats[m, c] = x[m, first + c]
+            row[c] = part[c]
+        if some:
+            lost = flags[m, first : first + width]
+            for c in range(width):
+                row[c] = np.float32(np.nan) if lost[c] else row[c]
         for c in range(width):
-            good = np.isfinite(floats[m, c]) and not (some and flags[m, first + c])
-            key = _key(keys[m, c])
-            valid[c] += good
+            bits = line[c]
+            # Exponents of finite values are not all ones; integers are compared faster.
+            good = (bits & _EXPONENT) != _EXPONENT
+            key = np.int32(bits ^ ((bits >> 31) & 0x7FFFFFFF))
+            line[c] = key if good else _MOST
             low[c] = min(low[c], key if good else _MOST)
             high[c] = max(high[c], key if good else _LEAST)
-            keys[m, c] = key if good else _MOST
+            valid[c] += np.int32(good)
 
 
 @jit_strict
@@ -230,9 +292,21 @@ def _halve(keys, valid, low, high, middle, count, width):
 
 @jit_strict
 def _count_each(keys, limit, count, width):
-    for m in range(keys.shape[0]):
-        for c in range(width):
-            count[c] = np.int32(count[c] + (keys[m, c] < limit[c]))
+    """Add the number of keys below the limit of each column, eight rows at a time."""
+    whole = keys.shape[0] // 8 * 8
+    for m in range(0, whole, 8):
+        a, b, c, d = keys[m], keys[m + 1], keys[m + 2], keys[m + 3]
+        e, f, g, h = keys[m + 4], keys[m + 5], keys[m + 6], keys[m + 7]
+        for k in range(width):
+            most = limit[k]
+            count[k] += np.int32(
+                np.int32(np.int32(a[k] < most) + np.int32(b[k] < most))
+                + np.int32(np.int32(c[k] < most) + np.int32(d[k] < most))
+                + np.int32(np.int32(e[k] < most) + np.int32(f[k] < most))
+                + np.int32(np.int32(g[k] < most) + np.int32(h[k] < most)))
+    for m in range(whole, keys.shape[0]):
+        for k in range(width):
+            count[k] += np.int32(keys[m, k] < limit[k])
 
 
 @jit_strict

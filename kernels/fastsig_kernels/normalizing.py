@@ -129,7 +129,24 @@ class Normalizer(Plan):
         twin.process(np.zeros((2, self._n_chan), self._dtype))
         twin.finish()
 
-    def process(self, x: np.ndarray, *, valid: np.ndarray | None = None
+    def n_output(self, n: int) -> int:
+        """Return the number of rows that `process` returns for the next `n`.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `n` is not an integer of 0 or more.
+        """
+        n = _check.count("n", n, 0)
+        known = self._n_known + (self._now.n + n) // self._segment
+        return max(0, known - self._half - self._n_done) * self._segment
+
+    @property
+    def _n_known(self) -> int:
+        return self._n_before + len(self._known)
+
+    def process(self, x: np.ndarray, *, valid: np.ndarray | None = None,
+                out: np.ndarray | None = None, out_valid: np.ndarray | None = None
                 ) -> tuple[np.ndarray, np.ndarray | None]:
         """Normalise the next rows of the stream.
 
@@ -139,13 +156,18 @@ class Normalizer(Plan):
             Rows, in the plan's dtype.
         valid : ndarray, shape (n_time, n_chan), bool, optional
             Which samples are valid; all by default.
+        out : ndarray, shape (``n_output(n_time)`` or more, n_chan), int8, optional
+            Receives the codes in its first rows. Memory that is used again takes less time.
+        out_valid : ndarray, shape as of `out`, bool, optional
+            Receives what is valid, if something is not.
 
         Returns
         -------
         codes : ndarray, shape (n, n_chan), int8, noise / 16
-            Rows of the segments that are now known, none or more, in the order of the stream.
+            Rows of the segments that are now known, none or more, in the order of the stream: a
+            view of `out`, or a new array.
         valid : ndarray, shape (n, n_chan), bool, or None
-            Which of them are valid; None if all are.
+            Which of them are valid: a view of `out_valid`, or a new array; None if all are.
 
         Raises
         ------
@@ -160,8 +182,12 @@ class Normalizer(Plan):
             if valid is not None:
                 _check.array("valid", valid, ("bool",), 2)
                 _check.shape("valid", valid, x.shape)
+            n = self.n_output(len(x))
+            codes = _Codes(_rows("out", out, n, self._n_chan, "int8", x, valid, out_valid),
+                           out_valid if out_valid is None else _rows(
+                               "out_valid", out_valid, n, self._n_chan, "bool", x, valid))
             self._unfinished = True
-            found = self._processed(x, valid)
+            found = self._processed(x, valid, codes)
         self._unfinished = False
         return found
 
@@ -179,13 +205,11 @@ class Normalizer(Plan):
         self._unfinished = False
         return found
 
-    def _processed(self, x: np.ndarray, valid: np.ndarray | None) -> Any:
+    def _processed(self, x: np.ndarray, valid: np.ndarray | None, out: "_Codes") -> Any:
         if self._dtype.kind == "f" and not np.isfinite(x.sum(dtype=np.float64)):
             valid = np.isfinite(x) if valid is None else np.isfinite(x) & valid
         if valid is not None and valid.all():
             valid = None
-        n_known = self._n_before + len(self._known) + (self._now.n + len(x)) // self._segment
-        out = _Codes(max(0, n_known - self._half - self._n_done) * self._segment, self._n_chan)
         at = 0
         while at < len(x):
             n = min(len(x) - at, self._segment - self._now.n)
@@ -194,7 +218,7 @@ class Normalizer(Plan):
             at += n
             if self._now.n == self._segment:
                 self._complete()
-                if self._n_before + len(self._known) > self._n_done + self._half:
+                if self._n_known > self._n_done + self._half:
                     self._normalize(out)
         return out.result()
 
@@ -215,9 +239,10 @@ class Normalizer(Plan):
         self._now = self._empty()
 
     def _finished(self) -> Any:
-        out = _Codes(len(self._waiting) * self._segment + self._now.n, self._n_chan)
+        n = len(self._waiting) * self._segment + self._now.n
+        out = _Codes(np.empty((n, self._n_chan), np.int8), None)
         if self._now.n:
-            short = 2 * self._now.n < self._segment and self._n_before + len(self._known) > 0
+            short = 2 * self._now.n < self._segment and self._n_known > 0
             self._complete()
             if short:
                 self._known.pop()
@@ -230,9 +255,11 @@ class Normalizer(Plan):
     def _normalize(self, out: "_Codes") -> None:
         """Normalise the first segment that waits."""
         rows, s, half = self._waiting.popleft(), self._n_done, self._half
-        first, last = (self._location(0, max(0, j - half), max(1, j + half)) for j in (s, s + 1))
+        top = self._n_known - 1
+        first, last = (self._location(0, min(max(0, j - half), top), max(1, j + half))
+                       for j in (s, s + 1))
         spread = self._location(1, max(0, s - half), s + half + 1)
-        own = self._known[min(s - self._n_before, len(self._known) - 1)][0]
+        own = self._known[min(s, top) - self._n_before][0]
         alive = np.isfinite(own)
         step = np.where(alive, last - first, 0) / self._segment
         gain = np.where(alive, LEVELS / np.sqrt(spread), 0)
@@ -282,8 +309,7 @@ class _Rows:
             self.has_valid = True
         elif self.has_valid:
             self.valid[there] = True
-        nothing = self.valid[:0]
-        return (nothing, nothing) if valid is None else (valid, self.valid[there])
+        return (self.valid[:0],) * 2 if valid is None else (valid, self.valid[there])
 
     def statistics(self) -> tuple[np.ndarray, np.ndarray]:
         """Return mean and variance of the valid samples of each channel; NaN for dead channels."""
@@ -299,9 +325,9 @@ class _Rows:
 class _Codes:
     """Normalised rows as they are computed."""
 
-    def __init__(self, n: int, n_chan: int) -> None:
-        self._codes = np.empty((n, n_chan), np.int8)
-        self._valid = np.empty((0, n_chan), bool)
+    def __init__(self, codes: np.ndarray, valid: np.ndarray | None) -> None:
+        self._codes, self._given = codes, valid
+        self._valid = np.empty((0, codes.shape[1]), bool)
         self._n = 0
 
     def add(self, rows: _Rows, tables: list[np.ndarray], alive: np.ndarray, crew: Crew,
@@ -310,7 +336,9 @@ class _Codes:
         here = slice(self._n, self._n + rows.n)
         has_valid = rows.has_valid or not alive.all()
         if has_valid and not len(self._valid):
-            self._valid = np.ones(self._codes.shape, bool)
+            self._valid = (np.empty(self._codes.shape, bool) if self._given is None
+                           else self._given)
+            self._valid.fill(True)
         valid = rows.valid
         if has_valid and not rows.has_valid:
             valid = np.broadcast_to(True, rows.x.shape)
@@ -323,8 +351,8 @@ class _Codes:
         return self._codes, None if not len(self._valid) else self._valid
 
 
-def halve(x: np.ndarray, valid: np.ndarray | None = None
-          ) -> tuple[np.ndarray, np.ndarray | None]:
+def halve(x: np.ndarray, valid: np.ndarray | None = None, *, out: np.ndarray | None = None,
+          out_valid: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray | None]:
     """Return rows of normalised codes at half the rate, with the same noise.
 
     Parameters
@@ -333,15 +361,20 @@ def halve(x: np.ndarray, valid: np.ndarray | None = None
         Rows, as from `Normalizer`.
     valid : ndarray, shape (2 n, n_chan), bool, optional
         Which samples are valid; all by default.
+    out : ndarray, shape (n, n_chan), int8, optional
+        Receives the codes. Must not overlap the inputs.
+    out_valid : ndarray, shape (n, n_chan), bool, optional
+        Receives what is valid, if `valid` is given. Must not overlap the inputs.
 
     Returns
     -------
     codes : ndarray, shape (n, n_chan), int8
-        Sums of two rows divided by the root of 2, rounded, and limited to +-127. Where only one
-        of the two samples is valid, it is the result, which then has the same noise; where neither
-        is, the result is 0.
+        Sums of two rows divided by the root of 2, rounded, and limited to +-127: `out`, or a new
+        array. Where only one of the two samples is valid, it is the result, which then has the
+        same noise; where neither is, the result is 0.
     valid : ndarray, shape (n, n_chan), bool, or None
-        Samples of which one term or both are valid; None if `valid` was.
+        Samples of which one term or both are valid: `out_valid`, or a new array; None if `valid`
+        was.
 
     Raises
     ------
@@ -354,7 +387,22 @@ def halve(x: np.ndarray, valid: np.ndarray | None = None
     if valid is not None:
         _check.array("valid", valid, ("bool",), 2)
         _check.shape("valid", valid, x.shape)
-    out = np.empty((len(x) // 2, x.shape[1]), np.int8)
-    both = np.empty((0 if valid is None else len(out), x.shape[1]), bool)
+    shape = len(x) // 2, x.shape[1]
+    out = _check.output("out", out, shape, "int8", x, valid, out_valid)
+    both = np.empty((0, x.shape[1]), bool)
+    if valid is not None or out_valid is not None:
+        both = _check.output("out_valid", out_valid, shape, "bool", x, valid)
     halve_nb(x, both if valid is None else valid, valid is not None, out, both)
     return out, None if valid is None else both
+
+
+def _rows(name: str, out: np.ndarray | None, n: int, n_chan: int, dtype: str, *others: Any
+          ) -> np.ndarray:
+    """Return the first `n` rows of an output after checking it, or new ones if it is None."""
+    if out is None:
+        return np.empty((n, n_chan), dtype)
+    _check.plain(name, out)
+    if out.ndim == 2 and len(out) < n:
+        raise ValueError(f"{name}: found {len(out)} rows, allowed {n} or more")
+    _check.target(name, out, (*out.shape[:1], n_chan), dtype, *others)
+    return out[:n]

@@ -62,7 +62,7 @@ class PulseSearch(Plan):
     def __init__(self, curve: np.ndarray, delays: np.ndarray, ladder: Ladder, *,
                  threshold: float = 6.0, order: str = "time", mask: np.ndarray | None = None,
                  track: str = "sample", noise: float = float(LEVELS), segment: int = 0,
-                 n_segment: int = 8, least_share: float = 0.25, most: int = 2**16,
+                 n_segment: int = 16, least_share: float = 0.25, most: int = 2**16,
                  threads: int = 1) -> None:
         options = checked_options(ladder, noise, threshold, segment, n_segment, least_share, most,
                                   threads)
@@ -72,15 +72,19 @@ class PulseSearch(Plan):
         self._n_used = len(curve) if mask is None else int((~mask).sum())
         options["noise"] *= self._n_used**0.5
         self._options_of_tiles = options
-        self._own_state()
+        self._begin()
 
     def _own_state(self) -> None:
+        self._fdmt = self._fdmt.copy()
+        self._begin()
+
+    def _begin(self) -> None:
         from ._boxcar_tiles import Tiles
 
-        self._fdmt = self._fdmt.copy()
         self._tiles = Tiles(self._fdmt.n_delay, **self._options_of_tiles,
                             delay=np.rint(self._fdmt.delays).astype(np.int64))
         self._plane = self._tiles.rows(self._fdmt.n_delay)
+        self._weight = self._plane[:0]  # made when weights are needed
         self._reset()
 
     def _reset(self) -> None:
@@ -133,7 +137,7 @@ class PulseSearch(Plan):
         """Size of tables, work space and state, in bytes."""
         valid = 0 if self._rest_valid is None else self._rest_valid.nbytes
         return (self._fdmt.memory_bytes + self._tiles.memory_bytes + self._plane.nbytes
-                + self._rest.nbytes + valid)
+                + self._weight.nbytes + self._rest.nbytes + valid)
 
     @property
     def n_dropped(self) -> int:
@@ -222,9 +226,10 @@ class PulseSearch(Plan):
         count = self._fdmt.weight
         if count.strides == (0, 0):
             return self._tiles.search_all(self._plane, None)
-        weight = self._tiles.rows(self.n_delay)
-        np.multiply(count, np.float32(1 / self._n_used), out=weight[:, halo:])
-        return self._tiles.search_all(self._plane, weight)
+        if not len(self._weight):
+            self._weight = self._tiles.rows(self.n_delay)
+        np.multiply(count, np.float32(1 / self._n_used), out=self._weight[:, halo:])
+        return self._tiles.search_all(self._plane, self._weight)
 
     def finish(self) -> np.ndarray:
         """Return the rest of the events; the next sample is the first of another stream.

@@ -6,6 +6,7 @@ They are not optimised, and arguments are not checked.
 import numpy as np
 
 from ._boxcar_events import (
+    EVENT,
     EVERY,
     GROUP,
     LANES,
@@ -472,6 +473,15 @@ def relative_to_level(
     return out
 
 
+def flag_deviations(x: np.ndarray, flags: np.ndarray, thresholds: np.ndarray, level: np.ndarray,
+                    sigma: np.ndarray, **shape: float) -> np.ndarray:
+    """Twin of `thresholding.flag_deviations`; returns the flags, bool, with the shape of x."""
+    z = deviations(x, level, sigma, **shape).astype(np.float32)
+    for axis in (0, 1):
+        flags = sum_threshold(z, flags, thresholds, axis)
+    return flags
+
+
 def grid(
     lon: np.ndarray, lat: np.ndarray, pixel_lon: np.ndarray, pixel_lat: np.ndarray,
     data: np.ndarray, weight: np.ndarray, *, fwhm: float, radius: float,
@@ -579,7 +589,8 @@ def normalize_channels(x: np.ndarray, valid: np.ndarray | None = None, *, segmen
     for s, c in np.ndindex(n, x.shape[1]):
         rows = slice(s * segment, min((s + 1) * segment, len(x)))
         own = min(s, len(starts) - 1)
-        knots = [_location(mean[max(0, j - half) : max(1, j + half), c]) for j in (s, s + 1)]
+        knots = [_location(mean[min(max(0, j - half), len(starts) - 1) : max(1, j + half), c])
+                 for j in (s, s + 1)]
         spread = _location(variance[max(0, s - half) : s + half + 1, c])
         if np.isnan(mean[own, c]) or np.isnan(knots).any() or np.isnan(spread):
             continue
@@ -606,7 +617,7 @@ def _location(values: np.ndarray) -> float:
 
 def boxcar_events(x: np.ndarray, ladder: Ladder, weight: np.ndarray | None = None, *,
                   noise: float = 1.0, threshold: float = 6.0, segment: int = 0,
-                  n_segment: int = 8, least_share: float = 0.25) -> np.ndarray:
+                  n_segment: int = 16, least_share: float = 0.25) -> np.ndarray:
     """Twin of `boxcars.Boxcars` for a whole stream, (n_row, n_time), without a bound on events."""
     n_row, n = x.shape
     times = Times.of(ladder, segment)
@@ -615,23 +626,27 @@ def boxcar_events(x: np.ndarray, ladder: Ladder, weight: np.ndarray | None = Non
     values[:, :n], weights[:, :n] = x / noise, 1 if weight is None else weight
     n_group, n_width = -(-n_row // GROUP), len(ladder.widths)
     sums = [np.zeros((0, n_group, n_width))] * 4
-    raw, found = [], []
-    for s in range(-(-n_all // times.segment)):
-        before = (noise_of([each[-n_segment:] for each in sums], ladder, n_row) if s
+    raw, found, ends = [], [], times.ends(n_all)
+    reach = n_segment * times.segment
+    for s, end in enumerate(ends):
+        start = ends[s - 1] if s else 0
+        window = slice(np.searchsorted(ends[:s], start - reach, "right"), s)
+        before = (noise_of([each[window] for each in sums], ladder, n_row) if s
                   else np.ones((n_group, n_width)))
-        own, boxcars = _segment_boxcars(values, weights, ladder, times, s, before,
+        own, boxcars = _segment_boxcars(values, weights, ladder, times, (start, end), before,
                                         RAW_SHARE * threshold, least_share)
         sums = [np.concatenate([a, b[np.newaxis]]) for a, b in zip(
             sums, (*own, CUT * before), strict=True)]
         raw.append(boxcars)
-    for s, boxcars in enumerate(raw):
-        window = slice(max(0, s + 1 - n_segment), max(s + 1, n_segment))
+    for end, boxcars in zip(ends, raw, strict=True):
+        last = max(end, reach)
+        window = slice(*(np.searchsorted(ends, each, "right") for each in (last - reach, last)))
         now = noise_of([each[window] for each in sums], ladder, n_row)
         found.append(final_events(boxcars, now, ladder, threshold))
-    return np.concatenate(found)
+    return np.concatenate(found) if found else np.empty(0, EVENT)
 
 
-def _segment_boxcars(values, weights, ladder, times, s, noise, threshold, least_share):
+def _segment_boxcars(values, weights, ladder, times, segment, noise, threshold, least_share):
     """Return sums for the noise, and the best boxcar of each 16 neighbours of a row and level."""
     sums, boxcars = np.zeros((3, *noise.shape)), []
     for level in range(ladder.n_level):
@@ -639,7 +654,7 @@ def _segment_boxcars(values, weights, ladder, times, s, noise, threshold, least_
         for end in range(chunk * step, values.shape[1] + 1, chunk * step):
             start = end // step - chunk - times.halo
             for first in range(start, start + chunk, LANES):
-                if first >= 0 and (end - 1) // times.segment == s:
+                if first >= 0 and segment[0] < end <= segment[1]:
                     boxcars += _best_boxcars(values, weights, ladder, level, first, noise,
                                              threshold, least_share, sums)
     return sums, np.array(boxcars, RAW)
@@ -664,6 +679,8 @@ def _best_boxcars(values, weights, ladder, level, first, noise, threshold, least
                 top = snr[i] / noise[group, j], (row, begin[i], j, total[i], weight[i])
         found += [top[1]] if top[1] else []
     return found
+
+
 
 
 def power_sums(x: np.ndarray, center: np.ndarray | None = None) -> np.ndarray:
@@ -713,3 +730,62 @@ def iqrm_mask(x: np.ndarray, radius: int, threshold: float = 3.0) -> np.ndarray:
         lag = max(int(1.5 * lag), lag + 1)
     cast = np.bincount([j for each in casters for j in each], minlength=n)
     return np.array([any(cast[j] < len(each) for j in each) for each in casters], bool)
+
+
+
+
+def channel_levels(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Twin of `levels.channel_levels`; returns mean and noise, (n_chan,) float64, unit of x."""
+    level, sigma = np.full((2, x.shape[1]), np.nan)
+    for c in range(x.shape[1]):
+        some = x[:: max(1, -(-len(x) // 63)), c].astype(np.float64)
+        some = some[np.isfinite(some)]
+        if len(some):
+            level[c] = np.median(some)
+            sigma[c] = 1.482602218505602 * np.median(np.abs(some - level[c]))
+        for every in (max(1, len(x) // 64), 1):
+            values = x[::every, c].astype(np.float64)
+            near = values[np.abs(values - level[c]) <= 3 * sigma[c]]
+            if len(near):
+                level[c], sigma[c] = np.mean(near), np.std(near) / 0.986578
+    return level, sigma
+
+
+def deviations(x: np.ndarray, level: np.ndarray, sigma: np.ndarray, middle: float = 0.0,
+               unit: float = np.inf, scale: float = 1.0, offset: float = 0.0) -> np.ndarray:
+    """Twin of `levels.deviations`; returns (n_time, n_chan) float64, dimensionless."""
+    noise = np.where(sigma > 0, sigma.astype(np.float64), np.nan)
+    apart = (np.where(np.isfinite(x), x, np.nan) - level.astype(np.float64)) / noise - middle
+    if np.isinf(unit):
+        return np.asarray(scale * apart - offset)
+    ratio = 1 + apart / unit
+    root = np.where(ratio > 0.8**3, np.cbrt(ratio), (ratio - 0.8**3) / (3 * 0.8**2) + 0.8)
+    return np.asarray(scale * (root - 1) - offset)
+
+
+def apply_flags(x: np.ndarray, weight: np.ndarray, flags: np.ndarray
+                ) -> tuple[np.ndarray, np.ndarray]:
+    """Twin of `flagging.apply_flags`; returns values and weights, float32."""
+    n_product = max(weight.shape[1], flags.shape[1])
+    weights = np.where(flags, 0, np.broadcast_to(weight, (len(x), n_product, x.shape[2])))
+    return np.where(flags, np.float32(np.nan), x), weights.astype(np.float32)
+
+
+def moving_median(x: np.ndarray, width: int) -> np.ndarray:
+    """Twin of `smoothing.moving_median`; returns the medians, float64, with the shape of x."""
+    n, good = x.shape[1], np.where(np.isfinite(x), x, np.nan).astype(np.float64)
+    result = np.full(x.shape, np.nan)
+    for c in range(n):
+        begin = max(0, min(c - width // 2, n - width))
+        for i in range(len(x)):
+            values = good[i, begin : begin + width]
+            values = values[np.isfinite(values)]
+            if len(values):
+                result[i, c] = np.median(values)
+    return result
+
+
+def through_knots(knots: np.ndarray, first: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Twin of `smoothing.through_knots`; returns (n_row, n_place) float64, unit of knots."""
+    return np.asarray(sum(weight[k].astype(np.float64) * knots[:, first + k]
+                          for k in range(len(weight))))

@@ -19,7 +19,7 @@ import numpy as np
 
 from . import _check
 from ._host import host_spec
-from ._jit import jit_inner, jit_strict, jit_strict_inner
+from ._jit import jit_inner, jit_strict, jit_strict_inner, jit_strict_inner_arrays
 from ._passes import block_lanes
 from ._simd import address_of, fma, load, splat, store
 
@@ -362,7 +362,7 @@ def _prepare(x, w, pad, clean, valid, weights, lost, changes):
         before = weights[c]
 
 
-@jit_strict_inner
+@jit_strict_inner_arrays
 def _near_row(spec, clean, valid, weights, lost, changes, origin, position, step, first_out, lobes,
               min_valid, near, out, out_weight):
     """Resample one spectrum at a step of about 1, in blocks counted from output channel 0."""
@@ -483,7 +483,7 @@ def _far_table(step, lobes, far):
     return table
 
 
-@jit_strict_inner
+@jit_strict_inner_arrays
 def _far_row(clean, valid, weights, lost, changes, origin, position, step, first_out, reach,
              min_valid, table, out, out_weight):
     """Resample one spectrum at any step."""

@@ -6,8 +6,12 @@ import numpy as np
 
 from . import _check
 from ._jit import jit_strict
+from .levels import check_deviations, deviation_factors_nb, finish_deviations_nb
 
-_LINES = 16  # columns of a piece that are copied to lines at a time
+_LINES, _MOST_LINES = 16, 64  # columns that are tested at a time: lines of the cache
+_SAMPLES = 2**14  # samples that are tested at a time, if the columns are short enough
+_FLAGGED, _LOST = np.float32(1), np.float32(2)
+_PIECE = 256  # windows that are searched for an excess together
 
 
 def sum_thresholds(threshold: float, max_window: int = 64, rho: float = 1.5) -> np.ndarray:
@@ -77,8 +81,8 @@ def sum_threshold(
 
     Notes
     -----
-    Allocates a few lines of working memory, not a copy of the piece; NaN counts as 0; the GIL is
-    released. The flags of a line do not depend on other lines.
+    Allocates some lines of working memory, not a copy of the piece; NaN counts as 0; the GIL is
+    released. Sums are in float32. The flags of a line do not depend on other lines.
 
     References
     ----------
@@ -96,75 +100,260 @@ def sum_threshold(
 @jit_strict
 def sum_threshold_nb(x, flags, thresholds, axis):
     """Modify `flags` as `sum_threshold` does; arguments are not checked."""
-    n = x.shape[axis]
-    n_line = x.shape[1 - axis]
-    lines = np.empty((_LINES, n), np.float32)
-    kept = np.empty((_LINES, n), np.bool_)
-    sums, counts, over = np.zeros(n + 1), np.zeros(n + 1, np.int64), np.empty(n, np.bool_)
-    for first in range(0, n_line, _LINES):
-        count = min(_LINES, n_line - first)
-        if axis == 1:
-            for i in range(count):
-                for k in range(n):
-                    lines[i, k] = x[first + i, k]
-                    kept[i, k] = not flags[first + i, k]
-        else:
-            for k in range(n):
-                for i in range(count):
-                    lines[i, k] = x[k, first + i]
-                    kept[i, k] = not flags[k, first + i]
-        for i in range(count):
-            if flag_line_nb(lines[i], kept[i], thresholds, sums, counts, over):
-                for k in range(n):
-                    if not kept[i, k] and np.isfinite(lines[i, k]):
-                        if axis == 1:
-                            flags[first + i, k] = True
-                        else:
-                            flags[k, first + i] = True
+    none = np.empty(0, np.float32)
+    _test_lines(x, flags, thresholds, axis, none, none, False, np.float32(1), np.float32(0))
+
+
+def flag_deviations(
+    x: np.ndarray, flags: np.ndarray, thresholds: np.ndarray, level: np.ndarray,
+    sigma: np.ndarray, *, middle: float = 0.0, unit: float = math.inf, scale: float = 1.0,
+    offset: float = 0.0,
+) -> None:
+    """Apply `sum_threshold` in time, and then in frequency, to the `deviations` of spectra.
+
+    Deviations are computed while they are tested, twice, which is faster than storing them.
+
+    Parameters
+    ----------
+    x : ndarray, shape (n_time, n_chan), float32, any unit
+        Spectra, with any strides. NaN is not flagged, nor are channels with a sigma of 0 or NaN.
+    flags : ndarray, shape (n_time, n_chan), bool
+        Samples that are already flagged; modified in place.
+    thresholds : ndarray, shape (n_window,), float64, standard deviations
+        As for `sum_threshold`.
+    level, sigma : ndarray, shape (n_chan,), float32, unit of x
+        Levels and noise of the channels.
+    middle, unit, scale, offset : float, dimensionless
+        As for `deviations`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument has the wrong type, dtype or shape, or is not allowed.
+
+    Notes
+    -----
+    Allocates some lines of working memory; the GIL is released.
+    """
+    check_deviations(x, level, sigma, middle, unit, scale, offset)
+    _check.array("thresholds", thresholds, ("float64",), 1)
+    _check.target("flags", flags, x.shape, "bool", x, thresholds, level, sigma)
+    if thresholds.size == 0:
+        raise ValueError("thresholds: found none, allowed one or more")
+    flag_deviations_nb(x, flags, thresholds, level, sigma, float(middle), float(unit),
+                       float(scale), float(offset))
 
 
 @jit_strict
-def flag_line_nb(x, kept, thresholds, sums, counts, over):
-    """Clear `kept` (n,) bool where windows along a line exceed their threshold.
+def flag_deviations_nb(x, flags, thresholds, level, sigma, middle, unit, scale, offset):
+    """Modify `flags` as `flag_deviations` does; arguments are not checked."""
+    factor, base = np.empty(level.size, np.float32), np.empty(level.size, np.float32)
+    size, less = deviation_factors_nb(level, sigma, middle, unit, scale, offset, factor, base)
+    for axis in range(2):
+        _test_lines(x, flags, thresholds, axis, factor, base, np.isfinite(unit), size, less)
 
-    Returns whether any window does. `kept` is also cleared where `x` (n,) float32 is not finite.
-    `sums` (n + 1,) float64, `counts` (n + 1,) int64 and `over` (n,) bool are working memory, with
-    the first entries of `sums` and `counts` 0.
+
+@jit_strict
+def _test_lines(x, flags, thresholds, axis, factor, base, curved, size, less):
+    """Modify `flags` as `sum_threshold` does, for samples or, with factors, their deviations."""
+    n, n_line = x.shape[axis], x.shape[1 - axis]
+    step = max(_LINES, min(_MOST_LINES, _SAMPLES // max(1, n))) if axis == 0 else 1
+    values, counts = np.empty(n * step, np.float32), np.empty(n * step, np.float32)
+    marks, bits = np.empty(n * step, np.float32), np.empty(n * step, np.int32)
+    sums, spare = np.empty(n * step, np.float32), np.empty(n * step, np.float32)
+    held, other = np.empty(n * step, np.float32), np.empty(n * step, np.float32)
+    for first in range(0, n_line, step):
+        k = min(step, n_line - first)
+        some, m = False, n * k
+        for t in range(n if axis == 0 else 1):
+            row, flagged, channel = ((x[t, first : first + k], flags[t, first : first + k], first)
+                                     if axis == 0 else (x[first], flags[first], 0))
+            line = values[t * row.size : (t + 1) * row.size]
+            some |= _take(row, flagged, line)
+            if factor.size > 0:
+                _scale(line, factor[channel : channel + row.size],
+                       base[channel : channel + row.size])
+        if factor.size > 0:
+            finish_deviations_nb(values[:m], bits[:m], curved, size, less)
+        if not some and _are_calm(values[:m], n, thresholds, sums[:m], spare[:m]):
+            continue
+        for t in range(n if axis == 0 else 1):
+            flagged = flags[t, first : first + k] if axis == 0 else flags[first]
+            _take_marks(flagged, marks[t * flagged.size : (t + 1) * flagged.size])
+        if not flag_lines_nb(values[:m], counts[:m], marks[:m], n, thresholds, sums[:m],
+                             spare[:m], held[:m], other[:m]):
+            continue
+        for t in range(n if axis == 0 else 1):
+            flagged = flags[t, first : first + k] if axis == 0 else flags[first]
+            _put(marks[t * flagged.size : (t + 1) * flagged.size], flagged)
+
+
+@jit_strict
+def _scale(line, factor, base):
+    for c in range(line.size):
+        line[c] = line[c] * factor[c] + base[c]
+
+
+@jit_strict
+def _take(row, flagged, values):
+    """Copy samples; return whether any is flagged."""
+    some = np.int32(0)
+    for c in range(row.size):
+        values[c] = row[c]
+    for c in range(row.size):
+        some |= np.int32(flagged[c])
+    return some != 0
+
+
+@jit_strict
+def _take_marks(flagged, marks):
+    for c in range(flagged.size):
+        marks[c] = np.float32(1) if flagged[c] else np.float32(0)
+
+
+@jit_strict
+def _are_calm(values, n, thresholds, sums, spare):
+    """Return whether no window along lines without flags exceeds its threshold."""
+    over, limit, n_line = np.int32(0), np.float32(thresholds[0]), values.size // n if n else 0
+    for k in range(values.size):
+        value = values[k]
+        sums[k] = value if abs(value) < np.inf else np.float32(0)
+        over |= np.int32(abs(sums[k]) > limit)
+    calm = over == 0
+    for w in range(1, thresholds.size):
+        size = 1 << w
+        if size > n or not calm:
+            break
+        count, apart = (n - size + 1) * n_line, (size // 2) * n_line
+        limit = np.float32(thresholds[w]) * np.float32(size)
+        calm = not _double_and_test(sums, spare, count, apart, limit)
+        sums, spare = spare, sums
+    return calm
+
+
+@jit_strict
+def _put(marks, flags):
+    for c in range(flags.size):
+        flags[c] |= marks[c] == _FLAGGED
+
+
+@jit_strict
+def flag_lines_nb(values, counts, marks, n, thresholds, sums, spare, held, other):
+    """Mark windows along some lines, sample by sample in turns, that exceed their threshold.
+
+    Sample t of line k is ``[t * n_line + k]``. Sums of a window are those of its halves, so their
+    bits do not depend on other windows.
+
+    Parameters
+    ----------
+    values : ndarray, shape (n * n_line,), float32
+        Samples; set to 0 where they are marked or not finite.
+    counts : ndarray, shape of values, float32
+        Receives 0 for samples that are marked, else 1.
+    marks : ndarray, shape of values, float32
+        1 for flagged samples; becomes 1 for those that are found, and 2 for those not finite.
+    n : int
+        Samples in a line.
+    thresholds : ndarray, shape (n_window,), float64
+    sums, spare, held, other : ndarray, shape of values, float32
+        Working memory.
+
+    Returns
+    -------
+    bool
+        Whether anything was found.
     """
-    n = x.size
-    found = False
-    for k in range(n):
-        good = kept[k] and np.isfinite(x[k])
-        beyond = good and abs(x[k]) > thresholds[0]
-        found |= beyond
-        kept[k] = good and not beyond
-    stale = True
+    n_line = values.size // n if n else 0
+    found, some = _begin(values, counts, marks, np.float32(thresholds[0]))
+    sums[:] = values
+    held[:] = counts
     for w in range(1, thresholds.size):
         size = 1 << w
         if size > n:
             break
-        if stale:
-            for k in range(n):
-                sums[k + 1] = sums[k] + (np.float64(x[k]) if kept[k] else 0.0)
-                counts[k + 1] = counts[k] + (kept[k] or not np.isfinite(x[k]))
-        any_over = False
-        for k in range(n - size + 1):
-            total = abs(sums[k + size] - sums[k])
-            over[k] = total > thresholds[w] * (counts[k + size] - counts[k])
-            any_over |= over[k]
-        stale = any_over
-        if any_over:
-            found = True
-            _clear(kept, over, size, n)
+        count, apart = (n - size + 1) * n_line, (size // 2) * n_line
+        limit = np.float32(thresholds[w])
+        if some:
+            _double(held, other, count, apart)
+            held, other = other, held
+            _double(sums, spare, count, apart)
+            over = _over_count(spare, held, count, limit)
+        else:
+            over = _double_and_test(sums, spare, count, apart, limit * np.float32(size))
+            for k in range(count if over else 0):
+                held[k] = np.float32(size)
+        sums, spare = spare, sums
+        if over:
+            found = some = True
+            _mark(values, counts, marks, sums, held, count, limit, size, n_line)
+            sums[:] = values
+            held[:] = counts
+            for v in range(1, w + 1):
+                count, apart = (n - (1 << v) + 1) * n_line, (1 << (v - 1)) * n_line
+                _double(sums, spare, count, apart)
+                sums, spare = spare, sums
+                _double(held, other, count, apart)
+                held, other = other, held
     return found
 
 
 @jit_strict
-def _clear(kept, over, size, n):
-    """Clear `kept` in every window of `size` samples that is marked in `over`."""
-    stop = 0
-    for k in range(n):
-        if k <= n - size and over[k]:
-            stop = k + size
-        if k < stop:
-            kept[k] = False
+def _begin(values, counts, marks, limit):
+    """Mark single samples; return whether any is, and whether any is marked at all."""
+    new, old = np.int32(0), np.int32(0)
+    zero, one = np.float32(0), np.float32(1)
+    for k in range(values.size):
+        value, before = values[k], marks[k] > zero
+        good = abs(value) < np.inf
+        over = good & (not before) & (abs(value) > limit)
+        gone = before | over
+        new |= np.int32(over)
+        old |= np.int32(before)
+        marks[k] = _LOST if not good else one if gone else zero
+        counts[k] = zero if good & gone else one
+        values[k] = zero if (not good) | gone else value
+    return new != 0, (new | old) != 0
+
+
+@jit_strict
+def _double(x, out, count, apart):
+    """Add the sums of both halves of windows."""
+    one, two = x[:count], x[apart : apart + count]
+    for k in range(count):
+        out[k] = one[k] + two[k]
+
+
+@jit_strict
+def _double_and_test(x, out, count, apart, limit):
+    """Add the sums of both halves of windows; return whether any exceeds a limit."""
+    one, two, over = x[:count], x[apart : apart + count], np.int32(0)
+    for k in range(count):
+        total = one[k] + two[k]
+        out[k] = total
+        over |= np.int32(abs(total) > limit)
+    return over != 0
+
+
+@jit_strict
+def _over_count(sums, held, count, limit):
+    over = np.int32(0)
+    for k in range(count):
+        over |= np.int32(abs(sums[k]) > limit * held[k])
+    return over != 0
+
+
+@jit_strict
+def _mark(values, counts, marks, sums, held, count, limit, size, n_line):
+    """Mark every sample of windows whose sum exceeds the limit."""
+    for first in range(0, count, _PIECE):
+        n = min(_PIECE, count - first)
+        total, many = sums[first : first + n], held[first : first + n]
+        if not _over_count(total, many, n, limit):
+            continue
+        for k in range(n):
+            if abs(total[k]) > limit * many[k]:
+                for i in range(size):
+                    at = first + k + i * n_line
+                    if marks[at] == 0:
+                        marks[at] = _FLAGGED
+                        values[at] = counts[at] = np.float32(0)

@@ -185,7 +185,7 @@ def test_options_that_name_files_are_those_that_commands_declare() -> None:
     read = {name: vocabulary(name).read for name in commands() if vocabulary(name).read}
     assert {name: set(words) for name, words in read.items()} == {
         "calibrate": {"tcal", "mueller", "ky"}, "dedisperse": {"plan", "ephemeris"},
-        "flag": {"mask"}, "fold": {"par", "polyco"}, "search bursts": {"mask"},
+        "flag": {"mask"}, "fold": {"par", "polyco", "tcal"}, "search bursts": {"mask"},
         "search drift": {"mask"},
         "toas": {"template"}}
     assert vocabulary("calibrate").may_be_value("tcal")

@@ -22,6 +22,9 @@ from fastsig.batch.tasks.clashes import check_inside
 from fastsig.batch.tasks.survey import survey
 from fastsig.cli.common import InputPath, OutputPath
 from fastsig.errors import UsageError
+from fastsig.pulsar.dm_plan import dm_plan
+from fastsig.pulsar.stretches import Recording
+from fastsig.run.plan_files import write_plan
 
 SPECTRA = {"command": "spectra", "n_chan": [64, 128], "output": "{stem}.{n_chan}.h5"}
 VIEW = {"command": "view", "output": "{stem}.{n_chan}.png"}
@@ -59,6 +62,25 @@ def test_a_task_is_command_lines(tmp_path: Path) -> None:
     assert told["steps"][0]["argv"][0] == "--n-chan=64,128"
     assert pickle.loads(pickle.dumps(task)) == task
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(("options", "made"), [
+    ({"dm": "60:70:5"}, ("a_DM60.00.dat", "a_DM65.00.dat", "a_DM70.00.dat")),
+    ({"dm": "1,2.125"}, ("a_DM1.000.dat", "a_DM2.125.dat")),
+    ({"dm": "60"}, ("a.dat",)),
+    ({"dm": "60:70:5", "output": "{stem}.h5"}, ("a.h5",)),
+    ({"plan": "plan.ecsv"}, None)])
+def test_series_are_products(options: dict[str, Any], made: Any, tmp_path: Path) -> None:
+    """Files that are named after dispersion measures: all of them, before any is made."""
+    touch(tmp_path, "in/a.h5")
+    plan = dm_plan(Recording.of_band("1GHz", "500MHz", 64, "1.6ms"), (0, 300), loss=0.2)
+    write_plan(plan, tmp_path / "plan.ecsv")
+    task, = recipe(tmp_path, {"command": "dedisperse", "output": "{stem}.dat", **options}).tasks()
+    if made is None:
+        assert len(task.outputs) == sum(each.n_dm for each in plan) > 10
+        assert task.outputs[0] == "a_DM0.00.dat" and len(set(task.outputs)) == len(task.outputs)
+    else:
+        assert task.outputs == made and not task.refused
 
 
 def test_two_inputs_of_one_stem_are_refused_each(tmp_path: Path) -> None:

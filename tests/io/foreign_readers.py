@@ -150,11 +150,11 @@ def dspsr_guppi(path: Path) -> list[dict[str, str]]:
 
 
 def dspsr_dada(path: Path) -> dict[str, str]:
-    """dspsr: what ASCIIObservation.C requires of a DADA header, a word each."""
+    """dspsr: what DADAFile.C and ASCIIObservation.C require of a DADA header, a word each."""
     raw = path.read_bytes()[:4096].partition(b"\0")[0].decode()
     keys = dict(line.split(None, 1) for line in raw.splitlines())
-    for key in ("HDR_VERSION", "TELESCOPE", "SOURCE", "FREQ", "BW", "NPOL", "NBIT", "TSAMP",
-                "UTC_START", "OBS_OFFSET"):
+    for key in ("HDR_VERSION", "INSTRUMENT", "TELESCOPE", "SOURCE", "FREQ", "BW", "NPOL", "NBIT",
+                "TSAMP", "UTC_START", "OBS_OFFSET"):
         assert keys.get(key, "").strip(), key
     return keys
 

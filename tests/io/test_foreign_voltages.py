@@ -92,11 +92,11 @@ def test_guppi_has_two_blocks_and_all_cards(n: int, named: bool, tmp_path: Path)
     assert any("RA_STR and DEC_STR" in each for each in made.cautions) == (not named)
 
 
-def test_dada_names_telescope_and_source(tmp_path: Path) -> None:
-    source(samples(), telescope=None, source=None).write(tmp_path / "a.dada")
+def test_dada_names_telescope_instrument_and_source(tmp_path: Path) -> None:
+    source(samples(), telescope=None, backend=None, source=None).write(tmp_path / "a.dada")
     assert dspsr_dada(tmp_path / "a.dada")["SOURCE"] == "unknown"
     head = fs.open(tmp_path / "a.dada").header
-    assert (head.telescope, head.source) == (None, None)
+    assert (head.telescope, head.backend, head.source) == (None, None, None)
 
 
 def test_one_block_is_said(tmp_path: Path) -> None:

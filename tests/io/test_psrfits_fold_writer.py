@@ -19,6 +19,7 @@ from pulsar.profiles_made import DAY, PERIOD, SECONDS, profiles
 
 import fastsig as fs
 from fastsig.axes.polarization import PolBasis
+from fastsig.axes.time import elapsed
 from fastsig.errors import DataError, OutputError, PlanError, UsageError
 from fastsig.io.psrfits_fold.reader import verify
 from fastsig.io.psrfits_fold.writer import cautions
@@ -217,3 +218,24 @@ def test_files_of_others_keep_what_they_say(tmp_path: Path) -> None:
     with fits.open(tmp_path / "b.ar") as file:
         text = file[0].header.tostring()
         assert len(re.findall("EPOCHS", text)) == 0 and file["SUBINT"].header["EPOCHS"] == "VALID"
+
+
+def test_starts_are_exact(tmp_path):
+    """Epochs are up to a turn before the middle; the start is that of the samples all the same."""
+    late = -0.9 * PERIOD * np.ones(3)
+    made = profiles()
+    made = made.replace(offsets=made.offsets + late)
+    for name, part in (("all", made), ("one", made[1:]), ("gap", made[2:])):
+        part.write(tmp_path / f"{name}.ar")
+        found = fs.open_profiles(tmp_path / f"{name}.ar")
+        first = {"all": 0, "one": 10, "gap": 20}[name]
+        for each in (part, found):
+            start = elapsed(made.header.start_time, each.header.start_time)
+            assert abs(start - first) < 1e-9
+    with fits.open(tmp_path / "all.ar", "update") as file:  # as other programs write it
+        del file["SUBINT"].header["SUBSTART"]
+    found = fs.open_profiles(tmp_path / "all.ar")
+    assert abs(elapsed(made.header.start_time, found.header.start_time)) < 1e-9
+    moved = fs.open_profiles(tmp_path / "one.ar", start_time="2020-01-01T00:00:00")
+    assert moved.header.start_time.isot == "2020-01-01T00:00:00.000000000"
+    assert abs(float(elapsed(moved.header.start_time, moved.epochs[0])) - 5 - late[0]) < 1e-9

@@ -5,7 +5,7 @@ from itertools import pairwise
 import fastsig_kernels as fk
 import numpy as np
 import pytest
-from fastsig_kernels import CoherentDedispersion, Layout, _fft_rows
+from fastsig_kernels import CoherentDedispersion, Layout, _fft_rows, coherent
 from fastsig_kernels._coherent_loops import channel_spectra_nb
 from fastsig_kernels._order import address
 
@@ -374,3 +374,82 @@ def test_powers_of_noise_are_those_of_a_filter_bank():
     # 10^5 independent powers for each polarisation; channel 0 of real voltages is half a channel.
     np.testing.assert_allclose(one[..., 1:].mean(axis=(0, 2)), other[..., 1:].mean(axis=(0, 2)),
                                rtol=0.015)
+
+
+def test_products_are_written_in_groups_of_channels():
+    """Channels come from both ends of the band, some at a time, and groups are not all full."""
+    from fastsig_kernels._coherent_products import Products
+
+    n_chan, n_out = 37, 5
+    mixing = np.array([[1, 0, 0, 0], [1, -1, 0, 0], [0, 0, 2, 0]], float)
+    powers = np.random.default_rng(6).normal(size=(n_chan, 4, n_out))
+    powers[7, 1, 2] = np.nan  # only where it belongs
+    out = np.zeros((n_out + 2, 3, n_chan), np.float32)
+    products = Products(mixing, n_chan)
+    for first, stop in ((0, 3), (30, 37), (3, 9), (21, 30), (9, 20), (20, 21)):
+        products.put(powers[first:stop], first, out[1:])
+    expected = np.stack([powers[:, 0], powers[:, 0] - powers[:, 1], 2 * powers[:, 2]])
+    np.testing.assert_array_equal(out[1:-1], expected.transpose(2, 0, 1).astype("f4"))
+    assert not out[0].any() and not out[-1].any()
+
+
+def at_full_length(plan, x):
+    """The voltages of a plan's first block, one channel, by transforms in float64."""
+    n, lower = plan.n_point, plan._lower_sideband
+    x = np.concatenate([np.zeros((plan.before * plan._unit, *x.shape[1:])), x])
+    spectrum = (np.fft.fftshift(np.fft.fft(x[:, 0] + 1j * x[:, 1])) if plan.layout.is_complex
+                else np.fft.rfft(x)[:n])
+    f = START + (1 - np.arange(n) / n if lower else np.arange(n) / n)
+    turns = plan._dispersion * (f - START - 0.5) ** 2 / (f * (START + 0.5) ** 2)
+    part = np.fft.ifftshift(spectrum * np.exp((2j if lower else -2j) * np.pi * turns))
+    voltages = np.fft.ifft(part)[plan.before : plan.before + plan.hop] / np.sqrt(plan._unit)
+    # Phases of real signals refer to the first sample of the stream.
+    sign = 1 if plan.layout.is_complex else (-1) ** plan.before
+    return sign * (voltages.conj() if lower else voltages)
+
+
+@pytest.mark.parametrize(("kind", "is_complex", "lower", "n_point"), [
+    ("int8", True, False, 5 * 2**15), ("uint8", False, False, 5 * 2**15),
+    ("float32", True, True, 3 * 2**16), ("uint8", True, False, 3 * 2**16),
+    ("int16", False, True, 3 * 2**16)])
+def test_one_channel_in_the_memory_of_its_spectrum(kind, is_complex, lower, n_point):
+    rng = np.random.default_rng(7)
+    plan = CoherentDedispersion(1, start=START, dispersion=1e5, n_point=n_point, n_pol=2,
+                                layout=layout_of(is_complex, kind), lower_sideband=lower,
+                                min_valid=0.01)
+    n = plan.latency
+    x = rng.integers(-100, 101, (2, n, 2) if is_complex else (2, n), np.int16)
+    found = plan.process((x + 128 if kind == "uint8" else x).astype(kind))
+    for got, samples in zip(found[:, 0], x, strict=True):
+        expected, there = at_full_length(plan, samples), ~np.isnan(got)
+        assert there.mean() > 0.99
+        assert np.abs(got - expected)[there].max() < 2e-6 * np.abs(expected).max()
+    # What is held, one spectrum, a part of it, the voltages that are kept, and tables.
+    pair, part = 2 * np.dtype(kind).itemsize, n_point // (3 if n_point % 3 == 0 else 5)
+    most = n_point * (2 * pair + 8) + 8 * part + 2 * 8 * plan.hop
+    assert plan.memory_bytes < 1.02 * most + 2 * fk.fft_plan(part).memory_bytes
+
+
+def test_the_shortest_transform_that_gives_a_fifth_is_chosen_for_one_wide_channel(monkeypatch):
+    # As for 500 MHz at DM 500, in 2,000 times fewer points.
+    monkeypatch.setattr(coherent, "_LONGEST", 2**14)
+    monkeypatch.setattr(coherent, "_MOST_POINTS", 2**19)
+    plan = CoherentDedispersion(1, start=2.0, dispersion=1e6 / 2.41e-4 * 500 / 500 / 2000,
+                                layout=layout_of(True, "int8"))
+    lost = plan.before + plan.after
+    assert plan.n_point == 3 * 2**17 and 310_000 < lost < 320_000
+    assert lost < 5 * 2**16  # of which nine tenths would be lost
+    plan.compile()
+
+
+@pytest.mark.parametrize("is_complex", [True, False])
+def test_a_pulse_of_one_sample_in_one_wide_channel(is_complex):
+    """At DM 500, of 1000 to 1500 MHz, in 4,000 times fewer points, back to one sample."""
+    dispersion, n = 1e6 / 2.41e-4 * 500 / 500 / 4000, 2**19
+    at = n // 2
+    x = dispersed(1, is_complex=is_complex, lower=False, at=at, dispersion=dispersion, n=n)
+    plan = CoherentDedispersion(1, start=START, dispersion=dispersion, n_point=5 * 2**16,
+                                layout=layout_of(is_complex), min_valid=0.1)
+    power = np.abs(np.nan_to_num(plan.process(x)[0, 0])) ** 2
+    assert power.argmax() == at
+    assert power[at - 1 : at + 1].sum() > 0.98 * power.sum()

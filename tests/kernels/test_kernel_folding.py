@@ -84,6 +84,39 @@ def test_more_rows_than_are_listed_at_a_time():
     assert weights[0, :, 0, 0].tolist() == [n, 0, 0]
 
 
+@pytest.mark.parametrize(("dtype", "value"), [
+    ("uint8", 255), ("int8", -128)])
+def test_extreme_values_of_channels_with_phases_of_their_own(dtype, value):
+    """In rows that stay in a bin, and in rows of which some channels are in the next one."""
+    n, n_bin = 40_000, 3
+    x = np.full((n, 1, 65), value, dtype)
+    offset = np.arange(65, dtype=np.uint64)[np.newaxis] << np.uint64(56)
+    for step in (0, 2**63):
+        phase = np.array([[[0, step, 0]]], np.uint64)
+        sums, weights = fk.Folder(n_bin, 65, dtype=dtype).process(x, phase, 2**16, offset=offset)
+        np.testing.assert_array_equal(sums, value * weights)
+        expected = np.zeros((65, n_bin))
+        for row in (0, step):
+            places = ((row + offset[0]).astype(object) * n_bin // 2**64).astype(int) % n_bin
+            expected[np.arange(65), places] += n / 2
+        np.testing.assert_array_equal(weights[0, :, 0], expected.T)
+
+
+def test_more_channels_than_are_ranked_together():
+    n_chan, n_bin = 2**15 + 2, 5
+    rng = np.random.default_rng(8)
+    x = rng.integers(0, 255, (2, 1, n_chan), dtype=np.uint8)
+    offset = rng.integers(0, 2**64, (1, n_chan), dtype=np.uint64)
+    phase = np.array([[[2**61, 2**62, 0]]], np.uint64)
+    sums, weights = fk.Folder(n_bin, n_chan).process(x, phase, 2, offset=offset)
+    expected = np.zeros((n_bin, n_chan))
+    for t in range(2):
+        now = offset[0] + np.uint64(2**61 + t * 2**62)  # modulo a turn
+        expected[(now.astype(object) * n_bin // 2**64).astype(int), np.arange(n_chan)] += x[t, 0]
+    np.testing.assert_array_equal(sums[0, :, 0], expected)
+    assert weights.sum() == 2 * n_chan
+
+
 def test_any_strides():
     plan, x, phase, piece, _, weight = made("float32", (48, 2, 83, 2, 7), "samples", None)
     expected = plan.process(x, phase, piece, weight=weight)

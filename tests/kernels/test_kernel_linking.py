@@ -1,6 +1,7 @@
 """Parts that are compiled apart: right, checked, and one form of each for all combinations."""
 
 import pickle
+import sys
 
 import numba
 import numpy as np
@@ -18,6 +19,7 @@ from fastsig_kernels._detect import OWN_AT, add_leaves_nb, add_pair_nb
 from fastsig_kernels._linking import FLOAT, INTEGER, ROW, Part
 from fastsig_kernels._passes import block_lanes
 from fastsig_kernels._simd import Spec
+from numba.extending import is_jitted
 
 SCALE = Part(1, ROW, INTEGER, FLOAT)
 scale = SCALE.call
@@ -88,3 +90,17 @@ def test_addresses_are_found_once_and_never_pickled():
     made = pickle.loads(pickle.dumps(plan))
     assert made._engine._addresses is None
     np.testing.assert_array_equal(made._engine.parts(), parts)
+
+
+def test_no_function_without_reference_counts_returns_an_array(rng):
+    """The array would be freed once too often; numba itself refuses functions that allocate."""
+    x = rng.integers(-128, 128, (1, 2**12)).astype(np.int8)
+    for n_chan in (24, 256):
+        Spectrometer(n_chan, n_int=2).process(x)
+    modules = [sys.modules[name] for name in sys.modules if name.startswith("fastsig_kernels.")]
+    uncounted = {each for module in modules for each in vars(module).values()
+                 if is_jitted(each) and not each.targetoptions.get("_nrt", True)}
+    results = [made.signature.return_type for each in uncounted for made in each.overloads.values()]
+    assert len(uncounted) > 20 and len(results) > 5
+    assert not any(isinstance(part, numba.types.Buffer) for kind in results
+                   for part in (kind if isinstance(kind, numba.types.BaseTuple) else [kind]))

@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 from fastsig_kernels import (
-    flag_line_nb,
+    flag_deviations,
+    flag_deviations_nb,
+    flag_lines_nb,
     reference,
     sum_threshold,
     sum_threshold_nb,
@@ -76,12 +78,38 @@ def test_python_function_and_short_lines():
     sum_threshold(x, found, thresholds, 1)
     sum_threshold_nb.py_func(x, again, thresholds, 1)
     np.testing.assert_array_equal(again, found)
-    kept = ~flags[0]
-    flag_line_nb.py_func(x[0], kept, thresholds, np.zeros(21), np.zeros(21, np.int64),
-                         np.empty(20, bool))
-    np.testing.assert_array_equal(~kept & np.isfinite(x[0]) | flags[0], found[0])
+    values, counts, *work = np.empty((6, 20), np.float32)
+    values[:], marks = x[0], flags[0].astype(np.float32)
+    flag_lines_nb.py_func(values, counts, marks, 20, thresholds, *work)
+    np.testing.assert_array_equal((marks == 1) | flags[0], found[0])
     for shape in ((0, 5), (5, 0), (1, 1)):
         sum_threshold(np.zeros(shape, "float32"), np.zeros(shape, bool), thresholds, 0)
+
+
+@pytest.mark.parametrize("shape", [{}, {"middle": -0.1, "unit": 3.0, "scale": 9.0, "offset": 0.1}])
+def test_flags_of_deviations_are_those_of_their_twin(shape):
+    rng = np.random.default_rng(5)
+    x = (rng.gamma(12, 5, (150, 70)) * np.linspace(1, 3, 70)).astype("float32")
+    x[rng.random(x.shape) < 0.02] = np.nan
+    x[40:70, 33] *= 2
+    level, sigma = np.nanmean(x, axis=0), np.nanstd(x, axis=0)
+    sigma[50] = 0
+    flags, thresholds = rng.random(x.shape) < 0.01, sum_thresholds(5, 32)
+    expected = reference.flag_deviations(x, flags, thresholds, level, sigma, **shape)
+    found, turned = flags.copy(), np.asfortranarray(flags)
+    assert flag_deviations(x, found, thresholds, level, sigma, **shape) is None
+    np.testing.assert_array_equal(found, expected)
+    assert found[40:70, 33].mean() > 0.9 and not (found & ~flags)[:, 50].any()
+    flag_deviations(np.asfortranarray(x), turned, thresholds, level, sigma, **shape)
+    np.testing.assert_array_equal(turned, expected)
+    small = flags[:6, :9].copy()
+    flag_deviations_nb.py_func(x[:6, :9], small, thresholds, level[:9], sigma[:9], 0.0, np.inf,
+                               1.0, 0.0)
+    again = flags[:6, :9].copy()
+    flag_deviations(np.ascontiguousarray(x[:6, :9]), again, thresholds, level[:9], sigma[:9])
+    np.testing.assert_array_equal(small, again)
+    with pytest.raises(ValueError, match="unit: found 0"):
+        flag_deviations(x, found, thresholds, level, sigma, unit=0.0)
 
 
 def test_refused():

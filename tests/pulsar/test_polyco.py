@@ -183,3 +183,18 @@ def test_a_polyco_file_is_written_whole(tmp_path):
     assert Polyco.read(tmp_path / "again.dat").parameters() == polyco.parameters()
     with pytest.raises(OutputError, match="exists"):
         write_polyco(polyco, tmp_path / "again.dat")
+
+
+@pytest.mark.parametrize("hours", [0, 3, 12, 24])
+def test_a_start_far_from_a_block_is_as_exact(tmp_path, hours):
+    """The terms of a polynomial about a start that is hours away cancel to 1 part in 1e20."""
+    polyco, seconds = Polyco.read(written(tmp_path)), np.array([-3000.0, 0.0, 3333.0])
+    block = polyco.blocks[0]
+    middle = Time(block.day, format="mjd") + TimeDelta(float(block.day_part * 86400), format="sec")
+    start = middle - TimeDelta(3600.0 * hours, format="sec")
+    offset = float(hours * 3600)
+    near = polyco.frequency(middle, seconds)
+    np.testing.assert_allclose(polyco.frequency(start, seconds + offset), near, rtol=1e-13)
+    turns, fraction = polyco.phase(middle, seconds)
+    others, parts = polyco.phase(start, seconds + offset)
+    np.testing.assert_allclose((others - turns) + (parts - fraction), 0, atol=1e-9)

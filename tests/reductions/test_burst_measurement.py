@@ -191,3 +191,14 @@ def test_a_recorded_burst() -> None:
     assert abs(made.dm - 475) < 3
     assert abs(made.time_s - 2.028) < 3e-3
     assert made.boxcar.snr > 14.6
+
+
+def test_polarisation_where_samples_are_lost() -> None:
+    made = polarized(0.12, linear=0.6, pa_deg=30, circular=-0.2, rm=40)
+    data = made.stream.spectra  # type: ignore[attr-defined]
+    data[np.random.default_rng(3).random(data.shape[0]) < 0.2] = np.nan
+    data[600:640], data[:, :, 5] = np.nan, 7.0
+    found = measure_burst(made, "0.7s", 50, most_rm=300.0).polarization
+    assert found is not None and found.is_rotated
+    assert abs(found.rotation.rm - 40) < 4 * found.rotation.error
+    assert abs(found.linear[0] - 0.6) < 4 * found.linear[1]

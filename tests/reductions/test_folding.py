@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import tracemalloc
 import warnings
 from fractions import Fraction
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,13 +16,15 @@ from streams import MemorySpectra, MemoryVoltages, header
 import fastsig as fs
 from fastsig.axes.frequency import ChannelAxis
 from fastsig.axes.polarization import PolBasis
-from fastsig.errors import FastsigWarning, PlanError, UsageError
+from fastsig.errors import DoubtWarning, FastsigWarning, PlanError, UsageError
 from fastsig.pulsar.constant import ConstantPeriod
 from fastsig.pulsar.polyco import Polyco
 from fastsig.pulsar.polyco_text import Block
 from fastsig.pulsar.profile_toas import site_code
 from fastsig.reductions.folding.channel_phases import ChannelPhases
 from fastsig.reductions.folding.folding import fold, folds_of
+from fastsig.reductions.folding.predictors import constant_period
+from fastsig.reductions.folding.reference_polyco import blocks_of
 from fastsig.reductions.folding.sink import Fold
 from fastsig.run.engine import run
 from fastsig.run.flag_shares import ShareCounter
@@ -107,6 +111,29 @@ def test_without_dispersion_all_channels_have_one_phase():
     assert found.dm is None and not found.dedispersed and found.weights.shape == (1, 1, 1, 20)
 
 
+def jumping(jump):
+    """Two blocks of a polyco of 10 Hz that meet after 3 s, with phases that differ there."""
+    return Polyco([Block("J1", 60370, Fraction(45297 + s, 86400), 0.0, 0.0, -6.0,
+                         10 * Fraction(s) + Fraction(extra), Fraction(10), "k", 1, 400.0,
+                         (Fraction(0), Fraction(0)), "") for s, extra in ((-26, 0), (32, jump))])
+
+
+@pytest.mark.parametrize("jump", ["0.4", "-0.4", "3", "-2.6", "0.01"])
+def test_phases_that_jump(jump):
+    """Single turns are refused, and other profiles reported if a part of a turn is missing."""
+    stream = spectra(noise(n_chan=2))
+    if jump == "0.01":
+        assert fold(stream, jumping(jump), single=True, dm=0).n_subint == 59
+        return
+    with pytest.raises(PlanError, match=rf"phase jumps by [+]?{jump} turns at 3.21. s, where"):
+        fold(stream, jumping(jump), single=True, dm=0)
+    if jump == "3":
+        assert fold(stream, jumping(jump), dm=0).n_subint == 1
+    else:
+        with pytest.warns(DoubtWarning, match=r"phase jumps by .*0\.4 turn at 3.21. s"):
+            fold(stream, jumping(jump), dm=0)
+
+
 def test_dedispersed_spectra_need_no_alignment_and_others_the_rest():
     """Half of the dispersion was removed at the top of the band."""
     x = noise()
@@ -178,6 +205,33 @@ def test_lost_rows_leave_no_step():
     assert (found.weight == 8 * (N - 1000) / 10).all()
     step = np.diff(found.data[0, 0, 0])
     np.testing.assert_allclose(step, step[0], rtol=1e-4)
+
+
+def test_phases_that_a_constant_frequency_gives_exactly():
+    """The polynomial that is fitted to what is left has no terms."""
+    class Exact:
+        predictor, dm, reference_hz, late_s = SimpleNamespace(source="B0000"), None, 10**9, 0.0
+
+        def at(self, seconds):
+            return np.zeros(len(seconds), np.int64), 4 * seconds
+
+        def frequency(self, seconds):
+            return np.full(len(seconds), 4.0)
+
+    block, = blocks_of(Exact(), Time("2024-03-01T00:00:00"), 0.0, 0.0)
+    assert block.frequency == 4 and not any(block.coefficients)
+
+
+def test_profiles_of_many_turns_are_in_memory_once():
+    stream = spectra(noise())
+    sink = Fold(stream, [constant_period(stream, "0.02s", dm=0)], n_bin=64, single=True)
+    sink.merge(sink.partial(stream.read_block(0, N)))
+    tracemalloc.start()
+    found, = sink.finish(N)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert found.shape == (300, 1, 16, 64)
+    assert peak < found.data.nbytes / 2 and found.weights.nbytes < found.data.nbytes / 4
 
 
 def test_single_turns():

@@ -52,5 +52,5 @@ def test_the_plan_has_the_flags_that_are_kept() -> None:
     stage = Flag(spectra(100_000, 64), n_segment=1000)
     for first in range(0, 100_000, 1000):
         stage.read_block(first, 1000)
-    held = sum(made.result().nbytes for made in stage._flags.values())
+    held = sum(made.result().nbytes for made in stage._results.values())
     assert 4 * 64_000 <= held <= stage.work_bytes(1) - stage.source.work_bytes(1)

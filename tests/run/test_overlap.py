@@ -100,6 +100,21 @@ def test_short_memory_gives_up_in_order(
     assert all(count == 1 for count, late in zip(threads, again, strict=True) if late)
 
 
+@pytest.mark.usefixtures("small")
+def test_what_is_available_bounds_a_plan_without_a_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plan_module, "resident_bytes", lambda: 10**8)
+    made = products([Delayed(spectra(), 300, 20)], [tmp_path / "x.h5"])
+    most = plan_products(made, workers=4)
+    monkeypatch.setattr(plan_module, "available_bytes", lambda: most.floor - 10**8)
+    least = plan_products(made, workers=4)
+    assert least.workers == 1 and least.memory == most.floor < most.memory
+    # It may take less than it seems, so that it is not refused.
+    monkeypatch.setattr(plan_module, "available_bytes", lambda: 0)
+    assert plan_products(made, workers=4).memory == most.floor
+
+
 def test_a_long_overlap_is_bounded(tmp_path: Path) -> None:
     source = spectra(40_000, 64)
     stage = Delayed(source, 10_000, 0)

@@ -222,8 +222,11 @@ def test_one_row_for_each_burst_with_a_position_on_the_sky() -> None:
     comparison = made.meta["comparison"]
     assert (comparison["n_accepted"], comparison["n_interference"]) == (2, 1)
     assert comparison["n_candidate"] == 6 and 0 < comparison["expected_by_chance"] < 1
-    with pytest.raises(UsageError, match="does not state its beam"):
+    with pytest.raises(UsageError, match="does not state the beam"):
         compare_beams([table(-1, snr=[9.0])])
+    assert len(compare_beams([table(-1, snr=[9.0])], table_beams=[3])) == 1
+    with pytest.raises(UsageError, match="2 numbers for 1 tables"):
+        compare_beams([table(-1, snr=[9.0])], table_beams=[3, 4])
     with pytest.raises(UsageError, match="all beams of the tables"):
         compare_beams(tables, beams=[1, 2])
 

@@ -12,6 +12,7 @@ from streams import MemorySpectra
 from streams import header as voltages_header
 
 import fastsig as fs
+from fastsig.axes.diode_schedule import DiodeSchedule
 from fastsig.axes.frequency import ChannelAxis
 from fastsig.axes.polarization import PolBasis
 from fastsig.stages.flag_kurtosis import FlagKurtosis
@@ -99,6 +100,17 @@ def test_gaps_and_products() -> None:
     four = lost(stage(cross, ("AA", "BB", "CR", "CI"), together=False, n_segment=300))
     assert list(four[:, :, 150].all(axis=0)) == [True, False, True, True]
     check_rows(stage(data, ("AA", "BB"), n_segment=70))
+
+
+def test_the_diode_is_not_flagged() -> None:
+    diode = DiodeSchedule(period_ticks=12_288 * 10, on_ticks=12_288 * 5)  # ten spectra
+    data = powers(1000, 200, 2 * N)
+    data[np.arange(1000) % 10 < 5] *= 2
+    data[::20, 150] *= 4
+    source = MemorySpectra(data[:, np.newaxis], head(200).replace(diode=diode))
+    found = lost(FlagKurtosis(source, n_segment=1000))[:, 0]
+    assert found[:, 150].all() and found.mean() < 0.03
+    assert lost(stage(data)).mean() > 0.9
 
 
 def test_shapes_that_have_no_thresholds() -> None:

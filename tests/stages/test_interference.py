@@ -23,7 +23,8 @@ from fastsig.axes.frequency import ChannelAxis
 from fastsig.axes.polarization import PRODUCTS, PolBasis
 from fastsig.run import fitting
 from fastsig.run.flag_shares import flag_shares
-from fastsig.stages.flag import EDGE, OFF, ON, Flag, diode_states
+from fastsig.stages.flag import Flag
+from fastsig.stages.flagging import EDGE, OFF, ON, diode_states
 
 LINE = "1419MHz-1421.8MHz"
 N_SUM = 1000  # samples of a value of `spectra`

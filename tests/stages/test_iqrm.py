@@ -22,7 +22,7 @@ def contaminated(n: int = 300) -> np.ndarray:
     return data
 
 
-@pytest.mark.parametrize("statistic", ["std", "mean", "skewness", "kurtosis"])
+@pytest.mark.parametrize("statistic", ["std", "modulation", "mean", "skewness", "kurtosis"])
 def test_channels_are_those_of_the_package(statistic: str) -> None:
     data = contaminated().astype(np.float32)
     found = chain(data).iqrm(statistic=statistic, n_segment=100).read()
@@ -30,6 +30,7 @@ def test_channels_are_those_of_the_package(statistic: str) -> None:
         x = data[first : first + 100].astype(float)
         apart = x - x.mean(axis=0)
         measured = {"mean": x.mean(axis=0), "std": x.std(axis=0),
+                    "modulation": x.std(axis=0) / x.mean(axis=0),
                     "skewness": (apart**3).mean(axis=0) / x.std(axis=0) ** 3,
                     "kurtosis": (apart**4).mean(axis=0) / x.std(axis=0) ** 4 - 3}[statistic]
         marks, _ = iqrm.iqrm_mask(measured, N_CHAN // 10, 3.0)
@@ -53,7 +54,7 @@ def test_products_and_protected_channels() -> None:
 
 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
-    "statistic": ({"statistic": "median"}, "allowed: std, mean, skewness, kurtosis"),
+    "statistic": ({"statistic": "median"}, "allowed: std, modulation, mean, skewness"),
     "threshold": ({"threshold": 0.0}, "threshold = 0.0; allowed: standard deviations above 0"),
     "radius": ({"radius": 1.5}, "radius = 1.5; allowed: a fraction"),
     "long radius": ({"radius": 500}, "or a number of channels, 1 to 128"),

@@ -12,9 +12,11 @@ from pulsar.profiles_made import PERIOD, profiles, pulse
 
 from fastsig.axes.frequency import ChannelAxis
 from fastsig.errors import PlanError, UsageError
+from fastsig.pulsar.off_pulse import find_off_pulse, off_pulse_or_lowest
 from fastsig.pulsar.profiles import Profiles
 from fastsig.view import draw_profiles
-from fastsig.view.profile_images import by_frequency, by_time, off_window
+from fastsig.view.profile_facts import all_facts
+from fastsig.view.profile_images import by_frequency, by_time
 from fastsig.view.profiles import Trials, draw_page
 
 FULL = ("AA", "BB", "CR", "CI")
@@ -41,7 +43,7 @@ def test_polarisation_of_a_known_pulse() -> None:
         assert len(lines[name]) == 128  # two turns
         assert lines[name][at] == pytest.approx(want, abs=0.05)
         assert lines[name][at + 64] == lines[name][at]
-    off = off_window(lines["I"][:64])
+    off = off_pulse_or_lowest(lines["I"][:64])
     assert (lines["L"][:64][off] < 0.05).all()  # without its bias
     points = angle.containers[0].lines[0].get_xydata()
     on = points[np.abs(points[:, 0] - 0.4) < 0.03]
@@ -69,7 +71,7 @@ def test_gaps_and_lost_channels_are_blank() -> None:
     offsets = 5 + 10.0 * np.arange(6)
     offsets[3:] += 60
     made = profiles(n_subint=6, weights=weights, offsets=offsets, dm=None)
-    off = off_window(made.mean("time", "frequency").data[0, 0, 0])
+    off = off_pulse_or_lowest(made.mean("time", "frequency").data[0, 0, 0])
     image = by_time(made, off)
     assert image.edges == pytest.approx((0, 120), abs=1e-6)
     seconds = (np.arange(len(image.values)) + 0.5) * 120 / len(image.values)
@@ -125,3 +127,31 @@ def test_a_picture_in_python() -> None:
     with pytest.raises(PlanError, match="no profile has data"):
         draw_page(profiles(weights=np.zeros((3, 1, 4, 1))))
     assert len(draw_page(made.replace(periods=np.full(3, np.nan)), "I").axes) == 6
+
+
+@pytest.mark.parametrize("n_bin", [2, 6, 9, 16, 64])
+def test_the_off_pulse_bins_are_those_of_the_measurements(n_bin: int) -> None:
+    """With too few bins to measure, they are the lowest quarter of the turn."""
+    shape = 5 + 20 * np.exp(-((np.arange(n_bin) / n_bin - 0.3) / 0.1) ** 2)
+    shape += np.random.default_rng(n_bin).normal(0, 0.1, n_bin)
+    off = off_pulse_or_lowest(shape)
+    if n_bin >= 10:
+        np.testing.assert_array_equal(off, find_off_pulse(shape))
+    else:
+        assert off.sum() == max(1, n_bin // 4) and not off[shape.argmax()]
+    shape[0] = np.nan
+    assert off_pulse_or_lowest(shape).any() and off_pulse_or_lowest(np.zeros(64)).sum() == 16
+
+
+def test_a_page_lists_what_the_picture_has_no_room_for() -> None:
+    made = polarized()
+    made = made.replace(
+        folded_mhz=0.25, ephemeris="PSR X\nF0 1\n", history=(("2020", "psradd"),),
+        provenance={"inputs": [{"files": [{"name": "a.ar"}], "made_by": {
+            "inputs": [{"files": [{"name": "a.fits"}]}], "fold": {"n_bin": 64, "predictor": {}}}}],
+            "stages": [{"stage": "select", "parameters": {"rows": [0, 1], "channels": None}}]})
+    found = all_facts(made)
+    assert found["channels that were folded"] == "0.25 MHz" and found["inputs"] == "a.ar\na.fits"
+    assert found["steps"] == "fold: n_bin = 64\nselect: rows = [0, 1]"
+    assert found["par file"] == "PSR X\nF0 1" and found["history"] == "2020 psradd"
+    assert found["differences of the feeds"] == "not removed" and "DM" in found

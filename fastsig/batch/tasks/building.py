@@ -14,6 +14,7 @@ from fastsig.batch.recipe.vocabulary import vocabulary
 from fastsig.batch.tasks.identity import Identity
 from fastsig.batch.tasks.model import Step, Task
 from fastsig.batch.tasks.recordings import Recording
+from fastsig.batch.tasks.series import series_of
 from fastsig.errors import FastsigError, UsageError
 
 __all__ = ["Builder"]
@@ -92,18 +93,21 @@ class Builder:
         all_fields = {**fields, **varied}
         single = step.products[0] if len(step.products) == 1 else {}
         output = name_templates.fill(step.output, {**all_fields, **single})
-        for product in step.products:
-            here.append((name_templates.fill(step.output, {**all_fields, **product}),
-                         {**varied, **product}))
         writes = [(key, name_templates.fill(path, all_fields)) for key, path in step.writes]
         reads = [(key, os.path.join(self.recipe.folder, os.path.expanduser(
             _filled(path, all_fields)))) for key, path in step.reads]
+        series = None if step.command != "dedisperse" else series_of(
+            step.words, dict(reads).get("plan"), output)
+        products = [(name_templates.fill(step.output, {**all_fields, **product}),
+                     {**varied, **product}) for product in step.products
+                    ] if series is None else [(name, varied) for name in series]
+        here += products
         words = [*step.words, *(f"--{key.replace('_', '-')}={path}" for key, path in reads)]
         words += [f"--{key.replace('_', '-')}={self._absolute(path)}" for key, path in writes]
         if step.source is None and known.offers("overrides"):
             words += [f"--set={pair}" for pair in self.recipe.inputs.set]
         words += ["--output", self._absolute(output)]
-        outputs = [path for path, _ in here[-len(step.products):]] + [path for _, path in writes]
+        outputs = [path for path, _ in products] + [path for _, path in writes]
         taken = [path if os.path.isabs(path) else self._absolute(path) for path in inputs]
         return Step(step.command, (*words, *taken), tuple(outputs), step.keep)
 

@@ -237,7 +237,7 @@ def _header(cards: Cards, g: Interleaving, path: str) -> Header:
         sideband=sideband,  # type: ignore[arg-type]
         polarization=PolBasis(kind, names[: g.n_pol]),  # type: ignore[arg-type]
         n_bits=8 * g.dtype.itemsize, is_complex=g.n_dim == 2, telescope=_name(cards, "TELESCOPE"),
-        receiver=cards.text("RECEIVER"), backend=cards.text("INSTRUMENT"),
+        receiver=cards.text("RECEIVER"), backend=_name(cards, "INSTRUMENT"),
         source=_name(cards, "SOURCE"), beam=cards.index("BEAM"),
         ra_deg=cards.angle("RA", "hourangle"), dec_deg=cards.angle("DEC", "deg"),
         extra={**cards, "order": g.order}, origin=_origins(os.path.basename(path)),

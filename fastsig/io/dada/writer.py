@@ -106,9 +106,9 @@ class DadaWriter(VoltageWriter):
         axis = header.channels
         values: dict[str, object] = {
             "HEADER": "DADA", "HDR_VERSION": "1.0", "HDR_SIZE": _HEADER, "DADA_VERSION": "1.0",
-            # dspsr refuses headers without a telescope or a source.
+            # dspsr refuses headers without a telescope, an instrument or a source.
             "TELESCOPE": names["telescope"] or UNKNOWN, "RECEIVER": names["receiver"],
-            "INSTRUMENT": names["backend"], "SOURCE": names["source"] or UNKNOWN,
+            "INSTRUMENT": names["backend"] or UNKNOWN, "SOURCE": names["source"] or UNKNOWN,
             "BEAM": header.beam,
             "RA": None if header.ra_deg is None else hms_text(header.ra_deg, 15),
             "DEC": None if header.dec_deg is None else hms_text(header.dec_deg, 1),

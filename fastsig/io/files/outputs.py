@@ -17,11 +17,15 @@ from fastsig.io.files.positioned import write_from
 from fastsig.io.files.safe import SafeOutput, check_output
 from fastsig.stream.header import Header
 
-__all__ = ["OutputFiles", "Writer", "check_file_bytes", "commit_together", "no_position",
-           "output_names"]
+__all__ = ["OutputFiles", "Writer", "check_file_bytes", "check_text_name", "commit_together",
+           "no_position", "output_names"]
 
 _MOST_FILES = 100_000
 _KEPT_OPEN = 16
+#: Extensions of files that are no text, or text in a format of its own.
+_FORMATS = frozenset((  # noqa: SIM905 - as in fastsig.io.files.cards
+    ".ar .cf .csv .dada .dat .ecsv .fil .fit .fits .h5 .hdf5 .html .inf .jpeg .jpg .json .npy .npz "
+    ".par .pdf .png .polyco .raw .rf .sf .sm .std .svg .tim .toml .vdif .xlsx").split())
 
 
 def output_names(path: str, n: int, first: int = 0) -> list[str]:
@@ -42,6 +46,20 @@ def output_names(path: str, n: int, first: int = 0) -> list[str]:
         raise UsageError(f"{path}: the recording needs {n} files; allowed: a name with {{file}} in "
                          f"it, such as {stem or path}.{{file}}{dot + suffix if stem else ''}")
     return [path]
+
+
+def check_text_name(path: str, usual: str) -> None:
+    """Refuse a name for a text whose extension is that of another format than the `usual` one.
+
+    Raises
+    ------
+    UsageError
+        If it is.
+    """
+    ending = os.path.splitext(path)[1].lower()
+    if ending in _FORMATS and ending != usual:
+        raise UsageError(f"{path}: its extension indicates another format; allowed: {usual}, which "
+                         "is what is written")
 
 
 def check_file_bytes(file_bytes: int | None) -> None:

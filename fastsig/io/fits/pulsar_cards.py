@@ -34,7 +34,7 @@ USUAL: dict[str, object] = {
 OF_THE_FILE = frozenset((  # noqa: SIM905 - as in fastsig.io.files.cards
     "INT_TYPE INT_UNIT SCALE POL_TYPE NBIN NBIN_PRD PHS_OFFS ZERO_OFF SIGNINT NSUBOFFS CHAN_BW "
     "NCHNOFFS NSBLK NSTOT DM RM REFFREQ HDRVER FITSTYPE DATE DATE-OBS OBS_MODE SCANLEN EXTVER "
-    "EXTLEVEL EPOCHS UNIT SIGN_Q SIGN_V POLFRAME POLHAND DISPCNST").split())
+    "EXTLEVEL EPOCHS UNIT SIGN_Q SIGN_V POLFRAME POLHAND DISPCNST FOLDBW SUBSTART").split())
 
 #: Cards for further fields of SIGPROC's headers, by SIGPROC's keyword, and their types.
 SIGPROC: dict[str, tuple[str, type]] = {

@@ -27,6 +27,7 @@ def describe(profiles: Profiles, format_name: str) -> dict[str, Any]:
         "duration_s": profiles.duration,
         "frequency_mhz": [float(edge / 10**6) for edge in axis.edges_hz],
         "polarization": list(profiles.names), "feed": header.polarization.kind,
+        "frame": header.polarization.frame, "calibrated": header.polarization.calibrated,
         "telescope": header.telescope, "receiver": header.receiver, "backend": header.backend,
         "beam": header.beam, "source": header.source, "unit": header.unit,
         "ra_deg": header.ra_deg, "dec_deg": header.dec_deg,

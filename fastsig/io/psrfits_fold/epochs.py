@@ -17,6 +17,7 @@ from fastsig.io.fits.layout import read_column
 from fastsig.io.psrfits.headers import Doubt, start_of
 from fastsig.io.psrfits_fold.headers import FoldFile
 from fastsig.io.psrfits_fold.predictor import by_polyco, read_polyco
+from fastsig.io.psrfits_fold.tempo2_predictor import read_tempo2
 
 __all__ = ["Clock", "clock_of", "column", "ephemeris"]
 
@@ -38,6 +39,8 @@ class Clock(NamedTuple):
         Rows of POLYCO.
     tbin : Fraction or None
         Interval of the folded samples, s.
+    first : Fraction
+        Start of the first subintegration, s after the reference.
     """
 
     reference: tuple[int, Fraction]
@@ -46,17 +49,21 @@ class Clock(NamedTuple):
     periods: F8
     rows: tuple[Mapping[str, Any], ...]
     tbin: Fraction | None
+    first: Fraction
 
     @property
     def start(self) -> Time:
         """Start of the first subintegration."""
-        first = TimeDelta(self.offsets[0] - self.durations[0] / 2, format="sec", scale="tai")
+        day, seconds = self.reference
+        if 0 <= seconds + self.first < 86400:
+            return time_from_mjd(day, seconds + self.first)
+        first = TimeDelta(float(self.first), format="sec", scale="tai")
         return later(time_from_mjd(*self.reference), first)
 
     def starting(self, time: Time) -> Clock:
         """Return the clock moved to another start of the first subintegration."""
-        offsets = self.offsets - (self.offsets[0] - self.durations[0] / 2)
-        return self._replace(reference=mjd_and_seconds(time), offsets=offsets)
+        return self._replace(reference=mjd_and_seconds(time), first=Fraction(0),
+                             offsets=self.offsets - float(self.first))
 
     def rate(self, n_bin: int) -> Fraction:
         """Return the rate of the folded samples, Hz; that of the bins if it is not known."""
@@ -67,8 +74,10 @@ class Clock(NamedTuple):
 
 
 def clock_of(file: FoldFile, common: Mapping[str, Any], special: Mapping[str, Any],
-             notes: list[str]) -> Clock:
+             mhz: Fraction | None, notes: list[str]) -> Clock:
     """Return the clock of a file; `common` and `special` are overrides.
+
+    `mhz` is the frequency to which the profiles refer.
 
     Raises
     ------
@@ -79,16 +88,42 @@ def clock_of(file: FoldFile, common: Mapping[str, Any], special: Mapping[str, An
     """
     reference = start_of(file.primary, file.path, common)
     offsets, durations = _times(file, notes)
-    rows = read_polyco(file.path, file.others["POLYCO"]) if "POLYCO" in file.others else ()
+    rows = _predictor(file, mhz, notes)
     if rows and (file.table.cards.text("EPOCHS") or "").upper() != "VALID":
         offsets = _at_phase_zero(file, rows, reference, offsets, notes)
-    if "T2PREDICT" in file.others:
-        notes.append(Doubt(f"{file.path}: the predictor of tempo2, T2PREDICT, is not read"))
     periods = _periods(file, rows, reference, offsets, special, notes)
     interval = file.table.cards.number("TBIN")
     known = interval is not None and 1e-12 < interval < 1e6
     return Clock(reference, offsets, durations, periods, rows,
-                 file.table.cards.exact("TBIN") if known else None)
+                 file.table.cards.exact("TBIN") if known else None,
+                 _first(file, offsets, durations, periods))
+
+
+def _predictor(file: FoldFile, mhz: Fraction | None, notes: list[str]
+               ) -> tuple[Mapping[str, Any], ...]:
+    """Return the rows of POLYCO, or of T2PREDICT if there is none, as PSRCHIVE does."""
+    if "POLYCO" in file.others:
+        return read_polyco(file.path, file.others["POLYCO"])
+    if "T2PREDICT" not in file.others:
+        return ()
+    try:
+        return read_tempo2(file.path, file.others["T2PREDICT"], float(mhz or 0))
+    except FormatError as error:
+        notes.append(Doubt(str(error)))
+        return ()
+
+
+def _first(file: FoldFile, offsets: F8, durations: F8, periods: F8) -> Fraction:
+    """Return the start of the first subintegration, s after STT_*.
+
+    An epoch is at a phase of 0, up to a turn before the middle. If that leaves it open whether the
+    subintegration begins at STT_*, as the first one of an observation does, it does.
+    """
+    stated = file.table.cards.number("SUBSTART")
+    if stated is not None and abs(stated) < _LONGEST_S:
+        return file.table.cards.exact("SUBSTART")
+    early = float(offsets[0] - durations[0] / 2)
+    return Fraction(0) if abs(early) <= periods[0] else Fraction(early)
 
 
 def column(file: FoldFile, name: str) -> F8 | None:
@@ -149,7 +184,8 @@ def _periods(file: FoldFile, rows: Any, reference: tuple[int, Fraction], offsets
         if own is not None:
             found[lost] = own
             words = "taken from the pulsar's parameters, without the Doppler shift"
-        where = "POLYCO does not cover all epochs" if rows else "no POLYCO"
+        kept = "POLYCO" if "POLYCO" in file.others else "T2PREDICT"
+        where = f"{kept} does not cover all epochs" if rows else "no POLYCO"
         notes.append(Doubt(f"{file.path}: {where}; the folding period is {words}"))
     return found
 

@@ -27,12 +27,13 @@ from fastsig.io.psrfits import headers as search
 from fastsig.io.psrfits.headers import Doubt, SearchFile
 from fastsig.stream.header import Header
 
-__all__ = ["Dispersion", "FoldFile", "channels_of", "dispersion_of", "header_of", "history_of",
-           "number_of", "opened", "shape_of"]
+__all__ = ["Dispersion", "FoldFile", "channels_of", "dispersion_of", "folded_width", "header_of",
+           "history_of", "number_of", "opened", "shape_of"]
 
 _EVEN = 0.01  # of a channel; a label may be this far from its place
 _CODES = "BIJEDK"
 _SIGNS = {"1": 1, "-1": -1}
+_UNCALIBRATED = ("", "NONE")
 
 
 class FoldFile(NamedTuple):
@@ -126,14 +127,15 @@ def history_of(file: FoldFile) -> tuple[list[tuple[str, str]], dict[str, Any]]:
     if table is None or not table.n_row:
         return [], {}
     last: dict[str, Any] = {}
-    for name in ("DEDISP", "RM_CORR", "CTR_FREQ", "DM", "RM"):
+    for name in ("DEDISP", "RM_CORR", "CTR_FREQ", "DM", "RM", "PR_CORR"):
         column = table.columns.get(name)
         if column is not None and column.count == 1 and column.code in _CODES:
             last[name] = float(read_column(file.path, table, name, table.n_row - 1).reshape(-1)[0])
     texts = [[_text(each) for each in read_column(file.path, table, name)]
              if name in table.columns and table.columns[name].code == "A" else [""] * table.n_row
-             for name in ("DATE_PRO", "PROC_CMD")]
-    return list(zip(*texts, strict=True)), last
+             for name in ("DATE_PRO", "PROC_CMD", "CAL_MTHD")]
+    last["CAL_MTHD"] = texts[2][-1]
+    return list(zip(*texts[:2], strict=True)), last
 
 
 def _text(value: Any) -> str:
@@ -147,6 +149,12 @@ def number_of(file: FoldFile, key: str, last: Mapping[str, Any] | None = None) -
         if value is not None and np.isfinite(value):
             return float(value)
     return None
+
+
+def folded_width(file: FoldFile) -> float | None:
+    """Return the width of the channels that were folded, MHz, as fastsig writes it."""
+    found = file.table.cards.number("FOLDBW")
+    return float(found) if found is not None and 0 < found < 1e6 else None
 
 
 def dispersion_of(file: FoldFile, last: Mapping[str, Any]) -> Dispersion:
@@ -203,8 +211,11 @@ def _even(labels: NDArray[np.float64]) -> bool:
 
 
 def header_of(file: FoldFile, axis: ChannelAxis, rate: Fraction, start: tuple[int, Fraction],
-              notes: list[str]) -> Header:
-    """Return the typed header, without the dispersion that was removed."""
+              last: Mapping[str, Any], notes: list[str]) -> Header:
+    """Return the typed header, without the dispersion that was removed.
+
+    `last` is the last row of HISTORY.
+    """
     cards = file.table.cards
     names, known = search.products_of(cards, cards.integer("NPOL"), file.path, notes)
     n_bits = 8 * file.table.columns["DATA"].dtype.itemsize
@@ -217,13 +228,16 @@ def header_of(file: FoldFile, axis: ChannelAxis, rate: Fraction, start: tuple[in
     constant = cards.number("DISPCNST")
     known_k = {"dispersion_constant": constant_of(cards.exact("DISPCNST"))} if constant else {}
     return header.replace(unit=unit, dm=None, dm_reference_hz=None, extra=extra, **known_k,
-                          polarization=_signed(header.polarization, cards))
+                          polarization=_signed(header.polarization, cards, last))
 
 
-def _signed(basis: PolBasis, cards: Cards) -> PolBasis:
-    """Return a basis with the signs and the frame that fastsig writes into SUBINT."""
+def _signed(basis: PolBasis, cards: Cards, last: Mapping[str, Any]) -> PolBasis:
+    """Return a basis with the signs that fastsig writes into SUBINT, its frame and calibration."""
     signs = {name: _SIGNS.get((cards.text(key) or "").strip(), 1)
              for name, key in (("sign_q", "SIGN_Q"), ("sign_v", "SIGN_V"))}
-    frame = "sky" if (cards.text("POLFRAME") or "").lower() == "sky" else "receiver"
-    hand = cards.text("POLHAND") or basis.handedness
-    return replace(basis, frame=frame, handedness=hand, **signs)  # type: ignore[arg-type]
+    on_sky = last.get("PR_CORR") == 1 or (cards.text("POLFRAME") or "").lower() == "sky"
+    return replace(
+        basis, frame="sky" if on_sky else "receiver",
+        handedness=cards.text("POLHAND") or basis.handedness,
+        calibrated=last.get("CAL_MTHD", "").upper() not in _UNCALIBRATED,
+        **signs)  # type: ignore[arg-type]

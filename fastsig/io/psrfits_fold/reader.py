@@ -100,11 +100,11 @@ def _read(file: FoldFile, notes: list[str], overrides: Mapping[str, Any], values
     shape = files_.shape_of(file)
     history, last = files_.history_of(file)
     axis, descending, centers = files_.channels_of(file, label, common, notes)
-    clock = clock_of(file, common, special, notes)
     spread = files_.dispersion_of(file, last)
+    clock = clock_of(file, common, special, spread.reference_mhz, notes)
     if "dm" in special:
         spread = spread._replace(dm=float(dm_of(special["dm"], allow_negative=True)))
-    header = files_.header_of(file, axis, clock.rate(shape[3]), clock.reference, notes)
+    header = files_.header_of(file, axis, clock.rate(shape[3]), clock.reference, last, notes)
     header = header.replace(start_time=clock.start, **_removed(spread)).overridden(common)
     data, weights = values(file, shape, descending, notes)
     if "start_time" in common:
@@ -113,8 +113,9 @@ def _read(file: FoldFile, notes: list[str], overrides: Mapping[str, Any], values
         data, weights, clock.reference, clock.offsets, clock.durations, clock.periods, header,
         dm=spread.dm, rm=spread.rm, rm_removed=spread.rm_removed,
         reference_mhz=None if spread.reference_mhz is None else float(spread.reference_mhz),
-        centers_mhz=centers, predictor=clock.rows, ephemeris=ephemeris(file),
-        history=tuple(history), provenance=_provenance(file), path=file.path)
+        centers_mhz=centers, folded_mhz=files_.folded_width(file), predictor=clock.rows,
+        ephemeris=ephemeris(file), history=tuple(history), provenance=_provenance(file),
+        path=file.path)
 
 
 def _removed(spread: Dispersion) -> dict[str, Any]:

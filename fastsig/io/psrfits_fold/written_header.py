@@ -15,7 +15,7 @@ import numpy as np
 from fastsig._version import __version__
 from fastsig.axes.constants import DISPERSION_CONSTANT
 from fastsig.axes.polarization import PRODUCTS, PolBasis
-from fastsig.axes.time import iso
+from fastsig.axes.time import elapsed, iso, time_from_mjd
 from fastsig.errors import PlanError
 from fastsig.io.psrfits.written_header import decimal, fitted, pol_type
 from fastsig.io.psrfits_fold.predictor import COLUMNS
@@ -26,6 +26,8 @@ __all__ = ["check", "history_unit", "parameter_unit", "polyco_unit", "primary_ch
            "subint_cards"]
 
 _MOST_BINS_OF_HISTORY = 32767
+#: PSRCHIVE's name for a calibration of gain, differential gain and differential phase.
+_SINGLE_AXIS = b"SingleAxis"
 _LONGEST_COMMAND = 256
 
 #: Columns of HISTORY as PSRCHIVE writes them: TFORM, type, unit.
@@ -72,9 +74,24 @@ def check(profiles: Profiles) -> None:
 def primary_changes(profiles: Profiles) -> dict[str, object]:
     """Return the cards of the primary header that differ from those of search mode."""
     day, seconds = profiles.reference
-    return {"OBS_MODE": "PSR", "STT_IMJD": day, "STT_SMJD": int(seconds // 1),
+    return {**_diode(profiles), "OBS_MODE": "PSR", "STT_IMJD": day, "STT_SMJD": int(seconds // 1),
             "STT_OFFS": decimal(seconds % 1), "DATE-OBS": iso(profiles.header.start_time)[:23],
             "SCANLEN": decimal(Fraction(repr(profiles.duration)))}
+
+
+def _diode(profiles: Profiles) -> dict[str, object]:
+    """Return the cards for the noise diode, if its schedule is known.
+
+    Without a polyco, PSRCHIVE would take CAL_FREQ for the folding frequency.
+    """
+    diode = profiles.header.diode
+    if diode is None or not profiles.predictor:
+        return {}
+    period = Fraction(diode.period_ticks, diode.ticks_per_second)
+    return {"CAL_MODE": "EXT1", "CAL_FREQ": decimal(1 / period),
+            "CAL_DCYC": decimal(Fraction(diode.on_ticks, diode.period_ticks)),
+            "CAL_PHS": decimal(Fraction(diode.first_tick % diode.period_ticks,
+                                        diode.period_ticks)), "CAL_NPHS": 2}
 
 
 def subint_cards(profiles: Profiles) -> dict[str, object]:
@@ -126,9 +143,18 @@ def _own(profiles: Profiles) -> dict[str, object]:
         out["POLFRAME"] = basis.frame
     if basis.handedness != PolBasis().handedness:
         out["POLHAND"] = fitted(basis.handedness)
+    out["SUBSTART"] = decimal(_first_start(profiles))
+    if profiles.folded_mhz is not None:
+        out["FOLDBW"] = decimal(Fraction(repr(profiles.folded_mhz)))
     if header.dispersion_constant != DISPERSION_CONSTANT:
         out["DISPCNST"] = decimal(header.dispersion_constant)
     return out
+
+
+def _first_start(profiles: Profiles) -> Fraction:
+    """Return the start of the first subintegration, s after STT_*, to 1e-12 s."""
+    exact = elapsed(time_from_mjd(*profiles.reference), profiles.header.start_time)
+    return Fraction(round(exact * 10**12), 10**12)
 
 
 def history_unit(profiles: Profiles) -> bytes:
@@ -169,6 +195,8 @@ def _now(profiles: Profiles) -> dict[str, Any]:
         "NCHAN": profiles.n_chan, "CHAN_BW": float(axis.step_hz / 10**6),
         "DM": header.dm or 0.0, "RM": (profiles.rm or 0.0) if profiles.rm_removed else 0.0,
         "RM_CORR": int(profiles.rm_removed), "DEDISP": int(profiles.dedispersed),
+        **dict.fromkeys(("FD_CORR", "PR_CORR"), int(header.polarization.frame == "sky")),
+        "CAL_MTHD": _SINGLE_AXIS if header.polarization.calibrated else b"NONE",
     }
 
 

@@ -25,6 +25,7 @@ __all__ = ["BurstPolarization", "measure_polarization"]
 F8 = NDArray[np.float64]
 
 _MOST_BINS = 16  # across the burst, from which the rotation measure is measured
+_WHOLE = 0.5  # valid share of the samples of a channel, and of the channels of a sample
 _LEAST_SIGMA = 5.0  # of the rotation measure; below it, no rotation is removed
 
 
@@ -35,8 +36,8 @@ class BurstPolarization:
     Parameters
     ----------
     profile : PolarizationProfile
-        Stokes parameters, L, V and PA of each sample, averaged over the band; in units of the noise
-        of I in a channel.
+        Stokes parameters, L, V and PA of the samples of which half of the channels are valid,
+        averaged over the band; in units of the noise of I in a channel.
     rotation : RotationMeasure
         The best rotation measure.
     is_rotated : bool
@@ -80,28 +81,42 @@ def measure_polarization(iquv: F8, freq_mhz: F8, on: NDArray[np.bool_], off: NDA
     UsageError
         If fewer than 3 channels have data, or `most_rm` is out of range.
     """
-    with np.errstate(invalid="ignore"):
-        good = np.isfinite(iquv).all(axis=(0, 2)) & (iquv[0][:, off].std(axis=1) > 0)
-    if good.sum() < 3:
-        raise UsageError(f"{good.sum()} channels have four products throughout; allowed: 3 or more")
-    data, freq = iquv[:, good], freq_mhz[good]
-    data = data - data[..., off].mean(axis=2, keepdims=True)
-    data = data / data[0][:, off].std(axis=1)[:, np.newaxis]
+    valid = np.isfinite(iquv).all(axis=0)
+    good = (valid[:, off].mean(axis=1) >= _WHOLE) & (valid[:, on].mean(axis=1) >= _WHOLE)
+    data, there, freq = np.where(valid, iquv, 0.0)[:, good], valid[good], freq_mhz[good]
+    data, scatter = _above_level(data, there, off)
+    if (scatter > 0).sum() < 3:
+        raise UsageError(f"{int((scatter > 0).sum())} channels have four products with noise; "
+                         "allowed: 3 or more")
+    data, there, freq = (each[..., scatter > 0, :] if each.ndim > 1 else each[scatter > 0]
+                         for each in (data, there, freq))
+    data = data / scatter[scatter > 0, np.newaxis]
     rotation = _rotation(data, freq, on, off, channel_mhz, most_rm)
     linear = data[1] + 1j * rotation.sign_u * data[2]
     is_rotated = rotation.sigma >= _LEAST_SIGMA
     if is_rotated:
         linear = derotate(linear, freq, rotation.rm, rotation.lambda0_sq)
-    summed = linear.mean(axis=0)
-    profile = polarization_profile(
-        np.stack([data[0].mean(axis=0), summed.real, summed.imag, data[3].mean(axis=0)]), ~on)
-    q, u = float(profile.q[on].sum()), float(profile.u[on].sum())
-    noise = float(np.hypot(*profile.sigma[1:3]) / np.sqrt(2) * np.sqrt(on.sum()))
+    counts = there.sum(axis=0)
+    used = counts >= _WHOLE * len(freq)
+    sums = np.stack([data[0].sum(axis=0), linear.sum(axis=0).real, linear.sum(axis=0).imag,
+                     data[3].sum(axis=0)])
+    profile = polarization_profile((sums[:, used] / counts[used]), ~on[used])
+    q, u = float(profile.q[on[used]].sum()), float(profile.u[on[used]].sum())
+    noise = float(np.hypot(*profile.sigma[1:3]) / np.sqrt(2) * np.sqrt(on[used].sum()))
     ratio = np.sqrt(max(0.0, (np.hypot(q, u) / noise) ** 2 - 1))
     fractions = [profile.fraction(which) for which in ("linear", "circular", "absolute")]
     return BurstPolarization(
         profile, rotation, is_rotated, *fractions, float(np.degrees(np.arctan2(u, q)) / 2),
         float(np.degrees(pa_error(ratio))))
+
+
+def _above_level(data: F8, valid: NDArray[np.bool_], off: NDArray[np.bool_]) -> tuple[F8, F8]:
+    """Return products above their level off the burst, and the noise of I in each channel."""
+    beside = valid & off
+    counts = np.maximum(beside.sum(axis=1), 1)
+    level = np.where(beside, data, 0.0).sum(axis=2) / counts
+    above = np.where(valid, data - level[..., np.newaxis], 0.0)
+    return above, np.sqrt(np.where(beside, above[0] ** 2, 0.0).sum(axis=1) / counts)
 
 
 def _rotation(data: F8, freq: F8, on: NDArray[np.bool_], off: NDArray[np.bool_],

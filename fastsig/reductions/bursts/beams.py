@@ -32,7 +32,7 @@ _GAIN_AT_DEG = 15.0  # zenith angle of the ratios of gains, which depend on it b
 def compare_beams(
     tables: Sequence[Candidates], *, telescope: str = "FAST", receiver: str | None = None,
     angle: Any = "0deg", hpbw: Any = None, beams: Sequence[int] | None = None,
-    shape_error: float = 0.05, side_lobe: float = 0.01,
+    table_beams: Sequence[int] | None = None, shape_error: float = 0.05, side_lobe: float = 0.01,
 ) -> Candidates:
     """Return the bursts of several beams, one row each, with a verdict and a position.
 
@@ -52,6 +52,8 @@ def compare_beams(
         Half-power width of all beams instead of that in the receiver's table.
     beams : sequence of int, optional
         All beams that were searched, also those without candidates; by default those of the tables.
+    table_beams : sequence of int, optional
+        The beam of each table, instead of that of its candidates.
     shape_error, side_lobe : float
         Relative error of the shape and gain of a beam, and its side lobes relative to the middle.
 
@@ -61,6 +63,7 @@ def compare_beams(
         If tables do not state their beams, differ in their dispersion constants, or the receiver's
         geometry is not known.
     """
+    tables = _of_beams(tables, table_beams)
     made = Candidates.join(list(tables)) if len(tables) != 1 else tables[0]
     numbers = _numbers(made, beams)
     low, high = (float(np.median(made.values(name))) for name in ("low_mhz", "high_mhz")
@@ -117,11 +120,21 @@ def geometry_of(receiver: Receiver, numbers: Iterable[int], low_mhz: float, high
                     width, ratios / ratios.max(), shape_error, side_lobe)
 
 
+def _of_beams(tables: Sequence[Candidates], beams: Sequence[int] | None) -> list[Candidates]:
+    """Return tables with the numbers of their beams."""
+    if beams is None:
+        return list(tables)
+    if len(beams) != len(tables):
+        raise UsageError(f"table_beams: {len(beams)} numbers for {len(tables)} tables; allowed: one "
+                         "for each")
+    return [each.with_columns(beam=np.full(len(each), beam, np.int32))
+            for each, beam in zip(tables, beams, strict=True)]
+
+
 def _numbers(made: Candidates, beams: Sequence[int] | None) -> tuple[int, ...]:
     stated = set(map(int, made.values("beam")))
     if any(number < 1 for number in stated):
-        raise UsageError("a table of candidates does not state its beam; search the files with "
-                         "--set beam=N")
+        raise UsageError("a table does not state the beam of its candidates; give table_beams")
     numbers = set(map(int, beams or ())) or stated
     if not stated <= numbers or not numbers:
         raise UsageError(f"beams = {sorted(numbers)}; allowed: all beams of the tables, "

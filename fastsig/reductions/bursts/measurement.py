@@ -28,7 +28,13 @@ from fastsig.pulsar.bursts.subbands import (
 from fastsig.pulsar.stokes_profiles import stokes_of
 from fastsig.reductions.bursts.gains import gain_of
 from fastsig.reductions.bursts.measured import BurstMeasurement
-from fastsig.reductions.bursts.window import BurstWindow, read_window, seconds_of, total_power
+from fastsig.reductions.bursts.window import (
+    BurstWindow,
+    read_again,
+    read_window,
+    seconds_of,
+    total_power,
+)
 from fastsig.stream import SpectrumStream, stream_of
 from fastsig.work.arguments import checked
 
@@ -271,17 +277,14 @@ def _polarization(source: Any, burst: Burst, dm: float, constant: Any, most_rm: 
             raise PlanError(f"{source.path}: contains {', '.join(basis.names)}; a rotation measure "
                             "requires four products of known feeds")
         return None
-    span = len(window.seconds) * window.step_s
-    begin = -float(window.seconds[0]) + window.step_s / 2
-    whole = read_window(source, window.at_s, dm, before_s=begin, after_s=span - begin,
-                        n_int=window.n_int, constant=constant)
+    whole = read_again(window, source, dm, constant)
     values = np.moveaxis(whole.values, 1, 2)[np.newaxis]
     weights = np.moveaxis(whole.weights, 1, 2)[np.newaxis].astype(np.float64)
     iquv, weight = stokes_of(values, weights, basis, "IQUV", source.path)
     data = np.where(np.isfinite(iquv[0]) & (weight[0] > 0), iquv[0], np.nan).astype(np.float64)
     on = np.zeros(data.shape[2], bool)
     on[burst.boxcar.start : burst.boxcar.start + burst.boxcar.width] = True
-    return measure_polarization(data, whole.freq_mhz, on, burst.off[: len(on)],
+    return measure_polarization(data, whole.freq_mhz, on, burst.off,
                                 channel_mhz=whole.channel_mhz, most_rm=most_rm)
 
 

@@ -8,6 +8,7 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
+from astropy import units as u
 from astropy.time import TimeDelta
 from numpy.typing import NDArray
 
@@ -15,7 +16,6 @@ from fastsig.axes.time import elapsed, iso, later
 from fastsig.calibration.radiometer import n_eff
 from fastsig.errors import PlanError, UsageError
 from fastsig.io.files.provenance import provenance
-from fastsig.pulsar.stretches import SWITCH
 from fastsig.reductions.bursts.coherent import Coarse, coarse_searches
 from fastsig.reductions.bursts.sink import Bursts
 from fastsig.run.chains import roots
@@ -24,7 +24,7 @@ from fastsig.search.bursts.candidates import Candidates
 from fastsig.search.bursts.columns import COLUMNS
 from fastsig.search.bursts.events import Events
 from fastsig.search.bursts.gather import Gathered, Searched, gather
-from fastsig.search.bursts.plan import SearchPlan, search_plan
+from fastsig.search.bursts.plan import SEARCH_SWITCH, SearchPlan, search_plan
 from fastsig.search.bursts.trials import degrees_of, false_alarms
 from fastsig.stages.stokes import Stokes
 from fastsig.stream import SpectrumStream, Stream, VoltageStream, spectra_of, stream_of
@@ -34,7 +34,7 @@ __all__ = ["bursts", "candidates_of", "late_of", "searched", "searches_of"]
 
 
 def bursts(chain: Any, dms: Any = (0, 3000), *, width: Any = None, threshold: float = 7.0,
-           loss: Any = 0.05, constant: Any = None, switch: float = SWITCH,
+           loss: Any = 0.05, constant: Any = None, switch: float = SEARCH_SWITCH,
            n_chan: int | None = None, time: Any = None, workers: int | None = None,
            memory: int | None = None) -> Candidates:
     """Search spectra or voltages for single pulses and bursts.
@@ -64,8 +64,8 @@ def bursts(chain: Any, dms: Any = (0, 3000), *, width: Any = None, threshold: fl
     constant : value, optional
         Dispersion constant, MHz^2 pc^-1 cm^3 s; 1/2.41e-4 by default.
     switch : float
-        The rate is halved where a pulse in a channel is this many times wider than all that the
-        plan adds to it. Smaller values take less time, and lose more of the narrowest pulses.
+        The rate is halved where the smear of a channel is this many times wider than all that the
+        plan adds. Smaller values take less time, and lose more of pulses narrower than this smear.
     n_chan : int, optional
         Channels into which each channel of voltages is divided; required for voltages.
     time : Quantity or str, optional
@@ -164,9 +164,11 @@ def candidates_of(streams: Sequence[SpectrumStream], events: Sequence[Events],
     hash_inputs : bool
         Whether the provenance contains hashes of entire input files.
     """
-    found = gather([_placed(*each) for each in zip(streams, events, plans, strict=True)])
-    return Candidates(_columns(streams[0], found), {
-        **_meta(streams, events, plans),
+    found, n_dropped = gather([_placed(*each) for each in zip(streams, events, plans, strict=True)])
+    columns = _columns(streams[0], found)
+    columns |= _at_barycenter(streams[0], columns, plans[0])
+    return Candidates(columns, {
+        **_meta(streams, events, plans), "n_candidate_dropped": n_dropped,
         "provenance": provenance(streams[0], hash_inputs=hash_inputs)}).sorted()
 
 
@@ -191,6 +193,25 @@ def _columns(stream: SpectrumStream, found: Gathered) -> dict[str, Any]:
                       TimeDelta(found.time_s, format="sec", scale="tai")),
         "beam": np.full(n, -1 if header.beam is None else header.beam),
         "file": _files(stream, found.first_row)}
+
+
+def _at_barycenter(stream: SpectrumStream, columns: Mapping[str, Any], plan: SearchPlan
+                   ) -> dict[str, Any]:
+    """Return the column of barycentric times, if the position and the telescope are known."""
+    header, recording = stream.header, plan.dm_plan.recording
+    if None in (header.ra_deg, header.dec_deg, header.telescope):
+        return {}
+    from fastsig.telescopes.barycenter import barycentric_times, located
+
+    try:
+        place = located(str(header.telescope))
+    except UsageError:  # a telescope whose position is not known
+        return {}
+    late = recording.constant * columns["dm"] / recording.high_mhz**2
+    times = later(columns["time"], TimeDelta(-late, format="sec", scale="tai"))
+    position = header.ra_deg << u.deg, header.dec_deg << u.deg
+    found = barycentric_times(times, position, place) if len(times) else times.tdb
+    return {"mjd_bary": found.mjd}
 
 
 def _files(stream: Stream, rows: NDArray[np.int64]) -> list[str]:

@@ -24,7 +24,8 @@ from fastsig.stages.stokes import Stokes
 from fastsig.stream import SpectrumStream, Stream, stream_of
 from fastsig.stream.header import Header
 
-__all__ = ["BurstWindow", "read_window", "seconds_of", "total_power", "unaligned_cells"]
+__all__ = ["BurstWindow", "read_again", "read_window", "seconds_of", "total_power",
+           "unaligned_cells"]
 
 F4 = NDArray[np.float32]
 F8 = NDArray[np.float64]
@@ -176,16 +177,27 @@ def read_window(stream: SpectrumStream, at_s: float, dm: float, *, before_s: flo
     DataError
         If no value of the window is valid.
     """
-    aligned = _aligned(stream, dm, constant)
-    first, stop = _rows(stream, at_s - before_s, at_s + after_s, n_int)
+    rows = _rows(stream, at_s - before_s, at_s + after_s, n_int)
+    return _window(stream, at_s, dm, rows, n_int, n_freq, constant)
+
+
+def read_again(window: BurstWindow, stream: SpectrumStream, dm: float, constant: Any = None
+               ) -> BurstWindow:
+    """Read the rows of a window of another stream of the same scan, such as all its products."""
+    rows = window.first, window.first + window.n_int * window.values.shape[1]
+    return _window(stream, window.at_s, dm, rows, window.n_int, 1, constant)
+
+
+def _window(stream: SpectrumStream, at_s: float, dm: float, rows: tuple[int, int], n_int: int,
+            n_freq: int, constant: Any) -> BurstWindow:
+    aligned, (first, stop) = _aligned(stream, dm, constant), rows
     n_values = math.prod(stream.shape[1:]) * (stop - first) // (n_int * n_freq)
     if n_values > _MOST_VALUES:
         raise PlanError(f"{stream.path}: {n_values} values around the burst; allowed: up to "
                         f"{_MOST_VALUES}. Choose a smaller window, or a coarser resolution")
     cells = _cells(aligned, first, stop, n_int, n_freq)
     if not (cells.weights > 0).any():
-        raise DataError(stream.path, f"no value within {before_s:.4g} s before and {after_s:.4g} s "
-                        "after the burst is valid")
+        raise DataError(stream.path, f"no value near {at_s:.6g} s is valid at DM {dm:.6g}")
     return BurstWindow(*cells, stream, dm, at_s, first, n_int, aligned.header)
 
 

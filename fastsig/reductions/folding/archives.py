@@ -49,11 +49,12 @@ def archive_of(stream: Stream, phases: ChannelPhases, edges: NDArray[np.int64],
     return Profiles(
         data=data, weights=weights, reference=(day, seconds), offsets=offsets,
         durations=np.diff(edges) / float(rate), periods=1 / phases.frequency(offsets),
-        header=header.replace(
-            start_time=sample_time(header.start_time, int(edges[0]), rate),
+        header=header.later(
+            sample_time(header.start_time, int(edges[0]), rate), int(edges[0]) / rate).replace(
             channels=axis.averaged(axis.n_chan // data.shape[2]), n_bits=32,
             source=phases.predictor.source or header.source,
             dispersion_constant=phases.constant, **removed),
         dm=phases.dm, reference_mhz=float(phases.reference_hz / 10**6),
+        folded_mhz=float(axis.step_hz / 10**6),
         predictor=rows_of(blocks_of(phases, header.start_time, offsets[0], offsets[-1])),
         provenance=provenance, path=stream.path)

@@ -32,6 +32,7 @@ _PIECE_S = Fraction(1, 4)
 _MOST_PIECE = 2**16
 _ITERATIONS = 4
 _N_TIME = 65  # at which frequencies are compared
+_N_JUMP = 4097  # at which phases are compared
 _MOST_TURNS = 1e-3
 _BELOW_ONE = 1 - 2.0**-53
 
@@ -160,6 +161,19 @@ class ChannelPhases:
         apart = np.abs(np.diff(self.frequency(times))).max() * np.abs(self._delays).max()
         half = float(apart) * (_N_TIME - 1) / 2  # turns that offsets differ at the ends of all rows
         return n_rows if half <= _MOST_TURNS else max(1, int(n_rows * _MOST_TURNS / half))
+
+    def jump(self, n_rows: int) -> tuple[float, float]:
+        """Return the largest jump of the phase within `n_rows` rows, turns, and its time, s.
+
+        Where blocks of a polyco meet, their phases may differ, even by whole turns.
+        """
+        times = np.linspace(0, n_rows / float(self._rate), _N_JUMP)
+        turns, fraction = self.at(times)
+        frequency = self.frequency(times)
+        smooth = (frequency[1:] + frequency[:-1]) / 2 * np.diff(times)
+        apart = np.diff(turns - turns[0]) + np.diff(fraction) - smooth
+        worst = int(np.abs(apart).argmax())
+        return float(apart[worst]), float(times[worst : worst + 2].mean())
 
     def zero_before(self, seconds: float) -> float:
         """Return the last time before another at which the phase is 0, s."""

@@ -8,6 +8,7 @@ from typing import Any
 from fastsig.errors import UsageError
 from fastsig.pulsar.predictors import Predictor
 from fastsig.pulsar.profiles import Profiles
+from fastsig.reductions.folding.calibrated import calibrated_spectra, check_options
 from fastsig.reductions.folding.channel_phases import ChannelPhases
 from fastsig.reductions.folding.predictors import constant_period
 from fastsig.reductions.folding.sink import Fold
@@ -21,7 +22,8 @@ __all__ = ["aligned_for_turns", "fold", "folds_of"]
 def fold(chain: Any, predictor: Any = None, *, period: Any = None, pdot: Any = None,
          acceleration: Any = None, dm: Any = None, n_bin: int | None = None,
          n_chan: int | None = None, subint: Any = "10s", single: bool = False,
-         constant: Any = None, workers: int | None = None, memory: int | None = None) -> Profiles:
+         constant: Any = None, tcal: Any = None, diode: Any = None, beam: int | None = None,
+         gain: Any = None, workers: int | None = None, memory: int | None = None) -> Profiles:
     """Return the profiles of a pulsar, folded from spectra.
 
     Channels are aligned at the centre of the band, or at the frequency to which the times of
@@ -56,6 +58,14 @@ def fold(chain: Any, predictor: Any = None, *, period: Any = None, pdot: Any = N
         nearest sample.
     constant : float, optional
         Dispersion constant, MHz^2 pc^-1 cm^3 s; by default that of the header.
+    tcal : Quantity, str or path, optional
+        Temperature of the noise diode, as for `measure_diode`. The diode is measured first, and the
+        spectra are calibrated: profiles are in K, without the differences of gain and phase between
+        the feeds. The diode must be at 45 degrees to both feeds.
+    diode, beam : optional
+        As for `measure_diode`.
+    gain : Quantity or str, optional
+        Gain of one polarisation, K/Jy, for Stokes parameters in Jy; with `tcal` only.
     workers, memory : int, optional
         As for `fastsig.run.engine.run`.
 
@@ -74,6 +84,10 @@ def fold(chain: Any, predictor: Any = None, *, period: Any = None, pdot: Any = N
     stream = spectra_of(chain)
     if (predictor is None) == (period is None):
         raise UsageError("give either a predictor or a period")
+    check_options(tcal, diode=diode, beam=beam, gain=gain)
+    if tcal is not None:
+        stream, _ = calibrated_spectra(stream, tcal, diode=diode, beam=beam, gain=gain,
+                                       workers=workers, memory=memory)
     if predictor is None:
         predictor = constant_period(stream, period, pdot, acceleration, dm)
     elif pdot is not None or acceleration is not None:

@@ -18,11 +18,10 @@ from fastsig.pulsar.constant import ConstantPeriod
 from fastsig.pulsar.polyco import Polyco
 from fastsig.pulsar.polyco_text import blocks_of
 from fastsig.pulsar.predictors import Predictor
-from fastsig.pulsar.profiles import Profiles
 from fastsig.reductions.folding.channel_phases import reference_of
 from fastsig.stream import Stream
 
-__all__ = ["constant_period", "of_files", "with_ephemerides"]
+__all__ = ["constant_period", "of_files"]
 
 _MARGIN_S = 5
 _LARGEST_DM = Fraction(3000)  # of pulsars, for an ephemeris that has not been read yet
@@ -50,16 +49,6 @@ def of_files(stream: Stream, polycos: Sequence[str | PathLike[str]],
     """
     found: list[Predictor] = [_of_polyco(stream, each) for each in polycos]
     return found + [_of_par(stream, each, dm) for each in pars]
-
-
-def with_ephemerides(archives: Sequence[Profiles], pars: Sequence[str | PathLike[str]]
-                     ) -> list[Profiles]:
-    """Return profiles with the texts of their par files, which belong to the last ones."""
-    texts = [""] * (len(archives) - len(pars))
-    for path in pars:
-        with open(path, encoding="ascii", errors="replace") as file:
-            texts.append(file.read())
-    return [each.replace(ephemeris=text) for each, text in zip(archives, texts, strict=True)]
 
 
 def _of_polyco(stream: Stream, path: str | PathLike[str]) -> Polyco:

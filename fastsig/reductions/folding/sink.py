@@ -2,36 +2,45 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsig.errors import PlanError, UsageError
+from fastsig.errors import DoubtWarning, PlanError, UsageError
 from fastsig.io.files.provenance import provenance
 from fastsig.pulsar.predictors import Predictor, check_sampling
 from fastsig.pulsar.profiles import Profiles
 from fastsig.reductions.folding.archives import archive_of
 from fastsig.reductions.folding.channel_phases import ChannelPhases
 from fastsig.reductions.folding.places import check_place
-from fastsig.reductions.folding.subintegrations import edges_of_times, edges_of_turns
+from fastsig.reductions.folding.subintegrations import MOST_JUMP, edges_of_times, edges_of_turns
+from fastsig.stages.delay_sums import kind_of
 from fastsig.stream import Block, Sink, SpectrumStream, Stream
 
 __all__ = ["Fold", "usual_bins"]
 
 F8 = NDArray[np.float64]
 
-_SEGMENT = 2**22  # values of a segment: its rows are many compared with bins
-_ROWS_PER_BIN = 4  # of a segment, at least: its profiles are then small compared with its rows
-_BAND = 512  # channels that are folded at a time: their profiles stay in the cache
+_SEGMENT = 2**23  # values of a segment, at least
+# Rows of a segment for each bin, at least, and if it then has not too many values: profiles take
+# little time and memory if they are small compared with their rows.
+_ROWS_PER_BIN, _MOST_PER_BIN, _MOST_SEGMENT = 4, 16, 2**24
+# Channels that are folded at a time, and values of their profiles.
+_BAND, _BAND_VALUES = 2048, 2**21
 _MOST_BINS = 2**15
 _USUAL_BINS = 256
 _USUAL_CHANNELS = 128
 
 
 class _Part(NamedTuple):
-    """Sums and weights of the rows of one subintegration in a block, (ephemeris, bin, ...)."""
+    """Sums and weights of the rows of one subintegration in a block, (ephemeris, bin, ...).
+
+    The axes of weights for products and channels may have length 1.
+    """
 
     number: int
     sums: F8
@@ -70,6 +79,7 @@ class Fold(Sink):
     """
 
     name = "fold"
+    stream: SpectrumStream
 
     def __init__(self, stream: Stream, predictors: Sequence[Predictor], *,
                  n_bin: int | None = None, n_chan: int | None = None, subint: Any = "10s",
@@ -88,16 +98,20 @@ class Fold(Sink):
             check_place(stream, each)
             _check_span(stream, each)
         self.phases = [ChannelPhases(stream, each, dm, constant) for each in predictors]
+        if not single:  # of which jumps are refused
+            for phases in self.phases:
+                _warn_of_jump(stream, phases)
         self.n_bin = _bins(n_bin, stream, self.phases)
         self.n_chan = _channels(n_chan, stream.shape[2])
         self.edges = self._edges(subint, single)
-        self.segment = max(_SEGMENT // int(np.prod(stream.shape[1:])), _ROWS_PER_BIN * self.n_bin)
+        self.segment = _segment(int(np.prod(stream.shape[1:])), self.n_bin)
         self._shifted = any(each.shifted for each in self.phases)
         self._stretch = min(each.stretch(stream.shape[0]) for each in self.phases)
         self._hash_inputs = hash_inputs
+        #: Type in which values are folded: codes of 8 bits take a quarter of the time of floats.
+        self._kind = kind_of(stream)
         self._free: list[Any] = []
         self._current: _Part | None = None
-        self._data: list[NDArray[np.float32]] = []
         self._weights: list[F8] = []
 
     def _edges(self, subint: Any, single: bool) -> NDArray[np.int64]:
@@ -122,7 +136,8 @@ class Fold(Sink):
     def _band(self) -> int:
         """Channels that are folded at a time: whole channels of the profiles."""
         each = self.stream.shape[2] // self.n_chan
-        fit = max(1, _BAND // each)
+        most = min(_BAND, _BAND_VALUES // int(np.prod(self._shape[:3])))
+        fit = max(1, most // each)
         return each * max(k for k in range(1, min(fit, self.n_chan) + 1) if self.n_chan % k == 0)
 
     def work_bytes(self, n: int) -> int:
@@ -133,12 +148,19 @@ class Fold(Sink):
     def part_bytes(self, n: int) -> int:
         """Memory of the profiles of all subintegrations in `n` rows."""
         shortest = int(np.diff(self.edges).min())
-        return 16 * int(np.prod(self._shape)) * (2 + n // max(1, shortest))
+        return (8 * int(np.prod(self._shape)) + 8 * self._n_weight) * (2 + n // max(1, shortest))
 
     @property
     def held_bytes(self) -> int:  # type: ignore[override]
         """Memory of all profiles."""
-        return (12 * (len(self.edges) - 1) + 16) * int(np.prod(self._shape))
+        n_subint = len(self.edges) - 1
+        return (4 * n_subint + 8) * int(np.prod(self._shape)) + 8 * n_subint * self._n_weight
+
+    @property
+    def _n_weight(self) -> int:
+        """Largest number of weights of a subintegration; channels alike have the same."""
+        own = self._shifted or self.stream.weight_channels > 1
+        return int(np.prod(self._shape[:3])) * (self.n_chan if own else 1)
 
     def partial(self, block: Block) -> list[_Part]:
         """Fold a block, separately for each subintegration."""
@@ -151,6 +173,12 @@ class Fold(Sink):
             if low < high:
                 parts.append(_Part(number, *self._in_stretches(block, int(low), int(high))))
         return parts
+
+    @cached_property
+    def _means(self) -> NDArray[np.float32]:
+        """The profiles of all subintegrations, (ephemeris, subint, product, channel, bin)."""
+        n_ephemeris, n_bin, n_product, n_chan = self._shape
+        return np.empty((n_ephemeris, len(self.edges) - 1, n_product, n_chan, n_bin), np.float32)
 
     def _in_stretches(self, block: Block, first: int, stop: int) -> tuple[F8, F8]:
         """Return the sums and weights of some rows, by stretches in which the offsets hold."""
@@ -174,20 +202,27 @@ class Fold(Sink):
 
     def _by_bands(self, x: NDArray[np.float32], phase: Any, piece: int, offset: Any, weight: Any
                   ) -> tuple[F8, F8]:
-        sums, weights = np.empty(self._shape), np.empty(self._shape)
+        sums, weights = np.empty(self._shape), []
         band, each = self._band, self.stream.shape[2] // self.n_chan
         plan, out = self._plan()
+        own = offset is not None or (weight is not None and weight.shape[2] > 1)
         for start in range(0, self.stream.shape[2], band):
             some = slice(start, start + band)
             given = weight if weight is None or weight.shape[2] == 1 else weight[:, :, some]
-            _, total = plan.process(x[:, :, some], phase, piece, weight=given, out=out,
+            _, total = plan.process(self._as_folded(x[:, :, some]), phase, piece, weight=given, out=out,
                                     offset=None if offset is None else offset[:, some].copy())
             place = slice(start // each, (start + band) // each)
             sums[..., place] = _grouped(out, each)
-            weights[..., place] = (_grouped(total, each) if total.shape[3] > 1 or each == band == 1
-                                   else total * each)
+            weights.append(_grouped(total, each) if own else total * each)
         self._free.append((plan, out))
-        return sums, weights
+        return sums, np.concatenate(weights, axis=3) if own else weights[0]
+
+    def _as_folded(self, x: NDArray[np.float32]) -> NDArray[Any]:
+        """Return values in the type in which they are folded; what is lost has the weight 0."""
+        if self._kind == "float32":
+            return x
+        with np.errstate(invalid="ignore"):  # NaN where values are lost
+            return x.astype(self._kind)
 
     def _plan(self) -> tuple[Any, F8]:
         """Return a plan that no other thread uses, and memory for its sums."""
@@ -198,15 +233,16 @@ class Fold(Sink):
         except IndexError:
             n_ephemeris, n_bin, n_product, _ = self._shape
             found = (Folder(n_bin, self._band, n_product=n_product, n_ephemeris=n_ephemeris,
-                            dtype="float32"), np.empty((*self._shape[:3], self._band)))
+                            dtype=self._kind), np.empty((*self._shape[:3], self._band)))
         return found
 
     def merge(self, part: list[_Part]) -> None:
         """Add the profiles of the next rows."""
         for each in part:
             if self._current is not None and self._current.number == each.number:
-                np.add(self._current.sums, each.sums, out=self._current.sums)
-                np.add(self._current.weights, each.weights, out=self._current.weights)
+                sums = np.add(self._current.sums, each.sums, out=self._current.sums)
+                weights = self._current.weights + each.weights
+                self._current = _Part(each.number, sums, weights)
             else:
                 self._end()
                 self._current = each
@@ -219,15 +255,14 @@ class Fold(Sink):
             mean = np.where(self._current.weights > 0, self._current.sums / self._current.weights,
                             np.nan)
         # (ephemeris, bin, product, channel) -> (ephemeris, product, channel, bin)
-        self._data.append(np.moveaxis(mean, 1, 3).astype(np.float32))
+        self._means[:, self._current.number] = np.moveaxis(mean, 1, 3)
         self._weights.append(_shortest(np.moveaxis(self._current.weights, 1, 3)))
         self._current = None
 
     def finish(self, n_rows: int) -> list[Profiles]:
         """Return the profiles of each predictor."""
         self._end()
-        data, weights = np.stack(self._data, axis=1), _stacked(self._weights)
-        self._data, self._weights = [], []
+        data, weights = self._means, _stacked(self._weights)
         origin = provenance(self.stream, hash_inputs=self._hash_inputs)
         return [archive_of(self.stream, phases, self.edges, data[k], weights[k],
                            {**origin, "fold": self._record(phases)})
@@ -257,15 +292,37 @@ def _shortest(weights: F8) -> F8:
 
 
 def _stacked(weights: list[F8]) -> F8:
-    """Return the weights of subintegrations as one array, (ephemeris, subint, product, ...)."""
+    """Return the weights of subintegrations as one array, (ephemeris, subint, product, ...).
+
+    The list is emptied meanwhile, so that there are not two copies of all weights.
+    """
     shape = np.max([each.shape for each in weights], axis=0)
-    return np.stack([np.broadcast_to(each, shape) for each in weights], axis=1)
+    out = np.empty((shape[0], len(weights), *shape[1:]))
+    for k in reversed(range(len(weights))):
+        out[:, k] = weights.pop()
+    return out
 
 
 def _check_span(stream: Stream, predictor: Predictor) -> None:
     header = stream.header
     duration = float(stream.shape[0] / header.sample_rate)
     check_sampling(predictor, header.start_time, duration, float(1 / header.sample_rate))
+
+
+def _warn_of_jump(stream: Stream, phases: ChannelPhases) -> None:
+    """Warn if the phase jumps by a part of a turn that moves the pulse."""
+    jump, seconds = phases.jump(stream.shape[0])
+    part = jump - round(jump)
+    if abs(part) > MOST_JUMP:
+        warnings.warn(DoubtWarning(
+            f"{stream.path}: the predicted phase jumps by {part:+.3g} turn at {seconds:.4g} s, "
+            "where blocks of the polyco meet, and the profiles with it"), stacklevel=4)
+
+
+def _segment(row: int, n_bin: int) -> int:
+    """Return the rows of a segment, for the number of values in a row."""
+    return max(_SEGMENT // row, _ROWS_PER_BIN * n_bin,
+               min(_MOST_PER_BIN * n_bin, _MOST_SEGMENT // row))
 
 
 def _bins(n_bin: int | None, stream: Stream, phases: Sequence[ChannelPhases]) -> int:

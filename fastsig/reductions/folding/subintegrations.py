@@ -13,7 +13,10 @@ from fastsig.errors import PlanError, UsageError
 from fastsig.reductions.folding.channel_phases import ChannelPhases
 from fastsig.stream import Stream
 
-__all__ = ["edges_of_times", "edges_of_turns"]
+__all__ = ["MOST_JUMP", "edges_of_times", "edges_of_turns"]
+
+#: Largest jump of the phase that makes no difference, turns.
+MOST_JUMP = 0.02
 
 _MOST = 2**20
 _GRID = 4096  # times between which turns are interpolated, before they are computed
@@ -48,7 +51,7 @@ def edges_of_turns(stream: Stream, phases: ChannelPhases) -> NDArray[np.int64]:
     Raises
     ------
     PlanError
-        If channels are not aligned, or there is no complete turn.
+        If channels are not aligned, there is no complete turn, or the phase jumps.
     UsageError
         If there are too many.
     """
@@ -56,6 +59,11 @@ def edges_of_turns(stream: Stream, phases: ChannelPhases) -> NDArray[np.int64]:
         raise PlanError(f"{stream.path}: single turns need channels that are aligned, by "
                         f"dedisperse with DM {phases.dm:.9g}")
     rate, n = float(stream.header.sample_rate), stream.shape[0]
+    jump, seconds = phases.jump(n)
+    if abs(jump) > MOST_JUMP:
+        raise PlanError(f"{stream.path}: the predicted phase jumps by {jump:+.3g} turns at "
+                        f"{seconds:.4g} s, where blocks of the polyco meet; allowed for single "
+                        "turns: a predictor without jumps")
     grid = np.linspace(0.5, n - 0.5, min(_GRID, n)) / rate
     turns, fraction = phases.at(grid)
     row = phases.frequency(grid[[0, -1]]) / rate  # turns; a turn may begin or end half a row away

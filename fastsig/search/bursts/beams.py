@@ -1,7 +1,7 @@
 """Candidates of several beams on one clock: which belong together, and what they are.
 
 Candidates are friends if their boxcars overlap in time and their dispersion measures agree: within
-three standard errors and the measure that widens a burst by its own width. A group of friends is
+three standard errors and the measure that widens a burst to twice its width. A group of friends is
 compared with a point source (`fastsig.search.bursts.beam_source`):
 
 - **accepted**: one position explains the S/N of all beams, and that the others saw nothing;

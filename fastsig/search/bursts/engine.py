@@ -45,7 +45,7 @@ class BurstSearch:
         from fastsig_kernels import Normalizer
 
         self.plan, self._store, self._threads = plan, EventStore(most), threads
-        recording = plan.dm_plan.recording
+        recording, self._item = plan.dm_plan.recording, np.dtype(dtype).itemsize
         self._normalizer = Normalizer(recording.n_chan, dtype=dtype, threads=threads,
                                       segment=segment_of(recording.sample_s))
         self._searches = self._made(float(LEVELS))
@@ -68,7 +68,7 @@ class BurstSearch:
         """Memory of tables, state and events."""
         recording = self.plan.dm_plan.recording
         waiting = (self._normalizer.latency + 2 * self._normalizer.segment) * recording.n_chan
-        return int(self._store.memory_bytes + 2 * waiting
+        return int(self._store.memory_bytes + (self._item + 1) * waiting
                    + sum(each.memory_bytes for each in self._searches))
 
     @property

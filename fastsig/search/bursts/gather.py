@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from math import hypot, log, sqrt
+from math import log, sqrt
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from fastsig.pulsar.stretches import Recording
 from fastsig.search.bursts.events import Events
 from fastsig.search.bursts.plan import SearchPlan
 
-__all__ = ["Gathered", "Searched", "gather"]
+__all__ = ["MOST", "Gathered", "Searched", "gather"]
 
 F8 = NDArray[np.float64]
 I8 = NDArray[np.int64]
@@ -30,6 +30,8 @@ _SATELLITE, _BY_NOISE = 1.5, 2.0
 _HIGH, _LEAST_HIGH = 0.8, 5
 #: Error of a dispersion measure in that of the likelihood.
 _ERROR = 2.0
+#: Groups that are measured, at most: of more, the brightest.
+MOST = 100_000
 #: Exponents below this many are as good as 0.
 _MOST_POWER = 60.0
 
@@ -91,8 +93,11 @@ class Searched:
     first_row: int = 0
 
 
-def gather(searches: Sequence[Searched]) -> Gathered:
+def gather(searches: Sequence[Searched]) -> tuple[Gathered, int]:
     """Return the candidates of searches of one recording, with times and rows of the recording.
+
+    The second result is the number of groups of events that were left out, because there were more
+    than `MOST`; all others are brighter.
 
     Events are friends if they are at most two dispersion measures of the plan apart and their
     boxcars overlap in time; a candidate consists of events that are connected by friends. Fainter
@@ -100,22 +105,24 @@ def gather(searches: Sequence[Searched]) -> Gathered:
     measures, are added to it, and so are those that other searches found at neighbouring measures.
     """
     found = [_candidates(each, number) for number, each in enumerate(searches)]
-    joined = Gathered(**{name: np.concatenate([getattr(each, name) for each in found])
-                         for name in vars(found[0])})
-    return _absorbed(joined, searches[0].plan)
+    joined = Gathered(**{name: np.concatenate([getattr(each, name) for each, _ in found])
+                         for name in vars(found[0][0])})
+    return _absorbed(joined, searches[0].plan), sum(n_dropped for _, n_dropped in found)
 
 
-def _candidates(search: Searched, number: int) -> Gathered:
-    """Return the groups of friends of one search."""
+def _candidates(search: Searched, number: int) -> tuple[Gathered, int]:
+    """Return the groups of friends of one search, and the number of those that were left out."""
     from fastsig_kernels import friends
 
     members = _Members(search.events.rows, search.plan)
     label = friends(members.first, members.row, members.stop - members.first, time_link=0,
                     row_link=_ROWS)
-    found = _measured(members, *_grouped(members, label), search.plan)
+    groups = _Groups(members, label)
+    found = _measured(members, groups, search.plan)
     return replace(
         found, time_s=found.time_s + search.late_s, first_row=found.first_row + search.first_row,
-        last_row=found.last_row + search.first_row, search=np.full(len(found), number))
+        last_row=found.last_row + search.first_row, search=np.full(len(found), number)
+    ), groups.n_dropped
 
 
 class _Members:
@@ -139,54 +146,98 @@ class _Members:
         return len(self.row)
 
 
-def _grouped(members: _Members, label: I8) -> tuple[I8, list[I8]]:
-    """Return the brightest event of each group, and the events of each, the brightest first."""
-    if not len(label):
-        return np.zeros(0, np.int64), []
-    order = np.lexsort((members.row, members.first, -members.snr, label))
-    begin = np.flatnonzero(np.diff(label[order], prepend=-1))
-    groups = np.split(order, begin[1:])
-    return order[begin], groups
+class _Groups:
+    """The brightest groups of friends.
+
+    Parameters
+    ----------
+    members : _Members
+    label : ndarray, int64
+        Number of the group of each event.
+    """
+
+    def __init__(self, members: _Members, label: I8) -> None:
+        order = np.lexsort((members.row, members.first, -members.snr, label))
+        begin = np.flatnonzero(np.diff(label[order], prepend=-1))
+        count = np.diff(np.concatenate([begin, [len(order)]]))
+        best = order[begin]
+        kept = np.lexsort((members.row[best], members.first[best], -members.snr[best]))[:MOST]
+        #: Number of groups that were left out, because there were too many.
+        self.n_dropped = len(best) - len(kept)
+        #: The brightest event of each group.
+        self.best = best[kept]
+        self.count, self._begin, self._order = count[kept], begin[kept], order
+
+    def of(self, number: int) -> I8:
+        """Return the events of a group, the brightest first."""
+        first = self._begin[number]
+        return self._order[first : first + self.count[number]]
+
+    def reduced(self, ufunc: Any, values: F8) -> F8:
+        """Return the minimum, maximum or sum of the values of each group's events."""
+        if not len(self.best):
+            return np.zeros(0)
+        # Groups follow each other in `order`; those that are left out lie between some of them.
+        where = np.argsort(self._begin)
+        edges = np.stack([self._begin, self._begin + self.count], axis=1)[where].ravel()
+        padded = np.concatenate([values[self._order], [0.0]])
+        found = np.empty(len(where))
+        found[where] = ufunc.reduceat(padded, edges)[::2]
+        return found
 
 
-def _measured(members: _Members, best: I8, groups: list[I8], plan: SearchPlan) -> Gathered:
+def _measured(members: _Members, groups: _Groups, plan: SearchPlan) -> Gathered:
     """Measure each group: its dispersion measure, and the time and the width of its best event."""
-    recording = plan.dm_plan.recording
-    fits = [_dispersion(members, group, recording) for group in groups]
-    dm, error = (np.array([each[k] for each in fits], np.float64) for k in (0, 1))
+    recording, best = plan.dm_plan.recording, groups.best
+    dm = _measures(members, groups)
+    width_s = (members.stop[best] - members.first[best]) * recording.sample_s
     middle = (members.first[best] + members.stop[best]) / 2 * recording.sample_s
     # The centre of a pulse at a slightly wrong DM is that of the middle of the band.
     shift = (members.dm[best] - dm) * recording.unit_s * float(recording.curve.mean())
     return Gathered(
-        middle + shift, dm, error,
-        (members.stop[best] - members.first[best]) * recording.sample_s, members.snr[best],
-        members.weight[best], np.array([len(each) for each in groups], np.int64),
-        np.array([members.dm[each].min() for each in groups], np.float64),
-        np.array([members.dm[each].max() for each in groups], np.float64),
+        middle + shift, dm, _errors(members, best, width_s, recording), width_s,
+        members.snr[best], members.weight[best], groups.count,
+        groups.reduced(np.minimum, members.dm), groups.reduced(np.maximum, members.dm),
         members.first[best], members.stop[best] - 1, members.downsampling[best],
         members.step[best], np.zeros(len(best), np.int64))
 
 
-def _dispersion(members: _Members, group: I8, recording: Recording) -> tuple[float, float]:
-    r"""Return the dispersion measure of a group and its error.
+def _errors(members: _Members, best: I8, width_s: F8, recording: Recording) -> F8:
+    """Return the errors of dispersion measures.
+
+    They are twice those of the likelihood of a Gaussian pulse, since the noise of boxcars at
+    neighbouring measures varies faster than their signal, and half a step, since tracks differ
+    from row to row. Injections confirm them.
+    """
+    least = sqrt(1.5) * width_s * _FWHM / (sqrt(log(2)) * recording.smear_s(1.0)
+                                           * members.snr[best])
+    found: F8 = np.hypot(_ERROR * least, members.step[best] / 2)
+    return found
+
+
+def _measures(members: _Members, groups: _Groups) -> F8:
+    r"""Return the dispersion measure of each group.
 
     It is the vertex of a parabola through the S/N as a function of dispersion measure, where it is
     near its maximum. With few measures there, it is the mean with the weights
     :math:`\exp(\rho^2/2)`, the likelihood of an S/N of :math:`\rho` if the amplitude is free.
-
-    The error is twice that of the likelihood of a Gaussian pulse, since the noise of boxcars at
-    neighbouring measures varies faster than their signal, and half a step, since tracks differ
-    from row to row. Injections confirm it.
     """
-    top = group[0]
-    near = group[(members.first[group] < members.stop[top])
-                 & (members.stop[group] > members.first[top])]
-    dms, index = np.unique(members.dm[near], return_inverse=True)
-    snr = np.zeros(len(dms))
-    np.maximum.at(snr, index, members.snr[near])
-    width_s = (members.stop[top] - members.first[top]) * recording.sample_s * _FWHM
-    least = sqrt(1.5) * width_s / (sqrt(log(2)) * recording.smear_s(1.0) * members.snr[top])
-    return _vertex(dms, snr), hypot(_ERROR * least, members.step[top] / 2)
+    found: F8 = members.dm[groups.best].copy()
+    for number in np.flatnonzero(groups.count > 1).tolist():
+        group = groups.of(number)
+        top = group[0]
+        near = group[(members.first[group] < members.stop[top])
+                     & (members.stop[group] > members.first[top])]
+        if len(near) > 1:
+            found[number] = _vertex(*_highest(members.dm[near], members.snr[near]))
+    return found
+
+
+def _highest(dms: F8, snr: F8) -> tuple[F8, F8]:
+    """Return the dispersion measures of events, ascending, and the highest S/N at each."""
+    order = np.lexsort((snr, dms))
+    last = np.flatnonzero(np.diff(dms[order], append=np.inf))
+    return dms[order][last], snr[order][last]
 
 
 def _vertex(dms: F8, snr: F8) -> float:

@@ -39,7 +39,7 @@ __all__ = ["CONSTANTS", "chance", "clusters", "degrees_of", "false_alarms", "tri
 F8 = NDArray[np.float64]
 
 #: Slopes of the correlation with time, dispersion measure and width, and the factor of all.
-CONSTANTS = (0.371, 0.129, 0.642, 1.148)
+CONSTANTS = (0.258, 0.185, 0.74, 1.18)
 _ALONE = 10.0  # distance of a width that has no neighbours
 
 

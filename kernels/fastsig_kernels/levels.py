@@ -1,0 +1,242 @@
+"""Levels and noise of channels over time, and deviations from them like those of a Gaussian."""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from . import _check
+from ._jit import jit_strict
+from .medians import MAD_SIGMA, column_median_nb
+
+_TILE = 64  # channels that are processed together
+_FIRST_ROWS = 63  # from which the first level and noise are measured
+_RUN = 64  # rows that are added in float32
+_REACH = np.float32(3.0)  # standard deviations up to which values are included
+_WITHIN = 0.986578  # standard deviation of a Gaussian that is truncated there
+_BEND = np.float32(0.8)  # cube root below which its tangent takes its place
+_THIRD = np.float32(1 / 3)
+_CUBE_ROOT = np.int32(709_921_077)  # with a third of a float's bits, the bits of about its root
+
+
+def channel_levels(
+    x: np.ndarray, *, out: np.ndarray | None = None, out_sigma: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the mean and the standard deviation of each channel, without outliers.
+
+    The first estimates are the median and the median absolute deviation of up to 63 rows that are
+    spread over all; the second and third are the mean and the standard deviation of the values
+    within three standard deviations of the previous mean, the latter divided by 0.986578, as for
+    Gaussian noise. The second uses 64 rows or more that are spread over all, the third all rows.
+
+    Parameters
+    ----------
+    x : ndarray, shape (n_time, n_chan), float32, any unit
+        Spectra, with any strides; NaN is ignored.
+    out, out_sigma : ndarray, shape (n_chan,), float32, unit of x, optional
+        Receive mean and standard deviation; NaN where no value is valid, and a deviation of 0 for
+        channels that are constant.
+
+    Returns
+    -------
+    out, out_sigma : ndarray
+        As above; new arrays if none were given.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an array has the wrong type, dtype or shape.
+
+    Notes
+    -----
+    Allocates memory for 63 rows when both outputs are given; NaN is ignored; the GIL is released.
+    Differences are added in float32 over 64 rows, and these sums in float64.
+    """
+    _check.array("x", x, ("float32",), 2)
+    out = _check.output("out", out, x.shape[1:], "float32", x)
+    out_sigma = _check.output("out_sigma", out_sigma, x.shape[1:], "float32", x, out)
+    channel_levels_nb(x, out, out_sigma)
+    return out, out_sigma
+
+
+@jit_strict
+def channel_levels_nb(x, out, out_sigma):
+    """Fill the outputs as `channel_levels` does; nothing is checked."""
+    n_time, n_chan = x.shape
+    step = max(1, -(-n_time // _FIRST_ROWS))
+    some = np.empty((-(-n_time // step), n_chan), np.float32)
+    for k in range(some.shape[0]):
+        some[k] = x[k * step]
+    none = np.empty((0, 0), np.bool_)
+    column_median_nb(some, none, out)
+    for k in range(some.shape[0]):
+        for c in range(n_chan):
+            some[k, c] = abs(some[k, c] - out[c])
+    column_median_nb(some, none, out_sigma)
+    for c in range(n_chan):
+        out_sigma[c] *= np.float32(MAD_SIGMA)
+    sums, part = np.empty((3, _TILE)), np.empty((3, _TILE), np.float32)
+    row = np.empty(_TILE, np.float32)
+    low, high = np.empty(_TILE, np.float32), np.empty(_TILE, np.float32)
+    for first in range(0, n_chan, _TILE):
+        n = min(_TILE, n_chan - first)
+        level, sigma = out[first : first + n], out_sigma[first : first + n]
+        for every in (max(1, n_time // _RUN), 1):
+            for c in range(n):
+                low[c] = level[c] - _REACH * sigma[c]
+                high[c] = level[c] + _REACH * sigma[c]
+            sums[:] = 0.0
+            for begin in range(0, n_time, _RUN * every):
+                part[:] = np.float32(0)
+                for t in range(begin, min(begin + _RUN * every, n_time), every):
+                    row[:n] = x[t, first : first + n]
+                    _add_within(row, low, high, level, part, n)
+                for k in range(3):
+                    for c in range(n):
+                        sums[k, c] += part[k, c]
+            _renew(level, sigma, sums, n)
+
+
+@jit_strict
+def _add_within(row, low, high, level, sums, n):
+    """Add differences from the level, and their squares, of values within limits."""
+    count, first, second = sums[0], sums[1], sums[2]
+    for c in range(n):
+        value = row[c]
+        inside = (value >= low[c]) & (value <= high[c])
+        apart = value - level[c] if inside else np.float32(0)
+        count[c] += np.float32(1) if inside else np.float32(0)
+        first[c] += apart
+        second[c] += apart * apart
+
+
+@jit_strict
+def _renew(level, sigma, sums, n):
+    """Replace levels and noise by those of the values that were summed; keep them if none was."""
+    for c in range(n):
+        if sums[0, c] > 0:
+            mean = sums[1, c] / sums[0, c]
+            variance = max(0.0, sums[2, c] / sums[0, c] - mean * mean)
+            level[c] = np.float32(np.float64(level[c]) + mean)
+            sigma[c] = np.float32(math.sqrt(variance) / _WITHIN)
+
+
+def deviations(
+    x: np.ndarray, level: np.ndarray, sigma: np.ndarray, *, middle: float = 0.0,
+    unit: float = math.inf, scale: float = 1.0, offset: float = 0.0,
+    out: np.ndarray | None = None
+) -> np.ndarray:
+    """Return how far values are from their level, as standard deviations of a Gaussian.
+
+    With ``r = (x - level) / sigma``, it is ``scale (r - middle) - offset`` if `unit` is infinite,
+    and otherwise ``scale (cbrt(1 + (r - middle) / unit) - 1) - offset``, the root by which powers
+    of few samples become nearly Gaussian (Wilson and Hilferty 1931). Below a root of 0.8, its
+    tangent takes its place.
+
+    Parameters
+    ----------
+    x : ndarray, shape (n_time, n_chan), float32, any unit
+        Spectra, with any strides.
+    level, sigma : ndarray, shape (n_chan,), float32, unit of x
+        Levels and noise of the channels, as from `channel_levels`.
+    middle, unit, scale, offset : float, dimensionless
+        Parameters of the distribution; `unit` is not 0.
+    out : ndarray, shape (n_time, n_chan), float32, dimensionless, optional
+        Receives the deviations; NaN where x is not finite or sigma is not above 0. It may be `x`
+        itself.
+
+    Returns
+    -------
+    ndarray, shape (n_time, n_chan), float32
+        `out`, or a new array.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument has the wrong type, dtype or shape, or is not allowed.
+
+    Notes
+    -----
+    Allocates memory for one row when `out` is given; NaN propagates; the GIL is released. Cube
+    roots have a relative error of up to 2e-5.
+    """
+    check_deviations(x, level, sigma, middle, unit, scale, offset)
+    if out is None:
+        out = np.empty(x.shape, np.float32)
+    else:
+        _check.target("out", out, x.shape, "float32", level, sigma)
+        _check.apart_or_same("out", out, x)
+    deviations_nb(x, level, sigma, float(middle), float(unit), float(scale), float(offset), out)
+    return out
+
+
+def check_deviations(x: Any, level: Any, sigma: Any, middle: Any, unit: Any, scale: Any,
+                     offset: Any) -> None:
+    """Refuse arguments that `deviations` does not accept."""
+    _check.array("x", x, ("float32",), 2)
+    for name, array in (("level", level), ("sigma", sigma)):
+        _check.array(name, array, ("float32",), 1)
+        _check.shape(name, array, x.shape[1:])
+    for name, value in (("middle", middle), ("scale", scale), ("offset", offset)):
+        if not math.isfinite(_check.number(name, value)):
+            raise ValueError(f"{name}: found {value}, allowed finite numbers")
+    if not abs(_check.number("unit", unit)) > 0 or unit == -math.inf:
+        raise ValueError(f"unit: found {unit}, allowed numbers other than 0, or inf")
+
+
+@jit_strict
+def deviations_nb(x, level, sigma, middle, unit, scale, offset, out):
+    """Fill `out` as `deviations` does; nothing is checked."""
+    n_chan = x.shape[1]
+    factor, base, row = (np.empty(n_chan, np.float32), np.empty(n_chan, np.float32),
+                         np.empty(n_chan, np.float32))
+    bits = np.empty(n_chan, np.int32)
+    size, less = deviation_factors_nb(level, sigma, middle, unit, scale, offset, factor, base)
+    for t in range(x.shape[0]):
+        row[:] = x[t]
+        for c in range(n_chan):
+            row[c] = row[c] * factor[c] + base[c]
+        finish_deviations_nb(row, bits, np.isfinite(unit), size, less)
+        out[t] = row
+
+
+@jit_strict
+def deviation_factors_nb(level, sigma, middle, unit, scale, offset, factor, base):
+    """Fill `factor` and `base` so that ``x factor + base`` is what `finish_deviations_nb` takes.
+
+    Returns its last two arguments.
+    """
+    curved = np.isfinite(unit)
+    for c in range(level.size):
+        per = 1.0 / (np.float64(sigma[c]) * (unit if curved else 1.0)) if sigma[c] > 0 else np.nan
+        factor[c] = np.float32(per)
+        base[c] = np.float32((1.0 if curved else 0.0) - np.float64(level[c]) * per
+                             - middle / (unit if curved else 1.0))
+    return np.float32(scale), np.float32(scale + offset if curved else offset)
+
+
+@jit_strict
+def finish_deviations_nb(values, bits, curved, size, less):
+    """Convert values to deviations, in place; `bits` (n,) int32 is working memory."""
+    if curved:
+        _roots(values, bits)
+    for k in range(values.size):
+        value = values[k] * size - less
+        values[k] = value if abs(value) < np.inf else np.float32(np.nan)
+
+
+@jit_strict
+def _roots(row, bits):
+    """Replace values by their cube roots, or by the tangent; one step of Halley's iteration."""
+    least, slope = _BEND * _BEND * _BEND, np.float32(1) / (np.float32(3) * _BEND * _BEND)
+    two, root, n = np.float32(2), bits.view(np.float32), row.size
+    for c in range(n):
+        root[c] = max(row[c], least)
+    for c in range(n):
+        bits[c] = np.int32(np.float32(bits[c]) * _THIRD) + _CUBE_ROOT
+    for c in range(n):
+        value, y = max(row[c], least), root[c]
+        cube = y * y * y
+        better = y * (cube + two * value) / (two * cube + value)
+        line = (row[c] - least) * slope + _BEND
+        row[c] = better if row[c] > least else line

@@ -1,0 +1,64 @@
+"""``fastsig burst``: values, tables, pictures and cut-outs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from bursts_made import spectra
+from cli import fastsig
+from streams import header, write_native
+
+import fastsig as fs
+from fastsig.io.ecsv.tables import read_table
+
+
+@pytest.fixture(scope="module")
+def scan(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("burst")
+    spectra(0.05).write(folder / "scan.h5")
+    return folder / "scan.h5"
+
+
+def test_values_table_picture_and_cut_outs(scan: Path, tmp_path: Path) -> None:
+    import numpy as np
+
+    # Voltages of the same time and band, 320 MHz, would be long: a narrow part of the band.
+    head = header(10**6, low_hz=1_500_000_000)
+    raw = write_native(tmp_path / "raw.h5", np.zeros((900_000, 2), np.int8), head)
+    out = tmp_path / "out"
+    out.mkdir()
+    done = fastsig("burst", scan, "--at", "0.7s", "--dm", "51", "--tsys", "20K", "--gain",
+                   "16K/Jy", "-o", tmp_path / "b.ecsv", "--picture", tmp_path / "b.png",
+                   "--cut-out", "20ms", "--raw", raw, "--cut-out-to", out, "--json", code=0)
+    told = json.loads(done.stdout)
+    assert abs(told["dm"] - 50) < 4 * told["dm_error"]
+    assert abs(told["time_s"] - 0.7) < 4 * told["time_error"]
+    assert told["rm"] is None and told["fluence"] > 0
+    table = read_table(tmp_path / "b.ecsv")
+    assert table["dm"][0].value == told["dm"] and table.meta["kind"] == "burst measurements"
+    names = told["outputs"]
+    assert len(names) == 4 and all(Path(name).exists() for name in names)
+    assert [fs.open(name).stream.kind for name in names[2:]] == ["spectra", "voltage"]
+    text = fastsig("burst", scan, "--at", "0.7s", "--dm", "50", code=0).stdout
+    assert [line.split()[0] for line in text.splitlines()] == ["time", "S/N", "DM", "FWHM"]
+
+
+@pytest.mark.parametrize(("options", "code", "message"), [
+    (("--at", "0.7s", "--dm", "50", "-o", "x.txt"), 2, r"(.ecsv)"),
+    (("--at", "0.7s", "--dm", "50", "--picture", "x.doc"), 2, "picture ends in"),
+    (("--at", "0.7s", "--dm", "50", "--cut-out-to", "."), 2, "belongs to --cut-out"),
+    (("--at", "0.7s", "--dm", "50", "--tsys", "20K"), 2, "without a gain"),
+    (("--at", "0.2s", "--dm", "50"), 3, "the highest S/N near"),
+    (("--at", "9s", "--dm", "50"), 2, "from 0 to 1.6 s"),
+    (("--at", "0.7s", "--dm", "x"), 2, "dispersion measure")])
+def test_what_is_refused(scan: Path, tmp_path: Path, options: tuple[str, ...], code: int,
+                         message: str) -> None:
+    assert message in fastsig("burst", scan, *options, code=code).stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_voltages_are_refused(samples: Path) -> None:
+    done = fastsig("burst", samples / "frb_carrier_16MHz.h5", "--at", "40ms", "--dm", "300", code=2)
+    assert "detect first" in done.stderr
