@@ -15,7 +15,7 @@ from bench import machine
 machine.use_kernel_cache()
 machine.one_thread()
 
-from bench import burst_trials, drift_trials, peers, scaling, toa_accuracy, whole  # noqa: E402 - they are imported
+from bench import burst_trials, drift_tones, drift_trials, peers, scaling, toa_accuracy, whole  # noqa: E402 - they are imported
 from bench import dispersion_accuracy as accuracy  # noqa: E402 - numba and MKL read them when
 from bench.cases import CASES  # noqa: E402
 from bench.timing import Case, Result, Scale, measure  # noqa: E402
@@ -57,6 +57,8 @@ def _run(options: argparse.Namespace, cases: Sequence[Case]) -> None:
         burst_trials.run(quick=options.quick, keep=keep)
     elif options.what == "drift":
         drift_trials.run(quick=options.quick, keep=keep)
+    elif options.what == "tones":
+        drift_tones.run(quick=options.quick, keep=keep)
     else:
         run(cases, quick=options.quick, pattern=options.case, keep=keep)
 
@@ -81,9 +83,10 @@ def _parser() -> argparse.ArgumentParser:
     times = others.add_parser("toas", help="times of arrival of an hour, from spectra to PINT")
     alarms = others.add_parser("trials", help="false alarms of searches for bursts in noise")
     drift = others.add_parser("drift", help="false alarms of searches for drifting carriers")
-    for one in (table, right, times, alarms, drift):
+    tones = others.add_parser("tones", help="drifting carriers that are found of a thousand")
+    for one in (table, right, times, alarms, drift, tones):
         one.add_argument("--quick", action="store_true", default=argparse.SUPPRESS)
-    for one in (each, table, right, times, alarms, drift):
+    for one in (each, table, right, times, alarms, drift, tones):
         one.add_argument("--no-save", action="store_true", default=argparse.SUPPRESS)
     return parser
 

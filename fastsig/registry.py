@@ -34,13 +34,13 @@ _ENGINES: dict[str, Callable[..., SpectrometerPlan]] = {}
 # certain containers (names as in `Probe.container`), its module is not loaded for other files.
 _FORMATS: dict[str, tuple[str, ...]] = {
     "native": ("hdf5",), "fbh5": ("hdf5",), "planes": ("hdf5",), "sigproc": (),
-    "turboseti": ("other",), "presto": (),
+    "presto": (),
     "psrfits": ("fits",), "psrfits_fold": ("fits",),
     "hifast": ("hdf5",), "fast_spectral": ("fits",), "sdfits": ("fits",), "fits_cube": ("fits",),
     "ecsv_profiles": ("ecsv",), "ecsv": ("ecsv",),
     "lofar_tbb": ("hdf5",), "lofar_bf": ("hdf5",), "chime": ("hdf5",),
     "digital_rf": ("hdf5", "folder"), "guppi": (), "dada": (), "vdif": (), "drx": (),
-    "mark5b": (), "mark4": (), "gsb": (), "text": ("other",),
+    "mark5b": (), "mark4": (), "gsb": (), "turboseti": ("other",), "text": ("other",),
 }
 
 # Modules of formats that share a package with others; otherwise NAME.py or NAME/reader.py.

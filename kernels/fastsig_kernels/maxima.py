@@ -173,15 +173,15 @@ def track_maxima_nb(x, valid, tracks, scale, least, best):
     tile = np.empty((x.shape[0], _PIECE + reach + COLUMNS), np.float32)
     pairs = np.empty((steps.shape[0], tile.shape[1] + COLUMNS), np.float32)
     known = np.empty((pairs.shape[0] if valid.size else 0, pairs.shape[1]), np.float32)
-    rows = np.empty(places.shape[1], np.int64)
+    rows = np.empty(max(2, places.shape[1]), np.int64)  # addresses
     for first in range(0, best.shape[0], _PIECE):
         n = min(_PIECE, best.shape[0] - first)
         work[2, :n] = best[first : first + n]
         tile[:, : n + reach] = x[:, first : first + n + reach]
-        _add_pairs_nb(tile, steps, n + reach, pairs)
+        _add_pairs_nb(tile, steps, rows, n + reach, pairs)
         if valid.size:
             tile[:, : n + reach] = valid[:, first : first + n + reach]
-            _add_pairs_nb(tile, steps, n + reach, known)
+            _add_pairs_nb(tile, steps, rows, n + reach, known)
         for row in range(tracks.shape[0]):
             _sum_track_nb(pairs, places[row], tracks[row], rows, n + longest - 1, work[0])
             if valid.size:
@@ -218,9 +218,8 @@ def _pairs_nb(tracks):
 
 
 @jit_strict_inner
-def _add_pairs_nb(tile, steps, n, out):
+def _add_pairs_nb(tile, steps, rows, n, out):
     """Fill `out` with sums of two rows; those at which the second row is not known are not used."""
-    rows = np.empty(2, np.int64)
     for i in range(steps.shape[0]):
         row, step = steps[i]
         is_pair = row + 1 < tile.shape[0]

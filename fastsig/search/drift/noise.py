@@ -12,7 +12,7 @@ __all__ = ["Levels", "flatten", "gamma_shape", "sum_noise"]
 F4 = NDArray[np.float32]
 
 _EVERY = 4  # the median of every fourth channel is the level: its error is averaged over spectra
-_SPARSE = 32  # one channel of so many measures how samples scatter
+_SPARSE = 32  # every 32nd channel measures how samples scatter
 _BOXCARS = 8192  # boxcars that measure a noise, at most
 _LEAST = 16  # boxcars that measure a noise, at least
 _WHOLE = 0.5  # least share of valid samples in these
