@@ -15,7 +15,7 @@ from bench import machine
 machine.use_kernel_cache()
 machine.one_thread()
 
-from bench import burst_trials, drift_tones, drift_trials, peers, scaling, toa_accuracy, whole  # noqa: E402 - they are imported
+from bench import burst_trials, drift_tones, drift_trials, peers, scaling, toa_accuracy, whole  # noqa: E402 - they are imported  # noqa: E402
 from bench import dispersion_accuracy as accuracy  # noqa: E402 - numba and MKL read them when
 from bench.cases import CASES  # noqa: E402
 from bench.timing import Case, Result, Scale, measure  # noqa: E402

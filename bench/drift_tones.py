@@ -1,9 +1,9 @@
-"""``python -m bench tones``: a thousand drifting carriers in noise, and what a search finds of them.
+"""``python -m bench tones``: a thousand drifting carriers in noise, and which a search finds.
 
 The spectra are those of 16 x 1,048,576 samples of 18.25 s and 2.8 Hz, each the mean of 51 powers.
-Carriers drift by -4 to 4 Hz/s, have widths of 1 to 8 channels and an expected S/N of 8 to 100, which
-includes the loss by drift, and are anywhere in channels; some cross others, and some are at the
-edges of the band. They spread over the channels that they cross, as those of the sky.
+Carriers drift by -4 to 4 Hz/s, have widths of 1 to 8 channels and an expected S/N of 8 to 100,
+which includes the loss by drift, and are anywhere in channels; some cross others, and some are at
+the edges of the band. They spread over the channels that they cross, as those of the sky.
 """
 
 from __future__ import annotations
@@ -53,9 +53,9 @@ class Outcome:
         Of these, those whose drift is right to a step or half the width over the scan.
     n_sign : int
         Of those that drift by more than a step, those whose sign is right.
-    channel_error, snr_ratio : float
-        Largest error of the frequency in units of what is allowed, and the median S/N over that
-        expected.
+    channel_error, snr_ratio, grid_ratio : float
+        Largest error of the frequency in units of what is allowed; the median S/N over that
+        expected, and over that of the best boxcar for where the carrier is in its channels.
     n_other : int
         Hits that are of no carrier.
     """
@@ -66,6 +66,7 @@ class Outcome:
     n_sign: int
     channel_error: float
     snr_ratio: float
+    grid_ratio: float
     n_other: int
 
 
@@ -109,23 +110,41 @@ def drawn(n: int, n_chan: int, rng: Any) -> list[Carrier]:
 
 
 def with_carriers(n_chan: int, carriers: list[Carrier], rng: Any) -> Any:
-    """Return noise with carriers, (16, n_chan) float32."""
+    """Return noise with carriers, (16, n_chan) float32, and their highest S/N in boxcars."""
+    highest: list[float] = []
     x = rng.standard_gamma(_SHAPE, (_N, n_chan), dtype=np.float32) / np.float32(_SHAPE)
     for each in carriers:
         spread = abs(each.drift) / (_N - 1)
         wide = np.hypot(each.width, spread) if spread > 1 else each.width
         power = each.snr * np.sqrt(wide / _N / _SHAPE) / _kept(each)
         reach = int(each.width / 2 + spread / 2) + 2
+        shares = []
         for row in range(_N):
             at = each.channel + each.drift * row / (_N - 1)
             first = int(np.floor(at)) - reach
             edges = first + np.arange(2 * reach + 2) - 0.5
             share = np.diff(_cumulative(edges - at, each.width, spread))
+            shares.append((first, share))
             inside = (first + np.arange(len(share)) >= 0) & (
                 first + np.arange(len(share)) < n_chan)
             x[row, (first + np.arange(len(share)))[inside]] += (power * share[inside]).astype(
                 np.float32)
-    return x
+        highest.append(power * np.sqrt(_SHAPE / _N) * _best(each, shares))
+    return x, highest
+
+
+def _best(carrier: Carrier, shares: list[tuple[int, Any]]) -> float:
+    """Return the highest sum of a boxcar that follows a carrier, over the root of its width."""
+    found = 0.0
+    for width in plan().all_widths:
+        for off in np.arange(-1, 1, 0.125):
+            start = carrier.channel - (width - 1) / 2 + off
+            total = 0.0
+            for row, (first, share) in enumerate(shares):
+                at = int(np.floor(start + carrier.drift * row / (_N - 1) + 0.5)) - first
+                total += share[max(0, at) : max(0, at + width)].sum()
+            found = max(found, total / np.sqrt(width))
+    return float(found)
 
 
 def _kept(carrier: Carrier) -> float:
@@ -151,11 +170,11 @@ def searched(x: Any) -> list[Signal]:
     return search_band(_Memory(x), band, Settings(plan(), _THRESHOLD)).signals
 
 
-def compared(signals: list[Signal], carriers: list[Carrier]) -> Outcome:
+def compared(signals: list[Signal], carriers: list[Carrier], highest: list[float]) -> Outcome:
     """Return what was found of carriers."""
-    left, ratios, errors = set(range(len(signals))), [], []
+    left, ratios, grid, errors = set(range(len(signals))), [], [], []
     counts = {"n": 0, "n_found": 0, "n_drift": 0, "n_sign": 0}
-    for each in carriers:
+    for each, snr in zip(carriers, highest, strict=True):
         near = 1 + each.width / 2 + abs(each.drift) / (_N - 1)
         own = [k for k in range(len(signals)) if abs(_middle(signals[k]) - each.channel
                                                      - each.drift / 2) < 4 * near + 4]
@@ -172,7 +191,9 @@ def compared(signals: list[Signal], carriers: list[Carrier]) -> Outcome:
         counts["n_sign"] += abs(each.drift) <= 1 or best.drift * each.drift > 0
         errors.append(abs(best.start + (best.width - 1) / 2 - each.channel) / near)
         ratios.append(best.snr / each.snr)
+        grid.append(best.snr / snr)
     return Outcome(**counts, channel_error=float(max(errors)), snr_ratio=float(np.median(ratios)),
+                   grid_ratio=float(np.median(grid)),
                    n_other=len(left))
 
 
@@ -187,10 +208,12 @@ def run(*, quick: bool = False, keep: bool = True) -> Outcome:
     rng = np.random.default_rng(2024)
     n, n_chan = (100, 2**17) if quick else (1000, 2**20)
     carriers = drawn(n, n_chan, rng)
-    made = compared(searched(with_carriers(n_chan, carriers, rng)), carriers)
+    x, highest = with_carriers(n_chan, carriers, rng)
+    made = compared(searched(x), carriers, highest)
     print(f"{made.n_found} of {made.n} carriers with an expected S/N above {_WELL_ABOVE:g}; drift "
           f"right of {made.n_drift}, sign of {made.n_sign}; largest error of the frequency "
-          f"{made.channel_error:.2f} of what is allowed; S/N {made.snr_ratio:.3f} of the expected; "
+          f"{made.channel_error:.2f} of what is allowed; S/N {made.snr_ratio:.3f} of the expected, "
+          f"and {made.grid_ratio:.3f} of that of the best boxcar for its place in channels; "
           f"{made.n_other} hits of no carrier")
     if keep:
         print(f"wrote {machine.save(record, [asdict(made)])}", file=sys.stderr)

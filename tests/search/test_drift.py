@@ -173,3 +173,23 @@ def test_nothing_in_constant_or_lost_spectra(value):
 def test_noise_alone():
     """No hit at S/N 10 in 2 million channels and spectra of noise."""
     assert found_in(spectra(16, 2**17, []), plan_of()) == [] and SHAPE == 51
+
+
+def test_a_range_without_slow_drifts():
+    """Boxcars of one channel are in no octave, but side lobes are measured in them."""
+    plan = plan_of(low=2.0, high=4.0)
+    assert min(each.n_sum for each in plan.octaves) > 1
+    carrier = (2000.0, 300.0, 1, 150.0)
+    signals = found_in(spectra(16, 4096, [carrier]), plan)
+    assert len(signals) == 1 and nearest(signals, carrier)
+
+
+def test_many_carriers_do_not_make_the_noise_larger():
+    """A carrier that drifts is in hundreds of channels of the sum without drift."""
+    plan = plan_of()
+    snr = 40 / plan.kept(200 * plan.step)
+    crowd = [(600.0 + 700 * k, 200.0, 1, snr) for k in range(20)]
+    x = spectra(16, 2**14, crowd)
+    alone = found_in(spectra(16, 2**14, crowd[:1]), plan)[0].snr
+    found = [nearest(found_in(x, plan), each)[0].snr for each in crowd]
+    assert np.median(found) == pytest.approx(alone, rel=0.06)

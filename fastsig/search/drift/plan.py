@@ -165,8 +165,8 @@ class DriftPlan:
 
     @cached_property
     def all_widths(self) -> tuple[int, ...]:
-        """Widths of all boxcars in channels."""
-        return tuple(sorted({o.n_sum * width for o in self.octaves for width in o.widths}))
+        """Widths of all boxcars in channels, and 1."""
+        return tuple(sorted({1} | {o.n_sum * width for o in self.octaves for width in o.widths}))
 
     def rate(self, drift: float) -> float:
         """Return the drift rate, Hz/s, for a drift in channels during the scan."""

@@ -21,6 +21,9 @@ F4 = NDArray[np.float32]
 _CANDIDATE = 0.85  # of the threshold: S/N in the coarse steps of octaves
 _MEMBER = 0.3  # S/N up to which what remains close to a signal belongs to it
 _MOST_ROUNDS = 10_000
+_MOST_PASSES = 4  # with the noise that remains beside the signals of the pass before
+_CROWDED = 0.02  # share of the channels that signals cross, from which they add to the noise
+_SAME_NOISE = 0.99
 
 
 class Searched(NamedTuple):
@@ -87,12 +90,34 @@ class Tile:
             self._y = np.empty(x.shape, np.float32)
         y, total, levels = flatten(x, self._window, self._y)
         known = _known(x)
-        share = None if known is None else known.mean(axis=0, dtype=np.float32)
-        noise = sum_noise(total, share, self._plan.all_widths, levels.shape * len(x))
-        if not np.isfinite(noise[0]) or noise[0] <= 0:
+        noise = self._noise(total, known, levels.shape)
+        if not np.isfinite(noise[1]) or noise[1] <= 0:
             return Searched([], False, 0.0)
-        by_width = dict(zip(self._plan.all_widths, noise.tolist(), strict=True))
-        return Searched(*self._rounds(y, known, by_width), levels.shape)
+        for _ in range(_MOST_PASSES):
+            signals, is_full = self._rounds(y, known, noise)
+            before, noise = noise, self._noise_beside(y, known, signals, levels.shape, noise)
+            if all(noise[width] > _SAME_NOISE * before[width] for width in noise):
+                break
+        return Searched(signals, is_full, levels.shape)
+
+    def _noise(self, total: F4, known: F4 | None, shape: float) -> dict[int, float]:
+        """Return the noise of the sum of all spectra by the width of boxcars."""
+        share = None if known is None else known.mean(axis=0, dtype=np.float32)
+        noise = sum_noise(total, share, self._plan.all_widths, shape * self._plan.n_spectrum)
+        return dict(zip(self._plan.all_widths, noise.tolist(), strict=True))
+
+    def _noise_beside(self, y: F4, known: F4 | None, signals: list[Signal], shape: float,
+                      noise: dict[int, float]) -> dict[int, float]:
+        """Return the noise without signals; the same as before if they are in few channels.
+
+        Carriers that drift are in many channels of a sum without drift, and make its noise seem
+        larger.
+        """
+        reached = sum(stop - first for first, stop in map(_reached, signals))
+        if reached < _CROWDED * y.shape[1]:
+            return noise
+        rest, valid = _without(y, known, signals, 0, y.shape[1])
+        return self._noise(rest.sum(axis=0), valid, shape)
 
     def _rounds(self, y: F4, known: F4 | None, noise: dict[int, float]
                 ) -> tuple[list[Signal], bool]:
