@@ -28,11 +28,11 @@ _SERIES = (".tim", ".dat")
                    ".h5 file must contain {file}.")
 @click.option("--series", is_flag=True,
               help="Average the channels, with their weights, into a single time series. Names "
-                   "that end in .tim or .dat imply it.")
+                   "that end in .tim or .dat imply this option.")
 @click.option("--track", type=click.Choice(["sample", "half", "exact"]),
-              help="For several DMs, sum along these tracks: half takes twice as long as sample "
-                   "and loses less S/N of short pulses; exact loses none.  [default: exact for up "
-                   "to 16, otherwise sample]")
+              help="For several DMs, sum along these tracks: half takes up to twice as long as "
+                   "sample, but keeps more of the S/N of short pulses; exact keeps all of it.  "
+                   "[default: exact for up to 16, otherwise sample]")
 @click.option("--ref", metavar="FREQ",
               help="Refer times to the arrival of the signal at this frequency: top (the highest "
                    "channel), infinity, or a frequency such as 1500MHz.  [default: top, or that "

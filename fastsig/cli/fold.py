@@ -47,9 +47,9 @@ from fastsig.cli import common, driver
               help="Make a subintegration from each complete turn, for one ephemeris only; "
                    "channels are first dedispersed to the nearest sample.")
 @click.option("--tcal", type=common.InputPath(or_value=True), metavar="K|TABLE",
-              help="Calibrate to K with the noise diode first, given its temperature: one value, "
-                   "one for each polarisation such as 1.1K,1.2K, or a table. The diode must be at "
-                   "45 degrees to both feeds.")
+              help="Before folding, calibrate to K with the noise diode, whose temperature is one "
+                   "value, one for each polarisation such as 1.1K,1.2K, or a table. The diode must "
+                   "be at 45 degrees to both feeds.")
 @click.option("--diode", metavar="KEY=VALUE,...",
               help="Specify when the diode is on, for comparison with the data: a mode such as "
                    "mode=pulsar, or the times period=, on= and first=.  [default: the schedule "
@@ -61,9 +61,9 @@ from fastsig.cli import common, driver
               help="Convert calibrated spectra to Stokes parameters in Jy with this gain per "
                    "polarisation, e.g. 16K/Jy.")
 @click.option("--feed-angle", metavar="ANGLE",
-              help="Write I, Q, U, V on the sky, by the parallactic angle and this angle of feed A "
-                   "from the direction to the zenith, north through east.  [default: in the frame "
-                   "of the receiver]")
+              help="Write I, Q, U and V, with Q and U rotated to the sky by the parallactic angle "
+                   "plus this angle of feed A from the direction to the zenith, counted from "
+                   "north through east.  [default: no rotation]")
 @click.option("--flag", "flagged", is_flag=True,
               help="Flag interference first, as fastsig flag does by default.")
 @common.span_options
@@ -111,7 +111,7 @@ def fold(files: tuple[str, ...], output: str, to: str | None, **options: Any) ->
 
 
 def _calibrated(chain: Any, options: dict[str, Any]) -> Any:
-    """Return spectra that are calibrated with ``--tcal``; before a dry run, only their header."""
+    """Return spectra that are calibrated with ``--tcal``; for a dry run, only their header."""
     from fastsig.chain import Chain
     from fastsig.reductions.folding.calibrated import calibrated_spectra, expected_spectra
     from fastsig.work.memory import parse_bytes
@@ -140,7 +140,8 @@ def _check(options: dict[str, Any]) -> None:
     if options["tcal"] is None:
         for name in ("diode", "beam", "gain"):
             if options[name] is not None:
-                raise click.UsageError(f"--{name} belongs to a calibration; allowed: with --tcal")
+                raise click.UsageError(f"--{name}: of no effect without --tcal; allowed: with "
+                                       "--tcal")
     for name in ("pdot", "acc"):
         if options[name] is not None and options["period"] is None:
             raise click.UsageError(f"--{name} belongs to a period; allowed: with --period")

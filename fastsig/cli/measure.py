@@ -22,9 +22,9 @@ _KIND = "profile measurements"
 @click.option("--convention", type=click.Choice(["PSR/IEEE", "IAU"]), default="PSR/IEEE",
               show_default=True, help="Write V with the sign of this convention.")
 @click.option("--feed-angle", metavar="ANGLE",
-              help="Give position angles on the sky, by the parallactic angle and this angle of "
-                   "feed A from the direction to the zenith, north through east.  [default: in "
-                   "the frame of the archive]")
+              help="Measure position angles on the sky, from the parallactic angle plus this angle "
+                   "of feed A from the direction to the zenith, counted from north through east.  "
+                   "[default: in the frame of the archive]")
 @common.set_option
 @common.json_option
 @common.quiet_options

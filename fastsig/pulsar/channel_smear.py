@@ -1,9 +1,9 @@
 r"""Smear of profiles by the dispersion within the channels that were folded.
 
-A channel of width B at f delays the pulse evenly over :math:`w = 2 K\,|DM - DM_c|\,B / f^3`, where
+A channel of width B at f spreads the pulse evenly over :math:`w = 2 K\,|DM - DM_c|\,B / f^3`, where
 :math:`DM_c` is the dispersion measure that was removed coherently. Harmonic h of a profile is
-multiplied by :math:`\sin(\pi h w) / (\pi h w)`, with w in turns; that of a mean over channels, by
-the mean of this.
+multiplied by :math:`\sin(\pi h w) / (\pi h w)`, with w in turns; for a mean over channels, the
+factor is the mean of those of the channels.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ F8 = NDArray[np.float64]
 #: Widths in turns and their weights.
 Smear = tuple[tuple[float, float], ...]
 
-_N_PART = 8  # of a channel, since those of the spectra that it averages differ
-_MOST = 32  # widths of a mean over channels
+_N_PART = 8  # parts of a channel, because the smear differs between its ends
+_MOST = 32  # widths for a mean over channels
 
 
 def smear_of(profiles: ProfileData, n_chan: int = 1) -> list[Smear] | None:
@@ -56,7 +56,7 @@ def transfer(smear: Smear, n_harmonic: int) -> F8:
 
 
 def _widths(profiles: ProfileData) -> F8 | None:
-    """Return the widths in parts of each channel, turns, (chan, part)."""
+    """Return the widths of the smear in parts of each channel, turns, (chan, part)."""
     header, period = profiles.header, profiles.period
     if profiles.folded_mhz is None or profiles.dm is None or not period > 0:
         return None
@@ -70,7 +70,7 @@ def _widths(profiles: ProfileData) -> F8 | None:
 
 
 def _merged(widths: F8, weights: F8) -> Smear:
-    """Return the widths of a group of channels with their weights, of which there are a few."""
+    """Return the widths of a group of channels with their weights, merged to `_MOST` or fewer."""
     if not weights.sum() > 0:
         weights = np.ones_like(weights)
     flat, weight = widths.reshape(-1), np.repeat(weights, widths.shape[1])

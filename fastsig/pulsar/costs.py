@@ -31,7 +31,7 @@ class TreeCost:
         Rms distance of its tracks from the exact delays after subtraction of the best constant for
         each row, in downsampled spectra.
     worst : float
-        That of the worst row; each has a different track.
+        Rms distance of the worst row; each row has a different track.
     """
 
     n_addition: int

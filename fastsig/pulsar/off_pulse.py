@@ -81,9 +81,10 @@ def find_off_pulse(profile: Any, weights: Any = None) -> Mask:
 
 
 def off_pulse_or_lowest(profile: Any) -> Mask:
-    """Return the bins of `find_off_pulse`, or for a picture those with the lowest mean instead.
+    """Return the bins of `find_off_pulse` or, for a picture, those with the lowest mean.
 
-    These are a quarter of a turn, where fewer than 10 bins have data, or there is no noise at all.
+    The latter, a quarter of a turn, are used if fewer than 10 bins have data, or if there is no
+    noise at all.
     """
     values = np.asarray(profile, np.float64)
     known = np.isfinite(values)

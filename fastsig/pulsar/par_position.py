@@ -12,14 +12,14 @@ __all__ = ["par_position", "separation_deg"]
 
 F8 = NDArray[np.float64]
 
-#: Obliquity of the ecliptic of PINT and tempo2 (IERS 2010), rad.
+#: Obliquity of the ecliptic in PINT and tempo2 (IERS 2010), rad.
 _OBLIQUITY = np.radians(84381.406 / 3600)
 _NAMES = {"RAJ": "ra", "RA": "ra", "DECJ": "dec", "DEC": "dec", "ELONG": "lon", "LAMBDA": "lon",
           "ELAT": "lat", "BETA": "lat"}
 
 
 def par_position(text: str) -> tuple[float, float] | None:
-    """Return right ascension and declination at POSEPOCH, ICRS, degrees; None if there is none.
+    """Return right ascension and declination at POSEPOCH, ICRS, degrees; None if the text has none.
 
     Parameters
     ----------

@@ -152,7 +152,8 @@ def evaluate(coefficients: Sequence[Fraction], seconds: Any) -> Turns:
 def slope(coefficients: Sequence[Fraction], seconds: Any) -> Array:
     """Return the derivative of a polynomial, in float64.
 
-    It is evaluated in two parts: far from the middle of a block of a polyco, its terms cancel.
+    It is evaluated in two parts, because its terms nearly cancel far from the middle of a block of
+    a polyco.
     """
     x = np.asarray(seconds, np.float64)
     high, low = np.zeros_like(x), np.zeros_like(x)

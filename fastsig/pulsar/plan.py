@@ -43,7 +43,7 @@ class Smears:
         Width of the misalignment of channels by the tree: 2.355 times its rms.
     kept_step, kept_rate, kept_tree : float
         S/N of a pulse divided by that without the error of half a step, without downsampling, and
-        with aligned channels; the last for the worst track, as they differ from row to row.
+        with aligned channels; the last is for the worst track, because tracks differ.
     """
 
     sample: float

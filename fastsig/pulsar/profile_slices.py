@@ -45,8 +45,8 @@ def sliced(profiles: P, key: Any) -> P:
 def _start(profiles: P, row: int) -> Time:
     """Return the start of a subintegration.
 
-    An epoch is up to a turn before the middle, so that the start is not known as well, unless the
-    subintegrations follow one another.
+    An epoch is up to a turn before the middle, so that the start is known only to within a
+    turn, unless the subintegrations follow one another.
     """
     start = profiles.header.start_time
     before = TimeDelta(float(profiles.durations[:row].sum()), format="sec", scale="tai")

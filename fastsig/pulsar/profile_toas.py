@@ -43,9 +43,9 @@ def profile_toas(profiles: Profiles, template: Template, *, n_subint: int = 1,
     profiles : Profiles
         Folded profiles.
     template : Template
-        Its phase 0 is what arrives at a time; see `fastsig.pulsar.arrival.match_template`. If its
-        smear within channels and that of the profiles are known, each channel is matched with its
-        own.
+        Template, whose phase 0 defines the time of arrival; see
+        `fastsig.pulsar.arrival.match_template`. If its smear within channels and that of the
+        profiles are known, each channel is matched with a template that has its own smear.
     n_subint : int
         Number of neighbouring subintegrations to average first.
     n_chan : int or None

@@ -72,8 +72,8 @@ class Profiles(ProfileData):
         Centres of channels if they are not evenly spaced, as after a weighted mean over channels;
         otherwise those of ``header.channels`` are exact.
     folded_mhz : float or None
-        Width of the channels of the spectra that were folded, MHz, within which the dispersion
-        smears the pulse, except that of ``header.coherent_dm``; None if it is not known.
+        Width of the channels of the spectra that were folded, MHz, within which dispersion
+        smears the pulse, except the part removed with ``header.coherent_dm``; None if not known.
     predictor : tuple of mapping
         Rows of the polyco of the fold, by the names of the columns of PSRFITS: ``NSPAN`` (min),
         ``NSITE``, ``REF_FREQ`` (MHz), ``REF_MJD``, ``REF_PHS`` (turns), ``REF_F0`` (Hz),
@@ -190,7 +190,7 @@ class Profiles(ProfileData):
 
     @checked
     def to_sky(self, feed_angle: Any) -> Profiles:
-        """Return I, Q, U, V with Q and U relative to north and east, by the parallactic angle.
+        """Return I, Q, U, V, with Q and U rotated by the parallactic angle to the frame of the sky.
 
         Parameters
         ----------

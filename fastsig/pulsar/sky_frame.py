@@ -1,11 +1,12 @@
-r"""Stokes parameters of profiles in the frame of the sky, by the parallactic angle.
+r"""Stokes parameters of profiles, rotated by the parallactic angle to the frame of the sky.
 
-On an altazimuth mount without a rotator, a feed has a constant angle to the vertical. Its position
-angle is the sum of this angle and the parallactic angle, the position angle of the zenith:
+On an altazimuth mount without a rotator, a feed is at a constant angle to the vertical. Its
+position angle is the sum of this angle and the parallactic angle, which is the position angle of
+the zenith:
 
 .. math:: Q' + i U' = (Q + i U) \exp[2 i (q + \chi_A)]
 
-Both angles count from north through east; north is that of the ICRS.
+Position angles are counted from north through east; north is that of the ICRS.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ __all__ = ["check_sky_frame", "in_sky_frame", "parallactic_deg"]
 P = TypeVar("P", bound="ProfileData")
 F8 = NDArray[np.float64]
 
-_STEP_DEG = 1e-3  # towards the zenith: errors of the direction are far below it
+_STEP_DEG = 1e-3  # towards the zenith; errors of the direction are far smaller
 #: A rotation within a subintegration that lowers linear polarisation by 0.5 per cent.
 _MOST_DEG = 10.0
 

@@ -54,8 +54,8 @@ class Template:
     components : tuple of Component
         Components, if it is a sum of Gaussians.
     smear : tuple of (float, float)
-        Widths in turns, and weights, of the smear by dispersion within channels that the template
-        has; empty if this is not known.
+        Widths, in turns, and weights of the smear in the template, which is due to dispersion
+        within channels; empty if it is not known.
     """
 
     profile: F8
@@ -82,8 +82,8 @@ class Template:
     def smeared(self, n_bin: int, smear: Smear) -> F8:
         """Return the template with `n_bin` bins, and with another smear instead of its own.
 
-        Harmonics that its own smear has weakened to less than a fifth are left out, and those above
-        them. If its own smear is not known, it is not changed.
+        Harmonics that its own smear has weakened to less than a fifth, and those above them, are
+        left out. If its own smear is not known, the template keeps it.
         """
         profile = self.sampled(n_bin)
         if not self.smear or smear == self.smear:

@@ -164,8 +164,9 @@ def plan(sinks: Sequence[Sink], *, workers: int | None = None, memory: int | Non
     workers : int, optional
         Largest number of threads; by default as many as the process may use.
     memory : int, optional
-        Largest memory of the whole process, bytes. By default, units and threads are as many as fit
-        into what is available; a plan that does not fit at all is not refused.
+        Largest memory of the whole process, bytes. By default, the number of threads and the length
+        of units are limited to what fits into the available memory; a plan that does not fit at all
+        is not refused.
     fused : bool
         Whether to use fused kernels (same result, byte for byte).
 

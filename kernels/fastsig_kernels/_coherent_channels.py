@@ -26,7 +26,7 @@ class Chirps:
 
 @dataclass(frozen=True)
 class Blocks:
-    """Blocks of voltages: of `n_chan` channels of `n_point` points, of which some are kept."""
+    """Blocks of voltages with `n_chan` channels of `n_point` points, some of which are kept."""
 
     n_chan: int
     n_point: int
@@ -46,12 +46,12 @@ class Blocks:
         return 128 if self.layout.kind == "uint8" else 0
 
     def channels(self) -> "Channels | OneChannel":
-        """Return what transforms them, with its own memory."""
+        """Return an object that transforms blocks, with memory of its own."""
         return (OneChannel if self.n_chan == 1 and parts_of(self.n_point) else Channels)(self)
 
 
 def specs_of(n_pol: int) -> tuple[Any, Any]:
-    """Return the specs of spectra times chirps: of as many points as possible, and of one."""
+    """Return the specs that multiply spectra by chirps: a full vector of points, and one point."""
     from ._simd import Spec, host_lanes
 
     return tuple(Spec(lanes=n, n_pol=n_pol) for n in (host_lanes(), 1))
@@ -98,7 +98,8 @@ class Channels:
     def batches(self, held: np.ndarray) -> Iterator[tuple[np.ndarray, int]]:
         """Yield dedispersed voltages of some channels of a block, and the first of these channels.
 
-        Channels are in the order of the frequency of the voltages. Memory is used again.
+        Channels are in the order of their frequency in the voltages. The memory of the results is
+        used again for the next channels.
         """
         for pol in range(len(held)):
             self._transform(held, pol)
@@ -115,7 +116,7 @@ class Channels:
             yield self._channels(first, min(first + self._batch, n_chan)), first
 
     def _transform(self, held: np.ndarray, pol: int) -> None:
-        """Transform what is held of a polarisation; long real ones without their last step."""
+        """Transform the samples of a polarisation; long real ones without the last step."""
         layout, zero = self._blocks.layout, self._blocks.zero
         if self._long is not None:
             self._long.run_numbers(held[pol], layout.kind, self._spectra[pol])
@@ -165,7 +166,7 @@ class Channels:
         return parts[..., self._blocks.kept]
 
     def compile(self) -> None:
-        """Compile the transforms; what else there is has been compiled with shorter blocks."""
+        """Compile the transforms; all other code has been compiled for shorter blocks."""
         if self._long is None:
             self._forward.compile()
         self._back.compile()
@@ -177,7 +178,7 @@ class Channels:
 
 
 class OneChannel:
-    """One channel whose transforms are so long that their memory counts.
+    """One channel whose transforms are so long that their memory matters.
 
     The spectrum of a polarisation is multiplied by the chirp and transformed back in place.
     """
@@ -214,7 +215,7 @@ class OneChannel:
                            chirps.phases, np.float32(chirps.scale / self._row.n_part), place, 0)
 
     def compile(self) -> None:
-        """Compile the transforms; what else there is has been compiled with shorter blocks."""
+        """Compile the transforms; all other code has been compiled for shorter blocks."""
         self._row.compile()
 
     @property

@@ -375,10 +375,10 @@ def _put_float(typingctx, value, address):
 
 @jit
 def mix_powers_nb(powers, mixing, first, out):
-    """Set the products of channels, of (product, chan, n_out), from channel `first` of `out` on.
+    """Write products to `out`, shape (product, chan, n_out), from channel `first` on.
 
-    `powers` are those of `add_powers_nb`; `mixing` (product, 4) are the factors, up to two of which
-    are not 0.
+    `powers` are those of `add_powers_nb`. `mixing`, shape (product, 4), contains the factors, of
+    which at most two per product are not 0.
     """
     for p in range(mixing.shape[0]):
         one = other = -1
@@ -398,9 +398,10 @@ def mix_powers_nb(powers, mixing, first, out):
 
 @jit
 def put_products_nb(products, n_chan, out, row_step, product_step):
-    """Write `n_chan` channels of products to an address, with channels as neighbours.
+    """Write `n_chan` channels of products to an address, next to each other in memory.
 
-    `products` are those of `mix_powers_nb`; rows and products of results are some bytes apart.
+    `products` are those of `mix_powers_nb`. `row_step` and `product_step` are the distances between
+    rows and between products of the results, in bytes.
     """
     for p in range(products.shape[0]):
         for i in range(products.shape[2]):

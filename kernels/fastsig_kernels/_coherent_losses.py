@@ -33,7 +33,7 @@ def fractions_nb(spans, first, step, upper, lower, least, out):
             if low < m:
                 count -= max(0, start - spans[low, 0])
             many = 1
-            if count == length and low == high:  # and all samples that end within the same span
+            if count == length and low == high:  # as are all that end in the same span
                 many = min(n - i, max(1, (spans[low, 1] - stop) // step))
                 out[c, i : i + many] = 1.0
             else:

@@ -1,7 +1,7 @@
 """Products of channels that are made one after the other, in the order in which they are returned.
 
-Channels are neighbours in the results. If each of them were written alone, all lines of the cache
-would be read and written again for every channel.
+Channels are neighbours in the results. If each channel were written separately, all cache lines of
+the results would be read and written again for every channel.
 """
 
 import numpy as np

@@ -238,7 +238,7 @@ def _sum_run_nb(spec, is_cut, stream, n_term, out, terms, n, offset):
 
 @jit_strict_inner
 def _moves_nb(is_cut, n_term, window):
-    """Return by how many bytes terms have moved: above the cut, all but the last, in a window."""
+    """Return by how many bytes terms have moved: above the cut, all but the last, by `window`."""
     if is_cut:
         return 0, 0, 0, 0
     return window, window if n_term == 4 else 0, window, 0

@@ -2,10 +2,11 @@
 
 Below the *cut*, subtrees of up to `MOST_SUMMED` channels are computed one after the other for a
 block of samples, in memory that they share and that stays in a cache; sums of 8-bit samples are
-16-bit integers there. What rows need of earlier blocks is loaded from a store, and saved again.
-Above the cut, nodes have memory of their own, and rows are computed in float32 (16-bit integers, if
-these are large enough), for a short run of samples and neighbouring delays at a time. Up to four
-rows are added at once, so that few are written and read.
+16-bit integers there. Samples of earlier blocks that rows need are loaded from a store, and saved
+to it for the next block. Above the cut, nodes have memory of their own, and rows are computed in
+float32 (16-bit integers, if these are large enough), for a short run of samples and neighbouring
+delays at a time. Up to four rows are added at once, so that few intermediate rows are written and
+read.
 """
 
 from collections.abc import Iterator

@@ -1,12 +1,13 @@
 """Tracks of a tree in whole samples that deviate least from the exact delays.
 
-A node has rows for delays across it on a grid, and each row is the sum of a row and a shift of each
-part. Rounding each of these by itself lets errors add up from level to level. Here they are chosen
-together, from the last level to the first: those rows near the exact delay, and those shifts, for
-which the sum over all channels of the squared deviation is least, the errors within the parts
-included. Only the deviation from a constant counts, so that the constant is chosen too.
+A node has rows for delays across the node on a grid, and each row is the sum of one row of each
+part, with a shift. If the row and the shift were each rounded separately, errors would add up from
+level to level. Here they are chosen together, from the last level to the first: of the rows near
+the exact delay, and of the shifts, those are used for which the sum over all channels of the
+squared deviation is least, including the errors within the parts. Only the deviation from a
+constant counts, so that the constant is chosen too.
 
-A track depends on its own delay alone, not on which others there are.
+A track depends only on its own delay, not on the other delays.
 """
 
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ from ._fdmt_tree import Node, height_of, none, parts_of
 _CONSTANTS = np.arange(8) / 8
 #: Rows of a part that are tried, counted from the last one below the exact delay.
 _NEAR = np.arange(-1, 3)
-#: Weight of the constant itself, which is the error of a time, relative to deviations from it.
+#: Weight of the constant itself, which is an error of the time, relative to deviations from it.
 _TIME = 0.1
 
 
@@ -92,7 +93,7 @@ class _Draft:
         self.off_curve += off_curve - slope * of.square + move * of.curve + part.late * total
 
     def node(self, rows: np.ndarray) -> Node:
-        """Return the node with some of the rows, and what they need."""
+        """Return the node with some of the rows, and with the rows of its parts that they need."""
         made = Node(*self._place, len(rows))
         for part in self._parts:
             made.add(*part.node(rows))
@@ -101,9 +102,10 @@ class _Draft:
 
 @dataclass
 class _Part:
-    """A part of a node: its rows, those near the exact delay of each row of the node.
+    """A part of a node.
 
-    `late` is the curve from its last channel to that of the node. `rows` and `shift` are chosen.
+    `near` are its rows near the exact delay of each row of the node, and `late` is the curve from
+    its last channel to that of the node. `rows` and `shift` are chosen later.
     """
 
     draft: _Draft
@@ -137,7 +139,7 @@ class _Part:
         return cost[at], near[at[0], best], shift[at]
 
     def node(self, rows: np.ndarray) -> tuple[Node, np.ndarray, np.ndarray]:
-        """Return the rows that some rows of the node need, which each needs, and its shift."""
+        """Return a node of the rows that `rows` need; and, for each of these, its row and shift."""
         needed, index = np.unique(self.rows[rows], return_inverse=True)
         return self.draft.node(needed), index, self.shift[rows]
 

@@ -2,9 +2,9 @@
 
 Channels are numbered from the first to arrive (the highest frequency) to the last. A *node* is a
 run of channels. Each of its rows is the sum of its channels along a track, at the time at which the
-last channel arrives: the sum of a row of each of its parts, of which the last is taken at the same
-time and the others earlier. So rows need nothing of the future. Nodes have only the rows that their
-parents need. How tracks are rounded is decided in `_fdmt_rounding`.
+last channel arrives. It is computed as the sum of a row of each of its parts, of which the last is
+taken at the same time and the others earlier, so that rows never need later samples. Nodes have
+only the rows that their parents need. How tracks are rounded is decided in `_fdmt_rounding`.
 """
 
 from dataclasses import dataclass, field
@@ -29,14 +29,14 @@ class Node:
 
     start: int
     stop: int
-    #: Halvings between its channels and those of a node at the cut; 0 or less at it and below.
+    #: Number of halvings from its channels to those of a node at the cut; 0 or less at or below it.
     height: int
     n_row: int
     #: Two or four parts, in order; none for a single channel.
     terms: "list[Term]" = field(default_factory=list)
-    #: Samples of the past that the node it is a part of needs.
+    #: Number of past samples that its parent needs.
     history: int = 0
-    #: Whether that node may need its past: not if it is the last part, which is never shifted.
+    #: Whether its parent may need past samples; false for the last part, which is never shifted.
     kept: bool = False
 
     @property
@@ -45,7 +45,7 @@ class Node:
         return self.stop - self.start
 
     def add(self, part: "Node", rows: np.ndarray, shift: np.ndarray) -> None:
-        """Add the next part: what of it is added up for each row."""
+        """Add the next part, with the row and the shift of it that each row of the node adds up."""
         for before in self.terms[-1:]:
             before.node.kept = True
         part.history = int(shift.max())
@@ -63,7 +63,7 @@ class Node:
 
 @dataclass
 class Term:
-    """What is added up for each row of a node: rows of a part, `shift` samples earlier."""
+    """The rows of a part that the rows of a node add up, each `shift` samples earlier."""
 
     node: Node
     rows: np.ndarray
@@ -71,7 +71,7 @@ class Term:
 
 
 def height_of(n_chan: int) -> int:
-    """Return how often channels are halved, at least once, for them to be those at the cut."""
+    """Return how often the channels must be halved to reach the cut, at least once."""
     height = 1
     while -(-n_chan >> height) > MOST_SUMMED:
         height += 1
@@ -81,7 +81,8 @@ def height_of(n_chan: int) -> int:
 def parts_of(start: int, stop: int, height: int) -> list[tuple[int, int, int]]:
     """Return the channels and the height of each part of two or more channels.
 
-    There are four parts, except where that would skip the cut, and of two or three channels.
+    There are four parts, or two if four would skip the cut or if there are only two or three
+    channels.
     """
     n = stop - start
     levels = 1 if height == 1 or n < MOST_PARTS else 2
@@ -118,7 +119,7 @@ def _exact_node(tracks: np.ndarray, start: int, stop: int, height: int) -> Node:
 
 
 def _distinct(tracks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return where each distinct track is first, and which of these each track is."""
+    """Return the index at which each distinct track first occurs, and the number of each track."""
     if len(tracks) == 1:  # without `unique`, which takes most of the time
         return np.zeros(1, np.int64), np.zeros(1, np.int64)
     _, first, rows = np.unique(tracks, axis=0, return_index=True, return_inverse=True)

@@ -1,4 +1,4 @@
-"""Folding where columns have phases of their own: work space, and what is listed for all groups."""
+"""Folding where columns have phases of their own: work space, and lists for all groups."""
 
 import math
 from typing import Any, NamedTuple
@@ -10,10 +10,10 @@ from ._folding_shifts import BLOCK, add_groups_nb, list_places_nb, ranked, turne
 from ._order import address, aligned
 from ._simd import Spec
 
-#: Rows whose sum, of integers of 16 bits, has 32 bits.
+#: Largest number of rows of 16-bit integers whose sums fit into 32 bits.
 _MOST_ROWS = 2**15
 _PLACES = 2**20
-#: Columns whose ranks have 16 bits, with room for one that is above all of them.
+#: Largest number of columns whose ranks fit into 16 bits, with one rank above all of them.
 _MOST_COLUMNS = 2**15
 _SUMS: dict[str, Any] = {"short": np.int32, "int": np.int32, "double": np.float64}
 
@@ -52,7 +52,7 @@ class Groups:
              add: bool) -> None:
         """Add rows, of shape (n_time, n_product, n_chan); arguments as for `Folder.process`.
 
-        Without `add`, what the results contain is replaced.
+        Without `add`, the contents of the results are replaced.
         """
         most = min(_MOST_ROWS, max(1024, _PLACES // self._n_ephemeris))
         for left in range(0, x.shape[2], _MOST_COLUMNS):
@@ -131,9 +131,9 @@ def _are_flags(weight: np.ndarray) -> bool:
 
 
 def _results(out: np.ndarray, product: int, place: slice) -> tuple[np.ndarray, int, int]:
-    """Return results, flat; the index of the first one of a product; and the distance of bins.
+    """Return the flat results, the index of the first one of a product, and the distance of bins.
 
-    The distance is 0 for what another product has written.
+    The distance is 0 for results that another product has written.
     """
     n_product, n_chan = out.shape[2:]
     if product >= n_product:

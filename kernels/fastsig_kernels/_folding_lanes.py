@@ -87,7 +87,7 @@ def add_row(typingctx, spec, low, high, source, ranks, limit):
 
 @intrinsic
 def add_weighted_row(typingctx, spec, low, high, totals, source, weights, ranks, limit):
-    """Add as `add_row` a row times its weights, and the weights, in float64.
+    """Add a row times its weights, and the weights, in float64, as `add_row` adds a row.
 
     `weights` is the address of a weight, or of those of all columns. Totals of weights are `totals`
     bytes after the sums. Where the weight is not above 0, nothing is added.

@@ -1,14 +1,14 @@
 """Loops of folding where columns have phases of their own, as channels with their delays have.
 
 In units of a bin, the phase of a sample is that of its row plus that of its column. Its bin is the
-sum of their whole parts, and one more if what remains of the column is as large as what the row
-lacks of its next bin. Sums are rotated by the whole part of each column, so that a row is added to
-two neighbouring bins only. Remainders of columns are replaced by their ranks, for which 16 bits are
+sum of their whole parts, plus one if the remainder of the column is at least what the row lacks to
+its next bin. Sums are rotated by the whole part of each column, so that a row is added to two
+neighbouring bins only. Remainders of columns are replaced by their ranks, for which 16 bits are
 enough, and those of rows by the number of columns that stay in the lower bin.
 
 Columns are added in groups, whose sums in all bins of a profile stay in the cache, and in blocks of
 rows, which are copied, for one profile after the other. Samples of 8 bits have sums of 16 bits; a
-bin and the next one are added to sums of 32 bits after 128 rows. Sums are in the order of rows.
+bin and the next one are added to sums of 32 bits after 128 rows. Rows are summed in their order.
 """
 
 import numpy as np
@@ -35,22 +35,23 @@ from ._simd import address_of
 BLOCK = 128
 #: Bits of the places in the tables of remainders.
 TABLE_BITS = 8
-#: Rows after which sums of 16 bits are added to others; a bin has those of the one before it too.
+#: Rows after which 16-bit sums are added to 32-bit ones; a bin also has rows of the one before it.
 _MOST_HITS = 128
 _ZERO, _ONE, _LAST = np.uint64(0), np.uint64(1), np.uint64(WIDTH)
 
 
 def turned(offset: np.ndarray, n_bin: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the whole bins of phases, and what remains, in 2^-64 bins."""
+    """Return the whole bins of phases, and their remainders in 2^-64 bins."""
     bins, low, half = np.uint64(n_bin), np.uint64(2**32 - 1), np.uint64(32)
     high = (offset >> half) * bins + (((offset & low) * bins) >> half)
     return (high >> half).astype(np.int64), offset * bins
 
 
 def ranked(rest: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the ranks of remainders (profile, column), these in order, and a table to find them.
+    """Return the ranks of remainders (profile, column), the sorted remainders, and a table of them.
 
-    The table contains how many of them are below each multiple of 2^56, and at last their number.
+    The table contains how many of them are below each multiple of 2^56 and, at its end, their
+    number.
     """
     order = np.argsort(rest, axis=1)
     ranks = np.empty(rest.shape, np.uint16)
@@ -105,7 +106,8 @@ def add_groups_nb(spec, rows, columns, weights, n_column, work, source, step, ad
     columns : tuple of ndarray, shape (profile, column)
         Ranks of the remainders of columns, and their whole bins.
     weights : ndarray, shape (row, 1 or column), float32
-        Those that `spec` announces; without any, rows of weight 0 are left out. It may be empty.
+        Weights of the kind in `spec`; if that is "none", they only leave out rows of weight 0, and
+        the array may be empty.
     n_column : int
     work : tuple of ndarray
         Samples of a block of rows (uint8); their weights (float32); sums, and totals of weights if
@@ -162,7 +164,7 @@ def add_groups_nb(spec, rows, columns, weights, n_column, work, source, step, ad
 
 @jit_strict_inner
 def _own_ranks_nb(ranks, left, n, own):
-    """Copy the ranks of `n` columns from `left` on; they are the largest where there is none."""
+    """Copy the ranks of `n` columns from `left` on; elsewhere, ranks are the largest possible."""
     for e in range(own.shape[0]):
         for c in range(WIDTH):
             own[e, c] = ranks[e, left + c] if c < n else np.uint16(65535)

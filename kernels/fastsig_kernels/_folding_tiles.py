@@ -105,7 +105,8 @@ class Tiles:
              out: np.ndarray, out_weight: np.ndarray, *, add: bool) -> None:
         """Add all rows; their steps are listed in pieces that fit into the work space.
 
-        Arguments are as for `Folder.process`. Without `add`, what the results contain is replaced.
+        Arguments are as for `Folder.process`. Without `add`, the contents of the results are
+        replaced.
         """
         most = min(_MOST_ROWS, max(1024, _STEPS // self._n_ephemeris))
         for band in _bands(x, weight, out, out_weight):

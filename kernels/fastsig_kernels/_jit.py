@@ -20,9 +20,9 @@ def _decorator(fastmath: Any, *, inner: bool = False, counts: bool = True
     A sixth of the compile time would be spent on entry points that nothing uses: the one for C
     and, for an `inner` function, which only kernels call, the one for Python.
 
-    numba counts the references to an array at each function it is passed to and at each slice, by
-    atomic operations of 20 cycles and more. Functions that make no arrays can do without, as their
-    callers hold the arrays.
+    numba counts the references to an array at each call to which it is passed and at each slice,
+    with atomic operations of 20 or more cycles. Functions that make no arrays do not need these
+    counts, because their callers hold the arrays.
     """
     options = numba.njit(fastmath=fastmath, nogil=True, error_model="numpy",
                          no_cfunc_wrapper=True, no_cpython_wrapper=inner, _nrt=counts)

@@ -1,4 +1,4 @@
-"""Where threads that run the same compiled loop wait for each other.
+"""A place where threads that run the same compiled loop wait for each other.
 
 Waking a thread takes as long as many short runs of a loop. Threads therefore stay in compiled code
 for a whole call, and wait by reading a number in memory that all of them add to.
@@ -13,7 +13,7 @@ from ._jit import jit_strict
 from ._order import address
 
 _I64 = ir.IntType(64)
-#: Reads of the number before the processor is offered to other threads: some 20 us.
+#: Reads of the number before the processor is offered to other threads: about 20 us.
 _READS = 20_000
 _yield = types.ExternalFunction("sched_yield", types.int32())
 
@@ -49,7 +49,7 @@ class Meeting:
         self.place = address(self._number)
 
     def stop(self) -> None:
-        """Let nobody wait any more."""
+        """Let no thread wait any longer."""
         self._number[0] = 2**62
 
 
@@ -57,7 +57,7 @@ class Meeting:
 def meet_nb(place, n_thread, n_before):
     """Wait until all threads have come here; return the number of meetings so far.
 
-    `place` is that of their `Meeting`, `n_before` what the last meeting returned, or 0.
+    `place` is that of their `Meeting`; `n_before` is the result of the previous meeting, or 0.
     """
     if n_thread > 1:
         _arrive(place)

@@ -1,4 +1,4 @@
-"""Loops that join the transforms of every so many points to that of all of them, in place.
+"""Loops that join transforms of interleaved parts of a row to that of the whole row, in place.
 
 Point k of the transform of part r, which contains every `radix`-th point from r on, is at place k
 of row r. Rows of the joined transform follow each other.

@@ -1,7 +1,7 @@
-"""Transforms of one very long row there and back, in its own memory and that of a part of it.
+"""Forward and inverse transforms of a very long row, in its own memory and that of a part of it.
 
-A transform in two passes over memory needs the memory of a second row to be in place. Here the row
-is divided into a few parts, of every so many points, that are transformed one after the other.
+A transform in two passes over memory requires the memory of a second row. Here the row is divided
+into a few interleaved parts, which are transformed one after the other.
 """
 
 import numpy as np
@@ -9,7 +9,7 @@ import numpy as np
 from ._fft_rows import LONG, Halves, RowTransforms
 from ._order import address, aligned, roots
 
-#: Numbers of parts: powers of two have code of their own.
+#: Possible numbers of parts; transforms of powers of two have code of their own.
 _RADICES = (3, 5)
 #: Points of rows that are not divided, and of the longest parts.
 _UNDIVIDED, _LONGEST_PART = 2**17, 2**28
@@ -68,7 +68,7 @@ class SplitRow:
         return self.spectrum[:-1].reshape(self.n_part, self._n)
 
     def forward(self, numbers: np.ndarray, zero: int) -> None:
-        """Transform numbers into `spectrum`, of which the last point is that of real signals.
+        """Transform numbers into `spectrum`, whose last point is used only for real signals.
 
         Parameters
         ----------

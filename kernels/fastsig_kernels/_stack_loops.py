@@ -294,7 +294,7 @@ def _finish_nb(sums, first, term_next, side_next, segments, divisors, out):
         for s in range(segments.shape[0]):
             place, side, start, step, n = segments[s]
             at = first + side * side_next + p * term_next + start
-            # Slices and unsigned places: those that might be negative cost a gather a vector.
+            # Slices and unsigned indices: indices that may be negative cost a gather per vector.
             row = out[p, place : place + n]
             if step == 1:
                 values = sums[at : at + n]

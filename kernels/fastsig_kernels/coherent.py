@@ -59,8 +59,9 @@ class CoherentDedispersion(Plan):
         Whether sky frequency decreases as the frequency of the voltages increases.
     n_point : int, optional
         Points of a channel's transform; an even number. By default the power of two that takes the
-        least time; if that of a single channel would be longer than 2^25, the shortest multiple of
-        a power of two by 3 or 5 of which a fifth is not discarded, which needs less memory.
+        least time; if that of a single channel would be longer than 2^25, the smallest number that
+        is 3 or 5 times a power of two and of which at least a fifth is kept, which needs less
+        memory.
     margin : float
         Additional samples that are discarded at each end of a transform, as a fraction of the
         dispersion within a channel.
@@ -194,7 +195,7 @@ class CoherentDedispersion(Plan):
             return float(time * (1 + 0.02 * np.log2(n)))
 
         if self._n_chan == 1 and not small:
-            # Memory is what counts, as long as a block gives a fifth of its points.
+            # Memory matters most, as long as a fifth of the points of a block are kept.
             large = [n for n in divided(most) if 1.05 * lost < n]
             possible = [n for n in large if lost < 0.8 * n][:1] or large[-1:] or possible
         return min(small or possible[:2], key=cost)

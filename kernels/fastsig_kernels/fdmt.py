@@ -281,8 +281,8 @@ class FDMT(Plan):
             valid = None
         self._unfinished = True
         counts = self._begin_weights(valid, n)
-        # Block by block, so that what is valid is still in a cache when it is counted, and that
-        # samples in another order are copied in pieces.
+        # Block by block, so that valid samples are still in a cache when they are counted, and
+        # so that samples in another order are copied in pieces.
         whole = valid is None and counts is None and _is_ready(x)
         step = n if whole else self._sums.block
         for start in range(0, n, max(1, step)):

@@ -126,7 +126,7 @@ def test_periods_of_other_sources(tmp_path: Path) -> None:
         found = READ(path)
     predict = fits.BinTableHDU.from_columns([fits.Column(
         name="PREDICT", format="128A", array=["ChebyModelSet 1 segments"])], name="T2PREDICT")
-    with pytest.warns(DoubtWarning, match="T2PREDICT is no predictor of tempo2: 0 segments"):
+    with pytest.warns(DoubtWarning, match="T2PREDICT is not a predictor of tempo2: 0 segments"):
         READ(folded(tmp_path / "d.ar", units=[predict], period=0.0123))
     assert found.periods.tolist() == [1 / 80] * 3 and found.ephemeris.endswith("F0 8.0D1")
 

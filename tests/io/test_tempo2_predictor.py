@@ -79,7 +79,7 @@ def test_what_is_no_predictor(tmp_path: Path) -> None:
             (good[:-1], "0 segments"), ([*good[:3], *good[4:]], "TIME_RANGE"),
             ([*good[:-2], good[-1]], "of which there are 38"),
             ([each.replace("1500", "1100") for each in good], "covers 1000 to 1100 MHz"),
-            ([each.replace("COEFFS", "COEFFS x") for each in good], "T2PREDICT is no predictor"))):
+            ([each.replace("COEFFS", "COEFFS x") for each in good], "is not a predictor"))):
         path = folded(tmp_path / f"{number}.ar", units=[unit(lines)], period=0.0123,
                       subint={"REFFREQ": 1200.0})
         with pytest.warns(DoubtWarning, match=words):

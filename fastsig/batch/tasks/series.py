@@ -1,4 +1,4 @@
-"""Names of the time series of a step with several dispersion measures, which its command makes."""
+"""Names of the time series that a step makes for several dispersion measures."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ def series_of(words: Sequence[str], plan: str | None, output: str) -> list[str] 
     Parameters
     ----------
     words : sequence of str
-        Its options as words of the command line, such as ``--dm=0:100:1``.
+        Options of the step as words of the command line, such as ``--dm=0:100:1``.
     plan : str or None
-        Its plan.
+        Path of its plan.
     output : str
-        The name that is given to it.
+        Name that is given to the output.
 
     Raises
     ------

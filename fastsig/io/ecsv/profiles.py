@@ -32,7 +32,7 @@ __all__ = ["KINDS", "NAME", "NO_STREAM", "OPTIONS", "info", "read_profiles", "sn
 
 NAME, KINDS = "ecsv_profiles", ("profiles",)
 
-#: The error where a stream in time is needed.
+#: The error message where a stream in time is needed.
 NO_STREAM = ("a table of folded profiles; allowed here: a stream in time. For profiles use fastsig "
              "info, validate, view, convert and cut, and fastsig.open_profiles")
 
@@ -50,7 +50,7 @@ def sniff(probe: Probe) -> bool:
 
 
 def read_profiles(path: str | os.PathLike[str], **overrides: Any) -> Profiles:
-    """Read the table of profiles.
+    """Read a table of profiles.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ def read_profiles(path: str | os.PathLike[str], **overrides: Any) -> Profiles:
     Raises
     ------
     FormatError
-        If the file is no such table, or its header or rows make no sense.
+        If the file is not such a table, or its header or rows make no sense.
     DataError
         If it is truncated, or has changed.
     UsageError
@@ -114,7 +114,7 @@ def _made(table: Any, path: str) -> Profiles:
 
 
 def _check_places(table: Any, shape: tuple[int, ...]) -> None:
-    """Refuse rows in another order than that of subintegrations, channels and bins."""
+    """Refuse rows that are not in the order of subintegrations, channels and bins."""
     places = np.indices(shape).reshape(3, -1)
     if len(table) != places.shape[1] or any(
             (np.asarray(table[name]) != numbers).any() for name, numbers in zip(
@@ -136,7 +136,7 @@ def _number(meta: Mapping[str, Any], key: str) -> float | None:
 
 
 def _axis(meta: Mapping[str, Any], mhz: F8) -> tuple[ChannelAxis, F8 | None]:
-    """Return the channels, and centres that are not even."""
+    """Return the channels, and their centres if these are not evenly spaced."""
     if "channel_hz" in meta:
         first, step = (Fraction(each) for each in meta["channel_hz"])
         axis = ChannelAxis(first, step, len(mhz))

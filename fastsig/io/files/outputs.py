@@ -22,7 +22,7 @@ __all__ = ["OutputFiles", "Writer", "check_file_bytes", "check_text_name", "comm
 
 _MOST_FILES = 100_000
 _KEPT_OPEN = 16
-#: Extensions of files that are no text, or text in a format of its own.
+#: Extensions of files that are not text, or are text in a format of their own.
 _FORMATS = frozenset((  # noqa: SIM905 - as in fastsig.io.files.cards
     ".ar .cf .csv .dada .dat .ecsv .fil .fit .fits .h5 .hdf5 .html .inf .jpeg .jpg .json .npy .npz "
     ".par .pdf .png .polyco .raw .rf .sf .sm .std .svg .tim .toml .vdif .xlsx").split())
@@ -49,17 +49,17 @@ def output_names(path: str, n: int, first: int = 0) -> list[str]:
 
 
 def check_text_name(path: str, usual: str) -> None:
-    """Refuse a name for a text whose extension is that of another format than the `usual` one.
+    """Refuse a name for a text file whose extension is that of a format other than the usual.
 
     Raises
     ------
     UsageError
-        If it is.
+        If the extension is that of another format.
     """
     ending = os.path.splitext(path)[1].lower()
     if ending in _FORMATS and ending != usual:
-        raise UsageError(f"{path}: its extension indicates another format; allowed: {usual}, which "
-                         "is what is written")
+        raise UsageError(f"{path}: its extension indicates another format; allowed: {usual}, the "
+                         "format that is written")
 
 
 def check_file_bytes(file_bytes: int | None) -> None:

@@ -84,7 +84,7 @@ def clock_of(file: FoldFile, common: Mapping[str, Any], special: Mapping[str, An
     FormatError
         If the file contradicts itself, or has no times.
     UsageError
-        If the period that is given is not above 0.
+        If the given period is not above 0.
     """
     reference = start_of(file.primary, file.path, common)
     offsets, durations = _times(file, notes)
@@ -116,8 +116,9 @@ def _predictor(file: FoldFile, mhz: Fraction | None, notes: list[str]
 def _first(file: FoldFile, offsets: F8, durations: F8, periods: F8) -> Fraction:
     """Return the start of the first subintegration, s after STT_*.
 
-    An epoch is at a phase of 0, up to a turn before the middle. If that leaves it open whether the
-    subintegration begins at STT_*, as the first one of an observation does, it does.
+    An epoch is at a phase of 0, up to a turn before the middle of its subintegration. If the
+    subintegration may therefore begin at STT_*, as the first one of an observation does, it is
+    taken to begin there.
     """
     stated = file.table.cards.number("SUBSTART")
     if stated is not None and abs(stated) < _LONGEST_S:

@@ -232,7 +232,7 @@ def header_of(file: FoldFile, axis: ChannelAxis, rate: Fraction, start: tuple[in
 
 
 def _signed(basis: PolBasis, cards: Cards, last: Mapping[str, Any]) -> PolBasis:
-    """Return a basis with the signs that fastsig writes into SUBINT, its frame and calibration."""
+    """Return a basis with its frame and calibration, and the signs that fastsig writes."""
     signs = {name: _SIGNS.get((cards.text(key) or "").strip(), 1)
              for name, key in (("sign_q", "SIGN_Q"), ("sign_v", "SIGN_V"))}
     on_sky = last.get("PR_CORR") == 1 or (cards.text("POLFRAME") or "").lower() == "sky"

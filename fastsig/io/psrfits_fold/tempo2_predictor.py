@@ -26,7 +26,7 @@ from fastsig.io.fits.layout import Table, read_column
 __all__ = ["read_tempo2"]
 
 _MOST_LINES, _MOST_TERMS, _MOST_SEGMENTS = 10**5, 30, 10**4
-#: Middles of spans are multiples of this part of a day, which a double holds exactly.
+#: Middles of spans are multiples of ``1 / _GRID`` day, which a double holds exactly.
 _GRID = 1024
 _MINUTES = 1440
 
@@ -37,7 +37,7 @@ def read_tempo2(path: str, table: Table, mhz: float) -> tuple[dict[str, Any], ..
     Raises
     ------
     FormatError
-        If it is no predictor, or does not cover the frequency.
+        If the table is not a predictor, or does not cover the frequency.
     """
     table.require(path, "PREDICT")
     lines = [bytes(each).decode("ascii", "replace").strip("\0 ") for each in
@@ -48,11 +48,11 @@ def read_tempo2(path: str, table: Table, mhz: float) -> tuple[dict[str, Any], ..
             raise ValueError(f"{len(segments)} segments")
         return tuple(_row(each, mhz) for each in segments)
     except (KeyError, ValueError, IndexError, ZeroDivisionError, OverflowError) as error:
-        raise FormatError(path, f"T2PREDICT is no predictor of tempo2: {error}") from error
+        raise FormatError(path, f"T2PREDICT is not a predictor of tempo2: {error}") from error
 
 
 def _segments(lines: Sequence[str]) -> Iterator[dict[str, list[str]]]:
-    """Yield the words of each segment by keyword; those of all lines COEFFS are together."""
+    """Yield the words of each segment by keyword; the words of all COEFFS lines are joined."""
     found: dict[str, list[str]] | None = None
     key = ""
     for line in lines:

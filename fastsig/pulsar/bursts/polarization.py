@@ -81,7 +81,7 @@ def measure_polarization(iquv: F8, freq_mhz: F8, on: NDArray[np.bool_], off: NDA
     UsageError
         If fewer than 3 channels have data, or `most_rm` is out of range.
     """
-    valid = np.isfinite(iquv).all(axis=0)
+    valid: NDArray[np.bool_] = np.asarray(np.isfinite(iquv).all(axis=0))
     good = (valid[:, off].mean(axis=1) >= _WHOLE) & (valid[:, on].mean(axis=1) >= _WHOLE)
     data, there, freq = np.where(valid, iquv, 0.0)[:, good], valid[good], freq_mhz[good]
     data, scatter = _above_level(data, there, off)
@@ -104,9 +104,9 @@ def measure_polarization(iquv: F8, freq_mhz: F8, on: NDArray[np.bool_], off: NDA
     q, u = float(profile.q[on[used]].sum()), float(profile.u[on[used]].sum())
     noise = float(np.hypot(*profile.sigma[1:3]) / np.sqrt(2) * np.sqrt(on[used].sum()))
     ratio = np.sqrt(max(0.0, (np.hypot(q, u) / noise) ** 2 - 1))
-    fractions = [profile.fraction(which) for which in ("linear", "circular", "absolute")]
     return BurstPolarization(
-        profile, rotation, is_rotated, *fractions, float(np.degrees(np.arctan2(u, q)) / 2),
+        profile, rotation, is_rotated, profile.fraction("linear"), profile.fraction("circular"),
+        profile.fraction("absolute"), float(np.degrees(np.arctan2(u, q)) / 2),
         float(np.degrees(pa_error(ratio))))
 
 

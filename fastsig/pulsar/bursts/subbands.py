@@ -96,11 +96,11 @@ class Subbands:
         for k, values in enumerate(by_harmonic):
             total[:, k] = phase @ values
             phase *= step
-        return np.fft.irfft(total, n_time) / np.sqrt(self.counts.sum())
+        return np.asarray(np.fft.irfft(total, n_time) / np.sqrt(self.counts.sum()))
 
     def profile(self) -> F8:
         """Return the profile at the present dispersion measure, shape (time,)."""
-        return self.values.sum(axis=0) / np.sqrt(self.counts.sum())
+        return np.asarray(self.values.sum(axis=0) / np.sqrt(self.counts.sum()))
 
     def merged(self, n: int) -> Subbands:
         """Return fewer subbands, with about equal numbers of channels."""
@@ -191,7 +191,7 @@ def grouped(made: Normalized, freq_mhz: F8, most: int, step_s: float, constant: 
 def boxcar_sums(profile: F8, width: int) -> F8:
     """Return sums of `width` samples that begin at each sample, as far as they are complete."""
     total = np.concatenate([[0.0], np.cumsum(profile)])
-    return total[width:] - total[:-width]
+    return np.asarray(total[width:] - total[:-width])
 
 
 def best_boxcar(profile: F8, share: F8, off: NDArray[np.bool_], *, widths: list[int] | None = None,

@@ -125,8 +125,8 @@ def _of_beams(tables: Sequence[Candidates], beams: Sequence[int] | None) -> list
     if beams is None:
         return list(tables)
     if len(beams) != len(tables):
-        raise UsageError(f"table_beams: {len(beams)} numbers for {len(tables)} tables; allowed: one "
-                         "for each")
+        raise UsageError(f"table_beams: {len(beams)} numbers for {len(tables)} tables; allowed: "
+                         "one for each")
     return [each.with_columns(beam=np.full(len(each), beam, np.int32))
             for each, beam in zip(tables, beams, strict=True)]
 

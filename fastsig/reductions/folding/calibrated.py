@@ -1,4 +1,4 @@
-"""Spectra of a scan in kelvin or jansky, before they are folded: its noise diode is measured first.
+"""Calibration of spectra to kelvin or jansky with the noise diode, before they are folded.
 
 The differences of gain and phase between the feeds are removed, so that profiles of four products
 yield the Stokes parameters of the pulsar in the frame of the receiver.
@@ -16,7 +16,7 @@ __all__ = ["calibrated_spectra", "check_options", "expected_spectra"]
 
 
 def check_options(tcal: Any, **others: Any) -> None:
-    """Refuse options of a calibration if there is none.
+    """Refuse options of the calibration without `tcal`.
 
     Raises
     ------

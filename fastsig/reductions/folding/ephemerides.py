@@ -22,10 +22,10 @@ _USUAL_BEAM_DEG = 0.5
 
 def with_ephemerides(archives: Sequence[Profiles], pars: Sequence[str | PathLike[str]]
                      ) -> list[Profiles]:
-    """Return profiles with the texts and positions of their par files, which are of the last ones.
+    """Return profiles with the texts and positions of the par files, which belong to the last ones.
 
     The position of a par file replaces that of the data. If these are farther apart than the beam,
-    or 0.5 deg if the beam is not known, a warning reports it.
+    or 0.5 deg if the beam is not known, a warning is given.
     """
     first = len(archives) - len(pars)
     return [*archives[:first], *(_with_par(each, fspath(path)) for each, path in zip(

@@ -64,7 +64,7 @@ def _fitted(phases: ChannelPhases, start: Instant, middle_s: float, length_s: fl
     error = float((fit(nodes) - rest[:-1]).std()) + _LEAST_ERROR
     terms = [Fraction(float(each)) for each in fit.convert(
         kind=np.polynomial.Polynomial, domain=[-1, 1], window=[-1, 1]).coef]
-    terms += [Fraction(0)] * (_TERMS - len(terms))  # zeros at the end are left out by NumPy
+    terms += [Fraction(0)] * (_TERMS - len(terms))  # NumPy leaves out zeros at the end
     block = Block(
         source=phases.predictor.source, day=day, day_part=seconds / 86400, dm=phases.dm or 0.0,
         doppler=0.0, log_rms=float(np.log10(error)),

@@ -25,11 +25,11 @@ __all__ = ["Fold", "usual_bins"]
 
 F8 = NDArray[np.float64]
 
-_SEGMENT = 2**23  # values of a segment, at least
-# Rows of a segment for each bin, at least, and if it then has not too many values: profiles take
-# little time and memory if they are small compared with their rows.
+_SEGMENT = 2**23  # least number of values in a segment
+# A segment has at least 4 rows per bin, and 16 if it then has at most `_MOST_SEGMENT` values: its
+# profiles then take little time and memory compared with its rows.
 _ROWS_PER_BIN, _MOST_PER_BIN, _MOST_SEGMENT = 4, 16, 2**24
-# Channels that are folded at a time, and values of their profiles.
+# Largest number of channels that are folded at a time, and of values of their profiles.
 _BAND, _BAND_VALUES = 2048, 2**21
 _MOST_BINS = 2**15
 _USUAL_BINS = 256
@@ -98,7 +98,7 @@ class Fold(Sink):
             check_place(stream, each)
             _check_span(stream, each)
         self.phases = [ChannelPhases(stream, each, dm, constant) for each in predictors]
-        if not single:  # of which jumps are refused
+        if not single:  # for single turns, jumps are refused
             for phases in self.phases:
                 _warn_of_jump(stream, phases)
         self.n_bin = _bins(n_bin, stream, self.phases)
@@ -158,7 +158,7 @@ class Fold(Sink):
 
     @property
     def _n_weight(self) -> int:
-        """Largest number of weights of a subintegration; channels alike have the same."""
+        """Largest number of weights of a subintegration; channels with equal weights share them."""
         own = self._shifted or self.stream.weight_channels > 1
         return int(np.prod(self._shape[:3])) * (self.n_chan if own else 1)
 
@@ -209,8 +209,9 @@ class Fold(Sink):
         for start in range(0, self.stream.shape[2], band):
             some = slice(start, start + band)
             given = weight if weight is None or weight.shape[2] == 1 else weight[:, :, some]
-            _, total = plan.process(self._as_folded(x[:, :, some]), phase, piece, weight=given, out=out,
-                                    offset=None if offset is None else offset[:, some].copy())
+            _, total = plan.process(self._as_folded(x[:, :, some]), phase, piece, weight=given,
+                                    offset=None if offset is None else offset[:, some].copy(),
+                                    out=out)
             place = slice(start // each, (start + band) // each)
             sums[..., place] = _grouped(out, each)
             weights.append(_grouped(total, each) if own else total * each)
@@ -218,7 +219,7 @@ class Fold(Sink):
         return sums, np.concatenate(weights, axis=3) if own else weights[0]
 
     def _as_folded(self, x: NDArray[np.float32]) -> NDArray[Any]:
-        """Return values in the type in which they are folded; what is lost has the weight 0."""
+        """Return values in the type in which they are folded; lost ones have the weight 0."""
         if self._kind == "float32":
             return x
         with np.errstate(invalid="ignore"):  # NaN where values are lost
@@ -294,7 +295,7 @@ def _shortest(weights: F8) -> F8:
 def _stacked(weights: list[F8]) -> F8:
     """Return the weights of subintegrations as one array, (ephemeris, subint, product, ...).
 
-    The list is emptied meanwhile, so that there are not two copies of all weights.
+    The list is emptied in the process, so that there are never two copies of all weights.
     """
     shape = np.max([each.shape for each in weights], axis=0)
     out = np.empty((shape[0], len(weights), *shape[1:]))
@@ -320,7 +321,7 @@ def _warn_of_jump(stream: Stream, phases: ChannelPhases) -> None:
 
 
 def _segment(row: int, n_bin: int) -> int:
-    """Return the rows of a segment, for the number of values in a row."""
+    """Return the number of rows of a segment, given the number of values in a row."""
     return max(_SEGMENT // row, _ROWS_PER_BIN * n_bin,
                min(_MOST_PER_BIN * n_bin, _MOST_SEGMENT // row))
 

@@ -53,7 +53,7 @@ def edges_of_turns(stream: Stream, phases: ChannelPhases) -> NDArray[np.int64]:
     PlanError
         If channels are not aligned, there is no complete turn, or the phase jumps.
     UsageError
-        If there are too many.
+        If there are too many turns.
     """
     if phases.shifted:
         raise PlanError(f"{stream.path}: single turns need channels that are aligned, by "

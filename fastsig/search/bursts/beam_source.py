@@ -139,9 +139,12 @@ def fit_source(geometry: Geometry, snr: Mapping[int, float], threshold: float) -
     place, s, chi2 = best
     expected = s * geometry.pattern(places[place : place + 1])[0]
     scatter = np.sqrt(_variance(geometry, expected, np.asarray(s), seen[brightest]))
-    by_beam = [{number: float(value) for number, value in zip(geometry.numbers, each, strict=True)}
-               for each in (expected, scatter)]
-    return BeamSource(*map(float, (*mean, *error)), s, *by_beam, chi2)
+    return BeamSource(float(mean[0]), float(mean[1]), float(error[0]), float(error[1]), s,
+                      _by_beam(geometry, expected), _by_beam(geometry, scatter), chi2)
+
+
+def _by_beam(geometry: Geometry, values: F8) -> dict[int, float]:
+    return dict(zip(geometry.numbers, values.tolist(), strict=True))
 
 
 def _grid(low: F8, high: F8, n: int) -> F8:
