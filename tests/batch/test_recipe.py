@@ -184,10 +184,11 @@ def test_tasks_of_a_bad_recipe_are_refused_with_all_mistakes() -> None:
 def test_options_that_name_files_are_those_that_commands_declare() -> None:
     read = {name: vocabulary(name).read for name in commands() if vocabulary(name).read}
     assert {name: set(words) for name, words in read.items()} == {
-        "calibrate": {"tcal", "mueller", "ky"}, "dedisperse": {"plan", "ephemeris"},
+        "burst": {"raw"}, "calibrate": {"tcal", "mueller", "ky"},
+        "dedisperse": {"plan", "ephemeris"},
         "flag": {"mask"}, "fold": {"par", "polyco", "tcal"}, "search bursts": {"mask"},
         "search drift": {"mask"},
-        "toas": {"template"}}
+        "toas": {"template"}, "view": {"data"}}
     assert vocabulary("calibrate").may_be_value("tcal")
     assert not vocabulary("calibrate").may_be_value("ky")
     assert set(vocabulary("baseline").written) == {"keep", "picture"}

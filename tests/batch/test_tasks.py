@@ -173,7 +173,9 @@ def test_ids_tell_inputs_recipes_and_content(tmp_path: Path) -> None:
     assert ids(calibrate) != before
 
 
-NEEDED = {"calibrate": {"tcal": "1K"}}  # options that a command takes always
+#: Options that a command always takes.
+NEEDED = {"calibrate": {"tcal": "1K"}, "burst": {"at": "1s", "dm": "30", "output": "{stem}.ecsv"},
+          "view": {"output": "{stem}.html"}}
 
 
 @pytest.mark.parametrize(("command", "option"), [
