@@ -6,6 +6,7 @@ from bench import (
          calibration,
          commands,
          dispersion,
+         drifting,
          excision,
          folding,
          gridding,
@@ -22,4 +23,4 @@ from bench import (
 CASES = [*spectrometers.CASES, *shapes.CASES, *transforms.CASES, *banks.CASES, *stages.CASES,
          *commands.CASES, *readers.CASES, *spectra_files.CASES, *pointing.CASES, *calibration.CASES,
          *resampling.CASES, *gridding.CASES, *dispersion.CASES,
-         *folding.CASES, *excision.CASES, *bursts.CASES]
+         *folding.CASES, *excision.CASES, *bursts.CASES, *drifting.CASES]

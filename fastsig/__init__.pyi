@@ -24,9 +24,11 @@ from fastsig.reductions.bursts.measurement import measure_burst as measure_burst
 from fastsig.reductions.mapping.gridding import grid as grid
 from fastsig.reductions.sources.line_fit import fit_gaussians as fit_gaussians
 from fastsig.run.candidate_files import read_candidates as read_candidates
+from fastsig.run.hit_files import read_hits as read_hits
 from fastsig.run.products import write_many as write_many
 from fastsig.run.profile_files import open_profiles as open_profiles
 from fastsig.search.bursts.candidates import Candidates as Candidates
+from fastsig.search.drift.hits import Hits as Hits
 from fastsig.stream import Block as Block
 from fastsig.stream.data import Data as Data
 from fastsig.stream.header import Header as Header
@@ -34,8 +36,8 @@ from fastsig.telescopes.barycenter import barycentric_times as barycentric_times
 
 __all__ = [
     "Block", "Candidates", "Chain", "Cube", "Data", "DataError", "FastsigError", "FastsigWarning",
-    "FormatError", "Header", "OutputError", "PlanError", "Profiles", "UsageError", "__version__",
-    "barycentric_times", "batch", "compare_beams", "cut_out", "dm_plan", "fit_gaussians",
-    "from_specutils", "from_table", "grid", "info", "measure_burst", "open", "open_cube",
-    "open_profiles", "read_candidates", "simulate", "view", "write_many",
+    "FormatError", "Header", "Hits", "OutputError", "PlanError", "Profiles", "UsageError",
+    "__version__", "barycentric_times", "batch", "compare_beams", "cut_out", "dm_plan",
+    "fit_gaussians", "from_specutils", "from_table", "grid", "info", "measure_burst", "open",
+    "open_cube", "open_profiles", "read_candidates", "read_hits", "simulate", "view", "write_many",
 ]

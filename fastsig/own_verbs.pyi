@@ -17,6 +17,7 @@ from fastsig.reductions.switching.spectrum import Spectrum
 from fastsig.run.engine import Progress
 from fastsig.run.flag_shares import FlagShares
 from fastsig.search.bursts.candidates import Candidates
+from fastsig.search.drift.hits import Hits
 from fastsig.telescopes.pointing import CabinTrack, Refraction
 from fastsig.telescopes.receiver import Receiver
 
@@ -1128,6 +1129,50 @@ class OwnVerbs:
             If an argument is not allowed, or the dispersion was removed before.
         PlanError
             If these are not spectra with known frequencies and one intensity, or they are too short.
+        """
+
+    def drifting(
+        self, drift: Any = ('-4 Hz/s', '4 Hz/s'), *, snr: float = 10.0, width: Any = None,
+        coarse: int | None = None, dc: bool = True, smeared: bool = True,
+        folder: str | None = None, workers: int | None = None, memory: int | None = None,
+        progress: Progress | None = None,
+    ) -> Hits:
+        """Search spectra for carriers whose frequency drifts.
+
+        Parameters
+        ----------
+        drift : pair of Quantity, or text such as "-4:4"
+            Lowest and highest drift rate, Hz/s.
+        snr : float
+            Lowest S/N, 5 or more.
+        width : Quantity or str, optional
+            Widest boxcar for signals that drift slowly; 8 channels by default.
+        coarse : int, optional
+            Number of coarse channels; by default that of recordings of Breakthrough Listen at Green
+            Bank, if the band has a whole number of theirs.
+        dc : bool
+            Whether the centre of each coarse channel is left out.
+        smeared : bool
+            Whether carriers spread over the channels that they cross in a spectrum; see `DriftPlan`.
+        folder : str, optional
+            Folder for a copy of the spectra if the format cannot be read by channels; by default that
+            for temporary files.
+        workers, memory : int, optional
+            As for `fastsig.run.engine.run`.
+        progress : callable, optional
+            As for `fastsig.run.engine.run`.
+
+        Returns
+        -------
+        Hits
+            The strongest first.
+
+        Raises
+        ------
+        UsageError
+            If an argument is not allowed.
+        PlanError
+            If these are not spectra with known frequencies and one intensity.
         """
 
     def fit_gaussians(

@@ -33,13 +33,14 @@ _ENGINES: dict[str, Callable[..., SpectrometerPlan]] = {}
 # Formats, in the order in which they are asked to recognise a file. If all files of a format are in
 # certain containers (names as in `Probe.container`), its module is not loaded for other files.
 _FORMATS: dict[str, tuple[str, ...]] = {
-    "native": ("hdf5",), "fbh5": ("hdf5",), "planes": ("hdf5",), "sigproc": (), "presto": (),
+    "native": ("hdf5",), "fbh5": ("hdf5",), "planes": ("hdf5",), "sigproc": (),
+    "presto": (),
     "psrfits": ("fits",), "psrfits_fold": ("fits",),
     "hifast": ("hdf5",), "fast_spectral": ("fits",), "sdfits": ("fits",), "fits_cube": ("fits",),
     "ecsv_profiles": ("ecsv",), "ecsv": ("ecsv",),
     "lofar_tbb": ("hdf5",), "lofar_bf": ("hdf5",), "chime": ("hdf5",),
     "digital_rf": ("hdf5", "folder"), "guppi": (), "dada": (), "vdif": (), "drx": (),
-    "mark5b": (), "mark4": (), "gsb": (), "text": ("other",),
+    "mark5b": (), "mark4": (), "gsb": (), "turboseti": ("other",), "text": ("other",),
 }
 
 # Modules of formats that share a package with others; otherwise NAME.py or NAME/reader.py.
@@ -104,6 +105,7 @@ _MEASUREMENTS = {
     "flag_shares": "fastsig.run.flag_shares:flag_shares",
     "fold": "fastsig.reductions.folding.folding:fold",
     "bursts": "fastsig.reductions.bursts.searching:bursts",
+    "drifting": "fastsig.reductions.drifting.hits:drifting",
     "fit_gaussians": "fastsig.reductions.sources.line_fit:fit_gaussians",
 }
 

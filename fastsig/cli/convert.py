@@ -1,4 +1,4 @@
-"""``fastsig convert``: write voltages, spectra, folded profiles or candidates in another format."""
+"""``fastsig convert``: write voltages, spectra, profiles or findings in another format."""
 
 from __future__ import annotations
 
@@ -25,17 +25,18 @@ def convert(files: tuple[str, ...], output: str, to: str | None, **options: Any)
     Folded profiles (fold-mode PSRFITS) can be written as PSRFITS again, or as a table with a row
     for each subintegration, channel and bin. Tables of burst candidates, one or several, can be
     written as one table, or in the formats of PRESTO (.singlepulse), heimdall (.cand) and
-    TransientX (.cands).
+    TransientX (.cands); so can tables of drifting carriers, or in that of turboSETI (.dat).
     """
-    from fastsig.cli.candidates import copy_candidates, has_candidates
+    from fastsig.cli.findings import copy_findings, table_of_findings
     from fastsig.cli.profiles import copy_profiles, has_profiles
     from fastsig.products.convert import convertible
 
     if has_profiles(files):
         copy_profiles(files, output, to, options)
         return
-    if has_candidates(files):
-        copy_candidates(files, output, to, options)
+    kind = table_of_findings(files)
+    if kind is not None:
+        copy_findings(kind, files, output, to, options)
         return
     changes = common.parse_overrides(options["overrides"])
     with convertible(files, output, to, **changes) as source:

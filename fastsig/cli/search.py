@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from fastsig.cli import common, driver, excision
+from fastsig.cli import common, driver, excision, search_drift, search_events
 from fastsig.cli.search_beams import beams
 
 __all__ = ["search"]
@@ -16,7 +16,11 @@ _MOST_CUT_OUTS = 100
 
 @click.group(cls=common.Group)
 def search() -> None:
-    """Search recordings for single pulses and bursts."""
+    """Search recordings for bursts and for drifting carriers."""
+
+
+search.add_command(search_drift.drift)
+search.add_command(search_events.events)
 
 
 @search.command("bursts")

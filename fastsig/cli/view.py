@@ -40,8 +40,8 @@ from fastsig.cli import common
               help="Set the spectral line or the rest frequency from which the velocities of a "
                    "cube are computed.")
 @click.option("--data", type=common.InputPath(), multiple=True, metavar="PATH",
-              help="Find the recordings of a table of candidates here: a file, or a folder. May be "
-                   "repeated.  [default: no pictures on the page]")
+              help="Find the recordings of a table of candidates or hits here: a file, or a "
+                   "folder. May be repeated.  [default: no pictures of spectra]")
 @click.option("--page-size", metavar="SIZE",
               help="Limit the size of an interactive page.  [default: 3MB; 10MB for candidates]")
 @common.span_options
@@ -56,9 +56,9 @@ def view(files: tuple[str, ...], output: str, **options: Any) -> None:
     waterfall with averages over time and frequency; voltages as a histogram, the power over time
     and the bandpass; a cube as its integral over velocity, its coverage and its mean spectrum; a
     DM-time plane with the highest S/N at each dispersion measure; folded profiles over two turns,
-    against time and frequency, with their polarisation; and burst candidates against time and DM.
-    On a page, spectra and cubes can be zoomed and sliced, and candidates sorted, filtered and
-    marked.
+    against time and frequency, with their polarisation; burst candidates against time and DM; and
+    drifting carriers against frequency and drift or, with --data, the spectra of the strongest. On
+    a page, spectra and cubes can be zoomed and sliced, and candidates sorted, filtered and marked.
     """
     from fastsig.products.view import Wanted, draw_file
 

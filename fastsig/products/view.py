@@ -260,6 +260,16 @@ def _candidates(path: str, output: str, wanted: Wanted, overwrite: bool) -> None
                       f"{next(iter(lost.values()))}", FastsigWarning, stacklevel=2)
 
 
+def _hits(path: str, output: str, wanted: Wanted, overwrite: bool) -> None:
+    """Draw drifting carriers, or with data the spectra of the strongest one."""
+    from fastsig.run.hit_files import read_hits
+    from fastsig.view import draw_hits
+
+    check_output(output, overwrite=overwrite, inputs=[path])
+    draw_hits(read_hits(path), output, data=wanted.data or (), overwrite=overwrite,
+              name=os.path.basename(path))
+
+
 class _Table(NamedTuple):
     """The function that draws tables of one kind, their name in messages, and its options."""
 
@@ -276,4 +286,5 @@ HANDLERS: dict[str, Callable[[Detected, str, Wanted, bool], None]] = {
 #: How to draw tables, by the kind that their meta states.
 TABLES = {"spectrum of a place": _Table(_place, "a spectrum of a place"),
           "DM plan": _Table(_dm_plan, "a DM plan"),
-          "burst candidates": _Table(_candidates, "a table of candidates", ("data", "page_size"))}
+          "burst candidates": _Table(_candidates, "a table of candidates", ("data", "page_size")),
+          "drifting carriers": _Table(_hits, "a table of hits", ("data",))}

@@ -1,1 +1,1 @@
-"""Searches for pulses: NumPy arrays in, NumPy arrays out."""
+"""Searches in spectra: NumPy arrays in, NumPy arrays out."""

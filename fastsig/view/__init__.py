@@ -24,13 +24,14 @@ if TYPE_CHECKING:
     from fastsig.reductions.diode.calibration import DiodeMeasurement
     from fastsig.reductions.sources.sky_spectrum import SkySpectrum
     from fastsig.search.bursts.candidates import Candidates
+    from fastsig.search.drift.hits import Hits
     from fastsig.stages.baseline import Baseline, Fits
     from fastsig.view.burst import BeamFacts
     from fastsig.view.profiles import Trials
 
 __all__ = ["baseline_rows", "check_picture", "draw", "draw_baseline", "draw_burst",
            "draw_calibration", "draw_candidates",
-           "draw_cube", "draw_dm_plan", "draw_flags", "draw_made", "draw_position",
+           "draw_cube", "draw_dm_plan", "draw_flags", "draw_hits", "draw_made", "draw_position",
            "draw_profiles", "draw_switched", "flag_pixels", "write_bursts_page", "write_page"]
 
 
@@ -210,6 +211,47 @@ def write_bursts_page(
     content = bursts_page(candidates, name or os.path.basename(target), made)
     write_bytes(content, target, overwrite=overwrite)
     return made.troubles
+
+
+@checked
+def draw_hits(hits: Hits, path: str | os.PathLike[str] | None = None, *,
+              data: Iterable[str | os.PathLike[str]] = (), overwrite: bool = False, name: str = ""
+              ) -> Figure:
+    """Draw drifting carriers: drift against frequency or, with data, the spectra of the strongest.
+
+    Parameters
+    ----------
+    hits : Hits
+        Of one scan, or the events of a cadence: of these, the strongest accepted one is drawn in
+        all scans, or the strongest if none is accepted.
+    path, overwrite
+        As for `draw`.
+    data : iterable of path
+        Files in which they were found, and folders that contain them.
+    name : str
+        Title, such as the name of the table.
+
+    Raises
+    ------
+    PlanError
+        If there is no hit.
+    UsageError
+        If a file that is needed is not among the data.
+    """
+    from fastsig.view.hits import draw_band, draw_tracks
+    from fastsig.view.hits_scans import strongest, with_scans
+
+    places = list(data)
+
+    def make() -> Figure:
+        if not places or not len(hits):
+            return draw_band(hits, name)
+        hit = strongest(hits)
+        with with_scans(hits, hit, places) as scans:
+            return draw_tracks(hit, scans, name)
+
+    return drawn(make, lambda: {"title": name or "drifting carriers", "hits": len(hits)}, path,
+                 overwrite, [])
 
 
 @checked

@@ -15,6 +15,7 @@ from fastsig.io.opening import open_stream
 from fastsig.reductions.bursts.measurement import Burst, find_burst
 from fastsig.reductions.bursts.window import seconds_of, total_power
 from fastsig.search.bursts.candidates import Candidates
+from fastsig.search.findings import Findings
 from fastsig.stream import SpectrumStream
 from fastsig.view.burst import bow_tie, shown_samples
 
@@ -103,13 +104,13 @@ def _levels(image: F8) -> NDArray[np.uint8]:
 
 
 class Recordings:
-    """The recordings in which candidates were found, opened when they are needed.
+    """The recordings in which signals were found, opened when they are needed.
 
     Parameters
     ----------
     places : iterable of path
         Files, and folders that contain them.
-    candidates : Candidates
+    findings : Findings
         With the names of the inputs of the search in their meta, so that a burst that begins in one
         file of a scan and ends in the next is whole.
 
@@ -119,12 +120,12 @@ class Recordings:
         If a place does not exist.
     """
 
-    def __init__(self, places: Iterable[str | os.PathLike[str]], candidates: Candidates) -> None:
+    def __init__(self, places: Iterable[str | os.PathLike[str]], findings: Findings) -> None:
         self._paths: dict[str, str] = {}
         for place in places:
             for path in _files(os.fspath(place)):
                 self._paths.setdefault(os.path.basename(path), path)
-        self._scans = _scans(candidates.meta)
+        self.scans = _scans(findings.meta)
         self._open: dict[tuple[str, ...], SpectrumStream] = {}
 
     def stream(self, name: str) -> SpectrumStream:
@@ -137,7 +138,7 @@ class Recordings:
         """
         if name not in self._paths:
             raise UsageError(f"{name} is not in the folders of the data")
-        scan = next((each for each in self._scans if name in each
+        scan = next((each for each in self.scans if name in each
                      and all(file in self._paths for file in each)), (name,))
         if scan not in self._open:
             self._open[scan] = total_power(open_stream([self._paths[file] for file in scan]))

@@ -42,7 +42,9 @@ from .integrate import (
 from .iqrm import iqrm_mask, iqrm_mask_nb
 from .ladder import Ladder, boxcar_ladder
 from .layout import Layout
+from .leveling import relative_to_level, relative_to_level_nb
 from .levels import channel_levels, channel_levels_nb, deviations, deviations_nb
+from .maxima import boxcar_maxima, boxcar_maxima_nb, track_maxima, track_maxima_nb
 from .medians import (
     column_median,
     column_median_nb,
@@ -131,6 +133,8 @@ __all__ = [
     "band_mean",
     "band_mean_nb",
     "boxcar_ladder",
+    "boxcar_maxima",
+    "boxcar_maxima_nb",
     "channel_levels",
     "channel_levels_nb",
     "column_median",
@@ -198,6 +202,8 @@ __all__ = [
     "prototype",
     "quantize",
     "quantize_nb",
+    "relative_to_level",
+    "relative_to_level_nb",
     "requantize",
     "requantize_nb",
     "resample",
@@ -224,6 +230,8 @@ __all__ = [
     "through_knots",
     "through_knots_nb",
     "to_codes",
+    "track_maxima",
+    "track_maxima_nb",
     "uniform",
     "uniform_nb",
     "unpack",

@@ -428,6 +428,51 @@ def sum_threshold(
     return flags | np.moveaxis(lost, -1, axis)
 
 
+def boxcar_maxima(
+    sums: np.ndarray, widths: np.ndarray, scale: np.ndarray, weights: np.ndarray | None = None,
+    full: float = 1.0, min_share: float = 0.5,
+) -> np.ndarray:
+    """Twin of `maxima.boxcar_maxima`; returns the highest S/N of each column, 0 or more."""
+    n = sums.shape[1] - int(widths[-1]) + 1
+    best = np.zeros(n)
+    for width, factor in zip(widths, scale, strict=True):
+        at = np.arange(n)[:, np.newaxis] + np.arange(width)
+        total = sums.astype(np.float64)[:, at].sum(axis=2)
+        if weights is not None:
+            weight = weights.astype(np.float64)[:, at].sum(axis=2)
+            enough = weight >= np.float32(min_share * full * width)
+            total = np.where(enough, total / np.sqrt(np.where(enough, weight, 1) / (full * width)),
+                             0)
+        best = np.maximum(best, (total * factor).max(axis=0))
+    return best
+
+
+def track_maxima(
+    x: np.ndarray, tracks: np.ndarray, widths: np.ndarray, scale: np.ndarray,
+    valid: np.ndarray | None = None, min_share: float = 0.5,
+) -> np.ndarray:
+    """Twin of `maxima.track_maxima`; returns the highest S/N of each column, 0 or more."""
+    n = x.shape[1] - int(tracks.max())
+    sums, weights = (np.array([sum(each[i, at : at + n].astype(np.float64)
+                                   for i, at in enumerate(track)) for track in tracks])
+                     for each in (x, np.ones_like(x) if valid is None else valid))
+    return boxcar_maxima(sums, widths, scale, None if valid is None else weights, len(x), min_share)
+
+
+def relative_to_level(
+    x: np.ndarray, level: np.ndarray, n: int, valid: np.ndarray | None = None
+) -> np.ndarray:
+    """Twin of `leveling.relative_to_level`; returns the deviations."""
+    at = (np.arange(x.shape[1]) - (n - 1) / 2) / n
+    out = np.zeros(x.shape)
+    for row, values in enumerate(x.astype(np.float64)):
+        between = np.interp(at, np.arange(level.shape[1]), level[row])
+        known = np.isfinite(values) & (between > 0)
+        known &= True if valid is None else valid[row]
+        out[row, known] = values[known] / between[known] - 1
+    return out
+
+
 def flag_deviations(x: np.ndarray, flags: np.ndarray, thresholds: np.ndarray, level: np.ndarray,
                     sigma: np.ndarray, **shape: float) -> np.ndarray:
     """Twin of `thresholding.flag_deviations`; returns the flags, bool, with the shape of x."""

@@ -36,7 +36,7 @@ N_FILE = 200 if os.environ.get("FASTSIG_THOROUGH") else 70
 Makers = dict[str, list[tuple[str, Callable[[Path], Any]]]]
 #: Formats without makers: of FBH5 `fuzz.outcomes` tries bytes; the others are no streams.
 NO_MAKERS = ("fbh5", "planes", "psrfits_fold", "fits_cube", "ecsv",
-             "ecsv_profiles")
+             "ecsv_profiles", "turboseti")
 _TABLES = {"voltage": hostile_voltages.MAKERS, "spectra": hostile_spectra.MAKERS}
 
 

@@ -59,6 +59,19 @@ def check_rows(path: Path, data: np.ndarray, *, direct: bool) -> None:
             block = chain.stream.read_block(start, n)
             np.testing.assert_array_equal(block.data, data[start : start + n].astype(np.float32))
             assert block.data.dtype == np.float32
+        check_bands(chain.stream)
+
+
+def check_bands(stream: Any) -> None:
+    """Some channels alone are those of all channels, weights included."""
+    whole, n_chan = stream.read_block(0, stream.shape[0]), stream.shape[2]
+    for first, stop in ((0, 1), (n_chan // 3, n_chan // 2 + 7), (n_chan - 5, n_chan)):
+        part = stream.narrowed(first, stop)
+        block = part.read_block(0, stream.shape[0])
+        np.testing.assert_array_equal(block.data, whole.data[:, :, first:stop])
+        weight = np.broadcast_to(whole.valid, whole.data.shape)[:, :, first:stop]
+        np.testing.assert_array_equal(np.broadcast_to(block.valid, block.data.shape), weight)
+        assert part.header.channels == stream.header.channels.sliced(first, stop)
 
 
 @pytest.mark.filterwarnings("ignore:.*does not name its 2 products")
@@ -298,6 +311,7 @@ def test_hdf5_reads_what_was_packed_here(shape: tuple[int, ...], ahead: int, bit
         np.testing.assert_array_equal(file["weights"][()], weight)
         codes = file["data"][()]
         block = chain.read()
+        check_bands(chain.stream)
         if bits == 8:
             segments = np.arange(len(codes)) // file["data"].attrs["segment_rows"]
             codes = codes * file["scale"][()].astype(float)[segments] + file["offset"][()][segments]

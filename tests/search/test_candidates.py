@@ -27,7 +27,7 @@ def test_columns_have_units_and_parts_are_candidates() -> None:
     part = made[made.values("snr") > 8.5]
     assert (len(part), part["time"][0].isot) == (2, "2021-03-04T05:06:09.123456789")
     assert made.sorted().values("snr").tolist() == [10, 9, 8]
-    assert "DM 100.00  S/N 8.0  width 2 ms" in repr(made)
+    assert "DM 100.00, S/N 8.0, width 2 ms" in repr(made)
     assert "3 candidates" in made._repr_html_()
     with pytest.raises(UsageError, match="no column 'flux'"):
         made["flux"]

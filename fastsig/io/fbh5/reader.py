@@ -7,6 +7,7 @@ Breakthrough Listen filterbank HDF5, version 1.0 (Lebofsky et al. 2019, PASP 131
 
 from __future__ import annotations
 
+import copy
 import os
 import threading
 import warnings
@@ -94,6 +95,22 @@ class FBH5Spectra(FileSpectra):
         channels = int(self._weights.shape[2]) if self._has_weights else self._data.shape[2]
         super().__init__(header.overridden(overrides), self._data.shape, path,
                          weight_channels=channels, may_have_nan=not self._has_weights)
+        #: Channels of this stream, in the order of ascending frequency.
+        self._band = slice(0, self._data.shape[2])
+
+    def band(self, start: int, stop: int) -> FBH5Spectra:
+        """Return a stream of the channels `start` to `stop` - 1; other chunks are not read.
+
+        It shares the file, and is not closed by itself.
+        """
+        part = copy.copy(self)
+        part._position = 0
+        part._band = slice(self._band.start + start, self._band.start + stop)
+        part.shape = (*self.shape[:2], stop - start)
+        part._weight_channels = stop - start if self._weight_channels > 1 else 1
+        axis = self.header.channels
+        part.header = self.header.replace(channels=axis.sliced(start, stop) if axis else None)
+        return part
 
     def _header(self, cards: dict[str, Any], path: str) -> Header:
         shape = self._data.shape
@@ -125,11 +142,21 @@ class FBH5Spectra(FileSpectra):
               ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
         """Read rows in the order of the file, and weights in order of ascending frequency."""
         convert = None if self._codes is None else self._codes.decode
-        data = self._rows.read(start, n, convert=convert, out=out)
-        weight = None if self._weight_rows is None else self._weight_rows.read(start, n)
+        band = self._stored
+        data = self._rows.read(start, n, convert=convert, out=out, channels=band)
+        weight = None
+        if self._weight_rows is not None:
+            every = self._weight_rows.shape[2] > 1
+            weight = self._weight_rows.read(start, n, channels=band if every else None)
         if self._descending and weight is not None and weight.shape[2] > 1:
             weight = weight[:, :, ::-1]
         return data, weight
+
+    @property
+    def _stored(self) -> slice:
+        """The channels of this stream in the order of the file."""
+        n_chan, band = self._data.shape[2], self._band
+        return slice(n_chan - band.stop, n_chan - band.start) if self._descending else band
 
     @property
     def columns(self) -> Mapping[str, str]:
@@ -151,7 +178,8 @@ class FBH5Spectra(FileSpectra):
         if not self._has_weights:
             return None
         with reading(self.path, "/weights", DataError), self._lock:
-            return bool((self._weights[...] == 1).all())
+            every = self._weights.shape[2] > 1
+            return bool((self._weights[:, :, self._stored if every else slice(None)] == 1).all())
 
     def verify(self) -> None:
         """Read every dataset, so that HDF5 verifies the checksums."""

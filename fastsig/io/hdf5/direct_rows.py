@@ -120,14 +120,15 @@ class DirectRows(Rows):
         self._file.close()
         self._scratch.clear()
 
-    def _read(self, start: int, out: NDArray[Any], convert: Convert) -> None:
+    def _read(self, start: int, channels: slice, out: NDArray[Any], convert: Convert) -> None:
         if not self._pays(out.nbytes):
-            super()._read(start, out, convert)
+            super()._read(start, channels, out, convert)
             return
+        at = start, channels.start
         with self._file.use(self._path) as descriptor:
             table = self._listed()
-            spread(lambda piece: self._put(descriptor, table, piece, start, out, convert),
-                   self._pieces(start, start + len(out)))
+            spread(lambda piece: self._put(descriptor, table, piece, at, out, convert),
+                   self._pieces(start, start + len(out), channels))
 
     def _pays(self, n_byte: int) -> bool:
         """Whether kernels are loaded, or enough has been read to be worth half a second."""
@@ -136,17 +137,17 @@ class DirectRows(Rows):
             self._by_library += n_byte
         return loaded or self._by_library > _PAYS
 
-    def _pieces(self, start: int, stop: int) -> list[_Piece]:
-        """Return the parts of chunks that contain rows `start` to `stop` - 1."""
+    def _pieces(self, start: int, stop: int, band: slice) -> list[_Piece]:
+        """Return the parts of chunks that contain rows `start` to `stop` - 1 of a band."""
         rows, products, channels = self._chunks
         found = []
         for place in product(range(start // rows, -(-stop // rows)), range(self._grid[1]),
-                             range(self._grid[2])):
+                             range(band.start // channels, -(-band.stop // channels))):
             first = place[0] * rows, place[1] * products, place[2] * channels
             ends = (min(end, limit) for end, limit in zip(
                 (a + step for a, step in zip(first, self._chunks, strict=True)),
-                (stop, *self.shape[1:]), strict=True))
-            begins = max(first[0], start), *first[1:]
+                (stop, self.shape[1], band.stop), strict=True))
+            begins = max(first[0], start), first[1], max(first[2], band.start)
             region = tuple(slice(a, b) for a, b in zip(begins, ends, strict=True))
             number = (place[0] * self._grid[1] + place[1]) * self._grid[2] + place[2]
             found.append(_Piece(number, region, first))  # type: ignore[arg-type]
@@ -162,11 +163,12 @@ class DirectRows(Rows):
                     self._table = _list_chunks(self._dataset, self._grid)
             return self._table
 
-    def _put(self, descriptor: int, table: NDArray[np.int64], piece: _Piece, start: int,
+    def _put(self, descriptor: int, table: NDArray[np.int64], piece: _Piece, at: tuple[int, int],
              out: NDArray[Any], convert: Convert) -> None:
-        """Unpack one piece to its place in `out`, which begins at row `start`."""
+        """Unpack one piece to its place in `out`, which begins at this row and channel."""
         rows, products, channels = piece.region
-        target = out[rows.start - start : rows.stop - start, products, channels]
+        target = out[rows.start - at[0] : rows.stop - at[0], products,
+                     channels.start - at[1] : channels.stop - at[1]]
         row = int(np.searchsorted(table[:, 0], piece.number))
         there = row < len(table) and table[row, 0] == piece.number
         if not there or table[row, 3] or self._unfiltered(piece, int(table[row, 2])):
@@ -238,8 +240,9 @@ class DirectRows(Rows):
             raise self._error(piece, None, f"cannot be unpacked: {error}") from error
         if not straight:
             values = room.view(self.dtype).reshape(n, *wide)
-            products, channels = target.shape[1:]
-            convert(rows.start, *piece.region[1:], values[:, :products, :channels], target)
+            first, (products, channels) = piece.region[2].start - piece.corner[2], target.shape[1:]
+            convert(rows.start, *piece.region[1:],
+                    values[:, :products, first : first + channels], target)
 
     def _expand(self, packed: NDArray[np.uint8], first: int, out: NDArray[np.uint8],
                 scratch: _Scratch) -> None:

@@ -44,8 +44,12 @@ class Rows:
         return int(2 * self.dtype.itemsize * np.prod(self._dataset.chunks or (0,), dtype=int))
 
     def read(self, start: int, n: int, dtype: DTypeLike = np.float32,
-             convert: Convert | None = None, out: NDArray[Any] | None = None) -> NDArray[Any]:
+             convert: Convert | None = None, out: NDArray[Any] | None = None,
+             channels: slice | None = None) -> NDArray[Any]:
         """Return rows `start` to ``start + n - 1``, in `out` or in a new array of type `dtype`.
+
+        Only some channels are returned, and chunks with none of them are not read, if `channels` is
+        a slice with a beginning and an end.
 
         Raises
         ------
@@ -53,13 +57,15 @@ class Rows:
             Where they cannot be read, or a checksum is wrong.
         """
         with reading(self._path, f"{self.name}, spectra {start} to {start + n}", DataError):
-            out = np.empty((n, *self.shape[1:]), dtype) if out is None else out
-        self._read(start, out, convert or assign)
+            channels = slice(0, self.shape[2]) if channels is None else channels
+            shape = n, self.shape[1], channels.stop - channels.start
+            out = np.empty(shape, dtype) if out is None else out
+        self._read(start, channels, out, convert or assign)
         return out
 
-    def _read(self, start: int, out: NDArray[Any], convert: Convert) -> None:
-        whole = slice(0, self.shape[1]), slice(0, self.shape[2])
-        convert(start, *whole, self._library((slice(start, start + len(out)), *whole)), out)
+    def _read(self, start: int, channels: slice, out: NDArray[Any], convert: Convert) -> None:
+        part = slice(0, self.shape[1]), channels
+        convert(start, *part, self._library((slice(start, start + len(out)), *part)), out)
 
     def _library(self, region: tuple[slice, slice, slice]) -> NDArray[Any]:
         what = f"{self.name}, spectra {region[0].start} to {region[0].stop}"

@@ -39,6 +39,7 @@ NAME, KINDS = "presto", ("spectra",)
 HEADERS = (".inf",)
 
 _OWN = ("breaks",)
+_OF_TURBOSETI = b"# ----------"  # how a .dat file of hits begins
 _MOST_CHANNELS, _LONGEST_S = 2**24, 10**6
 _TYPED = ("name", "telescope", "instrument", "object", "ra", "dec", "epoch", "bins", "width_s")
 
@@ -48,7 +49,8 @@ def sniff(probe: Probe) -> bool:
     if is_inf(probe.head):
         return True
     beside, suffix = os.path.splitext(probe.path)
-    return suffix == ".dat" and not probe.is_folder and _begins_as_inf(f"{beside}.inf")
+    return suffix == ".dat" and not probe.is_folder and not probe.head.startswith(
+        _OF_TURBOSETI) and _begins_as_inf(f"{beside}.inf")
 
 
 def _begins_as_inf(path: str) -> bool:

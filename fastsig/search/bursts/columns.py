@@ -2,36 +2,27 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from fastsig.search.findings import Column
 
-__all__ = ["COLUMNS", "OPTIONAL", "Column"]
-
-
-class Column(NamedTuple):
-    """A column: NumPy type, unit (None for whole numbers, text and times), and description."""
-
-    dtype: str
-    unit: str | None
-    text: str
-
+__all__ = ["COLUMNS", "OPTIONAL"]
 
 #: Columns of every table, in their order; `time` is a UTC time.
 COLUMNS: dict[str, Column] = {
     "time": Column("time", None, "UTC of the centre of the pulse at the reference frequency"),
-    "time_s": Column("f8", "s", "the same time, after the start of the scan"),
-    "dm": Column("f8", "pc / cm3", "dispersion measure"),
-    "dm_error": Column("f8", "pc / cm3", "standard error of the dispersion measure"),
-    "width": Column("f8", "s", "width of the boxcar with the highest S/N"),
-    "snr": Column("f8", "", "S/N in this boxcar"),
-    "valid_share": Column("f8", "", "share of the samples of this boxcar that was valid"),
-    "low_mhz": Column("f8", "MHz", "lower edge of the band that was searched"),
-    "high_mhz": Column("f8", "MHz", "upper edge of the band that was searched"),
+    "time_s": Column("f8", "s", "the same time, after the start of the scan", 9),
+    "dm": Column("f8", "pc / cm3", "dispersion measure", 4),
+    "dm_error": Column("f8", "pc / cm3", "standard error of the dispersion measure", 4),
+    "width": Column("f8", "s", "width of the boxcar with the highest S/N", 9),
+    "snr": Column("f8", "", "S/N in this boxcar", 3),
+    "valid_share": Column("f8", "", "share of the samples of this boxcar that was valid", 4),
+    "low_mhz": Column("f8", "MHz", "lower edge of the band that was searched", 6),
+    "high_mhz": Column("f8", "MHz", "upper edge of the band that was searched", 6),
     "beam": Column("i4", None, "number of the beam; -1 if it is not known"),
-    "ra": Column("f8", "deg", "right ascension of the beam, ICRS; nan if it is not known"),
-    "dec": Column("f8", "deg", "declination of the beam, ICRS; nan if it is not known"),
+    "ra": Column("f8", "deg", "right ascension of the beam, ICRS; nan if it is not known", 7),
+    "dec": Column("f8", "deg", "declination of the beam, ICRS; nan if it is not known", 7),
     "n_member": Column("i8", None, "number of events above the threshold that belong to it"),
-    "dm_low": Column("f8", "pc / cm3", "lowest dispersion measure of these events"),
-    "dm_high": Column("f8", "pc / cm3", "highest dispersion measure of these events"),
+    "dm_low": Column("f8", "pc / cm3", "lowest dispersion measure of these events", 4),
+    "dm_high": Column("f8", "pc / cm3", "highest dispersion measure of these events", 4),
     "first_row": Column("i8", None, "first spectrum of the boxcar at the reference frequency, "
                                     "counted from the start of the scan at the full rate"),
     "last_row": Column("i8", None, "last spectrum of the boxcar, counted as first_row"),
@@ -42,7 +33,7 @@ COLUMNS: dict[str, Column] = {
 #: Columns that some tables have, after the others.
 OPTIONAL: dict[str, Column] = {
     "mjd_bary": Column("f8", "d", "arrival time at the solar system's barycentre and at infinite "
-                                  "frequency (MJD, TDB)"),
+                                  "frequency (MJD, TDB)", 11),
     "injected": Column("i4", None, "number of the injected burst that it is; -1 if it is none"),
     "verdict": Column("U", None, "accepted, interference or doubtful, after a comparison of beams"),
     "reason": Column("U", None, "reason of the verdict"),

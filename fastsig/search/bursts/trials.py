@@ -34,7 +34,7 @@ from fastsig.search.bursts.plan import SearchPlan
 if TYPE_CHECKING:
     from fastsig_kernels import Ladder
 
-__all__ = ["CONSTANTS", "chance", "degrees_of", "false_alarms", "trials"]
+__all__ = ["CONSTANTS", "chance", "clusters", "degrees_of", "false_alarms", "trials"]
 
 F8 = NDArray[np.float64]
 
@@ -64,13 +64,13 @@ def trials(step: float, n_dm: int, ladder: Ladder, threshold: float,
     w, t = ladder.widths.astype(np.float64), ladder.steps.astype(np.float64)
     gaps = np.diff(np.log(w)) if len(w) > 1 else np.array([_ALONE])
     apart = (np.concatenate([gaps[:1], gaps]) + np.concatenate([gaps, gaps[-1:]]))[: len(w)] / 2
-    found: F8 = (factor * _clusters(threshold, by_time * t / w) / t
-                 * _clusters(threshold, by_width * apart)
-                 * (1 + (n_dm - 1) * _clusters(threshold, by_dm * step / w)))
+    found: F8 = (factor * clusters(threshold, by_time * t / w) / t
+                 * clusters(threshold, by_width * apart)
+                 * (1 + (n_dm - 1) * clusters(threshold, by_dm * step / w)))
     return found
 
 
-def _clusters(x: float, slope: F8) -> F8:
+def clusters(x: float, slope: F8) -> F8:
     """Return the clusters of correlated values above a threshold, relative to independent ones."""
     from scipy.special import ndtr
 

@@ -1,0 +1,76 @@
+"""Hits: the product of a search for drifting carriers, a table with a row for each."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsig.search.findings import Column, Findings
+
+__all__ = ["COLUMNS", "OPTIONAL", "Hits"]
+
+#: Columns of every table, in their order.
+COLUMNS: dict[str, Column] = {
+    "time": Column("time", None, "UTC of the centre of the first spectrum"),
+    "frequency": Column("f8", "MHz", "frequency at this time", 9),
+    "drift": Column("f8", "Hz / s", "drift rate", 6),
+    "snr": Column("f8", "", "sum of the samples of the boxcar that follows the drift, less the "
+                            "level, over its noise", 3),
+    "width": Column("f8", "Hz", "width of the boxcar", 6),
+    "excess": Column("f8", "", "mean power in the boxcar above the level, relative to it", 6),
+    "valid_share": Column("f8", "", "share of the samples of the boxcar that was valid", 4),
+    "channel": Column("i8", None, "channel of this frequency, counted from the lowest one"),
+    "coarse_channel": Column("i4", None, "coarse channel, counted from the lowest one; -1 if they "
+                                         "are not known"),
+    "product": Column("U", None, "polarisation product"),
+    "beam": Column("i4", None, "number of the beam; -1 if it is not known"),
+    "ra": Column("f8", "deg", "right ascension of the beam, ICRS; nan if it is not known", 7),
+    "dec": Column("f8", "deg", "declination of the beam, ICRS; nan if it is not known", 7),
+    "source": Column("U", None, "name of the source"),
+    "first_row": Column("i8", None, "first spectrum that was searched"),
+    "last_row": Column("i8", None, "last spectrum that was searched"),
+    "file": Column("U", None, "name of the file that contains first_row"),
+}
+
+#: Columns that some tables have, after the others.
+OPTIONAL: dict[str, Column] = {
+    "snr_turboseti": Column("f8", "", "S/N as turboSETI defines it: relative to the median and the "
+                                      "standard deviation of the middle 90 % of the sums of a "
+                                      "coarse channel without drift", 3),
+    "event": Column("i4", None, "number of the event in a cadence"),
+    "scan": Column("i4", None, "number of the scan in the cadence, from 1"),
+    "verdict": Column("U", None, "accepted, doubtful or interference, after a comparison of scans"),
+    "reason": Column("U", None, "reason of the verdict"),
+}
+
+
+class Hits(Findings):
+    """Drifting carriers, the strongest first.
+
+    ``hits["drift"]`` is a column, with its unit; ``hits[:10]`` and ``hits[mask]`` are some of the
+    hits.
+
+    Parameters
+    ----------
+    columns : mapping
+        Values of the columns of `fastsig.search.drift.hits`, by name.
+    meta : mapping
+        How they were found, for JSON: threshold, drift rates, losses and more.
+
+    Raises
+    ------
+    UsageError
+        If a column is missing or not known, or lengths differ.
+    """
+
+    required, optional, rows_are = COLUMNS, OPTIONAL, "hits"
+
+    def order(self) -> NDArray[np.int64]:
+        """Return the numbers of the rows, the strongest first; of equal ones, by frequency."""
+        return np.lexsort((self.values("drift"), self.values("frequency"), -self.values("snr")))
+
+    def described(self, row: int) -> tuple[str, str]:
+        """Return frequency and properties of a hit, for people."""
+        return f"{self.values('frequency')[row]:.6f} MHz", (
+            f"{self.values('drift')[row]:+.4f} Hz/s, S/N {self.values('snr')[row]:.1f}, "
+            f"width {self.values('width')[row]:.3g} Hz")

@@ -1,0 +1,229 @@
+"""Search a piece of the band: maxima over drifts and widths, and the signals that they are from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsig.search.drift.noise import flatten, sum_noise
+from fastsig.search.drift.plan import DriftPlan, Octave
+from fastsig.search.drift.signal import Signal
+from fastsig.search.drift.tracks import Maxima, best_track
+
+__all__ = ["Searched", "Tile"]
+
+F4 = NDArray[np.float32]
+
+_CANDIDATE = 0.85  # of the threshold: S/N in the coarse steps of octaves
+_MEMBER = 0.3  # S/N up to which what remains close to a signal belongs to it
+_MOST_ROUNDS = 10_000
+_MOST_PASSES = 4  # with the noise that remains beside the signals of the pass before
+_CROWDED = 0.02  # share of the channels that signals cross, from which they add to the noise
+_SAME_NOISE = 0.99
+
+
+class Searched(NamedTuple):
+    """What a search of a piece found.
+
+    Parameters
+    ----------
+    signals : list of Signal
+        Strongest first.
+    is_full : bool
+        Whether there may be more, weaker ones.
+    shape : float
+        Shape of the Gamma law of a sample; 0 if the piece has no noise, and is not searched.
+    """
+
+    signals: list[Signal]
+    is_full: bool
+    shape: float
+
+
+def _known(x: F4) -> F4 | None:
+    """Return 1 for samples that are finite, otherwise 0; None if all are."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        if np.isfinite(x.sum(axis=1)).all():
+            return None
+    finite = np.isfinite(x)
+    return None if finite.all() else finite.astype(np.float32)
+
+
+class Tile:
+    """A search of pieces of one scan; an object is used by one thread.
+
+    Parameters
+    ----------
+    plan : DriftPlan
+        Drifts and widths.
+    window : int
+        Channels of a group in which the level is measured.
+    threshold : float
+        Lowest S/N.
+    min_share : float
+        Least share of valid samples of a signal.
+    most : int
+        Signals of a piece, at most: the strongest ones.
+    """
+
+    def __init__(self, plan: DriftPlan, window: int, threshold: float, *, min_share: float = 0.5,
+                 most: int = 1000) -> None:
+        self._plan, self._window, self._threshold = plan, window, threshold
+        self._min_share, self._most = min_share, most
+        self._y = np.empty((0, 0), np.float32)
+        self._maxima = {octave: Maxima(plan, octave, min_share) for octave in plan.octaves}
+
+    def search(self, x: F4) -> Searched:
+        """Return the signals of a piece.
+
+        Parameters
+        ----------
+        x : ndarray, shape (n_spectrum, n_chan), float32
+            Spectra in any unit, not finite where they are not valid; the channels are a multiple
+            of the window and of all sums.
+        """
+        if self._y.shape != x.shape:
+            self._y = np.empty(x.shape, np.float32)
+        y, total, levels = flatten(x, self._window, self._y)
+        known = _known(x)
+        noise = self._noise(total, known, levels.shape)
+        if not np.isfinite(noise[1]) or noise[1] <= 0:
+            return Searched([], False, 0.0)
+        for _ in range(_MOST_PASSES):
+            signals, is_full = self._rounds(y, known, noise)
+            before, noise = noise, self._noise_beside(y, known, signals, levels.shape, noise)
+            if all(noise[width] > _SAME_NOISE * before[width] for width in noise):
+                break
+        return Searched(signals, is_full, levels.shape)
+
+    def _noise(self, total: F4, known: F4 | None, shape: float) -> dict[int, float]:
+        """Return the noise of the sum of all spectra by the width of boxcars."""
+        share = None if known is None else known.mean(axis=0, dtype=np.float32)
+        noise = sum_noise(total, share, self._plan.all_widths, shape * self._plan.n_spectrum)
+        return dict(zip(self._plan.all_widths, noise.tolist(), strict=True))
+
+    def _noise_beside(self, y: F4, known: F4 | None, signals: list[Signal], shape: float,
+                      noise: dict[int, float]) -> dict[int, float]:
+        """Return the noise without signals; the same as before if they are in few channels.
+
+        Carriers that drift are in many channels of a sum without drift, and make its noise seem
+        larger.
+        """
+        reached = sum(stop - first for first, stop in map(_reached, signals))
+        if reached < _CROWDED * y.shape[1]:
+            return noise
+        rest, valid = _without(y, known, signals, 0, y.shape[1])
+        return self._noise(rest.sum(axis=0), valid, shape)
+
+    def _rounds(self, y: F4, known: F4 | None, noise: dict[int, float]
+                ) -> tuple[list[Signal], bool]:
+        """Take the strongest signals, remove their samples, and search again around them."""
+        found: list[Signal] = []
+        taken: list[Signal] = []
+        dirty = [(0, y.shape[1])]
+        for _ in range(_MOST_ROUNDS):
+            fresh: list[Signal] = []
+            for low, high in dirty:
+                fresh += self._strongest(y, known, taken, noise, low, high)
+            if not fresh:
+                return sorted(found, key=lambda each: (-each.snr, each.start)), False
+            taken += fresh
+            found += [each for each in fresh if not _belongs(each, found)]
+            if len(found) > self._most:
+                found.sort(key=lambda each: (-each.snr, each.start))
+                return found[: self._most], True
+            dirty = self._around(fresh, y.shape[1])
+        return found, True
+
+    def _around(self, signals: list[Signal], n_chan: int) -> list[tuple[int, int]]:
+        """Return the pieces of the band that these signals may have affected, apart."""
+        reach = self._plan.reach + self._plan.widest_channels
+        grain = max((octave.n_sum for octave in self._plan.octaves), default=1)
+        pieces: list[tuple[int, int]] = []
+        for low, high in sorted(each.span() for each in signals):
+            first = max(0, (low - reach) // grain * grain)
+            stop = min(n_chan, -(-(high + reach) // grain) * grain)
+            if pieces and first <= pieces[-1][1]:
+                pieces[-1] = pieces[-1][0], max(stop, pieces[-1][1])
+            else:
+                pieces.append((first, stop))
+        return pieces
+
+    def _strongest(self, y: F4, known: F4 | None, taken: list[Signal], noise: dict[int, float],
+                   low: int, high: int) -> list[Signal]:
+        """Return the strongest signals of a piece, none in the reach of a stronger one."""
+        piece, valid = _without(y, known, taken, low, high)
+        peaks = sorted(self._peaks(piece, valid, noise), reverse=True)
+        signals: list[Signal] = []
+        for _, column, octave in peaks:
+            at = self._maxima[octave].extent(column)
+            if any(at[0] < stop and first < at[1] for first, stop in map(_reached, signals)):
+                continue
+            best = best_track(piece, valid, self._plan, octave, column, noise, self._min_share)
+            if best is not None and best.snr >= self._threshold:
+                signals.append(best)
+        return [_moved(each, low) for each in signals]
+
+    def _peaks(self, piece: F4, valid: F4 | None, noise: dict[int, float]
+               ) -> Iterator[tuple[float, int, Octave]]:
+        """Return S/N, cell and octave of the highest value of each stretch above the limit."""
+        cells, weights, n_sum = piece, valid, 1
+        lost = None if valid is None else (valid == 0).any(axis=0)
+        for octave in self._plan.octaves:
+            while n_sum < octave.n_sum:
+                cells, n_sum = _halved(cells), 2 * n_sum
+                if weights is not None and lost is not None:
+                    weights, n = _halved(weights), len(lost) // 2 * 2
+                    lost = lost[:n:2] | lost[1:n:2]
+            best = self._maxima[octave](cells, weights, lost, noise)
+            over = np.flatnonzero(best > _CANDIDATE * self._threshold)
+            for stretch in np.split(over, np.flatnonzero(np.diff(over) > 2) + 1):
+                if stretch.size:
+                    top = int(stretch[np.argmax(best[stretch])])
+                    yield float(best[top]), top, octave
+
+
+def _halved(cells: F4) -> F4:
+    n = cells.shape[1] // 2 * 2
+    return cells[:, :n:2] + cells[:, 1:n:2]
+
+
+def _reached(signal: Signal) -> tuple[int, int]:
+    """Return the channels in which maxima may be due to a signal."""
+    low, high = signal.span()
+    return low, high
+
+
+def _belongs(signal: Signal, stronger: list[Signal]) -> bool:
+    """Whether a signal is what remains of a stronger one, beside which it lies all the time."""
+    for other in stronger:
+        near = other.width + 2 * other.leak + 2
+        ends = (signal.start - other.start, signal.start + signal.drift - other.start - other.drift)
+        if signal.snr < _MEMBER * other.snr and all(
+                -near - signal.width < each < near for each in ends):
+            return True
+    return False
+
+
+def _moved(signal: Signal, by: int) -> Signal:
+    return replace(signal, start=signal.start + by)
+
+
+def _without(y: F4, known: F4 | None, taken: list[Signal], low: int, high: int
+             ) -> tuple[F4, F4 | None]:
+    """Return a piece in which the samples of signals are lost."""
+    there = [each for each in taken if each.span()[0] < high and each.span()[1] > low]
+    piece = y[:, low:high]
+    if not there:
+        return piece, None if known is None else known[:, low:high]
+    piece = piece.copy()
+    valid = np.ones_like(piece) if known is None else known[:, low:high].copy()
+    for each in there:
+        for row, first in enumerate(each.limits(len(piece)) - low):
+            lost = slice(max(0, first - each.leak), max(0, first + each.width + each.leak))
+            piece[row, lost] = valid[row, lost] = 0
+    return piece, valid

@@ -1,0 +1,224 @@
+"""Sums along the tracks of drifting signals: maxima in the steps of a plan, and the best track."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from math import ceil, pi, sqrt
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsig.search.drift.plan import DriftPlan, Octave
+from fastsig.search.drift.signal import Signal
+
+__all__ = ["Maxima", "best_track"]
+
+F4 = NDArray[np.float32]
+
+_DIRECT = 32  # spectra up to which adding every sample of a track is faster than a tree
+_COLUMNS = 4096  # of a tree at a time: its rows stay in the second-level cache
+_LEAK = 3.0  # S/N of the sum of a channel that is beside a carrier and contains its power
+_STEPS = 4  # of the position and the drift in a cell, on both sides of a maximum
+
+
+class Maxima:
+    """Highest S/N over the drifts and the widths of an octave, for each cell.
+
+    A track is counted from its lowest cell, in which it begins if it drifts up and ends if it
+    drifts down. An object is used by one thread.
+    """
+
+    def __init__(self, plan: DriftPlan, octave: Octave, min_share: float) -> None:
+        from fastsig_kernels import FDMT
+
+        self._octave, self._n, self._share = octave, plan.n_spectrum, min_share
+        self._widths = np.array(octave.widths, np.int64)
+        phase = np.arange(self._n) / max(1, self._n - 1)
+        if self._n <= _DIRECT:
+            drifts = octave.cells[:, np.newaxis] * (phase if octave.sign > 0 else 1 - phase)
+            self._tracks = np.floor(drifts + 0.5).astype(np.int64)
+        else:
+            # Cells are read from the highest down, and the lowest one of a track comes last.
+            curve = 1 - phase if octave.sign > 0 else phase
+            self._trees = [FDMT(curve, octave.cells, dtype="float32", order="channel",
+                                track=plan.track) for _ in range(2)]
+
+    def extent(self, cell: int) -> tuple[int, int]:
+        """Return the channels of the tracks that begin at a cell, as (first, stop)."""
+        n = self._octave.n_sum
+        return cell * n, (cell + self._octave.last + self._octave.widths[-1]) * n
+
+    def __call__(self, cells: F4, valid: F4 | None, lost: NDArray[np.bool_] | None,
+                 noise: dict[int, float]) -> F4:
+        """Return the highest S/N for each lowest cell: (n,) float32, 0 if none is above 0.
+
+        `valid` is the number of valid channels in each cell, and `lost` says in which columns it
+        is not that of all.
+        """
+        from fastsig_kernels import track_maxima
+
+        octave = self._octave
+        n = cells.shape[1] - octave.last - octave.widths[-1] + 1
+        best = np.zeros(max(0, n), np.float32)
+        if not best.size:
+            return best
+        scale = np.array([1 / noise[octave.n_sum * width] for width in octave.widths], np.float32)
+        one = np.float32(1 / octave.n_sum)
+        if self._n > _DIRECT:
+            self._by_tree(cells, None if valid is None else valid * one, scale, best)
+            return best
+        reach = cells.shape[1] - n
+        for first, stop, is_whole in _stretches(lost, n, reach):
+            part = slice(first, stop + reach)
+            track_maxima(cells[:, part], self._tracks, self._widths, scale, best[first:stop],
+                         valid=None if is_whole or valid is None else valid[:, part] * one,
+                         min_share=self._share)
+        return best
+
+    def _by_tree(self, cells: F4, valid: F4 | None, scale: F4, best: F4) -> None:
+        """Raise the maxima `best`, from the highest cells down."""
+        from fastsig_kernels import boxcar_maxima
+
+        after = int(self._widths[-1]) - 1
+        both = [cells] if valid is None else [cells, valid]
+        planes = [np.zeros((self._octave.n_row, after + _COLUMNS), np.float32) for _ in both]
+        for tree in self._trees:
+            tree.reset()
+        for stop in range(cells.shape[1], 0, -_COLUMNS):
+            first = max(0, stop - _COLUMNS)
+            n = after + stop - first
+            for tree, rows, plane in zip(self._trees, both, planes, strict=False):
+                tree.process(np.ascontiguousarray(rows[:, first:stop][:, ::-1]),
+                             out=plane[:, after:n])
+            sums, *weights = (plane[:, :n][:, ::-1] for plane in planes)
+            piece = best[first:stop]
+            if len(piece):
+                whole = len(piece) + after
+                boxcar_maxima(sums[:, :whole], self._widths, scale, piece, full=float(self._n),
+                              weights=weights[0][:, :whole] if weights else None,
+                              min_share=self._share)
+            for plane in planes:
+                plane[:, :after] = plane[:, n - after : n].copy()
+
+
+def _stretches(columns: NDArray[np.bool_] | None, n: int, reach: int
+               ) -> list[tuple[int, int, bool]]:
+    """Return stretches of `n` cells as (first, stop, whether all tracks there are valid).
+
+    Weights are needed only where samples are lost.
+    """
+    if columns is None:
+        return [(0, n, True)]
+    lost = np.concatenate(([0], np.cumsum(columns)))
+    first = np.arange(0, n, _COLUMNS)
+    stop = np.minimum(first + _COLUMNS, n)
+    whole = lost[stop + reach] == lost[first]
+    found: list[tuple[int, int, bool]] = []
+    for begin, end, is_whole in zip(first.tolist(), stop.tolist(), whole.tolist(), strict=True):
+        if found and found[-1][2] == is_whole:
+            found[-1] = found[-1][0], end, is_whole
+        else:
+            found.append((begin, end, is_whole))
+    return found
+
+
+def best_track(y: F4, valid: F4 | None, plan: DriftPlan, octave: Octave, cell: int,
+               noise: dict[int, float], min_share: float) -> Signal | None:
+    """Return the track with the highest S/N near a maximum, in fine steps; None if there is none.
+
+    Parameters
+    ----------
+    y, valid : ndarray, shape (n_spectrum, n_chan), float32
+        Deviations from the level, and which samples are valid.
+    plan, octave, cell
+        The plan, and the octave and the lowest cell of the maximum.
+    noise : dict
+        Noise of the sum of all spectra, for each width in channels.
+    min_share : float
+        Least share of valid samples.
+    """
+    rows = _Window(y, valid, plan, octave, cell)
+    n = octave.n_sum
+    drifts = octave.sign * n * octave.cells
+    widths = [n * width for width in octave.widths]
+    lows = n * (cell + np.arange(-1.0, 2.0))
+    first = rows.best(lows, drifts, widths, noise, min_share)
+    step = float(n)
+    while first is not None and step > 0.5:
+        step = step / 2
+        near = np.arange(-_STEPS, _STEPS + 1, dtype=np.float64)
+        low = first.start + min(first.drift, 0)
+        widths = [w for w in plan.all_widths if first.width / 2 <= w <= 2 * first.width]
+        lows = np.unique(np.floor(low + near * max(1.0, step)))
+        drifts = first.drift + near * step
+        low_limit, high_limit = plan.limits
+        drifts = drifts[(drifts >= low_limit - 0.5) & (drifts <= high_limit + 0.5)]
+        found = rows.best(lows, drifts, widths, noise, min_share)
+        first = found if found is not None and found.snr >= first.snr else first
+    return None if first is None else replace(first, leak=rows.leak(first, noise[1]))
+
+
+class _Window:
+    """Cumulative sums around a maximum, from which any boxcar is found."""
+
+    def __init__(self, y: F4, valid: F4 | None, plan: DriftPlan, octave: Octave, cell: int) -> None:
+        margin = 4 * octave.n_sum * octave.widths[-1] + 2 * plan.widest_channels + 8
+        low = octave.n_sum * cell - margin
+        high = octave.n_sum * (cell + octave.last) + margin
+        self.first = max(0, low)
+        self.stop = min(y.shape[1], high)
+        self._y = _cumulative(y[:, self.first : self.stop])
+        self._valid = None if valid is None else _cumulative(valid[:, self.first : self.stop])
+        self._n = len(y)
+
+    def best(self, lows: NDArray[np.float64], drifts: NDArray[np.float64], widths: list[int],
+             noise: dict[int, float], min_share: float) -> Signal | None:
+        """Return the best of all boxcars that lie in the window."""
+        phase = np.arange(self._n) / max(1, self._n - 1)
+        starts = lows[:, np.newaxis] - np.minimum(drifts, 0)
+        track = np.floor(starts[..., np.newaxis] + drifts[:, np.newaxis] * phase + 0.5)
+        at = track.astype(np.int64) - self.first
+        row = np.arange(self._n)
+        best: Signal | None = None
+        for width in widths:
+            inside = ((at >= 0) & (at + width <= self.stop - self.first)).all(axis=-1)
+            if not inside.any() or not np.isfinite(noise[width]):
+                continue
+            low = np.clip(at, 0, self.stop - self.first)
+            high = np.clip(at + width, 0, self.stop - self.first)
+            sums = (self._y[row, high] - self._y[row, low]).sum(axis=-1)
+            share = np.ones(sums.shape)
+            if self._valid is not None:
+                share = (self._valid[row, high] - self._valid[row, low]).sum(-1) / (self._n * width)
+            usable = inside & (share >= min_share)
+            snr = np.where(usable, sums / np.sqrt(np.where(usable, share, 1)) / noise[width], -1.0)
+            i, j = np.unravel_index(int(np.argmax(snr)), snr.shape)
+            if snr[i, j] > (best.snr if best else 0):
+                excess = sums[i, j] / (share[i, j] * self._n * width)
+                best = Signal(float(starts[i, j]), float(drifts[j]), width, float(snr[i, j]),
+                              float(excess), float(share[i, j]))
+        return best
+
+    def leak(self, signal: Signal, noise: float) -> int:
+        """Return how many channels on either side of a signal contain its power, at least 1.
+
+        Side lobes of a transform without a window fall at least with the square of pi times the
+        distance, which limits how far they reach.
+        """
+        limit = max(1, ceil(sqrt(signal.snr / _LEAK) / pi))
+        track = signal.limits(self._n) - self.first
+        row = np.arange(self._n)
+        for off in range(1, limit + 1):
+            sums = []
+            for at in (track - off, track + signal.width - 1 + off):
+                at = np.clip(at, 0, self.stop - self.first - 1)
+                sums.append(float((self._y[row, at + 1] - self._y[row, at]).sum()))
+            if max(sums) < _LEAK * noise:
+                return off
+        return limit
+
+
+def _cumulative(x: F4) -> NDArray[np.float64]:
+    out = np.zeros((x.shape[0], x.shape[1] + 1))
+    np.cumsum(x, axis=1, dtype=np.float64, out=out[:, 1:])
+    return out

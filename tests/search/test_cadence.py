@@ -1,0 +1,129 @@
+"""Events of a cadence: verdicts of signals on and off a source, along their drift."""
+
+import json
+
+import numpy as np
+import pytest
+from astropy import units as u
+from astropy.time import Time
+from cli import fastsig
+
+from fastsig.errors import UsageError
+from fastsig.run.hit_files import read_hits, write_hits
+from fastsig.search.drift.cadence import events_of
+from fastsig.search.drift.hits import Hits
+
+START = Time("2024-05-01T00:00:00")
+CHAN_HZ, SAMPLE_S, N = 2.8, 18.25, 16
+STEP = CHAN_HZ / (15 * SAMPLE_S)
+
+
+def scan(number, signals, threshold=8.0):
+    """Return the hits of a scan of 5 minutes; a signal is frequency (Hz) at the start of the first
+    scan, drift and S/N, and is measured with the errors of a search."""
+    rng = np.random.default_rng(number)
+    time = START + number * 320 * u.s
+    n = len(signals)
+    late = number * 320
+    freq, drift, snr = (np.array([each[i] for each in signals], float) for i in range(3))
+    return Hits({
+        "time": Time(np.full(n, time.jd1), np.full(n, time.jd2), format="jd", scale="utc"),
+        "frequency": (freq + drift * late + rng.uniform(-0.5, 0.5, n) * CHAN_HZ) / 1e6,
+        "drift": drift + rng.uniform(-0.5, 0.5, n) * STEP, "snr": snr, "width": np.full(n, CHAN_HZ),
+        "excess": np.ones(n), "valid_share": np.ones(n), "channel": np.zeros(n, int),
+        "coarse_channel": np.zeros(n, int), "product": ["I"] * n, "beam": np.full(n, -1),
+        "ra": np.full(n, np.nan), "dec": np.full(n, np.nan), "source": ["X"] * n,
+        "first_row": np.zeros(n, int), "last_row": np.full(n, 15), "file": [f"{number}.h5"] * n,
+    }, {"threshold": threshold, "channel_hz": CHAN_HZ, "n_spectrum": N, "sample_s": SAMPLE_S,
+        "drift_hz_s": [-4, 4], "start": time.isot})
+
+
+SKY = (1420.1e6, 0.35, 25.0)
+RFI = (1420.2e6, -0.1, 50.0)
+ONCE = (1420.3e6, 0.0, 30.0)
+WEAK = (1420.4e6, 0.2, 9.0)
+
+
+def cadence():
+    """Sky in the scans on the source, RFI in all, one signal once, a weak one, and others."""
+    made = []
+    for number in range(6):
+        signals = [RFI, (1420.05e6 + 1e4 * number, 0.0, 20.0)]
+        if number % 2 == 0:
+            signals += [SKY, WEAK]
+        if number == 2:
+            signals.append(ONCE)
+        made.append(scan(number, signals))
+    return made
+
+
+def verdict_near(found, freq_mhz, scan_number=1):
+    rows = (np.abs(found.values("frequency") - freq_mhz) < 1e-3) & (
+        found.values("scan") == scan_number)
+    assert rows.sum() == 1
+    return found["verdict"][rows][0], found["reason"][rows][0], found.values("event")[rows][0]
+
+
+def test_verdicts():
+    found = events_of(cadence())
+    verdict, reason, event = verdict_near(found, 1420.1)
+    assert verdict == "accepted" and "all 3 scans" in reason
+    assert sorted(found.values("scan")[found.values("event") == event]) == [1, 3, 5]
+    verdict, reason, event = verdict_near(found, 1420.2)
+    assert verdict == "interference" and "off the source, S/N 50.0" in reason
+    assert (found.values("event") == event).sum() == 6
+    assert verdict_near(found, 1420.3, 3)[:2] == ("doubtful", "in 1 of 3 scans on the source")
+    verdict, reason, _ = verdict_near(found, 1420.4)
+    assert verdict == "doubtful" and "threshold" in reason
+    assert found.meta["cadence"]["n_accepted"] == 1
+
+
+@pytest.mark.parametrize("drift", [-3.9, -0.02, 0.0, 1.0, 3.9])
+def test_signals_of_any_drift_are_followed(drift):
+    sky = (1420e6, drift, 20.0)
+    found = events_of([scan(k, [sky] if k % 2 == 0 else []) for k in range(6)])
+    assert found["verdict"].tolist() == ["accepted"] * 3
+    assert set(found.values("event")) == {0}
+    all_scans = events_of([scan(k, [sky]) for k in range(6)])
+    assert all_scans["verdict"].tolist() == ["interference"] * 6
+
+
+def test_neighbours_that_do_not_follow_the_drift_are_no_members():
+    """A signal 40 channels beside the track, and one with another drift, are others."""
+    sky = (1420e6, 1.0, 20.0)
+    beside = (1420e6 + 40 * CHAN_HZ, 1.0, 20.0)
+    scans = [scan(k, [sky] if k % 2 == 0 else [beside]) for k in range(6)]
+    assert set(events_of(scans)["verdict"]) == {"accepted"}
+
+
+def test_beams_at_the_same_time():
+    """Another beam with the signal makes it interference; one without does not."""
+    here = scan(0, [SKY, RFI])
+    found = events_of([here, scan(0, [RFI]), scan(0, [])], "ABB")
+    assert verdict_near(found, 1420.1)[0] == "accepted"
+    assert verdict_near(found, 1420.2)[0] == "interference"
+
+
+@pytest.mark.parametrize(("pattern", "tolerance"), [
+    ("ABA", 2.0), ("AAAAAA", 2.0), ("BBBBBB", 2.0), ("AB1B1B", 2.0), ("ABACAD", 0.0),
+    ("ABACAD", np.nan)])
+def test_what_is_refused(pattern, tolerance):
+    with pytest.raises(UsageError, match="allowed"):
+        events_of(cadence(), pattern, tolerance=tolerance)
+
+
+def test_the_command(tmp_path):
+    names = [tmp_path / f"{k}.ecsv" for k in range(6)]
+    for name, hits in zip(names, cadence(), strict=True):
+        write_hits(hits, name)
+    done = fastsig("search", "events", *names, "-o", tmp_path / "events.ecsv", "--json")
+    report = json.loads(done.stdout)
+    assert report["n_accepted"] == 1 and "1 accepted" in done.stderr
+    assert len(read_hits(tmp_path / "events.ecsv")) == report["n_row"]
+    fastsig("search", "events", *names, "-o", tmp_path / "sky.ecsv", "--keep", "accepted")
+    assert set(read_hits(tmp_path / "sky.ecsv")["verdict"]) == {"accepted"}
+    assert "several scans" in fastsig("search", "events", *names, "-o", tmp_path / "x.dat",
+                                      code=2).stderr
+    joined = fastsig("search", "events", tmp_path / "sky.ecsv", names[0], "-o",
+                     tmp_path / "y.ecsv", "--pattern", "AB", code=2)
+    assert "several searches" in joined.stderr

@@ -1,0 +1,196 @@
+"""``search drift`` as a user calls it: formats, sameness, tables, refusals."""
+
+import errno
+import json
+import os
+import struct
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from astropy import units as u
+from carriers import spectra
+from cli import fastsig
+from streams import MemorySpectra, header
+
+import fastsig as fs
+from fastsig.axes.frequency import ChannelAxis
+from fastsig.axes.polarization import PRODUCTS, PolBasis
+from fastsig.errors import OutputError
+from fastsig.reductions.drifting import hits as hits_module
+from fastsig.reductions.drifting.bands import CopiedBands
+from fastsig.reductions.drifting.hits import Request, drifting, found_hits
+from fastsig.run.hit_files import read_hits, write_hits
+
+CHAN_HZ, SAMPLE_S = Fraction(14, 5), Fraction(73, 4)
+#: Channel, drift, width and S/N of carriers: at both edges, in the middle, and fast.
+CARRIERS = [(3.0, 4.0, 1, 25.0), (8190.0, -6.0, 1, 25.0), (4000.0, 20.0, 1, 40.0),
+            (2000.0, -100.0, 1, 90.0)]
+
+
+def stream(n_time=16, n_chan=2**13, carriers=CARRIERS, telescope="GBT"):
+    head = header(1 / SAMPLE_S, n_pol=1).replace(
+        channels=ChannelAxis(Fraction(1420 * 10**6), CHAN_HZ, n_chan),
+        polarization=PolBasis("linear", PRODUCTS["I"]), telescope=telescope)
+    return MemorySpectra(1e9 * spectra(n_time, n_chan, carriers)[:, np.newaxis], head)
+
+
+def rows(hits):
+    return list(zip(*(hits.values(name).tolist() for name in
+                      ("frequency", "drift", "snr", "width", "channel")), strict=True))
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """The same spectra in three formats."""
+    folder = tmp_path_factory.mktemp("drift")
+    paths = [folder / name for name in ("a.fil", "a.h5", "a.fits")]
+    for path in paths:
+        fs.Chain(stream()).write(path, bits=32, lossy=True)
+    return paths
+
+
+def test_carriers_are_found_at_their_frequency_and_drift():
+    hits = drifting(stream())
+    assert len(hits) == len(CARRIERS)
+    step = float(CHAN_HZ / (15 * SAMPLE_S))
+    for channel, drift, _, _ in CARRIERS:
+        k = int(np.argmin(np.abs(hits.values("channel") - channel)))
+        near = 1 + abs(drift) / 30
+        off = (hits.values("frequency")[k] - 1420) * 1e6 / float(CHAN_HZ) - channel
+        assert abs(off) <= near
+        assert abs(hits.values("drift")[k] / step - drift) <= near
+    assert hits["time"][0].isot == "2021-03-04T05:06:16.248456789"  # the centre of a spectrum
+    assert hits["drift"].unit == u.Hz / u.s and hits["frequency"].unit == u.MHz
+    edge = hits[hits.values("channel") > 8100]
+    assert edge.values("valid_share")[0] == 1
+
+
+def test_the_same_hits_from_every_format(files):
+    found = []
+    for path in files:
+        with fs.open(path) as chain:
+            found.append(rows(drifting(chain)))
+    assert found[0] == found[1] == found[2] and len(found[0]) == len(CARRIERS)
+
+
+def test_the_same_hits_for_any_workers_and_from_copied_rows(monkeypatch, tmp_path):
+    wide = stream(n_chan=2**15, carriers=[(700.0 + 1500 * k, 3.0 * k, 1, 30.0) for k in range(20)])
+    monkeypatch.setattr("fastsig.reductions.drifting.searching._TILE", (2**12, 2**12))
+    monkeypatch.setattr("fastsig.reductions.drifting.searching._UNIT_VALUES", 2**17)
+    expected = rows(drifting(wide, workers=1))
+    assert len(expected) == 20
+    assert rows(drifting(wide, workers=3)) == expected
+    monkeypatch.setattr("fastsig.reductions.drifting.searching._UNIT_VALUES", 2**24)
+    assert rows(drifting(wide, workers=2)) == expected
+    monkeypatch.setattr(hits_module, "bands_of", lambda each, **options: CopiedBands(
+        each, str(tmp_path), workers=options["workers"], memory=None, progress=None))
+    assert rows(drifting(wide)) == expected
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_centre_of_a_coarse_channel_is_left_out():
+    dc = stream(carriers=[(1024.0, 0.0, 1, 300.0), (3072.0, 0.0, 1, 300.0), (900.0, 0.0, 1, 30.0)])
+    assert len(drifting(dc)) == 3  # no whole number of Green Bank's coarse channels
+    found = drifting(dc, coarse=4)
+    assert found.values("channel").tolist() == [900]
+    assert found.values("coarse_channel").tolist() == [0]
+    assert len(drifting(dc, coarse=4, dc=False)) == 3
+
+
+def test_a_table_and_a_dat_file(tmp_path):
+    hits = drifting(stream())
+    write_hits(hits, tmp_path / "a.ecsv")
+    again = read_hits(tmp_path / "a.ecsv")
+    assert rows(again) == rows(hits) and again.meta["threshold"] == 10
+    write_hits(hits, tmp_path / "a.dat")
+    other = read_hits(tmp_path / "a.dat")
+    np.testing.assert_allclose(other.values("frequency"), hits.values("frequency"), atol=1e-6)
+    np.testing.assert_allclose(other.values("drift"), hits.values("drift"), atol=1e-6)
+    assert abs((other["time"][0] - hits["time"][0]).to_value("s")) < 1e-3
+
+
+def test_snr_as_turboseti_defines_it():
+    """That of one channel, over the deviation of the middle 90 % of all sums."""
+    request = Request.of(stream(carriers=[(4000.0, 0.0, 1, 40.0)]), "0:0")
+    hits = found_hits(request, like_turboseti=True)
+    ratio = hits.values("snr_turboseti")[0] / hits.values("snr")[0]
+    assert ratio == pytest.approx(1.27, abs=0.04)
+
+
+def test_the_command(files, tmp_path):
+    made = tmp_path / "hits.ecsv"
+    report = json.loads(fastsig("search", "drift", files[0], "-o", made, "--json").stdout)
+    assert report["n_hit"] == len(CARRIERS) == len(read_hits(made))
+    strongest = report["hits"][0]
+    assert strongest["snr"] == max(each["snr"] for each in report["hits"])
+    planned = fastsig("search", "drift", files[0], "-o", tmp_path / "b.ecsv", "--dry-run").stdout
+    assert "would write" in planned and not (tmp_path / "b.ecsv").exists()
+
+
+def test_voltages_are_divided_into_channels(tmp_path):
+    path = tmp_path / "tone.h5"
+    fastsig("simulate", "fast-voltage", "-o", path, "--duration", "0.5s", "--fstart", "1400MHz",
+            "--bandwidth", "1MHz", "--carrier", "frequency=1400.3003MHz,level=0.05")
+    report = json.loads(fastsig(
+        "search", "drift", path, "-o", tmp_path / "a.ecsv", "--n-chan", "8192", "--integrate",
+        "60ms", "--drift", "-500:500", "--json").stdout)
+    assert report["n_hit"] == 1
+
+
+@pytest.mark.parametrize(("options", "code", "message"), [
+    (["--drift", "4:-4"], 2, "ascending"), (["--drift", "4"], 2, "-4:4"),
+    (["--snr", "1"], 2, "5 or more"), (["--coarse", "3"], 2, "divisor"),
+    (["--memory", "20MB"], 2, "requires"), (["--n-chan", "16"], 2, "voltages"),
+    (["--width", "1MHz"], 2, "width"),
+])
+def test_what_is_refused(options, code, message, files, tmp_path):
+    error = fastsig("search", "drift", files[0], "-o", tmp_path / "x.ecsv", *options,
+                    code=code).stderr
+    assert message in error
+    assert not (tmp_path / "x.ecsv").exists()
+
+
+def test_rows_are_copied_before_a_search_and_a_full_disk_is_reported(monkeypatch, tmp_path):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "full")
+
+    with CopiedBands(stream(n_chan=512), str(tmp_path), workers=1, memory=None, progress=None
+                     ) as bands:
+        np.testing.assert_array_equal(bands.read(5, 9), stream(n_chan=512).read_block(
+            0, 16).data[:, 0, 5:9])
+        assert not list(tmp_path.iterdir())  # it has no name: nothing is left if the process dies
+    monkeypatch.setattr(os, "pwrite", full)
+    with pytest.raises(OutputError, match="no space left"), CopiedBands(
+            stream(n_chan=512), str(tmp_path), workers=1, memory=None, progress=None):
+        pass
+
+
+def test_descending_frequencies_and_a_scan_without_valid_samples(files, tmp_path):
+    """A .fil whose frequencies descend, as those of Green Bank, has the same hits."""
+    content = files[0].read_bytes()
+    end = content.index(b"HEADER_END") + 10
+    head, data = bytearray(content[:end]), np.frombuffer(content[end:], "<f4").reshape(16, -1)
+    for name, change in ((b"fch1", lambda fch1, foff: fch1 + foff * (data.shape[1] - 1)),
+                         (b"foff", lambda fch1, foff: -foff)):
+        at, other = (content.index(each) + 4 for each in (b"fch1", b"foff"))
+        place = content.index(name) + 4
+        struct.pack_into("<d", head, place, change(*(struct.unpack_from("<d", content, each)[0]
+                                                     for each in (at, other))))
+    path = tmp_path / "down.fil"
+    path.write_bytes(bytes(head) + data[:, ::-1].tobytes())
+    with fs.open(path) as down, fs.open(files[0]) as up:
+        assert [(row[0], row[1], row[4]) for row in rows(drifting(down))] == [
+            (pytest.approx(row[0], abs=1e-9), row[1], row[4]) for row in rows(drifting(up))]
+    path.write_bytes(bytes(head) + np.full(data.shape, np.nan, "<f4").tobytes())
+    with fs.open(path) as lost:
+        hits = drifting(lost)
+    assert len(hits) == 0 and hits.meta["false_alarms"] == 0 and hits.meta["noise_shape"] is None
+    write_hits(hits, tmp_path / "none.ecsv")
+    assert len(read_hits(tmp_path / "none.ecsv")) == 0
+
+
+def test_false_alarms_are_stated():
+    hits = drifting(stream(carriers=[]), snr=6.0)
+    assert hits.meta["noise_shape"] == pytest.approx(51, rel=0.1)
+    assert 1e-4 < hits.meta["false_alarms"] < 1
