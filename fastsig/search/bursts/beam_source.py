@@ -3,11 +3,11 @@
 A beam is a Gaussian of the receiver's half-power width, averaged over the band. A source at x of
 the S/N s in the middle of a beam has in beam b the S/N ``m_b = s g_b P_b(x)``, with the variance
 ``1 + (e m_b)^2 + (l s)^2``: the noise, the error e of the shape and gain of the beams, and side
-lobes up to l, but at most up to 0.04 of the highest S/N: else a source far from all beams would
-explain interference that is equally bright in all of them. A beam in which nothing was found has
-an S/N below the threshold. With sources spread evenly over the sky and a number of brighter ones
-proportional to ``s^-1.5``, the posterior mean and its standard deviation are the position and its
-error; also for a burst in one beam.
+lobes up to l, but at most 0.04 of the highest S/N. Without this limit, a source far from all beams
+would explain interference that is equally bright in all of them. A beam in which nothing was found
+has an S/N below the threshold. With sources spread evenly over the sky and a number of brighter
+ones proportional to ``s^-1.5``, the mean and the standard deviation of the posterior are the
+position and its error, also for a burst in one beam.
 """
 
 from __future__ import annotations
