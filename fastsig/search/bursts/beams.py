@@ -1,12 +1,14 @@
-"""Candidates of several beams on one clock: which belong together, and what they are.
+"""Candidates of several beams on one clock: which belong together, and the verdict on each group.
 
-Candidates are friends if their boxcars overlap in time and their dispersion measures agree: within
-three standard errors and the measure that widens a burst to twice its width. A group of friends is
-compared with a point source (`fastsig.search.bursts.beam_source`):
+Candidates are friends if their boxcars overlap in time and their dispersion measures agree within
+three standard errors plus the deviation that widens a burst to twice its width. A group of friends
+is compared with a point source (`fastsig.search.bursts.beam_source`):
 
-- **accepted**: one position explains the S/N of all beams, and that the others saw nothing;
+- **accepted**: one position explains the S/N in all beams, and that nothing was found in the
+  others;
 - **interference**: two or more beams are much brighter than the best position explains;
-- **doubtful**: anything between, such as one beam too bright, or a neighbour that saw nothing.
+- **doubtful**: any other case, such as one beam that is too bright, or a neighbouring beam in which
+  nothing was found.
 """
 
 from __future__ import annotations
