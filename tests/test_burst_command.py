@@ -59,6 +59,17 @@ def test_what_is_refused(scan: Path, tmp_path: Path, options: tuple[str, ...], c
     assert not list(tmp_path.iterdir())
 
 
-def test_voltages_are_refused(samples: Path) -> None:
-    done = fastsig("burst", samples / "frb_carrier_16MHz.h5", "--at", "40ms", "--dm", "300", code=2)
-    assert "detect first" in done.stderr
+def test_voltages_are_dedispersed_coherently(samples: Path, scan: Path) -> None:
+    """A burst of 0.5 ms and DM 300 that arrives at 1422 MHz at 40 ms."""
+    raw = samples / "frb_carrier_16MHz.h5"
+    told = json.loads(fastsig("burst", raw, "--at", "40ms", "--dm", "299", "--coherent", "16",
+                              "--width", "0.6ms", "--json", code=0).stdout)
+    assert abs(told["dm"] - 300) < 4 * told["dm_error"]
+    assert told["fwhm"] == pytest.approx(0.5e-3, abs=4 * told["fwhm_error"])
+    late = 300 / 2.41e-4 * (told["reference_mhz"] ** -2 - 1422.0**-2)
+    assert told["time_s"] == pytest.approx(0.04 + late, abs=1e-4)
+    assert told["linear"] is not None
+    done = fastsig("burst", raw, "--at", "40ms", "--dm", "300", code=2)
+    assert "contains voltages" in done.stderr
+    done = fastsig("burst", scan, "--at", "0.7s", "--dm", "50", "--coherent", "8", code=2)
+    assert "with voltages" in done.stderr

@@ -22,7 +22,7 @@ from fastsig.cli import common
 @click.option("--picture", type=common.OutputPath(), metavar="PATH",
               help="Save a plot of the burst as a picture (.png, .pdf, .svg) or a page (.html).")
 @click.option("--cut-out", metavar="TIME",
-              help="Also write the spectra from this time before the burst to this time after its "
+              help="Also write the data from this time before the burst to this time after its "
                    "end at the lowest channel, e.g. 1s.")
 @click.option("--raw", type=common.InputPath(), multiple=True, metavar="FILE",
               help="Cut the burst out of these voltages too. May be repeated.")
@@ -31,6 +31,9 @@ from fastsig.cli import common
 @click.option("--width", metavar="TIME",
               help="Begin with this width, e.g. 2ms.  [default: that of the highest S/N within "
                    "0.1 s of the time]")
+@click.option("--coherent", type=click.IntRange(1), metavar="N",
+              help="Divide each channel of voltages into N channels, in which the dispersion is "
+                   "removed coherently.")
 @click.option("--method", type=click.Choice(["snr", "structure"]), default="snr",
               show_default=True,
               help="Measure the dispersion measure with the highest S/N, or that with the most "
@@ -64,8 +67,8 @@ from fastsig.cli import common
 def burst(files: tuple[str, ...], at: str, dm: str, **options: Any) -> None:
     """Measure the DM, width, fluence and polarisation of a burst.
 
-    All FILEs must belong to one scan of spectra. With four products, L, V, the position angle and
-    the rotation measure are measured.
+    All FILEs must belong to one scan of spectra or, with --coherent, of voltages. With four
+    products, L, V, the position angle and the rotation measure are measured.
     """
     from fastsig.chain import open_chain
     from fastsig.reductions.bursts.measurement import measure_burst
@@ -75,7 +78,7 @@ def burst(files: tuple[str, ...], at: str, dm: str, **options: Any) -> None:
             common.compiling(options["quiet"])):
         found = measure_burst(source, at, dm, **{name: options[name] for name in (
             "width", "method", "tsys", "gain", "zenith_angle", "beam", "scale_error", "index",
-            "most_rm", "constant")})
+            "most_rm", "constant", "coherent")})
         made = _written(source, found, options)
     if options["as_json"]:
         common.print_json({**found.record(), "outputs": made})

@@ -35,7 +35,9 @@ from fastsig.reductions.bursts.window import (
     seconds_of,
     total_power,
 )
-from fastsig.stream import SpectrumStream, stream_of
+from fastsig.stages.dedisperse_voltages import DedisperseVoltages
+from fastsig.stages.detect import Detect
+from fastsig.stream import SpectrumStream, Stream, VoltageStream, stream_of
 from fastsig.work.arguments import checked
 
 __all__ = ["Burst", "find_burst", "measure_burst"]
@@ -89,6 +91,7 @@ def measure_burst(
     chain: Any, at: Any, dm: Any, *, width: Any = None, method: str = "snr", tsys: Any = None,
     gain: Any = None, zenith_angle: Any = None, beam: int | None = None, scale_error: float = 0.0,
     constant: Any = None, index: float = 4.0, most_rm: float | None = None,
+    coherent: int | None = None,
 ) -> BurstMeasurement:
     r"""Measure a burst: dispersion measure, width, scattering, fluence and polarisation.
 
@@ -100,8 +103,9 @@ def measure_burst(
 
     Parameters
     ----------
-    chain : chain or SpectrumStream
-        Spectra; with AA, BB, CR and CI or with I, Q, U and V, the polarisation is measured.
+    chain : chain, SpectrumStream or VoltageStream
+        Spectra, or voltages with `coherent`. With AA, BB, CR and CI or with I, Q, U and V, the
+        polarisation is measured.
     at : Time, Quantity or str
         Time of the burst at the highest channel, to 0.1 s: a date, or a time after the start.
     dm : float, str or Quantity
@@ -126,6 +130,9 @@ def measure_burst(
         Exponent of the scattering time, proportional to frequency to the power ``-index``.
     most_rm : float, optional
         Largest rotation measure to try, rad m^-2.
+    coherent : int, optional
+        Divide each channel of voltages into this many channels, in which the dispersion is removed
+        coherently.
 
     Raises
     ------
@@ -140,7 +147,8 @@ def measure_burst(
         raise UsageError(f"scale_error = {scale_error}; allowed: from 0, such as 0.1")
     if not 0 <= index <= 10:
         raise UsageError(f"index = {index}; allowed: 0 to 10, such as 4 or 4.4")
-    source, stream = stream_of(chain), total_power(chain)
+    source = _detected(stream_of(chain), dm, coherent, constant)
+    stream = total_power(source)
     gains = gain_of(stream, gain, zenith_angle, beam, tsys)
     burst, trials, value = _best(stream, seconds_of(stream, at), float(dm_of(dm)), width, method,
                                  constant)
@@ -149,6 +157,20 @@ def measure_burst(
     polarization = _polarization(source, burst, value, constant, most_rm)
     made = _Parts(burst, trials, gaussian, scattered, flux, polarization)
     return _measurement(source, made, value)
+
+
+def _detected(stream: Stream, dm: Any, coherent: int | None, constant: Any) -> Stream:
+    """Return the spectra of voltages, without dispersion in their channels; or spectra."""
+    if not isinstance(stream, VoltageStream):
+        if coherent is not None:
+            raise UsageError(f"coherent = {coherent}: {stream.path} contains {stream.kind}; "
+                             "allowed: with voltages")
+        return stream
+    if coherent is None:
+        raise UsageError(f"{stream.path}: contains voltages; give coherent, the number of channels "
+                         "in which dispersion is removed")
+    made = DedisperseVoltages(stream, dm, n_chan=coherent, constant=constant)
+    return Detect(made, "AABBCRCI" if stream.shape[1] == 2 else "I")
 
 
 def find_burst(stream: SpectrumStream, at_s: float, dm: float, *, width: Any = None,
@@ -236,7 +258,8 @@ def _best(stream: SpectrumStream, at_s: float, dm: float, width: Any, method: st
 
 def _shape(burst: Burst, scattered: bool, index: float) -> BurstFit:
     window, bands = burst.window, burst.bands
-    smear = 2 * window.constant * window.dm * window.channel_mhz / bands.freq_mhz**3
+    rest = abs(window.dm - (window.header.coherent_dm or 0.0))  # that still smears the channels
+    smear = 2 * window.constant * rest * window.channel_mhz / bands.freq_mhz**3
     rounding = float(1 / window.stream.header.sample_rate)
     return fit_shape(bands, window.seconds, burst.boxcar, scattered=scattered, smear_s=smear,
                      rounding_s=rounding, index=index)
