@@ -214,6 +214,22 @@ def pulses() -> None:
     friends(one, one, one, time_link=0, row_link=2)
 
 
+def drifts() -> None:
+    """What `search drift` needs: sums along tracks, and by a tree for many spectra."""
+    from fastsig.search.drift.plan import DriftPlan
+    from fastsig.search.drift.tile import Tile
+
+    for n_spectrum in (16, 40):
+        tile = Tile(DriftPlan(n_spectrum, 1.0, 1.0, -4.0, 4.0), 256, 10.0)
+        x = np.random.default_rng(0).standard_gamma(50, (n_spectrum, 16384), dtype=np.float32)
+        x[:, [700, 9000]] += 50  # carriers: the search is repeated around them
+        lost = x.copy()
+        lost[:, 2000] = np.nan
+        x.flags.writeable = False  # as are the spectra of a file
+        for each in (x, lost, x[:, :8192]):
+            tile.search(each)
+
+
 class Group(NamedTuple):
     """Kernels that are compiled one after the other."""
 
@@ -234,6 +250,7 @@ GROUPS = {
         Group(maps, 4, "_gridding_loops.grid_tiles_nb"),
         Group(dispersion, 4, "shifting.shift_channels_nb"),
         Group(pulses, 10, "_boxcar_loops.search_rows_nb"),
+        Group(drifts, 4, "maxima.track_maxima_nb"),
         Group(sums, 3, "detection.detect_nb"),
         Group(pictures, 1.5, "_bank_loops.spectra_nb"),
         Group(voltages, 1, "noise.gaussian_nb"))
