@@ -88,7 +88,8 @@ class BeamSource:
     expected, scatter : dict
         Most probable S/N in each beam, and its standard deviation.
     chi2 : float
-        Twice the difference of the logarithm of the likelihood to that of a perfect fit.
+        Twice the difference between the logarithms of the likelihood of a perfect fit and of this
+        one.
     """
 
     east: float
@@ -109,14 +110,14 @@ def fit_source(geometry: Geometry, snr: Mapping[int, float], threshold: float) -
     geometry : Geometry
         All beams that were searched.
     snr : mapping
-        S/N by number of the beam; other beams have found nothing.
+        S/N by number of the beam; nothing was found in the other beams.
     threshold : float
         S/N from which candidates were reported.
 
     Raises
     ------
     UsageError
-        If there is no S/N, or one of a beam that is not in the geometry.
+        If there is no S/N, or a beam is not in the geometry.
     """
     if not snr or not set(snr) <= set(geometry.numbers):
         raise UsageError(f"snr of beams {', '.join(map(str, snr)) or '(none)'}; allowed: of one or "
