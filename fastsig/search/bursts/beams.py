@@ -33,7 +33,7 @@ _UNEXPLAINED = 4.5  # standard deviations above the best position: a beam that i
 
 @dataclass(frozen=True)
 class Detections:
-    """Candidates of all beams, each an array of shape (candidate,).
+    """Candidates of all beams, as arrays of shape (candidate,).
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ class Detections:
 
 
 class Verdict(NamedTuple):
-    """What a group is, and why."""
+    """The verdict on a group of candidates, and the reason for it."""
 
     name: str
     reason: str
@@ -152,7 +152,7 @@ def chance_of(found: Detections, duration_s: float) -> F8:
     """Return the probability that each candidate has a friend in another beam by chance.
 
     ``1 - exp(-sum_b N_b q 2 t / T)``: other beams have N_b candidates at random times, of which the
-    share q, that of all candidates, agrees in dispersion measure; t is the largest difference in
+    fraction q, measured from all candidates, agrees in dispersion measure; t is the largest difference in
     time between friends.
 
     Parameters
@@ -191,7 +191,7 @@ def compare(found: Detections, geometry: Geometry, threshold: float, duration_s:
     Raises
     ------
     UsageError
-        If a candidate is of a beam that is not in the geometry.
+        If a candidate belongs to a beam that is not in the geometry.
     """
     unknown = np.setdiff1d(found.beam, geometry.numbers)
     if unknown.size:
