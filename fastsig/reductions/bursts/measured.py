@@ -124,7 +124,7 @@ class BurstMeasurement(Shown):
 
     @property
     def is_scattered(self) -> bool:
-        """Whether the tail is significant: chi^2 is lower by 16 or more, as by chance in 3e-5."""
+        """Whether the tail lowers chi^2 by 16 or more; the probability by chance is 3e-5."""
         return self.tail_gain >= _LEAST_GAIN
 
     @property
