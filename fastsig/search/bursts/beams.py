@@ -152,8 +152,8 @@ def chance_of(found: Detections, duration_s: float) -> F8:
     """Return the probability that each candidate has a friend in another beam by chance.
 
     ``1 - exp(-sum_b N_b q 2 t / T)``: other beams have N_b candidates at random times, of which the
-    fraction q, measured from all candidates, agrees in dispersion measure; t is the largest difference in
-    time between friends.
+    fraction q, measured from all candidates, agrees in dispersion measure; t is the largest
+    difference in time between friends.
 
     Parameters
     ----------
