@@ -305,16 +305,16 @@ class OwnVerbs:
     ) -> Self:
         """Spectra in which the regions of a mask have weight 0.
 
-        A sample is masked if a region covers a twentieth of it or more in time and in frequency.
+        A sample is masked if a region covers a twentieth or more of it both in time and in frequency.
 
         Parameters
         ----------
         mask : path, or sequence of str
-            A file, or its lines. PRESTO's ``.mask`` is applied by its times and frequencies, whatever
-            the channels of the spectra. In a text file, each line has an interval of frequency, or
-            ``*`` for all channels, and perhaps one of time: ``1378MHz-1385MHz 3.2s-5s``, counted from
-            the first spectrum, or ``* 2023-12-01T16:30:03/2023-12-01T16:30:05``. Text after ``#`` is
-            ignored.
+            A file, or the lines of a text file. The times and frequencies of a ``.mask`` file of PRESTO
+            are used, whatever the channels of the spectra. In a text file, each line contains an
+            interval of frequency, or ``*`` for all channels, and optionally an interval of time:
+            ``1378MHz-1385MHz 3.2s-5s``, counted from the first spectrum, or
+            ``* 2023-12-01T16:30:03/2023-12-01T16:30:05``. Text after ``#`` is ignored.
         protect : str or sequence, optional
             Frequency intervals that are not masked.
 
@@ -323,7 +323,7 @@ class OwnVerbs:
         PlanError
             If the source contains no spectra.
         UsageError
-            If the mask has neither a file nor lines.
+            If the mask is neither a file nor a sequence of lines.
         FormatError
             If the file cannot be read, or frequencies are given for a source without frequencies.
         """
@@ -343,16 +343,16 @@ class OwnVerbs:
 
         is 1 for noise of any power (Nita and Gary 2010); intermittent interference increases it, and a
         steady carrier lowers it. The thresholds follow from the exact distribution for noise. With
-        `skewness`, channels are flagged too if the third moment about the mean, divided by the third
+        `skewness`, channels are also flagged if the third moment about the mean, divided by the third
         power of the mean, is larger than that of noise, whose moments are known exactly. At most the
-        fraction `noise_share` of noise is flagged in each product; both tests have half of it.
+        fraction `noise_share` of noise is flagged in each product, half of it by each test.
         If the header contains the schedule of the noise diode, spectra with the diode on, off, and
         partly on are tested separately.
 
-        Values must be powers: the value 0 means no power. That is not so of recordings with few bits
-        whose levels were set, of spectra minus a baseline, and after `zero_dm`. Where it is not,
-        SK differs from 1 in all channels; with `n_sum` "measured", k is that for which the median SK of
-        a segment is 1, the thresholds are approximate, and skewness is not tested.
+        Values must be powers, so that the value 0 means no power. This is not the case in recordings
+        with few bits whose levels were set, in spectra minus a baseline, and after `zero_dm`: SK then
+        differs from 1 in all channels. With `n_sum` "measured", k is the value for which the median SK
+        of a segment is 1, the thresholds are approximate, and the skewness is not tested.
 
         Parameters
         ----------
@@ -363,7 +363,7 @@ class OwnVerbs:
             default it is the channel width times the integration time, times the header's `n_eff`: 6
             for spectra of FAST at 49.152 us with 4096 channels.
         skewness : bool
-            Whether the skewness is tested too, unless `n_sum` is "measured".
+            Whether the skewness is also tested, unless `n_sum` is "measured".
         n_segment : int, optional
             Number of spectra in a segment, 16 or more; by default 32 to 1024, chosen so that a product
             has about 2**20 values in a segment.
@@ -379,7 +379,7 @@ class OwnVerbs:
         UsageError
             If a parameter is not allowed.
         FormatError
-            If the number of samples or frequencies are needed and not known.
+            If the number of samples or the frequencies are needed but not known.
 
         References
         ----------
@@ -395,16 +395,17 @@ class OwnVerbs:
         In segments of `n_segment` spectra, counted from the first, a statistic of each channel is
         compared with that of the channels at lags of 1, 2, 3, 4, 6, 9, ... up to `radius`, in both
         directions (Morello 2022). A difference beyond `threshold` standard deviations, which are
-        measured by the interquartile range of all differences at this lag, is a vote; a channel is
-        flagged if it has a vote from a channel that casts fewer votes than the channel receives. Slow
-        changes along the band are thus no outliers. Only values that are too large are found.
+        estimated from the interquartile range of all differences at this lag, is a vote. A channel is
+        flagged if it has a vote from a channel that casts fewer votes than the flagged channel
+        receives. Slow changes along the band are therefore not outliers. Only values that are too large
+        are found.
 
         Parameters
         ----------
         statistic : {"std", "modulation", "mean", "skewness", "kurtosis"}
             Statistic of the values of a channel in a segment; "std" is the standard deviation,
-            "modulation" is that divided by the mean, which the bandpass does not change, and "kurtosis"
-            is that in excess of a Gaussian.
+            "modulation" is the standard deviation divided by the mean, which does not depend on the
+            bandpass, and "kurtosis" is the excess over the kurtosis of a Gaussian.
         threshold : float
             Smallest difference that is a vote, in standard deviations.
         radius : float or int
@@ -441,17 +442,17 @@ class OwnVerbs:
         .. math:: y_c(t) = x_c(t) - s(t), \quad s(t) = \langle x_c(t) \rangle_c
 
         Only valid channels contribute to the mean, each as its deviation from its level in a segment of
-        `n_segment` spectra, so that it does not change with the set of valid channels. With the method
-        "zdot" (Men 2019), the strength of the signal may differ between channels: in each segment, the
-        slope a of each channel as a function of s is fitted, and
+        `n_segment` spectra, so that the mean does not change with the set of valid channels. With the
+        method "zdot" (Men 2019), the strength of the signal may differ between channels: in each
+        segment, the slope a of each channel as a function of s is fitted, and
 
         .. math:: y_c(t) = x_c(t) - s(t) - (a_c - 1)\,(s(t) - \langle s \rangle)
 
-        The mean of the values over the band is 0 afterwards, so they are no powers. A pulse of
-        dispersion measure 0 is removed, and dispersed ones lose power if they are spread over less than
-        their width: the power spectrum of a pulse is multiplied by 1 - sinc^2(f T) at the frequency f
-        of the fluctuation, if its delay across the band is T; the mean over the band of a sweep that is
-        much longer than the pulse is small, and little is lost.
+        Afterwards, the mean of the values over the band is 0, so that they are no longer powers. A
+        pulse of dispersion measure 0 is removed, and a dispersed pulse loses power if its delay T
+        across the band is not much longer than its width: its power spectrum is multiplied by
+        1 - sinc^2(f T) at the frequency f of the fluctuation. If T is much longer than the pulse, the
+        mean over the band is small, and little power is lost.
 
         Parameters
         ----------
@@ -1087,13 +1088,13 @@ class OwnVerbs:
     ) -> Candidates:
         """Search spectra or voltages for single pulses and bursts.
 
-        Voltages are divided into channels, and the dispersion within them is removed coherently at
-        coarse dispersion measures, around each of which powers are searched as spectra.
+        Voltages are divided into channels, in which the dispersion is removed coherently at widely
+        spaced dispersion measures; the powers are then searched, like spectra, around each of these.
 
         Channels are normalised, the rate is halved where the dispersion within channels allows it,
         spectra are summed for all dispersion measures by a tree, and boxcars of many widths slide over
         each time series. Boxcars above the threshold that are neighbours in dispersion measure and time
-        are one candidate.
+        form one candidate.
 
         Parameters
         ----------
@@ -1104,24 +1105,24 @@ class OwnVerbs:
         threshold : float
             Lowest S/N.
         loss : float or str
-            Largest share of S/N that a pulse may lose between two widths, and half a step off in
-            dispersion measure, such as ``"5%"``.
+            Largest fraction of its S/N that a pulse may lose between two widths, and half a step from
+            the nearest dispersion measure, such as ``"5%"``.
         constant : value, optional
             Dispersion constant, MHz^2 pc^-1 cm^3 s; 1/2.41e-4 by default.
         switch : float
-            The rate is halved where the smear of a channel is this many times wider than all that the
-            plan adds. Smaller values take less time, and lose more of pulses narrower than this smear.
+            The rate is halved where the smear of a channel is this many times the smearing that the
+            plan adds. Smaller values take less time, but pulses narrower than this smear lose more S/N.
         n_chan : int, optional
             Channels into which each channel of voltages is divided; required for voltages.
         time : Quantity or str, optional
-            Integration time of their powers; half of the shortest width by default.
+            Integration time of the powers of voltages; half of the shortest width by default.
         workers, memory : int, optional
             As for `fastsig.run.engine.run`.
 
         Returns
         -------
         Candidates
-            The brightest first.
+            The candidates, the brightest first.
 
         Raises
         ------
@@ -1149,14 +1150,15 @@ class OwnVerbs:
             Widest boxcar for signals that drift slowly; 8 channels by default.
         coarse : int, optional
             Number of coarse channels; by default that of recordings of Breakthrough Listen at Green
-            Bank, if the band has a whole number of theirs.
+            Bank, if the band consists of a whole number of their coarse channels.
         dc : bool
             Whether the centre of each coarse channel is left out.
         smeared : bool
-            Whether carriers spread over the channels that they cross in a spectrum; see `DriftPlan`.
+            Whether carriers spread over the channels that they cross during a spectrum; see
+            `DriftPlan`.
         folder : str, optional
-            Folder for a copy of the spectra if the format cannot be read by channels; by default that
-            for temporary files.
+            Folder for a copy of the spectra, which is needed if channels cannot be read separately; by
+            default the folder for temporary files.
         workers, memory : int, optional
             As for `fastsig.run.engine.run`.
         progress : callable, optional
@@ -1165,7 +1167,7 @@ class OwnVerbs:
         Returns
         -------
         Hits
-            The strongest first.
+            The hits, the strongest first.
 
         Raises
         ------

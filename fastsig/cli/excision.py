@@ -18,23 +18,25 @@ NAMES = ("mask", "kurtosis", "kurtosis_n_sum", "iqrm", "iqrm_statistic", "zero_d
 #: The options. A command passes their values on to `excise`.
 excision_options = common.options(
     click.option("--mask", type=common.InputPath(), multiple=True, metavar="FILE",
-                 help="Give weight 0 to the regions in this file: a .mask file of PRESTO's "
-                      "rfifind, or text with lines such as \"1378MHz-1385MHz 3s-5s\". May be "
-                      "repeated."),
+                 help="Give weight 0 to the regions listed in this file: a .mask file of "
+                      "PRESTO's rfifind, or text with lines such as \"1378MHz-1385MHz 3s-5s\". "
+                      "May be repeated."),
     click.option("--kurtosis", type=float, metavar="SHARE",
                  help="In each segment, flag channels whose spectral kurtosis or skewness is "
-                      "unlike that of noise, of which this fraction is flagged, e.g. 0.001."),
+                      "unlike that of noise; at most this fraction of pure noise is flagged, "
+                      "e.g. 0.001."),
     click.option("--kurtosis-n-sum", metavar="N",
-                 help="With --kurtosis, assume this many samples in a value of one polarisation, "
-                      "or measure it from the data (measured).  [default: channel width times "
-                      "integration time]"),
+                 help="With --kurtosis, assume that each value of one polarisation is the sum of "
+                      "N samples, or determine N from the data (measured).  [default: channel "
+                      "width times integration time]"),
     click.option("--iqrm", type=float, metavar="X",
                  help="In each segment, flag channels whose statistic exceeds that of other "
                       "channels by more than X standard deviations (IQRM), e.g. 3."),
     click.option("--iqrm-statistic", type=click.Choice(_STATISTICS), default="std",
                  show_default=True,
-                 help="With --iqrm, compare this statistic: std is the standard deviation over "
-                      "time, modulation is std divided by the mean, for spectra with a bandpass."),
+                 help="With --iqrm, compare this statistic; std is the standard deviation over "
+                      "time, and modulation, for spectra that still contain the bandpass, is std "
+                      "divided by the mean."),
     click.option("--zero-dm", type=click.Choice(["mean", "zdot"]),
                  help="Remove signals that arrive in all channels at the same time: subtract the "
                       "mean over the band (mean), or this mean scaled to the strength of the "

@@ -59,8 +59,8 @@ def flag(files: tuple[str, ...], output: str, to: str | None, **options: Any) ->
     All FILEs must belong to one scan. Spectra with the noise diode on and spectra with it off are
     searched separately. In a 32-bit fbh5 file, flagged values are NaN and all other values are
     unchanged, unless --zero-dm is used. The options --mask, --kurtosis, --iqrm, --zero-dm and
-    --runs are applied in this order, and the others after these; with --clip 0 and
-    --sum-threshold 0 they are applied alone.
+    --runs are applied in this order, before all other tests; with --clip 0 and --sum-threshold 0,
+    the other tests are skipped.
     """
     from fastsig.chain import open_chain
     from fastsig.errors import FormatError

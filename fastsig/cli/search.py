@@ -33,22 +33,22 @@ search.add_command(search_events.events)
               help="Search for pulses of these widths, e.g. 0.1ms:100ms.  [default: from one "
                    "sample to 100ms]")
 @click.option("--threshold", type=float, metavar="X", default=7.0, show_default=True,
-              help="Report pulses with this S/N or more.")
+              help="Report pulses whose S/N is at least X.")
 @click.option("--loss", metavar="X", default="5%", show_default=True,
               help="Choose widths and dispersion measures such that a pulse between two of them "
-                   "loses at most this share of its S/N.")
+                   "loses at most this fraction of its S/N.")
 @click.option("--switch", type=float, metavar="X", default=1.0, show_default=True,
-              help="Halve the sampling rate where the dispersion within a channel is X times wider "
-                   "than all that the plan adds; smaller values take less time, and lose more of "
-                   "narrower pulses.")
+              help="Halve the sampling rate where the dispersion within a channel is X times the "
+                   "smearing that the plan adds; smaller values take less time, but narrower "
+                   "pulses lose more S/N.")
 @click.option("--constant", metavar="K",
               help="Use this dispersion constant, in MHz^2 pc^-1 cm^3 s, e.g. 4148.808.  "
                    "[default: 1/2.41e-4]")
 @click.option("--n-chan", type=click.IntRange(1), metavar="N",
               help="Divide each channel of voltages into N channels, in which dispersion is "
-                   "removed coherently at coarse dispersion measures.")
+                   "removed coherently at widely spaced dispersion measures.")
 @click.option("--integrate", metavar="TIME",
-              help="Integrate the powers of voltages for this time, e.g. 50us.  [default: half of "
+              help="Integrate the powers of voltages over this time, e.g. 50us.  [default: half of "
                    "the shortest width]")
 @click.option("--flag", "flagged", is_flag=True,
               help="Flag interference first, as fastsig flag does by default.")
@@ -57,10 +57,10 @@ search.add_command(search_events.events)
               help="Add N bursts of known DM, width and S/N to the spectra, and report how many of "
                    "them are found.")
 @click.option("--seed", type=click.IntRange(0), metavar="N", default=0, show_default=True,
-              help="Draw the bursts of --inject with this seed.")
+              help="Use this random seed to draw the bursts of --inject.")
 @click.option("--cut-out", metavar="TIME",
-              help="Write the recording around each of the 100 brightest candidates, from this "
-                   "time before to this time after it, to files beside the table.")
+              help="Also copy the recording around each of the 100 brightest candidates, from TIME "
+                   "before the burst to TIME after it, to files beside the table.")
 @common.span_options
 @driver.products_option
 @click.option("--to", type=click.Choice(["ecsv", "singlepulse", "heimdall", "transientx"]),
@@ -81,9 +81,9 @@ def bursts(files: tuple[str, ...], output: str, to: str | None, **options: Any) 
 
     All FILEs must belong to one scan. Channels are normalised and summed for many dispersion
     measures, and boxcars of many widths slide over each sum. Neighbouring boxcars above the
-    threshold are one candidate. Samples of weight 0, such as flagged ones, do not contribute.
-    Voltages are divided into channels, and the dispersion within these is removed coherently at
-    coarse dispersion measures.
+    threshold form one candidate. Samples of weight 0, such as flagged ones, do not contribute.
+    Voltages are divided into channels, in which dispersion is removed coherently at widely spaced
+    dispersion measures.
     """
     from fastsig.chain import open_chain
     from fastsig.io.files.safe import check_output

@@ -19,34 +19,36 @@ __all__ = ["beams"]
 @click.option("--telescope", metavar="NAME", default="FAST", show_default=True,
               help="Use the beams of this telescope.")
 @click.option("--receiver", metavar="NAME",
-              help="Use the beams of this receiver.  [default: the telescope's first]")
+              help="Use the beams of this receiver.  [default: the first of the telescope]")
 @click.option("--angle", metavar="ANGLE", default="0deg", show_default=True,
-              help="Set the rotation of the receiver, from east towards north, e.g. 23.4deg.")
+              help="Set the angle by which the receiver is rotated, from east towards north, e.g. "
+                   "23.4deg.")
 @click.option("--hpbw", metavar="ANGLE",
               help="Set the half-power width of all beams, e.g. 2.9arcmin.  [default: that in the "
-                   "receiver's table, averaged over the band]")
+                   "table of the receiver, averaged over the band]")
 @click.option("--beams", "numbers", metavar="LIST",
-              help="List all beams that were searched, e.g. 1-19; those without a table saw "
+              help="List all beams that were searched, e.g. 1-19; those without a table found "
                    "nothing.  [default: those of the tables]")
 @click.option("--table-beams", metavar="LIST",
-              help="List the beams of the TABLEs in their order, e.g. 1,2,3.  [default: those that "
-                   "the tables state]")
+              help="List the beams of the TABLEs, in the order in which the TABLEs are given, e.g. "
+                   "1,2,3.  [default: those that the tables state]")
 @click.option("--beam-error", type=click.FloatRange(0, 1), default=0.05, show_default=True,
-              metavar="X", help="Allow for this relative error of the shape and gain of beams.")
+              metavar="X", help="Allow for this relative error of the shapes and gains of beams.")
 @click.option("--side-lobe", type=click.FloatRange(0, 1), default=0.01, show_default=True,
-              metavar="X", help="Allow for side lobes up to this level.")
+              metavar="X", help="Allow for side lobes up to this level, relative to the peak.")
 @click.option("--keep", type=click.Choice(["all", "possible", "accepted"]), default="all",
               show_default=True,
-              help="Keep all rows, those that are not interference, or only those accepted.")
+              help="Keep all rows (all), those that are not interference (possible), or only "
+                   "accepted ones (accepted).")
 @common.json_option
 @common.quiet_options
 @common.debug_option
 def beams(tables: tuple[str, ...], output: str, **options: Any) -> None:
     """Compare the candidates of several beams: verdicts and positions.
 
-    Every TABLE contains the candidates of one beam, or of several, as search bursts writes them;
-    all belong to one observation. Candidates that agree in time and DM become one row, with a
-    verdict (accepted, doubtful or interference), its reason and the most probable position.
+    Each TABLE contains the candidates of one or several beams, as written by search bursts; all
+    TABLEs must belong to one observation. Candidates that agree in time and DM become one row,
+    with a verdict (accepted, doubtful or interference), its reason and the most probable position.
     """
     from fastsig.io.files.safe import check_output
     from fastsig.reductions.bursts.beams import compare_beams

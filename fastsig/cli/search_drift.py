@@ -18,23 +18,24 @@ __all__ = ["drift"]
 @click.option("--drift", "rates", metavar="LOW:HIGH", default="-4:4", show_default=True,
               help="Search drift rates from LOW to HIGH, in Hz/s.")
 @click.option("--snr", type=float, metavar="X", default=10.0, show_default=True,
-              help="Report signals with this S/N or more.")
+              help="Report signals whose S/N is at least X.")
 @click.option("--width", metavar="W",
-              help="Search slow signals up to this width, e.g. 20Hz.  [default: 8 channels]")
+              help="Search for slowly drifting signals up to this width, e.g. 20Hz.  [default: 8 "
+                   "channels]")
 @click.option("--coarse", type=click.IntRange(1), metavar="N",
-              help="Assume N coarse channels in the band.  [default: those of Breakthrough Listen "
-                   "at Green Bank, otherwise not known]")
+              help="Assume that the band consists of N coarse channels.  [default: as in spectra "
+                   "of Breakthrough Listen at Green Bank; unknown for other spectra]")
 @click.option("--dc/--no-dc", "without_dc", default=False,
-              help="Search the centres of coarse channels too, which contain their DC.")
+              help="Also search the centres of coarse channels, which contain their DC.")
 @click.option("--unsmeared", is_flag=True,
-              help="Search every drift rate in steps of one channel, for simulated carriers that "
-                   "do not spread over the channels that they cross during a spectrum.")
+              help="Search all drift rates in steps of one channel, for simulated carriers that do "
+                   "not spread over the channels that they cross during a spectrum.")
 @click.option("--n-chan", type=click.IntRange(2), metavar="N",
               help="Divide each channel of voltages into N channels.")
 @click.option("--integrate", metavar="TIME",
               help="Average spectra over this time first, e.g. 18s.")
 @click.option("--turboseti-snr", is_flag=True,
-              help="Also report S/N as turboSETI defines it.")
+              help="Also report the S/N as turboSETI defines it.")
 @common.span_options
 @excision.excision_options
 @driver.products_option
@@ -54,8 +55,8 @@ def drift(files: tuple[str, ...], output: str, to: str | None, **options: Any) -
     """Search spectra or voltages for carriers whose frequency drifts.
 
     All FILEs must belong to one scan. Spectra are summed along straight tracks of all drift rates,
-    in boxcars of several widths; after each signal, its samples are removed, so that it does not
-    hide others. Samples of weight 0 do not contribute.
+    in boxcars of several widths. When a signal has been found, its samples are removed, so that it
+    does not hide others. Samples of weight 0 do not contribute.
     """
     from fastsig.chain import open_chain
     from fastsig.io.files.safe import check_output

@@ -14,23 +14,27 @@ __all__ = ["events"]
 
 @click.command("events")
 @click.argument("tables", nargs=-1, required=True, metavar="TABLE...", type=common.InputPath())
-@common.output_option("Write the hits with their events to this table (.ecsv).")
+@common.output_option("Write the hits, with the numbers of their events, to this table "
+                      "(.ecsv).")
 @click.option("--pattern", metavar="LETTERS", default="ABACAD", show_default=True,
-              help="Give a letter for each TABLE: A on the source, any other off it.")
+              help="Give a letter for each TABLE: A for a scan on the source, any other letter for "
+                   "one off it.")
 @click.option("--tolerance", type=float, metavar="X", default=2.0, show_default=True,
-              help="Let hits agree within X times the errors of their drifts and widths.")
+              help="Let hits belong to one event if they agree within X times the errors of their "
+                   "drifts and widths.")
 @click.option("--keep", type=click.Choice(["all", "possible", "accepted"]), default="all",
               show_default=True,
-              help="Keep all events, those that are not interference, or only those accepted.")
+              help="Keep all events (all), those that are not interference (possible), or only "
+                   "accepted ones (accepted).")
 @common.json_option
 @common.quiet_options
 @common.debug_option
 def events(tables: tuple[str, ...], output: str, **options: Any) -> None:
-    """Compare the hits of scans on and off a source: events.
+    """Compare the hits of scans on and off a source.
 
-    Each TABLE contains the hits of one scan, as search drift writes them. Hits along one drift are
-    an event, with a verdict (accepted, doubtful or interference) and its reason. An accepted event
-    is in all scans on the source and in none off it.
+    Each TABLE contains the hits of one scan, as written by search drift. Hits that lie on one
+    drifting track form an event, which is given a verdict (accepted, doubtful or interference) and
+    its reason. An accepted event is found in all scans on the source and in none off it.
     """
     from fastsig.io.files.safe import check_output
     from fastsig.run.hit_files import format_of, read_hits, write_hits

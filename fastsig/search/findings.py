@@ -1,4 +1,4 @@
-"""Findings: the product of a search, a table with a row for each signal that it found."""
+"""Findings: the product of a search, a table with a row for each signal that was found."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Findings:
         Values of the columns, by name: `Time`, arrays of numbers in the unit of the column, and
         text.
     meta : mapping
-        How they were found, for JSON.
+        How the signals were found, in types that JSON can store.
 
     Raises
     ------
@@ -87,7 +87,7 @@ class Findings:
 
     @abstractmethod
     def described(self, row: int) -> tuple[str, str]:
-        """Return name and properties of a row, for people."""
+        """Return the name and the properties of a row as text for readers."""
 
     def __len__(self) -> int:
         return len(next(iter(self._columns.values())))
@@ -157,7 +157,8 @@ class Findings:
     def join(cls, parts: Sequence[Self]) -> Self:
         """Return the rows of several searches in one table, the strongest first.
 
-        Columns that only some have are left out. The meta is a list of the meta of each.
+        Columns that are not in all tables are left out. The meta is a list of those of all
+        tables.
         """
         names = [name for name in parts[0].names if all(name in each for each in parts)]
         columns = {name: _joined([each._columns[name] for each in parts]) for name in names}

@@ -1,4 +1,4 @@
-"""Flag by kurtosis: give weight 0 to channels whose powers are not distributed like noise."""
+"""Flag by kurtosis: give weight 0 to channels whose powers are not those of noise."""
 
 from __future__ import annotations
 
@@ -44,16 +44,16 @@ class FlagKurtosis(FlagStage):
 
     is 1 for noise of any power (Nita and Gary 2010); intermittent interference increases it, and a
     steady carrier lowers it. The thresholds follow from the exact distribution for noise. With
-    `skewness`, channels are flagged too if the third moment about the mean, divided by the third
+    `skewness`, channels are also flagged if the third moment about the mean, divided by the third
     power of the mean, is larger than that of noise, whose moments are known exactly. At most the
-    fraction `noise_share` of noise is flagged in each product; both tests have half of it.
+    fraction `noise_share` of noise is flagged in each product, half of it by each test.
     If the header contains the schedule of the noise diode, spectra with the diode on, off, and
     partly on are tested separately.
 
-    Values must be powers: the value 0 means no power. That is not so of recordings with few bits
-    whose levels were set, of spectra minus a baseline, and after `zero_dm`. Where it is not,
-    SK differs from 1 in all channels; with `n_sum` "measured", k is that for which the median SK of
-    a segment is 1, the thresholds are approximate, and skewness is not tested.
+    Values must be powers, so that the value 0 means no power. This is not the case in recordings
+    with few bits whose levels were set, in spectra minus a baseline, and after `zero_dm`: SK then
+    differs from 1 in all channels. With `n_sum` "measured", k is the value for which the median SK
+    of a segment is 1, the thresholds are approximate, and the skewness is not tested.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ class FlagKurtosis(FlagStage):
         default it is the channel width times the integration time, times the header's `n_eff`: 6
         for spectra of FAST at 49.152 us with 4096 channels.
     skewness : bool
-        Whether the skewness is tested too, unless `n_sum` is "measured".
+        Whether the skewness is also tested, unless `n_sum` is "measured".
     n_segment : int, optional
         Number of spectra in a segment, 16 or more; by default 32 to 1024, chosen so that a product
         has about 2**20 values in a segment.
@@ -82,7 +82,7 @@ class FlagKurtosis(FlagStage):
     UsageError
         If a parameter is not allowed.
     FormatError
-        If the number of samples or frequencies are needed and not known.
+        If the number of samples or the frequencies are needed but not known.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""IQRM: flag channels whose statistic stands out from that of the channels around them."""
+"""IQRM: flag channels whose statistic exceeds that of the surrounding channels."""
 
 from __future__ import annotations
 
@@ -28,9 +28,10 @@ class IQRM(FlagStage):
     In segments of `n_segment` spectra, counted from the first, a statistic of each channel is
     compared with that of the channels at lags of 1, 2, 3, 4, 6, 9, ... up to `radius`, in both
     directions (Morello 2022). A difference beyond `threshold` standard deviations, which are
-    measured by the interquartile range of all differences at this lag, is a vote; a channel is
-    flagged if it has a vote from a channel that casts fewer votes than the channel receives. Slow
-    changes along the band are thus no outliers. Only values that are too large are found.
+    estimated from the interquartile range of all differences at this lag, is a vote. A channel is
+    flagged if it has a vote from a channel that casts fewer votes than the flagged channel
+    receives. Slow changes along the band are therefore not outliers. Only values that are too large
+    are found.
 
     Parameters
     ----------
@@ -38,8 +39,8 @@ class IQRM(FlagStage):
         Spectra in any unit, with 16 or more channels.
     statistic : {"std", "modulation", "mean", "skewness", "kurtosis"}
         Statistic of the values of a channel in a segment; "std" is the standard deviation,
-        "modulation" is that divided by the mean, which the bandpass does not change, and "kurtosis"
-        is that in excess of a Gaussian.
+        "modulation" is the standard deviation divided by the mean, which does not depend on the
+        bandpass, and "kurtosis" is the excess over the kurtosis of a Gaussian.
     threshold : float
         Smallest difference that is a vote, in standard deviations.
     radius : float or int

@@ -27,18 +27,18 @@ _ROWS = 4096  # that are masked at a time
 class Mask(FlaggedSpectra):
     """Spectra in which the regions of a mask have weight 0.
 
-    A sample is masked if a region covers a twentieth of it or more in time and in frequency.
+    A sample is masked if a region covers a twentieth or more of it both in time and in frequency.
 
     Parameters
     ----------
     source : SpectrumStream
         Spectra in any unit.
     mask : path, or sequence of str
-        A file, or its lines. PRESTO's ``.mask`` is applied by its times and frequencies, whatever
-        the channels of the spectra. In a text file, each line has an interval of frequency, or
-        ``*`` for all channels, and perhaps one of time: ``1378MHz-1385MHz 3.2s-5s``, counted from
-        the first spectrum, or ``* 2023-12-01T16:30:03/2023-12-01T16:30:05``. Text after ``#`` is
-        ignored.
+        A file, or the lines of a text file. The times and frequencies of a ``.mask`` file of PRESTO
+        are used, whatever the channels of the spectra. In a text file, each line contains an
+        interval of frequency, or ``*`` for all channels, and optionally an interval of time:
+        ``1378MHz-1385MHz 3.2s-5s``, counted from the first spectrum, or
+        ``* 2023-12-01T16:30:03/2023-12-01T16:30:05``. Text after ``#`` is ignored.
     protect : str or sequence, optional
         Frequency intervals that are not masked.
 
@@ -47,7 +47,7 @@ class Mask(FlaggedSpectra):
     PlanError
         If the source contains no spectra.
     UsageError
-        If the mask has neither a file nor lines.
+        If the mask is neither a file nor a sequence of lines.
     FormatError
         If the file cannot be read, or frequencies are given for a source without frequencies.
     """

@@ -44,17 +44,17 @@ class ZeroDM(SegmentStage):
     .. math:: y_c(t) = x_c(t) - s(t), \quad s(t) = \langle x_c(t) \rangle_c
 
     Only valid channels contribute to the mean, each as its deviation from its level in a segment of
-    `n_segment` spectra, so that it does not change with the set of valid channels. With the method
-    "zdot" (Men 2019), the strength of the signal may differ between channels: in each segment, the
-    slope a of each channel as a function of s is fitted, and
+    `n_segment` spectra, so that the mean does not change with the set of valid channels. With the
+    method "zdot" (Men 2019), the strength of the signal may differ between channels: in each
+    segment, the slope a of each channel as a function of s is fitted, and
 
     .. math:: y_c(t) = x_c(t) - s(t) - (a_c - 1)\,(s(t) - \langle s \rangle)
 
-    The mean of the values over the band is 0 afterwards, so they are no powers. A pulse of
-    dispersion measure 0 is removed, and dispersed ones lose power if they are spread over less than
-    their width: the power spectrum of a pulse is multiplied by 1 - sinc^2(f T) at the frequency f
-    of the fluctuation, if its delay across the band is T; the mean over the band of a sweep that is
-    much longer than the pulse is small, and little is lost.
+    Afterwards, the mean of the values over the band is 0, so that they are no longer powers. A
+    pulse of dispersion measure 0 is removed, and a dispersed pulse loses power if its delay T
+    across the band is not much longer than its width: its power spectrum is multiplied by
+    1 - sinc^2(f T) at the frequency f of the fluctuation. If T is much longer than the pulse, the
+    mean over the band is small, and little power is lost.
 
     Parameters
     ----------

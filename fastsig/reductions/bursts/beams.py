@@ -43,15 +43,16 @@ def compare_beams(
     Parameters
     ----------
     tables : sequence of Candidates
-        One or more for each beam, all of one observation on one clock.
+        One or more tables for each beam, all of one observation and with times of one clock.
     telescope, receiver : str
         Names; by default the first receiver of the telescope.
     angle : Quantity or str
         Rotation of the receiver, from east towards north; 23.4 deg in FAST's drift scans.
     hpbw : Quantity or str, optional
-        Half-power width of all beams instead of that in the receiver's table.
+        Half-power width of all beams; by default that in the table of the receiver.
     beams : sequence of int, optional
-        All beams that were searched, also those without candidates; by default those of the tables.
+        All beams that were searched, including those without candidates; by default those of the
+        tables.
     table_beams : sequence of int, optional
         The beam of each table, instead of that of its candidates.
     shape_error, side_lobe : float

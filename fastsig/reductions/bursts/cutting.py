@@ -33,7 +33,8 @@ def cut_out(chain: Any, time: Time, dm: Any, *, around: Any = "1s",
     """Write the rows of a recording that contain a burst, from its upper to its lower edge.
 
     The rows are copied as ``fastsig cut`` copies them, in the format of the input if that can be
-    written, and otherwise as HDF5. The name has that of the input, the time and the DM.
+    written, and otherwise as HDF5. The name of the file contains that of the input, the time and
+    the DM.
 
     Parameters
     ----------
@@ -43,7 +44,8 @@ def cut_out(chain: Any, time: Time, dm: Any, *, around: Any = "1s",
         Time of the burst at the reference frequency.
     dm : float, str or Quantity
     around : Quantity or str
-        What is copied before the burst at the upper edge of the band and after it at the lower.
+        Time that is copied before the burst at the upper edge of the band and after it at the lower
+        edge.
     folder : path
         Existing folder.
     reference_mhz : float, optional

@@ -23,7 +23,7 @@ _EDGES = {"snr": (0, 6, 8, 10, 14, 20, 40), "dm": (0, 100, 300, 1000, 3000, 1e6)
 
 
 class Injected(SpectraStage):
-    """Spectra with bursts added, in units of the noise of each channel.
+    """Spectra to which bursts are added, with amplitudes in units of the noise of each channel.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ class Injected(SpectraStage):
             for each in self.injector.bursts]}
 
     def codes(self) -> None:
-        """Return None: the values are no integers."""
+        """Return None: the values are not integers."""
         return
 
     def read_block(self, start: int, n: int, out: NDArray[Any] | None = None) -> Block:
@@ -66,7 +66,7 @@ class Injected(SpectraStage):
 
 
 def noise_of(stream: SpectrumStream) -> NDArray[np.float64]:
-    """Return the noise of each channel, (n_chan,): the root of the median variance in some pieces.
+    """Return the noise of each channel, (n_chan,): the root of the median variance of some pieces.
 
     Channels without noise, or without samples, have 0.
     """
@@ -97,7 +97,7 @@ def planned(stream: SpectrumStream, plan: SearchPlan, n: int, seed: int) -> list
 
 
 class Completeness(NamedTuple):
-    """What a search found of injected bursts.
+    """Which injected bursts a search found.
 
     Parameters
     ----------
@@ -105,7 +105,8 @@ class Completeness(NamedTuple):
     match : ndarray, int64
         Number of the candidate that is each burst; -1 if it was not found.
     ratio : ndarray, float64
-        S/N found divided by the one injected, times the root of the valid share; NaN if not found.
+        S/N found divided by the S/N injected and by the root of the valid fraction; NaN if not
+        found.
     """
 
     injections: tuple[Injection, ...]
@@ -118,7 +119,7 @@ class Completeness(NamedTuple):
         return int((self.match >= 0).sum())
 
     def column(self, n_candidate: int) -> NDArray[np.int64]:
-        """Return the number of the burst that each candidate is; -1 if it is none."""
+        """Return the number of the burst as which each candidate was injected; -1 for others."""
         made = np.full(n_candidate, -1)
         made[self.match[self.match >= 0]] = np.flatnonzero(self.match >= 0)
         return made
@@ -152,8 +153,8 @@ def completeness(found: Candidates, injections: Sequence[Injection], late_s: flo
                  plan: SearchPlan) -> Completeness:
     """Return which candidates are injected bursts.
 
-    A candidate is a burst if its time and its dispersion measure differ by no more than the widths
-    of both explain. Of several, the brightest is.
+    A candidate is an injected burst if the differences in time and dispersion measure are no larger
+    than the widths of both explain. If several candidates match a burst, the brightest is taken.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What was measured of a burst, as a record, a row of a table, and text."""
+"""The measured values of a burst, as a record, a row of a table, and text."""
 
 from __future__ import annotations
 
@@ -74,19 +74,19 @@ class BurstMeasurement(Shown):
     time : Time
         Time of the burst, UTC: the centre of the Gaussian, at the reference frequency.
     time_s, time_error_s : float
-        The same, seconds after the start of the file, and its standard error.
+        The same time in seconds after the start of the file, and its standard error.
     reference_mhz : float
         Reference frequency of times: the centre of the highest channel, unless dispersion was
         removed from the file before.
     dm, dm_error : float
         Dispersion measure, pc cm^-3.
     dm_fit : DMFit
-        The trials from which it results.
+        The trials from which the dispersion measure results.
     boxcar : Boxcar
         The best boxcar; `width_s` is its width.
     width_s : float
     valid_share : float
-        Valid share of its samples.
+        Fraction of the samples of the boxcar that are valid.
     gaussian, scattered : BurstFit
         Fits without and with a tail.
     flux : Fluence or None
@@ -95,7 +95,7 @@ class BurstMeasurement(Shown):
         Edges of the channels that were used.
     n_chan : int
     polarization : BurstPolarization or None
-        None without four products.
+        None if there are not four products.
     """
 
     path: str
@@ -124,12 +124,12 @@ class BurstMeasurement(Shown):
 
     @property
     def is_scattered(self) -> bool:
-        """Whether the tail is significant: chi^2 is lower by 16 or more, as by chance in 3e-5."""
+        """Whether the tail lowers chi^2 by 16 or more; the probability by chance is 3e-5."""
         return self.tail_gain >= _LEAST_GAIN
 
     @property
     def fit(self) -> BurstFit:
-        """The fit with a tail if that is significant, else that without."""
+        """The fit with a tail if that is significant, otherwise the one without."""
         return self.scattered if self.is_scattered else self.gaussian
 
     def _fields(self) -> dict[str, Any]:
@@ -160,7 +160,7 @@ class BurstMeasurement(Shown):
         return shown
 
     def record(self) -> dict[str, Any]:
-        """Return the values by the names of `COLUMNS`, JSON-ready; None where not known."""
+        """Return the values by the names of `COLUMNS`, JSON-ready; None if not known."""
         fit, flux, made = self.fit, self.flux, self.polarization
         found: dict[str, Any] = {
             "file": os.path.basename(self.path), "time": iso(self.time), "time_s": self.time_s,

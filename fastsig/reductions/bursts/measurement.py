@@ -123,7 +123,7 @@ def measure_burst(
     beam : int, optional
         Beam of the receiver; by default that of the header.
     scale_error : float
-        Relative error of the system temperature over the gain, added to that of the noise.
+        Relative error of the ratio of system temperature to gain, added to that due to noise.
     constant : float or str, optional
         Dispersion constant.
     index : float

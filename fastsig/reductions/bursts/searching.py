@@ -39,13 +39,13 @@ def bursts(chain: Any, dms: Any = (0, 3000), *, width: Any = None, threshold: fl
            memory: int | None = None) -> Candidates:
     """Search spectra or voltages for single pulses and bursts.
 
-    Voltages are divided into channels, and the dispersion within them is removed coherently at
-    coarse dispersion measures, around each of which powers are searched as spectra.
+    Voltages are divided into channels, in which the dispersion is removed coherently at widely
+    spaced dispersion measures; the powers are then searched, like spectra, around each of these.
 
     Channels are normalised, the rate is halved where the dispersion within channels allows it,
     spectra are summed for all dispersion measures by a tree, and boxcars of many widths slide over
     each time series. Boxcars above the threshold that are neighbours in dispersion measure and time
-    are one candidate.
+    form one candidate.
 
     Parameters
     ----------
@@ -59,24 +59,24 @@ def bursts(chain: Any, dms: Any = (0, 3000), *, width: Any = None, threshold: fl
     threshold : float
         Lowest S/N.
     loss : float or str
-        Largest share of S/N that a pulse may lose between two widths, and half a step off in
-        dispersion measure, such as ``"5%"``.
+        Largest fraction of its S/N that a pulse may lose between two widths, and half a step from
+        the nearest dispersion measure, such as ``"5%"``.
     constant : value, optional
         Dispersion constant, MHz^2 pc^-1 cm^3 s; 1/2.41e-4 by default.
     switch : float
-        The rate is halved where the smear of a channel is this many times wider than all that the
-        plan adds. Smaller values take less time, and lose more of pulses narrower than this smear.
+        The rate is halved where the smear of a channel is this many times the smearing that the
+        plan adds. Smaller values take less time, but pulses narrower than this smear lose more S/N.
     n_chan : int, optional
         Channels into which each channel of voltages is divided; required for voltages.
     time : Quantity or str, optional
-        Integration time of their powers; half of the shortest width by default.
+        Integration time of the powers of voltages; half of the shortest width by default.
     workers, memory : int, optional
         As for `fastsig.run.engine.run`.
 
     Returns
     -------
     Candidates
-        The brightest first.
+        The candidates, the brightest first.
 
     Raises
     ------
@@ -97,7 +97,7 @@ def bursts(chain: Any, dms: Any = (0, 3000), *, width: Any = None, threshold: fl
 
 def searches_of(stream: Stream, dms: Any, *, n_chan: int | None = None, time: Any = None,
                 **options: Any) -> list[Coarse]:
-    """Return the search of spectra, or the searches of voltages for coarse dispersion measures.
+    """Return the search of spectra, or the searches of voltages, one for each coherent measure.
 
     Parameters
     ----------
@@ -173,7 +173,7 @@ def candidates_of(streams: Sequence[SpectrumStream], events: Sequence[Events],
 
 
 def late_of(stream: Stream) -> Fraction:
-    """Return by how much a stream begins later than its recording, exact, s."""
+    """Return the time from the start of the recording to that of a stream, exact, s."""
     return elapsed(roots(stream)[0].header.start_time, stream.header.start_time)
 
 

@@ -32,9 +32,9 @@ class Bursts(Sink):
     plan : SearchPlan
         A plan for these spectra.
     threads : int
-        Number of threads that share the search, apart from those that read.
+        Number of threads that share the search, in addition to those that read.
     most : int, optional
-        Number of events that are kept; of more, the brightest.
+        Largest number of events that are kept; these are the brightest.
 
     Raises
     ------
@@ -72,7 +72,7 @@ class Bursts(Sink):
         return self.work_bytes(n)
 
     def partial(self, block: Block) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
-        """Return the values in the type in which they are searched, and which are valid."""
+        """Return the values in the type in which they are searched, and which of them are valid."""
         weight = np.asarray(block.valid)[:, 0]
         valid = None if (weight >= _LEAST_WEIGHT).all() else np.broadcast_to(
             weight >= _LEAST_WEIGHT, block.data[:, 0].shape)

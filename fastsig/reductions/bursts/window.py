@@ -164,7 +164,7 @@ def read_window(stream: SpectrumStream, at_s: float, dm: float, *, before_s: flo
     dm : float
         Dispersion measure, pc cm^-3.
     before_s, after_s : float
-        What to read before and after this time, s; less at the ends of the stream.
+        Times to read before and after this time, s; less is read at the ends of the stream.
     n_int, n_freq : int
         Numbers of spectra and of channels in a mean.
     constant : float or str, optional
@@ -183,7 +183,7 @@ def read_window(stream: SpectrumStream, at_s: float, dm: float, *, before_s: flo
 
 def read_again(window: BurstWindow, stream: SpectrumStream, dm: float, constant: Any = None
                ) -> BurstWindow:
-    """Read the rows of a window of another stream of the same scan, such as all its products."""
+    """Read the same rows from another stream of the same scan, such as all its products."""
     rows = window.first, window.first + window.n_int * window.values.shape[1]
     return _window(stream, window.at_s, dm, rows, window.n_int, 1, constant)
 

@@ -39,8 +39,8 @@ def bands_of(stream: SpectrumStream, *, folder: str | None = None, workers: int 
              memory: int | None = None, progress: Progress | None = None) -> Bands:
     """Return the pieces of the band of a stream with one product.
 
-    Channels are read directly if the format and every stage allow it. Otherwise, all rows are
-    computed first and copied: to a file in `folder` that has no name and vanishes with the process.
+    Channels are read directly if the format and all stages allow it. Otherwise, all rows are first
+    computed and copied to a file in `folder`, which has no name and is removed with the process.
     """
     if stream.narrowed(0, 1) is not None:
         return FileBands(stream)
@@ -70,7 +70,7 @@ class FileBands:
 
 
 class CopiedBands:
-    """Pieces of the band of rows that are computed once and copied to a file without a name."""
+    """Pieces of the band of rows that are computed once and written to a file without a name."""
 
     def __init__(self, stream: SpectrumStream, folder: str | None, *, workers: int | None,
                  memory: int | None, progress: Progress | None) -> None:

@@ -53,14 +53,15 @@ def drifting(chain: Any, drift: Any = ("-4 Hz/s", "4 Hz/s"), *, snr: float = 10.
         Widest boxcar for signals that drift slowly; 8 channels by default.
     coarse : int, optional
         Number of coarse channels; by default that of recordings of Breakthrough Listen at Green
-        Bank, if the band has a whole number of theirs.
+        Bank, if the band consists of a whole number of their coarse channels.
     dc : bool
         Whether the centre of each coarse channel is left out.
     smeared : bool
-        Whether carriers spread over the channels that they cross in a spectrum; see `DriftPlan`.
+        Whether carriers spread over the channels that they cross during a spectrum; see
+        `DriftPlan`.
     folder : str, optional
-        Folder for a copy of the spectra if the format cannot be read by channels; by default that
-        for temporary files.
+        Folder for a copy of the spectra, which is needed if channels cannot be read separately; by
+        default the folder for temporary files.
     workers, memory : int, optional
         As for `fastsig.run.engine.run`.
     progress : callable, optional
@@ -69,7 +70,7 @@ def drifting(chain: Any, drift: Any = ("-4 Hz/s", "4 Hz/s"), *, snr: float = 10.
     Returns
     -------
     Hits
-        The strongest first.
+        The hits, the strongest first.
 
     Raises
     ------
@@ -85,7 +86,7 @@ def drifting(chain: Any, drift: Any = ("-4 Hz/s", "4 Hz/s"), *, snr: float = 10.
 
 @dataclass(frozen=True)
 class Request:
-    """A search that is planned: what is searched, how, and with how many threads.
+    """A planned search: what is searched, how, and with how many threads.
 
     Parameters
     ----------
@@ -112,14 +113,14 @@ class Request:
     def of(cls, stream: SpectrumStream, drift: Any, *, snr: float = 10.0, width: Any = None,
            coarse: int | None = None, dc: bool = True, smeared: bool = True,
            workers: int | None = None, memory: int | None = None) -> Request:
-        """Return the request for arguments as of `drifting`.
+        """Return the request for the arguments of `drifting`.
 
         Raises
         ------
         UsageError
             If an argument is not allowed.
         PlanError
-            If the memory is not enough for one thread.
+            If the memory is too small for one thread.
         """
         plan = drift_plan(stream, drift, width=width, smeared=smeared)
         if isinstance(snr, bool) or not _LOWEST_SNR <= snr < np.inf:
@@ -141,7 +142,7 @@ class Request:
 
     @property
     def memory_bytes(self) -> int:
-        """Memory of the process, about."""
+        """Approximate memory of the process, in bytes."""
         return resident_bytes() + self.workers * unit_bytes(self.settings.plan, self.band.n_chan)
 
 
@@ -153,9 +154,9 @@ def found_hits(request: Request, *, folder: str | None = None, like_turboseti: b
     ----------
     request : Request
     folder : str, optional
-        Folder for a copy of the spectra if the format cannot be read by channels.
+        Folder for a copy of the spectra, which is needed if channels cannot be read separately.
     like_turboseti : bool
-        Whether S/N as turboSETI defines it is measured too.
+        Whether the S/N is also measured as turboSETI defines it.
     progress : callable, optional
         As for `fastsig.run.engine.run`.
     hash_inputs : bool

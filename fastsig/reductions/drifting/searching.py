@@ -40,9 +40,9 @@ class Settings:
     threshold : float
         Lowest S/N.
     min_share : float
-        Least share of valid samples of a signal.
+        Smallest fraction of the samples of a signal that must be valid.
     most : int
-        Signals of a piece of the band, at most.
+        Largest number of signals of a piece of the band.
     """
 
     plan: DriftPlan
@@ -52,7 +52,7 @@ class Settings:
 
 
 class Band(NamedTuple):
-    """The band that is searched: its number of channels, and the channels that are lost always."""
+    """The band that is searched: its number of channels, and those that are always left out."""
 
     n_chan: int
     lost: NDArray[np.int64]
@@ -68,7 +68,7 @@ class Found(NamedTuple):
     n_full : int
         Number of pieces that contain more.
     noise : list of (int, float)
-        Channels of each piece, and the shape of the Gamma law of its samples.
+        Channels of each piece, and the shape of the gamma distribution of its samples.
     """
 
     signals: list[Signal]
@@ -122,7 +122,8 @@ def search_band(bands: Bands, band: Band, settings: Settings, *, workers: int = 
     workers : int
         Number of threads.
     progress : callable, optional
-        Called with the name of the pass, the channels done since the last call, and all channels.
+        Called with the name of the pass, the number of channels searched since the last call, and
+        the number of all channels.
     """
     shape = _Shape.of(settings.plan, band.n_chan)
     local = threading.local()

@@ -16,7 +16,7 @@ _WIDE = 2**20  # channels that are compared, if coarse channels are not known
 
 
 def snr_of(bands: Bands, hits: Hits, band: Band) -> NDArray[np.float64]:
-    """Return the S/N of each hit: the sum in one channel along its track, less the median.
+    """Return the S/N of each hit: the sum in one channel along its track, minus the median.
 
     Median and standard deviation are those of the sums without drift in its coarse channel, by
     `trimmed_noise`.

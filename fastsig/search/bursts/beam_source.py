@@ -3,11 +3,11 @@
 A beam is a Gaussian of the receiver's half-power width, averaged over the band. A source at x of
 the S/N s in the middle of a beam has in beam b the S/N ``m_b = s g_b P_b(x)``, with the variance
 ``1 + (e m_b)^2 + (l s)^2``: the noise, the error e of the shape and gain of the beams, and side
-lobes up to l, but at most up to 0.04 of the highest S/N: else a source far from all beams would
-explain interference that is equally bright in all of them. A beam in which nothing was found has
-an S/N below the threshold. With sources spread evenly over the sky and a number of brighter ones
-proportional to ``s^-1.5``, the posterior mean and its standard deviation are the position and its
-error; also for a burst in one beam.
+lobes up to l, but at most 0.04 of the highest S/N. Without this limit, a source far from all beams
+would explain interference that is equally bright in all of them. A beam in which nothing was found
+has an S/N below the threshold. With sources spread evenly over the sky and a number of brighter
+ones proportional to ``s^-1.5``, the mean and the standard deviation of the posterior are the
+position and its error, also for a burst in one beam.
 """
 
 from __future__ import annotations
@@ -88,7 +88,8 @@ class BeamSource:
     expected, scatter : dict
         Most probable S/N in each beam, and its standard deviation.
     chi2 : float
-        Twice the difference of the logarithm of the likelihood to that of a perfect fit.
+        Twice the difference between the logarithms of the likelihood of a perfect fit and of this
+        one.
     """
 
     east: float
@@ -109,14 +110,14 @@ def fit_source(geometry: Geometry, snr: Mapping[int, float], threshold: float) -
     geometry : Geometry
         All beams that were searched.
     snr : mapping
-        S/N by number of the beam; other beams have found nothing.
+        S/N by number of the beam; nothing was found in the other beams.
     threshold : float
         S/N from which candidates were reported.
 
     Raises
     ------
     UsageError
-        If there is no S/N, or one of a beam that is not in the geometry.
+        If there is no S/N, or a beam is not in the geometry.
     """
     if not snr or not set(snr) <= set(geometry.numbers):
         raise UsageError(f"snr of beams {', '.join(map(str, snr)) or '(none)'}; allowed: of one or "

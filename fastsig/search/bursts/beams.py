@@ -1,12 +1,14 @@
-"""Candidates of several beams on one clock: which belong together, and what they are.
+"""Candidates of several beams on one clock: which belong together, and the verdict on each group.
 
-Candidates are friends if their boxcars overlap in time and their dispersion measures agree: within
-three standard errors and the measure that widens a burst to twice its width. A group of friends is
-compared with a point source (`fastsig.search.bursts.beam_source`):
+Candidates are friends if their boxcars overlap in time and their dispersion measures agree within
+three standard errors plus the deviation that widens a burst to twice its width. A group of friends
+is compared with a point source (`fastsig.search.bursts.beam_source`):
 
-- **accepted**: one position explains the S/N of all beams, and that the others saw nothing;
+- **accepted**: one position explains the S/N in all beams, and that nothing was found in the
+  others;
 - **interference**: two or more beams are much brighter than the best position explains;
-- **doubtful**: anything between, such as one beam too bright, or a neighbour that saw nothing.
+- **doubtful**: any other case, such as one beam that is too bright, or a neighbouring beam in which
+  nothing was found.
 """
 
 from __future__ import annotations
@@ -31,7 +33,7 @@ _UNEXPLAINED = 4.5  # standard deviations above the best position: a beam that i
 
 @dataclass(frozen=True)
 class Detections:
-    """Candidates of all beams, each an array of shape (candidate,).
+    """Candidates of all beams, as arrays of shape (candidate,).
 
     Parameters
     ----------
@@ -67,7 +69,7 @@ class Detections:
 
 
 class Verdict(NamedTuple):
-    """What a group is, and why."""
+    """The verdict on a group of candidates, and the reason for it."""
 
     name: str
     reason: str
@@ -150,8 +152,8 @@ def chance_of(found: Detections, duration_s: float) -> F8:
     """Return the probability that each candidate has a friend in another beam by chance.
 
     ``1 - exp(-sum_b N_b q 2 t / T)``: other beams have N_b candidates at random times, of which the
-    share q, that of all candidates, agrees in dispersion measure; t is the largest difference in
-    time between friends.
+    fraction q, measured from all candidates, agrees in dispersion measure; t is the largest
+    difference in time between friends.
 
     Parameters
     ----------
@@ -189,7 +191,7 @@ def compare(found: Detections, geometry: Geometry, threshold: float, duration_s:
     Raises
     ------
     UsageError
-        If a candidate is of a beam that is not in the geometry.
+        If a candidate belongs to a beam that is not in the geometry.
     """
     unknown = np.setdiff1d(found.beam, geometry.numbers)
     if unknown.size:

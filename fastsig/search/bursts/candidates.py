@@ -1,4 +1,4 @@
-"""Candidates: the product of a search for bursts, a table with a row for each."""
+"""Candidates: the product of a search for bursts, a table with a row for each candidate."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ class Candidates(Findings):
         Values of the columns of `fastsig.search.bursts.columns`, by name: `Time`, arrays of
         numbers in the unit of the column, and text.
     meta : mapping
-        How they were found, for JSON: threshold, plan, widths, false alarms expected and more.
+        How the candidates were found, in types that JSON can store: threshold, plan, widths,
+        expected false alarms and more.
 
     Raises
     ------
@@ -39,7 +40,7 @@ class Candidates(Findings):
         return np.lexsort((self.values("dm"), times.jd2, times.jd1, -self.values("snr")))
 
     def described(self, row: int) -> tuple[str, str]:
-        """Return time and properties of a candidate, for people."""
+        """Return the time and the properties of a candidate as text for readers."""
         return self._columns["time"][row].isot, (
             f"DM {self.values('dm')[row]:.2f}, S/N {self.values('snr')[row]:.1f}, "
             f"width {1e3 * self.values('width')[row]:.3g} ms")

@@ -37,7 +37,7 @@ class BurstSearch:
     threads : int
         Number of threads that share the work of a call.
     most : int
-        Number of events that are kept; of more, the brightest.
+        Largest number of events that are kept; these are the brightest.
     """
 
     def __init__(self, plan: SearchPlan, *, dtype: str = "float32", threads: int = 1,
@@ -73,14 +73,14 @@ class BurstSearch:
 
     @property
     def latency_s(self) -> float:
-        """Time from the arrival of a burst at the reference frequency to its event, s, at most."""
+        """Longest time from the arrival of a burst at the reference frequency to its event, s."""
         sample_s = self.plan.dm_plan.recording.sample_s
         return float((self._normalizer.latency + self._normalizer.segment) * sample_s + max(
             search.latency * each.sample_s
             for search, each in zip(self._searches, self.plan.stretches, strict=True)))
 
     def expected_seconds(self, n_time: int) -> float:
-        """Return how long the search of some spectra takes, from trials of their sums and boxcars.
+        """Return how long the search of these spectra takes, from trials of their sums and boxcars.
 
         The time for reading and normalising is not included.
         """
@@ -111,7 +111,7 @@ class BurstSearch:
                 x[rows], valid=None if valid is None else valid[rows]))
 
     def finish(self) -> Events:
-        """Search what is left, and return the events of the whole stream."""
+        """Search the remaining spectra, and return the events of the whole stream."""
         self._normalised(*self._normalizer.finish())
         for number, search in enumerate(self._searches):
             self._add(number, search.finish())
@@ -161,7 +161,7 @@ class BurstSearch:
 
 
 def segment_of(sample_s: float) -> int:
-    """Return the spectra in a segment of the normalisation: 0.2 s, or 256 spectra at least."""
+    """Return the number of spectra in a segment of the normalisation: 0.2 s, or at least 256."""
     return 256 * max(1, min(256, round(_SEGMENT_S / sample_s / 256)))
 
 

@@ -16,10 +16,10 @@ __all__ = ["EXPORTS", "heimdall_text", "singlepulse_text", "transientx_text"]
 
 
 def singlepulse_text(candidates: Candidates) -> str:
-    """Return the text of a PRESTO .singlepulse file, in the order of time.
+    """Return the text of a PRESTO .singlepulse file, in order of time.
 
-    Columns: DM, sigma, time (s after the start), sample at the centre, and width in samples, of
-    which a sample is a recorded spectrum.
+    Columns: DM, sigma, time (s after the start), sample at the centre, and width in samples. A
+    sample is a recorded spectrum.
     """
     lines = ["# DM      Sigma      Time (s)     Sample    Downfact"]
     for k in _by_time(candidates):
@@ -31,7 +31,7 @@ def singlepulse_text(candidates: Candidates) -> str:
 
 
 def heimdall_text(candidates: Candidates) -> str:
-    """Return the text of a heimdall .cand file, in the order of time.
+    """Return the text of a heimdall .cand file, in order of time.
 
     Columns: S/N, sample at the centre, its time (s), logarithm of the width in samples to base 2,
     number of the dispersion measure in the plan, dispersion measure, number of members, first and
@@ -40,7 +40,7 @@ def heimdall_text(candidates: Candidates) -> str:
     Raises
     ------
     UsageError
-        If the meta has no plan of dispersion measures.
+        If the meta contains no plan of dispersion measures.
     """
     plan, lines = _plan_dms(candidates), []
     for k in _by_time(candidates):
@@ -55,7 +55,7 @@ def heimdall_text(candidates: Candidates) -> str:
 
 
 def transientx_text(candidates: Candidates) -> str:
-    """Return the text of a TransientX .cands file, in the order of time.
+    """Return the text of a TransientX .cands file, in order of time.
 
     Columns: beam, number, time (MJD, UTC, at the highest channel), dispersion measure, width (ms),
     S/N, lowest and highest frequency (MHz), name of a picture, number of the plan, file.

@@ -102,7 +102,7 @@ def gather(searches: Sequence[Searched]) -> tuple[Gathered, int]:
     Events are friends if they are at most two dispersion measures of the plan apart and their
     boxcars overlap in time; a candidate consists of events that are connected by friends. Fainter
     candidates on the tracks of a brighter one, where its own signal is expected at wrong dispersion
-    measures, are added to it, and so are those that other searches found at neighbouring measures.
+    measures, are merged with it, as are those that other searches found at neighbouring measures.
     """
     found = [_candidates(each, number) for number, each in enumerate(searches)]
     joined = Gathered(**{name: np.concatenate([getattr(each, name) for each, _ in found])

@@ -43,8 +43,8 @@ class SearchPlan:
     threshold : float
         Lowest S/N of an event.
     loss : float
-        Largest share of S/N that a pulse may lose between two widths, and half a step off in
-        dispersion measure.
+        Largest fraction of its S/N that a pulse may lose between two widths, and half a step from
+        the nearest dispersion measure.
     """
 
     dm_plan: DMPlan
@@ -112,12 +112,12 @@ def search_plan(source: Any, dms: Any = (0, 3000), *, widths: Any = None, thresh
     threshold : float
         Lowest S/N of an event.
     loss : float or str
-        Largest share of S/N that a pulse may lose between two widths, and half a step off in
-        dispersion measure; text such as ``"5%"`` is allowed.
+        Largest fraction of its S/N that a pulse may lose between two widths, and half a step from
+        the nearest dispersion measure; text such as ``"5%"`` is allowed.
     constant : value, optional
         Dispersion constant, MHz^2 pc^-1 cm^3 s.
     switch : float
-        The rate is halved where the smear of a channel is this many times wider than all that the
+        The rate is halved where the smear of a channel is this many times the smearing that the
         plan adds, as for `fastsig.dm_plan`.
 
     Raises

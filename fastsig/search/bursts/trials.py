@@ -10,11 +10,11 @@ k have, for each of them,
 clusters above a threshold x relative to independent ones (Siegmund and Yakir). The factors of
 distances in time, in dispersion measure and in the logarithm of the width are multiplied; with a
 step of s samples between delays and t between starts, :math:`\beta` is proportional to t / w, s / w
-and the ratio of widths. ``python -m bench trials`` determines the four constants by searches of
-noise, and compares the formula with searches of other noise: it is right to 20 %.
+and the ratio of widths. ``python -m bench trials`` determines the four constants from searches of
+noise, and compares the formula with searches of other noise: they agree to 20 %.
 
 Powers have a distribution with a longer tail than a Gaussian: a sum of N powers, with d degrees of
-freedom each, has a Gamma distribution with the shape N d / 2.
+freedom each, has a gamma distribution with the shape N d / 2.
 
 References
 ----------
@@ -88,7 +88,7 @@ def chance(threshold: float, shape: F8 | float) -> F8:
     threshold : float
         S/N.
     shape : float or ndarray
-        Shape of the Gamma distribution; infinite for Gaussian noise.
+        Shape of the gamma distribution; infinite for Gaussian noise.
     """
     from scipy.special import gammaincc, ndtr
 

@@ -1,8 +1,8 @@
 """Cadences: hits of scans on and off a source become events with a verdict.
 
-A signal from the sky is in every scan on the source (A), along its drift, and in no scan off it.
-What is in a scan off the source is interference. The other beams of a receiver, recorded at the
-same time, may take the place of scans off the source.
+A signal from the source is in every scan on the source (A), along its drift, and in no scan off it.
+A signal in a scan off the source is interference. The other beams of a receiver, recorded at the
+same time, can be used instead of scans off the source.
 """
 
 from __future__ import annotations
@@ -107,20 +107,21 @@ def events_of(tables: Sequence[Hits], pattern: str = "ABACAD", *, tolerance: flo
     tables : sequence of Hits
         The hits of each scan, in the order of the pattern.
     pattern : str
-        A letter for each scan: A on the source, any other off it.
+        A letter for each scan: A for a scan on the source, any other letter for one off it.
     tolerance : float
-        Factor of the errors of drift and width within which hits agree.
+        Number of errors of the drift and of the width within which hits agree.
 
     Returns
     -------
     Hits
-        Every hit of a scan on the source, and those off it that agree with one, with columns
-        `event`, `scan`, `verdict` and `reason`. Hits of one event have the same number.
+        Every hit of a scan on the source, and those hits of scans off it that belong to an event,
+        with the columns `event`, `scan`, `verdict` and `reason`. Hits of one event have the same
+        number.
 
     Raises
     ------
     UsageError
-        If the pattern does not fit the tables, or a table is of several searches.
+        If the pattern does not match the tables, or a table contains hits of several searches.
     """
     scans = _scans(tables, pattern, tolerance)
     events = [_event(scans, on, k, tolerance) for on, k in _by_snr(scans) if k not in on.used]

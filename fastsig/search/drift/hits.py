@@ -1,4 +1,4 @@
-"""Hits: the product of a search for drifting carriers, a table with a row for each."""
+"""Hits: the product of a search for drifting carriers, a table with a row for each carrier."""
 
 from __future__ import annotations
 
@@ -55,7 +55,8 @@ class Hits(Findings):
     columns : mapping
         Values of the columns of `fastsig.search.drift.hits`, by name.
     meta : mapping
-        How they were found, for JSON: threshold, drift rates, losses and more.
+        How the hits were found, in types that JSON can store: threshold, drift rates, losses and
+        more.
 
     Raises
     ------
@@ -66,11 +67,11 @@ class Hits(Findings):
     required, optional, rows_are = COLUMNS, OPTIONAL, "hits"
 
     def order(self) -> NDArray[np.int64]:
-        """Return the numbers of the rows, the strongest first; of equal ones, by frequency."""
+        """Return the numbers of the rows, the strongest first, equal ones by frequency."""
         return np.lexsort((self.values("drift"), self.values("frequency"), -self.values("snr")))
 
     def described(self, row: int) -> tuple[str, str]:
-        """Return frequency and properties of a hit, for people."""
+        """Return the frequency and the properties of a hit as text for readers."""
         return f"{self.values('frequency')[row]:.6f} MHz", (
             f"{self.values('drift')[row]:+.4f} Hz/s, S/N {self.values('snr')[row]:.1f}, "
             f"width {self.values('width')[row]:.3g} Hz")

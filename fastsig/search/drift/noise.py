@@ -21,8 +21,8 @@ _WHOLE = 0.5  # least share of valid samples in these
 class Levels:
     """Levels of groups of `n` channels, (n_spectrum, n_group) float32, unit of the spectra.
 
-    They are means, NaN in no group: groups without valid samples have the level of their
-    neighbours, and 0 where the whole spectrum is lost.
+    The levels are means, and never NaN: groups without valid samples have the level of their
+    neighbours, or 0 where the whole spectrum is lost.
     """
 
     def __init__(self, x: F4, n: int) -> None:
@@ -32,7 +32,7 @@ class Levels:
         medians = group_median(x[:, ::every], n // every)
         self.n = n
         _fill_gaps(medians)
-        #: Shape of the Gamma law of a sample, about the number of spectra that were averaged.
+        #: Shape of the gamma distribution of a sample, about the number of averaged spectra.
         self.shape = _shape_of(x, medians, n)
         mean, median, _ = _gamma(self.shape)
         #: The levels.
@@ -61,23 +61,23 @@ def sum_noise(total: F4, share: F4 | None, widths: tuple[int, ...], shape: float
               ) -> NDArray[np.float64]:
     """Return the standard deviation of boxcars of each width in the sum of all spectra.
 
-    Those of powers of two and of the widest are measured.
+    The noise of the widths that are powers of two, and of the widest, is measured.
 
     Parameters
     ----------
     total : ndarray, shape (n_chan,), float32
         Sum of the spectra.
     share : ndarray, shape (n_chan,), float32, optional
-        Share of the samples of each channel that is valid.
+        Fraction of the samples of each channel that are valid.
     widths : tuple of int
         Widths, ascending.
     shape : float
-        Shape of the Gamma law of the sum in a channel.
+        Shape of the gamma distribution of the sum in a channel.
 
     Returns
     -------
     ndarray, shape (n_width,), float64
-        NaN where fewer than 16 boxcars are valid, and no narrower ones can stand for them.
+        NaN where fewer than 16 boxcars are valid and no narrower boxcars can be used instead.
     """
     found = np.full(len(widths), np.nan)
     sums = _cumulative(total)

@@ -30,7 +30,7 @@ class Octave:
     sign : {1, -1}
         Sign of the drifts.
     n_sum : int
-        Number of channels that are summed to a cell, a power of two.
+        Number of channels that are summed in a cell, a power of two.
     first, last : int
         Least and largest absolute drift during a scan, in cells; every one between is searched.
     widths : tuple of int
@@ -58,10 +58,10 @@ class Octave:
 class DriftPlan:
     """Drift rates of a search, from the slowest to the fastest.
 
-    A drift is counted in channels between the centres of the first and the last spectrum. Drifts
-    below two channels from spectrum to spectrum are searched in steps of one channel during the
-    scan. Faster ones spread over several channels during a spectrum; with each doubling, twice as
-    many channels are summed and the step is twice as large.
+    A drift is the number of channels between the frequencies at the centres of the first and of the
+    last spectrum. Drifts below two channels per spectrum are searched in steps of one channel
+    during the scan. Faster ones spread over several channels during a spectrum; with each doubling,
+    twice as many channels are summed and the step is twice as large.
 
     Parameters
     ----------
@@ -76,9 +76,9 @@ class DriftPlan:
     widest : int
         Widest boxcar for signals that do not drift, in channels.
     smeared : bool
-        Whether carriers spread over the channels that they cross during a spectrum, as all that are
-        recorded do. Otherwise every drift is searched in steps of one channel, which finds carriers
-        of simulators that jump from channel to channel, and takes several times longer.
+        Whether carriers spread over the channels that they cross during a spectrum, as all real
+        carriers do. Otherwise, every drift is searched in steps of one channel. This also finds
+        carriers of simulators that jump from channel to channel, and takes several times as long.
 
     Raises
     ------
@@ -173,7 +173,7 @@ class DriftPlan:
         return drift * self.step
 
     def kept(self, rate: float) -> float:
-        """Return the share of S/N that a carrier keeps if it drifts at a rate, Hz/s.
+        """Return the fraction of its S/N that a carrier with this drift rate, Hz/s, keeps.
 
         It is compared with the same carrier without drift in a single channel. The mean over its
         positions in a cell is returned; the response of the filter bank is not included.
@@ -186,7 +186,7 @@ class DriftPlan:
 
 
 def kept_by_boxcar(spread: float, width: int, step: int = 1) -> float:
-    """Return the mean share of S/N in the nearest boxcar of a carrier that is spread evenly.
+    """Return the mean fraction of the S/N of an evenly spread carrier in the nearest boxcar.
 
     Parameters
     ----------

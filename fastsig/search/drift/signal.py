@@ -20,17 +20,17 @@ class Signal:
     start : float
         First channel of its boxcar at the centre of the first spectrum.
     drift : float
-        Channels that it drifts to the centre of the last spectrum.
+        Number of channels that it drifts until the centre of the last spectrum.
     width : int
         Width of the boxcar, channels.
     snr : float
-        Sum of its samples over their noise.
+        Sum of its samples, divided by the noise of this sum.
     excess : float
-        Mean of its samples over the level, 1 for as much power again as the noise.
+        Mean of its samples above the level, divided by the level; 1 if it doubles the power.
     valid_share : float
-        Share of its samples that is valid.
+        Fraction of its samples that are valid.
     leak : int
-        Channels on either side that contain its power too.
+        Number of channels on each side that also contain its power.
     """
 
     start: float
@@ -46,7 +46,7 @@ class Signal:
         return np.floor(self.start + self.drift * _phase(n_spectrum) + 0.5).astype(np.int64)
 
     def span(self) -> tuple[int, int]:
-        """Return the first channel that it needs, and the one after the last."""
+        """Return the first channel that it covers, and the one after the last."""
         ends = self.start, self.start + self.drift
         return int(min(ends)) - self.leak, ceil(max(ends)) + self.width + self.leak
 

@@ -1,4 +1,4 @@
-"""Search a piece of the band: maxima over drifts and widths, and the signals that they are from."""
+"""Search a piece of the band: maxima over drifts and widths, and the signals that cause them."""
 
 from __future__ import annotations
 
@@ -27,16 +27,17 @@ _SAME_NOISE = 0.99
 
 
 class Searched(NamedTuple):
-    """What a search of a piece found.
+    """The result of the search of a piece.
 
     Parameters
     ----------
     signals : list of Signal
         Strongest first.
     is_full : bool
-        Whether there may be more, weaker ones.
+        Whether there may be further, weaker signals.
     shape : float
-        Shape of the Gamma law of a sample; 0 if the piece has no noise, and is not searched.
+        Shape of the gamma distribution of a sample; 0 if the piece has no noise and is not
+        searched.
     """
 
     signals: list[Signal]
@@ -65,9 +66,9 @@ class Tile:
     threshold : float
         Lowest S/N.
     min_share : float
-        Least share of valid samples of a signal.
+        Smallest fraction of the samples of a signal that must be valid.
     most : int
-        Signals of a piece, at most: the strongest ones.
+        Largest number of signals of a piece; the strongest are kept.
     """
 
     def __init__(self, plan: DriftPlan, window: int, threshold: float, *, min_share: float = 0.5,

@@ -1,6 +1,6 @@
 r"""False alarms of a search for drifting carriers: hits that noise is expected to cause.
 
-The sum of a boxcar of w channels along a track of N spectra has a Gamma distribution with the
+The sum of a boxcar of w channels along a track of N spectra has a gamma distribution with the
 shape N w k if each sample has the shape k, which is half of its degrees of freedom and is measured.
 Such a sum exceeds ten times its noise far more often than a Gaussian does.
 
@@ -9,8 +9,8 @@ x, one is a hit. As for `fastsig.search.bursts.trials`, the factors of clusters 
 distances in channel and in drift, in which the correlation falls by a share :math:`\beta / w` for
 each channel, and for the logarithm of the width. A hit is refined, so that all drifts in steps of a
 channel and all first channels are tried, those of fast octaves too. ``python -m bench drift``
-determines the four constants by searches of noise, and compares the formula with searches of other
-noise: it is right to 25 %.
+determines the four constants from searches of noise, and compares the formula with searches of
+other noise: they agree to 25 %.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def false_alarms(plan: DriftPlan, threshold: float, pieces: Iterable[tuple[int, 
     threshold : float
         S/N.
     pieces : iterable of (int, float)
-        For each piece of the band, its number of channels and the shape of the Gamma distribution
+        For each piece of the band, its number of channels and the shape of the gamma distribution
         of a sample; infinite for Gaussian noise.
     """
     made = trials(plan, threshold)

@@ -1,4 +1,4 @@
-"""S/N and tables of hits as turboSETI has them.
+"""S/N as turboSETI defines it, and tables of hits in the format of turboSETI.
 
 References
 ----------
@@ -31,7 +31,8 @@ _TRIM = 0.05  # share of the sums that is left out at either end
 def trimmed_noise(total: NDArray[Any]) -> tuple[float, float]:
     """Return median and standard deviation of the middle 90 % of the sums of a coarse channel.
 
-    For Gaussian noise, this deviation is 0.79 of the true one, so that S/N is 1.27 times as high.
+    For Gaussian noise, this deviation is 0.79 of the true one, so that the S/N is 1.27 times as
+    high.
     """
     ordered = np.sort(total[np.isfinite(total)])
     middle = ordered[int(len(ordered) * _TRIM) : int(len(ordered) * (1 - _TRIM))]
@@ -41,15 +42,15 @@ def trimmed_noise(total: NDArray[Any]) -> tuple[float, float]:
 
 
 def dat_text(hits: Hits) -> str:
-    """Return hits as a .dat file of turboSETI, by frequency.
+    """Return hits as the text of a .dat file of turboSETI, in order of frequency.
 
-    S/N is that of turboSETI if the hits have it. Frequencies that delimit a hit are those of its
-    boxcar from the first spectrum to the last.
+    The S/N is that of turboSETI if the hits contain it. The frequencies that delimit a hit are
+    those of its boxcar from the first spectrum to the last.
 
     Raises
     ------
     UsageError
-        If the hits are of several searches, which have different headers.
+        If the hits come from several searches, which have different headers.
     """
     meta = hits.meta
     if "channel_hz" not in meta:
