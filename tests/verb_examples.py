@@ -78,7 +78,7 @@ VERBS = {name: Example(*parts) for name, parts in {
     "measure_diode": (spectra, {"tcal": "12.5K"}),
     "on_off": (spectra, {"period": "100ms", "tsys": "20K"}),
     "flag_shares": (spectra, {}), "barycenter": (spectra, {}),
-    "fold": (spectra, {"period": "100ms"}),
+    "fold": (spectra, {"period": "100ms"}), "drifting": (spectra, {}),
     "fit_gaussians": (lambda: spectra("K", ("AA",)), {"rest": "1000.5MHz"}),
 }.items()}
 

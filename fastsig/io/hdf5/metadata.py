@@ -134,7 +134,7 @@ def header_record(header: Header) -> dict[str, Any]:
             "n_chan": axis.n_chan, "half_channel": axis.half_channel,
         },
         "sideband": header.sideband,
-        "polarization": asdict(header.polarization),
+        "polarization": _basis_record(header.polarization),
         "n_bits": header.n_bits,
         "is_complex": header.is_complex,
         "telescope": header.telescope,
@@ -150,6 +150,14 @@ def header_record(header: Header) -> dict[str, Any]:
         **{name: write(getattr(header, name)) for name, (write, _) in _FACTS.items()
            if getattr(header, name) != _DEFAULTS[name]},
     }
+
+
+def _basis_record(basis: PolBasis) -> dict[str, Any]:
+    """Return a basis as plain data, with `calibrated` only where it is true."""
+    record = asdict(basis)
+    if not basis.calibrated:
+        del record["calibrated"]
+    return record
 
 
 def _known(kind: Any, record: dict[str, Any]) -> dict[str, Any]:

@@ -90,7 +90,11 @@ class CopiedBands:
         return out
 
     def __enter__(self) -> Self:
-        self._file = tempfile.TemporaryFile(dir=self._folder, prefix=".fastsig-rows-")
+        try:
+            self._file = tempfile.TemporaryFile(dir=self._folder, prefix=".fastsig-rows-")
+        except OSError as error:
+            folder = self._folder or tempfile.gettempdir()
+            raise OutputError(folder, f"rows cannot be copied there: {error.strerror}") from error
         try:
             run([_Copy(self._stream, self._file, self._folder)], **self._options)
         except BaseException:
