@@ -1134,7 +1134,7 @@ class OwnVerbs:
 
     def drifting(
         self, drift: Any = ('-4 Hz/s', '4 Hz/s'), *, snr: float = 10.0, width: Any = None,
-        coarse: int | None = None, dc: bool = True, smeared: bool = True,
+        coarse: int | None = None, dc: bool = False, smeared: bool = True,
         folder: str | None = None, workers: int | None = None, memory: int | None = None,
         progress: Progress | None = None,
     ) -> Hits:
@@ -1152,7 +1152,7 @@ class OwnVerbs:
             Number of coarse channels; by default that of recordings of Breakthrough Listen at Green
             Bank, if the band consists of a whole number of their coarse channels.
         dc : bool
-            Whether the centre of each coarse channel is left out.
+            Whether the centres of coarse channels, which contain their DC, are searched too.
         smeared : bool
             Whether carriers spread over the channels that they cross during a spectrum; see
             `DriftPlan`.

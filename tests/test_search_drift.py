@@ -95,7 +95,7 @@ def test_the_centre_of_a_coarse_channel_is_left_out():
     found = drifting(dc, coarse=4)
     assert found.values("channel").tolist() == [900]
     assert found.values("coarse_channel").tolist() == [0]
-    assert len(drifting(dc, coarse=4, dc=False)) == 3
+    assert len(drifting(dc, coarse=4, dc=True)) == 3
 
 
 def test_a_table_and_a_dat_file(tmp_path):

@@ -25,7 +25,7 @@ __all__ = ["drift"]
 @click.option("--coarse", type=click.IntRange(1), metavar="N",
               help="Assume that the band consists of N coarse channels.  [default: as in spectra "
                    "of Breakthrough Listen at Green Bank; unknown for other spectra]")
-@click.option("--dc/--no-dc", "without_dc", default=False,
+@click.option("--dc/--no-dc", default=False,
               help="Also search the centres of coarse channels, which contain their DC.")
 @click.option("--unsmeared", is_flag=True,
               help="Search all drift rates in steps of one channel, for simulated carriers that do "
@@ -105,7 +105,7 @@ def _search(stream: Any, output: str, kind: str, options: dict[str, Any]) -> Non
 
     request = Request.of(
         stream, options["rates"], snr=options["snr"], width=options["width"],
-        coarse=options["coarse"], dc=not options["without_dc"], smeared=not options["unsmeared"],
+        coarse=options["coarse"], dc=options["dc"], smeared=not options["unsmeared"],
         workers=options["workers"],
         memory=None if options["memory"] is None else parse_bytes(options["memory"]))
     if options["dry_run"]:

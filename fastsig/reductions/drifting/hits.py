@@ -36,7 +36,7 @@ _LOWEST_SNR = 5.0
 
 
 def drifting(chain: Any, drift: Any = ("-4 Hz/s", "4 Hz/s"), *, snr: float = 10.0,
-             width: Any = None, coarse: int | None = None, dc: bool = True, smeared: bool = True,
+             width: Any = None, coarse: int | None = None, dc: bool = False, smeared: bool = True,
              folder: str | None = None, workers: int | None = None, memory: int | None = None,
              progress: Progress | None = None) -> Hits:
     """Search spectra for carriers whose frequency drifts.
@@ -55,7 +55,7 @@ def drifting(chain: Any, drift: Any = ("-4 Hz/s", "4 Hz/s"), *, snr: float = 10.
         Number of coarse channels; by default that of recordings of Breakthrough Listen at Green
         Bank, if the band consists of a whole number of their coarse channels.
     dc : bool
-        Whether the centre of each coarse channel is left out.
+        Whether the centres of coarse channels, which contain their DC, are searched too.
     smeared : bool
         Whether carriers spread over the channels that they cross during a spectrum; see
         `DriftPlan`.
@@ -111,7 +111,7 @@ class Request:
 
     @classmethod
     def of(cls, stream: SpectrumStream, drift: Any, *, snr: float = 10.0, width: Any = None,
-           coarse: int | None = None, dc: bool = True, smeared: bool = True,
+           coarse: int | None = None, dc: bool = False, smeared: bool = True,
            workers: int | None = None, memory: int | None = None) -> Request:
         """Return the request for the arguments of `drifting`.
 
@@ -128,7 +128,7 @@ class Request:
         if workers is not None and workers < 1:
             raise UsageError(f"workers = {workers}; allowed: 1 or more")
         n_coarse = coarse_channels(stream, coarse)
-        lost = lost_channels(stream.shape[2], n_coarse) if dc else np.empty(0, np.int64)
+        lost = lost_channels(stream.shape[2], n_coarse) if not dc else np.empty(0, np.int64)
         each = unit_bytes(plan, stream.shape[2])
         workers = workers or processors()
         if memory is not None:
