@@ -98,9 +98,9 @@ CASES = [
     Case("bursts", "MS", whole, "8-bit spectra of a beam to events, DM 0-3000, widths to 100 ms",
          ((Mark(0.14, (peers.SCIPY,)),),)),
     Case("bursts-2", "MS", in_threads, "the same in two threads", ((Mark(1.8, ("one thread",)),),)),
-    Case("boxcars", "MV", boxcars, "a plane of DM and time to events, widths to 2048",
+    Case("boxcars", "Mvalues", boxcars, "a plane of DM and time to events, widths to 2048",
          ((Mark(300),),)),
-    Case("boxcars-lost", "MV", partial(boxcars, lost=True), "the same with weights"),
+    Case("boxcars-lost", "Mvalues", partial(boxcars, lost=True), "the same with weights"),
     Case("normalize-spectra", "MS", normalizer, "8-bit spectra to normalised codes",
          ((Mark(1.0, (peers.SCIPY,)),),)),
 ]
