@@ -32,13 +32,13 @@ def test_values_table_picture_and_cut_outs(scan: Path, tmp_path: Path) -> None:
     done = fastsig("burst", scan, "--at", "0.7s", "--dm", "51", "--tsys", "20K", "--gain",
                    "16K/Jy", "-o", tmp_path / "b.ecsv", "--picture", tmp_path / "b.png",
                    "--cut-out", "20ms", "--raw", raw, "--cut-out-to", out, "--json", code=0)
-    told = json.loads(done.stdout)
-    assert abs(told["dm"] - 50) < 4 * told["dm_error"]
-    assert abs(told["time_s"] - 0.7) < 4 * told["time_error"]
-    assert told["rm"] is None and told["fluence"] > 0
+    report = json.loads(done.stdout)
+    assert abs(report["dm"] - 50) < 4 * report["dm_error"]
+    assert abs(report["time_s"] - 0.7) < 4 * report["time_error"]
+    assert report["rm"] is None and report["fluence"] > 0
     table = read_table(tmp_path / "b.ecsv")
-    assert table["dm"][0].value == told["dm"] and table.meta["kind"] == "burst measurements"
-    names = told["outputs"]
+    assert table["dm"][0].value == report["dm"] and table.meta["kind"] == "burst measurements"
+    names = report["outputs"]
     assert len(names) == 4 and all(Path(name).exists() for name in names)
     assert [fs.open(name).stream.kind for name in names[2:]] == ["spectra", "voltage"]
     text = fastsig("burst", scan, "--at", "0.7s", "--dm", "50", code=0).stdout
@@ -62,13 +62,13 @@ def test_what_is_refused(scan: Path, tmp_path: Path, options: tuple[str, ...], c
 def test_voltages_are_dedispersed_coherently(samples: Path, scan: Path) -> None:
     """A burst of 0.5 ms and DM 300 that arrives at 1422 MHz at 40 ms."""
     raw = samples / "frb_carrier_16MHz.h5"
-    told = json.loads(fastsig("burst", raw, "--at", "40ms", "--dm", "299", "--coherent", "16",
+    report = json.loads(fastsig("burst", raw, "--at", "40ms", "--dm", "299", "--coherent", "16",
                               "--width", "0.6ms", "--json", code=0).stdout)
-    assert abs(told["dm"] - 300) < 4 * told["dm_error"]
-    assert told["fwhm"] == pytest.approx(0.5e-3, abs=4 * told["fwhm_error"])
-    late = 300 / 2.41e-4 * (told["reference_mhz"] ** -2 - 1422.0**-2)
-    assert told["time_s"] == pytest.approx(0.04 + late, abs=1e-4)
-    assert told["linear"] is not None
+    assert abs(report["dm"] - 300) < 4 * report["dm_error"]
+    assert report["fwhm"] == pytest.approx(0.5e-3, abs=4 * report["fwhm_error"])
+    late = 300 / 2.41e-4 * (report["reference_mhz"] ** -2 - 1422.0**-2)
+    assert report["time_s"] == pytest.approx(0.04 + late, abs=1e-4)
+    assert report["linear"] is not None
     done = fastsig("burst", raw, "--at", "40ms", "--dm", "300", code=2)
     assert "contains voltages" in done.stderr
     done = fastsig("burst", scan, "--at", "0.7s", "--dm", "50", "--coherent", "8", code=2)

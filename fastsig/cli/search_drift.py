@@ -72,7 +72,7 @@ def drift(files: tuple[str, ...], output: str, to: str | None, **options: Any) -
 
 def _prepared(source: Any, path: str, options: dict[str, Any]) -> Any:
     """Return the intensity to search: of the rows and the band wanted, without interference."""
-    from fastsig.reductions.bursts.searching import searched
+    from fastsig.reductions.intensity import intensity_of
 
     chain = source[common.parse_end(options["tstart"]) : common.parse_end(options["tstop"])]
     if source.stream.kind == "voltage":
@@ -88,7 +88,7 @@ def _prepared(source: Any, path: str, options: dict[str, Any]) -> Any:
                                  options["products"])
     if options["integrate"] and source.stream.kind == "spectra":
         chain = chain.integrate(options["integrate"])
-    return searched(excision.excise(chain, excision.parameters_of(options)).stream)
+    return intensity_of(excision.excise(chain, excision.parameters_of(options)).stream)
 
 
 def _spectra(chain: Any, path: str, options: dict[str, Any]) -> Any:

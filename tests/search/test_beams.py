@@ -239,9 +239,9 @@ def test_the_command_reports_verdicts(tmp_path: Any) -> None:
         names.append(str(tmp_path / f"M{beam:02}.ecsv"))
         write_candidates(rows, names[-1])
     out = str(tmp_path / "night.ecsv")
-    told = json.loads(fastsig("search", "beams", *names, "-o", out, "--beams", "1-19", "--keep",
+    report = json.loads(fastsig("search", "beams", *names, "-o", out, "--beams", "1-19", "--keep",
                               "possible", "--json", code=0).stdout)
-    assert (told["n_accepted"], told["n_interference"], told["n_row"]) == (1, 1, 1)
+    assert (report["n_accepted"], report["n_interference"], report["n_row"]) == (1, 1, 1)
     made = read_candidates(out)
     assert made["verdict"][0] == "accepted" and made.meta["comparison"]["n_burst"] == 2
     for bad in ("0-3", "3-1", "x", "1-", "-3"):

@@ -18,6 +18,7 @@ from fastsig.errors import PlanError, UsageError
 from fastsig.io.files.provenance import provenance
 from fastsig.reductions.bursts.coherent import Coarse, coarse_searches
 from fastsig.reductions.bursts.sink import Bursts
+from fastsig.reductions.intensity import intensity_of
 from fastsig.run.chains import roots
 from fastsig.run.flag_shares import run_watched
 from fastsig.search.bursts.candidates import Candidates
@@ -26,11 +27,10 @@ from fastsig.search.bursts.events import Events
 from fastsig.search.bursts.gather import Gathered, Searched, gather
 from fastsig.search.bursts.plan import SEARCH_SWITCH, SearchPlan, search_plan
 from fastsig.search.bursts.trials import degrees_of, false_alarms
-from fastsig.stages.stokes import Stokes
 from fastsig.stream import SpectrumStream, Stream, VoltageStream, spectra_of, stream_of
 from fastsig.work.threads import processors
 
-__all__ = ["bursts", "candidates_of", "late_of", "searched", "searches_of"]
+__all__ = ["bursts", "candidates_of", "late_of", "searches_of"]
 
 
 def bursts(chain: Any, dms: Any = (0, 3000), *, width: Any = None, threshold: float = 7.0,
@@ -120,34 +120,8 @@ def searches_of(stream: Stream, dms: Any, *, n_chan: int | None = None, time: An
     if n_chan is not None or time is not None:
         raise UsageError(f"{stream.path}: n_chan and time have no meaning for {stream.kind}; "
                          "allowed: with voltages")
-    spectra = searched(spectra_of(stream))
+    spectra = intensity_of(spectra_of(stream))
     return [Coarse(spectra, search_plan(spectra, dms, **options))]
-
-
-def searched(stream: SpectrumStream) -> SpectrumStream:
-    """Return the intensity of spectra: of a single product, or of AA and BB.
-
-    Raises
-    ------
-    PlanError
-        If there are several products, and neither I nor both AA and BB among them; or the end of
-        the stream is not known.
-    """
-    if stream.endless or not stream.shape[0]:
-        raise PlanError(f"{stream.path}: " + (
-            "the end of the data is not known; allowed: recordings" if stream.endless
-            else "contains no spectra"))
-    names = stream.polarization.names
-    if len(names) == 1:
-        return stream
-    if "I" in names:
-        from fastsig.stages.select import Select
-
-        return spectra_of(Select(stream, products="I"))
-    if names[:2] == ("AA", "BB"):
-        return Stokes(stream, "I")
-    raise PlanError(f"{stream.path}: has the products {', '.join(names)}; allowed: one, or AA and "
-                    "BB, so select one with --products")
 
 
 def candidates_of(streams: Sequence[SpectrumStream], events: Sequence[Events],

@@ -16,9 +16,9 @@ from fastsig.axes.time import iso, later
 from fastsig.axes.units import number
 from fastsig.errors import PlanError, UsageError
 from fastsig.io.files.provenance import provenance
-from fastsig.reductions.bursts.searching import searched
 from fastsig.reductions.drifting.bands import bands_of
 from fastsig.reductions.drifting.searching import Band, Found, Settings, search_band, unit_bytes
+from fastsig.reductions.intensity import intensity_of
 from fastsig.run.chains import roots
 from fastsig.run.engine import Progress
 from fastsig.search.drift.hits import Hits
@@ -79,8 +79,8 @@ def drifting(chain: Any, drift: Any = ("-4 Hz/s", "4 Hz/s"), *, snr: float = 10.
     PlanError
         If these are not spectra with known frequencies and one intensity.
     """
-    request = Request.of(searched(spectra_of(chain)), drift, snr=snr, width=width, coarse=coarse,
-                         dc=dc, smeared=smeared, workers=workers, memory=memory)
+    request = Request.of(intensity_of(spectra_of(chain)), drift, snr=snr, width=width,
+                         coarse=coarse, dc=dc, smeared=smeared, workers=workers, memory=memory)
     return found_hits(request, folder=folder, progress=progress)
 
 
