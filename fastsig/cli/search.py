@@ -65,17 +65,7 @@ search.add_command(search_events.events)
 @driver.products_option
 @click.option("--to", type=click.Choice(["ecsv", "singlepulse", "heimdall", "transientx"]),
               help="Write in this format; by default, the extension of PATH selects it.")
-@common.workers_option
-@common.memory_option
-@click.option("--verify", is_flag=True, help="Read the whole input first to verify its checksums.")
-@common.hash_option
-@click.option("--dry-run", is_flag=True,
-              help="Print the plan and the expected time and memory; write nothing.")
-@common.explain_option
-@common.json_option
-@common.set_option
-@common.quiet_options
-@common.debug_option
+@common.run_options("Print the plan and the expected time and memory; write nothing.")
 def bursts(files: tuple[str, ...], output: str, to: str | None, **options: Any) -> None:
     """Search spectra or voltages for single pulses and bursts.
 
