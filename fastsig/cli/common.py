@@ -195,6 +195,11 @@ def print_json(value: Any) -> None:
     click.echo(json.dumps(_finite(value), indent=2, ensure_ascii=False))
 
 
+def print_json_line(value: Any) -> None:
+    """Print JSON on stdout in one line."""
+    click.echo(json.dumps(_finite(value), ensure_ascii=False))
+
+
 def _finite(value: Any) -> Any:
     if isinstance(value, float) and value - value != 0:
         return None
