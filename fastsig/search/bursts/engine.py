@@ -20,6 +20,9 @@ _MOST_EVENTS = 2**20
 _RUN = 2**14  # spectra that are processed at a time
 _LEAST_ALIVE = 0.8  # share of the channels below which another noise is expected
 _SEGMENT_S = 0.2
+#: Noise is measured from this many of the longest boxcars one after the other, but from 4 segments
+#: of series at least, and 16 at most. A segment has 2048 samples or more.
+_WIDTHS, _SEGMENTS, _LEAST_SEGMENT = 128, (4, 16), 2048
 LEVELS = 16  # standard deviation of normalised noise
 
 
@@ -63,7 +66,8 @@ class BurstSearch:
 
         plan = self.plan
         return [PulseSearch(plan.dm_plan.recording.curve, each.delays, ladder, noise=noise,
-                            threshold=plan.threshold, threads=self._threads)
+                            threshold=plan.threshold, threads=self._threads,
+                            n_segment=_n_segment(int(ladder.widths[-1])))
                 for each, ladder in zip(plan.stretches, plan.ladders, strict=True)]
 
     @property
@@ -188,6 +192,12 @@ class BurstSearch:
 def segment_of(sample_s: float) -> int:
     """Return the number of spectra in a segment of the normalisation: 0.2 s, or at least 256."""
     return 256 * max(1, min(256, round(_SEGMENT_S / sample_s / 256)))
+
+
+def _n_segment(longest: int) -> int:
+    """Return the number of segments from which noise is measured, for boxcars up to a length."""
+    least, most = _SEGMENTS
+    return max(least, min(most, -(-_WIDTHS * longest // _LEAST_SEGMENT)))
 
 
 def _octaves(plan: SearchPlan) -> list[list[int]]:
