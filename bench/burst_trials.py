@@ -137,7 +137,7 @@ def _expected(count: Count, constants: Any) -> float:
 
 def run(*, quick: bool = False, keep: bool = True) -> list[Count]:
     """Print the fit and the comparison, and save the record."""
-    record = machine.start_record(quick=quick, pattern=None, repeats=1)
+    record = machine.start_record(quick=quick, pattern=None, repeats=1, kind="trials")
     print(machine.headline(record))
     share = 0.02 if quick else 1.0
     counts = [each for k, (step, longest, n) in enumerate(_FITTED) for each in counted(
@@ -149,7 +149,8 @@ def run(*, quick: bool = False, keep: bool = True) -> list[Count]:
         step, longest, int(1000 * n * share), _SEEDS[1] + k, *more)]
     for each in checked:
         print(f"step {each.step:g}, widths to {each.longest}, {each.degrees:g} degrees"
-              f"{', losses' if each.lossy else ''}, above {each.threshold:g}: {each.found} found, {each.expected:.1f} expected"
+              f"{', losses' if each.lossy else ''}, above {each.threshold:g}: {each.found} found, "
+              f"{each.expected:.1f} expected"
               f"{'' if each.is_right else ' - OFF'}", flush=True)
     if keep:
         path = machine.save(record, [{"constants": constants, **asdict(each)} for each in checked])

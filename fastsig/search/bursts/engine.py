@@ -166,16 +166,16 @@ class BurstSearch:
     def _search(self, x: NDArray[np.int8], valid: NDArray[np.bool_] | None) -> None:
         """Search a segment, octave by octave.
 
-        Channels without any sample count as valid: they are 0, so that they add nothing to a sum,
-        and the noise of sums is measured. Sums need no weights then.
+        Channels without any sample are 0, so that they add nothing to a sum, and the noise of sums
+        is measured; they count as valid where the next channel below them is. Sums then need no
+        weights if all others are valid, and otherwise the weights are in proportion to the noise.
         """
-        share, dead = _share(valid), None if valid is None else ~valid.any(axis=0)
-        alive = 1.0 if dead is None else 1 - float(dead.mean())
+        share, live = _share(valid), None if valid is None else valid.any(axis=0)
+        alive = 1.0 if live is None else float(live.mean())
         if not self._shares[0] and 0 < alive < _LEAST_ALIVE:
             self._searches = self._made(LEVELS * alive**0.5)
-        if valid is not None and dead is not None and not dead.all():
-            valid = valid | dead
-            valid = None if valid.all() else valid
+        if valid is not None and live is not None and live.any():
+            valid = None if (valid | ~live).all() else valid[:, _below(live)]
         for level, members in enumerate(self._octaves):
             if level:
                 x, valid = self._halvers[level - 1].process(x, valid)
@@ -184,6 +184,12 @@ class BurstSearch:
                                        else self._shares[level - 1][-1])
             for number in members if len(x) else []:
                 self._add(number, self._searches[number].process(x, valid=valid))
+
+
+def _below(live: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Return the next live channel below each, or the first; itself for live ones."""
+    found = np.maximum.accumulate(np.where(live, np.arange(len(live)), 0))
+    return np.maximum(found, int(live.argmax()))
 
 
 def _share(valid: NDArray[np.bool_] | None) -> float:
