@@ -76,7 +76,7 @@ def test_strides_outputs_and_python():
         np.testing.assert_array_equal(each, one)
     again = np.empty((2, 3), np.float32)
     with np.errstate(all="ignore"):
-        channel_levels_nb.py_func(x[:20, 40:43].copy(), again[0], again[1])
+        channel_levels_nb.py_func(x[:20, 40:43].copy(), np.zeros(20, np.float32), *again)
         np.testing.assert_allclose(again, channel_levels(x[:20, 40:43]), rtol=1e-6)
         out = np.empty((5, 70), np.float32)
         deviations_nb.py_func(x[:5], level, sigma, 0.1, 3.0, 2.0, 0.5, out)
