@@ -7,6 +7,7 @@ here, the level and the noise of each channel in a segment are all.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -161,12 +162,12 @@ class FlagRuns(FlagStage):
         flags = np.zeros((block.n, 1, self.shape[2]), np.bool_)
         step = 0.0 if self.source.codes() is None else 1.0
         for rows in rows_of_states(self.header, first, block.n):
-            codes = block.codes[rows]
+            codes, found = block.codes[rows], flags[rows, 0]
             if len(codes) >= _LEAST_ROWS:
-                found = np.zeros(codes.shape, np.bool_)
                 _flag(codes, thresholds, left_out, step, found,
                       None if block.series is None else block.series[rows])
-                flags[rows, 0] = found
+                if not isinstance(rows, slice):
+                    flags[rows, 0] = found
         return flags
 
 
@@ -194,9 +195,7 @@ def _residuals(x: F4 | NDArray[np.uint8], series: F4 | None, level: F4, sigma: F
 
     Of every few values one is taken, from another channel in each row.
     """
-    n_chan = x.shape[1]
-    at = np.arange(0, x.size, max(1, x.size // _SAMPLE))
-    rows, channels = at // n_chan, (at + at // n_chan) % n_chan
+    rows, channels = _places(*x.shape)
     values = x[rows, channels].astype(np.float32)
     if series is not None:
         values -= series[rows]
@@ -205,3 +204,10 @@ def _residuals(x: F4 | NDArray[np.uint8], series: F4 | None, level: F4, sigma: F
         steps = np.float32(step) / sigma[channels]
     known = np.isfinite(found)
     return np.asarray(found[known], np.float32), np.asarray(steps[known], np.float32)
+
+
+@lru_cache(maxsize=8)
+def _places(n: int, n_chan: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the rows and the channels of these values of a piece (n, chan)."""
+    at = np.arange(0, n * n_chan, max(1, n * n_chan // _SAMPLE))
+    return at // n_chan, (at + at // n_chan) % n_chan

@@ -64,14 +64,20 @@ class FlaggedSpectra(SpectraStage):
         """Return the codes of the source, with further flags."""
         self._check_range(start, n)
         block = self.source.read_coded(start, n)
-        parts = self._parts(start, n, block)
-        if all(len(flags) == 1 for *_, flags in parts) and len(parts) < 2:
-            return block.flagged(parts[0][3][:, 0], ()) if parts else block
+        parts, before = self._parts(start, n, block), block.flags
+        steady = all(len(flags) == 1 for *_, flags in parts)
+        if steady and len(parts) < 2:
+            own = parts[0][3][:, 0] if parts else np.zeros((1, self.shape[2]), np.bool_)
+            return block.flagged(own if before is None else own | before, ())
         found = np.empty(block.codes.shape, np.bool_)
         for begin, end, first, flags in parts:
-            rows = slice(None) if len(flags) == 1 else slice(begin - first, end - first)
-            found[begin - start : end - start] = flags[rows, 0]
-        steady = all(len(flags) == 1 for *_, flags in parts)
+            there = slice(begin - start, end - start)
+            own = flags[:, 0] if len(flags) == 1 else flags[begin - first : end - first, 0]
+            if before is None:
+                found[there] = own
+            else:
+                np.logical_or(own, before if len(before) == 1 else before[there],
+                              out=found[there])
         return block.flagged(found, tuple(begin for begin, *_ in parts) if steady else None)
 
     def read_block(self, start: int, n: int, out: NDArray[Any] | None = None) -> Block:

@@ -119,7 +119,8 @@ class SegmentStage(SpectraStage):
         is_last = self._segment(self.shape[0] - 1) == number
         return start, self.shape[0] if is_last else start + self.n_segment
 
-    def _parts(self, start: int, n: int, block: Block | CodedBlock | None) -> list[tuple[int, int, int, Any]]:
+    def _parts(self, start: int, n: int, block: Block | CodedBlock | None
+               ) -> list[tuple[int, int, int, Any]]:
         """Return first row, row after the last, first of the segment and result of each part."""
         if not n:
             return []

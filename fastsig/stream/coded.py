@@ -70,8 +70,10 @@ class CodedBlock:
             changes=None if self.changes is None else tuple(row + late for row in self.changes))
 
     def flagged(self, flags: Flags, changes: tuple[int, ...] | None) -> CodedBlock:
-        """Return the rows with further flags, which change at these rows of the stream."""
-        flags = flags if self.flags is None else flags | self.flags
+        """Return the rows with other flags, which include the present ones.
+
+        `changes` are the rows of the stream at which the further flags change.
+        """
         both = None if changes is None or self.changes is None else (*self.changes, *changes)
         return replace(self, flags=flags, changes=both)
 
@@ -126,6 +128,7 @@ class CodedBlock:
             return self.weight
         weight = self.weight
         steady = len(self.flags) == 1 and (weight == weight[:1]).all()
-        weight = np.where(self.flags[:, np.newaxis], np.float32(0), weight[:1] if steady else weight)
+        weight = np.where(self.flags[:, np.newaxis], np.float32(0),
+                          weight[:1] if steady else weight)
         weight.flags.writeable = False
         return np.broadcast_to(weight, (self.n, *weight.shape[1:]))

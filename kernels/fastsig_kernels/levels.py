@@ -57,16 +57,30 @@ def channel_levels(
 
     Notes
     -----
-    Allocates memory for 63 rows when both outputs are given; NaN is ignored; the GIL is released.
+    Allocates some lines of working memory when both outputs are given, and a copy of x if its
+    channels are not neighbours in memory; NaN is ignored; the GIL is released.
     Differences are added in float32 over 64 rows, and these sums in float64.
     """
     _check.array("x", x, KINDS, 2)
     check_series(x, series)
     out = _check.output("out", out, x.shape[1:], "float32", x, series)
     out_sigma = _check.output("out_sigma", out_sigma, x.shape[1:], "float32", x, series, out)
-    channel_levels_nb(x, np.zeros(len(x), np.float32) if series is None else series, out,
-                      out_sigma)
+    if x.size:
+        _levels(x, np.zeros(len(x), np.float32) if series is None else series, out, out_sigma)
+    else:
+        out.fill(np.nan)
+        out_sigma.fill(np.nan)
     return out, out_sigma
+
+
+def _levels(x: np.ndarray, series: np.ndarray, out: np.ndarray, out_sigma: np.ndarray) -> None:
+    from ._level_loops import levels_nb
+    from ._simd import Spec
+
+    if x.strides[1] != x.itemsize:
+        x = np.ascontiguousarray(x)
+    spec, floats = (Spec(kind=kind, lanes=16) for kind in (x.dtype.str[1:], "f4"))
+    levels_nb(spec, floats, x, np.ascontiguousarray(series), out, out_sigma)
 
 
 def check_series(x: Any, series: Any) -> None:

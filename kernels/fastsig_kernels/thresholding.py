@@ -160,8 +160,7 @@ def _flag_runs(x: np.ndarray, flags: np.ndarray, thresholds: np.ndarray, level: 
 
     if x.strides[1] != x.itemsize:
         x = np.ascontiguousarray(x)
-    if series is None:
-        series = np.zeros(len(x), np.float32)
+    series = np.zeros(len(x), np.float32) if series is None else np.ascontiguousarray(series)
     factor, base = np.empty((2, level.size), np.float32)
     size, less = deviation_factors_nb(level, sigma, *shape, factor, base)
     spec, floats = (Spec(kind=kind, lanes=16) for kind in (x.dtype.str[1:], "f4"))
