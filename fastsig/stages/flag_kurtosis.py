@@ -15,7 +15,7 @@ from fastsig.calibration.radiometer import n_eff
 from fastsig.errors import FormatError, PlanError, UsageError
 from fastsig.stages.channel_masks import in_mhz, protected_channels
 from fastsig.stages.flagging import FlagStage, rows_of_states
-from fastsig.stream import Stream
+from fastsig.stream import CodedBlock, Stream
 
 __all__ = ["FlagKurtosis"]
 
@@ -165,6 +165,17 @@ class FlagKurtosis(FlagStage):
         others = [p for p in range(data.shape[1]) if p not in self._products]
         flags[:, others] |= every
         return flags
+
+    def _coded_result(self, first: int, block: CodedBlock) -> Flags:
+        """Return the same flags, from sums of codes."""
+        lost = block.lost_channels()
+        if lost is None or block.series is not None or self.header.diode is not None:
+            return np.asarray(super()._coded_result(first, block))
+        sums = block.power_sums().copy()
+        sums[:, lost] = 0
+        flags = self._unlike_noise(sums, self._products[0])
+        flags[self._protected] = False
+        return flags[np.newaxis, np.newaxis]
 
     def _unlike_noise(self, sums: F8, added: int) -> Flags:
         """Return flags of the channels of a product, given the sums of powers of their values."""
