@@ -187,10 +187,12 @@ class FlagKurtosis(FlagStage):
         found = np.zeros(sums.shape[1], np.bool_)
         share = self.noise_share / (2 if self.skewness else 1)
         counts = _rounded_down(sums[0])
-        for count, k in {(int(c), float(k)) for c, k in zip(counts, shapes, strict=True)}:
-            if count >= _LEAST_ROWS and 0.5 <= k <= _MOST_SHAPE:
+        for count in np.unique(counts[counts >= _LEAST_ROWS]).tolist():
+            for k in np.unique(shapes).tolist():
                 these = (counts == count) & (shapes == k)
-                found[these] = _beyond(sums[:, these], count, k, share, skewness=self.skewness)
+                if these.any() and 0.5 <= k <= _MOST_SHAPE:
+                    found[these] = _beyond(sums[:, these], count, k, share,
+                                           skewness=self.skewness)
         return found
 
 
