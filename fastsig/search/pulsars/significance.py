@@ -54,11 +54,10 @@ def log_chance(power: Any, n: Any) -> F8:
 
 def _log_upper(s: F8, n: int) -> F8:
     """Return ``ln Q(n, s)`` for one whole n."""
-    from scipy.special import gammaln, logsumexp
+    from scipy.special import gammaln, logsumexp, xlogy
 
     k = np.arange(n)
-    with np.errstate(divide="ignore"):
-        terms = np.where(k > 0, k * np.log(s[:, np.newaxis]), 0) - gammaln(k + 1)
+    terms = xlogy(k, s[:, np.newaxis]) - gammaln(k + 1)
     return np.minimum(np.asarray(logsumexp(terms, axis=1) - s, np.float64), 0.0)
 
 
