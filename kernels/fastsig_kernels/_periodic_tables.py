@@ -14,7 +14,7 @@ EVENT = np.dtype([("r", np.float64), ("z", np.float32), ("n_harmonic", np.int16)
 #: Neighbouring half bins of which the best is kept.
 GROUP = 16
 #: Values of a block from which its first estimate, a median, is computed, at most.
-SAMPLED = 512
+SAMPLED = 128
 #: Values up to this many times the first estimate of their mean are averaged.
 CUT = 4.0
 #: Least number of valid bins of a block.
@@ -167,3 +167,10 @@ def templates(z: np.ndarray, offset: np.ndarray) -> np.ndarray:
 def harmonic_place(i: Any, part: int, n: int) -> Any:
     """Return the half bin (or step of drift) closest to ``i part / n``, away from 0 if halfway."""
     return np.sign(i) * ((2 * np.abs(i) * part + n) // (2 * n))
+
+
+def top_range(n: int, n_half: int, r_min: float, r_max: float) -> tuple[int, int]:
+    """Return the first half bin of the highest of n harmonics, and the one after the last."""
+    first = max(int(np.ceil(2 * n * r_min)), 1)
+    stop = n_half if r_max >= n_half else min(int(np.floor(2 * n * r_max)) + 1, n_half)
+    return first, max(first, stop)

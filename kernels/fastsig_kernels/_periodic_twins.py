@@ -1,5 +1,7 @@
 """Slow twins of the search for periodic signals, in float64, see `reference`."""
 
+from itertools import pairwise
+
 import numpy as np
 
 from ._periodic_tables import (
@@ -18,6 +20,7 @@ from ._periodic_tables import (
     stages,
     template_side,
     templates,
+    top_range,
 )
 
 
@@ -28,12 +31,11 @@ def whiten(x: np.ndarray, valid: np.ndarray | None = None, *, least: int = 16,
     Accepts x (n_bin,) complex and valid (n_bin,) bool; returns (n_bin,) complex128.
     """
     good = np.ones(x.size, bool) if valid is None else valid.copy()
-    good &= np.isfinite(x)
     good[0] = False
     power = np.abs(np.where(good, x, 0).astype(np.complex128)) ** 2
     edges = block_edges(x.size, least, growth, most)
     level = np.array([_level(power[a:b], good[a:b])
-                      for a, b in zip(edges[:-1], edges[1:], strict=True)])
+                      for a, b in pairwise(edges)])
     gain = np.interp(np.arange(x.size), *gain_knots(edges, level))
     return np.where(good, x, 0) * gain
 
@@ -49,30 +51,36 @@ def _level(power: np.ndarray, good: np.ndarray) -> float:
 
 
 def half_bin_powers(x: np.ndarray, valid: np.ndarray | None = None, *, n_side: int = 16,
-                    lags: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """Twin of `periodicity.half_bin_powers`: powers at steps of half a bin, and their validity.
+                    lags: np.ndarray | None = None) -> np.ndarray:
+    """Twin of `periodicity.half_bin_powers`: powers at steps of half a bin, 0 if not valid.
 
-    Accepts x (n_bin,) complex; returns (2 n_bin,) float64 and (2 n_bin,) bool.
+    Accepts x (n_bin,) complex; returns (2 n_bin,) float64.
     """
     taps = half_bin_taps(n_side)
     noise = noise_of(taps, np.ones(1) if lags is None else lags)
     padded = np.concatenate([np.zeros(n_side - 1), x, np.zeros(n_side)]).astype(np.complex128)
     half = np.correlate(padded, taps, "valid")
     power = np.stack([np.abs(x.astype(np.complex128)) ** 2, np.abs(half) ** 2 / noise], axis=1)
-    good = np.ones(x.size, bool) if valid is None else valid
-    both = np.stack([good, good & np.append(good[1:], False)], axis=1)
-    return (power * both).ravel(), both.ravel()
+    return power.ravel() * half_bin_validity(valid, x.size)
 
 
-def harmonic_events(power: np.ndarray, thresholds: np.ndarray, valid: np.ndarray | None = None, *,
-                    r_min: float = 1.0, r_max: float = np.inf) -> np.ndarray:
+def half_bin_validity(valid: np.ndarray | None, n_bin: int) -> np.ndarray:
+    """Return the validity at steps of half a bin: between two bins, that of both, (2 n_bin,)."""
+    good = np.ones(n_bin, bool) if valid is None else valid
+    return np.stack([good, good & np.append(good[1:], good[-1:])], axis=1).ravel()
+
+
+def harmonic_events(x: np.ndarray, thresholds: np.ndarray, valid: np.ndarray | None = None, *,
+                    r_min: float = 1.0, r_max: float = np.inf, n_side: int = 16,
+                    lags: np.ndarray | None = None) -> np.ndarray:
     """Twin of `periodicity.HarmonicSearch`: sums of harmonics above thresholds.
 
-    Accepts powers (n_half,) and thresholds (n_harmonic,), of sums of 1 to n_harmonic valid powers.
+    Accepts x (n_bin,) complex and thresholds (n_harmonic,), of sums of 1 to n_harmonic valid
+    powers.
     """
-    good = np.ones(power.size, bool) if valid is None else valid
-    rows = np.zeros((1, power.size)) + power
-    return _events(lambda part, n, z: (rows[0], good), [0], power.size, thresholds, r_min, r_max)
+    power = half_bin_powers(x, valid, n_side=n_side, lags=lags)
+    good = half_bin_validity(valid, x.size)
+    return _events(lambda part, n, z: (power, good), [0], power.size, thresholds, r_min, r_max)
 
 
 def _events(row_of, drifts, n_half, thresholds, r_min, r_max, step=2.0):
@@ -89,13 +97,6 @@ def _events(row_of, drifts, n_half, thresholds, r_min, r_max, step=2.0):
                 count += good[place]
             found.append(_best(i, total, count, thresholds, n, step * z))
     return np.concatenate(found) if found else np.empty(0, EVENT)
-
-
-def top_range(n: int, n_half: int, r_min: float, r_max: float) -> tuple[int, int]:
-    """Return the first half bin of the highest of n harmonics, and the one after the last."""
-    first = max(int(np.ceil(2 * n * r_min)), 1)
-    stop = n_half if r_max >= n_half else min(int(np.floor(2 * n * r_max)) + 1, n_half)
-    return first, max(first, stop)
 
 
 def _best(i, total, count, thresholds, n, z):
@@ -136,6 +137,6 @@ def acceleration_events(x: np.ndarray, thresholds: np.ndarray, valid: np.ndarray
     steps = int(z_max) // 2
     rows = {z: drifting_powers(x, 2.0 * z, n_side=n_side, lags=lags)
             for z in range(-steps, steps + 1)}
-    good = half_bin_powers(x, valid, n_side=n_side)[1]
+    good = half_bin_validity(valid, x.size)
     return _events(lambda part, n, z: (rows[int(harmonic_place(z, part, n))], good),
                    range(-steps, steps + 1), 2 * x.size, thresholds, r_min, r_max)

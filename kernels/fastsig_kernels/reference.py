@@ -17,13 +17,12 @@ from ._boxcar_events import (
     noise_of,
 )
 from ._noise_widths import CUT
-from ._periodic_tables import stages
+from ._periodic_tables import stages, top_range
 from ._periodic_twins import (
     acceleration_events,
     drifting_powers,
     half_bin_powers,
     harmonic_events,
-    top_range,
     whiten,
 )
 from .ladder import Ladder

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
-from fastsig_kernels import reference
+from fastsig_kernels import HarmonicSearch, fft_plan, reference, whiten
 from numpy.typing import NDArray
 
 from fastsig.errors import UsageError
@@ -96,6 +97,9 @@ class FourierSearch:
         self.n_trial = trials * max(1.0, self._n_trial())
         self._powers = np.array([significance.power_of_sigma(threshold, n, self.n_trial)
                                  for n in range(1, n_harmonic + 1)])
+        self._transform = fft_plan(self.n_fft, kind="real")
+        self._search: HarmonicSearch = HarmonicSearch(
+            self.n_fft // 2, self._powers, r_min=self.r_min, r_max=self.r_max)
 
     @property
     def duration_s(self) -> float:
@@ -104,7 +108,13 @@ class FourierSearch:
 
     def copy(self) -> Self:
         """Return a search for another thread, with its own work space."""
-        return self
+        other = copy(self)
+        other._transform, other._search = self._transform.copy(), self._search.copy()
+        return other
+
+    def compile(self) -> None:
+        """Compile everything that `process` needs."""
+        self.process(np.zeros(self.n_sample, np.float32))
 
     def process(self, series: F4, weight: F4 | None = None, zapped: Any = ()) -> NDArray[Any]:
         """Return the candidates of a series, the most significant first.
@@ -134,20 +144,19 @@ class FourierSearch:
     def whitened(self, series: F4, weight: F4 | None = None, zapped: Any = ()) -> Whitened:
         """Return the whitened spectrum of a series; arguments as for `process`."""
         level, share = without_mean(series, weight, self.n_sample)
-        amplitude = np.fft.rfft(level, self.n_fft)[:-1].astype(np.complex64)
+        if self.n_fft > self.n_sample:
+            level = np.concatenate([level, np.zeros(self.n_fft - self.n_sample, np.float32)])
+        amplitude = self._transform.process(level)[:-1]
         valid = ~zapped_bins(zapped, amplitude.size, self.duration_s)
         lags = window_lags(share, self.n_sample, self.n_fft)
-        return Whitened(reference.whiten(amplitude, valid).astype(np.complex64), valid, lags)
+        return Whitened(whiten(amplitude, valid=valid, out=amplitude), valid, lags)
 
     def _events(self, spectrum: Whitened) -> NDArray[Any]:
-        limits = {"r_min": self.r_min, "r_max": self.r_max}
         if self.z_max:
             return reference.acceleration_events(
                 spectrum.amplitude, self._powers, spectrum.valid, z_max=self.z_max,
-                lags=spectrum.lags, **limits)
-        power, valid = reference.half_bin_powers(spectrum.amplitude, spectrum.valid,
-                                                 lags=spectrum.lags)
-        return reference.harmonic_events(power, self._powers, valid, **limits)
+                lags=spectrum.lags, r_min=self.r_min, r_max=self.r_max)
+        return self._search.process(spectrum.amplitude, valid=spectrum.valid, lags=spectrum.lags)
 
     def candidates(self, events: NDArray[Any]) -> NDArray[Any]:
         """Return candidates of events of the kernels, without neighbours of better ones."""
