@@ -6,6 +6,7 @@ Names load on first use, so importing the package compiles and loads nothing.
 from importlib import import_module
 
 _INDEX = {
+    "AccelerationSearch": "acceleration",
     "Boxcars": "boxcars",
     "Channelizer": "channelize",
     "CoherentDedispersion": "coherent",

@@ -102,3 +102,26 @@ def is_valid_nb(valid, at):
         return True
     k = at >> 1
     return valid[k] and (at & 1 == 0 or k + 1 >= valid.size or valid[k + 1])
+
+
+@jit
+def prune_nb(place, values, n_found, most):
+    """Keep the `most` sums with the largest excess, in their order; return how many were dropped.
+
+    Of equal ones, those that came first are kept.
+    """
+    n = n_found[0]
+    if n <= most:
+        return 0
+    least = np.sort(values[:n, 1])[n - most]
+    equal = most
+    for i in range(n):
+        equal -= values[i, 1] > least
+    kept = 0
+    for i in range(n):
+        if values[i, 1] > least or (values[i, 1] == least and equal > 0):
+            equal -= values[i, 1] == least
+            place[kept], values[kept] = place[i], values[i]
+            kept += 1
+    n_found[0] = kept
+    return n - kept

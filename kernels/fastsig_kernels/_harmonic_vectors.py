@@ -76,7 +76,7 @@ def harmonic_block(typingctx, spec, place, power, limits):
                 n = 1 << k
                 for part in range(1, n, 2):
                     sums = sums + harmonic_lanes(emit, group, power, part, n, first)
-                found = builder.or_(found, _flag(emit, sums, levels[k], k))
+                found = builder.or_(found, raised_flag(emit, sums, levels[k], k))
         return found
 
     return types.int32(spec, _i, _i, _i), codegen
@@ -96,7 +96,7 @@ def _address(builder: Any, power: Any, place: Any, offset: int) -> Any:
     return builder.add(power, builder.mul(index, ir.Constant(_I64, 4)))
 
 
-def _flag(emit: Emitter, sums: Vector, limit: Vector, bit: int) -> Any:
+def raised_flag(emit: Emitter, sums: Vector, limit: Vector, bit: int) -> Any:
     """Return a bit that is set if a lane is not below its limit."""
     builder = emit.builder
     above = builder.fcmp_ordered(">=", sums.value, limit.value)

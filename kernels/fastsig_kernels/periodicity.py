@@ -19,15 +19,14 @@ from .whitening import checked_validity
 
 __all__ = ["HarmonicSearch", "half_bin_powers"]
 
-#: Longest spectrum, and harmonics that are summed.
-MOST_BINS, MOST_HARMONICS = 2**30, 32
-_MOST_EVENTS = 2**22
+#: Longest spectrum, harmonics that are summed, and events that are kept.
+MOST_BINS, MOST_HARMONICS, MOST_EVENTS = 2**30, 32, 2**22
 _WHITE = np.ones(1)
 
 
 def half_bin_powers(x: np.ndarray, *, n_side: int = 16, lags: np.ndarray | None = None,
                     out: np.ndarray | None = None) -> np.ndarray:
-    """Return powers at steps of half a bin: ``|A_k|^2``, and between bins ``|sum_l t_l A_l|^2 / c``.
+    """Return powers at steps of half a bin: ``|A_k|^2``, then ``|sum_l t_l A_l|^2 / c`` in between.
 
     With 16 bins on each side, a tone halfway between two bins has 0.9874 of the power of one on a
     bin, and one a quarter of a bin from either has 0.811.
@@ -116,12 +115,13 @@ def checked_range(r_min: Any, r_max: Any) -> tuple[float, float]:
 class Kept:
     """Sums that were found, the best `most` of them.
 
-    When there is no room, those with the least excess over the threshold are dropped.
+    When there is no room for `at_once` more, those with the least excess over the threshold are
+    dropped.
     """
 
-    def __init__(self, most: int, n_column: int) -> None:
+    def __init__(self, most: int, n_column: int, at_once: int) -> None:
         self.most = most
-        size = 2 * most + 4096
+        size = 2 * most + 2 * at_once
         self.place = np.zeros((size, n_column), np.int64)
         self.values = np.zeros((size, 2))
         self.n_found = np.zeros(1, np.int64)
@@ -139,14 +139,9 @@ class Kept:
 
     def prune(self) -> None:
         """Keep the best `most`, in their order; equal ones in the order in which they came."""
-        n = int(self.n_found[0])
-        if n <= self.most:
-            return
-        best = np.sort(np.argsort(-self.values[:n, 1], kind="stable")[: self.most])
-        self.place[: self.most] = self.place[best]
-        self.values[: self.most] = self.values[best]
-        self.n_found[0] = self.most
-        self.n_dropped += n - self.most
+        from ._harmonic_loops import prune_nb
+
+        self.n_dropped += prune_nb(self.place, self.values, self.n_found, self.most)
 
     def events(self) -> np.ndarray:
         """Return the sums as events, in the order of their harmonics, drift and frequency."""
@@ -205,7 +200,7 @@ class HarmonicSearch(Plan):
         self._thresholds = checked_thresholds(thresholds)
         self._range = checked_range(r_min, r_max)
         self._n_side = _check.count("n_side", n_side, 4, 64)
-        self._most = _check.count("most", most, maximum=_MOST_EVENTS)
+        self._most = _check.count("most", most, maximum=MOST_EVENTS)
         self._tops = np.array([top_range(n, 2 * n_bin, *self._range)
                                for n in stages(self._thresholds.size)], np.int64)
         self._own_state()
@@ -217,7 +212,7 @@ class HarmonicSearch(Plan):
         self._power = on_lines((-(-2 * self._n_bin // BLOCK) * BLOCK + BLOCK,),
                                np.dtype(np.float32))
         self._power[2 * self._n_bin :] = 0
-        self._kept = Kept(self._most, 3)
+        self._kept = Kept(self._most, 3, 4096)
 
     @property
     def n_bin(self) -> int:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
-from fastsig_kernels import HarmonicSearch, fft_plan, reference, whiten
+from fastsig_kernels import AccelerationSearch, HarmonicSearch, fft_plan, whiten
+from fastsig_kernels.periodicity import stages, top_range
 from numpy.typing import NDArray
 
 from fastsig.errors import UsageError
@@ -98,8 +99,13 @@ class FourierSearch:
         self._powers = np.array([significance.power_of_sigma(threshold, n, self.n_trial)
                                  for n in range(1, n_harmonic + 1)])
         self._transform = fft_plan(self.n_fft, kind="real")
-        self._search: HarmonicSearch = HarmonicSearch(
-            self.n_fft // 2, self._powers, r_min=self.r_min, r_max=self.r_max)
+        limits = {"r_min": self.r_min, "r_max": self.r_max}
+        self._search: AccelerationSearch | HarmonicSearch
+        if self.z_max:
+            self._search = AccelerationSearch(self.n_fft // 2, self._powers, z_max=self.z_max,
+                                              **limits)
+        else:
+            self._search = HarmonicSearch(self.n_fft // 2, self._powers, **limits)
 
     @property
     def duration_s(self) -> float:
@@ -139,7 +145,8 @@ class FourierSearch:
             If a shape is wrong, or a weight is not 0 to 1.
         """
         spectrum = self.whitened(series, weight, zapped)
-        return self.candidates(self._events(spectrum))
+        return self.candidates(self._search.process(spectrum.amplitude, valid=spectrum.valid,
+                                                    lags=spectrum.lags))
 
     def whitened(self, series: F4, weight: F4 | None = None, zapped: Any = ()) -> Whitened:
         """Return the whitened spectrum of a series; arguments as for `process`."""
@@ -150,13 +157,6 @@ class FourierSearch:
         valid = ~zapped_bins(zapped, amplitude.size, self.duration_s)
         lags = window_lags(share, self.n_sample, self.n_fft)
         return Whitened(whiten(amplitude, valid=valid, out=amplitude), valid, lags)
-
-    def _events(self, spectrum: Whitened) -> NDArray[Any]:
-        if self.z_max:
-            return reference.acceleration_events(
-                spectrum.amplitude, self._powers, spectrum.valid, z_max=self.z_max,
-                lags=spectrum.lags, r_min=self.r_min, r_max=self.r_max)
-        return self._search.process(spectrum.amplitude, valid=spectrum.valid, lags=spectrum.lags)
 
     def candidates(self, events: NDArray[Any]) -> NDArray[Any]:
         """Return candidates of events of the kernels, without neighbours of better ones."""
@@ -187,8 +187,8 @@ class FourierSearch:
     def _n_trial(self) -> float:
         """Return the number of independent sums: half bins of the highest harmonic, and drifts."""
         total = 0.0
-        for n in reference.stages(self.n_harmonic):
-            first, stop = reference.top_range(n, self.n_fft, self.r_min, self.r_max)
+        for n in stages(self.n_harmonic):
+            first, stop = top_range(n, self.n_fft, self.r_min, self.r_max)
             total += (stop - first) * (1 + self.z_max)
         return total * self.n_sample / self.n_fft
 
@@ -281,7 +281,7 @@ def _check(n_sample: int, sample_s: float, n_harmonic: int, z_max: float, most: 
         raise UsageError(f"a series of {n_sample} samples; allowed: 64 or more")
     if not 0 < sample_s < 1e6:
         raise UsageError(f"sample_s = {sample_s}; allowed: above 0, below 1e6 s")
-    if n_harmonic not in reference.stages(_MOST_HARMONICS):
+    if n_harmonic not in stages(_MOST_HARMONICS):
         raise UsageError(f"n_harmonic = {n_harmonic}; allowed: 1, 2, 4, 8, 16 or 32")
     if not 0 <= z_max <= _MOST_DRIFT:
         raise UsageError(f"z_max = {z_max}; allowed: 0 to {_MOST_DRIFT}")
