@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from fastsig.errors import UsageError
 from fastsig.search.pulsars import significance
+from fastsig.search.pulsars.refining import refine
 
 __all__ = ["CANDIDATE", "FourierSearch", "Whitened"]
 
@@ -30,6 +31,9 @@ CANDIDATE = np.dtype([
 #: Fundamentals complete this many turns in a series at least, by default. Below, the level is
 #: measured from too few bins where noise is red.
 FEWEST_TURNS = 16
+#: Candidates of a series, the best ones, whose frequency and drift are those of the highest power;
+#: those of the others are steps of the search.
+REFINED = 10
 #: Error of the frequency of a tone of power P, in bins, is this over sqrt(P).
 _ERROR = 3 / (np.pi * np.sqrt(6))
 _MOST_HARMONICS, _MOST_DRIFT = 32, 1200
@@ -145,8 +149,7 @@ class FourierSearch:
             If a shape is wrong, or a weight is not 0 to 1.
         """
         spectrum = self.whitened(series, weight, zapped)
-        return self.candidates(self._search.process(spectrum.amplitude, valid=spectrum.valid,
-                                                    lags=spectrum.lags))
+        return self.candidates(spectrum)
 
     def whitened(self, series: F4, weight: F4 | None = None, zapped: Any = ()) -> Whitened:
         """Return the whitened spectrum of a series; arguments as for `process`."""
@@ -158,8 +161,9 @@ class FourierSearch:
         lags = window_lags(share, self.n_sample, self.n_fft)
         return Whitened(whiten(amplitude, valid=valid, out=amplitude), valid, lags)
 
-    def candidates(self, events: NDArray[Any]) -> NDArray[Any]:
-        """Return candidates of events of the kernels, without neighbours of better ones."""
+    def candidates(self, spectrum: Whitened) -> NDArray[Any]:
+        """Return the candidates of a whitened spectrum, without neighbours of better ones."""
+        events = self._search.process(spectrum.amplitude, valid=spectrum.valid, lags=spectrum.lags)
         found = np.zeros(len(events), CANDIDATE)
         for name in ("power", "n_harmonic", "n_valid", "r", "z"):
             found[name] = events[name]
@@ -168,6 +172,9 @@ class FourierSearch:
         found = found[found["sigma"] >= self.threshold]
         order = np.lexsort((found["r"], found["n_harmonic"], -found["sigma"]))
         found = distinct(found[order], self.most)
+        for each in found[:REFINED]:
+            each["r"], each["z"] = refine(spectrum.amplitude, each["r"], each["z"],
+                                          int(each["n_harmonic"]))
         found["fdot"] = found["z"] / self.duration_s**2
         found["frequency"] = (found["r"] - found["z"] / 2) / self.duration_s
         found["frequency_error"] = _errors(found) / self.duration_s
@@ -273,7 +280,8 @@ def _errors(found: NDArray[Any]) -> F8:
     """Return errors of frequencies, in bins: of noise, and of the steps of the search."""
     n = found["n_harmonic"].astype(np.float64)
     signal = np.maximum(found["power"] - found["n_valid"], 1) * (n + 1) * (2 * n + 1) / 6
-    return np.hypot(_ERROR / np.sqrt(signal), 0.5 / n / np.sqrt(12))
+    steps = np.where(np.arange(len(found)) < REFINED, 0, 0.5 / n / np.sqrt(12))
+    return np.hypot(_ERROR / np.sqrt(signal), steps)
 
 
 def _check(n_sample: int, sample_s: float, n_harmonic: int, z_max: float, most: int) -> None:
