@@ -10,6 +10,7 @@ _INDEX = {
     "Channelizer": "channelize",
     "CoherentDedispersion": "coherent",
     "FDMT": "fdmt",
+    "FFA": "ffa",
     "FFTPlan": "fft",
     "Folder": "folding",
     "Gridder": "gridding",

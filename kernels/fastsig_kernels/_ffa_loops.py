@@ -7,12 +7,15 @@ may be written to a row, and read after the last turn.
 
 import numpy as np
 
-from ._ffa_vectors import best_boxcars, best_weighted_boxcars, running_sums
+from ._ffa_vectors import PHASES, best_boxcars, best_weighted_boxcars, running_sums
 from ._jit import jit_inner, jit_strict, jit_strict_inner
 from ._simd import address_of, load, store, store_first
 
 #: Turns from which on the sums of four parts are added at once, and up to which there are none.
 FOUR, LEAF = 8, 3
+#: Drifts for which sums of halves are made at a time, and the rows that these need: half as many
+#: drifts of each half, rounded.
+BLOCK, FEW = 16, 20
 #: Parts that wait at the same time, at most: four for each factor of 4 of the turns.
 MOST_OPEN = 128
 
@@ -69,22 +72,6 @@ def _add_pair(spec, lanes, head, tail, shift, n, n_line, out):
         store(load(spec, head + at) + load(spec, tail + place), out + at)
         place += line
         place = place - turn if place >= turn else place
-
-
-@jit_strict_inner
-def _add_four(spec, lanes, rows, shifts, n, n_line, out):
-    """Write the sum of the sums of two pairs of rows; the last three are rotated back."""
-    line, turn = 4 * lanes, 4 * n
-    first, second, third, fourth = rows
-    b, c, d = 4 * shifts[0], 4 * shifts[1], 4 * shifts[2]
-    for at in range(0, n_line * line, line):
-        head = load(spec, first + at) + load(spec, second + b)
-        tail = load(spec, third + c) + load(spec, fourth + d)
-        store(head + tail, out + at)
-        b, c, d = b + line, c + line, d + line
-        b = b - turn if b >= turn else b
-        c = c - turn if c >= turn else c
-        d = d - turn if d >= turn else d
 
 
 @jit_strict_inner
@@ -147,35 +134,45 @@ def _modulo(value, n):
 
 
 @jit_strict_inner
-def _pair(spec, lanes, below, n, step, n_row, n_line, drift, out):
-    """Write the sum of both halves of `n_row` turns, whose sums are in rows from `below` on."""
+def _pairs(spec, lanes, below, n, step, n_row, n_line, first, stop, out):
+    """Write sums of both halves of `n_row` turns for drifts from `first` to before `stop`.
+
+    Those of the halves are in rows from `below` on.
+    """
     n_head = n_row // 2
-    i, j = _part(drift, n_head, n_row), _part(drift, n_row - n_head, n_row)
-    _add_pair(spec, lanes, below + i * step, below + (n_head + j) * step, _modulo(drift - j, n), n,
-              n_line, out)
+    for drift in range(first, stop):
+        i, j = _part(drift, n_head, n_row), _part(drift, n_row - n_head, n_row)
+        _add_pair(spec, lanes, below + i * step, below + (n_head + j) * step,
+                  _modulo(drift - j, n), n, n_line, out)
+        out += step
 
 
 @jit_strict_inner
-def _four(spec, lanes, below, n, step, n_row, n_line, drift, out):
-    """Write the sum of all four quarters of `n_row` turns, in the order of pairs of halves."""
-    n_head = n_row // 2
+def _block(spec, lanes, below, n, step, n_row, n_line, first, stop, few, out):
+    """Write the same from sums of the quarters, for at most `BLOCK` drifts.
+
+    Sums of both halves are made in `few`, in the nearest cache; other caches limit the speed.
+    """
+    n_line_few, n_head = _lines_of(n, lanes), n_row // 2
     n_tail = n_row - n_head
-    i, j = _part(drift, n_head, n_row), _part(drift, n_tail, n_row)
-    n_first, n_third = n_head // 2, n_tail // 2
-    first, second = _part(i, n_first, n_head), _part(i, n_head - n_first, n_head)
-    third, fourth = _part(j, n_third, n_tail), _part(j, n_tail - n_third, n_tail)
-    rows = (below + first * step, below + (n_first + second) * step,
-            below + (n_head + third) * step, below + (n_head + n_third + fourth) * step)
-    shifts = (_modulo(i - second, n), _modulo(drift - j, n), _modulo(drift - fourth, n))
-    _add_four(spec, lanes, rows, shifts, n, n_line, out)
+    low, high = _part(first, n_head, n_row), _part(stop - 1, n_head, n_row)
+    _pairs(spec, lanes, below, n, step, n_head, n_line_few, low, high + 1, few)
+    head, tail = few - low * step, few + (high + 1 - low) * step
+    low, high = _part(first, n_tail, n_row), _part(stop - 1, n_tail, n_row)
+    _pairs(spec, lanes, below + n_head * step, n, step, n_tail, n_line_few, low, high + 1, tail)
+    tail -= low * step
+    for drift in range(first, stop):
+        i, j = _part(drift, n_head, n_row), _part(drift, n_tail, n_row)
+        _add_pair(spec, lanes, head + i * step, tail + j * step, _modulo(drift - j, n), n, n_line,
+                  out)
+        out += step
 
 
 @jit_strict_inner
-def _sums(spec, lanes, y, n, step, n_row, here, other):
+def _sums(spec, lanes, y, n, step, n_row, here, other, few):
     """Write the sums of `n_row` turns for all drifts to rows from `here` on.
 
-    The sums of their parts are in rows from `other` on. Sums of quarters are added at once, since
-    caches limit the speed.
+    The sums of their parts are in rows from `other` on.
     """
     if n_row == 1:
         _copy(spec, lanes, y, n, here)
@@ -183,13 +180,13 @@ def _sums(spec, lanes, y, n, step, n_row, here, other):
         _add_two_turns(spec, lanes, y, n, step, here)
     elif n_row == 3:
         _add_three_turns(spec, lanes, y, n, step, here)
+    elif n_row < FOUR:
+        _pairs(spec, lanes, other, n, step, n_row, _lines_of(n, lanes), 0, n_row, here)
     else:
         n_line = _lines_of(n, lanes)
-        for drift in range(n_row):
-            if n_row < FOUR:
-                _pair(spec, lanes, other, n, step, n_row, n_line, drift, here + drift * step)
-            else:
-                _four(spec, lanes, other, n, step, n_row, n_line, drift, here + drift * step)
+        for drift in range(0, n_row, BLOCK):
+            _block(spec, lanes, other, n, step, n_row, n_line, drift, min(n_row, drift + BLOCK),
+                   few, here + drift * step)
 
 
 @jit_strict_inner
@@ -211,7 +208,7 @@ def _push_parts(stack, n_open, n, step, n_row, y, here, other):
 
 
 @jit_strict
-def fold_nb(spec, lanes, y, n, step, n_row, here, other, stack):
+def fold_nb(spec, lanes, y, n, step, n_row, here, other, few, stack):
     """Compute the sums of the parts of `n_row` turns, in rows from `here` on.
 
     `other` is as much memory. Parts are computed depth first, with a stack, because calls of a
@@ -221,7 +218,7 @@ def fold_nb(spec, lanes, y, n, step, n_row, here, other, stack):
     while n_open:
         size, ready, first, to, work = stack[n_open - 1]
         if ready:
-            _sums(spec, lanes, first, n, step, size, to, work)
+            _sums(spec, lanes, first, n, step, size, to, work, few)
             n_open -= 1
         else:
             stack[n_open - 1, 1] = 1
@@ -229,29 +226,29 @@ def fold_nb(spec, lanes, y, n, step, n_row, here, other, stack):
 
 
 @jit_strict_inner
-def _root(spec, lanes, parts, n, step, n_row, first, stop, group, sums, n_more):
-    """Write the running sums of profiles from `first` on; that before `stop` is repeated."""
+def _root(spec, lanes, parts, n, step, n_row, first, stop, few, group, sums,
+          n_more):
+    """Write the running sums of profiles `first` to `stop`, one in each lane."""
     n_line = -(-n // lanes)
-    for k in range(lanes):
-        drift = min(first + k, stop - 1)
-        if n_row < FOUR:
-            _pair(spec, lanes, parts, n, step, n_row, n_line, drift, group + k * step)
-        else:
-            _four(spec, lanes, parts, n, step, n_row, n_line, drift, group + k * step)
+    if n_row < FOUR:
+        _pairs(spec, lanes, parts, n, step, n_row, n_line, first, stop, group)
+    else:
+        _block(spec, lanes, parts, n, step, n_row, n_line, first, stop, few, group)
     running_sums(spec, group, step, n_line, sums)
     # Boxcars that begin in a turn end in the next one.
     line = 4 * lanes
     whole = load(spec, sums + n * line)
-    for k in range(1, n_more + 1):
+    for k in range(1, n_more + PHASES):
         store(whole + load(spec, sums + k * line), sums + (n + k) * line)
 
 
 @jit_strict
-def search_nb(spec, lanes, parts, n, step, n_row, first, stop, group, sums, n_more, gains, best,
-              snr, width):
+def search_nb(spec, lanes, parts, n, step, n_row, first, stop, few, group, sums, n_more, gains,
+              best, snr, width):
     """Write the S/N of the best boxcar of drifts `first` to `stop`, and the number of its width."""
     for drift in range(first, stop, lanes):
-        _root(spec, lanes, parts, n, step, n_row, drift, stop, group, sums, n_more)
+        _root(spec, lanes, parts, n, step, n_row, drift, min(stop, drift + lanes), few,
+              group, sums, n_more)
         best_boxcars(spec, sums, n, address_of(gains), address_of(best))
         for k in range(min(lanes, stop - drift)):
             snr[drift - first + k] = best[k]
@@ -264,12 +261,14 @@ def _root_of(square):
 
 
 @jit_strict
-def search_weighted_nb(spec, lanes, parts, weights, n, step, n_row, first, stop, group, sums,
+def search_weighted_nb(spec, lanes, parts, weights, n, step, n_row, first, stop, few, group, sums,
                        weight_sums, n_more, shared, least, best, snr, width):
     """Write the same for series with gaps; 0 where no boxcar has enough weight."""
     for drift in range(first, stop, lanes):
-        _root(spec, lanes, parts, n, step, n_row, drift, stop, group, sums, n_more)
-        _root(spec, lanes, weights, n, step, n_row, drift, stop, group, weight_sums, n_more)
+        _root(spec, lanes, parts, n, step, n_row, drift, min(stop, drift + lanes), few,
+              group, sums, n_more)
+        _root(spec, lanes, weights, n, step, n_row, drift, min(stop, drift + lanes), few,
+              group, weight_sums, n_more)
         best_weighted_boxcars(spec, sums, weight_sums, n, shared, address_of(least),
                               address_of(best))
         for k in range(min(lanes, stop - drift)):

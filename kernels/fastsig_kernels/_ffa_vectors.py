@@ -15,8 +15,9 @@ from ._simd import Emitter, Vector
 
 _i = types.int64
 _I64 = ir.IntType(64)
-#: Widths whose maxima are in registers at once.
+#: Widths whose maxima are in registers at once, and phases that share what is loaded.
 _AT_ONCE = 12
+PHASES = 4
 
 
 def _number(value: int) -> Any:
@@ -72,13 +73,19 @@ def _larger(emit: Emitter, a: Vector, b: Vector) -> Vector:
 
 
 def _maxima(emit: Emitter, n: Any, of: Any, count: int) -> list[Vector]:
-    """Return the largest values over `n` phases of what `of` computes at one, for each width."""
+    """Return the largest values over all phases, for each width.
+
+    `of` computes the values at some phases for each width, from the bytes to the first phase; `n`
+    is the number of times.
+    """
     builder = emit.builder
     kept = [cgutils.alloca_once_value(builder, emit.splat(-3e38).value) for _ in range(count)]
     with cgutils.for_range(builder, n) as loop:
-        for place, value in zip(kept, of(builder.mul(loop.index, _number(4 * emit.lanes))),
-                                strict=True):
-            builder.store(_larger(emit, value, Vector(emit, builder.load(place))).value, place)
+        for place, values in zip(kept, of(loop.index), strict=True):
+            best = Vector(emit, builder.load(place))
+            for value in values:
+                best = _larger(emit, value, best)
+            builder.store(best.value, place)
     return [Vector(emit, builder.load(place)) for place in kept]
 
 
@@ -103,18 +110,22 @@ def best_boxcars(typingctx, spec, sums, n, gains, out):
     def codegen(context, builder, signature, args):
         sums, n, gains, out = args[1:]
         widths, lanes = spec.items["widths"], spec.items["lanes"]
-        emit = Emitter(builder, lanes)
+        emit = Emitter(builder, lanes, balanced=True)
         whole = emit.load(builder.add(sums, builder.mul(n, _number(4 * lanes))))
         values = []
+        # Phases beyond the end are those of the beginning again.
+        n_step = builder.udiv(builder.add(n, _number(PHASES - 1)), _number(PHASES))
         for first in range(0, len(widths), _AT_ONCE):
             some = widths[first : first + _AT_ONCE]
 
-            def of(at, some=some):
-                here = builder.add(sums, at)
-                before = emit.load(here)
-                return [emit.load(here, 4 * lanes * width) - before for width in some]
+            def of(index, some=some):
+                here = builder.add(sums, builder.mul(index, _number(4 * lanes * PHASES)))
+                places = {phase + width for phase in range(PHASES) for width in (0, *some)}
+                at = {place: emit.load(here, 4 * lanes * place) for place in sorted(places)}
+                return [[at[phase + width] - at[phase] for phase in range(PHASES)]
+                        for width in some]
 
-            for k, each in enumerate(_maxima(emit, n, of, len(some)), first):
+            for k, each in enumerate(_maxima(emit, n_step, of, len(some)), first):
                 values.append(each * emit.load_scalar(gains, 8 * k)
                               - whole * emit.load_scalar(gains, 8 * k + 4))
         _write_best(emit, values, out)
@@ -145,7 +156,8 @@ def best_weighted_boxcars(typingctx, spec, sums, weights, n, shared, least, out)
             enough = emit.load_scalar(least, 8 * k) * weight
             most = weight - emit.load_scalar(least, 8 * k + 4) * weight
 
-            def of(at, width=width, enough=enough, most=most):
+            def of(index, width=width, enough=enough, most=most):
+                at = builder.mul(index, _number(4 * lanes))
                 here, there = builder.add(sums, at), builder.add(weights, at)
                 inside = emit.load(here, 4 * lanes * width) - emit.load(here)
                 w = emit.load(there, 4 * lanes * width) - emit.load(there)
@@ -153,7 +165,7 @@ def best_weighted_boxcars(typingctx, spec, sums, weights, n, shared, least, out)
                 square = q * emit.call("llvm.fabs", q) / (w * (weight - w) - split)
                 good = builder.and_(builder.fcmp_ordered(">=", w.value, enough.value),
                                     builder.fcmp_ordered("<=", w.value, most.value))
-                return [emit.select(good, square, emit.splat(-3e38))]
+                return [[emit.select(good, square, emit.splat(-3e38))]]
 
             values += _maxima(emit, n, of, 1)
         _write_best(emit, [each / weight for each in values], out)

@@ -6,14 +6,14 @@ import numpy as np
 
 from . import _check
 from ._plan import Plan
-from ._simd import Spec, address_of, host_lanes  # noqa: F401
+from ._simd import Spec, host_lanes
 
 __all__ = ["FFA"]
 
 _MOST_SAMPLES = 2**31
 _MOST_BINS = 2**12
 #: Least number of samples of a halved series in a bin, apart from series that are not halved.
-_LEAST = 8
+_LEAST = 4
 #: Least share of the samples of a boxcar, and of the rest of a turn, that must be valid.
 _LEAST_SHARE = 0.25
 _LINE = 64
@@ -152,7 +152,7 @@ class FFA(Plan):
         twin.process(x, valid=np.arange(len(x)) > 1)
 
     def process(self, x: np.ndarray, *, valid: np.ndarray | None = None,
-                out: tuple[np.ndarray, np.ndarray] | None = None
+                out: np.ndarray | None = None, out_width: np.ndarray | None = None
                 ) -> tuple[np.ndarray, np.ndarray]:
         """Return the S/N of the best boxcar at each period, and the number of its width.
 
@@ -162,8 +162,10 @@ class FFA(Plan):
             Series with a mean of 0 and a variance of 1 where there is only noise.
         valid : ndarray of bool, shape (n_time,), optional
             Which samples are valid.
-        out : pair of ndarray, shape (n_trial,), float32 and uint8, optional
-            Arrays for the results.
+        out : ndarray, shape (n_trial,), float32, optional
+            Array for the S/N.
+        out_width : ndarray, shape (n_trial,), uint8, optional
+            Array for the widths.
 
         Returns
         -------
@@ -185,9 +187,8 @@ class FFA(Plan):
             if valid is not None:
                 _check.array("valid", valid, ("bool",), 1)
                 _check.shape("valid", valid, x.shape)
-            first, second = out if out is not None else (None, None)
-            snr = _check.output("out", first, (self.n_trial,), "float32", x)
-            width = _check.output("out", second, (self.n_trial,), "uint8", x, snr)
+            snr = _check.output("out", out, (self.n_trial,), "float32", x, valid)
+            width = _check.output("out_width", out_width, (self.n_trial,), "uint8", x, valid, snr)
             if self._work is None:
                 self._work = _Work(self._trials, self._n_time, tuple(self._widths.tolist()))
             self._work.search(self._pieces(), x, valid, snr, width)
@@ -249,6 +250,8 @@ class _Work:
     """
 
     def __init__(self, trials: list[_Trial], n_time: int, widths: tuple[int, ...]) -> None:
+        from ._ffa_loops import FEW
+
         self._lanes, self._widths = host_lanes(), widths
         self._spec = Spec(lanes=self._lanes, widths=widths)
         self._trials, self._n_time = trials, n_time
@@ -256,8 +259,8 @@ class _Work:
         self._weights: _Series | None = None
         most = max(each.n_bin for each in trials)
         sums = (most + widths[-1] + 2 * self._lanes) * self._lanes
-        self._sums, self._weight_sums, self._group = (
-            _lines(size) for size in (sums, sums, self._lanes * _row(most)))
+        self._sums, self._weight_sums, self._group, self._few = (
+            _lines(size) for size in (sums, sums, self._lanes * _row(most), FEW * _row(most)))
         self._best = np.empty(2 * self._lanes, np.float32)
 
     @staticmethod
@@ -270,7 +273,7 @@ class _Work:
         """Size in bytes."""
         series = self._series.memory_bytes + (
             self._weights.memory_bytes if self._weights is not None else 0)
-        return int(series + self._sums.nbytes + self._weight_sums.nbytes + self._group.nbytes)
+        return int(series + self._sums.nbytes + self._weight_sums.nbytes + self._group.nbytes + self._few.nbytes)
 
     def search(self, pieces: Any, x: np.ndarray, valid: np.ndarray | None, snr: np.ndarray,
                width: np.ndarray) -> None:
@@ -287,21 +290,21 @@ class _Work:
             weights = self._weights
             share_nb(x, good, weights.own(x))
         for trial, first, stop in pieces:
-            self._series.fold(self._spec, self._lanes, trial)
+            self._series.fold(self._spec, self._lanes, trial, self._few.ctypes.data)
             here = slice(first, stop)
             if weights is None:
                 self._plain(trial, snr[here], width[here])
             else:
-                weights.fold(self._spec, self._lanes, trial)
+                weights.fold(self._spec, self._lanes, trial, self._few.ctypes.data)
                 self._weighted(trial, weights, snr[here], width[here])
 
     def _plain(self, trial: _Trial, snr: np.ndarray, width: np.ndarray) -> None:
         from ._ffa_loops import search_nb
 
         search_nb(self._spec, self._lanes, self._series.tree, trial.n_bin, 4 * _row(trial.n_bin),
-                  trial.n_row, trial.first, trial.stop, self._group.ctypes.data,
-                  self._sums.ctypes.data, self._widths[-1], self._gains(trial), self._best, snr,
-                  width)
+                  trial.n_row, trial.first, trial.stop, self._few.ctypes.data,
+                  self._group.ctypes.data, self._sums.ctypes.data, self._widths[-1],
+                  self._gains(trial), self._best, snr, width)
 
     def _gains(self, trial: _Trial) -> np.ndarray:
         """Return the factors of a boxcar and of the whole profile, for each width."""
@@ -328,8 +331,8 @@ class _Work:
         shared = np.float32(self._shared(trial) / (trial.n_bin * trial.factor))
         search_weighted_nb(self._spec, self._lanes, self._series.tree, weights.tree, trial.n_bin,
                            4 * _row(trial.n_bin), trial.n_row, trial.first, trial.stop,
-                           self._group.ctypes.data, self._sums.ctypes.data,
-                           self._weight_sums.ctypes.data, self._widths[-1], shared, least,
+                           self._few.ctypes.data, self._group.ctypes.data,
+                           self._sums.ctypes.data, self._weight_sums.ctypes.data, self._widths[-1], shared, least,
                            self._best, snr, width)
 
 
@@ -381,13 +384,13 @@ class _Series:
         self.begin(self._own[: len(x)])
         return self._x
 
-    def fold(self, spec: Spec, lanes: int, trial: _Trial) -> None:
+    def fold(self, spec: Spec, lanes: int, trial: _Trial, few: int) -> None:
         """Compute the sums of both halves of the turns of a tree."""
         from ._ffa_loops import fold_nb
 
         self._downsample(trial)
         fold_nb(spec, lanes, self._bins.ctypes.data, trial.n_bin, 4 * _row(trial.n_bin),
-                trial.n_row, self._here.ctypes.data, self._other.ctypes.data, self._stack)
+                trial.n_row, self._here.ctypes.data, self._other.ctypes.data, few, self._stack)
 
     def _downsample(self, trial: _Trial) -> None:
         from ._ffa_loops import downsample_nb, halve_nb
