@@ -17,7 +17,18 @@ from ._boxcar_events import (
     noise_of,
 )
 from ._noise_widths import CUT
+from ._periodic_tables import stages, top_range
+from ._periodic_twins import (
+    acceleration_events,
+    drifting_powers,
+    half_bin_powers,
+    harmonic_events,
+    whiten,
+)
 from .ladder import Ladder
+
+__all__ = ["acceleration_events", "drifting_powers", "half_bin_powers", "harmonic_events",
+           "stages", "top_range", "whiten"]
 
 
 def polyphase_fir(x: np.ndarray, taps: np.ndarray) -> np.ndarray:
