@@ -11,6 +11,7 @@ _INDEX = {
     "Channelizer": "channelize",
     "CoherentDedispersion": "coherent",
     "FDMT": "fdmt",
+    "FFA": "ffa",
     "FFTPlan": "fft",
     "Folder": "folding",
     "Gridder": "gridding",
