@@ -10,7 +10,7 @@ WORD, VDIF = 0, 1
 #: Positions in the table of a form.
 (KIND, PACKET_BYTES, HEADER_BYTES, N_PART, REORDER, CONFIRM, MOST_JUMP, ONE_SENDER, STARTED_AS,
  PERIOD, MASK, VALUE, BEAM_MASK, BEAM, COUNT_MASK, SPLIT_BITS, PART_SHIFT, MASK_2, VALUE_2,
- PER_SECOND) = range(20)
+ PER_SECOND, MOST_FIRST) = range(21)
 #: Position of the parts of all VDIF threads; -1 for those that are left out.
 THREADS = 32
 N_THREAD = 1024
@@ -41,6 +41,8 @@ class PacketForm(NamedTuple):
         Packets in succession that make a start or a jump credible.
     most_jump : int
         Largest jump of the counter, in slots, after which the stream goes on.
+    most_first : int
+        Largest slot of a counter at which the stream may begin.
     one_sender : bool
         Whether packets of any other sender than that of the first ones are left out.
     started_as : int
@@ -68,6 +70,7 @@ class PacketForm(NamedTuple):
     reorder: int = 256
     confirm: int = 8
     most_jump: int = 2**40
+    most_first: int = 2**62
     one_sender: bool = True
     started_as: int = 1
     mask: int = 0
@@ -102,7 +105,7 @@ class PacketForm(NamedTuple):
             MASK: self.mask, VALUE: self.value, BEAM_MASK: self.beam_mask, BEAM: self.beam,
             COUNT_MASK: 2**self.count_bits - 1, SPLIT_BITS: self.split_bits,
             PART_SHIFT: self.part_bit, MASK_2: self.mask_2, VALUE_2: self.value_2,
-            PER_SECOND: self.per_second}
+            PER_SECOND: self.per_second, MOST_FIRST: self.most_first}
         for at, number in words.items():
             table[at] = np.uint64(number).astype(np.int64) if number >= 2**63 else number
         table[THREADS:] = -1

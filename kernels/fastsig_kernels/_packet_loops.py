@@ -6,7 +6,6 @@ put into the ring, at the remainder modulo the number of slots. A counter outsid
 believed only if several packets in succession agree with it; they are held back until then.
 """
 
-from llvmlite import ir
 from numba.core import types
 from numba.core.extending import intrinsic, overload
 
@@ -23,6 +22,7 @@ from ._packet_forms import (
     KIND,
     MASK,
     MASK_2,
+    MOST_FIRST,
     MOST_JUMP,
     N_HELD,
     N_PART,
@@ -192,6 +192,9 @@ def _lowest(form, held):
 def _believe(form, held, held_raw, words, numbers, payload):
     """Begin, or go on, with the packets that are held back; return 0 or `RESTARTED`."""
     lowest = _lowest(form, held)
+    if words[_STARTED] == 0 and lowest > form[MOST_FIRST]:
+        _give_up(held, words)
+        return 0
     if words[_STARTED] == 0:
         words[_FIRST], words[_SENDER] = lowest, held[HELD_SENDER]
         fence()
@@ -252,9 +255,9 @@ def place_packets_nb(form, raw, stride, sizes, senders, n, held, held_raw, words
                 again = slot >= 0 and numbers[slot % len(numbers), part] == slot
                 words[_DUPLICATE if again else _LATE] += 1
                 continue
-        if _hold(form, raw, i * stride, count, part, senders[i], held, held_raw, words):
-            if _believe(form, held, held_raw, words, numbers, payload) != 0:
-                return RESTARTED
+        if _hold(form, raw, i * stride, count, part, senders[i], held, held_raw, words) and (
+                _believe(form, held, held_raw, words, numbers, payload) != 0):
+            return RESTARTED
     return 0
 
 

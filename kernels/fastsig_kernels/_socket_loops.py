@@ -1,4 +1,4 @@
-"""Many packets are received or sent by one call of the system, in compiled loops without the GIL."""
+"""Many packets are received or sent by one call of the system, in loops without the GIL."""
 
 import numpy as np
 from numba.core import types

@@ -905,6 +905,9 @@ class PacketRing:
         """Begin, or go on, with the packets that are held back."""
         base = self.held[0][0]
         lowest = base + min(self.relative(slot - base) for slot, _, _ in self.held)
+        if self.first is None and lowest > self.form.most_first:
+            self.give_up()
+            return False
         if self.first is None:
             self.first, self.sender = lowest, self.held_sender
         else:

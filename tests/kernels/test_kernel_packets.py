@@ -150,6 +150,13 @@ def test_a_start_is_the_lowest_of_the_packets_that_confirm_it():
     assert ring.state("first") == 101 and ring.count()["unconfirmed"] == 1
 
 
+def test_a_start_at_an_impossible_counter_is_not_believed():
+    form = ADC._replace(most_first=10**6)
+    packets = [*sent(form, range(2**56 - 30, 2**56 - 1)), *sent(form, range(10**6, 10**6 + 20))]
+    ring, _ = compare(form, packets, np.full(len(packets), 7))
+    assert ring.state("first") == 10**6 and ring.count()["unconfirmed"] == 58
+
+
 def sent(form, slots, seed=6):
     rng = np.random.default_rng(seed)
     return [packet(form, slot, part, rng) for slot in slots for part in range(form.n_part)]
