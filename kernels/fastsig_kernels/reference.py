@@ -807,7 +807,8 @@ class PacketRing:
         self.sender = self.highest = self.head = self.others = 0
         self.places: dict[tuple[int, int], tuple[int, bytes]] = {}
         self.held: list[tuple[int, int, bytes]] = []
-        self.held_sender = 0
+        self.held_sender = self.until = 0
+        self.gap = range(0)
 
     def parsed(self, packet: bytes) -> str | tuple[int, int]:
         """Return the slot and part of a packet, or the name of the counter that it belongs to."""
@@ -838,12 +839,12 @@ class PacketRing:
                   else 2 ** (self.form.count_bits - self.form.split_bits))
         return (difference + period // 2) % period - period // 2
 
-    def publish(self, head: int, came: int) -> None:
+    def publish(self, head: int) -> None:
         """Let readers read the slots before `head`, and count their packets that are missing."""
         for slot in range(self.head, head):
             for part in range(self.form.n_part):
                 there = self.places.get((slot % self.n_slot, part))
-                self.count["lost"] += slot >= came or there is None or there[0] != slot
+                self.count["lost"] += there is None or there[0] != slot
         self.head = max(self.head, head)
 
     def put(self, slot: int, part: int, packet: bytes) -> None:
@@ -853,9 +854,9 @@ class PacketRing:
             return
         self.places[slot % self.n_slot, part] = slot, packet[self.form.header_bytes :]
         self.count["placed"] += 1
-        if slot >= self.highest:
-            self.highest = slot + 1
-            self.publish(self.highest - self.form.reorder, self.highest)
+        self.highest = max(self.highest, slot + 1)
+        if self.highest > self.until:
+            self.publish(self.highest - self.form.reorder)
 
     def add(self, packet: bytes, sender: int) -> bool:
         """Accept a packet; return whether it begins a new stream."""
@@ -869,8 +870,10 @@ class PacketRing:
                 self.count["other_sender"] += 1
                 return False
             slot = self.relative(found[0] - self.first)
-            if self.head <= slot < self.highest + self.form.reorder:
-                self.give_up()
+            if self.head <= slot < self.highest + self.form.reorder and slot not in self.gap:
+                self.others += 1
+                if self.others > self.form.reorder * self.form.n_part:
+                    self.give_up()
                 self.put(slot, found[1], packet)
                 return False
             if self.head - self.n_slot <= slot < self.head:
@@ -914,10 +917,20 @@ class PacketRing:
             slot = self.relative(lowest - self.first)
             if slot < self.head or slot - self.highest > self.form.most_jump:
                 return True
-            came, self.highest = self.highest, max(self.highest, slot)
-            self.count["jumps"] += 1
-            self.publish(slot - self.form.reorder, came)
+            self.jump(slot)
         for slot, part, packet in self.held:
             self.put(self.relative(slot - self.first), part, packet)
         self.held = []
         return False
+
+    def jump(self, slot: int) -> None:
+        """Go on at `slot`; packets from before the jump may still come if there is space."""
+        reorder = self.form.reorder
+        self.publish(self.highest - reorder)
+        self.count["jumps"] += 1
+        self.gap = range(self.highest + reorder, slot - reorder)
+        self.highest = max(self.highest, slot)
+        if slot + 2 * reorder - self.head < self.n_slot:
+            self.until = slot + reorder
+        else:
+            self.publish(slot - reorder)

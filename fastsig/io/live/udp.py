@@ -239,7 +239,7 @@ class Receiver:
     def _flush(self) -> None:
         from fastsig_kernels._packet_loops import flush_packets_nb
 
-        flush_packets_nb(self.ring.memory.words, self.ring.memory.numbers)
+        flush_packets_nb(self.ring.memory.words, self.ring.memory.numbers, self._held)
 
     def _give_up(self) -> None:
         """Count what is still held back, and what is missing at the end."""
