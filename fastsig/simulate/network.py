@@ -52,6 +52,20 @@ class Events(NamedTuple):
     slot: NDArray[np.int64]
     part: NDArray[np.int64]
 
+    def chosen(self, which: NDArray[Any]) -> Events:
+        """Return some of the packets."""
+        return Events(self.when[which], self.slot[which], self.part[which])
+
+    def with_more(self, other: Events) -> Events:
+        """Return these packets and others."""
+        return Events(np.concatenate([self.when, other.when]),
+                      np.concatenate([self.slot, other.slot]),
+                      np.concatenate([self.part, other.part]))
+
+    def in_order(self) -> Events:
+        """Return the packets in the order of their times."""
+        return self.chosen(np.argsort(self.when, kind="stable"))
+
 
 @dataclass(frozen=True)
 class Network:
@@ -123,12 +137,11 @@ class Network:
         """
         waiting = Events(np.empty(0), np.empty(0, np.int64), np.empty(0, np.int64))
         for span in spans:
-            made = self._packets(span, n_part, kept(span))
-            joined = Events(*(np.concatenate(pair) for pair in zip(waiting, made, strict=True)))
-            due = joined.when < (span.step + span.n) * n_part
-            yield span, _sorted(joined, due)
-            waiting = Events(*(each[~due] for each in joined))
-        yield None, _sorted(waiting, np.ones(len(waiting.when), bool))
+            waiting = waiting.with_more(self._packets(span, n_part, kept(span)))
+            due = waiting.when < (span.step + span.n) * n_part
+            yield span, waiting.chosen(due).in_order()
+            waiting = waiting.chosen(~due)
+        yield None, waiting.in_order()
 
     def _packets(self, span: Span, n_part: int, kept: NDArray[np.bool_]) -> Events:
         """Return the packets of a span, those that come twice included, in no order."""
@@ -141,18 +154,11 @@ class Network:
         again = kept & (self._random(first, n, _TWICE) < float(self.duplicates))
         later = when + (1 + self.reorder) * self._random(first, n, _TWICE_LATE)
         slot, part = number // n_part - span.step + span.slot, number % n_part
-        return Events(np.concatenate([when[kept], later[again]]),
-                      np.concatenate([slot[kept], slot[again]]),
-                      np.concatenate([part[kept], part[again]]))
+        once = Events(when, slot, part).chosen(kept)
+        return once.with_more(Events(later, slot, part).chosen(again))
 
     def _random(self, first: int, n: int, stream: int) -> NDArray[np.float64]:
         return np.asarray(uniform(first, n, seed=self.seed, stream=stream), np.float64)
-
-
-def _sorted(events: Events, chosen: NDArray[np.bool_]) -> Events:
-    """Return some of the packets in the order in which they are sent."""
-    order = np.argsort(events.when[chosen], kind="stable")
-    return Events(*(each[chosen][order] for each in events))
 
 
 def _pairs(given: Any, name: str) -> tuple[tuple[Fraction, Any], ...]:

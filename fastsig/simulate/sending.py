@@ -105,7 +105,7 @@ class _Samples(_Packets):
     def heads(self, slot: NDArray[np.int64], part: NDArray[np.int64], network: Network
               ) -> NDArray[np.uint64]:
         fixed = np.uint64(3 << 62 | network.beam << 57)
-        return (slot + network.first & _COUNT | part << 56).astype(np.uint64) | fixed
+        return np.asarray((slot + network.first & _COUNT | part << 56).astype(np.uint64) | fixed)
 
 
 class _Spectra(_Packets):
@@ -135,7 +135,7 @@ class _Spectra(_Packets):
               ) -> NDArray[np.uint64]:
         fixed = np.uint64(1 << 62 | network.beam << 57)
         counter = 2 * (slot + network.first) + part % 2 & _COUNT
-        return (counter | part // 2 << 56).astype(np.uint64) | fixed
+        return np.asarray((counter | part // 2 << 56).astype(np.uint64) | fixed)
 
 
 class _Repeated(_Packets):
