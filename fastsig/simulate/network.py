@@ -81,8 +81,8 @@ class Network:
         Packets by which one may be late.
     first : int
         Counter of the first packet; after ``2**56 - 1`` counters begin again at 0.
-    beam : int
-        Number of the beam, 1 to 19.
+    beam : int, optional
+        Number of the beam, 1 to 19; by default that of the recording.
     jumps : sequence of (time, int), or text
         Times at which the counter jumps, and by how many steps: ``"2s:1000000+3s:-500"``. The
         samples are those of the time that the counter states.
@@ -95,7 +95,7 @@ class Network:
     duplicates: Any = value_field("", 0, low=0, high=1)
     reorder: Any = 0
     first: Any = 0
-    beam: Any = 1
+    beam: Any = None
     jumps: Any = ()
     silences: Any = ()
     seed: Any = 1
@@ -104,6 +104,8 @@ class Network:
         settle(self, "network")
         limits = {"reorder": (0, _MOST_LATE), "first": (0, _COUNTERS - 1), "beam": (1, 19)}
         for name, (low, high) in limits.items():
+            if getattr(self, name) is None:
+                continue
             value = whole(getattr(self, name), f"network {name}", low)
             if value > high:
                 raise UsageError(f"network {name} = {value}; allowed: {low} to {high}")

@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any, NamedTuple
 
@@ -190,6 +191,7 @@ def send(recording: FastVoltage | FastSpectra, to: str, network: Network | None 
     if rate < 0:
         raise UsageError(f"speed = {speed!r}; allowed: from 0")
     packets = _packets(recording, cycle)
+    network = replace(network, beam=network.beam or recording.header.beam)
     line = _Line(to, rate * float(packets.slots_per_second) * packets.n_part)
     try:
         for span, events, places in _placed(packets, network):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import threading
 import time
@@ -11,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from cli import fastsig
 
 import fastsig as fs
 from fastsig.axes import validity
@@ -185,3 +187,36 @@ def test_recordings_that_cannot_be_sent() -> None:
         send(FastVoltage(**VOLTAGES), to, speed=-1)
     with pytest.raises(fs.UsageError, match="cycle = '1us' is shorter than a packet"):
         send(FastVoltage(**VOLTAGES), to, cycle="1us")
+
+
+def said(*arguments: Any, code: int = 0) -> str:
+    done = fastsig(*arguments, code=code)
+    return done.stderr + done.stdout
+
+
+def test_the_commands_send(tmp_path: Path) -> None:
+    truth = tmp_path / "truth.json"
+    layout = fast_adc(reorder=8, sample_rate="1MHz", beam=3)
+    with Receiver(Socket(), layout, 2**24).start() as source:
+        text = said("simulate", "fast-voltage", "--to", source.source.label, "--duration", "0.1s",
+                    "--bandwidth", "500kHz", "--network", "loss=0.1,reorder=3,beam=3",
+                    "--speed", "0", "--cycle", "10ms", "--truth", truth)
+        assert re.fullmatch(r"sent 4\d packets in \S+ s\nwrote .*truth.json\n", text), text
+        end = time.monotonic() + 5
+        while source.ring.counters()["received"] < int(text.split()[1]):
+            assert time.monotonic() < end
+            time.sleep(0.01)
+    assert truth.exists()
+    assert not said("simulate", "fast-psrfits", "--to", "udp://127.0.0.1:9", "-q",
+                    "--duration", "0.2ms")
+
+
+@pytest.mark.parametrize(("arguments", "message"), [
+    (["--to", "udp://x"], "allowed: udp://HOST:PORT, such as"),
+    (["--to", "udp://127.0.0.1:9", "-o", "x"], "-o with --to udp://127.0.0.1:9, which writes no"),
+    (["--to", "udp://127.0.0.1:9", "--file-size", "1GB"], "--file-size with --to udp"),
+    (["--speed", "1", "-o", "x"], "--speed without --to udp://HOST:PORT, which sends packets"),
+    ([], "Missing option '-o' / '--output', or --to udp://HOST:PORT"),
+    (["--to", "fits"], "'fits' is not one of")])
+def test_what_the_command_refuses(arguments: list[str], message: str) -> None:
+    assert message in said("simulate", "fast-voltage", *arguments, code=2)
