@@ -23,8 +23,8 @@ def simulate() -> None:
 @common.workers_option
 @click.option("--to", type=simulating.Destination(VOLTAGES),
               help="Write in this format; by default, the extension selects it: guppi for .raw, "
-                   "dada for .dada, vdif for .vdif, and otherwise native. Or write no file, and "
-                   "send packets of FAST's digitiser to udp://HOST:PORT.")
+                   "dada for .dada, vdif for .vdif, and otherwise native. Or send packets of "
+                   "FAST's digitiser to udp://HOST:PORT.")
 @simulating.sending_options
 @click.option("--coarse", type=int, metavar="N",
               help="Record complex voltages in N coarse channels, to which --level and the "

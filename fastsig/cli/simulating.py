@@ -49,9 +49,9 @@ receiver_options = common.options(
 
 sending_options = common.options(
     click.option("--network", metavar="KEY=VALUE,...",
-                 help="With --to udp://..., set what happens to the packets, specified by loss and "
-                      "duplicates (probabilities), reorder (packets), first (the first counter), "
-                      "beam, jumps (e.g. 2s:1000000), silences (e.g. 1s:3s) and seed."),
+                 help="With --to udp://..., set the fate of packets, specified by loss, "
+                      "duplicates, reorder (packets), first (counter), beam, jumps (e.g. "
+                      "2s:1000000), silences (e.g. 1s:3s) and seed."),
     click.option("--speed", metavar="X",
                  help="With --to udp://..., send X seconds of the recording in a second; 0 means "
                       "as fast as possible.  [default: 1]"),
