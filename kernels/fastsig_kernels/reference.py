@@ -476,9 +476,10 @@ def relative_to_level(
 
 
 def flag_deviations(x: np.ndarray, flags: np.ndarray, thresholds: np.ndarray, level: np.ndarray,
-                    sigma: np.ndarray, **shape: float) -> np.ndarray:
+                    sigma: np.ndarray, series: np.ndarray | None = None, **shape: float
+                    ) -> np.ndarray:
     """Twin of `thresholding.flag_deviations`; returns the flags, bool, with the shape of x."""
-    z = deviations(x, level, sigma, **shape).astype(np.float32)
+    z = deviations(_without(x, series), level, sigma, **shape).astype(np.float32)
     for axis in (0, 1):
         flags = sum_threshold(z, flags, thresholds, axis)
     return flags
@@ -691,8 +692,11 @@ def power_sums(x: np.ndarray, center: np.ndarray | None = None) -> np.ndarray:
     return np.array([np.sum(values**p, axis=0, where=np.isfinite(values)) for p in range(5)])
 
 
-def band_mean(x: np.ndarray, level: np.ndarray | None = None) -> np.ndarray:
+def band_mean(x: np.ndarray, level: np.ndarray | None = None, valid: np.ndarray | None = None
+              ) -> np.ndarray:
     """Twin of `zero_dm.band_mean`; returns (n_time,) float64, unit of x."""
+    if valid is not None:
+        x = np.where(valid, x, np.nan)
     base = np.zeros(x.shape[1]) if level is None else level.astype(np.float64)
     return np.array([np.mean(row[np.isfinite(row)]) if np.isfinite(row).any() else np.nan
                      for row in x - base]) + np.nanmean(base)
@@ -736,8 +740,15 @@ def iqrm_mask(x: np.ndarray, radius: int, threshold: float = 3.0) -> np.ndarray:
 
 
 
-def channel_levels(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _without(x: np.ndarray, series: np.ndarray | None) -> np.ndarray:
+    """Return float32 values minus a series."""
+    return x.astype(np.float32) - (0 if series is None else series[:, np.newaxis])
+
+
+def channel_levels(x: np.ndarray, series: np.ndarray | None = None
+                   ) -> tuple[np.ndarray, np.ndarray]:
     """Twin of `levels.channel_levels`; returns mean and noise, (n_chan,) float64, unit of x."""
+    x = _without(x, series)
     level, sigma = np.full((2, x.shape[1]), np.nan)
     for c in range(x.shape[1]):
         some = x[:: max(1, -(-len(x) // 63)), c].astype(np.float64)
