@@ -88,7 +88,7 @@ def test_small_pictures_show_the_carrier(night):
         row, column = np.argwhere(made.images[k, 1] == made.images[k, 1].max()).mean(axis=0)
         assert abs(row - SHAPE[0] // 2) <= 2 and abs(column - middle) <= 1
         assert np.argmax(made.curves[k, 0]) == middle
-        low, high = made.limits[k, 0]
+        _, high = made.limits[k, 0]
         assert high == pytest.approx(hits.values("snr")[k], rel=0.15)
         # The track crosses the picture of the spectra from the lower left to the upper right.
         bright = np.argmax(made.images[k, 0], axis=1)
