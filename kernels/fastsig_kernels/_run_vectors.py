@@ -95,9 +95,15 @@ def _absolute(emit: Emitter, x: Vector) -> Vector:
 
 
 def _larger(emit: Emitter, x: Vector, most: Vector) -> Vector:
-    size = _absolute(emit, x)
-    larger = emit.builder.fcmp_ordered(">", size.value, most.value)
-    return emit.select(larger, size, most)
+    """Return the larger of the magnitude of x and of another one, compared as integers.
+
+    Processors have more units for these. NaN counts as larger than any number.
+    """
+    builder, kind = emit.builder, ir.VectorType(_I32, LANES)
+    size = builder.and_(builder.bitcast(x.value, kind), ir.Constant(kind, [2**31 - 1] * LANES))
+    before = builder.bitcast(most.value, kind)
+    larger = builder.select(builder.icmp_unsigned(">", size, before), size, before)
+    return Vector(emit, builder.bitcast(larger, emit.type))
 
 
 @intrinsic(prefer_literal=True)
@@ -146,12 +152,12 @@ def clear_six(typingctx, address):
 
 @intrinsic
 def lanes_above(typingctx, address, limit):
-    """Return the lanes of a vector in memory that exceed a limit, a bit each."""
+    """Return the lanes of a vector in memory that exceed a limit, or are NaN, a bit each."""
 
     def codegen(context, builder, signature, args):
         emit = Emitter(builder, LANES)
-        above = builder.fcmp_ordered(">", emit.load(args[0]).value,
-                                     emit.broadcast(args[1]).value)
+        above = builder.fcmp_unordered(">", emit.load(args[0]).value,
+                                       emit.broadcast(args[1]).value)
         return builder.zext(builder.bitcast(above, _I16), _I64)
 
     return _i(_i, _f), codegen
@@ -205,7 +211,7 @@ def row_above(typingctx, counted, x, after, counts, after_counts, step, limits):
             most = emit.splat(0.0)
             for total in sums.double():
                 most = _larger(emit, total, most)
-            above = builder.fcmp_ordered(">", most.value, (limit * float(1 << w)).value)
+            above = builder.fcmp_unordered(">", most.value, (limit * float(1 << w)).value)
             found = builder.or_(found, above)
         return builder.icmp_unsigned("!=", builder.bitcast(found, _I16), ir.Constant(_I16, 0))
 
