@@ -8,7 +8,6 @@ from typing import Any, Self
 
 import numpy as np
 from fastsig_kernels import AccelerationSearch, HarmonicSearch, fft_plan, whiten
-from fastsig_kernels.periodicity import stages, top_range
 from numpy.typing import NDArray
 
 from fastsig.errors import UsageError
@@ -36,7 +35,7 @@ FEWEST_TURNS = 16
 REFINED = 10
 #: Error of the frequency of a tone of power P, in bins, is this over sqrt(P).
 _ERROR = 3 / (np.pi * np.sqrt(6))
-_MOST_HARMONICS, _MOST_DRIFT = 32, 1200
+_HARMONICS, _MOST_DRIFT = (1, 2, 4, 8, 16, 32), 1200
 
 
 @dataclass(frozen=True)
@@ -103,13 +102,18 @@ class FourierSearch:
         self._powers = np.array([significance.power_of_sigma(threshold, n, self.n_trial)
                                  for n in range(1, n_harmonic + 1)])
         self._transform = fft_plan(self.n_fft, kind="real")
-        limits = {"r_min": self.r_min, "r_max": self.r_max}
+        n_bin, drift = self.n_fft // 2, self.z_max
         self._search: AccelerationSearch | HarmonicSearch
-        if self.z_max:
-            self._search = AccelerationSearch(self.n_fft // 2, self._powers, z_max=self.z_max,
-                                              **limits)
+        if drift:
+            self._search = AccelerationSearch(n_bin, self._powers, z_max=drift, r_min=self.r_min,
+                                              r_max=self.r_max)
         else:
-            self._search = HarmonicSearch(self.n_fft // 2, self._powers, **limits)
+            self._search = HarmonicSearch(n_bin, self._powers, r_min=self.r_min, r_max=self.r_max)
+
+    @property
+    def stages(self) -> list[int]:
+        """Numbers of harmonics that are summed."""
+        return [n for n in _HARMONICS if n <= self.n_harmonic]
 
     @property
     def duration_s(self) -> float:
@@ -194,9 +198,9 @@ class FourierSearch:
     def _n_trial(self) -> float:
         """Return the number of independent sums: half bins of the highest harmonic, and drifts."""
         total = 0.0
-        for n in stages(self.n_harmonic):
-            first, stop = top_range(n, self.n_fft, self.r_min, self.r_max)
-            total += (stop - first) * (1 + self.z_max)
+        for n in self.stages:
+            bins = min(n * self.r_max, self.n_fft / 2) - n * self.r_min
+            total += 2 * max(bins, 0.0) * (1 + self.z_max)
         return total * self.n_sample / self.n_fft
 
 
@@ -281,7 +285,7 @@ def _errors(found: NDArray[Any]) -> F8:
     n = found["n_harmonic"].astype(np.float64)
     signal = np.maximum(found["power"] - found["n_valid"], 1) * (n + 1) * (2 * n + 1) / 6
     steps = np.where(np.arange(len(found)) < REFINED, 0, 0.5 / n / np.sqrt(12))
-    return np.hypot(_ERROR / np.sqrt(signal), steps)
+    return np.asarray(np.hypot(_ERROR / np.sqrt(signal), steps), np.float64)
 
 
 def _check(n_sample: int, sample_s: float, n_harmonic: int, z_max: float, most: int) -> None:
@@ -289,7 +293,7 @@ def _check(n_sample: int, sample_s: float, n_harmonic: int, z_max: float, most: 
         raise UsageError(f"a series of {n_sample} samples; allowed: 64 or more")
     if not 0 < sample_s < 1e6:
         raise UsageError(f"sample_s = {sample_s}; allowed: above 0, below 1e6 s")
-    if n_harmonic not in stages(_MOST_HARMONICS):
+    if n_harmonic not in _HARMONICS:
         raise UsageError(f"n_harmonic = {n_harmonic}; allowed: 1, 2, 4, 8, 16 or 32")
     if not 0 <= z_max <= _MOST_DRIFT:
         raise UsageError(f"z_max = {z_max}; allowed: 0 to {_MOST_DRIFT}")
