@@ -46,7 +46,7 @@ class AccelerationSearch(Plan):
         Largest drift of the highest harmonic, either way, 0 to 1200; rounded down to a multiple of
         2.
     r_min, r_max : float
-        Least and largest frequency of fundamentals, in bins.
+        Least and largest frequency of fundamentals, in bins; by default, there is no largest one.
     n_side : int
         Number of bins on each side of those that a template crosses, 4 to 64.
     most : int
@@ -74,7 +74,7 @@ class AccelerationSearch(Plan):
     """
 
     def __init__(self, n_bin: int, thresholds: np.ndarray, *, z_max: float, r_min: float = 1.0,
-                 r_max: float = np.inf, n_side: int = 16, most: int = 2**14) -> None:
+                 r_max: float | None = None, n_side: int = 16, most: int = 2**14) -> None:
         self._n_bin = _check.count("n_bin", n_bin, 2, MOST_BINS)
         self._thresholds = checked_thresholds(thresholds)
         self._n_z = _steps_of(z_max)
