@@ -179,9 +179,9 @@ class AccelerationSearch(Plan):
 
         Parameters
         ----------
-        x : ndarray, shape (n_bin,), complex64
+        x : ndarray, shape (n_bin,), complex64, C-contiguous
             Whitened amplitudes, as from `whiten`, 0 where bins are not valid.
-        valid : ndarray, shape (n_bin,), bool, optional
+        valid : ndarray, shape (n_bin,), bool, C-contiguous, optional
             Bins that are used.
         lags : ndarray, shape (n_lag,), complex, optional
             As for `half_bin_powers`.

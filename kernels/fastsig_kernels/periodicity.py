@@ -33,14 +33,14 @@ def half_bin_powers(x: np.ndarray, *, n_side: int = 16, lags: np.ndarray | None 
 
     Parameters
     ----------
-    x : ndarray, shape (n_bin,), complex64
+    x : ndarray, shape (n_bin,), complex64, C-contiguous
         Whitened amplitudes of a real series; beyond both ends, they are taken as 0.
     n_side : int
         Number of bins on each side that are used between two bins, 4 to 64.
     lags : ndarray, shape (n_lag,), complex, optional
         Correlation of the noise of bins k and k - d, as gaps of the series cause it; by default, it
         is not correlated. The mean power of noise c between bins is computed from it.
-    out : ndarray, shape (2 n_bin,), float32, optional
+    out : ndarray, shape (2 n_bin,), float32, C-contiguous, optional
         Receives the result.
 
     Returns
@@ -240,9 +240,9 @@ class HarmonicSearch(Plan):
 
         Parameters
         ----------
-        x : ndarray, shape (n_bin,), complex64
+        x : ndarray, shape (n_bin,), complex64, C-contiguous
             Whitened amplitudes, as from `whiten`, 0 where bins are not valid.
-        valid : ndarray, shape (n_bin,), bool, optional
+        valid : ndarray, shape (n_bin,), bool, C-contiguous, optional
             Bins that are used.
         lags : ndarray, shape (n_lag,), complex, optional
             As for `half_bin_powers`.

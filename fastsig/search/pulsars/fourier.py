@@ -8,11 +8,11 @@ from typing import Any, Self
 
 import numpy as np
 from fastsig_kernels import AccelerationSearch, HarmonicSearch, fft_plan, whiten
-from fastsig_kernels.periodicity import stages, top_range
 from numpy.typing import NDArray
 
 from fastsig.errors import UsageError
 from fastsig.search.pulsars import significance
+from fastsig.search.pulsars.refining import refine
 
 __all__ = ["CANDIDATE", "FourierSearch", "Whitened"]
 
@@ -30,9 +30,12 @@ CANDIDATE = np.dtype([
 #: Fundamentals complete this many turns in a series at least, by default. Below, the level is
 #: measured from too few bins where noise is red.
 FEWEST_TURNS = 16
+#: Candidates of a series, the best ones, whose frequency and drift are those of the highest power;
+#: those of the others are steps of the search.
+REFINED = 10
 #: Error of the frequency of a tone of power P, in bins, is this over sqrt(P).
 _ERROR = 3 / (np.pi * np.sqrt(6))
-_MOST_HARMONICS, _MOST_DRIFT = 32, 1200
+_HARMONICS, _MOST_DRIFT = (1, 2, 4, 8, 16, 32), 1200
 
 
 @dataclass(frozen=True)
@@ -99,13 +102,18 @@ class FourierSearch:
         self._powers = np.array([significance.power_of_sigma(threshold, n, self.n_trial)
                                  for n in range(1, n_harmonic + 1)])
         self._transform = fft_plan(self.n_fft, kind="real")
-        limits = {"r_min": self.r_min, "r_max": self.r_max}
+        n_bin, drift = self.n_fft // 2, self.z_max
         self._search: AccelerationSearch | HarmonicSearch
-        if self.z_max:
-            self._search = AccelerationSearch(self.n_fft // 2, self._powers, z_max=self.z_max,
-                                              **limits)
+        if drift:
+            self._search = AccelerationSearch(n_bin, self._powers, z_max=drift, r_min=self.r_min,
+                                              r_max=self.r_max)
         else:
-            self._search = HarmonicSearch(self.n_fft // 2, self._powers, **limits)
+            self._search = HarmonicSearch(n_bin, self._powers, r_min=self.r_min, r_max=self.r_max)
+
+    @property
+    def stages(self) -> list[int]:
+        """Numbers of harmonics that are summed."""
+        return [n for n in _HARMONICS if n <= self.n_harmonic]
 
     @property
     def duration_s(self) -> float:
@@ -145,8 +153,7 @@ class FourierSearch:
             If a shape is wrong, or a weight is not 0 to 1.
         """
         spectrum = self.whitened(series, weight, zapped)
-        return self.candidates(self._search.process(spectrum.amplitude, valid=spectrum.valid,
-                                                    lags=spectrum.lags))
+        return self.candidates(spectrum)
 
     def whitened(self, series: F4, weight: F4 | None = None, zapped: Any = ()) -> Whitened:
         """Return the whitened spectrum of a series; arguments as for `process`."""
@@ -158,8 +165,9 @@ class FourierSearch:
         lags = window_lags(share, self.n_sample, self.n_fft)
         return Whitened(whiten(amplitude, valid=valid, out=amplitude), valid, lags)
 
-    def candidates(self, events: NDArray[Any]) -> NDArray[Any]:
-        """Return candidates of events of the kernels, without neighbours of better ones."""
+    def candidates(self, spectrum: Whitened) -> NDArray[Any]:
+        """Return the candidates of a whitened spectrum, without neighbours of better ones."""
+        events = self._search.process(spectrum.amplitude, valid=spectrum.valid, lags=spectrum.lags)
         found = np.zeros(len(events), CANDIDATE)
         for name in ("power", "n_harmonic", "n_valid", "r", "z"):
             found[name] = events[name]
@@ -168,6 +176,9 @@ class FourierSearch:
         found = found[found["sigma"] >= self.threshold]
         order = np.lexsort((found["r"], found["n_harmonic"], -found["sigma"]))
         found = distinct(found[order], self.most)
+        for each in found[:REFINED]:
+            each["r"], each["z"] = refine(spectrum.amplitude, each["r"], each["z"],
+                                          int(each["n_harmonic"]))
         found["fdot"] = found["z"] / self.duration_s**2
         found["frequency"] = (found["r"] - found["z"] / 2) / self.duration_s
         found["frequency_error"] = _errors(found) / self.duration_s
@@ -187,9 +198,9 @@ class FourierSearch:
     def _n_trial(self) -> float:
         """Return the number of independent sums: half bins of the highest harmonic, and drifts."""
         total = 0.0
-        for n in stages(self.n_harmonic):
-            first, stop = top_range(n, self.n_fft, self.r_min, self.r_max)
-            total += (stop - first) * (1 + self.z_max)
+        for n in self.stages:
+            bins = min(n * self.r_max, self.n_fft / 2) - n * self.r_min
+            total += 2 * max(bins, 0.0) * (1 + self.z_max)
         return total * self.n_sample / self.n_fft
 
 
@@ -273,7 +284,8 @@ def _errors(found: NDArray[Any]) -> F8:
     """Return errors of frequencies, in bins: of noise, and of the steps of the search."""
     n = found["n_harmonic"].astype(np.float64)
     signal = np.maximum(found["power"] - found["n_valid"], 1) * (n + 1) * (2 * n + 1) / 6
-    return np.hypot(_ERROR / np.sqrt(signal), 0.5 / n / np.sqrt(12))
+    steps = np.where(np.arange(len(found)) < REFINED, 0, 0.5 / n / np.sqrt(12))
+    return np.asarray(np.hypot(_ERROR / np.sqrt(signal), steps), np.float64)
 
 
 def _check(n_sample: int, sample_s: float, n_harmonic: int, z_max: float, most: int) -> None:
@@ -281,7 +293,7 @@ def _check(n_sample: int, sample_s: float, n_harmonic: int, z_max: float, most: 
         raise UsageError(f"a series of {n_sample} samples; allowed: 64 or more")
     if not 0 < sample_s < 1e6:
         raise UsageError(f"sample_s = {sample_s}; allowed: above 0, below 1e6 s")
-    if n_harmonic not in stages(_MOST_HARMONICS):
+    if n_harmonic not in _HARMONICS:
         raise UsageError(f"n_harmonic = {n_harmonic}; allowed: 1, 2, 4, 8, 16 or 32")
     if not 0 <= z_max <= _MOST_DRIFT:
         raise UsageError(f"z_max = {z_max}; allowed: 0 to {_MOST_DRIFT}")
