@@ -114,7 +114,7 @@ PLANS: dict[str, PlanCase] = {
         fk.FFA,
         {"n_time": 2000, "shortest": 24.0, "longest": 60.0, "n_bin": 24, "widths": [1, 2, 4],
          "n_step": 3},
-        {"process": Call({"x": _SERIES, "valid": _SERIES > -2}, ("out", "out_width"))}),
+        {"process": Call({"x": _SERIES, "weight": (_SERIES > -2).astype(np.float32)}, ("out", "out_width"))}),
     "Normalizer": PlanCase(
         fk.Normalizer,
         {"n_chan": 16, "dtype": "uint8", "segment": 256, "half": 1, "threads": 2},
