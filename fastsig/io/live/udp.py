@@ -198,7 +198,7 @@ class Receiver:
                 last = words[STATE_AT["last"]] = now
                 self._timed()
             elif now - last > self._idle_ns:
-                self._flush()
+                self.flush()
             if status == RESTARTED:
                 reason = "restarted"
                 break
@@ -236,7 +236,8 @@ class Receiver:
         self.ring.start(self.ring.state("first"),
                         start_time=sample_time(now, -rows, self.ring.rate))
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Let readers read all that has come, and count what is missing there."""
         from fastsig_kernels._packet_loops import flush_packets_nb
 
         flush_packets_nb(self.ring.memory.words, self.ring.memory.numbers, self._held)
@@ -245,7 +246,7 @@ class Receiver:
         """Count what is still held back, and what is missing at the end."""
         self.ring.count("unconfirmed", int(self._held[0]))
         self._held[0] = 0
-        self._flush()
+        self.flush()
 
     def __enter__(self) -> Self:
         return self
