@@ -78,11 +78,12 @@ class Lane:
             yield from (Unit(start, stop - start) for start, stop in self.sinks[0].spans())
             return
         row = 0
-        while self.stream.endless:
-            end = missing_end(self.stream, row, self.rows)
+        while self.stream.endless and row < self.stream.shape[0]:
+            n = min(self.rows, self.stream.shape[0] - row)
+            end = missing_end(self.stream, row, n)
             if end is None:
-                yield Unit(row, self.rows)
-                row += self.rows
+                yield Unit(row, n)
+                row += n
             else:
                 self.stream = ended(self.stream, *end)
         for first in range(row, self.stream.shape[0], self.rows):

@@ -19,16 +19,19 @@ from fastsig.io.files.safe import check_name, check_output
 from fastsig.io.spectra.writing import Sizes, SpectraWriter
 from fastsig.run.surveys import SpectraSurvey, Surveyed
 from fastsig.stages.dedisperse import DedisperseSpectra
+from fastsig.stages.piece import finished
 from fastsig.stages.select import SelectProducts, SelectSpectra
 from fastsig.stages.series import Series
 from fastsig.stages.stokes import Stokes
 from fastsig.stages.to_barycenter import BarycentricSpectra
-from fastsig.stream import Block, Sink, SpectrumStream, Stream
+from fastsig.stream import ENDLESS, Block, Sink, SpectrumStream, Stream, spectra_of
 
 __all__ = ["SpectraFile", "spectra_format"]
 
 _SUFFIXES = {".h5": "fbh5", ".hdf5": "fbh5", ".fil": "sigproc", ".tim": "sigproc",
              ".fits": "psrfits", ".sf": "psrfits", ".dat": "presto"}
+_MANY_ROWS = 2**16  # enough for buffers of full length
+
 
 class SpectraFile(Sink):
     """Files of spectra, with sizes and losses that are known before they are begun.
@@ -93,6 +96,8 @@ class SpectraFile(Sink):
         self._kind: type[SpectraWriter] = registry.spectra_writer(self.format)
         _check_options(self._kind, bits, {"scale": scale != 1, "compression": compression,
                                           "blank": blank, "file-size": file_bytes})
+        # Of the rows that come, if their number is not known.
+        self._shape = (ENDLESS if stream.most_rows is None else stream.shape[0], *stream.shape[1:])
         self.lossy, self._overwrite, self._hash_inputs = lossy, overwrite, hash_inputs
         known = surveyed or Surveyed(weights_vary=True, codes=None)
         self.n_bits = bits or (
@@ -100,12 +105,13 @@ class SpectraFile(Sink):
         exact = known.codes is not None and self.n_bits >= self._kind.exact_bits(known.codes)
         self.options = _options(self.format, stream, self.n_bits, scale, file_bytes, compression,
                                 blank, exact=exact)
+        self.takes_endless = self._kind.open_end(**self.options)
         if self.format == "psrfits" and known.codes and exact and self.n_bits < 32:
             from fastsig.io.psrfits.written_rows import level_of
 
             self.options["level"] = level_of(known.codes, self.n_bits)
         #: Sizes of the files and memory of the writer.
-        self.sizes: Sizes = self._kind.sizes(stream.shape, **self.options)
+        self.sizes: Sizes = _sizes(self._kind, self._shape, self.options)
         #: Descriptions of what the files cannot store.
         self.losses = self._losses(known, exact=exact)
         #: Descriptions of what other programs will misinterpret in the files.
@@ -209,7 +215,7 @@ class SpectraFile(Sink):
         more = {"provenance": provenance(self.spectra, hash_inputs=self._hash_inputs)} if (
             self.format in ("fbh5", "hifast")) else {}
         self._writer = self._kind(
-            self.path, self.spectra.header, self.spectra.shape,  # type: ignore[call-arg]
+            self.path, self.spectra.header, self._shape,  # type: ignore[call-arg]
             overwrite=self._overwrite, **self.options, **more)
         self._writer.__enter__()
         return self
@@ -220,7 +226,10 @@ class SpectraFile(Sink):
 
     def finish(self, n_rows: int) -> SpectraFile:
         """Write the further quantities of each row."""
-        self._begun.add_columns(self.spectra)
+        spectra = spectra_of(finished(self.spectra, n_rows))
+        if spectra is not self.spectra:
+            self._begun.end_at(n_rows)
+        self._begun.add_columns(spectra)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
@@ -295,6 +304,13 @@ def _options(name: str, stream: SpectrumStream, n_bits: int, scale: float, file_
     if name == "hifast":
         options["fields"] = _hifast_fields(stream) or _columns_of(stream, _CARRIED[name])
     return options
+
+
+def _sizes(kind: type[SpectraWriter], shape: tuple[int, ...], options: dict[str, Any]) -> Sizes:
+    """Return the sizes of files; that on disk is 0 if the number of rows is not known."""
+    if shape[0] < ENDLESS:
+        return kind.sizes(shape, **options)
+    return Sizes(0, kind.sizes((_MANY_ROWS, *shape[1:]), **options).memory)
 
 
 def _place(stream: Stream) -> tuple[Stream, tuple[int, int], tuple[int, int]] | None:

@@ -175,6 +175,11 @@ class Stream(ABC):
         """Whether the number of rows is not known yet; ``shape[0]`` is then `ENDLESS` or less."""
         return any(stream.endless for stream in self.inputs())
 
+    @property
+    def most_rows(self) -> int | None:
+        """Largest number of rows that there can be; None if no limit is known."""
+        return None if self.endless else self.shape[0]
+
     def arrived(self, stop: int) -> int:
         """Wait for row ``stop - 1`` or the end; return `stop`, or the number of rows if smaller.
 
