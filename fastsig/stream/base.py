@@ -187,6 +187,14 @@ class Stream(ABC):
         """
         return min(stop, self.shape[0])
 
+    def come(self, stop: int, seconds: float) -> bool:
+        """Wait for at most some seconds; return whether `arrived` would return at once."""
+        return True
+
+    def release(self, row: int) -> None:
+        """State that a pass needs no row before `row`: a source may make room for what comes."""
+        return
+
     def inputs(self) -> tuple[Stream, ...]:
         """Return the streams that this one reads; none for a file."""
         return ()

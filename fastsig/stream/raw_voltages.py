@@ -23,6 +23,23 @@ class _AsRecorded(VoltageStream):
 
     source: Any
 
+    @property
+    def endless(self) -> bool:
+        """Whether the end of the file is not known."""
+        return bool(self.source.endless)
+
+    def arrived(self, stop: int) -> int:
+        """Wait for a row as the file does."""
+        return int(self.source.arrived(stop))
+
+    def come(self, stop: int, seconds: float) -> bool:
+        """Wait for at most some seconds as the file does."""
+        return bool(self.source.come(stop, seconds))
+
+    def release(self, row: int) -> None:
+        """State that no row before `row` is needed."""
+        self.source.release(row)
+
     def work_bytes(self, n: int) -> int:
         """Memory that a thread needs to read `n` rows, including that of the file's reader."""
         return n * self.row_bytes + int(self.source.work_bytes(0))
