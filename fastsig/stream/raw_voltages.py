@@ -44,6 +44,15 @@ class _AsRecorded(VoltageStream):
         """Memory that a thread needs to read `n` rows, including that of the file's reader."""
         return n * self.row_bytes + int(self.source.work_bytes(0))
 
+    @property
+    def endless(self) -> bool:
+        """Same as for the source."""
+        return bool(self.source.endless)
+
+    def arrived(self, stop: int) -> int:
+        """Same as for the source."""
+        return int(self.source.arrived(stop))
+
 
 class IntegerPairs(_AsRecorded):
     """Voltages as integers, complex ones in pairs, as returned by `as_recorded`.

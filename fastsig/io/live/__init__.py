@@ -1,1 +1,1 @@
-"""Data that come while they are processed: from pipes, files that grow, and the network."""
+"""Live sources: packets and pipes go through a ring in shared memory, and are read as streams."""

@@ -1,4 +1,4 @@
-"""Voltages whose bytes still come: the readers of files, on a window or on a file that grows.
+"""Voltages whose bytes still come: the readers of files, on a ring or on a file that grows.
 
 A stream is first opened like a file from what has come, which checks all headers; only then is it
 changed to one without a known end, whose places are known ahead, or extended as headers come.
@@ -245,7 +245,7 @@ def growing(stream: VoltageStream, data: Bytes, files: Any) -> VoltageStream:
         The stream, of one of the formats whose bytes can come.
     data : Bytes
         The bytes.
-    files : RawFiles or WindowFiles
+    files : RawFiles or RingFiles
         What reads them.
     """
     kind = next(made for of, made in _KINDS.items() if isinstance(stream, of))

@@ -1,7 +1,7 @@
 """Voltages through a pipe: raw samples, GUPPI RAW, DADA or VDIF, processed as they come.
 
-Headers are checked when they have come, before any sample. The pipe is read into a window of memory
-by a thread of its own, and waits when the window is full: nothing is lost, and nothing is stored.
+Headers are checked when they have come, before any sample. The pipe is read into a ring of memory by
+a thread of its own, and waits when the ring is full: nothing is lost, and nothing is stored.
 """
 
 from __future__ import annotations
@@ -9,13 +9,15 @@ from __future__ import annotations
 import os
 import threading
 import warnings
+import weakref
 from typing import Any
 
 import numpy as np
 
 from fastsig.errors import DoubtWarning, FormatError
 from fastsig.io.live.growing import Bytes, growing
-from fastsig.io.live.window import Window, WindowFiles
+from fastsig.io.live.ring import Ring
+from fastsig.io.live.ring_bytes import RingBytes, RingFiles, byte_ring, fill
 from fastsig.io.raw.reader import described, descriptor_of, format_with_header
 from fastsig.io.voltages.interleaved import InterleavedVoltages
 from fastsig.stream import VoltageStream
@@ -23,7 +25,7 @@ from fastsig.stream.header import override_text
 
 __all__ = ["USUAL_BYTES", "open_bytes", "open_pipe"]
 
-#: Bytes of the window of a pipe.
+#: Bytes of the ring of a pipe.
 USUAL_BYTES = 2**28
 
 _FIRST, _MOST_HEAD = 4096, 2**22  # bytes for which the format, and the headers, wait
@@ -54,12 +56,15 @@ def open_pipe(path: str, *, capacity: int = USUAL_BYTES, **overrides: Any) -> Vo
     """
     if "n_bits" in overrides:
         described(path, overrides)
-    window = Window(path, capacity)
     descriptor = descriptor_of(path)
-    threading.Thread(target=window.fill, args=(descriptor,), name="fastsig-pipe",
+    ring = byte_ring(path, capacity)
+    threading.Thread(target=fill, args=(ring, descriptor), name="fastsig-pipe",
                      daemon=True).start()
-    window.join()
-    return open_bytes(path, window, WindowFiles(window), overrides)
+    data = RingBytes(Ring.attach(ring.name))
+    ring.memory.unlink()  # no other process needs its name
+    stream = open_bytes(path, data, RingFiles(data), overrides)
+    weakref.finalize(stream, ring.memory.close, unlink=False)
+    return stream
 
 
 def open_bytes(path: str, data: Bytes, files: Any, overrides: dict[str, Any]) -> VoltageStream:
