@@ -30,6 +30,7 @@ __all__ = ["SpectraFile", "spectra_format"]
 
 _SUFFIXES = {".h5": "fbh5", ".hdf5": "fbh5", ".fil": "sigproc", ".tim": "sigproc",
              ".fits": "psrfits", ".sf": "psrfits", ".dat": "presto"}
+_FIRST_BYTES = 2**22  # of spectra that may be all
 _MANY_ROWS = 2**16  # enough for buffers of full length
 
 
@@ -119,7 +120,10 @@ class SpectraFile(Sink):
         #: Name of the file, or of the first of several.
         self.path = os.fspath(path) if self.format == "psrfits" else output_names(
             os.fspath(path), 1)[0]
+        #: Number of spectra in the file, or of those that the stream has so far as is known.
+        self.n_rows = stream.shape[0]
         self._writer: SpectraWriter | None = None
+        self._first: list[Block] = []
 
     def __repr__(self) -> str:
         lost = f", {len(self.losses)} losses" if self.losses else ""
@@ -134,6 +138,12 @@ class SpectraFile(Sink):
     def format_of(path: str | os.PathLike[str], to: str | None = None) -> str | None:
         """Return the result of `spectra_format`."""
         return spectra_format(path, to)
+
+    @staticmethod
+    def takes_open_end(path: str | os.PathLike[str], to: str | None = None, bits: int = 32) -> bool:
+        """Whether spectra whose end is not known can be written to a file."""
+        name = spectra_format(path, to) or "fbh5"
+        return registry.spectra_writer(name).open_end(bits=bits)
 
     @staticmethod
     def survey(stream: Stream, path: str | os.PathLike[str], *, to: str | None = None,
@@ -212,21 +222,39 @@ class SpectraFile(Sink):
     def __enter__(self) -> Self:
         self.check()
         self.refuse_losses()
+        if self._shape[0] < ENDLESS:
+            self._begin(self._shape)
+        return self
+
+    def _begin(self, shape: tuple[int, ...]) -> None:
         more = {"provenance": provenance(self.spectra, hash_inputs=self._hash_inputs)} if (
             self.format in ("fbh5", "hifast")) else {}
         self._writer = self._kind(
-            self.path, self.spectra.header, self._shape,  # type: ignore[call-arg]
+            self.path, self.spectra.header, shape,  # type: ignore[call-arg]
             overwrite=self._overwrite, **self.options, **more)
         self._writer.__enter__()
-        return self
 
     def merge(self, part: Block) -> None:
-        """Write the next rows."""
+        """Write the next rows; the first few of an unknown number wait, as they may be all."""
+        if self._writer is None:
+            self._first.append(part)
+            if sum(each.data.nbytes for each in self._first) > _FIRST_BYTES:
+                self._write_first(self._shape)
+            return
         self._begun.append(part.data, part.valid)
+
+    def _write_first(self, shape: tuple[int, ...]) -> None:
+        self._begin(shape)
+        while self._first:
+            part = self._first.pop(0)
+            self._begun.append(part.data, part.valid)
 
     def finish(self, n_rows: int) -> SpectraFile:
         """Write the further quantities of each row."""
         spectra = spectra_of(finished(self.spectra, n_rows))
+        self.n_rows = n_rows
+        if self._writer is None:
+            self._write_first((n_rows, *self._shape[1:]))
         if spectra is not self.spectra:
             self._begun.end_at(n_rows)
         self._begun.add_columns(spectra)
@@ -234,7 +262,8 @@ class SpectraFile(Sink):
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
                  trace: TracebackType | None) -> None:
-        self._begun.__exit__(kind, error, trace)
+        if self._writer is not None:
+            self._writer.__exit__(kind, error, trace)
 
     @property
     def _begun(self) -> SpectraWriter:

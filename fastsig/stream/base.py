@@ -233,6 +233,10 @@ class Stream(ABC):
         """Paths of the files that contain the rows."""
         return [self.path]
 
+    def content_records(self, *, whole: bool = False) -> list[dict[str, Any]] | None:
+        """Return records of the content of a source that is no file; None for files."""
+        return None
+
     def file_of(self, row: int) -> str:
         """Return the path of the file that contains a row: the first one if this is not known."""
         return self.files[0] if self.files else self.path

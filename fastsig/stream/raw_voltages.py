@@ -36,6 +36,11 @@ class _AsRecorded(VoltageStream):
         """Wait for at most some seconds as the file does."""
         return bool(self.source.come(stop, seconds))
 
+    def content_records(self, *, whole: bool = False) -> list[dict[str, Any]] | None:
+        """Return the records of the file."""
+        found: list[dict[str, Any]] | None = self.source.content_records(whole=whole)
+        return found
+
     def release(self, row: int) -> None:
         """State that no row before `row` is needed."""
         self.source.release(row)

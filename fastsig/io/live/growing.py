@@ -6,6 +6,7 @@ changed to one without a known end, whose places are known ahead, or extended as
 
 from __future__ import annotations
 
+import os
 import threading
 from typing import Any, Protocol
 
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsig.axes.validity import Spans
+from fastsig.io.files.provenance import bytes_record
 from fastsig.io.guppi.blocks import Block, walk
 from fastsig.io.guppi.reader import GuppiStream, Scan
 from fastsig.io.vdif.reader import VdifStream
@@ -74,6 +76,14 @@ class _Growing(VoltageStream):
     def files(self) -> list[str]:
         """None: what comes is not in a file."""
         return []
+
+    def content_records(self, *, whole: bool = False) -> list[dict[str, Any]]:
+        """Return the record of all bytes if none comes any more and all are there; else none."""
+        data = self._data
+        if not data.over or data.oldest:
+            return []
+        name = os.path.basename(data.name)
+        return [bytes_record(name, data.size, data.pread, whole=whole)]
 
     def valid_spans(self) -> tuple[Spans, ...] | None:
         """Return None: this is not known ahead."""

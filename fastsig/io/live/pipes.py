@@ -18,30 +18,34 @@ from fastsig.errors import DoubtWarning, FormatError
 from fastsig.io.live.growing import Bytes, growing
 from fastsig.io.live.ring import Ring
 from fastsig.io.live.ring_bytes import RingBytes, RingFiles, byte_ring, fill
-from fastsig.io.raw.reader import described, descriptor_of, format_with_header
+from fastsig.io.raw.reader import described, descriptor_of, format_with_header, no_sample
 from fastsig.io.voltages.interleaved import InterleavedVoltages
 from fastsig.stream import VoltageStream
 from fastsig.stream.header import override_text
+from fastsig.work.threads import processors
 
-__all__ = ["USUAL_BYTES", "open_bytes", "open_pipe"]
+__all__ = ["open_bytes", "open_pipe", "usual_bytes"]
 
-#: Bytes of the ring of a pipe.
-USUAL_BYTES = 2**28
-
+_LEAST_BYTES, _UNIT_BYTES = 2**27, 2**24  # of a ring, and of what is processed at a time
 _FIRST, _MOST_HEAD = 4096, 2**22  # bytes for which the format, and the headers, wait
 _HEAD_S = 0.2  # s for which further headers are waited for
 _MOST_BLOCK = 2**41
 
 
-def open_pipe(path: str, *, capacity: int = USUAL_BYTES, **overrides: Any) -> VoltageStream:
+def usual_bytes() -> int:
+    """Return the bytes of the ring of a pipe, which contains all that threads work on."""
+    return max(_LEAST_BYTES, (processors() + 4) * _UNIT_BYTES * 4 // 3)
+
+
+def open_pipe(path: str, *, capacity: int | None = None, **overrides: Any) -> VoltageStream:
     """Open standard input, or a pipe with a name, as a stream without a known end.
 
     Parameters
     ----------
     path : str
         ``-``, or the name of the pipe.
-    capacity : int
-        Bytes of the newest samples that are kept.
+    capacity : int, optional
+        Bytes of the newest samples that are kept; `usual_bytes` by default.
     **overrides
         As for `fastsig.open`; for samples without a header, as for `fastsig.io.raw.reader.open`.
 
@@ -57,7 +61,7 @@ def open_pipe(path: str, *, capacity: int = USUAL_BYTES, **overrides: Any) -> Vo
     if "n_bits" in overrides:
         described(path, overrides)
     descriptor = descriptor_of(path)
-    ring = byte_ring(path, capacity)
+    ring = byte_ring(path, capacity or usual_bytes())
     threading.Thread(target=fill, args=(ring, descriptor), name="fastsig-pipe",
                      daemon=True).start()
     data = RingBytes(Ring.attach(ring.name))
@@ -71,6 +75,9 @@ def open_bytes(path: str, data: Bytes, files: Any, overrides: dict[str, Any]) ->
     """Open bytes that come, in the format of their first ones."""
     if "n_bits" in overrides:
         header, layout = described(path, overrides)
+        data.wait(layout.row_bytes)
+        if data.size < layout.row_bytes:
+            raise FormatError(path, no_sample(path))
         stream: VoltageStream = InterleavedVoltages(
             header, layout, [path], np.array([[0, 1, 0, 0, 0]], np.int64))
         name = "raw"
@@ -87,7 +94,7 @@ def _opened(path: str, data: Bytes, overrides: dict[str, Any]) -> tuple[str, Vol
     data.wait(_MOST_HEAD, _HEAD_S)
     head = data.pread(min(data.size, _MOST_HEAD), 0)
     if not head:
-        raise FormatError(path, "contains nothing")
+        raise FormatError(path, no_sample(path))
     descriptor = os.memfd_create("head")
     try:
         os.pwrite(descriptor, head, 0)

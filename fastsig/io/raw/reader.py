@@ -28,7 +28,7 @@ from fastsig.stream import VoltageStream
 from fastsig.stream.header import Header, split_overrides
 
 __all__ = ["KINDS", "NAME", "STANDARD_INPUT", "described", "descriptor_of", "format_with_header",
-           "is_pipe", "open"]
+           "is_pipe", "no_sample", "open"]
 
 NAME, KINDS = "raw", ("voltage",)
 
@@ -81,7 +81,7 @@ def open(path: str, **overrides: Any) -> VoltageStream:
     if rest:
         incomplete(path, f"the last {rest} bytes are not a whole sample")
     if not n:
-        raise FormatError(path, "standard input has no sample")
+        raise FormatError(path, no_sample(path))
     stream = _StandardInput(header, layout, [f"/proc/self/fd/{descriptor}"],
                             np.array([[0, n, 0, first, 0]], np.int64))
     stream.path = path
@@ -107,6 +107,11 @@ def described(path: str, overrides: Mapping[str, Any]) -> tuple[Header, Interlea
                               f"{key}={example}")
     layout = _layout(own)
     return _header(layout, common), layout
+
+
+def no_sample(path: str) -> str:
+    """Return the message that there is nothing."""
+    return f"{'standard input' if path == STANDARD_INPUT else 'the pipe'} has no sample"
 
 
 def _place(path: str) -> str:
