@@ -234,7 +234,8 @@ def _format_options(options: dict[str, Any]) -> dict[str, Any]:
 
 def _record(chain: Any, product: Any) -> dict[str, Any]:
     """Return the record of a product, for ``--json``."""
-    return {"output": product.path, "format": product.format, "shape": [product.n_rows, *chain.shape[1:]],
+    return {"output": product.path, "format": product.format,
+            "shape": [product.n_rows, *chain.shape[1:]],
             "tsamp_s": float(1 / chain.header.sample_rate), "n_bits": product.n_bits,
             "losses": product.losses, "cautions": product.cautions}
 

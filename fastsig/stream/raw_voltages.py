@@ -23,15 +23,6 @@ class _AsRecorded(VoltageStream):
 
     source: Any
 
-    @property
-    def endless(self) -> bool:
-        """Whether the end of the file is not known."""
-        return bool(self.source.endless)
-
-    def arrived(self, stop: int) -> int:
-        """Wait for a row as the file does."""
-        return int(self.source.arrived(stop))
-
     def come(self, stop: int, seconds: float) -> bool:
         """Wait for at most some seconds as the file does."""
         return bool(self.source.come(stop, seconds))

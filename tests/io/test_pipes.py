@@ -137,8 +137,8 @@ class Total(Sink):
 def test_what_cannot_be_read(tmp_path: Path) -> None:
     for data, given, text in (
             (b"", {}, "the pipe has no sample"),
-            (b"x" * 5000, {}, "samples in a pipe have no header; give --set n_bits=8"),
-            (b"x" * 5000, {"n_bits": 8}, "give --set sample_rate=1GHz")):
+            (b"x" * 5000, {}, "samples in a pipe have no header; give n_bits=8"),
+            (b"x" * 5000, {"n_bits": 8}, "give sample_rate='1GHz'")):
         feeder = feeding(tmp_path / "pipe", in_pieces(data)) if "n_bits" not in given else None
         with pytest.raises(fs.FormatError, match=text):
             open_pipe(str(tmp_path / "pipe"), **given)

@@ -144,9 +144,9 @@ class FBH5Writer(AnnouncedFile, SpectraWriter):
         plist.set_attr_phase_change(1000, 0)  # compact: the checksum of the object header covers it
         n_row = 0 if self._open_end else self._shape[0]
         self._data = file.create_dataset(
-            "data", shape=(n_row, *self._shape[1:]), maxshape=(None, *self._shape[1:]), chunks=self._chunks,
-            dtype="<f4" if self._bits == 32 else "u1", dcpl=plist, **_filters(compression),
-            **metadata.creation(),
+            "data", shape=(n_row, *self._shape[1:]), maxshape=(None, *self._shape[1:]),
+            chunks=self._chunks, dtype="<f4" if self._bits == 32 else "u1", dcpl=plist,
+            **_filters(compression), **metadata.creation(),
         )
         cards = {**_cards(header, self._shape), "blank": np.bytes_(self._blank)}
         for key, value in cards.items():
@@ -157,8 +157,8 @@ class FBH5Writer(AnnouncedFile, SpectraWriter):
         self._data.flush()
         rows = min(max(1, self._shape[0]), WEIGHT_ROWS) if self._weight_shape[2] == 1 else None
         self._weights = file.create_dataset(
-            "weights", shape=(n_row, *self._weight_shape[1:]), maxshape=(None, *self._weight_shape[1:]),
-            chunks=(rows, *self._weight_shape[1:]) if rows
+            "weights", shape=(n_row, *self._weight_shape[1:]),
+            maxshape=(None, *self._weight_shape[1:]), chunks=(rows, *self._weight_shape[1:]) if rows
             else weight_chunks(self._shape, self._bits), dtype="<f4",
             **({} if rows else _filters(compression)), **metadata.creation(),
         )

@@ -10,8 +10,8 @@ from typing import Any
 from fastsig._version import __version__
 from fastsig.stream import Stage, Stream
 
-__all__ = ["bytes_record", "chain_record", "file_record", "input_files", "input_record", "provenance",
-           "voltage_provenance"]
+__all__ = ["bytes_record", "chain_record", "file_record", "input_files", "input_record",
+           "provenance", "voltage_provenance"]
 
 _ENDS = 2**20
 

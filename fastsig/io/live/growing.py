@@ -11,7 +11,6 @@ import threading
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastsig.axes.validity import Spans
 from fastsig.io.files.provenance import bytes_record

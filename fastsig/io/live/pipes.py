@@ -1,7 +1,7 @@
 """Voltages through a pipe: raw samples, GUPPI RAW, DADA or VDIF, processed as they come.
 
-Headers are checked when they have come, before any sample. The pipe is read into a ring of memory by
-a thread of its own, and waits when the ring is full: nothing is lost, and nothing is stored.
+Headers are checked when they have come, before any sample. A thread reads the pipe into a ring of
+memory, and waits when the ring is full: nothing is lost, and nothing is stored.
 """
 
 from __future__ import annotations
