@@ -12,7 +12,7 @@ COUNTERS = ("received", "placed", "late", "duplicate", "bad_length", "bad_header
             "other_sender", "unconfirmed", "lost", "jumps", "kernel_drops")
 
 #: Reasons for which a stream ended.
-REASONS = ("", "ended", "stopped", "restarted", "writer died")
+REASONS = ("", "ended", "stopped", "restarted", "writer died", "failed")
 
 _AT = 32  # of the first counter
 N_WORD = 64

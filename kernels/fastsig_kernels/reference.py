@@ -17,6 +17,8 @@ from ._boxcar_events import (
     noise_of,
 )
 from ._noise_widths import CUT
+from ._packet_forms import VDIF, PacketForm
+from ._ring_words import COUNTERS
 from .ladder import Ladder
 
 
@@ -789,3 +791,133 @@ def through_knots(knots: np.ndarray, first: np.ndarray, weight: np.ndarray) -> n
     """Twin of `smoothing.through_knots`; returns (n_row, n_place) float64, unit of knots."""
     return np.asarray(sum(weight[k].astype(np.float64) * knots[:, first + k]
                           for k in range(len(weight))))
+
+
+class PacketRing:
+    """Twin of `_packet_loops.place_packets_nb`: a ring of `n_slot` slots with its counters.
+
+    Packets are bytes, slots are those from the first one on, and `places` maps a place in the ring
+    and a part to the slot there and its samples.
+    """
+
+    def __init__(self, form: PacketForm, n_slot: int) -> None:
+        self.form, self.n_slot = form, n_slot
+        self.count = dict.fromkeys(COUNTERS, 0)
+        self.first: int | None = None
+        self.sender = self.highest = self.head = self.others = 0
+        self.places: dict[tuple[int, int], tuple[int, bytes]] = {}
+        self.held: list[tuple[int, int, bytes]] = []
+        self.held_sender = 0
+
+    def parsed(self, packet: bytes) -> str | tuple[int, int]:
+        """Return the slot and part of a packet, or the name of the counter that it belongs to."""
+        form = self.form
+        if len(packet) != form.packet_bytes:
+            return "bad_length"
+        word = int.from_bytes(packet[:8], "little")
+        if word & form.mask != form.value:
+            return "bad_header"
+        if form.kind == VDIF:
+            second = int.from_bytes(packet[8:16], "little")
+            frame, thread = word >> 32 & 0xFFFFFF, second >> 48 & 0x3FF
+            if second & form.mask_2 != form.value_2 or frame >= form.per_second:
+                return "bad_header"
+            if thread not in form.threads:
+                return "other_beam"
+            return (word & 0x3FFFFFFF) * form.per_second + frame, form.threads.index(thread)
+        slot, part = divmod(word % 2**form.count_bits, 2**form.split_bits)
+        if form.part_bit >= 0:
+            part += (word >> form.part_bit & 1) * 2**form.split_bits
+        if word & form.beam_mask != form.beam or part >= form.n_part:
+            return "other_beam"
+        return slot, part
+
+    def relative(self, difference: int) -> int:
+        """Return the shortest difference of two counters that begin again after the largest."""
+        period = (2**62 if self.form.kind == VDIF
+                  else 2 ** (self.form.count_bits - self.form.split_bits))
+        return (difference + period // 2) % period - period // 2
+
+    def publish(self, head: int, came: int) -> None:
+        """Let readers read the slots before `head`, and count their packets that are missing."""
+        for slot in range(self.head, head):
+            for part in range(self.form.n_part):
+                there = self.places.get((slot % self.n_slot, part))
+                self.count["lost"] += slot >= came or there is None or there[0] != slot
+        self.head = max(self.head, head)
+
+    def put(self, slot: int, part: int, packet: bytes) -> None:
+        """Put a packet into its place."""
+        if self.places.get((slot % self.n_slot, part), (None,))[0] == slot:
+            self.count["duplicate"] += 1
+            return
+        self.places[slot % self.n_slot, part] = slot, packet[self.form.header_bytes :]
+        self.count["placed"] += 1
+        if slot >= self.highest:
+            self.highest = slot + 1
+            self.publish(self.highest - self.form.reorder, self.highest)
+
+    def add(self, packet: bytes, sender: int) -> bool:
+        """Accept a packet; return whether it begins a new stream."""
+        self.count["received"] += 1
+        found = self.parsed(packet)
+        if isinstance(found, str):
+            self.count[found] += 1
+            return False
+        if self.first is not None:
+            if self.form.one_sender and sender != self.sender:
+                self.count["other_sender"] += 1
+                return False
+            slot = self.relative(found[0] - self.first)
+            if self.head <= slot < self.highest + self.form.reorder:
+                self.give_up()
+                self.put(slot, found[1], packet)
+                return False
+            if self.head - self.n_slot <= slot < self.head:
+                there = self.places.get((slot % self.n_slot, found[1]), (None,))[0]
+                self.count["duplicate" if there == slot else "late"] += 1
+                return False
+        return self.hold(*found, packet, sender) and self.believe()
+
+    def give_up(self) -> None:
+        """Count the packets that are held back as not confirmed."""
+        self.count["unconfirmed"] += len(self.held)
+        self.held = []
+
+    def hold(self, slot: int, part: int, packet: bytes, sender: int) -> bool:
+        """Hold a packet back; return whether enough of them agree."""
+        if self.held and self.form.one_sender and sender != self.held_sender:
+            self.others += 1
+            if self.others < 16 * self.form.confirm:
+                self.count["other_sender"] += 1
+                return False
+            self.give_up()
+        elif self.held and abs(self.relative(slot - self.held[0][0])) > self.form.reorder:
+            self.give_up()
+        if (slot, part) in [each[:2] for each in self.held]:
+            self.count["duplicate"] += 1
+            return False
+        self.held_sender, self.others = sender, 0
+        self.held.append((slot, part, packet))
+        return len(self.held) == self.form.confirm
+
+    def believe(self) -> bool:
+        """Begin, or go on, with the packets that are held back."""
+        base = self.held[0][0]
+        lowest = base + min(self.relative(slot - base) for slot, _, _ in self.held)
+        if self.first is None and lowest > self.form.most_first:
+            self.give_up()
+            return False
+        if self.first is None:
+            self.first, self.sender = lowest, self.held_sender
+        else:
+            slot = self.relative(lowest - self.first)
+            if slot < self.head or slot - self.highest > self.form.most_jump:
+                return True
+            came, self.highest = self.highest, max(self.highest, slot)
+            self.count["jumps"] += 1
+            self.publish(slot - self.form.reorder, came)
+        for slot, part, packet in self.held:
+            self.put(self.relative(slot - self.first), part, packet)
+        self.held = []
+        return False

@@ -97,8 +97,8 @@ class Ring:
 
     @property
     def started(self) -> bool:
-        """Whether a packet was accepted, so that the start time is known."""
-        return self.state("started") != 0
+        """Whether a packet was accepted, and the start time is known."""
+        return self.state("started") == 1
 
     @property
     def ended(self) -> bool:
@@ -144,6 +144,8 @@ class Ring:
         if not self.started:
             raise DataError(self.label, "nothing has come yet, so that the start time is not known")
         header = self._header()
+        if self.memory.read().get("timed"):
+            return header
         seconds = Fraction(self.state("first") * self.layout.slot_rows) / header.sample_rate
         start = sample_time(header.start_time, 1, 1 / seconds) if seconds else header.start_time
         return header.later(start, seconds)

@@ -128,13 +128,13 @@ class RingVoltages(_InRing, VoltageStream):
         return np.dtype(layout.dtype.replace("u", "i"))
 
     def as_recorded(self) -> VoltageStream:
-        """Return packed codes, or complex integers of one channel as pairs of integers."""
+        """Return packed codes, pairs of integers, or offset binary, of one channel."""
         layout = self.ring.layout
         if layout.bits and layout.n_chan == layout.n_pol == 1:
             return PackedCodes(self, layout.bits, layout.levels)
-        if (self._interleaving.n_dim == 2 and layout.n_chan == 1 and not layout.bits
-                and layout.dtype in ("i1", "u1", "<i2")):
-            memory = (0, 1, 2) if layout.n_part == 1 else None
+        pairs = self._interleaving.n_dim == 2 and layout.dtype in ("i1", "<i2")
+        if layout.n_chan == 1 and not layout.bits and (pairs or layout.dtype == "u1"):
+            memory = (0, 1, 2) if pairs and layout.n_part == 1 else None
             return IntegerPairs(self, layout.dtype, memory,
                                 zero=128 if layout.dtype == "u1" else 0)
         return self

@@ -80,19 +80,19 @@ class RingWriter(Ring):
         """Note that the writer is alive; a receiver does so several times a second."""
         self._set("beat", time.monotonic_ns())
 
-    def start(self, first: int = 0, *, epoch: Time | None = None) -> None:
+    def start(self, first: int = 0, *, start_time: Time | None = None) -> None:
         """Let the stream begin: slot 0 is that of counter `first`.
 
         Parameters
         ----------
         first : int
-        epoch : Time, optional
-            Time of counter 0, if it was not known before.
+        start_time : Time, optional
+            Time of row 0, if that of counter 0 is not known.
         """
-        if epoch is not None:
+        if start_time is not None:
             record = self.memory.read()
-            record["header"] = header_record(self._header().replace(start_time=epoch))
-            self.memory.write(record)
+            record["header"] = header_record(self._header().replace(start_time=start_time))
+            self.memory.write({**record, "timed": True})
         self._set("first", first)
         self._set("started", 1)
 
