@@ -33,6 +33,8 @@ class Child:
         self.name, self.pid, self._pipe = name, pid, pipe
         #: How it ended: None while it runs, its exit code, or minus the number of a signal.
         self.ended: int | None = None
+        #: Whether the supervisor has done what its end requires.
+        self.attended = False
         self._rest = b""
 
     def reports(self) -> list[dict[str, Any]]:

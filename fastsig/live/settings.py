@@ -70,6 +70,14 @@ class Settings:
         As for `fastsig.run.engine.run`, for each sink.
     overrides : mapping
         Values that replace those of headers.
+    packets : str
+        What packets contain: fast-adc, fast-spectra or vdif.
+    beam : int, optional
+        Beam of FAST's packets; others are left out.
+    epoch : str, optional
+        UTC of counter 0 of FAST's packets.
+    buffer_bytes : int
+        Memory of the system for packets that wait.
     """
 
     folder: str
@@ -91,6 +99,10 @@ class Settings:
     workers: int | None = None
     memory: int | None = None
     overrides: Mapping[str, Any] = field(default_factory=dict)
+    packets: str = "fast-adc"
+    beam: int | None = None
+    epoch: str | None = None
+    buffer_bytes: int = 2**26
 
     def kinds(self) -> tuple[str, ...]:
         """Return the kinds of sinks that are asked for.

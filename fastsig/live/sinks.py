@@ -39,7 +39,8 @@ def rolling(kind: str, stream: Stream, settings: Settings, label: str, report: R
                              "picture": _Drawn}
     made = files[kind](settings, label)
     chain = made.chain(stream)
-    return Rolling(chain, rows_in(chain, settings.roll_s), made.sink, made.ended, report)
+    rows = rows_in(chain, settings.roll_s) if made.rolls else chain.shape[0]
+    return Rolling(chain, rows, made.sink, made.ended, report)
 
 
 def check(kinds: Sequence[str], settings: Settings, kind: str) -> None:
@@ -66,6 +67,7 @@ class _Files:
     """What files of one kind have in common."""
 
     kind = ""
+    rolls = True
 
     def __init__(self, settings: Settings, label: str) -> None:
         self.settings, self.label = settings, label
@@ -134,6 +136,7 @@ class _Folded(_Files):
 
 class _Drawn(_Files):
     kind = "picture"
+    rolls = False
 
     def sink(self, piece: Stream) -> Sink:
         return Picture(piece, f"{self.settings.folder}/{self.label}live.png",

@@ -1,0 +1,129 @@
+"""The process that receives: packets or a pipe on one side, a ring in shared memory on the other."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from typing import Any
+
+from fastsig.errors import UsageError
+from fastsig.io.live.layouts import fast_adc, fast_spectra, vdif
+from fastsig.io.live.pipes import open_bytes, usual_bytes
+from fastsig.io.live.ring import Ring
+from fastsig.io.live.ring_bytes import RingBytes, RingFiles, byte_ring, fill
+from fastsig.io.live.streams import open_ring
+from fastsig.io.live.udp import Receiver, Socket, address_of
+from fastsig.io.raw.reader import STANDARD_INPUT, descriptor_of, is_pipe
+from fastsig.live.rolling import Report
+from fastsig.live.settings import Settings, Source
+from fastsig.stream import Stream
+
+__all__ = ["PACKETS", "check_source", "has_receiver", "is_udp", "open_source", "receive"]
+
+#: Names of the packets that can be received.
+PACKETS = ("fast-adc", "fast-spectra", "vdif")
+
+_ATTACH_S = 60
+_GLANCE = 0.05
+_FRAMES, _FRAMES_S = 64, 1.0
+
+
+def is_udp(source: Source) -> bool:
+    """Whether a source sends packets."""
+    return source.url.startswith("udp:")
+
+
+def has_receiver(source: Source) -> bool:
+    """Whether a session receives a source itself; a ring is written by another program."""
+    return not source.url.startswith("ring:")
+
+
+def check_source(source: Source) -> None:
+    """Refuse what is no source.
+
+    Raises
+    ------
+    UsageError
+        If it is neither an address, nor a ring, nor a pipe.
+    """
+    if is_udp(source):
+        address_of(source.url)
+    elif has_receiver(source) and source.url != STANDARD_INPUT and not is_pipe(source.url):
+        raise UsageError(f"{source.url}: allowed: udp://HOST:PORT, ring:NAME, a pipe, or -")
+
+
+def receive(source: Source, settings: Settings, report: Report) -> int:
+    """Receive until SIGTERM or the end; then keep the ring until SIGUSR1, or the parent's end."""
+    stopping, released, parent = [False], [False], os.getppid()
+    signal.signal(signal.SIGUSR1, lambda *_: released.__setitem__(0, True))
+
+    def stop(*_: Any) -> None:
+        stopping[0] = True
+        released[0] = released[0] or os.getppid() != parent
+
+    signal.signal(signal.SIGTERM, stop)
+    ring = (_packets if is_udp(source) else _piped)(source, settings, report, stopping)
+    while ring is not None and not released[0] and os.getppid() == parent:
+        time.sleep(_GLANCE)
+    if ring is not None:
+        ring.close()
+    return 0
+
+
+def _piped(source: Source, settings: Settings, report: Report, stopping: list[bool]) -> Any:
+    descriptor = descriptor_of(source.url)
+    ring = byte_ring(source.url, settings.ring_bytes or usual_bytes(), name=source.ring,
+                     n_readers=len(settings.kinds()))
+    fill(ring, descriptor, lambda: stopping[0])
+    report({"ended": ring.reason})
+    return ring
+
+
+def _packets(source: Source, settings: Settings, report: Report, stopping: list[bool]) -> Any:
+    host, port = address_of(source.url)
+    opened = Socket(host, port, buffer_bytes=settings.buffer_bytes)
+    report({"port": opened.port, "buffer_bytes": opened.granted, "forced": opened.forced})
+    layout = _layout(opened, settings, stopping)
+    if layout is None:
+        opened.close()
+        return None
+    receiver = Receiver(opened, layout, settings.ring_bytes or usual_bytes(), name=source.ring)
+    before = signal.getsignal(signal.SIGTERM)
+
+    def stop(number: int, frame: Any) -> None:
+        receiver.stop()
+        before(number, frame)  # type: ignore[operator, misc]
+
+    signal.signal(signal.SIGTERM, stop)
+    if not stopping[0]:
+        receiver.run()
+    report({"ended": receiver.ring.reason})
+    return receiver.ring
+
+
+def _layout(opened: Socket, settings: Settings, stopping: list[bool]) -> Any:
+    """Return the layout of packets; of VDIF frames, when the first have come."""
+    given = dict(settings.overrides)
+    if settings.packets != "vdif":
+        own = {"beam": settings.beam, "epoch": settings.epoch}
+        return (fast_adc if settings.packets == "fast-adc" else fast_spectra)(**own, **given)
+    frames: list[bytes] = []
+    while not frames and not stopping[0]:
+        frames = opened.first(_FRAMES, _FRAMES_S)
+    return vdif(frames, **given) if frames else None
+
+
+def open_source(source: Source, settings: Settings, label: str) -> Stream:
+    """Attach to the ring of a source as its reader, and wait for what comes first.
+
+    Raises
+    ------
+    DataError
+        If nothing comes before the source ends.
+    """
+    ring = Ring.attach(source.ring, timeout=_ATTACH_S)
+    if is_udp(source) or not has_receiver(source):
+        return open_ring(ring, label)
+    data = RingBytes(ring, label)
+    return open_bytes(source.url, data, RingFiles(data), dict(settings.overrides))
