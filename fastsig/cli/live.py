@@ -121,7 +121,7 @@ class _Screen:
         self._served = None if place is None else Served(
             place, {"/metrics": lambda: ("text/plain; version=0.0.4", self._status)})
         self._text = metrics_text
-        if self._served is not None:
+        if place is not None and self._served is not None:
             self.say(f"metrics at http://{place[0]}:{self._served.port}/metrics")
 
     def say(self, text: str) -> None:

@@ -106,7 +106,7 @@ def detect_files(paths: Paths) -> Detected:
             raise UsageError("- (standard input) cannot be combined with files; allowed: - alone")
         return Detected(raw.NAME, raw, [STANDARD_INPUT], raw.KINDS)
     if len(listed) == 1 and raw.is_pipe(listed[0]):
-        return Detected(raw.NAME, raw, [os.fspath(listed[0])], raw.KINDS)
+        return Detected(raw.NAME, raw, [str(listed[0])], raw.KINDS)
     files = scan_files(paths, recording_of)
     if not files:
         raise UsageError("no file; allowed: one, or those of a scan")

@@ -1,4 +1,4 @@
-"""Processes of a session: each is forked, reports in lines of JSON, and ends with its supervisor."""
+"""Processes of a session: each is forked, reports by lines of JSON, and ends with the session."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The process that receives: packets or a pipe on one side, a ring in shared memory on the other."""
+"""The process that receives: from packets or a pipe to a ring in shared memory."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def _layout(opened: Socket, settings: Settings, stopping: list[bool]) -> Any:
     """Return the layout of packets; of VDIF frames, when the first have come."""
     given = dict(settings.overrides)
     if settings.packets != "vdif":
-        own = {"beam": settings.beam, "epoch": settings.epoch}
+        own: dict[str, Any] = {"beam": settings.beam, "epoch": settings.epoch}
         return (fast_adc if settings.packets == "fast-adc" else fast_spectra)(**own, **given)
     frames: list[bytes] = []
     while not frames and not stopping[0]:

@@ -28,8 +28,12 @@ def work(kind: str, source: Source, settings: Settings, report: Report, *, again
         for each in files:
             each.stop()
 
+    def roll(*_: Any) -> None:
+        for each in files:
+            each.roll()
+
     signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGHUP, lambda *_: [each.roll() for each in files])
+    signal.signal(signal.SIGHUP, roll)
     try:
         stream = open_source(source, settings, kind)
     except DataError as error:

@@ -143,7 +143,7 @@ class SpectraFile(Sink):
     def takes_open_end(path: str | os.PathLike[str], to: str | None = None, bits: int = 32) -> bool:
         """Whether spectra whose end is not known can be written to a file."""
         name = spectra_format(path, to) or "fbh5"
-        return registry.spectra_writer(name).open_end(bits=bits)
+        return bool(registry.spectra_writer(name).open_end(bits=bits))
 
     @staticmethod
     def survey(stream: Stream, path: str | os.PathLike[str], *, to: str | None = None,

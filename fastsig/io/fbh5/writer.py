@@ -377,7 +377,7 @@ def _day_and_part(start: str) -> float:
 
 
 def _times(n_row: int, tsamp: float) -> NDArray[np.float64]:
-    return np.arange(n_row) * tsamp
+    return np.arange(n_row, dtype=np.float64) * tsamp
 
 
 def _write_times(dataset: h5py.Dataset, n_row: int, tsamp: float) -> None:
@@ -385,7 +385,7 @@ def _write_times(dataset: h5py.Dataset, n_row: int, tsamp: float) -> None:
     dataset.resize(n_row, axis=0)
     for first in range(0, n_row, _TIMES):
         stop = min(first + _TIMES, n_row)
-        dataset[first:stop] = np.arange(first, stop) * tsamp
+        dataset[first:stop] = np.arange(first, stop, dtype=np.float64) * tsamp
     dataset.flush()
 
 

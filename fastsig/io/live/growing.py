@@ -202,6 +202,8 @@ class GrowingGuppi(_Growing, GuppiStream):
 class GrowingVdif(_Growing, VdifStream):
     """Frames, whose headers are looked up as for files."""
 
+    _frames: Any
+
     def _use(self, files: Any) -> None:
         self._frames.raw = files
         self._frames.counts[0] = 0

@@ -16,7 +16,6 @@ import numpy as np
 
 from fastsig.errors import DoubtWarning, FormatError
 from fastsig.io.live.growing import Bytes, growing
-from fastsig.io.live.ring import Ring
 from fastsig.io.live.ring_bytes import RingBytes, RingFiles, byte_ring, fill
 from fastsig.io.raw.reader import described, descriptor_of, format_with_header, no_sample
 from fastsig.io.voltages.interleaved import InterleavedVoltages
@@ -64,7 +63,7 @@ def open_pipe(path: str, *, capacity: int | None = None, **overrides: Any) -> Vo
     ring = byte_ring(path, capacity or usual_bytes())
     threading.Thread(target=fill, args=(ring, descriptor), name="fastsig-pipe",
                      daemon=True).start()
-    data = RingBytes(Ring.attach(ring.name))
+    data = RingBytes(ring)
     ring.memory.unlink()  # no other process needs its name
     stream = open_bytes(path, data, RingFiles(data), overrides)
     weakref.finalize(stream, ring.memory.close, unlink=False)

@@ -6,6 +6,8 @@ released what is oldest: nothing is lost, and memory is constant.
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import select
 import time
@@ -30,6 +32,7 @@ __all__ = ["RingBytes", "RingFiles", "byte_ring", "fill"]
 _SLOT = 4096
 _GLANCE = 0.001  # s between looks at a full ring, or at one to which nothing has come
 _POLL_MS = 200
+_PIPE = 2**20  # bytes that a pipe holds: fewer changes between processes than with 64 KiB
 
 
 def byte_ring(label: str, n_bytes: int, *, name: str | None = None, n_readers: int = 1
@@ -49,6 +52,8 @@ def byte_ring(label: str, n_bytes: int, *, name: str | None = None, n_readers: i
 def fill(ring: RingWriter, descriptor: int, stop: Callable[[], bool] = lambda: False) -> None:
     """Read a descriptor into a ring until it ends or `stop` is true; then end the ring."""
     reason = "ended"
+    with contextlib.suppress(OSError):  # not a pipe, or beyond the limit of the system
+        fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, _PIPE)
     try:
         poll = select.poll()
         poll.register(descriptor, select.POLLIN)

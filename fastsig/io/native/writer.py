@@ -71,7 +71,8 @@ class NativeWriter(AnnouncedFile, Writer):
         self._row = int(np.prod(self._shape[1:])) * self._raw.itemsize
         n_pol = header.polarization.n_pol
         self._header, self._n_time, self._written = header, n_time, 0
-        self._made = {"truth": truth, "provenance": provenance, "overwrite": overwrite}
+        self._made: dict[str, Any] = {"truth": truth, "provenance": provenance,
+                                      "overwrite": overwrite}
         self._spans: list[list[Spans]] = [[] for _ in range(n_pol)]
         self._crc = [[0] for _ in range(n_pol)]
         size = n_time * self._row * n_pol + 2**16

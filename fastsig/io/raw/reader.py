@@ -73,7 +73,8 @@ def open(path: str, **overrides: Any) -> VoltageStream:
     if "n_bits" in overrides:
         described(path, overrides)  # before anything is stored
     descriptor, first = _seekable(path)
-    found = None if "n_bits" in overrides else _with_header(path, descriptor, overrides)
+    found: VoltageStream | None = (
+        None if "n_bits" in overrides else _with_header(path, descriptor, overrides))
     if found is not None:
         return found
     header, layout = described(path, overrides)
