@@ -17,7 +17,8 @@ from bench import machine
 from fastsig.pulsar.plan import DMPlan
 from fastsig.pulsar.stretches import Recording, Stretch
 from fastsig.search.bursts.engine import BurstSearch
-from fastsig.search.bursts.gather import Searched, gather
+from fastsig.search.bursts.gather import gather
+from fastsig.search.bursts.groups import Searched
 from fastsig.search.bursts.plan import SearchPlan
 from fastsig.search.bursts.trials import CONSTANTS, chance, false_alarms, trials
 

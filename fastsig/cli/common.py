@@ -116,6 +116,25 @@ hash_option = click.option("--hash-inputs", is_flag=True,
                                 "only of its first and last MiB.")
 
 
+def run_options(dry_run: str, *, explain: bool = True) -> Callable[[Command], Command]:
+    """Return the options of commands that read recordings in passes.
+
+    Parameters
+    ----------
+    dry_run : str
+        Help of ``--dry-run``: what it prints.
+    explain : bool
+        Whether the command has ``--explain``.
+    """
+    return options(
+        workers_option, memory_option,
+        click.option("--verify", is_flag=True,
+                     help="Read the whole input first to verify its checksums."),
+        hash_option, click.option("--dry-run", is_flag=True, help=dry_run),
+        *([explain_option] if explain else []),
+        json_option, set_option, quiet_options, debug_option)
+
+
 def _with_unit(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
     if value is not None and not value.strip()[-1:].isalpha():
         raise click.BadParameter(f"{value!r} has no unit; allowed: a frequency such as 1400MHz")
@@ -174,6 +193,11 @@ def say(text: str, quiet: bool = False) -> None:
 def print_json(value: Any) -> None:
     """Print JSON on stdout; numbers that JSON cannot represent become null."""
     click.echo(json.dumps(_finite(value), indent=2, ensure_ascii=False))
+
+
+def print_json_line(value: Any) -> None:
+    """Print JSON on stdout in one line."""
+    click.echo(json.dumps(_finite(value), ensure_ascii=False))
 
 
 def _finite(value: Any) -> Any:

@@ -61,21 +61,14 @@ search.add_command(search_events.events)
 @click.option("--cut-out", metavar="TIME",
               help="Also copy the recording around each of the 100 brightest candidates, from TIME "
                    "before the burst to TIME after it, to files beside the table.")
+@click.option("--json-lines", is_flag=True,
+              help="Print each candidate as a line of JSON during the search, as soon as no later "
+                   "spectrum can change it.")
 @common.span_options
 @driver.products_option
 @click.option("--to", type=click.Choice(["ecsv", "singlepulse", "heimdall", "transientx"]),
               help="Write in this format; by default, the extension of PATH selects it.")
-@common.workers_option
-@common.memory_option
-@click.option("--verify", is_flag=True, help="Read the whole input first to verify its checksums.")
-@common.hash_option
-@click.option("--dry-run", is_flag=True,
-              help="Print the plan and the expected time and memory; write nothing.")
-@common.explain_option
-@common.json_option
-@common.set_option
-@common.quiet_options
-@common.debug_option
+@common.run_options("Print the plan and the expected time and memory; write nothing.")
 def bursts(files: tuple[str, ...], output: str, to: str | None, **options: Any) -> None:
     """Search spectra or voltages for single pulses and bursts.
 
@@ -90,6 +83,8 @@ def bursts(files: tuple[str, ...], output: str, to: str | None, **options: Any) 
     from fastsig.run.candidate_files import format_of
 
     kind = format_of(output, to)
+    if options["json_lines"] and options["as_json"]:
+        raise click.UsageError("--json-lines and --json; allowed: one of them")
     check_output(output, overwrite=options["overwrite"], inputs=files)
     with open_chain(files, **common.parse_overrides(options["overrides"])) as source:
         if options["verify"]:
@@ -130,8 +125,10 @@ def _check_voltages(stream: Any, given: dict[str, Any], options: dict[str, Any])
 
 def _search(stream: Any, output: str, kind: str, options: dict[str, Any]) -> Any:
     """Search, write the table and return the candidates; None after a dry run."""
-    from fastsig.reductions.bursts.searching import candidates_of, searches_of
+    from fastsig.reductions.bursts.following import follow
+    from fastsig.reductions.bursts.searching import searches_of
     from fastsig.reductions.bursts.sink import Bursts
+    from fastsig.reductions.bursts.table import candidates_of
     from fastsig.run.candidate_files import write_candidates
     from fastsig.run.engine import execute
     from fastsig.run.flag_shares import warn_of, watches
@@ -148,6 +145,8 @@ def _search(stream: Any, output: str, kind: str, options: dict[str, Any]) -> Any
         streams[0], injections = _with_injections(streams[0], plans[0], options)
     sinks = [Bursts(each, wanted, threads=options["workers"] or processors())
              for each, wanted in zip(streams, plans, strict=True)]
+    if options["json_lines"]:
+        follow(sinks, _print_lines)
     memory = None if options["memory"] is None else parse_bytes(options["memory"])
     watched = watches(streams)
     ready = plan([*sinks, *(counter for each in watched for counter in each.sinks)],
@@ -198,7 +197,7 @@ def _compared(found: Any, injections: list[Any], stream: Any, wanted: Any, optio
               ) -> Any:
     """Compare candidates with the bursts that were injected, and report how many were found."""
     from fastsig.reductions.bursts.injected import completeness
-    from fastsig.reductions.bursts.searching import late_of
+    from fastsig.reductions.bursts.table import late_of
 
     made = completeness(found, injections, float(late_of(stream)), wanted)
     if not options["as_json"]:
@@ -257,6 +256,13 @@ def _report(found: Any, output: str, kind: str, options: dict[str, Any], cut_out
                f"{found.meta['false_alarms']:.2g}", options["quiet"])
     for name in (output, *cut_outs):
         common.say(f"wrote {name}", options["quiet"])
+
+
+def _print_lines(found: Any) -> None:
+    """Print candidates, a line for each."""
+    for k in range(len(found)):
+        common.print_json_line({**_record(found, k), "beam": int(found.values("beam")[k]),
+                                "file": str(found.values("file")[k])})
 
 
 def _record(found: Any, k: int) -> dict[str, Any]:

@@ -86,20 +86,10 @@ def _numbers(context: click.Context, parameter: click.Parameter, value: str) -> 
                    "NaN, the channel's mean or (except in fbh5) zero.  [default: nan in fbh5, mean "
                    "in sigproc and psrfits]")
 @common.span_options
-@common.workers_option
-@common.memory_option
-@click.option("--verify", is_flag=True, help="Read the whole input first to verify its checksums.")
-@common.hash_option
 @click.option("--unfused", is_flag=True,
               help="Do not use fused kernels: the product is identical, but the run takes longer.")
-@common.explain_option
-@click.option("--dry-run", is_flag=True,
-              help="Print the expected time, memory, disk space and loss of information; write "
-                   "nothing.")
-@common.json_option
-@common.set_option
-@common.quiet_options
-@common.debug_option
+@common.run_options("Print the expected time, memory, disk space and loss of information; write "
+                    "nothing.")
 def spectra(files: tuple[str, ...], output: str, **options: Any) -> None:
     """Channelise, detect and integrate recorded voltages.
 

@@ -19,12 +19,13 @@ from fastsig.axes.frequency import ChannelAxis
 from fastsig.axes.polarization import PolBasis
 from fastsig.errors import PlanError, UsageError
 from fastsig.reductions.bursts.injected import completeness
-from fastsig.reductions.bursts.searching import candidates_of
 from fastsig.reductions.bursts.sink import Bursts
+from fastsig.reductions.bursts.table import candidates_of
 from fastsig.run.candidate_files import read_candidates
 from fastsig.run.engine import run
-from fastsig.search.bursts import gather
+from fastsig.search.bursts import groups
 from fastsig.search.bursts.candidates import Candidates
+from fastsig.search.bursts.gather import gather
 from fastsig.search.bursts.plan import search_plan
 from fastsig.simulate.injections import Injection, Injector, drawn
 from fastsig.work.memory import resident_bytes
@@ -203,8 +204,8 @@ def test_storms_keep_the_brightest_events(monkeypatch: pytest.MonkeyPatch) -> No
     assert some.rows["snr"].min() >= np.sort(every.rows["snr"])[-100]
     found = candidates_of([source.stream], [some], [plan])
     assert found.meta["n_dropped"] == some.n_dropped
-    monkeypatch.setattr(gather, "MOST", 3)
-    few, n_dropped = gather.gather([gather.Searched(some, plan)])
+    monkeypatch.setattr(groups, "MOST", 3)
+    few, n_dropped = gather([groups.Searched(some, plan)])
     assert len(few) <= 3 and n_dropped > 0
     assert few.snr[0] == some.rows["snr"].max()
 
@@ -242,6 +243,10 @@ def test_the_command_reports_what_it_finds(
     assert len(pieces) == 4
     late = (pieces[0].start_time - read_candidates(tmp_path / "c.ecsv")["time"][0]).to_value("s")
     assert abs(late + 0.2) < 0.01
+    lines = fastsig(*given, "-o", tmp_path / "d.ecsv", "--json-lines").stdout.splitlines()
+    times = [json.loads(each)["time"] for each in lines]
+    assert times == sorted(read_candidates(tmp_path / "d.ecsv")["time"].isot)
+    fastsig(*given, "-o", tmp_path / "e.ecsv", "--json-lines", "--json", code=2)
     fastsig(*given, "-o", tmp_path / "a.txt", code=2)
     fastsig(*given, "-o", tmp_path / "a.singlepulse", "--tstart", "10s")
     first = (tmp_path / "a.singlepulse").read_text().splitlines()[1].split()

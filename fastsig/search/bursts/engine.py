@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsig.search.bursts.events import Events, EventStore
+from fastsig.search.bursts.events import EVENT, Events, EventStore, events_of
 from fastsig.search.bursts.plan import SearchPlan
 
 if TYPE_CHECKING:
@@ -54,6 +54,9 @@ class BurstSearch:
         #: Share of the channels that have samples, in each segment of the normalisation.
         self._alive: list[float] = []
         self.n_time = 0
+        self._is_finished = False
+        #: Events that `new_events` has not returned yet; None if it has never been called.
+        self._new: list[NDArray[Any]] | None = None
 
     def _made(self, noise: float) -> list[PulseSearch]:
         from fastsig_kernels import PulseSearch
@@ -116,16 +119,38 @@ class BurstSearch:
         for number, search in enumerate(self._searches):
             self._add(number, search.finish())
             self._store.n_dropped += search.n_dropped
+        self._is_finished = True
         return self._store.finish(self.n_time)
 
-    def _add(self, number: int, events: NDArray[Any]) -> None:
+    def new_events(self) -> NDArray[Any]:
+        """Return the events that are known since the last call; the first call begins this."""
+        made, self._new = [np.empty(0, EVENT), *(self._new or [])], []
+        return np.concatenate(made)
+
+    @property
+    def earliest(self) -> NDArray[np.int64]:
+        """Spectrum of each dispersion measure before which no event begins that is not known yet.
+
+        The measures are those of all stretches; spectra are counted at the full rate. The first
+        spectra may have negative numbers.
+        """
+        if self._is_finished:
+            return np.full(self.plan.n_dm, np.iinfo(np.int64).max)
+        return np.concatenate([search.earliest * each.downsampling for search, each in zip(
+            self._searches, self.plan.stretches, strict=True)])
+
+    def _add(self, number: int, found: NDArray[Any]) -> None:
         """Add events of a stretch; their weights become shares of all channels."""
-        if len(events):
-            down = self.plan.stretches[number].downsampling
-            segment = np.clip(events["time"] * down // self._normalizer.segment, 0,
-                              len(self._alive) - 1)
-            events["weight"] *= np.array(self._alive, np.float32)[segment]
-        self._store.add(number, events)
+        if not len(found):
+            return
+        events = events_of(number, found)
+        down = self.plan.stretches[number].downsampling
+        segment = np.clip(events["time"] * down // self._normalizer.segment, 0,
+                          len(self._alive) - 1)
+        events["weight"] *= np.array(self._alive, np.float32)[segment]
+        self._store.add(events)
+        if self._new is not None:
+            self._new.append(events)
 
     def _normalised(self, x: NDArray[np.int8], valid: NDArray[np.bool_] | None) -> None:
         """Search normalised spectra: whole segments, apart from the last of the stream."""
