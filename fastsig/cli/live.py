@@ -6,6 +6,7 @@ import os
 import secrets
 import sys
 import time
+from fractions import Fraction
 from typing import Any
 
 import click
@@ -25,6 +26,18 @@ from fastsig.cli import common
               help="Fold with this ephemeris (needs fastsig[pulsar]). May be repeated.")
 @click.option("--polyco", "polycos", type=common.InputPath(), multiple=True, metavar="PATH",
               help="Fold with the polynomials in this polyco file of TEMPO. May be repeated.")
+@click.option("--bursts", metavar="DMS",
+              help="Search for bursts with dispersion measures in this range, e.g. 0:1000, in "
+                   "pc cm^-3.")
+@click.option("--threshold", type=float, default=7.0, show_default=True, metavar="SNR",
+              help="Report bursts of at least this S/N.")
+@click.option("--keep", metavar="TIME",
+              help="Keep raw data in memory for this time after they have been searched, and cut "
+                   "each burst out of them.")
+@click.option("--around", metavar="TIME", default="0.1s", show_default=True,
+              help="Cut this much more before and after a burst.")
+@click.option("--post", metavar="PATH",
+              help="Post a line of JSON for each burst to this file, FIFO or local socket.")
 @click.option("--picture", is_flag=True,
               help="Draw the spectra of the last minute as FOLDER/live.png, again and again.")
 @click.option("--every", metavar="TIME", default="5s", show_default=True,
@@ -93,6 +106,9 @@ def _settings(output: str, options: dict[str, Any]) -> Any:
         time=options["time"], products=options["products"], to=options["to"],
         pars=options["pars"], polycos=options["polycos"],
         fold={"n_bin": options["n_bin"], "subint": options["subint"]},
+        bursts=options["bursts"], threshold=options["threshold"],
+        keep_s=None if options["keep"] is None else seconds(options["keep"], "keep"),
+        around_s=seconds(options["around"], "around", Fraction(0)), post=options["post"],
         picture=options["picture"], every_s=float(seconds(options["every"], "every")),
         roll_s=seconds(options["roll"], "roll"), ring_bytes=sizes["ring"],
         workers=options["workers"], memory=sizes["memory"],

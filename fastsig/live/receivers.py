@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import time
 from typing import Any
 
-from fastsig.errors import UsageError
-from fastsig.io.live.layouts import fast_adc, fast_spectra, vdif
+from fastsig.errors import PlanError, UsageError
+from fastsig.io.live.layouts import PacketLayout, fast_adc, fast_spectra, vdif
 from fastsig.io.live.pipes import open_bytes, usual_bytes
 from fastsig.io.live.ring import Ring
 from fastsig.io.live.ring_bytes import RingBytes, RingFiles, byte_ring, fill
@@ -18,8 +19,10 @@ from fastsig.io.raw.reader import STANDARD_INPUT, descriptor_of, is_pipe
 from fastsig.live.rolling import Report
 from fastsig.live.settings import Settings, Source
 from fastsig.stream import Stream
+from fastsig.work.memory import available_bytes
 
-__all__ = ["PACKETS", "check_source", "has_receiver", "is_udp", "open_source", "receive"]
+__all__ = ["PACKETS", "check_source", "has_receiver", "is_udp", "open_source", "receive",
+           "ring_bytes"]
 
 #: Names of the packets that can be received.
 PACKETS = ("fast-adc", "fast-spectra", "vdif")
@@ -27,6 +30,7 @@ PACKETS = ("fast-adc", "fast-spectra", "vdif")
 _ATTACH_S = 60
 _GLANCE = 0.05
 _FRAMES, _FRAMES_S = 64, 1.0
+_USUAL_S = 1  # of data in a ring, if there is enough memory
 
 
 def is_udp(source: Source) -> bool:
@@ -74,7 +78,7 @@ def receive(source: Source, settings: Settings, report: Report) -> int:
 def _piped(source: Source, settings: Settings, report: Report, stopping: list[bool]) -> Any:
     descriptor = descriptor_of(source.url)
     ring = byte_ring(source.url, settings.ring_bytes or usual_bytes(), name=source.ring,
-                     n_readers=len(settings.kinds()))
+                     n_readers=settings.n_readers)
     fill(ring, descriptor, lambda: stopping[0])
     report({"ended": ring.reason})
     return ring
@@ -88,7 +92,7 @@ def _packets(source: Source, settings: Settings, report: Report, stopping: list[
     if layout is None:
         opened.close()
         return None
-    receiver = Receiver(opened, layout, settings.ring_bytes or usual_bytes(), name=source.ring)
+    receiver = Receiver(opened, layout, ring_bytes(settings, layout), name=source.ring)
     before = signal.getsignal(signal.SIGTERM)
 
     def stop(number: int, frame: Any) -> None:
@@ -100,6 +104,30 @@ def _packets(source: Source, settings: Settings, report: Report, stopping: list[
         receiver.run()
     report({"ended": receiver.ring.reason})
     return receiver.ring
+
+
+def ring_bytes(settings: Settings, layout: PacketLayout) -> int:
+    """Return the size of the ring of packets: as requested, or what is to be kept, or a second.
+
+    Raises
+    ------
+    PlanError
+        If it does not hold what is to be kept, or is larger than the memory allowed.
+    """
+    ring = layout.ring
+    per_second = layout.header.sample_rate * ring.slot_bytes / ring.slot_rows
+    needed = 0 if settings.keep_s is None else math.ceil(settings.keep_s * per_second * 4 / 3)
+    least = max(usual_bytes(), 4 * layout.form.reorder * ring.slot_bytes)
+    usual = max(least, min(math.ceil(_USUAL_S * per_second), available_bytes() // 4))
+    n_bytes = settings.ring_bytes or max(needed, usual)
+    if n_bytes < needed:
+        raise PlanError(f"--keep {float(settings.keep_s or 0):g}s of {float(per_second) / 1e9:.3g} "
+                        f"GB/s needs a ring of {needed / 1e9:.3g} GB; --ring is "
+                        f"{n_bytes / 1e9:.3g} GB")
+    if settings.memory is not None and n_bytes > settings.memory:
+        raise PlanError(f"the ring needs {n_bytes / 1e9:.3g} GB; --memory is "
+                        f"{settings.memory / 1e9:.3g} GB")
+    return n_bytes
 
 
 def _layout(opened: Socket, settings: Settings, stopping: list[bool]) -> Any:

@@ -60,6 +60,12 @@ class Settings:
         Range of dispersion measures in which bursts are searched for.
     threshold : float
         Least S/N of bursts.
+    keep_s : Fraction, optional
+        Time for which raw data are kept, so that bursts can be cut out of them; None for no cuts.
+    around_s : Fraction
+        Time that is cut before and after a burst.
+    post : str, optional
+        File, FIFO or socket to which a line of JSON is posted for each burst.
     picture : bool
         Whether a picture is drawn every `every_s` seconds.
     roll_s : Fraction
@@ -92,6 +98,9 @@ class Settings:
     fold: Mapping[str, Any] = field(default_factory=dict)
     bursts: str | None = None
     threshold: float = 7.0
+    keep_s: Fraction | None = None
+    around_s: Fraction = Fraction(1, 10)
+    post: str | None = None
     picture: bool = False
     every_s: float = 5.0
     roll_s: Fraction = Fraction(60)
@@ -103,6 +112,11 @@ class Settings:
     beam: int | None = None
     epoch: str | None = None
     buffer_bytes: int = 2**26
+
+    @property
+    def n_readers(self) -> int:
+        """Number of readers of a ring."""
+        return len(self.kinds()) + (self.keep_s is not None)
 
     def kinds(self) -> tuple[str, ...]:
         """Return the kinds of sinks that are asked for.

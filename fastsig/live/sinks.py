@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -11,6 +11,7 @@ from fastsig.axes import validity
 from fastsig.chain import Chain
 from fastsig.chain import spectra as spectra_chain
 from fastsig.errors import PlanError
+from fastsig.live.bursts import searching
 from fastsig.live.picture import Picture
 from fastsig.live.rolling import Report, Rolling, name_of
 from fastsig.live.settings import Settings
@@ -27,14 +28,20 @@ __all__ = ["check", "rolling", "rows_in"]
 _SUFFIXES = {"native": ".h5", "fbh5": ".h5", "sigproc": ".fil"}
 
 
-def rolling(kind: str, stream: Stream, settings: Settings, label: str, report: Report) -> Rolling:
+def rolling(kind: str, stream: Stream, settings: Settings, label: str, report: Report,
+            again: Callable[[], Stream]) -> Rolling:
     """Return the files of one kind that are made of a source.
+
+    `again` opens the source for another reader.
 
     Raises
     ------
     PlanError, UsageError
         If they cannot be made.
     """
+    if kind == "bursts":
+        raw = None if settings.keep_s is None else again()
+        return searching(_Spectra(settings, label).chain(stream), settings, label, report, raw)
     files: dict[str, Any] = {"record": _Recorded, "spectra": _Spectra, "fold": _Folded,
                              "picture": _Drawn}
     made = files[kind](settings, label)

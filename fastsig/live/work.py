@@ -40,7 +40,8 @@ def work(kind: str, source: Source, settings: Settings, report: Report, *, again
         report({"nothing": str(error)})
         return 0
     report({"row_bytes": stream.row_bytes, "rate": float(stream.header.sample_rate)})
-    files.append(rolling(kind, stream, settings, source.label, report))
+    files.append(rolling(kind, stream, settings, source.label, report,
+                         lambda: open_source(source, settings, "cuts")))
     if asked[0]:
         files[0].stop()
     files[0].run(_first(files[0].chain, stream) if again else 0,

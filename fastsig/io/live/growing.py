@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
+from fractions import Fraction
 from typing import Any, Protocol
 
 import numpy as np
@@ -96,6 +97,16 @@ class _Growing(VoltageStream):
         """Return None: channels are cut out of all."""
         return None
 
+    @property
+    def ring(self) -> Any:
+        """The ring through which the bytes come, if there is one."""
+        return self._data.ring  # type: ignore[attr-defined]
+
+    @property
+    def bytes_of_row(self) -> Fraction:
+        """Bytes that come for a row."""
+        raise NotImplementedError
+
     def _bytes_for(self, stop: int) -> int:
         """Return the number of bytes that must come for rows before `stop`."""
         raise NotImplementedError
@@ -127,6 +138,11 @@ class GrowingInterleaved(_Growing, InterleavedVoltages):
         self._first = int(self._table[0, 3])
         self._table = np.array([[0, ENDLESS, 0, self._first, 0]], np.int64)
 
+    @property
+    def bytes_of_row(self) -> Fraction:
+        """Bytes of a sample."""
+        return Fraction(self._layout.row_bytes)
+
     def _bytes_for(self, stop: int) -> int:
         heap = self._layout.heap
         return self._first + -(-stop // heap) * heap * int(self._layout.row_bytes)
@@ -152,6 +168,11 @@ class GrowingGuppi(_Growing, GuppiStream):
         self._waiting: Block | None = None
         self._zero: int | None = None
         self._next = 0
+
+    @property
+    def bytes_of_row(self) -> Fraction:
+        """Bytes of a sample of a block, of which the header takes little."""
+        return Fraction(self._geometry.block_bytes, self._geometry.n_new)
 
     def _bytes_for(self, stop: int) -> int:
         return max(self._next, 1)
@@ -214,6 +235,11 @@ class GrowingVdif(_Growing, VdifStream):
 
     def _count(self) -> int:
         return int(self._data.size // self._frames.frame_bytes)
+
+    @property
+    def bytes_of_row(self) -> Fraction:
+        """Bytes of a sample of all threads, and its part of the headers."""
+        return Fraction(self._frames.frame_bytes * self._frames.per_time, self._n_time)
 
     def _bytes_for(self, stop: int) -> int:
         """Return the bytes of one frame of each thread more, as losses are not known ahead."""
