@@ -15,7 +15,7 @@ from bench import machine
 machine.use_kernel_cache()
 machine.one_thread()
 
-from bench import burst_trials, drift_tones, drift_trials, peers, scaling, toa_accuracy, whole  # noqa: E402 - they are imported  # noqa: E402
+from bench import burst_trials, drift_tones, drift_trials, live, peers, scaling, toa_accuracy, whole  # noqa: E402 - they are imported  # noqa: E402
 from bench import dispersion_accuracy as accuracy  # noqa: E402 - numba and MKL read them when
 from bench.cases import CASES  # noqa: E402
 from bench.timing import Case, Result, Scale, measure  # noqa: E402
@@ -57,6 +57,8 @@ def _run(options: argparse.Namespace, cases: Sequence[Case]) -> None:
         burst_trials.run(quick=options.quick, keep=keep)
     elif options.what == "drift":
         drift_trials.run(quick=options.quick, keep=keep)
+    elif options.what == "live":
+        live.run(quick=options.quick, keep=keep)
     elif options.what == "tones":
         drift_tones.run(quick=options.quick, keep=keep)
     else:
@@ -84,9 +86,10 @@ def _parser() -> argparse.ArgumentParser:
     alarms = others.add_parser("trials", help="false alarms of searches for bursts in noise")
     drift = others.add_parser("drift", help="false alarms of searches for drifting carriers")
     tones = others.add_parser("tones", help="drifting carriers that are found of a thousand")
-    for one in (table, right, times, alarms, drift, tones):
+    packets = others.add_parser("live", help="packets put into a ring, and only received")
+    for one in (table, right, times, alarms, drift, tones, packets):
         one.add_argument("--quick", action="store_true", default=argparse.SUPPRESS)
-    for one in (each, table, right, times, alarms, drift, tones):
+    for one in (each, table, right, times, alarms, drift, tones, packets):
         one.add_argument("--no-save", action="store_true", default=argparse.SUPPRESS)
     return parser
 

@@ -16,8 +16,10 @@ THREADS = 32
 N_THREAD = 1024
 
 #: Positions in the table of packets held back: how many, their sender, and the number of other
-#: packets since the last one; then pairs of counter and part.
-N_HELD, HELD_SENDER, AGE, PAIRS = 0, 1, 2, 4
+#: packets since the last one. Then, about the last jump: the slots between which nothing can come,
+#: and the slot before which nothing more may be read until it has come. Then follow pairs of
+#: counter and part.
+N_HELD, HELD_SENDER, AGE, GAP_FROM, GAP_TO, UNTIL, PAIRS = range(7)
 
 _MOST_CONFIRM = 64
 

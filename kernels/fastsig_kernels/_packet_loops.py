@@ -17,6 +17,8 @@ from ._packet_forms import (
     BEAM_MASK,
     CONFIRM,
     COUNT_MASK,
+    GAP_FROM,
+    GAP_TO,
     HEADER_BYTES,
     HELD_SENDER,
     KIND,
@@ -36,6 +38,7 @@ from ._packet_forms import (
     SPLIT_BITS,
     STARTED_AS,
     THREADS,
+    UNTIL,
     VALUE,
     VALUE_2,
     WORD,
@@ -115,22 +118,27 @@ def _relative(form, difference):
 
 
 @jit_strict_inner
-def _publish(words, numbers, head, came):
-    """Let readers read the slots before `head`; none from slot `came` on has come."""
-    begin = words[_HEAD]
-    if head <= begin:
+def _publish(words, numbers, held, head):
+    """Let readers read the slots before `head`, and count the packets that are missing there."""
+    slot = words[_HEAD]
+    if head <= slot:
         return
-    for slot in range(begin, min(head, came)):
+    while slot < head:
+        if held[GAP_FROM] <= slot < held[GAP_TO]:
+            after = min(head, held[GAP_TO])
+            words[_LOST] += (after - slot) * numbers.shape[1]
+            slot = after
+            continue
         for part in range(numbers.shape[1]):
             if numbers[slot % len(numbers), part] != slot:
                 words[_LOST] += 1
-    words[_LOST] += max(0, head - max(begin, came)) * numbers.shape[1]
+        slot += 1
     fence()
     words[_HEAD] = head
 
 
 @jit_strict_inner
-def _put(form, raw, at, slot, part, words, numbers, payload):
+def _put(form, raw, at, slot, part, held, words, numbers, payload):
     """Put a packet into its place, unless it is already there."""
     place = slot % len(numbers)
     if numbers[place, part] == slot:
@@ -145,7 +153,15 @@ def _put(form, raw, at, slot, part, words, numbers, payload):
     words[_PLACED] += 1
     if slot >= words[_HIGHEST]:
         words[_HIGHEST] = slot + 1
-        _publish(words, numbers, slot + 1 - form[REORDER], slot + 1)
+        if slot >= held[UNTIL]:
+            _publish(words, numbers, held, slot + 1 - form[REORDER])
+
+
+@jit_strict_inner
+def _is_expected(form, slot, held, words):
+    """Whether a packet of this slot may come now."""
+    inside = words[_HEAD] <= slot < words[_HIGHEST] + form[REORDER]
+    return inside and not held[GAP_FROM] <= slot < held[GAP_TO]
 
 
 @jit_strict_inner
@@ -189,6 +205,19 @@ def _lowest(form, held):
 
 
 @jit_strict_inner
+def _jump(form, slot, held, words, numbers):
+    """Go on at `slot`; packets from before the jump may still come for as long as others."""
+    _publish(words, numbers, held, words[_HIGHEST] - form[REORDER])
+    came, words[_HIGHEST] = words[_HIGHEST], max(words[_HIGHEST], slot)
+    words[_JUMPS] += 1
+    held[GAP_FROM], held[GAP_TO] = came + form[REORDER], slot - form[REORDER]
+    if slot + 2 * form[REORDER] - words[_HEAD] < len(numbers):
+        held[UNTIL] = slot + form[REORDER]
+    else:  # those packets would be overwritten
+        _publish(words, numbers, held, slot - form[REORDER])
+
+
+@jit_strict_inner
 def _believe(form, held, held_raw, words, numbers, payload):
     """Begin, or go on, with the packets that are held back; return 0 or `RESTARTED`."""
     lowest = _lowest(form, held)
@@ -203,12 +232,10 @@ def _believe(form, held, held_raw, words, numbers, payload):
         slot = _relative(form, lowest - words[_FIRST])
         if slot < words[_HEAD] or slot - words[_HIGHEST] > form[MOST_JUMP]:
             return RESTARTED
-        came, words[_HIGHEST] = words[_HIGHEST], max(words[_HIGHEST], slot)
-        words[_JUMPS] += 1
-        _publish(words, numbers, slot - form[REORDER], came)
+        _jump(form, slot, held, words, numbers)
     for k in range(held[N_HELD]):
         slot = _relative(form, held[PAIRS + 2 * k] - words[_FIRST])
-        _put(form, held_raw, k * form[PACKET_BYTES], slot, held[PAIRS + 2 * k + 1], words,
+        _put(form, held_raw, k * form[PACKET_BYTES], slot, held[PAIRS + 2 * k + 1], held, words,
              numbers, payload)
     held[N_HELD] = 0
     return 0
@@ -247,9 +274,11 @@ def place_packets_nb(form, raw, stride, sizes, senders, n, held, held_raw, words
                 continue
             slot = _relative(form, count - words[_FIRST])
             head = words[_HEAD]
-            if head <= slot < words[_HIGHEST] + form[REORDER]:
-                _give_up(held, words)
-                _put(form, raw, i * stride, slot, part, words, numbers, payload)
+            if _is_expected(form, slot, held, words):
+                held[AGE] += 1
+                if held[AGE] > form[REORDER] * form[N_PART]:
+                    _give_up(held, words)
+                _put(form, raw, i * stride, slot, part, held, words, numbers, payload)
                 continue
             if head - len(numbers) <= slot < head:
                 again = slot >= 0 and numbers[slot % len(numbers), part] == slot
@@ -262,6 +291,6 @@ def place_packets_nb(form, raw, stride, sizes, senders, n, held, held_raw, words
 
 
 @jit_strict
-def flush_packets_nb(words, numbers):
+def flush_packets_nb(words, numbers, held):
     """Let readers read all that has come, when nothing has come for some time."""
-    _publish(words, numbers, words[_HIGHEST], words[_HIGHEST])
+    _publish(words, numbers, held, words[_HIGHEST])

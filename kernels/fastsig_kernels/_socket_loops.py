@@ -141,13 +141,46 @@ def _errno():
     return _load(32, _errno_at())
 
 
+class Outgoing:
+    """Tables with which the system sends up to `n` packets: a header and samples for each.
+
+    Parameters
+    ----------
+    n : int
+    header_bytes, payload_bytes : int
+    group : int
+        Packets that the system receives as one message, which it divides (UDP_SEGMENT).
+    """
+
+    def __init__(self, n: int, header_bytes: int, payload_bytes: int, group: int = 1) -> None:
+        self.group = group
+        #: Headers of packets, to be filled.
+        self.heads = np.zeros((n, header_bytes), np.uint8)
+        self._parts = np.zeros((n, 2, 2), np.int64)
+        self._parts[:, 0, 0] = address(self.heads) + header_bytes * np.arange(n)
+        self._parts[:, :, 1] = header_bytes, payload_bytes
+        self._headers = np.zeros((-(-n // group), HEADER_WORDS), np.int64)
+        self._headers[:, _IOV] = address(self._parts) + 32 * group * np.arange(len(self._headers))
+        #: Address of the table of messages.
+        self.place = address(self._headers)
+
+    def prepare(self, places: np.ndarray) -> int:
+        """Send the samples at these addresses; return the number of messages."""
+        n = len(places)
+        self._parts[:n, 1, 0] = places
+        count = -(-n // self.group)
+        self._headers[:count, _N_IOV] = 2 * self.group
+        self._headers[count - 1, _N_IOV] = 2 * (n - (count - 1) * self.group)
+        return count
+
+
 @jit_strict
 def send_packets_nb(descriptor, place, n):
-    """Send the first `n` packets of `Messages`; return 0, or minus the number of an error."""
+    """Send the first `n` messages; return how many were sent, and 0 or minus an error's number."""
     sent = 0
     while sent < n:
         now = _sendmmsg(descriptor, place + 8 * HEADER_WORDS * sent, min(n - sent, 1024), 0)
         if now < 0:
-            return -_errno()
+            return sent, -_errno()
         sent += now
-    return 0
+    return sent, 0

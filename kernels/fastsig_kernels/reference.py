@@ -476,9 +476,10 @@ def relative_to_level(
 
 
 def flag_deviations(x: np.ndarray, flags: np.ndarray, thresholds: np.ndarray, level: np.ndarray,
-                    sigma: np.ndarray, **shape: float) -> np.ndarray:
+                    sigma: np.ndarray, series: np.ndarray | None = None, **shape: float
+                    ) -> np.ndarray:
     """Twin of `thresholding.flag_deviations`; returns the flags, bool, with the shape of x."""
-    z = deviations(x, level, sigma, **shape).astype(np.float32)
+    z = deviations(_without(x, series), level, sigma, **shape).astype(np.float32)
     for axis in (0, 1):
         flags = sum_threshold(z, flags, thresholds, axis)
     return flags
@@ -691,8 +692,11 @@ def power_sums(x: np.ndarray, center: np.ndarray | None = None) -> np.ndarray:
     return np.array([np.sum(values**p, axis=0, where=np.isfinite(values)) for p in range(5)])
 
 
-def band_mean(x: np.ndarray, level: np.ndarray | None = None) -> np.ndarray:
+def band_mean(x: np.ndarray, level: np.ndarray | None = None, valid: np.ndarray | None = None
+              ) -> np.ndarray:
     """Twin of `zero_dm.band_mean`; returns (n_time,) float64, unit of x."""
+    if valid is not None:
+        x = np.where(valid, x, np.nan)
     base = np.zeros(x.shape[1]) if level is None else level.astype(np.float64)
     return np.array([np.mean(row[np.isfinite(row)]) if np.isfinite(row).any() else np.nan
                      for row in x - base]) + np.nanmean(base)
@@ -736,8 +740,15 @@ def iqrm_mask(x: np.ndarray, radius: int, threshold: float = 3.0) -> np.ndarray:
 
 
 
-def channel_levels(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _without(x: np.ndarray, series: np.ndarray | None) -> np.ndarray:
+    """Return float32 values minus a series."""
+    return x.astype(np.float32) - (0 if series is None else series[:, np.newaxis])
+
+
+def channel_levels(x: np.ndarray, series: np.ndarray | None = None
+                   ) -> tuple[np.ndarray, np.ndarray]:
     """Twin of `levels.channel_levels`; returns mean and noise, (n_chan,) float64, unit of x."""
+    x = _without(x, series)
     level, sigma = np.full((2, x.shape[1]), np.nan)
     for c in range(x.shape[1]):
         some = x[:: max(1, -(-len(x) // 63)), c].astype(np.float64)
@@ -807,7 +818,8 @@ class PacketRing:
         self.sender = self.highest = self.head = self.others = 0
         self.places: dict[tuple[int, int], tuple[int, bytes]] = {}
         self.held: list[tuple[int, int, bytes]] = []
-        self.held_sender = 0
+        self.held_sender = self.until = 0
+        self.gap = range(0)
 
     def parsed(self, packet: bytes) -> str | tuple[int, int]:
         """Return the slot and part of a packet, or the name of the counter that it belongs to."""
@@ -838,12 +850,12 @@ class PacketRing:
                   else 2 ** (self.form.count_bits - self.form.split_bits))
         return (difference + period // 2) % period - period // 2
 
-    def publish(self, head: int, came: int) -> None:
+    def publish(self, head: int) -> None:
         """Let readers read the slots before `head`, and count their packets that are missing."""
         for slot in range(self.head, head):
             for part in range(self.form.n_part):
                 there = self.places.get((slot % self.n_slot, part))
-                self.count["lost"] += slot >= came or there is None or there[0] != slot
+                self.count["lost"] += there is None or there[0] != slot
         self.head = max(self.head, head)
 
     def put(self, slot: int, part: int, packet: bytes) -> None:
@@ -853,9 +865,9 @@ class PacketRing:
             return
         self.places[slot % self.n_slot, part] = slot, packet[self.form.header_bytes :]
         self.count["placed"] += 1
-        if slot >= self.highest:
-            self.highest = slot + 1
-            self.publish(self.highest - self.form.reorder, self.highest)
+        self.highest = max(self.highest, slot + 1)
+        if self.highest > self.until:
+            self.publish(self.highest - self.form.reorder)
 
     def add(self, packet: bytes, sender: int) -> bool:
         """Accept a packet; return whether it begins a new stream."""
@@ -869,8 +881,10 @@ class PacketRing:
                 self.count["other_sender"] += 1
                 return False
             slot = self.relative(found[0] - self.first)
-            if self.head <= slot < self.highest + self.form.reorder:
-                self.give_up()
+            if self.head <= slot < self.highest + self.form.reorder and slot not in self.gap:
+                self.others += 1
+                if self.others > self.form.reorder * self.form.n_part:
+                    self.give_up()
                 self.put(slot, found[1], packet)
                 return False
             if self.head - self.n_slot <= slot < self.head:
@@ -914,10 +928,20 @@ class PacketRing:
             slot = self.relative(lowest - self.first)
             if slot < self.head or slot - self.highest > self.form.most_jump:
                 return True
-            came, self.highest = self.highest, max(self.highest, slot)
-            self.count["jumps"] += 1
-            self.publish(slot - self.form.reorder, came)
+            self.jump(slot)
         for slot, part, packet in self.held:
             self.put(self.relative(slot - self.first), part, packet)
         self.held = []
         return False
+
+    def jump(self, slot: int) -> None:
+        """Go on at `slot`; packets from before the jump may still come if there is space."""
+        reorder = self.form.reorder
+        self.publish(self.highest - reorder)
+        self.count["jumps"] += 1
+        self.gap = range(self.highest + reorder, slot - reorder)
+        self.highest = max(self.highest, slot)
+        if slot + 2 * reorder - self.head < self.n_slot:
+            self.until = slot + reorder
+        else:
+            self.publish(slot - reorder)

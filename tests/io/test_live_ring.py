@@ -7,6 +7,7 @@ import os
 import threading
 from collections.abc import Iterator
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,6 @@ from fastsig.axes.frequency import ChannelAxis
 from fastsig.axes.polarization import PRODUCTS, PolBasis
 from fastsig.axes.time import elapsed
 from fastsig.io.live import memory as shared
-from fastsig.io.live.memory import ring_names, sweep
 from fastsig.io.live.reader_state import readers
 from fastsig.io.live.ring import Ring
 from fastsig.io.live.ring_layout import RingLayout
@@ -51,11 +51,11 @@ class Collected(Sink):
 
 
 @pytest.fixture(autouse=True)
-def small(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     monkeypatch.setattr(fitting, "_UNIT_BYTES", 20_000)
-    before = set(ring_names())
+    monkeypatch.setattr(shared, "folder", lambda: str(tmp_path))
     yield
-    assert set(ring_names()) == before, "a ring was left"
+    assert not shared.ring_names(), "a ring was left"
 
 
 def made(layout: RingLayout = PAIR, n_slot: int = 1024, **about: Any) -> RingWriter:
@@ -308,9 +308,9 @@ def test_a_dead_writer_ends_the_stream_and_its_ring_is_removed() -> None:
     ring.start()
     send(ring, data)
     ring.publish(18)
-    assert not other.ended and other.rows == 18 * 64 and sweep() == []
+    assert not other.ended and other.rows == 18 * 64 and shared.sweep() == []
     fcntl.flock(ring.memory._descriptor, fcntl.LOCK_UN)  # as when a process is killed
     stream = open_ring(other)
     assert other.reason == "writer died" and stream.arrived(10**6) == 20 * 64
-    assert "dies" in sweep()
+    assert shared.sweep() == ["dies"]
     np.testing.assert_array_equal(stream.read_block(0, 1280).data, data)

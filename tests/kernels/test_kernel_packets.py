@@ -178,13 +178,32 @@ def test_a_counter_that_goes_back_or_too_far_ends_the_stream(to):
     assert ring.state("highest") == 40 and ring.held[0] == 3
 
 
+def test_packets_from_before_and_after_a_jump_may_be_mixed():
+    before, after = sent(ADC, range(20)), sent(ADC, range(28, 56))
+    mixed = [each for pair in zip(before[-8:], after[4:12], strict=True) for each in pair]
+    packets = [*before[:-8], *after[:4], *mixed, *after[12:]]
+    ring, _ = compare(ADC, packets, np.full(len(packets), 7))
+    count = ring.count()
+    assert (count["placed"], count["late"], count["unconfirmed"]) == (96, 0, 0)
+    flush_packets_nb(ring.words, ring.numbers, ring.held)
+    assert (ring.count()["jumps"], ring.count()["lost"], ring.state("head")) == (1, 16, 56)
+
+
+def test_nothing_is_put_into_a_gap():
+    form = ADC._replace(reorder=2)
+    packets = [*sent(form, range(20)), *sent(form, range(30, 32)), *sent(form, [25]),
+               *sent(form, range(32, 50))]
+    ring, _ = compare(form, packets, np.full(len(packets), 7))
+    assert ring.count()["unconfirmed"] == 2 and 25 not in ring.numbers
+
+
 def test_late_packets_are_counted_and_change_nothing():
     packets = [*sent(ADC, range(9)), *sent(ADC, range(10, 30)), *sent(ADC, [9, 8, 20], seed=9)]
     ring, _ = compare(ADC, packets, np.full(len(packets), 7))
     count = ring.count()
     assert (count["late"], count["duplicate"], count["lost"]) == (2, 4, 2)
     assert ring.state("head") == 24
-    flush_packets_nb(ring.words, ring.numbers)
+    flush_packets_nb(ring.words, ring.numbers, ring.held)
     assert ring.state("head") == 30 and ring.count()["lost"] == 2
 
 

@@ -196,3 +196,7 @@ class Ring:
         expected: NDArray[np.bool_] = numbers == np.arange(slot, slot + len(numbers))[:, np.newaxis]
         return expected
 
+    def overwritten(self, places: slice, slot: int) -> int:
+        """Count the packets of the slots from `slot` on that later ones have replaced."""
+        numbers = self.memory.numbers[places]
+        return int((numbers > np.arange(slot, slot + len(numbers))[:, np.newaxis]).sum())

@@ -184,10 +184,10 @@ class RingVoltages(_InRing, VoltageStream):
             size = skip.stop - skip.start
             rows = slice(row - start, row - start + size * len(before))
             octets = _bytes_of(skip, layout.slot_rows, layout.part_bytes)
-            for part in range(layout.n_part):
+            for part in np.flatnonzero(before.any(axis=0)).tolist():
                 place(ring.memory.payload[places, part, octets], part, rows, skip)
             good = before & ring.came(places, slot)
-            lost += size * int((~good & _past(ring, slot, len(good))).sum())
+            lost += size * ring.overwritten(places, slot)
             for part in range(layout.n_part):
                 spans = validity.from_mask(good[:, part]) * size + row
                 for pol in range(layout.n_pol):
@@ -268,10 +268,10 @@ class RingSpectra(_InRing, FileSpectra):
             before, size = ring.came(places, slot), skip.stop - skip.start
             rows = slice(row - start, row - start + size * len(before))
             octets = _bytes_of(skip, layout.slot_rows, layout.part_bytes)
-            for part in range(layout.n_part):
+            for part in np.flatnonzero(before.any(axis=0)).tolist():
                 self._place(ring.memory.payload[places, part, octets], part, out[rows])
             good = before & ring.came(places, slot)
-            lost += size * int((~good & _past(ring, slot, len(good))).sum())
+            lost += size * ring.overwritten(places, slot)
             came[rows] = np.repeat(good, size, axis=0)
         shed = self._shed(start, n)
         self.reader.note(start, start + n, n * layout.n_part if shed else lost)
@@ -306,11 +306,6 @@ class RingSpectra(_InRing, FileSpectra):
 def _bytes_of(rows: slice, slot_rows: int, part_bytes: int) -> slice:
     """Return the bytes of a packet that contain some of its rows."""
     return slice(rows.start * part_bytes // slot_rows, -(-rows.stop * part_bytes // slot_rows))
-
-
-def _past(ring: Ring, slot: int, n: int) -> NDArray[np.bool_]:
-    """Whether slots are already overwritten, (slot, 1)."""
-    return (np.arange(slot, slot + n) < ring.oldest)[:, np.newaxis]
 
 
 def _unpacked(raw: NDArray[np.uint8], bits: int, levels: tuple[float, ...], n_dim: int,

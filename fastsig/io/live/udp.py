@@ -186,7 +186,7 @@ class Receiver:
         """Receive until `stop` is called in another thread, or until the counter begins again."""
         from fastsig_kernels._packet_loops import RESTARTED
 
-        receive, words = self._prepared(), self.ring.memory.words
+        receive, words = self.prepared(), self.ring.memory.words
         last = time.monotonic_ns()
         reason = "stopped"
         while not self._stopping.is_set():
@@ -208,8 +208,8 @@ class Receiver:
         self._give_up()
         self.ring.end(reason)
 
-    def _prepared(self) -> Callable[[], tuple[int, int]]:
-        """Return a function that receives some packets."""
+    def prepared(self) -> Callable[[], tuple[int, int]]:
+        """Return a function that receives some packets, and returns their number and a status."""
         from fastsig_kernels._socket_loops import Messages, prepare_nb, receive_packets_nb
 
         form, memory = self.layout.form, self.ring.memory
@@ -239,7 +239,7 @@ class Receiver:
     def _flush(self) -> None:
         from fastsig_kernels._packet_loops import flush_packets_nb
 
-        flush_packets_nb(self.ring.memory.words, self.ring.memory.numbers)
+        flush_packets_nb(self.ring.memory.words, self.ring.memory.numbers, self._held)
 
     def _give_up(self) -> None:
         """Count what is still held back, and what is missing at the end."""

@@ -20,6 +20,9 @@ _MOST_EVENTS = 2**20
 _RUN = 2**14  # spectra that are processed at a time
 _LEAST_ALIVE = 0.8  # share of the channels below which another noise is expected
 _SEGMENT_S = 0.2
+#: Noise is measured from this many of the longest boxcars one after the other, but from 4 segments
+#: of series at least, and 16 at most. A segment has 2048 samples or more.
+_WIDTHS, _SEGMENTS, _LEAST_SEGMENT = 128, (4, 16), 2048
 LEVELS = 16  # standard deviation of normalised noise
 
 
@@ -51,8 +54,8 @@ class BurstSearch:
         self._searches = self._made(float(LEVELS))
         self._octaves = _octaves(plan)
         self._halvers = [_Halver() for _ in self._octaves[1:]]
-        #: Share of the channels that have samples, in each segment of the normalisation.
-        self._alive: list[float] = []
+        #: What weights are multiplied by, of each octave and segment of the normalisation.
+        self._shares: list[list[float]] = [[] for _ in self._octaves]
         self.n_time = 0
         self._is_finished = False
         #: Events that `new_events` has not returned yet; None if it has never been called.
@@ -63,7 +66,8 @@ class BurstSearch:
 
         plan = self.plan
         return [PulseSearch(plan.dm_plan.recording.curve, each.delays, ladder, noise=noise,
-                            threshold=plan.threshold, threads=self._threads)
+                            threshold=plan.threshold, threads=self._threads,
+                            n_segment=_n_segment(int(ladder.widths[-1])))
                 for each, ladder in zip(plan.stretches, plan.ladders, strict=True)]
 
     @property
@@ -140,14 +144,14 @@ class BurstSearch:
             self._searches, self.plan.stretches, strict=True)])
 
     def _add(self, number: int, found: NDArray[Any]) -> None:
-        """Add events of a stretch; their weights become shares of all channels."""
+        """Add events of a stretch; their weights become shares of the samples as they arrived."""
         if not len(found):
             return
         events = events_of(number, found)
         down = self.plan.stretches[number].downsampling
-        segment = np.clip(events["time"] * down // self._normalizer.segment, 0,
-                          len(self._alive) - 1)
-        events["weight"] *= np.array(self._alive, np.float32)[segment]
+        shares = np.array(self._shares[down.bit_length() - 1], np.float32)
+        events["weight"] *= shares[np.clip(events["time"] * down // self._normalizer.segment, 0,
+                                           len(shares) - 1)]
         self._store.add(events)
         if self._new is not None:
             self._new.append(events)
@@ -157,37 +161,51 @@ class BurstSearch:
         size = self._normalizer.segment
         for first in range(0, len(x), size):
             rows = slice(first, first + size)
-            self._search(x[rows], self._valid(None if valid is None else valid[rows]))
-
-    def _valid(self, valid: NDArray[np.bool_] | None) -> NDArray[np.bool_] | None:
-        """Return what is valid in a segment; channels without any sample count as valid.
-
-        They are 0, so that they add nothing to a sum, and the noise of sums is measured. Sums need
-        no weights then.
-        """
-        dead = None if valid is None else ~valid.any(axis=0)
-        self._alive.append(1.0 if dead is None else 1 - float(dead.mean()))
-        if len(self._alive) == 1 and 0 < self._alive[0] < _LEAST_ALIVE:
-            self._searches = self._made(LEVELS * self._alive[0] ** 0.5)
-        if valid is None or dead is None or dead.all():
-            return valid
-        valid = valid | dead
-        return None if valid.all() else valid
+            self._search(x[rows], None if valid is None else valid[rows])
 
     def _search(self, x: NDArray[np.int8], valid: NDArray[np.bool_] | None) -> None:
-        """Search a segment, octave by octave."""
+        """Search a segment, octave by octave.
+
+        Channels without any sample are 0, so that they add nothing to a sum, and the noise of sums
+        is measured; they count as valid where the next channel below them is. Sums then need no
+        weights if all others are valid, and otherwise the weights are in proportion to the noise.
+        """
+        share, live = _share(valid), None if valid is None else valid.any(axis=0)
+        alive = 1.0 if live is None else float(live.mean())
+        if not self._shares[0] and 0 < alive < _LEAST_ALIVE:
+            self._searches = self._made(LEVELS * alive**0.5)
+        if valid is not None and live is not None and live.any():
+            valid = None if (valid | ~live).all() else valid[:, _below(live)]
         for level, members in enumerate(self._octaves):
             if level:
                 x, valid = self._halvers[level - 1].process(x, valid)
-            if not len(x):
-                return
-            for number in members:
+            # A sum of two spectra is valid if one of them is.
+            self._shares[level].append(share / max(_share(valid), share or 1.0) if len(x)
+                                       else self._shares[level - 1][-1])
+            for number in members if len(x) else []:
                 self._add(number, self._searches[number].process(x, valid=valid))
+
+
+def _below(live: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Return the next live channel below each, or the first; itself for live ones."""
+    found = np.maximum.accumulate(np.where(live, np.arange(len(live)), 0))
+    return np.maximum(found, int(live.argmax()))
+
+
+def _share(valid: NDArray[np.bool_] | None) -> float:
+    """Return the share of samples that are valid."""
+    return 1.0 if valid is None or not valid.size else float(valid.mean())
 
 
 def segment_of(sample_s: float) -> int:
     """Return the number of spectra in a segment of the normalisation: 0.2 s, or at least 256."""
     return 256 * max(1, min(256, round(_SEGMENT_S / sample_s / 256)))
+
+
+def _n_segment(longest: int) -> int:
+    """Return the number of segments from which noise is measured, for boxcars up to a length."""
+    least, most = _SEGMENTS
+    return max(least, min(most, -(-_WIDTHS * longest // _LEAST_SEGMENT)))
 
 
 def _octaves(plan: SearchPlan) -> list[list[int]]:
