@@ -67,6 +67,7 @@ _POWER = _FLOATS**2
 _TAPS = fk.prototype(32, 4, "hann")
 _PLANE = _RNG.normal(size=(20, 24)).astype(np.float32)
 _MANY = np.tile(_CODES.reshape(-1, 16), (22, 1))
+_SERIES = _RNG.normal(size=2000).astype(np.float32)
 _LADDER = fk.boxcar_ladder(0.2, 8)
 _SPANS = np.array([[0, 50], [60, 300]])
 _LON = np.linspace(10.0, 11.0, 40)
@@ -96,6 +97,11 @@ PLANS: dict[str, PlanCase] = {
          "n_segment": 2, "least_share": 0.5, "most": 4, "threads": 2},
         {"process": Call({"x": _PLANE.reshape(2, -1), "weight": np.ones((2, 240), np.float32)})},
         use=_search("Boxcars")),
+    "FFA": PlanCase(
+        fk.FFA,
+        {"n_time": 2000, "shortest": 24.0, "longest": 60.0, "n_bin": 24, "widths": [1, 2, 4],
+         "n_step": 3},
+        {"process": Call({"x": _SERIES, "valid": _SERIES > -2}, ("out", "out_width"))}),
     "Normalizer": PlanCase(
         fk.Normalizer,
         {"n_chan": 16, "dtype": "uint8", "segment": 256, "half": 1, "threads": 2},

@@ -170,7 +170,7 @@ class BurstSearch:
         is measured; they count as valid where the next channel below them is. Sums then need no
         weights if all others are valid, and otherwise the weights are in proportion to the noise.
         """
-        share, live = _share(valid), None if valid is None else valid.any(axis=0)
+        share, live = _share(valid), None if valid is None else np.asarray(valid.any(axis=0))
         alive = 1.0 if live is None else float(live.mean())
         if not self._shares[0] and 0 < alive < _LEAST_ALIVE:
             self._searches = self._made(LEVELS * alive**0.5)
