@@ -31,6 +31,7 @@ _HELP = {
     "sink_lag_seconds": "Time by which a sink is behind what has come.",
     "sink_overwritten": "Rows that were overwritten before a sink read them.",
     "sink_up": "Whether the process of a sink runs.",
+    "receivers_begun": "Receivers that were begun: more than one if a counter began again.",
     "receiver_deaths": "Processes of receivers that died.",
     "sink_deaths": "Processes of sinks that died.",
 }
@@ -71,7 +72,7 @@ def _samples(status: Mapping[str, Any]) -> Iterator[_Sample]:
             lags = [sink["lag"] for sink in each["sinks"].values() if "lag" in sink]
             yield _Sample("ring_fill", labels, max(lags, default=0.0))
             yield _Sample("silent_seconds", labels, ring["silent_s"])
-        for name in ("receiver_deaths", "sink_deaths"):
+        for name in ("receivers_begun", "receiver_deaths", "sink_deaths"):
             yield _Sample(name, labels, each[name])
         for kind, sink in each["sinks"].items():
             yield from _of_sink({**labels, "sink": kind}, sink)

@@ -6,9 +6,10 @@ import math
 import os
 import signal
 import time
+from collections.abc import Callable
 from typing import Any
 
-from fastsig.errors import PlanError, UsageError
+from fastsig.errors import DataError, InputError, PlanError, UsageError
 from fastsig.io.live.layouts import PacketLayout, fast_adc, fast_spectra, vdif
 from fastsig.io.live.pipes import open_bytes, usual_bytes
 from fastsig.io.live.ring import Ring
@@ -27,7 +28,6 @@ __all__ = ["PACKETS", "check_source", "has_receiver", "is_udp", "open_source", "
 #: Names of the packets that can be received.
 PACKETS = ("fast-adc", "fast-spectra", "vdif")
 
-_ATTACH_S = 60
 _GLANCE = 0.05
 _FRAMES, _FRAMES_S = 64, 1.0
 _USUAL_S = 1  # of data in a ring, if there is enough memory
@@ -106,6 +106,23 @@ def _packets(source: Source, settings: Settings, report: Report, stopping: list[
     return receiver.ring
 
 
+def _attached(source: Source, stopped: Callable[[], bool]) -> Ring:
+    """Wait for the ring of a source, and attach to it."""
+    until = 0.0 if not has_receiver(source) else math.inf
+    begun = time.monotonic()
+    while True:
+        try:
+            return Ring.attach(source.ring)
+        except UsageError:
+            raise
+        except InputError as error:
+            if stopped():
+                raise DataError(source.url, "nothing has come") from error
+            if time.monotonic() > begun + until:
+                raise
+        time.sleep(_GLANCE)
+
+
 def ring_bytes(settings: Settings, layout: PacketLayout) -> int:
     """Return the size of the ring of packets: as requested, or what is to be kept, or a second.
 
@@ -142,15 +159,16 @@ def _layout(opened: Socket, settings: Settings, stopping: list[bool]) -> Any:
     return vdif(frames, **given) if frames else None
 
 
-def open_source(source: Source, settings: Settings, label: str) -> Stream:
+def open_source(source: Source, settings: Settings, label: str,
+                stopped: Callable[[], bool] = lambda: False) -> Stream:
     """Attach to the ring of a source as its reader, and wait for what comes first.
 
     Raises
     ------
     DataError
-        If nothing comes before the source ends.
+        If nothing comes before the source ends, or `stopped` is true.
     """
-    ring = Ring.attach(source.ring, timeout=_ATTACH_S)
+    ring = _attached(source, stopped)
     if is_udp(source) or not has_receiver(source):
         return open_ring(ring, label)
     data = RingBytes(ring, label)

@@ -41,7 +41,7 @@ class Beam:
         #: What each sink has reported last, and the facts of the receiver.
         self.said: dict[str, dict[str, Any]] = {}
         self.ring: Ring | None = None
-        self.counts = {"receiver_deaths": 0, "sink_deaths": 0}
+        self.counts = {"receivers_begun": 1, "receiver_deaths": 0, "sink_deaths": 0}
 
     @property
     def children(self) -> list[Child]:
@@ -161,9 +161,7 @@ class Session:
 
     def _loop(self) -> None:
         last = 0.0
-        while any(not child.look() for beam in self.beams for child in beam.sinks.values()):
-            for beam in self.beams:
-                self._look(beam)
+        while self._is_running():
             if self._stopped is not None and time.monotonic() > self._stopped + _GRACE_S:
                 self._finish()
             if time.monotonic() > last + 1:
@@ -173,6 +171,14 @@ class Session:
             time.sleep(_GLANCE)
         for beam in self.beams:
             self._look(beam)
+
+    def _is_running(self) -> bool:
+        """Attend to all sources; return whether any has a process that still makes something."""
+        for beam in self.beams:
+            self._look(beam)
+            if self._is_over(beam):
+                self._renew(beam)
+        return any(not child.look() for beam in self.beams for child in beam.sinks.values())
 
     def _begin(self, beam: Beam) -> None:
         """Start the processes of a source."""
@@ -186,6 +192,25 @@ class Session:
         source, settings = beam.source, self.settings
         beam.sinks[kind] = start(kind, lambda report: work(
             kind, source, settings, report, again=again))
+
+    def _is_over(self, beam: Beam) -> bool:
+        """Whether a stream of packets has ended although the session goes on."""
+        receiver = beam.receiver
+        if receiver is None or not is_udp(beam.source) or self._stopped is not None or (
+                beam.counts["receivers_begun"] >= _MOST_AGAIN):
+            return False
+        restarted = beam.said.get("receiver", {}).get("ended") == "restarted"
+        killed = receiver.look() and (receiver.ended or 0) < 0
+        return (restarted or killed) and all(child.look() for child in beam.sinks.values())
+
+    def _renew(self, beam: Beam) -> None:
+        """Begin again with a source: its receiver died, or its counter begins again."""
+        self._end(beam)
+        beam.ring, beam.said = None, {}
+        beam.counts["receivers_begun"] += 1
+        beam.source = beam.source.with_ring(beam.counts["receivers_begun"])
+        self._begin(beam)
+        self._say(f"{self._name(beam, 'receiver')}: begun again")
 
     def _look(self, beam: Beam) -> None:
         """Read the reports of the processes of a source, and attend to those that died."""
@@ -230,6 +255,8 @@ class Session:
         self._outputs_failed |= child.ended == 4
         if child is beam.receiver:
             beam.counts["receiver_deaths"] += 1
+            if not killed:  # it could not even begin
+                self._tell(beam, signal.SIGTERM)
             return
         beam.counts["sink_deaths"] += 1
         again = killed and self._stopped is None and beam.counts["sink_deaths"] < _MOST_AGAIN

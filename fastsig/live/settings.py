@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
 
@@ -36,6 +36,10 @@ class Source:
     url: str
     label: str
     ring: str
+
+    def with_ring(self, number: int) -> Source:
+        """Return the same source with a further ring."""
+        return replace(self, ring=f"{self.ring.partition('.')[0]}.{number}")
 
 
 @dataclass(frozen=True)

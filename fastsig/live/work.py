@@ -35,7 +35,7 @@ def work(kind: str, source: Source, settings: Settings, report: Report, *, again
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGHUP, roll)
     try:
-        stream = open_source(source, settings, kind)
+        stream = open_source(source, settings, kind, lambda: asked[0])
     except DataError as error:
         report({"nothing": str(error)})
         return 0

@@ -1,3 +1,4 @@
+from .acceleration import AccelerationSearch
 from .bitshuffle import (
     compress_planes,
     compress_planes_nb,
@@ -67,6 +68,7 @@ from .packing import (
     round_codes_nb,
     to_codes,
 )
+from .periodicity import HarmonicSearch, half_bin_powers
 from .products import PRODUCTS, product_codes
 from .pulse_search import PulseSearch
 from .requantizing import requantize, requantize_nb, restore, restore_nb
@@ -94,6 +96,7 @@ from .thresholding import (
     sum_thresholds,
 )
 from .unpacking import unpack, unpack_nb
+from .whitening import whiten, whiten_nb
 from .zero_dm import (
     band_mean,
     band_mean_nb,
@@ -104,6 +107,7 @@ from .zero_dm import (
 )
 
 __all__ = [
+    "AccelerationSearch",
     "Boxcars",
     "Channelizer",
     "CoherentDedispersion",
@@ -112,6 +116,7 @@ __all__ = [
     "FFTPlan",
     "Folder",
     "Gridder",
+    "HarmonicSearch",
     "Ladder",
     "Layout",
     "Normalizer",
@@ -174,6 +179,7 @@ __all__ = [
     "gaussian_table",
     "group_median",
     "group_median_nb",
+    "half_bin_powers",
     "halve",
     "intersect_spans",
     "intersect_spans_nb",
@@ -238,6 +244,8 @@ __all__ = [
     "uniform_nb",
     "unpack",
     "unpack_nb",
+    "whiten",
+    "whiten_nb",
     "widen",
     "widen_nb",
     "window_names",

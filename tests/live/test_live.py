@@ -165,9 +165,12 @@ class Sender:
 
 def test_a_receiver_that_is_killed_leaves_whole_files(tmp_path: Path) -> None:
     out, data = tmp_path / "out", noise(np.random.default_rng(1), 100_000)
-    process = begin("live", "udp://:0", "-o", out, "--record", "native", "--beam", 1,
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    process = begin("live", f"udp://:{port}", "-o", out, "--record", "native", "--beam", 1,
                     "--set", "sample_rate=1638400Hz", "--epoch", "2026-01-02T00:00:00")
-    port = until(lambda: status(out)["sources"][0].get("receiver", {}).get("port"))
+    until(lambda: status(out)["sources"][0].get("receiver", {}).get("port"))
     sender = Sender(port, data)
     try:
         until(lambda: sink(out, "record").get("rows", 0) > 300_000)
@@ -175,6 +178,8 @@ def test_a_receiver_that_is_killed_leaves_whole_files(tmp_path: Path) -> None:
         os.kill(pid, signal.SIGKILL)
         until(lambda: files(out, "voltages*.h5"))
         until(lambda: status(out)["sources"][0].get("receiver_deaths"))
+        until(lambda: sink(out, "record").get("rows") and status(out)["sources"][0][
+            "receivers_begun"] == 2 and status(out)["sources"][0].get("ring", {}).get("placed"))
         process.send_signal(signal.SIGTERM)
         _, told = process.communicate(30)
     finally:
@@ -204,7 +209,7 @@ def test_what_is_refused(tmp_path: Path) -> None:
 def test_the_status_is_reported(tmp_path: Path, as_json: bool) -> None:
     record = {"pid": os.getpid(), "running_s": 3.0, "stopping": False, "folder": "out",
               "sources": [{"source": "udp://x:1", "label": "", "receiver": {"port": 1},
-                           "receiver_deaths": 0, "sink_deaths": 2, "ring": {"placed": 7},
+                           "receivers_begun": 1, "receiver_deaths": 0, "sink_deaths": 2, "ring": {"placed": 7},
                            "sinks": {"spectra": {"state": "running", "files": 3}}}]}
     (tmp_path / "live-status.json").write_text(json.dumps(record))
     process = begin("live-status", tmp_path, *(("--json",) if as_json else ()))
@@ -214,3 +219,22 @@ def test_the_status_is_reported(tmp_path: Path, as_json: bool) -> None:
     (tmp_path / "live-status.json").write_text("{}")
     process = begin("live-status", tmp_path)
     assert "is not the status of a session" in process.communicate(30)[1]
+
+
+def test_a_port_that_is_in_use(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        taken.bind(("127.0.0.1", 0))
+        process = begin("live", f"udp://:{taken.getsockname()[1]}", "-o", tmp_path / "out",
+                        "--record", "native")
+        _, told = process.communicate(30)
+    assert process.returncode == 1 and "receiver: udp://127.0.0.1:" in told
+    assert "cannot listen" in told
+
+
+def test_ctrl_c_before_anything_came(tmp_path: Path) -> None:
+    process = begin("live", "udp://:0", "-o", tmp_path / "out", "--record", "native")
+    until(lambda: status(tmp_path / "out")["sources"][0].get("ring"))
+    process.send_signal(signal.SIGINT)
+    _, told = process.communicate(30)
+    assert process.returncode == 0 and "record: udp://127.0.0.1:" in told
+    assert "nothing has come" in told and not files(tmp_path / "out", "*.h5")
