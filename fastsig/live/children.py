@@ -8,6 +8,7 @@ import json
 import os
 import signal
 import sys
+import time
 import traceback
 from collections.abc import Callable
 from typing import Any
@@ -16,6 +17,7 @@ __all__ = ["Child", "start"]
 
 _PDEATHSIG = 1
 _MOST_LINE = 2**16
+_TICKS = 5  # of 10 ms, as a process that waits for a disk takes a little time as well
 
 
 class Child:
@@ -36,6 +38,14 @@ class Child:
         #: Whether the supervisor has done what its end requires.
         self.attended = False
         self._rest = b""
+        self._work, self._worked = -1, time.monotonic()
+
+    def idle_s(self) -> float:
+        """Return the seconds since its processor time was last seen to grow."""
+        work = _processor_ticks(self.pid)
+        if work != self._work:
+            self._work, self._worked = work, time.monotonic()
+        return time.monotonic() - self._worked
 
     def reports(self) -> list[dict[str, Any]]:
         """Return what it has reported since the last call."""
@@ -65,6 +75,16 @@ class Child:
         if self._pipe >= 0:
             os.close(self._pipe)
             self._pipe = -1
+
+
+def _processor_ticks(pid: int) -> int:
+    """Return the processor time of a process in coarse steps; -1 if it has ended."""
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            fields = file.read().rpartition(")")[2].split()
+    except OSError:
+        return -1
+    return (int(fields[11]) + int(fields[12])) // _TICKS
 
 
 def start(name: str, work: Callable[[Callable[[dict[str, Any]], None]], int]) -> Child:

@@ -291,19 +291,18 @@ class Session:
         """Tell sinks to end; give up those that do not."""
         if self._stopped is None:
             return
-        late = time.monotonic() - self._stopped
         for beam in self.beams:
             for kind, child in beam.sinks.items():
-                if child.look():
+                if child.look() or child.attended:
                     continue
                 if not self._told_to_end:
                     child.send(signal.SIGTERM)
-                elif late > _GRACE_S + _STALLED_S:
-                    self._say(f"{self._name(beam, kind)}: cannot complete its file within "
-                              f"{_STALLED_S:g} s: is the disk stalled? The file is lost")
-                    self._outputs_failed = True
+                elif child.idle_s() > _STALLED_S:
+                    self._say(f"{self._name(beam, kind)}: has not completed its file, and has done "
+                              f"nothing for {_STALLED_S:g} s: is the disk stalled? The file is "
+                              "lost")
+                    self._outputs_failed = child.attended = True
                     child.send(signal.SIGKILL)
-                    child.attended = True
         self._told_to_end = True
 
     def _end(self, beam: Beam) -> None:
