@@ -21,6 +21,7 @@ from bench import (  # noqa: E402 - they are imported
     burst_trials,
     drift_tones,
     drift_trials,
+    live,
     peers,
     scaling,
     toa_accuracy,
@@ -71,6 +72,8 @@ def _run(options: argparse.Namespace, cases: Sequence[Case]) -> None:
         burst_pulses.run(quick=options.quick, keep=keep)
     elif options.what == "drift":
         drift_trials.run(quick=options.quick, keep=keep)
+    elif options.what == "live":
+        live.run(quick=options.quick, keep=keep)
     elif options.what == "tones":
         drift_tones.run(quick=options.quick, keep=keep)
     else:

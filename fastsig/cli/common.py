@@ -73,10 +73,11 @@ class OutputPath(click.types.StringParamType):
     name = "path"
 
 
-def output_option(text: str) -> Callable[[Command], Command]:
+def output_option(text: str, *, required: bool = True) -> Callable[[Command], Command]:
     """Return the options ``-o/--output`` and ``--overwrite``."""
     return options(
-        click.option("-o", "--output", type=OutputPath(), required=True, metavar="PATH", help=text),
+        click.option("-o", "--output", type=OutputPath(), required=required, metavar="PATH",
+                     help=text),
         click.option("--overwrite", is_flag=True, help="Replace existing output files."),
     )
 
