@@ -77,6 +77,8 @@ def compare_beams(
     return _table(made, groups, geometry, {
         "threshold": threshold, "duration_s": duration, "telescope": telescope,
         "angle_deg": number(angle, "deg", "angle"), "beams": list(numbers),
+        "beam_offsets_arcmin": geometry.offsets.round(4).tolist(),
+        "hpbw_arcmin": geometry.hpbw.mean(axis=1).round(4).tolist(),
         "shape_error": shape_error, "side_lobe": side_lobe,
         "expected_by_chance": round(float(chance_of(found, duration).sum()), 4)})
 
