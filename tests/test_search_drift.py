@@ -194,3 +194,28 @@ def test_false_alarms_are_stated():
     hits = drifting(stream(carriers=[]), snr=6.0)
     assert hits.meta["noise_shape"] == pytest.approx(51, rel=0.1)
     assert 1e-4 < hits.meta["false_alarms"] < 1
+
+
+def test_the_band_around_a_hit_is_cut_out(files, tmp_path):
+    fastsig("search", "drift", files[1], "-o", tmp_path / "hits.ecsv", "-q")
+    hits = read_hits(tmp_path / "hits.ecsv")
+    fast = int(np.argmin(hits.values("drift")))
+    fastsig("cut", files[1], "-o", tmp_path / "a.h5", "--hits", tmp_path / "hits.ecsv", "--row",
+            str(fast + 1), "--side", "140Hz")
+    with fs.open(tmp_path / "a.h5") as part, fs.open(files[1]) as whole:
+        first = round((float(part.stream.header.channels.first_hz) - 1420e6) / float(CHAN_HZ))
+        assert first == pytest.approx(2000 - 100 - 50, abs=6)
+        assert part.stream.shape[2] == pytest.approx(100 + 2 * 50, abs=12)
+        np.testing.assert_array_equal(part.read().data, whole.read().data[
+            :, :, first : first + part.stream.shape[2]])
+        again = drifting(part)
+        assert abs(again.values("frequency")[0] - hits.values("frequency")[fast]) < 1e-5
+    for options, code, message in ((["--row", "9"], 2, "the number of hits"),
+                                   (["--row", "2"], 2, "with --hits only")):
+        table = ["--hits", tmp_path / "hits.ecsv"] if code == 2 and "9" in options else []
+        assert message in fastsig("cut", files[1], "-o", tmp_path / "b.h5", *table, *options,
+                                  code=code).stderr
+    moved = hits.with_columns(frequency=hits.values("frequency") + 1)
+    write_hits(moved, tmp_path / "moved.ecsv")
+    assert "outside its band" in fastsig("cut", files[1], "-o", tmp_path / "b.h5", "--hits",
+                                         tmp_path / "moved.ecsv", code=3).stderr
