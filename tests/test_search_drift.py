@@ -89,6 +89,69 @@ def test_the_same_hits_for_any_workers_and_from_copied_rows(monkeypatch, tmp_pat
     assert not list(tmp_path.iterdir())
 
 
+def test_the_same_hits_for_any_range_that_contains_them_and_any_coarse_channels():
+    """No hits are lost if the range of drift rates is made wider, or the band divided."""
+    wide = stream(n_chan=2**15, carriers=[(700.0 + 1500 * k, 3.0 * k, 1 + k % 3, 30.0)
+                                          for k in range(20)])
+    step = float(CHAN_HZ / (15 * SAMPLE_S))
+    expected = rows(drifting(wide, f"{-65 * step}:{65 * step}"))
+    assert len(expected) == 20
+
+    def same(found):
+        near = {(round(row[0], 5), round(row[1] / step)) for row in found}
+        return all(any(abs(row[0] - freq) < 3e-5 and abs(row[1] / step - drift) < 2
+                       for freq, drift in near) for row in expected)
+
+    for limit in (66, 100, 390):
+        found = rows(drifting(wide, f"{-limit * step}:{limit * step}"))
+        assert same(found) and len(found) == 20
+    for coarse in (1, 2, 4, 8):
+        found = rows(drifting(wide, f"{-65 * step}:{65 * step}", coarse=coarse, dc=True))
+        assert same(found) and len(found) == 20
+    found = rows(drifting(wide, f"0:{65 * step}"))
+    assert same(found) and len(found) == 20
+
+
+@pytest.mark.parametrize("what", ["gap", "one", "lost", "zeros"])
+def test_spectra_with_gaps_single_spectra_and_none(what, tmp_path):
+    """S/N under gaps is that of the valid samples; without data there is no hit and no error."""
+    made = stream(n_time=1 if what == "one" else 16, n_chan=2**13,
+                  carriers=[(4000.0, 20.0, 1, 60.0), (2000.0, 0.0, 1, 60.0)])
+    if what == "gap":
+        made.spectra[5:9, :, 1900:2100] = np.nan
+        made.spectra[12] = np.nan
+    if what in ("lost", "zeros"):
+        made.spectra[:] = np.nan if what == "lost" else 0
+    fs.Chain(made).write(tmp_path / "a.h5", bits=32)
+    fastsig("search", "drift", tmp_path / "a.h5", "-o", tmp_path / "a.ecsv", "-q")
+    hits = read_hits(tmp_path / "a.ecsv")
+    if what in ("lost", "zeros"):
+        assert len(hits) == 0
+        return
+    assert sorted(hits.values("channel").tolist()) == [2000, 4000]
+    by_channel = dict(zip(hits.values("channel").tolist(), zip(
+        hits.values("snr").tolist(), hits.values("valid_share").tolist(), strict=True), strict=True))
+    if what == "gap":
+        assert by_channel[2000] == (pytest.approx(60 * (11 / 16) ** 0.5, abs=4),
+                                    pytest.approx(11 / 16))
+        assert by_channel[4000] == (pytest.approx(60 * (15 / 16) ** 0.5, rel=0.15),
+                                    pytest.approx(15 / 16))
+    else:
+        assert set(hits.values("drift").tolist()) == {0.0}
+
+
+def test_an_interrupted_search_leaves_no_table(files, monkeypatch, tmp_path):
+    """Ctrl-C, SIGTERM and a full disk leave nothing behind."""
+    from fastsig.reductions.drifting import searching
+
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(searching, "_search_tile", interrupted)
+    fastsig("search", "drift", files[0], "-o", tmp_path / "a.ecsv", code=130)
+    assert not list(tmp_path.iterdir())
+
+
 def test_the_centre_of_a_coarse_channel_is_left_out():
     dc = stream(carriers=[(1024.0, 0.0, 1, 300.0), (3072.0, 0.0, 1, 300.0), (900.0, 0.0, 1, 30.0)])
     assert len(drifting(dc)) == 3  # no whole number of Green Bank's coarse channels

@@ -103,7 +103,9 @@ class _Shape(NamedTuple):
         """Return the sizes for a scan; they depend on the plan's widest drift and the band."""
         n_chan = band.n_chan
         grain = max((octave.n_sum for octave in plan.octaves), default=1)
-        narrow = min(n_chan // _PARTS, n_chan // (band.n_coarse or 1) // _COARSE_PARTS)
+        narrow = n_chan // _PARTS
+        if band.n_coarse is not None and band.n_coarse > 1:
+            narrow = min(narrow, n_chan // band.n_coarse // _COARSE_PARTS)
         window = _WINDOW
         while window > _LEAST_WINDOW and window > narrow:
             window //= 2
