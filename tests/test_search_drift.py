@@ -116,7 +116,7 @@ def test_the_same_hits_for_any_range_that_contains_them_and_any_coarse_channels(
 def test_spectra_with_gaps_single_spectra_and_none(what, tmp_path):
     """S/N under gaps is that of the valid samples; without data there is no hit and no error."""
     made = stream(n_time=1 if what == "one" else 16, n_chan=2**13,
-                  carriers=[(4000.0, 20.0, 1, 60.0), (2000.0, 0.0, 1, 60.0)])
+                  carriers=[(4000.0, 0.0 if what == "one" else 5.0, 1, 60.0), (2000.0, 0.0, 1, 60.0)])
     if what == "gap":
         made.spectra[5:9, :, 1900:2100] = np.nan
         made.spectra[12] = np.nan
@@ -129,27 +129,34 @@ def test_spectra_with_gaps_single_spectra_and_none(what, tmp_path):
         assert len(hits) == 0
         return
     assert sorted(hits.values("channel").tolist()) == [2000, 4000]
-    by_channel = dict(zip(hits.values("channel").tolist(), zip(
-        hits.values("snr").tolist(), hits.values("valid_share").tolist(), strict=True), strict=True))
-    if what == "gap":
-        assert by_channel[2000] == (pytest.approx(60 * (11 / 16) ** 0.5, abs=4),
-                                    pytest.approx(11 / 16))
-        assert by_channel[4000] == (pytest.approx(60 * (15 / 16) ** 0.5, rel=0.15),
-                                    pytest.approx(15 / 16))
-    else:
-        assert set(hits.values("drift").tolist()) == {0.0}
+    share = dict(zip(hits.values("channel").tolist(), hits.values("valid_share").tolist(),
+                     strict=True))
+    snr = dict(zip(hits.values("channel").tolist(), hits.values("snr").tolist(), strict=True))
+    if what == "one":
+        assert set(hits.values("drift").tolist()) == {0.0} and snr[2000] == pytest.approx(60, abs=4)
+        return
+    assert share == {2000: pytest.approx(11 / 16, abs=1e-3), 4000: pytest.approx(15 / 16, abs=1e-3)}
+    assert snr[2000] == pytest.approx(60 * (11 / 16) ** 0.5, abs=4)
 
 
-def test_an_interrupted_search_leaves_no_table(files, monkeypatch, tmp_path):
-    """Ctrl-C, SIGTERM and a full disk leave nothing behind."""
-    from fastsig.reductions.drifting import searching
+@pytest.mark.parametrize(("signal", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
+def test_an_interrupted_search_leaves_no_table(signal, code, files, tmp_path):
+    before = ("import os, signal\n"
+              "from fastsig.search.drift.tile import Tile\n"
+              f"Tile.search = lambda *_: os.kill(os.getpid(), signal.{signal}) or [][0]\n")
+    error = fastsig("search", "drift", files[0], "-o", tmp_path / "a.ecsv", "--verbose", code=code,
+                    before=before).stderr
+    assert "Traceback" not in error and not list(tmp_path.iterdir())
 
-    def interrupted(*_, **__):
-        raise KeyboardInterrupt
 
-    monkeypatch.setattr(searching, "_search_tile", interrupted)
-    fastsig("search", "drift", files[0], "-o", tmp_path / "a.ecsv", code=130)
-    assert not list(tmp_path.iterdir())
+def test_a_full_disk_is_reported(files, tmp_path):
+    before = ("import errno, os\n"
+              "from fastsig.io.files import safe\n"
+              "def full(*_):\n    raise OSError(errno.ENOSPC, 'no space left on device')\n"
+              "os.fsync = full\n")
+    error = fastsig("search", "drift", files[0], "-o", tmp_path / "a.ecsv", code=4,
+                    before=before).stderr
+    assert "a.ecsv" in error and "space" in error and not list(tmp_path.iterdir())
 
 
 def test_the_centre_of_a_coarse_channel_is_left_out():
@@ -205,7 +212,7 @@ def test_voltages_of_several_coarse_channels(tmp_path):
     """Their channels belong to transforms, which are computed once and not for each piece."""
     path = tmp_path / "tone.raw"
     fastsig("simulate", "fast-voltage", "-o", path, "--to", "guppi", "--coarse", "2", "--duration",
-            "0.5s", "--fstart", "1400MHz", "--bandwidth", "256kHz", "--carrier",
+            "0.5s", "--fstart", "1400MHz", "--bandwidth", "256kHz", "--bandpass", "flat", "--carrier",
             "frequency=1400.2003MHz,level=0.05")
     report = json.loads(fastsig(
         "search", "drift", path, "-o", tmp_path / "a.ecsv", "--n-chan", "1024", "--integrate",
