@@ -91,7 +91,7 @@ class Tile:
             self._y, self._cells = np.empty(x.shape, np.float32), {}
         y, total, known, levels = flatten(x, self._window, self._y, lost)
         noise = self._noise(total, known, levels.shape)
-        if not np.isfinite(noise[1]) or noise[1] <= 0:
+        if not 0 < noise[1] < np.inf:
             return Searched([], False, 0.0)
         for _ in range(_MOST_PASSES):
             signals, is_full = self._rounds(y, known, noise)
@@ -157,7 +157,8 @@ class Tile:
                    low: int, high: int) -> list[Signal]:
         """Return the strongest signals of a piece, none in the reach of a stronger one."""
         piece, valid = _without(y, known, taken, low, high)
-        peaks = sorted(self._peaks(piece, valid, noise), reverse=True)
+        # Equal ones keep the order of octaves, slow drifts first.
+        peaks = sorted(self._peaks(piece, valid, noise), key=lambda each: (-each[0], each[1]))
         signals: list[Signal] = []
         for _, column, octave in peaks:
             at = self._maxima[octave].extent(column)
