@@ -208,7 +208,7 @@ def _middle(signal: Signal) -> float:
 
 def run(*, quick: bool = False, keep: bool = True) -> Outcome:
     """Print the outcome, and save the record."""
-    record = machine.start_record(quick=quick, pattern=None, repeats=1)
+    record = machine.start_record(quick=quick, pattern=None, repeats=1, kind="tones")
     print(machine.headline(record))
     rng = np.random.default_rng(2024)
     n, n_chan = (100, 2**17) if quick else (1000, 2**20)

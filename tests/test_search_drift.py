@@ -116,7 +116,8 @@ def test_the_same_hits_for_any_range_that_contains_them_and_any_coarse_channels(
 def test_spectra_with_gaps_single_spectra_and_none(what, tmp_path):
     """S/N under gaps is that of the valid samples; without data there is no hit and no error."""
     made = stream(n_time=1 if what == "one" else 16, n_chan=2**13,
-                  carriers=[(4000.0, 0.0 if what == "one" else 5.0, 1, 60.0), (2000.0, 0.0, 1, 60.0)])
+                  carriers=[(4000.0, 0.0 if what == "one" else 5.0, 1, 60.0),
+                            (2000.0, 0.0, 1, 60.0)])
     if what == "gap":
         made.spectra[5:9, :, 1900:2100] = np.nan
         made.spectra[12] = np.nan
@@ -212,8 +213,8 @@ def test_voltages_of_several_coarse_channels(tmp_path):
     """Their channels belong to transforms, which are computed once and not for each piece."""
     path = tmp_path / "tone.raw"
     fastsig("simulate", "fast-voltage", "-o", path, "--to", "guppi", "--coarse", "2", "--duration",
-            "0.5s", "--fstart", "1400MHz", "--bandwidth", "256kHz", "--bandpass", "flat", "--carrier",
-            "frequency=1400.2003MHz,level=0.05")
+            "0.5s", "--fstart", "1400MHz", "--bandwidth", "256kHz", "--bandpass", "flat",
+            "--carrier", "frequency=1400.2003MHz,level=0.05")
     report = json.loads(fastsig(
         "search", "drift", path, "-o", tmp_path / "a.ecsv", "--n-chan", "1024", "--integrate",
         "60ms", "--drift", "-500:500", "--json").stdout)

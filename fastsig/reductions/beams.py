@@ -86,7 +86,8 @@ def beam_numbers(made: Findings, beams: Sequence[int] | None) -> tuple[int, ...]
     """
     stated = set(map(int, made.values("beam")))
     if any(number < 1 for number in stated):
-        raise UsageError(f"a table does not state the beam of its {made.rows_are}; give table_beams")
+        raise UsageError(f"a table does not state the beam of its {made.rows_are}; give "
+                         "table_beams")
     numbers = set(map(int, beams or ())) or stated
     if not stated <= numbers or not numbers:
         raise UsageError(f"beams = {sorted(numbers)}; allowed: all beams of the tables, "
@@ -126,7 +127,8 @@ def with_verdicts(made: Found, groups: Sequence[Group], geometry: Geometry, abou
         east_error=[each.source.east_error for each in groups],
         north_error=[each.source.north_error for each in groups],
         chance=[each.chance for each in groups],
-        **{f"{position}_ra": [each[0] for each in sky], f"{position}_dec": [each[1] for each in sky]},
+        **{f"{position}_ra": [each[0] for each in sky],
+           f"{position}_dec": [each[1] for each in sky]},
     ).with_meta(comparison={**about, "n_candidate": len(made), count: len(groups),
                             "n_accepted": counts[0], "n_doubtful": counts[1],
                             "n_interference": counts[2]})

@@ -6,13 +6,16 @@ Names load on first use, so importing the package compiles and loads nothing.
 from importlib import import_module
 
 _INDEX = {
+    "AccelerationSearch": "acceleration",
     "Boxcars": "boxcars",
     "Channelizer": "channelize",
     "CoherentDedispersion": "coherent",
     "FDMT": "fdmt",
+    "FFA": "ffa",
     "FFTPlan": "fft",
     "Folder": "folding",
     "Gridder": "gridding",
+    "HarmonicSearch": "periodicity",
     "Ladder": "ladder",
     "Layout": "layout",
     "Normalizer": "normalizing",
@@ -73,6 +76,7 @@ _INDEX = {
     "gaussian_table": "gridding",
     "group_median": "medians",
     "group_median_nb": "medians",
+    "half_bin_powers": "periodicity",
     "halve": "normalizing",
     "intersect_spans": "energy",
     "intersect_spans_nb": "energy",
@@ -143,6 +147,8 @@ _INDEX = {
     "uniform_nb": "noise",
     "unpack": "unpacking",
     "unpack_nb": "unpacking",
+    "whiten": "whitening",
+    "whiten_nb": "whitening",
     "widen": "scaling",
     "widen_nb": "scaling",
     "window_names": "filters",

@@ -130,25 +130,29 @@ class Request:
             raise UsageError(f"workers = {workers}; allowed: 1 or more")
         n_coarse = coarse_channels(stream, coarse)
         lost = lost_channels(stream.shape[2], n_coarse) if not dc else np.empty(0, np.int64)
-        workers = workers or processors()
-        if memory is not None:
-            floor = resident_bytes() + search_bytes(plan, Band(stream.shape[2], lost, n_coarse), 1,
-                                                      stream.channel_run)
-            if memory < floor:
-                raise PlanError(f"memory = {memory / 1e6:.0f} MB; this search requires "
-                                f"{floor / 1e6:.0f} MB")
-            room = memory - resident_bytes()
-            while workers > 1 and search_bytes(plan, Band(stream.shape[2], lost, n_coarse), workers,
-                                               stream.channel_run) > room:
-                workers -= 1
-        return cls(stream, Settings(plan, float(snr)), n_coarse, Band(stream.shape[2], lost, n_coarse),
-                   workers, memory)
+        band = Band(stream.shape[2], lost, n_coarse)
+        workers = _affordable(plan, band, stream.channel_run, workers or processors(), memory)
+        return cls(stream, Settings(plan, float(snr)), n_coarse, band, workers, memory)
 
     @property
     def memory_bytes(self) -> int:
         """Approximate memory of the process, in bytes."""
         return resident_bytes() + search_bytes(
             self.settings.plan, self.band, self.workers, self.stream.channel_run)
+
+
+def _affordable(plan: DriftPlan, band: Band, run: int, workers: int, memory: int | None) -> int:
+    """Return the number of threads that a memory suffices for."""
+    if memory is None:
+        return workers
+    floor = resident_bytes() + search_bytes(plan, band, 1, run)
+    if memory < floor:
+        raise PlanError(f"memory = {memory / 1e6:.0f} MB; this search requires {floor / 1e6:.0f} "
+                        "MB")
+    room = memory - resident_bytes()
+    while workers > 1 and search_bytes(plan, band, workers, run) > room:
+        workers -= 1
+    return workers
 
 
 def found_hits(request: Request, *, folder: str | None = None, like_turboseti: bool = False,

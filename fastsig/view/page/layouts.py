@@ -48,8 +48,8 @@ HITS = Layout(
     saved=("frequency", "drift", "snr", "width", "event", "scan", "file", "verdict"),
     columns=("time", "frequency", "drift", "snr", "width", "excess", "valid_share", "channel",
              "coarse_channel", "product", "beam", "ra", "dec", "source", "first_row", "last_row",
-             "file", "snr_turboseti", "event", "scan", "verdict", "reason", "n_beam", "beams", "east",
-             "north", "east_error", "north_error", "signal_ra", "signal_dec", "chance"),
+             "file", "snr_turboseti", "event", "scan", "verdict", "reason", "n_beam", "beams",
+             "east", "north", "east_error", "north_error", "signal_ra", "signal_dec", "chance"),
     panels=(Panel("mean along the drift against frequency", "curve", 90),
             Panel("spectra against frequency", "image", 250),
             Panel("S/N against frequency and drift rate", "image", 170)))
