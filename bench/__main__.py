@@ -19,6 +19,7 @@ from bench import (  # noqa: E402 - they are imported
     burst_completeness,
     burst_pulses,
     burst_trials,
+    drift_peer,
     drift_tones,
     drift_trials,
     live,
@@ -76,6 +77,8 @@ def _run(options: argparse.Namespace, cases: Sequence[Case]) -> None:
         live.run(quick=options.quick, keep=keep)
     elif options.what == "tones":
         drift_tones.run(quick=options.quick, keep=keep)
+    elif options.what == "hits":
+        drift_peer.run(quick=options.quick, keep=keep)
     else:
         run(cases, quick=options.quick, pattern=options.case, keep=keep)
 
@@ -103,9 +106,10 @@ def _parser() -> argparse.ArgumentParser:
     pulses = others.add_parser("pulses", help="S/N of pulses in noise against exact boxcars")
     drift = others.add_parser("drift", help="false alarms of searches for drifting carriers")
     tones = others.add_parser("tones", help="drifting carriers that are found of a thousand")
-    for one in (table, right, times, alarms, bursts, pulses, drift, tones):
+    hits = others.add_parser("hits", help="hits of turboSETI and of fastsig, one by one")
+    for one in (table, right, times, alarms, bursts, pulses, drift, tones, hits):
         one.add_argument("--quick", action="store_true", default=argparse.SUPPRESS)
-    for one in (each, table, right, times, alarms, bursts, pulses, drift, tones):
+    for one in (each, table, right, times, alarms, bursts, pulses, drift, tones, hits):
         one.add_argument("--no-save", action="store_true", default=argparse.SUPPRESS)
     return parser
 
