@@ -101,6 +101,8 @@ _INDEX = {
     "power_sums_nb": "moments",
     "product_codes": "products",
     "prototype": "filters",
+    "quantiles": "quantiles",
+    "quantiles_nb": "quantiles",
     "quantize": "packing",
     "quantize_nb": "packing",
     "requantize": "requantizing",
