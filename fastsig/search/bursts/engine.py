@@ -12,7 +12,7 @@ from fastsig.search.bursts.events import Events, EventStore
 from fastsig.search.bursts.plan import SearchPlan
 
 if TYPE_CHECKING:
-    from fastsig_kernels import PulseSearch
+    from fastsig_kernels import Normalizer, PulseSearch
 
 __all__ = ["BurstSearch"]
 
@@ -42,18 +42,21 @@ class BurstSearch:
 
     def __init__(self, plan: SearchPlan, *, dtype: str = "float32", threads: int = 1,
                  most: int = _MOST_EVENTS) -> None:
-        from fastsig_kernels import Normalizer
-
         self.plan, self._store, self._threads = plan, EventStore(most), threads
-        recording, self._item = plan.dm_plan.recording, np.dtype(dtype).itemsize
-        self._normalizer = Normalizer(recording.n_chan, dtype=dtype, threads=threads,
-                                      segment=segment_of(recording.sample_s))
+        self._normalizer = self._normalizer_of(dtype)
         self._searches = self._made(float(LEVELS))
         self._octaves = _octaves(plan)
         self._halvers = [_Halver() for _ in self._octaves[1:]]
         #: Share of the channels that have samples, in each segment of the normalisation.
         self._alive: list[float] = []
         self.n_time = 0
+
+    def _normalizer_of(self, dtype: Any) -> Normalizer:
+        from fastsig_kernels import Normalizer
+
+        recording, self._dtype = self.plan.dm_plan.recording, np.dtype(dtype)
+        return Normalizer(recording.n_chan, dtype=self._dtype.name, threads=self._threads,
+                          segment=segment_of(recording.sample_s))
 
     def _made(self, noise: float) -> list[PulseSearch]:
         from fastsig_kernels import PulseSearch
@@ -68,7 +71,7 @@ class BurstSearch:
         """Memory of tables, state and events."""
         recording = self.plan.dm_plan.recording
         waiting = (self._normalizer.latency + 2 * self._normalizer.segment) * recording.n_chan
-        return int(self._store.memory_bytes + (self._item + 1) * waiting
+        return int(self._store.memory_bytes + (self._dtype.itemsize + 1) * waiting
                    + sum(each.memory_bytes for each in self._searches))
 
     @property
@@ -95,7 +98,8 @@ class BurstSearch:
             total += (times[2] - times[1]) * n_time / each.downsampling / search.block
         return total
 
-    def process(self, x: NDArray[Any], valid: NDArray[np.bool_] | None = None) -> None:
+    def process(self, x: NDArray[Any], valid: NDArray[np.bool_] | None = None,
+                series: NDArray[np.float32] | None = None) -> None:
         """Search the next spectra.
 
         Parameters
@@ -103,12 +107,17 @@ class BurstSearch:
         x : ndarray, shape (n_time, n_chan)
             Values of any unit; they need not be finite where they are not valid.
         valid : ndarray of bool, shape (n_time, n_chan), optional
+        series : ndarray of float32, shape (n_time,), optional
+            Values that are first subtracted from all channels.
         """
+        if not self.n_time and x.dtype != self._dtype:  # they are read in another form than planned
+            self._normalizer = self._normalizer_of(x.dtype)
         self.n_time += len(x)
         for first in range(0, len(x), _RUN):
             rows = slice(first, first + _RUN)
             self._normalised(*self._normalizer.process(
-                x[rows], valid=None if valid is None else valid[rows]))
+                x[rows], valid=None if valid is None else valid[rows],
+                series=None if series is None else series[rows]))
 
     def finish(self) -> Events:
         """Search the remaining spectra, and return the events of the whole stream."""
