@@ -99,7 +99,9 @@ PLANS: dict[str, PlanCase] = {
     "Normalizer": PlanCase(
         fk.Normalizer,
         {"n_chan": 16, "dtype": "uint8", "segment": 256, "half": 1, "threads": 2},
-        {"process": Call({"x": _MANY, "valid": _MANY > 20}, ("out", "out_valid")),
+        {"process": Call({"x": _MANY, "valid": _MANY > 20,
+                          "series": np.linspace(0, 9, len(_MANY)).astype(np.float32)},
+                         ("out", "out_valid")),
          "n_output": Call({"n": 600})},
         use=_search("Normalizer")),
     "PulseSearch": PlanCase(
@@ -211,9 +213,9 @@ FUNCTIONS: dict[str, Call] = {
     "expand_work_bytes": Call({"packed": fk.compress_planes(_FLOATS), "item_bytes": 4}),
     "fft_plan": Call({"n": 64, "kind": "real", "direction": "forward", "dtype": "complex64"}),
     "fit_scales": Call({"values": _FLOATS, "n_bits": 8}, ("out", "scale", "offset")),
-    "flag_deviations": Call({"x": _PLANE, "flags": _PLANE > 1, "thresholds": np.array([3.0, 2.0]),
-                             "level": _PLANE[0].copy(), "sigma": _PLANE[1] ** 2 + 1,
-                             "middle": 0.1, "unit": 3.0, "scale": 1.5, "offset": 0.2},
+    "flag_deviations": Call({"x": _PLANE, "series": _PLANE[:, 0].copy(), "flags": _PLANE > 1,
+                             "thresholds": np.array([3.0, 2.0]), "level": _PLANE[0].copy(),
+                             "sigma": _PLANE[1] ** 2 + 1, "middle": 0.1, "unit": 3.0, "scale": 1.5, "offset": 0.2},
                             ("flags",)),
     "fletcher32": Call({"data": np.arange(50, dtype=np.uint8)}),
     "frame_correlation": Call({"taps": _TAPS, "hop": 32}),

@@ -10,7 +10,7 @@ from ._jit import jit_strict
 from .medians import MAD_SIGMA, column_median_nb
 
 #: Types of spectra from which a series may be subtracted as they are read.
-KINDS = ("float32", "uint8", "int8")
+KINDS = ("float32", "uint8")
 
 _TILE = 64  # channels that are processed together
 FIRST_ROWS = 63  # from which the first level and noise are measured
@@ -37,7 +37,7 @@ def channel_levels(
 
     Parameters
     ----------
-    x : ndarray, shape (n_time, n_chan), float32, uint8 or int8, any unit
+    x : ndarray, shape (n_time, n_chan), float32 or uint8, any unit
         Spectra, with any strides; NaN is ignored.
     series : ndarray, shape (n_time,), float32, unit of x, optional
         Values that are first subtracted from all channels, as by `subtract_series`.

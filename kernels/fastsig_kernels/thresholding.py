@@ -115,7 +115,7 @@ def flag_deviations(
 
     Parameters
     ----------
-    x : ndarray, shape (n_time, n_chan), float32, uint8 or int8, any unit
+    x : ndarray, shape (n_time, n_chan), float32 or uint8, any unit
         Spectra, with any strides. NaN is not flagged, nor are channels with a sigma of 0 or NaN.
     flags : ndarray, shape (n_time, n_chan), bool
         Samples that are already flagged; modified in place.
