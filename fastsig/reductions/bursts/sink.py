@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -48,6 +48,7 @@ class Bursts(Sink):
     name = "search"
     ordered = True
     as_codes = True
+    takes_endless = True
 
     def __init__(self, stream: Stream, plan: SearchPlan, *, threads: int = 1,
                  most: int | None = None) -> None:
@@ -57,11 +58,12 @@ class Bursts(Sink):
             raise PlanError(f"{stream.path}: has the products "
                             f"{', '.join(stream.polarization.names)}; allowed: one")
         super().__init__(stream)
-        self.plan = plan
-        self._kind = "uint8" if stream.coded else kind_of(stream)
+        self.plan, self._kind = plan, kind_of(stream)
+        #: Called whenever spectra have been searched, as by `follow`.
+        self.on_merged: Callable[[], None] | None = None
         options = {} if most is None else {"most": most}
-        self.search = BurstSearch(plan, dtype=self._kind, threads=min(threads, _MOST_THREADS),
-                                  **options)
+        self.search = BurstSearch(plan, dtype="uint8" if stream.coded else self._kind,
+                                  threads=min(threads, _MOST_THREADS), **options)
 
     @property
     def held_bytes(self) -> int:  # type: ignore[override]
@@ -84,19 +86,25 @@ class Bursts(Sink):
         valid = None if (weight >= _LEAST_WEIGHT).all() else np.broadcast_to(
             weight >= _LEAST_WEIGHT, block.data[:, 0].shape)
         data = block.data[:, 0]
-        if self.stream.codes() is None or self._kind == "float32":
+        if self._kind == "float32":
             return data, valid, None
         with np.errstate(invalid="ignore"):  # NaN, which is not valid
             return data.astype(self._kind), valid, None
 
     def merge(self, part: Part) -> None:
         """Search the next spectra."""
-        values, valid, series = part
-        self.search.process(values, valid, series)
+        self.search.process(*part)
+        self._merged()
 
     def finish(self, n_rows: int) -> Events:
         """Return the events of all spectra."""
-        return self.search.finish()
+        found = self.search.finish()
+        self._merged()
+        return found
+
+    def _merged(self) -> None:
+        if self.on_merged is not None:
+            self.on_merged()
 
     def record(self) -> Mapping[str, Any]:
         """Return what determines the events."""
