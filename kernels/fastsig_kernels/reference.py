@@ -725,7 +725,7 @@ def _best_boxcars(values, weights, ladder, level, first, noise, threshold, least
 
 
 def quantiles(x: np.ndarray, shares: np.ndarray) -> np.ndarray:
-    """Twin of `quantiles.quantiles`; returns the quantiles, float64."""
+    """Twin of `ranks.quantiles`; returns the quantiles, float64."""
     known = x[np.isfinite(x)].astype(np.float64)
     return np.quantile(known, shares) if len(known) else np.full(len(shares), np.nan)
 
