@@ -74,12 +74,12 @@ def channel_levels(
 
 
 def _levels(x: np.ndarray, series: np.ndarray, out: np.ndarray, out_sigma: np.ndarray) -> None:
-    from ._level_loops import levels_nb
+    from ._level_loops import LANES, levels_nb
     from ._simd import Spec
 
     if x.strides[1] != x.itemsize:
         x = np.ascontiguousarray(x)
-    spec, floats = (Spec(kind=kind, lanes=16) for kind in (x.dtype.str[1:], "f4"))
+    spec, floats = (Spec(kind=kind, lanes=LANES) for kind in (x.dtype.str[1:], "f4"))
     levels_nb(spec, floats, x, np.ascontiguousarray(series), out, out_sigma)
 
 
