@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from cli import fastsig
+from excised import CodedSpectra, FloatSpectra
 from recordings import recorded
 from search.spectra_made import MHZ, N_CHAN, SAMPLE_S, K, chain, noise, with_bursts
 from streams import MemorySpectra, header
@@ -134,6 +135,21 @@ def _valid_share(data: np.ndarray, found: Candidates, k: int) -> float:
     late = K * found.values("dm")[k] * (MHZ**-2 - MHZ[-1] ** -2) / SAMPLE_S
     return float(np.isfinite(data[rows[:, np.newaxis] + np.rint(late).astype(int),
                                   np.arange(N_CHAN)]).mean())
+
+
+@pytest.mark.parametrize("excised", [False, True])
+def test_codes_are_searched_as_they_are(
+        scene: tuple[np.ndarray, list[Injection]], excised: bool) -> None:
+    """With and without excision, whose flags and series are beside the codes."""
+    numbers = np.clip(np.round(60 + 4 * scene[0][:20000] / scene[0].std()), 0, 255).astype("u1")
+    found = []
+    for kind in (CodedSpectra, FloatSpectra):
+        source = fs.Chain(kind(numbers, slice(9000, 9100), chain(scene[0]).stream.header))
+        stream = (source.iqrm().zero_dm().flag_runs() if excised else source).stream
+        assert stream.coded == (kind is CodedSpectra)
+        found += run([Bursts(stream, search_plan(stream, DMS, widths=WIDTHS))], workers=1)
+    np.testing.assert_array_equal(found[0].rows, found[1].rows)
+    assert len(found[0].rows) and found[0].n_time == found[1].n_time == 20000
 
 
 @pytest.mark.parametrize("workers", [1, 2])
