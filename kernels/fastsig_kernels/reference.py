@@ -20,6 +20,7 @@ from ._noise_widths import CUT
 from ._periodic_tables import stages, top_range
 from ._periodic_twins import (
     acceleration_events,
+    detrend,
     drifting_powers,
     half_bin_powers,
     harmonic_events,
@@ -27,7 +28,7 @@ from ._periodic_twins import (
 )
 from .ladder import Ladder
 
-__all__ = ["acceleration_events", "drifting_powers", "half_bin_powers", "harmonic_events",
+__all__ = ["acceleration_events", "detrend", "drifting_powers", "half_bin_powers", "harmonic_events",
            "stages", "top_range", "whiten"]
 
 
