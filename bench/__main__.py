@@ -15,7 +15,17 @@ from bench import machine
 machine.use_kernel_cache()
 machine.one_thread()
 
-from bench import burst_trials, drift_tones, drift_trials, peers, scaling, toa_accuracy, whole  # noqa: E402 - they are imported  # noqa: E402
+from bench import (  # noqa: E402 - they are imported when numba and MKL have their settings
+    burst_trials,
+    drift_tones,
+    drift_trials,
+    peers,
+    periodic_injections,
+    periodic_trials,
+    scaling,
+    toa_accuracy,
+    whole,
+)
 from bench import dispersion_accuracy as accuracy  # noqa: E402 - numba and MKL read them when
 from bench.cases import CASES  # noqa: E402
 from bench.timing import Case, Result, Scale, measure  # noqa: E402
@@ -59,6 +69,10 @@ def _run(options: argparse.Namespace, cases: Sequence[Case]) -> None:
         drift_trials.run(quick=options.quick, keep=keep)
     elif options.what == "tones":
         drift_tones.run(quick=options.quick, keep=keep)
+    elif options.what == "periodic":
+        periodic_trials.run(quick=options.quick, keep=keep)
+    elif options.what == "pulsars":
+        periodic_injections.run(quick=options.quick, keep=keep)
     else:
         run(cases, quick=options.quick, pattern=options.case, keep=keep)
 
@@ -84,9 +98,11 @@ def _parser() -> argparse.ArgumentParser:
     alarms = others.add_parser("trials", help="false alarms of searches for bursts in noise")
     drift = others.add_parser("drift", help="false alarms of searches for drifting carriers")
     tones = others.add_parser("tones", help="drifting carriers that are found of a thousand")
-    for one in (table, right, times, alarms, drift, tones):
+    noise = others.add_parser("periodic", help="false alarms of Fourier searches for pulsars")
+    found = others.add_parser("pulsars", help="periodic signals that are found of some hundred")
+    for one in (table, right, times, alarms, drift, tones, noise, found):
         one.add_argument("--quick", action="store_true", default=argparse.SUPPRESS)
-    for one in (each, table, right, times, alarms, drift, tones):
+    for one in (each, table, right, times, alarms, drift, tones, noise, found):
         one.add_argument("--no-save", action="store_true", default=argparse.SUPPRESS)
     return parser
 

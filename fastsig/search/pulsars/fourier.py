@@ -108,7 +108,7 @@ class FourierSearch:
         self.n_trial = trials * max(1.0, self._n_trial())
         self._powers = np.array([significance.power_of_sigma(threshold, n, self.n_trial)
                                  for n in range(1, n_harmonic + 1)])
-        self._n_piece = min(int(np.ceil(2 * self.r_min)), n_sample // 8)
+        self._n_piece = min(int(np.ceil(self.r_min / 2)), n_sample // 8)
         self._n_part = max(1, 2048 // self._n_piece)
         self._lags = WindowLags(n_sample, self.n_fft, self._n_piece * self._n_part)
         self._transform = fft_plan(self.n_fft, kind="real")
@@ -186,7 +186,8 @@ class FourierSearch:
         amplitude = self._transform.process(level, out=self._spectrum)[:-1]
         valid = ~zapped_bins(zapped, amplitude.size, self.duration_s)
         lags = self._lags.of(total)
-        return Whitened(whiten(amplitude, valid=valid, out=amplitude), valid, lags)
+        first = max(1, int(self.r_min / 2))
+        return Whitened(whiten(amplitude, valid=valid, first=first, out=amplitude), valid, lags)
 
     def _level(self, series: F4, weight: F4 | None) -> tuple[F4, F8]:
         """Return the series without slow variations, which gaps would spread over the spectrum.
@@ -222,6 +223,11 @@ class FourierSearch:
         found["frequency"] = (found["r"] - found["z"] / 2) / self.duration_s
         found["frequency_error"] = _errors(found) / self.duration_s
         return found
+
+    def false_alarms(self, sigma: float) -> float:
+        """Return the expected number of candidates of noise above a significance, in a series."""
+        chance = np.exp(significance.log_chance_of_sigma(sigma))
+        return float(-np.log1p(-chance))
 
     def _range(self, frequency: tuple[float, float] | None) -> tuple[float, float]:
         nyquist = self.n_fft / 2 - 1
