@@ -16,9 +16,12 @@ machine.use_kernel_cache()
 machine.one_thread()
 
 from bench import (  # noqa: E402 - they are imported when numba and MKL have their settings
+    burst_completeness,
+    burst_pulses,
     burst_trials,
     drift_tones,
     drift_trials,
+    live,
     peers,
     periodic_injections,
     periodic_trials,
@@ -65,8 +68,14 @@ def _run(options: argparse.Namespace, cases: Sequence[Case]) -> None:
         toa_accuracy.run(quick=options.quick, keep=keep)
     elif options.what == "trials":
         burst_trials.run(quick=options.quick, keep=keep)
+    elif options.what == "completeness":
+        burst_completeness.run(quick=options.quick, keep=keep)
+    elif options.what == "pulses":
+        burst_pulses.run(quick=options.quick, keep=keep)
     elif options.what == "drift":
         drift_trials.run(quick=options.quick, keep=keep)
+    elif options.what == "live":
+        live.run(quick=options.quick, keep=keep)
     elif options.what == "tones":
         drift_tones.run(quick=options.quick, keep=keep)
     elif options.what == "periodic":
@@ -96,13 +105,15 @@ def _parser() -> argparse.ArgumentParser:
     right = others.add_parser("accuracy", help="S/N of dispersed pulses against brute force")
     times = others.add_parser("toas", help="times of arrival of an hour, from spectra to PINT")
     alarms = others.add_parser("trials", help="false alarms of searches for bursts in noise")
+    bursts = others.add_parser("completeness", help="bursts that are found of a thousand")
+    pulses = others.add_parser("pulses", help="S/N of pulses in noise against exact boxcars")
     drift = others.add_parser("drift", help="false alarms of searches for drifting carriers")
     tones = others.add_parser("tones", help="drifting carriers that are found of a thousand")
     noise = others.add_parser("periodic", help="false alarms of Fourier searches for pulsars")
     found = others.add_parser("pulsars", help="periodic signals that are found of some hundred")
-    for one in (table, right, times, alarms, drift, tones, noise, found):
+    for one in (table, right, times, alarms, bursts, pulses, drift, tones, noise, found):
         one.add_argument("--quick", action="store_true", default=argparse.SUPPRESS)
-    for one in (each, table, right, times, alarms, drift, tones, noise, found):
+    for one in (each, table, right, times, alarms, bursts, pulses, drift, tones, noise, found):
         one.add_argument("--no-save", action="store_true", default=argparse.SUPPRESS)
     return parser
 

@@ -24,6 +24,7 @@ from .energy import (
 )
 from .engines import SpectrometerPlan
 from .fdmt import FDMT
+from .ffa import FFA
 from .fft import FFTPlan, fft_plan
 from .filters import prototype, response, window_names
 from .fir import polyphase_fir, polyphase_fir_complex_nb, polyphase_fir_nb
@@ -112,6 +113,7 @@ __all__ = [
     "Channelizer",
     "CoherentDedispersion",
     "FDMT",
+    "FFA",
     "FFTPlan",
     "Folder",
     "Gridder",

@@ -30,7 +30,7 @@ CANDIDATE = np.dtype([
 #: Fundamentals complete this many turns in a series at least, by default. Below, the level is
 #: measured from too few bins where noise is red.
 FEWEST_TURNS = 16
-#: Independent drifts in a bin of drift, as false alarms in noise show (`bench trials`): templates
+#: Independent drifts in a bin of drift, as false alarms in noise show (`bench periodic`): templates
 #: of neighbouring drifts, 2 bins apart, see nearly the same noise. Sums at neighbouring half bins
 #: are independent trials within a tenth.
 SHARE = 0.65
