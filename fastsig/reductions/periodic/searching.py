@@ -296,7 +296,8 @@ def _meta(request: Request, sifted: Sifted, n_detection: int) -> Mapping[str, An
     folding = [each.folding for each in request.searches if each.folding is not None]
     known = {
         "source": header.source, "telescope": header.telescope, "receiver": header.receiver,
-        "beam": header.beam, "start_time": iso(header.start_time), "frame": "barycentric" if header.barycentric else "topocentric",
+        "beam": header.beam, "start_time": iso(header.start_time),
+        "frame": "barycentric" if header.barycentric else "topocentric",
         "n_time": first.n_sample, "sample_s": first.sample_s, "threshold": settings.threshold,
         "n_dm": request.n_dm, "n_detection": n_detection, "n_dropped": sifted.n_dropped,
         "n_left_out_as_harmonic": sifted.n_harmonic,
