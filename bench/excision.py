@@ -16,7 +16,7 @@ from fastsig.axes.frequency import ChannelAxis
 from fastsig.axes.polarization import PolBasis
 from fastsig.axes.time import parse_time
 from fastsig.chain import Chain
-from fastsig.stream import Block, Codes, SpectrumStream
+from fastsig.stream import Block, CodedBlock, Codes, SpectrumStream
 from fastsig.stream.header import Header
 
 _N_CHAN = 4096
@@ -37,6 +37,13 @@ class _Spectra(SpectrumStream):
 
     def codes(self) -> Codes:
         return Codes(0, 255)
+
+    @property
+    def coded(self) -> bool:
+        return True
+
+    def read_coded(self, start: int, n: int) -> CodedBlock:
+        return CodedBlock(self._codes[start : start + n], np.ones((n, 1, 1), np.float32), start, n)
 
     def read_block(self, start: int, n: int, out: Any = None) -> Block:
         data = self._codes[start : start + n, np.newaxis].astype(np.float32)

@@ -1,6 +1,6 @@
 """The verbs that come with fastsig; written by docs/verb_stub.py from the stages."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from typing import Any, Self
 
@@ -1086,6 +1086,7 @@ class OwnVerbs:
         loss: Any = 0.05, constant: Any = None, switch: float = 1.0,
         n_chan: int | None = None, time: Any = None, workers: int | None = None,
         memory: int | None = None,
+        on_candidates: Callable[[Candidates], None] | None = None,
     ) -> Candidates:
         """Search spectra or voltages for single pulses and bursts.
 
@@ -1119,6 +1120,8 @@ class OwnVerbs:
             Integration time of the powers of voltages; half of the shortest width by default.
         workers, memory : int, optional
             As for `fastsig.run.engine.run`.
+        on_candidates : callable, optional
+            It is called during the search with candidates as soon as no later event can change them.
 
         Returns
         -------

@@ -25,8 +25,8 @@ from fastsig.errors import speak_of_options
 
 _COMMANDS = ("info", "spectra", "flag", "dedisperse", "calibrate", "baseline", "switch", "flux",
              "frame", "grid", "extract", "moment", "plan-dm", "search", "burst", "fold", "toas",
-             "measure", "view", "convert", "cut", "validate", "simulate", "samples", "batch",
-             "doctor", "warmup")
+             "measure", "view", "convert", "cut", "validate", "simulate", "samples", "live",
+             "live-status", "batch", "doctor", "warmup")
 #: Commands in a package above this one, which run the others.
 _ABOVE = {"batch": "fastsig.batch.commands.batch"}
 
@@ -181,4 +181,8 @@ def main() -> NoReturn:
     # Imports and numba's compiler create millions of objects, few of which are garbage: collecting
     # it at the default rate takes a tenth of the start-up time.
     gc.set_threshold(100_000, 50, 50)
-    sys.exit(run(alone=True))
+    code = run(alone=True)
+    # The interpreter looks for garbage among all of them several times before it ends, which takes
+    # a fifth of a second.
+    gc.freeze()
+    sys.exit(code)

@@ -19,7 +19,8 @@ __all__ = ["beams"]
 @click.option("--telescope", metavar="NAME", default="FAST", show_default=True,
               help="Use the beams of this telescope.")
 @click.option("--receiver", metavar="NAME",
-              help="Use the beams of this receiver.  [default: the first of the telescope]")
+              help="Use the beams of this receiver.  [default: the first receiver of the "
+                   "telescope]")
 @click.option("--angle", metavar="ANGLE", default="0deg", show_default=True,
               help="Set the angle by which the receiver is rotated, from east towards north, e.g. "
                    "23.4deg.")

@@ -39,13 +39,14 @@ class Octaves(ABC):
                  threads: int) -> None:
         from fastsig_kernels import Normalizer
 
+        self._stretches = stretches
         self._recording, self._item = recording, np.dtype(dtype).itemsize
         self._normalizer = Normalizer(recording.n_chan, dtype=dtype, threads=threads,
                                       segment=segment_of(recording.sample_s))
         self._octaves = _octaves(stretches)
         self._halvers = [_Halver() for _ in self._octaves[1:]]
-        #: Share of the channels that have samples, in each segment of the normalisation.
-        self._alive: list[float] = []
+        #: What weights are multiplied by, of each octave and segment of the normalisation.
+        self._shares: list[list[float]] = [[] for _ in self._octaves]
         self.n_time = 0
 
     @property
@@ -96,32 +97,56 @@ class Octaves(ABC):
         size = self._normalizer.segment
         for first in range(0, len(x), size):
             rows = slice(first, first + size)
-            self._divide(x[rows], self._valid(None if valid is None else valid[rows]))
-
-    def _valid(self, valid: NDArray[np.bool_] | None) -> NDArray[np.bool_] | None:
-        """Return what is valid in a segment; channels without any sample count as valid.
-
-        They are 0, so that they add nothing to a sum, and the noise of sums is measured. Sums need
-        no weights then.
-        """
-        dead = None if valid is None else ~valid.any(axis=0)
-        self._alive.append(1.0 if dead is None else 1 - float(dead.mean()))
-        if len(self._alive) == 1 and 0 < self._alive[0] < _LEAST_ALIVE:
-            self.few_alive(self._alive[0])
-        if valid is None or dead is None or dead.all():
-            return valid
-        valid = valid | dead
-        return None if valid.all() else valid
+            self._divide(x[rows], None if valid is None else valid[rows])
 
     def _divide(self, x: NDArray[np.int8], valid: NDArray[np.bool_] | None) -> None:
-        """Give a segment to the stretches, octave by octave."""
+        """Give a segment to the stretches, octave by octave.
+
+        Channels without any sample are 0, so that they add nothing to a sum, and the noise of sums
+        is measured; they count as valid where the next channel below them is. Sums then need no
+        weights if all others are valid, and otherwise the weights are in proportion to the noise.
+        """
+        share, live = _share(valid), None if valid is None else np.asarray(valid.any(axis=0))
+        alive = 1.0 if live is None else float(live.mean())
+        if not self._shares[0] and 0 < alive < _LEAST_ALIVE:
+            self.few_alive(alive)
+        if valid is not None and live is not None and live.any():
+            valid = None if (valid | ~live).all() else valid[:, _below(live)]
         for level, members in enumerate(self._octaves):
             if level:
                 x, valid = self._halvers[level - 1].process(x, valid)
-            if not len(x):
-                return
-            for number in members:
+            # A sum of two spectra is valid if one of them is.
+            self._shares[level].append(share / max(_share(valid), share or 1.0) if len(x)
+                                       else self._shares[level - 1][-1])
+            for number in members if len(x) else []:
                 self.take(number, x, valid)
+
+    def share_of(self, number: int, time: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Return what weights of a stretch are multiplied by to be shares of all samples.
+
+        Parameters
+        ----------
+        number : int
+            Number of the stretch.
+        time : ndarray of int64
+            Spectra of the stretch.
+        """
+        down = self._stretches[number].downsampling
+        shares = np.array(self._shares[down.bit_length() - 1], np.float32)
+        found: NDArray[np.float32] = shares[
+            np.clip(time * down // self._normalizer.segment, 0, len(shares) - 1)]
+        return found
+
+
+def _below(live: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Return the next live channel below each, or the first; itself for live ones."""
+    found = np.maximum.accumulate(np.where(live, np.arange(len(live)), 0))
+    return np.maximum(found, int(live.argmax()))
+
+
+def _share(valid: NDArray[np.bool_] | None) -> float:
+    """Return the share of samples that are valid."""
+    return 1.0 if valid is None or not valid.size else float(valid.mean())
 
 
 def segment_of(sample_s: float) -> int:

@@ -7,6 +7,7 @@ were integrated: a single power, a mean of many and a value of two bits are trea
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -149,6 +150,14 @@ def _even(n: int) -> NDArray[np.float64]:
     return np.asarray((_GOLDEN * np.arange(1, n + 1)) % 1 - 0.5, np.float64)
 
 
+@lru_cache(maxsize=8)
+def _even_of_sample(n: int) -> NDArray[np.float64]:
+    """Return the same numbers, which are kept for further samples of this length."""
+    found = _even(n)
+    found.flags.writeable = False
+    return found
+
+
 def _mean_within(x: F4, sigma: F4) -> F4:
     """Return the means of the values of columns within three standard deviations of 0."""
     inside = np.abs(x) <= _REACH * sigma
@@ -227,7 +236,7 @@ def distribution(sample: F4, rounding: F4) -> Distribution | None:
     """
     if not len(sample):
         return None
-    octiles = _octiles(sample + _even(len(sample)) * rounding)
+    octiles = _octiles(sample + _even_of_sample(len(sample)) * rounding)
     return _fitted(sample, octiles) if octiles[2] > octiles[0] else None
 
 

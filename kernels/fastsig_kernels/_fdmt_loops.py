@@ -12,7 +12,7 @@ from llvmlite import ir
 from numba.core import types
 from numba.core.extending import intrinsic
 
-from ._fdmt_program import ADD, FIXED, LOAD, MOVING, READ, WIDE
+from ._fdmt_program import ADD, LOAD, READ, WIDE
 from ._fdmt_reading import (
     above_item_of,
     bytes_of,
@@ -105,16 +105,19 @@ def _add_across(typingctx, spec, is_cut, stream, n_term, n, out, terms, t, offse
 
 
 @jit_strict_inner
-def _terms_nb(ops, i, moves):
-    """Return the addresses of the terms of an operation, moved by as many bytes each."""
-    return (ops[i, 1] + moves[0], ops[i, 2] + moves[1], ops[i, 3] + moves[2], ops[i, 4] + moves[3])
+def _terms_nb(ops, i, move):
+    """Return the addresses of the terms of an operation, moved by `move` bytes."""
+    return ops[i, 1] + move, ops[i, 2] + move, ops[i, 3] + move, ops[i, 4] + move
 
 
 @jit_strict_inner
-def _add_pairs_nb(spec, ops, size):
-    """Add two rows of `size` bytes, which may go over by less than a cache line."""
+def _add_pairs_nb(spec, ops, size, move):
+    """Add two rows of `size` bytes, which may go over by less than a cache line.
+
+    Results are `move` bytes after their places.
+    """
     for i in range(ops.shape[0]):
-        out, terms = ops[i, 0], _terms_nb(ops, i, (0, 0, 0, 0))
+        out, terms = ops[i, 0] + move, _terms_nb(ops, i, 0)
         at = 0
         while at + 256 <= size:
             _add_lines(spec, 2, 4, out, terms, at)
@@ -125,10 +128,10 @@ def _add_pairs_nb(spec, ops, size):
 
 
 @jit_strict_inner
-def _add_fours_nb(spec, ops, size):
-    """Add four rows of `size` bytes, which may go over by less than a cache line."""
+def _add_fours_nb(spec, ops, size, move):
+    """Add four rows of `size` bytes, as `_add_pairs_nb`."""
     for i in range(ops.shape[0]):
-        out, terms = ops[i, 0], _terms_nb(ops, i, (0, 0, 0, 0))
+        out, terms = ops[i, 0] + move, _terms_nb(ops, i, 0)
         at = 0
         while at + 128 <= size:
             _add_lines(spec, 4, 2, out, terms, at)
@@ -147,25 +150,29 @@ def _copy_rows_nb(source, source_step, target, target_step, size, n_row):
 
 
 @jit_strict_inner
-def _below_nb(spec, source, time_step, chan_step, n_chan, n, steps, ops, targets):
-    """Compute the nodes at the cut for a block of `n` samples, which begins at `source`."""
+def _below_nb(spec, source, time_step, chan_step, n_chan, n, window, steps, ops, targets):
+    """Compute the nodes at the cut for a block of `n` samples, which begins at `source`.
+
+    `window` is the place of the block in their rows, in samples.
+    """
     item, size = item_of(spec), bytes_of(spec)
     for i in range(steps.shape[0]):
-        kind, a, b, c, d, e = steps[i]
+        kind, a, b, c, d, e, _ = steps[i]
+        move = d * window * item  # of READ and ADD
         if kind == READ:
             rows = targets[b : b + c]
             if chan_step != size:
-                read_channels_nb(spec, source + a * chan_step, chan_step, n_chan, n, rows)
+                read_channels_nb(spec, source + a * chan_step, chan_step, n_chan, n, rows, move)
             elif c == WIDE:
-                read_wide_nb(spec, source + a, time_step, n, rows)
+                read_wide_nb(spec, source + a, time_step, n, rows, move)
             else:
                 read_times_nb(spec, source + a * size, time_step, n_chan, n,
-                               np.int64(rows.ctypes.data))
+                               np.int64(rows.ctypes.data), move)
         elif kind == ADD:
             if c == 4:
-                _add_fours_nb(spec, ops[a:b], n * item)
+                _add_fours_nb(spec, ops[a:b], n * item, move)
             else:
-                _add_pairs_nb(spec, ops[a:b], n * item)
+                _add_pairs_nb(spec, ops[a:b], n * item, move)
         elif kind == LOAD:
             _copy_rows_nb(c, d, a - d, b, d, e)
         else:
@@ -236,19 +243,11 @@ def _sum_run_nb(spec, is_cut, stream, n_term, out, terms, n, offset):
         _sum_floats_nb(spec, n_term, out, terms, n, offset)
 
 
-@jit_strict_inner
-def _moves_nb(is_cut, n_term, window):
-    """Return by how many bytes terms have moved: above the cut, all but the last, by `window`."""
-    if is_cut:
-        return 0, 0, 0, 0
-    return window, window if n_term == 4 else 0, window, 0
-
-
 @jit_strict_inner_arrays
 def _above_nb(spec, n, window, steps, ops, out, out_step, large):
     """Compute rows above the cut for a block of `n` samples.
 
-    `window` is the place of the block in moving rows, in samples. `large` is whether the output
+    `window` is the place of the block in rows at the cut, in samples. `large` is whether the output
     does not fit into a cache.
     """
     item, above_item = item_of(spec), above_item_of(spec)
@@ -257,27 +256,22 @@ def _above_nb(spec, n, window, steps, ops, out, out_step, large):
     # Whole lines of a large output are not read before they are written.
     stream = large and (out | out_step) % 64 == 0
     for i in range(steps.shape[0]):
-        is_cut, start, stop, n_term, where, total = steps[i]
+        is_cut, start, stop, n_term, is_root, more, total = steps[i]
         offset = np.float32(total)
-        moves = _moves_nb(is_cut, n_term, window * above_item)
+        move = window * item if is_cut else 0
         for j in range(start, stop):
-            terms = _terms_nb(ops, j, moves)
-            if where == FIXED:
-                _sum_above_nb(spec, is_cut, n_term, ops[j, 0], terms, n, offset)
-            elif where == MOVING:
-                _sum_above_nb(spec, is_cut, n_term, ops[j, 0] + window * above_item, terms, n,
-                              offset)
-            else:
-                to = out + ops[j, 0] * out_step
-                _sum_run_nb(spec, is_cut, stream, n_term, to, terms, whole, offset)
-                if whole < n:
-                    local = np.int64(rest.ctypes.data)  # here, as its last use frees the memory
-                    size = item if is_cut else above_item
-                    left = _terms_nb(ops, j, (moves[0] + whole * size, moves[1] + whole * size,
-                                              moves[2] + whole * size, moves[3] + whole * size))
-                    _sum_run_nb(spec, is_cut, False, n_term, local, left, 16, offset)
-                    for t in range(n - whole):
-                        copy_item(4, local + 4 * t, to + 4 * (whole + t))
+            terms = _terms_nb(ops, j, move)
+            if not is_root:
+                _sum_above_nb(spec, is_cut, n_term, ops[j, 0], terms, n + more, offset)
+                continue
+            to = out + ops[j, 0] * out_step
+            _sum_run_nb(spec, is_cut, stream, n_term, to, terms, whole, offset)
+            if whole < n:
+                local = np.int64(rest.ctypes.data)  # here, as its last use frees the memory
+                left = _terms_nb(ops, j, move + whole * (item if is_cut else above_item))
+                _sum_run_nb(spec, is_cut, False, n_term, local, left, 16, offset)
+                for t in range(n - whole):
+                    copy_item(4, local + 4 * t, to + 4 * (whole + t))
     if stream:
         finish_stores(spec)
 
@@ -291,24 +285,24 @@ def _move_rows_nb(moves, n_byte):
 
 
 @jit_strict
-def run_nb(spec, source, time_step, chan_step, n_chan, n, block, window, n_window, below, below_ops,
-           targets, above, above_ops, moves, window_moves, out, out_step, large, meeting, n_thread):
+def run_nb(spec, source, time_step, chan_step, n_chan, n, block, window, below, below_ops, targets,
+           above, above_ops, moves, out, out_step, large, meeting, n_thread):
     """Do the steps of one thread for `n` samples, block by block; return the next `window`.
 
-    `window` is the place of the next block in moving rows, which have room for `n_window` samples.
+    `window` is the place of the next samples in rows at the cut, which have room for `block`
+    samples after those of the past. Each thread moves the rows that it computes: threads meet
+    before rows move, which others read, and before rows are read that others compute.
     """
     met = 0
     for first in range(0, n, block):
         count = min(block, n - first)
-        _below_nb(spec, source + first * time_step, time_step, chan_step, n_chan, count, below,
-                  below_ops, targets)
+        if window + count > block:
+            met = meet_nb(meeting, n_thread, met)
+            _move_rows_nb(moves, item_of(spec) * window)
+            window = 0
+        _below_nb(spec, source + first * time_step, time_step, chan_step, n_chan, count, window,
+                  below, below_ops, targets)
         met = meet_nb(meeting, n_thread, met)
         _above_nb(spec, count, window, above, above_ops, out + 4 * first, out_step, large)
         window += count
-        met = meet_nb(meeting, n_thread, met)
-        if window + block > n_window:
-            _move_rows_nb(window_moves, above_item_of(spec) * window)
-            window = 0
-        _move_rows_nb(moves, count * item_of(spec))
-        met = meet_nb(meeting, n_thread, met)
     return window

@@ -193,15 +193,18 @@ def copy_item(typingctx, size, source, target):
 
 
 @jit_strict_inner_arrays
-def read_times_nb(spec, source, time_step, n_chan, n, targets):
-    """Read 16 channels of `n` samples; neighbouring channels are neighbours in memory."""
+def read_times_nb(spec, source, time_step, n_chan, n, targets, move):
+    """Read 16 channels of `n` samples; neighbouring channels are neighbours in memory.
+
+    Rows are `move` bytes after the places in `targets`; the same applies to the functions below.
+    """
     size, item = bytes_of(spec), item_of(spec)
     square = np.empty(GROUP * GROUP * 4, np.uint8)
     local = np.int64(square.ctypes.data)
     whole = n if n_chan >= GROUP else 0
     t = 0
     while t + GROUP <= whole:
-        _take_square(spec, source + t * time_step, time_step, targets, t * item)
+        _take_square(spec, source + t * time_step, time_step, targets, move + t * item)
         t += GROUP
     while t < n:
         # Copy what there is: samples beyond the last one belong to nobody.
@@ -209,34 +212,34 @@ def read_times_nb(spec, source, time_step, n_chan, n, targets):
             at = source + (t + i) * time_step
             for c in range(min(GROUP, n_chan) * size):
                 copy_item(1, at + c, local + i * GROUP * size + c)
-        _take_square(spec, local, GROUP * size, targets, t * item)
+        _take_square(spec, local, GROUP * size, targets, move + t * item)
         t += GROUP
 
 
 @jit_strict_inner_arrays
-def read_wide_nb(spec, source, time_step, n, rows):
+def read_wide_nb(spec, source, time_step, n, rows, move):
     """Read 64 channels of `n` samples of 8 bits: whole cache lines if they begin on one."""
     item, targets = item_of(spec), np.int64(rows.ctypes.data)
     t = 0
     while t + GROUP <= n:
-        _take_lines(spec, source + t * time_step, time_step, targets, t * item)
+        _take_lines(spec, source + t * time_step, time_step, targets, move + t * item)
         t += GROUP
     if t < n:
         square = np.zeros(GROUP * WIDE, np.uint8)
         local = np.int64(square.ctypes.data)
         for i in range(n - t):
             copy_line(source + (t + i) * time_step, local + i * WIDE)
-        _take_lines(spec, local, WIDE, targets, t * item)
+        _take_lines(spec, local, WIDE, targets, move + t * item)
 
 
 @jit_strict_inner_arrays
-def read_channels_nb(spec, source, chan_step, n_chan, n, targets):
+def read_channels_nb(spec, source, chan_step, n_chan, n, targets, move):
     """Read channels of `n` samples; neighbouring samples are neighbours in memory."""
     size, item = bytes_of(spec), item_of(spec)
     piece = np.empty(GROUP * 4, np.uint8)
     local = np.int64(piece.ctypes.data)
     for c in range(min(targets.size, n_chan)):
-        at, row = source + c * chan_step, targets[c]
+        at, row = source + c * chan_step, targets[c] + move
         t = 0
         while t + GROUP <= n:
             _take_row(spec, at + t * size, row + t * item)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from . import _check
-from ._fdmt_program import RUN, Program
+from ._fdmt_program import Program
 from ._order import STREAMED_BYTES, address, on_lines
 from ._plan import Plan
 from ._team import Crew
@@ -22,6 +22,8 @@ __all__ = ["FDMT"]
 _DTYPES = ("uint8", "int8", "uint16", "int16", "float32")
 _ORDERS = ("time", "channel")
 _MOST_THREADS = 64
+#: Samples of a single channel that are copied at once.
+_RUN = 2048
 _GRIDS = {"sample": 1, "half": 2, "exact": 0}
 
 
@@ -358,7 +360,7 @@ class _Transform:
     @property
     def block(self) -> int:
         """Number of samples of a call of `run`, at most."""
-        return self._program.block if self._program else RUN
+        return self._program.block if self._program else _RUN
 
     def fill(self, value: int) -> None:
         """Set all samples of the past to a value."""
@@ -381,7 +383,7 @@ class _Transform:
         def part(i: int) -> None:
             windows[i] = run_nb(
                 self._spec, address(x), time_step, chan_step, self._n_chan, n, program.block,
-                self._window, program.window, *program.threads[i], address(out), out.strides[0],
+                self._window, *program.threads[i], address(out), out.strides[0],
                 large, meeting.place, len(windows))
 
         self._crew.run([partial(part, i) for i in range(len(windows))], meeting.stop)

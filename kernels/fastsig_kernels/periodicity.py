@@ -65,7 +65,7 @@ def half_bin_powers(x: np.ndarray, *, n_side: int = 16, lags: np.ndarray | None 
     if out is None:
         out = on_lines((2 * x.size,), np.dtype(np.float32))
     else:
-        _check.target("out", out, (2 * x.size,), "float32", x)
+        _check.target("out", out, (2 * x.size,), "float32", x, lags)
         _check.c_contiguous("out", out)
     _half_bins(x, n_side, noise, out)
     return out
@@ -104,10 +104,13 @@ def checked_thresholds(thresholds: Any) -> np.ndarray:
 
 def checked_range(r_min: Any, r_max: Any) -> tuple[float, float]:
     """Return the limits of the frequency of fundamentals, in bins."""
-    low, high = _check.number("r_min", r_min), _check.number("r_max", r_max)
+    low = _check.number("r_min", r_min)
     if not 1 <= low < np.inf:
         raise ValueError(f"r_min: found {low}, allowed 1 or more")
-    if not high >= low:
+    if r_max is None:
+        return low, np.inf
+    high = _check.number("r_max", r_max)
+    if not low <= high < np.inf:
         raise ValueError(f"r_max: found {high}, allowed r_min or more")
     return low, high
 
@@ -172,7 +175,7 @@ class HarmonicSearch(Plan):
         Least sums of 1, 2, 3... valid powers, rising. Their number is that of the harmonics that
         are summed at most: 1, 2, 4, 8, 16 or 32.
     r_min, r_max : float
-        Least and largest frequency of fundamentals, in bins.
+        Least and largest frequency of fundamentals, in bins; by default, there is no largest one.
     n_side : int
         As for `half_bin_powers`.
     most : int
@@ -195,7 +198,7 @@ class HarmonicSearch(Plan):
     """
 
     def __init__(self, n_bin: int, thresholds: np.ndarray, *, r_min: float = 1.0,
-                 r_max: float = np.inf, n_side: int = 16, most: int = 2**14) -> None:
+                 r_max: float | None = None, n_side: int = 16, most: int = 2**14) -> None:
         self._n_bin = _check.count("n_bin", n_bin, 2, MOST_BINS)
         self._thresholds = checked_thresholds(thresholds)
         self._range = checked_range(r_min, r_max)

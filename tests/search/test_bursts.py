@@ -15,16 +15,19 @@ from search.spectra_made import MHZ, N_CHAN, SAMPLE_S, K, chain, noise, with_bur
 from streams import MemorySpectra, header
 
 import fastsig as fs
+from bench.burst_pulses import compared
+from bench.injections import Band
 from fastsig.axes.frequency import ChannelAxis
 from fastsig.axes.polarization import PolBasis
 from fastsig.errors import PlanError, UsageError
-from fastsig.reductions.bursts.injected import completeness
-from fastsig.reductions.bursts.searching import candidates_of
+from fastsig.reductions.bursts.injected import Injected, completeness
 from fastsig.reductions.bursts.sink import Bursts
+from fastsig.reductions.bursts.table import candidates_of
 from fastsig.run.candidate_files import read_candidates
 from fastsig.run.engine import run
-from fastsig.search.bursts import gather
+from fastsig.search.bursts import groups
 from fastsig.search.bursts.candidates import Candidates
+from fastsig.search.bursts.gather import gather
 from fastsig.search.bursts.plan import search_plan
 from fastsig.simulate.injections import Injection, Injector, drawn
 from fastsig.work.memory import resident_bytes
@@ -121,7 +124,16 @@ def test_bursts_have_the_snr_of_their_valid_samples(
     assert made.n_found >= len(bursts) - 1  # the faintest may be below the threshold now
     assert abs(made.ratio[there].mean() - 1) < 0.06
     # A sum of two spectra is valid if one of them is.
-    assert np.abs(share - np.isfinite(data).mean()).max() < 0.08
+    expected = [_valid_share(data, found, k) for k in made.match[there].tolist()]
+    assert np.abs(share - expected).max() < 0.015
+
+
+def _valid_share(data: np.ndarray, found: Candidates, k: int) -> float:
+    """Share of the samples of the boxcar of a candidate that are not NaN."""
+    rows = np.arange(found.values("first_row")[k], found.values("last_row")[k] + 1)
+    late = K * found.values("dm")[k] * (MHZ**-2 - MHZ[-1] ** -2) / SAMPLE_S
+    return float(np.isfinite(data[rows[:, np.newaxis] + np.rint(late).astype(int),
+                                  np.arange(N_CHAN)]).mean())
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -158,6 +170,13 @@ def test_files_of_a_scan_are_one_recording(
     assert set(two.values("file")) == {"b.0000.fil", "b.0001.fil"}
     rows = one.values("first_row") >= 12000
     assert (two.values("file")[rows] == "b.0001.fil").all()
+
+
+def test_pulses_of_all_widths_have_the_snr_of_exact_boxcars() -> None:
+    # From 0.5 to 16 ms, with an S/N of 30 and of 10.
+    made = compared(Band(128, 196.608e-6), 10.0)
+    assert len(made) == 12
+    assert all(each.is_right for each in made), made
 
 
 def test_noise_has_no_candidates_at_seven_sigmas() -> None:
@@ -203,8 +222,8 @@ def test_storms_keep_the_brightest_events(monkeypatch: pytest.MonkeyPatch) -> No
     assert some.rows["snr"].min() >= np.sort(every.rows["snr"])[-100]
     found = candidates_of([source.stream], [some], [plan])
     assert found.meta["n_dropped"] == some.n_dropped
-    monkeypatch.setattr(gather, "MOST", 3)
-    few, n_dropped = gather.gather([gather.Searched(some, plan)])
+    monkeypatch.setattr(groups, "MOST", 3)
+    few, n_dropped = gather([groups.Searched(some, plan)])
     assert len(few) <= 3 and n_dropped > 0
     assert few.snr[0] == some.rows["snr"].max()
 
@@ -242,6 +261,10 @@ def test_the_command_reports_what_it_finds(
     assert len(pieces) == 4
     late = (pieces[0].start_time - read_candidates(tmp_path / "c.ecsv")["time"][0]).to_value("s")
     assert abs(late + 0.2) < 0.01
+    lines = fastsig(*given, "-o", tmp_path / "d.ecsv", "--json-lines").stdout.splitlines()
+    times = [json.loads(each)["time"] for each in lines]
+    assert times == sorted(read_candidates(tmp_path / "d.ecsv")["time"].isot)
+    fastsig(*given, "-o", tmp_path / "e.ecsv", "--json-lines", "--json", code=2)
     fastsig(*given, "-o", tmp_path / "a.txt", code=2)
     fastsig(*given, "-o", tmp_path / "a.singlepulse", "--tstart", "10s")
     first = (tmp_path / "a.singlepulse").read_text().splitlines()[1].split()
@@ -251,6 +274,32 @@ def test_the_command_reports_what_it_finds(
     found = read_candidates(tmp_path / "b.ecsv")
     assert found.meta["completeness"]["n_injected"] == 5
     assert (found.values("injected") >= 0).sum() == found.meta["completeness"]["n_found"]
+
+
+def test_bursts_are_injected_before_excision_into_channels_that_are_left(tmp_path: Path) -> None:
+    chain(noise(12000)).write(tmp_path / "a.fil", bits=32, lossy=True)
+    (tmp_path / "mask.txt").write_text("1072MHz-1150MHz\n1200MHz-1210MHz 0s-30s\n")
+    given = ("search", "bursts", tmp_path / "a.fil", "--dm", "0:10", "--width", "4ms:60ms",
+             "--inject", 6, "--mask", tmp_path / "mask.txt", "--threshold", 5, "--quiet")
+    fastsig(*given, "-o", tmp_path / "a.ecsv")
+    made = read_candidates(tmp_path / "a.ecsv").meta["completeness"]
+    rows = made["by_snr"]
+    assert all(row["n_found"] == row["n_injected"] for row in rows if row["low"] >= 6)
+    ratios = [row["mean_snr_ratio"] for row in rows if row["low"] >= 10]
+    assert len(ratios) > 1 and abs(np.mean(ratios) - 1) < 0.06
+    # The mean over the band contains most of a burst that is hardly dispersed.
+    fastsig(*given, "-o", tmp_path / "b.ecsv", "--zero-dm", "mean")
+    assert read_candidates(tmp_path / "b.ecsv").meta["completeness"]["n_found"] < made["n_found"]
+
+
+def test_bursts_are_not_polarised() -> None:
+    one = chain(np.zeros((400, N_CHAN), np.float32)).stream
+    two = MemorySpectra(np.zeros((400, 2, N_CHAN), np.float32), one.header.replace(
+        polarization=replace(one.polarization, names=("AA", "BB"))))
+    bursts, sigma = [Injection(0.1, 20.0, 8e-3, 20.0)], np.full(N_CHAN, 2.0)
+    made = [Injected(each, bursts, sigma, K).read_block(0, 400).data for each in (one, two)]
+    np.testing.assert_allclose(made[1].sum(axis=1), made[0][:, 0], rtol=1e-6)
+    assert (made[1][:, 0] == made[1][:, 1]).all() and made[1].max() > 0
 
 
 def test_voltages_are_searched_coherently(samples: Path) -> None:

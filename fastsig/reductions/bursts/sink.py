@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -44,6 +44,7 @@ class Bursts(Sink):
 
     name = "search"
     ordered = True
+    takes_endless = True
 
     def __init__(self, stream: Stream, plan: SearchPlan, *, threads: int = 1,
                  most: int | None = None) -> None:
@@ -54,6 +55,8 @@ class Bursts(Sink):
                             f"{', '.join(stream.polarization.names)}; allowed: one")
         super().__init__(stream)
         self.plan, self._kind = plan, kind_of(stream)
+        #: Called whenever spectra have been searched, as by `follow`.
+        self.on_merged: Callable[[], None] | None = None
         options = {} if most is None else {"most": most}
         self.search = BurstSearch(plan, dtype=self._kind, threads=min(threads, _MOST_THREADS),
                                   **options)
@@ -85,10 +88,17 @@ class Bursts(Sink):
     def merge(self, part: tuple[NDArray[Any], NDArray[np.bool_] | None]) -> None:
         """Search the next spectra."""
         self.search.process(*part)
+        self._merged()
 
     def finish(self, n_rows: int) -> Events:
         """Return the events of all spectra."""
-        return self.search.finish()
+        found = self.search.finish()
+        self._merged()
+        return found
+
+    def _merged(self) -> None:
+        if self.on_merged is not None:
+            self.on_merged()
 
     def record(self) -> Mapping[str, Any]:
         """Return what determines the events."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsig.search.bursts.events import Events, EventStore
+from fastsig.search.bursts.events import EVENT, Events, EventStore, events_of
 from fastsig.search.bursts.plan import SearchPlan
 from fastsig.search.octaves import LEVELS, Octaves
 
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 __all__ = ["BurstSearch"]
 
 _MOST_EVENTS = 2**20
+#: Noise is measured from this many of the longest boxcars one after the other, but from 4 segments
+#: of series at least, and 16 at most. A segment has 2048 samples or more.
+_WIDTHS, _SEGMENTS, _LEAST_SEGMENT = 128, (4, 16), 2048
 
 
 class BurstSearch(Octaves):
@@ -42,13 +45,17 @@ class BurstSearch(Octaves):
         super().__init__(plan.dm_plan.recording, plan.stretches, dtype=dtype, threads=threads)
         self.plan, self._store, self._threads = plan, EventStore(most), threads
         self._searches = self._made(float(LEVELS))
+        self._is_finished = False
+        #: Events that `new_events` has not returned yet; None if it has never been called.
+        self._new: list[NDArray[Any]] | None = None
 
     def _made(self, noise: float) -> list[PulseSearch]:
         from fastsig_kernels import PulseSearch
 
         plan = self.plan
         return [PulseSearch(plan.dm_plan.recording.curve, each.delays, ladder, noise=noise,
-                            threshold=plan.threshold, threads=self._threads)
+                            threshold=plan.threshold, threads=self._threads,
+                            n_segment=_n_segment(int(ladder.widths[-1])))
                 for each, ladder in zip(plan.stretches, plan.ladders, strict=True)]
 
     @property
@@ -87,7 +94,25 @@ class BurstSearch(Octaves):
         for number, search in enumerate(self._searches):
             self._add(number, search.finish())
             self._store.n_dropped += search.n_dropped
+        self._is_finished = True
         return self._store.finish(self.n_time)
+
+    def new_events(self) -> NDArray[Any]:
+        """Return the events that are known since the last call; the first call begins this."""
+        made, self._new = [np.empty(0, EVENT), *(self._new or [])], []
+        return np.concatenate(made)
+
+    @property
+    def earliest(self) -> NDArray[np.int64]:
+        """Spectrum of each dispersion measure before which no event begins that is not known yet.
+
+        The measures are those of all stretches; spectra are counted at the full rate. The first
+        spectra may have negative numbers.
+        """
+        if self._is_finished:
+            return np.full(self.plan.n_dm, np.iinfo(np.int64).max)
+        return np.concatenate([search.earliest * each.downsampling for search, each in zip(
+            self._searches, self.plan.stretches, strict=True)])
 
     def few_alive(self, share: float) -> None:
         """Expect the noise of sums of fewer channels."""
@@ -97,11 +122,18 @@ class BurstSearch(Octaves):
         """Search the next spectra of a stretch."""
         self._add(number, self._searches[number].process(x, valid=valid))
 
-    def _add(self, number: int, events: NDArray[Any]) -> None:
-        """Add events of a stretch; their weights become shares of all channels."""
-        if len(events):
-            down = self.plan.stretches[number].downsampling
-            segment = np.clip(events["time"] * down // self._normalizer.segment, 0,
-                              len(self._alive) - 1)
-            events["weight"] *= np.array(self._alive, np.float32)[segment]
-        self._store.add(number, events)
+    def _add(self, number: int, found: NDArray[Any]) -> None:
+        """Add events of a stretch; their weights become shares of the samples as they arrived."""
+        if not len(found):
+            return
+        events = events_of(number, found)
+        events["weight"] *= self.share_of(number, events["time"])
+        self._store.add(events)
+        if self._new is not None:
+            self._new.append(events)
+
+
+def _n_segment(longest: int) -> int:
+    """Return the number of segments from which noise is measured, for boxcars up to a length."""
+    least, most = _SEGMENTS
+    return max(least, min(most, -(-_WIDTHS * longest // _LEAST_SEGMENT)))

@@ -1,0 +1,50 @@
+"""Steps of the fast dispersion measure transform, and rows in memory."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ._fdmt_tree import MOST_PARTS
+from ._order import LINE
+
+
+def up(n_byte: int) -> int:
+    """Round a size up to whole cache lines."""
+    return -(-n_byte // LINE) * LINE
+
+
+@dataclass
+class Rows:
+    """Rows in memory: address of the first sample of a block of the first row, bytes apart."""
+
+    place: int
+    step: int
+
+    def of(self, rows: np.ndarray) -> np.ndarray:
+        """Return the addresses of rows."""
+        return self.place + rows * self.step
+
+
+class Steps:
+    """A list of steps, and of the additions of rows that they do."""
+
+    def __init__(self) -> None:
+        self._steps: list[tuple[int, ...]] = []
+        self._ops: list[np.ndarray] = []
+        self._n = 0
+
+    def step(self, *numbers: int) -> None:
+        """List a step of up to 7 numbers."""
+        self._steps.append((*numbers, *[0] * (7 - len(numbers))))
+
+    def add(self, kind: int, out: np.ndarray, terms: list[np.ndarray], *numbers: int) -> None:
+        """Add rows: addresses of results and of the terms, at most `MOST_PARTS`."""
+        self.step(kind, self._n, self._n + len(out), len(terms), *numbers)
+        unused = [np.zeros_like(out)] * (MOST_PARTS - len(terms))
+        self._ops.append(np.stack([out, *terms, *unused], axis=1).astype(np.int64))
+        self._n += len(out)
+
+    def tables(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the steps, and the operations: results and terms."""
+        return (np.array(self._steps, np.int64).reshape(-1, 7),
+                np.concatenate([np.empty((0, 1 + MOST_PARTS), np.int64), *self._ops]))
