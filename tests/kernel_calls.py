@@ -219,6 +219,8 @@ FUNCTIONS: dict[str, Call] = {
     "compress_work_bytes": Call({"item_bytes": 4, "block": 16}),
     "compressed_bound": Call({"n_byte": 100, "item_bytes": 4, "block": 16}),
     "cumulative_energy": Call({"taps": _TAPS}),
+    "detrend": Call({"x": _PLANE[0].copy(), "weight": _PLANE[1] ** 2 / 16, "n_piece": 3,
+                     "n_part": 2}, ("out",)),
     "deviations": Call({"x": _PLANE, "level": _PLANE[0].copy(), "sigma": _PLANE[1] ** 2 + 1,
                         "middle": 0.1, "unit": 3.0, "scale": 1.5, "offset": 0.2}, ("out",), "x"),
     "detect": Call(_DETECT, ("out", "out_weight")),

@@ -21,7 +21,7 @@ _ALL = np.empty(0, np.bool_)
 
 
 def whiten(x: np.ndarray, *, valid: np.ndarray | None = None, least: int = 16,
-           growth: float = 0.1, most: int = 8192, out: np.ndarray | None = None) -> np.ndarray:
+           growth: float = 0.4, most: int = 8192, out: np.ndarray | None = None) -> np.ndarray:
     """Divide amplitudes by the root of the level around them, so that noise has a mean power of 1.
 
     The level is the mean power of blocks whose widths grow with frequency. Bright lines do not
