@@ -20,8 +20,6 @@ __all__ = ["Searches", "Settings", "Trials", "search_series", "searches_of"]
 
 Read = Callable[[int, int], tuple[NDArray[np.float32], NDArray[np.float32] | None]]
 
-#: Memory of a Fourier search, bytes for each sample: the series, its transform, and powers.
-_FOURIER_BYTES = 40
 
 
 @dataclass(frozen=True)
@@ -77,14 +75,15 @@ class Searches(NamedTuple):
         """Memory of a thread, in bytes."""
         total = 0
         if self.fourier is not None:
-            total += _FOURIER_BYTES * self.fourier.n_fft
+            total += self.fourier.memory_bytes
         if self.folding is not None:
             total += self.folding.memory_bytes
         return total
 
     def copy(self) -> Searches:
         """Return searches for another thread."""
-        return Searches(*(None if each is None else each.copy() for each in self))
+        return Searches(None if self.fourier is None else self.fourier.copy(),
+                        None if self.folding is None else self.folding.copy())
 
     def detections(self, series: Any, weight: Any, dm: float, zapped: Any) -> NDArray[Any]:
         """Return the detections in a series."""
