@@ -224,7 +224,7 @@ def periods() -> None:
     FDMT(np.linspace(1, 0, 32), np.arange(3.0), dtype="int8", track="half").compile()
     FoldingSearch(2**14, 1e-3, period=(0.25, 1.0)).compile()
     for z_max in (0, 2):
-        FourierSearch(2**12, 1e-3, n_harmonic=4, z_max=z_max).compile()
+        FourierSearch(2**12, 1e-3, z_max=z_max).compile()
 
 
 def drifts() -> None:

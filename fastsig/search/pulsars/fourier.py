@@ -33,13 +33,13 @@ FEWEST_TURNS = 16
 #: Independent drifts in a bin of drift, as false alarms in noise show (`bench periodic`): templates
 #: of neighbouring drifts, 2 bins apart, see nearly the same noise. Sums at neighbouring half bins
 #: are independent trials within a tenth.
-SHARE = 0.65
+SHARE = 0.9
 #: Candidates of a series, the best ones, whose frequency and drift are those of the highest power;
 #: those of the others are steps of the search.
 REFINED = 10
 #: Error of the frequency of a tone of power P, in bins, is this over sqrt(P).
 _ERROR = 3 / (np.pi * np.sqrt(6))
-_HARMONICS, _MOST_DRIFT = (1, 2, 4, 8, 16, 32), 1200
+_HARMONICS, _MOST_DRIFT, _MOST_SAMPLES = (1, 2, 4, 8, 16, 32), 1200, 2**31
 #: Least ratio of a series to its transform; drifts in units of the latter are larger by its square.
 _FILLED = 8 / 9
 
@@ -68,7 +68,7 @@ class FourierSearch:
     Parameters
     ----------
     n_sample : int
-        Samples of a series, 64 or more.
+        Samples of a series, 64 to 2^31.
     sample_s : float
         Time from a sample to the next, s.
     n_harmonic : int
@@ -313,8 +313,8 @@ def _errors(found: NDArray[Any]) -> F8:
 
 
 def _check(n_sample: int, sample_s: float, n_harmonic: int, z_max: float, most: int) -> None:
-    if n_sample < 64:
-        raise UsageError(f"a series of {n_sample} samples; allowed: 64 or more")
+    if not 64 <= n_sample <= _MOST_SAMPLES:
+        raise UsageError(f"a series of {n_sample} samples; allowed: 64 to {_MOST_SAMPLES}")
     if not 0 < sample_s < 1e6:
         raise UsageError(f"sample_s = {sample_s}; allowed: above 0, below 1e6 s")
     if n_harmonic not in _HARMONICS:
