@@ -280,6 +280,15 @@ def _warn_of_lost(path: str, wanted: Wanted, lost: dict[int, str], n: int, rows_
                       f"{next(iter(lost.values()))}", FastsigWarning, stacklevel=2)
 
 
+def _pulsars(path: str, output: str, wanted: Wanted, overwrite: bool) -> None:
+    """Draw pulsar candidates: dispersion measure against period, and histograms."""
+    from fastsig.run.pulsar_files import read_pulsars
+    from fastsig.view import draw_pulsars
+
+    check_output(output, overwrite=overwrite, inputs=[path])
+    draw_pulsars(read_pulsars(path), output, overwrite=overwrite, name=os.path.basename(path))
+
+
 class _Table(NamedTuple):
     """The function that draws tables of one kind, their name in messages, and its options."""
 
@@ -297,4 +306,5 @@ HANDLERS: dict[str, Callable[[Detected, str, Wanted, bool], None]] = {
 TABLES = {"spectrum of a place": _Table(_place, "a spectrum of a place"),
           "DM plan": _Table(_dm_plan, "a DM plan"),
           "burst candidates": _Table(_candidates, "a table of candidates", ("data", "page_size")),
-          "drifting carriers": _Table(_hits, "a table of hits", ("data", "page_size"))}
+          "drifting carriers": _Table(_hits, "a table of hits", ("data", "page_size")),
+          "pulsar candidates": _Table(_pulsars, "a table of pulsar candidates")}

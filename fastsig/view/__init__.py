@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from fastsig.reductions.sources.sky_spectrum import SkySpectrum
     from fastsig.search.bursts.candidates import Candidates
     from fastsig.search.drift.hits import Hits
+    from fastsig.search.pulsars.candidates import PulsarCandidates
     from fastsig.stages.baseline import Baseline, Fits
     from fastsig.view.burst import BeamFacts
     from fastsig.view.profiles import Trials
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["baseline_rows", "check_picture", "draw", "draw_baseline", "draw_burst",
            "draw_calibration", "draw_candidates",
            "draw_cube", "draw_dm_plan", "draw_flags", "draw_hits", "draw_made", "draw_position",
-           "draw_profiles", "draw_switched", "flag_pixels", "write_bursts_page",
+           "draw_profiles", "draw_pulsars", "draw_switched", "flag_pixels", "write_bursts_page",
            "write_hits_page", "write_page"]
 
 
@@ -160,6 +161,31 @@ def draw_candidates(candidates: Candidates, path: str | os.PathLike[str] | None 
     return drawn(lambda: draw_night(candidates, name),
                  lambda: {"title": name or "candidates", "candidates": len(candidates)}, path,
                  overwrite, [])
+
+
+@checked
+def draw_pulsars(candidates: PulsarCandidates, path: str | os.PathLike[str] | None = None, *,
+                 overwrite: bool = False, name: str = "") -> Figure:
+    """Draw a table of pulsar candidates: DM against period, and histograms.
+
+    Parameters
+    ----------
+    candidates : PulsarCandidates
+    path, overwrite
+        As for `draw`.
+    name : str
+        Title, such as the name of the table.
+
+    Raises
+    ------
+    PlanError
+        If there is no candidate.
+    """
+    from fastsig.view.periods import draw_periods
+
+    return drawn(lambda: draw_periods(candidates, name),
+                 lambda: {"title": name or "pulsar candidates", "candidates": len(candidates)},
+                 path, overwrite, [])
 
 
 def write_bursts_page(

@@ -114,7 +114,7 @@ def _draw_tie(made: Thumbnails, k: int, hit: _Hit, y: F8, first: int, unit: int)
 
     The frequencies are those at half time, at which tracks through a carrier meet.
     """
-    columns = (np.arange(SHAPE[1]) - SHAPE[1] // 2) * unit
+    columns = (np.arange(SHAPE[1]) - SHAPE[1] // 2).astype(np.float64) * unit
     moves = (np.arange(SHAPE[0]) - SHAPE[0] // 2) * unit
     own = hit.center + 0.5 * hit.drift - (hit.width - 1) / 2 - first
     boxcars = _Boxcars(y, hit.width)

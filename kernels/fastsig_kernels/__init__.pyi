@@ -1,3 +1,4 @@
+from .acceleration import AccelerationSearch
 from .bitshuffle import (
     compress_planes,
     compress_planes_nb,
@@ -22,6 +23,7 @@ from .energy import (
 )
 from .engines import SpectrometerPlan
 from .fdmt import FDMT
+from .ffa import FFA
 from .fft import FFTPlan, fft_plan
 from .filters import prototype, response, window_names
 from .fir import polyphase_fir, polyphase_fir_complex_nb, polyphase_fir_nb
@@ -66,6 +68,7 @@ from .packing import (
     round_codes_nb,
     to_codes,
 )
+from .periodicity import HarmonicSearch, half_bin_powers
 from .products import PRODUCTS, product_codes
 from .pulse_search import PulseSearch
 from .requantizing import requantize, requantize_nb, restore, restore_nb
@@ -93,6 +96,7 @@ from .thresholding import (
     sum_thresholds,
 )
 from .unpacking import unpack, unpack_nb
+from .whitening import whiten, whiten_nb
 from .zero_dm import (
     band_mean,
     band_mean_nb,
@@ -103,13 +107,16 @@ from .zero_dm import (
 )
 
 __all__ = [
+    "AccelerationSearch",
     "Boxcars",
     "Channelizer",
     "CoherentDedispersion",
     "FDMT",
+    "FFA",
     "FFTPlan",
     "Folder",
     "Gridder",
+    "HarmonicSearch",
     "Ladder",
     "Layout",
     "Normalizer",
@@ -172,6 +179,7 @@ __all__ = [
     "gaussian_table",
     "group_median",
     "group_median_nb",
+    "half_bin_powers",
     "halve",
     "intersect_spans",
     "intersect_spans_nb",
@@ -236,6 +244,8 @@ __all__ = [
     "uniform_nb",
     "unpack",
     "unpack_nb",
+    "whiten",
+    "whiten_nb",
     "widen",
     "widen_nb",
     "window_names",

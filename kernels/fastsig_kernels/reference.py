@@ -18,8 +18,19 @@ from ._boxcar_events import (
 )
 from ._noise_widths import CUT
 from ._packet_forms import VDIF, PacketForm
+from ._periodic_tables import stages, top_range
+from ._periodic_twins import (
+    acceleration_events,
+    drifting_powers,
+    half_bin_powers,
+    harmonic_events,
+    whiten,
+)
 from ._ring_words import COUNTERS
 from .ladder import Ladder
+
+__all__ = ["acceleration_events", "drifting_powers", "half_bin_powers", "harmonic_events",
+           "stages", "top_range", "whiten"]
 
 
 def polyphase_fir(x: np.ndarray, taps: np.ndarray) -> np.ndarray:
@@ -461,6 +472,27 @@ def track_maxima(
     return boxcar_maxima(sums, widths, scale, None if valid is None else weights, len(x), min_share)
 
 
+def best_boxcar(
+    sums: np.ndarray, starts: np.ndarray, drifts: np.ndarray, widths: np.ndarray,
+    scale: np.ndarray, counts: np.ndarray | None = None, min_share: float = 0.5,
+) -> np.ndarray:
+    """Twin of `maxima.best_boxcar`; returns start, drift, width, S/N, sum and share."""
+    n, best = len(sums), np.zeros(6)
+    rows = np.arange(n)
+    for width, factor in zip(widths, scale, strict=True):
+        for row in starts:
+            for start, drift in zip(row, drifts, strict=True):
+                at = np.floor(start + drift * rows / max(1, n - 1) + 0.5).astype(int)
+                if at.min() < 0 or at.max() + width >= sums.shape[1]:
+                    continue
+                total = (sums[rows, at + width] - sums[rows, at]).sum()
+                share = 1.0 if counts is None else (
+                    counts[rows, at + width] - counts[rows, at]).sum() / (n * width)
+                if share >= min_share and total / np.sqrt(share) * factor > best[3]:
+                    best[:] = start, drift, width, total / np.sqrt(share) * factor, total, share
+    return best
+
+
 def relative_to_level(
     x: np.ndarray, level: np.ndarray, n: int, valid: np.ndarray | None = None
 ) -> np.ndarray:
@@ -473,6 +505,12 @@ def relative_to_level(
         known &= True if valid is None else valid[row]
         out[row, known] = values[known] / between[known] - 1
     return out
+
+
+def pair_sums(x: np.ndarray) -> np.ndarray:
+    """Twin of `leveling.pair_sums`; returns the sums."""
+    even = x[:, : x.shape[1] // 2 * 2].astype(np.float64)
+    return even.reshape(len(x), -1, 2).sum(axis=2)
 
 
 def flag_deviations(x: np.ndarray, flags: np.ndarray, thresholds: np.ndarray, level: np.ndarray,
@@ -802,6 +840,46 @@ def through_knots(knots: np.ndarray, first: np.ndarray, weight: np.ndarray) -> n
     """Twin of `smoothing.through_knots`; returns (n_row, n_place) float64, unit of knots."""
     return np.asarray(sum(weight[k].astype(np.float64) * knots[:, first + k]
                           for k in range(len(weight))))
+
+
+def ffa_turns(y: np.ndarray) -> np.ndarray:
+    """Twin of the tree of `FFA`: sums of turns (m, n) for drifts of 0 to m - 1 bins, (m, n)."""
+    m = len(y)
+    if m == 1:
+        return y.astype(np.float64)
+    head, tail = ffa_turns(y[: m // 2]), ffa_turns(y[m // 2 :])
+    rows = []
+    for drift in range(m):
+        i, j = (int((len(each) - 1) / (m - 1) * drift + 0.5) for each in (head, tail))
+        rows.append(head[i] + np.roll(tail[j], j - drift))
+    return np.array(rows)
+
+
+def ffa_bins(x: np.ndarray, factor: float) -> np.ndarray:
+    """Twin of the bins of `FFA`: sums over `factor` samples, which bins share in proportion."""
+    total = np.concatenate([[0.0], np.cumsum(x, dtype=np.float64)])
+    ends = np.arange(int(len(x) / factor) + 1) * factor
+    return np.diff(np.interp(ends, np.arange(len(total)), total))
+
+
+def ffa_snr(profile: np.ndarray, weight: np.ndarray, width: int, shared: float = 0.0) -> float:
+    """Twin of the S/N of `FFA`: the best boxcar of a width on a profile, relative to the rest.
+
+    `weight` is the number of valid samples in each bin, and `shared` by how much the samples that
+    two bins share reduce the variance of a boxcar, as a share of all samples.
+    """
+    n, best = len(profile), 0.0
+    found = []
+    for first in range(n):
+        inside = np.arange(first, first + width) % n
+        w_in, w_out = weight[inside].sum(), weight.sum() - weight[inside].sum()
+        if min(w_in * n / width, w_out * n / (n - width)) < 0.25 * weight.sum():
+            continue
+        s_in, s_out = profile[inside].sum(), profile.sum() - profile[inside].sum()
+        both = 1 / w_in + 1 / w_out
+        variance = both - shared * weight.sum() * both**2
+        found.append((s_in / w_in - s_out / w_out) / np.sqrt(variance))
+    return max(found, default=best)
 
 
 class PacketRing:

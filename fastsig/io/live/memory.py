@@ -249,14 +249,19 @@ class SharedMemory:
                 fcntl.lockf(self._descriptor, fcntl.LOCK_UN, 1)
         raise UsageError(f"{self.path}: has {N_READER} readers already")
 
+    def unlink(self) -> None:
+        """Remove the name, unless it is another ring's by now."""
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.stat(self.path), os.fstat(self._descriptor)):
+                os.unlink(self.path)
+
     def close(self, *, unlink: bool) -> None:
         """Close the file, and remove its name; arrays stay mapped while they are used."""
-        descriptor, self._descriptor = self._descriptor, -1
-        if descriptor < 0:
+        if self._descriptor < 0:
             return
-        with contextlib.suppress(FileNotFoundError):
-            if unlink and os.path.samestat(os.stat(self.path), os.fstat(descriptor)):
-                os.unlink(self.path)
+        if unlink:
+            self.unlink()
+        descriptor, self._descriptor = self._descriptor, -1
         os.close(descriptor)
 
 

@@ -50,15 +50,22 @@ class Reader:
         """Let the stream end with the rows that may be read now."""
         self._stopped = True
 
+    def come(self, stop: int, seconds: float) -> bool:
+        """Wait for at most some seconds; return whether `wait` would return at once."""
+        return self._wait(stop, seconds) >= stop or self._stopped or self.ring.ended
+
     def wait(self, stop: int) -> int:
         """Wait for row ``stop - 1`` or the end; return `stop`, or the number of rows if smaller."""
+        return self._wait(stop, math.inf)
+
+    def _wait(self, stop: int, seconds: float) -> int:
         outstanding, self._asked = self._asked > self._read, max(self._asked, stop)
         pause = float(min(_LONGEST_S, max(_SHORTEST_S, self._seconds(stop))))
         begun = time.monotonic()
         while True:
             ended = self._stopped or self.ring.ended  # before the rows, which may still grow
             rows = self.ring.rows
-            if rows >= stop or ended:
+            if rows >= stop or ended or time.monotonic() > begun + seconds:
                 return min(rows, stop)
             check()
             self._words[BEAT] = time.monotonic_ns()
@@ -90,6 +97,11 @@ class Reader:
             if overwritten:  # leave out half the ring, so that the next rows come in one piece
                 oldest = (self.ring.oldest + self.ring.n_slot // 2) * self.ring.layout.slot_rows
                 self.floor = max(self.floor, min(oldest, self.ring.rows))
+
+    def release(self, row: int) -> None:
+        """State that no row before `row` is needed, whether it was read or not."""
+        self._words[DONE] = max(int(self._words[DONE]), row // self.ring.layout.slot_rows)
+        self._words[BEAT] = time.monotonic_ns()
 
     def close(self) -> None:
         """Detach."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -73,6 +74,19 @@ class _InRing:
     def arrived(self, stop: int) -> int:
         """Wait for row ``stop - 1`` or the end; return `stop`, or the number of rows if smaller."""
         return self.reader.wait(stop)
+
+    def come(self, stop: int, seconds: float) -> bool:
+        """Wait for at most some seconds; return whether `arrived` would return at once."""
+        return self.reader.come(stop, seconds)
+
+    def release(self, row: int) -> None:
+        """State that no row before `row` is needed; a writer that can wait then makes room."""
+        self.reader.release(row)
+
+    @property
+    def bytes_of_row(self) -> Fraction:
+        """Bytes of a row in the ring."""
+        return Fraction(self.ring.layout.slot_bytes, self.ring.layout.slot_rows)
 
     def stop(self) -> None:
         """Let this stream end with the rows that may be read now."""

@@ -18,7 +18,7 @@ from fastsig.axes import validity
 from fastsig.axes.validity import Spans
 from fastsig.errors import UsageError
 from fastsig.io.files.outputs import Writer, output_names
-from fastsig.io.files.positioned import octets, write_from
+from fastsig.io.files.positioned import copy_range, octets, write_from
 from fastsig.io.files.safe import SafeOutput
 from fastsig.io.hdf5 import metadata
 from fastsig.io.hdf5.announced import AnnouncedFile
@@ -71,6 +71,8 @@ class NativeWriter(AnnouncedFile, Writer):
         self._row = int(np.prod(self._shape[1:])) * self._raw.itemsize
         n_pol = header.polarization.n_pol
         self._header, self._n_time, self._written = header, n_time, 0
+        self._made: dict[str, Any] = {"truth": truth, "provenance": provenance,
+                                      "overwrite": overwrite}
         self._spans: list[list[Spans]] = [[] for _ in range(n_pol)]
         self._crc = [[0] for _ in range(n_pol)]
         size = n_time * self._row * n_pol + 2**16
@@ -145,6 +147,26 @@ class NativeWriter(AnnouncedFile, Writer):
             if place % CRC_BLOCK == 0:
                 table.append(0)
 
+    def end_at(self, n_time: int) -> None:
+        """Accept that there are only `n_time` rows, all of which have been appended.
+
+        The samples of polarisations follow each other, so that they are copied to a shorter file.
+        """
+        if n_time == self._n_time:
+            return
+        path = self._output.path
+        shorter = NativeWriter(path, self._header, n_time, **self._made)
+        try:
+            for own, other in zip(self._offsets, shorter._offsets, strict=True):
+                copy_range(self._output.descriptor, own, shorter._output.descriptor, other,
+                           n_time * self._row)
+        except OSError as error:
+            shorter.discard()
+            raise self._fail(error) from error
+        shorter._spans, shorter._crc, shorter._written = self._spans, self._crc, self._written
+        self.discard()
+        self.__dict__.update(shorter.__dict__)
+
     def close(self) -> None:
         """Finish the file and give it its name."""
         with self._finishing(self._written, self._n_time):
@@ -164,6 +186,7 @@ class NativeTarget(VoltageWriter):
 
     NAME = "native"
     OFFERS: ClassVar = {8: None, 16: None, 32: None}
+    OPEN_END = True
 
     def _carried(self) -> frozenset[str]:
         return frozenset(("channels", "telescope", "receiver", "backend", "source", "beam",
@@ -199,6 +222,10 @@ class NativeTarget(VoltageWriter):
     def write(self, piece: tuple[NDArray[Any], tuple[Spans, ...]]) -> None:
         """Write rows."""
         self._writer.append(*piece)
+
+    def end_at(self, n_row: int) -> None:
+        """Accept that there are only `n_row` rows, all of which have been written."""
+        self._writer.end_at(n_row)
 
     def close(self) -> None:
         """Finish the file and give it its name."""

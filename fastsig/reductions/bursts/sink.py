@@ -44,6 +44,7 @@ class Bursts(Sink):
 
     name = "search"
     ordered = True
+    takes_endless = True
 
     def __init__(self, stream: Stream, plan: SearchPlan, *, threads: int = 1,
                  most: int | None = None) -> None:
