@@ -209,7 +209,8 @@ def test_what_is_refused(tmp_path: Path) -> None:
 def test_the_status_is_reported(tmp_path: Path, as_json: bool) -> None:
     record = {"pid": os.getpid(), "running_s": 3.0, "stopping": False, "folder": "out",
               "sources": [{"source": "udp://x:1", "label": "", "receiver": {"port": 1},
-                           "receivers_begun": 1, "receiver_deaths": 0, "sink_deaths": 2, "ring": {"placed": 7},
+                           "receivers_begun": 1, "receiver_deaths": 0, "sink_deaths": 2,
+                           "ring": {"placed": 7},
                            "sinks": {"spectra": {"state": "running", "files": 3}}}]}
     (tmp_path / "live-status.json").write_text(json.dumps(record))
     process = begin("live-status", tmp_path, *(("--json",) if as_json else ()))
