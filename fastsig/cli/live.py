@@ -19,8 +19,9 @@ from fastsig.cli import common
 @click.option("-o", "--output", metavar="FOLDER", required=True,
               help="Write the products to this folder, which is created if needed; the names of "
                    "the files contain the time at which they begin.")
-@click.option("--record", type=click.Choice(["native"]),
-              help="Record the voltages in this format.")
+@click.option("--record", type=click.Choice(["native", "dada"]),
+              help="Record the voltages in this format; dada has no place for the samples that are "
+                   "lost, which become 0.")
 @click.option("--spectra", is_flag=True, help="Write spectra.")
 @click.option("--fold", "pars", type=common.InputPath(), multiple=True, metavar="PAR",
               help="Fold with this ephemeris (needs fastsig[pulsar]). May be repeated.")

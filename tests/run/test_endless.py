@@ -320,3 +320,18 @@ def test_the_checksum_of_headers() -> None:
     """Values of Jenkins' own program."""
     assert lookup3(b"") == 0xDEADBEEF
     assert lookup3(b"Four score and seven years ago") == 0x17770551
+
+
+def test_voltages_are_recorded_as_dada(tmp_path: Path) -> None:
+    data = noise(np.random.default_rng(1), 50_001)
+    live, whole = LiveVoltages(data), MemoryVoltages(data, header())
+    sender = live.send(999)
+    for first in (0, 40_000):
+        n = min(40_000, 50_001 - first)
+        known = (validity.full(0, 40_000),) * 2
+        run([VoltageFile(Piece(live, first, 40_000), tmp_path / "x.dada", lossy=True,
+                         surveyed=known, overwrite=True)])
+        chain = fs.Chain(whole).select(rows=(first, first + n))
+        chain.write(tmp_path / "y.dada", lossy=True, overwrite=True)
+        assert (tmp_path / "x.dada").read_bytes() == (tmp_path / "y.dada").read_bytes()
+    sender.join()
