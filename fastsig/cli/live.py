@@ -65,6 +65,8 @@ from fastsig.cli import common
 @click.option("--epoch", metavar="TIME",
               help="Set the UTC of counter 0 of FAST's packets.  [default: the first packet has "
                    "the time at which it arrives]")
+@click.option("--follow", metavar="TIME",
+              help="Process files while they grow, until they have not grown for this time.")
 @click.option("--ring", metavar="SIZE",
               help="Keep this much of what comes in memory, e.g. 2GB, for each source.")
 @click.option("--buffer", metavar="SIZE", default="64MiB", show_default=True,
@@ -80,9 +82,9 @@ from fastsig.cli import common
 def live(sources: tuple[str, ...], output: str, **options: Any) -> None:
     """Receive voltages or spectra, and process them as they come.
 
-    A SOURCE is udp://HOST:PORT, a pipe, - for standard input, or ring:NAME. Each source and each
-    product has a process of its own. SIGTERM and Ctrl-C complete all files, and SIGHUP begins new
-    ones.
+    A SOURCE is udp://HOST:PORT, a pipe, - for standard input, ring:NAME, or a file that grows.
+    Each source and each product has a process of its own. SIGTERM and Ctrl-C complete all files,
+    and SIGHUP begins new ones.
     """
     from fastsig.live.session import Session
     from fastsig.live.settings import sources_of
@@ -112,6 +114,8 @@ def _settings(output: str, options: dict[str, Any]) -> Any:
         around_s=seconds(options["around"], "around", Fraction(0)), post=options["post"],
         picture=options["picture"], every_s=float(seconds(options["every"], "every")),
         roll_s=seconds(options["roll"], "roll"), ring_bytes=sizes["ring"],
+        follow_s=None if options["follow"] is None else float(
+            seconds(options["follow"], "follow")),
         workers=options["workers"], memory=sizes["memory"],
         overrides=common.parse_overrides(options["overrides"]), packets=options["packets"],
         beam=options["beam"], epoch=options["epoch"], buffer_bytes=sizes["buffer"] or 2**26)

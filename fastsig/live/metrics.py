@@ -24,6 +24,9 @@ _HELP = {
     "duplicate": "Packets that came again.",
     "kernel_drops": "Packets that the kernel dropped, because its buffer was full.",
     "ring_fill": "Part of the ring that the slowest sink has not read yet.",
+    "level_rms": "Root mean square of the newest samples of a polarisation.",
+    "level_clipped": "Share of the newest samples at the ends of their range.",
+    "level_mean": "Mean of the newest spectra of a product.",
     "silent_seconds": "Time since the last packet.",
     "sink_rows": "Rows of the current file.",
     "sink_files": "Files that are complete.",
@@ -35,7 +38,8 @@ _HELP = {
     "receiver_deaths": "Processes of receivers that died.",
     "sink_deaths": "Processes of sinks that died.",
 }
-_GAUGES = ("ring_fill", "silent_seconds", "sink_rows", "sink_weight", "sink_lag_seconds",
+_GAUGES = ("level_rms", "level_clipped", "level_mean", "ring_fill", "silent_seconds",
+           "sink_rows", "sink_weight", "sink_lag_seconds",
            "sink_up")
 
 
@@ -72,6 +76,9 @@ def _samples(status: Mapping[str, Any]) -> Iterator[_Sample]:
             lags = [sink["lag"] for sink in each["sinks"].values() if "lag" in sink]
             yield _Sample("ring_fill", labels, max(lags, default=0.0))
             yield _Sample("silent_seconds", labels, ring["silent_s"])
+        for name, levels in each.get("levels", {}).items():
+            for pol, value in levels.items():
+                yield _Sample(f"level_{name}", {**labels, "pol": pol}, value)
         for name in ("receivers_begun", "receiver_deaths", "sink_deaths"):
             yield _Sample(name, labels, each[name])
         for kind, sink in each["sinks"].items():

@@ -100,6 +100,22 @@ def test_products_are_those_of_a_file(tmp_path: Path) -> None:
     assert 'sink="spectra"} 1' in text and "# TYPE fastsig_lost_total counter" in text
 
 
+def test_a_file_is_followed_while_it_grows(tmp_path: Path) -> None:
+    data, file = noise(np.random.default_rng(1), 60_000), tmp_path / "x.bin"
+    raw = data.tobytes()
+    file.write_bytes(raw[:50_001])
+    process = begin("live", file, "-o", tmp_path / "out", "--record", "native", *SPECTRA,
+                    "--follow", "1s", "--roll", "20ms", *WORDS)
+    until(lambda: sink(tmp_path / "out", "record").get("files"))
+    with open(file, "ab", buffering=0) as out:
+        out.write(raw[50_001:])
+    _, told = process.communicate(60)
+    assert process.returncode == 0, told
+    made = [fs.open(each).read() for each in files(tmp_path / "out", "voltages*.h5")]
+    np.testing.assert_array_equal(np.concatenate([each.values for each in made]), data)
+    assert len(files(tmp_path / "out", "spectra*.h5")) >= 3
+
+
 def test_signals_end_and_roll(tmp_path: Path) -> None:
     out, data = tmp_path / "out", noise(np.random.default_rng(1), 100_000).tobytes()
     with feeding(tmp_path / "pipe", data):
@@ -174,7 +190,9 @@ def test_a_receiver_that_is_killed_leaves_whole_files(tmp_path: Path) -> None:
     sender = Sender(port, data)
     try:
         until(lambda: sink(out, "record").get("rows", 0) > 300_000)
-        pid = status(out)["sources"][0]["receiver"]["pid"]
+        found = status(out)["sources"][0]
+        assert abs(found["levels"]["rms"]["X"] / data[:, 0].std() - 1) < 0.1
+        pid = found["receiver"]["pid"]
         os.kill(pid, signal.SIGKILL)
         until(lambda: files(out, "voltages*.h5"))
         until(lambda: status(out)["sources"][0].get("receiver_deaths"))
