@@ -15,7 +15,18 @@ from bench import machine
 machine.use_kernel_cache()
 machine.one_thread()
 
-from bench import burst_trials, drift_tones, drift_trials, live, peers, scaling, toa_accuracy, whole  # noqa: E402 - they are imported  # noqa: E402
+from bench import (  # noqa: E402 - they are imported
+    burst_completeness,
+    burst_pulses,
+    burst_trials,
+    drift_tones,
+    drift_trials,
+    live,
+    peers,
+    scaling,
+    toa_accuracy,
+    whole,
+)
 from bench import dispersion_accuracy as accuracy  # noqa: E402 - numba and MKL read them when
 from bench.cases import CASES  # noqa: E402
 from bench.timing import Case, Result, Scale, measure  # noqa: E402
@@ -55,6 +66,10 @@ def _run(options: argparse.Namespace, cases: Sequence[Case]) -> None:
         toa_accuracy.run(quick=options.quick, keep=keep)
     elif options.what == "trials":
         burst_trials.run(quick=options.quick, keep=keep)
+    elif options.what == "completeness":
+        burst_completeness.run(quick=options.quick, keep=keep)
+    elif options.what == "pulses":
+        burst_pulses.run(quick=options.quick, keep=keep)
     elif options.what == "drift":
         drift_trials.run(quick=options.quick, keep=keep)
     elif options.what == "live":
@@ -84,12 +99,13 @@ def _parser() -> argparse.ArgumentParser:
     right = others.add_parser("accuracy", help="S/N of dispersed pulses against brute force")
     times = others.add_parser("toas", help="times of arrival of an hour, from spectra to PINT")
     alarms = others.add_parser("trials", help="false alarms of searches for bursts in noise")
+    bursts = others.add_parser("completeness", help="bursts that are found of a thousand")
+    pulses = others.add_parser("pulses", help="S/N of pulses in noise against exact boxcars")
     drift = others.add_parser("drift", help="false alarms of searches for drifting carriers")
     tones = others.add_parser("tones", help="drifting carriers that are found of a thousand")
-    packets = others.add_parser("live", help="packets put into a ring, and only received")
-    for one in (table, right, times, alarms, drift, tones, packets):
+    for one in (table, right, times, alarms, bursts, pulses, drift, tones):
         one.add_argument("--quick", action="store_true", default=argparse.SUPPRESS)
-    for one in (each, table, right, times, alarms, drift, tones, packets):
+    for one in (each, table, right, times, alarms, bursts, pulses, drift, tones):
         one.add_argument("--no-save", action="store_true", default=argparse.SUPPRESS)
     return parser
 

@@ -73,11 +73,16 @@ class Outcome:
 class _Memory:
     """Pieces of the band in memory."""
 
+    run = 1
+
     def __init__(self, x: Any) -> None:
         self._x = x
 
     def read(self, first: int, stop: int) -> Any:
         return self._x[:, first:stop]
+
+    def read_rows(self, first: int, stop: int, row: int, out: Any) -> None:
+        out[:] = self._x[row : row + len(out), first:stop]
 
     def __enter__(self) -> _Memory:
         return self

@@ -42,6 +42,6 @@ __all__ = [
     "PulsarCandidates", "UsageError",
     "__version__", "barycentric_times", "batch", "compare_beams", "cut_out", "dm_plan",
     "fit_gaussians", "from_specutils", "from_table", "grid", "info", "measure_burst", "open",
-    "open_cube", "open_profiles", "read_candidates", "read_hits", "read_pulsars", "simulate", "view",
-    "write_many",
+    "open_cube", "open_profiles", "read_candidates", "read_hits", "read_pulsars", "simulate",
+    "view", "write_many",
 ]

@@ -72,6 +72,9 @@ _LADDER = fk.boxcar_ladder(0.2, 8)
 _SPANS = np.array([[0, 50], [60, 300]])
 _LON = np.linspace(10.0, 11.0, 40)
 _PIXELS = np.meshgrid(np.linspace(10.0, 11.0, 5), np.linspace(-0.2, 0.2, 3))
+_BINS = (3 * _SPECTRA).ravel()
+_GOOD = np.arange(192) % 50 != 7
+_LAGS = np.array([1, 0.2j])
 _FRAMES = np.ascontiguousarray(np.tile(_SPECTRA[:, 0], (8, 1)))
 
 
@@ -91,6 +94,16 @@ def _search(key: str) -> Callable[[Any], Any]:
 
 #: Every public class that computes something.
 PLANS: dict[str, PlanCase] = {
+    "AccelerationSearch": PlanCase(
+        fk.AccelerationSearch,
+        {"n_bin": 192, "thresholds": np.array([9.0, 14.0]), "z_max": 4.0, "r_min": 2.0,
+         "r_max": 50.0, "n_side": 8, "most": 100},
+        {"process": Call({"x": _BINS, "valid": _GOOD, "lags": _LAGS})}),
+    "HarmonicSearch": PlanCase(
+        fk.HarmonicSearch,
+        {"n_bin": 192, "thresholds": np.array([9.0, 14.0]), "r_min": 2.0, "r_max": 50.0,
+         "n_side": 8, "most": 100},
+        {"process": Call({"x": _BINS, "valid": _GOOD, "lags": _LAGS})}),
     "Boxcars": PlanCase(
         fk.Boxcars,
         {"n_row": 2, "ladder": _LADDER, "noise": 1.0, "threshold": 2.0, "segment": 2048,
@@ -101,7 +114,7 @@ PLANS: dict[str, PlanCase] = {
         fk.FFA,
         {"n_time": 2000, "shortest": 24.0, "longest": 60.0, "n_bin": 24, "widths": [1, 2, 4],
          "n_step": 3},
-        {"process": Call({"x": _SERIES, "valid": _SERIES > -2}, ("out", "out_width"))}),
+        {"process": Call({"x": _SERIES, "weight": (_SERIES > -2).astype(np.float32)}, ("out", "out_width"))}),
     "Normalizer": PlanCase(
         fk.Normalizer,
         {"n_chan": 16, "dtype": "uint8", "segment": 256, "half": 1, "threads": 2},
@@ -231,6 +244,7 @@ FUNCTIONS: dict[str, Call] = {
     "gaussian": Call(_RANDOM, ("out",)),
     "gaussian_table": Call({"fwhm": 0.1, "radius": 0.3, "n": 50}),
     "group_median": Call({"x": _PLANE, "n": 5, "flags": _PLANE > 1}, ("out",)),
+    "half_bin_powers": Call({"x": _BINS, "n_side": 8, "lags": _LAGS}, ("out",)),
     "halve": Call({"x": _CODES.reshape(-1, 16).view(np.int8),
                    "valid": _CODES.reshape(-1, 16) > 20}, ("out", "out_valid")),
     "intersect_spans": Call({"a": _SPANS, "b": _SPANS + 5}),
@@ -249,16 +263,23 @@ FUNCTIONS: dict[str, Call] = {
     "phase_pieces": Call({"turns": np.array([[1, 3, 5]]), "piece": 4,
                           "fraction": np.array([[0.1, 0.0, 0.2]])}),
     "relative_to_level": Call({"x": _PLANE, "level": np.ones((20, 3), np.float32), "n": 8,
-                               "valid": _PLANE > 0}, ("out", "total")),
+                               "valid": _PLANE > 0}, ("out", "total", "count")),
+    "pair_sums": Call({"x": _PLANE}, ("out",)),
     "track_maxima": Call({"x": _PLANE, "tracks": np.arange(40).reshape(2, 20) % 3,
                           "widths": np.array([1, 2]), "scale": np.ones(2, np.float32),
                           "best": np.zeros(21, np.float32),
-                          "valid": (_PLANE > 0).astype(np.float32), "min_share": 0.4},
+                          "valid": (_PLANE > 0).astype(np.float32), "min_share": 0.4,
+                          "limit": 0.5},
                          ("best",)),
+    "best_boxcar": Call({"sums": np.cumsum(np.ones((4, 9)), axis=1), "starts": np.ones((2, 3)),
+                         "drifts": np.arange(3.0), "widths": np.array([1, 2]),
+                         "scale": np.ones(2), "counts": np.cumsum(np.ones((4, 9)), axis=1),
+                         "min_share": 0.4}),
     "boxcar_maxima": Call({"sums": _PLANE, "widths": np.array([1, 3]),
                            "scale": np.ones(2, np.float32),
                            "best": np.zeros(22, np.float32),
-                           "weights": np.ones_like(_PLANE), "full": 1.0, "min_share": 0.4},
+                           "weights": np.ones_like(_PLANE), "full": 1.0, "min_share": 0.4,
+                           "limit": 0.5},
                           ("best",)),
     "polyphase_fir": Call({"x": VOLTAGES, "taps": _TAPS.astype(np.float32)}, ("out",)),
     "power_sums": Call({"x": _PLANE, "center": _PLANE[0].copy()}, ("out",)),
@@ -293,6 +314,8 @@ FUNCTIONS: dict[str, Call] = {
     "uniform": Call(_RANDOM, ("out",)),
     "unpack": Call({"packed": _CODES.reshape(6, 64), "n_bits": 2, "order": "msb",
                     "levels": np.array([-2, -1, 1, 2], np.float32)}, ("out",)),
+    "whiten": Call({"x": _BINS, "valid": _GOOD, "least": 12, "growth": 0.2, "most": 50}, ("out",),
+                   "x"),
     "widen": Call({"codes": _CODES, "reverse": True}, ("out",)),
 }
 

@@ -230,6 +230,20 @@ def drifts() -> None:
             tile.search(each)
 
 
+def packets() -> None:
+    """What receives packets, and what sends simulated ones."""
+    from fastsig_kernels import uniform
+    from fastsig_kernels._socket_loops import Outgoing, send_packets_nb
+
+    from fastsig.io.live.layouts import fast_adc
+    from fastsig.io.live.udp import Receiver, Socket
+
+    with Receiver(Socket(), fast_adc(reorder=8), 2**19) as receiver:
+        receiver.prepared()
+    send_packets_nb(-1, Outgoing(1, 8, 8).place, 0)
+    uniform(0, 8, seed=1, stream=0)
+
+
 class Group(NamedTuple):
     """Kernels that are compiled one after the other."""
 
@@ -251,6 +265,7 @@ GROUPS = {
         Group(dispersion, 4, "shifting.shift_channels_nb"),
         Group(pulses, 10, "_boxcar_loops.search_rows_nb"),
         Group(drifts, 4, "maxima.track_maxima_nb"),
+        Group(packets, 5, "_socket_loops.receive_packets_nb"),
         Group(sums, 3, "detection.detect_nb"),
         Group(pictures, 1.5, "_bank_loops.spectra_nb"),
         Group(voltages, 1, "noise.gaussian_nb"))

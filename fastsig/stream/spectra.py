@@ -73,6 +73,11 @@ class SpectrumStream(Stream):
         return None
 
     @property
+    def channel_run(self) -> int:
+        """Number of neighbouring channels that cost as little to read together as one of them."""
+        return self.shape[2]
+
+    @property
     def columns(self) -> Mapping[str, str]:
         """Names and units of the further quantities of each row that `read_columns` returns."""
         return {}

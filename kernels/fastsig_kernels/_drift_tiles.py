@@ -5,7 +5,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from ._periodic_tables import harmonic_place, noise_of, templates
+from ._periodic_tables import harmonic_place, templates
 
 #: Points of transforms: the longest still stays in the second-level cache with all that it needs.
 LENGTHS = (256, 512, 1024, 2048, 4096)
@@ -99,43 +99,65 @@ def _cost(length: int) -> float:
     return length * (np.log2(length) + _PASSES)
 
 
-def template_spectra(n_z: int, length: int, n_side: int) -> np.ndarray:
-    """Return the transforms of templates by which conjugates of spectra are multiplied.
+class Templates:
+    """Templates of drifts of 0, 2, 4... bins, at bins and half a bin above.
 
-    Returns
-    -------
-    ndarray, shape (n_z + 1, 2, length), complex128
-        For drifts of 0, 2, 4... bins, at bins, and between them without the shift by half a bin.
+    Parameters
+    ----------
+    n_z : int
+        Largest drift, in steps of 2 bins.
+    n_side : int
+        Bins on each side of those that a template crosses.
     """
-    made = np.zeros((n_z + 1, 2, length), np.complex128)
-    back = np.exp(-1j * np.pi * np.arange(length) / length)
-    for z in range(n_z + 1):
-        for half, taps in enumerate(taps_of(z, n_side)):
-            first = -(len(taps) // 2) + half
-            made[z, half, (first + np.arange(len(taps))) % length] = taps
-    made = np.fft.ifft(made, axis=-1, norm="forward")
-    made[:, 1] *= back
-    return made.conj()
 
+    def __init__(self, n_z: int, n_side: int) -> None:
+        self._side = side = n_side + n_z
+        drift = 2.0 * np.arange(n_z + 1)
+        whole = templates(drift, np.arange(-side, side + 1.0))
+        between = templates(drift, np.arange(-side + 1.0, side + 1) - 0.5)
+        #: Coefficients of bins from `-side` on, (n_z + 1, 2, 2 side + 1), 0 beyond a template.
+        self.taps = np.zeros((n_z + 1, 2, 2 * side + 1), np.complex128)
+        self.taps[:, 0], self.taps[:, 1, 1:] = whole, between
+        bins, own = np.arange(-side, side + 1), n_side + np.arange(n_z + 1)[:, np.newaxis]
+        self.taps[:, 0] *= np.abs(bins) <= own
+        self.taps[:, 1] *= np.abs(bins - 0.5) < own
+        size = 2 ** (4 * side + 2).bit_length()
+        power = np.abs(np.fft.fft(self.taps, size)) ** 2
+        # Of two coefficients d bins apart, the sum of products of one and the conjugate of the
+        # other, with the signs of bins that alternate.
+        self._pairs = np.fft.ifft(power)[..., : 2 * side + 1]
+        self._pairs *= 1 - 2 * (np.arange(2 * side + 1) % 2)
 
-@lru_cache(maxsize=2048)
-def taps_of(z: int, n_side: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the templates of a drift of 2 z bins, at bins and half a bin above."""
-    side = n_side + z
-    whole = templates(np.array([2.0 * z]), np.arange(-side, side + 1.0))[0]
-    between = templates(np.array([2.0 * z]), np.arange(-side + 1.0, side + 1) - 0.5)[0]
-    return whole, between
+    @property
+    def nbytes(self) -> int:
+        """Size of the tables, in bytes."""
+        return self.taps.nbytes + self._pairs.nbytes
 
+    def spectra(self, n_z: int, length: int) -> np.ndarray:
+        """Return the transforms by which conjugates of spectra are multiplied.
 
-def noise_of_templates(n_z: int, n_side: int, lags: np.ndarray) -> np.ndarray:
-    """Return the mean power of noise of each template, (n_z + 1, 2), of each sign of drift.
+        Returns
+        -------
+        ndarray, shape (n_z + 1, 2, length), complex128
+            Up to a drift, at bins, and between them without the shift by half a bin.
+        """
+        made = np.zeros((n_z + 1, 2, length), np.complex128)
+        reach = min(self._side, length // 2 - 1)
+        own = slice(self._side - reach, self._side + reach + 1)
+        made[..., np.arange(-reach, reach + 1) % length] = self.taps[: n_z + 1, :, own]
+        made = np.fft.ifft(made, axis=-1, norm="forward")
+        made[:, 1] *= np.exp(-1j * np.pi * np.arange(length) / length)
+        return made.conj()
 
-    Returns
-    -------
-    ndarray, shape (2, n_z + 1, 2), float64
-        For drifts above 0, and below.
-    """
-    turned = lags * (1 - 2 * (np.arange(len(lags)) % 2))
-    return np.array([[[float(noise_of(each.conj() if sign else each, turned))
-                       for each in taps_of(z, n_side)]
-                      for z in range(n_z + 1)] for sign in (0, 1)])
+    def noise(self, lags: np.ndarray) -> np.ndarray:
+        """Return the mean power of noise of each template, of each sign of drift.
+
+        Returns
+        -------
+        ndarray, shape (2, n_z + 1, 2), float64
+            For drifts above 0, and below.
+        """
+        n = min(len(lags), self._pairs.shape[-1])
+        pairs, both = self._pairs[..., :n], np.where(np.arange(n) > 0, 2, 1)
+        return np.stack([((each * lags[:n]).real * both).sum(axis=-1)
+                         for each in (pairs, pairs.conj())])

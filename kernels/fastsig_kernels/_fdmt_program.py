@@ -23,10 +23,8 @@ from ._order import LINE, address, aligned
 WIDE, GROUP, _READ = 64, 16, 64
 #: Time to read a channel, in additions of rows.
 _READ_TIME = 3
-#: Bytes of a row below the cut, of one block.
-_ROW_BYTES = 4096
-#: Blocks for which rows at the cut have room before what is needed of the past moves.
-_BLOCKS = 2
+#: Samples of a block: few, so that rows at the cut and what they keep of the past stay in a cache.
+_BLOCK = 1024
 
 #: Kinds of steps below the cut, see `_fdmt_loops`.
 READ, ADD, LOAD, SAVE = 0, 1, 2, 3
@@ -75,9 +73,7 @@ class Program:
     def __init__(self, root: Node, channels: np.ndarray, n_input: int, item: int,
                  above_item: int, offset: int, n_thread: int = 1) -> None:
         self.item, self._offset = item, offset
-        self.block = _ROW_BYTES // item
-        #: Samples for which rows at the cut have room.
-        self.window = _BLOCKS * self.block
+        self.block = _BLOCK
         self._channels, self._n_input = channels, n_input
         self._memory: list[np.ndarray] = []
         self.stores: list[Store] = []
@@ -87,7 +83,7 @@ class Program:
         self._targets: list[np.ndarray] = []
         self._n_target = 0
         before = max(up(each.history * item) for each in every if not each.terms)
-        self._leaf = Rows(0, before + _ROW_BYTES + LINE)
+        self._leaf = Rows(0, before + up(_BLOCK * item) + LINE)
         parts = _balanced(cut, n_thread)
         below = [self._list_below(part, before) for part in parts]
         targets = np.concatenate(self._targets)
@@ -104,7 +100,7 @@ class Program:
 
     def _list_below(self, cut: list[Node], before: int) -> tuple[np.ndarray, np.ndarray]:
         """List the steps of a thread below the cut, with memory that its subtrees share."""
-        leaf_bytes = self._leaf.step * (_READ + 1) + self.window * self.item
+        leaf_bytes = self._leaf.step * (_READ + 1) + up(_BLOCK * self.item)
         shared = self._allocate(leaf_bytes + max(map(self._shared_bytes, cut), default=0))
         self._leaf.place = shared + before
         self._below = Steps()
@@ -126,7 +122,7 @@ class Program:
         """Give memory to the rows of nodes at the cut, for samples after those of the past."""
         # Steps of parents compute as many samples of all their rows.
         width = max(each.width for each in found.values())
-        after = up((self.window + width) * self.item) + LINE
+        after = up((self.block + width) * self.item) + LINE
         befores = [up(int(found[id(node)].late.max()) * self.item) for node in cut]
         sizes = [(before + after) * node.n_row for before, node in zip(befores, cut, strict=True)]
         # In one piece, for which the system has large pages.
@@ -148,7 +144,7 @@ class Program:
         return np.array(parts, np.int64).reshape(-1, 4)
 
     def _row_bytes(self, node: Node) -> int:
-        return up(node.history * self.item) + _ROW_BYTES + LINE
+        return up(node.history * self.item) + up(_BLOCK * self.item) + LINE
 
     def _shared_bytes(self, node: Node) -> int:
         """Return the size of the memory for the terms of a sum, theirs and so on."""

@@ -36,8 +36,6 @@ class Node:
     terms: "list[Term]" = field(default_factory=list)
     #: Number of past samples that its parent needs.
     history: int = 0
-    #: Whether its parent may need past samples; false for the last part, which is never shifted.
-    kept: bool = False
 
     @property
     def n_chan(self) -> int:
@@ -46,8 +44,6 @@ class Node:
 
     def add(self, part: "Node", rows: np.ndarray, shift: np.ndarray) -> None:
         """Add the next part, with the row and the shift of it that each row of the node adds up."""
-        for before in self.terms[-1:]:
-            before.node.kept = True
         part.history = int(shift.max())
         self.terms.append(Term(part, rows, shift))
 

@@ -28,21 +28,21 @@ def halve_nb(x, n, out):
 
 
 @jit_strict
-def clean_nb(x, valid, out):
-    """Copy samples, 0 where they are not valid or not finite; return the number of valid ones."""
-    n = 0
+def all_whole_nb(x, weight, is_weighted):
+    """Return whether all samples are finite and, if `is_weighted`, have a weight of 1."""
     for i in range(x.shape[0]):
-        good = bool(valid[i]) and np.isfinite(x[i])
-        out[i] = x[i] if good else np.float32(0)
-        n += good
-    return n
+        if not np.isfinite(x[i]) or (is_weighted and weight[i] != 1):
+            return False
+    return True
 
 
 @jit_strict
-def share_nb(x, valid, out):
-    """Write 1 where samples are valid and finite, else 0."""
+def clean_nb(x, weight, out, out_weight):
+    """Copy samples and weights; both are 0 where a sample is not finite or has no weight."""
     for i in range(x.shape[0]):
-        out[i] = np.float32(1) if valid[i] and np.isfinite(x[i]) else np.float32(0)
+        good = weight[i] > 0 and np.isfinite(x[i])
+        out[i] = x[i] if good else np.float32(0)
+        out_weight[i] = weight[i] if good else np.float32(0)
 
 
 @jit_strict

@@ -16,10 +16,10 @@ from ._level_vectors import (
     apart,
     merge_32,
     middle_64,
+    numbers,
     put_or_pad,
     sort_16,
 )
-from ._run_vectors import numbers
 from ._simd import address_of, load, splat, store
 from .medians import MAD_SIGMA
 
@@ -40,7 +40,7 @@ def levels_nb(spec, floats, x, series, out, out_sigma):
     n_chan = x.shape[1]
     some = room_nb((2 * VALUES + 3) * LANES)
     sums, part = np.empty((3, _CHANNELS)), room_nb(3 * _CHANNELS)
-    tables, tail = room_nb(3 * _CHANNELS), _last_channels(x)
+    tables, tail = room_nb(3 * _CHANNELS), last_channels_nb(x)
     level, sigma = np.empty(_CHANNELS, np.float32), np.empty(_CHANNELS, np.float32)
     for first in range(0, n_chan, _CHANNELS):
         count = min(_CHANNELS, n_chan - first)
@@ -64,7 +64,7 @@ def room_nb(n):
 
 
 @jit_strict
-def _last_channels(x):
+def last_channels_nb(x):
     """Return the channels after those that fill tiles, as a tile of float32."""
     n, n_chan = x.shape
     first = n_chan // _CHANNELS * _CHANNELS

@@ -28,6 +28,16 @@ def load_numbers(emit: Emitter, kind: str, address: Any, vector: int = 0) -> Vec
     return emit.to_float(emit.load_integers(address, LANES * vector, LANES, 8), kind == "i1")
 
 
+@intrinsic
+def numbers(typingctx, spec, address):
+    """Load numbers of a vector of channels as float32."""
+
+    def codegen(context, builder, signature, args):
+        return load_numbers(Emitter(builder, LANES), spec.items["kind"], args[1]).value
+
+    return _vector(spec, _i), codegen
+
+
 def _merging(low: int, n: int, step: int) -> Iterator[tuple[int, int]]:
     """Return the places of a sequence that are compared to merge its sorted halves (Batcher)."""
     double = 2 * step

@@ -12,18 +12,19 @@ the tile before it is kept.
 import numpy as np
 
 from ._jit import jit_strict, jit_strict_inner
+from ._level_loops import last_channels_nb, room_nb
 from ._line_loops import FLAGGED, flag_lines_nb, put_nb, take_marks_nb
 from ._run_vectors import (
     GROUPS,
     LANES,
     MOST_WINDOWS,
-    deviation,
+    add_three_times,
+    clear_six,
+    fill_tile,
     lanes_above,
-    larger,
-    numbers,
     row_above,
 )
-from ._simd import address_of, load, splat, store
+from ._simd import address_of
 from .levels import finish_deviations_nb
 
 _TILE = GROUPS * LANES
@@ -39,55 +40,49 @@ def flag_runs_nb(spec, floats, x, series, flags, thresholds, factor, base, curve
     after `finish_deviations_nb`. `floats` is the `Spec` of float32, and `spec` that of `x`.
     """
     n, n_chan = x.shape
-    n_tile = -(-n_chan // _TILE)
-    span = (n + 1) * LANES  # so that the vectors of a row lie in different sets of the cache
-    planes, counts, work = _room(2 * GROUPS * span), _room(2 * GROUPS * span), _room(span)
-    counts[:] = np.float32(1)
-    limits, factors, bases = _limits(thresholds), _padded(factor), _padded(base)
+    n_tile, rows = -(-n_chan // _TILE), -(-n // _LONGEST) * _LONGEST + _LONGEST
+    span = (rows + 1) * LANES  # so that the vectors of a row lie in different sets of the cache
+    planes, counts, work = room_nb(2 * GROUPS * span), room_nb(2 * GROUPS * span), room_nb(span)
+    planes[:], counts[:], work[:] = np.float32(0), np.float32(1), np.float32(0)
+    limits, most = _limits(thresholds), room_nb((GROUPS + 6) * LANES)
     used, hot = _flagged_channels(flags), np.zeros((n, n_tile), np.bool_)
     marked = np.zeros((2, n), np.bool_)
     lines, bits = np.empty((7, max(n, n_chan)), np.float32), np.empty(max(n, n_chan), np.int32)
-    tail = _tail(x)
-    x_step, tail_at = x.strides[0], n_chan // LANES * LANES
-    sizes, lesses = np.full(LANES, size, np.float32), np.full(LANES, less, np.float32)
+    tail, tables = last_channels_nb(x), room_nb(2 * _TILE + LANES)
     for k in range(n_tile + 1):
-        half = k % 2
-        _renew_nb(counts, marked[half], half * GROUPS * span, span)
-        for g in range(GROUPS):
-            first, place = k * _TILE + g * LANES, (half * GROUPS + g) * span
-            target = address_of(planes) + 4 * place
-            if first >= n_chan:
-                planes[place : place + span] = np.float32(0)
-                continue
-            tables = address_of(factors) + 4 * first, address_of(bases) + 4 * first, address_of(
-                sizes), address_of(lesses)
-            if first < tail_at:
-                source = address_of(x) + first * x.itemsize
-                _fill_nb(spec, source, x_step, series, tables, curved, target)
+        half, first = k % 2, k * _TILE
+        place = half * GROUPS * span
+        target = address_of(planes) + 4 * place
+        _renew_nb(counts, marked[half], place, span)
+        if k < n_tile:
+            _set_tables(tables, factor[first : first + _TILE], base[first : first + _TILE], size,
+                        less)
+            if first + _TILE <= n_chan:
+                _fill_nb(spec, address_of(x) + first * x.itemsize, x.strides[0], series, tables,
+                         curved, target, 4 * span, most)
             else:
-                _fill_nb(floats, address_of(tail), _LINE, series, tables, curved, target)
-            lanes = _columns_above_nb(spec, target, address_of(work), n, limits)
-            for lane in range(min(LANES, n_chan - first)):
-                if used[first + lane] or (lanes >> lane) & 1:
-                    _flag_column_nb(x, series, flags, first + lane, thresholds, factor, base,
-                                    curved, size, less, lines, bits)
-                    _clear_nb(lines[2, :n], planes, counts, marked[half], place + lane)
+                _fill_nb(floats, address_of(tail), 4 * _TILE, series, tables, curved, target,
+                         4 * span, most)
+            lanes = 0
+            for c in range(first, min(first + _TILE, n_chan)):
+                g, lane = (c - first) // LANES, c % LANES
+                if lane == 0:
+                    lanes = _columns_above_nb(target + 4 * g * span, address_of(work), n,
+                                              address_of(most), g, limits)
+                if used[c] or (lanes >> lane) & 1:
+                    _flag_column_nb(x, series, flags, c, thresholds, factor, base, curved, size,
+                                    less, lines, bits)
+                    _clear_nb(lines[2, :n], planes, counts, marked[half], place + g * span + lane)
+        else:
+            planes[place : place + GROUPS * span] = np.float32(0)
         if k > 0:
-            there = 4 * (1 - half) * GROUPS * span, 4 * half * GROUPS * span
+            there = 4 * (1 - half) * GROUPS * span, 4 * place
             _rows_above_nb(address_of(planes), address_of(counts), there, 4 * span, marked,
                            address_of(limits), hot[:, k - 1])
     for t in range(n):
         if np.any(hot[t]):
             _flag_row_nb(x[t], series[t], flags[t], hot[t], thresholds, factor, base, curved, size,
                          less, lines, bits)
-
-
-@jit_strict
-def _room(n):
-    """Return uninitialised float32 that begin with a line of the cache."""
-    room = np.empty(n + LANES, np.float32)
-    lead = (-address_of(room) % _LINE) // 4
-    return room[lead : lead + n]
 
 
 @jit_strict
@@ -100,24 +95,12 @@ def _limits(thresholds):
 
 
 @jit_strict
-def _padded(table):
-    """Return factors of whole vectors of channels, NaN for those that do not exist."""
-    room = _room(-(-table.size // LANES) * LANES)
-    room[:] = np.float32(np.nan)
-    room[: table.size] = table
-    return room
-
-
-@jit_strict
-def _tail(x):
-    """Return the channels after the last whole vector, as a vector of float32."""
-    n, n_chan = x.shape
-    first = n_chan // LANES * LANES
-    tail = np.zeros((n if first < n_chan else 0, LANES), np.float32)
-    for t in range(tail.shape[0]):
-        for c in range(n_chan - first):
-            tail[t, c] = x[t, first + c]
-    return tail
+def _set_tables(tables, factor, base, size, less):
+    """Set what `fill_tile` needs; channels that do not exist have NaN."""
+    tables[:] = np.float32(np.nan)
+    tables[: factor.size] = factor
+    tables[_TILE : _TILE + base.size] = base
+    tables[2 * _TILE], tables[2 * _TILE + 1] = size, less
 
 
 @jit_strict
@@ -132,38 +115,31 @@ def _flagged_channels(flags):
 
 
 @jit_strict_inner
-def _fill_nb(spec, source, step, series, tables, curved, target):
-    """Store the deviations of a vector of channels."""
-    factor, base = load(spec, tables[0]), load(spec, tables[1])
-    size, less = load(spec, tables[2]), load(spec, tables[3])
+def _fill_nb(spec, x, step, series, tables, curved, target, span, most):
+    """Store the deviations of a tile of channels."""
+    n, values, table = series.size, address_of(series), address_of(tables)
     if curved:
-        for t in range(series.size):
-            value = numbers(spec, source + t * step) - splat(spec, series[t])
-            store(deviation(1, value, factor, base, size, less), target + t * _LINE)
+        fill_tile(spec, 1, x, step, values, n, table, target, span, address_of(most))
     else:
-        for t in range(series.size):
-            value = numbers(spec, source + t * step) - splat(spec, series[t])
-            store(deviation(0, value, factor, base, size, less), target + t * _LINE)
+        fill_tile(spec, 0, x, step, values, n, table, target, span, address_of(most))
 
 
 @jit_strict_inner
-def _columns_above_nb(spec, x, work, n, limits):
-    """Return the channels of a vector with a window over its limit, a bit each."""
-    zero = splat(spec, np.float32(0))
-    most, lanes = zero, 0
-    for t in range(n):
-        most = larger(load(spec, x + t * _LINE), most)
-    lanes |= lanes_above(most, limits[0])
-    size, w = 2, 1
-    while size <= min(n, _LONGEST):
-        most, apart = zero, size // 2 * _LINE
-        source = x if w == 1 else work  # sums of a size replace those of half of it
-        for at in range(0, (n - size + 1) * _LINE, _LINE):
-            total = load(spec, source + at) + load(spec, source + apart + at)
-            store(total, work + at)
-            most = larger(total, most)
-        lanes |= lanes_above(most, limits[w] * np.float32(size))
-        size, w = 2 * size, w + 1
+def _columns_above_nb(x, work, n, most, group, limits):
+    """Return the channels of a vector with a window over its limit, a bit each.
+
+    Beyond the end of the rows, `x` and `work` are 0. `most` begins with the largest magnitudes of
+    the vectors of a tile; the rest is working memory, for those of sums.
+    """
+    lanes, sums = lanes_above(most + group * _LINE, limits[0]), most + GROUPS * _LINE
+    clear_six(sums)
+    for t in range(0, n, 8):
+        add_three_times(1, x + t * _LINE, _LINE, work + t * _LINE, sums)
+    for t in range(0, n, _LONGEST):
+        for k in range(8):
+            add_three_times(0, work + (t + k) * _LINE, 8 * _LINE, work, sums + 3 * _LINE)
+    for w in range(1, MOST_WINDOWS):
+        lanes |= lanes_above(sums + (w - 1) * _LINE, limits[w] * np.float32(1 << w))
     return lanes
 
 

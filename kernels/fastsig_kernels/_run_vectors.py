@@ -8,10 +8,11 @@ return the same bits as the code there.
 from typing import Any
 
 from llvmlite import ir
-from numba.core import types
+from numba.core import cgutils, types
 from numba.core.extending import intrinsic
 
-from ._simd import Emitter, Vector, VectorType
+from ._level_vectors import load_numbers
+from ._simd import Emitter, Vector
 from .levels import BEND, CUBE_ROOT, LEAST, SLOPE, THIRD
 
 #: Channels of a vector.
@@ -23,41 +24,54 @@ MOST_WINDOWS = 7
 _FLOAT, _I16, _I32, _I64 = ir.FloatType(), ir.IntType(16), ir.IntType(32), ir.IntType(64)
 _LINE = 4 * LANES
 _i, _f = types.int64, types.float32
-_vector = VectorType(LANES)
-
-
-@intrinsic
-def numbers(typingctx, spec, address):
-    """Load numbers as float32."""
-
-    def codegen(context, builder, signature, args):
-        emit = Emitter(builder, LANES)
-        if spec.items["kind"] == "f4":
-            return emit.load(args[1]).value
-        codes = emit.load_integers(args[1], 0, LANES, 8)
-        return emit.to_float(codes, spec.items["kind"] == "i1").value
-
-    return _vector(spec, _i), codegen
 
 
 @intrinsic(prefer_literal=True)
-def deviation(typingctx, curved, x, factor, base, size, less):
-    """Return what `finish_deviations_nb` makes of ``x factor + base``, but 0 instead of NaN."""
+def fill_tile(typingctx, spec, curved, x, step, series, n, tables, out, span, most):
+    """Store the deviations of `n` rows of a tile, and the largest magnitudes of its channels.
+
+    They are what `finish_deviations_nb` makes of ``(x - series) factor + base``, but 0 instead of
+    NaN. `step` and `span` are the bytes from one row to the next, and from one vector of the result
+    to the next; `tables` is the address of factors, bases, sizes and lesses.
+    """
     if not isinstance(curved, types.IntegerLiteral):
         return None
 
     def codegen(context, builder, signature, args):
+        x, step, series, n, tables, out, span, most = args[2:]
         emit = Emitter(builder, LANES)
-        x, factor, base, size, less = (Vector(emit, each) for each in args[1:])
-        value = x * factor + base
-        if curved.literal_value:
-            value = _root(emit, value)
-        value = value * size - less
-        finite = builder.fcmp_ordered("<", _absolute(emit, value).value,
-                                      emit.splat(float("inf")).value)
-        return emit.select(finite, value, emit.splat(0.0)).value
+        rows = [[emit.load(tables, _LINE * (GROUPS * k + g)) for k in range(2)]
+                for g in range(GROUPS)]
+        size, less = (emit.load_scalar(tables, 2 * _LINE * GROUPS + 4 * k) for k in range(2))
+        places = [out]
+        while len(places) < GROUPS:
+            places.append(builder.add(places[-1], span))
+        room = [cgutils.alloca_once_value(builder, emit.splat(0.0).value) for _ in places]
+        with cgutils.for_range(builder, n) as loop:
+            row = builder.add(x, builder.mul(loop.index, step))
+            base = emit.load_scalar(builder.add(series, builder.mul(
+                loop.index, ir.Constant(_I64, 4))))
+            late = builder.mul(loop.index, ir.Constant(_I64, _LINE))
+            for g, (place, largest) in enumerate(zip(places, room, strict=True)):
+                value = load_numbers(emit, spec.items["kind"], row, g) - base
+                value = _deviation(emit, bool(curved.literal_value), value, *rows[g], size, less)
+                emit.store(value, builder.add(place, late))
+                found = _larger(emit, value, Vector(emit, builder.load(largest)))
+                builder.store(found.value, largest)
+        for g, largest in enumerate(room):
+            emit.store(Vector(emit, builder.load(largest)), most, _LINE * g)
+        return context.get_dummy_value()
 
-    return _vector(curved, *(_vector,) * 5), codegen
+    return types.void(spec, curved, *(_i,) * 8), codegen
+
+
+def _deviation(emit: Emitter, curved: bool, x: Vector, factor: Vector, base: Vector, size: Vector,
+               less: Vector) -> Vector:
+    value = x * factor + base
+    value = (_root(emit, value) if curved else value) * size - less
+    finite = emit.builder.fcmp_ordered("<", _absolute(emit, value).value,
+                                       emit.splat(float("inf")).value)
+    return emit.select(finite, value, emit.splat(0.0))
 
 
 def _root(emit: Emitter, x: Vector) -> Vector:
@@ -81,37 +95,72 @@ def _absolute(emit: Emitter, x: Vector) -> Vector:
 
 
 def _larger(emit: Emitter, x: Vector, most: Vector) -> Vector:
-    size = _absolute(emit, x)
-    larger = emit.builder.fcmp_ordered(">", size.value, most.value)
-    return emit.select(larger, size, most)
+    """Return the larger of the magnitude of x and of another one, compared as integers.
+
+    Processors have more units for these. NaN counts as larger than any number.
+    """
+    builder, kind = emit.builder, ir.VectorType(_I32, LANES)
+    size = builder.and_(builder.bitcast(x.value, kind), ir.Constant(kind, [2**31 - 1] * LANES))
+    before = builder.bitcast(most.value, kind)
+    larger = builder.select(builder.icmp_unsigned(">", size, before), size, before)
+    return Vector(emit, builder.bitcast(larger, emit.type))
+
+
+@intrinsic(prefer_literal=True)
+def add_three_times(typingctx, kept, x, step, out, most):
+    """Add vectors to sums of 2, 4 and 8, that begin at 8 successive ones; note their magnitudes.
+
+    The largest magnitudes of the three, lane by lane, are at `most`. If `kept`, sums of 8 are
+    stored; `out` may be `x`. Vectors are `step` bytes apart.
+    """
+    if not isinstance(kept, types.IntegerLiteral):
+        return None
+
+    def codegen(context, builder, signature, args):
+        x, step, out, most = args[1:]
+        emit = Emitter(builder, LANES)
+        lines = []
+        for _ in range(15):
+            lines.append(emit.load(x))
+            x = builder.add(x, step)
+        for k in range(3):
+            lines = [a + b for a, b in zip(lines, lines[1 << k :], strict=False)]
+            largest = emit.load(most, _LINE * k)
+            for line in lines[:8]:
+                largest = _larger(emit, line, largest)
+            emit.store(largest, most, _LINE * k)
+        for line in lines if kept.literal_value else ():
+            emit.store(line, out)
+            out = builder.add(out, step)
+        return context.get_dummy_value()
+
+    return types.void(kept, *(_i,) * 4), codegen
 
 
 @intrinsic
-def larger(typingctx, x, most):
-    """Return the larger of the magnitude of x and of another vector, lane by lane."""
+def clear_six(typingctx, address):
+    """Set six vectors in memory to 0."""
 
     def codegen(context, builder, signature, args):
         emit = Emitter(builder, LANES)
-        return _larger(emit, *(Vector(emit, each) for each in args)).value
+        for k in range(6):
+            emit.store(emit.splat(0.0), args[0], _LINE * k)
+        return context.get_dummy_value()
 
-    return _vector(_vector, _vector), codegen
-
-
-def _bits(builder: Any, above: Any) -> Any:
-    """Return one bit a lane, as an integer of 64 bits."""
-    return builder.zext(builder.bitcast(above, _I16), _I64)
+    return types.void(_i), codegen
 
 
 @intrinsic
-def lanes_above(typingctx, x, limit):
-    """Return the lanes that exceed a limit, a bit each."""
+def lanes_above(typingctx, address, limit):
+    """Return the lanes of a vector in memory that exceed a limit, or are NaN, a bit each."""
 
     def codegen(context, builder, signature, args):
         emit = Emitter(builder, LANES)
-        above = builder.fcmp_ordered(">", args[0], emit.broadcast(args[1]).value)
-        return _bits(builder, above)
+        above = builder.fcmp_unordered(">", emit.load(args[0]).value,
+                                       emit.broadcast(args[1]).value)
+        return builder.zext(builder.bitcast(above, _I16), _I64)
 
-    return _i(_vector, _f), codegen
+    return _i(_i, _f), codegen
 
 
 class _Windows:
@@ -162,7 +211,7 @@ def row_above(typingctx, counted, x, after, counts, after_counts, step, limits):
             most = emit.splat(0.0)
             for total in sums.double():
                 most = _larger(emit, total, most)
-            above = builder.fcmp_ordered(">", most.value, (limit * float(1 << w)).value)
+            above = builder.fcmp_unordered(">", most.value, (limit * float(1 << w)).value)
             found = builder.or_(found, above)
         return builder.icmp_unsigned("!=", builder.bitcast(found, _I16), ir.Constant(_I16, 0))
 

@@ -13,6 +13,8 @@ from ._ring_words import COUNTER_AT
 HEADER_WORDS, NAME_WORDS, CONTROL_WORDS = 8, 4, 4
 (_NAME, _NAME_BYTES, _IOV, _N_IOV, _CONTROL, _CONTROL_BYTES, _FLAGS, _SIZE) = range(HEADER_WORDS)
 _LOW = 2**32 - 1
+#: Positions in the table that governs how long a call takes.
+LIMIT_NS, PAUSE, MOST_PAUSE = range(3)
 
 _WAIT_FOR_ONE, _TRUNCATED = 0x10000, 0x20
 _RXQ_OVFL, _SOCKET = 40, 1
@@ -22,6 +24,8 @@ _i32, _i64 = types.int32, types.int64
 _recvmmsg = types.ExternalFunction("recvmmsg", _i32(_i32, _i64, _i32, _i32, _i64))
 _sendmmsg = types.ExternalFunction("sendmmsg", _i32(_i32, _i64, _i32, _i32))
 _usleep = types.ExternalFunction("usleep", _i32(_i32))
+_clock_gettime = types.ExternalFunction("clock_gettime", _i32(_i32, _i64))
+_MONOTONIC = 1
 _errno_at = types.ExternalFunction("__errno_location", _i64())
 
 
@@ -67,9 +71,27 @@ def _dropped(headers, control, i):
 
 
 @jit_strict
-def receive_packets_nb(descriptor, place, headers, names, control, sizes, senders, drops, n_call,
-                       pause_us, form, raw, stride, held, held_raw, words, numbers, payload):
-    """Receive packets by at most `n_call` calls, and put them into a ring.
+def _now_ns(place):
+    """Return the time of the monotonic clock; `place` is the address of two int64 of scratch."""
+    _clock_gettime(_MONOTONIC, place)
+    return _load(64, place) * 1_000_000_000 + _load(64, place + 8)
+
+
+@jit_strict
+def _rest(pacing, got, n):
+    """Wait until more packets may have come, for longer if few have come lately."""
+    if 4 * got >= n:
+        pacing[PAUSE] //= 2
+        return
+    pacing[PAUSE] = min(pacing[MOST_PAUSE], 2 * pacing[PAUSE] + 1)
+    if pacing[PAUSE] > 0:
+        _usleep(pacing[PAUSE])
+
+
+@jit_strict
+def receive_packets_nb(descriptor, place, headers, names, control, sizes, senders, drops, clock,
+                       pacing, form, raw, stride, held, held_raw, words, numbers, payload):
+    """Receive packets for some time, and put them into a ring.
 
     Parameters
     ----------
@@ -81,8 +103,11 @@ def receive_packets_nb(descriptor, place, headers, names, control, sizes, sender
         Scratch.
     drops : ndarray, (1,), int64
         The number of dropped packets that the kernel stated last.
-    pause_us : int
-        Microseconds to wait after a call that returned less than half of the packets that it could.
+    clock : int
+        Address of two int64 of scratch.
+    pacing : ndarray, (3,), int64
+        Time after which this function returns, ns; microseconds of the current pause between calls,
+        and of the longest one.
     form, held, held_raw, words, numbers, payload
         As for `place_packets_nb`.
 
@@ -93,7 +118,8 @@ def receive_packets_nb(descriptor, place, headers, names, control, sizes, sender
         (that of a time-out is EAGAIN).
     """
     n_packet, n = 0, len(headers)
-    for _ in range(n_call):
+    until = _now_ns(clock) + pacing[LIMIT_NS]
+    while _now_ns(clock) < until:
         got = _recvmmsg(descriptor, place, n, _WAIT_FOR_ONE, 0)
         if got < 0:
             return n_packet, -_errno()
@@ -111,8 +137,7 @@ def receive_packets_nb(descriptor, place, headers, names, control, sizes, sender
         n_packet += got
         if status != 0:
             return n_packet, status
-        if 2 * got < n and pause_us > 0:
-            _usleep(pause_us)
+        _rest(pacing, got, n)
     return n_packet, 0
 
 

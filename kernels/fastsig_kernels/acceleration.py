@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from . import _check
-from ._drift_tiles import best_tile, drift_steps, noise_of_templates, template_spectra
+from ._drift_tiles import Templates, best_tile, drift_steps
 from ._order import aligned, on_lines, split_blocks
 from ._periodic_tables import stages, top_range
 from ._plan import Plan
@@ -46,7 +46,7 @@ class AccelerationSearch(Plan):
         Largest drift of the highest harmonic, either way, 0 to 1200; rounded down to a multiple of
         2.
     r_min, r_max : float
-        Least and largest frequency of fundamentals, in bins.
+        Least and largest frequency of fundamentals, in bins; by default, there is no largest one.
     n_side : int
         Number of bins on each side of those that a template crosses, 4 to 64.
     most : int
@@ -74,7 +74,7 @@ class AccelerationSearch(Plan):
     """
 
     def __init__(self, n_bin: int, thresholds: np.ndarray, *, z_max: float, r_min: float = 1.0,
-                 r_max: float = np.inf, n_side: int = 16, most: int = 2**14) -> None:
+                 r_max: float | None = None, n_side: int = 16, most: int = 2**14) -> None:
         self._n_bin = _check.count("n_bin", n_bin, 2, MOST_BINS)
         self._thresholds = checked_thresholds(thresholds)
         self._n_z = _steps_of(z_max)
@@ -86,6 +86,7 @@ class AccelerationSearch(Plan):
                               np.int64)
         self._steps = drift_steps(self._n_z, n_harmonic)
         self._tile = best_tile(self._n_z, n_harmonic, self._n_side, n_bin)
+        self._templates = Templates(self._n_z, self._n_side)
         self._transforms()
         self._own_state()
 
@@ -104,7 +105,7 @@ class AccelerationSearch(Plan):
         for i, (length, each) in enumerate(zip(lengths, tables, strict=True)):
             rows = max(int(self._steps[-1, piece.row]) for piece in self._tile.pieces
                        if piece.length == length)
-            made = template_spectra(rows, length, self._n_side)
+            made = self._templates.spectra(rows, length)
             kernels.append(np.stack([split_blocks(half, lanes).ravel()
                                      for half in made.reshape(-1, length)]).ravel())
             self._plans[i] = (length, each.n_inner, len(each.levels), each.last, len(each.starts),
@@ -165,8 +166,8 @@ class AccelerationSearch(Plan):
         """Size of tables and work space, in bytes."""
         arrays = (self._kernels, self._ramps, self._work, self._spectra, self._segment, self._whole,
                   self._spare, self._planes, self._invalid)
-        return sum(each.nbytes for each in arrays) + self._kept.memory_bytes + sum(
-            rows.memory_bytes for rows in self._rows)
+        return sum(each.nbytes for each in arrays) + self._kept.memory_bytes + (
+            self._templates.nbytes + sum(rows.memory_bytes for rows in self._rows))
 
     def compile(self) -> None:
         """Compile everything that `process` needs."""
@@ -179,9 +180,9 @@ class AccelerationSearch(Plan):
 
         Parameters
         ----------
-        x : ndarray, shape (n_bin,), complex64
+        x : ndarray, shape (n_bin,), complex64, C-contiguous
             Whitened amplitudes, as from `whiten`, 0 where bins are not valid.
-        valid : ndarray, shape (n_bin,), bool, optional
+        valid : ndarray, shape (n_bin,), bool, C-contiguous, optional
             Bins that are used.
         lags : ndarray, shape (n_lag,), complex, optional
             As for `half_bin_powers`.
@@ -209,7 +210,7 @@ class AccelerationSearch(Plan):
 
     def _scales(self, lags: np.ndarray) -> np.ndarray:
         """Return the factors of powers for each sign, transform, drift, and bin or half bin."""
-        noise = noise_of_templates(self._n_z, self._n_side, lags)
+        noise = self._templates.noise(lags)
         lengths = self._plans[:, 0].astype(np.float64)
         return (1 / (noise[:, np.newaxis] * lengths[:, np.newaxis, np.newaxis] ** 2)).astype(
             np.float32)

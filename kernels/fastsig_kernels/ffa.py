@@ -14,7 +14,7 @@ _MOST_SAMPLES = 2**31
 _MOST_BINS = 2**12
 #: Least number of samples of a halved series in a bin, apart from series that are not halved.
 _LEAST = 4
-#: Least share of the samples of a boxcar, and of the rest of a turn, that must be valid.
+#: Least weight of a boxcar, and of the rest of a turn, relative to their shares of the turn.
 _LEAST_SHARE = 0.25
 _LINE = 64
 
@@ -62,15 +62,15 @@ class FFA(Plan):
 
     Notes
     -----
-    *S/N.* For white noise of variance 1 in a sample, the difference of the means in a boxcar of w
+    *S/N.* The difference of the means in a boxcar of w
     bins and in the rest of the turn, divided by its standard deviation. With d = 1/W_in + 1/W_out,
-    where W is the number of valid samples, the variance of the difference is d - s d^2. The term s
+    where W is the weight of the samples, the variance of the difference is d - s d^2. The term s
     accounts for samples that are divided between two bins, which makes their noise smaller by a
     third of a sample; it is 0 where bins have whole numbers of samples.
 
-    *Gaps.* Samples that are not valid or not finite have weight 0. Weights are folded as samples
-    are, and each boxcar is divided by its own. Boxcars with less than a quarter of their samples,
-    or of those of the rest of the turn, are not used.
+    *Gaps.* Samples that are not finite have weight 0. Weights are folded as samples are, and each
+    boxcar is divided by its own. Boxcars with less than a quarter of the weight that their share of
+    the turn has on average, or with so little in the rest of the turn, are not used.
 
     *Bits.* Sums are in the order of the tree. The results of a period depend on nothing else than
     the series, `n_bin` and `n_step`.
@@ -86,11 +86,11 @@ class FFA(Plan):
         least = _check.count("n_bin", n_bin, 24, _MOST_BINS)
         steps = _check.count("n_step", n_step, 1, 64)
         self._widths = _widths_of(widths, least)
-        limits = _check.number("shortest", shortest), _check.number("longest", longest)
-        if not least <= limits[0] < limits[1] <= self._n_time / 2:
-            raise ValueError(f"shortest, longest: found {limits[0]:g} and {limits[1]:g}, allowed "
-                             f"ascending, from n_bin = {least} to {self._n_time / 2:g}, half of "
-                             "n_time")
+        limits = (_between("shortest", shortest, least, self._n_time / 2),
+                  _between("longest", longest, least, self._n_time / 2))
+        if not limits[0] < limits[1]:
+            raise ValueError(f"longest: found {limits[1]:g}, allowed more than the shortest, "
+                             f"{limits[0]:g}")
         self._trials = _trials_of(self._n_time, limits, least, steps)
         self._ends = np.cumsum([0] + [each.stop - each.first for each in self._trials])
         self._own_state()
@@ -149,9 +149,9 @@ class FFA(Plan):
         twin = FFA(4 * n_bin, n_bin, 1.1 * n_bin, n_bin=n_bin, widths=self._widths)
         x = np.zeros(4 * n_bin, np.float32)
         twin.process(x)
-        twin.process(x, valid=np.arange(len(x)) > 1)
+        twin.process(x, weight=(np.arange(len(x)) > 1).astype(np.float32))
 
-    def process(self, x: np.ndarray, *, valid: np.ndarray | None = None,
+    def process(self, x: np.ndarray, *, weight: np.ndarray | None = None,
                 out: np.ndarray | None = None, out_width: np.ndarray | None = None
                 ) -> tuple[np.ndarray, np.ndarray]:
         """Return the S/N of the best boxcar at each period, and the number of its width.
@@ -159,9 +159,10 @@ class FFA(Plan):
         Parameters
         ----------
         x : ndarray, shape (n_time,), float32
-            Series with a mean of 0 and a variance of 1 where there is only noise.
-        valid : ndarray of bool, shape (n_time,), optional
-            Which samples are valid.
+            Series; noise has a mean of 0, and a variance that is the weight.
+        weight : ndarray, shape (n_time,), float32, optional
+            Weights, such as the shares of the terms of samples that are valid, 0 to 1; 1 by
+            default. Samples of weight 0 may have any value.
         out : ndarray, shape (n_trial,), float32, optional
             Array for the S/N.
         out_width : ndarray, shape (n_trial,), uint8, optional
@@ -184,15 +185,23 @@ class FFA(Plan):
         with self._alone():
             _check.array("x", x, ("float32",), 1)
             _check.shape("x", x, (self._n_time,))
-            if valid is not None:
-                _check.array("valid", valid, ("bool",), 1)
-                _check.shape("valid", valid, x.shape)
-            snr = _check.output("out", out, (self.n_trial,), "float32", x, valid)
-            width = _check.output("out_width", out_width, (self.n_trial,), "uint8", x, valid, snr)
+            if weight is not None:
+                _check.array("weight", weight, ("float32",), 1)
+                _check.shape("weight", weight, x.shape)
+            snr = _check.output("out", out, (self.n_trial,), "float32", x, weight)
+            width = _check.output("out_width", out_width, (self.n_trial,), "uint8", x, weight, snr)
             if self._work is None:
                 self._work = _Work(self._trials, self._n_time, tuple(self._widths.tolist()))
-            self._work.search(self._pieces(), x, valid, snr, width)
+            self._work.search(self._pieces(), x, weight, snr, width)
         return snr, width
+
+
+def _between(name: str, value: Any, least: float, most: float) -> float:
+    number = _check.number(name, value)
+    if not least <= number <= most:
+        raise ValueError(f"{name}: found {number:g}, allowed {least:g}, the least number of bins, "
+                         f"to {most:g}, half of the series")
+    return number
 
 
 def _widths_of(widths: Any, n_bin: int) -> np.ndarray:
@@ -273,22 +282,22 @@ class _Work:
         """Size in bytes."""
         series = self._series.memory_bytes + (
             self._weights.memory_bytes if self._weights is not None else 0)
-        return int(series + self._sums.nbytes + self._weight_sums.nbytes + self._group.nbytes + self._few.nbytes)
+        rows = self._sums, self._weight_sums, self._group, self._few
+        return int(series + sum(each.nbytes for each in rows))
 
-    def search(self, pieces: Any, x: np.ndarray, valid: np.ndarray | None, snr: np.ndarray,
+    def search(self, pieces: Any, x: np.ndarray, weight: np.ndarray | None, snr: np.ndarray,
                width: np.ndarray) -> None:
         """Write the results of all trees."""
-        from ._ffa_loops import clean_nb, share_nb
+        from ._ffa_loops import all_whole_nb, clean_nb
 
         weights = None
-        good = np.isfinite(x) if valid is None else valid & np.isfinite(x)
         self._series.begin(x)
-        if not good.all():
-            clean_nb(x, good, self._series.own(x))
+        if not all_whole_nb(x, x if weight is None else weight, weight is not None):
             if self._weights is None:
                 self._weights = _Series(self._trials, self._n_time)
             weights = self._weights
-            share_nb(x, good, weights.own(x))
+            clean_nb(x, np.ones_like(x) if weight is None else weight, self._series.own(x),
+                     weights.own(x))
         for trial, first, stop in pieces:
             self._series.fold(self._spec, self._lanes, trial, self._few.ctypes.data)
             here = slice(first, stop)
@@ -332,8 +341,8 @@ class _Work:
         search_weighted_nb(self._spec, self._lanes, self._series.tree, weights.tree, trial.n_bin,
                            4 * _row(trial.n_bin), trial.n_row, trial.first, trial.stop,
                            self._few.ctypes.data, self._group.ctypes.data,
-                           self._sums.ctypes.data, self._weight_sums.ctypes.data, self._widths[-1], shared, least,
-                           self._best, snr, width)
+                           self._sums.ctypes.data, self._weight_sums.ctypes.data,
+                           self._widths[-1], shared, least, self._best, snr, width)
 
 
 class _Series:

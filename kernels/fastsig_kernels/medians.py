@@ -75,8 +75,16 @@ def group_median_nb(x, n, flags, out):
 def _group(x, flags, i, q, n, values):
     """Return the median of the valid values of a group."""
     some = flags.size > 0
+    first, stop = q * n, min((q + 1) * n, x.shape[1])
+    if not some:  # most groups are valid as a whole, which vector code finds out
+        row, is_whole = x[i, first:stop], True
+        for c in range(row.size):
+            values[c] = row[c]
+            is_whole &= abs(values[c]) < np.inf
+        if is_whole:
+            return median_nb(values, row.size)
     count = _ZERO
-    for c in range(q * n, min((q + 1) * n, x.shape[1])):
+    for c in range(first, stop):
         values[count] = x[i, c]
         count += np.isfinite(x[i, c]) and not (some and flags[i, c])
     return median_nb(values, count)

@@ -33,14 +33,14 @@ def half_bin_powers(x: np.ndarray, *, n_side: int = 16, lags: np.ndarray | None 
 
     Parameters
     ----------
-    x : ndarray, shape (n_bin,), complex64
+    x : ndarray, shape (n_bin,), complex64, C-contiguous
         Whitened amplitudes of a real series; beyond both ends, they are taken as 0.
     n_side : int
         Number of bins on each side that are used between two bins, 4 to 64.
     lags : ndarray, shape (n_lag,), complex, optional
         Correlation of the noise of bins k and k - d, as gaps of the series cause it; by default, it
         is not correlated. The mean power of noise c between bins is computed from it.
-    out : ndarray, shape (2 n_bin,), float32, optional
+    out : ndarray, shape (2 n_bin,), float32, C-contiguous, optional
         Receives the result.
 
     Returns
@@ -65,7 +65,7 @@ def half_bin_powers(x: np.ndarray, *, n_side: int = 16, lags: np.ndarray | None 
     if out is None:
         out = on_lines((2 * x.size,), np.dtype(np.float32))
     else:
-        _check.target("out", out, (2 * x.size,), "float32", x)
+        _check.target("out", out, (2 * x.size,), "float32", x, lags)
         _check.c_contiguous("out", out)
     _half_bins(x, n_side, noise, out)
     return out
@@ -104,10 +104,13 @@ def checked_thresholds(thresholds: Any) -> np.ndarray:
 
 def checked_range(r_min: Any, r_max: Any) -> tuple[float, float]:
     """Return the limits of the frequency of fundamentals, in bins."""
-    low, high = _check.number("r_min", r_min), _check.number("r_max", r_max)
+    low = _check.number("r_min", r_min)
     if not 1 <= low < np.inf:
         raise ValueError(f"r_min: found {low}, allowed 1 or more")
-    if not high >= low:
+    if r_max is None:
+        return low, np.inf
+    high = _check.number("r_max", r_max)
+    if not low <= high < np.inf:
         raise ValueError(f"r_max: found {high}, allowed r_min or more")
     return low, high
 
@@ -172,7 +175,7 @@ class HarmonicSearch(Plan):
         Least sums of 1, 2, 3... valid powers, rising. Their number is that of the harmonics that
         are summed at most: 1, 2, 4, 8, 16 or 32.
     r_min, r_max : float
-        Least and largest frequency of fundamentals, in bins.
+        Least and largest frequency of fundamentals, in bins; by default, there is no largest one.
     n_side : int
         As for `half_bin_powers`.
     most : int
@@ -195,7 +198,7 @@ class HarmonicSearch(Plan):
     """
 
     def __init__(self, n_bin: int, thresholds: np.ndarray, *, r_min: float = 1.0,
-                 r_max: float = np.inf, n_side: int = 16, most: int = 2**14) -> None:
+                 r_max: float | None = None, n_side: int = 16, most: int = 2**14) -> None:
         self._n_bin = _check.count("n_bin", n_bin, 2, MOST_BINS)
         self._thresholds = checked_thresholds(thresholds)
         self._range = checked_range(r_min, r_max)
@@ -240,9 +243,9 @@ class HarmonicSearch(Plan):
 
         Parameters
         ----------
-        x : ndarray, shape (n_bin,), complex64
+        x : ndarray, shape (n_bin,), complex64, C-contiguous
             Whitened amplitudes, as from `whiten`, 0 where bins are not valid.
-        valid : ndarray, shape (n_bin,), bool, optional
+        valid : ndarray, shape (n_bin,), bool, C-contiguous, optional
             Bins that are used.
         lags : ndarray, shape (n_lag,), complex, optional
             As for `half_bin_powers`.

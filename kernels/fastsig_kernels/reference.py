@@ -472,6 +472,27 @@ def track_maxima(
     return boxcar_maxima(sums, widths, scale, None if valid is None else weights, len(x), min_share)
 
 
+def best_boxcar(
+    sums: np.ndarray, starts: np.ndarray, drifts: np.ndarray, widths: np.ndarray,
+    scale: np.ndarray, counts: np.ndarray | None = None, min_share: float = 0.5,
+) -> np.ndarray:
+    """Twin of `maxima.best_boxcar`; returns start, drift, width, S/N, sum and share."""
+    n, best = len(sums), np.zeros(6)
+    rows = np.arange(n)
+    for width, factor in zip(widths, scale, strict=True):
+        for row in starts:
+            for start, drift in zip(row, drifts, strict=True):
+                at = np.floor(start + drift * rows / max(1, n - 1) + 0.5).astype(int)
+                if at.min() < 0 or at.max() + width >= sums.shape[1]:
+                    continue
+                total = (sums[rows, at + width] - sums[rows, at]).sum()
+                share = 1.0 if counts is None else (
+                    counts[rows, at + width] - counts[rows, at]).sum() / (n * width)
+                if share >= min_share and total / np.sqrt(share) * factor > best[3]:
+                    best[:] = start, drift, width, total / np.sqrt(share) * factor, total, share
+    return best
+
+
 def relative_to_level(
     x: np.ndarray, level: np.ndarray, n: int, valid: np.ndarray | None = None
 ) -> np.ndarray:
@@ -484,6 +505,12 @@ def relative_to_level(
         known &= True if valid is None else valid[row]
         out[row, known] = values[known] / between[known] - 1
     return out
+
+
+def pair_sums(x: np.ndarray) -> np.ndarray:
+    """Twin of `leveling.pair_sums`; returns the sums."""
+    even = x[:, : x.shape[1] // 2 * 2].astype(np.float64)
+    return even.reshape(len(x), -1, 2).sum(axis=2)
 
 
 def flag_deviations(x: np.ndarray, flags: np.ndarray, thresholds: np.ndarray, level: np.ndarray,

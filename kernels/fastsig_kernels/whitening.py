@@ -31,15 +31,15 @@ def whiten(x: np.ndarray, *, valid: np.ndarray | None = None, least: int = 16,
 
     Parameters
     ----------
-    x : ndarray, shape (n_bin,), complex64, any unit
+    x : ndarray, shape (n_bin,), complex64, any unit, C-contiguous
         Amplitudes of a real series without its mean, from frequency 0 on. Bin 0 is not used.
-    valid : ndarray, shape (n_bin,), bool, optional
+    valid : ndarray, shape (n_bin,), bool, C-contiguous, optional
         Bins that are used.
     least, most : int
         Least and largest number of bins of a block.
     growth : float
         Width of a block over the frequency at which it begins, above 0 to 1.
-    out : ndarray, shape (n_bin,), complex64, optional
+    out : ndarray, shape (n_bin,), complex64, C-contiguous, optional
         Receives the result; may be `x`.
 
     Returns

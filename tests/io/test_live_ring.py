@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from streams import MemoryVoltages, header, noise
+from streams import Collected, MemoryVoltages, header, noise
 
 import fastsig as fs
 from fastsig.axes.frequency import ChannelAxis
@@ -26,28 +26,10 @@ from fastsig.io.live.streams import RingSpectra, RingVoltages, open_ring
 from fastsig.io.live.writer import RingWriter
 from fastsig.run import fitting
 from fastsig.run.engine import run
-from fastsig.stream import Block, Sink, Stream
+from fastsig.stream import Stream
 
 PAIR = RingLayout("voltage", slot_rows=64, n_part=2, part_bytes=64)
 RAW = RingLayout("voltage", slot_rows=64, n_part=1, part_bytes=128, n_pol=2)
-
-
-class Collected(Sink):
-    """All rows."""
-
-    name = "collect"
-    takes_endless = True
-
-    def __init__(self, stream: Stream) -> None:
-        super().__init__(stream)
-        self.blocks: list[Block] = []
-
-    def merge(self, part: Block) -> None:
-        self.blocks.append(part)
-
-    def finish(self, n_rows: int) -> Any:
-        return (np.concatenate([block.data for block in self.blocks]),
-                np.concatenate([block.valid for block in self.blocks]))
 
 
 @pytest.fixture(autouse=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import threading
 import time
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
@@ -45,7 +46,7 @@ def adc(data: np.ndarray, first: int, beam: int = 3) -> list[bytes]:
             for slot in range(len(data) // 4096) for pol in range(2)]
 
 
-def until(met: Any, seconds: float = 5) -> None:
+def until(met: Any, seconds: float = 30) -> None:
     end = time.monotonic() + seconds
     while not met():
         assert time.monotonic() < end
@@ -67,7 +68,7 @@ def test_samples_come_at_the_time_of_their_counter() -> None:
     layout = fast_adc(beam=3, epoch=EPOCH, reorder=8, sample_rate="40MHz")
     with receiver(layout, idle_s=0.05).start() as source:
         send(source.source.port, adc(data, 1_000_000))
-        stream = open_ring(source.ring.name, timeout=5)
+        stream = open_ring(source.ring.name, timeout=30)
         assert stream.arrived(20 * 4096) == 20 * 4096
         block = stream.read_block(0, 20 * 4096)
         assert [spans.tolist() for spans in block.valid] == [[[0, 81920]]] * 2
@@ -81,12 +82,34 @@ def test_samples_come_at_the_time_of_their_counter() -> None:
         stream.close()
 
 
+def test_slow_packets_do_not_keep_the_receiver_from_stopping() -> None:
+    data = noise(np.random.default_rng(1), 20 * 4096)
+    with receiver(fast_adc(reorder=8)).start() as source:
+        stop = threading.Event()
+
+        def send_slowly() -> None:
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+                for packet in adc(data, 5) * 9:
+                    sender.sendto(packet, ("127.0.0.1", source.source.port))
+                    if stop.wait(0.03):
+                        return
+
+        thread = threading.Thread(target=send_slowly)
+        thread.start()
+        until(lambda: source.ring.counters()["received"] > 2)
+        begun = time.monotonic()
+        source.stop()
+        assert time.monotonic() - begun < 0.5
+        stop.set()
+        thread.join()
+
+
 def test_without_an_epoch_the_first_packet_has_the_time_of_its_arrival() -> None:
     data = noise(np.random.default_rng(1), 20 * 4096)
     with receiver(fast_adc(reorder=8)).start() as source:
         before = Fraction(time.time_ns(), 10**9)
         send(source.source.port, adc(data, 2**56 - 30))
-        stream = open_ring(source.ring.name, timeout=5)
+        stream = open_ring(source.ring.name, timeout=30)
         late = elapsed(time_from_unix(before), stream.start_time)
         assert -1 < late < 2
         assert stream.header.start_time == open_ring(source.ring).header.start_time

@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 import pytest
 from dispersed import head, values
-from streams import MemorySpectra, MemoryVoltages, header, noise
+from streams import Collected, MemorySpectra, MemoryVoltages, header, noise
 
 import fastsig as fs
 from fastsig.axes import validity
@@ -29,7 +29,7 @@ from fastsig.stages.flag import Flag
 from fastsig.stages.integrate import Integrate
 from fastsig.stages.piece import Piece
 from fastsig.stages.velocity_frame import VelocityFrame
-from fastsig.stream import ENDLESS, Aligned, Block, Sink, Stream
+from fastsig.stream import ENDLESS, Aligned, Stream
 
 
 class Arriving:
@@ -76,25 +76,6 @@ class LiveSpectra(Arriving, MemorySpectra):
     def __init__(self, data: np.ndarray, about: Any) -> None:
         MemorySpectra.__init__(self, data, about)
         self.begin(len(data))
-
-
-class Collected(Sink):
-    """All rows."""
-
-    name = "collect"
-    takes_endless = True
-
-    def __init__(self, stream: Stream) -> None:
-        super().__init__(stream)
-        self.blocks: list[Block] = []
-
-    def merge(self, part: Block) -> None:
-        self.blocks.append(part)
-
-    def finish(self, n_rows: int) -> Any:
-        assert sum(block.n for block in self.blocks) == n_rows
-        return (np.concatenate([block.data for block in self.blocks]),
-                np.concatenate([block.valid for block in self.blocks]))
 
 
 @pytest.fixture(autouse=True)

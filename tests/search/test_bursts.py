@@ -15,6 +15,8 @@ from search.spectra_made import MHZ, N_CHAN, SAMPLE_S, K, chain, noise, with_bur
 from streams import MemorySpectra, header
 
 import fastsig as fs
+from bench.burst_pulses import compared
+from bench.injections import Band
 from fastsig.axes.frequency import ChannelAxis
 from fastsig.axes.polarization import PolBasis
 from fastsig.errors import PlanError, UsageError
@@ -168,6 +170,13 @@ def test_files_of_a_scan_are_one_recording(
     assert set(two.values("file")) == {"b.0000.fil", "b.0001.fil"}
     rows = one.values("first_row") >= 12000
     assert (two.values("file")[rows] == "b.0001.fil").all()
+
+
+def test_pulses_of_all_widths_have_the_snr_of_exact_boxcars() -> None:
+    # From 0.5 to 16 ms, with an S/N of 30 and of 10.
+    made = compared(Band(128, 196.608e-6), 10.0)
+    assert len(made) == 12
+    assert all(each.is_right for each in made), made
 
 
 def test_noise_has_no_candidates_at_seven_sigmas() -> None:

@@ -78,7 +78,8 @@ def test_losses():
 @pytest.mark.parametrize("shape", [1.0, 7.5, 51.0, 1e5])
 def test_noise_of_gamma_laws(shape, rng):
     x = rng.gamma(shape, 3 / shape, (16, 2**14)).astype(np.float32)
-    y, total, levels = flatten(x, 1024)
+    y, total, known, levels = flatten(x, 1024)
+    assert known is None
     assert levels.shape == pytest.approx(shape, rel=0.05)
     # The mean of a sum is right to a twentieth of its noise.
     assert abs(y.mean()) * np.sqrt(16 * shape) < 0.05

@@ -2,12 +2,11 @@
 
 import numpy as np
 import pytest
+from recordings import recorded
 
 from fastsig.errors import UsageError
 from fastsig.search.pulsars import birds
 from fastsig.search.pulsars.fourier import FourierSearch
-
-from recordings import recorded
 
 SAMPLE = 1e-3
 N = 2**15

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from cli import fastsig
+from streams import Collected
 
 import fastsig as fs
 from fastsig.axes import validity
@@ -20,6 +21,8 @@ from fastsig.io.live import memory
 from fastsig.io.live.layouts import PacketLayout, fast_adc, fast_spectra
 from fastsig.io.live.streams import open_ring
 from fastsig.io.live.udp import Receiver, Socket
+from fastsig.io.native.writer import NativeWriter
+from fastsig.run.engine import run
 from fastsig.simulate import FastSpectra, FastVoltage, Loss, Network, send
 
 N = 300  # slots
@@ -48,7 +51,7 @@ def received(layout: PacketLayout, what: Any, network: Network | None, n_slot: i
     with Receiver(Socket(buffer_bytes=2**24), layout, n_slot * layout.ring.slot_bytes).start(
             ) as source:
         made = send(what, f"udp://127.0.0.1:{source.source.port}", network, speed=0, **options)
-        end = time.monotonic() + 5
+        end = time.monotonic() + 30
         while source.ring.counters()["received"] < made.packets and time.monotonic() < end:
             time.sleep(0.001)
         source.stop()
@@ -95,6 +98,56 @@ def test_losses_silence_and_a_jump_are_gaps_as_in_a_file() -> None:
     start = fs.axes.time.parse_time("2026-01-01T00:00:00")
     late = fs.axes.time.elapsed(start, header.start_time)
     assert abs(late - Fraction((1000 + first) * 4096, 10**6)) < Fraction(1, 10**9)
+
+
+def write_gaps(path: Path, recording: FastVoltage, came: list[tuple[int, int]], first: int) -> Path:
+    """Write the samples of packets of slots from `first` on to a native file."""
+    n = 1 + max(slot for slot, _ in came) - first
+    valid = tuple(validity.as_spans([(4096 * (slot - first), 4096 * (slot - first + 1))
+                                     for slot, part in came if part == pol and slot >= first])
+                  for pol in range(2))
+    data = recording.generate(4096 * first, 4096 * n)[0].copy()
+    for pol in range(2):
+        validity.zero_invalid(data[:, pol], valid[pol], 0)
+    header = recording.header
+    start = fs.axes.time.sample_time(header.start_time, 4096 * first, header.sample_rate)
+    with NativeWriter(path, header.replace(start_time=start), len(data)) as file:
+        file.append(data, valid)
+    return path
+
+
+def test_spectra_of_packets_are_those_of_a_file_with_the_same_gaps(tmp_path: Path) -> None:
+    """Rows are processed while packets come, and the file has what came."""
+    network = Network(loss="0.02", duplicates="0.02", reorder=30, silences="0.3s:0.2s",
+                      jumps="0.6s:40", seed=6)
+    recording = FastVoltage(**VOLTAGES)
+
+    def chain(source: Any) -> Any:
+        return fs.Chain(source).channelize(64).detect("AABBCRCI").integrate(n_int=25).stream
+
+    layout = fast_adc(epoch="2026-01-01T00:00:00", reorder=32, sample_rate="1MHz",
+                      frequency="1000.25MHz")
+    with Receiver(Socket(buffer_bytes=2**24), layout, 2**24).start() as source:
+        def work() -> None:
+            made = send(recording, source.source.label, network, speed=4)
+            end = time.monotonic() + 30
+            while source.ring.counters()["received"] < made.packets and time.monotonic() < end:
+                time.sleep(0.001)
+            source.stop()
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        stream = open_ring(source.ring, timeout=30)
+        found, = run([Collected(chain(stream))], workers=2)
+        thread.join()
+    file_stream = fs.open(write_gaps(tmp_path / "x.h5", recording, sent_packets(network, N),
+                                     source.ring.state("first"))).stream
+    expected, = run([Collected(chain(file_stream))], workers=2)
+    for one, two in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(one, two)
+    assert 0 < found[1].mean() < 1
+    assert stream.start_time == file_stream.start_time
+    assert stream.header.channels == file_stream.header.channels
 
 
 def test_a_counter_that_begins_again_after_the_largest_one() -> None:
@@ -202,7 +255,7 @@ def test_the_commands_send(tmp_path: Path) -> None:
                     "--bandwidth", "500kHz", "--network", "loss=0.1,reorder=3,beam=3",
                     "--speed", "0", "--cycle", "10ms", "--truth", truth)
         assert re.fullmatch(r"sent 4\d packets in \S+ s\nwrote .*truth.json\n", text), text
-        end = time.monotonic() + 5
+        end = time.monotonic() + 30
         while source.ring.counters()["received"] < int(text.split()[1]):
             assert time.monotonic() < end
             time.sleep(0.01)

@@ -21,7 +21,9 @@ from types import TracebackType
 from typing import Self
 
 import numpy as np
+from fastsig_kernels._order import address
 from fastsig_kernels._ring_words import COUNTER_AT, STATE_AT
+from numpy.typing import NDArray
 
 from fastsig.axes.time import sample_time, time_from_unix
 from fastsig.errors import DataError, UsageError
@@ -36,8 +38,9 @@ _RCVBUFFORCE, _RXQ_OVFL = 33, 40  # SO_RCVBUFFORCE and SO_RXQ_OVFL of Linux
 _WAIT_S = 0.1  # for packets, before the receiver looks whether it should stop
 _MOST_PACKET = 65_535
 _BUFFER = 2**26
-_BATCH, _CALLS = 64, 64
-_PAUSE_US = 100
+_BATCH = 64
+_LIMIT_NS = 50_000_000  # in compiled code
+_PAUSE_US, _FASTEST = 2000, 2 * 10**9  # longest pause; bytes per second for which memory is needed
 _PASSING = {errno.EAGAIN, errno.EINTR, errno.ECONNREFUSED, errno.ENOBUFS, errno.ENOMEM}
 
 
@@ -167,11 +170,13 @@ class Receiver:
                            buffer_forced=source.forced, layout=layout.name)
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
+        self._receive: Callable[[], tuple[int, int]] | None = None
         #: The error that ended the loop, if one did.
         self.error: OSError | None = None
 
     def start(self) -> Self:
-        """Receive in a thread of its own, until `stop`."""
+        """Receive in a thread of its own, until `stop`; packets that come from now on are kept."""
+        self._receive = self.prepared()
         self._thread = threading.Thread(target=self.run, name="fastsig-udp", daemon=True)
         self._thread.start()
         return self
@@ -186,7 +191,7 @@ class Receiver:
         """Receive until `stop` is called in another thread, or until the counter begins again."""
         from fastsig_kernels._packet_loops import RESTARTED
 
-        receive, words = self.prepared(), self.ring.memory.words
+        receive, words = self._receive or self.prepared(), self.ring.memory.words
         last = time.monotonic_ns()
         reason = "stopped"
         while not self._stopping.is_set():
@@ -198,7 +203,7 @@ class Receiver:
                 last = words[STATE_AT["last"]] = now
                 self._timed()
             elif now - last > self._idle_ns:
-                self._flush()
+                self.flush()
             if status == RESTARTED:
                 reason = "restarted"
                 break
@@ -218,14 +223,26 @@ class Receiver:
         prepare_nb(messages.headers, self._batch)
         held, held_raw = form.held()
         self._held = held
+        clock, pacing = np.zeros(2, np.int64), self._pacing()
         arguments = (
             self.source.socket.fileno(), messages.place, messages.headers, messages.names,
             messages.control, messages.sizes, np.zeros(self._batch, np.int64),
-            np.zeros(1, np.int64), _CALLS, _PAUSE_US, form.table(), messages.raw,
+            np.zeros(1, np.int64), address(clock), pacing, form.table(), messages.raw,
             messages.stride, held, held_raw, memory.words, memory.numbers,
             memory.payload.reshape(-1))
-        self._kept = messages, arguments  # the system writes to their memory
+        self._kept = messages, clock, arguments  # the system writes to their memory
+        receive_packets_nb(*arguments)  # for no time: this only compiles it, if necessary
+        self.flush()
+        pacing[0] = _LIMIT_NS
         return lambda: receive_packets_nb(*arguments)  # type: ignore[no-any-return]
+
+    def _pacing(self) -> NDArray[np.int64]:
+        """Return how long calls take, 0, and pauses for an eighth of the memory of the socket.
+
+        The system counts more memory for a packet than its bytes.
+        """
+        most = int(min(_PAUSE_US, self.source.granted / 8 / _FASTEST * 1e6))
+        return np.array([0, 0, most], np.int64)
 
     def _timed(self) -> None:
         """Let row 0 have the time at which it came, if that of the counter is not known."""
@@ -236,7 +253,8 @@ class Receiver:
         self.ring.start(self.ring.state("first"),
                         start_time=sample_time(now, -rows, self.ring.rate))
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Let readers read all that has come, and count what is missing there."""
         from fastsig_kernels._packet_loops import flush_packets_nb
 
         flush_packets_nb(self.ring.memory.words, self.ring.memory.numbers, self._held)
@@ -245,7 +263,7 @@ class Receiver:
         """Count what is still held back, and what is missing at the end."""
         self.ring.count("unconfirmed", int(self._held[0]))
         self._held[0] = 0
-        self._flush()
+        self.flush()
 
     def __enter__(self) -> Self:
         return self

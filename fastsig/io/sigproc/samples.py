@@ -69,6 +69,11 @@ class SigprocSpectra(SegmentedSpectra):
         part.header = self.header.replace(channels=axis.sliced(start, stop) if axis else None)
         return part
 
+    @property
+    def channel_run(self) -> int:
+        """Number of neighbouring channels that cost as little to read together as one of them."""
+        return max(1, 8 * _SEEK // self._layout.n_bits)
+
     def codes(self) -> Codes | None:
         """Return the range of the codes; None for floats."""
         bits = self._layout.n_bits

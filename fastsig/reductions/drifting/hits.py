@@ -17,7 +17,7 @@ from fastsig.axes.units import number
 from fastsig.errors import PlanError, UsageError
 from fastsig.io.files.provenance import provenance
 from fastsig.reductions.drifting.bands import bands_of
-from fastsig.reductions.drifting.searching import Band, Found, Settings, search_band, unit_bytes
+from fastsig.reductions.drifting.searching import Band, Found, Settings, search_band, search_bytes
 from fastsig.reductions.intensity import intensity_of
 from fastsig.run.chains import roots
 from fastsig.run.engine import Progress
@@ -129,21 +129,24 @@ class Request:
             raise UsageError(f"workers = {workers}; allowed: 1 or more")
         n_coarse = coarse_channels(stream, coarse)
         lost = lost_channels(stream.shape[2], n_coarse) if not dc else np.empty(0, np.int64)
-        each = unit_bytes(plan, stream.shape[2])
         workers = workers or processors()
         if memory is not None:
-            floor = resident_bytes() + each
+            floor = resident_bytes() + search_bytes(plan, stream.shape[2], 1, stream.channel_run)
             if memory < floor:
                 raise PlanError(f"memory = {memory / 1e6:.0f} MB; this search requires "
                                 f"{floor / 1e6:.0f} MB")
-            workers = min(workers, max(1, (memory - resident_bytes()) // each))
+            room = memory - resident_bytes()
+            while workers > 1 and search_bytes(plan, stream.shape[2], workers,
+                                               stream.channel_run) > room:
+                workers -= 1
         return cls(stream, Settings(plan, float(snr)), n_coarse, Band(stream.shape[2], lost),
                    workers, memory)
 
     @property
     def memory_bytes(self) -> int:
         """Approximate memory of the process, in bytes."""
-        return resident_bytes() + self.workers * unit_bytes(self.settings.plan, self.band.n_chan)
+        return resident_bytes() + search_bytes(
+            self.settings.plan, self.band.n_chan, self.workers, self.stream.channel_run)
 
 
 def found_hits(request: Request, *, folder: str | None = None, like_turboseti: bool = False,

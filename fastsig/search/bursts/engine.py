@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from fastsig.search.bursts.events import EVENT, Events, EventStore, events_of
 from fastsig.search.bursts.plan import SearchPlan
+from fastsig.search.octaves import LEVELS, Octaves
 
 if TYPE_CHECKING:
     from fastsig_kernels import PulseSearch
@@ -17,16 +18,12 @@ if TYPE_CHECKING:
 __all__ = ["BurstSearch"]
 
 _MOST_EVENTS = 2**20
-_RUN = 2**14  # spectra that are processed at a time
-_LEAST_ALIVE = 0.8  # share of the channels below which another noise is expected
-_SEGMENT_S = 0.2
 #: Noise is measured from this many of the longest boxcars one after the other, but from 4 segments
 #: of series at least, and 16 at most. A segment has 2048 samples or more.
 _WIDTHS, _SEGMENTS, _LEAST_SEGMENT = 128, (4, 16), 2048
-LEVELS = 16  # standard deviation of normalised noise
 
 
-class BurstSearch:
+class BurstSearch(Octaves):
     """A search of spectra for bursts: arrays in, events out.
 
     The events do not depend on how the spectra are divided among calls, or on the number of
@@ -45,18 +42,9 @@ class BurstSearch:
 
     def __init__(self, plan: SearchPlan, *, dtype: str = "float32", threads: int = 1,
                  most: int = _MOST_EVENTS) -> None:
-        from fastsig_kernels import Normalizer
-
+        super().__init__(plan.dm_plan.recording, plan.stretches, dtype=dtype, threads=threads)
         self.plan, self._store, self._threads = plan, EventStore(most), threads
-        recording, self._item = plan.dm_plan.recording, np.dtype(dtype).itemsize
-        self._normalizer = Normalizer(recording.n_chan, dtype=dtype, threads=threads,
-                                      segment=segment_of(recording.sample_s))
         self._searches = self._made(float(LEVELS))
-        self._octaves = _octaves(plan)
-        self._halvers = [_Halver() for _ in self._octaves[1:]]
-        #: What weights are multiplied by, of each octave and segment of the normalisation.
-        self._shares: list[list[float]] = [[] for _ in self._octaves]
-        self.n_time = 0
         self._is_finished = False
         #: Events that `new_events` has not returned yet; None if it has never been called.
         self._new: list[NDArray[Any]] | None = None
@@ -73,9 +61,7 @@ class BurstSearch:
     @property
     def memory_bytes(self) -> int:
         """Memory of tables, state and events."""
-        recording = self.plan.dm_plan.recording
-        waiting = (self._normalizer.latency + 2 * self._normalizer.segment) * recording.n_chan
-        return int(self._store.memory_bytes + (self._item + 1) * waiting
+        return int(self._store.memory_bytes + self.waiting_bytes
                    + sum(each.memory_bytes for each in self._searches))
 
     @property
@@ -102,24 +88,9 @@ class BurstSearch:
             total += (times[2] - times[1]) * n_time / each.downsampling / search.block
         return total
 
-    def process(self, x: NDArray[Any], valid: NDArray[np.bool_] | None = None) -> None:
-        """Search the next spectra.
-
-        Parameters
-        ----------
-        x : ndarray, shape (n_time, n_chan)
-            Values of any unit; they need not be finite where they are not valid.
-        valid : ndarray of bool, shape (n_time, n_chan), optional
-        """
-        self.n_time += len(x)
-        for first in range(0, len(x), _RUN):
-            rows = slice(first, first + _RUN)
-            self._normalised(*self._normalizer.process(
-                x[rows], valid=None if valid is None else valid[rows]))
-
     def finish(self) -> Events:
         """Search the remaining spectra, and return the events of the whole stream."""
-        self._normalised(*self._normalizer.finish())
+        self.complete()
         for number, search in enumerate(self._searches):
             self._add(number, search.finish())
             self._store.n_dropped += search.n_dropped
@@ -143,107 +114,26 @@ class BurstSearch:
         return np.concatenate([search.earliest * each.downsampling for search, each in zip(
             self._searches, self.plan.stretches, strict=True)])
 
+    def few_alive(self, share: float) -> None:
+        """Expect the noise of sums of fewer channels."""
+        self._searches = self._made(LEVELS * share**0.5)
+
+    def take(self, number: int, x: NDArray[np.int8], valid: NDArray[np.bool_] | None) -> None:
+        """Search the next spectra of a stretch."""
+        self._add(number, self._searches[number].process(x, valid=valid))
+
     def _add(self, number: int, found: NDArray[Any]) -> None:
         """Add events of a stretch; their weights become shares of the samples as they arrived."""
         if not len(found):
             return
         events = events_of(number, found)
-        down = self.plan.stretches[number].downsampling
-        shares = np.array(self._shares[down.bit_length() - 1], np.float32)
-        events["weight"] *= shares[np.clip(events["time"] * down // self._normalizer.segment, 0,
-                                           len(shares) - 1)]
+        events["weight"] *= self.share_of(number, events["time"])
         self._store.add(events)
         if self._new is not None:
             self._new.append(events)
-
-    def _normalised(self, x: NDArray[np.int8], valid: NDArray[np.bool_] | None) -> None:
-        """Search normalised spectra: whole segments, apart from the last of the stream."""
-        size = self._normalizer.segment
-        for first in range(0, len(x), size):
-            rows = slice(first, first + size)
-            self._search(x[rows], None if valid is None else valid[rows])
-
-    def _search(self, x: NDArray[np.int8], valid: NDArray[np.bool_] | None) -> None:
-        """Search a segment, octave by octave.
-
-        Channels without any sample are 0, so that they add nothing to a sum, and the noise of sums
-        is measured; they count as valid where the next channel below them is. Sums then need no
-        weights if all others are valid, and otherwise the weights are in proportion to the noise.
-        """
-        share, live = _share(valid), None if valid is None else np.asarray(valid.any(axis=0))
-        alive = 1.0 if live is None else float(live.mean())
-        if not self._shares[0] and 0 < alive < _LEAST_ALIVE:
-            self._searches = self._made(LEVELS * alive**0.5)
-        if valid is not None and live is not None and live.any():
-            valid = None if (valid | ~live).all() else valid[:, _below(live)]
-        for level, members in enumerate(self._octaves):
-            if level:
-                x, valid = self._halvers[level - 1].process(x, valid)
-            # A sum of two spectra is valid if one of them is.
-            self._shares[level].append(share / max(_share(valid), share or 1.0) if len(x)
-                                       else self._shares[level - 1][-1])
-            for number in members if len(x) else []:
-                self._add(number, self._searches[number].process(x, valid=valid))
-
-
-def _below(live: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Return the next live channel below each, or the first; itself for live ones."""
-    found = np.maximum.accumulate(np.where(live, np.arange(len(live)), 0))
-    return np.maximum(found, int(live.argmax()))
-
-
-def _share(valid: NDArray[np.bool_] | None) -> float:
-    """Return the share of samples that are valid."""
-    return 1.0 if valid is None or not valid.size else float(valid.mean())
-
-
-def segment_of(sample_s: float) -> int:
-    """Return the number of spectra in a segment of the normalisation: 0.2 s, or at least 256."""
-    return 256 * max(1, min(256, round(_SEGMENT_S / sample_s / 256)))
 
 
 def _n_segment(longest: int) -> int:
     """Return the number of segments from which noise is measured, for boxcars up to a length."""
     least, most = _SEGMENTS
     return max(least, min(most, -(-_WIDTHS * longest // _LEAST_SEGMENT)))
-
-
-def _octaves(plan: SearchPlan) -> list[list[int]]:
-    """Return the numbers of the stretches of each octave, from the full rate on."""
-    levels = [int(each.downsampling).bit_length() - 1 for each in plan.stretches]
-    return [[number for number, each in enumerate(levels) if each == level]
-            for level in range(max(levels) + 1)]
-
-
-class _Halver:
-    """Halves the rate of a stream; a last spectrum without a partner waits for it."""
-
-    def __init__(self) -> None:
-        self._left: tuple[NDArray[np.int8], NDArray[np.bool_] | None] | None = None
-
-    def process(self, x: NDArray[np.int8], valid: NDArray[np.bool_] | None
-                ) -> tuple[NDArray[np.int8], NDArray[np.bool_] | None]:
-        """Return the sums of pairs of spectra."""
-        from fastsig_kernels import halve
-
-        if self._left is not None:
-            x, valid = _joined(self._left, (x, valid))
-        self._left = None
-        if len(x) % 2:
-            self._left = x[-1:].copy(), None if valid is None else valid[-1:].copy()
-        n = len(x) // 2 * 2
-        found: tuple[NDArray[np.int8], NDArray[np.bool_] | None] = halve(
-            x[:n], None if valid is None else valid[:n])
-        return found
-
-
-def _joined(first: tuple[NDArray[np.int8], NDArray[np.bool_] | None],
-            second: tuple[NDArray[np.int8], NDArray[np.bool_] | None]
-            ) -> tuple[NDArray[np.int8], NDArray[np.bool_] | None]:
-    """Return spectra followed by others, and which are valid; None if all are."""
-    x = np.concatenate([first[0], second[0]])
-    if first[1] is None and second[1] is None:
-        return x, None
-    return x, np.concatenate([np.ones(each.shape, bool) if valid is None else valid
-                              for each, valid in (first, second)])
-

@@ -8,7 +8,6 @@ from typing import Any, Self
 
 import numpy as np
 from fastsig_kernels import AccelerationSearch, HarmonicSearch, fft_plan, whiten
-from fastsig_kernels.periodicity import stages, top_range
 from numpy.typing import NDArray
 
 from fastsig.errors import UsageError
@@ -31,12 +30,18 @@ CANDIDATE = np.dtype([
 #: Fundamentals complete this many turns in a series at least, by default. Below, the level is
 #: measured from too few bins where noise is red.
 FEWEST_TURNS = 16
+#: Independent drifts in a bin of drift, as false alarms in noise show (`bench trials`): templates
+#: of neighbouring drifts, 2 bins apart, see nearly the same noise. Sums at neighbouring half bins
+#: are independent trials within a tenth.
+SHARE = 0.65
 #: Candidates of a series, the best ones, whose frequency and drift are those of the highest power;
 #: those of the others are steps of the search.
 REFINED = 10
 #: Error of the frequency of a tone of power P, in bins, is this over sqrt(P).
 _ERROR = 3 / (np.pi * np.sqrt(6))
-_MOST_HARMONICS, _MOST_DRIFT = 32, 1200
+_HARMONICS, _MOST_DRIFT = (1, 2, 4, 8, 16, 32), 1200
+#: Least ratio of a series to its transform; drifts in units of the latter are larger by its square.
+_FILLED = 8 / 9
 
 
 @dataclass(frozen=True)
@@ -70,8 +75,7 @@ class FourierSearch:
         Largest number of harmonics that are summed: 1, 2, 4, 8, 16 or 32. Smaller ones are tried
         too.
     z_max : float
-        Largest drift of the highest harmonic, in bins over the series, 0 to 1200; rounded down to
-        a multiple of 2.
+        Largest drift of the highest harmonic, in bins over the series, 0 to 948.
     threshold : float
         Least significance after trials, in standard deviations.
     trials : float
@@ -93,9 +97,11 @@ class FourierSearch:
                  frequency: tuple[float, float] | None = None, most: int = 1000) -> None:
         _check(n_sample, sample_s, n_harmonic, z_max, most)
         self.n_sample, self.sample_s, self.n_harmonic = n_sample, float(sample_s), n_harmonic
-        self.z_max, self.threshold, self.most = int(z_max) // 2 * 2, float(threshold), most
+        self.z_max, self.threshold, self.most = float(z_max), float(threshold), most
         #: Length of the transform: the series, and zeros of weight 0.
         self.n_fft = transform_length(n_sample)
+        #: Largest drift of the highest harmonic, in bins over the length of the transform.
+        self.drift = float(z_max * (self.n_fft / n_sample) ** 2)
         #: Frequencies of fundamentals, in bins.
         self.r_min, self.r_max = self._range(frequency)
         #: Number of independent trials.
@@ -103,13 +109,18 @@ class FourierSearch:
         self._powers = np.array([significance.power_of_sigma(threshold, n, self.n_trial)
                                  for n in range(1, n_harmonic + 1)])
         self._transform = fft_plan(self.n_fft, kind="real")
-        limits = {"r_min": self.r_min, "r_max": self.r_max}
+        n_bin, drift = self.n_fft // 2, self.drift
         self._search: AccelerationSearch | HarmonicSearch
-        if self.z_max:
-            self._search = AccelerationSearch(self.n_fft // 2, self._powers, z_max=self.z_max,
-                                              **limits)
+        if drift:
+            self._search = AccelerationSearch(n_bin, self._powers, z_max=drift, r_min=self.r_min,
+                                              r_max=self.r_max)
         else:
-            self._search = HarmonicSearch(self.n_fft // 2, self._powers, **limits)
+            self._search = HarmonicSearch(n_bin, self._powers, r_min=self.r_min, r_max=self.r_max)
+
+    @property
+    def stages(self) -> list[int]:
+        """Numbers of harmonics that are summed."""
+        return [n for n in _HARMONICS if n <= self.n_harmonic]
 
     @property
     def duration_s(self) -> float:
@@ -193,18 +204,16 @@ class FourierSearch:
 
     def _n_trial(self) -> float:
         """Return the number of independent sums: half bins of the highest harmonic, and drifts."""
-        total = 0.0
-        for n in stages(self.n_harmonic):
-            first, stop = top_range(n, self.n_fft, self.r_min, self.r_max)
-            total += (stop - first) * (1 + self.z_max)
-        return total * self.n_sample / self.n_fft
+        drifts = 1 + SHARE * self.drift if self.drift >= 2 else 1
+        total = sum(max(min(n * self.r_max, self.n_fft / 2) - n * self.r_min, 0.0)
+                    for n in self.stages)
+        return 2 * total * drifts * self.n_sample / self.n_fft
 
 
 def transform_length(n_sample: int) -> int:
-    """Return the length of the transform of a series: an even number without large factors."""
-    from scipy.fft import next_fast_len
-
-    return 2 * int(next_fast_len(-(-n_sample // 2), real=False))
+    """Return the length of the transform of a series: 8 to 16 times a power of two."""
+    power = 1 << max(0, (n_sample - 1).bit_length() - 4)
+    return power * -(-n_sample // power)
 
 
 def without_mean(series: F4, weight: F4 | None, n_sample: int) -> tuple[F4, F4 | None]:
@@ -281,7 +290,7 @@ def _errors(found: NDArray[Any]) -> F8:
     n = found["n_harmonic"].astype(np.float64)
     signal = np.maximum(found["power"] - found["n_valid"], 1) * (n + 1) * (2 * n + 1) / 6
     steps = np.where(np.arange(len(found)) < REFINED, 0, 0.5 / n / np.sqrt(12))
-    return np.hypot(_ERROR / np.sqrt(signal), steps)
+    return np.asarray(np.hypot(_ERROR / np.sqrt(signal), steps), np.float64)
 
 
 def _check(n_sample: int, sample_s: float, n_harmonic: int, z_max: float, most: int) -> None:
@@ -289,9 +298,9 @@ def _check(n_sample: int, sample_s: float, n_harmonic: int, z_max: float, most: 
         raise UsageError(f"a series of {n_sample} samples; allowed: 64 or more")
     if not 0 < sample_s < 1e6:
         raise UsageError(f"sample_s = {sample_s}; allowed: above 0, below 1e6 s")
-    if n_harmonic not in stages(_MOST_HARMONICS):
+    if n_harmonic not in _HARMONICS:
         raise UsageError(f"n_harmonic = {n_harmonic}; allowed: 1, 2, 4, 8, 16 or 32")
-    if not 0 <= z_max <= _MOST_DRIFT:
-        raise UsageError(f"z_max = {z_max}; allowed: 0 to {_MOST_DRIFT}")
+    if not 0 <= z_max <= _MOST_DRIFT * _FILLED**2:
+        raise UsageError(f"z_max = {z_max}; allowed: 0 to {_MOST_DRIFT * _FILLED**2:.0f}")
     if most < 1:
         raise UsageError(f"most = {most}; allowed: 1 or more")

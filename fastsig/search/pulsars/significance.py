@@ -121,10 +121,10 @@ def power_of_sigma(sigma: float, n: int, trials: float = 1.0) -> float:
     Raises
     ------
     UsageError
-        If the significance is not a number from -10 to 1000, or as `log_chance`.
+        If the significance is not a number from -5 to 1000, or as `log_chance`.
     """
-    if not -10 <= sigma <= 1000:
-        raise UsageError(f"sigma = {sigma}; allowed: -10 to 1000")
+    if not -5 <= sigma <= 1000:
+        raise UsageError(f"sigma = {sigma}; allowed: -5 to 1000")
     _check_trials(trials)
     chance = log_chance_of_sigma(sigma)
     # The chance in one trial, 1 - (1 - p)^(1 / N).
