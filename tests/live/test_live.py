@@ -18,12 +18,16 @@ import numpy as np
 import pytest
 from astropy import units as u
 from cli import begin as running
-from streams import MemoryVoltages, noise
+from streams import MemoryVoltages, header, noise
+from test_fold import polyco
 
 import fastsig as fs
+from fastsig.axes.polarization import PolBasis
 from fastsig.live import session
 from fastsig.live.children import start
 from fastsig.live.settings import Settings, Source
+from fastsig.pulsar.polyco import Polyco
+from fastsig.reductions.folding.folding import fold
 
 WORDS = ("--set", "n_bits=8", "--set", "n_pol=2", "--set", "sample_rate=1MHz", "--set",
          "start_time=2026-01-02T00:00:00", "--set", "frequency=1400.25MHz")
@@ -286,3 +290,25 @@ def test_a_stalled_product_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     child.close()
     assert len(said) == 1 and "spectra: has not completed its file" in said[0]
     assert child.ended == -signal.SIGKILL and made._outputs_failed
+
+
+def test_profiles_are_those_of_a_file(tmp_path: Path) -> None:
+    by = polyco(tmp_path / "x.polyco", period_s=0.01)
+    data = noise(np.random.default_rng(1), 300_000)
+    words = [word.replace("2026-01-02T00:00:00", "2017-08-22T12:00:01") for word in WORDS]
+    with feeding(tmp_path / "pipe", data.tobytes(), paced=False):
+        process = running("live", tmp_path / "pipe", "-o", tmp_path / "out", "--polyco", by,
+                          "--n-chan", 16, "--integrate", "64us", "--products", "AABB",
+                          "--n-bin", 32, "--subint", "50ms", "--roll", "200ms", *words)
+        _, told = process.communicate(60)
+    assert process.returncode == 0, told
+    made = [fs.open_profiles(each) for each in files(tmp_path / "out", "profiles*.ar")]
+    assert [each.n_subint for each in made] == [4, 2]
+    about = header(low_hz=1_400_000_000, start="2017-08-22T12:00:01").replace(
+        polarization=PolBasis("unknown", ("0", "1")))
+    chain = fs.Chain(MemoryVoltages(data, about)).channelize(16).detect("AABB").integrate("64us")
+    fold(chain.select(rows=(0, 3125)), Polyco.read(by), n_bin=32, subint="50ms").write(
+        tmp_path / "x.ar")
+    expected = fs.open_profiles(tmp_path / "x.ar")
+    np.testing.assert_array_equal(made[0].data, expected.data)
+    np.testing.assert_array_equal(made[0].weights, expected.weights)
