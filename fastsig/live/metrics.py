@@ -166,9 +166,9 @@ class Served:
                 self._reply(connection)
 
     def _reply(self, connection: socket.socket) -> None:
-        request = connection.recv(_MOST_REQUEST).split(b"\r\n", 1)[0].split(b" ")
-        page = None
-        if len(request) == 3 and request[0] == b"GET":
+        first, *fields = connection.recv(_MOST_REQUEST).split(b"\r\n")
+        request, page = first.split(b" "), None
+        if len(request) == 3 and request[0] == b"GET" and _is_from_here(fields):
             page = self._pages.get(request[1].decode("ascii").partition("?")[0])
         kind, content = ("text/plain", b"not found\n") if page is None else page()
         state = "404 Not Found" if page is None else "200 OK"
@@ -179,3 +179,11 @@ class Served:
     def close(self) -> None:
         """Close the socket."""
         self._socket.close()
+
+
+def _is_from_here(fields: list[bytes]) -> bool:
+    """Whether a request names this machine, so that no page from elsewhere can read the answer."""
+    hosts = [value.strip().decode("ascii", "replace").rpartition(":")[0].strip("[]")
+             for name, _, value in (field.partition(b":") for field in fields)
+             if name.lower() == b"host"]
+    return len(hosts) == 1 and hosts[0] in _LOOPBACK
