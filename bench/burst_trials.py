@@ -17,7 +17,8 @@ from bench import machine
 from fastsig.pulsar.plan import DMPlan
 from fastsig.pulsar.stretches import Recording, Stretch
 from fastsig.search.bursts.engine import BurstSearch
-from fastsig.search.bursts.gather import Searched, gather
+from fastsig.search.bursts.gather import gather
+from fastsig.search.bursts.groups import Searched
 from fastsig.search.bursts.plan import SearchPlan
 from fastsig.search.bursts.trials import CONSTANTS, chance, false_alarms, trials
 
@@ -29,8 +30,11 @@ _LEVELS = (4.5, 4.8, 5.1, 5.4, 5.7)
 #: Steps of delay, longest widths (samples), and numbers of thousands of spectra.
 _FITTED = tuple((step, longest, 500) for step in (0.25, 0.5, 1.0, 2.0, 4.0)
                 for longest in (1, 4, 16, 64, 256)) + ((1.0, 64, 6000), (4.0, 64, 6000))
-#: The same for the comparison, with degrees of freedom; 0 for Gaussian noise.
-_CHECKED = ((0.7, 100, 4000, 0), (1.5, 30, 4000, 0), (1.0, 300, 4000, 8), (3.0, 8, 4000, 8))
+#: The same for the comparison, with degrees of freedom, 0 for Gaussian noise, and with losses: 30 %
+#: of the channels, and 10 % of the time in pieces of up to 200 spectra.
+_CHECKED = ((0.7, 100, 4000, 0, False), (1.5, 30, 4000, 0, False), (1.0, 300, 4000, 8, False),
+            (3.0, 8, 4000, 8, False), (1.0, 100, 4000, 24, False), (1.0, 100, 4000, 24, True))
+_LOST, _LONGEST = (0.3, 0.1), 200
 _SEEDS = 1000, 2000
 #: Share by which an expectation may be off, apart from the errors of counts.
 MOST = 0.2
@@ -50,6 +54,8 @@ class Count:
         Number of spectra.
     degrees : float
         Degrees of freedom of a power; 0 for Gaussian noise.
+    lossy : bool
+        Whether some of the samples are lost.
     threshold : float
     found : int
     expected : float
@@ -59,6 +65,7 @@ class Count:
     longest: int
     n_time: int
     degrees: float
+    lossy: bool
     threshold: float
     found: int
     expected: float
@@ -81,16 +88,27 @@ def plan_of(step: float, longest: int) -> SearchPlan:
                       0.05)
 
 
-def counted(step: float, longest: int, n_time: int, seed: int, degrees: float = 0.0
-            ) -> list[Count]:
+def counted(step: float, longest: int, n_time: int, seed: int, degrees: float = 0.0,
+            lossy: bool = False) -> list[Count]:
     """Search noise, and count the candidates above several thresholds."""
     plan, rng = plan_of(step, longest), np.random.default_rng(seed)
     search = BurstSearch(plan)
     for first in range(0, n_time, _BLOCK):
-        search.process(_noise(rng, (min(_BLOCK, n_time - first), _N_CHAN), degrees))
+        shape = min(_BLOCK, n_time - first), _N_CHAN
+        search.process(_noise(rng, shape, degrees), _valid(rng, shape) if lossy else None)
     snr = gather([Searched(search.finish(), plan)])[0].snr
-    return [Count(step, longest, n_time, degrees, level, int((snr >= level).sum()), false_alarms(
-        plan, n_time * _SAMPLE_S, degrees=degrees or None, threshold=level)) for level in _LEVELS]
+    return [Count(step, longest, n_time, degrees, lossy, level, int((snr >= level).sum()),
+                  false_alarms(plan, n_time * _SAMPLE_S, degrees=degrees or None, threshold=level))
+            for level in _LEVELS]
+
+
+def _valid(rng: Any, shape: tuple[int, int]) -> Any:
+    """Return what is left of noise: the same channels always, and random pieces of time."""
+    channels, rows = np.arange(shape[1]) % 10 >= 10 * _LOST[0], np.ones(shape[0], bool)
+    while rows.mean() > 1 - _LOST[1]:
+        first = rng.integers(shape[0])
+        rows[first : first + rng.integers(1, _LONGEST + 1)] = False
+    return rows[:, np.newaxis] & channels
 
 
 def _noise(rng: Any, shape: tuple[int, int], degrees: float) -> Any:
@@ -119,7 +137,7 @@ def _expected(count: Count, constants: Any) -> float:
 
 def run(*, quick: bool = False, keep: bool = True) -> list[Count]:
     """Print the fit and the comparison, and save the record."""
-    record = machine.start_record(quick=quick, pattern=None, repeats=1)
+    record = machine.start_record(quick=quick, pattern=None, repeats=1, kind="trials")
     print(machine.headline(record))
     share = 0.02 if quick else 1.0
     counts = [each for k, (step, longest, n) in enumerate(_FITTED) for each in counted(
@@ -127,11 +145,12 @@ def run(*, quick: bool = False, keep: bool = True) -> list[Count]:
     constants = fitted([each for each in counts if each.found >= 5])
     print("constants of these counts: " + ", ".join(f"{each:.3g}" for each in constants))
     print("constants in use:          " + ", ".join(f"{each:.3g}" for each in CONSTANTS))
-    checked = [each for k, (step, longest, n, degrees) in enumerate(_CHECKED) for each in counted(
-        step, longest, int(1000 * n * share), _SEEDS[1] + k, degrees)]
+    checked = [each for k, (step, longest, n, *more) in enumerate(_CHECKED) for each in counted(
+        step, longest, int(1000 * n * share), _SEEDS[1] + k, *more)]
     for each in checked:
-        print(f"step {each.step:g}, widths to {each.longest}, {each.degrees:g} degrees, above "
-              f"{each.threshold:g}: {each.found} found, {each.expected:.1f} expected"
+        print(f"step {each.step:g}, widths to {each.longest}, {each.degrees:g} degrees"
+              f"{', losses' if each.lossy else ''}, above {each.threshold:g}: {each.found} found, "
+              f"{each.expected:.1f} expected"
               f"{'' if each.is_right else ' - OFF'}", flush=True)
     if keep:
         path = machine.save(record, [{"constants": constants, **asdict(each)} for each in checked])

@@ -73,11 +73,16 @@ class Outcome:
 class _Memory:
     """Pieces of the band in memory."""
 
+    run = 1
+
     def __init__(self, x: Any) -> None:
         self._x = x
 
     def read(self, first: int, stop: int) -> Any:
         return self._x[:, first:stop]
+
+    def read_rows(self, first: int, stop: int, row: int, out: Any) -> None:
+        out[:] = self._x[row : row + len(out), first:stop]
 
     def __enter__(self) -> _Memory:
         return self
@@ -203,7 +208,7 @@ def _middle(signal: Signal) -> float:
 
 def run(*, quick: bool = False, keep: bool = True) -> Outcome:
     """Print the outcome, and save the record."""
-    record = machine.start_record(quick=quick, pattern=None, repeats=1)
+    record = machine.start_record(quick=quick, pattern=None, repeats=1, kind="tones")
     print(machine.headline(record))
     rng = np.random.default_rng(2024)
     n, n_chan = (100, 2**17) if quick else (1000, 2**20)

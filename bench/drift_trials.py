@@ -113,7 +113,7 @@ def _expected(count: Count, constants: Any, n_chan: int) -> float:
 
 def run(*, quick: bool = False, keep: bool = True) -> list[Count]:
     """Print the fit and the comparison, and save the record."""
-    record = machine.start_record(quick=quick, pattern=None, repeats=1)
+    record = machine.start_record(quick=quick, pattern=None, repeats=1, kind="drift")
     print(machine.headline(record))
     share = 0.05 if quick else 1.0
     counts = [each for k, (n, drift, widest, pieces) in enumerate(_FITTED) for each in counted(

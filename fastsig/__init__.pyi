@@ -27,8 +27,10 @@ from fastsig.run.candidate_files import read_candidates as read_candidates
 from fastsig.run.hit_files import read_hits as read_hits
 from fastsig.run.products import write_many as write_many
 from fastsig.run.profile_files import open_profiles as open_profiles
+from fastsig.run.pulsar_files import read_pulsars as read_pulsars
 from fastsig.search.bursts.candidates import Candidates as Candidates
 from fastsig.search.drift.hits import Hits as Hits
+from fastsig.search.pulsars.candidates import PulsarCandidates as PulsarCandidates
 from fastsig.stream import Block as Block
 from fastsig.stream.data import Data as Data
 from fastsig.stream.header import Header as Header
@@ -36,8 +38,10 @@ from fastsig.telescopes.barycenter import barycentric_times as barycentric_times
 
 __all__ = [
     "Block", "Candidates", "Chain", "Cube", "Data", "DataError", "FastsigError", "FastsigWarning",
-    "FormatError", "Header", "Hits", "OutputError", "PlanError", "Profiles", "UsageError",
+    "FormatError", "Header", "Hits", "OutputError", "PlanError", "Profiles",
+    "PulsarCandidates", "UsageError",
     "__version__", "barycentric_times", "batch", "compare_beams", "cut_out", "dm_plan",
     "fit_gaussians", "from_specutils", "from_table", "grid", "info", "measure_burst", "open",
-    "open_cube", "open_profiles", "read_candidates", "read_hits", "simulate", "view", "write_many",
+    "open_cube", "open_profiles", "read_candidates", "read_hits", "read_pulsars", "simulate",
+    "view", "write_many",
 ]

@@ -67,10 +67,14 @@ _POWER = _FLOATS**2
 _TAPS = fk.prototype(32, 4, "hann")
 _PLANE = _RNG.normal(size=(20, 24)).astype(np.float32)
 _MANY = np.tile(_CODES.reshape(-1, 16), (22, 1))
+_SERIES = _RNG.normal(size=2000).astype(np.float32)
 _LADDER = fk.boxcar_ladder(0.2, 8)
 _SPANS = np.array([[0, 50], [60, 300]])
 _LON = np.linspace(10.0, 11.0, 40)
 _PIXELS = np.meshgrid(np.linspace(10.0, 11.0, 5), np.linspace(-0.2, 0.2, 3))
+_BINS = (3 * _SPECTRA).ravel()
+_GOOD = np.arange(192) % 50 != 7
+_LAGS = np.array([1, 0.2j])
 _FRAMES = np.ascontiguousarray(np.tile(_SPECTRA[:, 0], (8, 1)))
 
 
@@ -90,16 +94,33 @@ def _search(key: str) -> Callable[[Any], Any]:
 
 #: Every public class that computes something.
 PLANS: dict[str, PlanCase] = {
+    "AccelerationSearch": PlanCase(
+        fk.AccelerationSearch,
+        {"n_bin": 192, "thresholds": np.array([9.0, 14.0]), "z_max": 4.0, "r_min": 2.0,
+         "r_max": 50.0, "n_side": 8, "most": 100},
+        {"process": Call({"x": _BINS, "valid": _GOOD, "lags": _LAGS})}),
+    "HarmonicSearch": PlanCase(
+        fk.HarmonicSearch,
+        {"n_bin": 192, "thresholds": np.array([9.0, 14.0]), "r_min": 2.0, "r_max": 50.0,
+         "n_side": 8, "most": 100},
+        {"process": Call({"x": _BINS, "valid": _GOOD, "lags": _LAGS})}),
     "Boxcars": PlanCase(
         fk.Boxcars,
         {"n_row": 2, "ladder": _LADDER, "noise": 1.0, "threshold": 2.0, "segment": 2048,
          "n_segment": 2, "least_share": 0.5, "most": 4, "threads": 2},
         {"process": Call({"x": _PLANE.reshape(2, -1), "weight": np.ones((2, 240), np.float32)})},
         use=_search("Boxcars")),
+    "FFA": PlanCase(
+        fk.FFA,
+        {"n_time": 2000, "shortest": 24.0, "longest": 60.0, "n_bin": 24, "widths": [1, 2, 4],
+         "n_step": 3},
+        {"process": Call({"x": _SERIES, "weight": (_SERIES > -2).astype(np.float32)}, ("out", "out_width"))}),
     "Normalizer": PlanCase(
         fk.Normalizer,
         {"n_chan": 16, "dtype": "uint8", "segment": 256, "half": 1, "threads": 2},
-        {"process": Call({"x": _MANY, "valid": _MANY > 20}, ("out", "out_valid")),
+        {"process": Call({"x": _MANY, "valid": _MANY > 20,
+                          "series": np.linspace(0, 9, len(_MANY)).astype(np.float32)},
+                         ("out", "out_valid")),
          "n_output": Call({"n": 600})},
         use=_search("Normalizer")),
     "PulseSearch": PlanCase(
@@ -191,8 +212,8 @@ FUNCTIONS: dict[str, Call] = {
                           "zero": np.ones(4, np.float32), "reverse": True}, ("out",)),
     "average_channels": Call({"total": _FLOATS, "n": 4}, ("out",)),
     "boxcar_ladder": Call({"loss": 0.1, "longest": 50}),
-    "band_mean": Call({"x": _PLANE, "level": _PLANE[0].copy()}, ("out",)),
-    "channel_levels": Call({"x": _PLANE}, ("out", "out_sigma")),
+    "band_mean": Call({"x": _MANY, "valid": _MANY[0] > 20}, ("out",)),
+    "channel_levels": Call({"x": _PLANE, "series": _PLANE[:, 0].copy()}, ("out", "out_sigma")),
     "column_median": Call({"x": _PLANE, "flags": _PLANE > 1}, ("out",)),
     "compress_planes": Call({"x": _FLOATS, "block": 16, "out": np.zeros(3000, np.uint8),
                              "work": np.zeros(fk.compress_work_bytes(4, block=16), np.uint8)},
@@ -200,6 +221,8 @@ FUNCTIONS: dict[str, Call] = {
     "compress_work_bytes": Call({"item_bytes": 4, "block": 16}),
     "compressed_bound": Call({"n_byte": 100, "item_bytes": 4, "block": 16}),
     "cumulative_energy": Call({"taps": _TAPS}),
+    "detrend": Call({"x": _PLANE[0].copy(), "weight": _PLANE[1] ** 2 / 16, "n_piece": 3,
+                     "n_part": 2}, ("out",)),
     "deviations": Call({"x": _PLANE, "level": _PLANE[0].copy(), "sigma": _PLANE[1] ** 2 + 1,
                         "middle": 0.1, "unit": 3.0, "scale": 1.5, "offset": 0.2}, ("out",), "x"),
     "detect": Call(_DETECT, ("out", "out_weight")),
@@ -211,9 +234,9 @@ FUNCTIONS: dict[str, Call] = {
     "expand_work_bytes": Call({"packed": fk.compress_planes(_FLOATS), "item_bytes": 4}),
     "fft_plan": Call({"n": 64, "kind": "real", "direction": "forward", "dtype": "complex64"}),
     "fit_scales": Call({"values": _FLOATS, "n_bits": 8}, ("out", "scale", "offset")),
-    "flag_deviations": Call({"x": _PLANE, "flags": _PLANE > 1, "thresholds": np.array([3.0, 2.0]),
-                             "level": _PLANE[0].copy(), "sigma": _PLANE[1] ** 2 + 1,
-                             "middle": 0.1, "unit": 3.0, "scale": 1.5, "offset": 0.2},
+    "flag_deviations": Call({"x": _PLANE, "series": _PLANE[:, 0].copy(), "flags": _PLANE > 1,
+                             "thresholds": np.array([3.0, 2.0]), "level": _PLANE[0].copy(),
+                             "sigma": _PLANE[1] ** 2 + 1, "middle": 0.1, "unit": 3.0, "scale": 1.5, "offset": 0.2},
                             ("flags",)),
     "fletcher32": Call({"data": np.arange(50, dtype=np.uint8)}),
     "frame_correlation": Call({"taps": _TAPS, "hop": 32}),
@@ -225,6 +248,7 @@ FUNCTIONS: dict[str, Call] = {
     "gaussian": Call(_RANDOM, ("out",)),
     "gaussian_table": Call({"fwhm": 0.1, "radius": 0.3, "n": 50}),
     "group_median": Call({"x": _PLANE, "n": 5, "flags": _PLANE > 1}, ("out",)),
+    "half_bin_powers": Call({"x": _BINS, "n_side": 8, "lags": _LAGS}, ("out",)),
     "halve": Call({"x": _CODES.reshape(-1, 16).view(np.int8),
                    "valid": _CODES.reshape(-1, 16) > 20}, ("out", "out_valid")),
     "intersect_spans": Call({"a": _SPANS, "b": _SPANS + 5}),
@@ -243,19 +267,27 @@ FUNCTIONS: dict[str, Call] = {
     "phase_pieces": Call({"turns": np.array([[1, 3, 5]]), "piece": 4,
                           "fraction": np.array([[0.1, 0.0, 0.2]])}),
     "relative_to_level": Call({"x": _PLANE, "level": np.ones((20, 3), np.float32), "n": 8,
-                               "valid": _PLANE > 0}, ("out", "total")),
+                               "valid": _PLANE > 0}, ("out", "total", "count")),
+    "pair_sums": Call({"x": _PLANE}, ("out",)),
     "track_maxima": Call({"x": _PLANE, "tracks": np.arange(40).reshape(2, 20) % 3,
                           "widths": np.array([1, 2]), "scale": np.ones(2, np.float32),
                           "best": np.zeros(21, np.float32),
-                          "valid": (_PLANE > 0).astype(np.float32), "min_share": 0.4},
+                          "valid": (_PLANE > 0).astype(np.float32), "min_share": 0.4,
+                          "limit": 0.5},
                          ("best",)),
+    "best_boxcar": Call({"sums": np.cumsum(np.ones((4, 9)), axis=1), "starts": np.ones((2, 3)),
+                         "drifts": np.arange(3.0), "widths": np.array([1, 2]),
+                         "scale": np.ones(2), "counts": np.cumsum(np.ones((4, 9)), axis=1),
+                         "min_share": 0.4}),
     "boxcar_maxima": Call({"sums": _PLANE, "widths": np.array([1, 3]),
                            "scale": np.ones(2, np.float32),
                            "best": np.zeros(22, np.float32),
-                           "weights": np.ones_like(_PLANE), "full": 1.0, "min_share": 0.4},
+                           "weights": np.ones_like(_PLANE), "full": 1.0, "min_share": 0.4,
+                           "limit": 0.5},
                           ("best",)),
     "polyphase_fir": Call({"x": VOLTAGES, "taps": _TAPS.astype(np.float32)}, ("out",)),
     "power_sums": Call({"x": _PLANE, "center": _PLANE[0].copy()}, ("out",)),
+    "quantiles": Call({"x": _PLANE[0].copy(), "shares": np.array([0.25, 1.0])}, ("out",)),
     "product_codes": Call({"products": "AABB", "n_pol": 2, "basis": "circular"}),
     "prototype": Call({"n_fft": 32, "n_tap": 4, "window": "hann"}),
     "quantize": Call({"x": _FLOATS.reshape(-1)}, ("out",)),
@@ -287,6 +319,8 @@ FUNCTIONS: dict[str, Call] = {
     "uniform": Call(_RANDOM, ("out",)),
     "unpack": Call({"packed": _CODES.reshape(6, 64), "n_bits": 2, "order": "msb",
                     "levels": np.array([-2, -1, 1, 2], np.float32)}, ("out",)),
+    "whiten": Call({"x": _BINS, "valid": _GOOD, "first": 3, "least": 12, "growth": 0.2,
+                    "most": 50}, ("out",), "x"),
     "widen": Call({"codes": _CODES, "reverse": True}, ("out",)),
 }
 

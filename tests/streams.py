@@ -15,7 +15,7 @@ from fastsig.axes.polarization import PolBasis
 from fastsig.axes.time import parse_time
 from fastsig.io.native.writer import NativeWriter
 from fastsig.io.spectra.segments import FileSpectra
-from fastsig.stream import VoltageStream
+from fastsig.stream import Block, Sink, Stream, VoltageStream
 from fastsig.stream.header import Header
 
 START = "2021-03-04T05:06:07.123456789"
@@ -110,3 +110,22 @@ def lose_packets(
         kept = np.flatnonzero(rng.random(count) >= share)
         spans.append(validity.as_spans(np.stack([kept * packet, (kept + 1) * packet], axis=1)))
     return tuple(spans)
+
+
+class Collected(Sink):
+    """A sink that returns all rows and their weights."""
+
+    name = "collect"
+    takes_endless = True
+
+    def __init__(self, stream: Stream) -> None:
+        super().__init__(stream)
+        self.blocks: list[Block] = []
+
+    def merge(self, part: Block) -> None:
+        self.blocks.append(part)
+
+    def finish(self, n_rows: int) -> Any:
+        assert sum(block.n for block in self.blocks) == n_rows
+        return (np.concatenate([block.data for block in self.blocks]),
+                np.concatenate([block.valid for block in self.blocks]))

@@ -64,18 +64,8 @@ _OPTIONS = ("order", "include", "lam", "ratio", "max_iter", "period", "width", "
 @click.option("--lossy", is_flag=True,
               help="Write the product even if its format cannot hold all the information.")
 @common.span_options
-@common.workers_option
-@common.memory_option
-@click.option("--verify", is_flag=True, help="Read the whole input first to verify its checksums.")
-@common.hash_option
-@click.option("--dry-run", is_flag=True,
-              help="Print the expected time, memory and disk space, and the windows found by "
-                   "--protect auto; write nothing.")
-@common.explain_option
-@common.json_option
-@common.set_option
-@common.quiet_options
-@common.debug_option
+@common.run_options("Print the expected time, memory and disk space, and the windows found by "
+                    "--protect auto; write nothing.")
 def baseline(files: tuple[str, ...], output: str, **options: Any) -> None:
     """Remove a baseline or a standing wave from spectra.
 

@@ -73,10 +73,11 @@ class OutputPath(click.types.StringParamType):
     name = "path"
 
 
-def output_option(text: str) -> Callable[[Command], Command]:
+def output_option(text: str, *, required: bool = True) -> Callable[[Command], Command]:
     """Return the options ``-o/--output`` and ``--overwrite``."""
     return options(
-        click.option("-o", "--output", type=OutputPath(), required=True, metavar="PATH", help=text),
+        click.option("-o", "--output", type=OutputPath(), required=required, metavar="PATH",
+                     help=text),
         click.option("--overwrite", is_flag=True, help="Replace existing output files."),
     )
 
@@ -114,6 +115,25 @@ explain_option = click.option("--explain", is_flag=True, help="Print every step 
 hash_option = click.option("--hash-inputs", is_flag=True,
                            help="Record in the provenance a hash of each entire input file, not "
                                 "only of its first and last MiB.")
+
+
+def run_options(dry_run: str, *, explain: bool = True) -> Callable[[Command], Command]:
+    """Return the options of commands that read recordings in passes.
+
+    Parameters
+    ----------
+    dry_run : str
+        Help of ``--dry-run``: what it prints.
+    explain : bool
+        Whether the command has ``--explain``.
+    """
+    return options(
+        workers_option, memory_option,
+        click.option("--verify", is_flag=True,
+                     help="Read the whole input first to verify its checksums."),
+        hash_option, click.option("--dry-run", is_flag=True, help=dry_run),
+        *([explain_option] if explain else []),
+        json_option, set_option, quiet_options, debug_option)
 
 
 def _with_unit(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
@@ -174,6 +194,11 @@ def say(text: str, quiet: bool = False) -> None:
 def print_json(value: Any) -> None:
     """Print JSON on stdout; numbers that JSON cannot represent become null."""
     click.echo(json.dumps(_finite(value), indent=2, ensure_ascii=False))
+
+
+def print_json_line(value: Any) -> None:
+    """Print JSON on stdout in one line."""
+    click.echo(json.dumps(_finite(value), ensure_ascii=False))
 
 
 def _finite(value: Any) -> Any:

@@ -59,19 +59,8 @@ def _number_options(widths: list[str], bits: str, scale: str, file_size: str
 _common_options = common.options(
     click.option("--lossy", is_flag=True,
                  help="Write the product even if its format cannot hold all the information."),
-    common.workers_option,
-    common.memory_option,
-    click.option("--verify", is_flag=True,
-                 help="Read the whole input first to verify its checksums."),
-    common.hash_option,
-    click.option("--dry-run", is_flag=True,
-                 help="Print the expected time, memory, disk space and loss of information; write "
-                      "nothing."),
-    common.explain_option,
-    common.json_option,
-    common.set_option,
-    common.quiet_options,
-    common.debug_option,
+    common.run_options("Print the expected time, memory, disk space and loss of information; "
+                       "write nothing."),
 )
 
 #: Options of the commands that write spectra only.

@@ -30,7 +30,11 @@ _KINDS = {"burst candidates": _Kind("candidate", "fastsig.search.bursts.candidat
                                     "fastsig.run.candidate_files:read_candidates"),
           "drifting carriers": _Kind("hit", "fastsig.search.drift.hits:Hits",
                                      "fastsig.run.hit_files:FILES",
-                                     "fastsig.run.hit_files:read_hits")}
+                                     "fastsig.run.hit_files:read_hits"),
+          "pulsar candidates": _Kind("candidate",
+                                     "fastsig.search.pulsars.candidates:PulsarCandidates",
+                                     "fastsig.run.pulsar_files:FILES",
+                                     "fastsig.run.pulsar_files:read_pulsars")}
 
 
 def table_of_findings(files: tuple[str, ...]) -> str | None:

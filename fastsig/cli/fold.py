@@ -72,17 +72,7 @@ from fastsig.cli import common, driver
               help="Write in this format; by default, the extension of PATH selects it.")
 @click.option("--bits", type=click.Choice(["16", "32"]),
               help="Write numbers of this many bits to psrfits.  [default: 16]")
-@common.workers_option
-@common.memory_option
-@click.option("--verify", is_flag=True, help="Read the whole input first to verify its checksums.")
-@common.hash_option
-@click.option("--dry-run", is_flag=True,
-              help="Print the expected time, memory and size; write nothing.")
-@common.explain_option
-@common.json_option
-@common.set_option
-@common.quiet_options
-@common.debug_option
+@common.run_options("Print the expected time, memory and size; write nothing.")
 def fold(files: tuple[str, ...], output: str, to: str | None, **options: Any) -> None:
     """Fold spectra or voltages into the profiles of a pulsar.
 

@@ -25,8 +25,8 @@ from fastsig.errors import speak_of_options
 
 _COMMANDS = ("info", "spectra", "flag", "dedisperse", "calibrate", "baseline", "switch", "flux",
              "frame", "grid", "extract", "moment", "plan-dm", "search", "burst", "fold", "toas",
-             "measure", "view", "convert", "cut", "validate", "simulate", "samples", "batch",
-             "doctor", "warmup")
+             "measure", "view", "convert", "cut", "validate", "simulate", "samples", "live",
+             "live-status", "batch", "doctor", "warmup")
 #: Commands in a package above this one, which run the others.
 _ABOVE = {"batch": "fastsig.batch.commands.batch"}
 

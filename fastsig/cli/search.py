@@ -1,4 +1,4 @@
-"""``fastsig search``: search recordings for bursts, and compare beams."""
+"""``fastsig search``: search recordings, and compare beams and scans."""
 
 from __future__ import annotations
 
@@ -6,7 +6,15 @@ from typing import Any
 
 import click
 
-from fastsig.cli import common, driver, excision, search_drift, search_events
+from fastsig.cli import (
+    common,
+    driver,
+    excision,
+    injecting,
+    search_drift,
+    search_events,
+    search_pulsars,
+)
 from fastsig.cli.search_beams import beams
 
 __all__ = ["search"]
@@ -16,11 +24,12 @@ _MOST_CUT_OUTS = 100
 
 @click.group(cls=common.Group)
 def search() -> None:
-    """Search recordings for bursts and for drifting carriers."""
+    """Search recordings for bursts, for pulsars and for drifting carriers."""
 
 
 search.add_command(search_drift.drift)
 search.add_command(search_events.events)
+search.add_command(search_pulsars.pulsars)
 
 
 @search.command("bursts")
@@ -54,28 +63,21 @@ search.add_command(search_events.events)
               help="Flag interference first, as fastsig flag does by default.")
 @excision.excision_options
 @click.option("--inject", type=click.IntRange(1, 10**6), metavar="N",
-              help="Add N bursts of known DM, width and S/N to the spectra, and report how many of "
-                   "them are found.")
+              help="Add N bursts of known DM, width and S/N to the spectra, before interference is "
+                   "excised, and report how many of them are found.")
 @click.option("--seed", type=click.IntRange(0), metavar="N", default=0, show_default=True,
               help="Use this random seed to draw the bursts of --inject.")
 @click.option("--cut-out", metavar="TIME",
               help="Also copy the recording around each of the 100 brightest candidates, from TIME "
                    "before the burst to TIME after it, to files beside the table.")
+@click.option("--json-lines", is_flag=True,
+              help="Print each candidate as a line of JSON during the search, as soon as no later "
+                   "spectrum can change it.")
 @common.span_options
 @driver.products_option
 @click.option("--to", type=click.Choice(["ecsv", "singlepulse", "heimdall", "transientx"]),
               help="Write in this format; by default, the extension of PATH selects it.")
-@common.workers_option
-@common.memory_option
-@click.option("--verify", is_flag=True, help="Read the whole input first to verify its checksums.")
-@common.hash_option
-@click.option("--dry-run", is_flag=True,
-              help="Print the plan and the expected time and memory; write nothing.")
-@common.explain_option
-@common.json_option
-@common.set_option
-@common.quiet_options
-@common.debug_option
+@common.run_options("Print the plan and the expected time and memory; write nothing.")
 def bursts(files: tuple[str, ...], output: str, to: str | None, **options: Any) -> None:
     """Search spectra or voltages for single pulses and bursts.
 
@@ -90,26 +92,35 @@ def bursts(files: tuple[str, ...], output: str, to: str | None, **options: Any) 
     from fastsig.run.candidate_files import format_of
 
     kind = format_of(output, to)
+    if options["json_lines"] and options["as_json"]:
+        raise click.UsageError("--json-lines and --json; allowed: one of them")
     check_output(output, overwrite=options["overwrite"], inputs=files)
     with open_chain(files, **common.parse_overrides(options["overrides"])) as source:
         if options["verify"]:
             source.stream.verify()
-        found = _search(_prepared(source, options), output, kind, options)
+        found = _search(*_prepared(source, options), output, kind, options)
         if found is not None:
             _report(found, output, kind, options, _cut(source, found, output, options))
 
 
-def _prepared(source: Any, options: dict[str, Any]) -> Any:
-    """Return what to search: the rows and the band wanted, without interference."""
+def _prepared(source: Any, options: dict[str, Any]) -> tuple[Any, injecting.Injections | None]:
+    """Return what to search, without interference, and the bursts that were added to it before."""
     given = excision.parameters_of(options)
     part = source[common.parse_end(options["tstart"]) : common.parse_end(options["tstop"])]
     if source.stream.kind != "spectra":
         _check_voltages(source.stream, given, options)
-        return part.stream
+        return part.stream, None
     band = slice(options["fstart"], options["fstop"])
     chain = driver.with_products(part if band == slice(None) else part[:, band],
                                  options["products"])
-    return excision.excise(chain.flag() if options["flagged"] else chain, given).stream
+
+    def excised(chain: Any) -> Any:
+        return excision.excise(chain.flag() if options["flagged"] else chain, given)
+
+    added = None
+    if options["inject"]:
+        chain, added = injecting.inject(chain, excised, options)
+    return excised(chain).stream, added
 
 
 def _check_voltages(stream: Any, given: dict[str, Any], options: dict[str, Any]) -> None:
@@ -128,10 +139,13 @@ def _check_voltages(stream: Any, given: dict[str, Any], options: dict[str, Any])
                                "such as those that fastsig spectra makes")
 
 
-def _search(stream: Any, output: str, kind: str, options: dict[str, Any]) -> Any:
+def _search(stream: Any, added: injecting.Injections | None, output: str, kind: str,
+            options: dict[str, Any]) -> Any:
     """Search, write the table and return the candidates; None after a dry run."""
-    from fastsig.reductions.bursts.searching import candidates_of, searches_of
+    from fastsig.reductions.bursts.following import follow
+    from fastsig.reductions.bursts.searching import searches_of
     from fastsig.reductions.bursts.sink import Bursts
+    from fastsig.reductions.bursts.table import candidates_of
     from fastsig.run.candidate_files import write_candidates
     from fastsig.run.engine import execute
     from fastsig.run.flag_shares import warn_of, watches
@@ -140,14 +154,12 @@ def _search(stream: Any, output: str, kind: str, options: dict[str, Any]) -> Any
     from fastsig.work.threads import processors
 
     made = searches_of(stream, options["dms"], n_chan=options["n_chan"], time=options["integrate"],
-                       widths=options["width"], **{key: options[key] for key in (
-                           "loss", "threshold", "constant", "switch")})
+                       **injecting.plan_options(options))
     streams, plans = [each.stream for each in made], [each.plan for each in made]
-    injections: list[Any] = []
-    if options["inject"]:
-        streams[0], injections = _with_injections(streams[0], plans[0], options)
     sinks = [Bursts(each, wanted, threads=options["workers"] or processors())
              for each, wanted in zip(streams, plans, strict=True)]
+    if options["json_lines"]:
+        follow(sinks, _print_lines)
     memory = None if options["memory"] is None else parse_bytes(options["memory"])
     watched = watches(streams)
     ready = plan([*sinks, *(counter for each in watched for counter in each.sinks)],
@@ -163,8 +175,8 @@ def _search(stream: Any, output: str, kind: str, options: dict[str, Any]) -> Any
     events, shares = results[: len(sinks)], results[len(sinks):]
     warn_of(watched, shares)
     found = candidates_of(streams, events, plans, hash_inputs=options["hash_inputs"])
-    if injections:
-        found = _compared(found, injections, streams[0], plans[0], options)
+    if added is not None:
+        found = injecting.compared(found, added, streams[0], plans[0], options)
     write_candidates(found, output, to=kind, overwrite=options["overwrite"])
     return found
 
@@ -183,33 +195,6 @@ def _cut(source: Any, found: Any, output: str, options: dict[str, Any]) -> list[
                      constant=found.meta["dispersion_constant"])
              for k in range(min(len(found), _MOST_CUT_OUTS))]
     return [name for each in names for name in each]
-
-
-def _with_injections(stream: Any, wanted: Any, options: dict[str, Any]) -> tuple[Any, list[Any]]:
-    """Return spectra with bursts of known properties, and these."""
-    from fastsig.reductions.bursts.injected import Injected, noise_of, planned
-
-    drawn = planned(stream, wanted, options["inject"], options["seed"])
-    constant = wanted.dm_plan.recording.constant
-    return Injected(stream, drawn, noise_of(stream), constant), drawn
-
-
-def _compared(found: Any, injections: list[Any], stream: Any, wanted: Any, options: dict[str, Any]
-              ) -> Any:
-    """Compare candidates with the bursts that were injected, and report how many were found."""
-    from fastsig.reductions.bursts.injected import completeness
-    from fastsig.reductions.bursts.searching import late_of
-
-    made = completeness(found, injections, float(late_of(stream)), wanted)
-    if not options["as_json"]:
-        click.echo(f"found {made.n_found} of {len(injections)} injected bursts")
-        for by, name in (("snr", "S/N"), ("dm", "DM"), ("width_s", "width (s)")):
-            for row in made.rows(by):
-                click.echo(f"{name} {row['low']:g} to {row['high']:g}: {row['n_found']} of "
-                           f"{row['n_injected']}, mean S/N found / injected "
-                           f"{row['mean_snr_ratio']:.3f}")
-    return found.with_columns(injected=made.column(len(found))).with_meta(
-        completeness={"seed": options["seed"], **made.record()})
 
 
 def _print_dry_run(ready: Any, sinks: list[Any], output: str, options: dict[str, Any]) -> None:
@@ -257,6 +242,13 @@ def _report(found: Any, output: str, kind: str, options: dict[str, Any], cut_out
                f"{found.meta['false_alarms']:.2g}", options["quiet"])
     for name in (output, *cut_outs):
         common.say(f"wrote {name}", options["quiet"])
+
+
+def _print_lines(found: Any) -> None:
+    """Print candidates, a line for each."""
+    for k in range(len(found)):
+        common.print_json_line({**_record(found, k), "beam": int(found.values("beam")[k]),
+                                "file": str(found.values("file")[k])})
 
 
 def _record(found: Any, k: int) -> dict[str, Any]:

@@ -23,8 +23,9 @@ __all__ = ["drift"]
               help="Search for slowly drifting signals up to this width, e.g. 20Hz.  [default: 8 "
                    "channels]")
 @click.option("--coarse", type=click.IntRange(1), metavar="N",
-              help="Assume that the band consists of N coarse channels.  [default: as in spectra "
-                   "of Breakthrough Listen at Green Bank; unknown for other spectra]")
+              help="Assume that the band consists of N coarse channels.  [default: that of the "
+                   "voltages, or as in spectra of Breakthrough Listen at Green Bank; unknown for "
+                   "other spectra]")
 @click.option("--dc/--no-dc", default=False,
               help="Also search the centres of coarse channels, which contain their DC.")
 @click.option("--unsmeared", is_flag=True,
@@ -41,16 +42,7 @@ __all__ = ["drift"]
 @driver.products_option
 @click.option("--to", type=click.Choice(["ecsv", "turboseti"]),
               help="Write in this format; by default, the extension of PATH selects it.")
-@common.workers_option
-@common.memory_option
-@click.option("--verify", is_flag=True, help="Read the whole input first to verify its checksums.")
-@common.hash_option
-@click.option("--dry-run", is_flag=True,
-              help="Print the plan and the expected memory; write nothing.")
-@common.json_option
-@common.set_option
-@common.quiet_options
-@common.debug_option
+@common.run_options("Print the plan and the expected memory; write nothing.", explain=False)
 def drift(files: tuple[str, ...], output: str, to: str | None, **options: Any) -> None:
     """Search spectra or voltages for carriers whose frequency drifts.
 

@@ -19,11 +19,13 @@ def simulate() -> None:
 
 @simulate.command("fast-voltage")
 @common.output_option("Write the recording to this file; {file} in the name is replaced by the "
-                      "file number.")
+                      "file number. Required, except with --to udp://....", required=False)
 @common.workers_option
-@click.option("--to", type=click.Choice(VOLTAGES),
+@click.option("--to", type=simulating.Destination(VOLTAGES),
               help="Write in this format; by default, the extension selects it: guppi for .raw, "
-                   "dada for .dada, vdif for .vdif, and otherwise native.")
+                   "dada for .dada, vdif for .vdif, and otherwise native. Or send packets of "
+                   "FAST's digitiser to udp://HOST:PORT.")
+@simulating.sending_options
 @click.option("--coarse", type=int, metavar="N",
               help="Record complex voltages in N coarse channels, to which --level and the "
                    "packets of --loss then refer.")
@@ -54,7 +56,7 @@ def simulate() -> None:
                    "and those that are listed (e.g. packets=X:30-41+Y:7).")
 @common.quiet_options
 @common.debug_option
-def fast_voltage(output: str, overwrite: bool, workers: int | None, **options: Any) -> None:
+def fast_voltage(output: str | None, overwrite: bool, workers: int | None, **options: Any) -> None:
     """Simulate the voltages of one FAST beam.
 
     The 8-bit samples of X and Y are real or, with --coarse, complex. Give values with units, e.g.
@@ -67,6 +69,10 @@ def fast_voltage(output: str, overwrite: bool, workers: int | None, **options: A
     from fastsig.run.voltage_file import voltage_format
 
     quiet = options["quiet"]
+    if simulating.sends(output, options, ("file_size", "lossy", "coarse")):
+        simulating.send(_recording(options), options, overwrite)
+        return
+    assert output is not None
     options["to"] = voltage_format(output, options["to"]) or "native"
     if options["to"] == "native":
         if options["file_size"] is not None:
@@ -92,7 +98,7 @@ def _recording(options: dict[str, Any]) -> Any:
     from fastsig import simulate as library
 
     parameters = simulating.parameters(
-        options, "Loss", without=("to", "coarse", "file_size", "lossy"))
+        options, "Loss", without=("to", "coarse", "file_size", "lossy", *simulating.SENDING))
     if options["coarse"] is None:
         return library.FastVoltage(**parameters)
     loss = parameters.pop("loss", None)

@@ -9,8 +9,13 @@ import click
 
 from fastsig.cli import common
 
-__all__ = ["check_truth", "finish", "parameters", "receiver_options", "sky_options",
-           "truth_option"]
+__all__ = ["Destination", "check_truth", "finish", "parameters", "receiver_options", "send",
+           "sending_options", "sends", "sky_options", "truth_option"]
+
+_LATE_S = 0.1  # from which on the delay of packets is reported
+
+#: Options of commands that send packets, in addition to ``--to``.
+SENDING = ("network", "speed", "cycle")
 
 # Option -> (component, parameter of the simulator, whether it may be repeated). Loss is separate.
 Components = dict[str, tuple[str, str, bool]]
@@ -40,6 +45,19 @@ receiver_options = common.options(
                  help="Use this bandpass shape; fast is a model, not FAST's measured bandpass."),
     click.option("--dispersion-constant", metavar="NUMBER",
                  help="Set the dispersion constant, in MHz^2 pc^-1 cm^3 s.  [default: 1/2.41e-4]"),
+)
+
+sending_options = common.options(
+    click.option("--network", metavar="KEY=VALUE,...",
+                 help="With --to udp://..., set the fate of packets, specified by loss, "
+                      "duplicates, reorder (packets), first (counter), beam, jumps (e.g. "
+                      "2s:1000000), silences (e.g. 1s:3s) and seed."),
+    click.option("--speed", metavar="X",
+                 help="With --to udp://..., send X seconds of the recording in a second; 0 means "
+                      "as fast as possible.  [default: 1]"),
+    click.option("--cycle", metavar="TIME",
+                 help="With --to udp://..., make only this long a part of the recording and "
+                      "send it again and again."),
 )
 
 sky_options = common.options(
@@ -90,6 +108,55 @@ def parameters(options: dict[str, Any], loss: str, without: tuple[str, ...],
         if found:
             made[parameter] = [*made.get(parameter, []), *found] if again else found[0]
     return made
+
+
+class Destination(click.Choice):  # type: ignore[type-arg]
+    """The type of an option that names a format, or the address of a receiver of packets."""
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None
+                ) -> Any:
+        """Return a format in lower case, or an address as it is."""
+        if str(value).startswith("udp://"):
+            return value
+        if not self.choices:
+            self.fail(f"{value!r}; allowed: udp://HOST:PORT", parameter, context)
+        return super().convert(value, parameter, context)
+
+
+def sends(output: str | None, options: dict[str, Any], without: tuple[str, ...]) -> bool:
+    """Whether packets are sent; refuse the options `without` then, and others if they are not."""
+    to = options["to"]
+    given = ["-o"] if output is not None else []
+    if to is not None and to.startswith("udp://"):
+        given += [f"--{name.replace('_', '-')}" for name in without if options[name]]
+        if given:
+            raise click.UsageError(f"{given[0]} with --to {to}, which writes no file")
+        return True
+    for name in SENDING:
+        if options[name] is not None:
+            raise click.UsageError(f"--{name} without --to udp://HOST:PORT, which sends packets")
+    if output is None:
+        raise click.UsageError("Missing option '-o' / '--output', or --to udp://HOST:PORT.")
+    return False
+
+
+def send(recording: Any, options: dict[str, Any], overwrite: bool) -> None:
+    """Send a recording as packets, and report what was sent."""
+    from fastsig import simulate as library
+    from fastsig.io.files.safe import check_output
+    from fastsig.simulate.values import from_text
+
+    if options["truth"] is not None:
+        check_output(options["truth"], overwrite=overwrite)
+    network = from_text(library.Network, "--network", options["network"] or "")
+    with common.progress(0, "send", quiet=options["quiet"]) as advance:
+        sent = library.send(recording, options["to"], network, speed=options["speed"] or 1,
+                            cycle=options["cycle"], progress=advance)
+    late = f", the last one {sent.late_s:.2g} s late" if sent.late_s > _LATE_S else ""
+    common.say(f"sent {sent.packets} packets in {sent.seconds:.3g} s{late}", options["quiet"])
+    if sent.refused:
+        common.say(f"nobody listened to {options['to']} for some of them", options["quiet"])
+    finish(recording, [], options, overwrite)
 
 
 def check_truth(path: str | None, output: str, overwrite: bool) -> None:

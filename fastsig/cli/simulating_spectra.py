@@ -12,10 +12,10 @@ __all__ = ["fast_psrfits", "fast_spectral"]
 
 OBSERVING = ("tracking", "drifting", "arcdrift", "onoff", "MultiBeamOTF", "snapshot")
 
+_OUTPUT = ("Write to this file, in whose name {file} is replaced by the file number, starting at "
+           "0001; or write into this folder, with file names like FAST's.")
+
 _common = common.options(
-    common.output_option("Write to this file, in whose name {file} is replaced by the file "
-                         "number, starting at 0001; or write into this folder, with file names "
-                         "like FAST's."),
     common.workers_option,
     click.option("--file-rows", type=click.IntRange(1), metavar="N",
                  help="Split the recording into files of at most this many rows."),
@@ -46,7 +46,12 @@ _LEVEL = ("Set the level of the receiver noise, averaged over the band, in the u
 
 
 @click.command("fast-psrfits")
+@common.output_option(f"{_OUTPUT} Required, except with --to.", required=False)
 @_common
+@click.option("--to", metavar="udp://HOST:PORT", type=simulating.Destination(()),
+              help="Write no file, and send packets of FAST's backend to this receiver: 4096 "
+                   "channels of 8 bits.")
+@simulating.sending_options
 @click.option("--bits", default="8", show_default=True, type=click.Choice(["8", "16", "32"]),
               help="Write samples of this many bits: 32-bit samples are floats; 8-bit and 16-bit "
                    "samples are integer codes with a scale and an offset per row, product and "
@@ -63,7 +68,7 @@ _LEVEL = ("Set the level of the receiver noise, averaged over the band, in the u
 @click.option("--bandwidth", metavar="FREQ", default="500MHz", show_default=True,
               help="Set the bandwidth, at most 500MHz.")
 @click.option("--level", metavar="X", default="40", show_default=True, help=_LEVEL)
-def fast_psrfits(output: str, overwrite: bool, workers: int | None, **options: Any) -> None:
+def fast_psrfits(output: str | None, overwrite: bool, workers: int | None, **options: Any) -> None:
     """Simulate PSRFITS spectra of one FAST beam.
 
     The products are AA, BB, CR and CI. Give values with units, e.g. --pulsar
@@ -73,14 +78,20 @@ def fast_psrfits(output: str, overwrite: bool, workers: int | None, **options: A
     """
     from fastsig import simulate as library
 
-    own = ("bits", "n_block", "file_rows", "observing")
+    own = ("bits", "n_block", "file_rows", "observing", "to", *simulating.SENDING)
+    sends = simulating.sends(output, options, ("file_rows",))
     recording = library.FastSpectra(
         **simulating.parameters(options, "LostSpectra", without=own))
+    if sends:
+        simulating.send(recording, options, overwrite)
+        return
+    assert output is not None
     _write(library.write_psrfits, recording, output, overwrite, options, workers=workers,
            n_bits=int(options["bits"]), n_block=options["n_block"])
 
 
 @click.command("fast-spectral")
+@common.output_option(_OUTPUT)
 @_common
 @click.option("--mode", default="W", show_default=True, type=click.Choice(["W", "F", "N"]),
               help="Record in mode W (65536 channels of 7629.39 Hz), F (1048576 channels of "

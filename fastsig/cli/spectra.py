@@ -86,33 +86,22 @@ def _numbers(context: click.Context, parameter: click.Parameter, value: str) -> 
                    "NaN, the channel's mean or (except in fbh5) zero.  [default: nan in fbh5, mean "
                    "in sigproc and psrfits]")
 @common.span_options
-@common.workers_option
-@common.memory_option
-@click.option("--verify", is_flag=True, help="Read the whole input first to verify its checksums.")
-@common.hash_option
 @click.option("--unfused", is_flag=True,
               help="Do not use fused kernels: the product is identical, but the run takes longer.")
-@common.explain_option
-@click.option("--dry-run", is_flag=True,
-              help="Print the expected time, memory, disk space and loss of information; write "
-                   "nothing.")
-@common.json_option
-@common.set_option
-@common.quiet_options
-@common.debug_option
+@common.run_options("Print the expected time, memory, disk space and loss of information; write "
+                    "nothing.")
 def spectra(files: tuple[str, ...], output: str, **options: Any) -> None:
     """Channelise, detect and integrate recorded voltages.
 
     All FILEs must belong to one scan.
     """
-    from fastsig.chain import open_chain
     from fastsig.errors import FormatError
     from fastsig.io.files.outputs import output_names
     from fastsig.io.files.safe import check_output
 
     _check_dispersion(options)
     outputs = _outputs(output, options["n_chan"])
-    with open_chain(files, **common.parse_overrides(options["overrides"])) as source:
+    with _opened(files, outputs, options) as source:
         if source.stream.kind != "voltage":
             raise FormatError(files[0], f"contains {source.stream.kind}; allowed: voltages")
         chains = _chains(source, options)
@@ -138,6 +127,27 @@ def spectra(files: tuple[str, ...], output: str, **options: Any) -> None:
                         for chain, product in zip(chains, writing.products, strict=True)])
     for name in outputs:
         common.say(f"wrote {name}", options["quiet"])
+
+
+def _opened(files: tuple[str, ...], outputs: list[str], options: dict[str, Any]) -> Any:
+    """Open the files, or a pipe: as it comes where this is possible, else stored first."""
+    from fastsig.chain import Chain, open_chain
+    from fastsig.io.live.pipes import open_pipe
+    from fastsig.io.raw.reader import is_pipe
+
+    overrides: dict[str, Any] = common.parse_overrides(options["overrides"])
+    if len(files) == 1 and is_pipe(files[0]) and _as_it_comes(outputs, options):
+        return Chain(open_pipe(files[0], **overrides))
+    return open_chain(files, **overrides)
+
+
+def _as_it_comes(outputs: list[str], options: dict[str, Any]) -> bool:
+    """Whether nothing of what is asked requires the number of samples."""
+    from fastsig.run.spectra_file import SpectraFile
+
+    known = any(options[name] for name in ("verify", "dry_run", "tstart", "tstop"))
+    return not known and options["last"] != "drop" and all(
+        SpectraFile.takes_open_end(name, options["to"], int(options["bits"])) for name in outputs)
 
 
 def _check_dispersion(options: dict[str, Any]) -> None:
@@ -201,7 +211,8 @@ def _summary(chain: Any) -> str:
     rows, products, channels = chain.shape
     seconds = float(1 / chain.header.sample_rate)
     width = float(chain.header.channels.step_hz)
-    return (f"{common.plural(rows, 'spectrum', 'spectra')} of {seconds:.9g} s, "
+    number = "spectra" if chain.stream.endless else common.plural(rows, "spectrum", "spectra")
+    return (f"{number} of {seconds:.9g} s, "
             f"{common.plural(products, 'product')}, {common.plural(channels, 'channel')} of "
             f"{width:.9g} Hz")
 
@@ -213,7 +224,8 @@ def _format_options(options: dict[str, Any]) -> dict[str, Any]:
 
 def _record(chain: Any, product: Any) -> dict[str, Any]:
     """Return the record of a product, for ``--json``."""
-    return {"output": product.path, "format": product.format, "shape": list(chain.shape),
+    return {"output": product.path, "format": product.format,
+            "shape": [product.n_rows, *chain.shape[1:]],
             "tsamp_s": float(1 / chain.header.sample_rate), "n_bits": product.n_bits,
             "losses": product.losses, "cautions": product.cautions}
 

@@ -48,7 +48,7 @@ def open_stream(paths: Paths, **overrides: Any) -> Stream:
     """Open a file, or the files of one scan, as a stream; overrides replace header values."""
     detected = detect_files(paths)
     name, stream = detected.name, open_detected(detected, **overrides)
-    stream.format_name = name
+    stream.format_name = stream.format_name or name
     stream.overrides = {key: override_text(key, value) for key, value in overrides.items()}
     stream.reopening = _reopened, (paths, dict(overrides))
     _log.info("%s: %s, %s %s", stream.path, name, stream.kind, stream.shape)
@@ -105,6 +105,8 @@ def detect_files(paths: Paths) -> Detected:
         if len(listed) > 1:
             raise UsageError("- (standard input) cannot be combined with files; allowed: - alone")
         return Detected(raw.NAME, raw, [STANDARD_INPUT], raw.KINDS)
+    if len(listed) == 1 and raw.is_pipe(listed[0]):
+        return Detected(raw.NAME, raw, [str(listed[0])], raw.KINDS)
     files = scan_files(paths, recording_of)
     if not files:
         raise UsageError("no file; allowed: one, or those of a scan")

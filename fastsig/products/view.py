@@ -255,19 +255,38 @@ def _candidates(path: str, output: str, wanted: Wanted, overwrite: bool) -> None
         return
     lost = write_bursts_page(found, output, data=wanted.data or (), overwrite=overwrite, name=name,
                              page_size=wanted.page_size)
-    if lost and wanted.data:
-        warnings.warn(f"{path}: {len(lost)} of {len(found)} candidates have no picture; the first: "
-                      f"{next(iter(lost.values()))}", FastsigWarning, stacklevel=2)
+    _warn_of_lost(path, wanted, lost, len(found), "candidates")
 
 
 def _hits(path: str, output: str, wanted: Wanted, overwrite: bool) -> None:
-    """Draw drifting carriers, or with data the spectra of the strongest one."""
+    """Draw drifting carriers, or with data the spectra of the strongest one; or make their page."""
     from fastsig.run.hit_files import read_hits
-    from fastsig.view import draw_hits
+    from fastsig.view import draw_hits, write_hits_page
 
     check_output(output, overwrite=overwrite, inputs=[path])
-    draw_hits(read_hits(path), output, data=wanted.data or (), overwrite=overwrite,
-              name=os.path.basename(path))
+    found, name, data = read_hits(path), os.path.basename(path), wanted.data or ()
+    if not _is_page(output):
+        wanted.refuse(("page_size",), "a picture; allowed: with a page (.html)")
+        draw_hits(found, output, data=data, overwrite=overwrite, name=name)
+        return
+    lost = write_hits_page(found, output, data=data, overwrite=overwrite, name=name,
+                           page_size=wanted.page_size)
+    _warn_of_lost(path, wanted, lost, len(found), "hits")
+
+
+def _warn_of_lost(path: str, wanted: Wanted, lost: dict[int, str], n: int, rows_are: str) -> None:
+    if lost and wanted.data:
+        warnings.warn(f"{path}: {len(lost)} of {n} {rows_are} have no picture; the first: "
+                      f"{next(iter(lost.values()))}", FastsigWarning, stacklevel=2)
+
+
+def _pulsars(path: str, output: str, wanted: Wanted, overwrite: bool) -> None:
+    """Draw pulsar candidates: dispersion measure against period, and histograms."""
+    from fastsig.run.pulsar_files import read_pulsars
+    from fastsig.view import draw_pulsars
+
+    check_output(output, overwrite=overwrite, inputs=[path])
+    draw_pulsars(read_pulsars(path), output, overwrite=overwrite, name=os.path.basename(path))
 
 
 class _Table(NamedTuple):
@@ -287,4 +306,5 @@ HANDLERS: dict[str, Callable[[Detected, str, Wanted, bool], None]] = {
 TABLES = {"spectrum of a place": _Table(_place, "a spectrum of a place"),
           "DM plan": _Table(_dm_plan, "a DM plan"),
           "burst candidates": _Table(_candidates, "a table of candidates", ("data", "page_size")),
-          "drifting carriers": _Table(_hits, "a table of hits", ("data",))}
+          "drifting carriers": _Table(_hits, "a table of hits", ("data", "page_size")),
+          "pulsar candidates": _Table(_pulsars, "a table of pulsar candidates")}

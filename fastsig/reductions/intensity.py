@@ -7,7 +7,7 @@ from fastsig.stages.select import Select
 from fastsig.stages.stokes import Stokes
 from fastsig.stream import SpectrumStream, spectra_of
 
-__all__ = ["intensity_of"]
+__all__ = ["intensity_in", "intensity_of"]
 
 
 def intensity_of(stream: SpectrumStream) -> SpectrumStream:
@@ -23,6 +23,11 @@ def intensity_of(stream: SpectrumStream) -> SpectrumStream:
         raise PlanError(f"{stream.path}: " + (
             "the end of the data is not known; allowed: recordings" if stream.endless
             else "contains no spectra"))
+    return intensity_in(stream)
+
+
+def intensity_in(stream: SpectrumStream) -> SpectrumStream:
+    """Return `intensity_of` spectra, also if their end is not known."""
     names = stream.polarization.names
     if len(names) == 1:
         return stream

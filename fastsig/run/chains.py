@@ -8,7 +8,7 @@ from fastsig.stages.select import Select
 from fastsig.stream import Stream
 from fastsig.stream.kept import Kept
 
-__all__ = ["ended", "missing_end", "on_equal", "reach", "roots"]
+__all__ = ["ended", "first_needed", "have_come", "missing_end", "on_equal", "reach", "roots"]
 
 
 def roots(stream: Stream) -> list[Stream]:
@@ -40,6 +40,22 @@ def missing_end(stream: Stream, start: int, n: int) -> tuple[Stream, int] | None
         if source.endless and (end := missing_end(source, *stream.needs_of(index, start, n))):
             return end
     return None
+
+
+def have_come(stream: Stream, start: int, n: int, seconds: float) -> bool:
+    """Wait for at most some seconds; return whether `missing_end` would return at once."""
+    if not stream.inputs():
+        return stream.come(start + n, seconds)
+    return all(have_come(source, *stream.needs_of(index, start, n), seconds)
+               for index, source in enumerate(stream.inputs()) if source.endless)
+
+
+def first_needed(stream: Stream, row: int) -> list[tuple[Stream, int]]:
+    """Return the files that a chain reads, with the first row needed for rows from `row` on."""
+    if not stream.inputs():
+        return [(stream, row)]
+    return [each for index, source in enumerate(stream.inputs())
+            for each in first_needed(source, stream.needs_of(index, row, 1)[0])]
 
 
 def ended(stream: Stream, file: Stream, rows: int) -> Stream:

@@ -15,15 +15,14 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
-from itertools import islice
 from typing import Any
 
-from fastsig.run.chains import roots
+from fastsig.run.chains import first_needed, roots
 from fastsig.run.keeping import keepers
 from fastsig.run.lanes import Lane, Unit, describe_unit, sharing
 from fastsig.run.long_rows import RowFeed
 from fastsig.run.plan import Plan, plan
-from fastsig.stream import Block, Sink
+from fastsig.stream import Block, Sink, Stream
 from fastsig.work.scheduler import run as run_tasks
 from fastsig.work.signals import held
 
@@ -192,14 +191,17 @@ def _run(ready: Plan, feeds: Sequence[_Feed], progress: Progress | None) -> None
             yield from heapq.merge(*(units(index, lag if index != group[0] else 0)
                                      for index in group), key=lambda task: task[:2])
 
+    released = _Released(ready)
+
     def consume(task: tuple[int, int, Unit], made: Any) -> None:
         ended.before(task[1])
         feeds[task[1]].take(task[2], made)
+        released.by(task[1], task[2])
         advance(task[1], task[2])
 
     run_tasks(
         tasks(), lambda task: feeds[task[1]].work(task[2]), consume, workers=ready.workers,
-        in_flight=ready.in_flight,
+        in_flight=ready.in_flight, idle=lambda task: not task[2].n,
         describe=lambda task: describe_unit(feeds[task[1]].lane, task[2]))
     advance.end()
 
@@ -213,7 +215,7 @@ def _lag(ready: Plan, group: Sequence[int]) -> int:
     first = ready.lanes[group[0]]
     if len(group) == 1 or not ready.asked or ready.reads_again:
         return 0
-    begins = [first.begin(unit) for unit in islice(first.units(), 2)]
+    begins = [first.begin(unit) for unit in first.first_units()]
     return ready.in_flight * (begins[-1] - begins[0])
 
 
@@ -232,6 +234,27 @@ class _Ended:
                                    for each in self.groups[self._current]]):
                 keeper.forget()
             self._current += 1
+
+
+class _Released:
+    """Release rows of files without a known end, when no lane needs them any more."""
+
+    def __init__(self, ready: Plan) -> None:
+        self._lanes = ready.lanes
+        self._rows = {index: 0 for index, lane in enumerate(ready.lanes) if lane.stream.endless}
+
+    def by(self, index: int, unit: Unit) -> None:
+        """Note that a unit of a lane is merged; those in flight may need its last row."""
+        if index not in self._rows:
+            return
+        self._rows[index] = unit.row
+        needed: dict[int, tuple[Stream, int]] = {}
+        for number, row in self._rows.items():
+            for file, first in first_needed(self._lanes[number].stream, row):
+                before = needed.get(id(file), (file, first))[1]
+                needed[id(file)] = file, min(first, before)
+        for file, first in needed.values():
+            file.release(first)
 
 
 class _Advance:

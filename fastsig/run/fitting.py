@@ -20,11 +20,15 @@ _RESULT_BYTES = 2**23  # output of a unit: with half, many coarse channels have 
 _LEAST_UNIT_BYTES = 2**20  # input of a unit: threads are given up before units become shorter
 _HALOS = 4  # length of a unit in halos: the halo is then a fifth of what is read
 
+_LIVE_S = Fraction(1, 4)  # longest unit of a stream without a known end
+
 _LONG_BYTES = 2**28  # size of a unit that is long because of its halo
 
 
 def unit_rows(stream: Stream, step: int = 1) -> int:
     """Return the rows of a unit: about `_UNIT_BYTES` of input, at most `_RESULT_BYTES` of output.
+
+    Those of a stream without a known end last at most a quarter of a second.
 
     The number is a multiple of `step`, which the sinks require, and large compared with the overlap
     of a unit. It is also a multiple of the stream's `align`, unless units would become longer than
@@ -36,7 +40,10 @@ def unit_rows(stream: Stream, step: int = 1) -> int:
     by_result = _RESULT_BYTES // max(1, stream.row_bytes)
     by_halo = min(int(_HALOS * getattr(stream, "halo", 0)),
                   _LONG_BYTES // max(1, stream.row_bytes))
-    rows = max(min(by_input, by_result), by_halo)
+    rows = min(by_input, by_result)
+    if stream.endless:  # what has come is not to wait for long
+        rows = min(rows, int(_LIVE_S * stream.header.sample_rate))
+    rows = max(rows, by_halo)
     step = whole_steps(step, stream.align, rows)
     return max(1, min(max(step, rows // step * step), stream.shape[0]))
 

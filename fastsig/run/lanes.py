@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from math import lcm
 from typing import Any, NamedTuple
 
-from fastsig.run.chains import ended, missing_end, reach, roots
+from fastsig.run.chains import ended, have_come, missing_end, reach, roots
 from fastsig.run.long_rows import long_integration
 from fastsig.stages.integrate import Integrate
 from fastsig.stream import Sink, SpectrumStream, Stream
@@ -19,6 +20,7 @@ from fastsig.stream import Sink, SpectrumStream, Stream
 __all__ = ["Lane", "Unit", "describe_unit", "sharing", "whole_steps"]
 
 
+_GLANCE = 0.05  # s for which rows are waited for, before others that have come are attended to
 _LIVE = 0  # used instead of an id: stands for all streams without a known end
 
 
@@ -66,11 +68,14 @@ class Lane:
         """Read a unit, on any thread: return a block, or sums of segments."""
         if self.long is not None:
             return self.long.segment_sums(unit.row, unit.segment, unit.n_segment)
+        if isinstance(self.stream, SpectrumStream) and self.stream.coded and all(
+                sink.as_codes for sink in self.sinks):
+            return self.stream.read_coded(unit.row, unit.n)
         block = self.stream.read_block(unit.row, unit.n)
         return self.stream.checked(block) if isinstance(self.stream, SpectrumStream) else block
 
     def units(self) -> Iterator[Unit]:
-        """Yield the units, in order."""
+        """Yield the units, in order; one of no rows means that the next rows have not come yet."""
         if self.long is not None:
             yield from self._segments(self.long)
             return
@@ -78,11 +83,14 @@ class Lane:
             yield from (Unit(start, stop - start) for start, stop in self.sinks[0].spans())
             return
         row = 0
-        while self.stream.endless:
-            end = missing_end(self.stream, row, self.rows)
+        while self.stream.endless and row < self.stream.shape[0]:
+            n = min(self.rows, self.stream.shape[0] - row)
+            while not have_come(self.stream, row, n, _GLANCE):
+                yield Unit(row, 0)
+            end = missing_end(self.stream, row, n)
             if end is None:
-                yield Unit(row, self.rows)
-                row += self.rows
+                yield Unit(row, n)
+                row += n
             else:
                 self.stream = ended(self.stream, *end)
         for first in range(row, self.stream.shape[0], self.rows):
@@ -95,6 +103,12 @@ class Lane:
             for first in range(0, count, run):
                 n = min(run, count - first)
                 yield Unit(row, 1, first, n, first + n == count)
+
+    def first_units(self) -> list[Unit]:
+        """Return the first two units, whether they have come or not."""
+        if self.stream.endless:
+            return [Unit(0, self.rows), Unit(self.rows, self.rows)]
+        return list(islice(self.units(), 2))
 
     def begin(self, unit: Unit) -> int:
         """Return the first row needed of the nearest `Kept` or the file, which orders units."""

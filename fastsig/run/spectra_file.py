@@ -19,16 +19,20 @@ from fastsig.io.files.safe import check_name, check_output
 from fastsig.io.spectra.writing import Sizes, SpectraWriter
 from fastsig.run.surveys import SpectraSurvey, Surveyed
 from fastsig.stages.dedisperse import DedisperseSpectra
+from fastsig.stages.piece import finished
 from fastsig.stages.select import SelectProducts, SelectSpectra
 from fastsig.stages.series import Series
 from fastsig.stages.stokes import Stokes
 from fastsig.stages.to_barycenter import BarycentricSpectra
-from fastsig.stream import Block, Sink, SpectrumStream, Stream
+from fastsig.stream import ENDLESS, Block, Sink, SpectrumStream, Stream, spectra_of
 
 __all__ = ["SpectraFile", "spectra_format"]
 
 _SUFFIXES = {".h5": "fbh5", ".hdf5": "fbh5", ".fil": "sigproc", ".tim": "sigproc",
              ".fits": "psrfits", ".sf": "psrfits", ".dat": "presto"}
+_FIRST_BYTES = 2**22  # of spectra that may be all
+_MANY_ROWS = 2**16  # enough for buffers of full length
+
 
 class SpectraFile(Sink):
     """Files of spectra, with sizes and losses that are known before they are begun.
@@ -93,6 +97,8 @@ class SpectraFile(Sink):
         self._kind: type[SpectraWriter] = registry.spectra_writer(self.format)
         _check_options(self._kind, bits, {"scale": scale != 1, "compression": compression,
                                           "blank": blank, "file-size": file_bytes})
+        # Of the rows that come, if their number is not known.
+        self._shape = (ENDLESS if stream.most_rows is None else stream.shape[0], *stream.shape[1:])
         self.lossy, self._overwrite, self._hash_inputs = lossy, overwrite, hash_inputs
         known = surveyed or Surveyed(weights_vary=True, codes=None)
         self.n_bits = bits or (
@@ -100,12 +106,13 @@ class SpectraFile(Sink):
         exact = known.codes is not None and self.n_bits >= self._kind.exact_bits(known.codes)
         self.options = _options(self.format, stream, self.n_bits, scale, file_bytes, compression,
                                 blank, exact=exact)
+        self.takes_endless = self._kind.open_end(**self.options)
         if self.format == "psrfits" and known.codes and exact and self.n_bits < 32:
             from fastsig.io.psrfits.written_rows import level_of
 
             self.options["level"] = level_of(known.codes, self.n_bits)
         #: Sizes of the files and memory of the writer.
-        self.sizes: Sizes = self._kind.sizes(stream.shape, **self.options)
+        self.sizes: Sizes = _sizes(self._kind, self._shape, self.options)
         #: Descriptions of what the files cannot store.
         self.losses = self._losses(known, exact=exact)
         #: Descriptions of what other programs will misinterpret in the files.
@@ -113,7 +120,10 @@ class SpectraFile(Sink):
         #: Name of the file, or of the first of several.
         self.path = os.fspath(path) if self.format == "psrfits" else output_names(
             os.fspath(path), 1)[0]
+        #: Number of spectra in the file, or of those that the stream has so far as is known.
+        self.n_rows = stream.shape[0]
         self._writer: SpectraWriter | None = None
+        self._first: list[Block] = []
 
     def __repr__(self) -> str:
         lost = f", {len(self.losses)} losses" if self.losses else ""
@@ -128,6 +138,12 @@ class SpectraFile(Sink):
     def format_of(path: str | os.PathLike[str], to: str | None = None) -> str | None:
         """Return the result of `spectra_format`."""
         return spectra_format(path, to)
+
+    @staticmethod
+    def takes_open_end(path: str | os.PathLike[str], to: str | None = None, bits: int = 32) -> bool:
+        """Whether spectra whose end is not known can be written to a file."""
+        name = spectra_format(path, to) or "fbh5"
+        return bool(registry.spectra_writer(name).open_end(bits=bits))
 
     @staticmethod
     def survey(stream: Stream, path: str | os.PathLike[str], *, to: str | None = None,
@@ -206,26 +222,48 @@ class SpectraFile(Sink):
     def __enter__(self) -> Self:
         self.check()
         self.refuse_losses()
+        if self._shape[0] < ENDLESS:
+            self._begin(self._shape)
+        return self
+
+    def _begin(self, shape: tuple[int, ...]) -> None:
         more = {"provenance": provenance(self.spectra, hash_inputs=self._hash_inputs)} if (
             self.format in ("fbh5", "hifast")) else {}
         self._writer = self._kind(
-            self.path, self.spectra.header, self.spectra.shape,  # type: ignore[call-arg]
+            self.path, self.spectra.header, shape,  # type: ignore[call-arg]
             overwrite=self._overwrite, **self.options, **more)
         self._writer.__enter__()
-        return self
 
     def merge(self, part: Block) -> None:
-        """Write the next rows."""
+        """Write the next rows; the first few of an unknown number wait, as they may be all."""
+        if self._writer is None:
+            self._first.append(part)
+            if sum(each.data.nbytes for each in self._first) > _FIRST_BYTES:
+                self._write_first(self._shape)
+            return
         self._begun.append(part.data, part.valid)
+
+    def _write_first(self, shape: tuple[int, ...]) -> None:
+        self._begin(shape)
+        while self._first:
+            part = self._first.pop(0)
+            self._begun.append(part.data, part.valid)
 
     def finish(self, n_rows: int) -> SpectraFile:
         """Write the further quantities of each row."""
-        self._begun.add_columns(self.spectra)
+        spectra = spectra_of(finished(self.spectra, n_rows))
+        self.n_rows = n_rows
+        if self._writer is None:
+            self._write_first((n_rows, *self._shape[1:]))
+        if spectra is not self.spectra:
+            self._begun.end_at(n_rows)
+        self._begun.add_columns(spectra)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
                  trace: TracebackType | None) -> None:
-        self._begun.__exit__(kind, error, trace)
+        if self._writer is not None:
+            self._writer.__exit__(kind, error, trace)
 
     @property
     def _begun(self) -> SpectraWriter:
@@ -295,6 +333,13 @@ def _options(name: str, stream: SpectrumStream, n_bits: int, scale: float, file_
     if name == "hifast":
         options["fields"] = _hifast_fields(stream) or _columns_of(stream, _CARRIED[name])
     return options
+
+
+def _sizes(kind: type[SpectraWriter], shape: tuple[int, ...], options: dict[str, Any]) -> Sizes:
+    """Return the sizes of files; that on disk is 0 if the number of rows is not known."""
+    if shape[0] < ENDLESS:
+        return kind.sizes(shape, **options)
+    return Sizes(0, kind.sizes((_MANY_ROWS, *shape[1:]), **options).memory)
 
 
 def _place(stream: Stream) -> tuple[Stream, tuple[int, int], tuple[int, int]] | None:

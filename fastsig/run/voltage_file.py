@@ -12,10 +12,11 @@ from fastsig.axes import validity
 from fastsig.axes.validity import Spans
 from fastsig.errors import PlanError, UsageError
 from fastsig.io.files.outputs import check_file_bytes, output_names
-from fastsig.io.files.provenance import input_files, voltage_provenance
+from fastsig.io.files.provenance import chain_record, input_files, voltage_provenance
 from fastsig.io.files.safe import check_name, check_output
 from fastsig.io.voltages.writing import Recording, VoltageWriter
 from fastsig.run.surveys import ValidSpans
+from fastsig.stages.piece import finished
 from fastsig.stream import Block, Sink, Stream, VoltageStream
 
 __all__ = ["VoltageFile", "voltage_format"]
@@ -80,12 +81,16 @@ class VoltageFile(Sink):
         if name is None:
             raise UsageError(f"{os.fspath(path)}: its extension indicates no format; give --to "
                              f"{'|'.join(registry.writers())}")
+        kind: type[VoltageWriter] = registry.writer(name)
+        self.takes_endless = kind.OPEN_END and stream.most_rows is not None
+        if stream.endless:  # what is valid will be known when it has come
+            self.sparse = False
+            surveyed = tuple(validity.full(0, stream.shape[0]) for _ in range(stream.n_pol))
         valid = stream.valid_spans() if surveyed is None else surveyed
         if valid is None:
             raise PlanError(f"{stream.path}: it is not known which samples are valid; survey first")
         recording = Recording(stream.header, stream.shape, valid, stream.levels, stream.path,
                               _records(stream, hash_inputs))
-        kind: type[VoltageWriter] = registry.writer(name)
         own = {key: True for key, value in (("one_thread", one_thread),
                                             ("dspsr_header", dspsr_header)) if value}
         if wrong := next((key for key in own if key not in kind.OWN), None):
@@ -207,6 +212,11 @@ class VoltageFile(Sink):
 
     def finish(self, n_rows: int) -> VoltageFile:
         """Return the files, which are complete when the pass ends."""
+        if self.stream.endless:
+            records = self.writer.recording.records
+            if records is not None:
+                records["provenance"]["stages"][:] = chain_record(finished(self.stream, n_rows))
+            self.writer.end_at(n_rows)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,

@@ -14,10 +14,12 @@ from fastsig.simulate.components import (
 )
 from fastsig.simulate.engine import FastVoltage
 from fastsig.simulate.ky import write_ky
+from fastsig.simulate.network import Network
 from fastsig.simulate.output import Report, fast_voltage, write
 from fastsig.simulate.receiver import GainDrift, Jones, Ripple, Tcal
 from fastsig.simulate.scan import FastScan
 from fastsig.simulate.scan_output import write_scan
+from fastsig.simulate.sending import Sent, send
 from fastsig.simulate.sky import Continuum, HIDisk, PointSource, SkyPulsar
 from fastsig.simulate.spectra import FastSpectra
 from fastsig.simulate.spectra_output import spectral, write_psrfits, write_spectral
@@ -25,8 +27,8 @@ from fastsig.simulate.stream import SimulatedSpectra, SimulatedVoltages
 
 __all__ = [
     "Burst", "Carrier", "CoarseVoltage", "Continuum", "Diode", "FastScan", "FastSpectra",
-    "FastVoltage", "GainDrift", "HIDisk", "Jones", "Line", "Loss", "LostSpectra", "PointSource",
-    "Pulsar", "Report", "RfiBurst", "Ripple", "SimulatedSpectra", "SimulatedVoltages", "SkyPulsar",
-    "Source", "Tcal", "fast_voltage", "spectral", "write", "write_ky", "write_psrfits",
-    "write_scan", "write_spectral",
+    "FastVoltage", "GainDrift", "HIDisk", "Jones", "Line", "Loss", "LostSpectra", "Network",
+    "PointSource", "Pulsar", "Report", "RfiBurst", "Ripple", "Sent", "SimulatedSpectra",
+    "SimulatedVoltages", "SkyPulsar", "Source", "Tcal", "fast_voltage", "send", "spectral",
+    "write", "write_ky", "write_psrfits", "write_scan", "write_spectral",
 ]

@@ -198,9 +198,10 @@ class FastVoltage:
             validity.zero_invalid(samples, spans, start)
         return data.T, valid, (clipped[0], clipped[1])
 
-    def valid(self) -> tuple[Spans, Spans]:
-        """Return the spans of all samples of X and of Y that are not lost."""
-        return self._valid(0, 0, self.n_time), self._valid(1, 0, self.n_time)
+    def valid(self, start: int = 0, n: int | None = None) -> tuple[Spans, Spans]:
+        """Return the spans of samples of X and of Y that are not lost: by default, of all."""
+        count = self.n_time - start if n is None else n
+        return self._valid(0, start, count), self._valid(1, start, count)
 
     def _valid(self, pol: int, start: int, n: int) -> Spans:
         return kept_spans(self._components["loss"], pol, parts.PACKET, start, n,

@@ -74,6 +74,8 @@ class Injector:
         ends = [self._span(each) for each in self.bursts]
         self._first = np.array([first for first, _ in ends], np.int64)
         self._stop = np.array([stop for _, stop in ends], np.int64)
+        #: Peaks of the bursts that have been computed, since spectra come in many calls.
+        self._peaks: dict[int, float] = {}
 
     def delays_s(self, dm: float) -> F8:
         """Return the delay of each channel after the highest, s."""
@@ -96,7 +98,7 @@ class Injector:
         """Add the bursts to spectra ``start`` and following, (n, n_chan) float32, in place."""
         stop = start + len(data)
         for k in np.flatnonzero((self._first < stop) & (self._stop > start)):
-            self._add(self.bursts[k], start, data)
+            self._add(int(k), start, data)
 
     def _span(self, burst: Injection) -> tuple[int, int]:
         """Return the first row of a burst and the one after its last."""
@@ -110,12 +112,15 @@ class Injector:
         half = _SIGMAS * burst.width_s / _FWHM + float(self.smears_s(burst.dm).max()) / 2
         return half, half + _TAILS * float(self.scatters_s(burst).max())
 
-    def _add(self, burst: Injection, start: int, data: F4) -> None:
+    def _add(self, number: int, start: int, data: F4) -> None:
+        burst = self.bursts[number]
+        if number not in self._peaks:
+            self._peaks[number] = self._amplitude(burst)
         before, after = self._reach(burst)
         n = int(np.ceil((before + after) / self._sample_s)) + 3
         middle = (burst.time_s + self.delays_s(burst.dm)) / self._sample_s
         first = np.floor(middle - before / self._sample_s).astype(np.int64) - 1
-        values = self._pulses(burst, first - middle, n) * (self._amplitude(burst) * self._sigma)
+        values = self._pulses(burst, first - middle, n) * (self._peaks[number] * self._sigma)
         rows = first + np.arange(n)[:, np.newaxis] - start
         there = (rows >= 0) & (rows < len(data))
         channels = np.broadcast_to(np.arange(len(self._mhz)), rows.shape)

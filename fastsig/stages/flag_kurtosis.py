@@ -15,7 +15,7 @@ from fastsig.calibration.radiometer import n_eff
 from fastsig.errors import FormatError, PlanError, UsageError
 from fastsig.stages.channel_masks import in_mhz, protected_channels
 from fastsig.stages.flagging import FlagStage, rows_of_states
-from fastsig.stream import Stream
+from fastsig.stream import CodedBlock, Stream
 
 __all__ = ["FlagKurtosis"]
 
@@ -166,6 +166,17 @@ class FlagKurtosis(FlagStage):
         flags[:, others] |= every
         return flags
 
+    def _coded_result(self, first: int, block: CodedBlock) -> Flags:
+        """Return the same flags, from sums of codes."""
+        lost = block.lost_channels()
+        if lost is None or block.series is not None or self.header.diode is not None:
+            return np.asarray(super()._coded_result(first, block))
+        sums = block.power_sums().copy()
+        sums[:, lost] = 0
+        flags = self._unlike_noise(sums, self._products[0])
+        flags[self._protected] = False
+        return flags[np.newaxis, np.newaxis]
+
     def _unlike_noise(self, sums: F8, added: int) -> Flags:
         """Return flags of the channels of a product, given the sums of powers of their values."""
         shape = _measured(sums) if self.n_sum is None else np.float64(self.n_sum * added)
@@ -176,10 +187,12 @@ class FlagKurtosis(FlagStage):
         found = np.zeros(sums.shape[1], np.bool_)
         share = self.noise_share / (2 if self.skewness else 1)
         counts = _rounded_down(sums[0])
-        for count, k in {(int(c), float(k)) for c, k in zip(counts, shapes, strict=True)}:
-            if count >= _LEAST_ROWS and 0.5 <= k <= _MOST_SHAPE:
+        for count in np.unique(counts[counts >= _LEAST_ROWS]).tolist():
+            for k in np.unique(shapes).tolist():
                 these = (counts == count) & (shapes == k)
-                found[these] = _beyond(sums[:, these], count, k, share, skewness=self.skewness)
+                if these.any() and 0.5 <= k <= _MOST_SHAPE:
+                    found[these] = _beyond(sums[:, these], count, k, share,
+                                           skewness=self.skewness)
         return found
 
 

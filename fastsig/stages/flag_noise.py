@@ -7,10 +7,17 @@ were integrated: a single power, a mean of many and a value of two bits are trea
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
-from fastsig_kernels import column_median, deviations, group_median, running_median
+from fastsig_kernels import (
+    column_median,
+    deviations,
+    group_median,
+    quantiles,
+    running_median,
+)
 from numpy.typing import NDArray
 
 __all__ = ["SIGMA", "Distribution", "Level", "Noise", "constant", "distribution", "gaussian",
@@ -35,6 +42,7 @@ _ROW_ERRORS = 5  # errors by which the noise of a row must exceed that of the ro
 _EXCEEDED = 5.0  # standard deviations with which samples are compared
 _COARSE = 0.4  # step divided by noise, from which on there are few distinct values
 _OCTILE = 1.1503493803760079  # octile of a Gaussian, standard deviations
+_MIDDLE, _OCTILES = np.array([0.5]), np.array([0.125, 0.5, 0.875])
 _SKEWED = 0.005  # asymmetry below which a Gaussian is adequate up to six standard deviations
 _MOST_SKEWED = 0.6  # asymmetry of the square of one Gaussian, the most skewed power
 _LEAST_SKEWED = 256  # values that determine the skewness of the noise to 0.3
@@ -149,6 +157,14 @@ def _even(n: int) -> NDArray[np.float64]:
     return np.asarray((_GOLDEN * np.arange(1, n + 1)) % 1 - 0.5, np.float64)
 
 
+@lru_cache(maxsize=8)
+def _even_of_sample(n: int) -> NDArray[np.float64]:
+    """Return the same numbers, which are kept for further samples of this length."""
+    found = _even(n)
+    found.flags.writeable = False
+    return found
+
+
 def _mean_within(x: F4, sigma: F4) -> F4:
     """Return the means of the values of columns within three standard deviations of 0."""
     inside = np.abs(x) <= _REACH * sigma
@@ -227,7 +243,7 @@ def distribution(sample: F4, rounding: F4) -> Distribution | None:
     """
     if not len(sample):
         return None
-    octiles = _octiles(sample + _even(len(sample)) * rounding)
+    octiles = _octiles(sample + _even_of_sample(len(sample)) * rounding)
     return _fitted(sample, octiles) if octiles[2] > octiles[0] else None
 
 
@@ -241,14 +257,15 @@ def _fitted(sample: F4, octiles: NDArray[np.floating]) -> Distribution:
     return Distribution(shape.middle, shape.unit, shape.scale / scale, center / scale)
 
 
-def _octiles(x: NDArray[np.floating]) -> NDArray[np.floating]:
+def _octiles(x: NDArray[np.floating]) -> NDArray[np.float64]:
     """Return the first octile, the median and the last octile, without strong interference.
 
     More than an eighth of the values may be interference.
     """
-    apart = np.abs(x - np.median(x))
-    near = x[apart <= _STRONG * float(SIGMA) * np.median(apart)]
-    return np.asarray(np.quantile(near, (0.125, 0.5, 0.875)))
+    values = np.asarray(x, np.float32)
+    apart = np.abs(values - np.float32(quantiles(values, _MIDDLE)[0]))
+    near = values[apart <= _STRONG * float(SIGMA) * quantiles(apart, _MIDDLE)[0]]
+    return quantiles(near, _OCTILES)
 
 
 def straight(residual: F4, n_mean: int) -> F4:

@@ -7,6 +7,7 @@ here, the level and the noise of each channel in a segment are all.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from fastsig.errors import UsageError
 from fastsig.stages.channel_masks import in_mhz, protected_channels
 from fastsig.stages.flag_noise import distribution, share_of_noise, student
 from fastsig.stages.flagging import FlagStage, rows_of_states
-from fastsig.stream import Stream
+from fastsig.stream import CodedBlock, Stream
 
 __all__ = ["FlagRuns"]
 
@@ -152,34 +153,61 @@ class FlagRuns(FlagStage):
                 own |= found
         return flags
 
+    def _coded_result(self, first: int, block: CodedBlock) -> Flags:
+        """Return the same flags, from codes."""
+        lost = block.lost_channels()
+        if lost is None:
+            return np.asarray(super()._coded_result(first, block))
+        thresholds, left_out = self._thresholds(self.threshold), lost | self._protected
+        flags = np.zeros((block.n, 1, self.shape[2]), np.bool_)
+        step = 0.0 if self.source.codes() is None else 1.0
+        for rows in rows_of_states(self.header, first, block.n):
+            codes, found = block.codes[rows], flags[rows, 0]
+            if len(codes) >= _LEAST_ROWS:
+                _flag(codes, thresholds, left_out, step, found,
+                      None if block.series is None else block.series[rows])
+                if not isinstance(rows, slice):
+                    flags[rows, 0] = found
+        return flags
 
-def _flag(x: F4, thresholds: NDArray[np.float64], protected: Flags, step: float, flags: Flags
-          ) -> None:
+
+def _flag(x: F4 | NDArray[np.uint8], thresholds: NDArray[np.float64], left_out: Flags, step: float,
+          flags: Flags, series: F4 | None = None) -> None:
     """Mark samples of a product, (n, chan), in an array that is False everywhere.
 
-    `step` is that of integers, 1, or 0.
+    `step` is that of integers, 1, or 0. Channels in `left_out` are not tested, and `series`, if
+    given, is first subtracted from the others.
     """
     from fastsig_kernels import channel_levels, flag_deviations
 
-    level, sigma = channel_levels(x)
+    level, sigma = channel_levels(x, series=series)
     sigma = sigma * np.float32(student(len(x) / _PER_FREEDOM))
-    sigma[protected] = np.nan
-    shape = distribution(*_residuals(x, level, sigma, step))
+    sigma[left_out] = np.nan
+    shape = distribution(*_residuals(x, series, level, sigma, step))
     if shape is None:
         return
-    flag_deviations(x, flags, thresholds, level, sigma, **shape._asdict())
+    flag_deviations(x, flags, thresholds, level, sigma, series=series, **shape._asdict())
 
 
-def _residuals(x: F4, level: F4, sigma: F4, step: float) -> tuple[F4, F4]:
+def _residuals(x: F4 | NDArray[np.uint8], series: F4 | None, level: F4, sigma: F4, step: float
+               ) -> tuple[F4, F4]:
     """Return some residuals in units of the noise, spread over rows and channels, and their steps.
 
     Of every few values one is taken, from another channel in each row.
     """
-    n_chan = x.shape[1]
-    at = np.arange(0, x.size, max(1, x.size // _SAMPLE))
-    rows, channels = at // n_chan, (at + at // n_chan) % n_chan
+    rows, channels = _places(*x.shape)
+    values = x[rows, channels].astype(np.float32)
+    if series is not None:
+        values -= series[rows]
     with np.errstate(invalid="ignore", divide="ignore"):
-        found = (x[rows, channels] - level[channels]) / sigma[channels]
+        found = (values - level[channels]) / sigma[channels]
         steps = np.float32(step) / sigma[channels]
     known = np.isfinite(found)
     return np.asarray(found[known], np.float32), np.asarray(steps[known], np.float32)
+
+
+@lru_cache(maxsize=8)
+def _places(n: int, n_chan: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the rows and the channels of these values of a piece (n, chan)."""
+    at = np.arange(0, n * n_chan, max(1, n * n_chan // _SAMPLE))
+    return at // n_chan, (at + at // n_chan) % n_chan

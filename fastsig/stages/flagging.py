@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from fastsig.axes.diode_schedule import DiodeSchedule
 from fastsig.calibration.diode.cycle import scheduled
 from fastsig.stages.segments import SegmentStage
-from fastsig.stream import Block, Codes, SpectraStage, SpectrumStream, Sums
+from fastsig.stream import Block, CodedBlock, Codes, SpectraStage, SpectrumStream, Sums
 from fastsig.stream.header import Header
 
 __all__ = ["EDGE", "OFF", "ON", "FlagStage", "FlaggedSpectra", "diode_states", "rows_of_states"]
@@ -46,7 +46,8 @@ class FlaggedSpectra(SpectraStage):
         """Products that have flags of their own: 1 if flags are those of all products."""
         return 1
 
-    def _parts(self, start: int, n: int, block: Block | None) -> list[tuple[int, int, int, Flags]]:
+    def _parts(self, start: int, n: int, block: Block | CodedBlock | None
+               ) -> list[tuple[int, int, int, Flags]]:
         """Return flags of parts of rows: first row, row after the last, row of the first flags.
 
         Flags have the shape (n or 1, product or 1, chan), where 1 stands for all. `block` are the
@@ -54,10 +55,37 @@ class FlaggedSpectra(SpectraStage):
         """
         raise NotImplementedError
 
+    @property
+    def coded(self) -> bool:
+        """Same as for the source."""
+        return self.source.coded
+
+    def read_coded(self, start: int, n: int) -> CodedBlock:
+        """Return the codes of the source, with further flags."""
+        self._check_range(start, n)
+        block = self.source.read_coded(start, n)
+        parts, before = self._parts(start, n, block), block.flags
+        steady = all(len(flags) == 1 for *_, flags in parts)
+        if steady and len(parts) < 2:
+            own = parts[0][3][:, 0] if parts else np.zeros((1, self.shape[2]), np.bool_)
+            return block.flagged(own if before is None else own | before, ())
+        found = np.empty(block.codes.shape, np.bool_)
+        for begin, end, first, flags in parts:
+            there = slice(begin - start, end - start)
+            own = flags[:, 0] if len(flags) == 1 else flags[begin - first : end - first, 0]
+            if before is None:
+                found[there] = own
+            else:
+                np.logical_or(own, before if len(before) == 1 else before[there],
+                              out=found[there])
+        return block.flagged(found, tuple(begin for begin, *_ in parts) if steady else None)
+
     def read_block(self, start: int, n: int, out: NDArray[Any] | None = None) -> Block:
         """Return mean spectra (NaN where the weight is 0) and weights, both float32."""
         from fastsig_kernels import apply_flags
 
+        if self.coded:
+            return self.read_coded(start, n).block(out)
         self._check_range(start, n)
         block = self.source.read_block(start, n)
         data = np.empty(block.data.shape, np.float32) if out is None else out[:n]

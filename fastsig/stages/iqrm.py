@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -14,8 +14,8 @@ from fastsig.axes.units import exact
 from fastsig.errors import PlanError, UsageError
 from fastsig.stages.channel_masks import in_mhz, protected_channels
 from fastsig.stages.flagging import FlagStage
-from fastsig.stages.moments import STATISTICS, statistic
-from fastsig.stream import Stream
+from fastsig.stages.moments import STATISTICS, statistic, statistic_of_codes
+from fastsig.stream import CodedBlock, Stream
 
 __all__ = ["IQRM"]
 
@@ -108,12 +108,22 @@ class IQRM(FlagStage):
     def _result(self, first: int, data: NDArray[np.float32], weight: NDArray[np.float32]
                 ) -> NDArray[np.bool_]:
         """Return the flags of channels, (1, 1 or product, chan)."""
+        return self._flags([statistic(self.statistic, np.ascontiguousarray(data[:, p]))
+                            for p in range(data.shape[1])])
+
+    def _coded_result(self, first: int, block: CodedBlock) -> NDArray[np.bool_]:
+        """Return the same flags, from sums of codes."""
+        lost = block.lost_channels()
+        if lost is None or block.series is not None:
+            return np.asarray(super()._coded_result(first, block))
+        return self._flags([statistic_of_codes(self.statistic, block.power_sums(), block.codes[0],
+                                               lost)])
+
+    def _flags(self, measured: Sequence[NDArray[np.float64]]) -> NDArray[np.bool_]:
+        """Return the flags of channels, given the statistic of each in all products."""
         from fastsig_kernels import iqrm_mask
 
-        flags = np.empty((1, *data.shape[1:]), np.bool_)
-        for p in range(data.shape[1]):
-            measured = statistic(self.statistic, np.ascontiguousarray(data[:, p]))
-            flags[0, p] = iqrm_mask(measured, self.radius, self.threshold)
+        flags = np.array([[iqrm_mask(each, self.radius, self.threshold) for each in measured]])
         flags[:, :, self._protected] = False
         every: NDArray[np.bool_] = np.logical_or.reduce(flags, axis=1, keepdims=True)
         return every if self.together else flags

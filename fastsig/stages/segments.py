@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fastsig.axes.units import whole
 from fastsig.errors import PlanError, UsageError
-from fastsig.stream import Block, SpectraStage, SpectrumStream, Stream
+from fastsig.stream import Block, CodedBlock, SpectraStage, SpectrumStream, Stream
 
 __all__ = ["SegmentStage"]
 
@@ -119,7 +119,8 @@ class SegmentStage(SpectraStage):
         is_last = self._segment(self.shape[0] - 1) == number
         return start, self.shape[0] if is_last else start + self.n_segment
 
-    def _parts(self, start: int, n: int, block: Block | None) -> list[tuple[int, int, int, Any]]:
+    def _parts(self, start: int, n: int, block: Block | CodedBlock | None
+               ) -> list[tuple[int, int, int, Any]]:
         """Return first row, row after the last, first of the segment and result of each part."""
         if not n:
             return []
@@ -130,7 +131,7 @@ class SegmentStage(SpectraStage):
                           self._kept(number, block)))
         return found
 
-    def _kept(self, number: int, block: Block | None) -> Any:
+    def _kept(self, number: int, block: Block | CodedBlock | None) -> Any:
         """Return the result of a segment, which the first thread that needs it computes."""
         with self._lock:
             made = self._results.get(number)
@@ -152,13 +153,21 @@ class SegmentStage(SpectraStage):
         for number in sorted(self._results)[: max(0, len(self._results) - self._most_kept)]:
             del self._results[number]
 
-    def _computed(self, number: int, block: Block | None) -> Any:
+    def _computed(self, number: int, block: Block | CodedBlock | None) -> Any:
         first, stop = self._bounds(number)
         if block is None or block.start > first or block.start + block.n < stop:
-            block = self.source.read_block(first, stop - first)
+            read = self.source.read_coded if self.coded else self.source.read_block
+            block = read(first, stop - first)
+        if isinstance(block, CodedBlock):
+            return self._coded_result(first, block.part(first, stop))
         rows = slice(first - block.start, stop - block.start)
         data, weight = block.data[rows], np.broadcast_to(block.valid[rows], block.data[rows].shape)
         return self._result(first, data, weight)
+
+    def _coded_result(self, first: int, block: CodedBlock) -> Any:
+        """Return the result of a segment of codes; by default, that of its values."""
+        made = block.block()
+        return self._result(first, made.data, np.broadcast_to(made.valid, made.data.shape))
 
     def _result(self, first: int, data: NDArray[np.float32], weight: NDArray[np.float32]) -> Any:
         """Return the result of a segment that begins with row `first`.

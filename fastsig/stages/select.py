@@ -14,6 +14,7 @@ from fastsig.axes.validity import Spans
 from fastsig.errors import PlanError, UsageError
 from fastsig.stream import (
     Block,
+    CodedBlock,
     PassedSpectra,
     SameSamples,
     SpectrumStream,
@@ -299,6 +300,16 @@ class SelectSpectra(PassedSpectra):
     def group_bytes(self, n: int, flag_sigma: float | None = None) -> int:
         """Same as for the source."""
         return self._from.group_bytes(n, flag_sigma)
+
+    @property
+    def coded(self) -> bool:
+        """Same as for the source."""
+        return self._from.coded
+
+    def read_coded(self, start: int, n: int) -> CodedBlock:
+        """Return the codes of the source."""
+        self._check_range(start, n)
+        return self._from.read_coded(self.rows[0] + start, n).counted(start, self._cut)
 
     def read_block(self, start: int, n: int, out: NDArray[Any] | None = None) -> Block:
         """Return means and weights of the source, unchanged."""

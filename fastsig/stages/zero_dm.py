@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 
 from fastsig.errors import PlanError, UsageError
 from fastsig.stages.segments import SegmentStage
-from fastsig.stream import Block, Stream
+from fastsig.stream import Block, CodedBlock, Stream
 
 __all__ = ["ZeroDM"]
 
@@ -110,8 +111,37 @@ class ZeroDM(SegmentStage):
             fit.gain.append(gain)
         return fit
 
+    @property
+    def coded(self) -> bool:
+        """Whether the source is, and only one series is subtracted from all channels."""
+        return (self.source.coded and self.method == "mean"
+                and self.source.header.zero_dm is None)
+
+    def _coded_result(self, first: int, block: CodedBlock) -> _Fit:
+        if block.lost_channels() is not None:
+            return _Fit([None], [0.0], [None])
+        return super()._coded_result(first, block)  # type: ignore[no-any-return]
+
+    def read_coded(self, start: int, n: int) -> CodedBlock:
+        """Return the codes of the source, with the series."""
+        from fastsig_kernels import band_mean
+
+        self._check_range(start, n)
+        block = self.source.read_coded(start, n)
+        series = np.empty(n, np.float32)
+        for begin, end, _, fit in self._parts(start, n, block):
+            part, made = block.part(begin, end), series[begin - start : end - start]
+            lost = part.lost_channels() if fit.level[0] is None else None
+            if lost is None:
+                band_mean(part.block().data[:, 0], level=fit.level[0], out=made)
+            else:
+                band_mean(part.codes, valid=~lost, out=made)
+        return replace(block, series=series)
+
     def read_block(self, start: int, n: int, out: NDArray[Any] | None = None) -> Block:
         """Return spectra (NaN where the weight is 0) and the weights of the source, float32."""
+        if self.coded:
+            return self.read_coded(start, n).block(out)
         self._check_range(start, n)
         block = self.source.read_block(start, n)
         data = np.empty(block.data.shape, np.float32) if out is None else out[:n]

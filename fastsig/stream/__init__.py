@@ -14,6 +14,7 @@ built on it. Blocks are read-only once they have been returned.
 
 from fastsig.stream.aligned import Aligned
 from fastsig.stream.base import ENDLESS, Block, Stream, stream_of
+from fastsig.stream.coded import CodedBlock
 from fastsig.stream.frames import FrameStream
 from fastsig.stream.planes import PlaneStream
 from fastsig.stream.scratch import Scratch
@@ -33,6 +34,7 @@ __all__ = [
     "ENDLESS",
     "Aligned",
     "Block",
+    "CodedBlock",
     "Codes",
     "FrameStage",
     "FrameStream",

@@ -175,12 +175,25 @@ class Stream(ABC):
         """Whether the number of rows is not known yet; ``shape[0]`` is then `ENDLESS` or less."""
         return any(stream.endless for stream in self.inputs())
 
+    @property
+    def most_rows(self) -> int | None:
+        """Largest number of rows that there can be; None if no limit is known."""
+        return None if self.endless else self.shape[0]
+
     def arrived(self, stop: int) -> int:
         """Wait for row ``stop - 1`` or the end; return `stop`, or the number of rows if smaller.
 
         A stream with a known end returns at once.
         """
         return min(stop, self.shape[0])
+
+    def come(self, stop: int, seconds: float) -> bool:
+        """Wait for at most some seconds; return whether `arrived` would return at once."""
+        return True
+
+    def release(self, row: int) -> None:
+        """State that a pass needs no row before `row`: a source may make room for what comes."""
+        return
 
     def inputs(self) -> tuple[Stream, ...]:
         """Return the streams that this one reads; none for a file."""
@@ -219,6 +232,10 @@ class Stream(ABC):
     def files(self) -> list[str]:
         """Paths of the files that contain the rows."""
         return [self.path]
+
+    def content_records(self, *, whole: bool = False) -> list[dict[str, Any]] | None:
+        """Return records of the content of a source that is no file; None for files."""
+        return None
 
     def file_of(self, row: int) -> str:
         """Return the path of the file that contains a row: the first one if this is not known."""

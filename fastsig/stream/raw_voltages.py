@@ -23,9 +23,31 @@ class _AsRecorded(VoltageStream):
 
     source: Any
 
+    def come(self, stop: int, seconds: float) -> bool:
+        """Wait for at most some seconds as the file does."""
+        return bool(self.source.come(stop, seconds))
+
+    def content_records(self, *, whole: bool = False) -> list[dict[str, Any]] | None:
+        """Return the records of the file."""
+        found: list[dict[str, Any]] | None = self.source.content_records(whole=whole)
+        return found
+
+    def release(self, row: int) -> None:
+        """State that no row before `row` is needed."""
+        self.source.release(row)
+
     def work_bytes(self, n: int) -> int:
         """Memory that a thread needs to read `n` rows, including that of the file's reader."""
         return n * self.row_bytes + int(self.source.work_bytes(0))
+
+    @property
+    def endless(self) -> bool:
+        """Same as for the source."""
+        return bool(self.source.endless)
+
+    def arrived(self, stop: int) -> int:
+        """Same as for the source."""
+        return int(self.source.arrived(stop))
 
 
 class IntegerPairs(_AsRecorded):

@@ -11,6 +11,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from fastsig.errors import PlanError
 from fastsig.stream.base import Block, Stream, stream_of
+from fastsig.stream.coded import CodedBlock
 from fastsig.stream.header import Header
 
 __all__ = ["Codes", "SpectrumStream", "Sums", "means", "spectra_of", "sums"]
@@ -72,6 +73,11 @@ class SpectrumStream(Stream):
         return None
 
     @property
+    def channel_run(self) -> int:
+        """Number of neighbouring channels that cost as little to read together as one of them."""
+        return self.shape[2]
+
+    @property
     def columns(self) -> Mapping[str, str]:
         """Names and units of the further quantities of each row that `read_columns` returns."""
         return {}
@@ -83,6 +89,15 @@ class SpectrumStream(Stream):
     def codes(self) -> Codes | None:
         """Return the range of values if all are integers; None if the header does not state it."""
         return None
+
+    @property
+    def coded(self) -> bool:
+        """Whether there is one product whose values are 8-bit codes, which `read_coded` returns."""
+        return False
+
+    def read_coded(self, start: int, n: int) -> CodedBlock:
+        """Return the rows of `read_block` as codes, if `coded`."""
+        raise NotImplementedError
 
     def all_valid(self) -> bool | None:
         """Return whether all weights are 1; None if everything must be read to know it."""

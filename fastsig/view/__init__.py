@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from fastsig.reductions.sources.sky_spectrum import SkySpectrum
     from fastsig.search.bursts.candidates import Candidates
     from fastsig.search.drift.hits import Hits
+    from fastsig.search.pulsars.candidates import PulsarCandidates
     from fastsig.stages.baseline import Baseline, Fits
     from fastsig.view.burst import BeamFacts
     from fastsig.view.profiles import Trials
@@ -32,7 +33,8 @@ if TYPE_CHECKING:
 __all__ = ["baseline_rows", "check_picture", "draw", "draw_baseline", "draw_burst",
            "draw_calibration", "draw_candidates",
            "draw_cube", "draw_dm_plan", "draw_flags", "draw_hits", "draw_made", "draw_position",
-           "draw_profiles", "draw_switched", "flag_pixels", "write_bursts_page", "write_page"]
+           "draw_profiles", "draw_pulsars", "draw_switched", "flag_pixels", "write_bursts_page",
+           "write_hits_page", "write_page"]
 
 
 @checked
@@ -161,6 +163,31 @@ def draw_candidates(candidates: Candidates, path: str | os.PathLike[str] | None 
                  overwrite, [])
 
 
+@checked
+def draw_pulsars(candidates: PulsarCandidates, path: str | os.PathLike[str] | None = None, *,
+                 overwrite: bool = False, name: str = "") -> Figure:
+    """Draw a table of pulsar candidates: DM against period, and histograms.
+
+    Parameters
+    ----------
+    candidates : PulsarCandidates
+    path, overwrite
+        As for `draw`.
+    name : str
+        Title, such as the name of the table.
+
+    Raises
+    ------
+    PlanError
+        If there is no candidate.
+    """
+    from fastsig.view.periods import draw_periods
+
+    return drawn(lambda: draw_periods(candidates, name),
+                 lambda: {"title": name or "pulsar candidates", "candidates": len(candidates)},
+                 path, overwrite, [])
+
+
 def write_bursts_page(
     candidates: Candidates, path: str | os.PathLike[str], *,
     data: Iterable[str | os.PathLike[str]] = (), overwrite: bool = False, name: str = "",
@@ -197,20 +224,48 @@ def write_bursts_page(
     OutputError
         If the file exists or cannot be written.
     """
-    from fastsig.io.files.safe import check_output, write_bytes
-    from fastsig.view.page.bursts import BURSTS_PAGE_SIZE, bursts_page, pictures_that_fit
-    from fastsig.view.thumbnails import Recordings, thumbnails_of
+    from fastsig.view.burst_thumbnails import BurstPictures
+    from fastsig.view.page.layouts import BURSTS
+    from fastsig.view.page.writing import write_findings_page
 
-    target = os.fspath(path)
-    if not target.lower().endswith(".html"):
-        raise UsageError(f"{target}: a page ends in .html")
-    places = list(data)
-    check_output(target, overwrite=overwrite, inputs=[os.fspath(each) for each in places])
-    most = pictures_that_fit(len(candidates), page_size or BURSTS_PAGE_SIZE)
-    made = thumbnails_of(candidates, Recordings(places, candidates), most, advance)
-    content = bursts_page(candidates, name or os.path.basename(target), made)
-    write_bytes(content, target, overwrite=overwrite)
-    return made.troubles
+    return write_findings_page(candidates, BURSTS, BurstPictures(candidates), path, data=data,
+                               overwrite=overwrite, name=name, page_size=page_size,
+                               advance=advance)
+
+
+def write_hits_page(
+    hits: Hits, path: str | os.PathLike[str], *, data: Iterable[str | os.PathLike[str]] = (),
+    overwrite: bool = False, name: str = "", page_size: int | None = None,
+    advance: Callable[[int], None] | None = None,
+) -> dict[int, str]:
+    """Write the page of drifting carriers: hits to sort, filter and mark, with pictures.
+
+    Parameters
+    ----------
+    hits : Hits
+        Of one or several scans, or the events of a cadence.
+    path, data, overwrite, name, page_size, advance
+        As for `write_bursts_page`.
+
+    Returns
+    -------
+    dict
+        Why a hit has no picture, by its number.
+
+    Raises
+    ------
+    UsageError
+        If the extension of the path is not that of a page, or a place in `data` does not exist.
+    OutputError
+        If the file exists or cannot be written.
+    """
+    from fastsig.view.hit_thumbnails import HitPictures
+    from fastsig.view.page.layouts import HITS
+    from fastsig.view.page.writing import write_findings_page
+
+    with HitPictures(hits) as draw:
+        return write_findings_page(hits, HITS, draw, path, data=data, overwrite=overwrite,
+                                   name=name, page_size=page_size, advance=advance)
 
 
 @checked

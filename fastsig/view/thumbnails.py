@@ -1,78 +1,103 @@
-"""Small pictures of many candidates: aligned spectra, profile, and S/N against time and DM."""
+"""Small pictures of many findings: images in a few levels, and curves."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastsig.errors import FastsigError, UsageError
 from fastsig.io.opening import open_stream
-from fastsig.reductions.bursts.measurement import Burst, find_burst
-from fastsig.reductions.bursts.window import seconds_of, total_power
-from fastsig.search.bursts.candidates import Candidates
+from fastsig.reductions.intensity import intensity_of
 from fastsig.search.findings import Findings
-from fastsig.stream import SpectrumStream
-from fastsig.view.burst import bow_tie, shown_samples
+from fastsig.stream import SpectrumStream, spectra_of
 
-__all__ = ["SHAPE", "Recordings", "Thumbnails", "thumbnails_of"]
+__all__ = ["SHAPE", "Recordings", "Thumbnails", "highest", "squeezed", "stretched",
+           "thumbnails_of"]
 
 F8 = NDArray[np.float64]
 
-#: Rows and columns of a small picture.
+#: Rows and columns of a small image; a curve has as many points as an image has columns.
 SHAPE = (48, 64)
 _LEVELS = 15  # of a pixel, of 4 bits; 0 where there are no data
-_DARK = -1 / 3  # S/N of the darkest level relative to that of the brightest
+_DARK = -1 / 3  # value of the darkest level relative to that of the brightest
+
+
+class _Panel(Protocol):
+    """A picture of a page: an image or a curve."""
+
+    @property
+    def kind(self) -> str: ...
 
 
 @dataclass
 class Thumbnails:
-    """Small pictures of candidates.
+    """Small pictures of findings.
 
     Parameters
     ----------
-    aligned, tie : ndarray, shape (candidate, 48, 64), uint8
-        Aligned spectra, the lowest frequency first, and S/N against dispersion measure and time,
-        in levels from 1 to 15; 0 where there are no data.
-    profile : ndarray, shape (candidate, 64), uint8
-        Profile, from its lowest to its highest value.
-    ranges : ndarray, shape (candidate, 6), float64
-        Lowest and highest value of the profile, half of the time axis in s, lowest and highest
-        frequency in MHz, and half of the axis of dispersion measures.
+    kinds : tuple of {"image", "curve"}
+        The pictures of a finding, from top to bottom.
+    images : ndarray, shape (finding, image, 48, 64), uint8
+        Images in levels from 1 to 15, the lowest row first; 0 where there are no data.
+    curves : ndarray, shape (finding, curve, 64), uint8
+        Curves, from their lowest to their highest value.
+    limits : ndarray, shape (finding, curve, 2), float64
+        Lowest and highest value of each curve.
+    captions : list
+        For each finding and each picture, the texts below it, from left to right; may be none.
     troubles : mapping
-        Why a candidate has no picture, by its number.
+        Why a finding has no picture, by its number.
     """
 
-    aligned: NDArray[np.uint8]
-    tie: NDArray[np.uint8]
-    profile: NDArray[np.uint8]
-    ranges: F8
+    kinds: tuple[str, ...]
+    images: NDArray[np.uint8]
+    curves: NDArray[np.uint8]
+    limits: F8
+    captions: list[list[tuple[str, ...]]]
     troubles: dict[int, str] = field(default_factory=dict)
 
     @classmethod
-    def empty(cls, n: int) -> Thumbnails:
-        """Return pictures without data."""
-        return cls(np.zeros((n, *SHAPE), np.uint8), np.zeros((n, *SHAPE), np.uint8),
-                   np.zeros((n, SHAPE[1]), np.uint8), np.zeros((n, 6)))
+    def empty(cls, n: int, panels: Sequence[_Panel]) -> Thumbnails:
+        """Return pictures of `n` findings without data."""
+        kinds = tuple(each.kind for each in panels)
+        n_curve = kinds.count("curve")
+        return cls(kinds, np.zeros((n, kinds.count("image"), *SHAPE), np.uint8),
+                   np.zeros((n, n_curve, SHAPE[1]), np.uint8), np.zeros((n, n_curve, 2)),
+                   [[()] * len(kinds) for _ in range(n)])
 
-    def draw(self, k: int, burst: Burst) -> None:
-        """Fill the pictures of a candidate."""
-        part, seconds = shown_samples(burst)
-        bands = burst.bands.merged(SHAPE[0])
-        image = _squeezed(bands.values[:, part] / np.sqrt(bands.counts)[:, np.newaxis], SHAPE[1])
-        self.aligned[k] = _levels(_stretched(image, SHAPE[0]))
-        snr, half_dm = bow_tie(burst, SHAPE[0])
-        self.tie[k] = _levels(_averaged(snr, SHAPE[1]))
-        profile = _squeezed(burst.bands.profile()[part][np.newaxis], SHAPE[1])[0]
-        low, high = float(profile.min()), float(profile.max())
-        self.profile[k] = np.rint(255 * (profile - low) / max(high - low, 1e-9))
-        half = burst.window.channel_mhz / 2
-        self.ranges[k] = (low, high, -float(seconds[0]), burst.window.freq_mhz[0] - half,
-                          burst.window.freq_mhz[-1] + half, half_dm)
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def draw(self, k: int, panel: int, values: F8, *captions: str) -> None:
+        """Fill a picture of a finding.
+
+        Parameters
+        ----------
+        k, panel : int
+            Numbers of the finding and of the picture.
+        values : ndarray, shape (48, 64) or (64,)
+            The image, in units of its noise, or the curve; not finite where there are no data.
+        captions : str
+            Texts below the picture, from left to right.
+        """
+        place = self.kinds[:panel].count(self.kinds[panel])
+        self.captions[k][panel] = captions
+        if self.kinds[panel] == "image":
+            self.images[k, place] = _levels(values)
+            return
+        curve = np.where(np.isfinite(values), values, 0)
+        low, high = float(curve.min()), float(curve.max())
+        self.curves[k, place] = np.rint(255 * (curve - low) / max(high - low, 1e-9))
+        self.limits[k, place] = low, high
+
+    def rounded_limits(self) -> list[list[list[float]]]:
+        """Return the limits with six digits."""
+        return [[[float(f"{each:.6g}") for each in pair] for pair in row] for row in self.limits]
 
 
 def _places(n: int, most: int) -> NDArray[np.int64]:
@@ -80,27 +105,29 @@ def _places(n: int, most: int) -> NDArray[np.int64]:
     return np.linspace(0, n, most, endpoint=False).astype(np.int64)
 
 
-def _squeezed(values: F8, n: int) -> F8:
-    """Return sums along the last axis over the samples of a pixel, in units of their noise."""
+def squeezed(values: F8, n: int) -> F8:
+    """Return `n` pixels along the last axis: sums of samples, in units of their noise."""
     firsts = _places(values.shape[-1], n)
     counts = np.maximum(np.diff(np.append(firsts, values.shape[-1])), 1)
     return np.asarray(np.add.reduceat(values, firsts, axis=-1) / np.sqrt(counts))
 
 
-def _averaged(values: F8, n: int) -> F8:
-    firsts = _places(values.shape[-1], n)
-    return np.asarray(np.maximum.reduceat(values, firsts, axis=-1))
+def highest(values: F8, n: int) -> F8:
+    """Return `n` pixels along the last axis: the highest of their samples."""
+    return np.asarray(np.maximum.reduceat(values, _places(values.shape[-1], n), axis=-1))
 
 
-def _stretched(image: F8, n: int) -> F8:
+def stretched(image: F8, n: int) -> F8:
     """Return an image with its rows repeated to `n`."""
     return image[np.arange(n) * len(image) // n]
 
 
 def _levels(image: F8) -> NDArray[np.uint8]:
-    top = max(4.0, float(np.percentile(image, 99.7)))
-    share = (image / top - _DARK) / (1 - _DARK)
-    return np.asarray(np.clip(1 + np.rint(share * (_LEVELS - 1)), 1, _LEVELS), np.uint8)
+    known = np.isfinite(image)
+    top = max(4.0, float(np.percentile(image[known], 99.7))) if known.any() else 1.0
+    share = (np.where(known, image, 0) / top - _DARK) / (1 - _DARK)
+    found = np.clip(1 + np.rint(share * (_LEVELS - 1)), 1, _LEVELS)
+    return np.asarray(np.where(known, found, 0), np.uint8)
 
 
 class Recordings:
@@ -141,7 +168,8 @@ class Recordings:
         scan = next((each for each in self.scans if name in each
                      and all(file in self._paths for file in each)), (name,))
         if scan not in self._open:
-            self._open[scan] = total_power(open_stream([self._paths[file] for file in scan]))
+            opened = open_stream([self._paths[file] for file in scan])
+            self._open[scan] = intensity_of(spectra_of(opened))
         return self._open[scan]
 
 
@@ -163,21 +191,33 @@ def _scans(meta: Mapping[str, Any]) -> list[tuple[str, ...]]:
     return [each for each in found if each]
 
 
-def thumbnails_of(candidates: Candidates, recordings: Recordings, most: int | None = None,
-                  advance: Callable[[int], None] | None = None) -> Thumbnails:
-    """Return small pictures of candidates, of the first `most` only if it is given.
+def thumbnails_of(
+    findings: Findings, panels: Sequence[_Panel], recordings: Recordings,
+    draw: Callable[[Thumbnails, int, SpectrumStream], None], most: int | None = None,
+    advance: Callable[[int], None] | None = None,
+) -> Thumbnails:
+    """Return small pictures of findings, of the first `most` only if it is given.
 
-    A candidate whose data are missing, or too short, has an entry in `troubles` instead.
+    Parameters
+    ----------
+    findings : Findings
+        With a column `file`.
+    panels : sequence
+        The pictures of a page, each with its `kind`.
+    recordings : Recordings
+    draw : callable
+        Draws the pictures of a finding, given the pictures, its number and its spectra. If it
+        raises a `FastsigError`, as for data that are missing or too short, the finding has an
+        entry in `troubles` instead.
+    most : int, optional
+    advance : callable, optional
+        Called with 1 after each finding.
     """
-    n = len(candidates) if most is None else min(most, len(candidates))
-    made = Thumbnails.empty(n)
+    n = len(findings) if most is None else min(most, len(findings))
+    made = Thumbnails.empty(n, panels)
     for k in range(n):
         try:
-            stream = recordings.stream(str(candidates.values("file")[k]))
-            width = f"{float(candidates.values('width')[k])!r} s"
-            burst = find_burst(stream, seconds_of(stream, candidates["time"][k]),
-                               float(candidates.values("dm")[k]), width=width)
-            made.draw(k, burst)
+            draw(made, k, recordings.stream(str(findings.values("file")[k])))
         except FastsigError as error:
             made.troubles[k] = str(error)
         if advance is not None:

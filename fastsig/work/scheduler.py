@@ -30,6 +30,7 @@ def run(
     workers: int = 1,
     in_flight: int | None = None,
     describe: Callable[[Task], str] = str,
+    idle: Callable[[Task], bool] = lambda task: False,
 ) -> None:
     """Run every task on a worker thread and consume the results on this thread, in order.
 
@@ -47,6 +48,8 @@ def run(
         Largest number of tasks begun and not yet consumed; workers + 2 by default.
     describe : callable
         Describes a task in a note that is added to the error it raised.
+    idle : callable
+        Whether a task is none: it only states that the next one is not there yet.
 
     Raises
     ------
@@ -82,6 +85,11 @@ def run(
     with ThreadPoolExecutor(workers, "fastsig", threads.enter_pool) as pool:
         try:
             for task in tasks:
+                if idle(task):
+                    while waiting and waiting[0][1].done():
+                        take_first()
+                    signals.check()
+                    continue
                 waiting.append((task, pool.submit(guarded, task)))
                 while len(waiting) >= max(1, limit):
                     take_first()

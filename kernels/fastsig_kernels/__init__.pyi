@@ -1,3 +1,4 @@
+from .acceleration import AccelerationSearch
 from .bitshuffle import (
     compress_planes,
     compress_planes_nb,
@@ -13,6 +14,7 @@ from .checksum import fletcher32, fletcher32_nb
 from .clusters import friends
 from .coherent import CoherentDedispersion
 from .detection import detect, detect_accumulate, detect_accumulate_nb, detect_nb
+from .detrending import detrend, detrend_nb
 from .energy import (
     cumulative_energy,
     frame_energy,
@@ -22,6 +24,7 @@ from .energy import (
 )
 from .engines import SpectrometerPlan
 from .fdmt import FDMT
+from .ffa import FFA
 from .fft import FFTPlan, fft_plan
 from .filters import prototype, response, window_names
 from .fir import polyphase_fir, polyphase_fir_complex_nb, polyphase_fir_nb
@@ -42,9 +45,16 @@ from .integrate import (
 from .iqrm import iqrm_mask, iqrm_mask_nb
 from .ladder import Ladder, boxcar_ladder
 from .layout import Layout
-from .leveling import relative_to_level, relative_to_level_nb
+from .leveling import pair_sums, pair_sums_nb, relative_to_level, relative_to_level_nb
 from .levels import channel_levels, channel_levels_nb, deviations, deviations_nb
-from .maxima import boxcar_maxima, boxcar_maxima_nb, track_maxima, track_maxima_nb
+from .maxima import (
+    best_boxcar,
+    best_boxcar_nb,
+    boxcar_maxima,
+    boxcar_maxima_nb,
+    track_maxima,
+    track_maxima_nb,
+)
 from .medians import (
     column_median,
     column_median_nb,
@@ -66,8 +76,10 @@ from .packing import (
     round_codes_nb,
     to_codes,
 )
+from .periodicity import HarmonicSearch, half_bin_powers
 from .products import PRODUCTS, product_codes
 from .pulse_search import PulseSearch
+from .ranks import quantiles, quantiles_nb
 from .requantizing import requantize, requantize_nb, restore, restore_nb
 from .resampling import resample, resample_nb, resampling_covariance, resampling_tables
 from .scaling import apply_scales, apply_scales_nb, fit_scales, fit_scales_nb, widen, widen_nb
@@ -93,6 +105,7 @@ from .thresholding import (
     sum_thresholds,
 )
 from .unpacking import unpack, unpack_nb
+from .whitening import whiten, whiten_nb
 from .zero_dm import (
     band_mean,
     band_mean_nb,
@@ -103,13 +116,16 @@ from .zero_dm import (
 )
 
 __all__ = [
+    "AccelerationSearch",
     "Boxcars",
     "Channelizer",
     "CoherentDedispersion",
     "FDMT",
+    "FFA",
     "FFTPlan",
     "Folder",
     "Gridder",
+    "HarmonicSearch",
     "Ladder",
     "Layout",
     "Normalizer",
@@ -132,6 +148,8 @@ __all__ = [
     "average_channels_nb",
     "band_mean",
     "band_mean_nb",
+    "best_boxcar",
+    "best_boxcar_nb",
     "boxcar_ladder",
     "boxcar_maxima",
     "boxcar_maxima_nb",
@@ -148,6 +166,8 @@ __all__ = [
     "detect_accumulate",
     "detect_accumulate_nb",
     "detect_nb",
+    "detrend",
+    "detrend_nb",
     "deviations",
     "deviations_nb",
     "expand_planes",
@@ -172,6 +192,7 @@ __all__ = [
     "gaussian_table",
     "group_median",
     "group_median_nb",
+    "half_bin_powers",
     "halve",
     "intersect_spans",
     "intersect_spans_nb",
@@ -191,6 +212,8 @@ __all__ = [
     "normalize_nb",
     "pack",
     "pack_nb",
+    "pair_sums",
+    "pair_sums_nb",
     "phase_pieces",
     "philox_nb",
     "polyphase_fir",
@@ -200,6 +223,8 @@ __all__ = [
     "power_sums_nb",
     "product_codes",
     "prototype",
+    "quantiles",
+    "quantiles_nb",
     "quantize",
     "quantize_nb",
     "relative_to_level",
@@ -236,6 +261,8 @@ __all__ = [
     "uniform_nb",
     "unpack",
     "unpack_nb",
+    "whiten",
+    "whiten_nb",
     "widen",
     "widen_nb",
     "window_names",

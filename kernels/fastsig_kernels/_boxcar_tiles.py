@@ -94,6 +94,8 @@ class Tiles:
         self._store.fill(0)
         self._n = 0
         self._n_whole = 0  # samples since the last weights other than 1
+        #: Boxcars that begin before this sample are known, and their events have been returned.
+        self.n_known = 0
         self._table[:, _FILL] = 0
         self._past = np.zeros((self._n_row, 0), np.float32)
         self._sums = [np.zeros((0, *self._shape))] * 4
@@ -215,6 +217,7 @@ class Tiles:
         """Return the events of the segments that wait."""
         noise = noise_of(self._sums, self._ladder, self._n_row, scale)
         waiting, self._waiting = self._waiting, []
+        self.n_known = max(0, self._n - (self.times.halo << (self._ladder.n_level - 1)))
         return [final_events(each, noise, self._ladder, self._threshold, self._delay)
                 for each in waiting]
 

@@ -1,6 +1,6 @@
 """Transforms of rows of one length: tables, work space and the order of the steps."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -116,6 +116,18 @@ class RowTransforms:
         return out
 
 
+class ShortTables(NamedTuple):
+    """What `_fft_loops.transform_rows` needs for one length, with the address of the twiddles."""
+
+    lanes: int
+    n_inner: int
+    levels: np.ndarray
+    last: int
+    starts: np.ndarray
+    first: int
+    work_bytes: int
+
+
 class ShortRows:
     """Transforms of rows that fit into a cache, see `_fft_loops`."""
 
@@ -144,6 +156,12 @@ class ShortRows:
         """Size of tables and work space, in bytes."""
         tables = (*self._tables, self._first, self._starts, self._work)
         return sum(table.nbytes for table in tables)
+
+    @property
+    def tables(self) -> ShortTables:
+        """Return the tables, for loops that have other first and last passes."""
+        return ShortTables(self.lanes, self.n_inner, self._levels, self._last, self._starts,
+                           address(self._first), self._work.nbytes)
 
     def copy(self) -> "ShortRows":
         """Return a copy with its own work space."""

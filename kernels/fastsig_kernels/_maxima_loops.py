@@ -11,7 +11,8 @@ from numba.core.extending import intrinsic
 
 from ._fdmt_reading import put, vector
 
-__all__ = ["COLUMNS", "raise_lines", "raise_weighted_lines", "sum_track_lines"]
+__all__ = ["COLUMNS", "add_vector", "copy_vector", "has_high", "raise_lines",
+           "raise_weighted_lines", "sum_track_lines"]
 
 #: Columns of a call.
 COLUMNS = 64
@@ -57,36 +58,98 @@ def _item(builder: Any, table: Any, index: Any, kind: Any) -> Any:
     return builder.load(builder.inttoptr(at, kind.as_pointer()))
 
 
-def _raise(builder: Any, best: Any, part: int, value: Any) -> None:
-    """Raise the maxima of a vector of columns; NaN is left out."""
+def _raise(builder: Any, best: Any, part: int, value: Any, limit: Any) -> None:
+    """Raise the maxima of a vector of columns to values above a limit; NaN is left out."""
     old = vector(builder, best, _VECTOR, _STEP * part)
-    put(builder, builder.select(builder.fcmp_ordered(">", value, old), value, old), best,
-        _STEP * part)
+    is_higher = builder.and_(builder.fcmp_ordered(">", value, old),
+                             builder.fcmp_ordered(">", value, limit))
+    put(builder, builder.select(is_higher, value, old), best, _STEP * part)
+
+
+def _any(builder: Any, masks: list[Any]) -> Any:
+    """Return whether a lane of some comparisons is true, as int64."""
+    both = masks[0]
+    for mask in masks[1:]:
+        both = builder.or_(both, mask)
+    bits = builder.bitcast(both, ir.IntType(_LANES))
+    return builder.zext(builder.icmp_unsigned("!=", bits, ir.Constant(bits.type, 0)), _I64)
 
 
 @intrinsic
-def sum_track_lines(typingctx, rows, n_row, offset, out):
-    """Sum rows for some columns: `rows` is a table of addresses, `offset` is in bytes."""
+def add_vector(typingctx, one, other, out):
+    """Add two rows of 16 columns."""
 
     def codegen(context, builder, signature, args):
-        rows, n_row, offset, out = args
+        one, other, out = args
+        x, y = (vector(builder, each, _VECTOR) for each in (one, other))
+        put(builder, builder.fadd(x, y), out)
+        return context.get_dummy_value()
+
+    return types.void(_i, _i, _i), codegen
+
+
+@intrinsic
+def copy_vector(typingctx, row, out):
+    """Copy 16 columns of a row."""
+
+    def codegen(context, builder, signature, args):
+        row, out = args
+        put(builder, vector(builder, row, _VECTOR), out)
+        return context.get_dummy_value()
+
+    return types.void(_i, _i), codegen
+
+
+@intrinsic
+def has_high(typingctx, sums, pair, single):
+    """Whether one of some columns is not below `single`, or with the next not below `pair`."""
+
+    def codegen(context, builder, signature, args):
+        sums, pair, single = args
+        pair, single = _all_lanes(builder, pair), _all_lanes(builder, single)
+        masks = []
+        for part in _PARTS:
+            x = vector(builder, sums, _VECTOR, _STEP * part)
+            after = vector(builder, sums, _VECTOR, _STEP * part + 4)
+            masks.append(builder.fcmp_ordered(">=", x, single))
+            masks.append(builder.fcmp_ordered(">=", builder.fadd(x, after), pair))
+        return _any(builder, masks)
+
+    return types.int64(_i, types.float32, types.float32), codegen
+
+
+@intrinsic
+def sum_track_lines(typingctx, rows, n_row, offset, out, floor):
+    """Sum rows for some columns; return whether a sum is not below `floor`.
+
+    `rows` is a table of addresses, and `offset` is in bytes.
+    """
+
+    def codegen(context, builder, signature, args):
+        rows, n_row, offset, out, floor = args
         places = _zeros(builder)
         with cgutils.for_range(builder, n_row) as loop:
             at = builder.add(_item(builder, rows, loop.index, _I64), offset)
             _add(builder, places, at)
+        floor, masks = _all_lanes(builder, floor), []
         for part, place in zip(_PARTS, places, strict=True):
-            put(builder, builder.load(place), out, _STEP * part)
-        return context.get_dummy_value()
+            total = builder.load(place)
+            put(builder, total, out, _STEP * part)
+            masks.append(builder.fcmp_ordered(">=", total, floor))
+        return _any(builder, masks)
 
-    return types.void(_i, _i, _i, _i), codegen
+    return types.int64(_i, _i, _i, _i, types.float32), codegen
 
 
 @intrinsic
-def raise_lines(typingctx, sums, scale, n_step, best):
-    """Raise maxima to boxcars of 1 to `n_step` columns, each times an item of `scale`."""
+def raise_lines(typingctx, sums, scale, n_step, best, limit):
+    """Raise maxima to boxcars of 1 to `n_step` columns, each times an item of `scale`.
+
+    Those that are not above `limit` are left out.
+    """
 
     def codegen(context, builder, signature, args):
-        sums, scale, n_step, best = args
+        sums, scale, n_step, best, limit = args
         places, highest = _zeros(builder), _zeros(builder)
         for part, place in zip(_PARTS, highest, strict=True):
             builder.store(vector(builder, best, _VECTOR, _STEP * part), place)
@@ -97,22 +160,24 @@ def raise_lines(typingctx, sums, scale, n_step, best):
                 value, old = builder.fmul(total, factor), builder.load(place)
                 builder.store(builder.select(builder.fcmp_ordered(">", value, old), value, old),
                               place)
+        limit = _all_lanes(builder, limit)
         for part, place in zip(_PARTS, highest, strict=True):
-            put(builder, builder.load(place), best, _STEP * part)
+            _raise(builder, best, part, builder.load(place), limit)
         return context.get_dummy_value()
 
-    return types.void(_i, _i, _i, _i), codegen
+    return types.void(_i, _i, _i, _i, types.float32), codegen
 
 
 @intrinsic
-def raise_weighted_lines(typingctx, sums, weights, scale, least, n_step, best):
+def raise_weighted_lines(typingctx, sums, weights, scale, least, n_step, best, limit):
     """Do as `raise_lines`, with sums over roots of weights that are not below items of `least`."""
 
     def codegen(context, builder, signature, args):
-        sums, weights, scale, least, n_step, best = args
+        sums, weights, scale, least, n_step, best, limit = args
         root = cgutils.get_or_insert_function(
             builder.module, ir.FunctionType(_VECTOR, [_VECTOR]), "llvm.sqrt.v16f32")
         places, counts = _zeros(builder), _zeros(builder)
+        limit = _all_lanes(builder, limit)
         with cgutils.for_range(builder, n_step) as loop:
             moved = builder.mul(loop.index, ir.Constant(_I64, 4))
             totals = _add(builder, places, builder.add(sums, moved))
@@ -126,7 +191,7 @@ def raise_weighted_lines(typingctx, sums, weights, scale, least, n_step, best):
                                          builder.call(root, [valid[part]]))
                     enough = builder.fcmp_ordered(">=", valid[part], low)
                     none = ir.Constant(_VECTOR, [float("-inf")] * _LANES)
-                    _raise(builder, best, part, builder.select(enough, value, none))
+                    _raise(builder, best, part, builder.select(enough, value, none), limit)
         return context.get_dummy_value()
 
-    return types.void(_i, _i, _i, _i, _i, _i), codegen
+    return types.void(_i, _i, _i, _i, _i, _i, types.float32), codegen

@@ -89,6 +89,22 @@ def on_lines(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
     return memory[start : start + size].reshape(shape)
 
 
+def flat_rows(x: np.ndarray) -> tuple[np.ndarray, int]:
+    """Return the memory of a plane, from its first value to its last, and the distance of its rows.
+
+    numba knows that the values of this array are neighbours in memory, as it does not of the rows
+    of a plane that is part of another one. A plane whose columns are not neighbours is copied.
+    """
+    step, (apart, beside) = x.itemsize, x.strides
+    if not x.size or beside != step or apart % step or apart < step * x.shape[1]:
+        x = np.ascontiguousarray(x)
+    if not x.size:
+        return x.reshape(-1), x.shape[1]
+    row = x.strides[0] // step
+    return np.lib.stride_tricks.as_strided(
+        x, ((x.shape[0] - 1) * row + x.shape[1],), (step,), writeable=False), row
+
+
 def address(array: np.ndarray) -> int:
     """Return the address of an array's first element."""
     return int(array.__array_interface__["data"][0])

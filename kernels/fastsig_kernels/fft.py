@@ -9,6 +9,7 @@ import numpy as np
 
 from . import _check
 from ._fft_rows import RowTransforms, has_code
+from ._odd_rows import OddRows, odd_factor
 from ._order import on_lines
 from ._plan import Plan
 
@@ -64,7 +65,8 @@ class FFTPlan(Plan):
     -----
     Powers of two from 2^3 to 2^30, and other lengths from 5 to 2^17 without a prime factor above
     7, in complex64 use the code of this package; real signals may have twice as many samples, an
-    even number. The relative L2 error is then at most u sqrt(log2 n) with u = 2^-24 (u sqrt(1 +
+    even number, and longer ones that are transformed forward may have an odd number up to 15 times
+    a power of two. The relative L2 error is then at most u sqrt(log2 n) with u = 2^-24 (u sqrt(1 +
     log2 n) for other lengths than powers of two), the GIL is released, and
     NaN spreads only over its own transform. The bits of a transform do not depend on the
     other transforms of a call. Tables do not change after construction, but the work space
@@ -89,6 +91,9 @@ class FFTPlan(Plan):
         own = has_code(points) and not (self._real and self._n % 2)
         if own and self._dtype == np.complex64:
             self._core = RowTransforms(points, inverse=self._inverse, real=self._real)
+        elif self._real and not self._inverse and odd_factor(self._n) and (
+                self._dtype == np.complex64):
+            self._core = OddRows(self._n)
 
     @property
     def n(self) -> int:

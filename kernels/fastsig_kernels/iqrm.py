@@ -9,6 +9,7 @@ from ._jit import jit_strict
 
 _QUARTILES = 1.349  # difference of the quartiles of a Gaussian, standard deviations
 _GROWTH = 1.5  # by which lags increase
+_NEAR = 0.08  # of the interquartile range, by which quartiles of successive lags differ at most
 
 
 def iqrm_mask(x: np.ndarray, radius: int, threshold: float = 3.0, *,
@@ -76,30 +77,35 @@ def iqrm_mask_nb(x, lags, threshold, out):
     """Fill `out` as `iqrm_mask` does for given lags; nothing is checked."""
     n = x.size
     votes = np.zeros((lags.size, n), np.bool_)
-    apart, work = np.empty(n), np.empty(n)
+    apart, work, some = np.empty(n), np.empty(n), np.empty(n + 1)
+    quartiles = np.full((2, 3), np.nan)  # of the latest lags in both directions
     received, cast = np.zeros(n, np.int64), np.zeros(n, np.int64)
     for k in range(lags.size):
         _differences(x, lags[k], apart)
         count = 0
         for i in range(n):
-            if not np.isnan(apart[i]):
-                work[count] = apart[i]
-                count += 1
+            work[count] = apart[i]
+            count += not np.isnan(apart[i])
         if count == 0:
             continue
-        low, middle, high = _quartiles(work[:count])
+        found = quartiles[k % 2]
+        _quartiles(work[:count], found, some)
+        low, middle, high = found[0], found[1], found[2]
         limit = threshold * ((high - low) / _QUARTILES)
+        row = votes[k]
         for i in range(n):
-            votes[k, i] = apart[i] - middle > limit and _is_first(votes, lags, k, i, n)
+            row[i] = apart[i] - middle > limit
+        for i in range(n):
+            if row[i]:
+                row[i] = _is_first(votes, lags, k, i, n)
+                received[i] += row[i]
+                cast[_caster(i, lags[k], n)] += row[i]
+    out[:] = False
     for k in range(lags.size):
+        row = votes[k]
         for i in range(n):
-            if votes[k, i]:
-                received[i] += 1
-                cast[_caster(i, lags[k], n)] += 1
-    for i in range(n):
-        out[i] = False
-        for k in range(lags.size):
-            out[i] |= votes[k, i] and cast[_caster(i, lags[k], n)] < received[i]
+            if row[i]:
+                out[i] |= cast[_caster(i, lags[k], n)] < received[i]
 
 
 @jit_strict
@@ -109,9 +115,18 @@ def _caster(i, lag, n):
 
 @jit_strict
 def _differences(x, lag, out):
-    n = x.size
-    for i in range(n):
-        out[i] = x[i] - x[_caster(i, lag, n)]
+    n, far = x.size, min(abs(lag), x.size)
+    late, early, to = x[far:], x[: n - far], out[far:] if lag > 0 else out[: n - far]
+    if lag > 0:
+        for i in range(n - far):
+            to[i] = late[i] - early[i]
+        for i in range(far):
+            out[i] = x[i] - x[0]
+    else:
+        for i in range(n - far):
+            to[i] = early[i] - late[i]
+        for i in range(n - far, n):
+            out[i] = x[i] - x[n - 1]
 
 
 @jit_strict
@@ -127,29 +142,47 @@ def _is_first(votes, lags, k, i, n):
 
 
 @jit_strict
-def _quartiles(values):
-    """Return the quartiles of values, which are put into another order, interpolated linearly."""
-    n = values.size
-    middle = _quantile(values, 0, n, 0.5)
-    low = _quantile(values, 0, n, 0.25)
-    return low, middle, _quantile(values, 0, n, 0.75)
+def _quartiles(values, found, work):
+    """Put the quartiles of values, interpolated linearly as NumPy does, into `found`.
+
+    They are sought near those that it contains; it may contain NaN.
+    """
+    near = _NEAR * (found[2] - found[0])
+    for k in range(3):
+        found[k] = _quantile(values, 0.25 * (k + 1), found[k] - near, found[k] + near, work)
 
 
 @jit_strict
-def _quantile(values, first, stop, share):
-    """Return a quantile as NumPy does, by selecting the two values around it."""
+def _quantile(values, share, low, high, work):
+    """Return a quantile, by selecting the two values around it."""
     place = share * (values.size - 1)
     rank = int(np.floor(place))
     fraction = place - rank
-    _select(values, first, stop, rank)
-    one = values[rank]
+    one, other = _around(values, rank, low, high, work)
     if fraction == 0.0:
         return one
-    other = values[rank + 1]
-    for k in range(rank + 2, stop):
-        other = min(other, values[k])
     step = other - one
     return other - step * (1 - fraction) if fraction >= 0.5 else one + step * fraction
+
+
+@jit_strict
+def _around(values, rank, low, high, work):
+    """Return the value of a rank and the next one, which are probably within limits."""
+    below, count = 0, 0
+    for k in range(values.size):
+        value = values[k]
+        below += value < low
+        work[count] = value
+        count += (value >= low) & (value <= high)
+    if rank < below or rank + 1 >= below + count:
+        below, count = 0, values.size
+        work[:count] = values
+    rank -= below
+    _select(work, 0, count, rank)
+    other = work[min(rank + 1, count - 1)]
+    for k in range(rank + 2, count):
+        other = min(other, work[k])
+    return work[rank], other
 
 
 @jit_strict

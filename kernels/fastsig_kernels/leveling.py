@@ -1,16 +1,18 @@
-"""Deviations of spectra from a level that is known at points along the band."""
+"""Deviations of spectra from a level that is known at points along the band, and their sums."""
 
 import numpy as np
 
 from . import _check
-from ._jit import jit_strict
+from ._jit import jit_strict, jit_strict_inner
+from ._order import flat_rows
 
-__all__ = ["relative_to_level", "relative_to_level_nb"]
+__all__ = ["pair_sums", "pair_sums_nb", "relative_to_level", "relative_to_level_nb"]
 
 
 def relative_to_level(
     x: np.ndarray, level: np.ndarray, n: int, *, valid: np.ndarray | None = None,
     out: np.ndarray | None = None, total: np.ndarray | None = None,
+    count: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return ``x / level - 1`` and its sum over the rows.
 
@@ -32,6 +34,8 @@ def relative_to_level(
         above 0. The last axis is contiguous.
     total : ndarray, shape (n_chan,), float32, dimensionless, optional
         Receives the sum of the deviations over the rows.
+    count : ndarray, shape (n_chan,), float32, optional
+        Receives the number of samples in each sum that are valid, finite and have a level.
 
     Returns
     -------
@@ -46,7 +50,7 @@ def relative_to_level(
 
     Notes
     -----
-    Allocates the reciprocal levels of one row when `out` and `total` are given; the GIL is
+    Allocates the reciprocal levels of a group when `out`, `total` and `count` are given; the GIL is
     released.
     """
     _check.array("x", x, ("float32",), 2)
@@ -58,48 +62,112 @@ def relative_to_level(
         _check.shape("valid", valid, x.shape)
     out = _check.output("out", out, x.shape, "float32", x, level, valid, total)
     total = _check.output("total", total, x.shape[1:], "float32", x, level, valid, out)
-    rows = np.ascontiguousarray(x)
-    relative_to_level_nb(rows, level, n, np.empty((0, 0), np.bool_) if valid is None else valid,
-                         out, total)
+    count = _check.output("count", count, x.shape[1:], "float32", x, level, valid, out, total)
+    relative_to_level_nb(*flat_rows(x), level, n,
+                         np.empty((0, 0), np.bool_) if valid is None else valid, out, total, count)
     return out, total
 
 
 @jit_strict
-def relative_to_level_nb(x, level, n, valid, out, total):
-    """Fill `out` and `total` as `relative_to_level` does; `valid` may be of shape (0, 0)."""
-    n_chan = x.shape[1]
-    inverse = np.empty(n_chan, np.float32)
-    total[:] = 0
-    for i in range(x.shape[0]):
-        _inverse_nb(level[i], n, inverse)
-        values, target = x[i], out[i]
-        for c in range(n_chan):
-            y = values[c] * inverse[c] - np.float32(1)
-            # False for what is not finite, and where there is no level.
-            y = y if abs(y) < np.float32(np.inf) else np.float32(0)
-            target[c] = y
-        if valid.size:
-            known = valid[i]
-            for c in range(n_chan):
-                target[c] = target[c] if known[c] else np.float32(0)
-        for c in range(n_chan):
-            total[c] += target[c]
+def relative_to_level_nb(x, row, level, n, valid, out, total, count):
+    """Fill `out`, `total` and `count` as `relative_to_level` does; `valid` may be (0, 0).
+
+    The rows of `x`, (n_value,), begin `row` values after each other.
+    """
+    n_chan = total.shape[0]
+    inverse = np.empty(min(n, n_chan), np.float32)
+    for group in range(level.shape[1]):
+        first = group * n
+        stop = min(first + n, n_chan)
+        sums, held = total[first:stop], count[first:stop]
+        sums[:], held[:] = 0, 0
+        for i in range(level.shape[0]):
+            _inverse_nb(level[i], group, n, inverse[: stop - first])
+            values = x[i * row + first : i * row + stop]
+            if valid.size:
+                _add_valid_nb(values, inverse, valid[i, first:stop], out[i, first:stop], sums, held)
+            else:
+                _add_nb(values, inverse, out[i, first:stop], sums, held)
+
+
+@jit_strict_inner
+def _add_nb(values, inverse, out, total, count):
+    """Fill `out` with deviations of a group, and add them to sums."""
+    for c in range(values.size):
+        y = values[c] * inverse[c] - np.float32(1)
+        # False for what is not finite, and where there is no level.
+        is_known = abs(y) < np.float32(np.inf)
+        y = y if is_known else np.float32(0)
+        out[c] = y
+        total[c] += y
+        count[c] += np.float32(1) if is_known else np.float32(0)
+
+
+@jit_strict_inner
+def _add_valid_nb(values, inverse, valid, out, total, count):
+    """Do as `_add_nb`, for those samples that are valid."""
+    for c in range(values.size):
+        y = values[c] * inverse[c] - np.float32(1)
+        is_known = abs(y) < np.float32(np.inf) and valid[c]
+        y = y if is_known else np.float32(0)
+        out[c] = y
+        total[c] += y
+        count[c] += np.float32(1) if is_known else np.float32(0)
+
+
+@jit_strict_inner
+def _inverse_nb(level, group, n, out):
+    """Fill `out` with the inverse of a level in a group; NaN where it is not above 0."""
+    half = np.float32(0.5) * np.float32(n - 1)
+    here = level[group]
+    before = level[group - 1] if group else here
+    after = level[group + 1] if group < level.shape[0] - 1 else here
+    for c in range(out.size):
+        off = (np.float32(c) - half) / np.float32(n)
+        other = before if off < 0 else after
+        value = here + abs(off) * (other - here)
+        out[c] = np.float32(1) / value if value > 0 else np.float32(np.nan)
+
+
+def pair_sums(x: np.ndarray, *, out: np.ndarray | None = None) -> np.ndarray:
+    """Return sums of two neighbours: ``out[i, c] = x[i, 2 c] + x[i, 2 c + 1]``.
+
+    Parameters
+    ----------
+    x : ndarray, shape (n_row, n), float32, any unit
+        Values; the last one of an odd number is left out.
+    out : ndarray, shape (n_row, n // 2), float32, unit of x, optional
+        Receives the sums; the last axis is contiguous.
+
+    Returns
+    -------
+    ndarray, shape (n_row, n // 2), float32, unit of x
+        `out`, or a new array.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an array has the wrong type, dtype or shape.
+
+    Notes
+    -----
+    Allocates no memory when `out` is given and the last axis of x is contiguous; NaN propagates;
+    the GIL is released.
+    """
+    _check.array("x", x, ("float32",), 2)
+    out = _check.output("out", out, (x.shape[0], x.shape[1] // 2), "float32", x)
+    pair_sums_nb(*flat_rows(x), out)
+    return out
 
 
 @jit_strict
-def _inverse_nb(level, n, out):
-    """Fill `out` with the inverse of a level between groups; NaN where it is not above 0."""
-    half = np.float32(0.5) * np.float32(n - 1)
-    last = level.shape[0] - 1
-    for group in range(level.shape[0]):
-        first = group * n
-        count = min(n, out.shape[0] - first)
-        here = level[group]
-        before = level[group - 1] if group else here
-        after = level[group + 1] if group < last else here
-        piece = out[first : first + count]
-        for c in range(count):
-            off = (np.float32(c) - half) / np.float32(n)
-            other = before if off < 0 else after
-            value = here + abs(off) * (other - here)
-            piece[c] = np.float32(1) / value if value > 0 else np.float32(np.nan)
+def pair_sums_nb(x, row, out):
+    """Fill `out` as `pair_sums` does; rows of `x`, (n_value,), begin `row` values after others."""
+    for i in range(out.shape[0]):
+        _pair_sums_nb(x[i * row : i * row + 2 * out.shape[1]], out[i])
+
+
+@jit_strict_inner
+def _pair_sums_nb(x, out):
+    for c in range(out.size):
+        out[c] = x[2 * c] + x[2 * c + 1]

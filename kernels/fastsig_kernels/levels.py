@@ -9,18 +9,24 @@ from . import _check
 from ._jit import jit_strict
 from .medians import MAD_SIGMA, column_median_nb
 
+#: Types of spectra from which a series may be subtracted as they are read.
+KINDS = ("float32", "uint8")
+
 _TILE = 64  # channels that are processed together
-_FIRST_ROWS = 63  # from which the first level and noise are measured
-_RUN = 64  # rows that are added in float32
-_REACH = np.float32(3.0)  # standard deviations up to which values are included
+FIRST_ROWS = 63  # from which the first level and noise are measured
+RUN = 64  # rows that are added in float32
+REACH = np.float32(3.0)  # standard deviations up to which values are included
 _WITHIN = 0.986578  # standard deviation of a Gaussian that is truncated there
-_BEND = np.float32(0.8)  # cube root below which its tangent takes its place
-_THIRD = np.float32(1 / 3)
-_CUBE_ROOT = np.int32(709_921_077)  # with a third of a float's bits, the bits of about its root
+BEND = np.float32(0.8)  # cube root below which its tangent takes its place
+LEAST = BEND * BEND * BEND  # the value of this root
+SLOPE = np.float32(1) / (np.float32(3) * BEND * BEND)  # of the tangent
+THIRD = np.float32(1 / 3)
+CUBE_ROOT = np.int32(709_921_077)  # with a third of a float's bits, the bits of about its root
 
 
 def channel_levels(
-    x: np.ndarray, *, out: np.ndarray | None = None, out_sigma: np.ndarray | None = None
+    x: np.ndarray, *, series: np.ndarray | None = None, out: np.ndarray | None = None,
+    out_sigma: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the mean and the standard deviation of each channel, without outliers.
 
@@ -31,8 +37,10 @@ def channel_levels(
 
     Parameters
     ----------
-    x : ndarray, shape (n_time, n_chan), float32, any unit
+    x : ndarray, shape (n_time, n_chan), float32 or uint8, any unit
         Spectra, with any strides; NaN is ignored.
+    series : ndarray, shape (n_time,), float32, unit of x, optional
+        Values that are first subtracted from all channels, as by `subtract_series`.
     out, out_sigma : ndarray, shape (n_chan,), float32, unit of x, optional
         Receive mean and standard deviation; NaN where no value is valid, and a deviation of 0 for
         channels that are constant.
@@ -49,24 +57,47 @@ def channel_levels(
 
     Notes
     -----
-    Allocates memory for 63 rows when both outputs are given; NaN is ignored; the GIL is released.
+    Allocates some lines of working memory when both outputs are given, and a copy of x if its
+    channels are not neighbours in memory; NaN is ignored; the GIL is released.
     Differences are added in float32 over 64 rows, and these sums in float64.
     """
-    _check.array("x", x, ("float32",), 2)
-    out = _check.output("out", out, x.shape[1:], "float32", x)
-    out_sigma = _check.output("out_sigma", out_sigma, x.shape[1:], "float32", x, out)
-    channel_levels_nb(x, out, out_sigma)
+    _check.array("x", x, KINDS, 2)
+    check_series(x, series)
+    out = _check.output("out", out, x.shape[1:], "float32", x, series)
+    out_sigma = _check.output("out_sigma", out_sigma, x.shape[1:], "float32", x, series, out)
+    if x.size:
+        _levels(x, np.zeros(len(x), np.float32) if series is None else series, out, out_sigma)
+    else:
+        out.fill(np.nan)
+        out_sigma.fill(np.nan)
     return out, out_sigma
 
 
+def _levels(x: np.ndarray, series: np.ndarray, out: np.ndarray, out_sigma: np.ndarray) -> None:
+    from ._level_loops import LANES, levels_nb
+    from ._simd import Spec
+
+    if x.strides[1] != x.itemsize:
+        x = np.ascontiguousarray(x)
+    spec, floats = (Spec(kind=kind, lanes=LANES) for kind in (x.dtype.str[1:], "f4"))
+    levels_nb(spec, floats, x, np.ascontiguousarray(series), out, out_sigma)
+
+
+def check_series(x: Any, series: Any) -> None:
+    """Refuse what is not a series of the rows of x, or None."""
+    if series is not None:
+        _check.array("series", series, ("float32",), 1)
+        _check.shape("series", series, x.shape[:1])
+
+
 @jit_strict
-def channel_levels_nb(x, out, out_sigma):
+def channel_levels_nb(x, series, out, out_sigma):
     """Fill the outputs as `channel_levels` does; nothing is checked."""
     n_time, n_chan = x.shape
-    step = max(1, -(-n_time // _FIRST_ROWS))
+    step = max(1, -(-n_time // FIRST_ROWS))
     some = np.empty((-(-n_time // step), n_chan), np.float32)
     for k in range(some.shape[0]):
-        some[k] = x[k * step]
+        _take(x[k * step], series[k * step], some[k])
     none = np.empty((0, 0), np.bool_)
     column_median_nb(some, none, out)
     for k in range(some.shape[0]):
@@ -81,20 +112,26 @@ def channel_levels_nb(x, out, out_sigma):
     for first in range(0, n_chan, _TILE):
         n = min(_TILE, n_chan - first)
         level, sigma = out[first : first + n], out_sigma[first : first + n]
-        for every in (max(1, n_time // _RUN), 1):
+        for every in (max(1, n_time // RUN), 1):
             for c in range(n):
-                low[c] = level[c] - _REACH * sigma[c]
-                high[c] = level[c] + _REACH * sigma[c]
+                low[c] = level[c] - REACH * sigma[c]
+                high[c] = level[c] + REACH * sigma[c]
             sums[:] = 0.0
-            for begin in range(0, n_time, _RUN * every):
+            for begin in range(0, n_time, RUN * every):
                 part[:] = np.float32(0)
-                for t in range(begin, min(begin + _RUN * every, n_time), every):
-                    row[:n] = x[t, first : first + n]
+                for t in range(begin, min(begin + RUN * every, n_time), every):
+                    _take(x[t, first : first + n], series[t], row[:n])
                     _add_within(row, low, high, level, part, n)
                 for k in range(3):
                     for c in range(n):
                         sums[k, c] += part[k, c]
-            _renew(level, sigma, sums, n)
+            renew_nb(level, sigma, sums, n)
+
+
+@jit_strict
+def _take(x, base, out):
+    for c in range(x.size):
+        out[c] = np.float32(x[c]) - base
 
 
 @jit_strict
@@ -111,7 +148,7 @@ def _add_within(row, low, high, level, sums, n):
 
 
 @jit_strict
-def _renew(level, sigma, sums, n):
+def renew_nb(level, sigma, sums, n):
     """Replace levels and noise by those of the values that were summed; keep them if none was."""
     for c in range(n):
         if sums[0, c] > 0:
@@ -160,7 +197,7 @@ def deviations(
     Allocates memory for one row when `out` is given; NaN propagates; the GIL is released. Cube
     roots have a relative error of up to 2e-5.
     """
-    check_deviations(x, level, sigma, middle, unit, scale, offset)
+    check_deviations(x, level, sigma, middle, unit, scale, offset, kinds=("float32",))
     if out is None:
         out = np.empty(x.shape, np.float32)
     else:
@@ -171,9 +208,10 @@ def deviations(
 
 
 def check_deviations(x: Any, level: Any, sigma: Any, middle: Any, unit: Any, scale: Any,
-                     offset: Any) -> None:
-    """Refuse arguments that `deviations` does not accept."""
-    _check.array("x", x, ("float32",), 2)
+                     offset: Any, series: Any = None, kinds: tuple[str, ...] = KINDS) -> None:
+    """Refuse arguments that `deviations` and functions like it do not accept."""
+    _check.array("x", x, kinds, 2)
+    check_series(x, series)
     for name, array in (("level", level), ("sigma", sigma)):
         _check.array(name, array, ("float32",), 1)
         _check.shape(name, array, x.shape[1:])
@@ -228,15 +266,14 @@ def finish_deviations_nb(values, bits, curved, size, less):
 @jit_strict
 def _roots(row, bits):
     """Replace values by their cube roots, or by the tangent; one step of Halley's iteration."""
-    least, slope = _BEND * _BEND * _BEND, np.float32(1) / (np.float32(3) * _BEND * _BEND)
     two, root, n = np.float32(2), bits.view(np.float32), row.size
     for c in range(n):
-        root[c] = max(row[c], least)
+        root[c] = max(row[c], LEAST)
     for c in range(n):
-        bits[c] = np.int32(np.float32(bits[c]) * _THIRD) + _CUBE_ROOT
+        bits[c] = np.int32(np.float32(bits[c]) * THIRD) + CUBE_ROOT
     for c in range(n):
-        value, y = max(row[c], least), root[c]
+        value, y = max(row[c], LEAST), root[c]
         cube = y * y * y
         better = y * (cube + two * value) / (two * cube + value)
-        line = (row[c] - least) * slope + _BEND
-        row[c] = better if row[c] > least else line
+        line = (row[c] - LEAST) * SLOPE + BEND
+        row[c] = better if row[c] > LEAST else line

@@ -3,18 +3,32 @@
 import numpy as np
 
 from . import _check
-from ._jit import jit_strict, jit_strict_inner
-from ._maxima_loops import COLUMNS, raise_lines, raise_weighted_lines, sum_track_lines
+from ._jit import jit_strict, jit_strict_inner, jit_strict_inner_arrays
+from ._maxima_loops import (
+    COLUMNS,
+    add_vector,
+    copy_vector,
+    has_high,
+    raise_lines,
+    raise_weighted_lines,
+    sum_track_lines,
+)
 
-__all__ = ["boxcar_maxima", "boxcar_maxima_nb", "track_maxima", "track_maxima_nb"]
+__all__ = ["best_boxcar", "best_boxcar_nb", "boxcar_maxima", "boxcar_maxima_nb", "track_maxima",
+           "track_maxima_nb"]
 
-_PIECE = 1024  # columns at a time: their sums and maxima stay in the first-level cache
+_WIDE = 192  # columns at a time: sums of two rows stay in the first-level cache
+_LANES = 16  # columns of a cache line
+_MOST = 2**40  # columns
+_SAFE = 0.999  # of a bound, for rounding errors of sums
 _NONE = np.empty((0, 0), np.float32)
+_NO_COUNTS = np.empty((0, 0))
 
 
 def boxcar_maxima(
     sums: np.ndarray, widths: np.ndarray, scale: np.ndarray, best: np.ndarray, *,
     weights: np.ndarray | None = None, full: float = 1.0, min_share: float = 0.5,
+    limit: float = -np.inf,
 ) -> None:
     """Raise running maxima over the rows of a plane to the S/N of its boxcars.
 
@@ -38,6 +52,9 @@ def boxcar_maxima(
         Number of samples in a sum.
     min_share : float
         Boxcars with a smaller share of valid samples are left out; above 0 to 1.
+    limit : float
+        Boxcars whose S/N is not above this limit are left out. The higher it is, the fewer of them
+        are computed.
 
     Raises
     ------
@@ -59,13 +76,14 @@ def boxcar_maxima(
     if weights is not None:
         _check.array("weights", weights, ("float32",), 2)
         _check.shape("weights", weights, sums.shape)
-    tables = _tables(widths, scale, full, min_share, weights is not None)
-    boxcar_maxima_nb(sums, _NONE if weights is None else weights, *tables, best)
+    boxcar_maxima_nb(sums, _NONE if weights is None else weights, widths, scale, full,
+                     _share(min_share), _limit(limit), best)
 
 
 def track_maxima(
     x: np.ndarray, tracks: np.ndarray, widths: np.ndarray, scale: np.ndarray, best: np.ndarray, *,
     valid: np.ndarray | None = None, min_share: float = 0.5,
+    limit: float = -np.inf,
 ) -> None:
     """Raise running maxima to the S/N of boxcars over sums of rows along tracks.
 
@@ -89,6 +107,8 @@ def track_maxima(
         1 for samples that are valid, otherwise 0; by default, all are.
     min_share : float
         Sums with a smaller share of valid samples are left out; above 0 to 1.
+    limit : float
+        As for `boxcar_maxima`.
 
     Raises
     ------
@@ -104,99 +124,301 @@ def track_maxima(
     _check.array("x", x, ("float32",), 2)
     _check.array("tracks", tracks, ("int64",), 2)
     _check.shape("tracks", tracks, (tracks.shape[0], x.shape[0]))
-    if not tracks.size or tracks.min() < 0 or tracks.max() >= x.shape[1]:
+    last = int(tracks.max()) if tracks.size else -1
+    if tracks.size == 0 or tracks.min() < 0 or last >= x.shape[1]:
         raise ValueError(f"tracks: found none, or columns outside 0 to {x.shape[1] - 1}")
-    n = x.shape[1] - int(tracks.max())
+    n = x.shape[1] - last
     _check_widths(widths, scale, n)
     _check.target("best", best, (n - int(widths[-1]) + 1,), "float32", x, valid, tracks, widths,
                   scale)
     if valid is not None:
         _check.array("valid", valid, ("float32",), 2)
         _check.shape("valid", valid, x.shape)
-    tables = _tables(widths, scale, x.shape[0], min_share, valid is not None)
-    track_maxima_nb(x, _NONE if valid is None else valid, tracks, *tables, best)
+    track_maxima_nb(_by_columns(x), _NONE if valid is None else _by_columns(valid), tracks, widths,
+                    scale, _share(min_share), _limit(limit), best)
+
+
+def best_boxcar(
+    sums: np.ndarray, starts: np.ndarray, drifts: np.ndarray, widths: np.ndarray,
+    scale: np.ndarray, *, counts: np.ndarray | None = None, min_share: float = 0.5,
+) -> np.ndarray:
+    """Return the boxcar with the highest S/N of those that follow straight tracks.
+
+    In row i of N, a boxcar begins at column ``floor(start + drift i / (N - 1) + 1/2)``. Its S/N is
+    its sum times `scale` and, with `counts`, over the root of the share of valid samples.
+
+    Parameters
+    ----------
+    sums : ndarray, shape (n_row, n + 1), float64, any unit
+        Cumulative sums of the rows, from 0.
+    starts : ndarray, shape (n_start, n_drift), float64, columns
+        Where tracks begin in the first row.
+    drifts : ndarray, shape (n_drift,), float64, columns
+        By how much they are displaced in the last row.
+    widths : ndarray, shape (n_width,), int64
+        Widths of boxcars in columns, 1 or more.
+    scale : ndarray, shape (n_width,), float64, inverse of the unit of sums
+        Inverse of the noise of a boxcar of each width; others than positive finite numbers leave
+        the width out.
+    counts : ndarray, shape of sums, float64, optional
+        Cumulative numbers of valid samples; by default, all are valid.
+    min_share : float
+        Boxcars with a smaller share of valid samples are left out; above 0 to 1.
+
+    Returns
+    -------
+    ndarray, shape (6,), float64
+        Start, drift, width, S/N, sum and share of valid samples; zeros if no boxcar that lies
+        between the first and the last column in all rows has an S/N above 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an array has the wrong type, dtype or shape, or a number is out of range.
+
+    Notes
+    -----
+    Allocates no memory besides the result; the GIL is released. Of boxcars with the same S/N, the
+    first is returned, in the order of widths, then of starts.
+    """
+    _check.array("sums", sums, ("float64",), 2)
+    _check.array("starts", starts, ("float64",), 2)
+    _check.array("drifts", drifts, ("float64",), 1)
+    _check.shape("starts", starts, (starts.shape[0], drifts.shape[0]))
+    _check.array("widths", widths, ("int64",), 1)
+    _check.array("scale", scale, ("float64",), 1)
+    _check.shape("scale", scale, widths.shape)
+    if widths.size and (widths.min() < 1 or widths.max() > _MOST):
+        raise ValueError(f"widths: found {widths}, allowed numbers from 1 to {_MOST}")
+    if not (np.isfinite(starts).all() and np.isfinite(drifts).all()) or max(
+            np.abs(starts).max(initial=0), np.abs(drifts).max(initial=0)) > _MOST:
+        raise ValueError(f"starts, drifts: found numbers beyond {_MOST}, allowed smaller ones")
+    share = _share(min_share)
+    if counts is not None:
+        _check.array("counts", counts, ("float64",), 2)
+        _check.shape("counts", counts, sums.shape)
+    out = np.zeros(6)
+    best_boxcar_nb(sums, _NO_COUNTS if counts is None else counts, starts, drifts, widths, scale,
+                   share, out)
+    return out
+
+
+def _by_columns(x: np.ndarray) -> np.ndarray:
+    """Return an array whose columns are neighbours in memory."""
+    return x if x.strides[1] == x.itemsize else np.ascontiguousarray(x)
 
 
 def _check_widths(widths: np.ndarray, scale: np.ndarray, n: int) -> None:
     _check.array("widths", widths, ("int64",), 1)
     _check.array("scale", scale, ("float32",), 1)
     _check.shape("scale", scale, widths.shape)
-    if not widths.size or (np.diff(widths) <= 0).any() or widths[0] < 1 or widths[-1] > n:
+    if not widths.size or (widths[1:] <= widths[:-1]).any() or widths[0] < 1 or widths[-1] > n:
         raise ValueError(f"widths: found {widths}, allowed ascending numbers from 1 to {n}")
 
 
-def _tables(widths: np.ndarray, scale: np.ndarray, full: float, min_share: float,
-            is_weighted: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Return the factor and the least weight for every width up to the longest."""
+def _share(min_share: float) -> float:
     share = _check.number("min_share", min_share)
     if not 0 < share <= 1:
         raise ValueError(f"min_share: found {share}, allowed above 0 to 1")
-    factor, least = np.zeros((2, int(widths[-1])), np.float32)
-    whole = full * widths
-    factor[widths - 1] = scale * np.sqrt(whole) if is_weighted else scale
-    least[widths - 1] = share * whole
+    return share
+
+
+def _limit(limit: float) -> float:
+    limit = _check.number("limit", limit)
+    if np.isnan(limit):
+        raise ValueError("limit: found nan, allowed a number")
+    return limit
+
+
+@jit_strict_inner_arrays
+def _tables_nb(widths, scale, full, min_share, is_weighted):
+    """Return the factor of a sum and the least weight for each width from 1 to the longest.
+
+    The factor is 0 for widths that are not wanted.
+    """
+    factor, least = np.zeros((2, widths[-1]), np.float32)
+    for k in range(widths.shape[0]):
+        whole = full * widths[k]
+        root = np.sqrt(whole) if is_weighted else 1.0
+        factor[widths[k] - 1] = np.float32(scale[k] * root)
+        least[widths[k] - 1] = np.float32(min_share * whole)
     return factor, least
 
 
-@jit_strict
-def boxcar_maxima_nb(sums, weights, scale, least, best):
-    """Modify `best` as `boxcar_maxima` does; `weights` may be of shape (0, 0).
+@jit_strict_inner_arrays
+def _bounds_nb(widths, scale, min_share, limit, is_weighted):
+    """Return the limit, and what sums of a boxcar above it reach at least.
 
-    `scale` and `least` have an item for each width from 1 to the longest: the factor of the sum (0
-    for widths that are not wanted) and the least weight.
+    The last three items are a sum; two sums side by side; and one sum, if no two side by side do.
     """
-    longest = scale.shape[0]
-    work = np.zeros((3, _PIECE + longest + COLUMNS), np.float32)
-    for first in range(0, best.shape[0], _PIECE):
-        n = min(_PIECE, best.shape[0] - first)
-        work[2, :n] = best[first : first + n]
-        for row in range(sums.shape[0]):
-            work[0, : n + longest - 1] = sums[row, first : first + n + longest - 1]
-            if weights.size:
-                work[1, : n + longest - 1] = weights[row, first : first + n + longest - 1]
-            _raise_nb(work, weights.size > 0, n, scale, least)
-        best[first : first + n] = work[2, :n]
+    bounds = np.full(4, -np.inf, np.float32)
+    bounds[0] = np.float32(limit)
+    if not limit > 0:
+        return bounds
+    share = np.sqrt(min_share) if is_weighted else 1.0
+    single = np.inf
+    for k in range(widths.shape[0]):
+        if not scale[k] > 0:
+            return bounds
+        single = min(single, limit * share / scale[k] / widths[k])
+    alone = np.inf
+    for k in range(widths.shape[0]):
+        if widths[k] % 2:
+            alone = min(alone, limit * share / scale[k] - 2 * single * (widths[k] // 2))
+    bounds[1] = np.float32(_SAFE * single)
+    bounds[2], bounds[3] = np.float32(_SAFE * 2 * single), np.float32(_SAFE * alone)
+    return bounds
 
 
 @jit_strict
-def track_maxima_nb(x, valid, tracks, scale, least, best):
+def boxcar_maxima_nb(sums, weights, widths, scale, full, min_share, limit, best):
+    """Modify `best` as `boxcar_maxima` does; `weights` may be of shape (0, 0)."""
+    longest = widths[-1]
+    factor, least = _tables_nb(widths, scale, full, min_share, weights.size > 0)
+    bounds = _bounds_nb(widths, scale, min_share, limit, weights.size > 0)
+    line = _WIDE - (longest - 1 + -(longest - 1) % _LANES)
+    work, best_line = np.zeros((2, _WIDE + COLUMNS), np.float32), np.zeros(_WIDE, np.float32)
+    for first in range(0, best.shape[0], line):
+        n = min(line, best.shape[0] - first)
+        held = n + longest - 1
+        best_line[:n] = best[first : first + n]
+        for row in range(sums.shape[0]):
+            work[0, :held] = sums[row, first : first + held]
+            is_high = 0
+            for at in range(0, 4 * held, 4 * COLUMNS):
+                is_high |= has_high(work[0].ctypes.data + at, bounds[2], bounds[3])
+            if is_high == 0:
+                continue
+            if weights.size:
+                work[1, :held] = weights[row, first : first + held]
+            _raise_nb(work, weights.size > 0, best_line, n, factor, least, bounds)
+        best[first : first + n] = best_line[:n]
+
+
+@jit_strict
+def track_maxima_nb(x, valid, tracks, widths, scale, min_share, limit, best):
     """Modify `best` as `track_maxima` does; `valid` may be of shape (0, 0).
 
-    `scale` and `least` are as for `boxcar_maxima_nb`.
+    The columns of `x` and `valid` are neighbours in memory.
     """
-    longest = scale.shape[0]
-    work = np.zeros((3, _PIECE + longest + COLUMNS), np.float32)
-    places, steps = _pairs_nb(tracks)
-    # Rows of a piece lie side by side: those of a plane as long as a power of two would displace
-    # each other from the cache.
-    reach = longest - 1 + tracks.max()
-    tile = np.empty((x.shape[0], _PIECE + reach + COLUMNS), np.float32)
-    pairs = np.empty((steps.shape[0], tile.shape[1] + COLUMNS), np.float32)
-    known = np.empty((pairs.shape[0] if valid.size else 0, pairs.shape[1]), np.float32)
-    rows = np.empty(max(2, places.shape[1]), np.int64)  # addresses
-    for first in range(0, best.shape[0], _PIECE):
-        n = min(_PIECE, best.shape[0] - first)
-        work[2, :n] = best[first : first + n]
-        tile[:, : n + reach] = x[:, first : first + n + reach]
-        _add_pairs_nb(tile, steps, rows, n + reach, pairs)
-        if valid.size:
-            tile[:, : n + reach] = valid[:, first : first + n + reach]
-            _add_pairs_nb(tile, steps, rows, n + reach, known)
+    longest, reach = widths[-1], tracks.max()
+    factor, least = _tables_nb(widths, scale, np.float64(x.shape[0]), min_share, valid.size > 0)
+    bounds = _bounds_nb(widths, scale, min_share, limit, valid.size > 0)
+    steps, places = _pairs_nb(tracks)
+    # Sums of two rows are made from columns before the first one and after the last one, too,
+    # which are not used: rows have room for them.
+    before = max(0, -steps[:, 1].min())
+    before += -before % _LANES
+    wanted = _WIDE + reach
+    wanted += -wanted % _LANES
+    after = max(0, steps[:, 1].max())
+    tile = _rows_nb(x.shape[0], before + wanted + after)
+    pairs = _rows_nb(steps.shape[0], wanted)
+    known = _rows_nb(steps.shape[0] if valid.size else 0, wanted)
+    sums, best_line = np.zeros((2, _WIDE + COLUMNS), np.float32), np.zeros(_WIDE, np.float32)
+    rows = np.empty((2, *places.shape), np.int64)  # addresses
+    for row in range(tracks.shape[0]):
+        for i in range(places.shape[1]):
+            at = 4 * tracks[row, 2 * i]
+            rows[0, row, i] = pairs[places[row, i]].ctypes.data + at
+            rows[1, row, i] = known[places[row, i]].ctypes.data + at if valid.size else 0
+    line = _WIDE - (longest - 1 + -(longest - 1) % _LANES)
+    for first in range(0, best.shape[0], line):
+        n = min(line, best.shape[0] - first)
+        held = min(wanted, x.shape[1] - first)
+        source = _source_nb(x, first, held, before, wanted + after, tile)
+        _add_pairs_nb(source, steps, pairs)
+        is_held = is_known = False
         for row in range(tracks.shape[0]):
-            _sum_track_nb(pairs, places[row], tracks[row], rows, n + longest - 1, work[0])
+            if not _sum_track_nb(rows[0, row], bounds, sums[0]):
+                continue
+            if not is_held:
+                best_line[:n] = best[first : first + n]
+                is_held = True
             if valid.size:
-                _sum_track_nb(known, places[row], tracks[row], rows, n + longest - 1, work[1])
-            _raise_nb(work, valid.size > 0, n, scale, least)
-        best[first : first + n] = work[2, :n]
+                if not is_known:
+                    source = _source_nb(valid, first, held, before, wanted + after, tile)
+                    _add_pairs_nb(source, steps, known)
+                    is_known = True
+                _sum_track_nb(rows[1, row], bounds, sums[1])
+            _raise_nb(sums, valid.size > 0, best_line, n, factor, least, bounds)
+        if is_held:
+            best[first : first + n] = best_line[:n]
+
+
+@jit_strict_inner_arrays
+def _rows_nb(n, columns):
+    """Return rows of zeros that begin on cache lines, at distances that are no power of two."""
+    columns += -columns % _LANES
+    columns += _LANES if columns % (2 * _LANES) == 0 else 0
+    memory = np.zeros(n * columns + _LANES, np.float32)
+    start = (-memory.ctypes.data % (4 * _LANES)) // 4
+    return memory[start : start + n * columns].reshape((n, columns))
+
+
+@jit_strict_inner
+def _source_nb(x, first, n, before, after, tile):
+    """Return address, stride and number of rows that begin with the column `first`.
+
+    There are `before` columns before it and `after` from it on. If `x` has too few, the `n` columns
+    that it has are copied to `tile`.
+    """
+    if first >= before and first + after <= x.shape[1]:
+        return x.ctypes.data + 4 * first, x.strides[0], x.shape[0]
+    for row in range(x.shape[0]):
+        for c in range(n):
+            tile[row, before + c] = x[row, first + c]
+    return tile.ctypes.data + 4 * before, tile.strides[0], tile.shape[0]
+
+
+@jit_strict_inner
+def _add_pairs_nb(source, steps, pairs):
+    """Fill `pairs` with sums of two rows; the last one of an odd number is alone."""
+    first, stride, n_row = source
+    for i in range(steps.shape[0]):
+        row, step = steps[i]
+        one, out = first + row * stride, pairs[i].ctypes.data
+        other = one + stride + 4 * step if row + 1 < n_row else 0
+        for at in range(0, 4 * pairs.shape[1], 4 * _LANES):
+            if other:
+                add_vector(one + at, other + at, out + at)
+            else:
+                copy_vector(one + at, out + at)
+
+
+@jit_strict_inner
+def _sum_track_nb(rows, bounds, out):
+    """Sum the columns of a line along a track; return whether a boxcar may be above the limit."""
+    source, sums, is_high = rows.ctypes.data, out.ctypes.data, 0
+    for at in range(0, 4 * _WIDE, 4 * COLUMNS):
+        is_high |= sum_track_lines(source, rows.shape[0], at, sums + at, bounds[1])
+    if is_high:
+        is_high = 0
+        for at in range(0, 4 * _WIDE, 4 * COLUMNS):
+            is_high |= has_high(sums + at, bounds[2], bounds[3])
+    return is_high
+
+
+@jit_strict_inner
+def _raise_nb(sums, is_weighted, best, n, scale, least, bounds):
+    """Raise the maxima of a line to the boxcars of sums; the second row is that of weights."""
+    total, weight = sums[0].ctypes.data, sums[1].ctypes.data
+    for at in range(0, 4 * n, 4 * COLUMNS):
+        if is_weighted:
+            raise_weighted_lines(total + at, weight + at, scale.ctypes.data, least.ctypes.data,
+                                 scale.shape[0], best.ctypes.data + at, bounds[0])
+        else:
+            raise_lines(total + at, scale.ctypes.data, scale.shape[0], best.ctypes.data + at,
+                        bounds[0])
 
 
 @jit_strict
 def _pairs_nb(tracks):
     """Return the pairs of rows that tracks need: two rows are added once for each of their steps.
 
-    The first result is the pair that each track needs, for every second row; the second one is the
-    first row of each pair, and the step of the track to the next row. The last row of an odd number
-    is a pair of its own.
+    The first result is the first row of each pair, and the step of the track to the next row; the
+    second one is the pair that each track needs, for every second row. The last row of an odd
+    number is a pair of its own.
     """
     n_track, n_row = tracks.shape
     n_pair = (n_row + 1) // 2
@@ -214,38 +436,32 @@ def _pairs_nb(tracks):
                 steps[at, 0], steps[at, 1] = 2 * i, step
                 count += 1
             places[track, i] = at
-    return places, steps[:count].copy()
+    return steps[:count].copy(), places
 
 
-@jit_strict_inner
-def _add_pairs_nb(tile, steps, rows, n, out):
-    """Fill `out` with sums of two rows; those at which the second row is not known are not used."""
-    for i in range(steps.shape[0]):
-        row, step = steps[i]
-        is_pair = row + 1 < tile.shape[0]
-        low, high = (max(0, -step), min(n, n - step)) if is_pair else (0, n)
-        rows[0] = tile[row].ctypes.data
-        rows[1] = tile[row + 1].ctypes.data + 4 * step if is_pair else 0
-        for at in range(4 * low, 4 * high, 4 * COLUMNS):
-            sum_track_lines(rows.ctypes.data, 1 + is_pair, at, out[i].ctypes.data + at)
-
-
-@jit_strict_inner
-def _sum_track_nb(pairs, places, track, rows, n, out):
-    """Sum `n` columns of pairs of rows along a track; rows have room for more columns."""
-    for i in range(places.shape[0]):
-        rows[i] = pairs[places[i]].ctypes.data + 4 * track[2 * i]
-    for at in range(0, 4 * n, 4 * COLUMNS):
-        sum_track_lines(rows.ctypes.data, places.shape[0], at, out.ctypes.data + at)
-
-
-@jit_strict_inner
-def _raise_nb(work, is_weighted, n, scale, least):
-    """Raise the maxima in the last row of `work` to the boxcars of the sums in its first."""
-    sums, weights, best = work[0].ctypes.data, work[1].ctypes.data, work[2].ctypes.data
-    for at in range(0, 4 * n, 4 * COLUMNS):
-        if is_weighted:
-            raise_weighted_lines(sums + at, weights + at, scale.ctypes.data, least.ctypes.data,
-                                 scale.shape[0], best + at)
-        else:
-            raise_lines(sums + at, scale.ctypes.data, scale.shape[0], best + at)
+@jit_strict
+def best_boxcar_nb(sums, counts, starts, drifts, widths, scale, min_share, out):
+    """Fill `out` as `best_boxcar` does; `counts` may be of shape (0, 0)."""
+    n_row, stop = sums.shape
+    steps = np.float64(max(1, n_row - 1))
+    for k in range(widths.shape[0]):
+        width, factor = widths[k], scale[k]
+        if not 0 < factor < np.inf:
+            continue
+        for i in range(starts.shape[0]):
+            for j in range(drifts.shape[0]):
+                total, count, inside = 0.0, 0.0, True
+                for row in range(n_row):
+                    at = np.int64(np.floor(starts[i, j] + drifts[j] * (row / steps) + 0.5))
+                    if at < 0 or at + width >= stop:
+                        inside = False
+                        break
+                    total += sums[row, at + width] - sums[row, at]
+                    if counts.size:
+                        count += counts[row, at + width] - counts[row, at]
+                share = count / (n_row * width) if counts.size else 1.0
+                if inside and share >= min_share:
+                    snr = total / np.sqrt(share) * factor
+                    if snr > out[3]:
+                        out[0], out[1], out[2] = starts[i, j], drifts[j], width
+                        out[3], out[4], out[5] = snr, total, share

@@ -1,5 +1,7 @@
 """Sums of powers of spectra over time, from which mean, variance, skewness and kurtosis follow."""
 
+from math import comb
+
 import numpy as np
 
 from . import _check
@@ -7,6 +9,7 @@ from ._jit import jit_strict
 
 _TILE = 512  # channels summed together, so that their sums stay in the cache
 _KINDS = ("uint8", "float32")
+_MOST = 255  # largest center for which integers have no overflow
 
 
 def power_sums(x: np.ndarray, *, center: np.ndarray | None = None,
@@ -37,8 +40,9 @@ def power_sums(x: np.ndarray, *, center: np.ndarray | None = None,
 
     Notes
     -----
-    Allocates the sums of 512 channels; NaN is ignored; the GIL is released. Four successive rows
-    are added before they are added to the sum, in float64; the sums of integers are exact.
+    Allocates the sums of 512 channels, or for uint8 of all; NaN is ignored; the GIL is released.
+    Four successive rows are added before they are added to the sum, in float64; the sums of
+    integers about whole numbers are exact.
     """
     _check.array("x", x, _KINDS, 2)
     if center is None:
@@ -46,8 +50,22 @@ def power_sums(x: np.ndarray, *, center: np.ndarray | None = None,
     _check.array("center", center, ("float32",), 1)
     _check.shape("center", center, x.shape[1:])
     out = _check.output("out", out, (5, x.shape[1]), "float64", x, center)
-    power_sums_nb(x, np.ascontiguousarray(center), out)
+    if x.dtype == np.uint8 and np.all((np.abs(center) <= _MOST) & (center == np.rint(center))):
+        _sum_codes(x, center.astype(np.int64), out)
+    else:
+        power_sums_nb(x, np.ascontiguousarray(center), out)
     return out
+
+
+def _sum_codes(x: np.ndarray, center: np.ndarray, out: np.ndarray) -> None:
+    """Do `power_sums` for integers: of codes as they are, from which those about centers follow."""
+    from ._code_sums import sum_codes_nb
+
+    sums = np.zeros((5, x.shape[1]), np.int64)
+    sum_codes_nb(x if x.strides[1] == 1 else np.ascontiguousarray(x), sums)
+    for power in range(5):
+        out[power] = sum(comb(power, k) * sums[k] * (-center) ** (power - k)
+                         for k in range(power + 1))
 
 
 @jit_strict

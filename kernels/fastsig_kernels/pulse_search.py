@@ -81,8 +81,8 @@ class PulseSearch(Plan):
     def _begin(self) -> None:
         from ._boxcar_tiles import Tiles
 
-        self._tiles = Tiles(self._fdmt.n_delay, **self._options_of_tiles,
-                            delay=np.rint(self._fdmt.delays).astype(np.int64))
+        self._late = np.rint(self._fdmt.delays).astype(np.int64)
+        self._tiles = Tiles(self._fdmt.n_delay, **self._options_of_tiles, delay=self._late)
         self._plane = self._tiles.rows(self._fdmt.n_delay)
         self._weight = self._plane[:0]  # made when weights are needed
         self._reset()
@@ -131,6 +131,11 @@ class PulseSearch(Plan):
         """
         delay = int(np.ceil(self._fdmt.delays[-1]))
         return delay + self._tiles.reach + self.segment
+
+    @property
+    def earliest(self) -> np.ndarray:
+        """Sample of each row before which no event begins that is still to be returned."""
+        return self._tiles.n_known - self._late
 
     @property
     def memory_bytes(self) -> int:

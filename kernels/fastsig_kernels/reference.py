@@ -17,7 +17,21 @@ from ._boxcar_events import (
     noise_of,
 )
 from ._noise_widths import CUT
+from ._packet_forms import VDIF, PacketForm
+from ._periodic_tables import stages, top_range
+from ._periodic_twins import (
+    acceleration_events,
+    detrend,
+    drifting_powers,
+    half_bin_powers,
+    harmonic_events,
+    whiten,
+)
+from ._ring_words import COUNTERS
 from .ladder import Ladder
+
+__all__ = ["acceleration_events", "detrend", "drifting_powers", "half_bin_powers",
+           "harmonic_events", "stages", "top_range", "whiten"]
 
 
 def polyphase_fir(x: np.ndarray, taps: np.ndarray) -> np.ndarray:
@@ -459,6 +473,27 @@ def track_maxima(
     return boxcar_maxima(sums, widths, scale, None if valid is None else weights, len(x), min_share)
 
 
+def best_boxcar(
+    sums: np.ndarray, starts: np.ndarray, drifts: np.ndarray, widths: np.ndarray,
+    scale: np.ndarray, counts: np.ndarray | None = None, min_share: float = 0.5,
+) -> np.ndarray:
+    """Twin of `maxima.best_boxcar`; returns start, drift, width, S/N, sum and share."""
+    n, best = len(sums), np.zeros(6)
+    rows = np.arange(n)
+    for width, factor in zip(widths, scale, strict=True):
+        for row in starts:
+            for start, drift in zip(row, drifts, strict=True):
+                at = np.floor(start + drift * rows / max(1, n - 1) + 0.5).astype(int)
+                if at.min() < 0 or at.max() + width >= sums.shape[1]:
+                    continue
+                total = (sums[rows, at + width] - sums[rows, at]).sum()
+                share = 1.0 if counts is None else (
+                    counts[rows, at + width] - counts[rows, at]).sum() / (n * width)
+                if share >= min_share and total / np.sqrt(share) * factor > best[3]:
+                    best[:] = start, drift, width, total / np.sqrt(share) * factor, total, share
+    return best
+
+
 def relative_to_level(
     x: np.ndarray, level: np.ndarray, n: int, valid: np.ndarray | None = None
 ) -> np.ndarray:
@@ -473,10 +508,17 @@ def relative_to_level(
     return out
 
 
+def pair_sums(x: np.ndarray) -> np.ndarray:
+    """Twin of `leveling.pair_sums`; returns the sums."""
+    even = x[:, : x.shape[1] // 2 * 2].astype(np.float64)
+    return even.reshape(len(x), -1, 2).sum(axis=2)
+
+
 def flag_deviations(x: np.ndarray, flags: np.ndarray, thresholds: np.ndarray, level: np.ndarray,
-                    sigma: np.ndarray, **shape: float) -> np.ndarray:
+                    sigma: np.ndarray, series: np.ndarray | None = None, **shape: float
+                    ) -> np.ndarray:
     """Twin of `thresholding.flag_deviations`; returns the flags, bool, with the shape of x."""
-    z = deviations(x, level, sigma, **shape).astype(np.float32)
+    z = deviations(_without(x, series), level, sigma, **shape).astype(np.float32)
     for axis in (0, 1):
         flags = sum_threshold(z, flags, thresholds, axis)
     return flags
@@ -683,14 +725,23 @@ def _best_boxcars(values, weights, ladder, level, first, noise, threshold, least
 
 
 
+def quantiles(x: np.ndarray, shares: np.ndarray) -> np.ndarray:
+    """Twin of `ranks.quantiles`; returns the quantiles, float64."""
+    known = x[np.isfinite(x)].astype(np.float64)
+    return np.quantile(known, shares) if len(known) else np.full(len(shares), np.nan)
+
+
 def power_sums(x: np.ndarray, center: np.ndarray | None = None) -> np.ndarray:
     """Twin of `moments.power_sums`; returns (5, n_chan) float64, powers of the unit of x."""
     values = x.astype(np.float64) - (0 if center is None else center)
     return np.array([np.sum(values**p, axis=0, where=np.isfinite(values)) for p in range(5)])
 
 
-def band_mean(x: np.ndarray, level: np.ndarray | None = None) -> np.ndarray:
+def band_mean(x: np.ndarray, level: np.ndarray | None = None, valid: np.ndarray | None = None
+              ) -> np.ndarray:
     """Twin of `zero_dm.band_mean`; returns (n_time,) float64, unit of x."""
+    if valid is not None:
+        x = np.where(valid, x, np.nan)
     base = np.zeros(x.shape[1]) if level is None else level.astype(np.float64)
     return np.array([np.mean(row[np.isfinite(row)]) if np.isfinite(row).any() else np.nan
                      for row in x - base]) + np.nanmean(base)
@@ -734,8 +785,15 @@ def iqrm_mask(x: np.ndarray, radius: int, threshold: float = 3.0) -> np.ndarray:
 
 
 
-def channel_levels(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _without(x: np.ndarray, series: np.ndarray | None) -> np.ndarray:
+    """Return float32 values minus a series."""
+    return x.astype(np.float32) - (0 if series is None else series[:, np.newaxis])
+
+
+def channel_levels(x: np.ndarray, series: np.ndarray | None = None
+                   ) -> tuple[np.ndarray, np.ndarray]:
     """Twin of `levels.channel_levels`; returns mean and noise, (n_chan,) float64, unit of x."""
+    x = _without(x, series)
     level, sigma = np.full((2, x.shape[1]), np.nan)
     for c in range(x.shape[1]):
         some = x[:: max(1, -(-len(x) // 63)), c].astype(np.float64)
@@ -789,3 +847,186 @@ def through_knots(knots: np.ndarray, first: np.ndarray, weight: np.ndarray) -> n
     """Twin of `smoothing.through_knots`; returns (n_row, n_place) float64, unit of knots."""
     return np.asarray(sum(weight[k].astype(np.float64) * knots[:, first + k]
                           for k in range(len(weight))))
+
+
+def ffa_turns(y: np.ndarray) -> np.ndarray:
+    """Twin of the tree of `FFA`: sums of turns (m, n) for drifts of 0 to m - 1 bins, (m, n)."""
+    m = len(y)
+    if m == 1:
+        return y.astype(np.float64)
+    head, tail = ffa_turns(y[: m // 2]), ffa_turns(y[m // 2 :])
+    rows = []
+    for drift in range(m):
+        i, j = (int((len(each) - 1) / (m - 1) * drift + 0.5) for each in (head, tail))
+        rows.append(head[i] + np.roll(tail[j], j - drift))
+    return np.array(rows)
+
+
+def ffa_bins(x: np.ndarray, factor: float) -> np.ndarray:
+    """Twin of the bins of `FFA`: sums over `factor` samples, which bins share in proportion."""
+    total = np.concatenate([[0.0], np.cumsum(x, dtype=np.float64)])
+    ends = np.arange(int(len(x) / factor) + 1) * factor
+    return np.diff(np.interp(ends, np.arange(len(total)), total))
+
+
+def ffa_snr(profile: np.ndarray, weight: np.ndarray, width: int, shared: float = 0.0) -> float:
+    """Twin of the S/N of `FFA`: the best boxcar of a width on a profile, relative to the rest.
+
+    `weight` is the number of valid samples in each bin, and `shared` by how much the samples that
+    two bins share reduce the variance of a boxcar, as a share of all samples.
+    """
+    n, best = len(profile), 0.0
+    found = []
+    for first in range(n):
+        inside = np.arange(first, first + width) % n
+        w_in, w_out = weight[inside].sum(), weight.sum() - weight[inside].sum()
+        if min(w_in * n / width, w_out * n / (n - width)) < 0.25 * weight.sum():
+            continue
+        s_in, s_out = profile[inside].sum(), profile.sum() - profile[inside].sum()
+        both = 1 / w_in + 1 / w_out
+        variance = both - shared * weight.sum() * both**2
+        found.append((s_in / w_in - s_out / w_out) / np.sqrt(variance))
+    return max(found, default=best)
+
+
+class PacketRing:
+    """Twin of `_packet_loops.place_packets_nb`: a ring of `n_slot` slots with its counters.
+
+    Packets are bytes, slots are those from the first one on, and `places` maps a place in the ring
+    and a part to the slot there and its samples.
+    """
+
+    def __init__(self, form: PacketForm, n_slot: int) -> None:
+        self.form, self.n_slot = form, n_slot
+        self.count = dict.fromkeys(COUNTERS, 0)
+        self.first: int | None = None
+        self.sender = self.highest = self.head = self.others = 0
+        self.places: dict[tuple[int, int], tuple[int, bytes]] = {}
+        self.held: list[tuple[int, int, bytes]] = []
+        self.held_sender = self.until = 0
+        self.gap = range(0)
+
+    def parsed(self, packet: bytes) -> str | tuple[int, int]:
+        """Return the slot and part of a packet, or the name of the counter that it belongs to."""
+        form = self.form
+        if len(packet) != form.packet_bytes:
+            return "bad_length"
+        word = int.from_bytes(packet[:8], "little")
+        if word & form.mask != form.value:
+            return "bad_header"
+        if form.kind == VDIF:
+            second = int.from_bytes(packet[8:16], "little")
+            frame, thread = word >> 32 & 0xFFFFFF, second >> 48 & 0x3FF
+            if second & form.mask_2 != form.value_2 or frame >= form.per_second:
+                return "bad_header"
+            if thread not in form.threads:
+                return "other_beam"
+            return (word & 0x3FFFFFFF) * form.per_second + frame, form.threads.index(thread)
+        slot, part = divmod(word % 2**form.count_bits, 2**form.split_bits)
+        if form.part_bit >= 0:
+            part += (word >> form.part_bit & 1) * 2**form.split_bits
+        if word & form.beam_mask != form.beam or part >= form.n_part:
+            return "other_beam"
+        return slot, part
+
+    def relative(self, difference: int) -> int:
+        """Return the shortest difference of two counters that begin again after the largest."""
+        period = (2**62 if self.form.kind == VDIF
+                  else 2 ** (self.form.count_bits - self.form.split_bits))
+        return (difference + period // 2) % period - period // 2
+
+    def publish(self, head: int) -> None:
+        """Let readers read the slots before `head`, and count their packets that are missing."""
+        for slot in range(self.head, head):
+            for part in range(self.form.n_part):
+                there = self.places.get((slot % self.n_slot, part))
+                self.count["lost"] += there is None or there[0] != slot
+        self.head = max(self.head, head)
+
+    def put(self, slot: int, part: int, packet: bytes) -> None:
+        """Put a packet into its place."""
+        if self.places.get((slot % self.n_slot, part), (None,))[0] == slot:
+            self.count["duplicate"] += 1
+            return
+        self.places[slot % self.n_slot, part] = slot, packet[self.form.header_bytes :]
+        self.count["placed"] += 1
+        self.highest = max(self.highest, slot + 1)
+        if self.highest > self.until:
+            self.publish(self.highest - self.form.reorder)
+
+    def add(self, packet: bytes, sender: int) -> bool:
+        """Accept a packet; return whether it begins a new stream."""
+        self.count["received"] += 1
+        found = self.parsed(packet)
+        if isinstance(found, str):
+            self.count[found] += 1
+            return False
+        if self.first is not None:
+            if self.form.one_sender and sender != self.sender:
+                self.count["other_sender"] += 1
+                return False
+            slot = self.relative(found[0] - self.first)
+            if self.head <= slot < self.highest + self.form.reorder and slot not in self.gap:
+                self.others += 1
+                if self.others > self.form.reorder * self.form.n_part:
+                    self.give_up()
+                self.put(slot, found[1], packet)
+                return False
+            if self.head - self.n_slot <= slot < self.head:
+                there = self.places.get((slot % self.n_slot, found[1]), (None,))[0]
+                self.count["duplicate" if there == slot else "late"] += 1
+                return False
+        return self.hold(*found, packet, sender) and self.believe()
+
+    def give_up(self) -> None:
+        """Count the packets that are held back as not confirmed."""
+        self.count["unconfirmed"] += len(self.held)
+        self.held = []
+
+    def hold(self, slot: int, part: int, packet: bytes, sender: int) -> bool:
+        """Hold a packet back; return whether enough of them agree."""
+        if self.held and self.form.one_sender and sender != self.held_sender:
+            self.others += 1
+            if self.others < 16 * self.form.confirm:
+                self.count["other_sender"] += 1
+                return False
+            self.give_up()
+        elif self.held and abs(self.relative(slot - self.held[0][0])) > self.form.reorder:
+            self.give_up()
+        if (slot, part) in [each[:2] for each in self.held]:
+            self.count["duplicate"] += 1
+            return False
+        self.held_sender, self.others = sender, 0
+        self.held.append((slot, part, packet))
+        return len(self.held) == self.form.confirm
+
+    def believe(self) -> bool:
+        """Begin, or go on, with the packets that are held back."""
+        base = self.held[0][0]
+        lowest = base + min(self.relative(slot - base) for slot, _, _ in self.held)
+        if self.first is None and lowest > self.form.most_first:
+            self.give_up()
+            return False
+        if self.first is None:
+            self.first, self.sender = lowest, self.held_sender
+        else:
+            slot = self.relative(lowest - self.first)
+            if slot < self.head or slot - self.highest > self.form.most_jump:
+                return True
+            self.jump(slot)
+        for slot, part, packet in self.held:
+            self.put(self.relative(slot - self.first), part, packet)
+        self.held = []
+        return False
+
+    def jump(self, slot: int) -> None:
+        """Go on at `slot`; packets from before the jump may still come if there is space."""
+        reorder = self.form.reorder
+        self.publish(self.highest - reorder)
+        self.count["jumps"] += 1
+        self.gap = range(self.highest + reorder, slot - reorder)
+        self.highest = max(self.highest, slot)
+        if slot + 2 * reorder - self.head < self.n_slot:
+            self.until = slot + reorder
+        else:
+            self.publish(slot - reorder)

@@ -6,12 +6,14 @@ import numpy as np
 
 from . import _check
 from ._jit import jit_strict
+from ._line_loops import double_and_test_nb, flag_lines_nb, put_nb, take_marks_nb
+from ._run_loops import flag_runs_nb
+from ._run_vectors import LANES, MOST_WINDOWS
+from ._simd import Spec
 from .levels import check_deviations, deviation_factors_nb, finish_deviations_nb
 
 _LINES, _MOST_LINES = 16, 64  # columns that are tested at a time: lines of the cache
 _SAMPLES = 2**14  # samples that are tested at a time, if the columns are short enough
-_FLAGGED, _LOST = np.float32(1), np.float32(2)
-_PIECE = 256  # windows that are searched for an excess together
 
 
 def sum_thresholds(threshold: float, max_window: int = 64, rho: float = 1.5) -> np.ndarray:
@@ -106,16 +108,16 @@ def sum_threshold_nb(x, flags, thresholds, axis):
 
 def flag_deviations(
     x: np.ndarray, flags: np.ndarray, thresholds: np.ndarray, level: np.ndarray,
-    sigma: np.ndarray, *, middle: float = 0.0, unit: float = math.inf, scale: float = 1.0,
-    offset: float = 0.0,
+    sigma: np.ndarray, *, series: np.ndarray | None = None, middle: float = 0.0,
+    unit: float = math.inf, scale: float = 1.0, offset: float = 0.0,
 ) -> None:
     """Apply `sum_threshold` in time, and then in frequency, to the `deviations` of spectra.
 
-    Deviations are computed while they are tested, twice, which is faster than storing them.
+    Deviations are computed while they are tested, which is faster than storing them.
 
     Parameters
     ----------
-    x : ndarray, shape (n_time, n_chan), float32, any unit
+    x : ndarray, shape (n_time, n_chan), float32 or uint8, any unit
         Spectra, with any strides. NaN is not flagged, nor are channels with a sigma of 0 or NaN.
     flags : ndarray, shape (n_time, n_chan), bool
         Samples that are already flagged; modified in place.
@@ -123,6 +125,8 @@ def flag_deviations(
         As for `sum_threshold`.
     level, sigma : ndarray, shape (n_chan,), float32, unit of x
         Levels and noise of the channels.
+    series : ndarray, shape (n_time,), float32, unit of x, optional
+        Values that are first subtracted from all channels, as by `subtract_series`.
     middle, unit, scale, offset : float, dimensionless
         As for `deviations`.
 
@@ -133,15 +137,34 @@ def flag_deviations(
 
     Notes
     -----
-    Allocates some lines of working memory; the GIL is released.
+    Allocates some lines of working memory; a copy of x if its channels are not neighbours in
+    memory, or for windows of more than 64 samples. The GIL is released.
     """
-    check_deviations(x, level, sigma, middle, unit, scale, offset)
+    check_deviations(x, level, sigma, middle, unit, scale, offset, series)
     _check.array("thresholds", thresholds, ("float64",), 1)
-    _check.target("flags", flags, x.shape, "bool", x, thresholds, level, sigma)
+    _check.target("flags", flags, x.shape, "bool", x, thresholds, level, sigma, series)
     if thresholds.size == 0:
         raise ValueError("thresholds: found none, allowed one or more")
-    flag_deviations_nb(x, flags, thresholds, level, sigma, float(middle), float(unit),
-                       float(scale), float(offset))
+    shape = tuple(map(float, (middle, unit, scale, offset)))
+    if thresholds.size > MOST_WINDOWS:
+        less = x if series is None else x - series[:, np.newaxis]
+        flag_deviations_nb(less.astype(np.float32, copy=False), flags, thresholds, level, sigma,
+                           *shape)
+    elif x.size:
+        _flag_runs(x, flags, thresholds, level, sigma, series, shape)
+
+
+def _flag_runs(x: np.ndarray, flags: np.ndarray, thresholds: np.ndarray, level: np.ndarray,
+               sigma: np.ndarray, series: np.ndarray | None, shape: tuple[float, ...]) -> None:
+    """Do `flag_deviations` for windows of up to 64 samples."""
+    if x.strides[1] != x.itemsize:
+        x = np.ascontiguousarray(x)
+    series = np.zeros(len(x), np.float32) if series is None else np.ascontiguousarray(series)
+    factor, base = np.empty((2, level.size), np.float32)
+    size, less = deviation_factors_nb(level, sigma, *shape, factor, base)
+    spec, floats = (Spec(kind=kind, lanes=LANES) for kind in (x.dtype.str[1:], "f4"))
+    flag_runs_nb(spec, floats, x, series, flags, thresholds, factor, base,
+                 math.isfinite(shape[1]), size, less)
 
 
 @jit_strict
@@ -179,13 +202,13 @@ def _test_lines(x, flags, thresholds, axis, factor, base, curved, size, less):
             continue
         for t in range(n if axis == 0 else 1):
             flagged = flags[t, first : first + k] if axis == 0 else flags[first]
-            _take_marks(flagged, marks[t * flagged.size : (t + 1) * flagged.size])
+            take_marks_nb(flagged, marks[t * flagged.size : (t + 1) * flagged.size])
         if not flag_lines_nb(values[:m], counts[:m], marks[:m], n, thresholds, sums[:m],
                              spare[:m], held[:m], other[:m]):
             continue
         for t in range(n if axis == 0 else 1):
             flagged = flags[t, first : first + k] if axis == 0 else flags[first]
-            _put(marks[t * flagged.size : (t + 1) * flagged.size], flagged)
+            put_nb(marks[t * flagged.size : (t + 1) * flagged.size], flagged)
 
 
 @jit_strict
@@ -206,12 +229,6 @@ def _take(row, flagged, values):
 
 
 @jit_strict
-def _take_marks(flagged, marks):
-    for c in range(flagged.size):
-        marks[c] = np.float32(1) if flagged[c] else np.float32(0)
-
-
-@jit_strict
 def _are_calm(values, n, thresholds, sums, spare):
     """Return whether no window along lines without flags exceeds its threshold."""
     over, limit, n_line = np.int32(0), np.float32(thresholds[0]), values.size // n if n else 0
@@ -226,134 +243,6 @@ def _are_calm(values, n, thresholds, sums, spare):
             break
         count, apart = (n - size + 1) * n_line, (size // 2) * n_line
         limit = np.float32(thresholds[w]) * np.float32(size)
-        calm = not _double_and_test(sums, spare, count, apart, limit)
+        calm = not double_and_test_nb(sums, spare, count, apart, limit)
         sums, spare = spare, sums
     return calm
-
-
-@jit_strict
-def _put(marks, flags):
-    for c in range(flags.size):
-        flags[c] |= marks[c] == _FLAGGED
-
-
-@jit_strict
-def flag_lines_nb(values, counts, marks, n, thresholds, sums, spare, held, other):
-    """Mark windows along some lines, sample by sample in turns, that exceed their threshold.
-
-    Sample t of line k is ``[t * n_line + k]``. Sums of a window are those of its halves, so their
-    bits do not depend on other windows.
-
-    Parameters
-    ----------
-    values : ndarray, shape (n * n_line,), float32
-        Samples; set to 0 where they are marked or not finite.
-    counts : ndarray, shape of values, float32
-        Receives 0 for samples that are marked, else 1.
-    marks : ndarray, shape of values, float32
-        1 for flagged samples; becomes 1 for those that are found, and 2 for those not finite.
-    n : int
-        Samples in a line.
-    thresholds : ndarray, shape (n_window,), float64
-    sums, spare, held, other : ndarray, shape of values, float32
-        Working memory.
-
-    Returns
-    -------
-    bool
-        Whether anything was found.
-    """
-    n_line = values.size // n if n else 0
-    found, some = _begin(values, counts, marks, np.float32(thresholds[0]))
-    sums[:] = values
-    held[:] = counts
-    for w in range(1, thresholds.size):
-        size = 1 << w
-        if size > n:
-            break
-        count, apart = (n - size + 1) * n_line, (size // 2) * n_line
-        limit = np.float32(thresholds[w])
-        if some:
-            _double(held, other, count, apart)
-            held, other = other, held
-            _double(sums, spare, count, apart)
-            over = _over_count(spare, held, count, limit)
-        else:
-            over = _double_and_test(sums, spare, count, apart, limit * np.float32(size))
-            for k in range(count if over else 0):
-                held[k] = np.float32(size)
-        sums, spare = spare, sums
-        if over:
-            found = some = True
-            _mark(values, counts, marks, sums, held, count, limit, size, n_line)
-            sums[:] = values
-            held[:] = counts
-            for v in range(1, w + 1):
-                count, apart = (n - (1 << v) + 1) * n_line, (1 << (v - 1)) * n_line
-                _double(sums, spare, count, apart)
-                sums, spare = spare, sums
-                _double(held, other, count, apart)
-                held, other = other, held
-    return found
-
-
-@jit_strict
-def _begin(values, counts, marks, limit):
-    """Mark single samples; return whether any is, and whether any is marked at all."""
-    new, old = np.int32(0), np.int32(0)
-    zero, one = np.float32(0), np.float32(1)
-    for k in range(values.size):
-        value, before = values[k], marks[k] > zero
-        good = abs(value) < np.inf
-        over = good & (not before) & (abs(value) > limit)
-        gone = before | over
-        new |= np.int32(over)
-        old |= np.int32(before)
-        marks[k] = _LOST if not good else one if gone else zero
-        counts[k] = zero if good & gone else one
-        values[k] = zero if (not good) | gone else value
-    return new != 0, (new | old) != 0
-
-
-@jit_strict
-def _double(x, out, count, apart):
-    """Add the sums of both halves of windows."""
-    one, two = x[:count], x[apart : apart + count]
-    for k in range(count):
-        out[k] = one[k] + two[k]
-
-
-@jit_strict
-def _double_and_test(x, out, count, apart, limit):
-    """Add the sums of both halves of windows; return whether any exceeds a limit."""
-    one, two, over = x[:count], x[apart : apart + count], np.int32(0)
-    for k in range(count):
-        total = one[k] + two[k]
-        out[k] = total
-        over |= np.int32(abs(total) > limit)
-    return over != 0
-
-
-@jit_strict
-def _over_count(sums, held, count, limit):
-    over = np.int32(0)
-    for k in range(count):
-        over |= np.int32(abs(sums[k]) > limit * held[k])
-    return over != 0
-
-
-@jit_strict
-def _mark(values, counts, marks, sums, held, count, limit, size, n_line):
-    """Mark every sample of windows whose sum exceeds the limit."""
-    for first in range(0, count, _PIECE):
-        n = min(_PIECE, count - first)
-        total, many = sums[first : first + n], held[first : first + n]
-        if not _over_count(total, many, n, limit):
-            continue
-        for k in range(n):
-            if abs(total[k]) > limit * many[k]:
-                for i in range(size):
-                    at = first + k + i * n_line
-                    if marks[at] == 0:
-                        marks[at] = _FLAGGED
-                        values[at] = counts[at] = np.float32(0)

@@ -8,8 +8,8 @@ from ._jit import jit_strict
 _LANES = 64  # partial sums of a row, which are added in a fixed order
 
 
-def band_mean(x: np.ndarray, *, level: np.ndarray | None = None, out: np.ndarray | None = None
-              ) -> np.ndarray:
+def band_mean(x: np.ndarray, *, level: np.ndarray | None = None, valid: np.ndarray | None = None,
+              out: np.ndarray | None = None) -> np.ndarray:
     """Return the mean over the band at each time: the series of dispersion measure 0.
 
     ``out[t] = mean of (x[t] - level) over valid channels + mean of level over all its channels``
@@ -19,10 +19,12 @@ def band_mean(x: np.ndarray, *, level: np.ndarray | None = None, out: np.ndarray
 
     Parameters
     ----------
-    x : ndarray, shape (n_time, n_chan), float32, any unit
+    x : ndarray, shape (n_time, n_chan), float32 or uint8, any unit
         Spectra, with any strides; NaN is ignored.
     level : ndarray, shape (n_chan,), float32, unit of x, optional
         Levels of the channels; channels in which it is NaN are ignored.
+    valid : ndarray, shape (n_chan,), bool, optional
+        Channels that are used of uint8, without a level; all by default.
     out : ndarray, shape (n_time,), float32, unit of x, optional
         Receives the series; NaN where no channel is valid.
 
@@ -45,14 +47,35 @@ def band_mean(x: np.ndarray, *, level: np.ndarray | None = None, out: np.ndarray
     ----------
     R. P. Eatough et al., MNRAS 395, 410 (2009).
     """
-    _check.array("x", x, ("float32",), 2)
-    if level is None:
-        level = np.zeros(x.shape[1], np.float32)
-    _check.array("level", level, ("float32",), 1)
-    _check.shape("level", level, x.shape[1:])
-    out = _check.output("out", out, x.shape[:1], "float32", x, level)
-    band_mean_nb(x, level, out)
+    _check.array("x", x, ("float32", "uint8"), 2)
+    if level is not None:
+        _check.array("level", level, ("float32",), 1)
+        _check.shape("level", level, x.shape[1:])
+    if valid is not None:
+        _check.array("valid", valid, ("bool",), 1)
+        _check.shape("valid", valid, x.shape[1:])
+    out = _check.output("out", out, x.shape[:1], "float32", x, level, valid)
+    if x.dtype == np.uint8 and level is None:
+        code_mean_nb(x, np.full(x.shape[1], 255, np.uint8) if valid is None
+                     else valid * np.uint8(255), out)
+        return out
+    if valid is not None:
+        raise ValueError("valid: found for float32 or with a level, allowed for uint8 without one")
+    band_mean_nb(x, np.zeros(x.shape[1], np.float32) if level is None else level, out)
     return out
+
+
+@jit_strict
+def code_mean_nb(x, mask, out):
+    """Fill `out` as `band_mean` does, for codes of which the bits in `mask` are used."""
+    known = 0
+    for c in range(mask.size):
+        known += mask[c] > 0
+    for t in range(x.shape[0]):
+        row, total = x[t], np.int64(0)
+        for c in range(row.size):
+            total += np.int64(row[c] & mask[c])
+        out[t] = np.float32(np.float64(total) / known) if known > 0 else np.float32(np.nan)
 
 
 @jit_strict

@@ -455,3 +455,13 @@ def test_nothing_is_compiled_after_compile():
                             capture_output=True, text=True, timeout=250)
     assert result.returncode == 0, result.stderr
     assert result.stdout.splitlines() == [f"{kind} {direction}" for kind, direction in WAYS]
+
+
+@pytest.mark.parametrize("n", [3 * 2**18, 11 * 2**10, 15 * 2**15, 13 * 2**12])
+def test_real_lengths_with_an_odd_factor(n):
+    plan = fft_plan(n, kind="real")
+    x = np.random.default_rng(n).standard_normal((2, n)).astype(np.float32)
+    found, exact = plan.process(x), np.fft.rfft(x.astype(np.float64))
+    error = np.linalg.norm(found - exact) / np.linalg.norm(exact)
+    assert plan.own_code and error <= 2**-24 * np.sqrt(1 + np.log2(n))
+    np.testing.assert_array_equal(plan.copy().process(x[1:]), found[1:])

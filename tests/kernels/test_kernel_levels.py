@@ -29,6 +29,22 @@ def test_levels_twin(n_time):
     assert np.isnan(level[7]) and (level[8], sigma[8]) == (3, 0)
 
 
+@pytest.mark.parametrize("kind", ["float32", "uint8"])
+@pytest.mark.parametrize("n_time", [1, 2, 31, 64, 200])
+def test_vectors_have_the_bits_of_the_plain_code(kind, n_time):
+    """Also for channels that do not fill a tile, of all kinds of numbers, minus a series."""
+    x = piece(n_time) if kind == "float32" else np.random.default_rng(2).integers(
+        0, 120, (n_time, 150)).astype(kind)
+    series = np.random.default_rng(3).normal(0, 5, n_time).astype("float32")
+    found, expected = channel_levels(x, series=series), np.empty((2, 150), np.float32)
+    channel_levels_nb(x, series, *expected)
+    np.testing.assert_array_equal(found, expected)
+    twin = reference.channel_levels(x, series)
+    np.testing.assert_allclose(found, twin, rtol=2e-5, atol=1e-5)
+    turned = channel_levels(np.asfortranarray(x), series=series)
+    np.testing.assert_array_equal(found, turned)
+
+
 def test_levels_of_noise_with_outliers():
     rng = np.random.default_rng(2)
     x = rng.normal(100, 5, (1000, 60)).astype("float32")
@@ -76,7 +92,7 @@ def test_strides_outputs_and_python():
         np.testing.assert_array_equal(each, one)
     again = np.empty((2, 3), np.float32)
     with np.errstate(all="ignore"):
-        channel_levels_nb.py_func(x[:20, 40:43].copy(), again[0], again[1])
+        channel_levels_nb.py_func(x[:20, 40:43].copy(), np.zeros(20, np.float32), *again)
         np.testing.assert_allclose(again, channel_levels(x[:20, 40:43]), rtol=1e-6)
         out = np.empty((5, 70), np.float32)
         deviations_nb.py_func(x[:5], level, sigma, 0.1, 3.0, 2.0, 0.5, out)

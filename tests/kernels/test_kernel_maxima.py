@@ -2,7 +2,15 @@
 
 import numpy as np
 import pytest
-from fastsig_kernels import boxcar_maxima, group_median, reference, relative_to_level, track_maxima
+from fastsig_kernels import (
+    best_boxcar,
+    boxcar_maxima,
+    group_median,
+    pair_sums,
+    reference,
+    relative_to_level,
+    track_maxima,
+)
 
 WIDTHS = np.array([1, 2, 3, 6])
 
@@ -50,6 +58,27 @@ def test_a_plane_against_its_twin(is_weighted, rng):
     np.testing.assert_array_equal(backwards, best)
 
 
+@pytest.mark.parametrize("n_row", [1, 3, 16])
+@pytest.mark.parametrize("widths", [[1, 2, 3, 4, 6, 8], [2, 4], [3], [1, 64]])
+@pytest.mark.parametrize("is_weighted", [False, True])
+def test_a_limit_leaves_out_what_is_lower_and_nothing_else(n_row, widths, is_weighted, rng):
+    n, widths = 3000, np.array(widths)
+    x = rng.gamma(3, size=(n_row, n)).astype(np.float32) - 3
+    valid = (rng.random((n_row, n)) > 0.2).astype(np.float32) if is_weighted else None
+    x = x if valid is None else x * valid
+    tracks = tracks_of(n_row, range(-9, 10))
+    scale = (1 / np.sqrt(3 * n_row * widths)).astype(np.float32)
+    every, high = np.zeros((2, n - tracks.max() - widths[-1] + 1), np.float32)
+    track_maxima(x, tracks, widths, scale, every, valid=valid)
+    limit = np.float32(np.quantile(every, 0.97))
+    track_maxima(x, tracks, widths, scale, high, valid=valid, limit=float(limit))
+    np.testing.assert_array_equal(high, np.where(every > limit, every, 0))
+    plane, both = np.zeros((2, n - widths[-1] + 1), np.float32)
+    boxcar_maxima(x, widths, scale, plane, weights=valid, full=1.0)
+    boxcar_maxima(x, widths, scale, both, weights=valid, full=1.0, limit=float(limit))
+    np.testing.assert_array_equal(both, np.where(plane > limit, plane, 0))
+
+
 def test_the_same_bits_wherever_rows_begin(rng):
     x = rng.normal(size=(16, 3000)).astype(np.float32)
     tracks = tracks_of(16, range(31))
@@ -88,8 +117,42 @@ def test_deviations_against_their_twin(n_chan, is_weighted, rng):
     valid = rng.random(x.shape) > 0.2 if is_weighted else None
     level = group_median(x, 16)
     level[2] = 0  # unknown
-    found, total = relative_to_level(x, np.nan_to_num(level), 16, valid=valid)
+    count = np.empty(n_chan, np.float32)
+    found, total = relative_to_level(x, np.nan_to_num(level), 16, valid=valid, count=count)
     twin = reference.relative_to_level(x, np.nan_to_num(level), 16, valid)
     np.testing.assert_allclose(found, twin, rtol=0, atol=1e-6)
     np.testing.assert_allclose(total, found.sum(axis=0), rtol=0, atol=1e-6)
     assert not found[2].any()
+    known = np.isfinite(x[:2]) if valid is None else valid[:2] & np.isfinite(x[:2])
+    np.testing.assert_array_equal(count, known.sum(axis=0))
+    part = np.pad(x, ((0, 0), (3, 4)))[:, 3:-4]  # rows of a larger plane
+    again, _ = relative_to_level(part, np.nan_to_num(level), 16, valid=valid)
+    np.testing.assert_array_equal(again, found)
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 37, 100])
+def test_sums_of_neighbours_against_their_twin(n, rng):
+    x = rng.normal(size=(3, n + 5)).astype(np.float32)[:, 2 : n + 2]
+    np.testing.assert_allclose(pair_sums(x), reference.pair_sums(x), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("n_row", [1, 16])
+@pytest.mark.parametrize("is_weighted", [False, True])
+def test_the_best_boxcar_against_its_twin(n_row, is_weighted, rng):
+    x = rng.normal(size=(n_row, 80)) + np.arange(80) / 90
+    valid = (rng.random(x.shape) > 0.4).astype(float) if is_weighted else None
+    sums, counts = (np.pad(np.cumsum(each, axis=1), ((0, 0), (1, 0)))
+                    for each in (x if valid is None else x * valid, np.ones_like(x) * valid
+                                 if valid is not None else x))
+    starts = rng.uniform(-2, 75, (3, 5))
+    arguments = (sums, starts, np.linspace(-20, 20, 5), WIDTHS, 1 / np.sqrt(n_row * WIDTHS))
+    found = best_boxcar(*arguments, counts=counts if is_weighted else None, min_share=0.6)
+    twin = reference.best_boxcar(*arguments, counts if is_weighted else None, 0.6)
+    np.testing.assert_allclose(found, twin, rtol=1e-12)
+    assert found[3] > 0
+    assert not best_boxcar(0 * sums, *arguments[1:]).any()
+    assert not best_boxcar(*arguments[:4], np.full(4, np.nan)).any()
+    with pytest.raises(ValueError, match="starts"):
+        best_boxcar(sums, starts * np.nan, *arguments[2:])
+    with pytest.raises(ValueError, match="widths"):
+        best_boxcar(*arguments[:3], 0 * WIDTHS, arguments[4])

@@ -163,3 +163,19 @@ def test_the_state_after_a_refused_call():
             plan.process(wrong)
     found = np.concatenate([plan.process(x[100:]), plan.finish()])
     np.testing.assert_array_equal(found, expected)
+
+
+def test_events_begin_no_earlier_than_stated():
+    x = spectra([(40, time, 20, 15) for time in range(500, 9000, 700)])
+    plan = fk.PulseSearch(curve_of(), DELAYS, LADDER, **{**OPTIONS, "threshold": 4.5})
+    earliest = []
+    for start in range(0, len(x), 512):
+        stated = plan.earliest
+        found = plan.process(x[start : start + 512])
+        assert (found["time"] >= stated[found["row"]]).all()
+        earliest.append(stated[40])
+    found = plan.finish()
+    assert len(found) > 20 and (found["time"] >= stated[found["row"]]).all()
+    assert earliest[0] == -40
+    # All but a segment and the longest boxcars.
+    assert max(earliest) > len(x) - 2 * 2048 - 2 * plan.latency

@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 from dispersed import head, values
-from streams import MemorySpectra, MemoryVoltages, header, noise
+from streams import Collected, MemorySpectra, MemoryVoltages, header, noise
 
 import fastsig as fs
+from fastsig.axes import validity
 from fastsig.axes.polarization import PRODUCTS, PolBasis
+from fastsig.io.hdf5.shortened import lookup3
+from fastsig.io.native.writer import NativeWriter
+from fastsig.reductions.folding.predictors import constant_period
+from fastsig.reductions.folding.sink import Fold
 from fastsig.run import fitting
 from fastsig.run.engine import run
 from fastsig.run.products import products
+from fastsig.run.spectra_file import SpectraFile
+from fastsig.run.voltage_file import VoltageFile
 from fastsig.stages.flag import Flag
 from fastsig.stages.integrate import Integrate
+from fastsig.stages.piece import Piece
 from fastsig.stages.velocity_frame import VelocityFrame
-from fastsig.stream import ENDLESS, Aligned, Block, Sink, Stream
+from fastsig.stream import ENDLESS, Aligned, Stream
 
 
 class Arriving:
@@ -66,25 +76,6 @@ class LiveSpectra(Arriving, MemorySpectra):
     def __init__(self, data: np.ndarray, about: Any) -> None:
         MemorySpectra.__init__(self, data, about)
         self.begin(len(data))
-
-
-class Collected(Sink):
-    """All rows."""
-
-    name = "collect"
-    takes_endless = True
-
-    def __init__(self, stream: Stream) -> None:
-        super().__init__(stream)
-        self.blocks: list[Block] = []
-
-    def merge(self, part: Block) -> None:
-        self.blocks.append(part)
-
-    def finish(self, n_rows: int) -> Any:
-        assert sum(block.n for block in self.blocks) == n_rows
-        return (np.concatenate([block.data for block in self.blocks]),
-                np.concatenate([block.valid for block in self.blocks]))
 
 
 @pytest.fixture(autouse=True)
@@ -174,7 +165,7 @@ def test_who_needs_an_end_says_so(tmp_path: Path) -> None:
     with pytest.raises(fs.UsageError, match="not known"):
         _ = chain.stream.stop_time
     with pytest.raises(fs.PlanError, match="write needs the number of rows; select rows first"):
-        run(products([chain], [tmp_path / "x.h5"]))
+        run(products([chain], [tmp_path / "x.fits"], lossy=True))
     with pytest.raises(fs.PlanError, match="frame needs to know the end of the stream"):
         VelocityFrame(chain.stream, "lsrk")
     sender = live.send(100)
@@ -199,3 +190,129 @@ def test_dispersion_is_removed_as_from_a_file(kind: str) -> None:
     np.testing.assert_array_equal(found[0], expected[0])
     np.testing.assert_array_equal(np.broadcast_to(found[1], found[0].shape),
                                   np.broadcast_to(expected[1], found[0].shape))
+
+
+def spectra_chain(source: Stream) -> Stream:
+    return fs.Chain(source).channelize(16).detect("AABB").integrate(n_int=7).stream
+
+
+@pytest.mark.parametrize("name", ["x.h5", "x.fil"])
+def test_spectra_are_written_as_they_come(tmp_path: Path, name: str) -> None:
+    data = noise(np.random.default_rng(1), 50_001)
+    live = LiveVoltages(data)
+    sender = live.send(999)
+    run([SpectraFile(spectra_chain(live), tmp_path / name, lossy=True)], workers=2)
+    sender.join()
+    (tmp_path / "file").mkdir()
+    chain = spectra_chain(MemoryVoltages(data, header()))
+    run([SpectraFile(chain, tmp_path / "file" / name, lossy=True)])
+    found, expected = (fs.open(each / name) for each in (tmp_path, tmp_path / "file"))
+    assert found.shape == expected.shape and found.stream.header == expected.stream.header
+    same((found.stream.read().data,), (expected.stream.read().data,))
+    if name == "x.fil":
+        assert (tmp_path / name).read_bytes() == (tmp_path / "file" / name).read_bytes()
+
+
+@pytest.mark.parametrize("n", [3000, 2000])
+def test_pieces_are_the_files_of_their_rows(tmp_path: Path, n: int) -> None:
+    """A piece that came whole is that of a recording, byte for byte; the last ends early."""
+    data = noise(np.random.default_rng(1), 90_001)
+    live, whole = LiveVoltages(data), MemoryVoltages(data, header())
+    sender, first, made = live.send(999), 0, []
+    while not made or made[-1] == n:
+        piece = Piece(spectra_chain(live), first, n)
+        name = tmp_path / f"{first}.h5"
+        run([SpectraFile(piece, name)], workers=2)
+        made.append(fs.open(name).shape[0])
+        chain = fs.Chain(spectra_chain(whole)).select(rows=(first, first + made[-1]))
+        run([SpectraFile(chain.stream, tmp_path / "file.h5", overwrite=True)])
+        if made[-1] == n:
+            assert name.read_bytes() == (tmp_path / "file.h5").read_bytes()
+        found, expected = fs.open(name), fs.open(tmp_path / "file.h5")
+        assert found.stream.header == expected.stream.header
+        same((found.stream.read().data,), (expected.stream.read().data,))
+        first += n
+    sender.join()
+    assert sum(made) == spectra_chain(whole).shape[0]
+
+
+def test_voltages_are_recorded_in_pieces(tmp_path: Path) -> None:
+    data = noise(np.random.default_rng(1), 50_001)
+    lost = (np.array([[0, 30_000], [41_000, 50_001]]), np.array([[0, 50_001]]))
+    live, whole = LiveVoltages(data), MemoryVoltages(data, header(), lost)
+    live.spans = lost
+    sender = live.send(999)
+    for first in (0, 20_000, 40_000):
+        run([VoltageFile(Piece(live, first, 20_000), tmp_path / "x.h5", overwrite=True)])
+        n = min(20_000, 50_001 - first)
+        expected = fs.Chain(whole).select(rows=(first, first + n))
+        known = (validity.full(0, n),) * 2
+        run([VoltageFile(expected.stream, tmp_path / "y.h5", surveyed=known, overwrite=True)])
+        if n == 20_000:
+            assert (tmp_path / "x.h5").read_bytes() == (tmp_path / "y.h5").read_bytes()
+        found, expected = (fs.open(tmp_path / name).stream for name in ("x.h5", "y.h5"))
+        assert found.header == expected.header and found.shape == expected.shape
+        for one, two in zip(*(each.read_block(0, n).valid for each in (found, expected)),
+                            strict=True):
+            np.testing.assert_array_equal(one, two)
+        np.testing.assert_array_equal(found.read().data, expected.read().data)
+        found.verify()  # all checksums
+    sender.join()
+
+
+def test_a_piece_is_folded_to_its_end() -> None:
+    rng = np.random.default_rng(3)
+    about = header(1000, n_chan=8).replace(polarization=PolBasis("linear", PRODUCTS["I"]),
+                                           n_bits=32)
+    data = rng.normal(100, 1, (4300, 1, 8)).astype(np.float32)
+    live, whole = LiveSpectra(data, about), MemorySpectra(data, about)
+    sender = live.send(77)
+    for first, n in ((0, 2000), (2000, 2000), (4000, 300)):
+        by = [constant_period(whole, "0.1s", dm=10)]
+        found, = run([Fold(Piece(live, first, 2000), by, n_bin=32, subint="0.5s")])[0]
+        chain = fs.Chain(whole).select(rows=(first, first + n)).stream
+        expected, = run([Fold(chain, by, n_bin=32, subint="0.5s")])[0]
+        np.testing.assert_array_equal(found.data, expected.data)
+        np.testing.assert_array_equal(found.weights, expected.weights)
+        assert found.header == expected.header and found.provenance == expected.provenance
+    sender.join()
+
+
+@pytest.mark.parametrize("n_time", [0, 1, 700_000, 1_000_000])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_native_file_that_ends_early(tmp_path: Path, n_time: int, channels: int) -> None:
+    about = header(is_complex=True, n_chan=channels)
+    rng = np.random.default_rng(1)
+    data = rng.integers(-100, 100, (n_time, 2, *([channels] if channels > 1 else []), 2), np.int8)
+    path = tmp_path / "x.h5"
+    with NativeWriter(path, about, 1_000_000) as writer:
+        for first in range(0, n_time, 300_000):
+            writer.append(data[first : first + 300_000])
+        writer.end_at(n_time)
+    stream = fs.open(path).stream
+    assert stream.shape[0] == n_time
+    stream.verify()
+    with h5py.File(path, "r") as file:  # as any other program reads it
+        np.testing.assert_array_equal(file["voltage/1"], data[:, 1])
+    assert os.stat(path).st_blocks * 512 < 4 * max(1, channels) * n_time + 2**17
+
+
+def test_the_checksum_of_headers() -> None:
+    """Values of Jenkins' own program."""
+    assert lookup3(b"") == 0xDEADBEEF
+    assert lookup3(b"Four score and seven years ago") == 0x17770551
+
+
+def test_voltages_are_recorded_as_dada(tmp_path: Path) -> None:
+    data = noise(np.random.default_rng(1), 50_001)
+    live, whole = LiveVoltages(data), MemoryVoltages(data, header())
+    sender = live.send(999)
+    for first in (0, 40_000):
+        n = min(40_000, 50_001 - first)
+        known = (validity.full(0, 40_000),) * 2
+        run([VoltageFile(Piece(live, first, 40_000), tmp_path / "x.dada", lossy=True,
+                         surveyed=known, overwrite=True)])
+        chain = fs.Chain(whole).select(rows=(first, first + n))
+        chain.write(tmp_path / "y.dada", lossy=True, overwrite=True)
+        assert (tmp_path / "x.dada").read_bytes() == (tmp_path / "y.dada").read_bytes()
+    sender.join()

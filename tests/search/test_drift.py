@@ -78,7 +78,8 @@ def test_losses():
 @pytest.mark.parametrize("shape", [1.0, 7.5, 51.0, 1e5])
 def test_noise_of_gamma_laws(shape, rng):
     x = rng.gamma(shape, 3 / shape, (16, 2**14)).astype(np.float32)
-    y, total, levels = flatten(x, 1024)
+    y, total, known, levels = flatten(x, 1024)
+    assert known is None
     assert levels.shape == pytest.approx(shape, rel=0.05)
     # The mean of a sum is right to a twentieth of its noise.
     assert abs(y.mean()) * np.sqrt(16 * shape) < 0.05
@@ -193,3 +194,12 @@ def test_many_carriers_do_not_make_the_noise_larger():
     alone = found_in(spectra(16, 2**14, crowd[:1]), plan)[0].snr
     found = [nearest(found_in(x, plan), each)[0].snr for each in crowd]
     assert np.median(found) == pytest.approx(alone, rel=0.06)
+
+
+def test_any_bits_are_searched_without_an_error(rng):
+    """Files may contain anything: numbers near the largest float, infinities and NaN."""
+    plan = DriftPlan(16, 18.25, 2.8, -1.0, 1.0)
+    for x in (rng.integers(0, 2**32, (16, 2**13), np.uint32).view(np.float32),
+              np.full((16, 2**13), 3e38, np.float32), np.zeros((16, 2**13), np.float32),
+              np.where(rng.random((16, 2**13)) < 0.5, np.inf, 1).astype(np.float32)):
+        Tile(plan, 512, 10.0).search(x)

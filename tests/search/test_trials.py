@@ -11,10 +11,10 @@ from bench.burst_trials import counted, plan_of
 from fastsig.search.bursts.trials import chance, degrees_of, false_alarms, trials
 
 
-@pytest.mark.parametrize("degrees", [0, 6])
-def test_candidates_in_noise_are_as_many_as_expected(degrees: float) -> None:
+@pytest.mark.parametrize(("degrees", "lossy"), [(0, False), (6, False), (24, True)])
+def test_candidates_in_noise_are_as_many_as_expected(degrees: float, lossy: bool) -> None:
     # The seeds and the widths are not those by which the constants were found.
-    found = counted(1.3, 50, 150_000, seed=77, degrees=degrees)
+    found = counted(1.3, 50, 150_000, seed=77, degrees=degrees, lossy=lossy)
     for each in found[:3]:
         assert each.is_right
     assert found[0].found > 100

@@ -21,7 +21,9 @@ from fastsig.errors import OutputError, PlanError, UsageError
 from fastsig.run.candidate_files import write_candidates
 from fastsig.view import draw_burst, draw_candidates, write_bursts_page
 from fastsig.view.burst import BeamFacts
-from fastsig.view.page.bursts import bursts_page, pictures_that_fit
+from fastsig.view.burst_thumbnails import BurstPictures
+from fastsig.view.page.findings import findings_page, pictures_that_fit
+from fastsig.view.page.layouts import BURSTS
 from fastsig.view.thumbnails import SHAPE, Recordings, Thumbnails, thumbnails_of
 
 HOSTILE = "</script><img src=x onerror=\"document.body.dataset.hacked='yes'\">"
@@ -99,6 +101,20 @@ def test_the_picture_of_a_table(tmp_path: Path) -> None:
         draw_candidates(candidates(3)[:0])
 
 
+def test_positions_of_bursts_are_drawn_among_the_beams() -> None:
+    about = {"beams": [1, 2], "beam_offsets_arcmin": [[0.0, 0.0], [5.7, 0.0]],
+             "hpbw_arcmin": [2.9, 3.0]}
+    made = night(30, east=np.linspace(-3, 3, 30), north=np.zeros(30), east_error=np.full(30, 0.4),
+                 north_error=np.full(30, 0.4)).with_meta(comparison=about)
+    figure = draw_candidates(made)
+    axes = next(each for each in figure.axes if "east" in each.get_xlabel())
+    assert [text.get_text() for text in axes.texts] == ["1", "2"]
+    assert sum(len(each.lines[0].get_xdata()) for each in axes.containers) == 20
+    assert axes.get_xlim()[0] > 5.7 > axes.get_xlim()[1]  # east is to the left
+    assert not collisions(figure)
+    assert not draw_candidates(made.with_meta(comparison={})).axes[2].texts
+
+
 def recording(folder: Path) -> Any:
     """A file with a burst, and a table with it and two candidates without data."""
     burst = spectra(0.05)
@@ -111,35 +127,39 @@ def recording(folder: Path) -> Any:
 
 def test_small_pictures_show_the_burst(tmp_path: Path) -> None:
     table = recording(tmp_path)
-    made = thumbnails_of(table, Recordings([tmp_path], table))
+    made = thumbnails_of(table, BURSTS.panels, Recordings([tmp_path], table),
+                         BurstPictures(table))
     assert list(made.troubles) == [1, 2]
     assert "not in the folders" in made.troubles[1] and "allowed: from 0" in made.troubles[2]
     middle = SHAPE[1] // 2
-    assert abs(int(np.argmax(made.profile[0].astype(int))) - middle) < 6
-    assert abs(int(np.argmax(made.aligned[0].astype(int).sum(axis=0))) - middle) < 6
-    row, column = np.unravel_index(np.argmax(made.tie[0]), SHAPE)
+    assert abs(int(np.argmax(made.curves[0, 0].astype(int))) - middle) < 6
+    assert abs(int(np.argmax(made.images[0, 0].astype(int).sum(axis=0))) - middle) < 6
+    row, column = np.unravel_index(np.argmax(made.images[0, 1]), SHAPE)
     assert abs(row - SHAPE[0] // 2) < 10 and abs(column - middle) < 10
-    assert made.ranges[0][3:5] == pytest.approx((1200, 1520))
+    assert made.captions[0][1][1] == "1200 to 1520 MHz"
     with pytest.raises(UsageError, match="no such file"):
         Recordings([tmp_path / "none"], table)
 
 
 def test_the_page_of_two_thousand_is_below_ten_megabytes() -> None:
     n = 2000
-    assert pictures_that_fit(n) == n and pictures_that_fit(3000) < 3000
+    assert pictures_that_fit(BURSTS, n) == n and pictures_that_fit(BURSTS, 3000) < 3000
     rng = np.random.default_rng(1)
-    noise = Thumbnails(rng.integers(1, 16, (n, *SHAPE), np.uint8),
-                       rng.integers(1, 16, (n, *SHAPE), np.uint8),
-                       rng.integers(0, 256, (n, SHAPE[1]), np.uint8), rng.normal(size=(n, 6)))
-    assert len(bursts_page(night(n), "night", noise)) < 10_000_000
+    noise = Thumbnails(
+        ("curve", "image", "image"), rng.integers(1, 16, (n, 2, *SHAPE), np.uint8),
+        rng.integers(0, 256, (n, 1, SHAPE[1]), np.uint8), rng.normal(size=(n, 1, 2)),
+        [[(), ("−90.1 ms", "1050.12 to 1449.98 MHz", "90.1 ms"),
+          ("−90.1 ms", "DM 1234.56 ± 12.3", "90.1 ms")]] * n)
+    assert len(findings_page(night(n), BURSTS, "night", noise)) < 10_000_000
 
 
 def test_the_page_sorts_filters_marks_and_exports(browser: Any, tmp_path: Path) -> None:
     n = 2000
     table = night(n, file=[HOSTILE] + ["a.fits"] * (n - 1), snr=np.append(99.0, np.arange(n - 1)))
-    pixels = np.full((2, *SHAPE), 8, np.uint8)
-    made = Thumbnails(pixels, pixels, np.zeros((2, SHAPE[1]), np.uint8), np.ones((2, 6)))
-    (tmp_path / "n.html").write_bytes(bursts_page(table, HOSTILE, made))
+    made = Thumbnails.empty(2, BURSTS.panels)
+    for k in range(2):
+        made.draw(k, 1, np.full(SHAPE, 2.0), HOSTILE)
+    (tmp_path / "n.html").write_bytes(findings_page(table, BURSTS, HOSTILE, made))
     opened = Opened(browser, tmp_path / "n.html").ready()
     page, view = opened.page, lambda: opened.state["view"]
     assert (view()["shown"], view()["row"]) == (n, n - 1) and view()["laid"] < 60

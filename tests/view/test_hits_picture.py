@@ -5,6 +5,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 from astropy import units as u
+from browser import Opened
 from carriers import spectra
 from cli import fastsig
 from streams import MemorySpectra, header
@@ -14,7 +15,10 @@ from fastsig.axes.frequency import ChannelAxis
 from fastsig.axes.polarization import PRODUCTS, PolBasis
 from fastsig.errors import PlanError, UsageError
 from fastsig.run.hit_files import read_hits
-from fastsig.view import draw_hits
+from fastsig.view import draw_hits, write_hits_page
+from fastsig.view.hit_thumbnails import HitPictures
+from fastsig.view.page.layouts import HITS
+from fastsig.view.thumbnails import SHAPE, Recordings, thumbnails_of
 
 CHAN_HZ, SAMPLE_S, N_CHAN = Fraction(14, 5), Fraction(73, 4), 4096
 DRIFT, SPAN_S = 0.05, 320  # Hz/s; from the start of one scan to that of the next
@@ -72,3 +76,45 @@ def test_a_table_and_a_hit_are_drawn(night, tmp_path):
         draw_hits(hits, data=[night / "1.h5"])
     with pytest.raises(PlanError, match="no hit to draw"):
         draw_hits(hits[:0])
+
+
+def test_small_pictures_show_the_carrier(night):
+    hits = read_hits(night / "events.ecsv")
+    with HitPictures(hits) as draw:
+        made = thumbnails_of(hits, HITS.panels, Recordings([night], hits), draw)
+    assert not made.troubles and len(made) == 2
+    middle = SHAPE[1] // 2
+    for k in range(2):
+        row, column = np.argwhere(made.images[k, 1] == made.images[k, 1].max()).mean(axis=0)
+        assert abs(row - SHAPE[0] // 2) <= 2 and abs(column - middle) <= 1
+        assert np.argmax(made.curves[k, 0]) == middle
+        _, high = made.limits[k, 0]
+        assert high == pytest.approx(hits.values("snr")[k], rel=0.15)
+        # The track crosses the picture of the spectra from the lower left to the upper right.
+        bright = np.argmax(made.images[k, 0], axis=1)
+        across = DRIFT * 15 * float(SAMPLE_S / CHAN_HZ)
+        assert (np.diff(bright) >= 0).all()
+        assert bright[-1] - bright[0] == pytest.approx(across * SHAPE[1] / 55, abs=2)
+
+
+def test_a_hit_outside_the_spectra_has_no_picture(night):
+    hits = read_hits(night / "0.ecsv")
+    moved = hits.with_columns(frequency=hits.values("frequency") + 1)
+    with HitPictures(moved) as draw:
+        made = thumbnails_of(moved, HITS.panels, Recordings([night], moved), draw)
+    assert "outside the band" in made.troubles[0]
+
+
+def test_the_page_of_events_sorts_and_filters(browser, night, tmp_path):
+    hits = read_hits(night / "events.ecsv")
+    assert write_hits_page(hits, tmp_path / "a.html", data=[night]) == {}
+    opened = Opened(browser, tmp_path / "a.html").ready()
+    page = opened.page
+    assert opened.state["view"]["shown"] == 2
+    assert f"{hits.values('drift')[0]:.4g} Hz/s" in page.inner_text("section.one h2")
+    page.select_option("select[data-pick=scan]", "3")
+    assert opened.state["view"]["shown"] == 1
+    page.select_option("select[data-pick=scan]", "")
+    page.fill("input[data-limit=drift-to]", "0")
+    assert opened.state["view"]["shown"] == 0
+    assert opened.troubles == []

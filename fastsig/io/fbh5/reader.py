@@ -112,6 +112,11 @@ class FBH5Spectra(FileSpectra):
         part.header = self.header.replace(channels=axis.sliced(start, stop) if axis else None)
         return part
 
+    @property
+    def channel_run(self) -> int:
+        """Number of channels of a chunk, which are unpacked together."""
+        return int(self._data.chunks[2] if self._data.chunks else 1)
+
     def _header(self, cards: dict[str, Any], path: str) -> Header:
         shape = self._data.shape
         own = (self.provenance or {}).get("header")

@@ -28,7 +28,7 @@ from fastsig.io.hdf5 import metadata
 from fastsig.io.hdf5.announced import AnnouncedFile
 from fastsig.io.hdf5.chunk_writer import Line, Packed, RowsWriter
 from fastsig.io.spectra.writing import Sizes, SpectraWriter
-from fastsig.stream import SpectrumStream
+from fastsig.stream import ENDLESS, SpectrumStream
 from fastsig.stream.header import Header
 from fastsig.telescopes.velocity_frames import SPECSYS
 
@@ -37,6 +37,7 @@ __all__ = ["BITS", "BLANKS", "COMPRESSIONS", "FBH5Writer"]
 BITS = (8, 32)
 COMPRESSIONS = ("bitshuffle", "gzip", "none")
 BLANKS = ("nan", "mean")
+_TIMES = 2**16  # rows per chunk of the axis of time, if their number is not known
 
 
 class _Job(NamedTuple):
@@ -71,7 +72,8 @@ class FBH5Writer(AnnouncedFile, SpectraWriter):
     header : Header
         Header of the spectra; its channels must be known.
     shape : tuple of int
-        (time, product, chan) of the spectra to be written.
+        (time, product, chan) of the spectra to be written. The first number is `ENDLESS` if it is
+        not known; the file then grows, and no space is reserved.
     weight_channels : int
         Channels of the weights: 1 or chan.
     provenance : mapping
@@ -107,14 +109,18 @@ class FBH5Writer(AnnouncedFile, SpectraWriter):
         _check_options(compression, blank, bits)
         self._shape, self._chunks, self._bits = shape, chunks_of(shape, bits), bits
         self._blank = blank if bits == 32 else "level"
+        self._tsamp = float(1 / header.sample_rate)
         self._codes: CodeWriter | None = None
         self._sums = np.zeros((2, *shape[1:])) if blank == "mean" else None
         self._rows, self._held = 0, 0
+        self._open_end = shape[0] >= ENDLESS
+        if self._open_end and bits != 32:
+            raise UsageError(f"bits = {bits} and rows whose number is not known; allowed: 32")
         self._weight_shape = (shape[0], shape[1], weight_channels)
         self._free: list[tuple[NDArray[np.float32], NDArray[np.float32]]] = []
         self._buffer, self._weight_buffer = self._buffers()
         self._line = Line(self._prepare, self._store, packed_ahead(shape, bits))
-        size = estimate_bytes(shape, weight_channels, bits) if reserve else 0
+        size = 0 if self._open_end or not reserve else estimate_bytes(shape, weight_channels, bits)
         self.files = [os.fspath(path)]
         self._output = SafeOutput(path, overwrite=overwrite, reserve=size)
         try:
@@ -136,10 +142,11 @@ class FBH5Writer(AnnouncedFile, SpectraWriter):
         metadata.write_json(file, "provenance", record)
         plist = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
         plist.set_attr_phase_change(1000, 0)  # compact: the checksum of the object header covers it
+        n_row = 0 if self._open_end else self._shape[0]
         self._data = file.create_dataset(
-            "data", shape=self._shape, maxshape=(None, *self._shape[1:]), chunks=self._chunks,
-            dtype="<f4" if self._bits == 32 else "u1", dcpl=plist, **_filters(compression),
-            **metadata.creation(),
+            "data", shape=(n_row, *self._shape[1:]), maxshape=(None, *self._shape[1:]),
+            chunks=self._chunks, dtype="<f4" if self._bits == 32 else "u1", dcpl=plist,
+            **_filters(compression), **metadata.creation(),
         )
         cards = {**_cards(header, self._shape), "blank": np.bytes_(self._blank)}
         for key, value in cards.items():
@@ -150,12 +157,13 @@ class FBH5Writer(AnnouncedFile, SpectraWriter):
         self._data.flush()
         rows = min(max(1, self._shape[0]), WEIGHT_ROWS) if self._weight_shape[2] == 1 else None
         self._weights = file.create_dataset(
-            "weights", shape=self._weight_shape, maxshape=(None, *self._weight_shape[1:]),
-            chunks=(rows, *self._weight_shape[1:]) if rows
+            "weights", shape=(n_row, *self._weight_shape[1:]),
+            maxshape=(None, *self._weight_shape[1:]), chunks=(rows, *self._weight_shape[1:]) if rows
             else weight_chunks(self._shape, self._bits), dtype="<f4",
             **({} if rows else _filters(compression)), **metadata.creation(),
         )
-        self._data_rows, self._weight_rows = RowsWriter(self._data), RowsWriter(self._weights)
+        self._data_rows = RowsWriter(self._data, self._shape[0])
+        self._weight_rows = RowsWriter(self._weights, self._shape[0])
         return file
 
     def _buffers(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -173,6 +181,11 @@ class FBH5Writer(AnnouncedFile, SpectraWriter):
         _check_options(options.get("compression", "bitshuffle"), options.get("blank", "nan"),
                        options.get("bits", 32))
         return []
+
+    @classmethod
+    def open_end(cls, **options: Any) -> bool:
+        """Whether rows may end early: with 32 bits, as codes have levels for whole segments."""
+        return bool(options.get("bits", 32) == 32)
 
     @classmethod
     def sizes(cls, shape: tuple[int, ...], *, weight_channels: int = 1, bits: int = 32,
@@ -220,6 +233,8 @@ class FBH5Writer(AnnouncedFile, SpectraWriter):
                          self._weight_rows.pack(job.first, weight), sums, encoded)
 
     def _store(self, job: _Job, prepared: _Prepared) -> None:
+        if job.first + job.n > self._data.shape[0]:
+            self._resize(job.first + job.n)
         if self._sums is not None and prepared.sums is not None:
             for total, part in zip(self._sums, prepared.sums, strict=True):
                 total += part
@@ -228,6 +243,17 @@ class FBH5Writer(AnnouncedFile, SpectraWriter):
         self._data_rows.store(job.first, prepared.values, prepared.data)
         self._weight_rows.store(job.first, job.weight_buffer[: job.n], prepared.weight)
         self._free.append((job.buffer, job.weight_buffer))
+
+    def _resize(self, n_row: int) -> None:
+        for dataset in (self._data, self._weights):
+            dataset.resize(n_row, axis=0)
+
+    def end_at(self, n_row: int) -> None:
+        """Accept that there are only `n_row` rows, which have all been appended."""
+        if self._codes is not None and n_row != self._shape[0]:
+            raise UsageError(f"bits = {self._bits} and {n_row} of {self._shape[0]} rows; allowed: "
+                             "32, if rows may end early")
+        self._shape = (n_row, *self._shape[1:])
 
     def add_columns(self, stream: SpectrumStream) -> None:
         """Write the columns of a stream as datasets of the group /rows."""
@@ -243,7 +269,7 @@ class FBH5Writer(AnnouncedFile, SpectraWriter):
         with np.errstate(invalid="ignore"):
             means = (self._sums[0] / self._sums[1]).astype(np.float32)
         for first in range(0, self._shape[0], self._chunks[0]):
-            rows = slice(first, first + self._chunks[0])
+            rows = slice(first, min(first + self._chunks[0], self._shape[0]))
             lost = self._weights[rows] == 0
             if lost.any():
                 self._data[rows] = np.where(lost, means, self._data[rows])
@@ -258,6 +284,10 @@ class FBH5Writer(AnnouncedFile, SpectraWriter):
         with self._finishing(self._rows, self._shape[0]):
             self._line.drain()
             self._line.close()
+            if self._data.shape[0] != self._rows:
+                self._resize(self._rows)
+            if self._file["time"].shape[0] != self._rows:
+                _write_times(self._file["time"], self._rows, self._tsamp)
             self._fill_blanks()
             levels = () if self._codes is None else self._codes.datasets
             if self._codes is not None:
@@ -346,20 +376,33 @@ def _day_and_part(start: str) -> float:
     return float(int(midnight.astype(int)) + part / 86400)
 
 
+def _times(n_row: int, tsamp: float) -> NDArray[np.float64]:
+    return np.arange(n_row, dtype=np.float64) * tsamp
+
+
+def _write_times(dataset: h5py.Dataset, n_row: int, tsamp: float) -> None:
+    """Write the axis of time of as many rows as came."""
+    dataset.resize(n_row, axis=0)
+    for first in range(0, n_row, _TIMES):
+        stop = min(first + _TIMES, n_row)
+        dataset[first:stop] = np.arange(first, stop, dtype=np.float64) * tsamp
+    dataset.flush()
+
+
 def _write_axes(file: h5py.File, data: h5py.Dataset, header: Header) -> None:
     """Write dimension scales of all three axes, with the labels that other readers expect."""
     axis = header.channels
     centers = np.arange(data.shape[2]) if axis is None else axis.centers.value
     start, _ = metadata.exact_start(header.start_time)
     names = np.array([name.encode() for name in header.polarization.names])
-    seconds = np.arange(data.shape[0]) * float(1 / header.sample_rate)
+    seconds = _times(data.shape[0], float(1 / header.sample_rate))
     axes = {
         "time": (seconds, f"seconds since {start.replace('T', ' ')}"),
         "feed_id": (names, ""),
         "frequency": (centers, "MHz"),
     }
     for index, (name, (values, unit)) in enumerate(axes.items()):
-        chunk = max(1, min(len(values), 2**18))
+        chunk = max(1, min(len(values) or _TIMES, 2**18))
         scale = metadata.create(file, name, values, (chunk,), extendable=index == 0)
         if unit:
             scale.attrs.create("units", np.bytes_(unit))

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Callable
 from typing import Any
 
 from fastsig._version import __version__
 from fastsig.stream import Stage, Stream
 
-__all__ = ["chain_record", "file_record", "input_files", "input_record", "provenance",
-           "voltage_provenance"]
+__all__ = ["bytes_record", "chain_record", "file_record", "input_files", "input_record",
+           "provenance", "voltage_provenance"]
 
 _ENDS = 2**20
 
@@ -29,15 +30,34 @@ def file_record(path: str, *, whole: bool = False) -> dict[str, Any]:
             digest.update(file.read(_ENDS))
     # The number of a descriptor says nothing about the input: standard input is named "-".
     name = "-" if path.startswith("/proc/self/fd/") else os.path.basename(path)
-    return {"name": name, "size": size, "sha256": digest.hexdigest(),
+    return _record(name, size, digest.hexdigest(), whole=whole)
+
+
+def bytes_record(name: str, size: int, read: Callable[[int, int], bytes], *, whole: bool = False
+                 ) -> dict[str, Any]:
+    """Record bytes like a file, given a function that returns a number of them from a place on."""
+    digest = hashlib.sha256()
+    if whole or size <= 2 * _ENDS:
+        for place in range(0, size, _ENDS):
+            digest.update(read(min(_ENDS, size - place), place))
+    else:
+        digest.update(read(_ENDS, 0))
+        digest.update(read(_ENDS, size - _ENDS))
+    return _record(name, size, digest.hexdigest(), whole=whole)
+
+
+def _record(name: str, size: int, digest: str, *, whole: bool) -> dict[str, Any]:
+    return {"name": name, "size": size, "sha256": digest,
             "sha256_of": "all" if whole or size <= 2 * _ENDS else "first and last MiB"}
 
 
 def input_record(source: Stream, *, whole: bool = False) -> dict[str, Any]:
     """Record an input: its files, the user's overrides, and its own provenance if it has one."""
+    came = source.content_records(whole=whole)
     record = {
         "name": os.path.basename(os.path.abspath(source.path)),
-        "files": [file_record(path, whole=whole) for path in source.files],
+        "files": [file_record(path, whole=whole) for path in source.files] if came is None
+        else came,
         "overrides": dict(source.overrides),
     }
     made = getattr(source, "provenance", None) or {}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from fastsig.errors import FormatError, unreadable
 from fastsig.io.files.cards import Cards, cards_80
 from fastsig.io.voltages.segments import incomplete
 
-__all__ = ["Block", "blocks"]
+__all__ = ["Block", "Source", "blocks", "walk"]
 
 _CARD, _MOST_HEADER = 80, 2**18
 # Cards that determine the contents of a block; blocks may differ in all other cards.
@@ -47,9 +47,27 @@ def blocks(path: str) -> Iterator[Block]:
     except OSError as error:
         raise unreadable(path, error) from error
     try:
-        yield from _walk(descriptor, path)
+        yield from walk(_File(descriptor), path, os.fstat(descriptor).st_size)
     finally:
         os.close(descriptor)
+
+
+class Source(Protocol):
+    """Bytes from which blocks are read; those that come may be waited for."""
+
+    def pread(self, n: int, place: int) -> bytes:
+        """Return bytes from a place on, fewer at the end."""
+
+
+class _File:
+    """An open file."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def pread(self, n: int, place: int) -> bytes:
+        """Return bytes from a place on, fewer at the end."""
+        return os.pread(self._descriptor, n, place)
 
 
 class _Head(NamedTuple):
@@ -62,36 +80,39 @@ class _Head(NamedTuple):
     block: int
 
 
-def _walk(descriptor: int, path: str) -> Iterator[Block]:
-    size, at = os.fstat(descriptor).st_size, 0
+def walk(file: Source, path: str, size: int | None = None) -> Iterator[Block]:
+    """Yield the blocks of a source; without its size, all bytes of each are taken to be there."""
+    at = 0
     head: _Head | None = None
     before = b""
-    while at < size:
-        before, packet = _packet_alone(os.pread(descriptor, len(before), at), before, head)
+    while at < size if size is not None else file.pread(1, at):
+        before, packet = _packet_alone(file.pread(len(before), at), before, head)
         if packet is None or head is None:
-            head = _head(descriptor, at, path)
+            head = _head(file, at, path)
             if head is None:
-                incomplete(path, f"no header at byte {at}; the last {size - at} bytes are left out")
+                left = "rest is" if size is None else f"last {size - at} bytes are"
+                incomplete(path, f"no header at byte {at}; the {left} left out")
                 return
             before, packet = head.raw, head.cards.integer("PKTIDX", -1, least=-1)
         offset = at + len(before)
         if head.padded:
             offset = -(-offset // _SECTOR) * _SECTOR
-        yield Block(head.cards, packet, offset, max(0, min(head.block, size - offset)))
+        there = head.block if size is None else max(0, min(head.block, size - offset))
+        yield Block(head.cards, packet, offset, there)
         at = offset + head.block
-        if head.padded and at % _SECTOR and not _is_header(descriptor, at):
+        if head.padded and at % _SECTOR and not _is_header(file, at):
             at = -(-at // _SECTOR) * _SECTOR
 
 
-def _head(descriptor: int, at: int, path: str) -> _Head | None:
-    raw, length = _header_bytes(descriptor, at)
+def _head(file: Source, at: int, path: str) -> _Head | None:
+    raw, length = _header_bytes(file, at)
     if length == 0 and at == 0:
         raise FormatError(path, "the first header has no END card")
     if length == 0:
         return None
     cards = cards_80(raw, path, f"the header at byte {at}")
     places = [i for i in range(0, len(raw), _CARD) if raw[i : i + 9] == b"PKTIDX  ="]
-    return _Head(os.pread(descriptor, length, at), cards, places[0] if places else -1,
+    return _Head(file.pread(length, at), cards, places[0] if places else -1,
                  cards.integer("DIRECTIO", 0) != 0,
                  cards.integer("BLOCSIZE", least=1, most=2**40))
 
@@ -113,11 +134,11 @@ def _packet_alone(raw: bytes, before: bytes, head: _Head | None) -> tuple[bytes,
     return raw, int(text) if text.isdigit() and len(text) < 19 else None
 
 
-def _header_bytes(descriptor: int, at: int) -> tuple[bytes, int]:
+def _header_bytes(file: Source, at: int) -> tuple[bytes, int]:
     """Return a header up to its END card, and its length with that card; 0 if there is none."""
     raw = b""
     while len(raw) < _MOST_HEADER:
-        more = os.pread(descriptor, 2**13 // _CARD * _CARD, at + len(raw))
+        more = file.pread(2**13 // _CARD * _CARD, at + len(raw))
         raw += more
         for card in range(0, len(raw) - 7, _CARD):
             if raw[card : card + 8] == _END:
@@ -129,6 +150,6 @@ def _header_bytes(descriptor: int, at: int) -> tuple[bytes, int]:
     return b"", 0
 
 
-def _is_header(descriptor: int, at: int) -> bool:
-    head = os.pread(descriptor, 9, at)
+def _is_header(file: Source, at: int) -> bool:
+    head = file.pread(9, at)
     return head[8:9] == b"=" and head[:8].strip().isascii()

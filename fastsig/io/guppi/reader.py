@@ -32,7 +32,8 @@ from fastsig.stream import VoltageStream
 from fastsig.stream.header import Header, split_overrides
 from fastsig.stream.raw_voltages import IntegerPairs
 
-__all__ = ["KINDS", "LEVELS", "MANY", "NAME", "UNKNOWN", "GuppiStream", "open", "sniff"]
+__all__ = ["KINDS", "LEVELS", "MANY", "NAME", "UNKNOWN", "GuppiStream", "Scan", "open",
+           "sniff"]
 
 NAME, KINDS = "guppi", ("voltage",)
 
@@ -109,7 +110,7 @@ def open(path: str | os.PathLike[str] | Sequence[str], **overrides: Any) -> Gupp
     paths = [os.fspath(path)] if isinstance(path, (str, os.PathLike)) else [*map(os.fspath, path)]
     common, own = split_overrides(overrides, ("n_pol",), NAME)
     n_pol = _n_pol(own.get("n_pol"))
-    scan = _Scan(paths, n_pol)
+    scan = Scan(paths, n_pol)
     for number, each in enumerate(paths):
         for block in blocks(each):
             scan.add(number, block)
@@ -121,7 +122,7 @@ def open(path: str | os.PathLike[str] | Sequence[str], **overrides: Any) -> Gupp
     return GuppiStream(header, scan.geometry, paths, disjoint(table))
 
 
-class _Scan:
+class Scan:
     """The blocks of a scan and their places."""
 
     def __init__(self, paths: Sequence[str], n_pol: int | None) -> None:

@@ -27,9 +27,9 @@ Job = TypeVar("Job")
 Packed = list[tuple[tuple[int, ...], NDArray[np.uint8]]]
 
 
-def _pays(dataset: h5py.Dataset) -> bool:
+def _pays(dataset: h5py.Dataset, n_row: int) -> bool:
     """Whether a dataset is worth the kernels; only its size decides, as its bytes depend on it."""
-    return int(np.prod(dataset.shape)) * int(dataset.dtype.itemsize) >= _PAYS
+    return n_row * int(np.prod(dataset.shape[1:])) * int(dataset.dtype.itemsize) >= _PAYS
 
 
 class RowsWriter:
@@ -39,13 +39,16 @@ class RowsWriter:
     ----------
     dataset : h5py.Dataset
         A three-dimensional, chunked dataset of a file that is being written.
+    n_row : int, optional
+        Number of rows that it will have, if it grows; it may be larger than any number.
     """
 
-    def __init__(self, dataset: h5py.Dataset) -> None:
+    def __init__(self, dataset: h5py.Dataset, n_row: int | None = None) -> None:
         kind = packing(dataset)
         self._dataset, self._chunks, self._shape = dataset, dataset.chunks, dataset.shape
         self._checked = kind is not None and kind.checked
-        self._direct = kind is not None and kind.shuffled and _pays(dataset)
+        self._direct = kind is not None and kind.shuffled and _pays(
+            dataset, dataset.shape[0] if n_row is None else n_row)
         self._dtype = dataset.dtype
         self._rooms: list[NDArray[np.uint8]] = []
         self._work: NDArray[np.uint8] | None = None

@@ -22,6 +22,7 @@ from fastsig.io.files.positioned import octets, write_from
 from fastsig.io.files.safe import SafeOutput
 from fastsig.io.hdf5 import metadata
 from fastsig.io.hdf5.announced import AnnouncedFile
+from fastsig.io.hdf5.shortened import Place, punch, shorten
 from fastsig.io.native.reader import CLASS, CRC_BLOCK, DTYPES, VERSION
 from fastsig.io.voltages.writing import VoltageWriter
 from fastsig.stream import Block
@@ -71,6 +72,7 @@ class NativeWriter(AnnouncedFile, Writer):
         self._row = int(np.prod(self._shape[1:])) * self._raw.itemsize
         n_pol = header.polarization.n_pol
         self._header, self._n_time, self._written = header, n_time, 0
+        self._announced = n_time
         self._spans: list[list[Spans]] = [[] for _ in range(n_pol)]
         self._crc = [[0] for _ in range(n_pol)]
         size = n_time * self._row * n_pol + 2**16
@@ -145,6 +147,21 @@ class NativeWriter(AnnouncedFile, Writer):
             if place % CRC_BLOCK == 0:
                 table.append(0)
 
+    def end_at(self, n_time: int) -> None:
+        """Accept that there are only `n_time` rows, all of which have been appended."""
+        self._places = [Place(h5py.h5o.get_info(self._file["voltage"][str(pol)].id).addr, offset)
+                        for pol, offset in enumerate(self._offsets)]
+        self._announced, self._n_time = self._n_time, n_time
+
+    def _closed(self) -> None:
+        """Shorten the samples of a file that ended early, which the library has closed."""
+        if self._n_time == self._announced:
+            return
+        size, room = self._n_time * self._row, self._announced * self._row
+        for place in self._places:
+            shorten(self._output.descriptor, self._output.path, place, self._n_time, size)
+            punch(self._output.descriptor, place.data + size, room - size)
+
     def close(self) -> None:
         """Finish the file and give it its name."""
         with self._finishing(self._written, self._n_time):
@@ -164,6 +181,7 @@ class NativeTarget(VoltageWriter):
 
     NAME = "native"
     OFFERS: ClassVar = {8: None, 16: None, 32: None}
+    OPEN_END = True
 
     def _carried(self) -> frozenset[str]:
         return frozenset(("channels", "telescope", "receiver", "backend", "source", "beam",
@@ -199,6 +217,10 @@ class NativeTarget(VoltageWriter):
     def write(self, piece: tuple[NDArray[Any], tuple[Spans, ...]]) -> None:
         """Write rows."""
         self._writer.append(*piece)
+
+    def end_at(self, n_row: int) -> None:
+        """Accept that there are only `n_row` rows, all of which have been written."""
+        self._writer.end_at(n_row)
 
     def close(self) -> None:
         """Finish the file and give it its name."""

@@ -1,6 +1,7 @@
-"""Samples without a header, from standard input; the user specifies their format.
+"""Samples without a header, from standard input or a pipe; the user specifies their format.
 
-If standard input is a file, it is read in place. Input from a pipe is first stored in an unnamed
+If standard input is a file, it is read in place. For work that needs all of it, or its end, input
+from a pipe is first stored in an unnamed
 file in the folder for temporary files (``TMPDIR``), so that it can be read at any position.
 """
 
@@ -23,9 +24,11 @@ from fastsig.axes.time import parse_time
 from fastsig.errors import DataError, FormatError, OutputError, UsageError
 from fastsig.io.voltages.interleaved import ORDERS, InterleavedVoltages, Interleaving
 from fastsig.io.voltages.segments import incomplete
+from fastsig.stream import VoltageStream
 from fastsig.stream.header import Header, split_overrides
 
-__all__ = ["KINDS", "NAME", "STANDARD_INPUT", "open"]
+__all__ = ["KINDS", "NAME", "STANDARD_INPUT", "described", "descriptor_of", "format_with_header",
+           "is_pipe", "no_sample", "open"]
 
 NAME, KINDS = "raw", ("voltage",)
 
@@ -36,13 +39,13 @@ _OWN = ("n_bits", "complex", "n_pol", "n_chan", "order", "encoding", "byte_order
 _PIECE = 2**22
 
 
-def open(path: str, **overrides: Any) -> InterleavedVoltages:
+def open(path: str, **overrides: Any) -> VoltageStream:
     """Open headerless samples on standard input as a stream.
 
     Parameters
     ----------
     path : str
-        ``-``.
+        ``-``, or the name of a pipe. Without `n_bits`, it may contain GUPPI RAW, DADA or VDIF.
     n_bits : int
         Bits of a number: 8, 16 (integers) or 32 (floats).
     complex : {"yes", "no"}
@@ -67,23 +70,76 @@ def open(path: str, **overrides: Any) -> InterleavedVoltages:
     UsageError
         If an override is unknown or has no meaning.
     """
-    common, own = split_overrides(overrides, _OWN, NAME)
-    for key, example in (("n_bits", "8"), ("sample_rate", "1GHz"),
-                         ("start_time", "2026-01-01T00:00:00")):
-        if key not in overrides:
-            raise FormatError(path, f"samples on standard input have no header; give --set "
-                              f"{key}={example}")
-    layout = _layout(own)
+    if "n_bits" in overrides:
+        described(path, overrides)  # before anything is stored
     descriptor, first = _seekable(path)
+    found: VoltageStream | None = (
+        None if "n_bits" in overrides else _with_header(path, descriptor, overrides))
+    if found is not None:
+        return found
+    header, layout = described(path, overrides)
     n, rest = divmod(max(0, os.fstat(descriptor).st_size - first), layout.row_bytes)
     if rest:
         incomplete(path, f"the last {rest} bytes are not a whole sample")
     if not n:
-        raise FormatError(path, "standard input has no sample")
-    header = _header(layout, common)
+        raise FormatError(path, no_sample(path))
     stream = _StandardInput(header, layout, [f"/proc/self/fd/{descriptor}"],
                             np.array([[0, n, 0, first, 0]], np.int64))
     stream.path = path
+    weakref.finalize(stream, os.close, descriptor)
+    return stream
+
+
+def described(path: str, overrides: Mapping[str, Any]) -> tuple[Header, Interleaving]:
+    """Return the header and the layout of samples that the user describes.
+
+    Raises
+    ------
+    FormatError
+        If a required value is not specified.
+    UsageError
+        If an override is unknown or has no meaning.
+    """
+    common, own = split_overrides(overrides, _OWN, NAME)
+    for key, example in (("n_bits", "8"), ("sample_rate", "1GHz"),
+                         ("start_time", "2026-01-01T00:00:00")):
+        if key not in overrides:
+            raise FormatError(path, f"samples {_place(path)} have no header; give --set "
+                              f"{key}={example}")
+    layout = _layout(own)
+    return _header(layout, common), layout
+
+
+def no_sample(path: str) -> str:
+    """Return the message that there is nothing."""
+    return f"{'standard input' if path == STANDARD_INPUT else 'the pipe'} has no sample"
+
+
+def _place(path: str) -> str:
+    return "on standard input" if path == STANDARD_INPUT else "in a pipe"
+
+
+def format_with_header(path: str) -> tuple[str, Any] | None:
+    """Return the name and module of a format that pipes can contain, by its first bytes."""
+    from fastsig.io.dada import reader as dada
+    from fastsig.io.guppi import reader as guppi
+    from fastsig.io.probe import Probe
+    from fastsig.io.vdif import reader as vdif
+
+    probe = Probe(path)
+    return next(((module.NAME, module) for module in (guppi, dada, vdif) if module.sniff(probe)),
+                None)
+
+
+def _with_header(path: str, descriptor: int, overrides: Mapping[str, Any]) -> Any:
+    """Open input whose first bytes are those of a format with headers; None for any other."""
+    stored = f"/proc/self/fd/{descriptor}"
+    found = format_with_header(stored) if os.fstat(descriptor).st_size else None
+    if found is None:
+        return None
+    name, module = found
+    stream = module.open(stored, **overrides)
+    stream.path, stream.format_name = path, name
     weakref.finalize(stream, os.close, descriptor)
     return stream
 
@@ -99,11 +155,8 @@ class _StandardInput(InterleavedVoltages):
 
 def _seekable(path: str) -> tuple[int, int]:
     """Return a seekable descriptor of standard input, and the offset at which samples begin."""
-    try:
-        here = sys.stdin.fileno()
-        status = os.fstat(here)
-    except (AttributeError, OSError, ValueError) as error:
-        raise DataError(path, "standard input is closed") from error
+    here = descriptor_of(path)
+    status = os.fstat(here)
     if stat.S_ISREG(status.st_mode):
         return os.dup(here), os.lseek(here, 0, os.SEEK_CUR)
     if os.isatty(here):
@@ -120,6 +173,39 @@ def _seekable(path: str) -> tuple[int, int]:
     descriptor = os.dup(kept.fileno())
     kept.close()
     return descriptor, 0
+
+
+def descriptor_of(path: str) -> int:
+    """Return a descriptor of standard input, or of a pipe with a name.
+
+    Raises
+    ------
+    DataError
+        If it is closed, or cannot be opened.
+    """
+    try:
+        if path != STANDARD_INPUT:
+            return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        here = sys.stdin.fileno()
+        os.fstat(here)
+    except (AttributeError, OSError, ValueError) as error:
+        raise DataError(path, "standard input is closed" if path == STANDARD_INPUT
+                        else str(error)) from error
+    return here
+
+
+def is_pipe(path: Any) -> bool:
+    """Whether a name is that of standard input, where this is no file, or of a pipe."""
+    if path == STANDARD_INPUT:
+        try:
+            mode = os.fstat(sys.stdin.fileno()).st_mode
+        except (AttributeError, OSError, ValueError):
+            return False
+        return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
+    try:
+        return stat.S_ISFIFO(os.stat(path).st_mode)
+    except (OSError, TypeError, ValueError):
+        return False
 
 
 def _layout(own: Mapping[str, Any]) -> Interleaving:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsig.io.spectra.segments import SegmentedSpectra
-from fastsig.stream import Codes
+from fastsig.stream import CodedBlock, Codes
 from fastsig.stream.header import Header
 
 __all__ = ["BITS", "SampleLayout", "SigprocSpectra"]
@@ -69,11 +69,47 @@ class SigprocSpectra(SegmentedSpectra):
         part.header = self.header.replace(channels=axis.sliced(start, stop) if axis else None)
         return part
 
+    @property
+    def channel_run(self) -> int:
+        """Number of neighbouring channels that cost as little to read together as one of them."""
+        return max(1, 8 * _SEEK // self._layout.n_bits)
+
     def codes(self) -> Codes | None:
         """Return the range of the codes; None for floats."""
         bits = self._layout.n_bits
         low = -(2 ** (bits - 1)) if self._layout.signed else 0
         return None if self.may_have_nan else Codes(low, low + 2**bits - 1)
+
+    @property
+    def coded(self) -> bool:
+        """Whether these are unsigned codes of 8 bits, of one product."""
+        layout = self._layout
+        return layout.n_bits == 8 and not layout.signed and layout.n_if == 1
+
+    def read_coded(self, start: int, n: int) -> CodedBlock:
+        """Return the codes of the files; 0, and the weight 0, where there are none."""
+        self._check_range(start, n)
+        codes, weight = np.zeros((n, self.shape[2]), np.uint8), np.zeros((n, 1, 1), np.float32)
+        for segment in self._segments(start, n):
+            low, high = max(segment[0], start), min(segment[1], start + n)
+            rows = slice(low - start, high - start)
+            self._fill_codes(segment, low, codes[rows])
+            weight[rows] = 1
+        codes.flags.writeable = weight.flags.writeable = False
+        return CodedBlock(codes, weight, start, n)
+
+    def _fill_codes(self, segment: Sequence[int], first: int, out: NDArray[np.uint8]) -> None:
+        """Put the codes of spectra from `first` on, all of one segment, into an array."""
+        _, _, number, offset, recorded = segment
+        n_chan, (low, high) = self._layout.n_chan, self._band
+        step = max(1, _PIECE // n_chan)
+        for at in range(0, len(out), step):
+            part = out[at : at + step]
+            whole = part.shape[1] == n_chan and not self._layout.descending
+            raw = part if whole else np.empty((len(part), n_chan), np.uint8)
+            self._raw.read_into(number, raw, offset + (first + at - recorded) * n_chan)
+            if not whole:
+                part[...] = (_turned(raw) if self._layout.descending else raw)[:, low:high]
 
     def _fill(self, segment: tuple[int, ...], first: int, stop: int, out: NDArray[np.float32],
               weight: NDArray[np.float32]) -> None:
@@ -126,6 +162,13 @@ class SigprocSpectra(SegmentedSpectra):
         for index, target in enumerate(raw, line):
             self._raw.read_into(segment[2], target, segment[3] + index * line_bytes + begin)
         return numbers(self._layout, raw.reshape(-1))
+
+
+def _turned(raw: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return codes with the channels in reverse order; eight at a time, if possible."""
+    if raw.shape[1] % 8:
+        return raw[:, ::-1]
+    return raw.view(np.uint64)[:, ::-1].byteswap().view(np.uint8)
 
 
 def numbers(layout: SampleLayout, raw: NDArray[np.uint8]) -> NDArray[Any]:

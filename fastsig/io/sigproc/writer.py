@@ -31,7 +31,7 @@ from fastsig.io.sigproc.written_header import (
     single_product,
 )
 from fastsig.io.spectra.writing import Sizes, SpectraWriter
-from fastsig.stream import Codes
+from fastsig.stream import ENDLESS, Codes
 from fastsig.stream.header import Header
 
 __all__ = ["BITS", "BLANKS", "SigprocWriter"]
@@ -56,7 +56,8 @@ class SigprocWriter(SpectraWriter):
     header : Header
         Header of the spectra; its channels must be known.
     shape : tuple of int
-        (time, product, chan) of the spectra to be written.
+        (time, product, chan) of the spectra to be written. The first number is `ENDLESS` if it is
+        not known; no space is then reserved.
     overwrite : bool
         Whether an existing file may be replaced.
     n_bits : {32, 8, 16}
@@ -107,7 +108,7 @@ class SigprocWriter(SpectraWriter):
         self._parts = np.zeros((2, *shape[1:]), np.float32)
         self._lost: list[tuple[int, int]] = []  # first row and number of rows of each mask
         self._masks: Any = None
-        size = self._head + shape[0] * self._row if reserve else 0
+        size = self._head + shape[0] * self._row if reserve and shape[0] < ENDLESS else 0
         self._output = SafeOutput(path, overwrite=overwrite, reserve=size)
         self._write(np.frombuffer(head, np.uint8), 0)
 
@@ -147,6 +148,11 @@ class SigprocWriter(SpectraWriter):
         return out
 
     @classmethod
+    def open_end(cls, **options: Any) -> bool:
+        """Whether rows may end early: always, as no field of the header counts them."""
+        return True
+
+    @classmethod
     def sizes(cls, shape: tuple[int, ...], **options: Any) -> Sizes:
         """Return the sizes: all values on disk; in memory a segment of them, its sums and masks."""
         values = shape[1] * shape[2]
@@ -171,6 +177,10 @@ class SigprocWriter(SpectraWriter):
             rows = slice(done, done + count)
             self._append(np.ascontiguousarray(data[rows], np.float32), weight[rows])
             done += count
+
+    def end_at(self, n_row: int) -> None:
+        """Accept that there are only `n_row` rows, which have all been appended."""
+        self._shape = (n_row, *self._shape[1:])
 
     def _append(self, values: NDArray[np.float32], weight: NDArray[np.float32]) -> None:
         """Write rows within one segment."""
@@ -278,7 +288,7 @@ class SigprocWriter(SpectraWriter):
             self.discard()
             raise
         self._close_masks()
-        self._output.commit()
+        self._output.commit(self._head + self._rows * self._row)
 
     def discard(self) -> None:
         """Give up, and leave no file under the final name or any other."""

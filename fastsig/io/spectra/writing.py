@@ -12,6 +12,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fastsig.errors import UsageError
 from fastsig.io.files.outputs import Writer
 from fastsig.stream import Codes, SpectrumStream
 from fastsig.stream.header import Header
@@ -72,6 +73,11 @@ class SpectraWriter(Writer):
         return []
 
     @classmethod
+    def open_end(cls, **options: Any) -> bool:
+        """Whether rows may end early, or have no known number: `end_at` then reports it."""
+        return False
+
+    @classmethod
     @abstractmethod
     def sizes(cls, shape: tuple[int, ...], **options: Any) -> Sizes:
         """Return the sizes of such files; the options are those of the writer."""
@@ -84,6 +90,13 @@ class SpectraWriter(Writer):
     @abstractmethod
     def append(self, data: NDArray[np.float32], weight: NDArray[np.float32]) -> None:
         """Write the next rows: (n, product, chan) means and weights that broadcast to them."""
+
+    def end_at(self, n_row: int) -> None:
+        """Accept that there are only `n_row` rows, which have all been appended.
+
+        Formats for which `open_end` is true define it.
+        """
+        raise UsageError(f"{self.NAME} needs the number of rows; allowed: recordings")
 
     def add_columns(self, stream: SpectrumStream) -> None:
         """Write the columns of a stream (one value per row) after all rows are written.

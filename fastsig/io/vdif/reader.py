@@ -36,7 +36,8 @@ from fastsig.stream import VoltageStream
 from fastsig.stream.header import Header, split_overrides
 from fastsig.stream.raw_voltages import IntegerPairs, PackedCodes
 
-__all__ = ["KINDS", "MANY", "NAME", "VdifStream", "cards", "open", "sniff"]
+__all__ = ["KINDS", "MANY", "NAME", "Geometry", "VdifStream", "cards", "geometry_of", "header_of",
+           "inputs_of", "is_channelized", "levels_of", "open", "rate_of", "sniff"]
 
 NAME, KINDS = "vdif", ("voltage",)
 
@@ -97,7 +98,7 @@ class Geometry(NamedTuple):
 
 def sniff(probe: Probe) -> bool:
     """Whether a file begins with a plausible header, followed by a similar one."""
-    g = _geometry(probe.head)
+    g = geometry_of(probe.head)
     if g is None or probe.is_hdf5:
         return False
     words = np.frombuffer(probe.head[:32], "<u4")
@@ -109,10 +110,10 @@ def sniff(probe: Probe) -> bool:
         return size >= g.frame_bytes and edv in _SYNC
     with os.fdopen(os.open(probe.path, os.O_RDONLY | os.O_CLOEXEC), "rb") as file:
         file.seek(g.frame_bytes)
-        return _geometry(file.read(32)) == g
+        return geometry_of(file.read(32)) == g
 
 
-def _geometry(head: bytes) -> Geometry | None:
+def geometry_of(head: bytes) -> Geometry | None:
     """Return the properties of a frame from its header; None if they are impossible."""
     if len(head) < 32:
         return None
@@ -182,7 +183,7 @@ def open(path: str | os.PathLike[str] | Sequence[str], **overrides: Any) -> Vdif
             raise FormatError(paths[number], f"has frames of another shape than {paths[0]}")
     head = np.empty(32, np.uint8)
     raw.read_into(0, head, 0)
-    rate = _rate(head.view("<u4").tolist(), geometry, paths[0], common.get("sample_rate"))
+    rate = rate_of(head.view("<u4").tolist(), geometry, paths[0], common.get("sample_rate"))
     if rate % geometry.n_time:
         raise FormatError(paths[0], f"sample_rate = {rate} Hz is not a whole number of frames of "
                           f"{geometry.n_time} samples per second")
@@ -192,18 +193,19 @@ def open(path: str | os.PathLike[str] | Sequence[str], **overrides: Any) -> Vdif
     if len(frames.threads) * geometry.n_chan > _MOST_INPUTS:
         raise FormatError(paths[0], f"{len(frames.threads)} threads of {geometry.n_chan} channels; "
                           f"allowed: {_MOST_INPUTS} inputs")
-    bank = _is_channelized(own, geometry)
-    inputs = _inputs(frames.threads, geometry, bank)
+    bank = is_channelized(own, geometry)
+    inputs = inputs_of(frames.threads, geometry, bank)
     picks = [inputs[i] for i in choose(own.get("input"), len(inputs))]
     if own.get("input") is not None:
         frames = frames.only({thread for thread, _ in picks})
     _check_clocks(frames, 1 if bank else geometry.n_chan, paths[0])
-    header = _header(head.view("<u4").tolist(), geometry, frames, rate, picks)
+    header = header_of(head.view("<u4").tolist(), geometry, frames.threads, frames.begin, rate,
+                       picks)
     n_chan = geometry.n_chan if bank else 1
     return VdifStream(header.overridden(common, n_chan), frames, picks, paths[0])
 
 
-def _is_channelized(own: Mapping[str, Any], g: Geometry) -> bool:
+def is_channelized(own: Mapping[str, Any], g: Geometry) -> bool:
     """Whether the channels of a thread form one band."""
     chosen = str(own.get("channelized", "yes" if g.is_complex and g.n_chan >= _BANK else "no"))
     if chosen not in ("yes", "no"):
@@ -211,7 +213,7 @@ def _is_channelized(own: Mapping[str, Any], g: Geometry) -> bool:
     return chosen == "yes" and g.n_chan > 1
 
 
-def _inputs(threads: list[int], g: Geometry, bank: bool) -> list[tuple[int, Column]]:
+def inputs_of(threads: list[int], g: Geometry, bank: bool) -> list[tuple[int, Column]]:
     """List the thread of every input, and its column or channels."""
     if bank:
         return [(thread, slice(0, g.n_chan)) for thread in threads]
@@ -236,14 +238,14 @@ def _first_geometry(raw: RawFiles, number: int) -> Geometry:
     if os.path.getsize(raw.paths[number]) < len(head):
         raise FormatError(raw.paths[number], "shorter than a VDIF header")
     raw.read_into(number, head, 0)
-    g = _geometry(head.tobytes())
+    g = geometry_of(head.tobytes())
     if g is None:
         raise FormatError(raw.paths[number], "does not begin with a VDIF header")
     return g
 
 
-def _rate(words: list[int], g: Geometry, path: str, override: Any) -> Fraction:
-    """Return the samples per second."""
+def rate_of(words: list[int], g: Geometry, path: str, override: Any) -> Fraction:
+    """Return the samples per second, given the words of a header."""
     if override is not None:
         text = str(override)
         return parse_rate(exact(text, "Hz", "sample_rate") if text[-1:].isalpha() else text)
@@ -402,17 +404,18 @@ def _unpack(payload: NDArray[np.uint8], n_bits: int, levels: tuple[float, ...] |
     return unpack(payload, n_bits, offset=2.0 ** (n_bits - 1), out=out)
 
 
-def _header(words: list[int], g: Geometry, frames: _Frames, rate: Fraction,
-            picks: Sequence[tuple[int, Column]]) -> Header:
+def header_of(words: list[int], g: Geometry, threads: list[int], begin: int, rate: Fraction,
+              picks: Sequence[tuple[int, Column]]) -> Header:
+    """Return the header of a stream whose first frame, from the reference epoch, is `begin`."""
     names = tuple(f"t{thread}" if g.n_chan == 1 or isinstance(column, slice)
                   else f"t{thread}c{column}" for thread, column in picks)
     half_years = words[1] >> 24 & 63
-    start = sample_time(epoch_time(half_years), frames.begin * g.n_time, rate)
+    start = sample_time(epoch_time(half_years), begin * g.n_time, rate)
     station = words[3] & 0xFFFF
     legacy = g.header_bytes == 16
     edv = "legacy" if legacy else words[4] >> 24
     extra = {"edv": edv, "ref_epoch": half_years,
-             "station": station, "frame_length": g.frame_bytes, "threads": frames.threads,
+             "station": station, "frame_length": g.frame_bytes, "threads": threads,
              "encoding": "Mark 5B" if edv == _MARK5B else "offset binary",
              "levels": levels_of(g.n_bits, edv) or "code - middle"}
     return Header(

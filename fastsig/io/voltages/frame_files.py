@@ -47,6 +47,8 @@ class FrameFiles(ABC):
 
     def __init__(self, raw: RawFiles, frame_bytes: int, head_bytes: int) -> None:
         self.raw, self.frame_bytes, self.head_bytes = raw, frame_bytes, head_bytes
+        # First frame of each file that can still be read.
+        self.oldest = [0] * len(raw.paths)
         self.counts = []
         for path in raw.paths:
             n, rest = divmod(os.path.getsize(path), frame_bytes)
@@ -143,7 +145,8 @@ class FrameFiles(ABC):
         """Guess the places of frames `first` up to `stop` in a file if no more are missing."""
         low, high = ((number - self._starts[file]) * self.per_time - self._early[file]
                      for number in (first, stop))
-        return max(0, min(low, self.counts[file])), max(0, min(high, self.counts[file]))
+        oldest, count = self.oldest[file], self.counts[file]
+        return max(oldest, min(low, count)), max(oldest, min(high, count))
 
     def span(self, file: int, first: int, stop: int) -> tuple[int, int]:
         """Return the range of places in a file that contains frames `first` up to `stop`."""
@@ -153,14 +156,14 @@ class FrameFiles(ABC):
         # A late frame may mislead the search by as much as another frame is early.
         slack = (2 * _SLACK + 1) * self.per_time
         high = self._place(file, stop, low + guess[1] - guess[0])
-        return max(0, low - slack), min(self.counts[file], high + slack)
+        return max(self.oldest[file], low - slack), min(self.counts[file], high + slack)
 
     def _place(self, file: int, number: int, guess: int) -> int:
         """Return the place of the first frame of a file with a number not below `number`.
 
         The search starts at a guess and moves away from it in growing steps.
         """
-        low, high, step = 0, self.counts[file], 1
+        low, high, step = self.oldest[file], self.counts[file], 1
         middle = guess
         while low < high:
             middle = min(max(middle, low), high - 1)

@@ -119,6 +119,8 @@ class VoltageWriter(Writer):
     OFFERS: ClassVar[Mapping[int, Levels | None]]
     #: Further options of the format.
     OWN: ClassVar[tuple[str, ...]] = ()
+    #: Whether voltages may end early, and validity need not be known: `end_at` reports the end.
+    OPEN_END: ClassVar[bool] = False
 
     def __init__(self, recording: Recording, path: str | os.PathLike[str], *,
                  n_bits: int | None = None, scale: float = 1.0, file_bytes: int | None = None
@@ -160,6 +162,13 @@ class VoltageWriter(Writer):
     @abstractmethod
     def write(self, piece: Any) -> None:
         """Write the result of `encode`; called in order."""
+
+    def end_at(self, n_row: int) -> None:
+        """Accept that there are only `n_row` rows, all of which have been written.
+
+        Formats whose `OPEN_END` is true define it.
+        """
+        raise UsageError(f"{self.NAME} needs the number of rows; allowed: recordings")
 
     @abstractmethod
     def _begin(self, overwrite: bool) -> None:

@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsig.errors import PlanError
+from fastsig.reductions.intensity import intensity_of
 from fastsig.search.bursts.candidates import Candidates
 from fastsig.search.bursts.plan import SearchPlan
 from fastsig.simulate.injections import Injection, Injector, drawn
-from fastsig.stream import Block, SpectraStage, SpectrumStream, Stream
+from fastsig.stream import Block, SpectraStage, SpectrumStream, Stream, spectra_of
 
 __all__ = ["Completeness", "Injected", "completeness", "noise_of", "planned"]
 
@@ -25,13 +25,16 @@ _EDGES = {"snr": (0, 6, 8, 10, 14, 20, 40), "dm": (0, 100, 300, 1000, 3000, 1e6)
 class Injected(SpectraStage):
     """Spectra to which bursts are added, with amplitudes in units of the noise of each channel.
 
+    Bursts are not polarised: they are added to the only product or to I, or half to each of AA and
+    BB.
+
     Parameters
     ----------
     source : SpectrumStream
-        Spectra of one product.
+        Spectra that have an intensity.
     bursts : sequence of Injection
     sigma : ndarray, shape (n_chan,), float64
-        Noise of each channel, in the unit of the spectra.
+        Noise of the intensity in each channel, in the unit of the spectra.
     constant : float
         Dispersion constant, MHz^2 pc^-1 cm^3 s.
     """
@@ -40,10 +43,14 @@ class Injected(SpectraStage):
 
     def __init__(self, source: Stream, bursts: Sequence[Injection], sigma: NDArray[np.float64],
                  constant: float) -> None:
-        if not isinstance(source, SpectrumStream) or source.shape[1] != 1:
-            raise PlanError(f"{source.path}: allowed for injections: spectra of one product")
+        intensity = intensity_of(spectra_of(source))
         super().__init__(source)
-        mhz = source.header.require_channels(source.path).centers.to_value("MHz")
+        names = self.polarization.names
+        #: Products to which bursts are added, in equal parts.
+        self._products = [0] if len(names) == 1 else [
+            names.index(name) for name in (("I",) if "I" in names else ("AA", "BB"))]
+        mhz = intensity.header.require_channels(source.path).centers.to_value("MHz")
+        sigma = sigma / len(self._products)
         self.injector = Injector(bursts, mhz, 1 / float(source.header.sample_rate), sigma, constant)
 
     def parameters(self) -> Mapping[str, Any]:
@@ -60,7 +67,8 @@ class Injected(SpectraStage):
         """Return rows with the bursts."""
         block = self.source.read_block(start, n)
         data = np.array(block.data, np.float32)
-        self.injector.add(start, data[:, 0])
+        for product in self._products:
+            self.injector.add(start, data[:, product])
         data.flags.writeable = False
         return Block(data, block.valid, start, n)
 
@@ -105,8 +113,8 @@ class Completeness(NamedTuple):
     match : ndarray, int64
         Number of the candidate that is each burst; -1 if it was not found.
     ratio : ndarray, float64
-        S/N found divided by the S/N injected and by the root of the valid fraction; NaN if not
-        found.
+        S/N found divided by the S/N injected and by the root of the fraction of the samples of
+        channels with bursts that was valid; NaN if not found.
     """
 
     injections: tuple[Injection, ...]
@@ -150,7 +158,7 @@ class Completeness(NamedTuple):
 
 
 def completeness(found: Candidates, injections: Sequence[Injection], late_s: float,
-                 plan: SearchPlan) -> Completeness:
+                 plan: SearchPlan, *, live: float = 1.0) -> Completeness:
     """Return which candidates are injected bursts.
 
     A candidate is an injected burst if the differences in time and dispersion measure are no larger
@@ -164,6 +172,8 @@ def completeness(found: Candidates, injections: Sequence[Injection], late_s: flo
     late_s : float
         Time of the first spectrum after the start of the scan, s.
     plan : SearchPlan
+    live : float
+        Share of the channels to which bursts were added.
     """
     match = np.full(len(injections), -1)
     ratio = np.full(len(injections), np.nan)
@@ -180,5 +190,5 @@ def completeness(found: Candidates, injections: Sequence[Injection], late_s: flo
             match[k] = int(np.flatnonzero(near)[0])
             free[match[k]] = False
             share = float(found.values("valid_share")[match[k]])
-            ratio[k] = float(found.values("snr")[match[k]]) / each.snr / np.sqrt(share)
+            ratio[k] = float(found.values("snr")[match[k]]) / each.snr / np.sqrt(share / live)
     return Completeness(tuple(injections), match, ratio)

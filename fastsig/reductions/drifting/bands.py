@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsig.errors import DataError, OutputError
+from fastsig.run.chains import roots
 from fastsig.run.engine import Progress, run
 from fastsig.stream import Block, Sink, SpectrumStream
 
@@ -20,13 +21,23 @@ __all__ = ["Bands", "CopiedBands", "FileBands", "bands_of"]
 F4 = NDArray[np.float32]
 
 _ITEM = 4
+_FEW = 64  # spectra that are read one by one, if they are apart in memory
 
 
 class Bands(Protocol):
     """The source of pieces of the band."""
 
+    @property
+    def run(self) -> int:
+        """Number of neighbouring channels that cost as little to read together as one of them."""
+        ...
+
     def read(self, first: int, stop: int) -> F4:
         """Return channels `first` to ``stop - 1``, (n_time, stop - first) float32, NaN if lost."""
+        ...
+
+    def read_rows(self, first: int, stop: int, row: int, out: F4) -> None:
+        """Fill `out`, (n, stop - first), with channels of the spectra from `row` on."""
         ...
 
     def __enter__(self) -> Self: ...
@@ -39,10 +50,12 @@ def bands_of(stream: SpectrumStream, *, folder: str | None = None, workers: int 
              memory: int | None = None, progress: Progress | None = None) -> Bands:
     """Return the pieces of the band of a stream with one product.
 
-    Channels are read directly if the format and all stages allow it. Otherwise, all rows are first
-    computed and copied to a file in `folder`, which has no name and is removed with the process.
+    Channels are read directly if the format and all stages allow it. Otherwise, as for voltages,
+    of which every channel of a filter bank takes the whole transform, all rows are first computed
+    and copied to a file in `folder`, which has no name and is removed with the process.
     """
-    if stream.narrowed(0, 1) is not None:
+    recorded = all(each.kind == "spectra" for each in roots(stream))
+    if recorded and stream.narrowed(0, 1) is not None:
         return FileBands(stream)
     return CopiedBands(stream, folder, workers=workers, memory=memory, progress=progress)
 
@@ -53,13 +66,29 @@ class FileBands:
     def __init__(self, stream: SpectrumStream) -> None:
         self._stream = stream
 
+    @property
+    def run(self) -> int:
+        """Number of neighbouring channels that cost as little to read together as one of them."""
+        return self._stream.channel_run
+
     def read(self, first: int, stop: int) -> F4:
         """Return channels `first` to ``stop - 1``, (n_time, stop - first) float32, NaN if lost."""
-        part = self._stream.narrowed(first, stop)
+        out = np.empty((self._stream.shape[0], stop - first), np.float32)
+        self.read_rows(first, stop, 0, out)
+        return out
+
+    def read_rows(self, first: int, stop: int, row: int, out: F4) -> None:
+        """Fill `out`, (n, stop - first), with channels of the spectra from `row` on."""
+        whole = (first, stop) == (0, self._stream.shape[2])
+        part = self._stream if whole else self._stream.narrowed(first, stop)
         if part is None:
             raise DataError(self._stream.path, f"channels {first} to {stop} cannot be read alone")
-        data: F4 = part.read_block(0, part.shape[0]).data[:, 0]
-        return data
+        step = len(out) if out.flags.c_contiguous or len(out) > _FEW else 1
+        for at in range(0, len(out), max(1, step)):
+            target = out[at : at + step]
+            found = part.read_block(row + at, len(target), target[:, np.newaxis]).data
+            if not np.may_share_memory(found, target):
+                np.copyto(target, found[:, 0])
 
     def __enter__(self) -> Self:
         return self
@@ -78,16 +107,25 @@ class CopiedBands:
         self._options: dict[str, Any] = {"workers": workers, "memory": memory, "progress": progress}
         self._file: Any = None
 
+    @property
+    def run(self) -> int:
+        """Number of neighbouring channels that cost as little to read together as one of them."""
+        return 1
+
     def read(self, first: int, stop: int) -> F4:
         """Return channels `first` to ``stop - 1``, (n_time, stop - first) float32, NaN if lost."""
-        n_time, _, n_chan = self._stream.shape
-        out = np.empty((n_time, stop - first), np.float32)
-        for row in range(n_time):
-            target = memoryview(out[row]).cast("B")
-            done = os.preadv(self._file.fileno(), [target], _ITEM * (row * n_chan + first))
+        out = np.empty((self._stream.shape[0], stop - first), np.float32)
+        self.read_rows(first, stop, 0, out)
+        return out
+
+    def read_rows(self, first: int, stop: int, row: int, out: F4) -> None:
+        """Fill `out`, (n, stop - first), with channels of the spectra from `row` on."""
+        n_chan = self._stream.shape[2]
+        for number, values in enumerate(out, row):
+            target = memoryview(values).cast("B")
+            done = os.preadv(self._file.fileno(), [target], _ITEM * (number * n_chan + first))
             if done != len(target):
                 raise DataError(self._stream.path, "the copy of its rows has become shorter")
-        return out
 
     def __enter__(self) -> Self:
         try:

@@ -11,23 +11,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsig.reductions.drifting.bands import Bands
+from fastsig.reductions.drifting.units import Unit, Units
 from fastsig.run.engine import Progress
 from fastsig.search.drift.plan import DriftPlan
 from fastsig.search.drift.signal import Signal
 from fastsig.search.drift.tile import Tile
 from fastsig.work.scheduler import run
 
-__all__ = ["Band", "Found", "Settings", "search_band", "unit_bytes"]
+__all__ = ["Band", "Found", "Settings", "search_band", "search_bytes"]
 
 F4 = NDArray[np.float32]
 
 _TILE_VALUES = 2**21  # of a tile, about
 _TILE = 2**13, 2**17  # channels of a tile, at least and at most
-_UNIT_VALUES = 2**24  # that are read at a time, about
+_UNIT_VALUES = 2**24  # of a unit, at most
 _WINDOW = 4096  # channels in which the level is measured, at most
 _LEAST_WINDOW = 64
 _PARTS = 16  # windows of a narrow band, at least
+_COARSE_PARTS = 64  # windows of a coarse channel, at least
 _BORDER = 4  # channels by which a signal may appear beyond the border of its tile
+_AHEAD = 4  # tasks of a thread that have begun or are about to begin
+_ARRAYS = 3  # of the size of a tile, that a thread needs
 
 
 @dataclass(frozen=True)
@@ -52,10 +56,21 @@ class Settings:
 
 
 class Band(NamedTuple):
-    """The band that is searched: its number of channels, and those that are always left out."""
+    """The band that is searched.
+
+    Parameters
+    ----------
+    n_chan : int
+        Number of channels.
+    lost : ndarray of int
+        Channels that are always left out.
+    n_coarse : int or None
+        Number of coarse channels, at whose edges the level may change quickly.
+    """
 
     n_chan: int
     lost: NDArray[np.int64]
+    n_coarse: int | None = None
 
 
 class Found(NamedTuple):
@@ -76,13 +91,6 @@ class Found(NamedTuple):
     noise: list[tuple[int, float]]
 
 
-class _Unit(NamedTuple):
-    """Tiles that are read together: first channels, and the channel after the last."""
-
-    tiles: tuple[int, ...]
-    stop: int
-
-
 class _Shape(NamedTuple):
     """Channels of a window, of a tile and of the margin on both sides of a tile."""
 
@@ -91,11 +99,15 @@ class _Shape(NamedTuple):
     margin: int
 
     @classmethod
-    def of(cls, plan: DriftPlan, n_chan: int) -> _Shape:
-        """Return the sizes for a scan; they depend on the plan's widest drift alone."""
+    def of(cls, plan: DriftPlan, band: Band) -> _Shape:
+        """Return the sizes for a scan; they depend on the plan's widest drift and the band."""
+        n_chan = band.n_chan
         grain = max((octave.n_sum for octave in plan.octaves), default=1)
+        narrow = n_chan // _PARTS
+        if band.n_coarse is not None and band.n_coarse > 1:
+            narrow = min(narrow, n_chan // band.n_coarse // _COARSE_PARTS)
         window = _WINDOW
-        while window > _LEAST_WINDOW and window * _PARTS > n_chan:
+        while window > _LEAST_WINDOW and window > narrow:
             window //= 2
         window = max(window, grain)
         tile = _TILE[1]
@@ -107,6 +119,10 @@ class _Shape(NamedTuple):
         alone = plan.reach + plan.widest_channels
         need = alone + min(2 * alone, 2 * window) + window // 2
         return cls(window, tile, -(-need // window) * window)
+
+    def end(self, first: int, n_chan: int) -> int:
+        """Return the end of a tile: the last one may be shorter, but has whole windows."""
+        return min(first + self.tile, -(-n_chan // self.window) * self.window)
 
 
 def search_band(bands: Bands, band: Band, settings: Settings, *, workers: int = 1,
@@ -125,85 +141,104 @@ def search_band(bands: Bands, band: Band, settings: Settings, *, workers: int = 
         Called with the name of the pass, the number of channels searched since the last call, and
         the number of all channels.
     """
-    shape = _Shape.of(settings.plan, band.n_chan)
+    shape = _Shape.of(settings.plan, band)
+    units = Units(bands, settings.plan.n_spectrum, band.n_chan, _buffers(workers))
     local = threading.local()
     signals: list[Signal] = []
     noise: list[tuple[int, float]] = []
     full = 0
 
-    def work(unit: _Unit) -> Found:
+    def work(task: _Task) -> Found | None:
+        if task.first is None:
+            task.unit.read(task.part)
+            return None
         if not hasattr(local, "tile"):
             local.tile = Tile(settings.plan, shape.window, settings.threshold,
                               min_share=settings.min_share, most=settings.most)
-        return _search_unit(bands, band, unit, shape, local.tile)
+        with task.unit.values() as values:
+            return _search_tile(values, task, band, shape, local.tile)
 
-    def consume(unit: _Unit, result: Found) -> None:
+    def consume(task: _Task, result: Found) -> None:
         nonlocal full
         signals.extend(result.signals)
         noise.extend(result.noise)
         full += result.n_full
-        if progress is not None:
-            progress("drift", unit.stop - unit.tiles[0], band.n_chan)
+        if progress is not None and task.first is not None:
+            progress("drift", min(shape.tile, band.n_chan - task.first), band.n_chan)
 
-    run(_units(band.n_chan, shape, settings.plan.n_spectrum), work, consume, workers=workers,
-        in_flight=workers + 1, describe=lambda unit: f"channels {unit.tiles[0]} to {unit.stop}")
+    run(_tasks(band.n_chan, shape, units, workers), work, consume, workers=workers,
+        in_flight=_AHEAD * workers, describe=_described)
     return Found(_without_twins(signals), full, noise)
 
 
-def unit_bytes(plan: DriftPlan, n_chan: int) -> int:
-    """Return the memory that a thread needs, in bytes."""
-    shape = _Shape.of(plan, n_chan)
-    read = _tiles_together(shape, plan.n_spectrum) * shape.tile + 2 * shape.margin
-    return 4 * plan.n_spectrum * (read + 5 * (shape.tile + 2 * shape.margin))
+class _Task(NamedTuple):
+    """A part of the rows of a unit to read, or the first channel of one of its tiles to search.
+
+    All parts of a unit are read before its tiles are searched, and tasks begin in this order.
+    """
+
+    unit: Unit
+    part: int
+    first: int | None
 
 
-def _tiles_together(shape: _Shape, n_spectrum: int) -> int:
-    return max(1, _UNIT_VALUES // (n_spectrum * shape.tile))
+def _described(task: _Task) -> str:
+    first = task.unit.low if task.first is None else task.first
+    return f"channels {first} to {task.unit.high}"
 
 
-def _units(n_chan: int, shape: _Shape, n_spectrum: int) -> Iterator[_Unit]:
+def _tasks(n_chan: int, shape: _Shape, units: Units, workers: int) -> Iterator[_Task]:
     tiles = range(0, n_chan, shape.tile)
-    together = _tiles_together(shape, n_spectrum)
-    for first in range(0, len(tiles), together):
-        some = tuple(tiles[first : first + together])
-        yield _Unit(some, min(n_chan, some[-1] + shape.tile))
+    together = _tiles_together(shape, units.n_time, units.bands.run)
+    for at in range(0, len(tiles), together):
+        some = tiles[at : at + together]
+        unit = units.unit(some[0] - shape.margin, shape.end(some[-1], n_chan) + shape.margin,
+                          len(some), workers if len(some) > 1 else 1)
+        yield from (_Task(unit, part, None) for part in range(unit.n_part))
+        yield from (_Task(unit, 0, first) for first in some)
 
 
-def _search_unit(bands: Bands, band: Band, unit: _Unit, shape: _Shape, tile: Tile
-                 ) -> Found:
-    """Read the channels of some tiles at once, and search one tile after the other."""
-    low = max(0, unit.tiles[0] - shape.margin)
-    high = min(band.n_chan, unit.stop + shape.margin)
-    values = bands.read(low, high)
-    found: list[Signal] = []
-    noise: list[tuple[int, float]] = []
-    n_full = 0
-    for first in unit.tiles:
-        # The last tile may be shorter, but has whole windows.
-        stop = min(first + shape.tile, -(-band.n_chan // shape.window) * shape.window)
-        begin, end = first - shape.margin, stop + shape.margin
-        lost = band.lost[(band.lost >= begin) & (band.lost < end)] - begin
-        signals, is_full, of_noise = tile.search(_piece(values, begin - low, end - low, lost))
-        n_full += is_full
-        stop = min(first + shape.tile, band.n_chan)
-        noise += [(stop - first, of_noise)] if of_noise else []
-        moved = (replace(each, start=each.start + begin) for each in signals)
-        found += [each for each in moved if first - _BORDER <= each.start < stop + _BORDER]
-    return Found(found, n_full, noise)
+def search_bytes(plan: DriftPlan, band: Band, workers: int, run: int) -> int:
+    """Return the memory that some threads need, in bytes.
+
+    Parameters
+    ----------
+    plan : DriftPlan
+    band : Band
+    workers : int
+        Number of threads.
+    run : int
+        Number of neighbouring channels that are read together, as `Bands.run`.
+    """
+    shape = _Shape.of(plan, band)
+    together = min(_tiles_together(shape, plan.n_spectrum, run), -(-band.n_chan // shape.tile))
+    read = together * shape.tile + 2 * shape.margin
+    each = _ARRAYS * (shape.tile + 2 * shape.margin)
+    return 4 * plan.n_spectrum * (_buffers(workers) * read + workers * each)
 
 
-def _piece(values: F4, begin: int, end: int, lost: NDArray[np.int64]) -> F4:
-    """Return columns, NaN where they are lost or beyond the band."""
-    n = values.shape[1]
-    piece = values[:, max(0, begin) : min(n, end)]
-    if begin < 0 or end > n:
-        whole = np.full((len(values), end - begin), np.nan, np.float32)
-        whole[:, max(0, -begin) : max(0, -begin) + piece.shape[1]] = piece
-        piece = whole
-    if lost.size:
-        piece = piece.copy() if piece.base is not None else piece
-        piece[:, lost] = np.nan
-    return piece
+def _tiles_together(shape: _Shape, n_spectrum: int, run: int) -> int:
+    """Return how many tiles are read at once: those of a run, if they fit into the memory."""
+    most = max(1, _UNIT_VALUES // (n_spectrum * shape.tile))
+    return min(most, -(-run // shape.tile))
+
+
+def _buffers(workers: int) -> int:
+    """Return the number of units in memory."""
+    return 1 if workers == 1 else workers + 1
+
+
+def _search_tile(values: F4, task: _Task, band: Band, shape: _Shape, tile: Tile) -> Found:
+    """Search a tile of a unit."""
+    first = task.first or 0
+    begin, end = first - shape.margin, shape.end(first, band.n_chan) + shape.margin
+    lost = band.lost[(band.lost >= begin) & (band.lost < end)] - begin
+    piece = values[:, begin - task.unit.low : end - task.unit.low]
+    signals, is_full, of_noise = tile.search(piece, lost)
+    stop = min(first + shape.tile, band.n_chan)
+    moved = (replace(each, start=each.start + begin) for each in signals)
+    return Found([each for each in moved if first - _BORDER <= each.start < stop + _BORDER],
+                 int(is_full), [(stop - first, of_noise)] if of_noise else [])
 
 
 def _without_twins(signals: list[Signal]) -> list[Signal]:

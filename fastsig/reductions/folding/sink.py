@@ -19,6 +19,7 @@ from fastsig.reductions.folding.channel_phases import ChannelPhases
 from fastsig.reductions.folding.places import check_place
 from fastsig.reductions.folding.subintegrations import MOST_JUMP, edges_of_times, edges_of_turns
 from fastsig.stages.delay_sums import kind_of
+from fastsig.stages.piece import finished
 from fastsig.stream import Block, Sink, SpectrumStream, Stream
 
 __all__ = ["Fold", "usual_bins"]
@@ -53,6 +54,7 @@ class Fold(Sink):
     Parameters
     ----------
     stream : SpectrumStream
+        With a known end, or a piece that may end early; its last subintegration then ends with it.
     predictors : sequence of Predictor
     n_bin : int, optional
         Bins of a turn; by default the largest power of two that is at most 256 and not more than
@@ -79,6 +81,7 @@ class Fold(Sink):
     """
 
     name = "fold"
+    takes_endless = True
     stream: SpectrumStream
 
     def __init__(self, stream: Stream, predictors: Sequence[Predictor], *,
@@ -87,10 +90,12 @@ class Fold(Sink):
                  hash_inputs: bool = False) -> None:
         if not isinstance(stream, SpectrumStream):
             raise PlanError(f"{stream.path}: contains {stream.kind}; allowed: spectra")
-        if stream.endless or not stream.shape[0]:
+        if not stream.most_rows:
             raise PlanError(f"{stream.path}: " + (
-                "the end of the data is not known; allowed: recordings" if stream.endless
-                else "contains no spectra"))
+                "the end of the data is not known; allowed: recordings, and pieces of a given "
+                "length" if stream.shape[0] else "contains no spectra"))
+        if stream.endless and single:
+            raise PlanError(f"{stream.path}: single turns need data with a known end")
         super().__init__(stream)
         if not predictors:
             raise UsageError("nothing to fold by; allowed: one or more predictors")
@@ -263,9 +268,14 @@ class Fold(Sink):
     def finish(self, n_rows: int) -> list[Profiles]:
         """Return the profiles of each predictor."""
         self._end()
-        data, weights = self._means, _stacked(self._weights)
-        origin = provenance(self.stream, hash_inputs=self._hash_inputs)
-        return [archive_of(self.stream, phases, self.edges, data[k], weights[k],
+        stream = finished(self.stream, n_rows)
+        if not self._weights:
+            raise PlanError(f"{stream.path}: contains no spectra")
+        if n_rows < self.edges[-1] and stream is not self.stream:  # it ended early
+            self.edges = np.append(self.edges[self.edges < n_rows], n_rows)
+        data, weights = self._means[:, : len(self.edges) - 1], _stacked(self._weights)
+        origin = provenance(stream, hash_inputs=self._hash_inputs)
+        return [archive_of(stream, phases, self.edges, data[k], weights[k],
                            {**origin, "fold": self._record(phases)})
                 for k, phases in enumerate(self.phases)]
 

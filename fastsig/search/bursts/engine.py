@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsig.search.bursts.events import Events, EventStore
+from fastsig.search.bursts.events import EVENT, Events, EventStore, events_of
 from fastsig.search.bursts.plan import SearchPlan
+from fastsig.search.octaves import LEVELS, Octaves
 
 if TYPE_CHECKING:
     from fastsig_kernels import PulseSearch
@@ -17,13 +18,12 @@ if TYPE_CHECKING:
 __all__ = ["BurstSearch"]
 
 _MOST_EVENTS = 2**20
-_RUN = 2**14  # spectra that are processed at a time
-_LEAST_ALIVE = 0.8  # share of the channels below which another noise is expected
-_SEGMENT_S = 0.2
-LEVELS = 16  # standard deviation of normalised noise
+#: Noise is measured from this many of the longest boxcars one after the other, but from 4 segments
+#: of series at least, and 16 at most. A segment has a whole number of tiles.
+_WIDTHS, _SEGMENTS, _TILE = 128, (4, 16), 2048
 
 
-class BurstSearch:
+class BurstSearch(Octaves):
     """A search of spectra for bursts: arrays in, events out.
 
     The events do not depend on how the spectra are divided among calls, or on the number of
@@ -42,33 +42,26 @@ class BurstSearch:
 
     def __init__(self, plan: SearchPlan, *, dtype: str = "float32", threads: int = 1,
                  most: int = _MOST_EVENTS) -> None:
-        from fastsig_kernels import Normalizer
-
+        super().__init__(plan.dm_plan.recording, plan.stretches, dtype=dtype, threads=threads)
         self.plan, self._store, self._threads = plan, EventStore(most), threads
-        recording, self._item = plan.dm_plan.recording, np.dtype(dtype).itemsize
-        self._normalizer = Normalizer(recording.n_chan, dtype=dtype, threads=threads,
-                                      segment=segment_of(recording.sample_s))
         self._searches = self._made(float(LEVELS))
-        self._octaves = _octaves(plan)
-        self._halvers = [_Halver() for _ in self._octaves[1:]]
-        #: Share of the channels that have samples, in each segment of the normalisation.
-        self._alive: list[float] = []
-        self.n_time = 0
+        self._is_finished = False
+        #: Events that `new_events` has not returned yet; None if it has never been called.
+        self._new: list[NDArray[Any]] | None = None
 
     def _made(self, noise: float) -> list[PulseSearch]:
         from fastsig_kernels import PulseSearch
 
         plan = self.plan
         return [PulseSearch(plan.dm_plan.recording.curve, each.delays, ladder, noise=noise,
-                            threshold=plan.threshold, threads=self._threads)
+                            threshold=plan.threshold, threads=self._threads,
+                            n_segment=_n_segment(int(ladder.widths[-1])))
                 for each, ladder in zip(plan.stretches, plan.ladders, strict=True)]
 
     @property
     def memory_bytes(self) -> int:
         """Memory of tables, state and events."""
-        recording = self.plan.dm_plan.recording
-        waiting = (self._normalizer.latency + 2 * self._normalizer.segment) * recording.n_chan
-        return int(self._store.memory_bytes + (self._item + 1) * waiting
+        return int(self._store.memory_bytes + self.waiting_bytes
                    + sum(each.memory_bytes for each in self._searches))
 
     @property
@@ -95,112 +88,53 @@ class BurstSearch:
             total += (times[2] - times[1]) * n_time / each.downsampling / search.block
         return total
 
-    def process(self, x: NDArray[Any], valid: NDArray[np.bool_] | None = None) -> None:
-        """Search the next spectra.
-
-        Parameters
-        ----------
-        x : ndarray, shape (n_time, n_chan)
-            Values of any unit; they need not be finite where they are not valid.
-        valid : ndarray of bool, shape (n_time, n_chan), optional
-        """
-        self.n_time += len(x)
-        for first in range(0, len(x), _RUN):
-            rows = slice(first, first + _RUN)
-            self._normalised(*self._normalizer.process(
-                x[rows], valid=None if valid is None else valid[rows]))
-
     def finish(self) -> Events:
         """Search the remaining spectra, and return the events of the whole stream."""
-        self._normalised(*self._normalizer.finish())
+        self.complete()
         for number, search in enumerate(self._searches):
             self._add(number, search.finish())
             self._store.n_dropped += search.n_dropped
+        self._is_finished = True
         return self._store.finish(self.n_time)
 
-    def _add(self, number: int, events: NDArray[Any]) -> None:
-        """Add events of a stretch; their weights become shares of all channels."""
-        if len(events):
-            down = self.plan.stretches[number].downsampling
-            segment = np.clip(events["time"] * down // self._normalizer.segment, 0,
-                              len(self._alive) - 1)
-            events["weight"] *= np.array(self._alive, np.float32)[segment]
-        self._store.add(number, events)
+    def new_events(self) -> NDArray[Any]:
+        """Return the events that are known since the last call; the first call begins this."""
+        made, self._new = [np.empty(0, EVENT), *(self._new or [])], []
+        return np.concatenate(made)
 
-    def _normalised(self, x: NDArray[np.int8], valid: NDArray[np.bool_] | None) -> None:
-        """Search normalised spectra: whole segments, apart from the last of the stream."""
-        size = self._normalizer.segment
-        for first in range(0, len(x), size):
-            rows = slice(first, first + size)
-            self._search(x[rows], self._valid(None if valid is None else valid[rows]))
+    @property
+    def earliest(self) -> NDArray[np.int64]:
+        """Spectrum of each dispersion measure before which no event begins that is not known yet.
 
-    def _valid(self, valid: NDArray[np.bool_] | None) -> NDArray[np.bool_] | None:
-        """Return what is valid in a segment; channels without any sample count as valid.
-
-        They are 0, so that they add nothing to a sum, and the noise of sums is measured. Sums need
-        no weights then.
+        The measures are those of all stretches; spectra are counted at the full rate. The first
+        spectra may have negative numbers.
         """
-        dead = None if valid is None else ~valid.any(axis=0)
-        self._alive.append(1.0 if dead is None else 1 - float(dead.mean()))
-        if len(self._alive) == 1 and 0 < self._alive[0] < _LEAST_ALIVE:
-            self._searches = self._made(LEVELS * self._alive[0] ** 0.5)
-        if valid is None or dead is None or dead.all():
-            return valid
-        valid = valid | dead
-        return None if valid.all() else valid
+        if self._is_finished:
+            return np.full(self.plan.n_dm, np.iinfo(np.int64).max)
+        return np.concatenate([search.earliest * each.downsampling for search, each in zip(
+            self._searches, self.plan.stretches, strict=True)])
 
-    def _search(self, x: NDArray[np.int8], valid: NDArray[np.bool_] | None) -> None:
-        """Search a segment, octave by octave."""
-        for level, members in enumerate(self._octaves):
-            if level:
-                x, valid = self._halvers[level - 1].process(x, valid)
-            if not len(x):
-                return
-            for number in members:
-                self._add(number, self._searches[number].process(x, valid=valid))
+    def few_alive(self, share: float) -> None:
+        """Expect the noise of sums of fewer channels."""
+        self._searches = self._made(LEVELS * share**0.5)
 
+    def take(self, number: int, x: NDArray[np.int8], valid: NDArray[np.bool_] | None) -> None:
+        """Search the next spectra of a stretch."""
+        self._add(number, self._searches[number].process(x, valid=valid))
 
-def segment_of(sample_s: float) -> int:
-    """Return the number of spectra in a segment of the normalisation: 0.2 s, or at least 256."""
-    return 256 * max(1, min(256, round(_SEGMENT_S / sample_s / 256)))
-
-
-def _octaves(plan: SearchPlan) -> list[list[int]]:
-    """Return the numbers of the stretches of each octave, from the full rate on."""
-    levels = [int(each.downsampling).bit_length() - 1 for each in plan.stretches]
-    return [[number for number, each in enumerate(levels) if each == level]
-            for level in range(max(levels) + 1)]
+    def _add(self, number: int, found: NDArray[Any]) -> None:
+        """Add events of a stretch; their weights become shares of the samples as they arrived."""
+        if not len(found):
+            return
+        events = events_of(number, found)
+        events["weight"] *= self.share_of(number, events["time"])
+        self._store.add(events)
+        if self._new is not None:
+            self._new.append(events)
 
 
-class _Halver:
-    """Halves the rate of a stream; a last spectrum without a partner waits for it."""
-
-    def __init__(self) -> None:
-        self._left: tuple[NDArray[np.int8], NDArray[np.bool_] | None] | None = None
-
-    def process(self, x: NDArray[np.int8], valid: NDArray[np.bool_] | None
-                ) -> tuple[NDArray[np.int8], NDArray[np.bool_] | None]:
-        """Return the sums of pairs of spectra."""
-        from fastsig_kernels import halve
-
-        if self._left is not None:
-            x, valid = _joined(self._left, (x, valid))
-        self._left = None
-        if len(x) % 2:
-            self._left = x[-1:].copy(), None if valid is None else valid[-1:].copy()
-        n = len(x) // 2 * 2
-        found: tuple[NDArray[np.int8], NDArray[np.bool_] | None] = halve(
-            x[:n], None if valid is None else valid[:n])
-        return found
-
-
-def _joined(first: tuple[NDArray[np.int8], NDArray[np.bool_] | None],
-            second: tuple[NDArray[np.int8], NDArray[np.bool_] | None]
-            ) -> tuple[NDArray[np.int8], NDArray[np.bool_] | None]:
-    """Return spectra followed by others, and which are valid; None if all are."""
-    x = np.concatenate([first[0], second[0]])
-    if first[1] is None and second[1] is None:
-        return x, None
-    return x, np.concatenate([np.ones(each.shape, bool) if valid is None else valid
-                              for each, valid in (first, second)])
-
+def _n_segment(longest: int) -> int:
+    """Return the number of segments from which noise is measured, for boxcars up to a length."""
+    least, most = _SEGMENTS
+    segment = -(-8 * longest // _TILE) * _TILE  # as `PulseSearch` chooses it
+    return max(least, min(most, -(-_WIDTHS * longest // segment)))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["EVENT", "EventStore", "Events"]
+__all__ = ["EVENT", "EventStore", "Events", "brightest", "events_of"]
 
 #: An event: its stretch, its row there, first sample and width in samples of the stretch, its S/N,
 #: and the share of its samples that was valid.
@@ -55,26 +55,20 @@ class EventStore:
         """Memory of the events, at most."""
         return 4 * self._most * EVENT.itemsize
 
-    def add(self, stretch: int, events: NDArray[Any]) -> None:
-        """Add events of a stretch."""
+    def add(self, events: NDArray[Any]) -> None:
+        """Add events."""
         if not len(events):
             return
-        made = np.empty(len(events), EVENT)
-        made["stretch"] = stretch
-        for name in ("row", "time", "width", "snr", "weight"):
-            made[name] = events[name]
-        self._parts.append(made)
-        self._n += len(made)
+        self._parts.append(events)
+        self._n += len(events)
         if self._n > 2 * self._most:
             self._trim()
 
     def _trim(self) -> None:
         found = np.concatenate(self._parts)
-        if len(found) > self._most:
-            order = np.lexsort((*(found[name] for name in _ORDER), -found["snr"]))
-            self.n_dropped += len(found) - self._most
-            found = found[order[: self._most]]
-        self._parts, self._n = [found], len(found)
+        kept = brightest(found, self._most)
+        self.n_dropped += len(found) - len(kept)
+        self._parts, self._n = [kept], len(kept)
 
     def finish(self, n_time: int) -> Events:
         """Return the events that are kept."""
@@ -82,3 +76,20 @@ class EventStore:
         found = self._parts[0]
         return Events(found[np.lexsort((found["width"], found["time"], found["row"],
                                         found["stretch"]))], self.n_dropped, n_time)
+
+
+def events_of(stretch: int, found: NDArray[Any]) -> NDArray[Any]:
+    """Return what the search of a stretch returned as events."""
+    made = np.empty(len(found), EVENT)
+    made["stretch"] = stretch
+    for name in ("row", "time", "width", "snr", "weight"):
+        made[name] = found[name]
+    return made
+
+
+def brightest(events: NDArray[Any], most: int) -> NDArray[Any]:
+    """Return at most this many events, the brightest, whatever the order that they are in."""
+    if len(events) <= most:
+        return events
+    order = np.lexsort((*(events[name] for name in _ORDER), -events["snr"]))
+    return events[order[:most]]

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Levels", "flatten", "gamma_shape", "sum_noise"]
+from fastsig.search.drift.known import Known, KnownSamples
+
+__all__ = ["Flat", "Levels", "flatten", "gamma_shape", "sum_noise"]
 
 F4 = NDArray[np.float32]
 
@@ -39,8 +42,28 @@ class Levels:
         self.values = (medians * np.float32(mean / median)).astype(np.float32)
 
 
-def flatten(x: F4, n: int, out: F4 | None = None) -> tuple[F4, F4, Levels]:
-    """Return spectra as ``x / level - 1``, 0 where they are not valid, their sum, and their levels.
+class Flat(NamedTuple):
+    """Spectra relative to their level.
+
+    Parameters
+    ----------
+    y : ndarray, shape (n_spectrum, n_chan), float32
+        Spectra as ``x / level - 1``, 0 where they are not valid.
+    total : ndarray, shape (n_chan,), float32
+        Their sum.
+    known : Known or None
+        Which samples are valid; None if all are.
+    levels : Levels
+    """
+
+    y: F4
+    total: F4
+    known: Known | None
+    levels: Levels
+
+
+def flatten(x: F4, n: int, out: F4 | None = None, lost: NDArray[np.int64] | None = None) -> Flat:
+    """Return spectra relative to their level.
 
     Parameters
     ----------
@@ -49,12 +72,20 @@ def flatten(x: F4, n: int, out: F4 | None = None) -> tuple[F4, F4, Levels]:
     n : int
         Number of channels in a group in which the level is measured, a multiple of 4.
     out : ndarray, shape of x, float32, optional
-        Receives the first result.
+        Receives the spectra relative to their level.
+    lost : ndarray of int, optional
+        Channels that are not valid.
     """
     from fastsig_kernels import relative_to_level
 
-    levels = Levels(x, n)
-    return *relative_to_level(x, levels.values, n, out=out), levels
+    levels, count = Levels(x, n), np.empty(x.shape[1], np.float32)
+    y, total = relative_to_level(x, levels.values, n, out=out, count=count)
+    if lost is not None and lost.size:
+        y[:, lost] = total[lost] = count[lost] = 0
+    if (count == len(x)).all():
+        return Flat(y, total, None, levels)
+    there = (levels.values > 0).any(axis=1)
+    return Flat(y, total, KnownSamples(x, there, count), levels)
 
 
 def sum_noise(total: F4, share: F4 | None, widths: tuple[int, ...], shape: float
@@ -80,6 +111,8 @@ def sum_noise(total: F4, share: F4 | None, widths: tuple[int, ...], shape: float
         NaN where fewer than 16 boxcars are valid and no narrower boxcars can be used instead.
     """
     found = np.full(len(widths), np.nan)
+    if not np.isfinite(total).all():  # of values near the largest float
+        return found
     sums = _cumulative(total)
     weights = None if share is None else _cumulative(share)
     for i, width in enumerate(widths):
@@ -140,7 +173,7 @@ def _shape_of(x: F4, medians: F4, n: int) -> float:
     group = np.minimum((np.arange(sparse.shape[1]) * _SPARSE + _SPARSE // 2) // n,
                        medians.shape[1] - 1)
     level = medians[:, group]
-    with np.errstate(invalid="ignore", divide="ignore"):
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         deviation = np.abs(sparse / level - 1)
     known = deviation[np.isfinite(deviation)]
     return gamma_shape(_median(known)) if known.size else 1.0
@@ -159,17 +192,20 @@ def _cumulative(x: F4) -> NDArray[np.float64]:
 
 def _boxcars(sums: NDArray[np.float64], weights: NDArray[np.float64] | None, width: int) -> F4:
     """Return sums of boxcars side by side, evenly chosen, scaled to a whole weight."""
-    first = np.arange(0, len(sums) - width, width)
-    if weights is not None:
-        share = (weights[first + width] - weights[first]) / width
-        first, share = first[share >= _WHOLE], share[share >= _WHOLE]
+    stop = len(sums) - width
+    if weights is None:
+        step = width * max(1, -(-stop // width) // _BOXCARS)
+        low = sums[:max(0, stop):step]
+        return np.asarray(sums[width::step][: len(low)] - low, np.float32)
+    first = np.arange(0, stop, width)
+    share = (weights[first + width] - weights[first]) / width
+    first, share = first[share >= _WHOLE], share[share >= _WHOLE]
     step = max(1, len(first) // _BOXCARS)
     first = first[::step]
-    values = sums[first + width] - sums[first]
-    return np.asarray(values if weights is None else values / np.sqrt(share[::step]), np.float32)
+    return np.asarray((sums[first + width] - sums[first]) / np.sqrt(share[::step]), np.float32)
 
 
 def _median(values: F4) -> float:
-    """Return the median; of an even number, the higher one of both in the middle."""
-    middle = len(values) // 2
-    return float(np.partition(values, middle)[middle])
+    from fastsig_kernels import group_median
+
+    return float(group_median(values[np.newaxis], values.size)[0, 0])

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fastsig.search.drift.known import Known, KnownArray
 from fastsig.search.drift.noise import flatten, sum_noise
 from fastsig.search.drift.plan import DriftPlan, Octave
 from fastsig.search.drift.signal import Signal
@@ -18,7 +19,9 @@ __all__ = ["Searched", "Tile"]
 
 F4 = NDArray[np.float32]
 
-_CANDIDATE = 0.85  # of the threshold: S/N in the coarse steps of octaves
+_CANDIDATE = 0.85  # of the S/N, which a signal keeps at least in steps of a channel
+_FAST_CANDIDATE = 0.68  # in the coarse steps and wide boxcars of fast octaves
+_MANY = 5.0  # S/N below which so much noise would be refined that the search takes much longer
 _MEMBER = 0.3  # S/N up to which what remains close to a signal belongs to it
 _MOST_ROUNDS = 10_000
 _MOST_PASSES = 4  # with the noise that remains beside the signals of the pass before
@@ -45,15 +48,6 @@ class Searched(NamedTuple):
     shape: float
 
 
-def _known(x: F4) -> F4 | None:
-    """Return 1 for samples that are finite, otherwise 0; None if all are."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        if np.isfinite(x.sum(axis=1)).all():
-            return None
-    finite = np.isfinite(x)
-    return None if finite.all() else finite.astype(np.float32)
-
-
 class Tile:
     """A search of pieces of one scan; an object is used by one thread.
 
@@ -76,9 +70,13 @@ class Tile:
         self._plan, self._window, self._threshold = plan, window, threshold
         self._min_share, self._most = min_share, most
         self._y = np.empty((0, 0), np.float32)
-        self._maxima = {octave: Maxima(plan, octave, min_share) for octave in plan.octaves}
+        self._cells: dict[int, F4] = {}
+        slow = _CANDIDATE * threshold
+        fast = min(slow, max(_FAST_CANDIDATE * threshold, _MANY))
+        self._maxima = {octave: Maxima(plan, octave, min_share, slow if octave.n_sum == 1 else fast)
+                        for octave in plan.octaves}
 
-    def search(self, x: F4) -> Searched:
+    def search(self, x: F4, lost: NDArray[np.int64] | None = None) -> Searched:
         """Return the signals of a piece.
 
         Parameters
@@ -86,13 +84,14 @@ class Tile:
         x : ndarray, shape (n_spectrum, n_chan), float32
             Spectra in any unit, not finite where they are not valid; the channels are a multiple
             of the window and of all sums.
+        lost : ndarray of int, optional
+            Channels that are not valid.
         """
         if self._y.shape != x.shape:
-            self._y = np.empty(x.shape, np.float32)
-        y, total, levels = flatten(x, self._window, self._y)
-        known = _known(x)
+            self._y, self._cells = np.empty(x.shape, np.float32), {}
+        y, total, known, levels = flatten(x, self._window, self._y, lost)
         noise = self._noise(total, known, levels.shape)
-        if not np.isfinite(noise[1]) or noise[1] <= 0:
+        if not 0 < noise[1] < np.inf:
             return Searched([], False, 0.0)
         for _ in range(_MOST_PASSES):
             signals, is_full = self._rounds(y, known, noise)
@@ -101,13 +100,13 @@ class Tile:
                 break
         return Searched(signals, is_full, levels.shape)
 
-    def _noise(self, total: F4, known: F4 | None, shape: float) -> dict[int, float]:
+    def _noise(self, total: F4, known: Known | None, shape: float) -> dict[int, float]:
         """Return the noise of the sum of all spectra by the width of boxcars."""
-        share = None if known is None else known.mean(axis=0, dtype=np.float32)
-        noise = sum_noise(total, share, self._plan.all_widths, shape * self._plan.n_spectrum)
+        noise = sum_noise(total, None if known is None else known.share, self._plan.all_widths,
+                          shape * self._plan.n_spectrum)
         return dict(zip(self._plan.all_widths, noise.tolist(), strict=True))
 
-    def _noise_beside(self, y: F4, known: F4 | None, signals: list[Signal], shape: float,
+    def _noise_beside(self, y: F4, known: Known | None, signals: list[Signal], shape: float,
                       noise: dict[int, float]) -> dict[int, float]:
         """Return the noise without signals; the same as before if they are in few channels.
 
@@ -120,7 +119,7 @@ class Tile:
         rest, valid = _without(y, known, signals, 0, y.shape[1])
         return self._noise(rest.sum(axis=0), valid, shape)
 
-    def _rounds(self, y: F4, known: F4 | None, noise: dict[int, float]
+    def _rounds(self, y: F4, known: Known | None, noise: dict[int, float]
                 ) -> tuple[list[Signal], bool]:
         """Take the strongest signals, remove their samples, and search again around them."""
         found: list[Signal] = []
@@ -154,11 +153,12 @@ class Tile:
                 pieces.append((first, stop))
         return pieces
 
-    def _strongest(self, y: F4, known: F4 | None, taken: list[Signal], noise: dict[int, float],
+    def _strongest(self, y: F4, known: Known | None, taken: list[Signal], noise: dict[int, float],
                    low: int, high: int) -> list[Signal]:
         """Return the strongest signals of a piece, none in the reach of a stronger one."""
         piece, valid = _without(y, known, taken, low, high)
-        peaks = sorted(self._peaks(piece, valid, noise), reverse=True)
+        # Equal ones keep the order of octaves, slow drifts first.
+        peaks = sorted(self._peaks(piece, valid, noise), key=lambda each: (-each[0], each[1]))
         signals: list[Signal] = []
         for _, column, octave in peaks:
             at = self._maxima[octave].extent(column)
@@ -169,28 +169,33 @@ class Tile:
                 signals.append(best)
         return [_moved(each, low) for each in signals]
 
-    def _peaks(self, piece: F4, valid: F4 | None, noise: dict[int, float]
+    def _peaks(self, piece: F4, valid: Known | None, noise: dict[int, float]
                ) -> Iterator[tuple[float, int, Octave]]:
         """Return S/N, cell and octave of the highest value of each stretch above the limit."""
-        cells, weights, n_sum = piece, valid, 1
-        lost = None if valid is None else (valid == 0).any(axis=0)
+        cells, n_sum = piece, 1
         for octave in self._plan.octaves:
             while n_sum < octave.n_sum:
-                cells, n_sum = _halved(cells), 2 * n_sum
-                if weights is not None and lost is not None:
-                    weights, n = _halved(weights), len(lost) // 2 * 2
-                    lost = lost[:n:2] | lost[1:n:2]
-            best = self._maxima[octave](cells, weights, lost, noise)
-            over = np.flatnonzero(best > _CANDIDATE * self._threshold)
+                n_sum *= 2
+                cells = self._halved(cells, n_sum)
+            best = self._maxima[octave](cells, valid, noise)
+            over = np.flatnonzero(best)  # what is below the limit of the octave is 0
+            if not over.size:
+                continue
             for stretch in np.split(over, np.flatnonzero(np.diff(over) > 2) + 1):
-                if stretch.size:
-                    top = int(stretch[np.argmax(best[stretch])])
-                    yield float(best[top]), top, octave
+                top = int(stretch[np.argmax(best[stretch])])
+                yield float(best[top]), top, octave
 
+    def _halved(self, cells: F4, n_sum: int) -> F4:
+        """Return sums of two cells, of `n_sum` channels, in memory that is used again."""
+        from fastsig_kernels import pair_sums
 
-def _halved(cells: F4) -> F4:
-    n = cells.shape[1] // 2 * 2
-    return cells[:, :n:2] + cells[:, 1:n:2]
+        shape = cells.shape[0], cells.shape[1] // 2
+        if n_sum not in self._cells or self._cells[n_sum].shape != shape:
+            made = np.empty(shape, np.float32)
+            if shape[1] != self._y.shape[1] // n_sum:
+                return pair_sums(cells, out=made)
+            self._cells[n_sum] = made
+        return pair_sums(cells, out=self._cells[n_sum])
 
 
 def _reached(signal: Signal) -> tuple[int, int]:
@@ -214,17 +219,18 @@ def _moved(signal: Signal, by: int) -> Signal:
     return replace(signal, start=signal.start + by)
 
 
-def _without(y: F4, known: F4 | None, taken: list[Signal], low: int, high: int
-             ) -> tuple[F4, F4 | None]:
+def _without(y: F4, known: Known | None, taken: list[Signal], low: int, high: int
+             ) -> tuple[F4, Known | None]:
     """Return a piece in which the samples of signals are lost."""
     there = [each for each in taken if each.span()[0] < high and each.span()[1] > low]
     piece = y[:, low:high]
     if not there:
-        return piece, None if known is None else known[:, low:high]
+        is_part = known is not None and (low, high) != (0, y.shape[1])
+        return piece, known.piece(low, high) if known is not None and is_part else known
     piece = piece.copy()
-    valid = np.ones_like(piece) if known is None else known[:, low:high].copy()
+    valid = np.ones_like(piece) if known is None else known.part(low, high).copy()
     for each in there:
         for row, first in enumerate(each.limits(len(piece)) - low):
             lost = slice(max(0, first - each.leak), max(0, first + each.width + each.leak))
             piece[row, lost] = valid[row, lost] = 0
-    return piece, valid
+    return piece, KnownArray(valid)

@@ -8,6 +8,7 @@ from math import ceil, pi, sqrt
 import numpy as np
 from numpy.typing import NDArray
 
+from fastsig.search.drift.known import Known
 from fastsig.search.drift.plan import DriftPlan, Octave
 from fastsig.search.drift.signal import Signal
 
@@ -17,6 +18,7 @@ F4 = NDArray[np.float32]
 
 _DIRECT = 32  # spectra up to which adding every sample of a track is faster than a tree
 _COLUMNS = 4096  # of a tree at a time: its rows stay in the second-level cache
+_STRETCH = 1024  # cells in which samples are all valid, or weights are computed
 _LEAK = 3.0  # S/N of the sum of a channel that is beside a carrier and contains its power
 _STEPS = 4  # of the position and the drift in a cell, on both sides of a maximum
 
@@ -25,13 +27,14 @@ class Maxima:
     """Highest S/N over the drifts and the widths of an octave, for each cell.
 
     A track is counted from its lowest cell, in which it begins if it drifts up and ends if it
-    drifts down. An object is used by one thread.
+    drifts down. Values that are not above `limit` are left out. An object is used by one thread.
     """
 
-    def __init__(self, plan: DriftPlan, octave: Octave, min_share: float) -> None:
+    def __init__(self, plan: DriftPlan, octave: Octave, min_share: float, limit: float) -> None:
         from fastsig_kernels import FDMT
 
-        self._octave, self._n, self._share = octave, plan.n_spectrum, min_share
+        self._octave, self._n = octave, plan.n_spectrum
+        self._options = {"min_share": min_share, "limit": limit}
         self._widths = np.array(octave.widths, np.int64)
         phase = np.arange(self._n) / max(1, self._n - 1)
         if self._n <= _DIRECT:
@@ -48,12 +51,10 @@ class Maxima:
         n = self._octave.n_sum
         return cell * n, (cell + self._octave.last + self._octave.widths[-1]) * n
 
-    def __call__(self, cells: F4, valid: F4 | None, lost: NDArray[np.bool_] | None,
-                 noise: dict[int, float]) -> F4:
-        """Return the highest S/N for each lowest cell: (n,) float32, 0 if none is above 0.
+    def __call__(self, cells: F4, valid: Known | None, noise: dict[int, float]) -> F4:
+        """Return the highest S/N for each lowest cell: (n,) float32, 0 if none is above the limit.
 
-        `valid` is the number of valid channels in each cell, and `lost` says in which columns it
-        is not that of all.
+        `valid` says which samples of the channels are valid; None if all are.
         """
         from fastsig_kernels import track_maxima
 
@@ -63,16 +64,16 @@ class Maxima:
         if not best.size:
             return best
         scale = np.array([1 / noise[octave.n_sum * width] for width in octave.widths], np.float32)
-        one = np.float32(1 / octave.n_sum)
         if self._n > _DIRECT:
-            self._by_tree(cells, None if valid is None else valid * one, scale, best)
+            self._by_tree(cells, None if valid is None else valid.cells(
+                0, cells.shape[1], octave.n_sum), scale, best)
             return best
         reach = cells.shape[1] - n
-        for first, stop, is_whole in _stretches(lost, n, reach):
-            part = slice(first, stop + reach)
-            track_maxima(cells[:, part], self._tracks, self._widths, scale, best[first:stop],
-                         valid=None if is_whole or valid is None else valid[:, part] * one,
-                         min_share=self._share)
+        for first, stop, is_whole in _stretches(valid, octave.n_sum, n, reach):
+            share = None if is_whole or valid is None else valid.cells(first, stop + reach,
+                                                                       octave.n_sum)
+            track_maxima(cells[:, first : stop + reach], self._tracks, self._widths, scale,
+                         best[first:stop], valid=share, **self._options)
         return best
 
     def _by_tree(self, cells: F4, valid: F4 | None, scale: F4, best: F4) -> None:
@@ -96,24 +97,25 @@ class Maxima:
                 whole = len(piece) + after
                 boxcar_maxima(sums[:, :whole], self._widths, scale, piece, full=float(self._n),
                               weights=weights[0][:, :whole] if weights else None,
-                              min_share=self._share)
+                              **self._options)
             for plane in planes:
                 plane[:, :after] = plane[:, n - after : n].copy()
 
 
-def _stretches(columns: NDArray[np.bool_] | None, n: int, reach: int
+def _stretches(valid: Known | None, n_sum: int, n: int, reach: int
                ) -> list[tuple[int, int, bool]]:
     """Return stretches of `n` cells as (first, stop, whether all tracks there are valid).
 
     Weights are needed only where samples are lost.
     """
+    columns = None if valid is None else valid.lost(n_sum)
     if columns is None:
-        return [(0, n, True)]
-    lost = np.concatenate(([0], np.cumsum(columns)))
-    first = np.arange(0, n, _COLUMNS)
-    stop = np.minimum(first + _COLUMNS, n)
-    whole = lost[stop + reach] == lost[first]
+        return [(0, n, valid is None)]
     found: list[tuple[int, int, bool]] = []
+    places = np.flatnonzero(columns)
+    first = np.arange(0, n, _STRETCH)
+    stop = np.minimum(first + _STRETCH, n)
+    whole = np.searchsorted(places, first) == np.searchsorted(places, stop + reach)
     for begin, end, is_whole in zip(first.tolist(), stop.tolist(), whole.tolist(), strict=True):
         if found and found[-1][2] == is_whole:
             found[-1] = found[-1][0], end, is_whole
@@ -122,14 +124,16 @@ def _stretches(columns: NDArray[np.bool_] | None, n: int, reach: int
     return found
 
 
-def best_track(y: F4, valid: F4 | None, plan: DriftPlan, octave: Octave, cell: int,
+def best_track(y: F4, valid: Known | None, plan: DriftPlan, octave: Octave, cell: int,
                noise: dict[int, float], min_share: float) -> Signal | None:
     """Return the track with the highest S/N near a maximum, in fine steps; None if there is none.
 
     Parameters
     ----------
-    y, valid : ndarray, shape (n_spectrum, n_chan), float32
-        Deviations from the level, and which samples are valid.
+    y : ndarray, shape (n_spectrum, n_chan), float32
+        Deviations from the level.
+    valid : Known or None
+        Which samples are valid; None if all are.
     plan, octave, cell
         The plan, and the octave and the lowest cell of the maximum.
     noise : dict
@@ -152,7 +156,8 @@ def best_track(y: F4, valid: F4 | None, plan: DriftPlan, octave: Octave, cell: i
         lows = np.unique(np.floor(low + near * max(1.0, step)))
         drifts = first.drift + near * step
         low_limit, high_limit = plan.limits
-        drifts = drifts[(drifts >= low_limit - 0.5) & (drifts <= high_limit + 0.5)]
+        most = 0.5 if plan.n_spectrum > 1 else 0.0  # a single spectrum has no drift
+        drifts = drifts[(drifts >= low_limit - most) & (drifts <= high_limit + most)]
         found = rows.best(lows, drifts, widths, noise, min_share)
         first = found if found is not None and found.snr >= first.snr else first
     return None if first is None else replace(first, leak=rows.leak(first, noise[1]))
@@ -161,43 +166,33 @@ def best_track(y: F4, valid: F4 | None, plan: DriftPlan, octave: Octave, cell: i
 class _Window:
     """Cumulative sums around a maximum, from which any boxcar is found."""
 
-    def __init__(self, y: F4, valid: F4 | None, plan: DriftPlan, octave: Octave, cell: int) -> None:
+    def __init__(self, y: F4, valid: Known | None, plan: DriftPlan, octave: Octave, cell: int
+                 ) -> None:
         margin = 4 * octave.n_sum * octave.widths[-1] + 2 * plan.widest_channels + 8
         low = octave.n_sum * cell - margin
         high = octave.n_sum * (cell + octave.last) + margin
         self.first = max(0, low)
         self.stop = min(y.shape[1], high)
         self._y = _cumulative(y[:, self.first : self.stop])
-        self._valid = None if valid is None else _cumulative(valid[:, self.first : self.stop])
+        self._valid = (None if valid is None
+                       else _cumulative(valid.part(self.first, self.stop)))
         self._n = len(y)
 
     def best(self, lows: NDArray[np.float64], drifts: NDArray[np.float64], widths: list[int],
              noise: dict[int, float], min_share: float) -> Signal | None:
         """Return the best of all boxcars that lie in the window."""
-        phase = np.arange(self._n) / max(1, self._n - 1)
-        starts = lows[:, np.newaxis] - np.minimum(drifts, 0)
-        track = np.floor(starts[..., np.newaxis] + drifts[:, np.newaxis] * phase + 0.5)
-        at = track.astype(np.int64) - self.first
-        row = np.arange(self._n)
-        best: Signal | None = None
-        for width in widths:
-            inside = ((at >= 0) & (at + width <= self.stop - self.first)).all(axis=-1)
-            if not inside.any() or not np.isfinite(noise[width]):
-                continue
-            low = np.clip(at, 0, self.stop - self.first)
-            high = np.clip(at + width, 0, self.stop - self.first)
-            sums = (self._y[row, high] - self._y[row, low]).sum(axis=-1)
-            share = np.ones(sums.shape)
-            if self._valid is not None:
-                share = (self._valid[row, high] - self._valid[row, low]).sum(-1) / (self._n * width)
-            usable = inside & (share >= min_share)
-            snr = np.where(usable, sums / np.sqrt(np.where(usable, share, 1)) / noise[width], -1.0)
-            i, j = np.unravel_index(int(np.argmax(snr)), snr.shape)
-            if snr[i, j] > (best.snr if best else 0):
-                excess = sums[i, j] / (share[i, j] * self._n * width)
-                best = Signal(float(starts[i, j]), float(drifts[j]), width, float(snr[i, j]),
-                              float(excess), float(share[i, j]))
-        return best
+        from fastsig_kernels import best_boxcar
+
+        starts = lows[:, np.newaxis] - np.minimum(drifts, 0) - self.first
+        with np.errstate(divide="ignore"):
+            scale = 1 / np.array([noise[width] for width in widths])
+        start, drift, width, snr, total, share = best_boxcar(
+            self._y, starts, drifts, np.array(widths, np.int64), scale, counts=self._valid,
+            min_share=min_share).tolist()
+        if not snr:
+            return None
+        return Signal(start + self.first, drift, int(width), snr,
+                      total / (share * self._n * width), share)
 
     def leak(self, signal: Signal, noise: float) -> int:
         """Return how many channels on either side of a signal contain its power, at least 1.

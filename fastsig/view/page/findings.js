@@ -1,18 +1,11 @@
-// The page of a night: rows that sort and filter, marks by key that the browser keeps.
+// The page of a table of findings: rows that sort and filter, marks by key that the browser keeps.
+// Which columns, filters and pictures there are is in the model: see fastsig/view/page/findings.py.
 
 const HEIGHT = 52, SPARE = 8; // of a row, as the style has it; rows laid out beyond the edges
-const COLUMNS = [
-  ["time", "time (UTC)", (value) => value.slice(0, 23).replace("T", " ")], ["dm", "DM", (value) => plain(value, 6)],
-  ["snr", "S/N", (value) => value.toFixed(1)], ["width", "width (ms)", (value) => plain(1e3 * value, 3)],
-  ["beam", "beam", (value) => (value < 0 ? "" : String(value))], ["n_beam", "beams", String],
-  ["n_member", "events", String], ["verdict", "verdict", String], ["file", "file", String],
-];
-const RANGES = [["snr", "S/N", 1], ["dm", "DM", 1], ["width", "width (ms)", 1e3], ["time_s", "time (s)", 1]];
-const TEXTS = new Set(["time", "verdict", "file"]);
 
 class Marks {
-  constructor(id) {
-    this.key = `fastsig-bursts:${id}`;
+  constructor(kind, id) {
+    this.key = `fastsig-${kind}:${id}`;
     this.of = new Map();
     try {
       this.of = new Map(JSON.parse(localStorage.getItem(this.key) ?? "[]"));
@@ -28,22 +21,22 @@ class Marks {
   }
 }
 
-class Night {
+class Page {
   constructor(model, bytes) {
     this.model = model;
-    this.columns = COLUMNS.filter(([name]) => name in model.columns);
-    this.marks = new Marks(model.id);
+    this.marks = new Marks(model.kind, model.id);
     this.pictures = new Pictures(model, bytes);
     this.chosen = new Chosen(model, this.pictures);
+    this.small = model.panels.findIndex(({ kind }) => kind === "image");
     Object.assign(this, { limits: {}, picks: {}, words: [], sort: ["snr", true], at: 0 });
-    this.texts = Array.from({ length: model.n }, (_, row) => ["file", "verdict", "reason", "time", "beams"]
-      .map((name) => model.columns[name]?.[row] ?? "").join(" ").toLowerCase());
+    this.texts = Array.from({ length: model.n }, (_, row) => model.searched
+      .map((name) => model.columns[name][row] ?? "").join(" ").toLowerCase());
   }
 
   start() {
     this.count = make("output", {});
     this.body = make("tbody", {});
-    this.heads = this.columns.map(([name, text]) => this.heading(name, text));
+    this.heads = this.model.listed.map((column) => this.heading(column));
     const empty = () => make("th", { scope: "col" }, "");
     const table = make("table", { className: "rows" },
       make("thead", {}, make("tr", {}, empty(), ...this.heads, empty())), this.body);
@@ -54,37 +47,37 @@ class Night {
       if (row) this.choose(Number(row.dataset.place));
     });
     const left = make("div", {}, this.filters(), this.keys(), this.list);
-    byId("app").replaceChildren(make("div", { className: "night" }, left, this.chosen.node));
+    byId("app").replaceChildren(make("div", { className: "findings" }, left, this.chosen.node));
     document.addEventListener("keydown", (event) => this.press(event));
     window.addEventListener("resize", () => this.lay());
     this.update();
   }
 
-  heading(name, text) {
-    const head = make("th", { scope: "col", className: TEXTS.has(name) ? "text" : "" });
-    const sorter = button(text, () => {
-      this.sort = [name, this.sort[0] === name ? !this.sort[1] : !TEXTS.has(name)];
+  heading(column) {
+    const head = make("th", { scope: "col", className: isText(column) ? "text" : "" });
+    const sorter = button(column.text, () => {
+      this.sort = [column.name, this.sort[0] === column.name ? !this.sort[1] : !isText(column)];
       this.update();
     });
     sorter.className = "sorter";
-    head.dataset.column = name;
+    head.dataset.column = column.name;
     head.append(sorter);
     return head;
   }
 
   filters() {
-    const field = make("input", { type: "search", placeholder: "search", ariaLabel: "search the candidates" });
+    const field = make("input", { type: "search", placeholder: "search", ariaLabel: `search every ${this.model.row_is}` });
     field.addEventListener("input", () => {
       this.words = field.value.toLowerCase().split(/\s+/).filter(Boolean);
       this.update();
     });
-    const ranges = RANGES.filter(([name]) => name in this.model.columns).map(([name, text, scale]) => {
+    const ranges = this.model.limited.map(({ name, text, factor }) => {
       const ends = ["from", "to"].map((end, side) => {
         const input = make("input", { type: "number", step: "any", placeholder: end, ariaLabel: `${text} ${end}` });
         input.dataset.limit = `${name}-${end}`;
         input.addEventListener("input", () => {
           const limits = this.limits[name] ?? [-Infinity, Infinity];
-          limits[side] = input.value === "" ? [-Infinity, Infinity][side] : Number(input.value) / scale;
+          limits[side] = input.value === "" ? [-Infinity, Infinity][side] : Number(input.value) / factor;
           this.limits[name] = limits;
           this.update();
         });
@@ -92,7 +85,7 @@ class Night {
       });
       return make("label", {}, `${text} `, ...ends);
     });
-    const picks = ["beam", "verdict"].filter((name) => name in this.model.columns).map((name) => this.pick(name,
+    const picks = this.model.picks.map((name) => this.pick(name,
       [...new Set(this.model.columns[name])].sort((a, b) => compareTexts(String(a), String(b)))));
     return make("div", { className: "filters" }, field, ...ranges, ...picks,
       this.pick("mark", ["good", "bad", "none"]), this.count);
@@ -112,7 +105,7 @@ class Night {
     return make("p", { className: "keys" }, button("good (g)", () => this.mark("good")),
       button("bad (b)", () => this.mark("bad")), button("unmark (u)", () => this.mark("")),
       button("export marks (CSV)", () => this.save()),
-      make("span", { className: "hint" }, " j and k go to the next and the previous candidate"));
+      make("span", { className: "hint" }, ` j and k go to the next and the previous ${this.model.row_is}`));
   }
 
   fits(row) {
@@ -131,7 +124,7 @@ class Night {
   update() {
     const kept = this.rows?.[this.at], [name, down] = this.sort, values = this.model.columns[name];
     this.rows = Array.from({ length: this.model.n }, (_, row) => row).filter((row) => this.fits(row));
-    const order = TEXTS.has(name) ? (a, b) => (a < b ? -1 : Number(a > b)) : (a, b) => a - b;
+    const order = typeof values[0] === "string" ? (a, b) => (a < b ? -1 : Number(a > b)) : (a, b) => a - b;
     // Unknown values stay at the end in both directions; equal ones keep the order of the table.
     this.rows.sort((a, b) => (values[a] === null) - (values[b] === null)
       || (down ? -1 : 1) * order(values[a], values[b]) || a - b);
@@ -159,7 +152,7 @@ class Night {
     const first = Math.max(0, Math.floor(this.list.scrollTop / HEIGHT) - SPARE);
     const stop = Math.min(this.rows.length, first + Math.ceil(this.list.clientHeight / HEIGHT) + 2 * SPARE);
     const space = (n) => {
-      const cell = make("td", { colSpan: this.columns.length + 2 });
+      const cell = make("td", { colSpan: this.model.listed.length + 2 });
       cell.style.height = `${n * HEIGHT}px`;
       return make("tr", { className: "space" }, cell);
     };
@@ -169,11 +162,9 @@ class Night {
 
   row(row, place) {
     const canvas = make("canvas", {}), mark = this.marks.of.get(row) ?? "";
-    this.pictures.draw(canvas, row, 0);
-    const cells = this.columns.map(([name, , shown]) => {
-      const value = this.model.columns[name][row];
-      return make("td", { className: TEXTS.has(name) ? "text" : "" }, value === null ? "" : shown(value));
-    });
+    if (this.small >= 0) this.pictures.draw(canvas, row, this.small);
+    const cells = this.model.listed.map((column) => make("td", { className: isText(column) ? "text" : "" },
+      written(this.model.columns[column.name][row], column)));
     const line = make("tr", {}, make("td", {}, canvas), ...cells, make("td", { className: `mark ${mark}` }, mark));
     line.dataset.place = place;
     line.setAttribute("aria-selected", String(place === this.at));
@@ -202,7 +193,7 @@ class Night {
   }
 
   csv() {
-    const names = ["time", "dm", "snr", "width", "beam", "file", "verdict"].filter((name) => name in this.model.columns);
+    const names = this.model.saved;
     // A leading sign makes a spreadsheet compute what only is a name.
     const cell = (value) => {
       const text = value === null ? "" : String(value);
@@ -227,7 +218,7 @@ class Night {
 }
 
 (async () => {
-  const page = new Night(JSON.parse(byId("model").textContent), await inflated("pictures"));
+  const page = new Page(JSON.parse(byId("model").textContent), await inflated("pictures"));
   page.start();
   expose(() => page.state());
 })().catch(failed);

@@ -1,0 +1,196 @@
+"""``fastsig live``: receive what comes, and write products of it at once."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sys
+import time
+from fractions import Fraction
+from typing import Any
+
+import click
+
+from fastsig.cli import common
+
+
+@click.command()
+@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
+@click.option("-o", "--output", metavar="FOLDER", required=True,
+              help="Write the products to this folder, which is created if needed; the names of "
+                   "the files contain the time at which they begin.")
+@click.option("--record", type=click.Choice(["native", "dada"]),
+              help="Record the voltages in this format; dada has no place for the samples that are "
+                   "lost, which become 0.")
+@click.option("--spectra", is_flag=True, help="Write spectra.")
+@click.option("--fold", "pars", type=common.InputPath(), multiple=True, metavar="PAR",
+              help="Fold with this ephemeris (needs fastsig[pulsar]). May be repeated.")
+@click.option("--polyco", "polycos", type=common.InputPath(), multiple=True, metavar="PATH",
+              help="Fold with the polynomials in this polyco file of TEMPO. May be repeated.")
+@click.option("--bursts", metavar="DMS",
+              help="Search for bursts with dispersion measures in this range, e.g. 0:1000, in "
+                   "pc cm^-3.")
+@click.option("--threshold", type=float, default=7.0, show_default=True, metavar="SNR",
+              help="Report bursts of at least this S/N.")
+@click.option("--keep", metavar="TIME",
+              help="Keep raw data in memory for this time after they have been searched, and cut "
+                   "each burst out of them.")
+@click.option("--around", metavar="TIME", default="0.1s", show_default=True,
+              help="Cut this much more before and after a burst.")
+@click.option("--post", metavar="PATH",
+              help="Post a line of JSON for each burst to this file, FIFO or local socket.")
+@click.option("--picture", is_flag=True,
+              help="Draw the spectra of the last minute as FOLDER/live.png, again and again.")
+@click.option("--every", metavar="TIME", default="5s", show_default=True,
+              help="Draw the picture at these intervals.")
+@click.option("--n-chan", type=click.IntRange(1), metavar="N",
+              help="Divide voltages into this many channels for everything except --record.")
+@click.option("--integrate", "time", metavar="TIME",
+              help="Integrate spectra for this time, e.g. 1ms.")
+@click.option("--products", default="I", show_default=True,
+              type=click.Choice(["I", "AABB", "AABBCRCI", "IQUV"]),
+              help="Make these polarisation products of voltages.")
+@click.option("--to", type=click.Choice(["fbh5", "sigproc"]), default="fbh5", show_default=True,
+              help="Write spectra in this format.")
+@click.option("--n-bin", type=click.IntRange(2, 2**15), metavar="N",
+              help="Divide a turn into this many bins.  [default: as for fastsig fold]")
+@click.option("--subint", metavar="TIME", default="10s", show_default=True,
+              help="Make subintegrations of this duration.")
+@click.option("--roll", metavar="TIME", default="60s", show_default=True,
+              help="Begin a new file after this time.")
+@click.option("--packets", type=click.Choice(["fast-adc", "fast-spectra", "vdif"]),
+              default="fast-adc", show_default=True, help="Expect these packets from udp sources.")
+@click.option("--beam", type=click.IntRange(1, 19), metavar="N",
+              help="Leave out FAST's packets of other beams.")
+@click.option("--epoch", metavar="TIME",
+              help="Set the UTC of counter 0 of FAST's packets.  [default: the first packet has "
+                   "the time at which it arrives]")
+@click.option("--follow", metavar="TIME",
+              help="Process files while they grow, until they have not grown for this time.")
+@click.option("--ring", metavar="SIZE",
+              help="Keep this much of what comes in memory, e.g. 2GB, for each source.")
+@click.option("--buffer", metavar="SIZE", default="64MiB", show_default=True,
+              help="Ask the system for this much memory for packets that wait.")
+@click.option("--metrics", metavar="PLACE",
+              help="Write metrics for Prometheus to this file once a second, or serve them at "
+                   "127.0.0.1:PORT.")
+@click.option("--page", metavar="PLACE",
+              help="Serve a page with counters, levels and the picture at 127.0.0.1:PORT.")
+@common.workers_option
+@common.memory_option
+@common.set_option
+@common.quiet_options
+@common.debug_option
+def live(sources: tuple[str, ...], output: str, **options: Any) -> None:
+    """Receive voltages or spectra, and process them as they come.
+
+    A SOURCE is udp://HOST:PORT, a pipe, - for standard input, ring:NAME, or a file that grows.
+    Each source and each product has a process of its own. SIGTERM and Ctrl-C complete all files,
+    and SIGHUP begins new ones.
+    """
+    from fastsig.live.session import Session
+    from fastsig.live.settings import sources_of
+
+    settings = _settings(output, options)
+    found = sources_of(sources, secrets.token_hex(2))
+    with _Screen(settings.folder, [each.label for each in found], options) as screen:
+        session = Session(found, settings, screen.say, screen.show, screen.answer)
+        code = session.run()
+    click.get_current_context().exit(code)
+
+
+def _settings(output: str, options: dict[str, Any]) -> Any:
+    from fastsig.errors import OutputError
+    from fastsig.live.settings import Settings, seconds
+    from fastsig.work.memory import parse_bytes
+
+    sizes = {name: None if options[name] is None else parse_bytes(options[name])
+             for name in ("memory", "ring", "buffer")}
+    made = Settings(
+        output, record=options["record"], spectra=options["spectra"], n_chan=options["n_chan"],
+        time=options["time"], products=options["products"], to=options["to"],
+        pars=options["pars"], polycos=options["polycos"],
+        fold={"n_bin": options["n_bin"], "subint": options["subint"]},
+        bursts=options["bursts"], threshold=options["threshold"],
+        keep_s=None if options["keep"] is None else seconds(options["keep"], "keep"),
+        around_s=seconds(options["around"], "around", Fraction(0)), post=options["post"],
+        picture=options["picture"], every_s=float(seconds(options["every"], "every")),
+        roll_s=seconds(options["roll"], "roll"), ring_bytes=sizes["ring"],
+        follow_s=None if options["follow"] is None else float(
+            seconds(options["follow"], "follow")),
+        workers=options["workers"], memory=sizes["memory"],
+        overrides=common.parse_overrides(options["overrides"]), packets=options["packets"],
+        beam=options["beam"], epoch=options["epoch"], buffer_bytes=sizes["buffer"] or 2**26)
+    made.kinds()
+    try:
+        os.makedirs(output, exist_ok=True)
+    except OSError as error:
+        raise OutputError(output, error.strerror or str(error)) from error
+    return made
+
+
+class _Screen:
+    """What the operator sees: lines, a status on a terminal, and metrics."""
+
+    _EVERY_S = 10.0
+
+    def __init__(self, folder: str, labels: list[str], options: dict[str, Any]) -> None:
+        from fastsig.live.metrics import metrics_text
+        from fastsig.live.page import pages_of
+
+        self._quiet = options["quiet"]
+        self._terminal = sys.stderr.isatty() and not self._quiet
+        self._last, self._status = 0.0, dict[str, Any](sources=[])
+        pages = {"/metrics": lambda: ("text/plain; version=0.0.4",
+                                      metrics_text(self._status).encode())}
+        self._served: list[Any] = []
+        #: File to which metrics are written.
+        self._file = None if self._serve(options["metrics"], pages, "metrics") else (
+            options["metrics"])
+        pages = pages_of(folder, labels, lambda: self._status)
+        if options["page"] is not None and not self._serve(options["page"], pages, ""):
+            raise click.UsageError(f"--page {options['page']}: allowed: 127.0.0.1:PORT")
+
+    def _serve(self, place: str | None, pages: Any, path: str) -> bool:
+        """Serve pages at an address; return False if it is the name of a file, or None."""
+        from fastsig.live.metrics import Served, place_of
+
+        found = None if place is None else place_of(place)
+        if found is None:
+            return False
+        self._served.append(Served(found, pages))
+        self.say(f"{path or 'page'} at http://{found[0]}:{self._served[-1].port}/{path}")
+        return True
+
+    def say(self, text: str) -> None:
+        """Show a line."""
+        common.say(("\r\x1b[K" if self._terminal else "") + text, self._quiet)
+
+    def show(self, status: dict[str, Any]) -> None:
+        """Show a status, and write it for others."""
+        from fastsig.live.metrics import write_metrics
+        from fastsig.live.status import one_line, write_status
+
+        write_status(status)
+        self._status = status
+        if self._file is not None:
+            write_metrics(status, self._file)
+        if self._terminal:
+            click.echo(f"\r\x1b[K{one_line(status)}", err=True, nl=False)
+        elif time.monotonic() > self._last + self._EVERY_S:
+            self._last = time.monotonic()
+            common.say(one_line(status), self._quiet)
+
+    def answer(self) -> None:
+        """Answer requests for metrics and pages."""
+        for each in self._served:
+            each.answer()
+
+    def __enter__(self) -> _Screen:
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        if self._terminal:
+            click.echo("", err=True)
+        for each in self._served:
+            each.close()

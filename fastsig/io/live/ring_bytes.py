@@ -1,0 +1,188 @@
+"""A ring of bytes: what comes through a pipe, each byte at its absolute place.
+
+The thread or process that reads the pipe waits when the ring is full, until all readers have
+released what is oldest: nothing is lost, and memory is constant.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import select
+import time
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsig.axes.polarization import PolBasis
+from fastsig.axes.time import parse_time
+from fastsig.errors import DataError, PlanError
+from fastsig.io.live.readers import Reader
+from fastsig.io.live.ring import Ring
+from fastsig.io.live.ring_layout import RingLayout
+from fastsig.io.live.writer import RingWriter
+from fastsig.stream.header import Header
+
+__all__ = ["RingBytes", "RingFiles", "byte_ring", "fill"]
+
+_SLOT = 4096
+_GLANCE = 0.001  # s between looks at a full ring, or at one to which nothing has come
+_POLL_MS = 200
+_PIPE = 2**20  # bytes that a pipe holds: fewer changes between processes than with 64 KiB
+
+
+def byte_ring(label: str, n_bytes: int, *, name: str | None = None, n_readers: int = 1
+              ) -> RingWriter:
+    """Create a ring of bytes, for a number of readers that must attach before any byte is dropped.
+
+    Its header says nothing of the samples: readers find the format in the bytes.
+    """
+    about = Header(start_time=parse_time("2000-01-01"), sample_rate=Fraction(10**9),
+                   is_complex=False, polarization=PolBasis("unknown", ("0",)), n_bits=8)
+    ring = RingWriter.create(RingLayout("voltage", _SLOT, 1, _SLOT), about, n_bytes, label=label,
+                             name=name, n_readers=n_readers)
+    ring.start()
+    return ring
+
+
+def fill(ring: RingWriter, descriptor: int, stop: Callable[[], bool] = lambda: False) -> None:
+    """Read a descriptor into a ring until it ends or `stop` is true; then end the ring."""
+    reason = "ended"
+    with contextlib.suppress(OSError):  # not a pipe, or beyond the limit of the system
+        fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, _PIPE)
+    try:
+        poll = select.poll()
+        poll.register(descriptor, select.POLLIN)
+        while not stop():
+            ring.beat()
+            room = ring.space()
+            if not len(room):
+                time.sleep(_GLANCE)
+            elif poll.poll(_POLL_MS):
+                n = os.readv(descriptor, [memoryview(room)])  # type: ignore[arg-type]
+                if not n:
+                    break
+                ring.advance(n)
+        else:
+            reason = "stopped"
+    finally:
+        ring.end(reason)
+
+
+class RingBytes:
+    """The bytes in a ring, for one reader; several threads may use it.
+
+    Parameters
+    ----------
+    ring : Ring
+    label : str
+        Name of the reader.
+    """
+
+    def __init__(self, ring: Ring, label: str = "reader") -> None:
+        self.ring, self.name, self.reader = ring, ring.label, Reader(ring, label)
+        self._ring = ring.memory.payload.reshape(-1)
+        self._released = 0
+
+    @property
+    def size(self) -> int:
+        """Number of bytes that have come."""
+        return self.ring.rows
+
+    @property
+    def over(self) -> bool:
+        """Whether no more come."""
+        return self.ring.ended
+
+    @property
+    def oldest(self) -> int:
+        """The first byte that is still there."""
+        return self.ring.oldest * _SLOT
+
+    def wait(self, stop: int, seconds: float | None = None) -> bool:
+        """Wait until byte ``stop - 1`` has come or no more come; return whether that is so.
+
+        Raises
+        ------
+        PlanError
+            If the ring is too small for the bytes since the last one that was released.
+        """
+        end = None if seconds is None else time.monotonic() + seconds
+        while self.size < stop and not self.over:
+            if stop - self._released > len(self._ring) * 3 // 4:
+                raise PlanError(
+                    f"{self.name}: {stop - self._released} bytes are needed at a time; the ring "
+                    f"has {len(self._ring)}, a quarter of them for rows that are read twice")
+            if end is not None and time.monotonic() > end:
+                return False
+            time.sleep(_GLANCE)
+        return True
+
+    def pread(self, n: int, place: int) -> bytes:
+        """Return bytes from a place on, waiting for them; fewer at the end."""
+        self.wait(place + n)
+        out = np.empty(max(0, min(n, self.size - place)), np.uint8)
+        self.copy(out, place)
+        return out.tobytes()
+
+    def copy(self, out: NDArray[np.uint8], place: int) -> None:
+        """Copy bytes that have come.
+
+        Raises
+        ------
+        DataError
+            If they are no longer there.
+        """
+        done, capacity = 0, len(self._ring)
+        while done < len(out):
+            at = (place + done) % capacity
+            n = min(len(out) - done, capacity - at)
+            out[done : done + n] = self._ring[at : at + n]
+            done += n
+        if place < self.oldest:
+            raise DataError(self.name, f"byte {place} is no longer there")
+
+    def release(self, place: int) -> None:
+        """State that no byte before a place is needed."""
+        self._released = max(place, self._released)
+        self.reader.release(self._released)
+
+    def close(self) -> None:
+        """Stop being a reader."""
+        self.reader.close()
+
+
+class RingFiles:
+    """A ring of bytes in the place of the files of a recording, as `RawFiles`."""
+
+    def __init__(self, data: RingBytes) -> None:
+        self.data = data
+        self.paths = (data.name,)
+
+    def read_into(self, index: int, out: NDArray[Any], offset: int) -> None:
+        """Fill `out` from byte `offset` on, waiting for the bytes.
+
+        Raises
+        ------
+        DataError
+            If the stream ends too early, or the bytes are no longer there.
+        """
+        flat = out.view(np.uint8).reshape(-1)
+        self.data.wait(offset + len(flat))
+        missing = offset + len(flat) - self.data.size
+        if missing > 0:
+            raise DataError(self.data.name, f"ends at byte {self.data.size}; {missing} bytes more "
+                            "were expected")
+        self.data.copy(flat, offset)
+
+    def scatter_into(self, index: int, places: NDArray[np.int64], offset: int) -> bool:
+        """Return False: pieces are copied one by one."""
+        return False
+
+    def close(self) -> None:
+        """Stop being a reader."""
+        self.data.close()

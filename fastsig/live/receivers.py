@@ -1,0 +1,192 @@
+"""The process that receives: from packets or a pipe to a ring in shared memory."""
+
+from __future__ import annotations
+
+import math
+import os
+import signal
+import time
+from collections.abc import Callable
+from typing import Any
+
+from fastsig.errors import DataError, InputError, PlanError, UsageError
+from fastsig.io.live.file_bytes import FileBytes
+from fastsig.io.live.layouts import PacketLayout, fast_adc, fast_spectra, vdif
+from fastsig.io.live.pipes import open_bytes, usual_bytes
+from fastsig.io.live.ring import Ring
+from fastsig.io.live.ring_bytes import RingBytes, RingFiles, byte_ring, fill
+from fastsig.io.live.streams import open_ring
+from fastsig.io.live.udp import Receiver, Socket, address_of
+from fastsig.io.raw.reader import STANDARD_INPUT, descriptor_of, is_pipe
+from fastsig.io.voltages.segments import RawFiles
+from fastsig.live.rolling import Report
+from fastsig.live.settings import Settings, Source
+from fastsig.stream import Stream
+from fastsig.work.memory import available_bytes
+
+__all__ = ["PACKETS", "check_source", "has_receiver", "is_udp", "open_source", "receive",
+           "ring_bytes"]
+
+#: Names of the packets that can be received.
+PACKETS = ("fast-adc", "fast-spectra", "vdif")
+
+_GLANCE = 0.05
+_FRAMES, _FRAMES_S = 64, 1.0
+_USUAL_S = 1  # of data in a ring, if there is enough memory
+
+
+def is_udp(source: Source) -> bool:
+    """Whether a source sends packets."""
+    return source.url.startswith("udp:")
+
+
+def has_receiver(source: Source) -> bool:
+    """Whether a session receives a source itself, unlike a ring of another program or a file."""
+    return not source.url.startswith("ring:") and not is_file(source)
+
+
+def is_file(source: Source) -> bool:
+    """Whether a source is a file, which may grow."""
+    return os.path.isfile(source.url)
+
+
+def check_source(source: Source, settings: Settings) -> None:
+    """Refuse what is no source.
+
+    Raises
+    ------
+    UsageError
+        If it is neither an address, nor a ring, nor a pipe.
+    """
+    if is_udp(source):
+        address_of(source.url)
+    elif is_file(source):
+        if settings.follow_s is None:
+            raise UsageError(f"{source.url}: is a file; allowed with --follow, or by the other "
+                             "commands")
+        if settings.keep_s is not None:
+            raise UsageError(f"--keep with {source.url}, which is a file; allowed: other sources")
+    elif has_receiver(source) and source.url != STANDARD_INPUT and not is_pipe(source.url):
+        raise UsageError(f"{source.url}: allowed: udp://HOST:PORT, ring:NAME, a pipe, a file with "
+                         "--follow, or -")
+
+
+def receive(source: Source, settings: Settings, report: Report) -> int:
+    """Receive until SIGTERM or the end; then keep the ring until SIGUSR1, or the parent's end."""
+    stopping, released, parent = [False], [False], os.getppid()
+    signal.signal(signal.SIGUSR1, lambda *_: released.__setitem__(0, True))
+
+    def stop(*_: Any) -> None:
+        stopping[0] = True
+        released[0] = released[0] or os.getppid() != parent
+
+    signal.signal(signal.SIGTERM, stop)
+    ring = (_packets if is_udp(source) else _piped)(source, settings, report, stopping)
+    while ring is not None and not released[0] and os.getppid() == parent:
+        time.sleep(_GLANCE)
+    if ring is not None:
+        ring.close()
+    return 0
+
+
+def _piped(source: Source, settings: Settings, report: Report, stopping: list[bool]) -> Any:
+    descriptor = descriptor_of(source.url)
+    ring = byte_ring(source.url, settings.ring_bytes or usual_bytes(), name=source.ring,
+                     n_readers=settings.n_readers)
+    fill(ring, descriptor, lambda: stopping[0])
+    report({"ended": ring.reason})
+    return ring
+
+
+def _packets(source: Source, settings: Settings, report: Report, stopping: list[bool]) -> Any:
+    host, port = address_of(source.url)
+    opened = Socket(host, port, buffer_bytes=settings.buffer_bytes)
+    report({"port": opened.port, "buffer_bytes": opened.granted, "forced": opened.forced})
+    layout = _layout(opened, settings, stopping)
+    if layout is None:
+        opened.close()
+        return None
+    receiver = Receiver(opened, layout, ring_bytes(settings, layout), name=source.ring)
+    before = signal.getsignal(signal.SIGTERM)
+
+    def stop(number: int, frame: Any) -> None:
+        receiver.stop()
+        before(number, frame)  # type: ignore[operator, misc]
+
+    signal.signal(signal.SIGTERM, stop)
+    if not stopping[0]:
+        receiver.run()
+    report({"ended": receiver.ring.reason})
+    return receiver.ring
+
+
+def _attached(source: Source, stopped: Callable[[], bool]) -> Ring:
+    """Wait for the ring of a source, and attach to it."""
+    until = 0.0 if not has_receiver(source) else math.inf
+    begun = time.monotonic()
+    while True:
+        try:
+            return Ring.attach(source.ring)
+        except UsageError:
+            raise
+        except InputError as error:
+            if stopped():
+                raise DataError(source.url, "nothing has come") from error
+            if time.monotonic() > begun + until:
+                raise
+        time.sleep(_GLANCE)
+
+
+def ring_bytes(settings: Settings, layout: PacketLayout) -> int:
+    """Return the size of the ring of packets: as requested, or what is to be kept, or a second.
+
+    Raises
+    ------
+    PlanError
+        If it does not hold what is to be kept, or is larger than the memory allowed.
+    """
+    ring = layout.ring
+    per_second = layout.header.sample_rate * ring.slot_bytes / ring.slot_rows
+    needed = 0 if settings.keep_s is None else math.ceil(settings.keep_s * per_second * 4 / 3)
+    least = max(usual_bytes(), 4 * layout.form.reorder * ring.slot_bytes)
+    usual = max(least, min(math.ceil(_USUAL_S * per_second), available_bytes() // 4))
+    n_bytes = settings.ring_bytes or max(needed, usual)
+    if n_bytes < needed:
+        raise PlanError(f"--keep {float(settings.keep_s or 0):g}s of {float(per_second) / 1e9:.3g} "
+                        f"GB/s needs a ring of {needed / 1e9:.3g} GB; --ring is "
+                        f"{n_bytes / 1e9:.3g} GB")
+    if settings.memory is not None and n_bytes > settings.memory:
+        raise PlanError(f"the ring needs {n_bytes / 1e9:.3g} GB; --memory is "
+                        f"{settings.memory / 1e9:.3g} GB")
+    return n_bytes
+
+
+def _layout(opened: Socket, settings: Settings, stopping: list[bool]) -> Any:
+    """Return the layout of packets; of VDIF frames, when the first have come."""
+    given = dict(settings.overrides)
+    if settings.packets != "vdif":
+        own: dict[str, Any] = {"beam": settings.beam, "epoch": settings.epoch}
+        return (fast_adc if settings.packets == "fast-adc" else fast_spectra)(**own, **given)
+    frames: list[bytes] = []
+    while not frames and not stopping[0]:
+        frames = opened.first(_FRAMES, _FRAMES_S)
+    return vdif(frames, **given) if frames else None
+
+
+def open_source(source: Source, settings: Settings, label: str,
+                stopped: Callable[[], bool] = lambda: False) -> Stream:
+    """Attach to the ring of a source as its reader, and wait for what comes first.
+
+    Raises
+    ------
+    DataError
+        If nothing comes before the source ends, or `stopped` is true.
+    """
+    if is_file(source):
+        grown = FileBytes(source.url, settings.follow_s or 0)
+        return open_bytes(source.url, grown, RawFiles([source.url]), dict(settings.overrides))
+    ring = _attached(source, stopped)
+    if is_udp(source) or not has_receiver(source):
+        return open_ring(ring, label)
+    data = RingBytes(ring, label)
+    return open_bytes(source.url, data, RingFiles(data), dict(settings.overrides))

@@ -1,0 +1,141 @@
+"""Rolling: the products of an endless chain as one file after the other, none of them longer."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from fastsig.axes.time import iso
+from fastsig.run.chains import ended, have_come, missing_end
+from fastsig.run.engine import run
+from fastsig.stages.piece import Piece
+from fastsig.stream import Block, Sink, Stream
+
+__all__ = ["Report", "Rolling", "Watch", "name_of"]
+
+#: Passes on what happens: a mapping that can become JSON.
+Report = Callable[[dict[str, Any]], None]
+
+_GLANCE = 0.05
+_EVERY_S = 0.5
+
+
+def name_of(folder: str, label: str, kind: str, stream: Stream, suffix: str) -> str:
+    """Return the name of a file: the source, the kind, and the UTC of the first row."""
+    text = iso(stream.start_time).replace("-", "").replace(":", "")
+    return os.path.join(folder, f"{label}{kind}-{text[:22].replace('.', '_')}{suffix}")
+
+
+class Watch(Sink):
+    """Counts rows and their weights next to another sink, and reports them several times a second.
+
+    Parameters
+    ----------
+    stream : Stream
+    other : Sink
+        The other sink, with which it shares the blocks.
+    report : callable
+    """
+
+    name = "watch"
+    takes_endless = True
+
+    def __init__(self, stream: Stream, other: Sink, report: Report) -> None:
+        super().__init__(stream)
+        self.as_recorded, self._report = other.as_recorded, report
+        self.rows, self._weight, self._last = 0, 0.0, time.monotonic()
+
+    def part_bytes(self, n: int) -> int:
+        """Return the memory of a number."""
+        return 64
+
+    def partial(self, block: Block) -> tuple[int, float]:
+        """Return the number of rows, and the mean weight of these."""
+        if isinstance(block.valid, tuple):
+            valid = sum(float(np.diff(spans, axis=1).sum()) for spans in block.valid)
+            return block.n, valid / max(1, len(block.valid) * block.n)
+        return block.n, float(np.mean(block.valid, dtype=np.float64))
+
+    def merge(self, part: tuple[int, float]) -> None:
+        """Add rows, and report them from time to time."""
+        self.rows += part[0]
+        self._weight += part[0] * part[1]
+        if time.monotonic() > self._last + _EVERY_S:
+            self.tell()
+
+    def tell(self) -> None:
+        """Report the rows since the last report."""
+        self._last = time.monotonic()
+        self._report({"rows": self.rows, "weight": self._weight / max(1, self.rows)})
+
+    def finish(self, n_rows: int) -> int:
+        """Return the number of rows."""
+        return n_rows
+
+
+class Rolling:
+    """The files of one sink.
+
+    Parameters
+    ----------
+    chain : Stream
+        The endless chain.
+    rows : int
+        Most rows of a file.
+    make : callable
+        ``make(piece)`` returns the sink of a file, given its rows.
+    ended : callable
+        ``ended(sink, result)`` is called when a file is complete, and returns the names of files.
+    report : callable
+    """
+
+    def __init__(self, chain: Stream, rows: int, make: Callable[[Stream], Sink],
+                 ended: Callable[[Sink, Any], Sequence[str]], report: Report) -> None:
+        self.chain, self.rows, self._make, self._ended = chain, rows, make, ended
+        self._report = report
+        self._current: list[Sink] = []
+        #: Whether the current file is the last.
+        self.stopping = False
+
+    def roll(self) -> None:
+        """End the current file with the rows that are being processed, and begin another."""
+        for sink in self._current:
+            sink.satisfied = True
+
+    def stop(self) -> None:
+        """End the current file like `roll`, and begin no other."""
+        self.stopping = True
+        self.roll()
+
+    def run(self, first: int = 0, **options: Any) -> int:
+        """Write files until the chain ends or `stop` is called; return the row after the last."""
+        while (piece := self._piece(first)) is not None:
+            sink = self._make(piece)
+            watch = Watch(piece, sink, self._report)
+            self._current = [sink, watch]
+            if self.stopping:
+                break
+            result, n = run(self._current, **options)
+            watch.tell()
+            first += n
+            for name in self._ended(sink, result):
+                if n:
+                    self._report({"wrote": name, "file_rows": n})
+                else:  # it was told to end before its first row was processed
+                    os.unlink(name)
+        return first
+
+    def _piece(self, first: int) -> Stream | None:
+        """Wait for the first row of the next file; return its rows, or None if there are none."""
+        while not have_come(self.chain, first, 1, _GLANCE):
+            if self.stopping:
+                return None
+        end = missing_end(self.chain, first, 1)
+        chain = self.chain if end is None else ended(self.chain, *end)
+        if self.stopping or (end is not None and chain.shape[0] <= first):
+            return None
+        return Piece(chain, first, self.rows)

@@ -1,0 +1,344 @@
+"""The session: a supervisor that starts a process for each source and sink, and watches them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from typing import Any
+
+from fastsig.errors import FastsigError
+from fastsig.io.live.reader_state import readers
+from fastsig.io.live.ring import Ring
+from fastsig.live.children import Child, start
+from fastsig.live.levels import Levels
+from fastsig.live.receivers import check_source, has_receiver, is_udp, receive
+from fastsig.live.settings import Settings, Source
+from fastsig.live.work import work
+
+__all__ = ["Beam", "Session"]
+
+_GLANCE = 0.05
+_GRACE_S = 0.4  # for sinks to process what has come, before they are told to end
+_STALLED_S = 5.0  # after which a sink that has not ended is given up
+_LAGS = 0.5  # part of the ring, beyond which a lag is reported
+_QUIET_S = 5.0  # between reports of the same kind
+_MOST_AGAIN = 20
+
+
+class Beam:
+    """A source with its processes.
+
+    Parameters
+    ----------
+    source : Source
+    """
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.receiver: Child | None = None
+        self.sinks: dict[str, Child] = {}
+        #: What each sink has reported last, and the facts of the receiver.
+        self.said: dict[str, dict[str, Any]] = {}
+        self.ring: Ring | None = None
+        self._levels: Levels | None = None
+        self.counts = {"receivers_begun": 1, "receiver_deaths": 0, "sink_deaths": 0}
+
+    @property
+    def children(self) -> list[Child]:
+        """All processes."""
+        return [*([self.receiver] if self.receiver else []), *self.sinks.values()]
+
+    def attach(self) -> None:
+        """Attach to the ring, as soon as it is there."""
+        if self.ring is None:
+            try:
+                self.ring = Ring.attach(self.source.ring)
+            except FastsigError:
+                self.ring = None
+
+    def forget(self) -> None:
+        """Forget the ring, as another one begins."""
+        if self._levels is not None:
+            self._levels.close()
+        self.ring, self._levels, self.said = None, None, {}
+
+    def status(self) -> dict[str, Any]:
+        """Describe the source, the ring and the sinks, as plain data."""
+        record: dict[str, Any] = {
+            "source": self.source.url, "label": self.source.label.rstrip("-"), **self.counts,
+            "receiver": {**({"pid": self.receiver.pid} if self.receiver else {}),
+                         **self.said.get("receiver", {})}}
+        if self.ring is not None:
+            ring = self.ring
+            record["ring"] = {
+                "name": ring.name, "bytes": ring.n_slot * ring.layout.slot_bytes,
+                "started": ring.started, "ended": ring.reason, "silent_s": ring.silent_s(),
+                "slots": ring.head, **ring.counters()}
+            record["levels"] = self._read_levels(ring)
+        record["sinks"] = {kind: self._sink(kind) for kind in self.sinks}
+        return record
+
+    def _read_levels(self, ring: Ring) -> dict[str, dict[str, float]]:
+        """Return the levels of packets; readers of other rings would be waited for."""
+        if not is_udp(self.source) or not ring.rows:
+            return {}
+        self._levels = self._levels or Levels(ring)
+        return self._levels.read()
+
+    def _sink(self, kind: str) -> dict[str, Any]:
+        said, child = self.said.get(kind, {}), self.sinks[kind]
+        state = {None: "running", 0: "ended"}.get(child.ended, "failed")
+        found = {"state": state, "pid": child.pid, "rows": 0, "weight": None, "files": 0, **said}
+        mine = None if self.ring is None else next(
+            (each for each in readers(self.ring.memory) if each.pid == child.pid), None)
+        if mine is not None and self.ring is not None:
+            behind = max(0, self.ring.head - mine.done)
+            found |= {"lag": behind / self.ring.n_slot, "overwritten": mine.overwritten,
+                      "lag_s": self._seconds(behind, said)}
+        return found
+
+    def _seconds(self, slots: int, said: dict[str, Any]) -> float | None:
+        if self.ring is None or not said.get("rate"):
+            return None
+        if is_udp(self.source) or not has_receiver(self.source):
+            return float(slots * self.ring.layout.slot_rows / said["rate"])
+        return float(slots * self.ring.layout.slot_bytes / (said["rate"] * said["row_bytes"]))
+
+
+class Session:
+    """The supervisor.
+
+    Parameters
+    ----------
+    sources : list of Source
+    settings : Settings
+    say : callable
+        ``say(text)`` shows a line to the operator.
+    watch : callable
+        ``watch(status)`` is called once a second, and at the end.
+    answer : callable, optional
+        Called about 20 times a second, to answer requests.
+    """
+
+    def __init__(self, sources: list[Source], settings: Settings, say: Callable[[str], None],
+                 watch: Callable[[dict[str, Any]], None],
+                 answer: Callable[[], None] = lambda: None) -> None:
+        self.settings, self._say, self._watch, self._answer = settings, say, watch, answer
+        self.kinds = settings.kinds()
+        for source in sources:
+            check_source(source, settings)
+        self.beams = [Beam(source) for source in sources]
+        self._begun = time.time()
+        self._stopped: float | None = None
+        self._told_to_end = False
+        self._failed = self._outputs_failed = False
+        self._said: dict[str, float] = {}
+
+    # Signals.
+
+    def stop(self, *_: Any) -> None:
+        """End the session: nothing more is received, and all files are completed."""
+        if self._stopped is None:
+            self._stopped = time.monotonic()
+            for beam in self.beams:
+                if beam.receiver is not None:
+                    beam.receiver.send(signal.SIGTERM)
+                else:
+                    self._tell(beam, signal.SIGTERM)
+
+    def roll(self, *_: Any) -> None:
+        """Begin new files."""
+        for beam in self.beams:
+            self._tell(beam, signal.SIGHUP)
+
+    def _tell(self, beam: Beam, number: int) -> None:
+        for child in beam.sinks.values():
+            child.send(number)
+
+    # The loop.
+
+    def run(self) -> int:
+        """Run until all sources have ended or `stop` is called; return an exit code."""
+        for beam in self.beams:
+            self._begin(beam)
+        before = {number: signal.signal(number, handler) for number, handler in (
+            (signal.SIGTERM, self.stop), (signal.SIGINT, self.stop), (signal.SIGHUP, self.roll))}
+        try:
+            self._loop()
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+            for beam in self.beams:
+                self._end(beam)
+        self._watch(self.status())
+        return 4 if self._outputs_failed else 1 if self._failed else 0
+
+    def _loop(self) -> None:
+        last = 0.0
+        while self._is_running():
+            if self._stopped is not None and time.monotonic() > self._stopped + _GRACE_S:
+                self._finish()
+            if time.monotonic() > last + 1:
+                last = time.monotonic()
+                self._watch(self.status())
+            self._answer()
+            time.sleep(_GLANCE)
+        for beam in self.beams:
+            self._look(beam)
+
+    def _is_running(self) -> bool:
+        """Attend to all sources; return whether any has a process that still makes something."""
+        for beam in self.beams:
+            self._look(beam)
+            if self._is_over(beam):
+                self._renew(beam)
+        return any(not child.look() for beam in self.beams for child in beam.sinks.values())
+
+    def _begin(self, beam: Beam) -> None:
+        """Start the processes of a source."""
+        source, settings = beam.source, self.settings
+        if has_receiver(source):
+            beam.receiver = start("receiver", lambda report: receive(source, settings, report))
+        for kind in self.kinds:
+            self._begin_sink(beam, kind, again=False)
+
+    def _begin_sink(self, beam: Beam, kind: str, *, again: bool) -> None:
+        source, settings = beam.source, self.settings
+        beam.sinks[kind] = start(kind, lambda report: work(
+            kind, source, settings, report, again=again))
+
+    def _is_over(self, beam: Beam) -> bool:
+        """Whether a stream of packets has ended although the session goes on."""
+        receiver = beam.receiver
+        if receiver is None or not is_udp(beam.source) or self._stopped is not None or (
+                beam.counts["receivers_begun"] >= _MOST_AGAIN):
+            return False
+        restarted = beam.said.get("receiver", {}).get("ended") == "restarted"
+        killed = receiver.look() and (receiver.ended or 0) < 0
+        return (restarted or killed) and all(child.look() for child in beam.sinks.values())
+
+    def _renew(self, beam: Beam) -> None:
+        """Begin again with a source: its receiver died, or its counter begins again."""
+        self._end(beam)
+        beam.forget()
+        beam.counts["receivers_begun"] += 1
+        beam.source = beam.source.with_ring(beam.counts["receivers_begun"])
+        self._begin(beam)
+        self._say(f"{self._name(beam, 'receiver')}: begun again")
+
+    def _look(self, beam: Beam) -> None:
+        """Read the reports of the processes of a source, and attend to those that died."""
+        beam.attach()
+        for child in beam.children:
+            gone = child.look()
+            for each in child.reports():
+                self._hear(beam, child.name, each)
+            if gone and child.ended and not child.attended:
+                child.attended = True
+                self._mourn(beam, child)
+        self._look_at_lags(beam)
+
+    def _hear(self, beam: Beam, name: str, said: dict[str, Any]) -> None:
+        known = beam.said.setdefault(name, {"files": 0} if name != "receiver" else {})
+        if "wrote" in said:
+            known["files"] += 1
+            self._say(f"wrote {said['wrote']} ({said['file_rows']} rows)")
+        elif "error" in said:
+            known["error"] = said["error"]
+            self._say(f"{self._name(beam, name)}: {said['error']}")
+        elif "nothing" in said:
+            self._say(f"{self._name(beam, name)}: {said['nothing']}")
+        else:
+            known.update(said)
+            if "port" in said:
+                more = "" if said["forced"] else ", the limit of the system"
+                self._say(f"{beam.source.url}: port {said['port']}; {said['buffer_bytes']} bytes "
+                          f"for packets that wait{more}")
+
+    def _name(self, beam: Beam, name: str) -> str:
+        return f"{beam.source.label}{name}" if beam.source.label else name
+
+    def _mourn(self, beam: Beam, child: Child) -> None:
+        """Report a process that ended with an error or a signal; begin it again if that helps."""
+        killed = child.ended is not None and child.ended < 0
+        name = self._name(beam, child.name)
+        if killed:
+            self._say(f"{name}: the process was ended by "
+                      f"{signal.Signals(-int(child.ended or 0)).name}; its unfinished file is lost")
+        self._failed = True
+        self._outputs_failed |= child.ended == 4
+        if child is beam.receiver:
+            beam.counts["receiver_deaths"] += 1
+            if not killed:  # it could not even begin
+                self._tell(beam, signal.SIGTERM)
+            return
+        beam.counts["sink_deaths"] += 1
+        again = killed and self._stopped is None and beam.counts["sink_deaths"] < _MOST_AGAIN
+        if again and (is_udp(beam.source) or not has_receiver(beam.source)) and (
+                beam.ring is not None and not beam.ring.ended):
+            self._begin_sink(beam, child.name, again=True)
+            self._say(f"{name}: begun again")
+
+    def _look_at_lags(self, beam: Beam) -> None:
+        if beam.ring is None or beam.ring.ended or not is_udp(beam.source):
+            return
+        for kind in beam.sinks:
+            found = beam._sink(kind)
+            if found.get("overwritten", 0) > beam.said.get(kind, {}).get("known_overwritten", 0):
+                if self._often(f"{beam.source.url} {kind} overwritten"):
+                    beam.said.setdefault(kind, {"files": 0})[
+                        "known_overwritten"] = found["overwritten"]
+                    self._say(f"{self._name(beam, kind)}: too slow: {found['overwritten']} rows "
+                              "were overwritten before they were read; their weight is 0")
+            elif found.get("lag", 0) > _LAGS and self._often(f"{beam.source.url} {kind} lag"):
+                self._say(f"{self._name(beam, kind)}: lags by {100 * found['lag']:.0f} % of the "
+                          "ring")
+
+    def _often(self, what: str) -> bool:
+        """Whether something is due to be reported again."""
+        if time.monotonic() < self._said.get(what, -_QUIET_S) + _QUIET_S:
+            return False
+        self._said[what] = time.monotonic()
+        return True
+
+    def _finish(self) -> None:
+        """Tell sinks to end; give up those that do not."""
+        if self._stopped is None:
+            return
+        for beam in self.beams:
+            for kind, child in beam.sinks.items():
+                if child.look() or child.attended:
+                    continue
+                if not self._told_to_end:
+                    child.send(signal.SIGTERM)
+                elif child.idle_s() > _STALLED_S:
+                    self._say(f"{self._name(beam, kind)}: has not completed its file, and has done "
+                              f"nothing for {_STALLED_S:g} s: is the disk stalled? The file is "
+                              "lost")
+                    self._outputs_failed = child.attended = True
+                    child.send(signal.SIGKILL)
+        self._told_to_end = True
+
+    def _end(self, beam: Beam) -> None:
+        """End the processes of a source."""
+        for child in beam.children:
+            child.send(signal.SIGTERM)
+        until = time.monotonic() + 2
+        if beam.receiver is not None:
+            beam.receiver.send(signal.SIGUSR1)
+        while not all(child.look() for child in beam.children) and time.monotonic() < until:
+            time.sleep(_GLANCE / 5)
+        for child in beam.children:
+            child.send(signal.SIGKILL)
+            child.look()
+            for each in child.reports():
+                self._hear(beam, child.name, each)
+            child.close()
+
+    def status(self) -> dict[str, Any]:
+        """Describe the session as plain data."""
+        return {"pid": os.getpid(), "running_s": time.time() - self._begun,
+                "stopping": self._stopped is not None, "folder": self.settings.folder,
+                "sources": [beam.status() for beam in self.beams]}

@@ -1,0 +1,175 @@
+"""What a live session makes, and of which sources; all of it can be passed to other processes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from typing import Any
+
+from fastsig.axes.units import exact
+from fastsig.errors import UsageError
+
+__all__ = ["KINDS", "Settings", "Source", "sources_of"]
+
+#: Kinds of sinks, the most important first.
+KINDS = ("record", "spectra", "fold", "bursts", "picture")
+
+_LEAST_ROLL_S = Fraction(1, 100)
+
+
+@dataclass(frozen=True)
+class Source:
+    """A source: what the user calls it, and its number among several.
+
+    Parameters
+    ----------
+    url : str
+        ``udp://HOST:PORT``, ``ring:NAME``, a file that grows, the name of a pipe, or ``-``.
+    label : str
+        What distinguishes its products from those of other sources; may be empty.
+    ring : str
+        Name of the ring through which it goes.
+    """
+
+    url: str
+    label: str
+    ring: str
+
+    def with_ring(self, number: int) -> Source:
+        """Return the same source with a further ring."""
+        return replace(self, ring=f"{self.ring.partition('.')[0]}.{number}")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is made, and how.
+
+    Parameters
+    ----------
+    folder : str
+        Folder of the products.
+    record : str, optional
+        Format in which voltages are recorded.
+    spectra : bool
+        Whether spectra are written.
+    n_chan, time, products, to
+        Channels, integration time, products and format of spectra.
+    pars, polycos : tuple of str
+        Ephemerides by which spectra are folded.
+    fold : mapping
+        Options of the fold.
+    bursts : str, optional
+        Range of dispersion measures in which bursts are searched for.
+    threshold : float
+        Least S/N of bursts.
+    keep_s : Fraction, optional
+        Time for which raw data are kept, so that bursts can be cut out of them; None for no cuts.
+    around_s : Fraction
+        Time that is cut before and after a burst.
+    post : str, optional
+        File, FIFO or socket to which a line of JSON is posted for each burst.
+    picture : bool
+        Whether a picture is drawn every `every_s` seconds.
+    roll_s : Fraction
+        Length of files, s.
+    ring_bytes : int, optional
+        Bytes of the ring of each source.
+    workers, memory : int, optional
+        As for `fastsig.run.engine.run`, for each sink.
+    follow_s : float, optional
+        Seconds without growth after which a file is taken to be complete.
+    overrides : mapping
+        Values that replace those of headers.
+    packets : str
+        What packets contain: fast-adc, fast-spectra or vdif.
+    beam : int, optional
+        Beam of FAST's packets; others are left out.
+    epoch : str, optional
+        UTC of counter 0 of FAST's packets.
+    buffer_bytes : int
+        Memory of the system for packets that wait.
+    """
+
+    folder: str
+    record: str | None = None
+    spectra: bool = False
+    n_chan: int | None = None
+    time: str | None = None
+    products: str = "I"
+    to: str | None = None
+    pars: tuple[str, ...] = ()
+    polycos: tuple[str, ...] = ()
+    fold: Mapping[str, Any] = field(default_factory=dict)
+    bursts: str | None = None
+    threshold: float = 7.0
+    keep_s: Fraction | None = None
+    around_s: Fraction = Fraction(1, 10)
+    post: str | None = None
+    picture: bool = False
+    every_s: float = 5.0
+    roll_s: Fraction = Fraction(60)
+    ring_bytes: int | None = None
+    workers: int | None = None
+    memory: int | None = None
+    follow_s: float | None = None
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+    packets: str = "fast-adc"
+    beam: int | None = None
+    epoch: str | None = None
+    buffer_bytes: int = 2**26
+
+    @property
+    def n_readers(self) -> int:
+        """Number of readers of a ring."""
+        return len(self.kinds()) + (self.keep_s is not None)
+
+    def kinds(self) -> tuple[str, ...]:
+        """Return the kinds of sinks that are asked for.
+
+        Raises
+        ------
+        UsageError
+            If there are none.
+        """
+        asked = {"record": self.record, "spectra": self.spectra,
+                 "fold": self.pars or self.polycos, "bursts": self.bursts, "picture": self.picture}
+        found = tuple(kind for kind in KINDS if asked[kind])
+        if not found:
+            raise UsageError("nothing is made; allowed: one or more of --record, --spectra, "
+                             "--fold, --bursts and --picture")
+        return found
+
+
+def seconds(value: Any, name: str, least: Fraction = _LEAST_ROLL_S) -> Fraction:
+    """Return a duration that the user specified.
+
+    Raises
+    ------
+    UsageError
+        If it is none, or too short.
+    """
+    found = exact(value, "s", name)
+    if found < least:
+        raise UsageError(f"{name} = {value}; allowed: {float(least):g} s or more")
+    return found
+
+
+def sources_of(urls: tuple[str, ...], session: str) -> list[Source]:
+    """Return the sources, with the names of their rings.
+
+    Raises
+    ------
+    UsageError
+        If one is named twice, or standard input is one of several.
+    """
+    if len(set(urls)) < len(urls):
+        raise UsageError(f"{', '.join(urls)}: a source is named twice; allowed: different ones")
+    if not urls:
+        raise UsageError("no source; allowed: udp://HOST:PORT, ring:NAME, a pipe, a file, or -")
+    width = len(str(len(urls)))
+    return [Source(url, "" if len(urls) == 1 else f"s{number:0{width}d}-",
+                   url.partition(":")[2] if url.startswith("ring:")
+                   else f"live-{os.getpid()}-{session}-{number}")
+            for number, url in enumerate(urls, 1)]

@@ -1,0 +1,145 @@
+"""Tables of candidates: what a search found, with the times, files and position of a recording."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+from astropy import units as u
+from astropy.time import TimeDelta
+from numpy.typing import NDArray
+
+from fastsig.axes.time import elapsed, iso, later
+from fastsig.calibration.radiometer import n_eff
+from fastsig.errors import UsageError
+from fastsig.io.files.provenance import provenance
+from fastsig.run.chains import roots
+from fastsig.search.bursts.candidates import Candidates
+from fastsig.search.bursts.columns import COLUMNS
+from fastsig.search.bursts.events import Events
+from fastsig.search.bursts.gather import gather
+from fastsig.search.bursts.groups import Gathered, Searched
+from fastsig.search.bursts.plan import SearchPlan
+from fastsig.search.bursts.trials import degrees_of, false_alarms
+from fastsig.stream import SpectrumStream, Stream
+
+__all__ = ["candidates_of", "late_of", "place_of", "rows_of"]
+
+
+def candidates_of(streams: Sequence[SpectrumStream], events: Sequence[Events],
+                  plans: Sequence[SearchPlan], *, hash_inputs: bool = False) -> Candidates:
+    """Return the candidates of the events that were found in streams of one recording.
+
+    Parameters
+    ----------
+    streams : sequence of SpectrumStream
+        The streams that were searched: one, or one for each dispersion measure at which voltages
+        were dedispersed coherently.
+    events, plans : sequence
+        The events and the plan of each.
+    hash_inputs : bool
+        Whether the provenance contains hashes of entire input files.
+    """
+    found, n_dropped = gather([_placed(*each) for each in zip(streams, events, plans, strict=True)])
+    return rows_of(streams[0], found, plans[0]).with_meta(
+        **_meta(streams, events, plans), n_candidate_dropped=n_dropped,
+        provenance=provenance(streams[0], hash_inputs=hash_inputs)).sorted()
+
+
+def rows_of(stream: SpectrumStream, found: Gathered, plan: SearchPlan) -> Candidates:
+    """Return candidates as a table without meta, in the order given.
+
+    Parameters
+    ----------
+    stream : SpectrumStream
+        A stream that was searched.
+    found : Gathered
+    plan : SearchPlan
+    """
+    columns = _columns(stream, found)
+    return Candidates({**columns, **_at_barycenter(stream, columns, plan)})
+
+
+def late_of(stream: Stream) -> Fraction:
+    """Return the time from the start of the recording to that of a stream, exact, s."""
+    return elapsed(roots(stream)[0].header.start_time, stream.header.start_time)
+
+
+def place_of(stream: Stream) -> tuple[float, int]:
+    """Return the time and the number of the first spectrum of a stream in the recording."""
+    late = late_of(stream)
+    return float(late), round(late * stream.header.sample_rate)
+
+
+def _placed(stream: SpectrumStream, events: Events, plan: SearchPlan) -> Searched:
+    return Searched(events, plan, *place_of(stream))
+
+
+def _columns(stream: SpectrumStream, found: Gathered) -> dict[str, Any]:
+    header, n = stream.header, len(found)
+    low, high = (float(edge) / 1e6 for edge in header.require_channels(stream.path).edges_hz)
+    same = {"low_mhz": low, "high_mhz": high, "ra": header.ra_deg, "dec": header.dec_deg}
+    return {
+        **{name: values for name, values in vars(found).items() if name in COLUMNS},
+        **{name: np.full(n, np.nan if value is None else value) for name, value in same.items()},
+        "time": later(roots(stream)[0].header.start_time,
+                      TimeDelta(found.time_s, format="sec", scale="tai")),
+        "beam": np.full(n, -1 if header.beam is None else header.beam),
+        "file": _files(stream, found.first_row)}
+
+
+def _at_barycenter(stream: SpectrumStream, columns: Mapping[str, Any], plan: SearchPlan
+                   ) -> dict[str, Any]:
+    """Return the column of barycentric times, if the position and the telescope are known."""
+    header, recording = stream.header, plan.dm_plan.recording
+    if None in (header.ra_deg, header.dec_deg, header.telescope):
+        return {}
+    from fastsig.telescopes.barycenter import barycentric_times, located
+
+    try:
+        place = located(str(header.telescope))
+    except UsageError:  # a telescope whose position is not known
+        return {}
+    late = recording.constant * columns["dm"] / recording.high_mhz**2
+    times = later(columns["time"], TimeDelta(-late, format="sec", scale="tai"))
+    position = header.ra_deg << u.deg, header.dec_deg << u.deg
+    found = barycentric_times(times, position, place) if len(times) else times.tdb
+    return {"mjd_bary": found.mjd}
+
+
+def _files(stream: Stream, rows: NDArray[np.int64]) -> list[str]:
+    """Return the name of the file that contains each row of the scan."""
+    root = roots(stream)[0]
+    ratio = root.header.sample_rate / stream.header.sample_rate
+    return [os.path.basename(root.file_of(int(row * ratio))) for row in rows.tolist()]
+
+
+def _false_alarms(stream: SpectrumStream, plan: SearchPlan) -> float:
+    """Return the candidates that the noise of a stream is expected to cause."""
+    header = stream.header
+    axis = header.require_channels(stream.path)
+    n_pol = 2 if header.polarization.kind in ("linear", "circular") and (
+        header.polarization.names == ("I",)) else 1
+    degrees = degrees_of(float(axis.step_hz), 1 / float(header.sample_rate), n_pol, n_eff(header))
+    return false_alarms(plan, float(stream.duration.value), degrees=degrees)
+
+
+def _meta(streams: Sequence[SpectrumStream], events: Sequence[Events],
+          plans: Sequence[SearchPlan]) -> Mapping[str, Any]:
+    header = streams[0].header
+    known = {
+        "source": header.source, "telescope": header.telescope, "receiver": header.receiver,
+        "beam": header.beam, "start_time": iso(header.start_time),
+        "duration_s": float(streams[0].duration.value), "n_time": events[0].n_time,
+        "n_event": sum(len(each.rows) for each in events),
+        "n_dropped": sum(each.n_dropped for each in events), **plans[0].record(),
+        "low_dm": plans[0].dm_plan.dms[0], "high_dm": plans[-1].dm_plan.dms[1],
+        "stretches": [row for each in plans for row in each.record()["stretches"]]}
+    known["false_alarms"] = float(f"{sum(map(_false_alarms, streams, plans)):.3g}")
+    coherent = [each.header.coherent_dm for each in streams]
+    if coherent[0] is not None:
+        known["coherent_dms"] = coherent
+    return {key: value for key, value in known.items() if value is not None}

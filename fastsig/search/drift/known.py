@@ -1,0 +1,101 @@
+"""Which samples of a piece of the band are valid."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Known", "KnownArray", "KnownSamples"]
+
+F4 = NDArray[np.float32]
+Flags = NDArray[np.bool_]
+
+
+class Known(ABC):
+    """Which samples of a piece are valid."""
+
+    @property
+    @abstractmethod
+    def share(self) -> F4:
+        """Fraction of the samples of each channel that are valid, (n_chan,) float32."""
+
+    @abstractmethod
+    def part(self, first: int, stop: int) -> F4:
+        """Return 1 for valid samples of channels `first` to ``stop - 1``, 0 for others."""
+
+    @abstractmethod
+    def lost(self, n_sum: int) -> Flags | None:
+        """Return which cells of `n_sum` channels contain lost samples; None if many may."""
+
+    def piece(self, first: int, stop: int) -> Known:
+        """Return those of channels `first` to ``stop - 1``."""
+        return KnownArray(self.part(first, stop))
+
+    def cells(self, first: int, stop: int, n_sum: int) -> F4:
+        """Return the fraction of valid samples of cells of `n_sum` channels, (n_spectrum, n)."""
+        from fastsig_kernels import pair_sums
+
+        part, n = self.part(first * n_sum, stop * n_sum), 1
+        while n < n_sum:
+            part, n = pair_sums(part), 2 * n
+        return part if n_sum == 1 else part * np.float32(1 / n_sum)
+
+
+class KnownArray(Known):
+    """Which samples of a small piece are valid, from an array: 1 for these and 0 for others."""
+
+    def __init__(self, valid: F4) -> None:
+        self._valid = valid
+
+    @property
+    def share(self) -> F4:
+        """Fraction of the samples of each channel that are valid, (n_chan,) float32."""
+        return self._valid.mean(axis=0, dtype=np.float32)
+
+    def part(self, first: int, stop: int) -> F4:
+        """Return 1 for valid samples of channels `first` to ``stop - 1``, 0 for others."""
+        return self._valid[:, first:stop]
+
+    def lost(self, n_sum: int) -> Flags | None:
+        """Return None: any cell may contain lost samples."""
+        return None
+
+
+class KnownSamples(Known):
+    """Which samples of a piece are valid, from the samples.
+
+    Most channels have only valid samples: others are looked up where they are needed.
+
+    Parameters
+    ----------
+    x : ndarray, shape (n_spectrum, n_chan), float32
+        Samples; those that are not finite are not valid.
+    there : ndarray, shape (n_spectrum,), bool
+        Spectra that are not lost.
+    count : ndarray, shape (n_chan,), float32
+        Number of valid samples in each channel.
+    """
+
+    def __init__(self, x: F4, there: Flags, count: F4) -> None:
+        self._x, self._there, self._share = x, there, count / np.float32(len(x))
+        self._lost = {1: self._share < 1}
+
+    @property
+    def share(self) -> F4:
+        """Fraction of the samples of each channel that are valid, (n_chan,) float32."""
+        return self._share
+
+    def lost(self, n_sum: int) -> Flags | None:
+        """Return which cells of `n_sum` channels contain lost samples."""
+        if n_sum not in self._lost:
+            n = len(self._share) // n_sum
+            self._lost[n_sum] = self._lost[1][: n * n_sum].reshape(n, n_sum).any(axis=1)
+        return self._lost[n_sum]
+
+    def part(self, first: int, stop: int) -> F4:
+        """Return 1 for valid samples of channels `first` to ``stop - 1``, 0 for others."""
+        valid = np.isfinite(self._x[:, first:stop])
+        valid &= self._there[:, np.newaxis] & (self._share[first:stop] > 0)
+        return valid.astype(np.float32)

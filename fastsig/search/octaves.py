@@ -1,0 +1,207 @@
+"""Spectra for searches of many dispersion measures: normalised, at the rates of all stretches."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsig.pulsar.stretches import Recording, Stretch
+
+if TYPE_CHECKING:
+    from fastsig_kernels import Normalizer
+
+__all__ = ["LEVELS", "Octaves"]
+
+_RUN = 2**14  # spectra that are processed at a time
+_LEAST_ALIVE = 0.8  # share of the channels below which another noise is expected
+_SEGMENT_S = 0.2
+LEVELS = 16  # standard deviation of normalised noise
+
+
+class Octaves(ABC):
+    """Normalises a stream of spectra, and halves its rate for stretches that need half the rate.
+
+    What the stretches receive does not depend on how the spectra are divided among calls, or on the
+    number of threads.
+
+    Parameters
+    ----------
+    recording : Recording
+    stretches : sequence of Stretch
+    dtype : str
+        Type of the spectra: uint8, int8, uint16, int16 or float32.
+    threads : int
+        Number of threads that share the work of a call.
+    """
+
+    def __init__(self, recording: Recording, stretches: Sequence[Stretch], *, dtype: str,
+                 threads: int) -> None:
+        self._stretches, self._recording, self._n_thread = stretches, recording, threads
+        self._normalizer = self._normalizer_of(dtype)
+        self._octaves = _octaves(stretches)
+        self._halvers = [_Halver() for _ in self._octaves[1:]]
+        #: What weights are multiplied by, of each octave and segment of the normalisation.
+        self._shares: list[list[float]] = [[] for _ in self._octaves]
+        self.n_time = 0
+
+    def _normalizer_of(self, dtype: Any) -> Normalizer:
+        from fastsig_kernels import Normalizer
+
+        recording, self._dtype = self._recording, np.dtype(dtype)
+        return Normalizer(recording.n_chan, dtype=self._dtype.name, threads=self._n_thread,
+                          segment=segment_of(recording.sample_s))
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Memory of the spectra that wait to be normalised."""
+        waiting = self._normalizer.latency + 2 * self._normalizer.segment
+        return int((self._dtype.itemsize + 1) * waiting * self._recording.n_chan)
+
+    def process(self, x: NDArray[Any], valid: NDArray[np.bool_] | None = None,
+                series: NDArray[np.float32] | None = None) -> None:
+        """Accept the next spectra.
+
+        Parameters
+        ----------
+        x : ndarray, shape (n_time, n_chan)
+            Values of any unit; they need not be finite where they are not valid.
+        valid : ndarray of bool, shape (n_time, n_chan), optional
+        series : ndarray of float32, shape (n_time,), optional
+            Values that are first subtracted from all channels.
+        """
+        if not self.n_time and x.dtype != self._dtype:  # they are read in another form than planned
+            self._normalizer = self._normalizer_of(x.dtype)
+        self.n_time += len(x)
+        for first in range(0, len(x), _RUN):
+            rows = slice(first, first + _RUN)
+            self._normalised(*self._normalizer.process(
+                x[rows], valid=None if valid is None else valid[rows],
+                series=None if series is None else series[rows]))
+
+    def complete(self) -> None:
+        """Give the stretches the remaining spectra."""
+        self._normalised(*self._normalizer.finish())
+
+    @abstractmethod
+    def few_alive(self, share: float) -> None:
+        """Learn that fewer channels than usual have samples, before the first spectra."""
+
+    @abstractmethod
+    def take(self, number: int, x: NDArray[np.int8], valid: NDArray[np.bool_] | None) -> None:
+        """Accept the next spectra of a stretch, at its rate.
+
+        Parameters
+        ----------
+        number : int
+            Number of the stretch.
+        x : ndarray, shape (n_time, n_chan), int8
+            Values with a level of 0 and a noise of `LEVELS`.
+        valid : ndarray of bool, shape (n_time, n_chan), or None
+            None if all are valid.
+        """
+
+    def _normalised(self, x: NDArray[np.int8], valid: NDArray[np.bool_] | None) -> None:
+        """Divide normalised spectra: whole segments, apart from the last of the stream."""
+        size = self._normalizer.segment
+        for first in range(0, len(x), size):
+            rows = slice(first, first + size)
+            self._divide(x[rows], None if valid is None else valid[rows])
+
+    def _divide(self, x: NDArray[np.int8], valid: NDArray[np.bool_] | None) -> None:
+        """Give a segment to the stretches, octave by octave.
+
+        Channels without any sample are 0, so that they add nothing to a sum, and the noise of sums
+        is measured; they count as valid where the next channel below them is. Sums then need no
+        weights if all others are valid, and otherwise the weights are in proportion to the noise.
+        """
+        share, live = _share(valid), None if valid is None else np.asarray(valid.any(axis=0))
+        alive = 1.0 if live is None else float(live.mean())
+        if not self._shares[0] and 0 < alive < _LEAST_ALIVE:
+            self.few_alive(alive)
+        if valid is not None and live is not None and live.any():
+            valid = None if (valid | ~live).all() else valid[:, _below(live)]
+        for level, members in enumerate(self._octaves):
+            if level:
+                x, valid = self._halvers[level - 1].process(x, valid)
+            # A sum of two spectra is valid if one of them is.
+            self._shares[level].append(share / max(_share(valid), share or 1.0) if len(x)
+                                       else self._shares[level - 1][-1])
+            for number in members if len(x) else []:
+                self.take(number, x, valid)
+
+    def share_of(self, number: int, time: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Return what weights of a stretch are multiplied by to be shares of all samples.
+
+        Parameters
+        ----------
+        number : int
+            Number of the stretch.
+        time : ndarray of int64
+            Spectra of the stretch.
+        """
+        down = self._stretches[number].downsampling
+        shares = np.array(self._shares[down.bit_length() - 1], np.float32)
+        found: NDArray[np.float32] = shares[
+            np.clip(time * down // self._normalizer.segment, 0, len(shares) - 1)]
+        return found
+
+
+def _below(live: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Return the next live channel below each, or the first; itself for live ones."""
+    found = np.maximum.accumulate(np.where(live, np.arange(len(live)), 0))
+    return np.maximum(found, int(live.argmax()))
+
+
+def _share(valid: NDArray[np.bool_] | None) -> float:
+    """Return the share of samples that are valid."""
+    return 1.0 if valid is None or not valid.size else float(valid.mean())
+
+
+def segment_of(sample_s: float) -> int:
+    """Return the number of spectra in a segment of the normalisation: 0.2 s, or at least 256."""
+    return 256 * max(1, min(256, round(_SEGMENT_S / sample_s / 256)))
+
+
+def _octaves(stretches: Sequence[Stretch]) -> list[list[int]]:
+    """Return the numbers of the stretches of each octave, from the full rate on."""
+    levels = [int(each.downsampling).bit_length() - 1 for each in stretches]
+    return [[number for number, each in enumerate(levels) if each == level]
+            for level in range(max(levels) + 1)]
+
+
+class _Halver:
+    """Halves the rate of a stream; a last spectrum without a partner waits for it."""
+
+    def __init__(self) -> None:
+        self._left: tuple[NDArray[np.int8], NDArray[np.bool_] | None] | None = None
+
+    def process(self, x: NDArray[np.int8], valid: NDArray[np.bool_] | None
+                ) -> tuple[NDArray[np.int8], NDArray[np.bool_] | None]:
+        """Return the sums of pairs of spectra."""
+        from fastsig_kernels import halve
+
+        if self._left is not None:
+            x, valid = _joined(self._left, (x, valid))
+        self._left = None
+        if len(x) % 2:
+            self._left = x[-1:].copy(), None if valid is None else valid[-1:].copy()
+        n = len(x) // 2 * 2
+        found: tuple[NDArray[np.int8], NDArray[np.bool_] | None] = halve(
+            x[:n], None if valid is None else valid[:n])
+        return found
+
+
+def _joined(first: tuple[NDArray[np.int8], NDArray[np.bool_] | None],
+            second: tuple[NDArray[np.int8], NDArray[np.bool_] | None]
+            ) -> tuple[NDArray[np.int8], NDArray[np.bool_] | None]:
+    """Return spectra followed by others, and which are valid; None if all are."""
+    x = np.concatenate([first[0], second[0]])
+    if first[1] is None and second[1] is None:
+        return x, None
+    return x, np.concatenate([np.ones(each.shape, bool) if valid is None else valid
+                              for each, valid in (first, second)])
+

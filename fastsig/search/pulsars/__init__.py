@@ -1,0 +1,1 @@
+"""Periodic signals: from series to candidates with a significance that counts trials."""

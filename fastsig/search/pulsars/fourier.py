@@ -1,0 +1,325 @@
+"""Search of one series for periodic signals: its spectrum, whitened, and sums of harmonics."""
+
+from __future__ import annotations
+
+from copy import copy
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from fastsig_kernels import AccelerationSearch, HarmonicSearch, detrend, fft_plan, whiten
+from numpy.typing import NDArray
+
+from fastsig.errors import UsageError
+from fastsig.search.pulsars import significance
+from fastsig.search.pulsars.refining import refine
+
+__all__ = ["CANDIDATE", "FourierSearch", "Whitened"]
+
+F4 = NDArray[np.float32]
+F8 = NDArray[np.float64]
+
+#: A candidate: frequency (Hz) at the first sample and its error, its derivative (Hz/s),
+#: significance after trials, sum of powers, harmonics that were summed, those that are valid, and
+#: mean frequency and drift of the fundamental in bins of the transform.
+CANDIDATE = np.dtype([
+    ("frequency", np.float64), ("frequency_error", np.float64), ("fdot", np.float64),
+    ("sigma", np.float64), ("power", np.float64), ("n_harmonic", np.int16),
+    ("n_valid", np.int16), ("r", np.float64), ("z", np.float64)])
+
+#: Fundamentals complete this many turns in a series at least, by default. Below, the level is
+#: measured from too few bins where noise is red.
+FEWEST_TURNS = 16
+#: Independent drifts in a bin of drift, as false alarms in noise show (`bench periodic`): templates
+#: of neighbouring drifts, 2 bins apart, see nearly the same noise. Sums at neighbouring half bins
+#: are independent trials within a tenth.
+SHARE = 0.9
+#: Candidates of a series, the best ones, whose frequency and drift are those of the highest power;
+#: those of the others are steps of the search.
+REFINED = 10
+#: Error of the frequency of a tone of power P, in bins, is this over sqrt(P).
+_ERROR = 3 / (np.pi * np.sqrt(6))
+_HARMONICS, _MOST_DRIFT, _MOST_SAMPLES = (1, 2, 4, 8, 16, 32), 1200, 2**31
+#: Least ratio of a series to its transform; drifts in units of the latter are larger by its square.
+_FILLED = 8 / 9
+
+
+@dataclass(frozen=True)
+class Whitened:
+    """A whitened spectrum: noise has a mean power of 1 where bins are valid.
+
+    Parameters
+    ----------
+    amplitude : ndarray, shape (n_bin,), complex64
+        Amplitudes, 0 where they are not valid.
+    valid : ndarray, shape (n_bin,), bool
+    lags : ndarray, shape (n_lag,), complex
+        Correlation of the noise of bins, as gaps of the series cause it.
+    """
+
+    amplitude: NDArray[np.complex64]
+    valid: NDArray[np.bool_]
+    lags: NDArray[np.complex128]
+
+
+class FourierSearch:
+    """Search of series of one length; a copy for each thread.
+
+    Parameters
+    ----------
+    n_sample : int
+        Samples of a series, 64 to 2^31.
+    sample_s : float
+        Time from a sample to the next, s.
+    n_harmonic : int
+        Largest number of harmonics that are summed: 1, 2, 4, 8, 16 or 32. Smaller ones are tried
+        too.
+    z_max : float
+        Largest drift of the highest harmonic, in bins over the series, 0 to 948.
+    threshold : float
+        Least significance after trials, in standard deviations.
+    trials : float
+        Number of independent series that are searched alike.
+    frequency : tuple of two floats, optional
+        Least and largest frequency of fundamentals, Hz. By default from 16 turns in a series to
+        half the sample rate.
+    most : int
+        Largest number of candidates of a series; the most significant ones are kept.
+
+    Raises
+    ------
+    UsageError
+        If an argument is not allowed.
+    """
+
+    def __init__(self, n_sample: int, sample_s: float, *, n_harmonic: int = 16, z_max: float = 0,
+                 threshold: float = 6.0, trials: float = 1.0,
+                 frequency: tuple[float, float] | None = None, most: int = 1000) -> None:
+        _check(n_sample, sample_s, n_harmonic, z_max, most)
+        self.n_sample, self.sample_s, self.n_harmonic = n_sample, float(sample_s), n_harmonic
+        self.z_max, self.threshold, self.most = float(z_max), float(threshold), most
+        #: Length of the transform: the series, and zeros of weight 0.
+        self.n_fft = transform_length(n_sample)
+        #: Largest drift of the highest harmonic, in bins over the length of the transform.
+        self.drift = float(z_max * (self.n_fft / n_sample) ** 2)
+        #: Frequencies of fundamentals, in bins.
+        self.r_min, self.r_max = self._range(frequency)
+        #: Number of independent trials.
+        self.n_trial = trials * max(1.0, self._n_trial())
+        self._powers = np.array([significance.power_of_sigma(threshold, n, self.n_trial)
+                                 for n in range(1, n_harmonic + 1)])
+        self._n_piece = min(int(np.ceil(self.r_min / 2)), n_sample // 8)
+        self._n_part = max(1, 2048 // self._n_piece)
+        self._lags = WindowLags(n_sample, self.n_fft, self._n_piece * self._n_part)
+        self._transform = fft_plan(self.n_fft, kind="real")
+        n_bin, drift = self.n_fft // 2, self.drift
+        self._search: AccelerationSearch | HarmonicSearch
+        if drift:
+            self._search = AccelerationSearch(n_bin, self._powers, z_max=drift, r_min=self.r_min,
+                                              r_max=self.r_max)
+        else:
+            self._search = HarmonicSearch(n_bin, self._powers, r_min=self.r_min, r_max=self.r_max)
+        self._own_memory()
+
+    @property
+    def stages(self) -> list[int]:
+        """Numbers of harmonics that are summed."""
+        return [n for n in _HARMONICS if n <= self.n_harmonic]
+
+    @property
+    def duration_s(self) -> float:
+        """Time that a turn takes at a frequency of 1 bin, s."""
+        return self.n_fft * self.sample_s
+
+    def copy(self) -> Self:
+        """Return a search for another thread, with its own work space."""
+        other = copy(self)
+        other._transform, other._search = self._transform.copy(), self._search.copy()
+        other._own_memory()
+        return other
+
+    def _own_memory(self) -> None:
+        self._series = np.empty(self.n_fft, np.float32)
+        self._spectrum = np.empty(self.n_fft // 2 + 1, np.complex64)
+
+    @property
+    def memory_bytes(self) -> int:
+        """Size of tables and work space, in bytes."""
+        return (self._transform.memory_bytes + self._search.memory_bytes + self._series.nbytes
+                + self._spectrum.nbytes)
+
+    def compile(self) -> None:
+        """Compile everything that `process` needs."""
+        self.process(np.zeros(self.n_sample, np.float32))
+
+    def process(self, series: F4, weight: F4 | None = None, zapped: Any = ()) -> NDArray[Any]:
+        """Return the candidates of a series, the most significant first.
+
+        Parameters
+        ----------
+        series : ndarray, shape (n_sample,), float32, any unit
+            Sums of what is valid. Samples that are not finite are not valid.
+        weight : ndarray, shape (n_sample,), float32, optional
+            Variance of each sample in units of that of a whole one, 0 to 1: the share of its terms
+            that are valid.
+        zapped : array, shape (n, 2), Hz
+            Lower and upper edges of ranges of frequencies that are not used.
+
+        Returns
+        -------
+        ndarray, shape (n,), fields of `CANDIDATE`
+
+        Raises
+        ------
+        UsageError
+            If a shape is wrong, or a weight is not 0 to 1.
+        """
+        spectrum = self.whitened(series, weight, zapped)
+        return self.candidates(spectrum)
+
+    def whitened(self, series: F4, weight: F4 | None = None, zapped: Any = ()) -> Whitened:
+        """Return the whitened spectrum of a series; arguments as for `process`.
+
+        Its memory is used again by the next call.
+        """
+        level, total = self._level(series, weight)
+        amplitude = self._transform.process(level, out=self._spectrum)[:-1]
+        valid = ~zapped_bins(zapped, amplitude.size, self.duration_s)
+        lags = self._lags.of(total)
+        first = max(1, int(self.r_min / 2))
+        return Whitened(whiten(amplitude, valid=valid, first=first, out=amplitude), valid, lags)
+
+    def _level(self, series: F4, weight: F4 | None) -> tuple[F4, F8]:
+        """Return the series without slow variations, which gaps would spread over the spectrum.
+
+        Also returns the sums of weights in parts.
+        """
+        x = np.ascontiguousarray(series, np.float32)
+        w = None if weight is None else np.ascontiguousarray(weight, np.float32)
+        if x.shape != (self.n_sample,) or (w is not None and w.shape != x.shape):
+            raise UsageError(f"a series of shape {x.shape}; allowed: ({self.n_sample},), and the "
+                             "same of weights")
+        try:
+            return detrend(x, weight=w, n_piece=self._n_piece, n_part=self._n_part,
+                           out=self._series)
+        except ValueError as error:
+            raise UsageError(str(error)) from error
+
+    def candidates(self, spectrum: Whitened) -> NDArray[Any]:
+        """Return the candidates of a whitened spectrum, without neighbours of better ones."""
+        events = self._search.process(spectrum.amplitude, valid=spectrum.valid, lags=spectrum.lags)
+        found = np.zeros(len(events), CANDIDATE)
+        for name in ("power", "n_harmonic", "n_valid", "r", "z"):
+            found[name] = events[name]
+        found["sigma"] = significance.sigma_of_log_chance(significance.combined_log_chance(
+            significance.log_chance(found["power"], found["n_valid"]), self.n_trial))
+        found = found[found["sigma"] >= self.threshold]
+        order = np.lexsort((found["r"], found["n_harmonic"], -found["sigma"]))
+        found = distinct(found[order], self.most)
+        for each in found[:REFINED]:
+            each["r"], each["z"] = refine(spectrum.amplitude, each["r"], each["z"],
+                                          int(each["n_harmonic"]))
+        found["fdot"] = found["z"] / self.duration_s**2
+        found["frequency"] = (found["r"] - found["z"] / 2) / self.duration_s
+        found["frequency_error"] = _errors(found) / self.duration_s
+        return found
+
+    def false_alarms(self, sigma: float) -> float:
+        """Return the expected number of candidates of noise above a significance, in a series."""
+        chance = np.exp(significance.log_chance_of_sigma(sigma))
+        return float(-np.log1p(-chance))
+
+    def _range(self, frequency: tuple[float, float] | None) -> tuple[float, float]:
+        nyquist = self.n_fft / 2 - 1
+        least = FEWEST_TURNS * self.n_fft / self.n_sample
+        if frequency is None:
+            return least, nyquist
+        low, high = (float(each) * self.duration_s for each in frequency)
+        if not 0 < low <= high:
+            raise UsageError(f"frequency = {frequency}; allowed: two frequencies above 0, Hz, the "
+                             "lower one first")
+        return max(low, 1.0), min(high, nyquist)
+
+    def _n_trial(self) -> float:
+        """Return the number of independent sums: half bins of the highest harmonic, and drifts."""
+        drifts = 1 + SHARE * self.drift if self.drift >= 2 else 1
+        total = sum(max(min(n * self.r_max, self.n_fft / 2) - n * self.r_min, 0.0)
+                    for n in self.stages)
+        return 2 * total * drifts * self.n_sample / self.n_fft
+
+
+def transform_length(n_sample: int) -> int:
+    """Return the length of the transform of a series: 8 to 16 times a power of two."""
+    power = 1 << max(0, (n_sample - 1).bit_length() - 4)
+    return power * -(-n_sample // power)
+
+
+class WindowLags:
+    """Correlation of the noise of neighbouring bins that gaps and padding cause.
+
+    ``sum_n w_n exp(-2 pi i d n / N) / sum_n w_n``, for weights that are constant in parts of a
+    series, from the first sample on.
+    """
+
+    def __init__(self, n_sample: int, n_fft: int, n_part: int, n_lag: int = 64) -> None:
+        step = -(-n_sample // n_part)
+        self._whole = np.clip(n_sample - step * np.arange(n_part), 0, step).astype(np.float64)
+        middle = step * np.arange(n_part) + (self._whole - 1) / 2
+        self._turns = np.exp(-2j * np.pi / n_fft * np.arange(n_lag)[:, np.newaxis] * middle)
+        self._is_padded = n_sample < n_fft
+
+    def of(self, total: F8) -> NDArray[np.complex128]:
+        """Return the correlation for sums of weights in parts, lag 0 first."""
+        if not total.any() or (not self._is_padded and np.array_equal(total, self._whole)):
+            return np.ones(1, np.complex128)
+        return np.asarray(self._turns @ total / total.sum(), np.complex128)
+
+
+def zapped_bins(zapped: Any, n_bin: int, duration_s: float) -> NDArray[np.bool_]:
+    """Return which bins are in ranges of frequencies, those that an edge touches included."""
+    ranges = np.asarray(zapped, np.float64).reshape(-1, 2)
+    if not (ranges[:, 0] <= ranges[:, 1]).all():
+        raise UsageError("zapped: an upper edge below its lower one, or not a number; allowed: "
+                         "ranges of frequencies, Hz")
+    found = np.zeros(n_bin, bool)
+    for low, high in np.clip(ranges * duration_s, -1, n_bin):
+        found[max(0, int(np.floor(low + 0.5))):int(np.floor(high + 0.5)) + 1] = low < n_bin
+    return found
+
+
+def distinct(found: NDArray[Any], most: int) -> NDArray[Any]:
+    """Return candidates that are not neighbours of better ones, of candidates in this order.
+
+    A signal of drift z is seen by a template of another drift at frequencies up to half their
+    difference away, and one bin beyond.
+    """
+    kept: list[int] = []
+    left = np.arange(len(found))
+    while left.size and len(kept) < most:
+        best = left[0]
+        kept.append(int(best))
+        apart = np.abs(found["r"][left] - found["r"][best])
+        drift = np.abs(found["z"][left] - found["z"][best])
+        left = left[apart > 1 + drift / 2]
+    return found[kept]
+
+
+def _errors(found: NDArray[Any]) -> F8:
+    """Return errors of frequencies, in bins: of noise, and of the steps of the search."""
+    n = found["n_harmonic"].astype(np.float64)
+    signal = np.maximum(found["power"] - found["n_valid"], 1) * (n + 1) * (2 * n + 1) / 6
+    steps = np.where(np.arange(len(found)) < REFINED, 0, 0.5 / n / np.sqrt(12))
+    return np.asarray(np.hypot(_ERROR / np.sqrt(signal), steps), np.float64)
+
+
+def _check(n_sample: int, sample_s: float, n_harmonic: int, z_max: float, most: int) -> None:
+    if not 64 <= n_sample <= _MOST_SAMPLES:
+        raise UsageError(f"a series of {n_sample} samples; allowed: 64 to {_MOST_SAMPLES}")
+    if not 0 < sample_s < 1e6:
+        raise UsageError(f"sample_s = {sample_s}; allowed: above 0, below 1e6 s")
+    if n_harmonic not in _HARMONICS:
+        raise UsageError(f"n_harmonic = {n_harmonic}; allowed: 1, 2, 4, 8, 16 or 32")
+    if not 0 <= z_max <= _MOST_DRIFT * _FILLED**2:
+        raise UsageError(f"z_max = {z_max}; allowed: 0 to {_MOST_DRIFT * _FILLED**2:.0f}")
+    if most < 1:
+        raise UsageError(f"most = {most}; allowed: 1 or more")

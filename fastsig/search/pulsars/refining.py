@@ -1,0 +1,106 @@
+"""Frequency and drift of a candidate between the steps of a search: the highest sum of powers."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["refine"]
+
+C16 = NDArray[np.complex128]
+F8 = NDArray[np.float64]
+
+#: Bins on each side of those that a harmonic crosses, and points in time for each bin.
+_SIDE, _POINTS = 16, 4
+_STEPS = 4  # of Newton's method
+
+
+class _Harmonics(NamedTuple):
+    """The parts of a series that belong to harmonics, as amplitudes over time.
+
+    `x` has a row for each harmonic, relative to the frequency `middle`; `u` is time in units of the
+    series.
+    """
+
+    number: F8
+    middle: F8
+    u: F8
+    x: C16
+
+
+def refine(amplitude: NDArray[np.complex64], r: float, z: float, n_harmonic: int) -> tuple[
+        float, float]:
+    """Return the frequency and drift near (r, z) with the highest sum of powers of harmonics.
+
+    Newton's method, for at most half a bin and one bin of drift of the highest harmonic.
+
+    Parameters
+    ----------
+    amplitude : ndarray, shape (n_bin,), complex64
+        Whitened spectrum, 0 where it is not valid.
+    r, z : float
+        Mean frequency and drift of the fundamental, in bins. The drift is kept if it is 0.
+    n_harmonic : int
+        Number of harmonics.
+
+    Returns
+    -------
+    tuple of two floats
+        Frequency and drift.
+    """
+    parts = _harmonics(amplitude, r, z, n_harmonic)
+    best, place = -1.0, np.array([r, z])
+    here = place.copy()
+    reach = np.array([0.5, 1.0 if z else 0.0]) / n_harmonic
+    for _ in range(_STEPS):
+        power, slope, curve = _derivatives(parts, *here)
+        if power > best:
+            best, place = power, here.copy()
+        here = np.clip(here + _step(slope, curve, bool(z)), [r, z] - reach, [r, z] + reach)
+    power = _derivatives(parts, *here)[0]
+    r, z = here if power > best else place
+    return float(r), float(z)
+
+
+def _harmonics(amplitude: NDArray[np.complex64], r: float, z: float, n_harmonic: int
+               ) -> _Harmonics:
+    number = np.arange(1, n_harmonic + 1)
+    middle = np.rint(number * r).astype(np.int64)
+    side = _SIDE + int(np.ceil(n_harmonic * abs(z) / 2))
+    n = _POINTS * 2 * side
+    bins = np.arange(-side, side + 1)
+    places = middle[:, np.newaxis] + bins
+    known = (places >= 0) & (places < amplitude.size)
+    # Times are the centres of n parts of the series.
+    values = np.where(known, amplitude[np.where(known, places, 0)], 0) * np.exp(
+        1j * np.pi * bins / n)
+    x = np.zeros((n_harmonic, n), np.complex128)
+    x[:, bins % n] = values
+    return _Harmonics(number.astype(np.float64), middle.astype(np.float64),
+                      (np.arange(n) + 0.5) / n, np.fft.ifft(x, axis=1, norm="forward"))
+
+
+def _derivatives(parts: _Harmonics, r: float, z: float) -> tuple[float, F8, F8]:
+    """Return the sum of powers, its slope and its curvature in (r, z)."""
+    number, middle, u, x = parts
+    drift = (u**2 - u) / 2
+    phase = np.outer(number * r - middle, u) + np.outer(number * z, drift)
+    wave = x * np.exp(-2j * np.pi * phase)
+    rates = np.array([u - 0.5, drift])
+    turn = -2j * np.pi * number[:, np.newaxis]
+    b = wave.mean(axis=1)
+    first = turn * (wave @ rates.T) / u.size
+    second = turn**2 * (wave @ (rates[:, np.newaxis] * rates).reshape(4, -1).T) / u.size
+    slope = 2 * (b.conj() @ first).real
+    curve = 2 * (first.conj().T @ first + (b.conj() @ second).reshape(2, 2)).real
+    return float((np.abs(b) ** 2).sum()), slope, curve
+
+
+def _step(slope: F8, curve: F8, drifts: bool) -> F8:
+    """Return Newton's step to a maximum, or one along the slope where there is none."""
+    if not drifts:
+        return np.array([slope[0] / max(abs(curve[0, 0]), 1e-30), 0.0])
+    values, axes = np.linalg.eigh(curve)
+    return np.asarray(axes @ (axes.T @ slope / np.maximum(np.abs(values), 1e-30)))

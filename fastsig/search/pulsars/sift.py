@@ -1,0 +1,184 @@
+"""From detections in the series of all dispersion measures to signals: `sift`.
+
+The rules, from the most significant detection to the least:
+
+1. *Neighbours.* A detection belongs to a signal if its frequency differs by at most 1.1 bins of the
+   spectrum, ``1 / T``, and half the difference of the drifts, at any dispersion measure and in
+   either search; or by at most 4 bins if its S/N is at most a fifth of that of the signal. The
+   signal has the values of its most significant detection.
+2. *Harmonics.* A signal of frequency f is a harmonic of a more significant one of frequency f0 if
+   ``f = a f0``, a up to 64, or ``f = f0 / b``, b up to 16, within ``1.1 max(1, a / b)`` bins.
+   Fractions ``(a / b) f0`` of these numbers count if the other signal has 1.5 times the S/N or
+   more and multiples of ``f0 / b`` are 4 or more bins apart, within ``0.5 max(1, a / b)`` bins.
+   The drift must be ``a / b`` times as large within ``2 max(1, a / b) + 2`` bins, and the ranges of
+   dispersion measure, from the lowest to the highest detection of each, must overlap.
+
+Harmonics are left out, and listed with the signal.
+"""
+
+from __future__ import annotations
+
+from math import gcd
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["DETECTION", "METHODS", "Sifted", "folded_detections", "fourier_detections", "sift"]
+
+F8 = NDArray[np.float64]
+
+METHODS = ("fourier", "ffa")
+
+#: A detection in the series of a dispersion measure; see the columns of `PulsarCandidates`.
+DETECTION = np.dtype([
+    ("frequency", np.float64), ("frequency_error", np.float64), ("fdot", np.float64),
+    ("sigma", np.float64), ("snr", np.float64), ("power", np.float64), ("n_harmonic", np.int32),
+    ("r", np.float64), ("z", np.float64), ("width", np.float64), ("duty", np.float64),
+    ("method", np.int8), ("dm", np.float64)])
+
+#: Bins by which the frequency of a signal may differ between detections, and from a harmonic.
+TOLERANCE = 1.1
+#: The same for detections that are fainter by this factor.
+_BESIDE, _FAINT = 4.0, 5.0
+#: The same for fractions, bins between multiples of f0 / b, and ratio of S/N.
+_FRACTION, _APART, _STRONGER = 0.5, 4.0, 1.5
+_RATIOS = sorted(((a, b) for a in range(1, 65) for b in range(1, 17)
+                  if gcd(a, b) == 1 and a != b), key=lambda pair: (min(pair) > 1, sum(pair), pair))
+
+
+class Sifted(NamedTuple):
+    """Signals, the most significant first.
+
+    Parameters
+    ----------
+    best : ndarray, shape (n,), fields of `DETECTION`
+        The most significant detection of each.
+    n_member : ndarray, shape (n,), int64
+        Number of detections.
+    dm_low, dm_high : ndarray, shape (n,), float64
+        Lowest and highest dispersion measure of these.
+    harmonics : list of str
+        Ratios of the frequencies of its harmonics that were left out.
+    n_harmonic : int
+        Number of signals that were left out as harmonics.
+    n_dropped : int
+        Number of detections that were not sifted, because there were too many signals.
+    """
+
+    best: NDArray[Any]
+    n_member: NDArray[np.int64]
+    dm_low: F8
+    dm_high: F8
+    harmonics: list[str]
+    n_harmonic: int
+    n_dropped: int
+
+
+def fourier_detections(found: NDArray[Any], dm: float) -> NDArray[Any]:
+    """Return candidates of `FourierSearch` as detections at a dispersion measure."""
+    made = _blank(len(found), dm)
+    for name in ("frequency", "frequency_error", "fdot", "sigma", "power", "n_harmonic", "r", "z"):
+        made[name] = found[name]
+    made["snr"] = np.sqrt(2 * np.maximum(found["power"] - found["n_valid"], 0))
+    return made
+
+
+def folded_detections(found: NDArray[Any], dm: float, duration_s: float) -> NDArray[Any]:
+    """Return candidates of `FoldingSearch` as detections at a dispersion measure."""
+    made = _blank(len(found), dm)
+    for name in ("frequency", "frequency_error", "sigma", "snr", "width", "duty"):
+        made[name] = found[name]
+    made["r"], made["power"], made["method"] = found["frequency"] * duration_s, np.nan, 1
+    return made
+
+
+def _blank(n: int, dm: float) -> NDArray[Any]:
+    made = np.zeros(n, DETECTION)
+    made["dm"], made["width"], made["duty"] = dm, np.nan, np.nan
+    return made
+
+
+def sift(found: NDArray[Any], duration_s: float, *, most: int = 1000) -> Sifted:
+    """Return the signals of detections, by the rules of this module.
+
+    Parameters
+    ----------
+    found : ndarray, shape (n,), fields of `DETECTION`
+        Detections in the series of all dispersion measures.
+    duration_s : float
+        Duration T of the series, s.
+    most : int
+        Largest number of signals before harmonics are left out.
+    """
+    ordered = found[np.lexsort((found["dm"], found["frequency"], -found["sigma"]))]
+    groups, n_dropped = _groups(ordered, duration_s, most)
+    best = ordered[[each[0] for each in groups]] if groups else ordered[:0]
+    low, high = (np.array([of(ordered["dm"][each]) for each in groups], np.float64)
+                 for of in (np.min, np.max))
+    for row, each in zip(best, groups, strict=True):
+        _with_width(row, ordered[each])
+    leader = _leaders(best, low, high, duration_s)
+    kept = np.flatnonzero(leader < 0)
+    ratios = [", ".join(_ratio_text(best["frequency"][k] / best["frequency"][i])
+                        for k in np.flatnonzero(leader == i)) for i in kept]
+    count = np.array([len(each) for each in groups], np.int64)
+    return Sifted(best[kept], count[kept], low[kept], high[kept], ratios,
+                  len(groups) - len(kept), n_dropped)
+
+
+def _groups(ordered: NDArray[Any], duration_s: float, most: int
+            ) -> tuple[list[NDArray[np.int64]], int]:
+    """Return the numbers of the detections of each signal, the most significant first."""
+    groups: list[NDArray[np.int64]] = []
+    middle = mean_turns(ordered, duration_s)
+    left = np.arange(len(ordered))
+    while left.size and len(groups) < most:
+        drift = np.abs(ordered["z"][left] - ordered["z"][left[0]])
+        off = np.abs(middle[left] - middle[left[0]])
+        faint = _FAINT * ordered["snr"][left] <= ordered["snr"][left[0]]
+        near = (off <= TOLERANCE + drift / 2) | ((off <= _BESIDE) & faint)
+        groups.append(left[near])
+        left = left[~near]
+    return groups, left.size
+
+
+def mean_turns(found: NDArray[Any], duration_s: float) -> F8:
+    """Return the number of turns of detections in the series: mean frequencies, in bins."""
+    turns: F8 = (found["frequency"] + found["fdot"] * duration_s / 2) * duration_s
+    return turns
+
+
+def _with_width(row: Any, members: NDArray[Any]) -> None:
+    """Give a signal of the Fourier search the width that fast folding found for it."""
+    folded = members[members["method"] == 1]
+    if np.isnan(row["width"]) and len(folded):
+        row["width"], row["duty"] = folded["width"][0], folded["duty"][0]
+
+
+def _leaders(best: NDArray[Any], low: F8, high: F8, duration_s: float) -> NDArray[np.int64]:
+    """Return the number of the signal of which each is a harmonic, -1 if it is none."""
+    leader = np.full(len(best), -1)
+    turns = mean_turns(best, duration_s)
+    for k in range(len(best)):
+        if leader[k] >= 0:
+            continue
+        later = np.flatnonzero((np.arange(len(best)) > k) & (leader < 0) & (low <= high[k])
+                               & (high >= low[k]))
+        for a, b in _RATIOS:
+            whole = min(a, b) == 1
+            if not later.size or (not whole and turns[k] / b < _APART):
+                continue
+            size = max(1.0, a / b)
+            off = np.abs(turns[later] - a / b * turns[k]) / size
+            is_one = off <= TOLERANCE if whole else (off <= _FRACTION) & (
+                best["snr"][k] >= _STRONGER * best["snr"][later])
+            is_one &= np.abs(best["z"][later] - a / b * best["z"][k]) <= 2 * size + 2
+            leader[later[is_one]] = k
+            later = later[~is_one]
+    return leader
+
+
+def _ratio_text(ratio: float) -> str:
+    a, b = min(_RATIOS, key=lambda pair: abs(pair[0] / pair[1] - ratio))
+    return f"{a}/{b}" if b > 1 else f"{a}"

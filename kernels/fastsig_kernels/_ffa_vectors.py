@@ -1,0 +1,174 @@
+"""Profiles in the lanes of vectors: their running sums, and the best boxcar of each.
+
+As many profiles as a vector has lanes are transposed, so that neighbouring phases are in
+neighbouring vectors and boxcars of all widths need no shuffles. The widths are the item ``widths``
+of a `Spec`, so that code is generated for them. Memory is specified by address.
+"""
+
+from typing import Any
+
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.core.extending import intrinsic
+
+from ._simd import Emitter, Vector
+
+_i = types.int64
+_I64 = ir.IntType(64)
+#: Widths whose maxima are in registers at once, and phases that share what is loaded.
+_AT_ONCE = 12
+PHASES = 4
+
+
+def _number(value: int) -> Any:
+    return ir.Constant(_I64, value)
+
+
+def _transposed(emit: Emitter, lines: list[Vector]) -> list[Vector]:
+    """Return the columns of a square of vectors."""
+    n, size = emit.lanes, 1
+    while size < n:
+        pairs: list[Vector] = list(lines)
+        low = [lane if not lane & size else n + lane - size for lane in range(n)]
+        high = [lane + size if not lane & size else n + lane for lane in range(n)]
+        for i in range(n):
+            if not i & size:
+                a, b = lines[i], lines[i + size]
+                pairs[i], pairs[i + size] = emit.shuffle(a, b, low), emit.shuffle(a, b, high)
+        lines, size = pairs, 2 * size
+    return lines
+
+
+@intrinsic
+def running_sums(typingctx, spec, rows, step, n_block, out):
+    """Write the sums of profiles up to each phase; `out` is the address of a first vector of zeros.
+
+    `rows` is the address of the first profile, `step` the bytes from one to the next, and `n_block`
+    the number of vectors of a profile.
+    """
+
+    def codegen(context, builder, signature, args):
+        rows, step, n_block, out = args[1:]
+        n = spec.items["lanes"]
+        emit = Emitter(builder, n)
+        total = cgutils.alloca_once_value(builder, emit.splat(0.0).value)
+        emit.store(emit.splat(0.0), out)
+        with cgutils.for_range(builder, n_block) as loop:
+            here = builder.add(rows, builder.mul(loop.index, _number(4 * n)))
+            there = builder.add(out, builder.mul(loop.index, _number(4 * n * n)))
+            lines = [emit.load(builder.add(here, builder.mul(step, _number(i)))) for i in range(n)]
+            sums = Vector(emit, builder.load(total))
+            for i, line in enumerate(_transposed(emit, lines)):
+                sums = sums + line
+                emit.store(sums, there, 4 * n * (i + 1))
+            builder.store(sums.value, total)
+        return context.get_dummy_value()
+
+    return types.void(spec, _i, _i, _i, _i), codegen
+
+
+def _larger(emit: Emitter, a: Vector, b: Vector) -> Vector:
+    """Return the larger of two numbers in each lane; `b` if `a` is not a number."""
+    return emit.select(emit.builder.fcmp_ordered(">", a.value, b.value), a, b)
+
+
+def _maxima(emit: Emitter, n: Any, of: Any, count: int) -> list[Vector]:
+    """Return the largest values over all phases, for each width.
+
+    `of` computes the values at some phases for each width, from the bytes to the first phase; `n`
+    is the number of times.
+    """
+    builder = emit.builder
+    kept = [cgutils.alloca_once_value(builder, emit.splat(-3e38).value) for _ in range(count)]
+    with cgutils.for_range(builder, n) as loop:
+        for place, values in zip(kept, of(loop.index), strict=True):
+            best = Vector(emit, builder.load(place))
+            for value in values:
+                best = _larger(emit, value, best)
+            builder.store(best.value, place)
+    return [Vector(emit, builder.load(place)) for place in kept]
+
+
+def _write_best(emit: Emitter, values: list[Vector], out: Any) -> None:
+    """Write the largest value in each lane, and then its number as a float."""
+    best, number = values[0], emit.splat(0.0)
+    for k, value in enumerate(values[1:], 1):
+        larger = emit.builder.fcmp_ordered(">", value.value, best.value)
+        best = emit.select(larger, value, best)
+        number = emit.select(larger, emit.splat(float(k)), number)
+    emit.store(best, out)
+    emit.store(number, out, 4 * emit.lanes)
+
+
+@intrinsic
+def best_boxcars(typingctx, spec, sums, n, gains, out):
+    """Write the S/N of the best boxcar of profiles without gaps, and the number of its width.
+
+    `gains` is the address of two float32 for each width: factors of the boxcar and of the profile.
+    """
+
+    def codegen(context, builder, signature, args):
+        sums, n, gains, out = args[1:]
+        widths, lanes = spec.items["widths"], spec.items["lanes"]
+        emit = Emitter(builder, lanes, balanced=True)
+        whole = emit.load(builder.add(sums, builder.mul(n, _number(4 * lanes))))
+        values = []
+        # Phases beyond the end are those of the beginning again.
+        n_step = builder.udiv(builder.add(n, _number(PHASES - 1)), _number(PHASES))
+        for first in range(0, len(widths), _AT_ONCE):
+            some = widths[first : first + _AT_ONCE]
+
+            def of(index, some=some):
+                here = builder.add(sums, builder.mul(index, _number(4 * lanes * PHASES)))
+                places = {phase + width for phase in range(PHASES) for width in (0, *some)}
+                at = {place: emit.load(here, 4 * lanes * place) for place in sorted(places)}
+                return [[at[phase + width] - at[phase] for phase in range(PHASES)]
+                        for width in some]
+
+            for k, each in enumerate(_maxima(emit, n_step, of, len(some)), first):
+                values.append(each * emit.load_scalar(gains, 8 * k)
+                              - whole * emit.load_scalar(gains, 8 * k + 4))
+        _write_best(emit, values, out)
+        return context.get_dummy_value()
+
+    return types.void(spec, _i, _i, _i, _i), codegen
+
+
+@intrinsic
+def best_weighted_boxcars(typingctx, spec, sums, weights, n, shared, least, out):
+    """Write the S/N, as its signed square times the weight, of the best boxcar with gaps.
+
+    With the sum D and the weight W of a whole profile and those of a boxcar, d and w, this is
+    ``q |q| / (w (W - w) - k W)``, ``q = d W - D w``. `shared` is k times the share of the samples
+    that are valid, as a share of W, and `least` the address of a float32 for each width: the
+    least weight of a boxcar, as a share of W; that of the rest is a quarter of what is expected.
+    """
+
+    def codegen(context, builder, signature, args):
+        sums, weights, n, shared, least, out = args[1:]
+        widths, lanes = spec.items["widths"], spec.items["lanes"]
+        emit = Emitter(builder, lanes)
+        end = builder.mul(n, _number(4 * lanes))
+        whole, weight = (emit.load(builder.add(each, end)) for each in (sums, weights))
+        split = emit.broadcast(shared) * weight * weight
+        values = []
+        for k, width in enumerate(widths):
+            enough = emit.load_scalar(least, 8 * k) * weight
+            most = weight - emit.load_scalar(least, 8 * k + 4) * weight
+
+            def of(index, width=width, enough=enough, most=most):
+                at = builder.mul(index, _number(4 * lanes))
+                here, there = builder.add(sums, at), builder.add(weights, at)
+                inside = emit.load(here, 4 * lanes * width) - emit.load(here)
+                w = emit.load(there, 4 * lanes * width) - emit.load(there)
+                q = inside * weight - whole * w
+                square = q * emit.call("llvm.fabs", q) / (w * (weight - w) - split)
+                good = builder.and_(builder.fcmp_ordered(">=", w.value, enough.value),
+                                    builder.fcmp_ordered("<=", w.value, most.value))
+                return [[emit.select(good, square, emit.splat(-3e38))]]
+
+            values += _maxima(emit, n, of, 1)
+        _write_best(emit, [each / weight for each in values], out)
+        return context.get_dummy_value()
+
+    return types.void(spec, _i, _i, _i, types.float32, _i, _i), codegen

@@ -1,0 +1,276 @@
+"""Received packets are put into their places in a ring, and those that have none are counted.
+
+Nothing in a packet is used as an address or a size. Its counter becomes the number of a slot
+relative to the first one, and only if that lies in a window around the highest slot is the packet
+put into the ring, at the remainder modulo the number of slots. A counter outside of this window is
+believed only if several packets in succession agree with it; they are held back until then.
+"""
+
+from ._jit import jit_strict, jit_strict_inner
+from ._memory import copy, copy_past_cache, finish_copies, get64
+from ._packet_forms import (
+    AGE,
+    BEAM,
+    BEAM_MASK,
+    CONFIRM,
+    COUNT_MASK,
+    GAP_FROM,
+    GAP_TO,
+    HEADER_BYTES,
+    HELD_SENDER,
+    KIND,
+    MASK,
+    MASK_2,
+    MOST_FIRST,
+    MOST_JUMP,
+    N_HELD,
+    N_PART,
+    ONE_SENDER,
+    PACKET_BYTES,
+    PAIRS,
+    PART_SHIFT,
+    PER_SECOND,
+    PERIOD,
+    REORDER,
+    SPLIT_BITS,
+    STARTED_AS,
+    THREADS,
+    UNTIL,
+    VALUE,
+    VALUE_2,
+    WORD,
+)
+from ._ring_words import COUNTER_AT, STATE_AT
+
+_STARTED, _FIRST, _SENDER = STATE_AT["started"], STATE_AT["first"], STATE_AT["sender"]
+_HIGHEST, _HEAD = STATE_AT["highest"], STATE_AT["head"]
+_RECEIVED, _PLACED, _LATE = (COUNTER_AT[name] for name in ("received", "placed", "late"))
+_DUPLICATE, _LOST, _JUMPS = (COUNTER_AT[name] for name in ("duplicate", "lost", "jumps"))
+_LENGTH, _HEADER = COUNTER_AT["bad_length"], COUNTER_AT["bad_header"]
+_OTHER_BEAM, _OTHER_SENDER = COUNTER_AT["other_beam"], COUNTER_AT["other_sender"]
+_UNCONFIRMED = COUNTER_AT["unconfirmed"]
+
+_SECONDS, _FRAME, _THREAD = 2**30 - 1, 2**24 - 1, 2**10 - 1
+#: Packets of others, in units of those that confirm, after which held packets are given up.
+_PATIENCE = 16
+
+#: What `place_packets_nb` returns if the counter has gone back or too far ahead.
+RESTARTED = 1
+
+
+@jit_strict_inner
+def _parsed(form, raw, at, size):
+    """Return the counter that a packet belongs to (0 if none), its slot and its part."""
+    if size != form[PACKET_BYTES]:
+        return _LENGTH, 0, 0
+    word = get64(raw, at)
+    if word & form[MASK] != form[VALUE]:
+        return _HEADER, 0, 0
+    if form[KIND] != WORD:
+        return _parsed_vdif(form, word, get64(raw, at + 8))
+    count = word & form[COUNT_MASK]
+    split = form[SPLIT_BITS]
+    part = count & ((1 << split) - 1)
+    if form[PART_SHIFT] >= 0:
+        part |= ((word >> form[PART_SHIFT]) & 1) << split
+    if word & form[BEAM_MASK] != form[BEAM] or part >= form[N_PART]:
+        return _OTHER_BEAM, 0, 0
+    return 0, count >> split, part
+
+
+@jit_strict_inner
+def _parsed_vdif(form, word, second):
+    frame = (word >> 32) & _FRAME
+    if second & form[MASK_2] != form[VALUE_2] or frame >= form[PER_SECOND]:
+        return _HEADER, 0, 0
+    part = form[THREADS + ((second >> 48) & _THREAD)]
+    if part < 0:
+        return _OTHER_BEAM, 0, 0
+    return 0, (word & _SECONDS) * form[PER_SECOND] + frame, part
+
+
+@jit_strict_inner
+def _relative(form, difference):
+    """Return the difference of two counters, which begin again at 0 after the largest one."""
+    turned = difference % form[PERIOD]
+    return turned - form[PERIOD] if turned >= form[PERIOD] // 2 else turned
+
+
+@jit_strict_inner
+def _publish(words, numbers, held, head):
+    """Let readers read the slots before `head`, and count the packets that are missing there."""
+    slot = words[_HEAD]
+    if head <= slot:
+        return
+    while slot < head:
+        if held[GAP_FROM] <= slot < held[GAP_TO]:
+            after = min(head, held[GAP_TO])
+            words[_LOST] += (after - slot) * numbers.shape[1]
+            slot = after
+            continue
+        for part in range(numbers.shape[1]):
+            if numbers[slot % len(numbers), part] != slot:
+                words[_LOST] += 1
+        slot += 1
+    finish_copies()
+    words[_HEAD] = head
+
+
+@jit_strict_inner
+def _put(form, raw, at, slot, part, held, words, numbers, payload):
+    """Put a packet into its place, unless it is already there."""
+    place = slot % len(numbers)
+    if numbers[place, part] == slot:
+        words[_DUPLICATE] += 1
+        return
+    n = form[PACKET_BYTES] - form[HEADER_BYTES]
+    numbers[place, part] = -1
+    finish_copies()
+    copy_past_cache(raw, at + form[HEADER_BYTES], payload, (place * numbers.shape[1] + part) * n,
+                    n)
+    finish_copies()
+    numbers[place, part] = slot
+    words[_PLACED] += 1
+    if slot >= words[_HIGHEST]:
+        words[_HIGHEST] = slot + 1
+        if slot >= held[UNTIL]:
+            _publish(words, numbers, held, slot + 1 - form[REORDER])
+
+
+@jit_strict_inner
+def _is_expected(form, slot, held, words):
+    """Whether a packet of this slot may come now."""
+    inside = words[_HEAD] <= slot < words[_HIGHEST] + form[REORDER]
+    return inside and not held[GAP_FROM] <= slot < held[GAP_TO]
+
+
+@jit_strict_inner
+def _give_up(held, words):
+    """Count the packets that are held back as not confirmed."""
+    words[_UNCONFIRMED] += held[N_HELD]
+    held[N_HELD] = 0
+
+
+@jit_strict_inner
+def _hold(form, raw, at, slot, part, sender, held, held_raw, words):
+    """Hold a packet back; return whether enough packets in succession agree."""
+    n = held[N_HELD]
+    if n > 0 and sender != held[HELD_SENDER] and form[ONE_SENDER] != 0:
+        held[AGE] += 1
+        if held[AGE] < _PATIENCE * form[CONFIRM]:
+            words[_OTHER_SENDER] += 1
+            return False
+        _give_up(held, words)
+    elif n > 0 and abs(_relative(form, slot - held[PAIRS])) > form[REORDER]:
+        _give_up(held, words)
+    n = held[N_HELD]
+    for k in range(n):
+        if held[PAIRS + 2 * k] == slot and held[PAIRS + 2 * k + 1] == part:
+            words[_DUPLICATE] += 1
+            return False
+    held[HELD_SENDER], held[AGE] = sender, 0
+    held[PAIRS + 2 * n], held[PAIRS + 2 * n + 1] = slot, part
+    copy(raw, at, held_raw, n * form[PACKET_BYTES], form[PACKET_BYTES])
+    held[N_HELD] = n + 1
+    return n + 1 == form[CONFIRM]
+
+
+@jit_strict_inner
+def _lowest(form, held):
+    """Return the lowest slot of the packets that are held back."""
+    low = 0
+    for k in range(held[N_HELD]):
+        low = min(low, _relative(form, held[PAIRS + 2 * k] - held[PAIRS]))
+    return (held[PAIRS] + low) % form[PERIOD]
+
+
+@jit_strict_inner
+def _jump(form, slot, held, words, numbers):
+    """Go on at `slot`; packets from before the jump may still come for as long as others."""
+    _publish(words, numbers, held, words[_HIGHEST] - form[REORDER])
+    came, words[_HIGHEST] = words[_HIGHEST], max(words[_HIGHEST], slot)
+    words[_JUMPS] += 1
+    held[GAP_FROM], held[GAP_TO] = came + form[REORDER], slot - form[REORDER]
+    if slot + 2 * form[REORDER] - words[_HEAD] < len(numbers):
+        held[UNTIL] = slot + form[REORDER]
+    else:  # those packets would be overwritten
+        _publish(words, numbers, held, slot - form[REORDER])
+
+
+@jit_strict_inner
+def _believe(form, held, held_raw, words, numbers, payload):
+    """Begin, or go on, with the packets that are held back; return 0 or `RESTARTED`."""
+    lowest = _lowest(form, held)
+    if words[_STARTED] == 0 and lowest > form[MOST_FIRST]:
+        _give_up(held, words)
+        return 0
+    if words[_STARTED] == 0:
+        words[_FIRST], words[_SENDER] = lowest, held[HELD_SENDER]
+        finish_copies()
+        words[_STARTED] = form[STARTED_AS]
+    else:
+        slot = _relative(form, lowest - words[_FIRST])
+        if slot < words[_HEAD] or slot - words[_HIGHEST] > form[MOST_JUMP]:
+            return RESTARTED
+        _jump(form, slot, held, words, numbers)
+    for k in range(held[N_HELD]):
+        slot = _relative(form, held[PAIRS + 2 * k] - words[_FIRST])
+        _put(form, held_raw, k * form[PACKET_BYTES], slot, held[PAIRS + 2 * k + 1], held, words,
+             numbers, payload)
+    held[N_HELD] = 0
+    return 0
+
+
+@jit_strict
+def place_packets_nb(form, raw, stride, sizes, senders, n, held, held_raw, words, numbers,
+                     payload):
+    """Put `n` packets into a ring; return 0, or `RESTARTED` if the rest belongs to a new stream.
+
+    Parameters
+    ----------
+    form : ndarray, int64
+        As returned by `PacketForm.table`.
+    raw : ndarray, uint8
+        The packets, at multiples of `stride` bytes.
+    sizes, senders : ndarray, (n,), int64
+        Their lengths, in bytes (-1 if one was longer than its memory), and numbers that identify
+        their senders.
+    held, held_raw : ndarray
+        As returned by `PacketForm.held`.
+    words : ndarray, (64,), int64
+        State and counters of the ring.
+    numbers : ndarray, (slot, part), int64
+    payload : ndarray, (slot * part * byte,), uint8
+    """
+    for i in range(n):
+        words[_RECEIVED] += 1
+        code, count, part = _parsed(form, raw, i * stride, sizes[i])
+        if code != 0:
+            words[code] += 1
+            continue
+        if words[_STARTED] != 0:
+            if form[ONE_SENDER] != 0 and senders[i] != words[_SENDER]:
+                words[_OTHER_SENDER] += 1
+                continue
+            slot = _relative(form, count - words[_FIRST])
+            head = words[_HEAD]
+            if _is_expected(form, slot, held, words):
+                held[AGE] += 1
+                if held[AGE] > form[REORDER] * form[N_PART]:
+                    _give_up(held, words)
+                _put(form, raw, i * stride, slot, part, held, words, numbers, payload)
+                continue
+            if head - len(numbers) <= slot < head:
+                again = slot >= 0 and numbers[slot % len(numbers), part] == slot
+                words[_DUPLICATE if again else _LATE] += 1
+                continue
+        if _hold(form, raw, i * stride, count, part, senders[i], held, held_raw, words) and (
+                _believe(form, held, held_raw, words, numbers, payload) != 0):
+            return RESTARTED
+    return 0
+
+
+@jit_strict
+def flush_packets_nb(words, numbers, held):
+    """Let readers read all that has come, when nothing has come for some time."""
+    _publish(words, numbers, held, words[_HIGHEST])

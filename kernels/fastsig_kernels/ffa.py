@@ -1,0 +1,430 @@
+"""Fast folding: profiles of a series at all periods of a range, and their best boxcars."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from . import _check
+from ._plan import Plan
+from ._simd import Spec, host_lanes
+
+__all__ = ["FFA"]
+
+_MOST_SAMPLES = 2**31
+_MOST_BINS = 2**12
+#: Least number of samples of a halved series in a bin, apart from series that are not halved.
+_LEAST = 4
+#: Least weight of a boxcar, and of the rest of a turn, relative to their shares of the turn.
+_LEAST_SHARE = 0.25
+_LINE = 64
+
+
+class _Trial(NamedTuple):
+    """Profiles of one tree: samples of a bin, bins, turns, and the range of drifts."""
+
+    step: int
+    factor: float
+    n_bin: int
+    n_row: int
+    first: int
+    stop: int
+
+
+class FFA(Plan):
+    """Plan that folds a series at all periods of a range, and measures the S/N of their pulses.
+
+    A period of n bins and more, up to n + 1, belongs to a drift of 0 to m - 1 bins over the m turns
+    of the series. The profiles of all drifts are sums over a binary tree of turns. On each,
+    boxcars of all widths and phases are compared with the rest of the turn.
+
+    Bins have ``2^(k / n_step)`` samples, k = 0, 1, ..., and for each k, profiles have from `n_bin`
+    bins to less than ``2^(1 / n_step)`` times as many, so that periods are complete. These values
+    do not depend on the range: a wider range has the same periods, and more.
+
+    Parameters
+    ----------
+    n_time : int
+        Number of samples of a series.
+    shortest, longest : float
+        Limits of the period, samples; the shortest is `n_bin` or more, and the longest at most half
+        of the series.
+    n_bin : int
+        Least number of bins.
+    widths : sequence of int
+        Widths of boxcars, bins, ascending, less than `n_bin`.
+    n_step : int
+        Number of sizes of bins in a factor of 2.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not allowed.
+
+    Notes
+    -----
+    *S/N.* The difference of the means in a boxcar of w
+    bins and in the rest of the turn, divided by its standard deviation. With d = 1/W_in + 1/W_out,
+    where W is the weight of the samples, the variance of the difference is d - s d^2. The term s
+    accounts for samples that are divided between two bins, which makes their noise smaller by a
+    third of a sample; it is 0 where bins have whole numbers of samples.
+
+    *Gaps.* Samples that are not finite have weight 0. Weights are folded as samples are, and each
+    boxcar is divided by its own. Boxcars with less than a quarter of the weight that their share of
+    the turn has on average, or with so little in the rest of the turn, are not used.
+
+    *Bits.* Sums are in the order of the tree. The results of a period depend on nothing else than
+    the series, `n_bin` and `n_step`.
+
+    References
+    ----------
+    D. H. Staelin, Proc. IEEE 57, 724 (1969); V. Morello et al., MNRAS 497, 4654 (2020).
+    """
+
+    def __init__(self, n_time: int, shortest: float, longest: float, *, n_bin: int = 240,
+                 widths: Any = (1, 2, 3, 4, 6, 9, 13, 19, 28, 42), n_step: int = 9) -> None:
+        self._n_time = _check.count("n_time", n_time, 4, _MOST_SAMPLES)
+        least = _check.count("n_bin", n_bin, 24, _MOST_BINS)
+        steps = _check.count("n_step", n_step, 1, 64)
+        self._widths = _widths_of(widths, least)
+        limits = (_between("shortest", shortest, least, self._n_time / 2),
+                  _between("longest", longest, least, self._n_time / 2))
+        if not limits[0] < limits[1]:
+            raise ValueError(f"longest: found {limits[1]:g}, allowed more than the shortest, "
+                             f"{limits[0]:g}")
+        self._trials = _trials_of(self._n_time, limits, least, steps)
+        self._ends = np.cumsum([0] + [each.stop - each.first for each in self._trials])
+        self._own_state()
+
+    def _own_state(self) -> None:
+        self._work: _Work | None = None
+
+    @property
+    def n_time(self) -> int:
+        """Number of samples of a series."""
+        return self._n_time
+
+    @property
+    def widths(self) -> np.ndarray:
+        """Widths of boxcars, bins, (n_width,) int64."""
+        return self._widths.copy()
+
+    @property
+    def n_trial(self) -> int:
+        """Number of periods."""
+        return int(self._ends[-1])
+
+    @property
+    def periods(self) -> np.ndarray:
+        """Periods, samples, (n_trial,) float64, in the order of the results: nearly ascending."""
+        out = np.empty(self.n_trial)
+        for each, first, stop in self._pieces():
+            drift = np.arange(each.first, each.stop) / (each.n_row - 1)
+            out[first:stop] = each.factor * each.n_bin**2 / (each.n_bin - drift)
+        return out
+
+    @property
+    def bins(self) -> np.ndarray:
+        """Number of bins of the profile of each period, (n_trial,) int32."""
+        out = np.empty(self.n_trial, np.int32)
+        for each, first, stop in self._pieces():
+            out[first:stop] = each.n_bin
+        return out
+
+    def _pieces(self) -> Any:
+        return zip(self._trials, self._ends[:-1], self._ends[1:], strict=True)
+
+    @property
+    def memory_bytes(self) -> int:
+        """Size of tables and work space, in bytes; with gaps, the work space is twice as large."""
+        return 0 if self._work is None else self._work.memory_bytes
+
+    @property
+    def work_bytes(self) -> int:
+        """Size that the work space has after the first series without gaps, in bytes."""
+        return _Work.bytes_of(self._trials, self._n_time)
+
+    def compile(self) -> None:
+        """Compile everything that `process` needs."""
+        n_bin = min(each.n_bin for each in self._trials)
+        twin = FFA(4 * n_bin, n_bin, 1.1 * n_bin, n_bin=n_bin, widths=self._widths)
+        x = np.zeros(4 * n_bin, np.float32)
+        twin.process(x)
+        twin.process(x, weight=(np.arange(len(x)) > 1).astype(np.float32))
+
+    def process(self, x: np.ndarray, *, weight: np.ndarray | None = None,
+                out: np.ndarray | None = None, out_width: np.ndarray | None = None
+                ) -> tuple[np.ndarray, np.ndarray]:
+        """Return the S/N of the best boxcar at each period, and the number of its width.
+
+        Parameters
+        ----------
+        x : ndarray, shape (n_time,), float32
+            Series; noise has a mean of 0, and a variance that is the weight.
+        weight : ndarray, shape (n_time,), float32, optional
+            Weights, such as the shares of the terms of samples that are valid, 0 to 1; 1 by
+            default. Samples of weight 0 may have any value.
+        out : ndarray, shape (n_trial,), float32, optional
+            Array for the S/N.
+        out_width : ndarray, shape (n_trial,), uint8, optional
+            Array for the widths.
+
+        Returns
+        -------
+        snr : ndarray, shape (n_trial,), float32
+            0 where no boxcar has enough valid samples.
+        width : ndarray, shape (n_trial,), uint8
+            Index of `widths`.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument has the wrong type, dtype or shape.
+        RuntimeError
+            If another call is in progress.
+        """
+        with self._alone():
+            _check.array("x", x, ("float32",), 1)
+            _check.shape("x", x, (self._n_time,))
+            if weight is not None:
+                _check.array("weight", weight, ("float32",), 1)
+                _check.shape("weight", weight, x.shape)
+            snr = _check.output("out", out, (self.n_trial,), "float32", x, weight)
+            width = _check.output("out_width", out_width, (self.n_trial,), "uint8", x, weight, snr)
+            if self._work is None:
+                self._work = _Work(self._trials, self._n_time, tuple(self._widths.tolist()))
+            self._work.search(self._pieces(), x, weight, snr, width)
+        return snr, width
+
+
+def _between(name: str, value: Any, least: float, most: float) -> float:
+    number = _check.number(name, value)
+    if not least <= number <= most:
+        raise ValueError(f"{name}: found {number:g}, allowed {least:g}, the least number of bins, "
+                         f"to {most:g}, half of the series")
+    return number
+
+
+def _widths_of(widths: Any, n_bin: int) -> np.ndarray:
+    made = np.array([_check.count("widths", each, 1, n_bin - 1) for each in widths], np.int64)
+    if not 1 <= len(made) <= 255 or (np.diff(made) <= 0).any():
+        raise ValueError(f"widths: found {made.tolist()}, allowed 1 to 255 ascending numbers")
+    return made
+
+
+def _trials_of(n_time: int, limits: tuple[float, float], n_bin: int, n_step: int) -> list[_Trial]:
+    """Return the trees that a range of periods needs."""
+    found, step = [], max(0, int(n_step * np.log2(limits[0] / n_bin)) - 1)
+    while (factor := 2.0 ** (step / n_step)) * n_bin <= limits[1]:
+        end = n_bin * 2 ** (1 / n_step)
+        for n in range(n_bin, int(np.ceil(end - 1e-9))):
+            n_row = _n_bins(n_time, factor) // n
+            if n_row < 2:
+                break
+            low, high = (_drift(each / factor, n, n_row) for each in (
+                limits[0], min(limits[1], factor * min(n + 1.0, end))))
+            first, stop = max(0, int(np.ceil(low))), min(n_row, int(np.ceil(high)))
+            if factor * n <= limits[1] and first < stop:
+                found.append(_Trial(step, factor, n, n_row, first, stop))
+        step += 1
+    return found
+
+
+def _sample_of(factor: float) -> int:
+    """Return how many samples of the series are summed before they are divided among bins."""
+    size = 1
+    while factor / (2 * size) >= _LEAST:
+        size *= 2
+    return size
+
+
+def _n_bins(n_time: int, factor: float) -> int:
+    """Return the number of bins of a series."""
+    size = _sample_of(factor)
+    return int(n_time // size * (size / factor))
+
+
+def _drift(period: float, n_bin: int, n_row: int) -> float:
+    """Return the drift over all turns, bins, that belongs to a period in bins."""
+    return n_bin * (n_row - 1) * (1 - n_bin / period)
+
+
+class _Work:
+    """Work space of a plan, and the search in it.
+
+    Parameters
+    ----------
+    trials : list of _Trial
+    n_time : int
+    widths : tuple of int
+    """
+
+    def __init__(self, trials: list[_Trial], n_time: int, widths: tuple[int, ...]) -> None:
+        from ._ffa_loops import FEW
+
+        self._lanes, self._widths = host_lanes(), widths
+        self._spec = Spec(lanes=self._lanes, widths=widths)
+        self._trials, self._n_time = trials, n_time
+        self._series = _Series(trials, n_time)
+        self._weights: _Series | None = None
+        most = max(each.n_bin for each in trials)
+        sums = (most + widths[-1] + 2 * self._lanes) * self._lanes
+        self._sums, self._weight_sums, self._group, self._few = (
+            _lines(size) for size in (sums, sums, self._lanes * _row(most), FEW * _row(most)))
+        self._best = np.empty(2 * self._lanes, np.float32)
+
+    @staticmethod
+    def bytes_of(trials: list[_Trial], n_time: int) -> int:
+        """Return the size of the work space of a series without gaps."""
+        return sum(4 * size for size in _Series.sizes(trials, n_time)) + 2**18
+
+    @property
+    def memory_bytes(self) -> int:
+        """Size in bytes."""
+        series = self._series.memory_bytes + (
+            self._weights.memory_bytes if self._weights is not None else 0)
+        rows = self._sums, self._weight_sums, self._group, self._few
+        return int(series + sum(each.nbytes for each in rows))
+
+    def search(self, pieces: Any, x: np.ndarray, weight: np.ndarray | None, snr: np.ndarray,
+               width: np.ndarray) -> None:
+        """Write the results of all trees."""
+        from ._ffa_loops import all_whole_nb, clean_nb
+
+        weights = None
+        self._series.begin(x)
+        if not all_whole_nb(x, x if weight is None else weight, weight is not None):
+            if self._weights is None:
+                self._weights = _Series(self._trials, self._n_time)
+            weights = self._weights
+            clean_nb(x, np.ones_like(x) if weight is None else weight, self._series.own(x),
+                     weights.own(x))
+        for trial, first, stop in pieces:
+            self._series.fold(self._spec, self._lanes, trial, self._few.ctypes.data)
+            here = slice(first, stop)
+            if weights is None:
+                self._plain(trial, snr[here], width[here])
+            else:
+                weights.fold(self._spec, self._lanes, trial, self._few.ctypes.data)
+                self._weighted(trial, weights, snr[here], width[here])
+
+    def _plain(self, trial: _Trial, snr: np.ndarray, width: np.ndarray) -> None:
+        from ._ffa_loops import search_nb
+
+        search_nb(self._spec, self._lanes, self._series.tree, trial.n_bin, 4 * _row(trial.n_bin),
+                  trial.n_row, trial.first, trial.stop, self._few.ctypes.data,
+                  self._group.ctypes.data, self._sums.ctypes.data, self._widths[-1],
+                  self._gains(trial), self._best, snr, width)
+
+    def _gains(self, trial: _Trial) -> np.ndarray:
+        """Return the factors of a boxcar and of the whole profile, for each width."""
+        w, n = np.array(self._widths, np.float64), trial.n_bin
+        both = n / (w * (n - w))
+        sigma = np.sqrt(trial.n_row * (both * trial.factor - self._shared(trial) * both**2))
+        return np.stack([both / sigma, 1 / ((n - w) * sigma)], axis=1).astype(np.float32)
+
+    def _shared(self, trial: _Trial) -> float:
+        """Return by how much the samples that two bins share reduce the variance of a boxcar.
+
+        A sample that is divided as u and 1 - u has 2 u (1 - u) less at the two ends of the boxcar,
+        1 / 3 on average.
+        """
+        size = _sample_of(trial.factor)
+        return 0.0 if (trial.factor / size).is_integer() else size / 3
+
+    def _weighted(self, trial: _Trial, weights: "_Series", snr: np.ndarray, width: np.ndarray
+                  ) -> None:
+        from ._ffa_loops import search_weighted_nb
+
+        share = np.array(self._widths) / trial.n_bin
+        least = (_LEAST_SHARE * np.stack([share, 1 - share], axis=1)).astype(np.float32)
+        shared = np.float32(self._shared(trial) / (trial.n_bin * trial.factor))
+        search_weighted_nb(self._spec, self._lanes, self._series.tree, weights.tree, trial.n_bin,
+                           4 * _row(trial.n_bin), trial.n_row, trial.first, trial.stop,
+                           self._few.ctypes.data, self._group.ctypes.data,
+                           self._sums.ctypes.data, self._weight_sums.ctypes.data,
+                           self._widths[-1], shared, least, self._best, snr, width)
+
+
+class _Series:
+    """A series at the sizes of bins in turn, and the tree of one.
+
+    Parameters
+    ----------
+    trials : list of _Trial
+    n_time : int
+    """
+
+    def __init__(self, trials: list[_Trial], n_time: int) -> None:
+        from ._ffa_loops import MOST_OPEN
+
+        self._own: np.ndarray | None = None
+        self._n_time = n_time
+        _, bins, tree, _ = self.sizes(trials, n_time)
+        self._bins, self._here, self._other = _lines(bins), _lines(tree), _lines(tree)
+        self._stack = np.empty((MOST_OPEN, 5), np.int64)
+        self._step = -1
+
+    @staticmethod
+    def sizes(trials: list[_Trial], n_time: int) -> tuple[int, ...]:
+        """Return the numbers of floats: of a halved series, of bins, and of two trees."""
+        bins = max(_n_bins(n_time, each.factor) for each in trials) + 64
+        tree = max(each.n_row * _row(each.n_bin) for each in trials)
+        return n_time // 2, bins, tree, tree
+
+    @property
+    def memory_bytes(self) -> int:
+        """Size in bytes."""
+        own = 0 if self._own is None else self._own.nbytes
+        return self._bins.nbytes + self._here.nbytes + self._other.nbytes + own
+
+    @property
+    def tree(self) -> int:
+        """Address of the sums of both halves of the turns."""
+        return int(self._here.ctypes.data)
+
+    def begin(self, x: np.ndarray) -> None:
+        """Begin with a series, which is not changed."""
+        self._x, self._size, self._step = x, 1, -1
+
+    def own(self, x: np.ndarray) -> np.ndarray:
+        """Begin with an array of the plan that is as long as a series, and return it."""
+        if self._own is None or len(self._own) < len(x):
+            self._own = np.empty(len(x), np.float32)
+        self.begin(self._own[: len(x)])
+        return self._x
+
+    def fold(self, spec: Spec, lanes: int, trial: _Trial, few: int) -> None:
+        """Compute the sums of both halves of the turns of a tree."""
+        from ._ffa_loops import fold_nb
+
+        self._downsample(trial)
+        fold_nb(spec, lanes, self._bins.ctypes.data, trial.n_bin, 4 * _row(trial.n_bin),
+                trial.n_row, self._here.ctypes.data, self._other.ctypes.data, few, self._stack)
+
+    def _downsample(self, trial: _Trial) -> None:
+        from ._ffa_loops import downsample_nb, halve_nb
+
+        if trial.step == self._step:
+            return
+        size = _sample_of(trial.factor)
+        while self._size < size:
+            n = len(self._x) // 2
+            if self._own is None or len(self._own) < n:
+                self._own = np.empty(n, np.float32)
+            halve_nb(self._x, n, self._own)
+            self._x, self._size = self._own[:n], 2 * self._size
+        downsample_nb(self._x, trial.factor / size, _n_bins(self._n_time, trial.factor),
+                      self._bins)
+        self._step = trial.step
+
+
+def _row(n_bin: int) -> int:
+    """Return the floats of a row of a tree: those of a profile and of a vector, in whole lines."""
+    return -(-(n_bin + host_lanes()) // 16) * 16
+
+
+def _lines(n: int) -> np.ndarray:
+    """Return `n` zeros that begin on a cache line."""
+    whole = np.zeros(n + 16, np.float32)
+    first = -whole.ctypes.data % _LINE // 4
+    return whole[first : first + n]

@@ -1,0 +1,189 @@
+"""Whitening of the spectra of series: amplitudes over the root of the mean power around them."""
+
+import numpy as np
+
+from . import _check
+from ._jit import jit, jit_inner
+from ._order import on_lines
+from ._periodic_tables import (
+    CUT,
+    FEWEST,
+    SAMPLED,
+    block_edges,
+    gain_knots,
+    mean_of_truncated,
+    median_share,
+)
+
+__all__ = ["whiten", "whiten_nb"]
+
+_ALL = np.empty(0, np.bool_)
+
+
+def whiten(x: np.ndarray, *, valid: np.ndarray | None = None, first: int = 8, least: int = 16,
+           growth: float = 0.4, most: int = 8192, out: np.ndarray | None = None) -> np.ndarray:
+    """Divide amplitudes by the root of the level around them, so that noise has a mean power of 1.
+
+    The level is the mean power of blocks whose widths grow with frequency. Bright lines do not
+    raise it: it is computed from the mean of powers below a cut of about 3 times the level, as for
+    powers with an exponential law. Between the centres of blocks, its logarithm is interpolated in
+    the logarithm of frequency. Blocks of fewer than 128 bins have the level of a straight line
+    through their neighbours' too.
+
+    Parameters
+    ----------
+    x : ndarray, shape (n_bin,), complex64, any unit, C-contiguous
+        Amplitudes of a real series without its mean, from frequency 0 on. Bin 0 is not used.
+    valid : ndarray, shape (n_bin,), bool, C-contiguous, optional
+        Bins that are used.
+    first : int
+        First bin of the first block, of which levels at lower frequencies are extrapolated.
+    least, most : int
+        Least and largest number of bins of a block.
+    growth : float
+        Width of a block over the frequency at which it begins, above 0 to 1.
+    out : ndarray, shape (n_bin,), complex64, C-contiguous, optional
+        Receives the result; may be `x`.
+
+    Returns
+    -------
+    ndarray, shape (n_bin,), complex64, dimensionless
+        `out`, or a new array; 0 where bins are not valid, and where the level is 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument has the wrong type, dtype or shape, or is out of range.
+
+    Notes
+    -----
+    Allocates memory for the blocks if `out` is given. Amplitudes that are NaN remain so and do not
+    change the level. The GIL is released.
+    """
+    _check.array("x", x, ("complex64",), 1)
+    _check.c_contiguous("x", x)
+    first = _check.count("first", first, maximum=2**24)
+    least = _check.count("least", least, FEWEST)
+    most = _check.count("most", most, least, 2**24)
+    growth = _check.number("growth", growth)
+    if not 0 < growth <= 1:
+        raise ValueError(f"growth: found {growth}, allowed above 0, up to 1")
+    valid = checked_validity(valid, x.size)
+    if out is None:
+        out = on_lines(x.shape, x.dtype)
+    else:
+        _check.target("out", out, x.shape, "complex64", valid)
+        _check.apart_or_same("out", out, x)
+        _check.c_contiguous("out", out)
+    if x.size < 2:
+        out[...] = 0
+        return out
+    edges = block_edges(x.size, first, least, growth, most)
+    knots, gain = gain_knots(edges, _levels(x, valid, edges))
+    whiten_nb(x.view(np.float32), valid, knots, gain.astype(np.float32), out.view(np.float32))
+    return out
+
+
+def checked_validity(valid: np.ndarray | None, n_bin: int) -> np.ndarray:
+    """Return the validity of bins, or an empty array if all are valid."""
+    if valid is None:
+        return _ALL
+    _check.array("valid", valid, ("bool",), 1)
+    _check.shape("valid", valid, (n_bin,))
+    _check.c_contiguous("valid", valid)
+    return _ALL if valid.all() else valid
+
+
+def _levels(x: np.ndarray, valid: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    """Return the level of each block, 0 where too few bins are valid."""
+    few, count, cut, mean = np.empty((4, len(edges) - 1))
+    _medians_nb(x.view(np.float32), valid, edges, few, count)
+    enough = count >= FEWEST
+    cut[:] = np.where(enough, CUT * few / median_share(count.astype(np.int64)), 0)
+    _truncated_nb(x.view(np.float32), valid, edges, cut.astype(np.float32), mean)
+    known = enough & (mean > 0)
+    level = np.zeros(len(mean))
+    level[known] = mean_of_truncated(mean[known], cut.astype(np.float32)[known])
+    return level
+
+
+@jit
+def _medians_nb(x, valid, edges, median, count):
+    """Fill the medians of some valid powers of each block, and their numbers."""
+    few = np.empty(SAMPLED, np.float32)
+    for b in range(edges.size - 1):
+        first, stop = edges[b], edges[b + 1]
+        step = (stop - first + SAMPLED - 1) // SAMPLED
+        n = 0
+        for k in range(first, stop, step):
+            if valid.size == 0 or valid[k]:
+                power = x[2 * k] * x[2 * k] + x[2 * k + 1] * x[2 * k + 1]
+                if power >= 0:
+                    few[n] = power
+                    n += 1
+        count[b] = n
+        ordered = np.sort(few[:n])
+        median[b] = (ordered[(n - 1) // 2] + ordered[n // 2]) / 2 if n > 0 else 0.0
+
+
+@jit
+def _truncated_nb(x, valid, edges, cut, mean):
+    """Fill the means of the valid powers of each block that are below its cut."""
+    for b in range(edges.size - 1):
+        first, stop = edges[b], edges[b + 1]
+        pairs = x[2 * first : 2 * stop]
+        whole = True
+        if valid.size > 0:
+            for each in valid[first:stop]:
+                whole &= each
+        if whole:
+            total, n = _below_nb(pairs, cut[b])
+        else:
+            total, n = _valid_below_nb(pairs, valid[first:stop], cut[b])
+        mean[b] = total / n if n > 0 else 0.0
+
+
+@jit_inner
+def _below_nb(pairs, cut):
+    total, n = np.float32(0), np.int32(0)
+    for k in range(pairs.size // 2):
+        power = pairs[2 * k] * pairs[2 * k] + pairs[2 * k + 1] * pairs[2 * k + 1]
+        below = power < cut
+        total += power if below else np.float32(0)
+        n += np.int32(1) if below else np.int32(0)
+    return total, n
+
+
+@jit_inner
+def _valid_below_nb(pairs, valid, cut):
+    total, n = np.float32(0), np.int32(0)
+    for k in range(valid.size):
+        power = pairs[2 * k] * pairs[2 * k] + pairs[2 * k + 1] * pairs[2 * k + 1]
+        if valid[k] and power < cut:
+            total += power
+            n += np.int32(1)
+    return total, n
+
+
+@jit
+def whiten_nb(x, valid, knots, gain, out):
+    """Multiply amplitudes, as pairs of float32, by a gain that is linear between knots.
+
+    Invalid bins, and bin 0, become 0; `valid` may have no items if all are valid.
+    """
+    for i in range(knots.size - 1):
+        first, stop = knots[i], knots[i + 1]
+        slope = (gain[i + 1] - gain[i]) / np.float32(max(stop - first, 1))
+        _ramp_nb(x[2 * first : 2 * stop], gain[i], slope, out[2 * first : 2 * stop])
+    for k in range(valid.size):
+        if not valid[k]:
+            out[2 * k] = out[2 * k + 1] = 0
+    out[0] = out[1] = 0
+
+
+@jit_inner
+def _ramp_nb(x, gain, slope, out):
+    for k in range(x.size // 2):
+        factor = gain + slope * np.float32(np.int32(k))
+        out[2 * k] = x[2 * k] * factor
+        out[2 * k + 1] = x[2 * k + 1] * factor

@@ -1,0 +1,314 @@
+"""``fastsig live``: products equal those of files, and what happens when processes end."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import struct
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from astropy import units as u
+from cli import begin as running
+from streams import MemoryVoltages, header, noise
+from test_fold import polyco
+
+import fastsig as fs
+from fastsig.axes.polarization import PolBasis
+from fastsig.live import session
+from fastsig.live.children import start
+from fastsig.live.settings import Settings, Source
+from fastsig.pulsar.polyco import Polyco
+from fastsig.reductions.folding.folding import fold
+
+WORDS = ("--set", "n_bits=8", "--set", "n_pol=2", "--set", "sample_rate=1MHz", "--set",
+         "start_time=2026-01-02T00:00:00", "--set", "frequency=1400.25MHz")
+SPECTRA = ("--spectra", "--n-chan", 16, "--integrate", "1ms", "--products", "AABB")
+
+
+@contextmanager
+def feeding(path: Path, data: bytes, *, paced: bool = True) -> Iterator[threading.Event]:
+    """Write data into a pipe again and again, 0.1 s of 2 MB/s at a time; once if not `paced`."""
+    os.mkfifo(path)
+    stop = threading.Event()
+
+    def work() -> None:
+        with open(path, "wb", buffering=0) as pipe:
+            if not paced:
+                pipe.write(data)
+                return
+            try:
+                while not stop.wait(0.1):
+                    pipe.write(data[:200_000])
+            except BrokenPipeError:
+                pass
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield stop
+    finally:
+        stop.set()
+        thread.join()
+
+
+def until(true: Callable[[], Any], seconds: float = 30) -> Any:
+    """Wait until something is true."""
+    end = time.monotonic() + seconds
+    while not (found := true()):
+        assert time.monotonic() < end, "it did not become true in time"
+        time.sleep(0.02)
+    return found
+
+
+def status(folder: Path) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = json.loads((folder / "live-status.json").read_text())
+    except FileNotFoundError:
+        return {"sources": [{"sinks": {}}]}
+    return found
+
+
+def sink(folder: Path, kind: str) -> dict[str, Any]:
+    found: dict[str, Any] = status(folder)["sources"][0]["sinks"].get(kind, {})
+    return found
+
+
+def files(folder: Path, pattern: str) -> list[Path]:
+    return sorted(folder.glob(pattern))
+
+
+def test_products_are_those_of_a_file(tmp_path: Path) -> None:
+    data = noise(np.random.default_rng(1), 50_000)
+    with feeding(tmp_path / "pipe", data.tobytes(), paced=False):
+        process = running("live", tmp_path / "pipe", "-o", tmp_path / "out", "--record", "native",
+                        *SPECTRA, "--roll", "20ms", "--metrics", tmp_path / "metrics", *WORDS)
+        _, told = process.communicate(60)
+    assert process.returncode == 0, told
+    voltages = [fs.open(each) for each in files(tmp_path / "out", "voltages*.h5")]
+    np.testing.assert_array_equal(np.concatenate([each.read().values for each in voltages]), data)
+    assert [each.shape[0] for each in voltages] == [20_000, 20_000, 10_000]
+    whole = fs.Chain(MemoryVoltages(data, voltages[0].stream.header)).channelize(16).detect(
+        "AABB").integrate("1ms").read()
+    spectra = [fs.open(each) for each in files(tmp_path / "out", "spectra*.h5")]
+    for name in ("values", "weight"):
+        found = np.concatenate([getattr(each.read(), name) for each in spectra])
+        np.testing.assert_array_equal(found, getattr(whole, name))
+    assert spectra[0].stream.start_time.isclose(whole.time[0], 1 * u.ns)
+    text = (tmp_path / "metrics").read_text()
+    assert 'sink="spectra"} 1' in text and "# TYPE fastsig_lost_total counter" in text
+
+
+def test_a_file_is_followed_while_it_grows(tmp_path: Path) -> None:
+    data, file = noise(np.random.default_rng(1), 60_000), tmp_path / "x.bin"
+    raw = data.tobytes()
+    file.write_bytes(raw[:50_001])
+    process = running("live", file, "-o", tmp_path / "out", "--record", "native", *SPECTRA,
+                    "--follow", "1s", "--roll", "20ms", *WORDS)
+    until(lambda: sink(tmp_path / "out", "record").get("files"))
+    with open(file, "ab", buffering=0) as out:
+        out.write(raw[50_001:])
+    _, told = process.communicate(60)
+    assert process.returncode == 0, told
+    made = [fs.open(each).read() for each in files(tmp_path / "out", "voltages*.h5")]
+    np.testing.assert_array_equal(np.concatenate([each.values for each in made]), data)
+    assert len(files(tmp_path / "out", "spectra*.h5")) >= 3
+
+
+def test_signals_end_and_roll(tmp_path: Path) -> None:
+    out, data = tmp_path / "out", noise(np.random.default_rng(1), 100_000).tobytes()
+    with feeding(tmp_path / "pipe", data):
+        process = running("live", tmp_path / "pipe", "-o", out, "--record", "native", *SPECTRA,
+                        *WORDS)
+        until(lambda: all(sink(out, kind).get("rows") for kind in ("record", "spectra")))
+        process.send_signal(signal.SIGHUP)
+        until(lambda: all(sink(out, kind).get("files") for kind in ("record", "spectra")))
+        until(lambda: sink(out, "record").get("rows", 0) > 100_000)
+        process.send_signal(signal.SIGTERM)
+        begun = time.monotonic()
+        _, told = process.communicate(30)
+    assert process.returncode == 0 and time.monotonic() - begun < 3, told
+    for kind in ("voltages", "spectra"):
+        made = [fs.open(each) for each in files(out, f"{kind}*.h5")]
+        assert len(made) == 2 and all(each.shape[0] for each in made)
+        assert abs((made[1].stream.start_time - made[0].stream.stop_time).sec) < 1e-9
+    assert not files(out, ".*part")
+
+
+def test_a_sink_that_is_killed_leaves_the_others(tmp_path: Path) -> None:
+    out, data = tmp_path / "out", noise(np.random.default_rng(1), 100_000).tobytes()
+    with feeding(tmp_path / "pipe", data):
+        process = running("live", tmp_path / "pipe", "-o", out, "--record", "native", *SPECTRA,
+                        "--roll", "200ms", *WORDS)
+        until(lambda: all(sink(out, kind).get("files") for kind in ("record", "spectra")))
+        os.kill(sink(out, "record")["pid"], signal.SIGKILL)
+        there = sink(out, "spectra")["files"]
+        until(lambda: sink(out, "spectra")["files"] > there + 2)
+        assert status(out)["sources"][0]["sink_deaths"] == 1
+        process.send_signal(signal.SIGTERM)
+        _, told = process.communicate(30)
+    assert process.returncode == 1
+    assert "record: the process was ended by SIGKILL; its unfinished file is lost" in told
+    for each in files(out, "*.h5"):
+        assert fs.open(each).read().values.size
+
+
+class Sender:
+    """Sends FAST's packets of samples, both polarisations of a beam, from a thread."""
+
+    def __init__(self, port: int, data: np.ndarray, seconds: float = 0.01) -> None:
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._send, args=(port, data, seconds))
+        self._thread.start()
+
+    def _send(self, port: int, data: np.ndarray, seconds: float) -> None:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as out:
+            counter = 1000
+            while not self._stop.wait(seconds):
+                for _ in range(4):
+                    first = counter * 4096 % (len(data) - 4096)
+                    for pol in (0, 1):
+                        head = 1 << 63 | 1 << 57 | pol << 56 | counter
+                        samples = data[first : first + 4096, pol].tobytes()
+                        out.sendto(struct.pack("<Q", head) + samples, ("127.0.0.1", port))
+                    counter += 1
+
+    def close(self) -> None:
+        self._stop.set()
+        self._thread.join()
+
+
+def test_a_receiver_that_is_killed_leaves_whole_files(tmp_path: Path) -> None:
+    out, data = tmp_path / "out", noise(np.random.default_rng(1), 100_000)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    process = running("live", f"udp://:{port}", "-o", out, "--record", "native", "--beam", 1,
+                    "--set", "sample_rate=1638400Hz", "--epoch", "2026-01-02T00:00:00")
+    until(lambda: status(out)["sources"][0].get("receiver", {}).get("port"))
+    sender = Sender(port, data)
+    try:
+        until(lambda: sink(out, "record").get("rows", 0) > 300_000)
+        found = status(out)["sources"][0]
+        assert abs(found["levels"]["rms"]["X"] / data[:, 0].std() - 1) < 0.1
+        pid = found["receiver"]["pid"]
+        os.kill(pid, signal.SIGKILL)
+        until(lambda: files(out, "voltages*.h5"))
+        until(lambda: status(out)["sources"][0].get("receiver_deaths"))
+        until(lambda: sink(out, "record").get("rows") and status(out)["sources"][0][
+            "receivers_begun"] == 2 and status(out)["sources"][0].get("ring", {}).get("placed"))
+        process.send_signal(signal.SIGTERM)
+        _, told = process.communicate(30)
+    finally:
+        sender.close()
+    assert "receiver: the process was ended by SIGKILL" in told
+    made = fs.open(files(out, "voltages*.h5")[0])
+    block = made.stream.read_block(0, made.shape[0])
+    assert made.shape[0] > 300_000
+    first, stop = block.valid[0][0].tolist()
+    expected = np.concatenate([data[n * 4096 % (len(data) - 4096):][:4096] for n in range(
+        1000 + first // 4096, 1000 + stop // 4096)])
+    np.testing.assert_array_equal(block.data[first:stop], expected)
+
+
+def test_what_is_refused(tmp_path: Path) -> None:
+    for words, code, text in (
+            (("udp://x:1",), 2, "nothing is made"), (("a-file", "--spectra"), 2, "a-file: allowed"),
+            (("-", "--record", "native", "--roll", "0s"), 2, "roll = 0s; allowed"),
+            (("-", "-", "--spectra"), 2, "a source is named twice"),
+            (("-", "--spectra", "--metrics", "0.0.0.0:9"), 2, "allowed: 127.0.0.1:PORT")):
+        process = running("live", *words, "-o", tmp_path / "out")
+        _, told = process.communicate(30)
+        assert process.returncode == code and text in told, told
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_the_status_is_reported(tmp_path: Path, as_json: bool) -> None:
+    record = {"pid": os.getpid(), "running_s": 3.0, "stopping": False, "folder": "out",
+              "sources": [{"source": "udp://x:1", "label": "", "receiver": {"port": 1},
+                           "receivers_begun": 1, "receiver_deaths": 0, "sink_deaths": 2,
+                           "ring": {"placed": 7},
+                           "sinks": {"spectra": {"state": "running", "files": 3}}}]}
+    (tmp_path / "live-status.json").write_text(json.dumps(record))
+    process = running("live-status", tmp_path, *(("--json",) if as_json else ()))
+    told, _ = process.communicate(30)
+    assert process.returncode == 0
+    assert json.loads(told)["alive"] if as_json else "placed                7" in told
+    (tmp_path / "live-status.json").write_text("{}")
+    process = running("live-status", tmp_path)
+    assert "is not the status of a session" in process.communicate(30)[1]
+
+
+def test_a_port_that_is_in_use(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        taken.bind(("127.0.0.1", 0))
+        process = running("live", f"udp://:{taken.getsockname()[1]}", "-o", tmp_path / "out",
+                        "--record", "native")
+        _, told = process.communicate(30)
+    assert process.returncode == 1 and "receiver: udp://127.0.0.1:" in told
+    assert "cannot listen" in told
+
+
+def test_ctrl_c_before_anything_came(tmp_path: Path) -> None:
+    process = running("live", "udp://:0", "-o", tmp_path / "out", "--record", "native")
+    until(lambda: status(tmp_path / "out")["sources"][0].get("ring"))
+    process.send_signal(signal.SIGINT)
+    _, told = process.communicate(30)
+    assert process.returncode == 0 and "record: udp://127.0.0.1:" in told
+    assert "nothing has come" in told and not files(tmp_path / "out", "*.h5")
+
+
+def test_a_stalled_product_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that has stopped, as one does that waits for a disk, is given up, and named."""
+    monkeypatch.setattr(session, "_STALLED_S", 0.3)
+    said: list[str] = []
+    made = session.Session([Source("udp://:1", "", "none")], Settings(str(tmp_path), spectra=True),
+                           said.append, lambda status: None)
+
+    def stall(report: Any) -> int:
+        os.kill(os.getpid(), signal.SIGSTOP)
+        return 0
+
+    child = start("spectra", stall)
+    until(lambda: Path(f"/proc/{child.pid}/stat").read_text().rpartition(") ")[2][0] == "T")
+    made.beams[0].sinks["spectra"] = child
+    made._stopped = time.monotonic() - 1
+
+    def ended() -> bool:
+        made._finish()
+        return child.look()
+
+    until(ended, 10)
+    child.close()
+    assert len(said) == 1 and "spectra: has not completed its file" in said[0]
+    assert child.ended == -signal.SIGKILL and made._outputs_failed
+
+
+def test_profiles_are_those_of_a_file(tmp_path: Path) -> None:
+    by = polyco(tmp_path / "x.polyco", period_s=0.01)
+    data = noise(np.random.default_rng(1), 300_000)
+    words = [word.replace("2026-01-02T00:00:00", "2017-08-22T12:00:01") for word in WORDS]
+    with feeding(tmp_path / "pipe", data.tobytes(), paced=False):
+        process = running("live", tmp_path / "pipe", "-o", tmp_path / "out", "--polyco", by,
+                          "--n-chan", 16, "--integrate", "64us", "--products", "AABB",
+                          "--n-bin", 32, "--subint", "50ms", "--roll", "200ms", *words)
+        _, told = process.communicate(60)
+    assert process.returncode == 0, told
+    made = [fs.open_profiles(each) for each in files(tmp_path / "out", "profiles*.ar")]
+    assert [each.n_subint for each in made] == [4, 2]
+    about = header(low_hz=1_400_000_000, start="2017-08-22T12:00:01").replace(
+        polarization=PolBasis("unknown", ("0", "1")))
+    chain = fs.Chain(MemoryVoltages(data, about)).channelize(16).detect("AABB").integrate("64us")
+    fold(chain.select(rows=(0, 3125)), Polyco.read(by), n_bin=32, subint="50ms").write(
+        tmp_path / "x.ar")
+    expected = fs.open_profiles(tmp_path / "x.ar")
+    np.testing.assert_array_equal(made[0].data, expected.data)
+    np.testing.assert_array_equal(made[0].weights, expected.weights)

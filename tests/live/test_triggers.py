@@ -1,0 +1,121 @@
+"""Bursts that are found live: the table, the raw data that are cut, and the lines posted."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import threading
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import fastsig as fs
+from fastsig.errors import PlanError
+from fastsig.io.live.layouts import fast_adc
+from fastsig.io.live.pipes import open_bytes
+from fastsig.io.live.ring_bytes import RingBytes, RingFiles, byte_ring, fill
+from fastsig.live.bursts import searching
+from fastsig.live.receivers import ring_bytes
+from fastsig.live.settings import Settings
+from fastsig.live.sinks import _Spectra
+from fastsig.live.triggers import post
+from fastsig.run.candidate_files import read_candidates
+
+GIVEN = {"n_bits": 8, "n_pol": 2, "sample_rate": "32MHz", "start_time": "2026-01-01T00:00:00",
+         "frequency": "1414MHz", "feed": "linear"}
+
+
+def recorded(samples: Path) -> np.ndarray:
+    """A burst, with noise instead of the samples that were lost."""
+    stream = fs.open(samples / "frb_carrier_16MHz.h5").stream
+    block, rng = stream.read_block(0, stream.shape[0]), np.random.default_rng(3)
+    data = np.array(block.data)
+    for pol, spans in enumerate(block.valid):
+        lost = np.ones(len(data), bool)
+        for first, stop in spans:
+            lost[first:stop] = False
+        data[lost, pol] = np.round(rng.normal(0, data[~lost, pol].std(), lost.sum()))
+    return np.ascontiguousarray(np.concatenate([data, data]))
+
+
+def test_a_burst_is_cut_out_of_the_ring(samples: Path, tmp_path: Path) -> None:
+    data = recorded(samples)
+    ring = byte_ring("a pipe", 2**25, n_readers=2)
+    readable, writable = os.pipe()
+
+    def feed() -> None:
+        with open(writable, "wb") as pipe:
+            pipe.write(data.tobytes())
+
+    threads = [threading.Thread(target=feed), threading.Thread(target=fill, args=(ring, readable))]
+    for each in threads:
+        each.start()
+    readers = [RingBytes(ring, name) for name in ("search", "cuts")]
+    stream, raw = (open_bytes("a pipe", each, RingFiles(each), GIVEN) for each in readers)
+    settings = Settings(str(tmp_path), bursts="0:600", n_chan=64, time="64us", threshold=20.0,
+                        keep_s=Fraction(1, 8), around_s=Fraction(1, 100),
+                        post=str(tmp_path / "alerts"))
+    reports: list[dict[str, Any]] = []
+    searching(_Spectra(settings, "").chain(stream), settings, "", reports.append, raw).run()
+    for each in threads:
+        each.join()
+    os.close(readable)
+    ring.close()
+    lines = [json.loads(line) for line in (tmp_path / "alerts").read_text().splitlines()]
+    table = read_candidates(next(tmp_path.glob("bursts*.ecsv")))
+    assert len(table) == len(lines) == 2 and not any("error" in each for each in reports)
+    for line, at in zip(lines, (0.040, 0.165), strict=True):
+        assert abs(line["time_s"] - at) < 1e-3 and abs(line["dm"] - 299) < 12
+        cut = fs.open(line["raw"])
+        first = round((cut.stream.start_time - stream.start_time).sec * 32e6)
+        assert first / 32e6 < line["time_s"] - 0.009
+        np.testing.assert_array_equal(cut.read().values, data[first : first + cut.shape[0]])
+        # The delay across 16 MHz is 13.9 ms, and 10 ms before and after it are copied as well.
+        assert abs(cut.shape[0] / 32e6 - 0.0339) < 2e-3
+
+
+def test_a_ring_that_does_not_keep_enough(tmp_path: Path) -> None:
+    layout = fast_adc()
+    keeping = Settings("x", bursts="0:1", keep_s=Fraction(20))
+    with pytest.raises(PlanError, match=r"the ring needs 53\.3 GB; memory= is 8 GB"):
+        ring_bytes(Settings(**{**vars(keeping), "memory": 8 * 10**9}), layout)
+    with pytest.raises(PlanError, match=r"of 2 GB/s needs a ring of 53\.3 GB; ring= is 1 GB"):
+        ring_bytes(Settings(**{**vars(keeping), "ring_bytes": 10**9}), layout)
+    ring = byte_ring("a pipe", 2**22)
+    data = RingBytes(ring)
+    ring.space()[: 2**12] = 0
+    ring.advance(2**12)
+    stream = open_bytes("a pipe", data, RingFiles(data), GIVEN)
+    settings = Settings(str(tmp_path), bursts="0:600", n_chan=64, keep_s=Fraction(1))
+    with pytest.raises(PlanError, match=r"keep=.1s. of a pipe needs a ring of 0\.0853 GB"):
+        searching(_Spectra(settings, "").chain(stream), settings, "", print, stream)
+    ring.close()
+
+
+@pytest.mark.parametrize("kind", [socket.SOCK_DGRAM, socket.SOCK_STREAM])
+def test_lines_go_to_a_socket(tmp_path: Path, kind: int) -> None:
+    place = str(tmp_path / "socket")
+    with socket.socket(socket.AF_UNIX, kind) as server:
+        server.bind(place)
+        if kind == socket.SOCK_STREAM:
+            server.listen()
+        post({"dm": 3}, place)
+        connection = server.accept()[0] if kind == socket.SOCK_STREAM else server
+        assert json.loads(connection.recv(100)) == {"dm": 3}
+        connection.close()
+    with pytest.raises(OSError):
+        post({"dm": 3}, place)
+
+
+def test_a_fifo_that_nobody_reads_does_not_block(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    with pytest.raises(OSError):
+        post({"dm": 3}, str(tmp_path / "fifo"))
+    reader = os.open(tmp_path / "fifo", os.O_RDONLY | os.O_NONBLOCK)
+    post({"dm": 3}, str(tmp_path / "fifo"))
+    assert os.read(reader, 100) == b'{"dm": 3}\n'
+    os.close(reader)

@@ -1,0 +1,86 @@
+"""Tables of pulsar candidates: their columns, files, and the formats of other programs."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import astropy.units as u
+import numpy as np
+import pytest
+from cli import fastsig
+from search.pulsars_made import pulsars
+
+import fastsig as fs
+from fastsig.errors import FormatError, UsageError
+from fastsig.run.pulsar_files import read_pulsars, write_pulsars
+from fastsig.search.pulsars.exports import accel_text, riptide_text
+
+
+def test_columns_have_units_and_the_most_significant_is_first() -> None:
+    made = pulsars(name=["", "B0329+54", ""])
+    assert made["period"][1] == 0.2 * u.s
+    assert made["acceleration"].unit == u.m / u.s**2
+    assert made.sorted().values("sigma").tolist() == [9, 8, 7]
+    assert "0.2 s  DM 40.00, 8.0 sigma, S/N 10.0, ffa, B0329+54" in repr(made)
+    assert "3 pulsar candidates" in made._repr_html_()
+
+
+@pytest.mark.parametrize("n", [0, 3])
+def test_a_file_has_the_pulsars_that_were_written(tmp_path: Path, n: int) -> None:
+    made = pulsars(n, fold_snr=np.arange(n))
+    write_pulsars(made, tmp_path / "a.ecsv")
+    write_pulsars(fs.read_pulsars(tmp_path / "a.ecsv"), tmp_path / "b.ecsv")
+    assert (tmp_path / "a.ecsv").read_bytes() == (tmp_path / "b.ecsv").read_bytes()
+    found = read_pulsars(tmp_path / "b.ecsv")
+    assert found.names == made.names
+    for name in set(made.names) - {"epoch", "width"}:
+        assert (found[name] == made[name]).all()
+    assert found.meta["ffa"] == made.meta["ffa"]
+
+
+def test_accel_files_have_the_rows_that_presto_parses() -> None:
+    text = accel_text(pulsars())
+    rows = [line.split() for line in text.splitlines() if re.match(r"^\d", line)]
+    # As PRESTO's sifting: number, sigma, power, coherent power, harmonics, ..., bin, ..., z.
+    assert [(int(row[0]), float(row[1]), float(row[2]), int(row[4])) for row in rows] == [
+        (1, 7.0, 50.0, 8), (2, 9.0, 52.0, 8)]
+    length = 2**20 * 64e-6
+    assert [float(row[7]) for row in rows] == pytest.approx([length / 0.1, length / 0.3], abs=1e-3)
+    assert [float(row[9]) for row in rows] == [2.0, 2.0]
+    assert rows[0][5:7] == ["100.000(1)", "10.0000(1)"]
+    ending = {line.split("=")[0].strip(): line.split("=")[1].strip()
+              for line in text.splitlines() if line.startswith(" ") and "=" in line}
+    assert ending == {"Number of bins in the time series": "1048576",
+                      "Width of each time series bin (sec)": "6.4e-05"}
+
+
+def test_riptide_tables_have_the_rows_of_fast_folding() -> None:
+    head, row, end = riptide_text(pulsars()).split("\n")
+    assert (head, end) == ("period,freq,dm,width,ducy,snr", "")
+    assert row == "0.200000000,5.000000000,40.000000000,12,0.050000000,10.000000000"
+
+
+def test_tables_of_several_searches_have_no_series() -> None:
+    joined = pulsars().join([pulsars(), pulsars()])
+    with pytest.raises(UsageError, match="no length of the series"):
+        accel_text(joined)
+    with pytest.raises(UsageError, match="no number of bins"):
+        riptide_text(joined)
+
+
+def test_commands_describe_convert_and_draw_the_table(tmp_path: Path) -> None:
+    table = tmp_path / "a.ecsv"
+    write_pulsars(pulsars(), table)
+    about = json.loads(fastsig("info", table, "--json").stdout)[0]
+    assert (about["table"], about["n_row"]) == ("pulsar candidates", 3)
+    assert fastsig("validate", table).returncode == 0
+    fastsig("convert", table, "-o", tmp_path / "a.csv", "-q")
+    assert (tmp_path / "a.csv").read_text() == riptide_text(pulsars())
+    fastsig("convert", table, table, "-o", tmp_path / "two.ecsv", "-q")
+    assert len(read_pulsars(tmp_path / "two.ecsv")) == 6
+    fastsig("view", table, "-o", tmp_path / "a.png", "-q")
+    assert (tmp_path / "a.png").read_bytes()[:4] == b"\x89PNG"
+    with pytest.raises(FormatError, match="of kind 'pulsar candidates'"):
+        fs.read_candidates(table)
