@@ -137,7 +137,7 @@ class Octaves(ABC):
         """Return what counts as valid in a segment; None if all does.
 
         Channels without any sample are 0, so that they add nothing to a sum, and the noise of sums
-        is measured; they count as valid where the next channel below them is. Sums then need no
+        is measured; they count as valid where a channel near them is. Sums then need no
         weights if all others are valid, and otherwise the weights are in proportion to the noise.
         Channels that are lost for a short time count so only if they are few, since the noise is
         measured over a longer time.
@@ -153,7 +153,7 @@ class Octaves(ABC):
             dead = lasting
         if dead.all():
             return valid
-        return None if (valid | dead).all() else valid[:, _below(~dead)]
+        return None if (valid | dead).all() else valid[:, _neighbours(~dead)]
 
     def share_of(self, number: int, time: NDArray[np.int64], delay: NDArray[np.float64]
                  ) -> NDArray[np.float32]:
@@ -178,10 +178,17 @@ class Octaves(ABC):
                                     where=total > 0), np.float32)
 
 
-def _below(live: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Return the next live channel below each, or the first; itself for live ones."""
-    found = np.maximum.accumulate(np.where(live, np.arange(len(live)), 0))
-    return np.maximum(found, int(live.argmax()))
+def _neighbours(live: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Return a live channel for each: itself, or for those of a gap those below it, mirrored.
+
+    Channels that share one would make weights fluctuate more than the noise of sums.
+    """
+    number = np.arange(len(live))
+    within = number - np.maximum.accumulate(np.where(live, number, -1))  # 1, 2 ... in a gap
+    chosen = np.cumsum(live) - np.maximum(within, 1)
+    found: NDArray[np.int64] = np.flatnonzero(live)[np.where(live, np.cumsum(live) - 1,
+                                                             np.abs(chosen) % live.sum())]
+    return found
 
 
 def _share(valid: NDArray[np.bool_] | None) -> float:
