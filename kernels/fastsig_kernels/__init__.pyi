@@ -44,9 +44,16 @@ from .integrate import (
 from .iqrm import iqrm_mask, iqrm_mask_nb
 from .ladder import Ladder, boxcar_ladder
 from .layout import Layout
-from .leveling import relative_to_level, relative_to_level_nb
+from .leveling import pair_sums, pair_sums_nb, relative_to_level, relative_to_level_nb
 from .levels import channel_levels, channel_levels_nb, deviations, deviations_nb
-from .maxima import boxcar_maxima, boxcar_maxima_nb, track_maxima, track_maxima_nb
+from .maxima import (
+    best_boxcar,
+    best_boxcar_nb,
+    boxcar_maxima,
+    boxcar_maxima_nb,
+    track_maxima,
+    track_maxima_nb,
+)
 from .medians import (
     column_median,
     column_median_nb,
@@ -140,6 +147,8 @@ __all__ = [
     "average_channels_nb",
     "band_mean",
     "band_mean_nb",
+    "best_boxcar",
+    "best_boxcar_nb",
     "boxcar_ladder",
     "boxcar_maxima",
     "boxcar_maxima_nb",
@@ -200,6 +209,8 @@ __all__ = [
     "normalize_nb",
     "pack",
     "pack_nb",
+    "pair_sums",
+    "pair_sums_nb",
     "phase_pieces",
     "philox_nb",
     "polyphase_fir",
