@@ -221,6 +221,8 @@ FUNCTIONS: dict[str, Call] = {
     "compress_work_bytes": Call({"item_bytes": 4, "block": 16}),
     "compressed_bound": Call({"n_byte": 100, "item_bytes": 4, "block": 16}),
     "cumulative_energy": Call({"taps": _TAPS}),
+    "detrend": Call({"x": _PLANE[0].copy(), "weight": _PLANE[1] ** 2 / 16, "n_piece": 3,
+                     "n_part": 2}, ("out",)),
     "deviations": Call({"x": _PLANE, "level": _PLANE[0].copy(), "sigma": _PLANE[1] ** 2 + 1,
                         "middle": 0.1, "unit": 3.0, "scale": 1.5, "offset": 0.2}, ("out",), "x"),
     "detect": Call(_DETECT, ("out", "out_weight")),
@@ -317,8 +319,8 @@ FUNCTIONS: dict[str, Call] = {
     "uniform": Call(_RANDOM, ("out",)),
     "unpack": Call({"packed": _CODES.reshape(6, 64), "n_bits": 2, "order": "msb",
                     "levels": np.array([-2, -1, 1, 2], np.float32)}, ("out",)),
-    "whiten": Call({"x": _BINS, "valid": _GOOD, "least": 12, "growth": 0.2, "most": 50}, ("out",),
-                   "x"),
+    "whiten": Call({"x": _BINS, "valid": _GOOD, "first": 3, "least": 12, "growth": 0.2,
+                    "most": 50}, ("out",), "x"),
     "widen": Call({"codes": _CODES, "reverse": True}, ("out",)),
 }
 

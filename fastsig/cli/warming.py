@@ -224,6 +224,19 @@ def pulses() -> None:
     friends(one, one, one, time_link=0, row_link=2)
 
 
+def periods() -> None:
+    """What `search pulsars` needs: series of spectra, and both searches of a series."""
+    from fastsig_kernels import FDMT
+
+    from fastsig.search.pulsars.ffa import FoldingSearch
+    from fastsig.search.pulsars.fourier import FourierSearch
+
+    FDMT(np.linspace(1, 0, 32), np.arange(3.0), dtype="int8", track="half").compile()
+    FoldingSearch(2**14, 1e-3, period=(0.25, 1.0)).compile()
+    for z_max in (0, 2):
+        FourierSearch(2**12, 1e-3, z_max=z_max).compile()
+
+
 def drifts() -> None:
     """What `search drift` needs: sums along tracks, and by a tree for many spectra."""
     from fastsig.search.drift.plan import DriftPlan
@@ -274,6 +287,7 @@ GROUPS = {
         Group(maps, 4, "_gridding_loops.grid_tiles_nb"),
         Group(dispersion, 4, "shifting.shift_channels_nb"),
         Group(pulses, 10, "_boxcar_loops.search_rows_nb"),
+        Group(periods, 8, "_ffa_loops.search_nb"),
         Group(drifts, 4, "maxima.track_maxima_nb"),
         Group(packets, 5, "_socket_loops.receive_packets_nb"),
         Group(sums, 3, "detection.detect_nb"),

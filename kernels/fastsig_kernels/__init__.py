@@ -52,6 +52,8 @@ _INDEX = {
     "detect_accumulate": "detection",
     "detect_accumulate_nb": "detection",
     "detect_nb": "detection",
+    "detrend": "detrending",
+    "detrend_nb": "detrending",
     "deviations": "levels",
     "deviations_nb": "levels",
     "expand_planes": "bitshuffle",

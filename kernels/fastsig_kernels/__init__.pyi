@@ -14,6 +14,7 @@ from .checksum import fletcher32, fletcher32_nb
 from .clusters import friends
 from .coherent import CoherentDedispersion
 from .detection import detect, detect_accumulate, detect_accumulate_nb, detect_nb
+from .detrending import detrend, detrend_nb
 from .energy import (
     cumulative_energy,
     frame_energy,
@@ -165,6 +166,8 @@ __all__ = [
     "detect_accumulate",
     "detect_accumulate_nb",
     "detect_nb",
+    "detrend",
+    "detrend_nb",
     "deviations",
     "deviations_nb",
     "expand_planes",

@@ -21,6 +21,7 @@ from ._packet_forms import VDIF, PacketForm
 from ._periodic_tables import stages, top_range
 from ._periodic_twins import (
     acceleration_events,
+    detrend,
     drifting_powers,
     half_bin_powers,
     harmonic_events,
@@ -29,8 +30,8 @@ from ._periodic_twins import (
 from ._ring_words import COUNTERS
 from .ladder import Ladder
 
-__all__ = ["acceleration_events", "drifting_powers", "half_bin_powers", "harmonic_events",
-           "stages", "top_range", "whiten"]
+__all__ = ["acceleration_events", "detrend", "drifting_powers", "half_bin_powers",
+           "harmonic_events", "stages", "top_range", "whiten"]
 
 
 def polyphase_fir(x: np.ndarray, taps: np.ndarray) -> np.ndarray:
