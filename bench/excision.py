@@ -65,11 +65,12 @@ def _spectra(n: int) -> _Spectra:
     return _Spectra(np.clip(np.round(x), 0, 255).astype(np.uint8))
 
 
-def _everything(chain: Chain) -> Chain:
+def everything(chain: Chain) -> Chain:
+    """Excise all kinds of interference."""
     return chain.flag_kurtosis(n_segment=_BLOCK).iqrm(n_segment=_BLOCK).zero_dm().flag_runs()
 
 
-def _excision(scale: Scale, excised: Callable[[Chain], Chain], form: str = "read_coded") -> Task:
+def excising(scale: Scale, excised: Callable[[Chain], Chain], form: str = "read_coded") -> Task:
     """All rows of a chain, a block at a time; a new chain each time, which keeps no results."""
     source = _spectra(scale.pick(4096, 64))
 
@@ -87,12 +88,12 @@ def _marked(least: float) -> tuple[tuple[Mark, ...], ...]:
 
 
 CASES = [
-    Case("excise", "MS", partial(_excision, excised=_everything),
+    Case("excise", "MS", partial(excising, excised=everything),
          "8-bit spectra of 4096 channels: kurtosis, IQRM, zero-DM and SumThreshold",
          _marked(0.5)),
-    Case("excise-floats", "MS", partial(_excision, excised=_everything, form="read_block"),
+    Case("excise-floats", "MS", partial(excising, excised=everything, form="read_block"),
          "the same, with values and weights in float32"),
-    *(Case(f"excise-{name}", "MS", partial(_excision, excised=excised), about)
+    *(Case(f"excise-{name}", "MS", partial(excising, excised=excised), about)
       for name, excised, about in (
           ("kurtosis", lambda chain: chain.flag_kurtosis(n_segment=_BLOCK),
            "the same, spectral kurtosis and skewness alone"),
@@ -100,7 +101,7 @@ CASES = [
           ("zero-dm", lambda chain: chain.zero_dm(), "the same, zero-DM alone"),
           ("runs", lambda chain: chain.flag_runs(),
            "the same, SumThreshold of flag_runs alone"))),
-    Case("excise-flag", "MS", partial(_excision, excised=lambda chain: chain.flag(),
+    Case("excise-flag", "MS", partial(excising, excised=lambda chain: chain.flag(),
                                       form="read_block"),
          "the same, flag alone, at its defaults, with values and weights in float32"),
 ]

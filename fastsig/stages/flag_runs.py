@@ -27,6 +27,7 @@ _SHARES = 1e-9, 0.1
 _LONGEST = 2**20
 _SAMPLE = 2**13  # residuals that determine the distribution of the noise
 _LEAST_ROWS = 16
+_ROW_BYTES = 1200  # of working memory for each row of a segment
 _PER_FREEDOM = 1.2  # values per degree of freedom of a noise that was measured within limits
 
 F4 = NDArray[np.float32]
@@ -133,7 +134,7 @@ class FlagRuns(FlagStage):
 
     @property
     def _working_bytes(self) -> int:
-        return self.n_segment * self.shape[2] * 2
+        return self.n_segment * (self.shape[2] * 2 + _ROW_BYTES)
 
     def _result(self, first: int, data: F4, weight: F4) -> Flags:
         """Return the flags of a segment, (n, 1 or product, chan)."""

@@ -16,7 +16,7 @@ from functools import partial
 import pytest
 from benches import WIDE, environment, x86
 
-from bench import machine, peers, probe, readers, spectrometers, stages, transforms
+from bench import excision, machine, peers, probe, readers, spectrometers, stages, transforms
 from bench.timing import Case, Scale, Task, measure
 
 pytestmark = pytest.mark.guard
@@ -122,6 +122,7 @@ GUARDS: dict[str, tuple[float, Callable[[Scale], Task]]] = {
     # np.copyto, on a processor that fills its cache at 21).
     "unpack-4bit": (1.6, partial(stages.unpacking, n_bits=4, n_byte=2**20)),
     "unpack-2bit": (0.9, partial(stages.unpacking, n_bits=2, n_byte=2**20)),
+    "excise": (0.25, partial(excision.excising, excised=excision.everything)),
     "read-guppi": (0.3, partial(readers.to_kernel, to="guppi")),
     "read-vdif": (0.15, partial(readers.to_kernel, to="vdif")),
     "vdif-stream-2bit": (5.0, partial(readers.vdif_stream, n_bits=2)),
