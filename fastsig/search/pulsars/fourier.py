@@ -30,9 +30,8 @@ CANDIDATE = np.dtype([
 #: Fundamentals complete this many turns in a series at least, by default. Below, the level is
 #: measured from too few bins where noise is red.
 FEWEST_TURNS = 16
-#: Independent drifts in a bin of drift, as false alarms in noise show (`bench periodic`): templates
-#: of neighbouring drifts, 2 bins apart, see nearly the same noise. Sums at neighbouring half bins
-#: are independent trials within a tenth.
+#: Independent drifts in a bin of drift, as false alarms in noise show (`bench periodic`), for two
+#: signs and steps of 2 bins. Sums at neighbouring half bins are independent trials within a tenth.
 SHARE = 0.9
 #: Candidates of a series, the best ones, whose frequency and drift are those of the highest power;
 #: those of the others are steps of the search.
