@@ -46,6 +46,9 @@ __all__ = ["pulsars"]
                    "period or frequency, dm and, if known, ra and dec.")
 @click.option("--radius", metavar="ANGLE", default="1deg", show_default=True,
               help="Compare with pulsars of --known up to this distance.")
+@click.option("--fold", "n_fold", type=click.IntRange(1, 1000), metavar="N",
+              help="Also fold the N most significant candidates, improve their period, its "
+                   "derivative and DM, and draw each: PATH.1.png and so on.")
 @click.option("--constant", metavar="K",
               help="Use this dispersion constant, in MHz^2 pc^-1 cm^3 s, e.g. 4148.808.  "
                    "[default: 1/2.41e-4]")
@@ -139,8 +142,27 @@ def _search(stream: Any, output: str, kind: str, options: dict[str, Any]) -> Non
         found = found_pulsars(request, known=options["known"], radius=options["radius"],
                               folder=os.path.dirname(os.path.abspath(output)), progress=advance,
                               hash_inputs=options["hash_inputs"])
+        found, pictures = _folded(stream, found, request, output, options, advance)
     write_pulsars(found, output, to=kind, overwrite=options["overwrite"])
-    _report(found, output, kind, options)
+    _report(found, output, kind, options, pictures)
+
+
+def _folded(stream: Any, found: Any, request: Any, output: str, options: dict[str, Any],
+            advance: Any) -> tuple[Any, list[str]]:
+    """Fold the first candidates and draw them; return the table and the names of the pictures."""
+    if options["n_fold"] is None:
+        return found, []
+    from fastsig.reductions.periodic.folding import fold_candidates
+    from fastsig.view.profiles import Trials
+
+    made, folded = fold_candidates(stream, found, options["n_fold"], workers=request.workers,
+                                   memory=request.memory, progress=advance)
+    stem = os.path.splitext(output)[0]
+    pictures = [f"{stem}.{each.row + 1}.png" for each in folded]
+    for each, name in zip(folded, pictures, strict=True):
+        each.profiles.plot(name, trials=Trials.of(each.improvement),
+                           overwrite=options["overwrite"])
+    return made, pictures
 
 
 def _print_dry_run(request: Any, output: str, options: dict[str, Any]) -> None:
@@ -161,13 +183,15 @@ def _print_dry_run(request: Any, output: str, options: dict[str, Any]) -> None:
     click.echo(f"would write {output}")
 
 
-def _report(found: Any, output: str, kind: str, options: dict[str, Any]) -> None:
+def _report(found: Any, output: str, kind: str, options: dict[str, Any], pictures: list[str]
+            ) -> None:
     """Report the candidates that were written."""
     dropped = found.meta["n_dropped"]
     if options["as_json"]:
         names = ("period", "frequency", "fdot", "dm", "sigma", "snr", "method", "n_member")
         common.print_json({"output": output, "format": kind, "n_candidate": len(found),
                            "n_detection": found.meta["n_detection"], "n_dropped": dropped,
+                           "pictures": pictures,
                            "candidates": [{name: found.values(name)[k].item() for name in names}
                                           for k in range(len(found))]})
     if dropped:
@@ -176,4 +200,5 @@ def _report(found: Any, output: str, kind: str, options: dict[str, Any]) -> None
                    "--flag")
     common.say(f"{common.plural(len(found), 'candidate')} of "
                f"{common.plural(found.meta['n_detection'], 'detection')}", options["quiet"])
-    common.say(f"wrote {output}", options["quiet"])
+    for name in (output, *pictures):
+        common.say(f"wrote {name}", options["quiet"])

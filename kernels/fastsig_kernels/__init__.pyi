@@ -45,9 +45,16 @@ from .integrate import (
 from .iqrm import iqrm_mask, iqrm_mask_nb
 from .ladder import Ladder, boxcar_ladder
 from .layout import Layout
-from .leveling import relative_to_level, relative_to_level_nb
+from .leveling import pair_sums, pair_sums_nb, relative_to_level, relative_to_level_nb
 from .levels import channel_levels, channel_levels_nb, deviations, deviations_nb
-from .maxima import boxcar_maxima, boxcar_maxima_nb, track_maxima, track_maxima_nb
+from .maxima import (
+    best_boxcar,
+    best_boxcar_nb,
+    boxcar_maxima,
+    boxcar_maxima_nb,
+    track_maxima,
+    track_maxima_nb,
+)
 from .medians import (
     column_median,
     column_median_nb,
@@ -72,6 +79,7 @@ from .packing import (
 from .periodicity import HarmonicSearch, half_bin_powers
 from .products import PRODUCTS, product_codes
 from .pulse_search import PulseSearch
+from .ranks import quantiles, quantiles_nb
 from .requantizing import requantize, requantize_nb, restore, restore_nb
 from .resampling import resample, resample_nb, resampling_covariance, resampling_tables
 from .scaling import apply_scales, apply_scales_nb, fit_scales, fit_scales_nb, widen, widen_nb
@@ -140,6 +148,8 @@ __all__ = [
     "average_channels_nb",
     "band_mean",
     "band_mean_nb",
+    "best_boxcar",
+    "best_boxcar_nb",
     "boxcar_ladder",
     "boxcar_maxima",
     "boxcar_maxima_nb",
@@ -202,6 +212,8 @@ __all__ = [
     "normalize_nb",
     "pack",
     "pack_nb",
+    "pair_sums",
+    "pair_sums_nb",
     "phase_pieces",
     "philox_nb",
     "polyphase_fir",
@@ -211,6 +223,8 @@ __all__ = [
     "power_sums_nb",
     "product_codes",
     "prototype",
+    "quantiles",
+    "quantiles_nb",
     "quantize",
     "quantize_nb",
     "relative_to_level",

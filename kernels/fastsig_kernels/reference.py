@@ -725,6 +725,12 @@ def _best_boxcars(values, weights, ladder, level, first, noise, threshold, least
 
 
 
+def quantiles(x: np.ndarray, shares: np.ndarray) -> np.ndarray:
+    """Twin of `ranks.quantiles`; returns the quantiles, float64."""
+    known = x[np.isfinite(x)].astype(np.float64)
+    return np.quantile(known, shares) if len(known) else np.full(len(shares), np.nan)
+
+
 def power_sums(x: np.ndarray, center: np.ndarray | None = None) -> np.ndarray:
     """Twin of `moments.power_sums`; returns (5, n_chan) float64, powers of the unit of x."""
     values = x.astype(np.float64) - (0 if center is None else center)
