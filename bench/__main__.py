@@ -21,6 +21,7 @@ from bench import (  # noqa: E402 - they are imported
     burst_trials,
     drift_tones,
     drift_trials,
+    fast_folding,
     live,
     peers,
     scaling,
@@ -72,6 +73,8 @@ def _run(options: argparse.Namespace, cases: Sequence[Case]) -> None:
         burst_pulses.run(quick=options.quick, keep=keep)
     elif options.what == "drift":
         drift_trials.run(quick=options.quick, keep=keep)
+    elif options.what == "ffa":
+        fast_folding.run(quick=options.quick, keep=keep)
     elif options.what == "live":
         live.run(quick=options.quick, keep=keep)
     elif options.what == "tones":
@@ -102,10 +105,11 @@ def _parser() -> argparse.ArgumentParser:
     bursts = others.add_parser("completeness", help="bursts that are found of a thousand")
     pulses = others.add_parser("pulses", help="S/N of pulses in noise against exact boxcars")
     drift = others.add_parser("drift", help="false alarms of searches for drifting carriers")
+    folds = others.add_parser("ffa", help="S/N of pulsars by fast folding beside riptide's")
     tones = others.add_parser("tones", help="drifting carriers that are found of a thousand")
-    for one in (table, right, times, alarms, bursts, pulses, drift, tones):
+    for one in (table, right, times, alarms, bursts, pulses, drift, folds, tones):
         one.add_argument("--quick", action="store_true", default=argparse.SUPPRESS)
-    for one in (each, table, right, times, alarms, bursts, pulses, drift, tones):
+    for one in (each, table, right, times, alarms, bursts, pulses, drift, folds, tones):
         one.add_argument("--no-save", action="store_true", default=argparse.SUPPRESS)
     return parser
 
