@@ -118,7 +118,8 @@ def settings_of(harmonics: int, accel: float, period: Any, duty: Any, threshold:
     UsageError
         If an argument is not allowed.
     """
-    zapped = birds.merged(_ranges(zap), *([] if mains is None else [birds.mains(float(mains), 1e5)]))
+    of_mains = [] if mains is None else [birds.mains(float(mains), 1e5)]
+    zapped = birds.merged(_ranges(zap), *of_mains)
     return Settings(threshold, harmonics, float(accel),
                     None if period is None else _pair(period, "s", "period"),
                     _pair(duty, "", "duty"), zapped)
