@@ -113,7 +113,7 @@ PLANS: dict[str, PlanCase] = {
     "FFA": PlanCase(
         fk.FFA,
         {"n_time": 2000, "shortest": 24.0, "longest": 60.0, "n_bin": 24, "widths": [1, 2, 4],
-         "n_step": 3},
+         "n_step": 3, "exact": True},
         {"process": Call({"x": _SERIES, "weight": (_SERIES > -2).astype(np.float32)}, ("out", "out_width"))}),
     "Normalizer": PlanCase(
         fk.Normalizer,
