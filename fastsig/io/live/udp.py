@@ -221,14 +221,14 @@ class Receiver:
         messages = Messages(self._batch, form.packet_bytes)
         messages.receive()
         prepare_nb(messages.headers, self._batch)
-        held, held_raw = form.held()
+        held, held_raw, todo = form.held()
         self._held = held
         clock, pacing = np.zeros(2, np.int64), self._pacing()
         arguments = (
             self.source.socket.fileno(), messages.place, messages.headers, messages.names,
             messages.control, messages.sizes, np.zeros(self._batch, np.int64),
             np.zeros(1, np.int64), address(clock), pacing, form.table(), messages.raw,
-            messages.stride, held, held_raw, memory.words, memory.numbers,
+            messages.stride, held, held_raw, todo, memory.words, memory.numbers,
             memory.payload.reshape(-1))
         self._kept = messages, clock, arguments  # the system writes to their memory
         receive_packets_nb(*arguments)  # for no time: this only compiles it, if necessary
