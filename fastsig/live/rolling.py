@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -127,6 +128,9 @@ class Rolling:
                     self._report({"wrote": name, "file_rows": n})
                 else:  # it was told to end before its first row was processed
                     os.unlink(name)
+            del sink, watch, result, piece
+            self._current = []
+            gc.collect()  # a pass leaves cycles of megabytes, which would wait for long
         return first
 
     def _piece(self, first: int) -> Stream | None:
@@ -136,6 +140,6 @@ class Rolling:
                 return None
         end = missing_end(self.chain, first, 1)
         chain = self.chain if end is None else ended(self.chain, *end)
-        if self.stopping or (end is not None and chain.shape[0] <= first):
+        if self.stopping or (not chain.endless and chain.shape[0] <= first):
             return None
         return Piece(chain, first, self.rows)

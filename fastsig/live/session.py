@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import time
@@ -25,6 +26,7 @@ _STALLED_S = 5.0  # after which a sink that has not ended is given up
 _LAGS = 0.5  # part of the ring, beyond which a lag is reported
 _QUIET_S = 5.0  # between reports of the same kind
 _MOST_AGAIN = 20
+_CLEAR_S = 20.0
 
 
 class Beam:
@@ -176,8 +178,11 @@ class Session:
         return 4 if self._outputs_failed else 1 if self._failed else 0
 
     def _loop(self) -> None:
-        last = 0.0
+        last = cleared = 0.0
         while self._is_running():
+            if time.monotonic() > cleared + _CLEAR_S:
+                cleared = time.monotonic()
+                gc.collect()
             if self._stopped is not None and time.monotonic() > self._stopped + _GRACE_S:
                 self._finish()
             if time.monotonic() > last + 1:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
@@ -11,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,7 @@ from fastsig.axes.polarization import PolBasis
 from fastsig.live import session
 from fastsig.live.children import start
 from fastsig.live.settings import Settings, Source
+from fastsig.live.sinks import rolling
 from fastsig.pulsar.polyco import Polyco
 from fastsig.reductions.folding.folding import fold
 
@@ -112,8 +115,8 @@ def test_a_file_is_followed_while_it_grows(tmp_path: Path) -> None:
     raw = data.tobytes()
     file.write_bytes(raw[:50_001])
     process = running("live", file, "-o", tmp_path / "out", "--record", "native", *SPECTRA,
-                    "--follow", "1s", "--roll", "20ms", *WORDS)
-    until(lambda: sink(tmp_path / "out", "record").get("files"))
+                    "--follow", "3s", "--roll", "20ms", *WORDS)
+    until(lambda: files(tmp_path / "out", "voltages*.h5"))
     with open(file, "ab", buffering=0) as out:
         out.write(raw[50_001:])
     _, told = process.communicate(60)
@@ -312,3 +315,17 @@ def test_profiles_are_those_of_a_file(tmp_path: Path) -> None:
     expected = fs.open_profiles(tmp_path / "x.ar")
     np.testing.assert_array_equal(made[0].data, expected.data)
     np.testing.assert_array_equal(made[0].weights, expected.weights)
+
+
+def test_files_leave_nothing_in_memory(tmp_path: Path) -> None:
+    """Objects of a pass refer to each other: they do not wait for the collector."""
+    live = MemoryVoltages(noise(np.random.default_rng(1), 300_000), header())
+    settings = Settings(str(tmp_path), spectra=True, n_chan=16, roll_s=Fraction(1, 50))
+    counts: list[int] = []
+    gc.disable()
+    try:
+        rolling("spectra", live, settings, "", lambda said: counts.append(
+            len(gc.get_objects())) if "wrote" in said else None, lambda: live).run()
+    finally:
+        gc.enable()
+    assert len(counts) == 15 and abs(counts[-1] - counts[4]) < 500
