@@ -10,6 +10,7 @@ from bench import (
          excision,
          folding,
          gridding,
+         periodic,
          pointing,
          readers,
          resampling,
@@ -23,4 +24,5 @@ from bench import (
 CASES = [*spectrometers.CASES, *shapes.CASES, *transforms.CASES, *banks.CASES, *stages.CASES,
          *commands.CASES, *readers.CASES, *spectra_files.CASES, *pointing.CASES, *calibration.CASES,
          *resampling.CASES, *gridding.CASES, *dispersion.CASES,
-         *folding.CASES, *excision.CASES, *bursts.CASES, *drifting.CASES]
+         *folding.CASES, *excision.CASES, *bursts.CASES, *drifting.CASES,
+         *periodic.CASES]

@@ -18,6 +18,7 @@ from fastsig.run.engine import Progress
 from fastsig.run.flag_shares import FlagShares
 from fastsig.search.bursts.candidates import Candidates
 from fastsig.search.drift.hits import Hits
+from fastsig.search.pulsars.candidates import PulsarCandidates
 from fastsig.telescopes.pointing import CabinTrack, Refraction
 from fastsig.telescopes.receiver import Receiver
 
@@ -1152,8 +1153,9 @@ class OwnVerbs:
         width : Quantity or str, optional
             Widest boxcar for signals that drift slowly; 8 channels by default.
         coarse : int, optional
-            Number of coarse channels; by default that of recordings of Breakthrough Listen at Green
-            Bank, if the band consists of a whole number of their coarse channels.
+            Number of coarse channels; by default that of the voltages of which spectra are made, or
+            that of recordings of Breakthrough Listen at Green Bank, if the band consists of a whole
+            number of their coarse channels.
         dc : bool
             Whether the centres of coarse channels, which contain their DC, are searched too.
         smeared : bool
@@ -1178,6 +1180,66 @@ class OwnVerbs:
             If an argument is not allowed.
         PlanError
             If these are not spectra with known frequencies and one intensity.
+        """
+
+    def pulsars(
+        self, dms: Any = (0, 500), *, harmonics: int = 16, accel: float = 0.0,
+        period: Any = ('0.5s', '1800s'), duty: Any = (0.004166666666666667, 0.2),
+        threshold: float = 6.0, loss: float = 0.1, zap: Any = (),
+        mains: float | None = None, known: Any = None, radius: Any = '1deg',
+        constant: Any = None, folder: str | None = None, workers: int | None = None,
+        memory: int | None = None, progress: Progress | None = None,
+    ) -> PulsarCandidates:
+        """Search spectra, or a time series, for pulsars: by Fourier transform and by fast folding.
+
+        Channels are normalised and summed for all dispersion measures. In each series, sums of
+        harmonics of the whitened spectrum are compared with the noise, also with a drift of the
+        frequency, and boxcars with the profiles of all periods. Detections at neighbouring dispersion
+        measures and frequencies, and harmonics, form one candidate.
+
+        Parameters
+        ----------
+        dms : pair, or text such as "0:500"
+            Lowest and highest dispersion measure, pc cm^-3.
+        harmonics : int
+            Largest number of harmonics that are summed: 1, 2, 4, 8, 16 or 32; 0 for no Fourier search.
+        accel : float
+            Largest drift of the highest harmonic over the data, in bins of the spectrum.
+        period : pair of Quantity, or text such as "0.5s:1800s", or None
+            Shortest and longest period of fast folding; the data must contain 8 turns. None for no fast
+            folding.
+        duty : pair of float, or text such as "0.5%:20%"
+            Least and largest width of a pulse of fast folding, as a share of the period.
+        threshold : float
+            Least significance after all trials, in standard deviations.
+        loss : float
+            Largest share of S/N that a pulse of a few samples may lose between two dispersion measures.
+        zap : sequence of pairs
+            Lower and upper edges of ranges of frequencies that are not used, Hz.
+        mains : float, optional
+            Frequency of the mains, 50 or 60 Hz, whose harmonics are not used.
+        known : path or sequence of Pulsar, optional
+            Known pulsars, or their table; candidates are named.
+        radius : Quantity or str
+            Largest distance of a known pulsar.
+        constant : value, optional
+            Dispersion constant, MHz^2 pc^-1 cm^3 s; 1/2.41e-4 by default.
+        folder : str, optional
+            Folder for series that do not fit into memory; by default that of temporary files.
+        workers, memory, progress : optional
+            As for `fastsig.run.engine.run`.
+
+        Returns
+        -------
+        PulsarCandidates
+            The candidates, the most significant first.
+
+        Raises
+        ------
+        UsageError
+            If an argument is not allowed.
+        PlanError
+            If these are not spectra with known frequencies and one intensity, or they are too short.
         """
 
     def fit_gaussians(

@@ -106,6 +106,7 @@ _MEASUREMENTS = {
     "fold": "fastsig.reductions.folding.folding:fold",
     "bursts": "fastsig.reductions.bursts.searching:bursts",
     "drifting": "fastsig.reductions.drifting.hits:drifting",
+    "pulsars": "fastsig.reductions.periodic.searching:pulsars",
     "fit_gaussians": "fastsig.reductions.sources.line_fit:fit_gaussians",
 }
 

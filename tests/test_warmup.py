@@ -80,6 +80,7 @@ dedisperse {PSR} -o aligned.h5 --dm 68
 dedisperse {PSR} -o series.dat --dm 68 --series --products I --lossy
 dedisperse {PSR} -o planes.h5 --dm 0:80:1 --products I
 search bursts {PSR} -o bursts.ecsv --dm 0:200
+search pulsars {PSR} -o pulsars.ecsv --dm 60:70 --harmonics 4
 search drift {HI} -o drift.ecsv --drift -1:1 --products AA
 burst carrier.h5 --at 40ms --dm 300
 fold {PSR} -o pulsar.ar --period 89.3ms --dm 68

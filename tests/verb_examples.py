@@ -79,6 +79,7 @@ VERBS = {name: Example(*parts) for name, parts in {
     "on_off": (spectra, {"period": "100ms", "tsys": "20K"}),
     "flag_shares": (spectra, {}), "barycenter": (spectra, {}),
     "fold": (spectra, {"period": "100ms"}), "drifting": (spectra, {}),
+    "pulsars": (spectra, {"dms": "0:5", "period": None}),
     "fit_gaussians": (lambda: spectra("K", ("AA",)), {"rest": "1000.5MHz"}),
 }.items()}
 

@@ -1,4 +1,4 @@
-"""``fastsig search``: search recordings for bursts, and compare beams."""
+"""``fastsig search``: search recordings, and compare beams and scans."""
 
 from __future__ import annotations
 
@@ -6,7 +6,15 @@ from typing import Any
 
 import click
 
-from fastsig.cli import common, driver, excision, injecting, search_drift, search_events
+from fastsig.cli import (
+    common,
+    driver,
+    excision,
+    injecting,
+    search_drift,
+    search_events,
+    search_pulsars,
+)
 from fastsig.cli.search_beams import beams
 
 __all__ = ["search"]
@@ -16,11 +24,12 @@ _MOST_CUT_OUTS = 100
 
 @click.group(cls=common.Group)
 def search() -> None:
-    """Search recordings for bursts and for drifting carriers."""
+    """Search recordings for bursts, for pulsars and for drifting carriers."""
 
 
 search.add_command(search_drift.drift)
 search.add_command(search_events.events)
+search.add_command(search_pulsars.pulsars)
 
 
 @search.command("bursts")

@@ -24,8 +24,29 @@ from ._periodic_tables import (
 )
 
 
-def whiten(x: np.ndarray, valid: np.ndarray | None = None, *, least: int = 16,
-           growth: float = 0.1, most: int = 8192) -> np.ndarray:
+def detrend(x: np.ndarray, weight: np.ndarray | None = None, *, n_piece: int = 32,
+            n_part: int = 64) -> tuple[np.ndarray, np.ndarray]:
+    """Twin of `detrending.detrend`: samples less lines between the means of pieces.
+
+    Accepts x (n,) and weight (n,); returns (n,) float64 and (n_piece n_part,) float64.
+    """
+    good = np.isfinite(x) & (True if weight is None else weight > 0)
+    w = good * (1.0 if weight is None else weight.astype(np.float64))
+    values = np.where(good, x, 0).astype(np.float64)
+    step = -(-x.size // (n_piece * n_part))
+    total = np.array([w[p * step : (p + 1) * step].sum() for p in range(n_piece * n_part)])
+    middle, mean = [], []
+    for p in range(n_piece):
+        piece = slice(p * n_part * step, (p + 1) * n_part * step)
+        if w[piece].sum() > 0:
+            middle.append((piece.start + min(piece.stop, x.size) - 1) / 2)
+            mean.append(values[piece].sum() / w[piece].sum())
+    line = np.interp(np.arange(x.size), middle, mean) if middle else np.zeros(x.size)
+    return np.where(good, values - w * line, 0), total
+
+
+def whiten(x: np.ndarray, valid: np.ndarray | None = None, *, first: int = 8, least: int = 16,
+           growth: float = 0.4, most: int = 8192) -> np.ndarray:
     """Twin of `whitening.whiten`: amplitudes over the root of the mean power in blocks.
 
     Accepts x (n_bin,) complex and valid (n_bin,) bool; returns (n_bin,) complex128.
@@ -33,7 +54,7 @@ def whiten(x: np.ndarray, valid: np.ndarray | None = None, *, least: int = 16,
     good = np.ones(x.size, bool) if valid is None else valid.copy()
     good[0] = False
     power = np.abs(np.where(good, x, 0).astype(np.complex128)) ** 2
-    edges = block_edges(x.size, least, growth, most)
+    edges = block_edges(x.size, first, least, growth, most)
     level = np.array([_level(power[a:b], good[a:b])
                       for a, b in pairwise(edges)])
     gain = np.interp(np.arange(x.size), *gain_knots(edges, level))

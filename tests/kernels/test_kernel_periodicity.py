@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from fastsig_kernels import HarmonicSearch, half_bin_powers, reference, whiten
+from fastsig_kernels import HarmonicSearch, detrend, half_bin_powers, reference, whiten
 
 RNG = np.random.default_rng(21)
 
@@ -24,6 +24,28 @@ def mask(n: int) -> np.ndarray:
     valid = RNG.random(n) > 0.03
     valid[n // 5 : n // 5 + 40] = False
     return valid
+
+
+@pytest.mark.parametrize("n, n_piece, n_part", [(1, 1, 1), (100, 7, 3), (100, 32, 64),
+                                                (5003, 8, 5)])
+def test_detrended_series_equal_their_twin(n, n_piece, n_part):
+    x = (np.linspace(3, 9, n) ** 2 + RNG.standard_normal(n)).astype(np.float32)
+    x[n // 2] = np.nan
+    weight = RNG.random(n).astype(np.float32)
+    weight[n // 3 : n // 2] = 0
+    for given in (None, weight, np.zeros(n, np.float32)):
+        out = np.full(n + 3, 7, np.float32)
+        made, total = detrend(x, weight=given, n_piece=n_piece, n_part=n_part, out=out)
+        twin, expected = reference.detrend(x, given, n_piece=n_piece, n_part=n_part)
+        assert made is out and not out[n:].any()
+        np.testing.assert_allclose(out[:n], twin, atol=3e-5)
+        np.testing.assert_allclose(total, expected, rtol=1e-6)
+
+
+def test_weights_beyond_their_range_are_refused():
+    for wrong in (-0.1, 1.1, np.nan):
+        with pytest.raises(ValueError, match="weight"):
+            detrend(np.zeros(9, np.float32), weight=np.full(9, wrong, np.float32))
 
 
 @pytest.mark.parametrize("n", [1, 2, 60, 5001])

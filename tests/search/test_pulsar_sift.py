@@ -22,6 +22,7 @@ def _found(*rows: tuple[float, ...], method: int = 0) -> np.ndarray:
         z = rest[0] if rest else 0.0
         one["frequency"], one["fdot"], one["z"] = (turns - z / 2) / T, z / T**2, z
         one["dm"], one["sigma"], one["r"] = dm, sigma, turns
+    made["snr"] = 10.0 * np.arange(len(rows), 0, -1)
     made["method"], made["width"], made["duty"] = method, np.nan, np.nan
     return made
 
@@ -31,6 +32,12 @@ def test_neighbours_at_all_dispersion_measures_are_one_signal() -> None:
     assert made.best["r"].tolist() == [1000, 1003]
     assert made.n_member.tolist() == [3, 1]
     assert (made.dm_low[0], made.dm_high[0]) == (29, 35)
+
+
+def test_sidelobes_of_strong_signals_are_part_of_them() -> None:
+    found = _found((1000, 30, 50), (1003, 30, 9), (1005, 30, 8), (996.5, 30, 7.5))
+    found["snr"] = 50, 10, 9, 10.5
+    assert sift(found, T).best["r"].tolist() == [1000, 1005, 996.5]
 
 
 def test_drifts_of_one_signal_may_differ_as_far_as_their_frequencies_do() -> None:
@@ -53,9 +60,15 @@ def test_stronger_harmonics_lead_and_drifts_of_harmonics_are_in_proportion() -> 
     assert made.harmonics == ["1/3", ""]
 
 
-def test_fractions_of_slow_signals_are_not_taken_for_harmonics() -> None:
-    made = sift(_found((30, 10, 9), (45, 10, 8), (90, 10, 7)), T)
-    assert made.best["r"].tolist() == [30, 45]  # 3/2 is among too many; 3 is not
+def test_fractions_are_harmonics_of_signals_that_are_much_stronger_and_not_slow() -> None:
+    found = _found((30, 10, 9), (45, 10, 8), (90, 10, 7), (48, 10, 6.5), (20, 10, 6.2))
+    found["snr"] = 9, 8, 7, 5, 5
+    # 3 is one; 3/2 is not strong enough, 8/5 is; multiples of 10 are 2/3 of it.
+    made = sift(found, T)
+    assert (made.best["r"].tolist(), made.harmonics) == ([30, 45], ["3, 8/5, 2/3", ""])
+    slow = _found((15, 10, 9), (24, 10, 7))
+    slow["snr"] = 20, 5
+    assert len(sift(slow, T).best) == 2  # multiples of 15 / 5 are too close to each other
 
 
 def test_a_signal_of_both_searches_has_the_width_of_its_pulse() -> None:

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from fastsig.errors import UsageError
 from fastsig.search.pulsars import significance
-from fastsig.search.pulsars.fourier import without_mean, zapped_bins
-from fastsig.search.pulsars.level import levelled, sums_of
+from fastsig.search.pulsars.fourier import zapped_bins
+from fastsig.search.pulsars.level import levelled, sums_of, without_mean
 
 __all__ = ["FOLDED", "FoldingSearch", "widths_of"]
 
@@ -129,7 +129,7 @@ class FoldingSearch:
 
     def _n_trial(self) -> float:
         of_period = sum(self.n_bin / width for width in self.widths)
-        return _INDEPENDENT * of_period * sum(part.plan.n_trial for part in self._parts)
+        return float(_INDEPENDENT * of_period * sum(part.plan.n_trial for part in self._parts))
 
     @property
     def duration_s(self) -> float:

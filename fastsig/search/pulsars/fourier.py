@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
-from fastsig_kernels import AccelerationSearch, HarmonicSearch, fft_plan, whiten
+from fastsig_kernels import AccelerationSearch, HarmonicSearch, detrend, fft_plan, whiten
 from numpy.typing import NDArray
 
 from fastsig.errors import UsageError
@@ -30,16 +30,16 @@ CANDIDATE = np.dtype([
 #: Fundamentals complete this many turns in a series at least, by default. Below, the level is
 #: measured from too few bins where noise is red.
 FEWEST_TURNS = 16
-#: Independent drifts in a bin of drift, as false alarms in noise show (`bench trials`): templates
+#: Independent drifts in a bin of drift, as false alarms in noise show (`bench periodic`): templates
 #: of neighbouring drifts, 2 bins apart, see nearly the same noise. Sums at neighbouring half bins
 #: are independent trials within a tenth.
-SHARE = 0.65
+SHARE = 0.9
 #: Candidates of a series, the best ones, whose frequency and drift are those of the highest power;
 #: those of the others are steps of the search.
 REFINED = 10
 #: Error of the frequency of a tone of power P, in bins, is this over sqrt(P).
 _ERROR = 3 / (np.pi * np.sqrt(6))
-_HARMONICS, _MOST_DRIFT = (1, 2, 4, 8, 16, 32), 1200
+_HARMONICS, _MOST_DRIFT, _MOST_SAMPLES = (1, 2, 4, 8, 16, 32), 1200, 2**31
 #: Least ratio of a series to its transform; drifts in units of the latter are larger by its square.
 _FILLED = 8 / 9
 
@@ -68,7 +68,7 @@ class FourierSearch:
     Parameters
     ----------
     n_sample : int
-        Samples of a series, 64 or more.
+        Samples of a series, 64 to 2^31.
     sample_s : float
         Time from a sample to the next, s.
     n_harmonic : int
@@ -108,6 +108,9 @@ class FourierSearch:
         self.n_trial = trials * max(1.0, self._n_trial())
         self._powers = np.array([significance.power_of_sigma(threshold, n, self.n_trial)
                                  for n in range(1, n_harmonic + 1)])
+        self._n_piece = min(int(np.ceil(self.r_min / 2)), n_sample // 8)
+        self._n_part = max(1, 2048 // self._n_piece)
+        self._lags = WindowLags(n_sample, self.n_fft, self._n_piece * self._n_part)
         self._transform = fft_plan(self.n_fft, kind="real")
         n_bin, drift = self.n_fft // 2, self.drift
         self._search: AccelerationSearch | HarmonicSearch
@@ -116,6 +119,7 @@ class FourierSearch:
                                               r_max=self.r_max)
         else:
             self._search = HarmonicSearch(n_bin, self._powers, r_min=self.r_min, r_max=self.r_max)
+        self._own_memory()
 
     @property
     def stages(self) -> list[int]:
@@ -131,7 +135,18 @@ class FourierSearch:
         """Return a search for another thread, with its own work space."""
         other = copy(self)
         other._transform, other._search = self._transform.copy(), self._search.copy()
+        other._own_memory()
         return other
+
+    def _own_memory(self) -> None:
+        self._series = np.empty(self.n_fft, np.float32)
+        self._spectrum = np.empty(self.n_fft // 2 + 1, np.complex64)
+
+    @property
+    def memory_bytes(self) -> int:
+        """Size of tables and work space, in bytes."""
+        return (self._transform.memory_bytes + self._search.memory_bytes + self._series.nbytes
+                + self._spectrum.nbytes)
 
     def compile(self) -> None:
         """Compile everything that `process` needs."""
@@ -163,14 +178,32 @@ class FourierSearch:
         return self.candidates(spectrum)
 
     def whitened(self, series: F4, weight: F4 | None = None, zapped: Any = ()) -> Whitened:
-        """Return the whitened spectrum of a series; arguments as for `process`."""
-        level, share = without_mean(series, weight, self.n_sample)
-        if self.n_fft > self.n_sample:
-            level = np.concatenate([level, np.zeros(self.n_fft - self.n_sample, np.float32)])
-        amplitude = self._transform.process(level)[:-1]
+        """Return the whitened spectrum of a series; arguments as for `process`.
+
+        Its memory is used again by the next call.
+        """
+        level, total = self._level(series, weight)
+        amplitude = self._transform.process(level, out=self._spectrum)[:-1]
         valid = ~zapped_bins(zapped, amplitude.size, self.duration_s)
-        lags = window_lags(share, self.n_sample, self.n_fft)
-        return Whitened(whiten(amplitude, valid=valid, out=amplitude), valid, lags)
+        lags = self._lags.of(total)
+        first = max(1, int(self.r_min / 2))
+        return Whitened(whiten(amplitude, valid=valid, first=first, out=amplitude), valid, lags)
+
+    def _level(self, series: F4, weight: F4 | None) -> tuple[F4, F8]:
+        """Return the series without slow variations, which gaps would spread over the spectrum.
+
+        Also returns the sums of weights in parts.
+        """
+        x = np.ascontiguousarray(series, np.float32)
+        w = None if weight is None else np.ascontiguousarray(weight, np.float32)
+        if x.shape != (self.n_sample,) or (w is not None and w.shape != x.shape):
+            raise UsageError(f"a series of shape {x.shape}; allowed: ({self.n_sample},), and the "
+                             "same of weights")
+        try:
+            return detrend(x, weight=w, n_piece=self._n_piece, n_part=self._n_part,
+                           out=self._series)
+        except ValueError as error:
+            raise UsageError(str(error)) from error
 
     def candidates(self, spectrum: Whitened) -> NDArray[Any]:
         """Return the candidates of a whitened spectrum, without neighbours of better ones."""
@@ -190,6 +223,11 @@ class FourierSearch:
         found["frequency"] = (found["r"] - found["z"] / 2) / self.duration_s
         found["frequency_error"] = _errors(found) / self.duration_s
         return found
+
+    def false_alarms(self, sigma: float) -> float:
+        """Return the expected number of candidates of noise above a significance, in a series."""
+        chance = np.exp(significance.log_chance_of_sigma(sigma))
+        return float(-np.log1p(-chance))
 
     def _range(self, frequency: tuple[float, float] | None) -> tuple[float, float]:
         nyquist = self.n_fft / 2 - 1
@@ -216,44 +254,25 @@ def transform_length(n_sample: int) -> int:
     return power * -(-n_sample // power)
 
 
-def without_mean(series: F4, weight: F4 | None, n_sample: int) -> tuple[F4, F4 | None]:
-    """Return a series whose valid samples have a weighted mean of 0, the others 0, and weights.
+class WindowLags:
+    """Correlation of the noise of neighbouring bins that gaps and padding cause.
 
-    Samples are sums of what is valid, so their mean is in proportion to their weight.
+    ``sum_n w_n exp(-2 pi i d n / N) / sum_n w_n``, for weights that are constant in parts of a
+    series, from the first sample on.
     """
-    x = np.asarray(series, np.float32)
-    w = None if weight is None else np.asarray(weight, np.float32)
-    if x.shape != (n_sample,) or (w is not None and w.shape != x.shape):
-        raise UsageError(f"a series of shape {x.shape}; allowed: ({n_sample},), and the same of "
-                         "weights")
-    if w is not None and not ((w >= 0) & (w <= 1)).all():
-        raise UsageError("weight: found a value outside 0 to 1; allowed: 0 to 1")
-    lost = ~np.isfinite(x)
-    if lost.any():
-        w = np.where(lost, np.float32(0), np.float32(1) if w is None else w)
-    if w is None:
-        return x - np.float32(x.mean(dtype=np.float64)), None
-    whole = np.where(w > 0, x, np.float32(0))
-    total = w.sum(dtype=np.float64)
-    mean = np.float32(whole.sum(dtype=np.float64) / total) if total > 0 else np.float32(0)
-    return np.where(w > 0, whole - mean * w, np.float32(0)), w
 
+    def __init__(self, n_sample: int, n_fft: int, n_part: int, n_lag: int = 64) -> None:
+        step = -(-n_sample // n_part)
+        self._whole = np.clip(n_sample - step * np.arange(n_part), 0, step).astype(np.float64)
+        middle = step * np.arange(n_part) + (self._whole - 1) / 2
+        self._turns = np.exp(-2j * np.pi / n_fft * np.arange(n_lag)[:, np.newaxis] * middle)
+        self._is_padded = n_sample < n_fft
 
-def window_lags(weight: F4 | None, n_sample: int, n_fft: int, n_lag: int = 64
-                ) -> NDArray[np.complex128]:
-    """Return the correlation of the noise of neighbouring bins that gaps and padding cause."""
-    if weight is None and n_sample == n_fft:
-        return np.ones(1, np.complex128)
-    padded = np.ones(n_sample, np.float32) if weight is None else weight
-    total = padded.sum(dtype=np.float64)
-    if total == 0:
-        return np.ones(1, np.complex128)
-    turns = np.exp(-2j * np.pi / n_fft * np.arange(n_sample))
-    lags, turned = np.empty(n_lag, np.complex128), padded.astype(np.complex128)
-    for d in range(n_lag):
-        lags[d] = turned.sum() / total
-        turned *= turns
-    return lags
+    def of(self, total: F8) -> NDArray[np.complex128]:
+        """Return the correlation for sums of weights in parts, lag 0 first."""
+        if not total.any() or (not self._is_padded and np.array_equal(total, self._whole)):
+            return np.ones(1, np.complex128)
+        return np.asarray(self._turns @ total / total.sum(), np.complex128)
 
 
 def zapped_bins(zapped: Any, n_bin: int, duration_s: float) -> NDArray[np.bool_]:
@@ -294,8 +313,8 @@ def _errors(found: NDArray[Any]) -> F8:
 
 
 def _check(n_sample: int, sample_s: float, n_harmonic: int, z_max: float, most: int) -> None:
-    if n_sample < 64:
-        raise UsageError(f"a series of {n_sample} samples; allowed: 64 or more")
+    if not 64 <= n_sample <= _MOST_SAMPLES:
+        raise UsageError(f"a series of {n_sample} samples; allowed: 64 to {_MOST_SAMPLES}")
     if not 0 < sample_s < 1e6:
         raise UsageError(f"sample_s = {sample_s}; allowed: above 0, below 1e6 s")
     if n_harmonic not in _HARMONICS:

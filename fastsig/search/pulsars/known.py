@@ -98,7 +98,7 @@ def _angle(row: Any, name: str | None, per_hour: float) -> float:
         unit = row.table[name].unit
         return float(row[name]) * (1.0 if unit is None else float(unit.to("deg")))
     parts = [float(each) for each in text.lstrip("+-").split(":")]
-    size = sum(each / 60**k for k, each in enumerate(parts)) * per_hour
+    size = float(sum(each / 60**k for k, each in enumerate(parts))) * per_hour
     return -size if text.startswith("-") else size
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["levelled", "sums_of"]
+from fastsig.errors import UsageError
+
+__all__ = ["levelled", "sums_of", "without_mean"]
 
 F4 = NDArray[np.float32]
 
@@ -13,6 +17,34 @@ _BLOCKS = 25  # in a window of the median, odd
 _ROW = 1024  # blocks whose medians are computed in one lane
 _MOST = 2**17  # values from which the noise is measured
 _QUARTILE = 0.6744897501960817  # of a Gaussian
+
+
+def without_mean(series: F4, weight: F4 | None, n_sample: int) -> tuple[F4, F4 | None]:
+    """Return a series whose valid samples have a weighted mean of 0, the others 0, and weights.
+
+    Samples are sums of what is valid, so their mean is in proportion to their weight.
+
+    Raises
+    ------
+    UsageError
+        If a shape is wrong, or a weight is not 0 to 1.
+    """
+    x = np.asarray(series, np.float32)
+    w = None if weight is None else np.asarray(weight, np.float32)
+    if x.shape != (n_sample,) or (w is not None and w.shape != x.shape):
+        raise UsageError(f"a series of shape {x.shape}; allowed: ({n_sample},), and the same of "
+                         "weights")
+    if w is not None and not ((w >= 0) & (w <= 1)).all():
+        raise UsageError("weight: found a value outside 0 to 1; allowed: 0 to 1")
+    lost = ~np.isfinite(x)
+    if lost.any():
+        w = np.where(lost, np.float32(0), np.float32(1) if w is None else w)
+    if w is None:
+        return x - np.float32(x.mean(dtype=np.float64)), None
+    whole = np.where(w > 0, x, np.float32(0))
+    total = w.sum(dtype=np.float64)
+    mean = np.float32(whole.sum(dtype=np.float64) / total) if total > 0 else np.float32(0)
+    return np.where(w > 0, whole - mean * w, np.float32(0)), w
 
 
 def sums_of(x: F4, weight: F4 | None, size: int) -> tuple[F4, F4 | None]:
@@ -70,7 +102,7 @@ def _medians(means: F4) -> F4:
     found = moving_median(rows, _BLOCKS)[:, half : half + _ROW].ravel()[:n]
     good = np.flatnonzero(np.isfinite(found))
     if good.size in (0, n):
-        return np.nan_to_num(found) if not good.size else found
+        return np.asarray(np.nan_to_num(found), np.float32)
     return np.interp(np.arange(n), good, found[good]).astype(np.float32)
 
 
@@ -90,7 +122,7 @@ def _along(knots: F4, size: int, n: int, weight: F4 | None) -> F4:
 def _noise(x: F4, weight: F4 | None) -> float:
     """Return the noise of samples of weight 1, from the quartiles of about 100,000 samples."""
     every = max(1, len(x) // _MOST)
-    some = x[::every]
+    some: NDArray[np.floating[Any]] = x[::every]
     if weight is not None:
         w = weight[::every]
         some = some[w > 0] / np.sqrt(w[w > 0])

@@ -4,12 +4,14 @@ The rules, from the most significant detection to the least:
 
 1. *Neighbours.* A detection belongs to a signal if its frequency differs by at most 1.1 bins of the
    spectrum, ``1 / T``, and half the difference of the drifts, at any dispersion measure and in
-   either search. The signal has the values of its most significant detection.
+   either search; or by at most 4 bins if its S/N is at most a fifth of that of the signal. The
+   signal has the values of its most significant detection.
 2. *Harmonics.* A signal of frequency f is a harmonic of a more significant one of frequency f0 if
-   ``f = (a / b) f0`` within ``1.1 max(1, a / b)`` bins, and its drift is ``a / b`` times as large
-   within ``2 max(1, a / b) + 2`` bins. Ratios are a = 1 to 32 with b = 1, b = 2 to 16 with a = 1,
-   and others of numbers up to 8 where multiples of f0 / b are 20 or more bins apart. Their
-   dispersion measures must overlap, from the lowest to the highest detection of each.
+   ``f = a f0``, a up to 64, or ``f = f0 / b``, b up to 16, within ``1.1 max(1, a / b)`` bins.
+   Fractions ``(a / b) f0`` of these numbers count if the other signal has 1.5 times the S/N or
+   more and multiples of ``f0 / b`` are 4 or more bins apart, within ``0.5 max(1, a / b)`` bins.
+   The drift must be ``a / b`` times as large within ``2 max(1, a / b) + 2`` bins, and the ranges of
+   dispersion measure, from the lowest to the highest detection of each, must overlap.
 
 Harmonics are left out, and listed with the signal.
 """
@@ -35,12 +37,14 @@ DETECTION = np.dtype([
     ("r", np.float64), ("z", np.float64), ("width", np.float64), ("duty", np.float64),
     ("method", np.int8), ("dm", np.float64)])
 
-#: Bins by which the frequency of a signal may differ between detections.
+#: Bins by which the frequency of a signal may differ between detections, and from a harmonic.
 TOLERANCE = 1.1
-_APART = 20.0  # bins between multiples of a fraction of a frequency
-_RATIOS = sorted({(a, 1) for a in range(2, 33)} | {(1, b) for b in range(2, 17)} | {
-    (a, b) for a in range(2, 9) for b in range(2, 9) if gcd(a, b) == 1},
-    key=lambda pair: (sum(pair), pair))
+#: The same for detections that are fainter by this factor.
+_BESIDE, _FAINT = 4.0, 5.0
+#: The same for fractions, bins between multiples of f0 / b, and ratio of S/N.
+_FRACTION, _APART, _STRONGER = 0.5, 4.0, 1.5
+_RATIOS = sorted(((a, b) for a in range(1, 65) for b in range(1, 17)
+                  if gcd(a, b) == 1 and a != b), key=lambda pair: (min(pair) > 1, sum(pair), pair))
 
 
 class Sifted(NamedTuple):
@@ -131,7 +135,9 @@ def _groups(ordered: NDArray[Any], duration_s: float, most: int
     left = np.arange(len(ordered))
     while left.size and len(groups) < most:
         drift = np.abs(ordered["z"][left] - ordered["z"][left[0]])
-        near = np.abs(middle[left] - middle[left[0]]) <= TOLERANCE + drift / 2
+        off = np.abs(middle[left] - middle[left[0]])
+        faint = _FAINT * ordered["snr"][left] <= ordered["snr"][left[0]]
+        near = (off <= TOLERANCE + drift / 2) | ((off <= _BESIDE) & faint)
         groups.append(left[near])
         left = left[~near]
     return groups, left.size
@@ -160,13 +166,16 @@ def _leaders(best: NDArray[Any], low: F8, high: F8, duration_s: float) -> NDArra
         later = np.flatnonzero((np.arange(len(best)) > k) & (leader < 0) & (low <= high[k])
                                & (high >= low[k]))
         for a, b in _RATIOS:
-            if min(a, b) > 1 and turns[k] / b < _APART:
+            whole = min(a, b) == 1
+            if not later.size or (not whole and turns[k] / b < _APART):
                 continue
-            ratio = a / b
-            size = max(1.0, ratio)
-            is_one = np.abs(turns[later] - ratio * turns[k]) <= TOLERANCE * size
-            is_one &= np.abs(best["z"][later] - ratio * best["z"][k]) <= 2 * size + 2
+            size = max(1.0, a / b)
+            off = np.abs(turns[later] - a / b * turns[k]) / size
+            is_one = off <= TOLERANCE if whole else (off <= _FRACTION) & (
+                best["snr"][k] >= _STRONGER * best["snr"][later])
+            is_one &= np.abs(best["z"][later] - a / b * best["z"][k]) <= 2 * size + 2
             leader[later[is_one]] = k
+            later = later[~is_one]
     return leader
 
 

@@ -12,7 +12,7 @@ __all__ = ["about", "text"]
 
 _FOLDER = Path(__file__).parent
 _ORDER = ("spectra", "seti", "convert", "cut", "calibrate", "flag", "baseline", "switch", "frame",
-          "dedisperse", "bursts", "burst", "drift", "fold", "toas", "map", "pictures")
+          "dedisperse", "bursts", "burst", "pulsars", "drift", "fold", "toas", "map", "pictures")
 
 
 @cache

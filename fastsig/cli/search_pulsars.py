@@ -1,0 +1,204 @@
+"""``fastsig search pulsars``: search spectra and time series for periodic signals."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import click
+
+from fastsig.cli import common, driver, excision
+
+__all__ = ["pulsars"]
+
+
+@click.command("pulsars")
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@common.output_option("Write the candidates to this file (.ecsv; .accel or .csv for other "
+                      "programs).")
+@click.option("--dm", "dms", metavar="LOW:HIGH", default="0:500", show_default=True,
+              help="Search dispersion measures from LOW to HIGH, in pc cm^-3.")
+@click.option("--loss", type=float, metavar="X", default=0.1, show_default=True,
+              help="Choose steps of the dispersion measure such that a pulse as narrow as the "
+                   "spectra resolve loses at most this share of its S/N.")
+@click.option("--harmonics", type=click.Choice(["0", "1", "2", "4", "8", "16", "32"]),
+              default="16", show_default=True,
+              help="Sum up to this number of harmonics of the Fourier spectrum; 0 for fast folding "
+                   "alone.")
+@click.option("--accel", type=click.FloatRange(0, 1200), metavar="Z", default=0.0,
+              show_default=True,
+              help="Also search frequencies that drift, the highest harmonic by up to Z bins over "
+                   "the data.")
+@click.option("--period", metavar="LOW:HIGH", default="0.5s:1800s", show_default=True,
+              help="Search these periods by fast folding, as far as the data contain 8 turns; none "
+                   "for the Fourier search alone.")
+@click.option("--duty", metavar="LOW:HIGH", default="0.42%:20%", show_default=True,
+              help="Search for pulses of these widths by fast folding, as shares of the period.")
+@click.option("--threshold", type=float, metavar="X", default=6.0, show_default=True,
+              help="Report signals whose significance after all trials is at least X, in standard "
+                   "deviations.")
+@click.option("--zap", "zapped", metavar="LOW:HIGH", multiple=True,
+              help="Do not use these frequencies, e.g. 23.9Hz:24.1Hz; repeatable.")
+@click.option("--mains", type=click.Choice(["50", "60"]),
+              help="Do not use the harmonics of the mains at this frequency, in Hz.")
+@click.option("--known", metavar="TABLE", type=common.InputPath(),
+              help="Name candidates that may be pulsars of TABLE, which has the columns name, "
+                   "period or frequency, dm and, if known, ra and dec.")
+@click.option("--radius", metavar="ANGLE", default="1deg", show_default=True,
+              help="Compare with pulsars of --known up to this distance.")
+@click.option("--fold", "n_fold", type=click.IntRange(1, 1000), metavar="N",
+              help="Also fold the N most significant candidates, improve their period, its "
+                   "derivative and DM, and draw each: PATH.1.png and so on.")
+@click.option("--constant", metavar="K",
+              help="Use this dispersion constant, in MHz^2 pc^-1 cm^3 s, e.g. 4148.808.  "
+                   "[default: 1/2.41e-4]")
+@common.span_options
+@click.option("--flag", "flagged", is_flag=True,
+              help="Flag interference first, as fastsig flag does by default.")
+@excision.excision_options
+@driver.products_option
+@click.option("--to", type=click.Choice(["ecsv", "accel", "riptide"]),
+              help="Write in this format; by default, the extension of PATH selects it.")
+@common.workers_option
+@common.memory_option
+@click.option("--verify", is_flag=True, help="Read the whole input first to verify its checksums.")
+@common.hash_option
+@click.option("--dry-run", is_flag=True,
+              help="Print the plan and the expected memory; write nothing.")
+@common.json_option
+@common.set_option
+@common.quiet_options
+@common.debug_option
+def pulsars(files: tuple[str, ...], output: str, to: str | None, **options: Any) -> None:
+    """Search spectra, or a time series, for pulsars.
+
+    All FILEs must belong to one scan. Channels are normalised and summed for many dispersion
+    measures. In each series, harmonics of the spectrum are summed, and profiles of all periods are
+    compared with boxcars (fast folding). Detections of one signal at neighbouring dispersion
+    measures, and its harmonics, form one candidate. Samples of weight 0 do not contribute.
+    """
+    from fastsig.chain import open_chain
+    from fastsig.io.files.safe import check_output
+    from fastsig.run.pulsar_files import format_of
+
+    kind = format_of(output, to)
+    check_output(output, overwrite=options["overwrite"], inputs=files)
+    with open_chain(files, **common.parse_overrides(options["overrides"])) as source:
+        if options["verify"]:
+            source.stream.verify()
+        _search(_prepared(source, files[0], options), output, kind, options)
+
+
+def _prepared(source: Any, path: str, options: dict[str, Any]) -> Any:
+    """Return the intensity to search: of the rows and the band wanted, without interference."""
+    from fastsig.errors import FormatError
+    from fastsig.reductions.intensity import intensity_of
+
+    if source.stream.kind != "spectra":
+        raise FormatError(path, f"contains {source.stream.kind}; allowed: spectra or a time series")
+    chain = source[common.parse_end(options["tstart"]) : common.parse_end(options["tstop"])]
+    band = slice(options["fstart"], options["fstop"])
+    chain = driver.with_products(chain if band == slice(None) else chain[:, band],
+                                 options["products"])
+    return intensity_of(excision.excise(chain.flag() if options["flagged"] else chain,
+                                        excision.parameters_of(options)).stream)
+
+
+def _request(stream: Any, options: dict[str, Any]) -> Any:
+    from fastsig.reductions.periodic.searching import Request, settings_of
+    from fastsig.work.memory import parse_bytes
+
+    settings = settings_of(
+        int(options["harmonics"]), options["accel"],
+        None if options["period"] == "none" else options["period"], options["duty"],
+        options["threshold"], [_range(each) for each in options["zapped"]],
+        None if options["mains"] is None else float(options["mains"]))
+    return Request.of(stream, options["dms"], settings, loss=options["loss"],
+                      constant=options["constant"], workers=options["workers"],
+                      memory=None if options["memory"] is None else parse_bytes(options["memory"]))
+
+
+def _range(text: str) -> tuple[float, float]:
+    """Return the edges of a range of frequencies, Hz."""
+    from fastsig.axes.units import number
+
+    parts = text.split(":")
+    if len(parts) != 2:
+        raise click.UsageError(f"--zap {text}; allowed: two frequencies, such as 23.9Hz:24.1Hz")
+    low, high = (number(each, "Hz", "--zap") for each in parts)
+    return low, high
+
+
+def _search(stream: Any, output: str, kind: str, options: dict[str, Any]) -> None:
+    from fastsig.reductions.periodic.searching import found_pulsars
+    from fastsig.run.pulsar_files import write_pulsars
+
+    request = _request(stream, options)
+    if options["dry_run"]:
+        _print_dry_run(request, output, options)
+        return
+    with (common.compiling(options["quiet"]),
+          common.progress_of_passes(options["quiet"]) as advance):
+        found = found_pulsars(request, known=options["known"], radius=options["radius"],
+                              folder=os.path.dirname(os.path.abspath(output)), progress=advance,
+                              hash_inputs=options["hash_inputs"])
+        found, pictures = _folded(stream, found, request, output, options, advance)
+    write_pulsars(found, output, to=kind, overwrite=options["overwrite"])
+    _report(found, output, kind, options, pictures)
+
+
+def _folded(stream: Any, found: Any, request: Any, output: str, options: dict[str, Any],
+            advance: Any) -> tuple[Any, list[str]]:
+    """Fold the first candidates and draw them; return the table and the names of the pictures."""
+    if options["n_fold"] is None:
+        return found, []
+    from fastsig.reductions.periodic.folding import fold_candidates
+    from fastsig.view.profiles import Trials
+
+    made, folded = fold_candidates(stream, found, options["n_fold"], workers=request.workers,
+                                   memory=request.memory, progress=advance)
+    stem = os.path.splitext(output)[0]
+    pictures = [f"{stem}.{each.row + 1}.png" for each in folded]
+    for each, name in zip(folded, pictures, strict=True):
+        each.profiles.plot(name, trials=Trials.of(each.improvement),
+                           overwrite=options["overwrite"])
+    return made, pictures
+
+
+def _print_dry_run(request: Any, output: str, options: dict[str, Any]) -> None:
+    if options["as_json"]:
+        common.print_json({"output": output, "n_dm": request.n_dm, "dry_run": True,
+                           "memory_bytes": request.memory_bytes, "workers": request.workers,
+                           "series_bytes": request.series_bytes,
+                           "series_in_memory": request.in_memory,
+                           "free_bytes": driver.free_bytes(output)})
+        return
+    click.echo(f"memory {request.memory_bytes / 1e6:.3g} MB on "
+               f"{common.plural(request.workers, 'thread')}")
+    click.echo(f"series {request.series_bytes / 1e6:.3g} MB, "
+               f"{'in memory' if request.in_memory else 'in a temporary file beside the table'}")
+    for each in request.trials:
+        click.echo(f"DM {each.dms[0]:g} to {each.dms[-1]:g} in {len(each.dms)} series of "
+                   f"{each.n_sample} samples of {1e3 * each.sample_s:.4g} ms")
+    click.echo(f"would write {output}")
+
+
+def _report(found: Any, output: str, kind: str, options: dict[str, Any], pictures: list[str]
+            ) -> None:
+    """Report the candidates that were written."""
+    dropped = found.meta["n_dropped"]
+    if options["as_json"]:
+        names = ("period", "frequency", "fdot", "dm", "sigma", "snr", "method", "n_member")
+        common.print_json({"output": output, "format": kind, "n_candidate": len(found),
+                           "n_detection": found.meta["n_detection"], "n_dropped": dropped,
+                           "pictures": pictures,
+                           "candidates": [{name: found.values(name)[k].item() for name in names}
+                                          for k in range(len(found))]})
+    if dropped:
+        common.say(f"fastsig: warning: {common.plural(dropped, 'detection')} of the weakest "
+                   "signals were left out, because there were too many: use --zap, --mains or "
+                   "--flag")
+    common.say(f"{common.plural(len(found), 'candidate')} of "
+               f"{common.plural(found.meta['n_detection'], 'detection')}", options["quiet"])
+    for name in (output, *pictures):
+        common.say(f"wrote {name}", options["quiet"])

@@ -1,0 +1,1 @@
+"""The search of recordings for periodic signals: series, searches, candidates."""

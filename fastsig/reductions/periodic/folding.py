@@ -1,0 +1,140 @@
+"""Candidates of a search for pulsars, folded in one read and improved."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsig.axes.time import mjd_and_seconds
+from fastsig.errors import PlanError, UsageError
+from fastsig.pulsar.constant import ConstantPeriod
+from fastsig.pulsar.improving import Improvement
+from fastsig.pulsar.profile_measurements import improved
+from fastsig.pulsar.profiles import Profiles
+from fastsig.reductions.folding.sink import Fold
+from fastsig.reductions.intensity import intensity_of
+from fastsig.run.flag_shares import run_watched
+from fastsig.search.pulsars.candidates import PulsarCandidates
+from fastsig.stream import SpectrumStream, spectra_of
+
+__all__ = ["FoldedPulsar", "fold_candidates"]
+
+_MOST_BINS, _SUBINTS, _N_TRIAL = 64, 32, 129
+_COLUMNS = ("fold_period", "fold_period_error", "fold_pdot", "fold_pdot_error", "fold_dm",
+            "fold_dm_error", "fold_snr", "fold_sigma")
+
+
+@dataclass(frozen=True)
+class FoldedPulsar:
+    """A folded candidate.
+
+    Parameters
+    ----------
+    row : int
+        Its row in the table.
+    profiles : Profiles
+        Folded with the values of the search.
+    improvement : Improvement
+        Period, derivative and dispersion measure of the highest significance.
+    """
+
+    row: int
+    profiles: Profiles
+    improvement: Improvement
+
+
+def fold_candidates(chain: Any, candidates: PulsarCandidates, n: int = 10, *,
+                    workers: int | None = None, memory: int | None = None, progress: Any = None
+                    ) -> tuple[PulsarCandidates, list[FoldedPulsar]]:
+    """Fold the first candidates of a table in one read, and improve period, derivative and DM.
+
+    Parameters
+    ----------
+    chain : Chain or stream
+        The spectra that were searched, with two channels or more.
+    candidates : PulsarCandidates
+    n : int
+        Number of candidates.
+    workers, memory, progress : optional
+        As for `fastsig.run.engine.run`.
+
+    Returns
+    -------
+    candidates : PulsarCandidates
+        The same rows, with the columns ``fold_...``: NaN where a candidate was not folded.
+    folded : list of FoldedPulsar
+
+    Raises
+    ------
+    UsageError
+        If the number is below 1.
+    PlanError
+        If there is only one channel.
+    """
+    if isinstance(n, bool) or n < 1:
+        raise UsageError(f"n = {n!r}; allowed: 1 or more candidates")
+    stream = intensity_of(spectra_of(chain))
+    if stream.shape[2] < 2:
+        raise PlanError(f"{stream.path}: has one channel; allowed: spectra, whose channels show "
+                        "the dispersion")
+    rows = list(range(min(n, len(candidates))))
+    groups = _by_shape(stream, candidates, rows)
+    sinks = [Fold(stream, [_predictor(stream, candidates, k) for k in some], n_bin=n_bin,
+                  subint=f"{float(stream.duration.value) / n_subint!r}s",
+                  constant=candidates.meta.get("dispersion_constant"))
+             for (n_bin, n_subint), some in groups.items()]
+    made: list[Sequence[Profiles]] = run_watched(sinks, workers=workers, memory=memory,
+                                                 progress=progress) if sinks else []
+    found = [FoldedPulsar(k, profiles, improved(profiles, n_trial=_N_TRIAL))
+             for some, several in zip(groups.values(), made, strict=True)
+             for k, profiles in zip(some, several, strict=True)]
+    found.sort(key=lambda each: each.row)
+    return candidates.with_columns(**_columns(stream, len(candidates), found)), found
+
+
+def _by_shape(stream: SpectrumStream, candidates: PulsarCandidates, rows: Sequence[int]
+              ) -> dict[tuple[int, int], list[int]]:
+    """Return rows by the numbers of bins and subintegrations, powers of two.
+
+    A turn has as many samples as bins or more, and a subintegration 4 turns or more.
+    """
+    groups: dict[tuple[int, int], list[int]] = {}
+    for k in rows:
+        period = float(candidates.values("period")[k])
+        samples = period * float(stream.header.sample_rate)
+        turns = float(stream.duration.value) / period
+        shape = (min(_MOST_BINS, 2 ** int(np.log2(max(samples, 2)))),
+                 min(_SUBINTS, 2 ** int(np.log2(max(turns / 4, 2)))))
+        groups.setdefault(shape, []).append(k)
+    return groups
+
+
+def _predictor(stream: SpectrumStream, candidates: PulsarCandidates, k: int) -> ConstantPeriod:
+    value = {name: float(candidates.values(name)[k]) for name in ("frequency", "fdot", "dm")}
+    return ConstantPeriod(epoch=stream.header.start_time, frequency=f"{value['frequency']!r}Hz",
+                          fdot=f"{value['fdot']!r}Hz/s", dm=value["dm"],
+                          source=stream.header.source or "")
+
+
+def _columns(stream: SpectrumStream, n: int, found: Sequence[FoldedPulsar]
+             ) -> dict[str, NDArray[np.float64]]:
+    columns = {name: np.full(n, np.nan) for name in _COLUMNS}
+    for each in found:
+        made = each.improvement
+        spin = made.spin.at(_late(stream, each.profiles))
+        values = (spin.period_s, spin.period_error_s, spin.period_derivative,
+                  spin.period_derivative_error, made.dm, made.dm_error, made.snr, made.sigma)
+        for name, value in zip(_COLUMNS, values, strict=True):
+            columns[name][each.row] = value
+    return columns
+
+
+def _late(stream: SpectrumStream, profiles: Profiles) -> float:
+    """Return the time from the reference of profiles to the start of the stream, s."""
+    day, seconds = mjd_and_seconds(stream.header.start_time)
+    of_day, of_seconds = profiles.reference
+    return float((day - of_day) * 86400 + seconds - of_seconds)
