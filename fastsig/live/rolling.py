@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 
 from fastsig.axes.time import iso
+from fastsig.errors import OutputError
 from fastsig.run.chains import ended, have_come, missing_end
 from fastsig.run.engine import run
 from fastsig.stages.piece import Piece
 from fastsig.stream import Block, Sink, Stream
 
-__all__ = ["Report", "Rolling", "Watch", "name_of"]
+__all__ = ["DiskFullError", "Report", "Rolling", "Watch", "name_of"]
 
 #: Passes on what happens: a mapping that can become JSON.
 Report = Callable[[dict[str, Any]], None]
@@ -29,6 +30,13 @@ def name_of(folder: str, label: str, kind: str, stream: Stream, suffix: str) -> 
     """Return the name of a file: the source, the kind, and the UTC of the first row."""
     text = iso(stream.start_time).replace("-", "").replace(":", "")
     return os.path.join(folder, f"{label}{kind}-{text[:22].replace('.', '_')}{suffix}")
+
+
+class DiskFullError(OutputError):
+    """The disk is full: a file has ended with what was written to it, and is complete."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path, "the disk is full: this file ends here, and no other is begun")
 
 
 class Watch(Sink):
@@ -71,7 +79,8 @@ class Watch(Sink):
     def tell(self) -> None:
         """Report the rows since the last report."""
         self._last = time.monotonic()
-        self._report({"rows": self.rows, "weight": self._weight / max(1, self.rows)})
+        self._report({"rows": self.rows, "weight": self._weight / max(1, self.rows),
+                      "file_s": self.rows / float(self.stream.header.sample_rate)})
 
     def finish(self, n_rows: int) -> int:
         """Return the number of rows."""
@@ -123,6 +132,8 @@ class Rolling:
             result, n = run(self._current, **options)
             watch.tell()
             first += n
+            if getattr(getattr(sink, "writer", None), "is_full", False):
+                raise DiskFullError(self._ended(sink, result)[0])
             for name in self._ended(sink, result):
                 if n:
                     self._report({"wrote": name, "file_rows": n})

@@ -137,6 +137,7 @@ class Session:
         self._told_to_end = False
         self._failed = self._outputs_failed = False
         self._said: dict[str, float] = {}
+        self._lags: dict[str, float] = {}
 
     # Signals.
 
@@ -289,7 +290,9 @@ class Session:
     def _look_at_lags(self, beam: Beam) -> None:
         if beam.ring is None or beam.ring.ended or not is_udp(beam.source):
             return
-        for kind in beam.sinks:
+        for kind, child in beam.sinks.items():
+            if child.ended is not None:
+                continue
             found = beam._sink(kind)
             if found.get("overwritten", 0) > beam.said.get(kind, {}).get("known_overwritten", 0):
                 if self._often(f"{beam.source.url} {kind} overwritten"):
@@ -297,9 +300,18 @@ class Session:
                         "known_overwritten"] = found["overwritten"]
                     self._say(f"{self._name(beam, kind)}: too slow: {found['overwritten']} rows "
                               "were overwritten before they were read; their weight is 0")
-            elif found.get("lag", 0) > _LAGS and self._often(f"{beam.source.url} {kind} lag"):
-                self._say(f"{self._name(beam, kind)}: lags by {100 * found['lag']:.0f} % of the "
-                          "ring")
+            self._report_lag(beam, kind, found.get("lag", 0.0))
+
+    def _report_lag(self, beam: Beam, kind: str, lag: float) -> None:
+        """Report a lag when it begins, when it has doubled, and when it has ended."""
+        key = f"{beam.source.url} {kind}"
+        before = self._lags.get(key, 0.0)
+        if lag > _LAGS and lag > 2 * before:
+            self._lags[key] = lag
+            self._say(f"{self._name(beam, kind)}: lags by {100 * lag:.0f} % of the ring")
+        elif before and lag < _LAGS / 2:
+            del self._lags[key]
+            self._say(f"{self._name(beam, kind)}: lags no longer")
 
     def _often(self, what: str) -> bool:
         """Whether something is due to be reported again."""
