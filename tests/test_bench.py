@@ -21,6 +21,7 @@ from bench import (
     commands,
     dispersion_accuracy,
     idioms,
+    live,
     machine,
     peers,
     probe,
@@ -128,6 +129,12 @@ def test_times_of_arrival(capsys):
     """A small version of the figures, with all their bounds."""
     found = toa_accuracy.run(quick=True, keep=False)
     assert len(found) == 11 and all(each.is_right for each in found), capsys.readouterr().out
+
+
+@thorough
+def test_packets_are_received_in_both_ways(capsys):
+    cell, = live.run(quick=True, keep=False)
+    assert cell["floor"] > 0 and cell["placed"] > 0 and "ratio" in capsys.readouterr().out
 
 
 @pytest.fixture(scope="module")
