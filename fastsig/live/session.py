@@ -138,6 +138,7 @@ class Session:
         self._failed = self._outputs_failed = False
         self._said: dict[str, float] = {}
         self._lags: dict[str, float] = {}
+        self._overwritten: dict[str, int] = {}
 
     # Signals.
 
@@ -294,13 +295,16 @@ class Session:
             if child.ended is not None:
                 continue
             found = beam._sink(kind)
-            if found.get("overwritten", 0) > beam.said.get(kind, {}).get("known_overwritten", 0):
-                if self._often(f"{beam.source.url} {kind} overwritten"):
-                    beam.said.setdefault(kind, {"files": 0})[
-                        "known_overwritten"] = found["overwritten"]
-                    self._say(f"{self._name(beam, kind)}: too slow: {found['overwritten']} rows "
-                              "were overwritten before they were read; their weight is 0")
+            self._report_overwritten(beam, kind, found.get("overwritten", 0))
             self._report_lag(beam, kind, found.get("lag", 0.0))
+
+    def _report_overwritten(self, beam: Beam, kind: str, n_row: int) -> None:
+        """Report rows that were overwritten since the last report, from time to time."""
+        key = f"{beam.source.url} {kind}"
+        if n_row > self._overwritten.get(key, 0) and self._often(key):
+            self._overwritten[key] = n_row
+            self._say(f"{self._name(beam, kind)}: too slow: {n_row} rows were overwritten before "
+                      "they were read; their weight is 0")
 
     def _report_lag(self, beam: Beam, kind: str, lag: float) -> None:
         """Report a lag when it begins, when it has doubled, and when it has ended."""
