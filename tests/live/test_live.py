@@ -338,4 +338,4 @@ def test_files_leave_nothing_in_memory(tmp_path: Path) -> None:
             len(gc.get_objects())) if "wrote" in said else None, lambda: live).run()
     finally:
         gc.enable()
-    assert len(counts) == 15 and abs(counts[-1] - counts[4]) < 500
+    assert len(counts) == 16 and abs(counts[-1] - counts[4]) < 500
