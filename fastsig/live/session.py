@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from fastsig.errors import FastsigError
+from fastsig.io.live.memory import sweep
 from fastsig.io.live.reader_state import readers
 from fastsig.io.live.ring import Ring
 from fastsig.live.children import Child, start
@@ -165,6 +166,7 @@ class Session:
 
     def run(self) -> int:
         """Run until all sources have ended or `stop` is called; return an exit code."""
+        sweep()  # rings that killed receivers left
         for beam in self.beams:
             self._begin(beam)
         before = {number: signal.signal(number, handler) for number, handler in (
@@ -357,6 +359,7 @@ class Session:
             for each in child.reports():
                 self._hear(beam, child.name, each)
             child.close()
+        sweep()
 
     def status(self) -> dict[str, Any]:
         """Describe the session as plain data."""

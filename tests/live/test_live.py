@@ -25,6 +25,7 @@ from test_fold import polyco
 
 import fastsig as fs
 from fastsig.axes.polarization import PolBasis
+from fastsig.io.live.memory import ring_names
 from fastsig.live import session
 from fastsig.live.children import start
 from fastsig.live.settings import Settings, Source
@@ -221,6 +222,7 @@ def test_a_receiver_that_is_killed_leaves_whole_files(tmp_path: Path) -> None:
     finally:
         sender.close()
     assert "receiver: the process was ended by SIGKILL" in told
+    assert not [name for name in ring_names() if f"-{process.pid}-" in name]
     made = fs.open(files(out, "voltages*.h5")[0])
     block = made.stream.read_block(0, made.shape[0])
     assert made.shape[0] > 300_000
