@@ -1,4 +1,4 @@
-"""Steps by which levels and noise of channels are measured, and how one step follows from another."""
+"""Steps by which levels and noise of channels are measured, and how one follows from another."""
 
 import math
 
