@@ -7,23 +7,27 @@ import fnmatch
 import logging
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from bench import machine
 
 machine.use_kernel_cache()
 machine.one_thread()
 
-from bench import (  # noqa: E402 - they are imported
+from bench import (  # noqa: E402 - they are imported when numba and MKL have their settings
     burst_completeness,
     burst_pulses,
     burst_trials,
+    drift_peer,
     drift_tones,
     drift_trials,
     fast_folding,
     live,
     peers,
+    periodic_injections,
+    periodic_trials,
     scaling,
     toa_accuracy,
     whole,
@@ -31,6 +35,30 @@ from bench import (  # noqa: E402 - they are imported
 from bench import dispersion_accuracy as accuracy  # noqa: E402 - numba and MKL read them when
 from bench.cases import CASES  # noqa: E402
 from bench.timing import Case, Result, Scale, measure  # noqa: E402
+
+
+class _Other(NamedTuple):
+    """A table of its own: the function that makes it, and what it contains."""
+
+    run: Callable[..., object]
+    about: str
+
+
+OTHERS = {
+    "scaling": _Other(scaling.run, "rate by channels, taps, threads and input format"),
+    "accuracy": _Other(accuracy.run, "S/N of dispersed pulses against brute force"),
+    "toas": _Other(toa_accuracy.run, "times of arrival of an hour, from spectra to PINT"),
+    "trials": _Other(burst_trials.run, "false alarms of searches for bursts in noise"),
+    "completeness": _Other(burst_completeness.run, "bursts that are found of a thousand"),
+    "pulses": _Other(burst_pulses.run, "S/N of pulses in noise against exact boxcars"),
+    "drift": _Other(drift_trials.run, "false alarms of searches for drifting carriers"),
+    "tones": _Other(drift_tones.run, "drifting carriers that are found of a thousand"),
+    "hits": _Other(drift_peer.run, "hits of turboSETI and of fastsig, one by one"),
+    "periodic": _Other(periodic_trials.run, "false alarms of Fourier searches for pulsars"),
+    "pulsars": _Other(periodic_injections.run, "periodic signals that are found of some hundred"),
+    "ffa": _Other(fast_folding.run, "S/N of pulsars by fast folding beside riptide's"),
+    "live": _Other(live.run, "rate at which packets are received and put into the ring"),
+}
 
 _ROW = "{:<17} {:>10} {:>20} {:>7}  {}"
 
@@ -59,26 +87,8 @@ def _run(options: argparse.Namespace, cases: Sequence[Case]) -> None:
     if options.what == "whole":
         whole.run(whole.size(options.small), whole.size(options.large), options.dir,
                   rounds=options.rounds, keep=keep)
-    elif options.what == "scaling":
-        scaling.run(quick=options.quick, keep=keep)
-    elif options.what == "accuracy":
-        accuracy.run(quick=options.quick, keep=keep)
-    elif options.what == "toas":
-        toa_accuracy.run(quick=options.quick, keep=keep)
-    elif options.what == "trials":
-        burst_trials.run(quick=options.quick, keep=keep)
-    elif options.what == "completeness":
-        burst_completeness.run(quick=options.quick, keep=keep)
-    elif options.what == "pulses":
-        burst_pulses.run(quick=options.quick, keep=keep)
-    elif options.what == "drift":
-        drift_trials.run(quick=options.quick, keep=keep)
-    elif options.what == "ffa":
-        fast_folding.run(quick=options.quick, keep=keep)
-    elif options.what == "live":
-        live.run(quick=options.quick, keep=keep)
-    elif options.what == "tones":
-        drift_tones.run(quick=options.quick, keep=keep)
+    elif options.what:
+        OTHERS[options.what].run(quick=options.quick, keep=keep)
     else:
         run(cases, quick=options.quick, pattern=options.case, keep=keep)
 
@@ -98,19 +108,11 @@ def _parser() -> argparse.ArgumentParser:
     each.add_argument("--rounds", type=int, default=3, help="how often each file is timed (3)")
     each.add_argument("--dir", type=Path, default=None,
                       help="folder for both files, which are deleted at the end (a temporary one)")
-    table = others.add_parser("scaling", help="rate by channels, taps, threads and input format")
-    right = others.add_parser("accuracy", help="S/N of dispersed pulses against brute force")
-    times = others.add_parser("toas", help="times of arrival of an hour, from spectra to PINT")
-    alarms = others.add_parser("trials", help="false alarms of searches for bursts in noise")
-    bursts = others.add_parser("completeness", help="bursts that are found of a thousand")
-    pulses = others.add_parser("pulses", help="S/N of pulses in noise against exact boxcars")
-    drift = others.add_parser("drift", help="false alarms of searches for drifting carriers")
-    folds = others.add_parser("ffa", help="S/N of pulsars by fast folding beside riptide's")
-    tones = others.add_parser("tones", help="drifting carriers that are found of a thousand")
-    for one in (table, right, times, alarms, bursts, pulses, drift, folds, tones):
-        one.add_argument("--quick", action="store_true", default=argparse.SUPPRESS)
-    for one in (each, table, right, times, alarms, bursts, pulses, drift, folds, tones):
-        one.add_argument("--no-save", action="store_true", default=argparse.SUPPRESS)
+    each.add_argument("--no-save", action="store_true", default=argparse.SUPPRESS)
+    for name, (_, about) in OTHERS.items():
+        other = others.add_parser(name, help=about)
+        for option in ("--quick", "--no-save"):
+            other.add_argument(option, action="store_true", default=argparse.SUPPRESS)
     return parser
 
 

@@ -4,11 +4,10 @@ The spectra have 512 channels from 1000 to 1500 MHz every 393 us, so that the di
 channel is as many samples as in spectra of FAST with 4096 channels every 49 us. Bursts have an S/N
 of 6 to 30 in the best boxcar, dispersion measures up to 3000, and widths of 0.8 to 50 ms (0.1 to 6
 ms in spectra of FAST); half of them are shorter than the dispersion within a channel. They are
-added to noise with 24
-degrees of freedom, as in FAST's channels, rounded to 8 bits; and to a recording by the simulator,
-with the bandpass of FAST, carriers 8.1 MHz apart, short bursts from 1378 to 1385 MHz and bursts of
-all channels at once, which is excised. Both are repeated with 30 % of the channels and 10 % of the
-time lost.
+added to noise with 24 degrees of freedom, as in FAST's channels, rounded to 8 bits; and to a
+recording by the simulator, with the bandpass of FAST, interference every 8.1 MHz, carriers, short
+bursts from 1378 to 1385 MHz and bursts of all channels at once, which is excised. Both are repeated
+with 30 % of the channels and 10 % of the time lost.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ from fastsig.reductions.bursts.searching import searches_of
 __all__ = ["Outcome", "run"]
 
 _BAND = Band(512, 393.216e-6)
-_PIECE_S, _PER_PIECE, _N_PIECE = 62.5, 50, 20
+_PIECE_S, _PER_PIECE, _N_PIECE = 31.25, 25, 40
 _DMS, _WIDTHS, _THRESHOLD, _LOSS = (0, 3000), "0.8ms:100ms", 7.0, 0.05
 #: Shares of the channels and of the time that are lost.
 _LOST = 0.3, 0.1
@@ -107,15 +106,18 @@ def _noises(n_piece: int, *, lossy: bool) -> Iterator[fs.Chain]:
 def _recording(folder: Path, *, lossy: bool) -> Path:
     """Simulate a recording with interference; return the name of its file."""
     random = np.random.default_rng(7)
-    carriers = [simulate.Carrier(f"{mhz:.1f}MHz", level) for mhz, level in zip(
-        np.arange(1004.4, 1500, 8.1), random.uniform(0.2, 1.0, 62), strict=False)]
-    rfi = [simulate.RfiBurst(f"{at:.4f}s", f"{ms:.2f}ms", "1378MHz", "1385MHz", f"{k:.0f}K")
-           for at, ms, k in random.uniform((0, 1, 20), (_PIECE_S, 20, 200), (200, 3))]
-    rfi += [simulate.RfiBurst(f"{at:.4f}s", f"{ms:.2f}ms", "1000MHz", "1500MHz", f"{k:.0f}K")
-            for at, ms, k in random.uniform((0, 0.5, 2), (_PIECE_S, 5, 20), (20, 3))]
+    rfi = [(0, _PIECE_S * 1e3, mhz - 0.2, mhz + 0.2, level) for mhz, level in zip(
+        np.arange(1004.4, 1500, 8.1), random.uniform(5, 60, 62), strict=False)]
+    rfi += [(at, ms, 1378, 1385, level) for at, ms, level in random.uniform(
+        (0, 1, 20), (_PIECE_S, 20, 200), (100, 3))]
+    rfi += [(at, ms, 1000, 1500, level) for at, ms, level in random.uniform(
+        (0, 0.5, 2), (_PIECE_S, 5, 20), (10, 3))]
+    lost = {"loss": simulate.LostSpectra(_LOST[1])} if lossy else {}
     made = simulate.FastSpectra(
-        duration=f"{_PIECE_S}s", integration="393.216us", n_chan=_BAND.n_chan, carriers=carriers,
-        rfi=rfi, **({"loss": simulate.LostSpectra(_LOST[1])} if lossy else {}))
+        duration=f"{_PIECE_S}s", integration="393.216us", n_chan=_BAND.n_chan,
+        carriers=[simulate.Carrier("1090MHz", 0.5), simulate.Carrier("1420.4MHz", 1.0)],
+        rfi=[simulate.RfiBurst(f"{at:.4f}s", f"{ms:.2f}ms", f"{low:.1f}MHz", f"{high:.1f}MHz",
+                               f"{level:.0f}K") for at, ms, low, high, level in rfi], **lost)
     path = folder / f"recording_{lossy}.fits"
     simulate.write_psrfits(made, str(path))
     return path
@@ -161,8 +163,10 @@ def run(*, quick: bool = False, keep: bool = True) -> list[Outcome]:
                     _searched(outcome, chain, excised, k)
                 print(outcome.line(), flush=True)
                 made.append(outcome)
+                if keep:  # as far as it is known
+                    path = machine.save(record, [asdict(each) for each in made])
     if keep:
-        print(f"wrote {machine.save(record, [asdict(each) for each in made])}", file=sys.stderr)
+        print(f"wrote {path}", file=sys.stderr)
     return made
 
 

@@ -11,6 +11,7 @@ from bench import (
          fast_folding,
          folding,
          gridding,
+         periodic,
          pointing,
          readers,
          resampling,
@@ -25,4 +26,4 @@ CASES = [*spectrometers.CASES, *shapes.CASES, *transforms.CASES, *banks.CASES, *
          *commands.CASES, *readers.CASES, *spectra_files.CASES, *pointing.CASES, *calibration.CASES,
          *resampling.CASES, *gridding.CASES, *dispersion.CASES,
          *folding.CASES, *excision.CASES, *bursts.CASES, *drifting.CASES,
-         *fast_folding.CASES]
+         *fast_folding.CASES, *periodic.CASES]

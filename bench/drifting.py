@@ -15,7 +15,7 @@ from bench.drift_tones import Carrier, with_carriers
 from bench.timing import Call, Case, Mark, Scale, Task, Yardstick
 from fastsig.chain import open_chain
 
-__all__ = ["CASES", "TURBOSETI"]
+__all__ = ["CASES", "TURBOSETI", "turboseti", "written"]
 
 TURBOSETI = "turboSETI"
 _N = 16
@@ -37,7 +37,7 @@ def drift(scale: Scale, workers: int = 1) -> Task:
 
     yardsticks, missing = {}, {}
     if peers.is_there("turbo_seti"):
-        yardsticks = {TURBOSETI: Yardstick(_turboseti(path), _N * n_chan / MEGA)}
+        yardsticks = {TURBOSETI: Yardstick(turboseti(path), _N * n_chan / MEGA)}
     else:
         missing = {TURBOSETI: peers.NOT_INSTALLED}
     return Task(_N * n_chan / MEGA, search, yardsticks, missing=missing)
@@ -47,7 +47,13 @@ def _file(path: Path, n_chan: int) -> Path:
     """Write spectra with twenty carriers."""
     places = np.linspace(0.1, 0.9, 20) * n_chan
     carriers = [Carrier(float(at), 20.0 * k - 190, 1.0, 40.0) for k, at in enumerate(places)]
-    x, _ = with_carriers(n_chan, carriers, np.random.default_rng(1))
+    written(path, n_chan, carriers, seed=1)
+    return path
+
+
+def written(path: Path, n_chan: int, carriers: list[Carrier], seed: int) -> None:
+    """Write a SIGPROC file of descending frequencies with carriers, counted from the lowest."""
+    x, _ = with_carriers(n_chan, carriers, np.random.default_rng(seed))
 
     def packed(name: str) -> bytes:
         return np.int32(len(name)).tobytes() + name.encode()
@@ -55,11 +61,10 @@ def _file(path: Path, n_chan: int) -> Path:
     head = b"".join(packed(name) + np.array(value, f"<{kind}").tobytes()
                     for name, kind, value in (*_KEYS, ("nchans", "i4", n_chan)))
     path.write_bytes(packed("HEADER_START") + packed("source_name") + packed("BENCH") + head
-                     + packed("HEADER_END") + x.tobytes())
-    return path
+                     + packed("HEADER_END") + x[:, ::-1].tobytes())
 
 
-def _turboseti(path: Path) -> Call:
+def turboseti(path: Path) -> Call:
     """Return the search of turboSETI on one thread, which writes a copy of the file first."""
     module = import_module("turbo_seti.find_doppler.find_doppler")
 

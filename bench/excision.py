@@ -1,4 +1,8 @@
-"""Cases: excision of interference from spectra in memory, compared with real transforms alone."""
+"""Cases: excision of interference from spectra in memory, compared with real transforms alone.
+
+The spectra are codes of 8 bits, and the results are these codes, the flags of all samples and the
+mean over the band at each time, as a search for bursts takes them. Nothing is read from a file.
+"""
 
 from __future__ import annotations
 
@@ -65,14 +69,14 @@ def _everything(chain: Chain) -> Chain:
     return chain.flag_kurtosis(n_segment=_BLOCK).iqrm(n_segment=_BLOCK).zero_dm().flag_runs()
 
 
-def _excision(scale: Scale, excised: Callable[[Chain], Chain]) -> Task:
+def _excision(scale: Scale, excised: Callable[[Chain], Chain], form: str = "read_coded") -> Task:
     """All rows of a chain, a block at a time; a new chain each time, which keeps no results."""
     source = _spectra(scale.pick(4096, 64))
 
     def read() -> None:
         stream = excised(Chain(source)).stream
         for start in range(0, stream.shape[0], _BLOCK):
-            stream.read_block(start, min(_BLOCK, stream.shape[0] - start))
+            getattr(stream, form)(start, min(_BLOCK, stream.shape[0] - start))
 
     return Task(int(np.prod(source.shape)) / MEGA, read,
                 peers.transforms("real", 8192, scale, (peers.SCIPY,)))
@@ -86,12 +90,17 @@ CASES = [
     Case("excise", "MS", partial(_excision, excised=_everything),
          "8-bit spectra of 4096 channels: kurtosis, IQRM, zero-DM and SumThreshold",
          _marked(0.5)),
+    Case("excise-floats", "MS", partial(_excision, excised=_everything, form="read_block"),
+         "the same, with values and weights in float32"),
     *(Case(f"excise-{name}", "MS", partial(_excision, excised=excised), about)
       for name, excised, about in (
           ("kurtosis", lambda chain: chain.flag_kurtosis(n_segment=_BLOCK),
            "the same, spectral kurtosis and skewness alone"),
           ("iqrm", lambda chain: chain.iqrm(n_segment=_BLOCK), "the same, IQRM alone"),
           ("zero-dm", lambda chain: chain.zero_dm(), "the same, zero-DM alone"),
-          ("runs", lambda chain: chain.flag_runs(), "the same, SumThreshold of flag_runs alone"),
-          ("flag", lambda chain: chain.flag(), "the same, flag alone, at its defaults"))),
+          ("runs", lambda chain: chain.flag_runs(),
+           "the same, SumThreshold of flag_runs alone"))),
+    Case("excise-flag", "MS", partial(_excision, excised=lambda chain: chain.flag(),
+                                      form="read_block"),
+         "the same, flag alone, at its defaults, with values and weights in float32"),
 ]

@@ -98,7 +98,7 @@ def inject(night: Night, seed: int, wanted: float = 8.0, *, drifts: bool = False
         min(20.0, night.duration_s / 20))))
     duty = np.exp(rng.uniform(*np.log(_DUTY)))
     share = harmonic_shares(night, r, duty, zapped)
-    best, power, total = suited(search, share, wanted)
+    best, total = suited(search, share, wanted)
     z = rng.uniform(-1, 1) * night.z_max / best if drifts else 0.0
     series, weight = made(night, rng, r, z, duty, share.size, total)
     found = search.process(series, weight, zapped)
@@ -119,16 +119,16 @@ def harmonic_shares(night: Night, r: float, duty: float, zapped: F8) -> F8:
     return np.asarray(power / power.sum())
 
 
-def suited(search: FourierSearch, share: F8, wanted: float) -> tuple[int, float, float]:
-    """Return the best number of harmonics, its sum of powers, and the power of all harmonics."""
+def suited(search: FourierSearch, share: F8, wanted: float) -> tuple[int, float]:
+    """Return the best number of harmonics, and the power of all harmonics that it needs."""
     found = []
     for n in search.stages:
         power = significance.power_of_sigma(wanted, n, search.n_trial)
         kept = float((share[:n] * kept_between_steps(n, bool(search.drift))[: share.size]).sum())
         if kept > 0 and n <= share.size:  # the highest is below half the sample rate
-            found.append(((power - n) / kept, n, power))
-    total, n, power = min(found)
-    return n, power, total
+            found.append(((power - n) / kept, n))
+    total, n = min(found)
+    return n, total
 
 
 def kept_between_steps(n: int, drifts: bool) -> F8:
@@ -206,7 +206,7 @@ def run(*, quick: bool = False, keep: bool = True) -> list[Injected]:
         theory = np.mean([each.chance for each in found])
         print(f"expected significance {wanted:g}: S/N {np.median([e.snr for e in found]):.1f}, "
               f"{share:.1%} of {len(found)} found, {theory:.1%} by theory, mean significance of "
-              f"those found {np.mean([e.found for e in found if e.found] or [0.0]):.2f}", flush=True)
+              f"those {np.mean([e.found for e in found if e.found] or [0.0]):.2f}", flush=True)
         every += found
     if keep:
         print(f"wrote {machine.save(record, [asdict(each) for each in every])}", file=sys.stderr)

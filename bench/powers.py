@@ -12,7 +12,8 @@ from fastsig.io.spectra.segments import FileSpectra
 
 __all__ = ["Powers"]
 
-_DEGREES, _MEAN, _CHUNK = 24, 64.0, 4096
+_DEGREES, _MEAN = 24, 64.0
+_CHUNK, _KEPT = 4096, 2**28  # spectra that are computed at a time, and bytes that are kept
 
 
 class Powers(FileSpectra):
@@ -35,7 +36,8 @@ class Powers(FileSpectra):
         super().__init__(band.header.replace(n_bits=8), (n, 1, band.n_chan), "noise",
                          weight_channels=1 if losses.is_none else band.n_chan)
         self._losses = losses
-        self._chunk = lru_cache(8)(lambda k: _codes(seed, k, band.n_chan))
+        n_kept = max(4, _KEPT // (4 * _CHUNK * band.n_chan))
+        self._chunk = lru_cache(n_kept)(lambda k: _codes(seed, k, band.n_chan))
 
     @property
     def files(self) -> list[str]:

@@ -1153,8 +1153,9 @@ class OwnVerbs:
         width : Quantity or str, optional
             Widest boxcar for signals that drift slowly; 8 channels by default.
         coarse : int, optional
-            Number of coarse channels; by default that of recordings of Breakthrough Listen at Green
-            Bank, if the band consists of a whole number of their coarse channels.
+            Number of coarse channels; by default that of the voltages of which spectra are made, or
+            that of recordings of Breakthrough Listen at Green Bank, if the band consists of a whole
+            number of their coarse channels.
         dc : bool
             Whether the centres of coarse channels, which contain their DC, are searched too.
         smeared : bool

@@ -89,6 +89,77 @@ def test_the_same_hits_for_any_workers_and_from_copied_rows(monkeypatch, tmp_pat
     assert not list(tmp_path.iterdir())
 
 
+def test_the_same_hits_for_any_range_that_contains_them_and_any_coarse_channels():
+    """No hits are lost if the range of drift rates is made wider, or the band divided."""
+    wide = stream(n_chan=2**15, carriers=[(700.0 + 1500 * k, 3.0 * k, 1 + k % 3, 30.0)
+                                          for k in range(20)])
+    step = float(CHAN_HZ / (15 * SAMPLE_S))
+    expected = rows(drifting(wide, f"{-65 * step}:{65 * step}"))
+    assert len(expected) == 20
+
+    def same(found):
+        near = {(round(row[0], 5), round(row[1] / step)) for row in found}
+        return all(any(abs(row[0] - freq) < 3e-5 and abs(row[1] / step - drift) < 2
+                       for freq, drift in near) for row in expected)
+
+    for limit in (66, 100, 390):
+        found = rows(drifting(wide, f"{-limit * step}:{limit * step}"))
+        assert same(found) and len(found) == 20
+    for coarse in (1, 2, 4, 8):
+        found = rows(drifting(wide, f"{-65 * step}:{65 * step}", coarse=coarse, dc=True))
+        assert same(found) and len(found) == 20
+    found = rows(drifting(wide, f"0:{65 * step}"))
+    assert same(found) and len(found) == 20
+
+
+@pytest.mark.parametrize("what", ["gap", "one", "lost", "zeros"])
+def test_spectra_with_gaps_single_spectra_and_none(what, tmp_path):
+    """S/N under gaps is that of the valid samples; without data there is no hit and no error."""
+    made = stream(n_time=1 if what == "one" else 16, n_chan=2**13,
+                  carriers=[(4000.0, 0.0 if what == "one" else 5.0, 1, 60.0),
+                            (2000.0, 0.0, 1, 60.0)])
+    if what == "gap":
+        made.spectra[5:9, :, 1900:2100] = np.nan
+        made.spectra[12] = np.nan
+    if what in ("lost", "zeros"):
+        made.spectra[:] = np.nan if what == "lost" else 0
+    fs.Chain(made).write(tmp_path / "a.h5", bits=32)
+    fastsig("search", "drift", tmp_path / "a.h5", "-o", tmp_path / "a.ecsv", "-q")
+    hits = read_hits(tmp_path / "a.ecsv")
+    if what in ("lost", "zeros"):
+        assert len(hits) == 0
+        return
+    assert sorted(hits.values("channel").tolist()) == [2000, 4000]
+    share = dict(zip(hits.values("channel").tolist(), hits.values("valid_share").tolist(),
+                     strict=True))
+    snr = dict(zip(hits.values("channel").tolist(), hits.values("snr").tolist(), strict=True))
+    if what == "one":
+        assert set(hits.values("drift").tolist()) == {0.0} and snr[2000] == pytest.approx(60, abs=4)
+        return
+    assert share == {2000: pytest.approx(11 / 16, abs=1e-3), 4000: pytest.approx(15 / 16, abs=1e-3)}
+    assert snr[2000] == pytest.approx(60 * (11 / 16) ** 0.5, abs=4)
+
+
+@pytest.mark.parametrize(("signal", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
+def test_an_interrupted_search_leaves_no_table(signal, code, files, tmp_path):
+    before = ("import os, signal\n"
+              "from fastsig.search.drift.tile import Tile\n"
+              f"Tile.search = lambda *_: os.kill(os.getpid(), signal.{signal}) or [][0]\n")
+    error = fastsig("search", "drift", files[0], "-o", tmp_path / "a.ecsv", "--verbose", code=code,
+                    before=before).stderr
+    assert "Traceback" not in error and not list(tmp_path.iterdir())
+
+
+def test_a_full_disk_is_reported(files, tmp_path):
+    before = ("import errno, os\n"
+              "from fastsig.io.files import safe\n"
+              "def full(*_):\n    raise OSError(errno.ENOSPC, 'no space left on device')\n"
+              "os.fsync = full\n")
+    error = fastsig("search", "drift", files[0], "-o", tmp_path / "a.ecsv", code=4,
+                    before=before).stderr
+    assert "a.ecsv" in error and "space" in error and not list(tmp_path.iterdir())
+
+
 def test_the_centre_of_a_coarse_channel_is_left_out():
     dc = stream(carriers=[(1024.0, 0.0, 1, 300.0), (3072.0, 0.0, 1, 300.0), (900.0, 0.0, 1, 30.0)])
     assert len(drifting(dc)) == 3  # no whole number of Green Bank's coarse channels
@@ -136,6 +207,18 @@ def test_voltages_are_divided_into_channels(tmp_path):
         "search", "drift", path, "-o", tmp_path / "a.ecsv", "--n-chan", "8192", "--integrate",
         "60ms", "--drift", "-500:500", "--json").stdout)
     assert report["n_hit"] == 1
+
+
+def test_voltages_of_several_coarse_channels(tmp_path):
+    """Their channels belong to transforms, which are computed once and not for each piece."""
+    path = tmp_path / "tone.raw"
+    fastsig("simulate", "fast-voltage", "-o", path, "--to", "guppi", "--coarse", "2", "--duration",
+            "0.5s", "--fstart", "1400MHz", "--bandwidth", "256kHz", "--bandpass", "flat",
+            "--carrier", "frequency=1400.2003MHz,level=0.05")
+    report = json.loads(fastsig(
+        "search", "drift", path, "-o", tmp_path / "a.ecsv", "--n-chan", "1024", "--integrate",
+        "60ms", "--drift", "-500:500", "--json").stdout)
+    assert [each["frequency"] for each in report["hits"]] == [pytest.approx(1400.2003, abs=2e-4)]
 
 
 @pytest.mark.parametrize(("options", "code", "message"), [
@@ -194,3 +277,29 @@ def test_false_alarms_are_stated():
     hits = drifting(stream(carriers=[]), snr=6.0)
     assert hits.meta["noise_shape"] == pytest.approx(51, rel=0.1)
     assert 1e-4 < hits.meta["false_alarms"] < 1
+
+
+def test_the_band_around_a_hit_is_cut_out(files, tmp_path):
+    fastsig("search", "drift", files[1], "-o", tmp_path / "hits.ecsv", "-q")
+    hits = read_hits(tmp_path / "hits.ecsv")
+    fast = int(np.argmin(hits.values("drift")))
+    fastsig("cut", files[1], "-o", tmp_path / "a.h5", "--hits", tmp_path / "hits.ecsv", "--row",
+            str(fast + 1), "--side", "140Hz")
+    with fs.open(tmp_path / "a.h5") as part, fs.open(files[1]) as whole:
+        first = round((float(part.stream.header.channels.first_hz) - 1420e6) / float(CHAN_HZ))
+        assert first == pytest.approx(2000 - 100 - 50, abs=6)
+        assert part.stream.shape[2] == pytest.approx(100 + 2 * 50, abs=12)
+        np.testing.assert_array_equal(part.stream.read_block(0, 16).data, whole.stream.read_block(
+            0, 16).data[
+            :, :, first : first + part.stream.shape[2]])
+        again = drifting(part)
+        assert abs(again.values("frequency")[0] - hits.values("frequency")[fast]) < 1e-5
+    for options, code, message in ((["--row", "9"], 2, "the number of hits"),
+                                   (["--row", "2"], 2, "with --hits only")):
+        table = ["--hits", tmp_path / "hits.ecsv"] if code == 2 and "9" in options else []
+        assert message in fastsig("cut", files[1], "-o", tmp_path / "b.h5", *table, *options,
+                                  code=code).stderr
+    moved = hits.with_columns(frequency=hits.values("frequency") + 1)
+    write_hits(moved, tmp_path / "moved.ecsv")
+    assert "outside its band" in fastsig("cut", files[1], "-o", tmp_path / "b.h5", "--hits",
+                                         tmp_path / "moved.ecsv", code=3).stderr

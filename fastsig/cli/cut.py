@@ -14,6 +14,14 @@ from fastsig.cli import common, driver
 @common.output_option("Write the product to this file; {file} in the name is replaced by the "
                       "file number.")
 @common.span_options
+@click.option("--hits", type=common.InputPath(), metavar="TABLE",
+              help="Keep only the channels around a hit of this table, as written by search drift, "
+                   "and around its track extrapolated to the time of FILE.")
+@click.option("--row", type=click.IntRange(1), default=1, show_default=True, metavar="N",
+              help="With --hits, select the hit in row N of the table; the first is the strongest.")
+@click.option("--side", metavar="W",
+              help="With --hits, keep this band on both sides of the track, e.g. 200Hz.  "
+                   "[default: 100 times the width of the hit]")
 @driver.products_option
 @driver.to_option
 @driver.vdif_options
@@ -32,13 +40,28 @@ def cut(files: tuple[str, ...], output: str, to: str | None, **options: Any) -> 
     rows = slice(common.parse_end(options["tstart"]), common.parse_end(options["tstop"]))
     band = slice(options["fstart"], options["fstop"])
     if has_profiles(files):
+        if options["hits"] is not None:
+            raise click.UsageError("--hits has no meaning for folded profiles")
         copy_profiles(files, output, to, options, rows, band, usual="psrfits")
         return
     with open_chain(files, **common.parse_overrides(options["overrides"])) as source:
         part = source[rows] if band == slice(None) else source[rows, band]
+        part = _around_hit(part, options)
         part = driver.with_products(part, options["products"])
         to = to or _format(part.stream.kind, source.stream.format_name, output)
         driver.copy_stream(part.stream, output, to, options)
+
+
+def _around_hit(part: Any, options: dict[str, Any]) -> Any:
+    """Return the band around a hit, if there is a table of hits."""
+    if options["hits"] is None:
+        if options["row"] != 1 or options["side"] is not None:
+            raise click.UsageError("--row and --side have a meaning with --hits only")
+        return part
+    from fastsig.reductions.drifting.cutting import around_hit
+    from fastsig.run.hit_files import read_hits
+
+    return around_hit(part, read_hits(options["hits"]), options["row"] - 1, side=options["side"])
 
 
 def _format(kind: str, name: str, output: str) -> str | None:

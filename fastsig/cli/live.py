@@ -19,8 +19,9 @@ from fastsig.cli import common
 @click.option("-o", "--output", metavar="FOLDER", required=True,
               help="Write the products to this folder, which is created if needed; the names of "
                    "the files contain the time at which they begin.")
-@click.option("--record", type=click.Choice(["native"]),
-              help="Record the voltages in this format.")
+@click.option("--record", type=click.Choice(["native", "dada"]),
+              help="Record the voltages in this format; dada has no place for the samples that are "
+                   "lost, which become 0.")
 @click.option("--spectra", is_flag=True, help="Write spectra.")
 @click.option("--fold", "pars", type=common.InputPath(), multiple=True, metavar="PAR",
               help="Fold with this ephemeris (needs fastsig[pulsar]). May be repeated.")
@@ -64,6 +65,8 @@ from fastsig.cli import common
 @click.option("--epoch", metavar="TIME",
               help="Set the UTC of counter 0 of FAST's packets.  [default: the first packet has "
                    "the time at which it arrives]")
+@click.option("--follow", metavar="TIME",
+              help="Process files while they grow, until they have not grown for this time.")
 @click.option("--ring", metavar="SIZE",
               help="Keep this much of what comes in memory, e.g. 2GB, for each source.")
 @click.option("--buffer", metavar="SIZE", default="64MiB", show_default=True,
@@ -71,6 +74,8 @@ from fastsig.cli import common
 @click.option("--metrics", metavar="PLACE",
               help="Write metrics for Prometheus to this file once a second, or serve them at "
                    "127.0.0.1:PORT.")
+@click.option("--page", metavar="PLACE",
+              help="Serve a page with counters, levels and the picture at 127.0.0.1:PORT.")
 @common.workers_option
 @common.memory_option
 @common.set_option
@@ -79,17 +84,17 @@ from fastsig.cli import common
 def live(sources: tuple[str, ...], output: str, **options: Any) -> None:
     """Receive voltages or spectra, and process them as they come.
 
-    A SOURCE is udp://HOST:PORT, a pipe, - for standard input, or ring:NAME. Each source and each
-    product has a process of its own. SIGTERM and Ctrl-C complete all files, and SIGHUP begins new
-    ones.
+    A SOURCE is udp://HOST:PORT, a pipe, - for standard input, ring:NAME, or a file that grows.
+    Each source and each product has a process of its own. SIGTERM and Ctrl-C complete all files,
+    and SIGHUP begins new ones.
     """
     from fastsig.live.session import Session
     from fastsig.live.settings import sources_of
 
     settings = _settings(output, options)
-    with _Screen(settings.folder, options) as screen:
-        session = Session(sources_of(sources, secrets.token_hex(2)), settings, screen.say,
-                          screen.show, screen.answer)
+    found = sources_of(sources, secrets.token_hex(2))
+    with _Screen(settings.folder, [each.label for each in found], options) as screen:
+        session = Session(found, settings, screen.say, screen.show, screen.answer)
         code = session.run()
     click.get_current_context().exit(code)
 
@@ -111,6 +116,8 @@ def _settings(output: str, options: dict[str, Any]) -> Any:
         around_s=seconds(options["around"], "around", Fraction(0)), post=options["post"],
         picture=options["picture"], every_s=float(seconds(options["every"], "every")),
         roll_s=seconds(options["roll"], "roll"), ring_bytes=sizes["ring"],
+        follow_s=None if options["follow"] is None else float(
+            seconds(options["follow"], "follow")),
         workers=options["workers"], memory=sizes["memory"],
         overrides=common.parse_overrides(options["overrides"]), packets=options["packets"],
         beam=options["beam"], epoch=options["epoch"], buffer_bytes=sizes["buffer"] or 2**26)
@@ -127,18 +134,33 @@ class _Screen:
 
     _EVERY_S = 10.0
 
-    def __init__(self, folder: str, options: dict[str, Any]) -> None:
-        from fastsig.live.metrics import Served, metrics_text, place_of
+    def __init__(self, folder: str, labels: list[str], options: dict[str, Any]) -> None:
+        from fastsig.live.metrics import metrics_text
+        from fastsig.live.page import pages_of
 
         self._quiet = options["quiet"]
         self._terminal = sys.stderr.isatty() and not self._quiet
-        self._place, self._last, self._status = options["metrics"], 0.0, b""
-        place = None if self._place is None else place_of(self._place)
-        self._served = None if place is None else Served(
-            place, {"/metrics": lambda: ("text/plain; version=0.0.4", self._status)})
-        self._text = metrics_text
-        if place is not None and self._served is not None:
-            self.say(f"metrics at http://{place[0]}:{self._served.port}/metrics")
+        self._last, self._status = 0.0, dict[str, Any](sources=[])
+        pages = {"/metrics": lambda: ("text/plain; version=0.0.4",
+                                      metrics_text(self._status).encode())}
+        self._served: list[Any] = []
+        #: File to which metrics are written.
+        self._file = None if self._serve(options["metrics"], pages, "metrics") else (
+            options["metrics"])
+        pages = pages_of(folder, labels, lambda: self._status)
+        if options["page"] is not None and not self._serve(options["page"], pages, ""):
+            raise click.UsageError(f"--page {options['page']}: allowed: 127.0.0.1:PORT")
+
+    def _serve(self, place: str | None, pages: Any, path: str) -> bool:
+        """Serve pages at an address; return False if it is the name of a file, or None."""
+        from fastsig.live.metrics import Served, place_of
+
+        found = None if place is None else place_of(place)
+        if found is None:
+            return False
+        self._served.append(Served(found, pages))
+        self.say(f"{path or 'page'} at http://{found[0]}:{self._served[-1].port}/{path}")
+        return True
 
     def say(self, text: str) -> None:
         """Show a line."""
@@ -150,9 +172,9 @@ class _Screen:
         from fastsig.live.status import one_line, write_status
 
         write_status(status)
-        self._status = self._text(status).encode()
-        if self._place is not None and self._served is None:
-            write_metrics(status, self._place)
+        self._status = status
+        if self._file is not None:
+            write_metrics(status, self._file)
         if self._terminal:
             click.echo(f"\r\x1b[K{one_line(status)}", err=True, nl=False)
         elif time.monotonic() > self._last + self._EVERY_S:
@@ -160,9 +182,9 @@ class _Screen:
             common.say(one_line(status), self._quiet)
 
     def answer(self) -> None:
-        """Answer requests for metrics."""
-        if self._served is not None:
-            self._served.answer()
+        """Answer requests for metrics and pages."""
+        for each in self._served:
+            each.answer()
 
     def __enter__(self) -> _Screen:
         return self
@@ -170,5 +192,5 @@ class _Screen:
     def __exit__(self, *_: Any) -> None:
         if self._terminal:
             click.echo("", err=True)
-        if self._served is not None:
-            self._served.close()
+        for each in self._served:
+            each.close()

@@ -1,4 +1,4 @@
-"""``fastsig search beams``: compare the candidates of the beams of a receiver."""
+"""``fastsig search beams``: compare the candidates or hits of the beams of a receiver."""
 
 from __future__ import annotations
 
@@ -45,28 +45,44 @@ __all__ = ["beams"]
 @common.quiet_options
 @common.debug_option
 def beams(tables: tuple[str, ...], output: str, **options: Any) -> None:
-    """Compare the candidates of several beams: verdicts and positions.
+    """Compare the candidates or hits of several beams: verdicts and positions.
 
-    Each TABLE contains the candidates of one or several beams, as written by search bursts; all
-    TABLEs must belong to one observation. Candidates that agree in time and DM become one row,
-    with a verdict (accepted, doubtful or interference), its reason and the most probable position.
+    Each TABLE contains the candidates of one or several beams, as written by search bursts, or the
+    hits of one beam, as written by search drift; all TABLEs must belong to one observation. Those
+    that agree in time and DM, or in frequency and drift rate, become one row, with a verdict
+    (accepted, doubtful or interference), its reason and the most probable position.
     """
     from fastsig.io.files.safe import check_output
-    from fastsig.reductions.bursts.beams import compare_beams
-    from fastsig.run.candidate_files import format_of, read_candidates, write_candidates
+    from fastsig.run.finding_files import write_findings
 
-    kind = format_of(output)
+    noun, files, read, compare = _kind(tables)
+    to = files.format_of(output)
     check_output(output, overwrite=options["overwrite"], inputs=tables)
-    found = compare_beams(
-        [read_candidates(name) for name in tables], telescope=options["telescope"],
+    found = compare(
+        [read(name) for name in tables], telescope=options["telescope"],
         receiver=options["receiver"], angle=options["angle"], hpbw=options["hpbw"],
         beams=_numbers("beams", options["numbers"]),
         table_beams=_numbers("table-beams", options["table_beams"]),
         shape_error=options["beam_error"], side_lobe=options["side_lobe"])
     found = found.with_meta(provenance={"inputs": [os.path.basename(name) for name in tables]})
     kept = _kept(found, options["keep"])
-    write_candidates(kept, output, to=kind, overwrite=options["overwrite"])
-    _report(found, kept, output, options)
+    write_findings(kept, files, output, to=to, overwrite=options["overwrite"])
+    _report(found, kept, output, options, noun)
+
+
+def _kind(tables: tuple[str, ...]) -> tuple[str, Any, Any, Any]:
+    """Return what a row of the first table is, how such tables are read, and how compared."""
+    from fastsig.cli.findings import table_of_findings
+
+    if table_of_findings(tables) == "drifting carriers":
+        from fastsig.reductions.drifting.beams import compare_hit_beams
+        from fastsig.run import hit_files
+
+        return "hit", hit_files.FILES, hit_files.read_hits, compare_hit_beams
+    from fastsig.reductions.bursts.beams import compare_beams
+    from fastsig.run import candidate_files
+
+    return "candidate", candidate_files.FILES, candidate_files.read_candidates, compare_beams
 
 
 def _numbers(option: str, text: str | None) -> list[int] | None:
@@ -91,11 +107,11 @@ def _kept(found: Any, keep: str) -> Any:
     return found[verdicts != "interference"] if keep == "possible" else found
 
 
-def _report(found: Any, kept: Any, output: str, options: dict[str, Any]) -> None:
+def _report(found: Any, kept: Any, output: str, options: dict[str, Any], noun: str) -> None:
     about = found.meta["comparison"]
     if options["as_json"]:
         common.print_json({"output": output, **about, "n_row": len(kept)})
-    common.say(f"{common.plural(about['n_candidate'], 'candidate')} of "
+    common.say(f"{common.plural(about['n_candidate'], noun)} of "
                f"{common.plural(len(about['beams']), 'beam')}: {about['n_accepted']} accepted, "
                f"{about['n_doubtful']} doubtful, {about['n_interference']} interference",
                options["quiet"])

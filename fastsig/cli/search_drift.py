@@ -23,8 +23,9 @@ __all__ = ["drift"]
               help="Search for slowly drifting signals up to this width, e.g. 20Hz.  [default: 8 "
                    "channels]")
 @click.option("--coarse", type=click.IntRange(1), metavar="N",
-              help="Assume that the band consists of N coarse channels.  [default: as in spectra "
-                   "of Breakthrough Listen at Green Bank; unknown for other spectra]")
+              help="Assume that the band consists of N coarse channels.  [default: that of the "
+                   "voltages, or as in spectra of Breakthrough Listen at Green Bank; unknown for "
+                   "other spectra]")
 @click.option("--dc/--no-dc", default=False,
               help="Also search the centres of coarse channels, which contain their DC.")
 @click.option("--unsmeared", is_flag=True,

@@ -135,7 +135,7 @@ def _opened(files: tuple[str, ...], outputs: list[str], options: dict[str, Any])
     from fastsig.io.live.pipes import open_pipe
     from fastsig.io.raw.reader import is_pipe
 
-    overrides = common.parse_overrides(options["overrides"])
+    overrides: dict[str, Any] = common.parse_overrides(options["overrides"])
     if len(files) == 1 and is_pipe(files[0]) and _as_it_comes(outputs, options):
         return Chain(open_pipe(files[0], **overrides))
     return open_chain(files, **overrides)

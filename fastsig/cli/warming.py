@@ -129,6 +129,7 @@ def flags() -> None:
         iqrm_mask,
         moving_median,
         power_sums,
+        quantiles,
         running_median,
         series_gain,
         subtract_series,
@@ -158,6 +159,12 @@ def flags() -> None:
         power_sums(each)
         subtract_series(each, series, gain=series_gain(each, series))
         flag_deviations(each, flagged, sum_thresholds(6.0, 4), *channel_levels(each))
+    quantiles(x[:, 0].copy(), np.array([0.5]))
+    codes = np.ones((32, 16), np.uint8)
+    codes.flags.writeable = False
+    power_sums(codes)
+    flag_deviations(codes, flagged, sum_thresholds(6.0, 4), *channel_levels(codes),
+                    series=band_mean(codes))
 
 
 def reductions() -> None:
@@ -208,6 +215,9 @@ def pulses() -> None:
 
     for kind in ("uint8", "float32"):
         Normalizer(64, dtype=kind).compile()
+    codes = np.zeros((2, 64), np.uint8)
+    codes.flags.writeable = False  # as are those of a file
+    Normalizer(64).process(codes)
     PulseSearch(np.linspace(1, 0, 512), np.arange(4.0), boxcar_ladder(0.05, 2048)).compile()
     halve(np.zeros((2, 64), np.int8))
     one = np.ones(1, np.int64)
@@ -224,7 +234,7 @@ def periods() -> None:
     FDMT(np.linspace(1, 0, 32), np.arange(3.0), dtype="int8", track="half").compile()
     FoldingSearch(2**14, 1e-3, period=(0.25, 1.0)).compile()
     for z_max in (0, 2):
-        FourierSearch(2**12, 1e-3, n_harmonic=4, z_max=z_max).compile()
+        FourierSearch(2**12, 1e-3, z_max=z_max).compile()
 
 
 def drifts() -> None:

@@ -24,6 +24,9 @@ _HELP = {
     "duplicate": "Packets that came again.",
     "kernel_drops": "Packets that the kernel dropped, because its buffer was full.",
     "ring_fill": "Part of the ring that the slowest sink has not read yet.",
+    "level_rms": "Root mean square of the newest samples of a polarisation.",
+    "level_clipped": "Share of the newest samples at the ends of their range.",
+    "level_mean": "Mean of the newest spectra of a product.",
     "silent_seconds": "Time since the last packet.",
     "sink_rows": "Rows of the current file.",
     "sink_files": "Files that are complete.",
@@ -35,7 +38,8 @@ _HELP = {
     "receiver_deaths": "Processes of receivers that died.",
     "sink_deaths": "Processes of sinks that died.",
 }
-_GAUGES = ("ring_fill", "silent_seconds", "sink_rows", "sink_weight", "sink_lag_seconds",
+_GAUGES = ("level_rms", "level_clipped", "level_mean", "ring_fill", "silent_seconds",
+           "sink_rows", "sink_weight", "sink_lag_seconds",
            "sink_up")
 
 
@@ -72,6 +76,9 @@ def _samples(status: Mapping[str, Any]) -> Iterator[_Sample]:
             lags = [sink["lag"] for sink in each["sinks"].values() if "lag" in sink]
             yield _Sample("ring_fill", labels, max(lags, default=0.0))
             yield _Sample("silent_seconds", labels, ring["silent_s"])
+        for name, levels in each.get("levels", {}).items():
+            for pol, value in levels.items():
+                yield _Sample(f"level_{name}", {**labels, "pol": pol}, value)
         for name in ("receivers_begun", "receiver_deaths", "sink_deaths"):
             yield _Sample(name, labels, each[name])
         for kind, sink in each["sinks"].items():
@@ -159,9 +166,9 @@ class Served:
                 self._reply(connection)
 
     def _reply(self, connection: socket.socket) -> None:
-        request = connection.recv(_MOST_REQUEST).split(b"\r\n", 1)[0].split(b" ")
-        page = None
-        if len(request) == 3 and request[0] == b"GET":
+        first, *fields = connection.recv(_MOST_REQUEST).split(b"\r\n")
+        request, page = first.split(b" "), None
+        if len(request) == 3 and request[0] == b"GET" and _is_from_here(fields):
             page = self._pages.get(request[1].decode("ascii").partition("?")[0])
         kind, content = ("text/plain", b"not found\n") if page is None else page()
         state = "404 Not Found" if page is None else "200 OK"
@@ -172,3 +179,11 @@ class Served:
     def close(self) -> None:
         """Close the socket."""
         self._socket.close()
+
+
+def _is_from_here(fields: list[bytes]) -> bool:
+    """Whether a request names this machine, so that no page from elsewhere can read the answer."""
+    hosts = [value.strip().decode("ascii", "replace").rpartition(":")[0].strip("[]")
+             for name, _, value in (field.partition(b":") for field in fields)
+             if name.lower() == b"host"]
+    return len(hosts) == 1 and hosts[0] in _LOOPBACK

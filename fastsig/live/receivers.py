@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from fastsig.errors import DataError, InputError, PlanError, UsageError
+from fastsig.io.live.file_bytes import FileBytes
 from fastsig.io.live.layouts import PacketLayout, fast_adc, fast_spectra, vdif
 from fastsig.io.live.pipes import open_bytes, usual_bytes
 from fastsig.io.live.ring import Ring
@@ -17,6 +18,7 @@ from fastsig.io.live.ring_bytes import RingBytes, RingFiles, byte_ring, fill
 from fastsig.io.live.streams import open_ring
 from fastsig.io.live.udp import Receiver, Socket, address_of
 from fastsig.io.raw.reader import STANDARD_INPUT, descriptor_of, is_pipe
+from fastsig.io.voltages.segments import RawFiles
 from fastsig.live.rolling import Report
 from fastsig.live.settings import Settings, Source
 from fastsig.stream import Stream
@@ -39,11 +41,16 @@ def is_udp(source: Source) -> bool:
 
 
 def has_receiver(source: Source) -> bool:
-    """Whether a session receives a source itself; a ring is written by another program."""
-    return not source.url.startswith("ring:")
+    """Whether a session receives a source itself, unlike a ring of another program or a file."""
+    return not source.url.startswith("ring:") and not is_file(source)
 
 
-def check_source(source: Source) -> None:
+def is_file(source: Source) -> bool:
+    """Whether a source is a file, which may grow."""
+    return os.path.isfile(source.url)
+
+
+def check_source(source: Source, settings: Settings) -> None:
     """Refuse what is no source.
 
     Raises
@@ -53,8 +60,15 @@ def check_source(source: Source) -> None:
     """
     if is_udp(source):
         address_of(source.url)
+    elif is_file(source):
+        if settings.follow_s is None:
+            raise UsageError(f"{source.url}: is a file; allowed with --follow, or by the other "
+                             "commands")
+        if settings.keep_s is not None:
+            raise UsageError(f"--keep with {source.url}, which is a file; allowed: other sources")
     elif has_receiver(source) and source.url != STANDARD_INPUT and not is_pipe(source.url):
-        raise UsageError(f"{source.url}: allowed: udp://HOST:PORT, ring:NAME, a pipe, or -")
+        raise UsageError(f"{source.url}: allowed: udp://HOST:PORT, ring:NAME, a pipe, a file with "
+                         "--follow, or -")
 
 
 def receive(source: Source, settings: Settings, report: Report) -> int:
@@ -168,6 +182,9 @@ def open_source(source: Source, settings: Settings, label: str,
     DataError
         If nothing comes before the source ends, or `stopped` is true.
     """
+    if is_file(source):
+        grown = FileBytes(source.url, settings.follow_s or 0)
+        return open_bytes(source.url, grown, RawFiles([source.url]), dict(settings.overrides))
     ring = _attached(source, stopped)
     if is_udp(source) or not has_receiver(source):
         return open_ring(ring, label)

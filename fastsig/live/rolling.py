@@ -123,7 +123,10 @@ class Rolling:
             watch.tell()
             first += n
             for name in self._ended(sink, result):
-                self._report({"wrote": name, "file_rows": n})
+                if n:
+                    self._report({"wrote": name, "file_rows": n})
+                else:  # it was told to end before its first row was processed
+                    os.unlink(name)
         return first
 
     def _piece(self, first: int) -> Stream | None:

@@ -12,6 +12,7 @@ from fastsig.errors import FastsigError
 from fastsig.io.live.reader_state import readers
 from fastsig.io.live.ring import Ring
 from fastsig.live.children import Child, start
+from fastsig.live.levels import Levels
 from fastsig.live.receivers import check_source, has_receiver, is_udp, receive
 from fastsig.live.settings import Settings, Source
 from fastsig.live.work import work
@@ -41,6 +42,7 @@ class Beam:
         #: What each sink has reported last, and the facts of the receiver.
         self.said: dict[str, dict[str, Any]] = {}
         self.ring: Ring | None = None
+        self._levels: Levels | None = None
         self.counts = {"receivers_begun": 1, "receiver_deaths": 0, "sink_deaths": 0}
 
     @property
@@ -56,6 +58,12 @@ class Beam:
             except FastsigError:
                 self.ring = None
 
+    def forget(self) -> None:
+        """Forget the ring, as another one begins."""
+        if self._levels is not None:
+            self._levels.close()
+        self.ring, self._levels, self.said = None, None, {}
+
     def status(self) -> dict[str, Any]:
         """Describe the source, the ring and the sinks, as plain data."""
         record: dict[str, Any] = {
@@ -68,8 +76,16 @@ class Beam:
                 "name": ring.name, "bytes": ring.n_slot * ring.layout.slot_bytes,
                 "started": ring.started, "ended": ring.reason, "silent_s": ring.silent_s(),
                 "slots": ring.head, **ring.counters()}
+            record["levels"] = self._read_levels(ring)
         record["sinks"] = {kind: self._sink(kind) for kind in self.sinks}
         return record
+
+    def _read_levels(self, ring: Ring) -> dict[str, dict[str, float]]:
+        """Return the levels of packets; readers of other rings would be waited for."""
+        if not is_udp(self.source) or not ring.rows:
+            return {}
+        self._levels = self._levels or Levels(ring)
+        return self._levels.read()
 
     def _sink(self, kind: str) -> dict[str, Any]:
         said, child = self.said.get(kind, {}), self.sinks[kind]
@@ -112,7 +128,7 @@ class Session:
         self.settings, self._say, self._watch, self._answer = settings, say, watch, answer
         self.kinds = settings.kinds()
         for source in sources:
-            check_source(source)
+            check_source(source, settings)
         self.beams = [Beam(source) for source in sources]
         self._begun = time.time()
         self._stopped: float | None = None
@@ -206,7 +222,7 @@ class Session:
     def _renew(self, beam: Beam) -> None:
         """Begin again with a source: its receiver died, or its counter begins again."""
         self._end(beam)
-        beam.ring, beam.said = None, {}
+        beam.forget()
         beam.counts["receivers_begun"] += 1
         beam.source = beam.source.with_ring(beam.counts["receivers_begun"])
         self._begin(beam)

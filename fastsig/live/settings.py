@@ -78,6 +78,8 @@ class Settings:
         Bytes of the ring of each source.
     workers, memory : int, optional
         As for `fastsig.run.engine.run`, for each sink.
+    follow_s : float, optional
+        Seconds without growth after which a file is taken to be complete.
     overrides : mapping
         Values that replace those of headers.
     packets : str
@@ -111,6 +113,7 @@ class Settings:
     ring_bytes: int | None = None
     workers: int | None = None
     memory: int | None = None
+    follow_s: float | None = None
     overrides: Mapping[str, Any] = field(default_factory=dict)
     packets: str = "fast-adc"
     beam: int | None = None
@@ -164,7 +167,7 @@ def sources_of(urls: tuple[str, ...], session: str) -> list[Source]:
     if len(set(urls)) < len(urls):
         raise UsageError(f"{', '.join(urls)}: a source is named twice; allowed: different ones")
     if not urls:
-        raise UsageError("no source; allowed: udp://HOST:PORT, ring:NAME, a pipe, or -")
+        raise UsageError("no source; allowed: udp://HOST:PORT, ring:NAME, a pipe, a file, or -")
     width = len(str(len(urls)))
     return [Source(url, "" if len(urls) == 1 else f"s{number:0{width}d}-",
                    url.partition(":")[2] if url.startswith("ring:")

@@ -25,7 +25,7 @@ from fastsig.stream import Sink, Stream, VoltageStream
 
 __all__ = ["check", "rolling", "rows_in"]
 
-_SUFFIXES = {"native": ".h5", "fbh5": ".h5", "sigproc": ".fil"}
+_SUFFIXES = {"native": ".h5", "fbh5": ".h5", "sigproc": ".fil", "dada": ".dada"}
 
 
 def rolling(kind: str, stream: Stream, settings: Settings, label: str, report: Report,
@@ -112,7 +112,8 @@ class _Recorded(_Files):
     def sink(self, piece: Any) -> Sink:
         to = self.settings.record
         whole = tuple(validity.full(0, piece.shape[0]) for _ in range(piece.n_pol))
-        return VoltageFile(piece, self.name(piece, _SUFFIXES[str(to)]), to=to, surveyed=whole)
+        return VoltageFile(piece, self.name(piece, _SUFFIXES[str(to)]), to=to, surveyed=whole,
+                           lossy=True)
 
 
 class _Spectra(_Files):

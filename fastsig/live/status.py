@@ -97,6 +97,9 @@ def lines(status: Mapping[str, Any]) -> list[str]:
         out.append(each["source"])
         for name, value in {**each.get("receiver", {}), **each.get("ring", {})}.items():
             out.append(f"  {name:<22}{_number(value)}")
+        for name, levels in each.get("levels", {}).items():
+            text = ", ".join(f"{pol} {value:.4g}" for pol, value in levels.items())
+            out.append(f"  {name:<22}{text}")
         for kind, sink in each["sinks"].items():
             out.append(f"  {kind}")
             out += [f"    {name:<20}{_number(value)}" for name, value in sink.items()]

@@ -96,7 +96,7 @@ def span_of(stream: Stream, time_s: float, dm: float, constant: Any, edges_hz: A
     around_s : Fraction
         Time before the burst at the upper edge and after it at the lower one.
     """
-    rate, low, high = stream.header.sample_rate, *edges_hz
+    rate, (low, high) = stream.header.sample_rate, edges_hz
     delay = delay_s(Fraction(dm), low, high, constant)
     at = Fraction(time_s)
     return (max(0, math.floor((at - around_s) * rate)),

@@ -68,6 +68,9 @@ class Lane:
         """Read a unit, on any thread: return a block, or sums of segments."""
         if self.long is not None:
             return self.long.segment_sums(unit.row, unit.segment, unit.n_segment)
+        if isinstance(self.stream, SpectrumStream) and self.stream.coded and all(
+                sink.as_codes for sink in self.sinks):
+            return self.stream.read_coded(unit.row, unit.n)
         block = self.stream.read_block(unit.row, unit.n)
         return self.stream.checked(block) if isinstance(self.stream, SpectrumStream) else block
 

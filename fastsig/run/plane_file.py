@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import os
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from fastsig.errors import OutputError, PlanError, UsageError
 from fastsig.io.files.outputs import output_names
 from fastsig.io.files.provenance import input_files, provenance
 from fastsig.io.files.safe import check_name, check_output
-from fastsig.io.planes.writer import SEGMENT, PlaneWriter, plane_bytes
+from fastsig.io.planes.chunks import SEGMENT, plane_bytes
 from fastsig.io.presto.many import SeriesWriter, series_names
 from fastsig.io.presto.writer import PrestoWriter
 from fastsig.stream import Block, PlaneStream, Sink, Stream
+
+if TYPE_CHECKING:
+    from fastsig.io.planes.writer import PlaneWriter
 
 __all__ = ["PlaneFile"]
 
@@ -156,6 +159,8 @@ class PlaneFile(Sink):
         self.refuse_losses()
         stream = self.planes
         if self.format == "planes":
+            from fastsig.io.planes.writer import PlaneWriter  # loads HDF5
+
             record = provenance(stream, hash_inputs=self._hash_inputs)
             self._writer = PlaneWriter(self.path, stream.header, stream.shape, stream.dms,
                                        provenance=record, overwrite=self._overwrite)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastsig.pulsar.stretches import Recording, Stretch
+
+if TYPE_CHECKING:
+    from fastsig_kernels import Normalizer
 
 __all__ = ["LEVELS", "Octaves"]
 
@@ -37,25 +40,29 @@ class Octaves(ABC):
 
     def __init__(self, recording: Recording, stretches: Sequence[Stretch], *, dtype: str,
                  threads: int) -> None:
-        from fastsig_kernels import Normalizer
-
-        self._stretches = stretches
-        self._recording, self._item = recording, np.dtype(dtype).itemsize
-        self._normalizer = Normalizer(recording.n_chan, dtype=dtype, threads=threads,
-                                      segment=segment_of(recording.sample_s))
+        self._stretches, self._recording, self._n_thread = stretches, recording, threads
+        self._normalizer = self._normalizer_of(dtype)
         self._octaves = _octaves(stretches)
         self._halvers = [_Halver() for _ in self._octaves[1:]]
         #: What weights are multiplied by, of each octave and segment of the normalisation.
         self._shares: list[list[float]] = [[] for _ in self._octaves]
         self.n_time = 0
 
+    def _normalizer_of(self, dtype: Any) -> Normalizer:
+        from fastsig_kernels import Normalizer
+
+        recording, self._dtype = self._recording, np.dtype(dtype)
+        return Normalizer(recording.n_chan, dtype=self._dtype.name, threads=self._n_thread,
+                          segment=segment_of(recording.sample_s))
+
     @property
     def waiting_bytes(self) -> int:
         """Memory of the spectra that wait to be normalised."""
         waiting = self._normalizer.latency + 2 * self._normalizer.segment
-        return int((self._item + 1) * waiting * self._recording.n_chan)
+        return int((self._dtype.itemsize + 1) * waiting * self._recording.n_chan)
 
-    def process(self, x: NDArray[Any], valid: NDArray[np.bool_] | None = None) -> None:
+    def process(self, x: NDArray[Any], valid: NDArray[np.bool_] | None = None,
+                series: NDArray[np.float32] | None = None) -> None:
         """Accept the next spectra.
 
         Parameters
@@ -63,12 +70,17 @@ class Octaves(ABC):
         x : ndarray, shape (n_time, n_chan)
             Values of any unit; they need not be finite where they are not valid.
         valid : ndarray of bool, shape (n_time, n_chan), optional
+        series : ndarray of float32, shape (n_time,), optional
+            Values that are first subtracted from all channels.
         """
+        if not self.n_time and x.dtype != self._dtype:  # they are read in another form than planned
+            self._normalizer = self._normalizer_of(x.dtype)
         self.n_time += len(x)
         for first in range(0, len(x), _RUN):
             rows = slice(first, first + _RUN)
             self._normalised(*self._normalizer.process(
-                x[rows], valid=None if valid is None else valid[rows]))
+                x[rows], valid=None if valid is None else valid[rows],
+                series=None if series is None else series[rows]))
 
     def complete(self) -> None:
         """Give the stretches the remaining spectra."""

@@ -6,12 +6,10 @@ import errno
 import os
 import socket
 import time
-from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
-from fractions import Fraction
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,17 +19,15 @@ from numpy.typing import NDArray
 
 from fastsig.errors import OutputError, UsageError
 from fastsig.io.live.udp import address_of
-from fastsig.simulate import components as parts
 from fastsig.simulate.engine import FastVoltage
 from fastsig.simulate.network import Events, Network, Span
+from fastsig.simulate.packets import HEAD, PAYLOAD, Packets, Repeated, packets_of
 from fastsig.simulate.spectra import FastSpectra
 from fastsig.simulate.values import scalar
 from fastsig.work.signals import check
 
 __all__ = ["Sent", "send"]
 
-_HEAD, _PAYLOAD = 8, 4096
-_COUNT = 2**56 - 1
 _BLOCK_BYTES = 2**22  # made together
 _PIECE = 256  # most packets sent together
 _PIECE_S = 0.001  # of packets sent together
@@ -58,105 +54,6 @@ class Sent(NamedTuple):
     refused: int
     seconds: float
     late_s: float
-
-
-class _Packets(ABC):
-    """The packets of a recording: `n_slot` slots of `n_part` packets."""
-
-    n_part: int
-    n_slot: int
-    slots_per_second: Fraction
-
-    @abstractmethod
-    def made(self, slot: int, n: int) -> NDArray[np.uint8]:
-        """Return the samples of packets, (slot, part, byte)."""
-
-    @abstractmethod
-    def kept(self, slot: int, n: int) -> NDArray[np.bool_]:
-        """Whether packets are not lost in the recording, (slot, part)."""
-
-    @abstractmethod
-    def heads(self, slot: NDArray[np.int64], part: NDArray[np.int64], network: Network
-              ) -> NDArray[np.uint64]:
-        """Return the headers of packets."""
-
-
-class _Samples(_Packets):
-    """8-bit samples of one polarisation in each packet."""
-
-    n_part = 2
-
-    def __init__(self, recording: FastVoltage) -> None:
-        self._recording = recording
-        self.n_slot = recording.n_time // _PAYLOAD
-        self.slots_per_second = recording.header.sample_rate / _PAYLOAD
-
-    def made(self, slot: int, n: int) -> NDArray[np.uint8]:
-        data, _ = self._recording.generate(slot * _PAYLOAD, n * _PAYLOAD)
-        by_pol = data.T.reshape(self.n_part, n, _PAYLOAD)
-        return np.ascontiguousarray(by_pol.swapaxes(0, 1)).view(np.uint8)
-
-    def kept(self, slot: int, n: int) -> NDArray[np.bool_]:
-        kept = np.zeros((n, self.n_part), bool)
-        for part, spans in enumerate(self._recording.valid(slot * _PAYLOAD, n * _PAYLOAD)):
-            for first, stop in (spans // parts.PACKET - slot).tolist():
-                kept[first:stop, part] = True
-        return kept
-
-    def heads(self, slot: NDArray[np.int64], part: NDArray[np.int64], network: Network
-              ) -> NDArray[np.uint64]:
-        fixed = np.uint64(3 << 62 | network.beam << 57)
-        return np.asarray((slot + network.first & _COUNT | part << 56).astype(np.uint64) | fixed)
-
-
-class _Spectra(_Packets):
-    """Two products of half of the channels, 8 bits each, in each packet."""
-
-    n_part = 4
-
-    def __init__(self, recording: FastSpectra) -> None:
-        if recording.n_chan != _PAYLOAD:
-            raise UsageError(f"spectra of {recording.n_chan} channels; allowed in packets: "
-                             f"{_PAYLOAD}")
-        self._recording, self.n_slot = recording, recording.n_time
-        self.slots_per_second = recording.header.sample_rate
-
-    def made(self, slot: int, n: int) -> NDArray[np.uint8]:
-        values = np.rint(np.nan_to_num(self._recording.generate(slot, n)[0]))
-        codes = np.empty(values.shape, np.uint8)
-        codes[:, :2] = np.clip(values[:, :2], 0, 255)
-        codes[:, 2:] = np.clip(values[:, 2:], -128, 127).astype(np.int8).view(np.uint8)
-        halves = codes.reshape(n, 2, 2, 2, _PAYLOAD // 2)  # kind, product of it, half, channel
-        return np.ascontiguousarray(halves.transpose(0, 1, 3, 4, 2)).reshape(n, 4, _PAYLOAD)
-
-    def kept(self, slot: int, n: int) -> NDArray[np.bool_]:
-        return np.repeat(self._recording.kept(slot, n)[:, np.newaxis], self.n_part, axis=1)
-
-    def heads(self, slot: NDArray[np.int64], part: NDArray[np.int64], network: Network
-              ) -> NDArray[np.uint64]:
-        fixed = np.uint64(1 << 62 | network.beam << 57)
-        counter = 2 * (slot + network.first) + part % 2 & _COUNT
-        return np.asarray((counter | part // 2 << 56).astype(np.uint64) | fixed)
-
-
-class _Repeated(_Packets):
-    """The first packets of a recording, again and again."""
-
-    def __init__(self, source: _Packets, n_cycle: int) -> None:
-        self._source, self.n_part, self.n_slot = source, source.n_part, source.n_slot
-        self.slots_per_second = source.slots_per_second
-        n = min(n_cycle, source.n_slot)
-        self.all, self._kept = source.made(0, n), source.kept(0, n)
-
-    def made(self, slot: int, n: int) -> NDArray[np.uint8]:
-        return self.all[np.arange(slot, slot + n) % len(self.all)]
-
-    def kept(self, slot: int, n: int) -> NDArray[np.bool_]:
-        return self._kept[np.arange(slot, slot + n) % len(self._kept)]
-
-    def heads(self, slot: NDArray[np.int64], part: NDArray[np.int64], network: Network
-              ) -> NDArray[np.uint64]:
-        return self._source.heads(slot, part, network)
 
 
 def send(recording: FastVoltage | FastSpectra, to: str, network: Network | None = None, *,
@@ -190,7 +87,7 @@ def send(recording: FastVoltage | FastSpectra, to: str, network: Network | None 
     network, rate = network or Network(), float(scalar(speed, "", "speed"))
     if rate < 0:
         raise UsageError(f"speed = {speed!r}; allowed: from 0")
-    packets = _packets(recording, cycle)
+    packets = packets_of(recording, cycle)
     network = replace(network, beam=network.beam or recording.header.beam)
     line = _Line(to, rate * float(packets.slots_per_second) * packets.n_part)
     try:
@@ -203,41 +100,24 @@ def send(recording: FastVoltage | FastSpectra, to: str, network: Network | None 
     return line.report()
 
 
-def _packets(recording: FastVoltage | FastSpectra, cycle: Any) -> _Packets:
-    """Return the packets of a recording."""
-    if not isinstance(recording, (FastVoltage, FastSpectra)):
-        raise UsageError("coarse channels cannot be sent as packets; allowed: real voltages and "
-                         "spectra")
-    packets: _Packets = (_Samples(recording) if isinstance(recording, FastVoltage)
-                         else _Spectra(recording))
-    if not packets.n_slot:
-        raise UsageError(f"the recording is shorter than a packet of {_PAYLOAD} samples")
-    if cycle is None:
-        return packets
-    n_cycle = int(scalar(cycle, "s", "cycle") * packets.slots_per_second)
-    if n_cycle < 1:
-        raise UsageError(f"cycle = {cycle!r} is shorter than a packet")
-    return _Repeated(packets, n_cycle)
-
-
-def _placed(packets: _Packets, network: Network
+def _placed(packets: Packets, network: Network
             ) -> Iterator[tuple[Span | None, Events, NDArray[np.int64]]]:
     """Yield packets in the order in which they are sent, and the addresses of their samples."""
-    most = max(1, _BLOCK_BYTES // (packets.n_part * _PAYLOAD))
+    most = max(1, _BLOCK_BYTES // (packets.n_part * PAYLOAD))
     spans = network.spans(packets.n_slot, packets.slots_per_second, most)
 
-    if isinstance(packets, _Repeated):
+    if isinstance(packets, Repeated):
         turn = np.int64(len(packets.all))
         for span, events in network.order(spans, packets.n_part,
                                           lambda span: packets.kept(span.slot, span.n)):
             at = events.slot % turn * packets.n_part + events.part
-            yield span, events, address(packets.all) + _PAYLOAD * at
+            yield span, events, address(packets.all) + PAYLOAD * at
         return
     with ThreadPoolExecutor(1) as pool:
         yield from _made_ahead(packets, network, spans, pool)
 
 
-def _made_ahead(packets: _Packets, network: Network, spans: Iterator[Span],
+def _made_ahead(packets: Packets, network: Network, spans: Iterator[Span],
                 pool: ThreadPoolExecutor
                 ) -> Iterator[tuple[Span | None, Events, NDArray[np.int64]]]:
     """As `_placed`, for samples that a thread makes while those before them are sent."""
@@ -262,7 +142,7 @@ def _made_ahead(packets: _Packets, network: Network, spans: Iterator[Span],
         for block, data in blocks:
             inside = (events.slot >= block.slot) & (events.slot < block.slot + block.n)
             at = (events.slot[inside] - block.slot) * packets.n_part + events.part[inside]
-            places[inside] = address(data) + _PAYLOAD * at
+            places[inside] = address(data) + PAYLOAD * at
         yield span, events, places
         reach = 0 if span is None else span.step + span.n - (
             2 * network.reorder + 2) // packets.n_part - 2
@@ -289,7 +169,7 @@ class _Line:
         except OSError as error:
             self._socket.close()
             raise OutputError(to, f"cannot send: {error}") from error
-        self._out = Outgoing(_PIECE, _HEAD, _PAYLOAD, self._grouped())
+        self._out = Outgoing(_PIECE, HEAD, PAYLOAD, self._grouped())
         self._piece = int(min(_PIECE, max(1, rate * _PIECE_S))) if rate else _PIECE
         self._begun = time.monotonic()
         self._packets = self._refused = 0
@@ -303,10 +183,10 @@ class _Line:
         if not self._socket.getpeername()[0].startswith("127."):
             return 1
         try:
-            self._socket.setsockopt(_UDP, _SEGMENT, _HEAD + _PAYLOAD)
+            self._socket.setsockopt(_UDP, _SEGMENT, HEAD + PAYLOAD)
         except OSError:
             return 1
-        return _MOST_MESSAGE // (_HEAD + _PAYLOAD)
+        return _MOST_MESSAGE // (HEAD + PAYLOAD)
 
     def send(self, heads: NDArray[np.uint64], places: NDArray[np.int64],
              when: NDArray[np.float64]) -> None:
@@ -314,7 +194,7 @@ class _Line:
         for first in range(0, len(heads), self._piece):
             some = slice(first, first + self._piece)
             self._out.heads[: len(heads[some])] = heads[some].astype("<u8").view(np.uint8).reshape(
-                -1, _HEAD)
+                -1, HEAD)
             count = self._out.prepare(places[some])
             self._wait(float(when[first]))
             self._send(count)

@@ -11,7 +11,13 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
-from fastsig_kernels import column_median, deviations, group_median, running_median
+from fastsig_kernels import (
+    column_median,
+    deviations,
+    group_median,
+    quantiles,
+    running_median,
+)
 from numpy.typing import NDArray
 
 __all__ = ["SIGMA", "Distribution", "Level", "Noise", "constant", "distribution", "gaussian",
@@ -36,6 +42,7 @@ _ROW_ERRORS = 5  # errors by which the noise of a row must exceed that of the ro
 _EXCEEDED = 5.0  # standard deviations with which samples are compared
 _COARSE = 0.4  # step divided by noise, from which on there are few distinct values
 _OCTILE = 1.1503493803760079  # octile of a Gaussian, standard deviations
+_MIDDLE, _OCTILES = np.array([0.5]), np.array([0.125, 0.5, 0.875])
 _SKEWED = 0.005  # asymmetry below which a Gaussian is adequate up to six standard deviations
 _MOST_SKEWED = 0.6  # asymmetry of the square of one Gaussian, the most skewed power
 _LEAST_SKEWED = 256  # values that determine the skewness of the noise to 0.3
@@ -250,14 +257,15 @@ def _fitted(sample: F4, octiles: NDArray[np.floating]) -> Distribution:
     return Distribution(shape.middle, shape.unit, shape.scale / scale, center / scale)
 
 
-def _octiles(x: NDArray[np.floating]) -> NDArray[np.floating]:
+def _octiles(x: NDArray[np.floating]) -> NDArray[np.float64]:
     """Return the first octile, the median and the last octile, without strong interference.
 
     More than an eighth of the values may be interference.
     """
-    apart = np.abs(x - np.median(x))
-    near = x[apart <= _STRONG * float(SIGMA) * np.median(apart)]
-    return np.asarray(np.quantile(near, (0.125, 0.5, 0.875)))
+    values = np.asarray(x, np.float32)
+    apart = np.abs(values - np.float32(quantiles(values, _MIDDLE)[0]))
+    near = values[apart <= _STRONG * float(SIGMA) * quantiles(apart, _MIDDLE)[0]]
+    return quantiles(near, _OCTILES)
 
 
 def straight(residual: F4, n_mean: int) -> F4:

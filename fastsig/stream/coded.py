@@ -79,17 +79,22 @@ class CodedBlock:
 
     def lost_channels(self) -> Flags | None:
         """Return which channels have weight 0 in all rows; None if others have it in some."""
-        lost = ~(self.weight[:, 0] > 0)
-        if not self.n or (lost != lost[:1]).any():
-            return None
-        found = np.broadcast_to(lost[0], self.codes.shape[1])
-        if self.flags is None:
+        found = self._without_weight()
+        if found is None or self.flags is None:
             return found
         steady = self.changes is not None and not any(
             self.start < row < self.start + self.n for row in self.changes)
         if not steady and len(self.flags) > 1 and (self.flags != self.flags[:1]).any():
             return None
         return np.asarray(found | self.flags[0])
+
+    def _without_weight(self) -> Flags | None:
+        """Return the same without regard to flags."""
+        n_chan = self.codes.shape[1]
+        if not self.n or self.weight.min() > 0:
+            return np.zeros(n_chan, np.bool_) if self.n else None
+        lost = ~(self.weight[:, 0] > 0)
+        return None if (lost != lost[:1]).any() else np.broadcast_to(lost[0], n_chan)
 
     def power_sums(self) -> NDArray[np.float64]:
         """Return the sums of powers 0 to 4 of the codes of channels, (5, chan), flagged or not."""

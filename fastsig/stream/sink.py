@@ -39,6 +39,9 @@ class Sink(ABC):
     #: Whether it accepts voltages as recorded, complex ones in pairs of integers.
     as_recorded = False
 
+    #: Whether it accepts spectra of 8-bit codes as `CodedBlock`.
+    as_codes = False
+
     #: Whether it needs only the blocks in `spans`; no other sink then shares its chain.
     sparse = False
 

@@ -26,6 +26,8 @@ _LOG_RATIO = 30.0  # of the highest to the middle dispersion measure, from which
 def draw_night(candidates: Candidates, name: str = "") -> Figure:
     """Draw candidates: DM against time, larger for a higher S/N, and histograms of DM and S/N.
 
+    After a comparison of beams, the positions of bursts and the beams are drawn as well.
+
     Parameters
     ----------
     candidates : Candidates
@@ -39,11 +41,14 @@ def draw_night(candidates: Candidates, name: str = "") -> Figure:
     """
     if not len(candidates):
         raise PlanError(f"{name or 'the table'}: there is no candidate to draw")
-    figure = new_figure(11, 6.5)
-    (main, by_dm), (by_snr, spare) = figure.subplots(2, 2, width_ratios=(4, 1),
-                                                     height_ratios=(3, 1.1))
-    by_dm.sharey(main)
-    spare.axis("off")
+    compared = "east" in candidates
+    figure = new_figure(16 if compared else 11, 6.5)
+    grid = figure.add_gridspec(2, 3 if compared else 2, height_ratios=(3, 1.1),
+                               width_ratios=(4, 1, 2.5)[: 3 if compared else 2])
+    main, by_snr = figure.add_subplot(grid[0, 0]), figure.add_subplot(grid[1, 0])
+    by_dm = figure.add_subplot(grid[0, 1], sharey=main)
+    if compared:
+        _draw_positions(figure.add_subplot(grid[:, 2]), candidates)
     _draw_times(main, candidates)
     dm, snr = candidates.values("dm"), candidates.values("snr")
     bins = (np.sinh(np.linspace(0, np.arcsinh(dm.max() / 10), _BINS + 1)) * 10
@@ -83,6 +88,30 @@ def _draw_times(axes: Axes, candidates: Candidates) -> None:
     if "verdict" in candidates:
         axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=3, fontsize=8, frameon=False,
                     borderaxespad=0.1)
+
+
+def _draw_positions(axes: Axes, candidates: Candidates) -> None:
+    """Draw beams, and the positions of bursts that are not interference, with their errors."""
+    from matplotlib.patches import Circle
+
+    known = candidates.meta.get("comparison", {})
+    beams = np.reshape(known.get("beam_offsets_arcmin", []), (-1, 2))
+    widths = known.get("hpbw_arcmin", [])
+    for number, place, width in zip(known.get("beams", []), beams, widths, strict=False):
+        axes.add_patch(Circle(place, width / 2, fill=False, edgecolor="#777777", lw=0.7))
+        axes.annotate(str(number), place, ha="center", va="center", fontsize=7, color="#777777")
+    east, north, east_error, north_error = (
+        candidates.values(name) for name in ("east", "north", "east_error", "north_error"))
+    for name, color, chosen in _groups(candidates):
+        if name != "interference":
+            axes.errorbar(east[chosen], north[chosen], north_error[chosen], east_error[chosen],
+                          fmt="o", ms=4, lw=0.8, color=color, alpha=0.7)
+    reach = 1.1 * max([1.0, *(np.abs(beams).max(axis=1) + widths if len(beams) else [])])
+    axes.set_xlim(reach, -reach)  # east is to the left
+    axes.set_ylim(-reach, reach)
+    axes.set_aspect("equal")
+    axes.set_xlabel("east (arcmin)")
+    axes.set_ylabel("north (arcmin)")
 
 
 def _groups(candidates: Candidates) -> list[tuple[str, str, NDArray[Any]]]:

@@ -107,6 +107,8 @@ _INDEX = {
     "power_sums_nb": "moments",
     "product_codes": "products",
     "prototype": "filters",
+    "quantiles": "ranks",
+    "quantiles_nb": "ranks",
     "quantize": "packing",
     "quantize_nb": "packing",
     "requantize": "requantizing",

@@ -79,6 +79,7 @@ from .packing import (
 from .periodicity import HarmonicSearch, half_bin_powers
 from .products import PRODUCTS, product_codes
 from .pulse_search import PulseSearch
+from .ranks import quantiles, quantiles_nb
 from .requantizing import requantize, requantize_nb, restore, restore_nb
 from .resampling import resample, resample_nb, resampling_covariance, resampling_tables
 from .scaling import apply_scales, apply_scales_nb, fit_scales, fit_scales_nb, widen, widen_nb
@@ -222,6 +223,8 @@ __all__ = [
     "power_sums_nb",
     "product_codes",
     "prototype",
+    "quantiles",
+    "quantiles_nb",
     "quantize",
     "quantize_nb",
     "relative_to_level",

@@ -285,18 +285,18 @@ def _move_rows_nb(moves, n_byte):
 
 
 @jit_strict
-def run_nb(spec, source, time_step, chan_step, n_chan, n, block, window, below, below_ops, targets,
-           above, above_ops, moves, out, out_step, large, meeting, n_thread):
+def run_nb(spec, source, time_step, chan_step, n_chan, n, block, window, n_window, below, below_ops,
+           targets, above, above_ops, moves, out, out_step, large, meeting, n_thread):
     """Do the steps of one thread for `n` samples, block by block; return the next `window`.
 
-    `window` is the place of the next samples in rows at the cut, which have room for `block`
+    `window` is the place of the next samples in rows at the cut, which have room for `n_window`
     samples after those of the past. Each thread moves the rows that it computes: threads meet
     before rows move, which others read, and before rows are read that others compute.
     """
     met = 0
     for first in range(0, n, block):
         count = min(block, n - first)
-        if window + count > block:
+        if window + count > n_window:
             met = meet_nb(meeting, n_thread, met)
             _move_rows_nb(moves, item_of(spec) * window)
             window = 0

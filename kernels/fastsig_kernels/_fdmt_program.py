@@ -23,8 +23,12 @@ from ._order import LINE, address, aligned
 WIDE, GROUP, _READ = 64, 16, 64
 #: Time to read a channel, in additions of rows.
 _READ_TIME = 3
-#: Samples of a block: few, so that rows at the cut and what they keep of the past stay in a cache.
-_BLOCK = 1024
+#: Bytes of a row below the cut, of one block: few, so that rows at the cut stay in a cache, with
+#: what they keep of the past.
+_ROW_BYTES = 4096
+#: Samples for which these rows have room, relative to what they keep, which moves when it is used
+#: up: more would take more memory than the moves take time.
+_ROOM = 2
 
 #: Kinds of steps below the cut, see `_fdmt_loops`.
 READ, ADD, LOAD, SAVE = 0, 1, 2, 3
@@ -65,6 +69,11 @@ class Program:
 
     Attributes
     ----------
+    block : int
+        Number of samples that are computed at a time.
+    window : int
+        Number of samples for which rows at the cut have room.
+    stores : list of Store
     threads : list of tuple of ndarray
         Tables of each thread: steps and operations below the cut, `targets`, steps and operations
         above it, and the rows of the cut that it moves, see `_fdmt_loops`.
@@ -73,17 +82,20 @@ class Program:
     def __init__(self, root: Node, channels: np.ndarray, n_input: int, item: int,
                  above_item: int, offset: int, n_thread: int = 1) -> None:
         self.item, self._offset = item, offset
-        self.block = _BLOCK
+        self.block = _ROW_BYTES // item
         self._channels, self._n_input = channels, n_input
         self._memory: list[np.ndarray] = []
         self.stores: list[Store] = []
         every, found = list(_every(root)), spans(root)
         cut = [each for each in every if each.height == 0]
+        past = np.repeat([found[id(each)].late.max() for each in cut],
+                         [each.n_row for each in cut])
+        self.window = self.block * max(1, round(_ROOM * past.mean() / self.block))
         self._own_rows(cut, found)
         self._targets: list[np.ndarray] = []
         self._n_target = 0
         before = max(up(each.history * item) for each in every if not each.terms)
-        self._leaf = Rows(0, before + up(_BLOCK * item) + LINE)
+        self._leaf = Rows(0, before + _ROW_BYTES + LINE)
         parts = _balanced(cut, n_thread)
         below = [self._list_below(part, before) for part in parts]
         targets = np.concatenate(self._targets)
@@ -100,7 +112,7 @@ class Program:
 
     def _list_below(self, cut: list[Node], before: int) -> tuple[np.ndarray, np.ndarray]:
         """List the steps of a thread below the cut, with memory that its subtrees share."""
-        leaf_bytes = self._leaf.step * (_READ + 1) + up(_BLOCK * self.item)
+        leaf_bytes = self._leaf.step * (_READ + 1) + self.window * self.item
         shared = self._allocate(leaf_bytes + max(map(self._shared_bytes, cut), default=0))
         self._leaf.place = shared + before
         self._below = Steps()
@@ -122,7 +134,7 @@ class Program:
         """Give memory to the rows of nodes at the cut, for samples after those of the past."""
         # Steps of parents compute as many samples of all their rows.
         width = max(each.width for each in found.values())
-        after = up((self.block + width) * self.item) + LINE
+        after = up((self.window + width) * self.item) + LINE
         befores = [up(int(found[id(node)].late.max()) * self.item) for node in cut]
         sizes = [(before + after) * node.n_row for before, node in zip(befores, cut, strict=True)]
         # In one piece, for which the system has large pages.
@@ -144,7 +156,7 @@ class Program:
         return np.array(parts, np.int64).reshape(-1, 4)
 
     def _row_bytes(self, node: Node) -> int:
-        return up(node.history * self.item) + up(_BLOCK * self.item) + LINE
+        return up(node.history * self.item) + _ROW_BYTES + LINE
 
     def _shared_bytes(self, node: Node) -> int:
         """Return the size of the memory for the terms of a sum, theirs and so on."""

@@ -3,8 +3,6 @@
 The bits are those of `levels.channel_levels_nb`.
 """
 
-import math
-
 import numpy as np
 
 from ._jit import jit_strict, jit_strict_inner
@@ -21,14 +19,11 @@ from ._level_vectors import (
     sort_16,
 )
 from ._simd import address_of, load, splat, store
+from .levels import FIRST_ROWS, REACH, RUN, renew_nb
 from .medians import MAD_SIGMA
 
 _CHANNELS = AT_ONCE * LANES
 _LINE = 4 * LANES
-_FIRST_ROWS = VALUES - 1  # from which the first level and noise are measured
-_RUN = 64  # rows that are added in float32
-_REACH = np.float32(3.0)  # standard deviations up to which values are included
-_WITHIN = 0.986578  # standard deviation of a Gaussian that is truncated there
 
 
 @jit_strict
@@ -38,7 +33,7 @@ def levels_nb(spec, floats, x, series, out, out_sigma):
     `floats` is the `Spec` of float32, and `spec` that of `x`.
     """
     n_chan = x.shape[1]
-    some = room_nb((2 * VALUES + 3) * LANES)
+    some = room_nb(((AT_ONCE + 1) * VALUES + 3) * LANES)
     sums, part = np.empty((3, _CHANNELS)), room_nb(3 * _CHANNELS)
     tables, tail = room_nb(3 * _CHANNELS), last_channels_nb(x)
     level, sigma = np.empty(_CHANNELS, np.float32), np.empty(_CHANNELS, np.float32)
@@ -79,18 +74,26 @@ def last_channels_nb(x):
 def _tile_nb(spec, x, step, size, series, some, sums, part, tables, level, sigma):
     """Measure the levels and the noise of a tile of channels, of numbers of `size` bytes."""
     n = series.size
-    every = max(1, -(-n // _FIRST_ROWS))
-    for first in range(0, _CHANNELS, LANES):
-        _first_nb(spec, x + first * size, step, series, every, some, level[first : first + LANES],
-                  sigma[first : first + LANES])
-    for every in (max(1, n // _RUN), 1):
+    every = max(1, -(-n // FIRST_ROWS))
+    values = address_of(some)
+    for k in range(-(-n // every)):
+        row = k * every
+        for vector in range(AT_ONCE):
+            at = x + row * step + vector * LANES * size
+            store(numbers(spec, at) - splat(spec, series[row]),
+                  values + (vector * VALUES + k) * _LINE)
+    for vector in range(AT_ONCE):
+        first = vector * LANES
+        _first_nb(spec, values + vector * VALUES * _LINE, -(-n // every), some,
+                  level[first : first + LANES], sigma[first : first + LANES])
+    for every in (max(1, n // RUN), 1):
         for c in range(_CHANNELS):
-            tables[c] = level[c] - _REACH * sigma[c]
-            tables[_CHANNELS + c] = level[c] + _REACH * sigma[c]
+            tables[c] = level[c] - REACH * sigma[c]
+            tables[_CHANNELS + c] = level[c] + REACH * sigma[c]
             tables[2 * _CHANNELS + c] = level[c]
             sums[0, c] = sums[1, c] = sums[2, c] = 0.0
-        for begin in range(0, n, _RUN * every):
-            count = -(-(min(begin + _RUN * every, n) - begin) // every)
+        for begin in range(0, n, RUN * every):
+            count = -(-(min(begin + RUN * every, n) - begin) // every)
             add_within(spec, x + begin * step, every * step, address_of(series) + 4 * begin,
                        4 * every, count, address_of(tables), address_of(part))
             for k in range(3):
@@ -100,13 +103,13 @@ def _tile_nb(spec, x, step, size, series, some, sums, part, tables, level, sigma
 
 
 @jit_strict_inner
-def _first_nb(spec, x, step, series, every, some, level, sigma):
-    """Measure the median and the median absolute deviation of a vector of channels."""
-    n, values = -(-series.size // every), address_of(some)
-    work, middle = values + VALUES * _LINE, values + 2 * VALUES * _LINE
-    for k in range(n):
-        row = k * every
-        store(numbers(spec, x + row * step) - splat(spec, series[row]), values + k * _LINE)
+def _first_nb(spec, values, n, some, level, sigma):
+    """Measure the medians and median absolute deviations of the lanes of `n` vectors.
+
+    `some` ends with working memory.
+    """
+    work = address_of(some) + AT_ONCE * VALUES * _LINE
+    middle = work + VALUES * _LINE
     _median_nb(spec, values, n, work, middle, some, level)
     center = load(spec, address_of(level))
     for k in range(n):
@@ -130,18 +133,7 @@ def _median_nb(spec, values, n, work, middle, some, out):
     for k in range(0, VALUES, 32):
         merge_32(work + k * _LINE)
     middle_64(work, middle)
-    found = some[2 * VALUES * LANES :]
+    found = some[(AT_ONCE + 1) * VALUES * LANES :]
     for c in range(LANES):
         low, high, odd = found[c], found[LANES + c], found[2 * LANES + c] < np.float32(0)
         out[c] = low if odd else np.float32(0.5 * (np.float64(low) + np.float64(high)))
-
-
-@jit_strict_inner
-def renew_nb(level, sigma, sums, n):
-    """Replace levels and noise by those of the values that were summed; keep them if none was."""
-    for c in range(n):
-        if sums[0, c] > 0:
-            mean = sums[1, c] / sums[0, c]
-            variance = max(0.0, sums[2, c] / sums[0, c] - mean * mean)
-            level[c] = np.float32(np.float64(level[c]) + mean)
-            sigma[c] = np.float32(math.sqrt(variance) / _WITHIN)

@@ -1,7 +1,7 @@
 """Vectors of 16 neighbouring channels, for levels and noise of channels: medians and sums.
 
 Memory is specified by address. The items of a `Spec` are the `kind` of the numbers that are loaded,
-u1, i1 or f4.
+u1 or f4.
 """
 
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ def load_numbers(emit: Emitter, kind: str, address: Any, vector: int = 0) -> Vec
     """Return numbers of a kind, of a vector of channels, as float32."""
     if kind == "f4":
         return emit.load(address, _LINE * vector)
-    return emit.to_float(emit.load_integers(address, LANES * vector, LANES, 8), kind == "i1")
+    return emit.to_float(emit.load_integers(address, LANES * vector, LANES, 8), signed=False)
 
 
 @intrinsic

@@ -11,8 +11,8 @@ from numba.core.extending import intrinsic
 
 from ._fdmt_reading import put, vector
 
-__all__ = ["COLUMNS", "add_vector", "copy_vector", "has_high", "raise_lines", "raise_weighted_lines",
-           "sum_track_lines"]
+__all__ = ["COLUMNS", "add_vector", "copy_vector", "has_high", "raise_lines",
+           "raise_weighted_lines", "sum_track_lines"]
 
 #: Columns of a call.
 COLUMNS = 64

@@ -11,9 +11,11 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.core.extending import intrinsic, overload
 
-from ._simd import address_of
+from ._jit import jit_strict_inner
+from ._order import LINE
+from ._simd import Emitter, address_of
 
-_I1, _I8, _I64 = (ir.IntType(n) for n in (1, 8, 64))
+_I1, _I8, _I32, _I64 = (ir.IntType(n) for n in (1, 8, 32, 64))
 _i = types.int64
 
 
@@ -55,6 +57,22 @@ def copy(source, i, target, j, n):
     _within(source, i, n)
     _within(target, j, n)
     target[j : j + n] = source[i : i + n].copy()
+
+
+def copy_past_cache(source, i, target, j, n):
+    """Copy `n` bytes that do not overlap to memory that is neither in the cache nor needed there.
+
+    At addresses that are multiples of 64, memory is not read before it is written. `finish_copies`
+    makes the bytes visible to others.
+    """
+    copy(source, i, target, j, n)
+
+
+def finish_copies():
+    """Let others see all that is written before this call, before they see what is written after.
+
+    In Python, this does nothing.
+    """
 
 
 def copy16(source, i, target, j):
@@ -139,6 +157,41 @@ def _copy(typingctx, source, target, n):
 
 
 @intrinsic
+def _copy_line(typingctx, source, target):
+    """Copy a line of the cache to an aligned address, past the cache."""
+
+    def codegen(context, builder, signature, args):
+        kind = ir.VectorType(_I8, LINE).as_pointer()
+        value = builder.load(builder.inttoptr(args[0], kind), align=1)
+        store = builder.store(value, builder.inttoptr(args[1], kind), align=LINE)
+        store.set_metadata("nontemporal", builder.module.add_metadata([_I32(1)]))
+        return context.get_dummy_value()
+
+    return types.void(_i, _i), codegen
+
+
+@intrinsic
+def _finish(typingctx):
+    """Order all writes before those that follow, also those that bypassed the cache."""
+
+    def codegen(context, builder, signature, args):
+        Emitter(builder, 1).finish_stores()
+        builder.fence("acq_rel")
+        return context.get_dummy_value()
+
+    return types.void(), codegen
+
+
+@jit_strict_inner
+def _copy_lines(source, target, n):
+    if n % LINE != 0 or target % LINE != 0:
+        _copy(source, target, n)
+        return
+    for k in range(0, n, LINE):
+        _copy_line(source + k, target + k)
+
+
+@intrinsic
 def _count_zeros(typingctx, value):
     """Count the trailing zeros."""
 
@@ -181,6 +234,17 @@ def _put16(a, i, value):
 @overload(copy)
 def _copy_bytes(source, i, target, j, n):
     return lambda source, i, target, j, n: _copy(address_of(source) + i, address_of(target) + j, n)
+
+
+@overload(copy_past_cache)
+def _copy_bytes_past_cache(source, i, target, j, n):
+    return lambda source, i, target, j, n: _copy_lines(
+        address_of(source) + i, address_of(target) + j, n)
+
+
+@overload(finish_copies)
+def _finish_copies():
+    return lambda: _finish()
 
 
 @overload(copy16)

@@ -13,8 +13,11 @@ _CHANNELS = 512
 
 
 @jit_strict
-def measure_nb(x, valid, has_valid, kept, kept_valid, sums, start, stop):
-    """Keep rows of some channels, and add them to their sums: number, values, and squares."""
+def measure_nb(x, series, valid, has_valid, kept, kept_valid, sums, start, stop):
+    """Keep rows of some channels, and add them to their sums: number, values, and squares.
+
+    Values are those of `x` minus those of the series.
+    """
     for first in range(start, stop, _CHANNELS):
         last = min(first + _CHANNELS, stop)
         number, total, square = sums[0, first:last], sums[1, first:last], sums[2, first:last]
@@ -22,26 +25,26 @@ def measure_nb(x, valid, has_valid, kept, kept_valid, sums, start, stop):
             values, copy = x[row, first:last], kept[row, first:last]
             if has_valid:
                 good, keep = valid[row, first:last], kept_valid[row, first:last]
-                _add_valid_nb(values, good, copy, keep, number, total, square)
+                _add_valid_nb(values, series[row], good, copy, keep, number, total, square)
             else:
-                _add_nb(values, copy, total, square)
+                _add_nb(values, series[row], copy, total, square)
 
 
 @jit_strict_inner
-def _add_nb(x, copy, total, square):
+def _add_nb(x, base, copy, total, square):
     """Add a row."""
     for c in range(x.size):
-        value = np.float64(x[c])
+        value = np.float64(np.float32(x[c]) - base)
         total[c] += value
         square[c] += value * value
         copy[c] = x[c]
 
 
 @jit_strict_inner
-def _add_valid_nb(x, valid, copy, keep, number, total, square):
+def _add_valid_nb(x, base, valid, copy, keep, number, total, square):
     """Add the valid values of a row."""
     for c in range(x.size):
-        value = np.float64(x[c]) if valid[c] else 0.0
+        value = np.float64(np.float32(x[c]) - base) if valid[c] else 0.0
         number[c] += np.float64(valid[c])
         total[c] += value
         square[c] += value * value
@@ -49,35 +52,35 @@ def _add_valid_nb(x, valid, copy, keep, number, total, square):
 
 
 @jit_strict
-def scale_nb(x, valid, has_valid, level, slope, gain, alive, out, out_valid, start, stop):
+def scale_nb(x, series, valid, has_valid, level, slope, gain, alive, out, out_valid, start, stop):
     """Normalise rows from `start` to `stop`; write which are valid if `has_valid`."""
     for row in range(start, stop):
         at = np.float32(row)
         if has_valid:
-            _scale_valid_nb(x[row], valid[row], level, slope, gain, alive, out[row],
+            _scale_valid_nb(x[row], series[row], valid[row], level, slope, gain, alive, out[row],
                             out_valid[row], at)
         else:
-            _scale_row_nb(x[row], level, slope, gain, out[row], at)
+            _scale_row_nb(x[row], series[row], level, slope, gain, out[row], at)
 
 
 @jit_strict_inner
-def _code_nb(x, level, slope, gain, at):
+def _code_nb(x, base, level, slope, gain, at):
     """Return a normalised value, rounded and limited."""
-    value = np.rint((np.float32(x) - level) * gain - slope * at)
+    value = np.rint(((np.float32(x) - base) - level) * gain - slope * at)
     return min(max(value, np.float32(-127)), np.float32(127))
 
 
 @jit_strict_inner
-def _scale_row_nb(x, level, slope, gain, out, at):
+def _scale_row_nb(x, base, level, slope, gain, out, at):
     for c in range(x.size):
-        out[c] = np.int8(np.int32(_code_nb(x[c], level[c], slope[c], gain[c], at)))
+        out[c] = np.int8(np.int32(_code_nb(x[c], base, level[c], slope[c], gain[c], at)))
 
 
 @jit_strict_inner
-def _scale_valid_nb(x, valid, level, slope, gain, alive, out, out_valid, at):
+def _scale_valid_nb(x, base, valid, level, slope, gain, alive, out, out_valid, at):
     for c in range(x.size):
         good = valid[c] & alive[c]
-        code = _code_nb(x[c], level[c], slope[c], gain[c], at)
+        code = _code_nb(x[c], base, level[c], slope[c], gain[c], at)
         out[c] = np.int8(np.int32(code if good else np.float32(0)))
         out_valid[c] = good
 

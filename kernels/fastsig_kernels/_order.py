@@ -95,8 +95,8 @@ def flat_rows(x: np.ndarray) -> tuple[np.ndarray, int]:
     numba knows that the values of this array are neighbours in memory, as it does not of the rows
     of a plane that is part of another one. A plane whose columns are not neighbours is copied.
     """
-    step = x.itemsize
-    if not x.size or x.strides[1] != step or x.strides[0] % step or x.strides[0] < step * x.shape[1]:
+    step, (apart, beside) = x.itemsize, x.strides
+    if not x.size or beside != step or apart % step or apart < step * x.shape[1]:
         x = np.ascontiguousarray(x)
     if not x.size:
         return x.reshape(-1), x.shape[1]

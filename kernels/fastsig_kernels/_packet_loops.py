@@ -6,11 +6,8 @@ put into the ring, at the remainder modulo the number of slots. A counter outsid
 believed only if several packets in succession agree with it; they are held back until then.
 """
 
-from numba.core import types
-from numba.core.extending import intrinsic, overload
-
 from ._jit import jit_strict, jit_strict_inner
-from ._memory import copy, get64
+from ._memory import copy, copy_past_cache, finish_copies, get64
 from ._packet_forms import (
     AGE,
     BEAM,
@@ -59,24 +56,6 @@ _PATIENCE = 16
 
 #: What `place_packets_nb` returns if the counter has gone back or too far ahead.
 RESTARTED = 1
-
-
-def fence():
-    """Let other processes see all writes before this call before any write after it."""
-
-
-@intrinsic
-def _fence(typingctx):
-    def codegen(context, builder, signature, args):
-        builder.fence("acq_rel")
-        return context.get_dummy_value()
-
-    return types.void(), codegen
-
-
-@overload(fence)
-def _compiled_fence():
-    return lambda: _fence()
 
 
 @jit_strict_inner
@@ -133,7 +112,7 @@ def _publish(words, numbers, held, head):
             if numbers[slot % len(numbers), part] != slot:
                 words[_LOST] += 1
         slot += 1
-    fence()
+    finish_copies()
     words[_HEAD] = head
 
 
@@ -146,9 +125,10 @@ def _put(form, raw, at, slot, part, held, words, numbers, payload):
         return
     n = form[PACKET_BYTES] - form[HEADER_BYTES]
     numbers[place, part] = -1
-    fence()
-    copy(raw, at + form[HEADER_BYTES], payload, (place * numbers.shape[1] + part) * n, n)
-    fence()
+    finish_copies()
+    copy_past_cache(raw, at + form[HEADER_BYTES], payload, (place * numbers.shape[1] + part) * n,
+                    n)
+    finish_copies()
     numbers[place, part] = slot
     words[_PLACED] += 1
     if slot >= words[_HIGHEST]:
@@ -226,7 +206,7 @@ def _believe(form, held, held_raw, words, numbers, payload):
         return 0
     if words[_STARTED] == 0:
         words[_FIRST], words[_SENDER] = lowest, held[HELD_SENDER]
-        fence()
+        finish_copies()
         words[_STARTED] = form[STARTED_AS]
     else:
         slot = _relative(form, lowest - words[_FIRST])

@@ -16,9 +16,11 @@ GROUP = 16
 #: Values of a block from which its first estimate, a median, is computed, at most.
 SAMPLED = 128
 #: Values up to this many times the first estimate of their mean are averaged.
-CUT = 4.0
+CUT = 3.0
 #: Least number of valid bins of a block.
 FEWEST = 8
+#: Bins from which a level is computed with small errors.
+_ENOUGH = 128
 #: Knots of the gain between the centres of two blocks.
 _KNOTS = 8
 #: Panels, and nodes in each, of the integrals of templates.
@@ -30,12 +32,12 @@ def stages(n_harmonic: int) -> tuple[int, ...]:
     return tuple(1 << k for k in range(n_harmonic.bit_length()))
 
 
-def block_edges(n_bin: int, least: int, growth: float, most: int) -> np.ndarray:
-    """Return the edges of blocks from bin 1 on, whose widths grow with frequency, int64.
+def block_edges(n_bin: int, first: int, least: int, growth: float, most: int) -> np.ndarray:
+    """Return the edges of blocks from bin `first` on, whose widths grow with frequency, int64.
 
     A block that begins at bin k has ``growth k`` bins, but at least `least` and at most `most`.
     """
-    edges = [1]
+    edges = [min(first, n_bin - 1)]
     while edges[-1] < n_bin:
         edges.append(edges[-1] + int(min(max(growth * edges[-1], least), most)))
     edges[-1] = n_bin
@@ -68,18 +70,51 @@ def gain_knots(edges: np.ndarray, level: np.ndarray) -> tuple[np.ndarray, np.nda
     """Return bins, and the factor ``1 / sqrt(level)`` of amplitudes there.
 
     The logarithm of the level is interpolated in the logarithm of frequency between the centres of
-    blocks whose level is above 0; it is constant before the first and after the last.
+    blocks whose level is above 0, after `smoothed`. It is extrapolated to the first edge; before
+    that, and after the last centre, it is constant.
     """
     known = level > 0
     if not known.any():
         return np.array([0, edges[-1]]), np.zeros(2)
     middle = np.sqrt(edges[:-1].astype(np.float64) * edges[1:])[known]
+    log = smoothed(np.log(middle), np.log(level[known]), np.diff(edges)[known])
+    if len(log) > 1 and edges[0] < middle[0]:
+        slope = (log[1] - log[0]) / np.log(middle[1] / middle[0])
+        log = np.append(log[0] + slope * np.log(edges[0] / middle[0]), log)
+        middle = np.append(float(edges[0]), middle)
     shares = np.arange(_KNOTS) / _KNOTS
     inner = np.append((middle[:-1, np.newaxis] + np.diff(middle)[:, np.newaxis] * shares).ravel(),
                       middle[-1])
     knots = np.unique(np.concatenate([[0], np.rint(inner).astype(np.int64), edges[-1:]]))
-    log = np.interp(np.log(np.maximum(knots, 1)), np.log(middle), np.log(level[known]))
-    return knots, np.exp(-log / 2)
+    fitted = np.interp(np.log(np.maximum(knots, 1)), np.log(middle), log)
+    return knots, np.exp(-fitted / 2)
+
+
+def smoothed(x: np.ndarray, y: np.ndarray, n: np.ndarray) -> np.ndarray:
+    """Return levels of blocks of few bins from a straight line through their neighbours too.
+
+    Parameters
+    ----------
+    x, y : ndarray, shape (n_block,), float64
+        Logarithms of frequencies, ascending, and of levels.
+    n : ndarray, shape (n_block,), int
+        Bins of each block. Neighbours are used until there are `_ENOUGH`.
+
+    Returns
+    -------
+    ndarray, shape (n_block,), float64
+    """
+    found = y.copy()
+    for b in np.flatnonzero(n < _ENOUGH):
+        order = np.argsort(np.abs(x - x[b]), kind="stable")
+        near = order[: 1 + int(np.searchsorted(np.cumsum(n[order]), _ENOUGH))]
+        if len(near) < 3:
+            continue
+        w = n[near].astype(np.float64)
+        u, v = x[near] - np.average(x[near], weights=w), np.average(y[near], weights=w)
+        slope = (w * u * y[near]).sum() / (w * u**2).sum()
+        found[b] = v + slope * (x[b] - np.average(x[near], weights=w))
+    return found
 
 
 def half_bin_table(n_side: int) -> np.ndarray:

@@ -45,7 +45,7 @@ def detrend(x: np.ndarray, weight: np.ndarray | None = None, *, n_piece: int = 3
     return np.where(good, values - w * line, 0), total
 
 
-def whiten(x: np.ndarray, valid: np.ndarray | None = None, *, least: int = 16,
+def whiten(x: np.ndarray, valid: np.ndarray | None = None, *, first: int = 8, least: int = 16,
            growth: float = 0.4, most: int = 8192) -> np.ndarray:
     """Twin of `whitening.whiten`: amplitudes over the root of the mean power in blocks.
 
@@ -54,7 +54,7 @@ def whiten(x: np.ndarray, valid: np.ndarray | None = None, *, least: int = 16,
     good = np.ones(x.size, bool) if valid is None else valid.copy()
     good[0] = False
     power = np.abs(np.where(good, x, 0).astype(np.complex128)) ** 2
-    edges = block_edges(x.size, least, growth, most)
+    edges = block_edges(x.size, first, least, growth, most)
     level = np.array([_level(power[a:b], good[a:b])
                       for a, b in pairwise(edges)])
     gain = np.interp(np.arange(x.size), *gain_knots(edges, level))

@@ -1,7 +1,7 @@
 """Vectors of 16 neighbouring channels, for the search of runs of samples that deviate.
 
 Memory is specified by address. The items of a `Spec` are the `kind` of the numbers that are loaded,
-u1, i1 or f4. Operations round once each, in the order of `levels` and `thresholding`, so that they
+u1 or f4. Operations round once each, in the order of `levels` and `thresholding`, so that they
 return the same bits as the code there.
 """
 

@@ -79,11 +79,12 @@ def _now_ns(place):
 
 @jit_strict
 def _rest(pacing, got, n):
-    """Wait until more packets may have come, for longer if few have come lately."""
-    if 4 * got >= n:
-        pacing[PAUSE] //= 2
+    """Wait until about half as many packets may have come as a call can receive."""
+    if got == n:
+        pacing[PAUSE] = pacing[PAUSE] * 3 // 4
         return
-    pacing[PAUSE] = min(pacing[MOST_PAUSE], 2 * pacing[PAUSE] + 1)
+    if 2 * got < n:
+        pacing[PAUSE] = min(pacing[MOST_PAUSE], pacing[PAUSE] * 5 // 4 + 1)
     if pacing[PAUSE] > 0:
         _usleep(pacing[PAUSE])
 

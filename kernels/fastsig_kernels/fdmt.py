@@ -383,7 +383,7 @@ class _Transform:
         def part(i: int) -> None:
             windows[i] = run_nb(
                 self._spec, address(x), time_step, chan_step, self._n_chan, n, program.block,
-                self._window, *program.threads[i], address(out), out.strides[0],
+                self._window, program.window, *program.threads[i], address(out), out.strides[0],
                 large, meeting.place, len(windows))
 
         self._crew.run([partial(part, i) for i in range(len(windows))], meeting.stop)

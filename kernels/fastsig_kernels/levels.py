@@ -10,12 +10,12 @@ from ._jit import jit_strict
 from .medians import MAD_SIGMA, column_median_nb
 
 #: Types of spectra from which a series may be subtracted as they are read.
-KINDS = ("float32", "uint8", "int8")
+KINDS = ("float32", "uint8")
 
 _TILE = 64  # channels that are processed together
-_FIRST_ROWS = 63  # from which the first level and noise are measured
-_RUN = 64  # rows that are added in float32
-_REACH = np.float32(3.0)  # standard deviations up to which values are included
+FIRST_ROWS = 63  # from which the first level and noise are measured
+RUN = 64  # rows that are added in float32
+REACH = np.float32(3.0)  # standard deviations up to which values are included
 _WITHIN = 0.986578  # standard deviation of a Gaussian that is truncated there
 BEND = np.float32(0.8)  # cube root below which its tangent takes its place
 LEAST = BEND * BEND * BEND  # the value of this root
@@ -37,7 +37,7 @@ def channel_levels(
 
     Parameters
     ----------
-    x : ndarray, shape (n_time, n_chan), float32, uint8 or int8, any unit
+    x : ndarray, shape (n_time, n_chan), float32 or uint8, any unit
         Spectra, with any strides; NaN is ignored.
     series : ndarray, shape (n_time,), float32, unit of x, optional
         Values that are first subtracted from all channels, as by `subtract_series`.
@@ -74,12 +74,12 @@ def channel_levels(
 
 
 def _levels(x: np.ndarray, series: np.ndarray, out: np.ndarray, out_sigma: np.ndarray) -> None:
-    from ._level_loops import levels_nb
+    from ._level_loops import LANES, levels_nb
     from ._simd import Spec
 
     if x.strides[1] != x.itemsize:
         x = np.ascontiguousarray(x)
-    spec, floats = (Spec(kind=kind, lanes=16) for kind in (x.dtype.str[1:], "f4"))
+    spec, floats = (Spec(kind=kind, lanes=LANES) for kind in (x.dtype.str[1:], "f4"))
     levels_nb(spec, floats, x, np.ascontiguousarray(series), out, out_sigma)
 
 
@@ -94,7 +94,7 @@ def check_series(x: Any, series: Any) -> None:
 def channel_levels_nb(x, series, out, out_sigma):
     """Fill the outputs as `channel_levels` does; nothing is checked."""
     n_time, n_chan = x.shape
-    step = max(1, -(-n_time // _FIRST_ROWS))
+    step = max(1, -(-n_time // FIRST_ROWS))
     some = np.empty((-(-n_time // step), n_chan), np.float32)
     for k in range(some.shape[0]):
         _take(x[k * step], series[k * step], some[k])
@@ -112,20 +112,20 @@ def channel_levels_nb(x, series, out, out_sigma):
     for first in range(0, n_chan, _TILE):
         n = min(_TILE, n_chan - first)
         level, sigma = out[first : first + n], out_sigma[first : first + n]
-        for every in (max(1, n_time // _RUN), 1):
+        for every in (max(1, n_time // RUN), 1):
             for c in range(n):
-                low[c] = level[c] - _REACH * sigma[c]
-                high[c] = level[c] + _REACH * sigma[c]
+                low[c] = level[c] - REACH * sigma[c]
+                high[c] = level[c] + REACH * sigma[c]
             sums[:] = 0.0
-            for begin in range(0, n_time, _RUN * every):
+            for begin in range(0, n_time, RUN * every):
                 part[:] = np.float32(0)
-                for t in range(begin, min(begin + _RUN * every, n_time), every):
+                for t in range(begin, min(begin + RUN * every, n_time), every):
                     _take(x[t, first : first + n], series[t], row[:n])
                     _add_within(row, low, high, level, part, n)
                 for k in range(3):
                     for c in range(n):
                         sums[k, c] += part[k, c]
-            _renew(level, sigma, sums, n)
+            renew_nb(level, sigma, sums, n)
 
 
 @jit_strict
@@ -148,7 +148,7 @@ def _add_within(row, low, high, level, sums, n):
 
 
 @jit_strict
-def _renew(level, sigma, sums, n):
+def renew_nb(level, sigma, sums, n):
     """Replace levels and noise by those of the values that were summed; keep them if none was."""
     for c in range(n):
         if sums[0, c] > 0:

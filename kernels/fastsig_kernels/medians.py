@@ -147,26 +147,26 @@ def median_nb(values, n):
     if n <= _FEW:
         return _sorted_median(values, n)
     keys = values[:n].view(np.int32)
-    low = high = _key(keys[0])
+    low = high = key_nb(keys[0])
     for i in range(n):
-        keys[i] = _key(keys[i])
+        keys[i] = key_nb(keys[i])
         low, high = min(low, keys[i]), max(high, keys[i])
     half = n // 2
     while low < high:  # find the greatest key with `half` or fewer keys below it
         middle = np.int32(high - (np.int64(high) - np.int64(low)) // 2)
-        if _count_below(keys, middle) <= half:
+        if count_below_nb(keys, middle) <= half:
             low = middle
         else:
             high = np.int32(middle - 1)
     other = low
-    if n % 2 == 0 and _count_below(keys, low) == half:
+    if n % 2 == 0 and count_below_nb(keys, low) == half:
         other = _LEAST
         for i in range(n):
             if keys[i] < low:
                 other = max(other, keys[i])
-    keys[0] = _key(low)
+    keys[0] = key_nb(low)
     upper = np.float64(values[0])
-    keys[0] = _key(other)
+    keys[0] = key_nb(other)
     return np.float32(0.5 * (np.float64(values[0]) + upper))
 
 
@@ -183,13 +183,14 @@ def _sorted_median(values, n):
 
 
 @jit_strict
-def _key(bits):
+def key_nb(bits):
     """Convert a float's bits to an integer that sorts in the order of floats, and back."""
     return np.int32(bits ^ ((bits >> 31) & 0x7FFFFFFF))
 
 
 @jit_strict
-def _count_below(keys, limit):
+def count_below_nb(keys, limit):
+    """Return how many keys are below a limit."""
     count = np.int32(0)
     for i in range(keys.size):
         count = np.int32(count + (keys[i] < limit))
@@ -246,7 +247,7 @@ def column_median_nb(x, flags, out):
         _halve(keys[: x.shape[0]], valid, low, high, middle, count, width)
         _lower_middle(keys[: x.shape[0]], valid, low, middle, count, width)
         for c in range(width):
-            low[c], middle[c] = _key(low[c]), _key(middle[c])
+            low[c], middle[c] = key_nb(low[c]), key_nb(middle[c])
         one, two = low.view(np.float32), middle.view(np.float32)
         for c in range(width):
             mean = np.float32(0.5 * (np.float64(one[c]) + np.float64(two[c])))

@@ -11,6 +11,7 @@ from . import _check
 from ._normalizing_loops import halve_nb, location_nb, measure_nb, scale_nb
 from ._plan import Plan
 from ._team import Crew
+from .levels import check_series
 
 __all__ = ["LEVELS", "Normalizer", "halve"]
 
@@ -146,8 +147,8 @@ class Normalizer(Plan):
         return self._n_before + len(self._known)
 
     def process(self, x: np.ndarray, *, valid: np.ndarray | None = None,
-                out: np.ndarray | None = None, out_valid: np.ndarray | None = None
-                ) -> tuple[np.ndarray, np.ndarray | None]:
+                series: np.ndarray | None = None, out: np.ndarray | None = None,
+                out_valid: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray | None]:
         """Normalise the next rows of the stream.
 
         Parameters
@@ -156,6 +157,8 @@ class Normalizer(Plan):
             Rows, in the plan's dtype.
         valid : ndarray, shape (n_time, n_chan), bool, optional
             Which samples are valid; all by default.
+        series : ndarray, shape (n_time,), float32, unit of x, optional
+            Values that are first subtracted from all channels, as by `subtract_series`.
         out : ndarray, shape (``n_output(n_time)`` or more, n_chan), int8, optional
             Receives the codes in its first rows. Memory that is used again takes less time.
         out_valid : ndarray, shape as of `out`, bool, optional
@@ -182,12 +185,13 @@ class Normalizer(Plan):
             if valid is not None:
                 _check.array("valid", valid, ("bool",), 2)
                 _check.shape("valid", valid, x.shape)
+            check_series(x, series)
             n = self.n_output(len(x))
-            codes = _Codes(_rows("out", out, n, self._n_chan, "int8", x, valid, out_valid),
+            codes = _Codes(_rows("out", out, n, self._n_chan, "int8", x, valid, series, out_valid),
                            out_valid if out_valid is None else _rows(
-                               "out_valid", out_valid, n, self._n_chan, "bool", x, valid))
+                               "out_valid", out_valid, n, self._n_chan, "bool", x, valid, series))
             self._unfinished = True
-            found = self._processed(x, valid, codes)
+            found = self._processed(x, valid, series, codes)
         self._unfinished = False
         return found
 
@@ -205,7 +209,10 @@ class Normalizer(Plan):
         self._unfinished = False
         return found
 
-    def _processed(self, x: np.ndarray, valid: np.ndarray | None, out: "_Codes") -> Any:
+    def _processed(self, x: np.ndarray, valid: np.ndarray | None, series: np.ndarray | None,
+                   out: "_Codes") -> Any:
+        if series is None:
+            series = np.zeros(len(x), np.float32)
         if self._dtype.kind == "f" and not np.isfinite(x.sum(dtype=np.float64)):
             valid = np.isfinite(x) if valid is None else np.isfinite(x) & valid
         if valid is not None and valid.all():
@@ -214,7 +221,7 @@ class Normalizer(Plan):
         while at < len(x):
             n = min(len(x) - at, self._segment - self._now.n)
             here = slice(at, at + n)
-            self._keep(x[here], None if valid is None else valid[here])
+            self._keep(x[here], None if valid is None else valid[here], series[here])
             at += n
             if self._now.n == self._segment:
                 self._complete()
@@ -222,12 +229,13 @@ class Normalizer(Plan):
                     self._normalize(out)
         return out.result()
 
-    def _keep(self, x: np.ndarray, valid: np.ndarray | None) -> None:
+    def _keep(self, x: np.ndarray, valid: np.ndarray | None, series: np.ndarray) -> None:
         """Add rows to the segment, and to its sums."""
         rows, there = self._now, slice(self._now.n, self._now.n + len(x))
+        rows.series[there] = series
         good, kept_good = rows.valid_at(there, valid)
-        self._crew.run([partial(measure_nb, x, good, valid is not None, rows.x[there], kept_good,
-                                rows.sums, *part) for part in self._parts])
+        self._crew.run([partial(measure_nb, x, series, good, valid is not None, rows.x[there],
+                                kept_good, rows.sums, *part) for part in self._parts])
         if valid is None:
             rows.sums[0] += len(x)
         rows.n += len(x)
@@ -287,6 +295,7 @@ class _Rows:
 
     def __init__(self, n: int, n_chan: int, dtype: np.dtype) -> None:
         self.x = np.empty((n, n_chan), dtype)
+        self.series = np.empty(n, np.float32)
         self.valid = np.empty((0, n_chan), bool)
         self.sums = np.empty((3, n_chan))
         self.clear()
@@ -298,7 +307,7 @@ class _Rows:
 
     @property
     def memory_bytes(self) -> int:
-        return self.x.nbytes + self.valid.nbytes + self.sums.nbytes
+        return self.x.nbytes + self.series.nbytes + self.valid.nbytes + self.sums.nbytes
 
     def valid_at(self, there: slice, valid: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
         """Return what is valid of new rows, and where it is kept; anything if all are."""
@@ -343,8 +352,9 @@ class _Codes:
         if has_valid and not rows.has_valid:
             valid = np.broadcast_to(True, rows.x.shape)
         cuts = [rows.n * i // n_thread for i in range(n_thread + 1)]
-        crew.run([partial(scale_nb, rows.x, valid, has_valid, *tables, alive, self._codes[here],
-                          self._valid[here], *part) for part in pairwise(cuts)])
+        crew.run([partial(scale_nb, rows.x, rows.series, valid, has_valid, *tables, alive,
+                          self._codes[here], self._valid[here], *part)
+                  for part in pairwise(cuts)])
         self._n += rows.n
 
     def result(self) -> tuple[np.ndarray, np.ndarray | None]:

@@ -30,8 +30,8 @@ from ._periodic_twins import (
 from ._ring_words import COUNTERS
 from .ladder import Ladder
 
-__all__ = ["acceleration_events", "detrend", "drifting_powers", "half_bin_powers", "harmonic_events",
-           "stages", "top_range", "whiten"]
+__all__ = ["acceleration_events", "detrend", "drifting_powers", "half_bin_powers",
+           "harmonic_events", "stages", "top_range", "whiten"]
 
 
 def polyphase_fir(x: np.ndarray, taps: np.ndarray) -> np.ndarray:
@@ -723,6 +723,12 @@ def _best_boxcars(values, weights, ladder, level, first, noise, threshold, least
     return found
 
 
+
+
+def quantiles(x: np.ndarray, shares: np.ndarray) -> np.ndarray:
+    """Twin of `ranks.quantiles`; returns the quantiles, float64."""
+    known = x[np.isfinite(x)].astype(np.float64)
+    return np.quantile(known, shares) if len(known) else np.full(len(shares), np.nan)
 
 
 def power_sums(x: np.ndarray, center: np.ndarray | None = None) -> np.ndarray:

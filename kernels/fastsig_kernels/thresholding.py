@@ -7,11 +7,13 @@ import numpy as np
 from . import _check
 from ._jit import jit_strict
 from ._line_loops import double_and_test_nb, flag_lines_nb, put_nb, take_marks_nb
+from ._run_loops import flag_runs_nb
+from ._run_vectors import LANES, MOST_WINDOWS
+from ._simd import Spec
 from .levels import check_deviations, deviation_factors_nb, finish_deviations_nb
 
 _LINES, _MOST_LINES = 16, 64  # columns that are tested at a time: lines of the cache
 _SAMPLES = 2**14  # samples that are tested at a time, if the columns are short enough
-_MOST_WINDOWS = 7  # lengths of windows for which there is vector code
 
 
 def sum_thresholds(threshold: float, max_window: int = 64, rho: float = 1.5) -> np.ndarray:
@@ -115,7 +117,7 @@ def flag_deviations(
 
     Parameters
     ----------
-    x : ndarray, shape (n_time, n_chan), float32, uint8 or int8, any unit
+    x : ndarray, shape (n_time, n_chan), float32 or uint8, any unit
         Spectra, with any strides. NaN is not flagged, nor are channels with a sigma of 0 or NaN.
     flags : ndarray, shape (n_time, n_chan), bool
         Samples that are already flagged; modified in place.
@@ -144,7 +146,7 @@ def flag_deviations(
     if thresholds.size == 0:
         raise ValueError("thresholds: found none, allowed one or more")
     shape = tuple(map(float, (middle, unit, scale, offset)))
-    if thresholds.size > _MOST_WINDOWS:
+    if thresholds.size > MOST_WINDOWS:
         less = x if series is None else x - series[:, np.newaxis]
         flag_deviations_nb(less.astype(np.float32, copy=False), flags, thresholds, level, sigma,
                            *shape)
@@ -155,15 +157,12 @@ def flag_deviations(
 def _flag_runs(x: np.ndarray, flags: np.ndarray, thresholds: np.ndarray, level: np.ndarray,
                sigma: np.ndarray, series: np.ndarray | None, shape: tuple[float, ...]) -> None:
     """Do `flag_deviations` for windows of up to 64 samples."""
-    from ._run_loops import flag_runs_nb
-    from ._simd import Spec
-
     if x.strides[1] != x.itemsize:
         x = np.ascontiguousarray(x)
     series = np.zeros(len(x), np.float32) if series is None else np.ascontiguousarray(series)
     factor, base = np.empty((2, level.size), np.float32)
     size, less = deviation_factors_nb(level, sigma, *shape, factor, base)
-    spec, floats = (Spec(kind=kind, lanes=16) for kind in (x.dtype.str[1:], "f4"))
+    spec, floats = (Spec(kind=kind, lanes=LANES) for kind in (x.dtype.str[1:], "f4"))
     flag_runs_nb(spec, floats, x, series, flags, thresholds, factor, base,
                  math.isfinite(shape[1]), size, less)
 

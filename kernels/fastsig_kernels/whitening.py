@@ -20,14 +20,15 @@ __all__ = ["whiten", "whiten_nb"]
 _ALL = np.empty(0, np.bool_)
 
 
-def whiten(x: np.ndarray, *, valid: np.ndarray | None = None, least: int = 16,
+def whiten(x: np.ndarray, *, valid: np.ndarray | None = None, first: int = 8, least: int = 16,
            growth: float = 0.4, most: int = 8192, out: np.ndarray | None = None) -> np.ndarray:
     """Divide amplitudes by the root of the level around them, so that noise has a mean power of 1.
 
     The level is the mean power of blocks whose widths grow with frequency. Bright lines do not
-    raise it: it is computed from the mean of powers below a cut of about 4 times the level, as for
+    raise it: it is computed from the mean of powers below a cut of about 3 times the level, as for
     powers with an exponential law. Between the centres of blocks, its logarithm is interpolated in
-    the logarithm of frequency.
+    the logarithm of frequency. Blocks of fewer than 128 bins have the level of a straight line
+    through their neighbours' too.
 
     Parameters
     ----------
@@ -35,6 +36,8 @@ def whiten(x: np.ndarray, *, valid: np.ndarray | None = None, least: int = 16,
         Amplitudes of a real series without its mean, from frequency 0 on. Bin 0 is not used.
     valid : ndarray, shape (n_bin,), bool, C-contiguous, optional
         Bins that are used.
+    first : int
+        First bin of the first block, of which levels at lower frequencies are extrapolated.
     least, most : int
         Least and largest number of bins of a block.
     growth : float
@@ -59,6 +62,7 @@ def whiten(x: np.ndarray, *, valid: np.ndarray | None = None, least: int = 16,
     """
     _check.array("x", x, ("complex64",), 1)
     _check.c_contiguous("x", x)
+    first = _check.count("first", first, maximum=2**24)
     least = _check.count("least", least, FEWEST)
     most = _check.count("most", most, least, 2**24)
     growth = _check.number("growth", growth)
@@ -74,7 +78,7 @@ def whiten(x: np.ndarray, *, valid: np.ndarray | None = None, least: int = 16,
     if x.size < 2:
         out[...] = 0
         return out
-    edges = block_edges(x.size, least, growth, most)
+    edges = block_edges(x.size, first, least, growth, most)
     knots, gain = gain_knots(edges, _levels(x, valid, edges))
     whiten_nb(x.view(np.float32), valid, knots, gain.astype(np.float32), out.view(np.float32))
     return out

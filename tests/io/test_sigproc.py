@@ -264,6 +264,29 @@ def test_pieces_and_blocks_make_no_difference(
                     stream.read_block(start, n).data, expected[start : start + n])
 
 
+@pytest.mark.parametrize("foff", [-0.5, 0.5])
+@pytest.mark.parametrize("n_chan", [24, 13])
+def test_codes_as_they_are(tmp_path: Path, foff: float, n_chan: int) -> None:
+    """Codes of 8 bits without a sign, of one product, also of a band and in pieces."""
+    from fastsig.io.sigproc import samples as sigproc_samples
+
+    codes = random_codes(101, 8, 1, n_chan)
+    stream = quiet(write(tmp_path / "a.fil", codes, nbits=8, foff=foff))
+    expected = (codes[:, :, ::-1] if foff < 0 else codes)[:, 0]
+    assert stream.coded
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sigproc_samples, "_PIECE", 7 * n_chan)
+        for part, channels in ((stream, slice(None)), (stream.band(2, 11), slice(2, 11))):
+            block = part.read_coded(17, 60)
+            assert block.codes.dtype == np.uint8 and not block.codes.flags.writeable
+            np.testing.assert_array_equal(block.codes, expected[17:77, channels])
+            made, plain = block.block(), part.read_block(17, 60)
+            np.testing.assert_array_equal(made.data, plain.data)
+            np.testing.assert_array_equal(made.valid, plain.valid)
+    assert not quiet(write(tmp_path / "b.fil", random_codes(20, 16), nbits=16)).coded
+    assert not quiet(write(tmp_path / "c.fil", random_codes(20, 8, 2), nbits=8)).coded
+
+
 @pytest.mark.parametrize(("n_bits", "told", "given", "signed"), [
     (8, None, None, False), (8, 0, None, False), (8, -1, None, True), (8, 1, None, True),
     (8, 1, "no", False), (8, None, "yes", True), (16, None, None, False), (16, 1, None, False),
@@ -508,6 +531,9 @@ def test_a_scan_with_a_gap(tmp_path: Path) -> None:
         np.testing.assert_array_equal(block.data[100:], codes[80:, :, ::-1])
         assert np.isnan(block.data[80:100]).all()
         assert np.flatnonzero(block.valid[:, 0, 0] == 0).tolist() == list(range(80, 100))
+        again = stream.read_coded(0, 140).block()
+        np.testing.assert_array_equal(again.data, block.data)
+        np.testing.assert_array_equal(again.valid, block.valid)
     assert abs(elapsed(stream.time_of(100), opened(paths[2]).start_time)) < Fraction(1, 10**6)
     # a start that the user gives is that of the scan
     moved = opened(paths, start_time="2020-01-01T00:00:00")

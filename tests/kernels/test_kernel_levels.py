@@ -29,7 +29,7 @@ def test_levels_twin(n_time):
     assert np.isnan(level[7]) and (level[8], sigma[8]) == (3, 0)
 
 
-@pytest.mark.parametrize("kind", ["float32", "uint8", "int8"])
+@pytest.mark.parametrize("kind", ["float32", "uint8"])
 @pytest.mark.parametrize("n_time", [1, 2, 31, 64, 200])
 def test_vectors_have_the_bits_of_the_plain_code(kind, n_time):
     """Also for channels that do not fill a tile, of all kinds of numbers, minus a series."""

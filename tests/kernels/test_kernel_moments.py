@@ -28,6 +28,18 @@ def test_sums_of_integers_are_exact():
     np.testing.assert_array_equal(power_sums(x), power_sums(x.astype("float32")))
 
 
+@pytest.mark.parametrize("n_chan", [64, 150])
+def test_codes_are_summed_as_floats(n_chan):
+    """In vectors and after them, of more rows than a sum of 32 bits takes, about whole numbers."""
+    x = np.random.default_rng(3).integers(0, 256, (600, n_chan)).astype(np.uint8)
+    x[:, 5] = 255
+    center = np.random.default_rng(4).integers(-255, 256, n_chan).astype("float32")
+    for each in (None, center, center + np.float32(0.5)):
+        expected = power_sums(x.astype("float32"), center=each)
+        np.testing.assert_array_equal(power_sums(x, center=each), expected)
+        np.testing.assert_array_equal(power_sums(np.asfortranarray(x), center=each), expected)
+
+
 def test_strides_and_python():
     x, out = piece((9, 40)), np.empty((5, 40))
     assert power_sums(x, out=out) is out

@@ -23,11 +23,11 @@ def valid_of(x, seed=2):
     return valid
 
 
-def normalized(plan, x, valid=None, cuts=()):
+def normalized(plan, x, valid=None, cuts=(), series=None):
     made = []
     for start, stop in zip([0, *cuts], [*cuts, len(x)], strict=True):
-        some = None if valid is None else valid[start:stop]
-        made.append(plan.process(x[start:stop], valid=some))
+        some, less = (None if each is None else each[start:stop] for each in (valid, series))
+        made.append(plan.process(x[start:stop], valid=some, series=less))
     made.append(plan.finish())
     codes = np.concatenate([each[0] for each in made])
     good = np.concatenate([np.ones(each[0].shape, bool) if each[1] is None else each[1]
@@ -67,6 +67,20 @@ def test_results_do_not_depend_on_splits_and_threads(dtype, masked):
         plan = fk.Normalizer(40, dtype=dtype, segment=256, half=2, threads=2)
         for found, wanted in zip(normalized(plan, x, valid, cuts), expected, strict=True):
             np.testing.assert_array_equal(found, wanted)
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_a_series_is_subtracted_first(masked):
+    """With the bits of values from which it was subtracted before, for any split."""
+    x = spectra(1300, 40)
+    valid, series = valid_of(x) if masked else None, np.random.default_rng(4).normal(
+        0, 5, 1300).astype("float32")
+    expected = normalized(fk.Normalizer(40, dtype="float32", segment=256, half=2),
+                          x - series[:, np.newaxis], valid)
+    found = normalized(fk.Normalizer(40, segment=256, half=2, threads=2), x, valid, [300, 301, 900],
+                       series)
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_rows_are_returned_after_half_of_the_window():

@@ -112,6 +112,31 @@ def test_flags_of_deviations_are_those_of_their_twin(shape):
         flag_deviations(x, found, thresholds, level, sigma, unit=0.0)
 
 
+@pytest.mark.parametrize("n_chan", [70, 150])
+@pytest.mark.parametrize("max_window", [8, 64, 128])
+def test_flags_of_codes_are_those_of_floats(n_chan, max_window):
+    """Runs that begin and end anywhere: in tiles, between them, and at the edges."""
+    rng = np.random.default_rng(max_window)
+    x = np.clip(np.round(rng.gamma(12, 5, (200, n_chan))), 0, 255).astype(np.uint8)
+    x[20:90, 33] = np.minimum(x[20:90, 33], 200) + 25
+    x[150, 40 : n_chan - 5] += 12
+    x[-30:, -1] += 40
+    x[0, :20] += 50
+    series = rng.normal(0, 3, 200).astype("float32")
+    floats = x.astype("float32") - series[:, np.newaxis]
+    level, sigma = floats.mean(axis=0), floats.std(axis=0)
+    sigma[7] = np.nan
+    shape, thresholds = {"middle": -0.1, "unit": 3.5, "scale": 10.0}, sum_thresholds(5, max_window)
+    before = rng.random(x.shape) < 0.002
+    expected, found, turned = before.copy(), before.copy(), before.copy()
+    flag_deviations_nb(floats, expected, thresholds, level, sigma, *shape.values(), 0.0)
+    flag_deviations(x, found, thresholds, level, sigma, series=series, **shape)
+    np.testing.assert_array_equal(found, expected)
+    flag_deviations(floats, turned, thresholds, level, sigma, **shape)
+    np.testing.assert_array_equal(turned, expected)
+    assert expected.sum() > before.sum() + 60
+
+
 def test_refused():
     x, flags = piece()
     thresholds = sum_thresholds(6)

@@ -81,3 +81,22 @@ def test_rows_strides_outputs_and_python():
     np.testing.assert_array_equal(same, left)
     subtract_series_nb.py_func(x, whole, np.ones(200, np.float32), same)
     np.testing.assert_array_equal(same, left)
+
+
+def test_codes_have_the_mean_of_floats():
+    """Also of some channels, and of none."""
+    x = np.random.default_rng(6).integers(0, 256, (30, 150)).astype(np.uint8)
+    valid = np.arange(150) % 3 > 0
+    for each in (None, valid, np.zeros(150, bool)):
+        used = x.astype("float32")
+        used[:, [] if each is None else ~each] = np.nan
+        expected = band_mean(used)
+        np.testing.assert_array_equal(band_mean(x, valid=each), expected)
+        np.testing.assert_array_equal(band_mean(np.asfortranarray(x), valid=each), expected)
+    np.testing.assert_allclose(band_mean(x, valid=valid), reference.band_mean(x, valid=valid),
+                               rtol=1e-6)
+    level = x[0].astype("float32")
+    np.testing.assert_array_equal(band_mean(x, level=level),
+                                  band_mean(x.astype("float32"), level=level))
+    with pytest.raises(ValueError, match="valid: found for float32 or with a level"):
+        band_mean(x.astype("float32"), valid=valid)

@@ -17,10 +17,17 @@ from typing import Any
 import numpy as np
 import pytest
 from astropy import units as u
-from cli import begin
-from streams import MemoryVoltages, noise
+from cli import begin as running
+from streams import MemoryVoltages, header, noise
+from test_fold import polyco
 
 import fastsig as fs
+from fastsig.axes.polarization import PolBasis
+from fastsig.live import session
+from fastsig.live.children import start
+from fastsig.live.settings import Settings, Source
+from fastsig.pulsar.polyco import Polyco
+from fastsig.reductions.folding.folding import fold
 
 WORDS = ("--set", "n_bits=8", "--set", "n_pol=2", "--set", "sample_rate=1MHz", "--set",
          "start_time=2026-01-02T00:00:00", "--set", "frequency=1400.25MHz")
@@ -82,7 +89,7 @@ def files(folder: Path, pattern: str) -> list[Path]:
 def test_products_are_those_of_a_file(tmp_path: Path) -> None:
     data = noise(np.random.default_rng(1), 50_000)
     with feeding(tmp_path / "pipe", data.tobytes(), paced=False):
-        process = begin("live", tmp_path / "pipe", "-o", tmp_path / "out", "--record", "native",
+        process = running("live", tmp_path / "pipe", "-o", tmp_path / "out", "--record", "native",
                         *SPECTRA, "--roll", "20ms", "--metrics", tmp_path / "metrics", *WORDS)
         _, told = process.communicate(60)
     assert process.returncode == 0, told
@@ -100,10 +107,26 @@ def test_products_are_those_of_a_file(tmp_path: Path) -> None:
     assert 'sink="spectra"} 1' in text and "# TYPE fastsig_lost_total counter" in text
 
 
+def test_a_file_is_followed_while_it_grows(tmp_path: Path) -> None:
+    data, file = noise(np.random.default_rng(1), 60_000), tmp_path / "x.bin"
+    raw = data.tobytes()
+    file.write_bytes(raw[:50_001])
+    process = running("live", file, "-o", tmp_path / "out", "--record", "native", *SPECTRA,
+                    "--follow", "1s", "--roll", "20ms", *WORDS)
+    until(lambda: sink(tmp_path / "out", "record").get("files"))
+    with open(file, "ab", buffering=0) as out:
+        out.write(raw[50_001:])
+    _, told = process.communicate(60)
+    assert process.returncode == 0, told
+    made = [fs.open(each).read() for each in files(tmp_path / "out", "voltages*.h5")]
+    np.testing.assert_array_equal(np.concatenate([each.values for each in made]), data)
+    assert len(files(tmp_path / "out", "spectra*.h5")) >= 3
+
+
 def test_signals_end_and_roll(tmp_path: Path) -> None:
     out, data = tmp_path / "out", noise(np.random.default_rng(1), 100_000).tobytes()
     with feeding(tmp_path / "pipe", data):
-        process = begin("live", tmp_path / "pipe", "-o", out, "--record", "native", *SPECTRA,
+        process = running("live", tmp_path / "pipe", "-o", out, "--record", "native", *SPECTRA,
                         *WORDS)
         until(lambda: all(sink(out, kind).get("rows") for kind in ("record", "spectra")))
         process.send_signal(signal.SIGHUP)
@@ -123,7 +146,7 @@ def test_signals_end_and_roll(tmp_path: Path) -> None:
 def test_a_sink_that_is_killed_leaves_the_others(tmp_path: Path) -> None:
     out, data = tmp_path / "out", noise(np.random.default_rng(1), 100_000).tobytes()
     with feeding(tmp_path / "pipe", data):
-        process = begin("live", tmp_path / "pipe", "-o", out, "--record", "native", *SPECTRA,
+        process = running("live", tmp_path / "pipe", "-o", out, "--record", "native", *SPECTRA,
                         "--roll", "200ms", *WORDS)
         until(lambda: all(sink(out, kind).get("files") for kind in ("record", "spectra")))
         os.kill(sink(out, "record")["pid"], signal.SIGKILL)
@@ -168,13 +191,15 @@ def test_a_receiver_that_is_killed_leaves_whole_files(tmp_path: Path) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    process = begin("live", f"udp://:{port}", "-o", out, "--record", "native", "--beam", 1,
+    process = running("live", f"udp://:{port}", "-o", out, "--record", "native", "--beam", 1,
                     "--set", "sample_rate=1638400Hz", "--epoch", "2026-01-02T00:00:00")
     until(lambda: status(out)["sources"][0].get("receiver", {}).get("port"))
     sender = Sender(port, data)
     try:
         until(lambda: sink(out, "record").get("rows", 0) > 300_000)
-        pid = status(out)["sources"][0]["receiver"]["pid"]
+        found = status(out)["sources"][0]
+        assert abs(found["levels"]["rms"]["X"] / data[:, 0].std() - 1) < 0.1
+        pid = found["receiver"]["pid"]
         os.kill(pid, signal.SIGKILL)
         until(lambda: files(out, "voltages*.h5"))
         until(lambda: status(out)["sources"][0].get("receiver_deaths"))
@@ -200,7 +225,7 @@ def test_what_is_refused(tmp_path: Path) -> None:
             (("-", "--record", "native", "--roll", "0s"), 2, "roll = 0s; allowed"),
             (("-", "-", "--spectra"), 2, "a source is named twice"),
             (("-", "--spectra", "--metrics", "0.0.0.0:9"), 2, "allowed: 127.0.0.1:PORT")):
-        process = begin("live", *words, "-o", tmp_path / "out")
+        process = running("live", *words, "-o", tmp_path / "out")
         _, told = process.communicate(30)
         assert process.returncode == code and text in told, told
 
@@ -209,22 +234,23 @@ def test_what_is_refused(tmp_path: Path) -> None:
 def test_the_status_is_reported(tmp_path: Path, as_json: bool) -> None:
     record = {"pid": os.getpid(), "running_s": 3.0, "stopping": False, "folder": "out",
               "sources": [{"source": "udp://x:1", "label": "", "receiver": {"port": 1},
-                           "receivers_begun": 1, "receiver_deaths": 0, "sink_deaths": 2, "ring": {"placed": 7},
+                           "receivers_begun": 1, "receiver_deaths": 0, "sink_deaths": 2,
+                           "ring": {"placed": 7},
                            "sinks": {"spectra": {"state": "running", "files": 3}}}]}
     (tmp_path / "live-status.json").write_text(json.dumps(record))
-    process = begin("live-status", tmp_path, *(("--json",) if as_json else ()))
+    process = running("live-status", tmp_path, *(("--json",) if as_json else ()))
     told, _ = process.communicate(30)
     assert process.returncode == 0
     assert json.loads(told)["alive"] if as_json else "placed                7" in told
     (tmp_path / "live-status.json").write_text("{}")
-    process = begin("live-status", tmp_path)
+    process = running("live-status", tmp_path)
     assert "is not the status of a session" in process.communicate(30)[1]
 
 
 def test_a_port_that_is_in_use(tmp_path: Path) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
         taken.bind(("127.0.0.1", 0))
-        process = begin("live", f"udp://:{taken.getsockname()[1]}", "-o", tmp_path / "out",
+        process = running("live", f"udp://:{taken.getsockname()[1]}", "-o", tmp_path / "out",
                         "--record", "native")
         _, told = process.communicate(30)
     assert process.returncode == 1 and "receiver: udp://127.0.0.1:" in told
@@ -232,9 +258,57 @@ def test_a_port_that_is_in_use(tmp_path: Path) -> None:
 
 
 def test_ctrl_c_before_anything_came(tmp_path: Path) -> None:
-    process = begin("live", "udp://:0", "-o", tmp_path / "out", "--record", "native")
+    process = running("live", "udp://:0", "-o", tmp_path / "out", "--record", "native")
     until(lambda: status(tmp_path / "out")["sources"][0].get("ring"))
     process.send_signal(signal.SIGINT)
     _, told = process.communicate(30)
     assert process.returncode == 0 and "record: udp://127.0.0.1:" in told
     assert "nothing has come" in told and not files(tmp_path / "out", "*.h5")
+
+
+def test_a_stalled_product_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that has stopped, as one does that waits for a disk, is given up, and named."""
+    monkeypatch.setattr(session, "_STALLED_S", 0.3)
+    said: list[str] = []
+    made = session.Session([Source("udp://:1", "", "none")], Settings(str(tmp_path), spectra=True),
+                           said.append, lambda status: None)
+
+    def stall(report: Any) -> int:
+        os.kill(os.getpid(), signal.SIGSTOP)
+        return 0
+
+    child = start("spectra", stall)
+    until(lambda: Path(f"/proc/{child.pid}/stat").read_text().rpartition(") ")[2][0] == "T")
+    made.beams[0].sinks["spectra"] = child
+    made._stopped = time.monotonic() - 1
+
+    def ended() -> bool:
+        made._finish()
+        return child.look()
+
+    until(ended, 10)
+    child.close()
+    assert len(said) == 1 and "spectra: has not completed its file" in said[0]
+    assert child.ended == -signal.SIGKILL and made._outputs_failed
+
+
+def test_profiles_are_those_of_a_file(tmp_path: Path) -> None:
+    by = polyco(tmp_path / "x.polyco", period_s=0.01)
+    data = noise(np.random.default_rng(1), 300_000)
+    words = [word.replace("2026-01-02T00:00:00", "2017-08-22T12:00:01") for word in WORDS]
+    with feeding(tmp_path / "pipe", data.tobytes(), paced=False):
+        process = running("live", tmp_path / "pipe", "-o", tmp_path / "out", "--polyco", by,
+                          "--n-chan", 16, "--integrate", "64us", "--products", "AABB",
+                          "--n-bin", 32, "--subint", "50ms", "--roll", "200ms", *words)
+        _, told = process.communicate(60)
+    assert process.returncode == 0, told
+    made = [fs.open_profiles(each) for each in files(tmp_path / "out", "profiles*.ar")]
+    assert [each.n_subint for each in made] == [4, 2]
+    about = header(low_hz=1_400_000_000, start="2017-08-22T12:00:01").replace(
+        polarization=PolBasis("unknown", ("0", "1")))
+    chain = fs.Chain(MemoryVoltages(data, about)).channelize(16).detect("AABB").integrate("64us")
+    fold(chain.select(rows=(0, 3125)), Polyco.read(by), n_bin=32, subint="50ms").write(
+        tmp_path / "x.ar")
+    expected = fs.open_profiles(tmp_path / "x.ar")
+    np.testing.assert_array_equal(made[0].data, expected.data)
+    np.testing.assert_array_equal(made[0].weights, expected.weights)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 from dispersed import head, values
@@ -14,6 +16,8 @@ from streams import Collected, MemorySpectra, MemoryVoltages, header, noise
 import fastsig as fs
 from fastsig.axes import validity
 from fastsig.axes.polarization import PRODUCTS, PolBasis
+from fastsig.io.hdf5.shortened import lookup3
+from fastsig.io.native.writer import NativeWriter
 from fastsig.reductions.folding.predictors import constant_period
 from fastsig.reductions.folding.sink import Fold
 from fastsig.run import fitting
@@ -243,9 +247,16 @@ def test_voltages_are_recorded_in_pieces(tmp_path: Path) -> None:
         n = min(20_000, 50_001 - first)
         expected = fs.Chain(whole).select(rows=(first, first + n))
         known = (validity.full(0, n),) * 2
-        run([VoltageFile(expected.stream, tmp_path / "y.h5", surveyed=known)])
-        assert (tmp_path / "x.h5").read_bytes() == (tmp_path / "y.h5").read_bytes()
-        (tmp_path / "y.h5").unlink()
+        run([VoltageFile(expected.stream, tmp_path / "y.h5", surveyed=known, overwrite=True)])
+        if n == 20_000:
+            assert (tmp_path / "x.h5").read_bytes() == (tmp_path / "y.h5").read_bytes()
+        found, expected = (fs.open(tmp_path / name).stream for name in ("x.h5", "y.h5"))
+        assert found.header == expected.header and found.shape == expected.shape
+        for one, two in zip(*(each.read_block(0, n).valid for each in (found, expected)),
+                            strict=True):
+            np.testing.assert_array_equal(one, two)
+        np.testing.assert_array_equal(found.read().data, expected.read().data)
+        found.verify()  # all checksums
     sender.join()
 
 
@@ -264,4 +275,44 @@ def test_a_piece_is_folded_to_its_end() -> None:
         np.testing.assert_array_equal(found.data, expected.data)
         np.testing.assert_array_equal(found.weights, expected.weights)
         assert found.header == expected.header and found.provenance == expected.provenance
+    sender.join()
+
+
+@pytest.mark.parametrize("n_time", [0, 1, 700_000, 1_000_000])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_native_file_that_ends_early(tmp_path: Path, n_time: int, channels: int) -> None:
+    about = header(is_complex=True, n_chan=channels)
+    rng = np.random.default_rng(1)
+    data = rng.integers(-100, 100, (n_time, 2, *([channels] if channels > 1 else []), 2), np.int8)
+    path = tmp_path / "x.h5"
+    with NativeWriter(path, about, 1_000_000) as writer:
+        for first in range(0, n_time, 300_000):
+            writer.append(data[first : first + 300_000])
+        writer.end_at(n_time)
+    stream = fs.open(path).stream
+    assert stream.shape[0] == n_time
+    stream.verify()
+    with h5py.File(path, "r") as file:  # as any other program reads it
+        np.testing.assert_array_equal(file["voltage/1"], data[:, 1])
+    assert os.stat(path).st_blocks * 512 < 4 * max(1, channels) * n_time + 2**17
+
+
+def test_the_checksum_of_headers() -> None:
+    """Values of Jenkins' own program."""
+    assert lookup3(b"") == 0xDEADBEEF
+    assert lookup3(b"Four score and seven years ago") == 0x17770551
+
+
+def test_voltages_are_recorded_as_dada(tmp_path: Path) -> None:
+    data = noise(np.random.default_rng(1), 50_001)
+    live, whole = LiveVoltages(data), MemoryVoltages(data, header())
+    sender = live.send(999)
+    for first in (0, 40_000):
+        n = min(40_000, 50_001 - first)
+        known = (validity.full(0, 40_000),) * 2
+        run([VoltageFile(Piece(live, first, 40_000), tmp_path / "x.dada", lossy=True,
+                         surveyed=known, overwrite=True)])
+        chain = fs.Chain(whole).select(rows=(first, first + n))
+        chain.write(tmp_path / "y.dada", lossy=True, overwrite=True)
+        assert (tmp_path / "x.dada").read_bytes() == (tmp_path / "y.dada").read_bytes()
     sender.join()

@@ -13,7 +13,7 @@ from thorough import many
 
 from fastsig import telescopes
 from fastsig.errors import UsageError
-from fastsig.reductions.bursts.beams import geometry_of
+from fastsig.reductions.beams import geometry_of
 from fastsig.run.candidate_files import read_candidates, write_candidates
 from fastsig.search.bursts.beam_source import Geometry, fit_source
 from fastsig.search.bursts.beams import (

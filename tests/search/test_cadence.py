@@ -127,3 +127,48 @@ def test_the_command(tmp_path):
     joined = fastsig("search", "events", tmp_path / "sky.ecsv", names[0], "-o",
                      tmp_path / "y.ecsv", "--pattern", "AB", code=2)
     assert "several searches" in joined.stderr
+
+
+def beam(number, signals):
+    """Return the hits of a beam: signals at half time, with the errors of a search."""
+    made = scan(number % 2, signals)
+    later = SAMPLE_S * 15 / 2
+    begin = (made.values("frequency") * 1e6 - made.values("drift") * later
+             - 320 * (number % 2) * made.values("drift")) / 1e6
+    return made.with_columns(beam=np.full(len(signals), number), frequency=begin,
+                             time=Time([START.isot] * len(signals)) if signals else made["time"]
+                             ).with_meta(start=START.isot, n_chan=2**20)
+
+
+def test_beams_have_one_row_for_a_carrier_with_a_verdict(tmp_path):
+    from fastsig.reductions.drifting.beams import compare_hit_beams
+
+    every = [(1420.2e6, -0.1, 40.0)]
+    # A carrier of the sky in M01 and, 3' away, weaker in M02; another in M01 alone.
+    tables = [beam(1, [*every, (1420.1e6, 0.3, 30.0), (1420.3e6, 0.0, 12.0)]),
+              beam(2, [*every, (1420.1e6, 0.3, 20.0)]),
+              *(beam(number, every) for number in (8, 14, 19))]
+    found = compare_hit_beams(tables, beams=range(1, 20))
+    about = {round(at, 1): (verdict, n) for at, verdict, n in zip(
+        found.values("frequency"), found["verdict"], found.values("n_beam"), strict=True)}
+    assert about == {1420.1: ("accepted", 2), 1420.2: ("interference", 5), 1420.3: ("accepted", 1)}
+    near = found[np.abs(found.values("frequency") - 1420.1) < 0.01]
+    assert near["beams"][0] == "1: 30.0, 2: 20.0" and 2.5 < near.values("east")[0] < 3.3
+    # With another drift, or 3 widths away, it is another carrier.
+    other = compare_hit_beams([beam(1, [(1420.1e6, 0.3, 30.0)]), beam(2, [(1420.1e6, 0.5, 30.0)]),
+                               beam(3, [(1420.1e6 + 12, 0.3, 30.0)])])
+    assert len(other) == 3
+    names = []
+    for k, each in enumerate(tables):
+        write_hits(each, tmp_path / f"{k}.ecsv")
+        names.append(tmp_path / f"{k}.ecsv")
+    done = fastsig("search", "beams", *names, "-o", tmp_path / "b.ecsv", "--beams", "1-19",
+                   "--keep", "possible")
+    assert "8 hits of 19 beams: 2 accepted" in done.stderr
+    assert len(read_hits(tmp_path / "b.ecsv")) == 2
+    with pytest.raises(UsageError, match="beam of its hits"):
+        compare_hit_beams([tables[0].with_columns(beam=np.full(3, -1))])
+    with pytest.raises(UsageError, match="different resolutions"):
+        compare_hit_beams([tables[0], tables[1].with_meta(n_spectrum=32)])
+    assert len(compare_hit_beams([tables[0][:0], tables[1][:0]], table_beams=[1, 2],
+                                 beams=[1, 2])) == 0

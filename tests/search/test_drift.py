@@ -194,3 +194,12 @@ def test_many_carriers_do_not_make_the_noise_larger():
     alone = found_in(spectra(16, 2**14, crowd[:1]), plan)[0].snr
     found = [nearest(found_in(x, plan), each)[0].snr for each in crowd]
     assert np.median(found) == pytest.approx(alone, rel=0.06)
+
+
+def test_any_bits_are_searched_without_an_error(rng):
+    """Files may contain anything: numbers near the largest float, infinities and NaN."""
+    plan = DriftPlan(16, 18.25, 2.8, -1.0, 1.0)
+    for x in (rng.integers(0, 2**32, (16, 2**13), np.uint32).view(np.float32),
+              np.full((16, 2**13), 3e38, np.float32), np.zeros((16, 2**13), np.float32),
+              np.where(rng.random((16, 2**13)) < 0.5, np.inf, 1).astype(np.float32)):
+        Tile(plan, 512, 10.0).search(x)

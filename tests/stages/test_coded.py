@@ -7,38 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from excised import N_CHAN, head
-from streams import MemorySpectra
+from excised import N_CHAN, CodedSpectra, FloatSpectra, head
 
 import fastsig as fs
 from fastsig.axes.diode_schedule import DiodeSchedule
-from fastsig.stream import CodedBlock, Codes
 
 N = 1100
-
-
-class Spectra(MemorySpectra):
-    """Spectra of codes, of which some rows are lost, read as float32 only."""
-
-    def __init__(self, numbers: np.ndarray, lost: slice, header: Any) -> None:
-        data = numbers.astype(np.float32)[:, np.newaxis]
-        data[lost] = np.nan
-        super().__init__(data, header)
-        self.numbers, self.lost = numbers, np.zeros((len(numbers), 1, 1), np.bool_)
-        self.lost[lost] = True
-
-    def codes(self) -> Codes:
-        return Codes(0, 255)
-
-
-class Coded(Spectra):
-    """The same, read as codes too."""
-
-    coded = True
-
-    def read_coded(self, start: int, n: int) -> CodedBlock:
-        weight = (~self.lost[start : start + n]).astype(np.float32)
-        return CodedBlock(self.numbers[start : start + n], weight, start, n)
 
 
 def both(lost: slice = slice(0), diode: Any = None, n_chan: int = N_CHAN) -> list[fs.Chain]:
@@ -54,7 +28,7 @@ def both(lost: slice = slice(0), diode: Any = None, n_chan: int = N_CHAN) -> lis
     header = head().replace(diode=diode)
     if n_chan != N_CHAN:
         header = header.replace(channels=header.channels.sliced(0, n_chan))
-    return [fs.Chain(kind(numbers, lost, header)) for kind in (Coded, Spectra)]
+    return [fs.Chain(kind(numbers, lost, header)) for kind in (CodedSpectra, FloatSpectra)]
 
 
 def all_of(chain: fs.Chain, n_segment: int | None = None) -> fs.Chain:

@@ -101,6 +101,20 @@ def test_the_picture_of_a_table(tmp_path: Path) -> None:
         draw_candidates(candidates(3)[:0])
 
 
+def test_positions_of_bursts_are_drawn_among_the_beams() -> None:
+    about = {"beams": [1, 2], "beam_offsets_arcmin": [[0.0, 0.0], [5.7, 0.0]],
+             "hpbw_arcmin": [2.9, 3.0]}
+    made = night(30, east=np.linspace(-3, 3, 30), north=np.zeros(30), east_error=np.full(30, 0.4),
+                 north_error=np.full(30, 0.4)).with_meta(comparison=about)
+    figure = draw_candidates(made)
+    axes = next(each for each in figure.axes if "east" in each.get_xlabel())
+    assert [text.get_text() for text in axes.texts] == ["1", "2"]
+    assert sum(len(each.lines[0].get_xdata()) for each in axes.containers) == 20
+    assert axes.get_xlim()[0] > 5.7 > axes.get_xlim()[1]  # east is to the left
+    assert not collisions(figure)
+    assert not draw_candidates(made.with_meta(comparison={})).axes[2].texts
+
+
 def recording(folder: Path) -> Any:
     """A file with a burst, and a table with it and two candidates without data."""
     burst = spectra(0.05)

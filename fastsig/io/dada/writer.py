@@ -38,6 +38,7 @@ class DadaWriter(VoltageWriter):
     """Writer of voltages of one or two polarisations in DADA of 8, 16 or 32 bits (floats)."""
 
     NAME = "dada"
+    OPEN_END = True
     OFFERS: ClassVar = {8: None, 16: None, 32: None}
 
     def _carried(self) -> frozenset[str]:
@@ -166,6 +167,18 @@ class DadaWriter(VoltageWriter):
             self._output.write(file, rows[low - start : high - start],
                                _HEADER + (low - first) * self._row)
             file += 1
+
+    def end_at(self, n_row: int) -> None:
+        """Let the files end with `n_row` rows, all of which have been written."""
+        if n_row == self.recording.shape[0]:
+            return
+        stops = np.minimum(self._stretches[:, 1], self.rows[0] + n_row)
+        self._stretches = np.stack([np.minimum(self._stretches[:, 0], stops), stops], axis=1)
+        self.files = [(name, _HEADER + int(stop - start) * self._row) for (name, _), (start, stop)
+                      in zip(self.files, self._stretches, strict=True)]
+        for file, (_, size) in enumerate(self.files):
+            self._output.write(file, np.frombuffer(self._header(file), np.uint8), 0)
+            self._output.truncate(file, size)
 
     def close(self) -> None:
         """Give the files their names."""

@@ -162,6 +162,17 @@ class OutputFiles:
             self.discard()
             raise
 
+    def truncate(self, file: int, size: int) -> None:
+        """Let a file end after some bytes."""
+        output = self._outputs[file]
+        try:
+            output.wake()
+            self._used(file)
+            os.ftruncate(output.descriptor, size)
+        except OSError as error:
+            self.discard()
+            raise output.error(error) from error
+
     def _used(self, file: int) -> None:
         """Record the use of a file, and close the least recently used one if many are open."""
         if file in self._guards:

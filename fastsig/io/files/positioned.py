@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import errno
 import os
 from functools import lru_cache
 from typing import Any
@@ -100,13 +99,3 @@ def write_from(descriptor: int, data: NDArray[Any], offset: int) -> None:
     done = 0
     while done < len(view):
         done += os.pwritev(descriptor, [view[done:]], offset + done)
-
-
-def copy_range(source: int, at: int, target: int, to: int, n_byte: int) -> None:
-    """Copy bytes from one descriptor to another, within the system; raises `OSError`."""
-    done = 0
-    while done < n_byte:
-        count = os.copy_file_range(source, target, n_byte - done, at + done, to + done)
-        if not count:
-            raise OSError(errno.EIO, "the file ends too early")
-        done += count

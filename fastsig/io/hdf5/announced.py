@@ -22,6 +22,9 @@ class AnnouncedFile:
     def _stop(self) -> None:
         """Stop what still writes to the file in other threads."""
 
+    def _closed(self) -> None:
+        """Complete the file after the library has closed it."""
+
     def _fail(self, error: BaseException) -> OutputError:
         """Return what is raised where the HDF5 library failed.
 
@@ -40,6 +43,7 @@ class AnnouncedFile:
         try:
             yield
             self._file.close()
+            self._closed()
         except (OSError, RuntimeError, ValueError) as error:
             raise self._fail(error) from error
         metadata.commit(self._output)

@@ -228,7 +228,7 @@ class GrowingVdif(_Growing, VdifStream):
     def _use(self, files: Any) -> None:
         self._frames.raw = files
         self._frames.counts[0] = 0
-        self._known = 0
+        self._known: int = 0
         per_second = self._frames.per_second
         self._late = min(_LATE, max(1, per_second // _LATE_PART))
         self._last = self._frames.begin - 1
@@ -243,7 +243,7 @@ class GrowingVdif(_Growing, VdifStream):
 
     def _bytes_for(self, stop: int) -> int:
         """Return the bytes of one frame of each thread more, as losses are not known ahead."""
-        return (self._known + self._frames.per_time) * int(self._frames.frame_bytes)
+        return int(self._known + self._frames.per_time) * int(self._frames.frame_bytes)
 
     def _n_come(self) -> int:
         with self._lock:
@@ -259,7 +259,8 @@ class GrowingVdif(_Growing, VdifStream):
                     self._last = max(self._last, int(heads.number[near].max()))
             self._known = self._frames.counts[0] = count
             late = 0 if over else self._late
-            return max(0, self._last + 1 - late - int(self._frames.begin)) * self._n_time
+            n_frame = int(self._last) + 1 - late - int(self._frames.begin)
+            return max(0, n_frame) * self._n_time
 
     def release(self, row: int) -> None:
         """Release the frames before a row, and those by which others may be late."""

@@ -18,10 +18,11 @@ from fastsig.axes import validity
 from fastsig.axes.validity import Spans
 from fastsig.errors import UsageError
 from fastsig.io.files.outputs import Writer, output_names
-from fastsig.io.files.positioned import copy_range, octets, write_from
+from fastsig.io.files.positioned import octets, write_from
 from fastsig.io.files.safe import SafeOutput
 from fastsig.io.hdf5 import metadata
 from fastsig.io.hdf5.announced import AnnouncedFile
+from fastsig.io.hdf5.shortened import Place, punch, shorten
 from fastsig.io.native.reader import CLASS, CRC_BLOCK, DTYPES, VERSION
 from fastsig.io.voltages.writing import VoltageWriter
 from fastsig.stream import Block
@@ -71,8 +72,7 @@ class NativeWriter(AnnouncedFile, Writer):
         self._row = int(np.prod(self._shape[1:])) * self._raw.itemsize
         n_pol = header.polarization.n_pol
         self._header, self._n_time, self._written = header, n_time, 0
-        self._made: dict[str, Any] = {"truth": truth, "provenance": provenance,
-                                      "overwrite": overwrite}
+        self._announced = n_time
         self._spans: list[list[Spans]] = [[] for _ in range(n_pol)]
         self._crc = [[0] for _ in range(n_pol)]
         size = n_time * self._row * n_pol + 2**16
@@ -148,24 +148,19 @@ class NativeWriter(AnnouncedFile, Writer):
                 table.append(0)
 
     def end_at(self, n_time: int) -> None:
-        """Accept that there are only `n_time` rows, all of which have been appended.
+        """Accept that there are only `n_time` rows, all of which have been appended."""
+        self._places = [Place(h5py.h5o.get_info(self._file["voltage"][str(pol)].id).addr, offset)
+                        for pol, offset in enumerate(self._offsets)]
+        self._announced, self._n_time = self._n_time, n_time
 
-        The samples of polarisations follow each other, so that they are copied to a shorter file.
-        """
-        if n_time == self._n_time:
+    def _closed(self) -> None:
+        """Shorten the samples of a file that ended early, which the library has closed."""
+        if self._n_time == self._announced:
             return
-        path = self._output.path
-        shorter = NativeWriter(path, self._header, n_time, **self._made)
-        try:
-            for own, other in zip(self._offsets, shorter._offsets, strict=True):
-                copy_range(self._output.descriptor, own, shorter._output.descriptor, other,
-                           n_time * self._row)
-        except OSError as error:
-            shorter.discard()
-            raise self._fail(error) from error
-        shorter._spans, shorter._crc, shorter._written = self._spans, self._crc, self._written
-        self.discard()
-        self.__dict__.update(shorter.__dict__)
+        size, room = self._n_time * self._row, self._announced * self._row
+        for place in self._places:
+            shorten(self._output.descriptor, self._output.path, place, self._n_time, size)
+            punch(self._output.descriptor, place.data + size, room - size)
 
     def close(self) -> None:
         """Finish the file and give it its name."""

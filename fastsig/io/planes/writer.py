@@ -15,14 +15,10 @@ from fastsig.io.files.outputs import Writer
 from fastsig.io.files.safe import SafeOutput
 from fastsig.io.hdf5 import metadata
 from fastsig.io.hdf5.announced import AnnouncedFile
+from fastsig.io.planes.chunks import CHUNK_DMS, SEGMENT, plane_bytes
 from fastsig.stream.header import Header
 
-__all__ = ["SEGMENT", "PlaneWriter", "plane_bytes"]
-
-#: Times of a chunk.
-SEGMENT = 4096
-_CHUNK_DMS = 256  # dispersion measures of a chunk, which is then 4 MiB
-
+__all__ = ["PlaneWriter"]
 
 class PlaneWriter(AnnouncedFile, Writer):
     """Write a DM-time plane, times in order.
@@ -73,7 +69,7 @@ class PlaneWriter(AnnouncedFile, Writer):
         metadata.write_json(file, "provenance", record)
         n_time, n_product, n_dm = self._shape
         shape = n_product, n_dm, n_time
-        chunks = 1, min(_CHUNK_DMS, n_dm), min(SEGMENT, max(1, n_time))
+        chunks = 1, min(CHUNK_DMS, n_dm), min(SEGMENT, max(1, n_time))
         self._data, self._weights = (file.create_dataset(
             name, shape=shape, chunks=chunks, dtype="<f4", **more, **metadata.creation())
             for name, more in (("data", {}), ("weights", {
@@ -117,14 +113,6 @@ class PlaneWriter(AnnouncedFile, Writer):
 def _all_one(weight: NDArray[np.float32]) -> bool:
     one = weight[:1, :1, :1] if not any(weight.strides) else weight
     return bool((one == 1).all())
-
-
-def plane_bytes(shape: tuple[int, ...]) -> int:
-    """Return the largest size of a file, in bytes."""
-    n_time, n_product, n_dm = shape
-    times = -(-n_time // SEGMENT) * SEGMENT if n_time > SEGMENT else n_time
-    dms = -(-n_dm // _CHUNK_DMS) * _CHUNK_DMS if n_dm > _CHUNK_DMS else n_dm
-    return 8 * times * dms * n_product + 8 * (n_time + n_dm) + 2**20
 
 
 def _cards(header: Header) -> dict[str, Any]:

@@ -13,13 +13,16 @@ from fastsig.search.bursts.engine import BurstSearch
 from fastsig.search.bursts.events import Events
 from fastsig.search.bursts.plan import SearchPlan
 from fastsig.stages.delay_sums import kind_of
-from fastsig.stream import Block, Sink, SpectrumStream, Stream
+from fastsig.stream import Block, CodedBlock, Sink, SpectrumStream, Stream
 
 __all__ = ["Bursts"]
 
 #: Spectra whose weight is smaller are not used.
 _LEAST_WEIGHT = 0.5
 _MOST_THREADS = 64
+
+#: Values, which of them are valid, and what is subtracted from all channels.
+Part = tuple[NDArray[Any], NDArray[np.bool_] | None, NDArray[np.float32] | None]
 
 
 class Bursts(Sink):
@@ -44,6 +47,7 @@ class Bursts(Sink):
 
     name = "search"
     ordered = True
+    as_codes = True
     takes_endless = True
 
     def __init__(self, stream: Stream, plan: SearchPlan, *, threads: int = 1,
@@ -58,8 +62,8 @@ class Bursts(Sink):
         #: Called whenever spectra have been searched, as by `follow`.
         self.on_merged: Callable[[], None] | None = None
         options = {} if most is None else {"most": most}
-        self.search = BurstSearch(plan, dtype=self._kind, threads=min(threads, _MOST_THREADS),
-                                  **options)
+        self.search = BurstSearch(plan, dtype="uint8" if stream.coded else self._kind,
+                                  threads=min(threads, _MOST_THREADS), **options)
 
     @property
     def held_bytes(self) -> int:  # type: ignore[override]
@@ -74,18 +78,20 @@ class Bursts(Sink):
         """Memory of the values while they wait."""
         return self.work_bytes(n)
 
-    def partial(self, block: Block) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
-        """Return the values in the type in which they are searched, and which of them are valid."""
+    def partial(self, block: Block | CodedBlock) -> Part:
+        """Return values, which of them are valid, and what is subtracted from all channels."""
+        if isinstance(block, CodedBlock):
+            return block.codes, _valid(block), block.series
         weight = np.asarray(block.valid)[:, 0]
         valid = None if (weight >= _LEAST_WEIGHT).all() else np.broadcast_to(
             weight >= _LEAST_WEIGHT, block.data[:, 0].shape)
         data = block.data[:, 0]
         if self._kind == "float32":
-            return data, valid
+            return data, valid, None
         with np.errstate(invalid="ignore"):  # NaN, which is not valid
-            return data.astype(self._kind), valid
+            return data.astype(self._kind), valid, None
 
-    def merge(self, part: tuple[NDArray[Any], NDArray[np.bool_] | None]) -> None:
+    def merge(self, part: Part) -> None:
         """Search the next spectra."""
         self.search.process(*part)
         self._merged()
@@ -103,3 +109,12 @@ class Bursts(Sink):
     def record(self) -> Mapping[str, Any]:
         """Return what determines the events."""
         return {"search": self.plan.record()}
+
+
+def _valid(block: CodedBlock) -> NDArray[np.bool_] | None:
+    """Return which samples of codes are valid, (n, chan); None if all are."""
+    weight = block.weight[:, 0]
+    valid = None if (weight >= _LEAST_WEIGHT).all() else weight >= _LEAST_WEIGHT
+    if block.flags is not None:
+        valid = ~block.flags if valid is None else valid & ~block.flags
+    return None if valid is None else np.broadcast_to(valid, block.codes.shape)

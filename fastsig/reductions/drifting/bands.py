@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsig.errors import DataError, OutputError
+from fastsig.run.chains import roots
 from fastsig.run.engine import Progress, run
 from fastsig.stream import Block, Sink, SpectrumStream
 
@@ -49,10 +50,12 @@ def bands_of(stream: SpectrumStream, *, folder: str | None = None, workers: int 
              memory: int | None = None, progress: Progress | None = None) -> Bands:
     """Return the pieces of the band of a stream with one product.
 
-    Channels are read directly if the format and all stages allow it. Otherwise, all rows are first
-    computed and copied to a file in `folder`, which has no name and is removed with the process.
+    Channels are read directly if the format and all stages allow it. Otherwise, as for voltages,
+    of which every channel of a filter bank takes the whole transform, all rows are first computed
+    and copied to a file in `folder`, which has no name and is removed with the process.
     """
-    if stream.narrowed(0, 1) is not None:
+    recorded = all(each.kind == "spectra" for each in roots(stream))
+    if recorded and stream.narrowed(0, 1) is not None:
         return FileBands(stream)
     return CopiedBands(stream, folder, workers=workers, memory=memory, progress=progress)
 
@@ -76,7 +79,8 @@ class FileBands:
 
     def read_rows(self, first: int, stop: int, row: int, out: F4) -> None:
         """Fill `out`, (n, stop - first), with channels of the spectra from `row` on."""
-        part = self._stream.narrowed(first, stop)
+        whole = (first, stop) == (0, self._stream.shape[2])
+        part = self._stream if whole else self._stream.narrowed(first, stop)
         if part is None:
             raise DataError(self._stream.path, f"channels {first} to {stop} cannot be read alone")
         step = len(out) if out.flags.c_contiguous or len(out) > _FEW else 1

@@ -52,8 +52,9 @@ def drifting(chain: Any, drift: Any = ("-4 Hz/s", "4 Hz/s"), *, snr: float = 10.
     width : Quantity or str, optional
         Widest boxcar for signals that drift slowly; 8 channels by default.
     coarse : int, optional
-        Number of coarse channels; by default that of recordings of Breakthrough Listen at Green
-        Bank, if the band consists of a whole number of their coarse channels.
+        Number of coarse channels; by default that of the voltages of which spectra are made, or
+        that of recordings of Breakthrough Listen at Green Bank, if the band consists of a whole
+        number of their coarse channels.
     dc : bool
         Whether the centres of coarse channels, which contain their DC, are searched too.
     smeared : bool
@@ -129,24 +130,29 @@ class Request:
             raise UsageError(f"workers = {workers}; allowed: 1 or more")
         n_coarse = coarse_channels(stream, coarse)
         lost = lost_channels(stream.shape[2], n_coarse) if not dc else np.empty(0, np.int64)
-        workers = workers or processors()
-        if memory is not None:
-            floor = resident_bytes() + search_bytes(plan, stream.shape[2], 1, stream.channel_run)
-            if memory < floor:
-                raise PlanError(f"memory = {memory / 1e6:.0f} MB; this search requires "
-                                f"{floor / 1e6:.0f} MB")
-            room = memory - resident_bytes()
-            while workers > 1 and search_bytes(plan, stream.shape[2], workers,
-                                               stream.channel_run) > room:
-                workers -= 1
-        return cls(stream, Settings(plan, float(snr)), n_coarse, Band(stream.shape[2], lost),
-                   workers, memory)
+        band = Band(stream.shape[2], lost, n_coarse)
+        workers = _affordable(plan, band, stream.channel_run, workers or processors(), memory)
+        return cls(stream, Settings(plan, float(snr)), n_coarse, band, workers, memory)
 
     @property
     def memory_bytes(self) -> int:
         """Approximate memory of the process, in bytes."""
         return resident_bytes() + search_bytes(
-            self.settings.plan, self.band.n_chan, self.workers, self.stream.channel_run)
+            self.settings.plan, self.band, self.workers, self.stream.channel_run)
+
+
+def _affordable(plan: DriftPlan, band: Band, run: int, workers: int, memory: int | None) -> int:
+    """Return the number of threads that a memory suffices for."""
+    if memory is None:
+        return workers
+    floor = resident_bytes() + search_bytes(plan, band, 1, run)
+    if memory < floor:
+        raise PlanError(f"memory = {memory / 1e6:.0f} MB; this search requires {floor / 1e6:.0f} "
+                        "MB")
+    room = memory - resident_bytes()
+    while workers > 1 and search_bytes(plan, band, workers, run) > room:
+        workers -= 1
+    return workers
 
 
 def found_hits(request: Request, *, folder: str | None = None, like_turboseti: bool = False,
@@ -227,12 +233,28 @@ def coarse_channels(stream: SpectrumStream, n: int | None) -> int | None:
             raise UsageError(f"coarse = {n}; allowed: a divisor of {axis.n_chan}, the number of "
                              "channels")
         return n
+    recorded = _recorded_channels(stream)
+    if recorded is not None:
+        return recorded
     if stream.header.telescope != "GBT":
         return None
     ratio = float(axis.n_chan * axis.step_hz) / _GBT_COARSE_HZ
     whole = round(ratio)
     is_whole = whole >= 1 and abs(ratio - whole) < 1e-6 * whole and axis.n_chan % whole == 0
     return whole if is_whole else None
+
+
+def _recorded_channels(stream: SpectrumStream) -> int | None:
+    """Return the number of channels of the voltages of which spectra are made, if all are in them.
+
+    None if they were recorded as spectra, without channels, or if a part of the band is left.
+    """
+    recorded = roots(stream)[0]
+    axis, now = recorded.header.channels, stream.header.channels
+    if recorded.kind != "voltage" or axis is None or now is None or axis.n_chan < 2:
+        return None
+    is_whole = now.n_chan * now.step_hz == axis.n_chan * axis.step_hz
+    return axis.n_chan if is_whole and now.n_chan % axis.n_chan == 0 else None
 
 
 def lost_channels(n_chan: int, n_coarse: int | None) -> NDArray[np.int64]:

@@ -28,6 +28,7 @@ _UNIT_VALUES = 2**24  # of a unit, at most
 _WINDOW = 4096  # channels in which the level is measured, at most
 _LEAST_WINDOW = 64
 _PARTS = 16  # windows of a narrow band, at least
+_COARSE_PARTS = 64  # windows of a coarse channel, at least
 _BORDER = 4  # channels by which a signal may appear beyond the border of its tile
 _AHEAD = 4  # tasks of a thread that have begun or are about to begin
 _ARRAYS = 3  # of the size of a tile, that a thread needs
@@ -55,10 +56,21 @@ class Settings:
 
 
 class Band(NamedTuple):
-    """The band that is searched: its number of channels, and those that are always left out."""
+    """The band that is searched.
+
+    Parameters
+    ----------
+    n_chan : int
+        Number of channels.
+    lost : ndarray of int
+        Channels that are always left out.
+    n_coarse : int or None
+        Number of coarse channels, at whose edges the level may change quickly.
+    """
 
     n_chan: int
     lost: NDArray[np.int64]
+    n_coarse: int | None = None
 
 
 class Found(NamedTuple):
@@ -87,11 +99,15 @@ class _Shape(NamedTuple):
     margin: int
 
     @classmethod
-    def of(cls, plan: DriftPlan, n_chan: int) -> _Shape:
-        """Return the sizes for a scan; they depend on the plan's widest drift alone."""
+    def of(cls, plan: DriftPlan, band: Band) -> _Shape:
+        """Return the sizes for a scan; they depend on the plan's widest drift and the band."""
+        n_chan = band.n_chan
         grain = max((octave.n_sum for octave in plan.octaves), default=1)
+        narrow = n_chan // _PARTS
+        if band.n_coarse is not None and band.n_coarse > 1:
+            narrow = min(narrow, n_chan // band.n_coarse // _COARSE_PARTS)
         window = _WINDOW
-        while window > _LEAST_WINDOW and window * _PARTS > n_chan:
+        while window > _LEAST_WINDOW and window > narrow:
             window //= 2
         window = max(window, grain)
         tile = _TILE[1]
@@ -125,7 +141,7 @@ def search_band(bands: Bands, band: Band, settings: Settings, *, workers: int = 
         Called with the name of the pass, the number of channels searched since the last call, and
         the number of all channels.
     """
-    shape = _Shape.of(settings.plan, band.n_chan)
+    shape = _Shape.of(settings.plan, band)
     units = Units(bands, settings.plan.n_spectrum, band.n_chan, _buffers(workers))
     local = threading.local()
     signals: list[Signal] = []
@@ -182,21 +198,20 @@ def _tasks(n_chan: int, shape: _Shape, units: Units, workers: int) -> Iterator[_
         yield from (_Task(unit, 0, first) for first in some)
 
 
-def search_bytes(plan: DriftPlan, n_chan: int, workers: int, run: int) -> int:
+def search_bytes(plan: DriftPlan, band: Band, workers: int, run: int) -> int:
     """Return the memory that some threads need, in bytes.
 
     Parameters
     ----------
     plan : DriftPlan
-    n_chan : int
-        Number of channels of the band.
+    band : Band
     workers : int
         Number of threads.
     run : int
         Number of neighbouring channels that are read together, as `Bands.run`.
     """
-    shape = _Shape.of(plan, n_chan)
-    together = min(_tiles_together(shape, plan.n_spectrum, run), -(-n_chan // shape.tile))
+    shape = _Shape.of(plan, band)
+    together = min(_tiles_together(shape, plan.n_spectrum, run), -(-band.n_chan // shape.tile))
     read = together * shape.tile + 2 * shape.margin
     each = _ARRAYS * (shape.tile + 2 * shape.margin)
     return 4 * plan.n_spectrum * (_buffers(workers) * read + workers * each)

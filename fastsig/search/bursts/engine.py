@@ -19,8 +19,8 @@ __all__ = ["BurstSearch"]
 
 _MOST_EVENTS = 2**20
 #: Noise is measured from this many of the longest boxcars one after the other, but from 4 segments
-#: of series at least, and 16 at most. A segment has 2048 samples or more.
-_WIDTHS, _SEGMENTS, _LEAST_SEGMENT = 128, (4, 16), 2048
+#: of series at least, and 16 at most. A segment has a whole number of tiles.
+_WIDTHS, _SEGMENTS, _TILE = 128, (4, 16), 2048
 
 
 class BurstSearch(Octaves):
@@ -136,4 +136,5 @@ class BurstSearch(Octaves):
 def _n_segment(longest: int) -> int:
     """Return the number of segments from which noise is measured, for boxcars up to a length."""
     least, most = _SEGMENTS
-    return max(least, min(most, -(-_WIDTHS * longest // _LEAST_SEGMENT)))
+    segment = -(-8 * longest // _TILE) * _TILE  # as `PulseSearch` chooses it
+    return max(least, min(most, -(-_WIDTHS * longest // segment)))

@@ -39,8 +39,19 @@ OPTIONAL: dict[str, Column] = {
                                       "coarse channel without drift", 3),
     "event": Column("i4", None, "number of the event in a cadence"),
     "scan": Column("i4", None, "number of the scan in the cadence, from 1"),
-    "verdict": Column("U", None, "accepted, doubtful or interference, after a comparison of scans"),
+    "verdict": Column("U", None, "accepted, doubtful or interference, after a comparison of scans "
+                                 "or beams"),
     "reason": Column("U", None, "reason of the verdict"),
+    "n_beam": Column("i4", None, "number of beams in which it was found"),
+    "beams": Column("U", None, "these beams, each with its S/N, the brightest first"),
+    "east": Column("f8", "arcmin", "estimated offset to the east from the telescope's position"),
+    "north": Column("f8", "arcmin", "estimated offset to the north"),
+    "east_error": Column("f8", "arcmin", "standard error of the offset to the east"),
+    "north_error": Column("f8", "arcmin", "standard error of the offset to the north"),
+    "signal_ra": Column("f8", "deg", "estimated right ascension, ICRS; nan if that of the beam is "
+                                     "not known"),
+    "signal_dec": Column("f8", "deg", "estimated declination, ICRS"),
+    "chance": Column("f8", "", "probability that another beam has a hit like it by chance"),
 }
 
 

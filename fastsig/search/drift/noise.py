@@ -111,6 +111,8 @@ def sum_noise(total: F4, share: F4 | None, widths: tuple[int, ...], shape: float
         NaN where fewer than 16 boxcars are valid and no narrower boxcars can be used instead.
     """
     found = np.full(len(widths), np.nan)
+    if not np.isfinite(total).all():  # of values near the largest float
+        return found
     sums = _cumulative(total)
     weights = None if share is None else _cumulative(share)
     for i, width in enumerate(widths):
@@ -171,7 +173,7 @@ def _shape_of(x: F4, medians: F4, n: int) -> float:
     group = np.minimum((np.arange(sparse.shape[1]) * _SPARSE + _SPARSE // 2) // n,
                        medians.shape[1] - 1)
     level = medians[:, group]
-    with np.errstate(invalid="ignore", divide="ignore"):
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         deviation = np.abs(sparse / level - 1)
     known = deviation[np.isfinite(deviation)]
     return gamma_shape(_median(known)) if known.size else 1.0

@@ -19,7 +19,9 @@ __all__ = ["Searched", "Tile"]
 
 F4 = NDArray[np.float32]
 
-_CANDIDATE = 0.85  # of the threshold: S/N in the coarse steps of octaves
+_CANDIDATE = 0.85  # of the S/N, which a signal keeps at least in steps of a channel
+_FAST_CANDIDATE = 0.68  # in the coarse steps and wide boxcars of fast octaves
+_MANY = 5.0  # S/N below which so much noise would be refined that the search takes much longer
 _MEMBER = 0.3  # S/N up to which what remains close to a signal belongs to it
 _MOST_ROUNDS = 10_000
 _MOST_PASSES = 4  # with the noise that remains beside the signals of the pass before
@@ -69,8 +71,9 @@ class Tile:
         self._min_share, self._most = min_share, most
         self._y = np.empty((0, 0), np.float32)
         self._cells: dict[int, F4] = {}
-        self._limit = _CANDIDATE * threshold
-        self._maxima = {octave: Maxima(plan, octave, min_share, self._limit)
+        slow = _CANDIDATE * threshold
+        fast = min(slow, max(_FAST_CANDIDATE * threshold, _MANY))
+        self._maxima = {octave: Maxima(plan, octave, min_share, slow if octave.n_sum == 1 else fast)
                         for octave in plan.octaves}
 
     def search(self, x: F4, lost: NDArray[np.int64] | None = None) -> Searched:
@@ -88,7 +91,7 @@ class Tile:
             self._y, self._cells = np.empty(x.shape, np.float32), {}
         y, total, known, levels = flatten(x, self._window, self._y, lost)
         noise = self._noise(total, known, levels.shape)
-        if not np.isfinite(noise[1]) or noise[1] <= 0:
+        if not 0 < noise[1] < np.inf:
             return Searched([], False, 0.0)
         for _ in range(_MOST_PASSES):
             signals, is_full = self._rounds(y, known, noise)
@@ -99,7 +102,8 @@ class Tile:
 
     def _noise(self, total: F4, known: Known | None, shape: float) -> dict[int, float]:
         """Return the noise of the sum of all spectra by the width of boxcars."""
-        noise = sum_noise(total, None if known is None else known.share, self._plan.all_widths, shape * self._plan.n_spectrum)
+        noise = sum_noise(total, None if known is None else known.share, self._plan.all_widths,
+                          shape * self._plan.n_spectrum)
         return dict(zip(self._plan.all_widths, noise.tolist(), strict=True))
 
     def _noise_beside(self, y: F4, known: Known | None, signals: list[Signal], shape: float,
@@ -153,7 +157,8 @@ class Tile:
                    low: int, high: int) -> list[Signal]:
         """Return the strongest signals of a piece, none in the reach of a stronger one."""
         piece, valid = _without(y, known, taken, low, high)
-        peaks = sorted(self._peaks(piece, valid, noise), reverse=True)
+        # Equal ones keep the order of octaves, slow drifts first.
+        peaks = sorted(self._peaks(piece, valid, noise), key=lambda each: (-each[0], each[1]))
         signals: list[Signal] = []
         for _, column, octave in peaks:
             at = self._maxima[octave].extent(column)
@@ -173,7 +178,7 @@ class Tile:
                 n_sum *= 2
                 cells = self._halved(cells, n_sum)
             best = self._maxima[octave](cells, valid, noise)
-            over = np.flatnonzero(best)
+            over = np.flatnonzero(best)  # what is below the limit of the octave is 0
             if not over.size:
                 continue
             for stretch in np.split(over, np.flatnonzero(np.diff(over) > 2) + 1):

@@ -156,7 +156,8 @@ def best_track(y: F4, valid: Known | None, plan: DriftPlan, octave: Octave, cell
         lows = np.unique(np.floor(low + near * max(1.0, step)))
         drifts = first.drift + near * step
         low_limit, high_limit = plan.limits
-        drifts = drifts[(drifts >= low_limit - 0.5) & (drifts <= high_limit + 0.5)]
+        most = 0.5 if plan.n_spectrum > 1 else 0.0  # a single spectrum has no drift
+        drifts = drifts[(drifts >= low_limit - most) & (drifts <= high_limit + most)]
         found = rows.best(lows, drifts, widths, noise, min_share)
         first = found if found is not None and found.snr >= first.snr else first
     return None if first is None else replace(first, leak=rows.leak(first, noise[1]))

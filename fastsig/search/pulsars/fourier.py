@@ -30,16 +30,16 @@ CANDIDATE = np.dtype([
 #: Fundamentals complete this many turns in a series at least, by default. Below, the level is
 #: measured from too few bins where noise is red.
 FEWEST_TURNS = 16
-#: Independent drifts in a bin of drift, as false alarms in noise show (`bench trials`): templates
+#: Independent drifts in a bin of drift, as false alarms in noise show (`bench periodic`): templates
 #: of neighbouring drifts, 2 bins apart, see nearly the same noise. Sums at neighbouring half bins
 #: are independent trials within a tenth.
-SHARE = 0.65
+SHARE = 0.9
 #: Candidates of a series, the best ones, whose frequency and drift are those of the highest power;
 #: those of the others are steps of the search.
 REFINED = 10
 #: Error of the frequency of a tone of power P, in bins, is this over sqrt(P).
 _ERROR = 3 / (np.pi * np.sqrt(6))
-_HARMONICS, _MOST_DRIFT = (1, 2, 4, 8, 16, 32), 1200
+_HARMONICS, _MOST_DRIFT, _MOST_SAMPLES = (1, 2, 4, 8, 16, 32), 1200, 2**31
 #: Least ratio of a series to its transform; drifts in units of the latter are larger by its square.
 _FILLED = 8 / 9
 
@@ -68,7 +68,7 @@ class FourierSearch:
     Parameters
     ----------
     n_sample : int
-        Samples of a series, 64 or more.
+        Samples of a series, 64 to 2^31.
     sample_s : float
         Time from a sample to the next, s.
     n_harmonic : int
@@ -108,7 +108,7 @@ class FourierSearch:
         self.n_trial = trials * max(1.0, self._n_trial())
         self._powers = np.array([significance.power_of_sigma(threshold, n, self.n_trial)
                                  for n in range(1, n_harmonic + 1)])
-        self._n_piece = min(int(np.ceil(2 * self.r_min)), n_sample // 8)
+        self._n_piece = min(int(np.ceil(self.r_min / 2)), n_sample // 8)
         self._n_part = max(1, 2048 // self._n_piece)
         self._lags = WindowLags(n_sample, self.n_fft, self._n_piece * self._n_part)
         self._transform = fft_plan(self.n_fft, kind="real")
@@ -186,7 +186,8 @@ class FourierSearch:
         amplitude = self._transform.process(level, out=self._spectrum)[:-1]
         valid = ~zapped_bins(zapped, amplitude.size, self.duration_s)
         lags = self._lags.of(total)
-        return Whitened(whiten(amplitude, valid=valid, out=amplitude), valid, lags)
+        first = max(1, int(self.r_min / 2))
+        return Whitened(whiten(amplitude, valid=valid, first=first, out=amplitude), valid, lags)
 
     def _level(self, series: F4, weight: F4 | None) -> tuple[F4, F8]:
         """Return the series without slow variations, which gaps would spread over the spectrum.
@@ -222,6 +223,11 @@ class FourierSearch:
         found["frequency"] = (found["r"] - found["z"] / 2) / self.duration_s
         found["frequency_error"] = _errors(found) / self.duration_s
         return found
+
+    def false_alarms(self, sigma: float) -> float:
+        """Return the expected number of candidates of noise above a significance, in a series."""
+        chance = np.exp(significance.log_chance_of_sigma(sigma))
+        return float(-np.log1p(-chance))
 
     def _range(self, frequency: tuple[float, float] | None) -> tuple[float, float]:
         nyquist = self.n_fft / 2 - 1
@@ -307,8 +313,8 @@ def _errors(found: NDArray[Any]) -> F8:
 
 
 def _check(n_sample: int, sample_s: float, n_harmonic: int, z_max: float, most: int) -> None:
-    if n_sample < 64:
-        raise UsageError(f"a series of {n_sample} samples; allowed: 64 or more")
+    if not 64 <= n_sample <= _MOST_SAMPLES:
+        raise UsageError(f"a series of {n_sample} samples; allowed: 64 to {_MOST_SAMPLES}")
     if not 0 < sample_s < 1e6:
         raise UsageError(f"sample_s = {sample_s}; allowed: above 0, below 1e6 s")
     if n_harmonic not in _HARMONICS:
