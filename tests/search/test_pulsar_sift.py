@@ -34,6 +34,14 @@ def test_neighbours_at_all_dispersion_measures_are_one_signal() -> None:
     assert (made.dm_low[0], made.dm_high[0]) == (29, 35)
 
 
+def test_the_dispersion_measure_is_the_middle_of_those_that_differ_by_noise() -> None:
+    found = _found((1000, 20, 9), (1000, 30, 9.5), (1000, 40, 9.3), (1000, 90, 7))
+    found["snr"] = 10, 10.2, 9.5, 7
+    assert sift(found, T).best["dm"].tolist() == [30]
+    found["snr"] = 8, 10.2, 9.5, 7
+    assert sift(found, T).best["dm"].tolist() == [35]
+
+
 def test_sidelobes_of_strong_signals_are_part_of_them() -> None:
     found = _found((1000, 30, 50), (1003, 30, 9), (1005, 30, 8), (996.5, 30, 7.5))
     found["snr"] = 50, 10, 9, 10.5

@@ -14,7 +14,8 @@ COLUMNS: dict[str, Column] = {
     "fdot": Column("f8", "Hz / s", "first derivative of the frequency", 15),
     "acceleration": Column("f8", "m / s2", "acceleration along the line of sight, positive towards "
                                            "us, that causes this derivative", 6),
-    "dm": Column("f8", "pc / cm3", "dispersion measure of the highest significance", 4),
+    "dm": Column("f8", "pc / cm3", "dispersion measure: middle of the range in which the S/N is at "
+                               "most 1 below the highest", 4),
     "sigma": Column("f8", "", "significance as that of Gaussian noise, after all trials of the "
                               "search", 3),
     "snr": Column("f8", "", "S/N of the folded pulse: measured by fast folding, estimated from the "

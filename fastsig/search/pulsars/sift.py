@@ -5,7 +5,9 @@ The rules, from the most significant detection to the least:
 1. *Neighbours.* A detection belongs to a signal if its frequency differs by at most 1.1 bins of the
    spectrum, ``1 / T``, and half the difference of the drifts, at any dispersion measure and in
    either search; or by at most 4 bins if its S/N is at most a fifth of that of the signal. The
-   signal has the values of its most significant detection.
+   signal has the values of its most significant detection, except its dispersion measure: the
+   middle of the range in which the S/N of the same search is at most 1, the noise of an S/N, below
+   that of this detection.
 2. *Harmonics.* A signal of frequency f is a harmonic of a more significant one of frequency f0 if
    ``f = a f0``, a up to 64, or ``f = f0 / b``, b up to 16, within ``1.1 max(1, a / b)`` bins.
    Fractions ``(a / b) f0`` of these numbers count if the other signal has 1.5 times the S/N or
@@ -53,7 +55,7 @@ class Sifted(NamedTuple):
     Parameters
     ----------
     best : ndarray, shape (n,), fields of `DETECTION`
-        The most significant detection of each.
+        The most significant detection of each, at the middle of its dispersion measures.
     n_member : ndarray, shape (n,), int64
         Number of detections.
     dm_low, dm_high : ndarray, shape (n,), float64
@@ -118,6 +120,7 @@ def sift(found: NDArray[Any], duration_s: float, *, most: int = 1000) -> Sifted:
                  for of in (np.min, np.max))
     for row, each in zip(best, groups, strict=True):
         _with_width(row, ordered[each])
+        row["dm"] = _middle_dm(ordered[each])
     leader = _leaders(best, low, high, duration_s)
     kept = np.flatnonzero(leader < 0)
     ratios = [", ".join(_ratio_text(best["frequency"][k] / best["frequency"][i])
@@ -154,6 +157,13 @@ def _with_width(row: Any, members: NDArray[Any]) -> None:
     folded = members[members["method"] == 1]
     if np.isnan(row["width"]) and len(folded):
         row["width"], row["duty"] = folded["width"][0], folded["duty"][0]
+
+
+def _middle_dm(members: NDArray[Any]) -> float:
+    """Return the middle of the dispersion measures that differ from the best by noise."""
+    same = members[(members["method"] == members["method"][0])
+                   & (members["snr"] >= members["snr"][0] - 1)]
+    return float(same["dm"].min() + same["dm"].max()) / 2
 
 
 def _leaders(best: NDArray[Any], low: F8, high: F8, duration_s: float) -> NDArray[np.int64]:
