@@ -23,6 +23,7 @@ from bench import (  # noqa: E402 - they are imported when numba and MKL have th
     drift_peer,
     drift_tones,
     drift_trials,
+    fast_folding,
     live,
     peers,
     periodic_injections,
@@ -55,6 +56,7 @@ OTHERS = {
     "hits": _Other(drift_peer.run, "hits of turboSETI and of fastsig, one by one"),
     "periodic": _Other(periodic_trials.run, "false alarms of Fourier searches for pulsars"),
     "pulsars": _Other(periodic_injections.run, "periodic signals that are found of some hundred"),
+    "ffa": _Other(fast_folding.run, "S/N of pulsars by fast folding beside riptide's"),
     "live": _Other(live.run, "rate at which packets are received and put into the ring"),
 }
 

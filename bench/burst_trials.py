@@ -31,10 +31,11 @@ _LEVELS = (4.5, 4.8, 5.1, 5.4, 5.7)
 _FITTED = tuple((step, longest, 500) for step in (0.25, 0.5, 1.0, 2.0, 4.0)
                 for longest in (1, 4, 16, 64, 256)) + ((1.0, 64, 6000), (4.0, 64, 6000))
 #: The same for the comparison, with degrees of freedom, 0 for Gaussian noise, and with losses: 30 %
-#: of the channels, and 10 % of the time in pieces of up to 200 spectra.
+#: of the channels always, 30 % of them half of the time, and 10 % of the time in pieces of up to
+#: 200 spectra.
 _CHECKED = ((0.7, 100, 4000, 0, False), (1.5, 30, 4000, 0, False), (1.0, 300, 4000, 8, False),
             (3.0, 8, 4000, 8, False), (1.0, 100, 4000, 24, False), (1.0, 100, 4000, 24, True))
-_LOST, _LONGEST = (0.3, 0.1), 200
+_LOST, _LONGEST, _PIECE = (0.3, 0.1), 200, 512
 _SEEDS = 1000, 2000
 #: Share by which an expectation may be off, apart from the errors of counts.
 MOST = 0.2
@@ -103,12 +104,18 @@ def counted(step: float, longest: int, n_time: int, seed: int, degrees: float = 
 
 
 def _valid(rng: Any, shape: tuple[int, int]) -> Any:
-    """Return what is left of noise: the same channels always, and random pieces of time."""
+    """Return what is left of noise.
+
+    The same channels are lost always, others for half a second each, and all in random pieces of
+    time.
+    """
     channels, rows = np.arange(shape[1]) % 10 >= 10 * _LOST[0], np.ones(shape[0], bool)
+    pieces = rng.random((-(-shape[0] // _PIECE), shape[1])) >= _LOST[0] * rng.integers(
+        0, 2, (-(-shape[0] // _PIECE), 1))
     while rows.mean() > 1 - _LOST[1]:
         first = rng.integers(shape[0])
         rows[first : first + rng.integers(1, _LONGEST + 1)] = False
-    return rows[:, np.newaxis] & channels
+    return rows[:, np.newaxis] & channels & np.repeat(pieces, _PIECE, axis=0)[: shape[0]]
 
 
 def _noise(rng: Any, shape: tuple[int, int], degrees: float) -> Any:

@@ -8,6 +8,7 @@ from bench import (
          dispersion,
          drifting,
          excision,
+         fast_folding,
          folding,
          gridding,
          periodic,
@@ -25,4 +26,4 @@ CASES = [*spectrometers.CASES, *shapes.CASES, *transforms.CASES, *banks.CASES, *
          *commands.CASES, *readers.CASES, *spectra_files.CASES, *pointing.CASES, *calibration.CASES,
          *resampling.CASES, *gridding.CASES, *dispersion.CASES,
          *folding.CASES, *excision.CASES, *bursts.CASES, *drifting.CASES,
-         *periodic.CASES]
+         *periodic.CASES, *fast_folding.CASES]

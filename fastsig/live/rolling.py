@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -10,12 +11,13 @@ from typing import Any
 import numpy as np
 
 from fastsig.axes.time import iso
+from fastsig.errors import OutputError
 from fastsig.run.chains import ended, have_come, missing_end
 from fastsig.run.engine import run
 from fastsig.stages.piece import Piece
 from fastsig.stream import Block, Sink, Stream
 
-__all__ = ["Report", "Rolling", "Watch", "name_of"]
+__all__ = ["DiskFullError", "Report", "Rolling", "Watch", "name_of"]
 
 #: Passes on what happens: a mapping that can become JSON.
 Report = Callable[[dict[str, Any]], None]
@@ -28,6 +30,13 @@ def name_of(folder: str, label: str, kind: str, stream: Stream, suffix: str) -> 
     """Return the name of a file: the source, the kind, and the UTC of the first row."""
     text = iso(stream.start_time).replace("-", "").replace(":", "")
     return os.path.join(folder, f"{label}{kind}-{text[:22].replace('.', '_')}{suffix}")
+
+
+class DiskFullError(OutputError):
+    """The disk is full: a file has ended with what was written to it, and is complete."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path, "the disk is full: this file ends here, and no other is begun")
 
 
 class Watch(Sink):
@@ -70,7 +79,8 @@ class Watch(Sink):
     def tell(self) -> None:
         """Report the rows since the last report."""
         self._last = time.monotonic()
-        self._report({"rows": self.rows, "weight": self._weight / max(1, self.rows)})
+        self._report({"rows": self.rows, "weight": self._weight / max(1, self.rows),
+                      "file_s": self.rows / float(self.stream.header.sample_rate)})
 
     def finish(self, n_rows: int) -> int:
         """Return the number of rows."""
@@ -122,11 +132,16 @@ class Rolling:
             result, n = run(self._current, **options)
             watch.tell()
             first += n
+            if getattr(getattr(sink, "writer", None), "is_full", False):
+                raise DiskFullError(self._ended(sink, result)[0])
             for name in self._ended(sink, result):
                 if n:
                     self._report({"wrote": name, "file_rows": n})
                 else:  # it was told to end before its first row was processed
                     os.unlink(name)
+            del sink, watch, result, piece
+            self._current = []
+            gc.collect()  # a pass leaves cycles of megabytes, which would wait for long
         return first
 
     def _piece(self, first: int) -> Stream | None:
@@ -136,6 +151,6 @@ class Rolling:
                 return None
         end = missing_end(self.chain, first, 1)
         chain = self.chain if end is None else ended(self.chain, *end)
-        if self.stopping or (end is not None and chain.shape[0] <= first):
+        if self.stopping or (not chain.endless and chain.shape[0] <= first):
             return None
         return Piece(chain, first, self.rows)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import time
@@ -9,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from fastsig.errors import FastsigError
+from fastsig.io.live.memory import sweep
 from fastsig.io.live.reader_state import readers
 from fastsig.io.live.ring import Ring
 from fastsig.live.children import Child, start
@@ -25,6 +27,7 @@ _STALLED_S = 5.0  # after which a sink that has not ended is given up
 _LAGS = 0.5  # part of the ring, beyond which a lag is reported
 _QUIET_S = 5.0  # between reports of the same kind
 _MOST_AGAIN = 20
+_CLEAR_S = 20.0
 
 
 class Beam:
@@ -135,6 +138,8 @@ class Session:
         self._told_to_end = False
         self._failed = self._outputs_failed = False
         self._said: dict[str, float] = {}
+        self._lags: dict[str, float] = {}
+        self._overwritten: dict[str, int] = {}
 
     # Signals.
 
@@ -161,6 +166,7 @@ class Session:
 
     def run(self) -> int:
         """Run until all sources have ended or `stop` is called; return an exit code."""
+        sweep()  # rings that killed receivers left
         for beam in self.beams:
             self._begin(beam)
         before = {number: signal.signal(number, handler) for number, handler in (
@@ -176,8 +182,11 @@ class Session:
         return 4 if self._outputs_failed else 1 if self._failed else 0
 
     def _loop(self) -> None:
-        last = 0.0
+        last = cleared = 0.0
         while self._is_running():
+            if time.monotonic() > cleared + _CLEAR_S:
+                cleared = time.monotonic()
+                gc.collect()
             if self._stopped is not None and time.monotonic() > self._stopped + _GRACE_S:
                 self._finish()
             if time.monotonic() > last + 1:
@@ -284,17 +293,31 @@ class Session:
     def _look_at_lags(self, beam: Beam) -> None:
         if beam.ring is None or beam.ring.ended or not is_udp(beam.source):
             return
-        for kind in beam.sinks:
+        for kind, child in beam.sinks.items():
+            if child.ended is not None:
+                continue
             found = beam._sink(kind)
-            if found.get("overwritten", 0) > beam.said.get(kind, {}).get("known_overwritten", 0):
-                if self._often(f"{beam.source.url} {kind} overwritten"):
-                    beam.said.setdefault(kind, {"files": 0})[
-                        "known_overwritten"] = found["overwritten"]
-                    self._say(f"{self._name(beam, kind)}: too slow: {found['overwritten']} rows "
-                              "were overwritten before they were read; their weight is 0")
-            elif found.get("lag", 0) > _LAGS and self._often(f"{beam.source.url} {kind} lag"):
-                self._say(f"{self._name(beam, kind)}: lags by {100 * found['lag']:.0f} % of the "
-                          "ring")
+            self._report_overwritten(beam, kind, found.get("overwritten", 0))
+            self._report_lag(beam, kind, found.get("lag", 0.0))
+
+    def _report_overwritten(self, beam: Beam, kind: str, n_row: int) -> None:
+        """Report rows that were overwritten since the last report, from time to time."""
+        key = f"{beam.source.url} {kind}"
+        if n_row > self._overwritten.get(key, 0) and self._often(key):
+            self._overwritten[key] = n_row
+            self._say(f"{self._name(beam, kind)}: too slow: {n_row} rows were overwritten before "
+                      "they were read; their weight is 0")
+
+    def _report_lag(self, beam: Beam, kind: str, lag: float) -> None:
+        """Report a lag when it begins, when it has doubled, and when it has ended."""
+        key = f"{beam.source.url} {kind}"
+        before = self._lags.get(key, 0.0)
+        if lag > _LAGS and lag > 2 * before:
+            self._lags[key] = lag
+            self._say(f"{self._name(beam, kind)}: lags by {100 * lag:.0f} % of the ring")
+        elif before and lag < _LAGS / 2:
+            del self._lags[key]
+            self._say(f"{self._name(beam, kind)}: lags no longer")
 
     def _often(self, what: str) -> bool:
         """Whether something is due to be reported again."""
@@ -336,6 +359,7 @@ class Session:
             for each in child.reports():
                 self._hear(beam, child.name, each)
             child.close()
+        sweep()
 
     def status(self) -> dict[str, Any]:
         """Describe the session as plain data."""

@@ -75,7 +75,7 @@ def one_line(status: Mapping[str, Any]) -> str:
 
 
 def _sink_text(kind: str, sinks: list[Mapping[str, Any]]) -> str:
-    text = f"{kind}: {sum(each['files'] for each in sinks)} files"
+    text = f"{kind}: {sum(each['files'] for each in sinks)} files, {_rows_text(sinks)} in progress"
     lags = [each["lag_s"] for each in sinks if each.get("lag_s") is not None]
     weights = [each["weight"] for each in sinks if each["weight"] is not None]
     if weights:
@@ -86,6 +86,12 @@ def _sink_text(kind: str, sinks: list[Mapping[str, Any]]) -> str:
     failed = sum(each["state"] == "failed" for each in sinks)
     return text + (f", {lost} overwritten" if lost else "") + (
         f", {failed} failed" if failed else "")
+
+
+def _rows_text(sinks: list[Mapping[str, Any]]) -> str:
+    """Return the length of the files that are being written: of the shortest, if it is known."""
+    lengths = [each["file_s"] for each in sinks if each.get("file_s") is not None]
+    return f"{min(lengths):.1f} s" if lengths else "none"
 
 
 def lines(status: Mapping[str, Any]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 from typing import Any
 
@@ -42,6 +43,7 @@ def work(kind: str, source: Source, settings: Settings, report: Report, *, again
     report({"row_bytes": stream.row_bytes, "rate": float(stream.header.sample_rate)})
     files.append(rolling(kind, stream, settings, source.label, report,
                          lambda: open_source(source, settings, "cuts")))
+    gc.freeze()  # what is there stays until the end
     if asked[0]:
         files[0].stop()
     files[0].run(_first(files[0].chain, stream) if again else 0,

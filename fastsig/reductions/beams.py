@@ -112,7 +112,7 @@ def with_verdicts(made: Found, groups: Sequence[Group], geometry: Geometry, abou
     count : str
         Name of the number of groups in the meta.
     """
-    rows = made[np.array([int(each.members[0]) for each in groups], int)]
+    rows: Found = made[np.array([int(each.members[0]) for each in groups], int)]
     numbers = dict(zip(geometry.numbers, geometry.offsets, strict=True))
     sky = [_on_sky(each, rows, k, numbers) for k, each in enumerate(groups)]
     counts = [sum(each.verdict.name == name for each in groups)

@@ -90,7 +90,7 @@ class VoltageFile(Sink):
         if valid is None:
             raise PlanError(f"{stream.path}: it is not known which samples are valid; survey first")
         recording = Recording(stream.header, stream.shape, valid, stream.levels, stream.path,
-                              _records(stream, hash_inputs))
+                              _records(stream, hash_inputs), stream.endless)
         own = {key: True for key, value in (("one_thread", one_thread),
                                             ("dspsr_header", dspsr_header)) if value}
         if wrong := next((key for key in own if key not in kind.OWN), None):
@@ -209,6 +209,7 @@ class VoltageFile(Sink):
     def merge(self, part: Any) -> None:
         """Write the next piece."""
         self.writer.write(part)
+        self.satisfied = self.satisfied or self.writer.is_full
 
     def finish(self, n_rows: int) -> VoltageFile:
         """Return the files, which are complete when the pass ends."""

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 __all__ = ["LEVELS", "Octaves"]
 
 _RUN = 2**14  # spectra that are processed at a time
+#: Segments after which a channel without samples is lost for long, and share of the channels that
+#: may be lost for a shorter time without weights.
+_LASTING, _MOST_PASSING = 80, 0.05
 _LEAST_ALIVE = 0.8  # share of the channels below which another noise is expected
 _SEGMENT_S = 0.2
 LEVELS = 16  # standard deviation of normalised noise
@@ -44,8 +47,12 @@ class Octaves(ABC):
         self._normalizer = self._normalizer_of(dtype)
         self._octaves = _octaves(stretches)
         self._halvers = [_Halver() for _ in self._octaves[1:]]
-        #: What weights are multiplied by, of each octave and segment of the normalisation.
-        self._shares: list[list[float]] = [[] for _ in self._octaves]
+        #: Share of the samples of each segment of the normalisation that is valid, and share that
+        #: counts as valid in each octave.
+        self._shares: list[float] = []
+        self._counted: list[list[float]] = [[] for _ in self._octaves]
+        #: Number of segments since the last sample of each channel.
+        self._n_dead = np.zeros(recording.n_chan, np.int64)
         self.n_time = 0
 
     def _normalizer_of(self, dtype: Any) -> Normalizer:
@@ -112,48 +119,76 @@ class Octaves(ABC):
             self._divide(x[rows], None if valid is None else valid[rows])
 
     def _divide(self, x: NDArray[np.int8], valid: NDArray[np.bool_] | None) -> None:
-        """Give a segment to the stretches, octave by octave.
-
-        Channels without any sample are 0, so that they add nothing to a sum, and the noise of sums
-        is measured; they count as valid where the next channel below them is. Sums then need no
-        weights if all others are valid, and otherwise the weights are in proportion to the noise.
-        """
-        share, live = _share(valid), None if valid is None else np.asarray(valid.any(axis=0))
-        alive = 1.0 if live is None else float(live.mean())
-        if not self._shares[0] and 0 < alive < _LEAST_ALIVE:
-            self.few_alive(alive)
-        if valid is not None and live is not None and live.any():
-            valid = None if (valid | ~live).all() else valid[:, _below(live)]
+        """Give a segment to the stretches, octave by octave."""
+        self._shares.append(_share(valid))
+        if valid is None:
+            self._n_dead.fill(0)
+        else:
+            valid = self._with_dead(valid)
         for level, members in enumerate(self._octaves):
             if level:
                 x, valid = self._halvers[level - 1].process(x, valid)
             # A sum of two spectra is valid if one of them is.
-            self._shares[level].append(share / max(_share(valid), share or 1.0) if len(x)
-                                       else self._shares[level - 1][-1])
+            self._counted[level].append(_share(valid) if len(x) else self._counted[level - 1][-1])
             for number in members if len(x) else []:
                 self.take(number, x, valid)
 
-    def share_of(self, number: int, time: NDArray[np.int64]) -> NDArray[np.float32]:
+    def _with_dead(self, valid: NDArray[np.bool_]) -> NDArray[np.bool_] | None:
+        """Return what counts as valid in a segment; None if all does.
+
+        Channels without any sample are 0, so that they add nothing to a sum, and the noise of sums
+        is measured; they count as valid where a channel near them is. Sums then need no
+        weights if all others are valid, and otherwise the weights are in proportion to the noise.
+        Channels that are lost for a short time count so only if they are few, since the noise is
+        measured over a longer time.
+        """
+        live = np.asarray(valid.any(axis=0))
+        self._n_dead = np.where(live, 0, self._n_dead + 1)
+        n_segment, alive = len(self._shares), float(live.mean())
+        if n_segment == 1 and 0 < alive < _LEAST_ALIVE:
+            self.few_alive(alive)
+        dead = ~live
+        lasting = self._n_dead >= min(n_segment, _LASTING)
+        if (dead & ~lasting).mean() > _MOST_PASSING:
+            dead = lasting
+        if dead.all():
+            return valid
+        return None if (valid | dead).all() else valid[:, _neighbours(~dead)]
+
+    def share_of(self, number: int, time: NDArray[np.int64], delay: NDArray[np.float64]
+                 ) -> NDArray[np.float32]:
         """Return what weights of a stretch are multiplied by to be shares of all samples.
 
         Parameters
         ----------
         number : int
             Number of the stretch.
-        time : ndarray of int64
-            Spectra of the stretch.
+        time, delay : ndarray
+            Spectra of the stretch in which pulses arrive, and those that they take to cross the
+            band.
         """
-        down = self._stretches[number].downsampling
-        shares = np.array(self._shares[down.bit_length() - 1], np.float32)
-        found: NDArray[np.float32] = shares[
-            np.clip(time * down // self._normalizer.segment, 0, len(shares) - 1)]
-        return found
+        down, segment = self._stretches[number].downsampling, self._normalizer.segment
+        last = len(self._shares) - 1
+        first = np.clip(time * down // segment, 0, last).astype(np.int64)
+        stop = np.clip((time + delay) * down // segment, first, last).astype(np.int64) + 1
+        valid, counted = (np.concatenate([[0.0], np.cumsum(each)]) for each in (
+            self._shares, self._counted[down.bit_length() - 1]))
+        total = counted[stop] - counted[first]
+        return np.asarray(np.divide(valid[stop] - valid[first], total, out=np.zeros(len(total)),
+                                    where=total > 0), np.float32)
 
 
-def _below(live: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Return the next live channel below each, or the first; itself for live ones."""
-    found = np.maximum.accumulate(np.where(live, np.arange(len(live)), 0))
-    return np.maximum(found, int(live.argmax()))
+def _neighbours(live: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Return a live channel for each: itself, or for those of a gap those below it, mirrored.
+
+    Channels that share one would make weights fluctuate more than the noise of sums.
+    """
+    number = np.arange(len(live))
+    within = number - np.maximum.accumulate(np.where(live, number, -1))  # 1, 2 ... in a gap
+    chosen: NDArray[np.int64] = np.cumsum(live) - np.maximum(within, 1)
+    found: NDArray[np.int64] = np.flatnonzero(live)[np.where(live, np.cumsum(live) - 1,
+                                                             np.abs(chosen) % live.sum())]
+    return found
 
 
 def _share(valid: NDArray[np.bool_] | None) -> float:

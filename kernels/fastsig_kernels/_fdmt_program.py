@@ -26,9 +26,6 @@ _READ_TIME = 3
 #: Bytes of a row below the cut, of one block: few, so that rows at the cut stay in a cache, with
 #: what they keep of the past.
 _ROW_BYTES = 4096
-#: Samples for which these rows have room, relative to what they keep, which moves when it is used
-#: up: more would take more memory than the moves take time.
-_ROOM = 2
 
 #: Kinds of steps below the cut, see `_fdmt_loops`.
 READ, ADD, LOAD, SAVE = 0, 1, 2, 3
@@ -88,9 +85,11 @@ class Program:
         self.stores: list[Store] = []
         every, found = list(_every(root)), spans(root)
         cut = [each for each in every if each.height == 0]
+        # Rows have room for as many samples as they keep on average. What they keep moves when the
+        # room is used up, so that moves take as long as a copy of each sample.
         past = np.repeat([found[id(each)].late.max() for each in cut],
                          [each.n_row for each in cut])
-        self.window = self.block * max(1, round(_ROOM * past.mean() / self.block))
+        self.window = self.block * max(1, round(past.mean() / self.block))
         self._own_rows(cut, found)
         self._targets: list[np.ndarray] = []
         self._n_target = 0

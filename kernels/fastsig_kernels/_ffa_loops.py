@@ -7,15 +7,27 @@ may be written to a row, and read after the last turn.
 
 import numpy as np
 
-from ._ffa_vectors import PHASES, best_boxcars, best_weighted_boxcars, running_sums
+from ._ffa_vectors import (
+    PHASES,
+    add_as_floats,
+    add_first,
+    add_lines,
+    add_three_first,
+    add_three_lines,
+    best_boxcars,
+    best_weighted_boxcars,
+    copy_line,
+    running_sums,
+    size_of,
+)
 from ._jit import jit_inner, jit_strict, jit_strict_inner
-from ._simd import address_of, load, store, store_first
+from ._simd import address_of, load, store
 
 #: Turns from which on the sums of four parts are added at once, and up to which there are none.
 FOUR, LEAF = 8, 3
 #: Drifts for which sums of halves are made at a time, and the rows that these need: half as many
 #: drifts of each half, rounded.
-BLOCK, FEW = 16, 20
+BLOCK, FEW = 32, 38
 #: Parts that wait at the same time, at most: four for each factor of 4 of the turns.
 MOST_OPEN = 128
 
@@ -61,64 +73,111 @@ def downsample_nb(x, factor, n, out):
         first, start = stop, end
 
 
+@jit_strict
+def quantize_nb(x, n, scale, out):
+    """Write `n` samples times a scale, rounded to int16; return the largest magnitude.
+
+    Magnitudes above 32000 are limited.
+    """
+    most = np.float32(0)
+    for i in range(n):
+        value = x[i] * scale
+        size = min(abs(value), np.float32(32000))
+        most = max(most, size)
+        whole = np.int32(size + np.float32(0.5))
+        out[i] = np.int16(whole if value >= 0 else -whole)
+    return most
+
+
+@jit_strict
+def largest_nb(rows, n):
+    """Return the largest magnitude of the first `n` int16 of each row."""
+    low, high = np.int16(0), np.int16(0)
+    for k in range(rows.shape[0]):
+        x = rows[k]
+        for i in range(n):
+            low, high = min(low, x[i]), max(high, x[i])
+    return max(-np.int64(low), np.int64(high))
+
+
 @jit_strict_inner
 def _add_pair(spec, lanes, head, tail, shift, n, n_line, out):
     """Write the sum of a row and of another one that is rotated back by `shift`, less than `n`.
 
     The number of steps is the same for all rows, so that processors predict it.
     """
-    line, place, turn = 4 * lanes, 4 * shift, 4 * n
+    size = size_of(spec)
+    line, place, turn = 4 * lanes, size * shift, size * n
     for at in range(0, n_line * line, line):
-        store(load(spec, head + at) + load(spec, tail + place), out + at)
+        add_lines(spec, head + at, tail + place, out + at)
         place += line
+        place = place - turn if place >= turn else place
+
+
+@jit_strict_inner
+def _add_pair_as_floats(spec, lanes, head, tail, shift, n, out):
+    """Write the same as float32, without what follows the profile."""
+    size = size_of(spec)
+    line, place, turn = size * lanes, size * shift, size * n
+    for _ in range(-(-n // lanes)):
+        add_as_floats(spec, head, tail + place, out)
+        head, out, place = head + line, out + 4 * lanes, place + line
         place = place - turn if place >= turn else place
 
 
 @jit_strict_inner
 def _add_two_turns(spec, lanes, y, n, step, out):
     """Write the sums of two turns for drifts of 0 and 1."""
-    line, turn = 4 * lanes, 4 * n
+    size = size_of(spec)
+    line, turn = 4 * lanes, size * n
     for at in range(0, turn, line):
-        head, tail = load(spec, y + at), y + turn + at
-        store(head + load(spec, tail), out + at)
-        store(head + load(spec, tail + 4), out + step + at)
+        add_lines(spec, y + at, y + turn + at, out + at)
+        add_lines(spec, y + at, y + turn + at + size, out + step + at)
     # Beyond the end of a turn is not its beginning, but the next turn.
-    store_first(load(spec, y + turn - 4) + load(spec, y + turn), out + step + turn - 4)
+    add_first(spec, y + turn - size, y + turn, out + step + turn - size)
     for k in range(2):
-        store(load(spec, out + k * step), out + k * step + turn)
+        copy_line(spec, out + k * step, out + k * step + turn)
 
 
 @jit_strict_inner
 def _add_three_turns(spec, lanes, y, n, step, out):
     """Write the sums of three turns for drifts of 0, 1 and 2."""
-    line, turn = 4 * lanes, 4 * n
+    size = size_of(spec)
+    line, turn = 4 * lanes, size * n
     for at in range(0, turn, line):
-        first, second = load(spec, y + at), y + turn + at
+        first, second = y + at, y + turn + at
         third = second + turn
-        store(first + (load(spec, second) + load(spec, third)), out + at)
-        store(first + (load(spec, second) + load(spec, third + 4)), out + step + at)
-        store(first + (load(spec, second + 4) + load(spec, third + 8)), out + 2 * step + at)
-    first, second, third, end = y + turn - 4, y + turn, y + 2 * turn, out + turn - 4
-    store_first(load(spec, first) + (load(spec, third - 4) + load(spec, third)), end + step)
-    store_first(load(spec, first) + (load(spec, second) + load(spec, third + 4)), end + 2 * step)
-    store_first(load(spec, first - 4) + (load(spec, third - 4) + load(spec, third)),
-                end + 2 * step - 4)
+        add_three_lines(spec, first, second, third, out + at)
+        add_three_lines(spec, first, second, third + size, out + step + at)
+        add_three_lines(spec, first, second + size, third + 2 * size, out + 2 * step + at)
+    first, second, third, end = y + turn - size, y + turn, y + 2 * turn, out + turn - size
+    add_three_first(spec, first, third - size, third, end + step)
+    add_three_first(spec, first, second, third + size, end + 2 * step)
+    add_three_first(spec, first - size, third - size, third, end + 2 * step - size)
     for k in range(3):
-        store(load(spec, out + k * step), out + k * step + turn)
+        copy_line(spec, out + k * step, out + k * step + turn)
 
 
 @jit_strict_inner
 def _copy(spec, lanes, y, n, out):
     """Write a turn, and its beginning after it."""
-    for at in range(0, 4 * n, 4 * lanes):
-        store(load(spec, y + at), out + at)
-    store(load(spec, y), out + 4 * n)
+    turn = size_of(spec) * n
+    for at in range(0, turn, 4 * lanes):
+        copy_line(spec, y + at, out + at)
+    copy_line(spec, y, out + turn)
 
 
 @jit_strict_inner
-def _lines_of(n, lanes):
+def _lines_of(spec, n, lanes):
     """Return the vectors of a row: a turn, and what is needed to read a vector at its end."""
-    return -(-(n + lanes - 1) // lanes)
+    each = 4 * lanes // size_of(spec)
+    return -(-(n + each - 1) // each)
+
+
+@jit_strict_inner
+def _row_of(n, lanes):
+    """Return the float32 of a profile, in whole vectors."""
+    return -(-n // lanes) * lanes
 
 
 @jit_strict_inner
@@ -148,21 +207,29 @@ def _pairs(spec, lanes, below, n, step, n_row, n_line, first, stop, out):
 
 
 @jit_strict_inner
-def _block(spec, lanes, below, n, step, n_row, n_line, first, stop, few, out):
-    """Write the same from sums of the quarters, for at most `BLOCK` drifts.
+def _halves(spec, lanes, below, n, step, n_row, first, stop, few):
+    """Write sums of both halves, of those of quarters, that at most `BLOCK` drifts need.
 
-    Sums of both halves are made in `few`, in the nearest cache; other caches limit the speed.
+    They are in `few`, in the nearest cache; other caches limit the speed. Return the address at
+    which the sums of each half would be for a drift of 0.
     """
-    n_line_few, n_head = _lines_of(n, lanes), n_row // 2
+    n_line, n_head = _lines_of(spec, n, lanes), n_row // 2
     n_tail = n_row - n_head
     low, high = _part(first, n_head, n_row), _part(stop - 1, n_head, n_row)
-    _pairs(spec, lanes, below, n, step, n_head, n_line_few, low, high + 1, few)
+    _pairs(spec, lanes, below, n, step, n_head, n_line, low, high + 1, few)
     head, tail = few - low * step, few + (high + 1 - low) * step
     low, high = _part(first, n_tail, n_row), _part(stop - 1, n_tail, n_row)
-    _pairs(spec, lanes, below + n_head * step, n, step, n_tail, n_line_few, low, high + 1, tail)
-    tail -= low * step
+    _pairs(spec, lanes, below + n_head * step, n, step, n_tail, n_line, low, high + 1, tail)
+    return head, tail - low * step
+
+
+@jit_strict_inner
+def _block(spec, lanes, below, n, step, n_row, first, stop, few, out):
+    """Write the same from sums of the quarters, for at most `BLOCK` drifts."""
+    n_line, n_head = _lines_of(spec, n, lanes), n_row // 2
+    head, tail = _halves(spec, lanes, below, n, step, n_row, first, stop, few)
     for drift in range(first, stop):
-        i, j = _part(drift, n_head, n_row), _part(drift, n_tail, n_row)
+        i, j = _part(drift, n_head, n_row), _part(drift, n_row - n_head, n_row)
         _add_pair(spec, lanes, head + i * step, tail + j * step, _modulo(drift - j, n), n, n_line,
                   out)
         out += step
@@ -181,16 +248,15 @@ def _sums(spec, lanes, y, n, step, n_row, here, other, few):
     elif n_row == 3:
         _add_three_turns(spec, lanes, y, n, step, here)
     elif n_row < FOUR:
-        _pairs(spec, lanes, other, n, step, n_row, _lines_of(n, lanes), 0, n_row, here)
+        _pairs(spec, lanes, other, n, step, n_row, _lines_of(spec, n, lanes), 0, n_row, here)
     else:
-        n_line = _lines_of(n, lanes)
         for drift in range(0, n_row, BLOCK):
-            _block(spec, lanes, other, n, step, n_row, n_line, drift, min(n_row, drift + BLOCK),
-                   few, here + drift * step)
+            _block(spec, lanes, other, n, step, n_row, drift, min(n_row, drift + BLOCK), few,
+                   here + drift * step)
 
 
 @jit_strict_inner
-def _push_parts(stack, n_open, n, step, n_row, y, here, other):
+def _push_parts(stack, n_open, turn, step, n_row, y, here, other):
     """Put the parts of `n_row` turns on the stack, the last first; return its new height."""
     n_head = n_row // 2
     done = n_row
@@ -201,7 +267,7 @@ def _push_parts(stack, n_open, n, step, n_row, y, here, other):
             part = size if n_part == 1 else (size - size // 2 if quarter else size // 2)
             done -= part
             stack[n_open, 0], stack[n_open, 1] = part, 0 if part > LEAF else 1
-            stack[n_open, 2], stack[n_open, 3] = y + 4 * n * done, here + step * done
+            stack[n_open, 2], stack[n_open, 3] = y + turn * done, here + step * done
             stack[n_open, 4] = other + step * done
             n_open += 1
     return n_open
@@ -214,7 +280,8 @@ def fold_nb(spec, lanes, y, n, step, n_row, here, other, few, stack):
     `other` is as much memory. Parts are computed depth first, with a stack, because calls of a
     function by itself cannot be kept in a cache.
     """
-    n_open = _push_parts(stack, 0, n, step, n_row, y, here, other)
+    turn = size_of(spec) * n
+    n_open = _push_parts(stack, 0, turn, step, n_row, y, here, other)
     while n_open:
         size, ready, first, to, work = stack[n_open - 1]
         if ready:
@@ -222,19 +289,23 @@ def fold_nb(spec, lanes, y, n, step, n_row, here, other, few, stack):
             n_open -= 1
         else:
             stack[n_open - 1, 1] = 1
-            n_open = _push_parts(stack, n_open, n, step, size, first, work, to)
+            n_open = _push_parts(stack, n_open, turn, step, size, first, work, to)
 
 
 @jit_strict_inner
 def _root(spec, lanes, parts, n, step, n_row, first, stop, few, group, sums,
           n_more):
     """Write the running sums of profiles `first` to `stop`, one in each lane."""
-    n_line = -(-n // lanes)
+    n_head, row = n_row // 2, 4 * _row_of(n, lanes)
     if n_row < FOUR:
-        _pairs(spec, lanes, parts, n, step, n_row, n_line, first, stop, group)
+        head, tail = parts, parts + n_head * step
     else:
-        _block(spec, lanes, parts, n, step, n_row, n_line, first, stop, few, group)
-    running_sums(spec, group, step, n_line, sums)
+        head, tail = _halves(spec, lanes, parts, n, step, n_row, first, stop, few)
+    for drift in range(first, stop):
+        i, j = _part(drift, n_head, n_row), _part(drift, n_row - n_head, n_row)
+        _add_pair_as_floats(spec, lanes, head + i * step, tail + j * step, _modulo(drift - j, n),
+                            n, group + (drift - first) * row)
+    running_sums(spec, group, row, -(-n // lanes), sums)
     # Boxcars that begin in a turn end in the next one.
     line = 4 * lanes
     whole = load(spec, sums + n * line)

@@ -39,6 +39,124 @@ def _transposed(emit: Emitter, lines: list[Vector]) -> list[Vector]:
     return lines
 
 
+class _Rows:
+    """Vectors of samples of a row: float32, or int16 whose sums saturate, as `kind` of a `Spec`."""
+
+    def __init__(self, builder: Any, spec: Any) -> None:
+        self.builder, self.is_float = builder, spec.items["kind"] == "float32"
+        self.element = ir.FloatType() if self.is_float else ir.IntType(16)
+        self.size = 4 if self.is_float else 2
+        self.lanes = 4 * spec.items["lanes"] // self.size
+
+    def _pointer(self, address: Any, lanes: int) -> Any:
+        kind = ir.VectorType(self.element, lanes)
+        return self.builder.inttoptr(address, kind.as_pointer())
+
+    def load(self, address: Any, lanes: int = 0) -> Any:
+        return self.builder.load(self._pointer(address, lanes or self.lanes), align=self.size)
+
+    def store(self, value: Any, address: Any) -> None:
+        self.builder.store(value, self._pointer(address, value.type.count), align=self.size)
+
+    def add(self, a: Any, b: Any) -> Any:
+        if self.is_float:
+            return self.builder.fadd(a, b)
+        function = cgutils.get_or_insert_function(
+            self.builder.module, ir.FunctionType(a.type, [a.type, a.type]),
+            f"llvm.sadd.sat.v{a.type.count}i16")
+        return self.builder.call(function, [a, b])
+
+
+@intrinsic
+def size_of(typingctx, spec):
+    """Return the bytes of a sample."""
+
+    def codegen(context, builder, signature, args):
+        return _number(_Rows(builder, spec).size)
+
+    return types.int64(spec), codegen
+
+
+@intrinsic
+def copy_line(typingctx, spec, a, out):
+    """Copy a vector."""
+
+    def codegen(context, builder, signature, args):
+        rows = _Rows(builder, spec)
+        rows.store(rows.load(args[1]), args[2])
+        return context.get_dummy_value()
+
+    return types.void(spec, _i, _i), codegen
+
+
+@intrinsic
+def add_lines(typingctx, spec, a, b, out):
+    """Write the sum of two vectors."""
+
+    def codegen(context, builder, signature, args):
+        rows = _Rows(builder, spec)
+        rows.store(rows.add(rows.load(args[1]), rows.load(args[2])), args[3])
+        return context.get_dummy_value()
+
+    return types.void(spec, _i, _i, _i), codegen
+
+
+@intrinsic
+def add_three_lines(typingctx, spec, a, b, c, out):
+    """Write the sum of a vector and of the sum of two others."""
+
+    def codegen(context, builder, signature, args):
+        rows = _Rows(builder, spec)
+        tail = rows.add(rows.load(args[2]), rows.load(args[3]))
+        rows.store(rows.add(rows.load(args[1]), tail), args[4])
+        return context.get_dummy_value()
+
+    return types.void(spec, _i, _i, _i, _i), codegen
+
+
+@intrinsic
+def add_first(typingctx, spec, a, b, out):
+    """Write the sum of the first samples of two vectors."""
+
+    def codegen(context, builder, signature, args):
+        rows = _Rows(builder, spec)
+        rows.store(rows.add(rows.load(args[1], 1), rows.load(args[2], 1)), args[3])
+        return context.get_dummy_value()
+
+    return types.void(spec, _i, _i, _i), codegen
+
+
+@intrinsic
+def add_three_first(typingctx, spec, a, b, c, out):
+    """Write the sum of the first samples of a vector and of the sum of two others."""
+
+    def codegen(context, builder, signature, args):
+        rows = _Rows(builder, spec)
+        tail = rows.add(rows.load(args[2], 1), rows.load(args[3], 1))
+        rows.store(rows.add(rows.load(args[1], 1), tail), args[4])
+        return context.get_dummy_value()
+
+    return types.void(spec, _i, _i, _i, _i), codegen
+
+
+@intrinsic
+def add_as_floats(typingctx, spec, a, b, out):
+    """Write the sum of two vectors of as many samples as a vector of float32 has, as float32."""
+
+    def codegen(context, builder, signature, args):
+        rows, emit = _Rows(builder, spec), Emitter(builder, spec.items["lanes"])
+        both = [rows.load(each, emit.lanes) for each in args[1:3]]
+        if rows.is_float:
+            made = Vector(emit, rows.add(*both))
+        else:
+            wide = ir.VectorType(ir.IntType(32), emit.lanes)
+            made = emit.to_float(builder.add(*(builder.sext(each, wide) for each in both)))
+        emit.store(made, args[3])
+        return context.get_dummy_value()
+
+    return types.void(spec, _i, _i, _i), codegen
+
+
 @intrinsic
 def running_sums(typingctx, spec, rows, step, n_block, out):
     """Write the sums of profiles up to each phase; `out` is the address of a first vector of zeros.

@@ -6,7 +6,7 @@ The bits are those of `levels.channel_levels_nb`.
 import numpy as np
 
 from ._jit import jit_strict, jit_strict_inner
-from ._level_rules import FIRST_ROWS, REACH, RUN, renew_nb
+from ._level_steps import FIRST_ROWS, REACH, RUN, renew_nb
 from ._level_vectors import (
     AT_ONCE,
     LANES,

@@ -17,9 +17,13 @@ N_THREAD = 1024
 
 #: Positions in the table of packets held back: how many, their sender, and the number of other
 #: packets since the last one. Then, about the last jump: the slots between which nothing can come,
-#: and the slot before which nothing more may be read until it has come. Then follow pairs of
-#: counter and part.
-N_HELD, HELD_SENDER, AGE, GAP_FROM, GAP_TO, UNTIL, PAIRS = range(7)
+#: and the slot before which nothing more may be read until it has come. Then the slots that may be
+#: read after the packets of `todo` are copied, and how many these are. Then follow pairs of counter
+#: and part.
+N_HELD, HELD_SENDER, AGE, GAP_FROM, GAP_TO, UNTIL, PLANNED, N_TODO, PAIRS = range(9)
+#: Packets that are copied together, and the numbers of each: whether it was held back, its first
+#: byte, its place, and its slot.
+MOST_TODO, TODO_WORDS = 64, 4
 
 _MOST_CONFIRM = 64
 
@@ -115,7 +119,11 @@ class PacketForm(NamedTuple):
             table[THREADS + thread] = part
         return table
 
-    def held(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return memory for packets that are held back until their counters are confirmed."""
+    def held(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return memory for packets that are held back until their counters are confirmed.
+
+        The third array lists those that are about to be copied.
+        """
         return (np.zeros(PAIRS + 2 * self.confirm, np.int64),
-                np.zeros(self.confirm * self.packet_bytes, np.uint8))
+                np.zeros(self.confirm * self.packet_bytes, np.uint8),
+                np.zeros((MOST_TODO, TODO_WORDS), np.int64))

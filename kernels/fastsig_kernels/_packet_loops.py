@@ -4,6 +4,9 @@ Nothing in a packet is used as an address or a size. Its counter becomes the num
 relative to the first one, and only if that lies in a window around the highest slot is the packet
 put into the ring, at the remainder modulo the number of slots. A counter outside of this window is
 believed only if several packets in succession agree with it; they are held back until then.
+
+Packets are copied past the cache, several together, because each wait for such copies takes as long
+as a quarter of a copy. Until then the number in a place is that of no slot (`_coming`).
 """
 
 from ._jit import jit_strict, jit_strict_inner
@@ -23,14 +26,17 @@ from ._packet_forms import (
     MASK_2,
     MOST_FIRST,
     MOST_JUMP,
+    MOST_TODO,
     N_HELD,
     N_PART,
+    N_TODO,
     ONE_SENDER,
     PACKET_BYTES,
     PAIRS,
     PART_SHIFT,
     PER_SECOND,
     PERIOD,
+    PLANNED,
     REORDER,
     SPLIT_BITS,
     STARTED_AS,
@@ -97,11 +103,25 @@ def _relative(form, difference):
 
 
 @jit_strict_inner
+def _coming(slot):
+    """Return the number in the place of a packet of this slot that is about to be copied."""
+    return -2 - slot
+
+
+@jit_strict_inner
+def _has(numbers, slot, part):
+    """Whether a packet is in its place, or about to be copied there."""
+    number = numbers[slot % len(numbers), part]
+    return number == slot or number == _coming(slot)
+
+
+@jit_strict_inner
 def _publish(words, numbers, held, head):
-    """Let readers read the slots before `head`, and count the packets that are missing there."""
-    slot = words[_HEAD]
+    """Plan to let readers read the slots before `head`; count the packets that are missing."""
+    slot = held[PLANNED]
     if head <= slot:
         return
+    held[PLANNED] = head
     while slot < head:
         if held[GAP_FROM] <= slot < held[GAP_TO]:
             after = min(head, held[GAP_TO])
@@ -109,27 +129,23 @@ def _publish(words, numbers, held, head):
             slot = after
             continue
         for part in range(numbers.shape[1]):
-            if numbers[slot % len(numbers), part] != slot:
+            if not _has(numbers, slot, part):
                 words[_LOST] += 1
         slot += 1
-    finish_copies()
-    words[_HEAD] = head
 
 
 @jit_strict_inner
-def _put(form, raw, at, slot, part, held, words, numbers, payload):
-    """Put a packet into its place, unless it is already there."""
-    place = slot % len(numbers)
-    if numbers[place, part] == slot:
+def _put(form, was_held, at, slot, part, held, todo, words, numbers):
+    """Note that a packet is to be copied to its place, unless it is already there."""
+    if _has(numbers, slot, part):
         words[_DUPLICATE] += 1
         return
-    n = form[PACKET_BYTES] - form[HEADER_BYTES]
-    numbers[place, part] = -1
-    finish_copies()
-    copy_past_cache(raw, at + form[HEADER_BYTES], payload, (place * numbers.shape[1] + part) * n,
-                    n)
-    finish_copies()
-    numbers[place, part] = slot
+    place = slot % len(numbers)
+    numbers[place, part] = _coming(slot)
+    n = held[N_TODO]
+    todo[n, 0], todo[n, 1] = was_held, at + form[HEADER_BYTES]
+    todo[n, 2], todo[n, 3] = place * numbers.shape[1] + part, slot
+    held[N_TODO] = n + 1
     words[_PLACED] += 1
     if slot >= words[_HIGHEST]:
         words[_HIGHEST] = slot + 1
@@ -138,9 +154,26 @@ def _put(form, raw, at, slot, part, held, words, numbers, payload):
 
 
 @jit_strict_inner
+def _copy_all(form, raw, held, held_raw, todo, words, numbers, payload):
+    """Copy the packets that are to be copied, and let readers read what was planned."""
+    n = form[PACKET_BYTES] - form[HEADER_BYTES]
+    finish_copies()
+    for k in range(held[N_TODO]):
+        copy_past_cache(held_raw if todo[k, 0] else raw, todo[k, 1], payload, todo[k, 2] * n, n)
+    finish_copies()
+    flat = numbers.reshape(-1)
+    for k in range(held[N_TODO]):
+        if flat[todo[k, 2]] == _coming(todo[k, 3]):  # not replaced since
+            flat[todo[k, 2]] = todo[k, 3]
+    held[N_TODO] = 0
+    finish_copies()
+    words[_HEAD] = held[PLANNED]
+
+
+@jit_strict_inner
 def _is_expected(form, slot, held, words):
     """Whether a packet of this slot may come now."""
-    inside = words[_HEAD] <= slot < words[_HIGHEST] + form[REORDER]
+    inside = held[PLANNED] <= slot < words[_HIGHEST] + form[REORDER]
     return inside and not held[GAP_FROM] <= slot < held[GAP_TO]
 
 
@@ -191,14 +224,14 @@ def _jump(form, slot, held, words, numbers):
     came, words[_HIGHEST] = words[_HIGHEST], max(words[_HIGHEST], slot)
     words[_JUMPS] += 1
     held[GAP_FROM], held[GAP_TO] = came + form[REORDER], slot - form[REORDER]
-    if slot + 2 * form[REORDER] - words[_HEAD] < len(numbers):
+    if slot + 2 * form[REORDER] - held[PLANNED] < len(numbers):
         held[UNTIL] = slot + form[REORDER]
     else:  # those packets would be overwritten
         _publish(words, numbers, held, slot - form[REORDER])
 
 
 @jit_strict_inner
-def _believe(form, held, held_raw, words, numbers, payload):
+def _believe(form, raw, held, held_raw, todo, words, numbers, payload):
     """Begin, or go on, with the packets that are held back; return 0 or `RESTARTED`."""
     lowest = _lowest(form, held)
     if words[_STARTED] == 0 and lowest > form[MOST_FIRST]:
@@ -210,19 +243,22 @@ def _believe(form, held, held_raw, words, numbers, payload):
         words[_STARTED] = form[STARTED_AS]
     else:
         slot = _relative(form, lowest - words[_FIRST])
-        if slot < words[_HEAD] or slot - words[_HIGHEST] > form[MOST_JUMP]:
+        if slot < held[PLANNED] or slot - words[_HIGHEST] > form[MOST_JUMP]:
             return RESTARTED
         _jump(form, slot, held, words, numbers)
     for k in range(held[N_HELD]):
         slot = _relative(form, held[PAIRS + 2 * k] - words[_FIRST])
-        _put(form, held_raw, k * form[PACKET_BYTES], slot, held[PAIRS + 2 * k + 1], held, words,
-             numbers, payload)
+        if held[N_TODO] == MOST_TODO:
+            _copy_all(form, raw, held, held_raw, todo, words, numbers, payload)
+        _put(form, 1, k * form[PACKET_BYTES], slot, held[PAIRS + 2 * k + 1], held, todo, words,
+             numbers)
+    _copy_all(form, raw, held, held_raw, todo, words, numbers, payload)
     held[N_HELD] = 0
     return 0
 
 
 @jit_strict
-def place_packets_nb(form, raw, stride, sizes, senders, n, held, held_raw, words, numbers,
+def place_packets_nb(form, raw, stride, sizes, senders, n, held, held_raw, todo, words, numbers,
                      payload):
     """Put `n` packets into a ring; return 0, or `RESTARTED` if the rest belongs to a new stream.
 
@@ -235,7 +271,7 @@ def place_packets_nb(form, raw, stride, sizes, senders, n, held, held_raw, words
     sizes, senders : ndarray, (n,), int64
         Their lengths, in bytes (-1 if one was longer than its memory), and numbers that identify
         their senders.
-    held, held_raw : ndarray
+    held, held_raw, todo : ndarray
         As returned by `PacketForm.held`.
     words : ndarray, (64,), int64
         State and counters of the ring.
@@ -253,20 +289,23 @@ def place_packets_nb(form, raw, stride, sizes, senders, n, held, held_raw, words
                 words[_OTHER_SENDER] += 1
                 continue
             slot = _relative(form, count - words[_FIRST])
-            head = words[_HEAD]
             if _is_expected(form, slot, held, words):
                 held[AGE] += 1
                 if held[AGE] > form[REORDER] * form[N_PART]:
                     _give_up(held, words)
-                _put(form, raw, i * stride, slot, part, held, words, numbers, payload)
+                if held[N_TODO] == MOST_TODO:
+                    _copy_all(form, raw, held, held_raw, todo, words, numbers, payload)
+                _put(form, 0, i * stride, slot, part, held, todo, words, numbers)
                 continue
-            if head - len(numbers) <= slot < head:
-                again = slot >= 0 and numbers[slot % len(numbers), part] == slot
+            if held[PLANNED] - len(numbers) <= slot < held[PLANNED]:
+                again = slot >= 0 and _has(numbers, slot, part)
                 words[_DUPLICATE if again else _LATE] += 1
                 continue
         if _hold(form, raw, i * stride, count, part, senders[i], held, held_raw, words) and (
-                _believe(form, held, held_raw, words, numbers, payload) != 0):
+                _believe(form, raw, held, held_raw, todo, words, numbers, payload) != 0):
+            _copy_all(form, raw, held, held_raw, todo, words, numbers, payload)
             return RESTARTED
+    _copy_all(form, raw, held, held_raw, todo, words, numbers, payload)
     return 0
 
 
@@ -274,3 +313,4 @@ def place_packets_nb(form, raw, stride, sizes, senders, n, held, held_raw, words
 def flush_packets_nb(words, numbers, held):
     """Let readers read all that has come, when nothing has come for some time."""
     _publish(words, numbers, held, words[_HIGHEST])
+    words[_HEAD] = held[PLANNED]

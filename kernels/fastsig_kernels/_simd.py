@@ -395,19 +395,6 @@ def store(typingctx, vector, address):
 
 
 @intrinsic
-def store_first(typingctx, vector, address):
-    """Write the first lane of a vector of float32 to an address."""
-
-    def codegen(context, builder, signature, args):
-        emit = Emitter(builder, vector.lanes)
-        first = builder.extract_element(args[0], ir.Constant(_I32, 0))
-        builder.store(first, emit.pointer(args[1], _FLOAT), align=4)
-        return context.get_dummy_value()
-
-    return types.void(vector, types.int64), codegen
-
-
-@intrinsic
 def finish_stores(typingctx, spec):
     """Wait until stores that bypassed the cache are visible to all processors."""
 

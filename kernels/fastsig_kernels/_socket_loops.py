@@ -91,7 +91,8 @@ def _rest(pacing, got, n):
 
 @jit_strict
 def receive_packets_nb(descriptor, place, headers, names, control, sizes, senders, drops, clock,
-                       pacing, form, raw, stride, held, held_raw, words, numbers, payload):
+                       pacing, form, raw, stride, held, held_raw, todo, words, numbers,
+                       payload):
     """Receive packets for some time, and put them into a ring.
 
     Parameters
@@ -109,7 +110,7 @@ def receive_packets_nb(descriptor, place, headers, names, control, sizes, sender
     pacing : ndarray, (3,), int64
         Time after which this function returns, ns; microseconds of the current pause between calls,
         and of the longest one.
-    form, held, held_raw, words, numbers, payload
+    form, held, held_raw, todo, words, numbers, payload
         As for `place_packets_nb`.
 
     Returns
@@ -133,8 +134,8 @@ def receive_packets_nb(descriptor, place, headers, names, control, sizes, sender
             words[_KERNEL_DROPS] += (stated - drops[0]) & _LOW
             drops[0] = stated
         prepare_nb(headers, got)
-        status = place_packets_nb(form, raw, stride, sizes, senders, got, held, held_raw, words,
-                                  numbers, payload)
+        status = place_packets_nb(form, raw, stride, sizes, senders, got, held, held_raw, todo,
+                                  words, numbers, payload)
         n_packet += got
         if status != 0:
             return n_packet, status

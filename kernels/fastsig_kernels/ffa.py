@@ -17,6 +17,9 @@ _LEAST = 4
 #: Least weight of a boxcar, and of the rest of a turn, relative to their shares of the turn.
 _LEAST_SHARE = 0.25
 _LINE = 64
+#: Codes of 16 bits: the standard deviation of the noise of a bin; the largest magnitude of a bin,
+#: and of the sum of a quarter of the turns; and the least number of bins.
+_LEVEL, _MOST_CODE, _MOST_SUM, _LEAST_BINS = 16.0, 4000, 16000, 80
 
 
 class _Trial(NamedTuple):
@@ -54,6 +57,10 @@ class FFA(Plan):
         Widths of boxcars, bins, ascending, less than `n_bin`.
     n_step : int
         Number of sizes of bins in a factor of 2.
+    exact : bool
+        Whether all sums are of float32. By default, series without gaps are folded as integers of
+        16 bits, of which the noise of a bin has 16, unless a pulse is so strong that sums would
+        overflow. This takes less time, and adds an error of 0.02 to the S/N.
 
     Raises
     ------
@@ -81,11 +88,12 @@ class FFA(Plan):
     """
 
     def __init__(self, n_time: int, shortest: float, longest: float, *, n_bin: int = 240,
-                 widths: Any = (1, 2, 3, 4, 6, 9, 13, 19, 28, 42), n_step: int = 9) -> None:
+                 widths: Any = (1, 2, 3, 4, 6, 9, 13, 19, 28, 42), n_step: int = 9,
+                 exact: bool = False) -> None:
         self._n_time = _check.count("n_time", n_time, 4, _MOST_SAMPLES)
         least = _check.count("n_bin", n_bin, 24, _MOST_BINS)
         steps = _check.count("n_step", n_step, 1, 64)
-        self._widths = _widths_of(widths, least)
+        self._widths, self._exact = _widths_of(widths, least), _check.flag("exact", exact)
         limits = (_between("shortest", shortest, least, self._n_time / 2),
                   _between("longest", longest, least, self._n_time / 2))
         if not limits[0] < limits[1]:
@@ -149,6 +157,7 @@ class FFA(Plan):
         twin = FFA(4 * n_bin, n_bin, 1.1 * n_bin, n_bin=n_bin, widths=self._widths)
         x = np.zeros(4 * n_bin, np.float32)
         twin.process(x)
+        twin.process(np.where(np.arange(len(x)) % n_bin, 0, 4000).astype(np.float32))
         twin.process(x, weight=(np.arange(len(x)) > 1).astype(np.float32))
 
     def process(self, x: np.ndarray, *, weight: np.ndarray | None = None,
@@ -191,7 +200,8 @@ class FFA(Plan):
             snr = _check.output("out", out, (self.n_trial,), "float32", x, weight)
             width = _check.output("out_width", out_width, (self.n_trial,), "uint8", x, weight, snr)
             if self._work is None:
-                self._work = _Work(self._trials, self._n_time, tuple(self._widths.tolist()))
+                self._work = _Work(self._trials, self._n_time, tuple(self._widths.tolist()),
+                                   exact=self._exact)
             self._work.search(self._pieces(), x, weight, snr, width)
         return snr, width
 
@@ -258,11 +268,12 @@ class _Work:
     widths : tuple of int
     """
 
-    def __init__(self, trials: list[_Trial], n_time: int, widths: tuple[int, ...]) -> None:
+    def __init__(self, trials: list[_Trial], n_time: int, widths: tuple[int, ...], *,
+                 exact: bool) -> None:
         from ._ffa_loops import FEW
 
-        self._lanes, self._widths = host_lanes(), widths
-        self._spec = Spec(lanes=self._lanes, widths=widths)
+        self._lanes, self._widths, self._exact = host_lanes(), widths, exact
+        self._float, self._short = (_spec(kind, widths) for kind in ("float32", "int16"))
         self._trials, self._n_time = trials, n_time
         self._series = _Series(trials, n_time)
         self._weights: _Series | None = None
@@ -271,6 +282,7 @@ class _Work:
         self._sums, self._weight_sums, self._group, self._few = (
             _lines(size) for size in (sums, sums, self._lanes * _row(most), FEW * _row(most)))
         self._best = np.empty(2 * self._lanes, np.float32)
+        self._tables: dict[_Trial, np.ndarray] = {}
 
     @staticmethod
     def bytes_of(trials: list[_Trial], n_time: int) -> int:
@@ -299,24 +311,37 @@ class _Work:
             clean_nb(x, np.ones_like(x) if weight is None else weight, self._series.own(x),
                      weights.own(x))
         for trial, first, stop in pieces:
-            self._series.fold(self._spec, self._lanes, trial, self._few.ctypes.data)
             here = slice(first, stop)
             if weights is None:
                 self._plain(trial, snr[here], width[here])
             else:
-                weights.fold(self._spec, self._lanes, trial, self._few.ctypes.data)
+                for each in (self._series, weights):
+                    each.fold(self._float, trial, self._few.ctypes.data)
                 self._weighted(trial, weights, snr[here], width[here])
 
     def _plain(self, trial: _Trial, snr: np.ndarray, width: np.ndarray) -> None:
         from ._ffa_loops import search_nb
 
-        search_nb(self._spec, self._lanes, self._series.tree, trial.n_bin, 4 * _row(trial.n_bin),
-                  trial.n_row, trial.first, trial.stop, self._few.ctypes.data,
-                  self._group.ctypes.data, self._sums.ctypes.data, self._widths[-1],
-                  self._gains(trial), self._best, snr, width)
+        few, unit = self._few.ctypes.data, 1.0
+        is_short = not self._exact and self._series.fold_short(self._short, trial, few)
+        if is_short:
+            unit = trial.factor**0.5 / _LEVEL
+        else:
+            self._series.fold(self._float, trial, few)
+        spec = self._short if is_short else self._float
+        search_nb(spec, self._lanes, self._series.tree, trial.n_bin, _step(spec, trial.n_bin),
+                  trial.n_row, trial.first, trial.stop, few, self._group.ctypes.data,
+                  self._sums.ctypes.data, self._widths[-1], self._gains(trial, unit), self._best,
+                  snr, width)
 
-    def _gains(self, trial: _Trial) -> np.ndarray:
+    def _gains(self, trial: _Trial, unit: float) -> np.ndarray:
         """Return the factors of a boxcar and of the whole profile, for each width."""
+        found = self._tables.get(trial)
+        if found is None:
+            found = self._tables[trial] = self._gains_of(trial)
+        return found * np.float32(unit)
+
+    def _gains_of(self, trial: _Trial) -> np.ndarray:
         w, n = np.array(self._widths, np.float64), trial.n_bin
         both = n / (w * (n - w))
         sigma = np.sqrt(trial.n_row * (both * trial.factor - self._shared(trial) * both**2))
@@ -338,8 +363,8 @@ class _Work:
         share = np.array(self._widths) / trial.n_bin
         least = (_LEAST_SHARE * np.stack([share, 1 - share], axis=1)).astype(np.float32)
         shared = np.float32(self._shared(trial) / (trial.n_bin * trial.factor))
-        search_weighted_nb(self._spec, self._lanes, self._series.tree, weights.tree, trial.n_bin,
-                           4 * _row(trial.n_bin), trial.n_row, trial.first, trial.stop,
+        search_weighted_nb(self._float, self._lanes, self._series.tree, weights.tree, trial.n_bin,
+                           _step(self._float, trial.n_bin), trial.n_row, trial.first, trial.stop,
                            self._few.ctypes.data, self._group.ctypes.data,
                            self._sums.ctypes.data, self._weight_sums.ctypes.data,
                            self._widths[-1], shared, least, self._best, snr, width)
@@ -362,7 +387,8 @@ class _Series:
         _, bins, tree, _ = self.sizes(trials, n_time)
         self._bins, self._here, self._other = _lines(bins), _lines(tree), _lines(tree)
         self._stack = np.empty((MOST_OPEN, 5), np.int64)
-        self._step = -1
+        self._codes, self._most = np.empty(0, np.int16), 0.0
+        self._step = self._step_of_codes = -1
 
     @staticmethod
     def sizes(trials: list[_Trial], n_time: int) -> tuple[int, ...]:
@@ -375,7 +401,8 @@ class _Series:
     def memory_bytes(self) -> int:
         """Size in bytes."""
         own = 0 if self._own is None else self._own.nbytes
-        return self._bins.nbytes + self._here.nbytes + self._other.nbytes + own
+        return (self._bins.nbytes + self._codes.nbytes + self._here.nbytes + self._other.nbytes
+                + own)
 
     @property
     def tree(self) -> int:
@@ -384,7 +411,7 @@ class _Series:
 
     def begin(self, x: np.ndarray) -> None:
         """Begin with a series, which is not changed."""
-        self._x, self._size, self._step = x, 1, -1
+        self._x, self._size, self._step, self._step_of_codes = x, 1, -1, -1
 
     def own(self, x: np.ndarray) -> np.ndarray:
         """Begin with an array of the plan that is as long as a series, and return it."""
@@ -393,13 +420,43 @@ class _Series:
         self.begin(self._own[: len(x)])
         return self._x
 
-    def fold(self, spec: Spec, lanes: int, trial: _Trial, few: int) -> None:
-        """Compute the sums of both halves of the turns of a tree."""
+    def fold(self, spec: Spec, trial: _Trial, few: int) -> None:
+        """Compute the sums of the parts of the turns of a tree."""
+        self._downsample(trial)
+        self._fold(spec, self._bins, trial, few)
+
+    def _fold(self, spec: Spec, bins: np.ndarray, trial: _Trial, few: int) -> None:
         from ._ffa_loops import fold_nb
 
-        self._downsample(trial)
-        fold_nb(spec, lanes, self._bins.ctypes.data, trial.n_bin, 4 * _row(trial.n_bin),
+        fold_nb(spec, host_lanes(), bins.ctypes.data, trial.n_bin, _step(spec, trial.n_bin),
                 trial.n_row, self._here.ctypes.data, self._other.ctypes.data, few, self._stack)
+
+    def fold_short(self, spec: Spec, trial: _Trial, few: int) -> bool:
+        """Compute the sums as integers of 16 bits; return False if a pulse is too strong."""
+        from ._ffa_loops import largest_nb
+
+        if trial.n_bin < _LEAST_BINS:
+            return False
+        self._quantize(trial)
+        if self._most > _MOST_CODE:
+            return False
+        self._fold(spec, self._codes, trial, few)
+        step = _step(spec, trial.n_bin) // 2
+        rows = self._here.view(np.int16)[: trial.n_row * step].reshape(-1, step)
+        return bool(largest_nb(rows, trial.n_bin) <= _MOST_SUM)
+
+    def _quantize(self, trial: _Trial) -> None:
+        from ._ffa_loops import quantize_nb
+
+        self._downsample(trial)
+        if trial.step == self._step_of_codes:
+            return
+        if not self._codes.size:
+            self._codes = _lines(len(self._bins) // 2 + 32).view(np.int16)
+        n = _n_bins(self._n_time, trial.factor)
+        self._most = quantize_nb(self._bins, n, np.float32(_LEVEL / trial.factor**0.5),
+                                 self._codes)
+        self._step_of_codes = trial.step
 
     def _downsample(self, trial: _Trial) -> None:
         from ._ffa_loops import downsample_nb, halve_nb
@@ -421,6 +478,16 @@ class _Series:
 def _row(n_bin: int) -> int:
     """Return the floats of a row of a tree: those of a profile and of a vector, in whole lines."""
     return -(-(n_bin + host_lanes()) // 16) * 16
+
+
+def _spec(kind: str, widths: tuple[int, ...]) -> Spec:
+    return Spec(kind=kind, lanes=host_lanes(), widths=widths)
+
+
+def _step(spec: Spec, n_bin: int) -> int:
+    """Return the bytes of a row of a tree: those of a profile and of a vector, in whole lines."""
+    size = 4 if spec.numba_type.items["kind"] == "float32" else 2
+    return -(-(size * n_bin + 4 * host_lanes()) // _LINE) * _LINE
 
 
 def _lines(n: int) -> np.ndarray:

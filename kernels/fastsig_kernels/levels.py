@@ -7,7 +7,7 @@ import numpy as np
 
 from . import _check
 from ._jit import jit_strict
-from ._level_rules import FIRST_ROWS, REACH, RUN, renew_nb
+from ._level_steps import FIRST_ROWS, REACH, RUN, renew_nb
 from .medians import MAD_SIGMA, column_median_nb
 
 #: Types of spectra from which a series may be subtracted as they are read.

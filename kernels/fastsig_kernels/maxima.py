@@ -28,7 +28,7 @@ _NO_COUNTS = np.empty((0, 0))
 def boxcar_maxima(
     sums: np.ndarray, widths: np.ndarray, scale: np.ndarray, best: np.ndarray, *,
     weights: np.ndarray | None = None, full: float = 1.0, min_share: float = 0.5,
-    limit: float = -np.inf,
+    limit: float = 0.0,
 ) -> None:
     """Raise running maxima over the rows of a plane to the S/N of its boxcars.
 
@@ -53,8 +53,8 @@ def boxcar_maxima(
     min_share : float
         Boxcars with a smaller share of valid samples are left out; above 0 to 1.
     limit : float
-        Boxcars whose S/N is not above this limit are left out. The higher it is, the fewer of them
-        are computed.
+        Boxcars whose S/N is not above this limit, 0 or more, are left out. The higher it is, the
+        fewer of them are computed.
 
     Raises
     ------
@@ -83,7 +83,7 @@ def boxcar_maxima(
 def track_maxima(
     x: np.ndarray, tracks: np.ndarray, widths: np.ndarray, scale: np.ndarray, best: np.ndarray, *,
     valid: np.ndarray | None = None, min_share: float = 0.5,
-    limit: float = -np.inf,
+    limit: float = 0.0,
 ) -> None:
     """Raise running maxima to the S/N of boxcars over sums of rows along tracks.
 
@@ -225,8 +225,8 @@ def _share(min_share: float) -> float:
 
 def _limit(limit: float) -> float:
     limit = _check.number("limit", limit)
-    if np.isnan(limit):
-        raise ValueError("limit: found nan, allowed a number")
+    if not 0 <= limit < np.inf:
+        raise ValueError(f"limit: found {limit}, allowed finite numbers from 0")
     return limit
 
 

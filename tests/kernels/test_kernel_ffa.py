@@ -50,6 +50,24 @@ def test_results_are_those_of_the_twin(n_time: int, shortest: float, longest: fl
     np.testing.assert_allclose(chosen, expected.max(axis=1), atol=3e-6)
 
 
+def test_short_integers_add_a_small_error_unless_a_pulse_is_too_strong() -> None:
+    x = _noise(30_000)
+    short, exact = (FFA(len(x), 100, 400, n_bin=100, widths=WIDTHS, exact=each)
+                    for each in (False, True))
+    expected, _ = exact.process(x)
+    snr, _ = short.process(x)
+    error = snr - expected
+    assert 0.01 < error.std() < 0.03
+    assert abs(error.mean()) < 0.003
+    for strong in (np.where(np.arange(len(x)) % 250 == 7, 200, x),  # in the sums of many turns
+                   np.where(np.arange(len(x)) == 5000, 1e4, x)):  # in a sample
+        values = strong.astype(np.float32)
+        (snr, _), (expected, _) = short.process(values), exact.process(values)
+        best = int(np.argmax(expected))
+        assert snr[best] == expected[best] > 80
+        assert np.abs(snr - expected).max() < 0.12
+
+
 @pytest.mark.parametrize(("n_time", "shortest", "longest"), [(1400, 24, 31), (2803, 140, 150)])
 def test_gaps_have_no_weight(n_time: int, shortest: float, longest: float) -> None:
     plan, x = _plan(n_time, shortest, longest, 3), _noise(n_time)
@@ -92,7 +110,8 @@ def test_a_pulse_has_its_period_width_and_signal_to_noise_ratio() -> None:
     x = np.exp(kappa * (np.cos(2 * np.pi * (np.arange(n) / period - 0.3)) - 1))
     x *= 20 / np.sqrt((x**2).sum())
     widths = [1, 2, 3, 4, 6, 9, 13, 19, 28, 42]
-    plan = FFA(n, 0.95 * period, 1.05 * period, n_bin=480, widths=widths)
+    # Exact, because without noise, integers lose what is below a half of their step.
+    plan = FFA(n, 0.95 * period, 1.05 * period, n_bin=480, widths=widths, exact=True)
     snr, width = plan.process(x.astype(np.float32))
     best = int(np.argmax(snr))
     assert snr[best] == pytest.approx(18.5, abs=0.15)

@@ -46,6 +46,8 @@ TESTS = {
             for kind in ("complex-forward", "real-inverse")] + ["::test_in_place"],
     "bitshuffle": [f"::test_planes[520-{item}]" for item in (1, 4)],
     "spectrometer": [f"::test_twin[{STOKES}]"],
+    "periodicity": ["::test_sums_of_harmonics_equal_their_twin[32]"],
+    "acceleration": ["::test_events_equal_their_twin[4-41.5-16]"],
 }
 
 

@@ -21,7 +21,7 @@ class Ring:
 
     def __init__(self, form, kernel=place_packets_nb):
         self.form, self.kernel, self.table = form, kernel, form.table()
-        self.held, self.held_raw = form.held()
+        self.held, self.held_raw, self.todo = form.held()
         self.words = np.zeros(N_WORD, np.int64)
         self.numbers = np.full((N_SLOT, form.n_part), -1)
         self.samples = form.packet_bytes - form.header_bytes
@@ -35,7 +35,8 @@ class Ring:
             raw[i * stride : i * stride + len(some)] = np.frombuffer(some, np.uint8)
         sizes = np.array([len(packet) if len(packet) <= stride else -1 for packet in packets])
         return self.kernel(self.table, raw, stride, sizes, np.array(senders), len(packets),
-                           self.held, self.held_raw, self.words, self.numbers, self.payload)
+                           self.held, self.held_raw, self.todo, self.words, self.numbers,
+                           self.payload)
 
     def state(self, name):
         return int(self.words[STATE_AT[name]])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from pathlib import Path
@@ -316,3 +317,34 @@ def test_voltages_are_recorded_as_dada(tmp_path: Path) -> None:
         chain.write(tmp_path / "y.dada", lossy=True, overwrite=True)
         assert (tmp_path / "x.dada").read_bytes() == (tmp_path / "y.dada").read_bytes()
     sender.join()
+
+
+def test_a_full_disk_ends_a_recording(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was written before is complete, checksums included."""
+    from fastsig.io.native import reader
+    from fastsig.io.native import writer as module
+
+    data, written = noise(np.random.default_rng(1), 3_000_000), []
+    original = module.write_from
+
+    def write_from(descriptor: int, samples: np.ndarray, offset: int) -> None:
+        written.append(samples.nbytes)
+        if len(written) == 6:  # of the second polarisation of the third piece
+            raise OSError(errno.ENOSPC, "full")
+        original(descriptor, samples, offset)
+
+    monkeypatch.setattr(module, "write_from", write_from)
+    for each in (module, reader):
+        monkeypatch.setattr(each, "CRC_BLOCK", 100_000)
+    writer = NativeWriter(tmp_path / "x.h5", header(), 10**12, early=True)
+    with writer:
+        for first in range(0, 3_000_000, 700_001):
+            writer.append(data[first : first + 700_001])
+        assert writer.is_full
+        writer.end_at(3_000_000)
+        assert [len(table) for table in writer._crc] == [15, 15]
+    found = fs.open(tmp_path / "x.h5")
+    found.stream.verify()
+    np.testing.assert_array_equal(found.read().values, data[:1_400_002])
+    for pol, spans in enumerate(found.stream.read_block(0, 1_400_002).valid):
+        assert spans.tolist() == [[0, 1_400_002]], pol

@@ -103,6 +103,16 @@ def test_noise_has_no_candidates() -> None:
     assert not len(chain(noise(2**14, 5)).pulsars("0:3", **OPTIONS))
 
 
+def test_hostile_spectra_have_no_candidates_or_are_refused() -> None:
+    few: dict[str, Any] = {**OPTIONS, "harmonics": 2}
+    for value in (3.0, np.nan, 0.0):
+        assert not len(chain(np.full((4000, 64), value, np.float32)).pulsars("0:1", **few))
+    with pytest.raises(UsageError, match="a series of 28 samples; allowed: 64 or more"):
+        chain(noise(30)).pulsars("0:1", **few)
+    with pytest.raises(PlanError, match="delays the lowest channel"):
+        chain(noise(2)).pulsars("0:1", **few)
+
+
 def test_a_series_is_searched_at_its_dispersion_measure(spectra: np.ndarray, tmp_path: Path
                                                         ) -> None:
     path = tmp_path / "a_DM40.00.dat"
@@ -186,3 +196,9 @@ def test_a_recorded_pulsar_is_first() -> None:
         for options in ({"period": "0.1s:1s", "harmonics": 0}, {"period": None}):
             made = source.pulsars(**options)
             assert made.values("period")[0] == pytest.approx(0.163713, rel=5e-5)
+    with fs.open(recorded("sigpyproc/tutorial.fil")) as source:
+        made = source.pulsars("24:36", period="0.2s:0.4s", harmonics=8)
+    assert made.values("period")[0] == pytest.approx(0.25, rel=5e-5)
+    step = np.ptp([made.meta["stretches"][0][name] for name in ("low_dm", "high_dm")]) / (
+        made.meta["n_dm"] - 1)
+    assert abs(made.values("dm")[0] - 30) <= step

@@ -10,7 +10,6 @@ import contextlib
 import fcntl
 import glob
 import json
-import mmap
 import os
 import re
 import secrets
@@ -24,6 +23,7 @@ from fastsig_kernels._ring_words import N_WORD, STATE_AT
 from numpy.typing import NDArray
 
 from fastsig.errors import DataError, OutputError, UsageError, unreadable
+from fastsig.io.live.mapping import HUGE, allocate, mapped
 
 __all__ = ["N_READER", "READER_WORDS", "SharedMemory", "folder", "path_of", "ring_names", "sweep"]
 
@@ -32,8 +32,7 @@ N_READER, READER_WORDS = 64, 16
 
 _MAGIC = b"fastsig ring 1\n"
 _JSON_AT, _WORDS_AT, _READERS_AT, _NUMBERS_AT = 64, 2**16, 2**16 + 2**12, 2**17
-_PAGE, _HUGE = 4096, 2**21
-_POPULATE_WRITE = 23  # MADV_POPULATE_WRITE of Linux 5.14 and later
+_PAGE = 4096
 _PREFIX = "fastsig-ring-"
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,100}")
 
@@ -111,7 +110,7 @@ class SharedMemory:
     def __init__(self, path: str, descriptor: int, *, writes: bool) -> None:
         self.path, self._descriptor, self.writes = path, descriptor, writes
         self._thread = threading.Lock()
-        self._map = mmap.mmap(descriptor, 0)
+        self._map = mapped(descriptor)
         self.words = self._array(np.int64, _WORDS_AT, (N_WORD,))
         self.readers = self._array(np.int64, _READERS_AT, (N_READER, READER_WORDS))
 
@@ -139,7 +138,7 @@ class SharedMemory:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             os.ftruncate(descriptor, n_bytes)
             memory = cls(path, descriptor, writes=True)
-            memory._fill()
+            allocate(memory._map, descriptor)
         except OSError as error:
             os.unlink(path)
             os.close(descriptor)
@@ -147,7 +146,7 @@ class SharedMemory:
         memory._lay_out(shape)
         memory.numbers[...] = -1
         memory.write(record)
-        memory._map[: len(_MAGIC)] = _MAGIC  # last: readers now find the rest complete
+        memory._map[: len(_MAGIC)] = list(_MAGIC)  # last: readers now find the rest complete
         return memory
 
     @classmethod
@@ -170,7 +169,7 @@ class SharedMemory:
             os.close(descriptor)
             raise DataError(path, "is not a ring, or is not complete yet")
         memory = cls(path, descriptor, writes=False)
-        if memory._map[: len(_MAGIC)] != _MAGIC:
+        if memory._map[: len(_MAGIC)].tobytes() != _MAGIC:
             raise DataError(path, "is not a ring, or is not complete yet")
         layout = memory.read()["layout"]
         memory._lay_out((layout["n_slot"], layout["n_part"], layout["part_bytes"]))
@@ -185,15 +184,6 @@ class SharedMemory:
         self.numbers = self._array(np.int64, _NUMBERS_AT, shape[:2])
         self.payload = self._array(np.uint8, _payload_at(shape), shape)
 
-    def _fill(self) -> None:
-        """Allocate all pages, in huge pages where that is allowed, so that nothing fails later."""
-        with contextlib.suppress(OSError, AttributeError):
-            self._map.madvise(mmap.MADV_HUGEPAGE)
-        try:
-            self._map.madvise(_POPULATE_WRITE)
-        except OSError:  # an older kernel, or not enough memory
-            os.posix_fallocate(self._descriptor, 0, len(self._map))
-
     def write(self, record: Mapping[str, Any]) -> None:
         """Replace the JSON text.
 
@@ -206,11 +196,11 @@ class SharedMemory:
         if len(text) > _WORDS_AT - _JSON_AT:
             raise UsageError(f"the header of a ring takes {len(text)} bytes; allowed: "
                              f"{_WORDS_AT - _JSON_AT}")
-        self._map[_JSON_AT : _JSON_AT + len(text)] = text
+        self._map[_JSON_AT : _JSON_AT + len(text)] = np.frombuffer(text, np.uint8)
 
     def read(self) -> dict[str, Any]:
         """Return what the JSON text contains."""
-        text = self._map[_JSON_AT : self._map.find(b"\0", _JSON_AT, _WORDS_AT)]
+        text = self._map[_JSON_AT:_WORDS_AT].tobytes().partition(b"\0")[0]
         try:
             record: dict[str, Any] = json.loads(text)
         except ValueError as error:
@@ -279,5 +269,5 @@ def lives(pid: int) -> bool:
 def _payload_at(shape: tuple[int, int, int]) -> int:
     """Return the byte at which payloads begin: the start of a huge page if that costs little."""
     end = _NUMBERS_AT + 8 * shape[0] * shape[1]
-    page = _HUGE if shape[0] * shape[1] * shape[2] > 16 * _HUGE else _PAGE
+    page = HUGE if shape[0] * shape[1] * shape[2] > 16 * HUGE else _PAGE
     return -(-end // page) * page

@@ -39,7 +39,7 @@ _WAIT_S = 0.1  # for packets, before the receiver looks whether it should stop
 _MOST_PACKET = 65_535
 _BUFFER = 2**26
 _BATCH = 64
-_LIMIT_NS = 50_000_000  # in compiled code
+_LIMIT_S = 0.05  # in compiled code
 _PAUSE_US, _FASTEST = 2000, 2 * 10**9  # longest pause; bytes per second for which memory is needed
 _PASSING = {errno.EAGAIN, errno.EINTR, errno.ECONNREFUSED, errno.ENOBUFS, errno.ENOMEM}
 
@@ -213,27 +213,27 @@ class Receiver:
         self._give_up()
         self.ring.end(reason)
 
-    def prepared(self) -> Callable[[], tuple[int, int]]:
-        """Return a function that receives some packets, and returns their number and a status."""
+    def prepared(self, limit_s: float = _LIMIT_S) -> Callable[[], tuple[int, int]]:
+        """Return a function that receives packets for some time, and returns number and status."""
         from fastsig_kernels._socket_loops import Messages, prepare_nb, receive_packets_nb
 
         form, memory = self.layout.form, self.ring.memory
         messages = Messages(self._batch, form.packet_bytes)
         messages.receive()
         prepare_nb(messages.headers, self._batch)
-        held, held_raw = form.held()
+        held, held_raw, todo = form.held()
         self._held = held
         clock, pacing = np.zeros(2, np.int64), self._pacing()
         arguments = (
             self.source.socket.fileno(), messages.place, messages.headers, messages.names,
             messages.control, messages.sizes, np.zeros(self._batch, np.int64),
             np.zeros(1, np.int64), address(clock), pacing, form.table(), messages.raw,
-            messages.stride, held, held_raw, memory.words, memory.numbers,
+            messages.stride, held, held_raw, todo, memory.words, memory.numbers,
             memory.payload.reshape(-1))
         self._kept = messages, clock, arguments  # the system writes to their memory
         receive_packets_nb(*arguments)  # for no time: this only compiles it, if necessary
         self.flush()
-        pacing[0] = _LIMIT_NS
+        pacing[0] = int(limit_s * 1e9)
         return lambda: receive_packets_nb(*arguments)  # type: ignore[no-any-return]
 
     def _pacing(self) -> NDArray[np.int64]:

@@ -5,6 +5,7 @@ HDF5 creates the file and allocates the samples, which are then written by posit
 
 from __future__ import annotations
 
+import errno
 import os
 import zlib
 from collections.abc import Mapping
@@ -30,6 +31,8 @@ from fastsig.stream.header import Header
 
 __all__ = ["NativeTarget", "NativeWriter"]
 
+_TABLES = 2**18  # bytes of the spans and of the headers of tables
+
 
 class NativeWriter(AnnouncedFile, Writer):
     """Write a native voltage file, rows in order, crash-safe.
@@ -51,6 +54,9 @@ class NativeWriter(AnnouncedFile, Writer):
         JSON-ready record of how the samples were made.
     overwrite : bool
         Whether an existing file may be replaced.
+    early : bool
+        Whether the file may end early (`end_at`). No space is then reserved for the rows, and a
+        full disk only ends the file: `is_full` is true, and further rows are left out.
 
     Raises
     ------
@@ -61,7 +67,7 @@ class NativeWriter(AnnouncedFile, Writer):
     def __init__(
         self, path: str | os.PathLike[str], header: Header, n_time: int, *,
         truth: Mapping[str, Any] | None = None, provenance: Mapping[str, Any] | None = None,
-        overwrite: bool = False,
+        overwrite: bool = False, early: bool = False,
     ) -> None:
         if header.n_bits not in DTYPES:
             raise UsageError(f"native files have 8, 16 or 32 bits, not {header.n_bits}")
@@ -75,8 +81,11 @@ class NativeWriter(AnnouncedFile, Writer):
         self._announced = n_time
         self._spans: list[list[Spans]] = [[] for _ in range(n_pol)]
         self._crc = [[0] for _ in range(n_pol)]
+        # Length and last number of each table before the rows appended last.
+        self._before = [(1, 0)] * n_pol
         size = n_time * self._row * n_pol + 2**16
-        self._output = SafeOutput(path, overwrite=overwrite, reserve=size)
+        self._early, self.is_full = early, False
+        self._output = SafeOutput(path, overwrite=overwrite, reserve=0 if early else size)
         try:
             self._file = self._create(n_pol, {"truth": truth, "provenance": provenance})
         except (OSError, RuntimeError, ValueError) as error:
@@ -85,7 +94,18 @@ class NativeWriter(AnnouncedFile, Writer):
         except BaseException:
             self._output.discard()
             raise
-        metadata.reserve(self._output, size)
+        if early:
+            self._reserve_tables(size - 2**16)
+        else:
+            metadata.reserve(self._output, size)
+
+    def _reserve_tables(self, n_byte: int) -> None:
+        """Reserve space for what is written when the file ends, even if the disk is full then."""
+        try:
+            self._file.flush()
+            os.posix_fallocate(self._output.descriptor, n_byte, _TABLES + n_byte // CRC_BLOCK * 8)
+        except (OSError, RuntimeError, ValueError) as error:
+            raise self._fail(error) from error
 
     def _create(self, n_pol: int, records: Mapping[str, Any]) -> h5py.File:
         file = h5py.File(self._output.temporary, "w", libver=("v110", "v110"), locking=False)
@@ -124,6 +144,8 @@ class NativeWriter(AnnouncedFile, Writer):
             raise UsageError(f"rows of {data.dtype} {data.shape}, not {self._raw} {expected}")
         if self._written + n > self._n_time:
             raise UsageError(f"more rows than the {self._n_time} announced")
+        if self.is_full:
+            return
         start = self._written
         for pol, offset in enumerate(self._offsets):
             samples = np.ascontiguousarray(data[:, pol])
@@ -133,12 +155,24 @@ class NativeWriter(AnnouncedFile, Writer):
             try:
                 write_from(self._output.descriptor, samples, offset + start * self._row)
             except OSError as error:
+                if self._early and error.errno in (errno.ENOSPC, errno.EDQUOT):
+                    self._forget_rows(pol)
+                    return
                 raise self._fail(error) from error
         self._written += n
+
+    def _forget_rows(self, last: int) -> None:
+        """Leave out the rows that are being appended, as the disk is full."""
+        self.is_full = True
+        for pol in range(last + 1):
+            self._spans[pol].pop()
+            length, self._crc[pol][self._before[pol][0] - 1] = self._before[pol]
+            del self._crc[pol][length:]
 
     def _checksum(self, pol: int, samples: NDArray[Any]) -> None:
         view = octets(samples)
         table, place = self._crc[pol], self._written * self._row
+        self._before[pol] = len(table), table[-1]
         while len(view):
             left = CRC_BLOCK - place % CRC_BLOCK
             table[-1] = zlib.crc32(view[:left], table[-1])
@@ -148,7 +182,11 @@ class NativeWriter(AnnouncedFile, Writer):
                 table.append(0)
 
     def end_at(self, n_time: int) -> None:
-        """Accept that there are only `n_time` rows, all of which have been appended."""
+        """Accept that there are only `n_time` rows, all of which have been appended.
+
+        If the disk was full, there are only those that were written before.
+        """
+        n_time = min(n_time, self._written)
         self._places = [Place(h5py.h5o.get_info(self._file["voltage"][str(pol)].id).addr, offset)
                         for pol, offset in enumerate(self._offsets)]
         self._announced, self._n_time = self._n_time, n_time
@@ -205,7 +243,7 @@ class NativeTarget(VoltageWriter):
         recording = self.recording
         self._writer = NativeWriter(
             self.files[0][0], recording.header.replace(n_bits=self.n_bits), recording.shape[0],
-            overwrite=overwrite, **(recording.records or {}),
+            overwrite=overwrite, early=recording.early, **(recording.records or {}),
         )
 
     def encode(self, block: Block) -> tuple[NDArray[Any], tuple[Spans, ...]]:
@@ -217,6 +255,7 @@ class NativeTarget(VoltageWriter):
     def write(self, piece: tuple[NDArray[Any], tuple[Spans, ...]]) -> None:
         """Write rows."""
         self._writer.append(*piece)
+        self.is_full = self._writer.is_full
 
     def end_at(self, n_row: int) -> None:
         """Accept that there are only `n_row` rows, all of which have been written."""

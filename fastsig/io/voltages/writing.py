@@ -59,6 +59,8 @@ class Recording:
         Values of the parts of samples, if they are not whole numbers of the header's bits.
     path : str
         The source of the voltages, for errors.
+    early : bool
+        Whether the recording may end early.
     records : mapping
         JSON-ready records by name (``truth``, ``provenance``), for formats that store them.
     """
@@ -69,6 +71,7 @@ class Recording:
     levels: Levels | None = None
     path: str = "the recording"
     records: Mapping[str, Any] | None = None
+    early: bool = False
 
     @property
     def n_chan(self) -> int:
@@ -180,6 +183,8 @@ class VoltageWriter(Writer):
     piece: int
     #: Spans of rows that have samples in the files; all by default. Other rows are not read.
     kept: Spans | None = None
+    #: Whether the disk is full, so that a file that may end early has ended.
+    is_full = False
     #: Names and sizes (bytes) of the files.
     files: list[tuple[str, int]]
 

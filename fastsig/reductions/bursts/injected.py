@@ -161,8 +161,9 @@ def completeness(found: Candidates, injections: Sequence[Injection], late_s: flo
                  plan: SearchPlan, *, live: float = 1.0) -> Completeness:
     """Return which candidates are injected bursts.
 
-    A candidate is an injected burst if the differences in time and dispersion measure are no larger
-    than the widths of both explain. If several candidates match a burst, the brightest is taken.
+    A candidate is an injected burst if the differences in time, at the middle of its delays, and in
+    dispersion measure are no larger than the widths of both explain. If several candidates match a
+    burst, the brightest is taken.
 
     Parameters
     ----------
@@ -184,8 +185,9 @@ def completeness(found: Candidates, injections: Sequence[Injection], late_s: flo
         each = injections[k]
         smear = recording.smear_s(each.dm, 1 / recording.n_chan)
         wide = np.maximum(width, each.width_s + smear)
-        near = free & (np.abs(time_s - late_s - each.time_s) <= wide) & (
-            np.abs(dm - each.dm) * recording.unit_s <= 3 * wide)
+        off_s = (dm - each.dm) * recording.unit_s
+        late = time_s - late_s - each.time_s + off_s * float(recording.curve.mean())
+        near = free & (np.abs(late) <= wide) & (np.abs(off_s) <= 3 * wide)
         if near.any():
             match[k] = int(np.flatnonzero(near)[0])
             free[match[k]] = False

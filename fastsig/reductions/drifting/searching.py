@@ -148,10 +148,10 @@ def search_band(bands: Bands, band: Band, settings: Settings, *, workers: int = 
     noise: list[tuple[int, float]] = []
     full = 0
 
-    def work(task: _Task) -> Found | None:
+    def work(task: _Task) -> Found:
         if task.first is None:
             task.unit.read(task.part)
-            return None
+            return Found([], 0, [])
         if not hasattr(local, "tile"):
             local.tile = Tile(settings.plan, shape.window, settings.threshold,
                               min_share=settings.min_share, most=settings.most)

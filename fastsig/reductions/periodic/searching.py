@@ -9,7 +9,9 @@ from typing import Any
 
 import numpy as np
 from astropy import constants
+from astropy import units as u
 from astropy.time import Time
+from numpy.typing import NDArray
 
 from fastsig.axes.time import iso
 from fastsig.axes.units import number
@@ -30,6 +32,7 @@ from fastsig.search.pulsars.known import names_of, read_known
 from fastsig.search.pulsars.series import lengths_of
 from fastsig.search.pulsars.sift import METHODS, Sifted, sift
 from fastsig.stream import SpectrumStream, spectra_of
+from fastsig.work.arguments import shown
 from fastsig.work.memory import available_bytes, resident_bytes
 from fastsig.work.threads import processors
 
@@ -115,10 +118,23 @@ def settings_of(harmonics: int, accel: float, period: Any, duty: Any, threshold:
     UsageError
         If an argument is not allowed.
     """
-    zapped = birds.merged(zap, *([] if mains is None else [birds.mains(float(mains), 1e5)]))
+    of_mains = [] if mains is None else [birds.mains(float(mains), 1e5)]
+    zapped = birds.merged(_ranges(zap), *of_mains)
     return Settings(threshold, harmonics, float(accel),
                     None if period is None else _pair(period, "s", "period"),
                     _pair(duty, "", "duty"), zapped)
+
+
+def _ranges(zap: Any) -> NDArray[np.float64]:
+    """Return ranges of frequencies, (n, 2), Hz."""
+    try:
+        found = np.array([[number(each, "Hz", "zap") if isinstance(each, u.Quantity | str)
+                           else float(each) for each in pair] for pair in zap], np.float64)
+        if found.size and (found.ndim != 2 or found.shape[1] != 2 or not np.isfinite(found).all()):
+            raise ValueError("not pairs of numbers")
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"zap = {shown(zap)}; allowed: pairs of frequencies, Hz") from error
+    return found.reshape(-1, 2)
 
 
 def _pair(value: Any, unit: str, name: str) -> tuple[float, float]:

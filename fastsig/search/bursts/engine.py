@@ -127,7 +127,8 @@ class BurstSearch(Octaves):
         if not len(found):
             return
         events = events_of(number, found)
-        events["weight"] *= self.share_of(number, events["time"])
+        delays = self.plan.stretches[number].delays[events["row"]]
+        events["weight"] *= self.share_of(number, events["time"], delays)
         self._store.add(events)
         if self._new is not None:
             self._new.append(events)

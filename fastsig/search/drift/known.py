@@ -40,7 +40,7 @@ class Known(ABC):
         part, n = self.part(first * n_sum, stop * n_sum), 1
         while n < n_sum:
             part, n = pair_sums(part), 2 * n
-        return part if n_sum == 1 else part * np.float32(1 / n_sum)
+        return part if n_sum == 1 else np.asarray(part * np.float32(1 / n_sum))
 
 
 class KnownArray(Known):
@@ -52,7 +52,8 @@ class KnownArray(Known):
     @property
     def share(self) -> F4:
         """Fraction of the samples of each channel that are valid, (n_chan,) float32."""
-        return self._valid.mean(axis=0, dtype=np.float32)
+        share: F4 = self._valid.mean(axis=0, dtype=np.float32)
+        return share
 
     def part(self, first: int, stop: int) -> F4:
         """Return 1 for valid samples of channels `first` to ``stop - 1``, 0 for others."""
@@ -80,7 +81,7 @@ class KnownSamples(Known):
 
     def __init__(self, x: F4, there: Flags, count: F4) -> None:
         self._x, self._there, self._share = x, there, count / np.float32(len(x))
-        self._lost = {1: self._share < 1}
+        self._lost: dict[int, Flags] = {1: self._share < 1}
 
     @property
     def share(self) -> F4:
@@ -91,7 +92,8 @@ class KnownSamples(Known):
         """Return which cells of `n_sum` channels contain lost samples."""
         if n_sum not in self._lost:
             n = len(self._share) // n_sum
-            self._lost[n_sum] = self._lost[1][: n * n_sum].reshape(n, n_sum).any(axis=1)
+            cells = self._lost[1][: n * n_sum].reshape(n, n_sum)
+            self._lost[n_sum] = np.asarray(cells.any(axis=1))
         return self._lost[n_sum]
 
     def part(self, first: int, stop: int) -> F4:

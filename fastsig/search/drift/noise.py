@@ -84,7 +84,7 @@ def flatten(x: F4, n: int, out: F4 | None = None, lost: NDArray[np.int64] | None
         y[:, lost] = total[lost] = count[lost] = 0
     if (count == len(x)).all():
         return Flat(y, total, None, levels)
-    there = (levels.values > 0).any(axis=1)
+    there = np.asarray((levels.values > 0).any(axis=1))
     return Flat(y, total, KnownSamples(x, there, count), levels)
 
 

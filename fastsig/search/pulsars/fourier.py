@@ -30,9 +30,8 @@ CANDIDATE = np.dtype([
 #: Fundamentals complete this many turns in a series at least, by default. Below, the level is
 #: measured from too few bins where noise is red.
 FEWEST_TURNS = 16
-#: Independent drifts in a bin of drift, as false alarms in noise show (`bench periodic`): templates
-#: of neighbouring drifts, 2 bins apart, see nearly the same noise. Sums at neighbouring half bins
-#: are independent trials within a tenth.
+#: Independent drifts in a bin of drift, as false alarms in noise show (`bench periodic`), for two
+#: signs and steps of 2 bins. Sums at neighbouring half bins are independent trials within a tenth.
 SHARE = 0.9
 #: Candidates of a series, the best ones, whose frequency and drift are those of the highest power;
 #: those of the others are steps of the search.
@@ -40,6 +39,8 @@ REFINED = 10
 #: Error of the frequency of a tone of power P, in bins, is this over sqrt(P).
 _ERROR = 3 / (np.pi * np.sqrt(6))
 _HARMONICS, _MOST_DRIFT, _MOST_SAMPLES = (1, 2, 4, 8, 16, 32), 1200, 2**31
+#: Pieces whose means are subtracted, at most; slower variations spread little over the spectrum.
+_MOST_PIECES = 256
 #: Least ratio of a series to its transform; drifts in units of the latter are larger by its square.
 _FILLED = 8 / 9
 
@@ -108,7 +109,7 @@ class FourierSearch:
         self.n_trial = trials * max(1.0, self._n_trial())
         self._powers = np.array([significance.power_of_sigma(threshold, n, self.n_trial)
                                  for n in range(1, n_harmonic + 1)])
-        self._n_piece = min(int(np.ceil(self.r_min / 2)), n_sample // 8)
+        self._n_piece = min(int(np.ceil(self.r_min / 2)), n_sample // 8, _MOST_PIECES)
         self._n_part = max(1, 2048 // self._n_piece)
         self._lags = WindowLags(n_sample, self.n_fft, self._n_piece * self._n_part)
         self._transform = fft_plan(self.n_fft, kind="real")

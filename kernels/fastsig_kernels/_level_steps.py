@@ -1,4 +1,4 @@
-"""How levels and noise of channels are measured, for all loops that do so."""
+"""Steps by which levels and noise of channels are measured, and how one follows from another."""
 
 import math
 
