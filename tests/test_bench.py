@@ -294,8 +294,13 @@ LOOPS = {
         Spec(first=(1, 2, 5), later=(8, 12), lanes=16), False, 0, 4, *(MEMORY.ctypes.data,) * 4,
         ONE),
     "_normalizing_loops._scale_row_nb": lambda: (
-        np.ones(64, np.uint8), sums(), sums(), sums(), np.zeros(64, np.int8), ONE),
+        np.ones(64, np.uint8), ONE, sums(), sums(), sums(), np.zeros(64, np.int8), ONE),
     "_normalizing_loops._halve_row_nb": lambda: (np.zeros(64, np.int8),) * 3,
+    "_run_loops._fill_nb": lambda: (
+        Spec(kind="u1", lanes=16), MEMORY.ctypes.data, 64, sums(), sums(), True,
+        *(MEMORY.ctypes.data, 4096), sums()),
+    "_run_loops._columns_above_nb": lambda: (
+        *(MEMORY.ctypes.data,) * 2, 64, MEMORY.ctypes.data, 0, sums()),
 }
 
 
@@ -326,7 +331,9 @@ MOVES = {
     "nearest": ("packing.nearest_codes_nb", "vpaddd", lambda: (
         sums(), np.arange(4, dtype=np.uint8), sums()[:4], sums()[:5], np.zeros(64, np.uint8))),
     "sums of spectra": ("_normalizing_loops._add_nb", "v(?:add|fmadd[0-9]+)pd", lambda: (
-        np.ones(64, np.uint8), np.zeros(64, np.uint8), np.zeros(64), np.zeros(64))),
+        np.ones(64, np.uint8), ONE, np.zeros(64, np.uint8), np.zeros(64), np.zeros(64))),
+    "powers of codes": ("_code_sums.sum_codes_nb", "vpmulld", lambda: (
+        np.ones((4, 64), np.uint8), np.zeros((5, 64), np.int64))),
     "rounding": ("packing.round_codes_nb", "v(?:rndscale|round)pd", lambda: (
         sums(), ONE, 0, 255, np.zeros(64, np.uint8))),
 }
