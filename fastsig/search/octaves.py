@@ -185,7 +185,7 @@ def _neighbours(live: NDArray[np.bool_]) -> NDArray[np.int64]:
     """
     number = np.arange(len(live))
     within = number - np.maximum.accumulate(np.where(live, number, -1))  # 1, 2 ... in a gap
-    chosen = np.cumsum(live) - np.maximum(within, 1)
+    chosen: NDArray[np.int64] = np.cumsum(live) - np.maximum(within, 1)
     found: NDArray[np.int64] = np.flatnonzero(live)[np.where(live, np.cumsum(live) - 1,
                                                              np.abs(chosen) % live.sum())]
     return found

@@ -17,7 +17,7 @@ from fastsig.axes.regions import Regions, rectangles
 from fastsig.errors import FastsigWarning, PlanError, UsageError
 from fastsig.stages.channel_masks import in_mhz, protected_channels
 from fastsig.stages.flagging import FlaggedSpectra
-from fastsig.stream import Block, SpectrumStream, Stream
+from fastsig.stream import Block, CodedBlock, SpectrumStream, Stream
 
 __all__ = ["Mask"]
 
@@ -79,7 +79,7 @@ class Mask(FlaggedSpectra):
         """Memory that a thread needs for `n` rows: the result, the source, and flags."""
         return int(self.source.work_bytes(n)) + n * self.row_bytes + _ROWS * self.shape[2]
 
-    def _parts(self, start: int, n: int, block: Block | None
+    def _parts(self, start: int, n: int, block: Block | CodedBlock | None
                ) -> list[tuple[int, int, int, NDArray[np.bool_]]]:
         found = []
         for first in range(start, start + n, _ROWS):

@@ -51,13 +51,13 @@ def draw_night(candidates: Candidates, name: str = "") -> Figure:
         _draw_positions(figure.add_subplot(grid[:, 2]), candidates)
     _draw_times(main, candidates)
     dm, snr = candidates.values("dm"), candidates.values("snr")
-    bins = (np.sinh(np.linspace(0, np.arcsinh(dm.max() / 10), _BINS + 1)) * 10
+    bins = ((np.sinh(np.linspace(0, np.arcsinh(dm.max() / 10), _BINS + 1)) * 10).tolist()
             if main.get_yscale() == "asinh" else _BINS)
     by_dm.hist(dm, bins=bins, orientation="horizontal", color=COLORS[0])
     by_dm.set_xlabel("candidates")
     by_dm.tick_params(labelleft=False)
     edges = np.geomspace(snr.min(), max(snr.max(), 1.01 * snr.min()), _BINS + 1)
-    counts, *_ = by_snr.hist(snr, bins=edges, color=COLORS[0])
+    counts, *_ = by_snr.hist(snr, bins=edges.tolist(), color=COLORS[0])
     by_snr.set_xscale("log")
     if max(counts) > _MANY:
         by_snr.set_yscale("log")

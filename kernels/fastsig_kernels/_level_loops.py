@@ -6,6 +6,7 @@ The bits are those of `levels.channel_levels_nb`.
 import numpy as np
 
 from ._jit import jit_strict, jit_strict_inner
+from ._level_steps import FIRST_ROWS, REACH, RUN, renew_nb
 from ._level_vectors import (
     AT_ONCE,
     LANES,
@@ -19,7 +20,6 @@ from ._level_vectors import (
     sort_16,
 )
 from ._simd import address_of, load, splat, store
-from .levels import FIRST_ROWS, REACH, RUN, renew_nb
 from .medians import MAD_SIGMA
 
 _CHANNELS = AT_ONCE * LANES

@@ -7,16 +7,13 @@ import numpy as np
 
 from . import _check
 from ._jit import jit_strict
+from ._level_steps import FIRST_ROWS, REACH, RUN, renew_nb
 from .medians import MAD_SIGMA, column_median_nb
 
 #: Types of spectra from which a series may be subtracted as they are read.
 KINDS = ("float32", "uint8")
 
 _TILE = 64  # channels that are processed together
-FIRST_ROWS = 63  # from which the first level and noise are measured
-RUN = 64  # rows that are added in float32
-REACH = np.float32(3.0)  # standard deviations up to which values are included
-_WITHIN = 0.986578  # standard deviation of a Gaussian that is truncated there
 BEND = np.float32(0.8)  # cube root below which its tangent takes its place
 LEAST = BEND * BEND * BEND  # the value of this root
 SLOPE = np.float32(1) / (np.float32(3) * BEND * BEND)  # of the tangent
@@ -145,17 +142,6 @@ def _add_within(row, low, high, level, sums, n):
         count[c] += np.float32(1) if inside else np.float32(0)
         first[c] += apart
         second[c] += apart * apart
-
-
-@jit_strict
-def renew_nb(level, sigma, sums, n):
-    """Replace levels and noise by those of the values that were summed; keep them if none was."""
-    for c in range(n):
-        if sums[0, c] > 0:
-            mean = sums[1, c] / sums[0, c]
-            variance = max(0.0, sums[2, c] / sums[0, c] - mean * mean)
-            level[c] = np.float32(np.float64(level[c]) + mean)
-            sigma[c] = np.float32(math.sqrt(variance) / _WITHIN)
 
 
 def deviations(

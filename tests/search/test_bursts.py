@@ -152,6 +152,15 @@ def test_codes_are_searched_as_they_are(
     assert len(found[0].rows) and found[0].n_time == found[1].n_time == 20000
 
 
+def test_a_burst_that_begins_in_a_gap_has_the_share_of_its_track() -> None:
+    data = with_bursts(noise(6000), [Injection(3.0, 400.0, 12e-3, 40.0)])
+    data[2816:3072] = np.nan  # a whole segment, in which it arrives
+    found = chain(data).bursts((300, 500), width=WIDTHS)
+    share = found.values("valid_share")[0]
+    assert abs(share - _valid_share(data, found, 0)) < 0.05
+    assert 0.5 < share < 0.95
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 def test_tables_are_the_same_for_any_block_and_worker(
         scene: tuple[np.ndarray, list[Injection]], tmp_path: Path, workers: int) -> None:

@@ -59,7 +59,8 @@ class KnownArray(Known):
     @property
     def share(self) -> F4:
         """Fraction of the samples of each channel that are valid, (n_chan,) float32."""
-        return self._valid.mean(axis=0, dtype=np.float32)
+        share: F4 = self._valid.mean(axis=0, dtype=np.float32)
+        return share
 
     def part(self, first: int, stop: int) -> F4:
         """Return 1 for valid samples of channels `first` to ``stop - 1``, 0 for others."""

@@ -103,7 +103,7 @@ def _medians(means: F4) -> F4:
     good = np.flatnonzero(np.isfinite(found))
     if good.size in (0, n):
         return np.asarray(np.nan_to_num(found), np.float32)
-    return np.interp(np.arange(n), good, found[good]).astype(np.float32)
+    return np.asarray(np.interp(np.arange(n), good, found[good]), np.float32)
 
 
 def _along(knots: F4, size: int, n: int, weight: F4 | None) -> F4:
