@@ -35,19 +35,26 @@ class Known(ABC):
 
     def cells(self, first: int, stop: int, n_sum: int) -> F4:
         """Return the fraction of valid samples of cells of `n_sum` channels, (n_spectrum, n)."""
-        from fastsig_kernels import pair_sums
-
         part, n = self.part(first * n_sum, stop * n_sum), 1
         while n < n_sum:
-            part, n = pair_sums(part), 2 * n
-        return part if n_sum == 1 else np.asarray(part * np.float32(1 / n_sum))
+            part, n = self.mean_of_two(part), 2 * n
+        return part
+
+    @staticmethod
+    def mean_of_two(cells: F4) -> F4:
+        """Return the means of two neighbours."""
+        from fastsig_kernels import pair_sums
+
+        found = pair_sums(cells)
+        found *= np.float32(0.5)
+        return found
 
 
 class KnownArray(Known):
     """Which samples of a small piece are valid, from an array: 1 for these and 0 for others."""
 
     def __init__(self, valid: F4) -> None:
-        self._valid = valid
+        self._valid, self._cells = valid, {1: valid}
 
     @property
     def share(self) -> F4:
@@ -62,6 +69,13 @@ class KnownArray(Known):
     def lost(self, n_sum: int) -> Flags | None:
         """Return None: any cell may contain lost samples."""
         return None
+
+    def cells(self, first: int, stop: int, n_sum: int) -> F4:
+        """Return the fraction of valid samples of cells of `n_sum` channels, (n_spectrum, n)."""
+        if n_sum not in self._cells:
+            halves = self.cells(0, self._valid.shape[1] // n_sum * 2, n_sum // 2)
+            self._cells[n_sum] = self.mean_of_two(halves)
+        return self._cells[n_sum][:, first:stop]
 
 
 class KnownSamples(Known):

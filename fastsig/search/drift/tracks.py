@@ -20,6 +20,7 @@ _DIRECT = 32  # spectra up to which adding every sample of a track is faster tha
 _COLUMNS = 4096  # of a tree at a time: its rows stay in the second-level cache
 _STRETCH = 1024  # cells in which samples are all valid, or weights are computed
 _LEAK = 3.0  # S/N of the sum of a channel that is beside a carrier and contains its power
+_NONE = np.empty((0, 0), np.float32)
 _STEPS = 4  # of the position and the drift in a cell, on both sides of a maximum
 
 
@@ -34,7 +35,7 @@ class Maxima:
         from fastsig_kernels import FDMT
 
         self._octave, self._n = octave, plan.n_spectrum
-        self._options = {"min_share": min_share, "limit": limit}
+        self._options = {"min_share": float(min_share), "limit": float(limit)}
         self._widths = np.array(octave.widths, np.int64)
         phase = np.arange(self._n) / max(1, self._n - 1)
         if self._n <= _DIRECT:
@@ -56,7 +57,7 @@ class Maxima:
 
         `valid` says which samples of the channels are valid; None if all are.
         """
-        from fastsig_kernels import track_maxima
+        from fastsig_kernels import track_maxima_nb
 
         octave = self._octave
         n = cells.shape[1] - octave.last - octave.widths[-1] + 1
@@ -72,8 +73,10 @@ class Maxima:
         for first, stop, is_whole in _stretches(valid, octave.n_sum, n, reach):
             share = None if is_whole or valid is None else valid.cells(first, stop + reach,
                                                                        octave.n_sum)
-            track_maxima(cells[:, first : stop + reach], self._tracks, self._widths, scale,
-                         best[first:stop], valid=share, **self._options)
+            # The checks of `track_maxima` take longer than the search of the band around a signal.
+            track_maxima_nb(cells[:, first : stop + reach], _NONE if share is None else share,
+                            self._tracks, self._widths, scale, self._options["min_share"],
+                            self._options["limit"], best[first:stop])
         return best
 
     def _by_tree(self, cells: F4, valid: F4 | None, scale: F4, best: F4) -> None:
