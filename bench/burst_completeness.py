@@ -164,10 +164,16 @@ def run(*, quick: bool = False, keep: bool = True) -> list[Outcome]:
                 print(outcome.line(), flush=True)
                 made.append(outcome)
                 if keep:  # as far as it is known
-                    path = machine.save(record, [asdict(each) for each in made])
+                    path = machine.save(record, map(_record, made))
     if keep:
         print(f"wrote {path}", file=sys.stderr)
     return made
+
+
+def _record(outcome: Outcome) -> dict[str, Any]:
+    """Return an outcome for JSON, which has no NaN."""
+    ratio = [None if np.isnan(each) else each for each in outcome.ratio]
+    return {**asdict(outcome), "ratio": ratio}
 
 
 def _kinds(folder: Path, n_piece: int, *, lossy: bool
