@@ -25,6 +25,7 @@ from test_fold import polyco
 
 import fastsig as fs
 from fastsig.axes.polarization import PolBasis
+from fastsig.axes.time import parse_time
 from fastsig.io.live.memory import ring_names
 from fastsig.live import session
 from fastsig.live.children import start
@@ -227,8 +228,10 @@ def test_a_receiver_that_is_killed_leaves_whole_files(tmp_path: Path) -> None:
     block = made.stream.read_block(0, made.shape[0])
     assert made.shape[0] > 300_000
     first, stop = block.valid[0][0].tolist()
+    # The first packet that came, which says the time of row 0.
+    zero = round((made.stream.start_time - parse_time("2026-01-02")).sec * 400)
     expected = np.concatenate([data[n * 4096 % (len(data) - 4096):][:4096] for n in range(
-        1000 + first // 4096, 1000 + stop // 4096)])
+        zero + first // 4096, zero + stop // 4096)])
     np.testing.assert_array_equal(block.data[first:stop], expected)
 
 
