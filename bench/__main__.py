@@ -55,7 +55,7 @@ OTHERS = {
     "tones": _Other(drift_tones.run, "drifting carriers that are found of a thousand"),
     "hits": _Other(drift_peer.run, "hits of turboSETI and of fastsig, one by one"),
     "periodic": _Other(periodic_trials.run, "false alarms of Fourier searches for pulsars"),
-    "pulsars": _Other(periodic_injections.run, "periodic signals that are found of some hundred"),
+    "pulsars": _Other(periodic_injections.run, "periodic signals that are found of hundreds"),
     "ffa": _Other(fast_folding.run, "S/N of pulsars by fast folding beside riptide's"),
     "live": _Other(live.run, "rate at which packets are received and put into the ring"),
 }

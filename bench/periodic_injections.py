@@ -1,4 +1,4 @@
-"""``python -m bench pulsars``: periodic signals in noise, found of some hundred that are injected.
+"""``python -m bench pulsars``: periodic signals in noise, found of hundreds that are injected.
 
 Each has a period, a duty cycle and, for every fourth, a drift, drawn at random, in a series of its
 own. Noise is red, a quarter of the time is lost in gaps, and the mains have a line, which is left

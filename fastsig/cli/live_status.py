@@ -14,7 +14,7 @@ from fastsig.cli import common
 @common.json_option
 @common.debug_option
 def live_status(folder: str, as_json: bool, **options: Any) -> None:
-    """Report the status of the fastsig live that writes to FOLDER: counters, lags and files."""
+    """Report how the fastsig live that writes to FOLDER is doing."""
     from fastsig.live.status import lines, read_status
 
     found = read_status(folder)

@@ -24,12 +24,8 @@ _MOST_CUT_OUTS = 100
 
 @click.group(cls=common.Group)
 def search() -> None:
-    """Search recordings for bursts, for pulsars and for drifting carriers."""
+    """Search recordings for bursts, pulsars and drifting carriers."""
 
-
-search.add_command(search_drift.drift)
-search.add_command(search_events.events)
-search.add_command(search_pulsars.pulsars)
 
 
 @search.command("bursts")
@@ -258,4 +254,7 @@ def _record(found: Any, k: int) -> dict[str, Any]:
                for name in names}}
 
 
+search.add_command(search_pulsars.pulsars)
+search.add_command(search_drift.drift)
+search.add_command(search_events.events)
 search.add_command(beams)

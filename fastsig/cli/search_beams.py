@@ -45,7 +45,7 @@ __all__ = ["beams"]
 @common.quiet_options
 @common.debug_option
 def beams(tables: tuple[str, ...], output: str, **options: Any) -> None:
-    """Compare the candidates or hits of several beams: verdicts and positions.
+    """Compare the candidates or hits of several beams.
 
     Each TABLE contains the candidates of one or several beams, as written by search bursts, or the
     hits of one beam, as written by search drift; all TABLEs must belong to one observation. Those

@@ -38,7 +38,7 @@ __all__ = ["pulsars"]
               help="Report signals whose significance after all trials is at least X, in standard "
                    "deviations.")
 @click.option("--zap", "zapped", metavar="LOW:HIGH", multiple=True,
-              help="Do not use these frequencies, e.g. 23.9Hz:24.1Hz; repeatable.")
+              help="Do not use these frequencies, e.g. 23.9Hz:24.1Hz. May be repeated.")
 @click.option("--mains", type=click.Choice(["50", "60"]),
               help="Do not use the harmonics of the mains at this frequency, in Hz.")
 @click.option("--known", metavar="TABLE", type=common.InputPath(),

@@ -137,7 +137,7 @@ class Rolling:
             for name in self._ended(sink, result):
                 if n:
                     self._report({"wrote": name, "file_rows": n})
-                else:  # it was told to end before its first row was processed
+                else:  # it was stopped before its first row was processed
                     os.unlink(name)
             del sink, watch, result, piece
             self._current = []

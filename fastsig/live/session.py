@@ -22,7 +22,7 @@ from fastsig.live.work import work
 __all__ = ["Beam", "Session"]
 
 _GLANCE = 0.05
-_GRACE_S = 0.4  # for sinks to process what has come, before they are told to end
+_GRACE_S = 0.4  # for sinks to process what has come, before they are stopped
 _STALLED_S = 5.0  # after which a sink that has not ended is given up
 _LAGS = 0.5  # part of the ring, beyond which a lag is reported
 _QUIET_S = 5.0  # between reports of the same kind
@@ -327,7 +327,7 @@ class Session:
         return True
 
     def _finish(self) -> None:
-        """Tell sinks to end; give up those that do not."""
+        """Stop sinks; give up those that do not end."""
         if self._stopped is None:
             return
         for beam in self.beams:

@@ -80,7 +80,7 @@ class Above:
     offset : int
         What is missing in each sample at the cut.
     allocate : callable
-        Returns the address of new memory, of so many bytes.
+        Returns the address of new memory, given the number of bytes.
     """
 
     def __init__(self, root: Node, own: dict[int, Rows], spans: dict[int, Span], block: int,

@@ -120,7 +120,8 @@ def smoothed(x: np.ndarray, y: np.ndarray, n: np.ndarray) -> np.ndarray:
 def half_bin_table(n_side: int) -> np.ndarray:
     """Return ``c_j = 1 / (pi (j - 1/2))``, j from 1 to `n_side`.
 
-    The amplitude half a bin above bin k is, but for its phase, ``sum_j c_j (A_(k+1-j) - A_(k+j))``.
+    The amplitude half a bin above bin k is ``sum_j c_j (A_(k+1-j) - A_(k+j))``, apart from its
+    phase.
     """
     return np.asarray(1 / (np.pi * (np.arange(1, n_side + 1) - 0.5)))
 

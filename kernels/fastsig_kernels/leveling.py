@@ -13,8 +13,8 @@ def relative_to_level(
     x: np.ndarray, level: np.ndarray, n: int, *, valid: np.ndarray | None = None,
     out: np.ndarray | None = None, total: np.ndarray | None = None,
     count: np.ndarray | None = None,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return ``x / level - 1`` and its sum over the rows.
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return ``x / level - 1``, its sum over the rows, and the number of samples in each sum.
 
     The level is interpolated linearly between groups of channels.
 
@@ -39,9 +39,9 @@ def relative_to_level(
 
     Returns
     -------
-    out, total : ndarray, float32, dimensionless
-        The deviations, with the shape of x, and their sum, (n_chan,): the arrays that were given,
-        or new ones.
+    out, total, count : ndarray, float32, dimensionless
+        The deviations, with the shape of x, their sum, (n_chan,), and the number of samples in it,
+        (n_chan,): the arrays that were given, or new ones.
 
     Raises
     ------
@@ -65,7 +65,7 @@ def relative_to_level(
     count = _check.output("count", count, x.shape[1:], "float32", x, level, valid, out, total)
     relative_to_level_nb(*flat_rows(x), level, n,
                          np.empty((0, 0), np.bool_) if valid is None else valid, out, total, count)
-    return out, total
+    return out, total, count
 
 
 @jit_strict

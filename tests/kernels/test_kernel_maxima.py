@@ -118,7 +118,7 @@ def test_deviations_against_their_twin(n_chan, is_weighted, rng):
     level = group_median(x, 16)
     level[2] = 0  # unknown
     count = np.empty(n_chan, np.float32)
-    found, total = relative_to_level(x, np.nan_to_num(level), 16, valid=valid, count=count)
+    found, total, _ = relative_to_level(x, np.nan_to_num(level), 16, valid=valid, count=count)
     twin = reference.relative_to_level(x, np.nan_to_num(level), 16, valid)
     np.testing.assert_allclose(found, twin, rtol=0, atol=1e-6)
     np.testing.assert_allclose(total, found.sum(axis=0), rtol=0, atol=1e-6)
@@ -126,7 +126,7 @@ def test_deviations_against_their_twin(n_chan, is_weighted, rng):
     known = np.isfinite(x[:2]) if valid is None else valid[:2] & np.isfinite(x[:2])
     np.testing.assert_array_equal(count, known.sum(axis=0))
     part = np.pad(x, ((0, 0), (3, 4)))[:, 3:-4]  # rows of a larger plane
-    again, _ = relative_to_level(part, np.nan_to_num(level), 16, valid=valid)
+    again, *_ = relative_to_level(part, np.nan_to_num(level), 16, valid=valid)
     np.testing.assert_array_equal(again, found)
 
 

@@ -79,7 +79,7 @@ def flatten(x: F4, n: int, out: F4 | None = None, lost: NDArray[np.int64] | None
     from fastsig_kernels import relative_to_level
 
     levels, count = Levels(x, n), np.empty(x.shape[1], np.float32)
-    y, total = relative_to_level(x, levels.values, n, out=out, count=count)
+    y, total, _ = relative_to_level(x, levels.values, n, out=out, count=count)
     if lost is not None and lost.size:
         y[:, lost] = total[lost] = count[lost] = 0
     if (count == len(x)).all():
