@@ -16,14 +16,14 @@ from fastsig.cli import common
 
 @click.command()
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
-@click.option("-o", "--output", metavar="FOLDER", required=True,
+@click.option("-o", "--output", type=common.OutputPath(), metavar="FOLDER", required=True,
               help="Write the products to this folder, which is created if needed; the names of "
                    "the files contain the time at which they begin.")
 @click.option("--record", type=click.Choice(["native", "dada"]),
               help="Record the voltages in this format; dada has no place for the samples that are "
                    "lost, which become 0.")
 @click.option("--spectra", is_flag=True, help="Write spectra.")
-@click.option("--fold", "pars", type=common.InputPath(), multiple=True, metavar="PAR",
+@click.option("--fold", "pars", type=common.InputPath(), multiple=True, metavar="PATH",
               help="Fold with this ephemeris (needs fastsig[pulsar]). May be repeated.")
 @click.option("--polyco", "polycos", type=common.InputPath(), multiple=True, metavar="PATH",
               help="Fold with the polynomials in this polyco file of TEMPO. May be repeated.")
@@ -37,7 +37,7 @@ from fastsig.cli import common
                    "each burst out of them.")
 @click.option("--around", metavar="TIME", default="0.1s", show_default=True,
               help="Cut this much more before and after a burst.")
-@click.option("--post", metavar="PATH",
+@click.option("--post", type=common.OutputPath(), metavar="PATH",
               help="Post a line of JSON for each burst to this file, FIFO or local socket.")
 @click.option("--picture", is_flag=True,
               help="Draw the spectra of the last minute as FOLDER/live.png, again and again.")
@@ -66,7 +66,7 @@ from fastsig.cli import common
               help="Set the UTC of counter 0 of FAST's packets.  [default: the first packet has "
                    "the time at which it arrives]")
 @click.option("--follow", metavar="TIME",
-              help="Process files while they grow, until they have not grown for this time.")
+              help="Also process what is appended to a file, until it has not grown for this time.")
 @click.option("--ring", metavar="SIZE",
               help="Keep this much of what comes in memory, e.g. 2GB, for each source.")
 @click.option("--buffer", metavar="SIZE", default="64MiB", show_default=True,

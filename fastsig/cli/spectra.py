@@ -132,11 +132,12 @@ def spectra(files: tuple[str, ...], output: str, **options: Any) -> None:
 def _opened(files: tuple[str, ...], outputs: list[str], options: dict[str, Any]) -> Any:
     """Open the files, or a pipe: as it comes where this is possible, else stored first."""
     from fastsig.chain import Chain, open_chain
-    from fastsig.io.live.pipes import open_pipe
     from fastsig.io.raw.reader import is_pipe
 
     overrides: dict[str, Any] = common.parse_overrides(options["overrides"])
     if len(files) == 1 and is_pipe(files[0]) and _as_it_comes(outputs, options):
+        from fastsig.io.live.pipes import open_pipe
+
         return Chain(open_pipe(files[0], **overrides))
     return open_chain(files, **overrides)
 

@@ -6,8 +6,10 @@ import warnings
 from typing import Any
 
 from fastsig.axes.time import DUBIOUS_YEAR
+from fastsig.errors import FormatError
 from fastsig.io.files.scan import Paths
 from fastsig.io.opening import Detected, describe, detect_files, open_detected
+from fastsig.io.raw import reader as raw
 from fastsig.products.handlers import handler_of
 
 __all__ = ["HANDLERS", "info"]
@@ -45,6 +47,7 @@ def info(path: Paths, *, deep: bool = False, cards: bool = False, **overrides: A
         warnings.simplefilter("always")
         warnings.filterwarnings("ignore", DUBIOUS_YEAR)
         detected = detect_files(path)
+        _refuse_a_pipe(detected)
         handler = handler_of(HANDLERS, detected, "info", _by_format)
         fields = handler(detected, deep, overrides)
         if cards:
@@ -53,6 +56,14 @@ def info(path: Paths, *, deep: bool = False, cards: bool = False, **overrides: A
             fields["cards"] = cards_of(detected, overrides)
     fields["warnings"] = [*fields.pop("warnings", ()), *(str(item.message) for item in caught)]
     return fields
+
+
+def _refuse_a_pipe(detected: Detected) -> None:
+    """Refuse a pipe with a name: the samples that describe it could not be read again."""
+    path = detected.files[0]
+    if detected.name == raw.NAME and path != raw.STANDARD_INPUT:
+        raise FormatError(path, "not a regular file; what comes through a pipe cannot be described "
+                                "and then read")
 
 
 def _stream(detected: Detected, deep: bool, overrides: dict[str, Any]) -> dict[str, Any]:

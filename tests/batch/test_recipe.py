@@ -184,7 +184,7 @@ def test_tasks_of_a_bad_recipe_are_refused_with_all_mistakes() -> None:
 def test_options_that_name_files_are_those_that_commands_declare() -> None:
     read = {name: vocabulary(name).read for name in commands() if vocabulary(name).read}
     assert {name: set(words) for name, words in read.items()} == {
-        "burst": {"raw"}, "calibrate": {"tcal", "mueller", "ky"},
+        "burst": {"raw"}, "calibrate": {"tcal", "mueller", "ky"}, "cut": {"hits"},
         "dedisperse": {"plan", "ephemeris"},
         "flag": {"mask"}, "fold": {"par", "polyco", "tcal"}, "search bursts": {"mask"},
         "search drift": {"mask"}, "search pulsars": {"mask", "known"},

@@ -196,6 +196,8 @@ def descriptor_of(path: str) -> int:
 
 def is_pipe(path: Any) -> bool:
     """Whether a name is that of standard input, where this is no file, or of a pipe."""
+    if not isinstance(path, (str, os.PathLike)):
+        return False
     if path == STANDARD_INPUT:
         try:
             mode = os.fstat(sys.stdin.fileno()).st_mode
@@ -204,7 +206,7 @@ def is_pipe(path: Any) -> bool:
         return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
     try:
         return stat.S_ISFIFO(os.stat(path).st_mode)
-    except (OSError, TypeError, ValueError):
+    except (OSError, ValueError):
         return False
 
 

@@ -284,6 +284,7 @@ class TapeFrames(FrameFiles):
         self.raw, self.pieces, self.zero = raw, raw, zero
         self.frame_bytes, self.head_bytes = raw.mark.frame_bytes, raw.mark.head_bytes
         self.counts = [count for _, _, count in raw.pieces]
+        self.oldest = [0] * len(self.counts)
         self.threads, self.per_time = [0], 1
         self._early = [0] * len(self.counts)
         self._starts = begins = [self._begin(i) for i in range(len(self.counts))]
