@@ -76,8 +76,8 @@ class FFA(Plan):
     third of a sample; it is 0 where bins have whole numbers of samples.
 
     *Gaps.* Samples that are not finite have weight 0. Weights are folded as samples are, and each
-    boxcar is divided by its weight. Boxcars with less than a quarter of the weight that their share of
-    the turn has on average, or with so little in the rest of the turn, are not used.
+    boxcar is divided by its weight. Boxcars with less than a quarter of the weight that their share
+    of the turn has on average, or with so little in the rest of the turn, are not used.
 
     *Bits.* Sums are in the order of the tree. The results of a period depend on nothing else than
     the series, `n_bin` and `n_step`.
