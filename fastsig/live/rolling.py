@@ -74,9 +74,9 @@ class Watch(Sink):
         self.rows += part[0]
         self._weight += part[0] * part[1]
         if time.monotonic() > self._last + _EVERY_S:
-            self.tell()
+            self.report()
 
-    def tell(self) -> None:
+    def report(self) -> None:
         """Report the rows since the last report."""
         self._last = time.monotonic()
         self._report({"rows": self.rows, "weight": self._weight / max(1, self.rows),
@@ -130,7 +130,7 @@ class Rolling:
             if self.stopping:
                 break
             result, n = run(self._current, **options)
-            watch.tell()
+            watch.report()
             first += n
             if getattr(getattr(sink, "writer", None), "is_full", False):
                 raise DiskFullError(self._ended(sink, result)[0])

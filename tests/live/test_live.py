@@ -74,12 +74,12 @@ def until(true: Callable[[], Any], seconds: float = 30) -> Any:
     return found
 
 
-def told_by(process: Any, seconds: float = 60) -> str:
+def errors_of(process: Any, seconds: float = 60) -> str:
     """Wait until a process ends; return its messages."""
-    _, told = process.communicate(seconds)
+    _, errors = process.communicate(seconds)
     process.stdout.close()
     process.stderr.close()
-    return str(told)
+    return str(errors)
 
 
 def status(folder: Path) -> dict[str, Any]:
@@ -104,8 +104,8 @@ def test_products_are_those_of_a_file(tmp_path: Path) -> None:
     with feeding(tmp_path / "pipe", data.tobytes(), paced=False):
         process = running("live", tmp_path / "pipe", "-o", tmp_path / "out", "--record", "native",
                         *SPECTRA, "--roll", "20ms", "--metrics", tmp_path / "metrics", *WORDS)
-        told = told_by(process, 60)
-    assert process.returncode == 0, told
+        errors = errors_of(process, 60)
+    assert process.returncode == 0, errors
     voltages = [fs.open(each) for each in files(tmp_path / "out", "voltages*.h5")]
     np.testing.assert_array_equal(np.concatenate([each.read().values for each in voltages]), data)
     assert [each.shape[0] for each in voltages] == [20_000, 20_000, 10_000]
@@ -129,8 +129,8 @@ def test_a_file_is_followed_while_it_grows(tmp_path: Path) -> None:
     until(lambda: files(tmp_path / "out", "voltages*.h5"))
     with open(file, "ab", buffering=0) as out:
         out.write(raw[50_001:])
-    told = told_by(process, 60)
-    assert process.returncode == 0, told
+    errors = errors_of(process, 60)
+    assert process.returncode == 0, errors
     made = [fs.open(each).read() for each in files(tmp_path / "out", "voltages*.h5")]
     np.testing.assert_array_equal(np.concatenate([each.values for each in made]), data)
     assert len(files(tmp_path / "out", "spectra*.h5")) >= 3
@@ -147,8 +147,8 @@ def test_signals_end_and_roll(tmp_path: Path) -> None:
         until(lambda: sink(out, "record").get("rows", 0) > 100_000)
         process.send_signal(signal.SIGTERM)
         begun = time.monotonic()
-        told = told_by(process, 30)
-    assert process.returncode == 0 and time.monotonic() - begun < 3, told
+        errors = errors_of(process, 30)
+    assert process.returncode == 0 and time.monotonic() - begun < 3, errors
     for kind in ("voltages", "spectra"):
         made = [fs.open(each) for each in files(out, f"{kind}*.h5")]
         assert len(made) == 2 and all(each.shape[0] for each in made)
@@ -167,9 +167,9 @@ def test_a_sink_that_is_killed_leaves_the_others(tmp_path: Path) -> None:
         until(lambda: sink(out, "spectra")["files"] > there + 2)
         assert status(out)["sources"][0]["sink_deaths"] == 1
         process.send_signal(signal.SIGTERM)
-        told = told_by(process, 30)
+        errors = errors_of(process, 30)
     assert process.returncode == 1
-    assert "record: the process was ended by SIGKILL; its unfinished file is lost" in told
+    assert "record: the process was ended by SIGKILL; its unfinished file is lost" in errors
     for each in files(out, "*.h5"):
         assert fs.open(each).read().values.size
 
@@ -219,10 +219,10 @@ def test_a_receiver_that_is_killed_leaves_whole_files(tmp_path: Path) -> None:
         until(lambda: sink(out, "record").get("rows") and status(out)["sources"][0][
             "receivers_begun"] == 2 and status(out)["sources"][0].get("ring", {}).get("placed"))
         process.send_signal(signal.SIGTERM)
-        told = told_by(process, 30)
+        errors = errors_of(process, 30)
     finally:
         sender.close()
-    assert "receiver: the process was ended by SIGKILL" in told
+    assert "receiver: the process was ended by SIGKILL" in errors
     assert not [name for name in ring_names() if f"-{process.pid}-" in name]
     made = fs.open(files(out, "voltages*.h5")[0])
     block = made.stream.read_block(0, made.shape[0])
@@ -242,8 +242,8 @@ def test_what_is_refused(tmp_path: Path) -> None:
             (("-", "-", "--spectra"), 2, "a source is named twice"),
             (("-", "--spectra", "--metrics", "0.0.0.0:9"), 2, "allowed: 127.0.0.1:PORT")):
         process = running("live", *words, "-o", tmp_path / "out")
-        told = told_by(process, 30)
-        assert process.returncode == code and text in told, told
+        errors = errors_of(process, 30)
+        assert process.returncode == code and text in errors, errors
 
 
 @pytest.mark.parametrize("as_json", [False, True])
@@ -255,13 +255,13 @@ def test_the_status_is_reported(tmp_path: Path, as_json: bool) -> None:
                            "sinks": {"spectra": {"state": "running", "files": 3}}}]}
     (tmp_path / "live-status.json").write_text(json.dumps(record))
     process = running("live-status", tmp_path, *(("--json",) if as_json else ()))
-    told = process.stdout.read()
-    told_by(process)
+    printed = process.stdout.read()
+    errors_of(process)
     assert process.returncode == 0
-    assert json.loads(told)["alive"] if as_json else "placed                7" in told
+    assert json.loads(printed)["alive"] if as_json else "placed                7" in printed
     (tmp_path / "live-status.json").write_text("{}")
     process = running("live-status", tmp_path)
-    assert "is not the status of a session" in told_by(process)
+    assert "is not the status of a session" in errors_of(process)
 
 
 def test_a_port_that_is_in_use(tmp_path: Path) -> None:
@@ -269,18 +269,18 @@ def test_a_port_that_is_in_use(tmp_path: Path) -> None:
         taken.bind(("127.0.0.1", 0))
         process = running("live", f"udp://:{taken.getsockname()[1]}", "-o", tmp_path / "out",
                         "--record", "native")
-        told = told_by(process, 30)
-    assert process.returncode == 1 and "receiver: udp://127.0.0.1:" in told
-    assert "cannot listen" in told
+        errors = errors_of(process, 30)
+    assert process.returncode == 1 and "receiver: udp://127.0.0.1:" in errors
+    assert "cannot listen" in errors
 
 
 def test_ctrl_c_before_anything_came(tmp_path: Path) -> None:
     process = running("live", "udp://:0", "-o", tmp_path / "out", "--record", "native")
     until(lambda: status(tmp_path / "out")["sources"][0].get("ring"))
     process.send_signal(signal.SIGINT)
-    told = told_by(process, 30)
-    assert process.returncode == 0 and "record: udp://127.0.0.1:" in told
-    assert "nothing has come" in told and not files(tmp_path / "out", "*.h5")
+    errors = errors_of(process, 30)
+    assert process.returncode == 0 and "record: udp://127.0.0.1:" in errors
+    assert "nothing has come" in errors and not files(tmp_path / "out", "*.h5")
 
 
 def test_a_stalled_product_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -317,8 +317,8 @@ def test_profiles_are_those_of_a_file(tmp_path: Path) -> None:
         process = running("live", tmp_path / "pipe", "-o", tmp_path / "out", "--polyco", by,
                           "--n-chan", 16, "--integrate", "64us", "--products", "AABB",
                           "--n-bin", 32, "--subint", "50ms", "--roll", "200ms", *words)
-        told = told_by(process, 60)
-    assert process.returncode == 0, told
+        errors = errors_of(process, 60)
+    assert process.returncode == 0, errors
     made = [fs.open_profiles(each) for each in files(tmp_path / "out", "profiles*.ar")]
     assert [each.n_subint for each in made] == [4, 2]
     about = header(low_hz=1_400_000_000, start="2017-08-22T12:00:01").replace(
