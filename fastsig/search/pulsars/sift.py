@@ -6,8 +6,8 @@ The rules, from the most significant detection to the least:
    spectrum, ``1 / T``, and half the difference of the drifts, at any dispersion measure and in
    either search; or by at most 4 bins if its S/N is at most a fifth of that of the signal. The
    signal has the values of its most significant detection, except its dispersion measure: the
-   middle of the range in which the S/N of the same search is at most 1, the noise of an S/N, below
-   that of this detection.
+   middle of the range in which the S/N found by the same search is at most 1 below that of this
+   detection. The noise of an S/N is 1.
 2. *Harmonics.* A signal of frequency f is a harmonic of a more significant one of frequency f0 if
    ``f = a f0``, a up to 64, or ``f = f0 / b``, b up to 16, within ``1.1 max(1, a / b)`` bins.
    Fractions ``(a / b) f0`` of these numbers count if the other signal has 1.5 times the S/N or
