@@ -137,8 +137,8 @@ class Settings:
                  "fold": self.pars or self.polycos, "bursts": self.bursts, "picture": self.picture}
         found = tuple(kind for kind in KINDS if asked[kind])
         if not found:
-            raise UsageError("nothing is made; allowed: one or more of --record, --spectra, "
-                             "--fold, --bursts and --picture")
+            raise UsageError("no product is requested; allowed: one or more of --record, "
+                             "--spectra, --fold, --bursts and --picture")
         return found
 
 
@@ -165,7 +165,7 @@ def sources_of(urls: tuple[str, ...], session: str) -> list[Source]:
         If one is named twice, or standard input is one of several.
     """
     if len(set(urls)) < len(urls):
-        raise UsageError(f"{', '.join(urls)}: a source is named twice; allowed: different ones")
+        raise UsageError(f"{', '.join(urls)}: a source is named twice; allowed: different sources")
     if not urls:
         raise UsageError("no source; allowed: udp://HOST:PORT, ring:NAME, a pipe, a file, or -")
     width = len(str(len(urls)))
