@@ -27,7 +27,7 @@ _OPTIONS = ("order", "include", "lam", "ratio", "max_iter", "period", "width", "
 @click.option("--order", type=int, metavar="N",
               help="With polynomial, fit a polynomial of this order, 0 to 40.  [default: 3]")
 @click.option("--include", multiple=True, metavar="WINDOW",
-              help="With polynomial, fit only these frequencies. May be repeated.")
+              help="With polynomial, use only these frequencies for the fit. May be repeated.")
 @click.option("--lam", type=float, metavar="X",
               help="With arpls, set the smoothness of the curve.  [default: 1e8]")
 @click.option("--ratio", type=float, metavar="X",

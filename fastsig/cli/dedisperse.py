@@ -20,8 +20,8 @@ _SERIES = (".tim", ".dat")
                       "file number.")
 @click.option("--dm", metavar="DM|FIRST:LAST:STEP",
               help="Remove the dispersion for this dispersion measure, in pc cm^-3. Several "
-                   "(0:1000:0.5 or 10,20,50) give time series, in .dat files or in the DM-time "
-                   "plane of an .h5 file.")
+                   "measures (0:1000:0.5 or 10,20,50) give time series, in .dat files or in the "
+                   "DM-time plane of an .h5 file.")
 @click.option("--plan", type=common.InputPath(), metavar="PATH",
               help="Make time series for the dispersion measures of this plan, written by plan-dm, "
                    "with its downsampling. For a plan of several stretches, the name of an .h5 "
@@ -30,8 +30,8 @@ _SERIES = (".tim", ".dat")
               help="Average the channels, with their weights, into a single time series. Names "
                    "that end in .tim or .dat imply this option.")
 @click.option("--track", type=click.Choice(["sample", "half", "exact"]),
-              help="For several dispersion measures, sum along these tracks. half takes twice as "
-                   "long as sample and keeps more S/N of short pulses; exact keeps all.  [default: "
+              help="For several DMs, sum along these tracks: half takes up to twice as long as "
+                   "sample, but short pulses lose less S/N; with exact, they lose none.  [default: "
                    "exact for up to 16, otherwise sample]")
 @click.option("--ref", metavar="FREQ",
               help="Refer times to the arrival of the signal at this frequency: top (the highest "

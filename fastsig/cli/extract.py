@@ -46,8 +46,8 @@ def _numbers(context: click.Context, parameter: click.Parameter, value: str | No
 @click.option("--beam", metavar="ANGLE",
               help="Assume a circular beam with this FWHM.  [default: the beam stated in the file]")
 @click.option("--locate", is_flag=True,
-              help="Move to the nearest point source, located in the mean map over --window or, "
-                   "without --window, over the whole band.")
+              help="Move from --at to the nearest point source, located in the mean map over "
+                   "--window or, without --window, over the whole band.")
 @click.option("--fit", metavar="N|profile", callback=_lines,
               help="Fit this many Gaussians or, with profile, the line profile of a galaxy.")
 @click.option("--window", metavar="V,V", callback=cubes.velocities,
@@ -62,7 +62,7 @@ def _numbers(context: click.Context, parameter: click.Parameter, value: str | No
               show_default=True,
               help="Derive the errors from the measured scatter of the spectrum, or from the "
                    "weights alone.")
-@click.option("--kelvin", metavar="KIND",
+@click.option("--kelvin", metavar="brightness|K/JY",
               help="Convert a cube from K to Jy. Give brightness if the values are brightness "
                    "temperatures in the beam of the map, and otherwise the gain of the telescope, "
                    "e.g. 16K/Jy.")

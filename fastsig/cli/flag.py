@@ -52,7 +52,7 @@ _RUNS = 5  # most spans of channels that are listed
 @driver.spectra_to_option
 @driver.spectra_options
 def flag(files: tuple[str, ...], output: str, to: str | None, **options: Any) -> None:
-    """Flag interference in spectra by giving it zero weight.
+    """Flag interference in spectra by giving it weight 0.
 
     All FILEs must belong to one scan. If the header states when the noise diode is on, spectra with
     the diode on and spectra with the diode off are searched separately. In a 32-bit fbh5 file,

@@ -52,8 +52,8 @@ from fastsig.cli import common, driver, excision
                    "polarisation, e.g. 16K/Jy, as measured on a calibrator.")
 @click.option("--feed-angle", metavar="ANGLE",
               help="Write I, Q, U and V, with Q and U rotated to the sky by the parallactic angle "
-                   "plus this angle of feed A, counted from the zenith in the sense from north "
-                   "through east.  [default: no rotation]")
+                   "plus this angle of feed A from the zenith, positive from north through east.  "
+                   "[default: no rotation]")
 @excision.flag_option
 @common.span_options
 @driver.products_option

@@ -41,7 +41,7 @@ from fastsig.cli import common
 @click.option("--every", metavar="TIME", default="5s", show_default=True,
               help="With --picture, redraw the picture at this interval.")
 @click.option("--n-chan", type=click.IntRange(1), metavar="N",
-              help="Divide the band of voltages into N channels; required for all products of "
+              help="Divide each channel of voltages into N channels; required for all products of "
                    "voltages except --record.")
 @click.option("--integrate", "time", metavar="TIME",
               help="Integrate over this time, e.g. 1ms, rounded to whole spectra.  [default: no "
@@ -64,13 +64,13 @@ from fastsig.cli import common
                    "first packet has the time at which it arrives]")
 @click.option("--follow", metavar="TIME",
               help="Process a SOURCE that is a file while it grows, until it has not grown for "
-                   "this time.")
+                   "this time; required for a file.")
 @click.option("--ring", metavar="SIZE",
               help="Keep this much of the newest data of each source in memory, e.g. 2GB.  "
                    "[default: about 1 s of packets, or what --keep requires]")
 @click.option("--buffer", metavar="SIZE", default="64MiB", show_default=True,
-              help="Ask the operating system to buffer this much data in packets that have not "
-                   "been read.")
+              help="Request a buffer of this size from the operating system for packets that have "
+                   "not been read.")
 @click.option("--metrics", metavar="PLACE",
               help="Write metrics for Prometheus to this file once per second, or serve them at "
                    "127.0.0.1:PORT.")
@@ -88,7 +88,8 @@ def live(sources: tuple[str, ...], output: str, **options: Any) -> None:
 
     A SOURCE is udp://HOST:PORT, a pipe, - for standard input, ring:NAME for packets in shared
     memory, or, with --follow, a file that grows. Each source and each product has a process of its
-    own. SIGTERM or Ctrl-C ends the session when all files are complete. SIGHUP begins new files.
+    own. On SIGTERM or Ctrl-C, nothing more is received, and all files are completed. On SIGHUP, new
+    files are begun.
     """
     from fastsig.live.session import Session
     from fastsig.live.settings import sources_of

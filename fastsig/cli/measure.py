@@ -23,8 +23,8 @@ _KIND = "profile measurements"
               show_default=True, help="Write V with the sign of this convention.")
 @click.option("--feed-angle", metavar="ANGLE",
               help="Measure position angles on the sky, rotated by the parallactic angle plus this "
-                   "angle of feed A, counted from the zenith in the sense from north through "
-                   "east.  [default: in the frame of the archive]")
+                   "angle of feed A from the zenith, positive from north through east.  [default: "
+                   "in the frame of the archive]")
 @common.set_option
 @common.json_option
 @common.quiet_options

@@ -25,8 +25,8 @@ __all__ = ["beams"]
               help="Set the angle by which the receiver is rotated, from east towards north, e.g. "
                    "23.4deg.")
 @click.option("--hpbw", metavar="ANGLE",
-              help="Set the half-power width of all beams, e.g. 2.9arcmin.  [default: those of the "
-                   "receiver, averaged over the band]")
+              help="Set the half-power width of all beams, e.g. 2.9arcmin.  [default: the width of "
+                   "each beam of the receiver, averaged over the band]")
 @click.option("--beams", "numbers", metavar="LIST",
               help="List all beams that were searched, e.g. 1-19; nothing was found in beams "
                    "without a TABLE.  [default: those of the TABLEs]")

@@ -18,7 +18,7 @@ __all__ = ["drift"]
 @click.option("--drift", "rates", metavar="LOW:HIGH", default="-4:4", show_default=True,
               help="Search drift rates from LOW to HIGH, in Hz/s.")
 @click.option("--snr", type=float, metavar="X", default=10.0, show_default=True,
-              help="Report carriers whose S/N is at least X, which is 5 or more.")
+              help="Report carriers whose S/N is at least X (5 or more).")
 @click.option("--width", metavar="W",
               help="Search for slowly drifting carriers up to this width, e.g. 20Hz.  [default: 8 "
                    "channels]")

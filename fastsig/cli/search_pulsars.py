@@ -30,8 +30,8 @@ __all__ = ["pulsars"]
               help="Also search for drifting frequencies, whose highest harmonic drifts by up to Z "
                    "Fourier bins during the data.")
 @click.option("--period", metavar="LOW:HIGH", default="0.5s:1800s", show_default=True,
-              help="Search these periods by fast folding, up to an eighth of the duration of the "
-                   "data; none skips fast folding.")
+              help="Search for these periods by fast folding, up to an eighth of the duration of "
+                   "the data; none skips fast folding.")
 @click.option("--duty", metavar="LOW:HIGH", default="0.42%:20%", show_default=True,
               help="Search for pulses of these widths, as fractions of the period, by fast "
                    "folding.")
@@ -39,14 +39,15 @@ __all__ = ["pulsars"]
               help="Report signals whose significance after all trials is at least X, in standard "
                    "deviations.")
 @click.option("--zap", "zapped", metavar="LOW:HIGH", multiple=True,
-              help="Leave out signals with these frequencies, e.g. 23.9Hz:24.1Hz. May be repeated.")
+              help="Leave out signals at these frequencies, e.g. 23.9Hz:24.1Hz. May be repeated.")
 @click.option("--mains", type=click.Choice(["50", "60"]),
               help="Leave out signals at the mains frequency, 50 or 60 Hz, and its harmonics.")
 @click.option("--known", metavar="TABLE", type=common.InputPath(),
               help="Name candidates that may be pulsars in TABLE, which has the columns name, "
                    "period (s) or frequency (Hz), dm and, if known, ra and dec.")
 @click.option("--radius", metavar="ANGLE", default="1deg", show_default=True,
-              help="Compare candidates with pulsars of --known up to this angular distance.")
+              help="Compare candidates with the pulsars of --known up to this angular distance "
+                   "away.")
 @click.option("--fold", "n_fold", type=click.IntRange(1, 1000), metavar="N",
               help="Also fold the N most significant candidates, improve their period, its "
                    "derivative and the DM, and draw them: for x.ecsv as x.1.png, x.2.png and so "
@@ -62,7 +63,7 @@ def pulsars(files: tuple[str, ...], output: str, to: str | None, **options: Any)
     """Search spectra, or a time series, for pulsars.
 
     All FILEs must belong to one scan. Channels are normalised and summed for many dispersion
-    measures. In each of these time series, harmonics of the Fourier spectrum are summed, and the
+    measures. In each resulting time series, harmonics of the Fourier spectrum are summed, and the
     profiles of all periods are compared with boxcars (fast folding). The detections of a signal at
     neighbouring dispersion measures, and its harmonics, form one candidate. Samples of weight 0,
     such as flagged ones, do not contribute.

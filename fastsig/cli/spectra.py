@@ -61,7 +61,8 @@ def _numbers(context: click.Context, parameter: click.Parameter, value: str) -> 
               help="Leave out samples whose spectral kurtosis (sk) differs from that of noise. "
                    "Requires integrations of at least 16 spectra, or more if the spectra overlap.")
 @click.option("--flag-sigma", type=float, metavar="X",
-              help="Set the threshold of --flag in Gaussian standard deviations.  [default: 3]")
+              help="Set the threshold of --flag, in standard deviations of a Gaussian.  [default: "
+                   "3]")
 @driver.spectra_to_option
 @driver.lossy_option
 @click.option("--bits", type=click.Choice(["8", "16", "32"]), default="32", show_default=True,
