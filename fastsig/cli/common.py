@@ -160,8 +160,8 @@ def ephemeris_options(name: str) -> Callable[[Command], Command]:
     """Return the option of this name for par files, and ``--polyco``."""
     return options(
         click.option(name, "pars", type=InputPath(), multiple=True, metavar="PATH",
-                     help="Fold with the ephemeris in this par file, which requires "
-                          "fastsig[pulsar]. May be repeated."),
+                     help="Fold with the ephemeris in this par file. Requires fastsig[pulsar]. May "
+                          "be repeated."),
         click.option("--polyco", "polycos", type=InputPath(), multiple=True, metavar="PATH",
                      help="Fold with the polynomials in this polyco file of TEMPO. May be "
                           "repeated."))

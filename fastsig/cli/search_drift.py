@@ -27,8 +27,8 @@ __all__ = ["drift"]
                    "voltages, or as in spectra of Breakthrough Listen at Green Bank; unknown for "
                    "other spectra]")
 @click.option("--dc/--no-dc", default=False, show_default=True,
-              help="Search, or leave out, the channels at the centres of coarse channels, which "
-                   "contain their DC.")
+              help="Search, or leave out, the central channel of each coarse channel, which "
+                   "contains the DC component.")
 @click.option("--unsmeared", is_flag=True,
               help="Search all drift rates in steps of one channel, for simulated carriers that do "
                    "not spread over the channels that they cross during a spectrum.")

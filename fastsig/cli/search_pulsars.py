@@ -27,11 +27,11 @@ __all__ = ["pulsars"]
                    "Fourier search.")
 @click.option("--accel", type=click.FloatRange(0, 1200), metavar="Z", default=0.0,
               show_default=True,
-              help="Also search for drifting frequencies, whose highest harmonic drifts by up to Z "
-                   "Fourier bins during the data.")
+              help="Also search for signals whose frequency drifts, such that the highest harmonic "
+                   "drifts by up to Z Fourier bins during the data.")
 @click.option("--period", metavar="LOW:HIGH", default="0.5s:1800s", show_default=True,
-              help="Search for these periods by fast folding, up to an eighth of the duration of "
-                   "the data; none skips fast folding.")
+              help="Search for periods in this range by fast folding, up to an eighth of the "
+                   "duration of the data; none skips fast folding.")
 @click.option("--duty", metavar="LOW:HIGH", default="0.42%:20%", show_default=True,
               help="Search for pulses of these widths, as fractions of the period, by fast "
                    "folding.")
@@ -43,11 +43,10 @@ __all__ = ["pulsars"]
 @click.option("--mains", type=click.Choice(["50", "60"]),
               help="Leave out signals at the mains frequency, 50 or 60 Hz, and its harmonics.")
 @click.option("--known", metavar="TABLE", type=common.InputPath(),
-              help="Name candidates that may be pulsars in TABLE, which has the columns name, "
-                   "period (s) or frequency (Hz), dm and, if known, ra and dec.")
+              help="Name candidates after the pulsars in TABLE with which they agree. TABLE has "
+                   "the columns name, period (s) or frequency (Hz), dm and, if known, ra and dec.")
 @click.option("--radius", metavar="ANGLE", default="1deg", show_default=True,
-              help="Compare candidates with the pulsars of --known up to this angular distance "
-                   "away.")
+              help="Compare a candidate with the pulsars of --known within this angular distance.")
 @click.option("--fold", "n_fold", type=click.IntRange(1, 1000), metavar="N",
               help="Also fold the N most significant candidates, improve their period, its "
                    "derivative and the DM, and draw them: for x.ecsv as x.1.png, x.2.png and so "

@@ -62,7 +62,7 @@ def duration_option(default: str, whole: str = "spectra"
                     ) -> Callable[[common.Command], common.Command]:
     """Return the option ``--duration``; the length is rounded to a number of `whole`."""
     return click.option("--duration", metavar="TIME", default=default, show_default=True,
-                        help=f"Set the length of the recording, rounded to whole {whole}.")
+                        help=f"Set the duration of the recording, rounded to whole {whole}.")
 
 
 diode_option = click.option(

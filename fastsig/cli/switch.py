@@ -83,7 +83,7 @@ def _kelvins(context: click.Context, parameter: click.Parameter, value: str | No
                    "all of them]")
 @click.option("--period", metavar="TIME",
               help="With onoff, set the time from the start of one phase on the source to the "
-                   "start of the next. Required in this mode.")
+                   "start of the next. Required with onoff.")
 @click.option("--on", metavar="TIME",
               help="With onoff, set the duration of each phase on the source.  [default: half the "
                    "period]")
