@@ -56,7 +56,7 @@ def _around_hit(part: Any, options: dict[str, Any]) -> Any:
     """Return the band around a hit, if there is a table of hits."""
     if options["hits"] is None:
         if options["row"] != 1 or options["side"] is not None:
-            raise click.UsageError("--row and --side have a meaning with --hits only")
+            raise click.UsageError("--row and --side belong to --hits; allowed: with --hits TABLE")
         return part
     from fastsig.reductions.drifting.cutting import around_hit
     from fastsig.run.hit_files import read_hits

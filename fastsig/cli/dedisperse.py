@@ -74,7 +74,7 @@ def dedisperse(files: tuple[str, ...], output: str, to: str | None, **options: A
         if (options["dm"] is None) == (options["plan"] is None):
             raise click.UsageError("--dm or --plan; allowed: one of them")
         if options["ephemeris"] is not None and not options["barycenter"]:
-            raise click.UsageError("--ephemeris without --barycenter; allowed: with it")
+            raise click.UsageError("--ephemeris without --barycenter; allowed: both")
         if options["plan"] is not None:
             _write_plan(chain, output, to, options)
             return
@@ -89,8 +89,8 @@ def _is_list(dm: str) -> bool:
 def _spectra(chain: Any, output: str, to: str | None, options: dict[str, Any]) -> Any:
     """Return aligned spectra, or a series, for one dispersion measure."""
     if options["track"] is not None:
-        raise click.UsageError(f"--track {options['track']} with one dispersion measure, which is "
-                               "exact; allowed: with several")
+        raise click.UsageError(f"--track {options['track']} with one dispersion measure, whose "
+                               "delays are exact; allowed: with several dispersion measures")
     from fastsig.run.spectra_file import spectra_format
 
     last = "drop" if spectra_format(output, to) in _COMPLETE else "keep"

@@ -114,12 +114,12 @@ def _check(options: dict[str, Any]) -> None:
     """Refuse options that contradict each other."""
     given = len(options["pars"]) + len(options["polycos"])
     if bool(given) == (options["period"] is not None):
-        raise click.UsageError("--par, --polyco or --period; allowed: a period, or any number of "
-                               "the others")
+        raise click.UsageError("--par, --polyco or --period; allowed: one --period, or any number "
+                               "of --par and --polyco")
     if options["tcal"] is None:
         for name in ("diode", "beam", "gain"):
             if options[name] is not None:
-                raise click.UsageError(f"--{name}: of no effect without --tcal; allowed: with "
+                raise click.UsageError(f"--{name}: has no effect without --tcal; allowed: with "
                                        "--tcal")
     for name in ("pdot", "acc"):
         if options[name] is not None and options["period"] is None:

@@ -152,7 +152,7 @@ class _Screen:
             options["metrics"])
         pages = pages_of(folder, labels, lambda: self._status)
         if options["page"] is not None and not self._serve(options["page"], pages, ""):
-            raise click.UsageError(f"--page {options['page']}: allowed: 127.0.0.1:PORT")
+            raise click.UsageError(f"--page {options['page']}; allowed: 127.0.0.1:PORT")
 
     def _serve(self, place: str | None, pages: Any, path: str) -> bool:
         """Serve pages at an address; return False if it is the name of a file, or None."""

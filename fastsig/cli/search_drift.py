@@ -74,7 +74,7 @@ def _prepared(source: Any, path: str, options: dict[str, Any]) -> Any:
 
         raise FormatError(path, f"contains {source.stream.kind}; allowed: spectra or voltages")
     elif options["n_chan"]:
-        raise click.UsageError("--n-chan divides the channels of voltages; these are spectra")
+        raise click.UsageError(f"--n-chan: {path} contains spectra; allowed: with voltages")
     band = slice(options["fstart"], options["fstop"])
     chain = driver.with_products(chain if band == slice(None) else chain[:, band],
                                  options["products"])
@@ -85,7 +85,7 @@ def _prepared(source: Any, path: str, options: dict[str, Any]) -> Any:
 
 def _spectra(chain: Any, path: str, options: dict[str, Any]) -> Any:
     if not options["n_chan"] or not options["integrate"]:
-        raise click.UsageError(f"{path} contains voltages; allowed: with --n-chan N and "
+        raise click.UsageError(f"{path}: contains voltages; allowed: with --n-chan N and "
                                "--integrate TIME")
     return chain.channelize(options["n_chan"]).detect("I").integrate(options["integrate"])
 
@@ -121,7 +121,7 @@ def _print_dry_run(request: Any, output: str, options: dict[str, Any]) -> None:
         return
     click.echo(f"memory {request.memory_bytes / 1e6:.3g} MB on "
                f"{common.plural(request.workers, 'thread')}")
-    click.echo(f"drift {plan.low:g} to {plan.high:g} Hz/s in steps of {plan.step:.4g} Hz/s and "
+    click.echo(f"drift {plan.low:g} to {plan.high:g} Hz/s in steps of {plan.step:.4g} Hz/s or "
                f"more; a carrier at {max(abs(plan.low), abs(plan.high)):g} Hz/s keeps "
                f"{plan.kept(max(abs(plan.low), abs(plan.high))):.2f} of its S/N")
     click.echo(f"would write {output}")
@@ -138,7 +138,7 @@ def _report(hits: Any, output: str, kind: str, options: dict[str, Any]) -> None:
                                for k in range(len(hits))]})
     if full:
         common.say(f"fastsig: warning: {common.plural(full, 'piece')} of the band had more hits "
-                   "than are kept of each; the weakest were left out")
+                   "than are kept for a piece; the weakest hits were left out")
     common.say(f"{common.plural(len(hits), 'hit')}; noise alone is expected to cause "
                f"{hits.meta['false_alarms']:.2g}", options["quiet"])
     common.say(f"wrote {output}", options["quiet"])

@@ -39,7 +39,7 @@ def events(tables: tuple[str, ...], output: str, **options: Any) -> None:
     from fastsig.search.drift.cadence import events_of
 
     if format_of(output) != "ecsv":
-        raise click.UsageError(f"{output}: events are of several scans; allowed: .ecsv")
+        raise click.UsageError(f"{output}: contains events of several scans; allowed: .ecsv")
     check_output(output, overwrite=options["overwrite"], inputs=tables)
     found = events_of([read_hits(name) for name in tables], options["pattern"],
                       tolerance=options["tolerance"])
