@@ -55,7 +55,8 @@ def _is_number(text: str) -> bool:
 
 def _names(option: click.Option) -> str:
     *short, last = option.opts
-    return ", ".join([*(f"`{name}`" for name in short), f"`{last}{_value(option)}`",
+    value = _value(option).replace("|", r"\|")  # divides cells, even in code
+    return ", ".join([*(f"`{name}`" for name in short), f"`{last}{value}`",
                       *(f"`{name}`" for name in option.secondary_opts)])
 
 

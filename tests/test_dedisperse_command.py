@@ -140,7 +140,7 @@ def test_a_plan(scan: Path, tmp_path: Path) -> None:
     (["--dm", "0:900:100"], "scan.fil: dm = 900 delays the lowest channel by"),
     (["--dm", "5:1:1"], "dms = '5:1:1'; allowed: first:last:step"),
     (["--dm", "0:5:1", "--ref", "infinity"], "--ref infinity with several"),
-    (["--dm", "5", "--ephemeris", "erfa"], "--ephemeris without --barycenter; allowed: with it"),
+    (["--dm", "5", "--ephemeris", "erfa"], "--ephemeris without --barycenter; allowed: both"),
     (["--dm", "5", "--ref", "1400"], "ref = '1400' has no unit"),
     (["--dm", "5", "--constant", "4"], "constant = '4'; allowed: about 4149"),
     (["--dm", "0:5:1", "--to", "sigproc"], "--to sigproc: .* contains planes; allowed: planes"),

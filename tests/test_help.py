@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from difflib import SequenceMatcher
+from itertools import combinations
 
 import click
 import pytest
@@ -31,6 +33,27 @@ def test_lists_of_commands_fit_80_columns(words: tuple[str, ...]) -> None:
     rows = text.partition("Commands:\n")[2].splitlines()
     assert rows and all(len(row) < 80 and row.endswith(".") and "..." not in row for row in rows)
     assert all(row[2] != " " for row in rows), "a help that needs a second line"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_help_fits_80_columns_and_names_its_values(name: str) -> None:
+    text = CliRunner().invoke(cli, [*name.split(), "--help"], terminal_width=80).stdout
+    assert not [row for row in text.splitlines() if len(row) > 80]
+    types = ("INTEGER", "FLOAT", "TEXT", "RANGE")  # click's names of types
+    assert not [word for word in types if word in text.split()]
+
+
+def test_options_that_mean_the_same_have_the_same_help() -> None:
+    helps: dict[str, dict[str, str]] = {}
+    for name, command in COMMANDS.items():
+        for option in command.params:
+            if isinstance(option, click.Option):
+                text = (option.help or "").partition("  [default: ")[0]
+                helps.setdefault(option.opts[-1], {})[text] = name
+    near = [f"{option}: {found[one]}, {found[other]}" for option, found in helps.items()
+            for one, other in combinations(found, 2)
+            if SequenceMatcher(None, one, other, autojunk=False).ratio() > 0.97]
+    assert not near, near
 
 
 @pytest.mark.parametrize("words, right", [

@@ -59,6 +59,7 @@ def row(*names: str, **more: Any) -> str:
      "| `--x X` | Value. Default: `1e8`. |"),
     (("--dry-run",), {"is_flag": True, "help": "Nothing."}, "| `--dry-run` | Nothing. |"),
     (("--name",), {"multiple": True, "help": "Names."}, "| `--name TEXT` | Names. |"),
+    (("--tcal",), {"metavar": "K|TABLE", "help": "Set it."}, "| `--tcal K\\|TABLE` | Set it. |"),
 ])
 def test_a_row_of_the_table(names: tuple[str, ...], more: dict[str, Any], expected: str) -> None:
     assert row(*names, **more) == expected

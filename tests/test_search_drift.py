@@ -295,7 +295,7 @@ def test_the_band_around_a_hit_is_cut_out(files, tmp_path):
         again = drifting(part)
         assert abs(again.values("frequency")[0] - hits.values("frequency")[fast]) < 1e-5
     for options, code, message in ((["--row", "9"], 2, "the number of hits"),
-                                   (["--row", "2"], 2, "with --hits only")):
+                                   (["--row", "2"], 2, "allowed: with --hits TABLE")):
         table = ["--hits", tmp_path / "hits.ecsv"] if code == 2 and "9" in options else []
         assert message in fastsig("cut", files[1], "-o", tmp_path / "b.h5", *table, *options,
                                   code=code).stderr

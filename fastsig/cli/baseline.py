@@ -18,51 +18,49 @@ _OPTIONS = ("order", "include", "lam", "ratio", "max_iter", "period", "width", "
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @common.output_option("Write the product to this file.")
 @click.option("--method", type=click.Choice(_METHODS), required=True,
-              help="Fit and subtract a model of this kind.")
+              help="Subtract a polynomial, a smooth curve below the peaks (arpls), or a ripple "
+                   "(standing wave) that is filtered in delay (ripple-fourier) or fitted as a sine "
+                   "(ripple-sine).")
 @click.option("--protect", multiple=True, metavar="WINDOW",
               help="Exclude these frequencies from the fit, e.g. 1419MHz-1421.5MHz; auto finds "
                    "lines in the mean spectrum and excludes them. May be repeated.")
-@click.option("--order", type=int, help="Fit a polynomial of this order, 0 to 40.  [default: 3]")
+@click.option("--order", type=int, metavar="N",
+              help="With polynomial, fit a polynomial of this order, 0 to 40.  [default: 3]")
 @click.option("--include", multiple=True, metavar="WINDOW",
-              help="Fit the polynomial only to these frequencies. May be repeated.")
-@click.option("--lam", type=float,
-              help="Set the smoothness parameter of the arpls baseline.  [default: 1e8]")
-@click.option("--ratio", type=float, help="Stop arpls when the weights change by less than this "
-                                          "fraction.  [default: 0.01]")
-@click.option("--max-iter", type=int, help="Stop arpls after this many iterations.  [default: "
-                                           "100]")
+              help="With polynomial, use only these frequencies for the fit. May be repeated.")
+@click.option("--lam", type=float, metavar="X",
+              help="With arpls, set the smoothness of the curve.  [default: 1e8]")
+@click.option("--ratio", type=float, metavar="X",
+              help="With arpls, stop when the weights change by less than this fraction.  "
+                   "[default: 0.01]")
+@click.option("--max-iter", type=int, metavar="N",
+              help="With arpls, stop after this many iterations.  [default: 100]")
 @click.option("--period", multiple=True, metavar="FREQ",
-              help="Remove a ripple with this period. May be repeated.  [default: 1.08MHz]")
-@click.option("--width", type=float,
-              help="Set the width of the window of delays around 1 / period, as a fraction of 1 / "
-                   "period.  [default: 0.2]")
-@click.option("--trend", type=int,
+              help="Remove a ripple with this period in frequency. May be repeated.  [default: "
+                   "1.08MHz]")
+@click.option("--width", type=float, metavar="X",
+              help="Set the width of the window around the delay 1 / period that contains the "
+                   "ripple, as a fraction of this delay.  [default: 0.2]")
+@click.option("--trend", type=int, metavar="N",
               help="Fit a polynomial of this order together with the ripple, but leave it in the "
                    "spectra.  [default: 5]")
-@click.option("--harmonics", type=int, help="With ripple-sine, fit this many harmonics of the "
-                                            "ripple.  [default: 1]")
-@click.option("--n-rows", type=int,
+@click.option("--harmonics", type=int, metavar="N",
+              help="With ripple-sine, fit this many harmonics of the ripple.  [default: 1]")
+@click.option("--n-rows", type=int, metavar="N",
               help="Measure the ripple in a running mean of this odd number of spectra; spectra "
-                   "with the diode on and spectra with it off are averaged separately.  "
+                   "with the noise diode on and spectra with it off are averaged separately.  "
                    "[default: 1]")
 @click.option("--keep", type=common.OutputPath(), metavar="PATH",
-              help="Write the subtracted baseline or ripple to this file.")
-@click.option("--picture", type=common.OutputPath(), metavar="PATH",
-              help="Save a plot of the original spectrum, the model and the result to this file "
-                   "(.png, .pdf, .svg or .html).")
-@click.option("--product", metavar="NAME",
-              help="Plot this polarisation product; by default, the first one.")
+              help="Write the models that were subtracted to this file.")
+@common.picture_option("the original spectrum, the model and the result")
+@driver.picture_product_option
 @click.option("--tsys", metavar="T",
               help="Compute the radiometer noise shown in the plot from this system temperature, "
                    "in the unit of the spectra.  [default: the mean spectrum]")
-@click.option("--to", type=click.Choice(driver.SPECTRA),
-              help="Write in this format; by default, the extension of PATH selects it: sigproc "
-                   "for .fil and .tim, psrfits for .fits and .sf, presto for .dat, and "
-                   "otherwise fbh5.")
+@driver.spectra_to_option
 @click.option("--bits", type=click.Choice(["8", "16", "32"]), default="32", show_default=True,
               help="Write samples of this many bits.")
-@click.option("--lossy", is_flag=True,
-              help="Write the product even if its format cannot hold all the information.")
+@driver.lossy_option
 @common.span_options
 @common.run_options("Print the expected time, memory and disk space, and the windows found by "
                     "--protect auto; write nothing.")

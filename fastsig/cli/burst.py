@@ -7,58 +7,55 @@ from typing import Any
 
 import click
 
-from fastsig.cli import common
+from fastsig.cli import common, driver
 
 
 @click.command()
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @click.option("--at", required=True, metavar="TIME",
-              help="Measure the burst within 0.1 s of this time at the highest channel, given in "
-                   "UTC or as an offset from the start of the data, e.g. 2.028s.")
+              help="Measure the burst that reaches the highest channel within 0.1 s of this time, "
+                   "given in UTC or as an offset from the start of the data, e.g. 2.028s.")
 @click.option("--dm", required=True, metavar="DM",
               help="Start from this dispersion measure, in pc cm^-3.")
 @click.option("-o", "--output", type=common.OutputPath(), metavar="PATH",
               help="Write the measured values to this table (.ecsv).")
-@click.option("--picture", type=common.OutputPath(), metavar="PATH",
-              help="Save a plot of the burst as a picture (.png, .pdf, .svg) or a page (.html).")
+@common.picture_option("the burst")
 @click.option("--cut-out", metavar="TIME",
-              help="Also write the data from this time before the burst, at the highest channel, "
-                   "to this time after it, at the lowest channel, e.g. 1s.")
+              help="Also copy the data from TIME before the burst in the highest channel to TIME "
+                   "after the burst in the lowest channel, e.g. 1s.")
 @click.option("--raw", type=common.InputPath(), multiple=True, metavar="FILE",
-              help="With --cut-out, also cut the burst out of these voltages. May be repeated.")
+              help="With --cut-out, also copy the burst from these voltages. May be repeated.")
 @click.option("--cut-out-to", type=common.OutputPath(), metavar="FOLDER",
-              help="Write cut-outs to this folder.  [default: the current folder]")
+              help="With --cut-out, write the copies to this folder.  [default: the current "
+                   "folder]")
 @click.option("--width", metavar="TIME",
               help="Start from this width, e.g. 2ms.  [default: the width with the highest S/N "
-                   "within 0.1 s of the time]")
-@click.option("--coherent", type=click.IntRange(1), metavar="N",
-              help="Divide each channel of voltages into N channels, in which the dispersion is "
-                   "removed coherently.")
+                   "within 0.1 s of --at]")
+@driver.coherent_option
 @click.option("--method", type=click.Choice(["snr", "structure"]), default="snr",
               show_default=True,
-              help="Measure the dispersion measure at which the S/N is highest (snr), or that at "
-                   "which the profile has the most structure (structure).")
+              help="Measure the dispersion measure at which the S/N is highest (snr) or at which "
+                   "the profile has the most structure (structure).")
 @click.option("--tsys", metavar="K",
               help="Compute the fluence with this system temperature, e.g. 20K.  [default: no "
                    "fluence, unless the spectra are in K or Jy]")
-@click.option("--gain", metavar="GAIN",
-              help="Use this gain of one polarisation, e.g. 16K/Jy.")
+@click.option("--gain", metavar="K/JY",
+              help="Compute the fluence with this gain of one polarisation, e.g. 16K/Jy.  "
+                   "[default: that of the telescope's receiver at --zenith-angle]")
 @click.option("--zenith-angle", metavar="ANGLE",
-              help="Use the gain at this zenith angle, e.g. 20deg, from the telescope's table.")
+              help="Use the receiver's gain at this zenith angle, e.g. 20deg.")
 @click.option("--beam", type=click.IntRange(1), metavar="N",
-              help="Use the gain of this beam.  [default: the beam of the file]")
+              help="Use the receiver's gain for this beam.  [default: the beam stated in the file]")
 @click.option("--scale-error", type=click.FloatRange(0, 10), default=0.0, show_default=True,
-              metavar="X", help="Add this relative error of the ratio of temperature to gain, in "
-                                "quadrature, to the error of the fluence.")
+              metavar="X", help="Add this relative error of the ratio of system temperature to "
+                                "gain, in quadrature, to the error of the fluence.")
 @click.option("--index", type=click.FloatRange(0, 10), default=4.0, show_default=True,
               metavar="X", help="Fit a scattering time that is proportional to frequency to the "
                                 "power of -X.")
 @click.option("--most-rm", type=click.FloatRange(0, min_open=True), metavar="RM",
-              help="Try rotation measures up to this value, in rad m^-2.  [default: the one that "
-                   "depolarises a channel]")
-@click.option("--constant", metavar="K",
-              help="Use this dispersion constant, in MHz^2 pc^-1 cm^3 s, e.g. 4148.808.  "
-                   "[default: 1/2.41e-4, or that of the input]")
+              help="Try rotation measures from -RM to RM, in rad m^-2.  [default: the rotation "
+                   "measure that depolarises a channel]")
+@common.constant_option(default="1/2.41e-4, or that of the input")
 @click.option("--overwrite", is_flag=True, help="Replace existing output files.")
 @common.set_option
 @common.json_option
@@ -68,8 +65,8 @@ def burst(files: tuple[str, ...], at: str, dm: str, **options: Any) -> None:
     """Measure the DM, width, fluence and polarisation of a burst.
 
     All FILEs must belong to one scan of spectra or, with --coherent, of voltages. With four
-    products, the linear and circular polarisation, the position angle and the rotation measure are
-    also measured.
+    polarisation products, the linear and circular polarisation, the position angle and the
+    rotation measure are also measured.
     """
     from fastsig.chain import open_chain
     from fastsig.reductions.bursts.measurement import measure_burst

@@ -39,37 +39,33 @@ from fastsig.cli import common, driver
 @click.option("--stokes", type=click.Choice(["I", "IQUV", "V"]),
               help="Form these Stokes parameters: I from AA and BB, the others from AA, BB, CR and "
                    "CI.")
-@click.option("--sign-q", type=click.Choice(["1", "-1"]), default="1", show_default=True,
-              help="Set the sign of Q, which is recorded in the product.")
-@click.option("--sign-v", type=click.Choice(["1", "-1"]), default="1", show_default=True,
-              help="Set the sign of V, which is recorded in the product.")
+@driver.sign_options
 @click.option("--feed-angle", metavar="ANGLE",
               help="Rotate Q and U from the receiver's frame to the sky; ANGLE is the angle of "
                    "feed A relative to the line from M01 to M02. Requires --ky.  [default: no "
                    "rotation]")
 @click.option("--mueller", type=common.InputPath(), metavar="FILE.npz",
-              help="Correct IQUV with the Mueller matrices of the nearest date in this file, "
-                   "which contains the arrays mjd, freq_mhz and matrix.")
+              help="Correct I, Q, U and V with the Mueller matrices of the nearest date in this "
+                   "file, which contains the arrays mjd, freq_mhz and matrix.")
 @click.option("--ky", type=common.InputPath(), metavar="FILE.xlsx",
               help="Read the track of FAST's feed cabin from this file, and write the positions "
                    "of the beam as columns of the product.")
 @click.option("--refraction", metavar="HPA,C,RH,WAVELENGTH",
-              help="Correct positions for refraction with this pressure (hPa), temperature (C), "
-                   "relative humidity and wavelength; none turns this off.  [default: "
+              help="Correct positions for refraction with this pressure (hPa), temperature (deg "
+                   "C), relative humidity and wavelength; none turns this off.  [default: "
                    "925,15,0.8,0.3m; for a simulation, as in its track]")
-@click.option("--beam", type=click.IntRange(1, 19),
-              help="Use the gain and the diode temperature of this beam; by default, those of the "
-                   "beam named in the file.")
+@click.option("--beam", type=click.IntRange(1, 19), metavar="N",
+              help="Use the gain and the diode temperature of this beam.  [default: the beam "
+                   "stated in the file]")
 @click.option("--flux", is_flag=True, help="Convert to Jy with the receiver's gain for the beam, "
                                            "frequency and zenith angle.")
 @click.option("--zenith-angle", metavar="ANGLE",
-              help="Set the zenith angle, e.g. 20deg, if no track supplies it.")
+              help="Use the receiver's gain at this zenith angle, e.g. 20deg.  [default: the "
+                   "zenith angle of the track]")
 @click.option("--gain", metavar="K/JY",
-              help="Convert to Jy with this gain per polarisation, e.g. 16K/Jy, as measured on a "
-                   "calibrator.")
-@click.option("--picture", type=common.OutputPath(), metavar="PATH",
-              help="Save a plot of the gain, the diode spectrum, the temperature and the noise to "
-                   "this file (.png, .pdf, .svg or .html).")
+              help="Convert to Jy with this gain of one polarisation, e.g. 16K/Jy, as measured on "
+                   "a calibrator.")
+@common.picture_option("the gain, the diode spectrum, the temperature and the noise")
 @common.span_options
 @driver.spectra_to_option
 @driver.spectra_options

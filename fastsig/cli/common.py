@@ -7,7 +7,7 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import click
@@ -107,7 +107,7 @@ set_option = click.option(
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 workers_option = click.option(
     "-j", "--workers", type=click.IntRange(1, 1024), metavar="N",
-    help="Use this many threads; by default, one per core.",
+    help="Use this many threads.  [default: one per processor]",
 )
 memory_option = click.option("--memory", metavar="SIZE",
                              help="Limit the memory used by the process, e.g. to 500MB.")
@@ -136,6 +136,47 @@ def run_options(dry_run: str, *, explain: bool = True) -> Callable[[Command], Co
         json_option, set_option, quiet_options, debug_option)
 
 
+def picture_option(what: str) -> Callable[[Command], Command]:
+    """Return the option ``--picture``, which draws `what`."""
+    return click.option("--picture", type=OutputPath(), metavar="PATH",
+                        help=f"Save a plot of {what} to this file (.png, .pdf, .svg or .html).")
+
+
+def format_option(formats: Sequence[str]) -> Callable[[Command], Command]:
+    """Return the option ``--to`` of commands whose formats are those of extensions."""
+    return click.option("--to", type=click.Choice(formats),
+                        help="Write in this format.  [default: that of the extension of PATH]")
+
+
+def constant_option(where: str = "", *, default: str = "1/2.41e-4") -> Callable[[Command], Command]:
+    """Return the option ``--constant``; `where` names what it applies to."""
+    return click.option(
+        "--constant", metavar="K",
+        help=f"Use this dispersion constant{where}, in MHz^2 pc^-1 cm^3 s, e.g. 4148.808.  "
+             f"[default: {default}]")
+
+
+def ephemeris_options(name: str) -> Callable[[Command], Command]:
+    """Return the option of this name for par files, and ``--polyco``."""
+    return options(
+        click.option(name, "pars", type=InputPath(), multiple=True, metavar="PATH",
+                     help="Fold with the ephemeris in this par file. Requires fastsig[pulsar]. May "
+                          "be repeated."),
+        click.option("--polyco", "polycos", type=InputPath(), multiple=True, metavar="PATH",
+                     help="Fold with the polynomials in this polyco file of TEMPO. May be "
+                          "repeated."))
+
+
+#: Bins and subintegrations of folded profiles.
+profile_options = options(
+    click.option("--n-bin", type=click.IntRange(2, 2**15), metavar="N",
+                 help="Divide the period into this many bins.  [default: the largest power of two "
+                      "up to 256 that does not exceed the number of samples in a period]"),
+    click.option("--subint", metavar="TIME", default="10s", show_default=True,
+                 help="Make subintegrations of this duration."),
+)
+
+
 def _with_unit(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
     if value is not None and not value.strip()[-1:].isalpha():
         raise click.BadParameter(f"{value!r} has no unit; allowed: a frequency such as 1400MHz")
@@ -152,7 +193,7 @@ span_options = options(
     click.option("--fstart", metavar="FREQ", callback=_with_unit,
                  help="Keep only channels centred at or above this frequency, e.g. 1400MHz."),
     click.option("--fstop", metavar="FREQ", callback=_with_unit,
-                 help="Keep only channels centred at or below this frequency."),
+                 help="Keep only channels centred at or below this frequency, e.g. 1450MHz."),
 )
 
 

@@ -9,16 +9,16 @@ import click
 from fastsig.cli import common
 
 cube_options = common.options(
-    click.option("--rest", metavar="LINE",
-                 help="Set the spectral line (e.g. HI, OH1667 or H166a) or the rest frequency; by "
-                      "default, the rest frequency in the file."),
+    click.option("--rest", metavar="LINE|FREQ",
+                 help="Set the rest frequency, given as a line such as HI, OH1667 or H166a, or as "
+                      "a frequency.  [default: that stated in the file]"),
     click.option("--convention", type=click.Choice(["radio", "optical", "relativistic"]),
                  default="radio", show_default=True,
                  help="Compute velocities in this convention."),
     click.option("--velo", type=click.Choice(["radio", "optical"]),
                  help="Interpret a VELO axis in this convention if the header specifies none."),
     click.option("--stokes", metavar="NAME",
-                 help="Use this Stokes parameter; by default, the first one."),
+                 help="Use this Stokes parameter.  [default: the first one]"),
 )
 
 

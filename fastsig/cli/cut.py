@@ -15,13 +15,13 @@ from fastsig.cli import common, driver
                       "file number.")
 @common.span_options
 @click.option("--hits", type=common.InputPath(), metavar="TABLE",
-              help="Keep only the channels around a hit of this table, as written by search drift, "
-                   "and around its track extrapolated to the time of FILE.")
+              help="Keep only the channels around the track of a hit in this table, as written by "
+                   "search drift; the track is extrapolated to the time of FILE.")
 @click.option("--row", type=click.IntRange(1), default=1, show_default=True, metavar="N",
               help="With --hits, select the hit in row N of the table; the first is the strongest.")
 @click.option("--side", metavar="W",
-              help="With --hits, keep this band on both sides of the track, e.g. 200Hz.  "
-                   "[default: 100 times the width of the hit]")
+              help="With --hits, keep a band of this width on either side of the track, e.g. "
+                   "200Hz.  [default: 100 times the width of the hit]")
 @driver.products_option
 @driver.to_option
 @driver.vdif_options
@@ -56,7 +56,7 @@ def _around_hit(part: Any, options: dict[str, Any]) -> Any:
     """Return the band around a hit, if there is a table of hits."""
     if options["hits"] is None:
         if options["row"] != 1 or options["side"] is not None:
-            raise click.UsageError("--row and --side have a meaning with --hits only")
+            raise click.UsageError("--row and --side belong to --hits; allowed: with --hits TABLE")
         return part
     from fastsig.reductions.drifting.cutting import around_hit
     from fastsig.run.hit_files import read_hits

@@ -19,31 +19,28 @@ _SERIES = (".tim", ".dat")
 @common.output_option("Write the product to this file; {file} in the name is replaced by the "
                       "file number.")
 @click.option("--dm", metavar="DM|FIRST:LAST:STEP",
-              help="Remove the dispersion for this dispersion measure, in pc cm^-3. Several, such "
-                   "as 0:1000:0.5, give time series: files such as OUT_DM12.50.dat, or one .h5 "
-                   "file with a DM-time plane.")
+              help="Remove the dispersion for this dispersion measure, in pc cm^-3. Several "
+                   "measures (0:1000:0.5 or 10,20,50) give time series, in .dat files or in the "
+                   "DM-time plane of an .h5 file.")
 @click.option("--plan", type=common.InputPath(), metavar="PATH",
               help="Make time series for the dispersion measures of this plan, written by plan-dm, "
-                   "with the downsampling of each stretch; with several stretches, the name of an "
-                   ".h5 file must contain {file}.")
+                   "with its downsampling. For a plan of several stretches, the name of an .h5 "
+                   "file must contain {file}.")
 @click.option("--series", is_flag=True,
               help="Average the channels, with their weights, into a single time series. Names "
                    "that end in .tim or .dat imply this option.")
 @click.option("--track", type=click.Choice(["sample", "half", "exact"]),
               help="For several DMs, sum along these tracks: half takes up to twice as long as "
-                   "sample, but keeps more of the S/N of short pulses; exact keeps all of it.  "
-                   "[default: exact for up to 16, otherwise sample]")
+                   "sample, but short pulses lose less S/N; with exact, they lose none.  [default: "
+                   "exact for up to 16, otherwise sample]")
 @click.option("--ref", metavar="FREQ",
               help="Refer times to the arrival of the signal at this frequency: top (the highest "
                    "channel), infinity, or a frequency such as 1500MHz.  [default: top, or that "
                    "of the input]")
-@click.option("--constant", metavar="K",
-              help="Use this dispersion constant, in MHz^2 pc^-1 cm^3 s, e.g. 4148.808.  "
-                   "[default: 1/2.41e-4, or that of the input]")
+@common.constant_option(default="1/2.41e-4, or that of the input")
 @click.option("--last", type=click.Choice(["keep", "drop"]),
               help="Keep or drop the spectra at the end for which the lower channels were not "
-                   "recorded.  [default: drop in sigproc, psrfits and presto, keep in other "
-                   "formats]")
+                   "recorded.  [default: drop in sigproc, psrfits and presto, otherwise keep]")
 @click.option("--barycenter", is_flag=True,
               help="Sample the result evenly at the solar system's barycentre, by leaving out or "
                    "repeating about one sample in 10000; the start is a barycentric time (TDB).")
@@ -53,9 +50,9 @@ _SERIES = (".tim", ".dat")
                    "installs, if it is present, otherwise erfa]")
 @driver.products_option
 @click.option("--to", type=click.Choice((*driver.SPECTRA, "planes")),
-              help="Write in this format; by default, the extension of PATH selects it: sigproc "
-                   "for .fil and .tim, psrfits for .fits and .sf, presto for .dat, otherwise fbh5 "
-                   "or, for several dispersion measures, planes.")
+              help="Write in this format.  [default: that of the extension of PATH: sigproc (.fil, "
+                   ".tim), psrfits (.fits, .sf) or presto (.dat); otherwise fbh5 or, for several "
+                   "dispersion measures, planes]")
 @driver.spectra_options
 def dedisperse(files: tuple[str, ...], output: str, to: str | None, **options: Any) -> None:
     """Remove the dispersion of a source from spectra.
@@ -77,7 +74,7 @@ def dedisperse(files: tuple[str, ...], output: str, to: str | None, **options: A
         if (options["dm"] is None) == (options["plan"] is None):
             raise click.UsageError("--dm or --plan; allowed: one of them")
         if options["ephemeris"] is not None and not options["barycenter"]:
-            raise click.UsageError("--ephemeris without --barycenter; allowed: with it")
+            raise click.UsageError("--ephemeris without --barycenter; allowed: both")
         if options["plan"] is not None:
             _write_plan(chain, output, to, options)
             return
@@ -92,8 +89,8 @@ def _is_list(dm: str) -> bool:
 def _spectra(chain: Any, output: str, to: str | None, options: dict[str, Any]) -> Any:
     """Return aligned spectra, or a series, for one dispersion measure."""
     if options["track"] is not None:
-        raise click.UsageError(f"--track {options['track']} with one dispersion measure, which is "
-                               "exact; allowed: with several")
+        raise click.UsageError(f"--track {options['track']} with one dispersion measure, whose "
+                               "delays are exact; allowed: with several dispersion measures")
     from fastsig.run.spectra_file import spectra_format
 
     last = "drop" if spectra_format(output, to) in _COMPLETE else "keep"

@@ -22,14 +22,27 @@ SPECTRA = registry.spectra_writers()
 
 to_option = click.option(
     "--to", type=click.Choice((*VOLTAGES, *SPECTRA, "ecsv")),
-    help="Write in this format; by default, that of the extension: native (.h5), guppi (.raw), "
-         "dada, vdif; fbh5 (.h5), sigproc (.fil, .tim), psrfits (.fits, .sf), presto (.dat); "
-         "profiles: psrfits (.ar), ecsv.")
+    help="Write in this format.  [default: that of the extension of PATH: native or fbh5 (.h5), "
+         "guppi (.raw), dada, vdif, sigproc (.fil, .tim), psrfits (.fits, .sf, .ar), presto (.dat) "
+         "or ecsv]")
 
-spectra_to_option = click.option(
-    "--to", type=click.Choice(SPECTRA),
-    help="Write in this format; by default, the extension of PATH selects it: sigproc for .fil "
-         "and .tim, psrfits for .fits and .sf, presto for .dat, and otherwise fbh5.")
+def spectra_format_option(*names: str) -> Callable[[common.Command], common.Command]:
+    """Return the option for the format of spectra, with these names."""
+    return click.option(
+        *names, type=click.Choice(SPECTRA),
+        help="Write in this format.  [default: that of the extension of PATH: sigproc (.fil, "
+             ".tim), psrfits (.fits, .sf) or presto (.dat); otherwise fbh5]")
+
+
+spectra_to_option = spectra_format_option("--to")
+
+picture_product_option = click.option(
+    "--product", metavar="NAME", help="Plot this polarisation product.  [default: the first one]")
+
+coherent_option = click.option(
+    "--coherent", type=click.IntRange(1), metavar="N",
+    help="Divide each channel of voltages into N channels, in which the dispersion is removed "
+         "coherently; required for voltages.")
 
 products_option = click.option(
     "--products", metavar="NAMES",
@@ -47,45 +60,50 @@ vdif_options = common.options(
 )
 
 
-def _number_options(widths: list[str], bits: str, scale: str, file_size: str
-                    ) -> Callable[..., Any]:
-    """Return the options for numbers of given widths and sizes of files, with their helps."""
-    return common.options(
-        click.option("--bits", type=click.Choice(widths), help=bits),
-        click.option("--scale", type=float, default=1.0, show_default=True, help=scale),
-        click.option("--file-size", metavar="SIZE", help=file_size))
+lossy_option = click.option(
+    "--lossy", is_flag=True,
+    help="Write the product even if its format cannot hold all the information.")
 
+scale_option = click.option(
+    "--scale", type=float, metavar="X", default=1.0, show_default=True,
+    help="Multiply the values by this factor before they are rounded to the integers of a sigproc "
+         "file.")
 
-_common_options = common.options(
-    click.option("--lossy", is_flag=True,
-                 help="Write the product even if its format cannot hold all the information."),
-    common.run_options("Print the expected time, memory, disk space and loss of information; "
-                       "write nothing."),
+sign_options = common.options(
+    click.option("--sign-q", type=click.Choice(["1", "-1"]), default="1", show_default=True,
+                 help="Set the sign of Q, which is recorded in the product; with 1, Q is AA - BB."),
+    click.option("--sign-v", type=click.Choice(["1", "-1"]), default="1", show_default=True,
+                 help="Set the sign of V, which is recorded in the product; with 1, V is 2 Im "
+                      "<A* B>."),
 )
+
+#: Options of commands that write voltages or spectra in passes.
+product_run_options = common.run_options(
+    "Print the expected time, memory, disk space and loss of information; write nothing.")
 
 #: Options of the commands that write spectra only.
 spectra_options = common.options(
-    _number_options(
-        ["8", "16", "32"],
-        "Write samples of this many bits; by default, 32 bits in fbh5, and in other formats the "
-        "fewest that preserve all values.",
-        "Multiply the values by this factor before they are rounded to the integers of a sigproc "
-        "file.",
-        "Split the product into psrfits files of at most this size, e.g. 4GB; if there are several "
-        "files, PATH must contain {file}."),
-    _common_options)
+    click.option("--bits", type=click.Choice(["8", "16", "32"]),
+                 help="Write samples of this many bits.  [default: 32 in fbh5, and in other "
+                      "formats the fewest that preserve all values]"),
+    scale_option,
+    click.option("--file-size", metavar="SIZE",
+                 help="Split the product into psrfits files of at most this size, e.g. 4GB; if "
+                      "there are several files, PATH must contain {file}."),
+    lossy_option, product_run_options)
 
 #: Options of the commands that write voltages or spectra.
 copy_options = common.options(
-    _number_options(
-        ["1", "2", "4", "8", "16", "32"],
-        "Write samples of this many bits; by default, 32 bits for spectra in fbh5, and otherwise "
-        "the number of bits of the input or the fewest that preserve all values.",
-        "Multiply the samples by this factor before they are rounded; for spectra, this is "
-        "possible only in sigproc.",
-        "Split the product into guppi, dada, vdif or psrfits files of at most this size, e.g. 4GB; "
-        "if there are several files, PATH must contain {file}."),
-    _common_options)
+    click.option("--bits", type=click.Choice(["1", "2", "4", "8", "16", "32"]),
+                 help="Write samples of this many bits.  [default: 32 for spectra in fbh5; "
+                      "otherwise as many as in the input, or the fewest that preserve all values]"),
+    click.option("--scale", type=float, metavar="X", default=1.0, show_default=True,
+                 help="Multiply the samples by this factor before they are rounded; for spectra, "
+                      "this is possible only in sigproc."),
+    click.option("--file-size", metavar="SIZE",
+                 help="Split the product into guppi, dada, vdif or psrfits files of at most this "
+                      "size, e.g. 4GB; if there are several files, PATH must contain {file}."),
+    lossy_option, product_run_options)
 
 Report = Callable[..., dict[str, Any]]
 

@@ -8,12 +8,16 @@ import click
 
 from fastsig.cli import common
 
-__all__ = ["NAMES", "excise", "excision_options", "parameters_of"]
+__all__ = ["NAMES", "excise", "excision_options", "flag_option", "parameters_of"]
 
 _STATISTICS = ("std", "modulation", "mean", "skewness", "kurtosis")
 
 #: Names of the options' values, in the order in which they are applied.
 NAMES = ("mask", "kurtosis", "kurtosis_n_sum", "iqrm", "iqrm_statistic", "zero_dm", "runs")
+
+#: The flag of commands that flag interference before they use spectra.
+flag_option = click.option("--flag", "flagged", is_flag=True,
+                           help="Flag interference first, as fastsig flag does by default.")
 
 #: The options. A command passes their values on to `excise`.
 excision_options = common.options(
@@ -22,20 +26,20 @@ excision_options = common.options(
                       "PRESTO's rfifind, or text with lines such as \"1378MHz-1385MHz 3s-5s\". "
                       "May be repeated."),
     click.option("--kurtosis", type=float, metavar="SHARE",
-                 help="In each segment, flag channels whose spectral kurtosis or skewness is "
-                      "unlike that of noise; at most this fraction of pure noise is flagged, "
-                      "e.g. 0.001."),
-    click.option("--kurtosis-n-sum", metavar="N",
-                 help="With --kurtosis, assume that each value of one polarisation is the sum of "
-                      "N samples, or determine N from the data (measured).  [default: channel "
-                      "width times integration time]"),
+                 help="In each segment of time, flag channels whose spectral kurtosis or skewness "
+                      "is unlike that of noise. SHARE, e.g. 0.001, is the largest fraction of pure "
+                      "noise that is flagged."),
+    click.option("--kurtosis-n-sum", metavar="N|measured",
+                 help="With --kurtosis, assume that a value is the sum of N samples of one "
+                      "polarisation; measured determines N from the data.  [default: channel width "
+                      "times integration time]"),
     click.option("--iqrm", type=float, metavar="X",
-                 help="In each segment, flag channels whose statistic exceeds that of other "
-                      "channels by more than X standard deviations (IQRM), e.g. 3."),
+                 help="In each segment of time, flag channels whose statistic exceeds that of "
+                      "other channels by more than X standard deviations, e.g. 3 (IQRM)."),
     click.option("--iqrm-statistic", type=click.Choice(_STATISTICS), default="std",
                  show_default=True,
-                 help="With --iqrm, compare this statistic; std is the standard deviation over "
-                      "time, and modulation, for spectra that still contain the bandpass, is std "
+                 help="With --iqrm, compare this statistic. std is the standard deviation over "
+                      "time; modulation, for spectra that still contain the bandpass, is std "
                       "divided by the mean."),
     click.option("--zero-dm", type=click.Choice(["mean", "zdot"]),
                  help="Remove signals that arrive in all channels at the same time: subtract the "

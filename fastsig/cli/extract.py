@@ -41,35 +41,34 @@ def _numbers(context: click.Context, parameter: click.Parameter, value: str | No
               help="Extract the spectrum at this position, e.g. 187.7,12.39 (in degrees) or "
                    "12:30:49.4,+12:23:28.")
 @click.option("--radius", metavar="ANGLE",
-              help="Sum the flux within this radius, e.g. 5arcmin; by default, fit a point "
-                   "source with the shape of the beam.")
+              help="Sum the flux within this radius, e.g. 5arcmin.  [default: fit a point source "
+                   "with the shape of the beam]")
 @click.option("--beam", metavar="ANGLE",
-              help="Assume a circular beam with this FWHM instead of the beam stated in the file.")
+              help="Assume a circular beam with this FWHM.  [default: the beam stated in the file]")
 @click.option("--locate", is_flag=True,
-              help="Move to the point source that is nearest to the position, as located in the "
-                   "mean map over --window or over the whole band.")
+              help="Move from --at to the nearest point source, located in the mean map over "
+                   "--window or, without --window, over the whole band.")
 @click.option("--fit", metavar="N|profile", callback=_lines,
               help="Fit this many Gaussians or, with profile, the line profile of a galaxy.")
 @click.option("--window", metavar="V,V", callback=cubes.velocities,
-              help="Fit between these velocities, e.g. 200km/s,400km/s.")
+              help="Fit between these velocities, e.g. 200km/s,400km/s.  [default: the whole band]")
 @click.option("--baseline", metavar="N|none", callback=_order, default="0", show_default=True,
-              help="Fit a polynomial of this order together with the lines.")
+              help="Fit a polynomial of this order together with the lines; none fits no "
+                   "polynomial.")
 @click.option("--correlation", metavar="X,...", callback=_numbers,
-              help="Set the correlation of the noise between channels 1, 2, ... apart; by "
-                   "default, it is measured.")
+              help="Set the correlation of the noise between channels that are 1, 2, ... apart.  "
+                   "[default: measured]")
 @click.option("--noise", type=click.Choice(["measured", "weights"]), default="measured",
               show_default=True,
               help="Derive the errors from the measured scatter of the spectrum, or from the "
                    "weights alone.")
-@click.option("--kelvin", metavar="KIND",
-              help="Convert a cube from K to Jy: KIND is brightness if the values are brightness "
+@click.option("--kelvin", metavar="brightness|K/JY",
+              help="Convert a cube from K to Jy. Give brightness if the values are brightness "
                    "temperatures in the beam of the map, and otherwise the gain of the telescope, "
                    "e.g. 16K/Jy.")
 @click.option("--distance", metavar="D",
               help="Compute the HI mass for this distance, e.g. 12.3Mpc.")
-@click.option("--picture", type=common.OutputPath(), metavar="PATH",
-              help="Save a plot of the spectrum and its fit as a picture (.png, .pdf, .svg) or a "
-                   "page (.html).")
+@common.picture_option("the spectrum and its fit")
 @cubes.cube_options
 @common.json_option
 @common.quiet_options

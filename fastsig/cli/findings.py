@@ -1,4 +1,4 @@
-"""Commands on tables of what searches find: what ``convert`` does with them."""
+"""Tables of what searches find: what ``convert`` does with them, and rows by their verdicts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,12 @@ import click
 
 from fastsig.cli import common, driver
 
-__all__ = ["copy_findings", "table_of_findings"]
+__all__ = ["copy_findings", "keep_option", "kept", "table_of_findings"]
+
+keep_option = click.option(
+    "--keep", type=click.Choice(["all", "possible", "accepted"]), default="all", show_default=True,
+    help="Write all rows (all), those that are not interference (possible), or only those that are "
+         "accepted (accepted).")
 
 #: Options that apply to streams only, and their values if they are not given.
 _OF_STREAMS = {"products": None, "scale": 1.0, "file_size": None, "one_thread": False,
@@ -50,6 +55,14 @@ def table_of_findings(files: tuple[str, ...]) -> str | None:
     except InputError:  # reported when the file is opened
         return None
     return kind if kind in _KINDS else None
+
+
+def kept(found: Any, keep: str) -> Any:
+    """Return the rows that ``--keep`` selects by their verdicts."""
+    verdicts = found["verdict"]
+    if keep == "accepted":
+        return found[verdicts == "accepted"]
+    return found[verdicts != "interference"] if keep == "possible" else found
 
 
 def copy_findings(kind: str, files: tuple[str, ...], output: str, to: str | None,

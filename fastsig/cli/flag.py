@@ -19,11 +19,11 @@ _RUNS = 5  # most spans of channels that are listed
               help="Flag these bands completely: fast or one of its parts (aviation, gnss, "
                    "bursts), or an interval such as 1378MHz-1385MHz. May be repeated.")
 @click.option("--clip", type=float, default=5.0, show_default=True, metavar="X",
-              help="Flag single samples that deviate by more than this many standard deviations; "
-                   "0 skips this test.")
+              help="Flag single samples that deviate from the median of their channel by more than "
+                   "this many standard deviations; 0 skips this test.")
 @click.option("--sum-threshold", type=float, default=6.0, show_default=True, metavar="X",
-              help="Set the single-sample threshold of SumThreshold in standard deviations; 0 "
-                   "skips SumThreshold.")
+              help="Set the threshold of SumThreshold for single samples, in standard deviations; "
+                   "0 skips SumThreshold.")
 @click.option("--max-window", type=int, default=64, show_default=True, metavar="N",
               help="With SumThreshold, test runs of up to N samples; N must be a power of two.")
 @click.option("--noise-share", type=float, metavar="X",
@@ -33,9 +33,9 @@ _RUNS = 5  # most spans of channels that are listed
               help="Never flag these frequencies, e.g. 1419MHz-1421.5MHz around a line, even if "
                    "--bands includes them. May be repeated.")
 @click.option("--apart", is_flag=True,
-              help="Flag each polarisation separately, and products of both polarisations where "
-                   "either is flagged; by default, a sample that is flagged in one product is "
-                   "flagged in all.")
+              help="Flag each polarisation separately, and flag a product of two polarisations "
+                   "where either is flagged. By default, a sample that is flagged in one product "
+                   "is flagged in all.")
 @click.option("--width", metavar="FREQ|N",
               help="Compare each channel with its neighbours within this width, in frequency or "
                    "in channels.  [default: 51 channels, but at most half the band]")
@@ -43,24 +43,22 @@ _RUNS = 5  # most spans of channels that are listed
               help="Do not flag changes that are smooth over this width, in frequency or in "
                    "channels.  [default: 20MHz, but at least 64 channels]")
 @click.option("--n-segment", type=int, metavar="N",
-              help="Search segments of this many spectra.  [default: 32 to 1024, so that a "
-                   "segment has about 2^20 values per polarisation product]")
+              help="Search segments of this many spectra separately.  [default: 32 to 1024, such "
+                   "that a segment has about 2^20 values per polarisation product]")
 @excision.excision_options
-@click.option("--picture", type=common.OutputPath(), metavar="PATH",
-              help="Save a plot of one polarisation product before and after flagging, with the "
-                   "flagged fractions, to this file (.png, .pdf, .svg or .html).")
-@click.option("--product", metavar="NAME",
-              help="Plot this polarisation product; by default, the first one.")
+@common.picture_option("one polarisation product before and after flagging, with the flagged "
+                       "fractions,")
+@driver.picture_product_option
 @driver.spectra_to_option
 @driver.spectra_options
 def flag(files: tuple[str, ...], output: str, to: str | None, **options: Any) -> None:
-    """Flag interference in spectra by giving it zero weight.
+    """Flag interference in spectra by giving it weight 0.
 
-    All FILEs must belong to one scan. Spectra with the noise diode on and spectra with it off are
-    searched separately. In a 32-bit fbh5 file, flagged values are NaN and all other values are
-    unchanged, unless --zero-dm is used. The options --mask, --kurtosis, --iqrm, --zero-dm and
-    --runs are applied in this order, before all other tests; with --clip 0 and --sum-threshold 0,
-    the other tests are skipped.
+    All FILEs must belong to one scan. If the header states when the noise diode is on, spectra with
+    the diode on and spectra with the diode off are searched separately. In a 32-bit fbh5 file,
+    flagged values are NaN, and all other values are unchanged unless --zero-dm is used. The options
+    --mask, --kurtosis, --iqrm, --zero-dm and --runs are applied in this order, before all other
+    tests. With --clip 0 and --sum-threshold 0, the other tests are skipped.
     """
     from fastsig.chain import open_chain
     from fastsig.errors import FormatError

@@ -14,14 +14,13 @@ from fastsig.cli import common, driver
 @common.output_option("Write the product to this file; {file} in the name is replaced by the "
                       "file number.")
 @click.option("--gain", metavar="K/JY",
-              help="Divide by this gain per polarisation, e.g. 16K/Jy, as measured on a "
+              help="Divide by this gain of one polarisation, e.g. 16K/Jy, as measured on a "
                    "calibrator.  [default: the gain of the telescope's receiver]")
 @click.option("--zenith-angle", metavar="ANGLE",
-              help="Set the zenith angle at which the receiver's gain is evaluated, e.g. 20deg.  "
-                   "[default: the column zenith_deg of the file]")
-@click.option("--beam", type=click.IntRange(1, 19),
-              help="Use the receiver's gain for this beam; by default, for the beam named in the "
-                   "file.")
+              help="Use the receiver's gain at this zenith angle, e.g. 20deg.  [default: the "
+                   "column zenith_deg of the file]")
+@click.option("--beam", type=click.IntRange(1, 19), metavar="N",
+              help="Use the receiver's gain for this beam.  [default: the beam stated in the file]")
 @common.span_options
 @driver.products_option
 @driver.spectra_to_option

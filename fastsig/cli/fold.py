@@ -7,17 +7,15 @@ from typing import Any
 
 import click
 
-from fastsig.cli import common, driver
+from fastsig.cli import common, driver, excision
 
 
 @click.command()
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
-@common.output_option("Write the archive to this file (.ar, .fits; .ecsv for a table); with "
-                      "several ephemerides, {file} in the name is replaced by the number of each.")
-@click.option("--par", "pars", type=common.InputPath(), multiple=True, metavar="PATH",
-              help="Fold with this ephemeris (needs fastsig[pulsar]). May be repeated.")
-@click.option("--polyco", "polycos", type=common.InputPath(), multiple=True, metavar="PATH",
-              help="Fold with the polynomials in this polyco file of TEMPO. May be repeated.")
+@common.output_option("Write the archive to this file (.ar or .fits, or .ecsv for a table); with "
+                      "several ephemerides, {file} in the name is replaced by the number of the "
+                      "ephemeris.")
+@common.ephemeris_options("--par")
 @click.option("--period", metavar="TIME",
               help="Fold with this period at the telescope, at the start of the data, e.g. "
                    "0.7143s.")
@@ -28,56 +26,47 @@ from fastsig.cli import common, driver
 @click.option("--dm", metavar="DM",
               help="Align the channels for this dispersion measure, in pc cm^-3.  [default: that "
                    "of the ephemeris, or that which was removed from the input, between channels "
-                   "or within them]")
-@click.option("--constant", metavar="K",
-              help="Use this dispersion constant, in MHz^2 pc^-1 cm^3 s, e.g. 4148.808.  "
-                   "[default: 1/2.41e-4, or that of the input]")
-@click.option("--coherent", type=click.IntRange(1), metavar="N",
-              help="Divide each channel of the voltages into N channels, in which the dispersion "
-                   "is removed coherently.")
-@click.option("--n-bin", type=click.IntRange(2, 2**15), metavar="N",
-              help="Divide a turn into this many bins.  [default: the largest power of two up to "
-                   "256 that does not exceed the number of samples in a turn]")
+                   "or within channels]")
+@common.constant_option(default="1/2.41e-4, or that of the input")
+@driver.coherent_option
+@common.profile_options
 @click.option("--n-chan", type=click.IntRange(1), metavar="N",
-              help="Average neighbouring channels to leave this many.  [default: the largest "
-                   "divisor of the number of channels that does not exceed 128]")
-@click.option("--subint", metavar="TIME", default="10s", show_default=True,
-              help="Make subintegrations of this duration.")
+              help="Average neighbouring channels into N channels.  [default: the largest divisor "
+                   "of the number of channels that does not exceed 128]")
 @click.option("--single", is_flag=True,
-              help="Make a subintegration from each complete turn, for one ephemeris only; "
+              help="Make one subintegration of each complete period, for one ephemeris only; "
                    "channels are first dedispersed to the nearest sample.")
 @click.option("--tcal", type=common.InputPath(or_value=True), metavar="K|TABLE",
-              help="Before folding, calibrate to K with the noise diode, whose temperature is one "
+              help="Calibrate to K before folding, with this temperature of the noise diode: one "
                    "value, one for each polarisation such as 1.1K,1.2K, or a table. The diode must "
                    "be at 45 degrees to both feeds.")
 @click.option("--diode", metavar="KEY=VALUE,...",
               help="Specify when the diode is on, for comparison with the data: a mode such as "
                    "mode=pulsar, or the times period=, on= and first=.  [default: the schedule "
                    "measured from the data]")
-@click.option("--beam", type=click.IntRange(1, 19),
-              help="Use the diode temperature of this beam; by default, that of the beam named in "
-                   "the file.")
+@click.option("--beam", type=click.IntRange(1, 19), metavar="N",
+              help="Use the diode temperature of this beam.  [default: the beam stated in the "
+                   "file]")
 @click.option("--gain", metavar="K/JY",
-              help="Convert calibrated spectra to Stokes parameters in Jy with this gain per "
-                   "polarisation, e.g. 16K/Jy.")
+              help="With --tcal, convert to Stokes parameters in Jy with this gain of one "
+                   "polarisation, e.g. 16K/Jy, as measured on a calibrator.")
 @click.option("--feed-angle", metavar="ANGLE",
               help="Write I, Q, U and V, with Q and U rotated to the sky by the parallactic angle "
-                   "plus this angle of feed A from the direction to the zenith, counted from "
-                   "north through east.  [default: no rotation]")
-@click.option("--flag", "flagged", is_flag=True,
-              help="Flag interference first, as fastsig flag does by default.")
+                   "plus this angle of feed A from the zenith, positive from north through east.  "
+                   "[default: no rotation]")
+@excision.flag_option
 @common.span_options
 @driver.products_option
-@click.option("--to", type=click.Choice(["psrfits", "ecsv"]),
-              help="Write in this format; by default, the extension of PATH selects it.")
+@common.format_option(["psrfits", "ecsv"])
 @click.option("--bits", type=click.Choice(["16", "32"]),
-              help="Write numbers of this many bits to psrfits.  [default: 16]")
-@common.run_options("Print the expected time, memory and size; write nothing.")
+              help="Write psrfits samples of this many bits: 16-bit integers or 32-bit floats.  "
+                   "[default: 16]")
+@common.run_options("Print the expected time, memory and disk space; write nothing.")
 def fold(files: tuple[str, ...], output: str, to: str | None, **options: Any) -> None:
     """Fold spectra or voltages into the profiles of a pulsar.
 
     All FILEs must belong to one scan. Every sample is added to the bin that contains the phase at
-    its own time and frequency; samples without weight, such as flagged ones, do not contribute.
+    its own time and frequency. Samples of weight 0, such as flagged ones, do not contribute.
     PSRCHIVE can open archives in psrfits.
     """
     from fastsig.chain import open_chain
@@ -125,12 +114,12 @@ def _check(options: dict[str, Any]) -> None:
     """Refuse options that contradict each other."""
     given = len(options["pars"]) + len(options["polycos"])
     if bool(given) == (options["period"] is not None):
-        raise click.UsageError("--par, --polyco or --period; allowed: a period, or any number of "
-                               "the others")
+        raise click.UsageError("--par, --polyco or --period; allowed: one --period, or any number "
+                               "of --par and --polyco")
     if options["tcal"] is None:
         for name in ("diode", "beam", "gain"):
             if options[name] is not None:
-                raise click.UsageError(f"--{name}: of no effect without --tcal; allowed: with "
+                raise click.UsageError(f"--{name}: has no effect without --tcal; allowed: with "
                                        "--tcal")
     for name in ("pdot", "acc"):
         if options[name] is not None and options["period"] is None:

@@ -23,30 +23,27 @@ _OPTIONS = ("rest", "position", "width", "band", "lobes", "min_valid")
               help="Assume that the input is in this frame, regardless of what the file states.  "
                    "[default: the frame stated in the file, otherwise topocentric]")
 @click.option("--rest", metavar="LINE|FREQ",
-              help="Record this rest frequency, or that of a line such as HI, OH1612, OH1665, "
-                   "OH1667, OH1720 or H166a.")
+              help="Record this rest frequency, given as a line such as HI, OH1612, OH1665, "
+                   "OH1667, OH1720 or H166a, or as a frequency.")
 @click.option("--position", metavar="RA,DEC",
               help="Use this ICRS position for all spectra, e.g. 187.5deg,12.4deg or "
                    "12h30m00s,+12d24m00s.  [default: the columns ra_deg and dec_deg of the file, "
                    "or its header]")
 @click.option("--site", metavar="NAME",
-              help="Use the location of this telescope instead of the one named in the file.")
+              help="Use the location of this telescope.  [default: the telescope named in the "
+                   "file]")
 @click.option("--width", metavar="FREQ",
-              help="Make output channels of this width; by default, they are as wide as the input "
-                   "channels.")
+              help="Make channels of this width.  [default: the width of the input channels]")
 @click.option("--band", metavar="FREQ-FREQ",
-              help="Cover this band in the new frame, e.g. 1419MHz-1421.5MHz, from the first to "
-                   "the last channel centre; by default, the band of the input.")
+              help="Make channels whose centres cover this band in the new frame, e.g. "
+                   "1419MHz-1421.5MHz.  [default: the band of the input]")
 @click.option("--lobes", type=int, metavar="N",
               help="Extend the resampling kernel over this many channels on either side, 2 to "
                    "100.  [default: 47]")
 @click.option("--min-valid", type=float, default=0.9, show_default=True, metavar="X",
-              help="Require at least this fraction (above 0.5) of the kernel's energy to fall on "
-                   "valid channels.")
-@click.option("--format", "to", type=click.Choice(driver.SPECTRA),
-              help="Write in this format; by default, the extension of PATH selects it: sigproc "
-                   "for .fil and .tim, psrfits for .fits and .sf, presto for .dat, and "
-                   "otherwise fbh5.")
+              help="Give weight 0 to channels for which less than this fraction (above 0.5) of the "
+                   "energy of the kernel falls on valid channels.")
+@driver.spectra_format_option("--format", "to")
 @common.span_options
 @driver.products_option
 @driver.spectra_options

@@ -30,7 +30,7 @@ from fastsig.cli import common
 @click.option("--radius", metavar="ANGLE",
               help="Truncate the kernel at this radius.  [default: 1.5 times the kernel's FWHM]")
 @click.option("--beam-size", metavar="ANGLE",
-              help="Set the FWHM of the telescope's beam.  [default: the value for the receiver, "
+              help="Set the FWHM of the telescope's beam.  [default: that of the receiver, "
                    "averaged over the spectra and the band]")
 @click.option("--products", type=click.Choice(["I", "IQUV", "V"]), default="I", show_default=True,
               help="Map these polarisation products: I is the mean of AA and BB if the file has "
@@ -42,24 +42,25 @@ from fastsig.cli import common
               help="Shift and resample each spectrum to this velocity frame, as fastsig frame "
                    "does.  [default: leave the channels unchanged]")
 @click.option("--rest", metavar="LINE|FREQ",
-              help="Set the rest frequency, as a line such as HI, OH1667 or H166a or as a "
+              help="Set the rest frequency, given as a line such as HI, OH1667 or H166a, or as a "
                    "frequency; required if velocities are used.")
 @click.option("--fstart", metavar="FREQ", callback=common._with_unit,
               help="Map only channels centred at or above this frequency, e.g. 1400MHz.")
 @click.option("--fstop", metavar="FREQ", callback=common._with_unit,
-              help="Map only channels centred at or below this frequency.")
+              help="Map only channels centred at or below this frequency, e.g. 1450MHz.")
 @click.option("--vstart", metavar="VELOCITY",
-              help="Set one end of the band as a velocity, e.g. -100km/s; velocities are optical "
-                   "if the axis is VOPT, and otherwise radio.")
-@click.option("--vstop", metavar="VELOCITY", help="Set the other end of the band as a velocity.")
+              help="Set one end of the band as a velocity, e.g. -100km/s, in the optical "
+                   "convention if the axis is VOPT, and otherwise in the radio convention.")
+@click.option("--vstop", metavar="VELOCITY", help="Set the other end of the band as a velocity, "
+                                                  "e.g. 300km/s.")
 @click.option("--zero", type=click.Choice(["keep", "median"]), default="keep", show_default=True,
-              help="Keep the level of each channel, or subtract the channel's median over time, "
-                   "file by file and before any shift in frequency.")
+              help="Keep the level of each channel, or subtract its median over the time of each "
+                   "file, before any shift in frequency.")
 @click.option("--keep", multiple=True, type=click.Choice(["extrapolated", "diode"]),
               help="Include rows that are normally left out: those with positions beyond the "
                    "track (extrapolated) or with the noise diode on (diode). May be repeated.")
 @click.option("--min-weight", default="0s", show_default=True, metavar="TIME",
-              help="Blank pixels whose effective integration time is shorter than this.")
+              help="Blank pixels whose effective integration time is shorter than this time.")
 @common.set_option
 @common.workers_option
 @common.memory_option
@@ -75,7 +76,7 @@ from fastsig.cli import common
 def grid(files: tuple[str, ...], output: str, **options: Any) -> None:
     """Grid calibrated spectra into a FITS cube.
 
-    The FILEs may come from any beams and scans. Their spectra must be in K or Jy, and must have
+    The FILEs may come from any beams and scans. The spectra must be in K or Jy, and must have
     positions. The beam of the map is the telescope's beam convolved with the kernel; in Jy/beam, a
     point source peaks at its flux density.
     """

@@ -1,4 +1,4 @@
-"""``fastsig live``: receive what comes, and write products of it at once."""
+"""``fastsig live``: receive voltages or spectra, and write their products at once."""
 
 from __future__ import annotations
 
@@ -17,76 +17,79 @@ from fastsig.cli import common
 @click.command()
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
 @click.option("-o", "--output", type=common.OutputPath(), metavar="FOLDER", required=True,
-              help="Write the products to this folder, which is created if needed; the names of "
-                   "the files contain the time at which they begin.")
+              help="Write the products to this folder, which is created if necessary; the name of "
+                   "a file contains the UTC time of its first row.")
 @click.option("--record", type=click.Choice(["native", "dada"]),
-              help="Record the voltages in this format; dada has no place for the samples that are "
-                   "lost, which become 0.")
+              help="Record the voltages in this format. Lost samples are marked as invalid in "
+                   "native files, and are 0 in dada files, which cannot mark them.")
 @click.option("--spectra", is_flag=True, help="Write spectra.")
-@click.option("--fold", "pars", type=common.InputPath(), multiple=True, metavar="PATH",
-              help="Fold with this ephemeris (needs fastsig[pulsar]). May be repeated.")
-@click.option("--polyco", "polycos", type=common.InputPath(), multiple=True, metavar="PATH",
-              help="Fold with the polynomials in this polyco file of TEMPO. May be repeated.")
-@click.option("--bursts", metavar="DMS",
-              help="Search for bursts with dispersion measures in this range, e.g. 0:1000, in "
-                   "pc cm^-3.")
-@click.option("--threshold", type=float, default=7.0, show_default=True, metavar="SNR",
-              help="Report bursts of at least this S/N.")
+@common.ephemeris_options("--fold")
+@click.option("--bursts", metavar="LOW:HIGH",
+              help="Search for bursts with dispersion measures from LOW to HIGH, in pc cm^-3, e.g. "
+                   "0:1000.")
+@click.option("--threshold", type=float, default=7.0, show_default=True, metavar="X",
+              help="Report bursts whose S/N is at least X.")
 @click.option("--keep", metavar="TIME",
-              help="Keep raw data in memory for this time after they have been searched, and cut "
-                   "each burst out of them.")
+              help="Keep the received data in memory for this time after they have been searched, "
+                   "and copy the data around each burst to a file.")
 @click.option("--around", metavar="TIME", default="0.1s", show_default=True,
-              help="Cut this much more before and after a burst.")
+              help="With --keep, copy the data from TIME before each burst to TIME after it.")
 @click.option("--post", type=common.OutputPath(), metavar="PATH",
-              help="Post a line of JSON for each burst to this file, FIFO or local socket.")
+              help="Write a line of JSON for each burst to this file, FIFO or local socket.")
 @click.option("--picture", is_flag=True,
-              help="Draw the spectra of the last minute as FOLDER/live.png, again and again.")
+              help="Draw the spectra of the last minute as FOLDER/live.png.")
 @click.option("--every", metavar="TIME", default="5s", show_default=True,
-              help="Draw the picture at these intervals.")
+              help="With --picture, redraw the picture at this interval.")
 @click.option("--n-chan", type=click.IntRange(1), metavar="N",
-              help="Divide voltages into this many channels for everything except --record.")
+              help="Divide each channel of voltages into N channels; required for all products of "
+                   "voltages except --record.")
 @click.option("--integrate", "time", metavar="TIME",
-              help="Integrate spectra for this time, e.g. 1ms.")
+              help="Integrate over this time, e.g. 1ms, rounded to whole spectra.  [default: no "
+                   "integration]")
 @click.option("--products", default="I", show_default=True,
               type=click.Choice(["I", "AABB", "AABBCRCI", "IQUV"]),
-              help="Make these polarisation products of voltages.")
+              help="Form these polarisation products of voltages.")
 @click.option("--to", type=click.Choice(["fbh5", "sigproc"]), default="fbh5", show_default=True,
               help="Write spectra in this format.")
-@click.option("--n-bin", type=click.IntRange(2, 2**15), metavar="N",
-              help="Divide a turn into this many bins.  [default: as for fastsig fold]")
-@click.option("--subint", metavar="TIME", default="10s", show_default=True,
-              help="Make subintegrations of this duration.")
+@common.profile_options
 @click.option("--roll", metavar="TIME", default="60s", show_default=True,
-              help="Begin a new file after this time.")
+              help="Begin new files at this interval.")
 @click.option("--packets", type=click.Choice(["fast-adc", "fast-spectra", "vdif"]),
-              default="fast-adc", show_default=True, help="Expect these packets from udp sources.")
+              default="fast-adc", show_default=True, help="Expect these packets from "
+                                                          "udp://HOST:PORT.")
 @click.option("--beam", type=click.IntRange(1, 19), metavar="N",
-              help="Leave out FAST's packets of other beams.")
+              help="Use only FAST's packets of this beam.  [default: use all packets]")
 @click.option("--epoch", metavar="TIME",
-              help="Set the UTC of counter 0 of FAST's packets.  [default: the first packet has "
-                   "the time at which it arrives]")
+              help="Set the UTC time at which the counter of FAST's packets is 0.  [default: the "
+                   "first packet has the time at which it arrives]")
 @click.option("--follow", metavar="TIME",
-              help="Also process what is appended to a file, until it has not grown for this time.")
+              help="Process a SOURCE that is a file while it grows, until it has not grown for "
+                   "this time; required for a file.")
 @click.option("--ring", metavar="SIZE",
-              help="Keep this much of what comes in memory, e.g. 2GB, for each source.")
+              help="Keep this much of the newest data of each source in memory, e.g. 2GB.  "
+                   "[default: about 1 s of packets, or what --keep requires]")
 @click.option("--buffer", metavar="SIZE", default="64MiB", show_default=True,
-              help="Ask the system for this much memory for packets that wait.")
+              help="Request a buffer of this size from the operating system for packets that have "
+                   "not been read.")
 @click.option("--metrics", metavar="PLACE",
-              help="Write metrics for Prometheus to this file once a second, or serve them at "
+              help="Write metrics for Prometheus to this file once per second, or serve them at "
                    "127.0.0.1:PORT.")
 @click.option("--page", metavar="PLACE",
-              help="Serve a page with counters, levels and the picture at 127.0.0.1:PORT.")
-@common.workers_option
-@common.memory_option
+              help="Serve a web page with counters, levels and the picture at 127.0.0.1:PORT.")
+@click.option("-j", "--workers", type=click.IntRange(1, 1024), metavar="N",
+              help="Use this many threads for each product.  [default: one per processor]")
+@click.option("--memory", metavar="SIZE",
+              help="Limit the memory used by each process, e.g. to 500MB.")
 @common.set_option
 @common.quiet_options
 @common.debug_option
 def live(sources: tuple[str, ...], output: str, **options: Any) -> None:
-    """Receive voltages or spectra, and process them as they come.
+    """Receive voltages or spectra, and process them as they arrive.
 
-    A SOURCE is udp://HOST:PORT, a pipe, - for standard input, ring:NAME, or a file that grows.
-    Each source and each product has a process of its own. SIGTERM and Ctrl-C complete all files,
-    and SIGHUP begins new ones.
+    A SOURCE is udp://HOST:PORT, a pipe, - for standard input, ring:NAME for packets in shared
+    memory, or, with --follow, a file that grows. Each source and each product has a process of its
+    own. On SIGTERM or Ctrl-C, nothing more is received, and all files are completed. On SIGHUP, new
+    files are begun.
     """
     from fastsig.live.session import Session
     from fastsig.live.settings import sources_of
@@ -149,7 +152,7 @@ class _Screen:
             options["metrics"])
         pages = pages_of(folder, labels, lambda: self._status)
         if options["page"] is not None and not self._serve(options["page"], pages, ""):
-            raise click.UsageError(f"--page {options['page']}: allowed: 127.0.0.1:PORT")
+            raise click.UsageError(f"--page {options['page']}; allowed: 127.0.0.1:PORT")
 
     def _serve(self, place: str | None, pages: Any, path: str) -> bool:
         """Serve pages at an address; return False if it is the name of a file, or None."""

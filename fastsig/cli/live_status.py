@@ -1,4 +1,4 @@
-"""``fastsig live-status``: how a live session is doing."""
+"""``fastsig live-status``: the state of a live session."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from fastsig.cli import common
 @common.json_option
 @common.debug_option
 def live_status(folder: str, as_json: bool, **options: Any) -> None:
-    """Report how the fastsig live that writes to FOLDER is doing."""
+    """Report the state of the live session that writes to FOLDER."""
     from fastsig.live.status import lines, read_status
 
     found = read_status(folder)

@@ -63,7 +63,7 @@ class LazyGroup(Group):
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="fastsig")
 def cli() -> None:
-    """Process radio-telescope data: from voltages to calibrated spectra and cubes."""
+    """Process radio-telescope data, from voltages to calibrated spectra and cubes."""
 
 
 def _on_sigterm(signum: int, frame: Any) -> NoReturn:

@@ -17,14 +17,14 @@ _KIND = "profile measurements"
 @click.argument("files", nargs=-1, required=True, metavar="ARCHIVE...")
 @common.output_option("Write the table to this ECSV file.")
 @click.option("--sefd", metavar="JY",
-              help="Compute flux densities with this system equivalent flux density of one "
+              help="Compute flux densities with this system-equivalent flux density of one "
                    "polarisation, e.g. 1.2Jy.  [default: no flux densities]")
 @click.option("--convention", type=click.Choice(["PSR/IEEE", "IAU"]), default="PSR/IEEE",
               show_default=True, help="Write V with the sign of this convention.")
 @click.option("--feed-angle", metavar="ANGLE",
-              help="Measure position angles on the sky, from the parallactic angle plus this angle "
-                   "of feed A from the direction to the zenith, counted from north through east.  "
-                   "[default: in the frame of the archive]")
+              help="Measure position angles on the sky, rotated by the parallactic angle plus this "
+                   "angle of feed A from the zenith, positive from north through east.  [default: "
+                   "in the frame of the archive]")
 @common.set_option
 @common.json_option
 @common.quiet_options

@@ -16,10 +16,10 @@ from fastsig.cli import common, cubes
               help="Map the integral over velocity (0), the mean velocity (1) or the velocity "
                    "dispersion (2).")
 @click.option("--window", metavar="V,V", callback=cubes.velocities,
-              help="Sum over the velocities between these two, e.g. 200km/s,400km/s; by default, "
-                   "over all velocities.")
+              help="Sum over the velocities between these two, e.g. 200km/s,400km/s.  [default: "
+                   "all velocities]")
 @click.option("--sigma", type=float, metavar="X",
-              help="Leave out values below this many times their noise.")
+              help="Leave out values below X times their noise; recommended for orders 1 and 2.")
 @cubes.cube_options
 @common.json_option
 @common.quiet_options

@@ -18,11 +18,11 @@ _HEAD = ("low DM", "high DM", "step", "down", "DMs", "sample", "channel", "step"
 @click.option("--dm", "dms", metavar="LOW:HIGH", default="0:3000", show_default=True,
               help="Plan for dispersion measures from LOW to HIGH, in pc cm^-3.")
 @click.option("--width", metavar="TIME",
-              help="Plan for pulses of this width (FWHM) or wider, e.g. 1ms; by default, for "
-                   "pulses as short as the sample time.")
+              help="Plan for pulses of this width (FWHM) or wider, e.g. 1ms.  [default: the sample "
+                   "time]")
 @click.option("--loss", type=float, metavar="X", default=0.1, show_default=True,
-              help="Choose steps such that a pulse halfway between two dispersion measures loses "
-                   "at most this fraction of its S/N.")
+              help="Choose steps such that a pulse as wide as --width, halfway between two "
+                   "dispersion measures, loses at most the fraction X of its S/N.")
 @click.option("--fstart", metavar="FREQ",
               help="If no FILE is given, set the lower edge of the band, e.g. 1000MHz.")
 @click.option("--bandwidth", metavar="FREQ",
@@ -34,9 +34,7 @@ _HEAD = ("low DM", "high DM", "step", "down", "DMs", "sample", "channel", "step"
                    "e.g. 49.152us.")
 @click.option("-o", "--output", type=common.OutputPath(), metavar="PATH",
               help="Write the plan to this ECSV table.")
-@click.option("--picture", type=common.OutputPath(), metavar="PATH",
-              help="Save a plot of the widths and of the S/N as a picture (.png, .pdf, .svg) or a "
-                   "page (.html).")
+@common.picture_option("the widths and the S/N")
 @click.option("--overwrite", is_flag=True, help="Replace existing output files.")
 @common.set_option
 @common.json_option
@@ -45,9 +43,9 @@ _HEAD = ("low DM", "high DM", "step", "down", "DMs", "sample", "channel", "step"
 def plan_dm(files: tuple[str, ...], dms: str, output: str | None, **options: Any) -> None:
     """Plan a search over DMs: steps, downsampling, losses and cost.
 
-    The plan is made for the spectra of one scan, in one or several FILEs. Without FILE, it is made
-    for the band that --fstart, --bandwidth, --n-chan and --sample-time describe; all four are then
-    required.
+    The plan is made for the spectra of one scan, in one or several FILEs. Without FILE, the plan is
+    made for the band that --fstart, --bandwidth, --n-chan and --sample-time describe; all four are
+    then required.
     """
     from fastsig.io.files.outputs import check_text_name
     from fastsig.io.files.safe import check_output

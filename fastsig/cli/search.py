@@ -27,11 +27,10 @@ def search() -> None:
     """Search recordings for bursts, pulsars and drifting carriers."""
 
 
-
 @search.command("bursts")
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
-@common.output_option("Write the candidates to this file (.ecsv; .singlepulse, .cand or .cands "
-                      "for other programs).")
+@common.output_option("Write the candidates to this file: .ecsv, .singlepulse (PRESTO), .cand "
+                      "(heimdall) or .cands (TransientX).")
 @click.option("--dm", "dms", metavar="LOW:HIGH", default="0:3000", show_default=True,
               help="Search dispersion measures from LOW to HIGH, in pc cm^-3.")
 @click.option("--width", metavar="SHORT:LONG",
@@ -40,48 +39,43 @@ def search() -> None:
 @click.option("--threshold", type=float, metavar="X", default=7.0, show_default=True,
               help="Report pulses whose S/N is at least X.")
 @click.option("--loss", metavar="X", default="5%", show_default=True,
-              help="Choose widths and dispersion measures such that a pulse between two of them "
-                   "loses at most this fraction of its S/N.")
+              help="Choose the steps in width and in dispersion measure such that a pulse between "
+                   "two widths or two dispersion measures loses at most the fraction X of its S/N.")
 @click.option("--switch", type=float, metavar="X", default=1.0, show_default=True,
               help="Halve the sampling rate where the dispersion within a channel is X times the "
-                   "smearing that the plan adds; smaller values take less time, but narrower "
-                   "pulses lose more S/N.")
-@click.option("--constant", metavar="K",
-              help="Use this dispersion constant, in MHz^2 pc^-1 cm^3 s, e.g. 4148.808.  "
-                   "[default: 1/2.41e-4]")
+                   "smearing that the plan adds. With smaller values, the search takes less time, "
+                   "but narrow pulses lose more S/N.")
+@common.constant_option()
 @click.option("--n-chan", type=click.IntRange(1), metavar="N",
-              help="Divide each channel of voltages into N channels, in which dispersion is "
-                   "removed coherently at widely spaced dispersion measures.")
+              help="Divide each channel of voltages into N channels, in which the dispersion is "
+                   "removed coherently at widely spaced dispersion measures; required for "
+                   "voltages.")
 @click.option("--integrate", metavar="TIME",
               help="Integrate the powers of voltages over this time, e.g. 50us.  [default: half of "
                    "the shortest width]")
-@click.option("--flag", "flagged", is_flag=True,
-              help="Flag interference first, as fastsig flag does by default.")
+@excision.flag_option
 @excision.excision_options
 @click.option("--inject", type=click.IntRange(1, 10**6), metavar="N",
               help="Add N bursts of known DM, width and S/N to the spectra, before interference is "
                    "excised, and report how many of them are found.")
 @click.option("--seed", type=click.IntRange(0), metavar="N", default=0, show_default=True,
-              help="Use this random seed to draw the bursts of --inject.")
+              help="With --inject, set the seed of the random numbers.")
 @click.option("--cut-out", metavar="TIME",
               help="Also copy the recording around each of the 100 brightest candidates, from TIME "
-                   "before the burst to TIME after it, to files beside the table.")
+                   "before the burst to TIME after it, to files in the folder of PATH.")
 @click.option("--json-lines", is_flag=True,
               help="Print each candidate as a line of JSON during the search, as soon as no later "
                    "spectrum can change it.")
 @common.span_options
 @driver.products_option
-@click.option("--to", type=click.Choice(["ecsv", "singlepulse", "heimdall", "transientx"]),
-              help="Write in this format; by default, the extension of PATH selects it.")
+@common.format_option(["ecsv", "singlepulse", "heimdall", "transientx"])
 @common.run_options("Print the plan and the expected time and memory; write nothing.")
 def bursts(files: tuple[str, ...], output: str, to: str | None, **options: Any) -> None:
     """Search spectra or voltages for single pulses and bursts.
 
     All FILEs must belong to one scan. Channels are normalised and summed for many dispersion
-    measures, and boxcars of many widths slide over each sum. Neighbouring boxcars above the
+    measures, and boxcars of many widths are applied to each sum. Neighbouring boxcars above the
     threshold form one candidate. Samples of weight 0, such as flagged ones, do not contribute.
-    Voltages are divided into channels, in which dispersion is removed coherently at widely spaced
-    dispersion measures.
     """
     from fastsig.chain import open_chain
     from fastsig.io.files.safe import check_output

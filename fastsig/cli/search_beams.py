@@ -7,15 +7,15 @@ from typing import Any
 
 import click
 
-from fastsig.cli import common
+from fastsig.cli import common, findings
 
 __all__ = ["beams"]
 
 
 @click.command("beams")
 @click.argument("tables", nargs=-1, required=True, metavar="TABLE...", type=common.InputPath())
-@common.output_option("Write a row for each burst to this table (.ecsv; .singlepulse, .cand or "
-                      ".cands for other programs).")
+@common.output_option("Write one row for each burst or carrier to this table (.ecsv; for bursts "
+                      "also .singlepulse or .cands).")
 @click.option("--telescope", metavar="NAME", default="FAST", show_default=True,
               help="Use the beams of this telescope.")
 @click.option("--receiver", metavar="NAME",
@@ -25,22 +25,20 @@ __all__ = ["beams"]
               help="Set the angle by which the receiver is rotated, from east towards north, e.g. "
                    "23.4deg.")
 @click.option("--hpbw", metavar="ANGLE",
-              help="Set the half-power width of all beams, e.g. 2.9arcmin.  [default: that in the "
-                   "table of the receiver, averaged over the band]")
+              help="Set the half-power width of all beams, e.g. 2.9arcmin.  [default: the width of "
+                   "each beam of the receiver, averaged over the band]")
 @click.option("--beams", "numbers", metavar="LIST",
-              help="List all beams that were searched, e.g. 1-19; those without a table found "
-                   "nothing.  [default: those of the tables]")
+              help="List all beams that were searched, e.g. 1-19; nothing was found in beams "
+                   "without a TABLE.  [default: those of the TABLEs]")
 @click.option("--table-beams", metavar="LIST",
-              help="List the beams of the TABLEs, in the order in which the TABLEs are given, e.g. "
-                   "1,2,3.  [default: those that the tables state]")
+              help="List the beams of the TABLEs, in the order of the TABLEs, e.g. 1,2,3.  "
+                   "[default: those that the TABLEs state]")
 @click.option("--beam-error", type=click.FloatRange(0, 1), default=0.05, show_default=True,
-              metavar="X", help="Allow for this relative error of the shapes and gains of beams.")
+              metavar="X", help="Allow for this relative error in the shapes and gains of the "
+                                "beams.")
 @click.option("--side-lobe", type=click.FloatRange(0, 1), default=0.01, show_default=True,
               metavar="X", help="Allow for side lobes up to this level, relative to the peak.")
-@click.option("--keep", type=click.Choice(["all", "possible", "accepted"]), default="all",
-              show_default=True,
-              help="Keep all rows (all), those that are not interference (possible), or only "
-                   "accepted ones (accepted).")
+@findings.keep_option
 @common.json_option
 @common.quiet_options
 @common.debug_option
@@ -48,9 +46,10 @@ def beams(tables: tuple[str, ...], output: str, **options: Any) -> None:
     """Compare the candidates or hits of several beams.
 
     Each TABLE contains the candidates of one or several beams, as written by search bursts, or the
-    hits of one beam, as written by search drift; all TABLEs must belong to one observation. Those
-    that agree in time and DM, or in frequency and drift rate, become one row, with a verdict
-    (accepted, doubtful or interference), its reason and the most probable position.
+    hits of one beam, as written by search drift; all TABLEs must belong to one observation.
+    Candidates that agree in time and DM, or hits that agree in frequency and drift rate, become one
+    row with a verdict (accepted, doubtful or interference), a reason for the verdict, and the most
+    probable position.
     """
     from fastsig.io.files.safe import check_output
     from fastsig.run.finding_files import write_findings
@@ -65,16 +64,14 @@ def beams(tables: tuple[str, ...], output: str, **options: Any) -> None:
         table_beams=_numbers("table-beams", options["table_beams"]),
         shape_error=options["beam_error"], side_lobe=options["side_lobe"])
     found = found.with_meta(provenance={"inputs": [os.path.basename(name) for name in tables]})
-    kept = _kept(found, options["keep"])
+    kept = findings.kept(found, options["keep"])
     write_findings(kept, files, output, to=to, overwrite=options["overwrite"])
     _report(found, kept, output, options, noun)
 
 
 def _kind(tables: tuple[str, ...]) -> tuple[str, Any, Any, Any]:
     """Return what a row of the first table is, how such tables are read, and how compared."""
-    from fastsig.cli.findings import table_of_findings
-
-    if table_of_findings(tables) == "drifting carriers":
+    if findings.table_of_findings(tables) == "drifting carriers":
         from fastsig.reductions.drifting.beams import compare_hit_beams
         from fastsig.run import hit_files
 
@@ -98,13 +95,6 @@ def _numbers(option: str, text: str | None) -> list[int] | None:
                                    "1,2,5-7")
         found += range(int(first), int(last or first) + 1)
     return found
-
-
-def _kept(found: Any, keep: str) -> Any:
-    verdicts = found["verdict"]
-    if keep == "accepted":
-        return found[verdicts == "accepted"]
-    return found[verdicts != "interference"] if keep == "possible" else found
 
 
 def _report(found: Any, kept: Any, output: str, options: dict[str, Any], noun: str) -> None:

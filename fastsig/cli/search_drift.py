@@ -14,41 +14,41 @@ __all__ = ["drift"]
 
 @click.command("drift")
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
-@common.output_option("Write the hits to this file (.ecsv, or .dat for other programs).")
+@common.output_option("Write the hits to this file: .ecsv or .dat (turboSETI).")
 @click.option("--drift", "rates", metavar="LOW:HIGH", default="-4:4", show_default=True,
               help="Search drift rates from LOW to HIGH, in Hz/s.")
 @click.option("--snr", type=float, metavar="X", default=10.0, show_default=True,
-              help="Report signals whose S/N is at least X.")
+              help="Report carriers whose S/N is at least X (5 or more).")
 @click.option("--width", metavar="W",
-              help="Search for slowly drifting signals up to this width, e.g. 20Hz.  [default: 8 "
+              help="Search for slowly drifting carriers up to this width, e.g. 20Hz.  [default: 8 "
                    "channels]")
 @click.option("--coarse", type=click.IntRange(1), metavar="N",
-              help="Assume that the band consists of N coarse channels.  [default: that of the "
+              help="Assume that the band consists of N coarse channels.  [default: as in the "
                    "voltages, or as in spectra of Breakthrough Listen at Green Bank; unknown for "
                    "other spectra]")
-@click.option("--dc/--no-dc", default=False,
-              help="Also search the centres of coarse channels, which contain their DC.")
+@click.option("--dc/--no-dc", default=False, show_default=True,
+              help="Search, or leave out, the central channel of each coarse channel, which "
+                   "contains the DC component.")
 @click.option("--unsmeared", is_flag=True,
               help="Search all drift rates in steps of one channel, for simulated carriers that do "
                    "not spread over the channels that they cross during a spectrum.")
 @click.option("--n-chan", type=click.IntRange(2), metavar="N",
-              help="Divide each channel of voltages into N channels.")
+              help="Divide each channel of voltages into N channels; required for voltages.")
 @click.option("--integrate", metavar="TIME",
-              help="Average spectra over this time first, e.g. 18s.")
+              help="Integrate over this time before the search, e.g. 18s; required for voltages.")
 @click.option("--turboseti-snr", is_flag=True,
               help="Also report the S/N as turboSETI defines it.")
 @common.span_options
 @excision.excision_options
 @driver.products_option
-@click.option("--to", type=click.Choice(["ecsv", "turboseti"]),
-              help="Write in this format; by default, the extension of PATH selects it.")
+@common.format_option(["ecsv", "turboseti"])
 @common.run_options("Print the plan and the expected memory; write nothing.", explain=False)
 def drift(files: tuple[str, ...], output: str, to: str | None, **options: Any) -> None:
     """Search spectra or voltages for carriers whose frequency drifts.
 
     All FILEs must belong to one scan. Spectra are summed along straight tracks of all drift rates,
-    in boxcars of several widths. When a signal has been found, its samples are removed, so that it
-    does not hide others. Samples of weight 0 do not contribute.
+    in boxcars of several widths. When a carrier has been found, its samples are removed, so that it
+    does not hide others. Samples of weight 0, such as flagged ones, do not contribute.
     """
     from fastsig.chain import open_chain
     from fastsig.io.files.safe import check_output
@@ -74,7 +74,7 @@ def _prepared(source: Any, path: str, options: dict[str, Any]) -> Any:
 
         raise FormatError(path, f"contains {source.stream.kind}; allowed: spectra or voltages")
     elif options["n_chan"]:
-        raise click.UsageError("--n-chan divides the channels of voltages; these are spectra")
+        raise click.UsageError(f"--n-chan: {path} contains spectra; allowed: with voltages")
     band = slice(options["fstart"], options["fstop"])
     chain = driver.with_products(chain if band == slice(None) else chain[:, band],
                                  options["products"])
@@ -85,7 +85,7 @@ def _prepared(source: Any, path: str, options: dict[str, Any]) -> Any:
 
 def _spectra(chain: Any, path: str, options: dict[str, Any]) -> Any:
     if not options["n_chan"] or not options["integrate"]:
-        raise click.UsageError(f"{path} contains voltages; allowed: with --n-chan N and "
+        raise click.UsageError(f"{path}: contains voltages; allowed: with --n-chan N and "
                                "--integrate TIME")
     return chain.channelize(options["n_chan"]).detect("I").integrate(options["integrate"])
 
@@ -121,7 +121,7 @@ def _print_dry_run(request: Any, output: str, options: dict[str, Any]) -> None:
         return
     click.echo(f"memory {request.memory_bytes / 1e6:.3g} MB on "
                f"{common.plural(request.workers, 'thread')}")
-    click.echo(f"drift {plan.low:g} to {plan.high:g} Hz/s in steps of {plan.step:.4g} Hz/s and "
+    click.echo(f"drift {plan.low:g} to {plan.high:g} Hz/s in steps of {plan.step:.4g} Hz/s or "
                f"more; a carrier at {max(abs(plan.low), abs(plan.high)):g} Hz/s keeps "
                f"{plan.kept(max(abs(plan.low), abs(plan.high))):.2f} of its S/N")
     click.echo(f"would write {output}")
@@ -138,7 +138,7 @@ def _report(hits: Any, output: str, kind: str, options: dict[str, Any]) -> None:
                                for k in range(len(hits))]})
     if full:
         common.say(f"fastsig: warning: {common.plural(full, 'piece')} of the band had more hits "
-                   "than are kept of each; the weakest were left out")
+                   "than are kept for a piece; the weakest hits were left out")
     common.say(f"{common.plural(len(hits), 'hit')}; noise alone is expected to cause "
                f"{hits.meta['false_alarms']:.2g}", options["quiet"])
     common.say(f"wrote {output}", options["quiet"])

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from fastsig.cli import common
+from fastsig.cli import common, findings
 
 __all__ = ["events"]
 
@@ -17,15 +17,12 @@ __all__ = ["events"]
 @common.output_option("Write the hits, with the numbers of their events, to this table "
                       "(.ecsv).")
 @click.option("--pattern", metavar="LETTERS", default="ABACAD", show_default=True,
-              help="Give a letter for each TABLE: A for a scan on the source, any other letter for "
-                   "one off it.")
+              help="Give one letter for each TABLE: A for a scan on the source, any other letter "
+                   "for a scan off the source.")
 @click.option("--tolerance", type=float, metavar="X", default=2.0, show_default=True,
-              help="Let hits belong to one event if they agree within X times the errors of their "
-                   "drifts and widths.")
-@click.option("--keep", type=click.Choice(["all", "possible", "accepted"]), default="all",
-              show_default=True,
-              help="Keep all events (all), those that are not interference (possible), or only "
-                   "accepted ones (accepted).")
+              help="Combine hits into one event if their frequencies and drift rates agree within "
+                   "X times their errors.")
+@findings.keep_option
 @common.json_option
 @common.quiet_options
 @common.debug_option
@@ -34,28 +31,22 @@ def events(tables: tuple[str, ...], output: str, **options: Any) -> None:
 
     Each TABLE contains the hits of one scan, as written by search drift. Hits that lie on one
     drifting track form an event, which is given a verdict (accepted, doubtful or interference) and
-    its reason. An accepted event is found in all scans on the source and in none off it.
+    a reason for the verdict. An accepted event is found in all scans on the source and in no scan
+    off the source.
     """
     from fastsig.io.files.safe import check_output
     from fastsig.run.hit_files import format_of, read_hits, write_hits
     from fastsig.search.drift.cadence import events_of
 
     if format_of(output) != "ecsv":
-        raise click.UsageError(f"{output}: events are of several scans; allowed: .ecsv")
+        raise click.UsageError(f"{output}: contains events of several scans; allowed: .ecsv")
     check_output(output, overwrite=options["overwrite"], inputs=tables)
     found = events_of([read_hits(name) for name in tables], options["pattern"],
                       tolerance=options["tolerance"])
     found = found.with_meta(provenance={"inputs": [os.path.basename(name) for name in tables]})
-    kept = _kept(found, options["keep"])
+    kept = findings.kept(found, options["keep"])
     write_hits(kept, output, overwrite=options["overwrite"])
     _report(found, kept, output, options)
-
-
-def _kept(found: Any, keep: str) -> Any:
-    verdicts = found["verdict"]
-    if keep == "accepted":
-        return found[verdicts == "accepted"]
-    return found[verdicts != "interference"] if keep == "possible" else found
 
 
 def _report(found: Any, kept: Any, output: str, options: dict[str, Any]) -> None:

@@ -14,68 +14,58 @@ __all__ = ["pulsars"]
 
 @click.command("pulsars")
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
-@common.output_option("Write the candidates to this file (.ecsv; .accel or .csv for other "
-                      "programs).")
+@common.output_option("Write the candidates to this file: .ecsv, .accel (PRESTO) or .csv "
+                      "(riptide).")
 @click.option("--dm", "dms", metavar="LOW:HIGH", default="0:500", show_default=True,
               help="Search dispersion measures from LOW to HIGH, in pc cm^-3.")
 @click.option("--loss", type=float, metavar="X", default=0.1, show_default=True,
-              help="Choose steps of the dispersion measure such that a pulse as narrow as the "
-                   "spectra resolve loses at most this share of its S/N.")
+              help="Choose steps such that a pulse as wide as one sample, halfway between two "
+                   "dispersion measures, loses at most the fraction X of its S/N.")
 @click.option("--harmonics", type=click.Choice(["0", "1", "2", "4", "8", "16", "32"]),
               default="16", show_default=True,
-              help="Sum up to this number of harmonics of the Fourier spectrum; 0 for fast folding "
-                   "alone.")
+              help="Sum up to this number of harmonics in the Fourier spectrum; 0 skips the "
+                   "Fourier search.")
 @click.option("--accel", type=click.FloatRange(0, 1200), metavar="Z", default=0.0,
               show_default=True,
-              help="Also search frequencies that drift, the highest harmonic by up to Z bins over "
-                   "the data.")
+              help="Also search for signals whose frequency drifts, such that the highest harmonic "
+                   "drifts by up to Z Fourier bins during the data.")
 @click.option("--period", metavar="LOW:HIGH", default="0.5s:1800s", show_default=True,
-              help="Search these periods by fast folding, as far as the data contain 8 turns; none "
-                   "for the Fourier search alone.")
+              help="Search for periods in this range by fast folding, up to an eighth of the "
+                   "duration of the data; none skips fast folding.")
 @click.option("--duty", metavar="LOW:HIGH", default="0.42%:20%", show_default=True,
-              help="Search for pulses of these widths by fast folding, as shares of the period.")
+              help="Search for pulses of these widths, as fractions of the period, by fast "
+                   "folding.")
 @click.option("--threshold", type=float, metavar="X", default=6.0, show_default=True,
               help="Report signals whose significance after all trials is at least X, in standard "
                    "deviations.")
 @click.option("--zap", "zapped", metavar="LOW:HIGH", multiple=True,
-              help="Do not use these frequencies, e.g. 23.9Hz:24.1Hz. May be repeated.")
+              help="Leave out signals at these frequencies, e.g. 23.9Hz:24.1Hz. May be repeated.")
 @click.option("--mains", type=click.Choice(["50", "60"]),
-              help="Do not use the harmonics of the mains at this frequency, in Hz.")
+              help="Leave out signals at the mains frequency, 50 or 60 Hz, and its harmonics.")
 @click.option("--known", metavar="TABLE", type=common.InputPath(),
-              help="Name candidates that may be pulsars of TABLE, which has the columns name, "
-                   "period or frequency, dm and, if known, ra and dec.")
+              help="Name candidates after the pulsars in TABLE with which they agree. TABLE has "
+                   "the columns name, period (s) or frequency (Hz), dm and, if known, ra and dec.")
 @click.option("--radius", metavar="ANGLE", default="1deg", show_default=True,
-              help="Compare with pulsars of --known up to this distance.")
+              help="Compare a candidate with the pulsars of --known within this angular distance.")
 @click.option("--fold", "n_fold", type=click.IntRange(1, 1000), metavar="N",
               help="Also fold the N most significant candidates, improve their period, its "
-                   "derivative and DM, and draw each: PATH.1.png and so on.")
-@click.option("--constant", metavar="K",
-              help="Use this dispersion constant, in MHz^2 pc^-1 cm^3 s, e.g. 4148.808.  "
-                   "[default: 1/2.41e-4]")
+                   "derivative and the DM, and draw them: for x.ecsv as x.1.png, x.2.png and so "
+                   "on.")
+@common.constant_option()
 @common.span_options
-@click.option("--flag", "flagged", is_flag=True,
-              help="Flag interference first, as fastsig flag does by default.")
+@excision.flag_option
 @excision.excision_options
 @driver.products_option
-@click.option("--to", type=click.Choice(["ecsv", "accel", "riptide"]),
-              help="Write in this format; by default, the extension of PATH selects it.")
-@common.workers_option
-@common.memory_option
-@click.option("--verify", is_flag=True, help="Read the whole input first to verify its checksums.")
-@common.hash_option
-@click.option("--dry-run", is_flag=True,
-              help="Print the plan and the expected memory; write nothing.")
-@common.json_option
-@common.set_option
-@common.quiet_options
-@common.debug_option
+@common.format_option(["ecsv", "accel", "riptide"])
+@common.run_options("Print the plan and the expected memory; write nothing.", explain=False)
 def pulsars(files: tuple[str, ...], output: str, to: str | None, **options: Any) -> None:
     """Search spectra, or a time series, for pulsars.
 
     All FILEs must belong to one scan. Channels are normalised and summed for many dispersion
-    measures. In each series, harmonics of the spectrum are summed, and profiles of all periods are
-    compared with boxcars (fast folding). Detections of one signal at neighbouring dispersion
-    measures, and its harmonics, form one candidate. Samples of weight 0 do not contribute.
+    measures. In each resulting time series, harmonics of the Fourier spectrum are summed, and the
+    profiles of all periods are compared with boxcars (fast folding). The detections of a signal at
+    neighbouring dispersion measures, and its harmonics, form one candidate. Samples of weight 0,
+    such as flagged ones, do not contribute.
     """
     from fastsig.chain import open_chain
     from fastsig.io.files.safe import check_output

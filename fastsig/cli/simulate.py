@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from fastsig.cli import common, simulating, simulating_scan, simulating_spectra
-from fastsig.cli.driver import VOLTAGES
+from fastsig.cli.driver import VOLTAGES, lossy_option
 
 __all__ = ["simulate"]
 
@@ -19,40 +19,36 @@ def simulate() -> None:
 
 @simulate.command("fast-voltage")
 @common.output_option("Write the recording to this file; {file} in the name is replaced by the "
-                      "file number. Required, except with --to udp://....", required=False)
+                      "file number. Required unless --to is udp://HOST:PORT.", required=False)
 @common.workers_option
 @click.option("--to", type=simulating.Destination(VOLTAGES),
-              help="Write in this format; by default, the extension selects it: guppi for .raw, "
-                   "dada for .dada, vdif for .vdif, and otherwise native. Or send packets of "
-                   "FAST's digitiser to udp://HOST:PORT.")
+              help="Write in this format, or send packets of FAST's digitiser to udp://HOST:PORT.  "
+                   "[default: that of the extension of PATH: guppi (.raw), dada or vdif; otherwise "
+                   "native]")
 @simulating.sending_options
 @click.option("--coarse", type=int, metavar="N",
-              help="Record complex voltages in N coarse channels, to which --level and the "
-                   "packets of --loss then refer.")
+              help="Record complex voltages in N coarse channels, to which --level and the packets "
+                   "of --loss then refer.  [default: real voltages of the whole band]")
 @click.option("--file-size", metavar="SIZE",
               help="Split the recording into guppi, dada or vdif files of at most this size, e.g. "
                    "1GB; if there are several files, PATH must contain {file}.")
-@click.option("--lossy", is_flag=True,
-              help="Write the product even if its format cannot hold all the information.")
+@lossy_option
 @simulating.truth_option
-@click.option("--duration", metavar="TIME", default="1ms", show_default=True,
-              help="Set the length of the recording, rounded to whole samples.")
-@click.option("--fstart", metavar="FREQ", default="1000MHz", show_default=True,
-              help="Set the lower edge of the band on the sky.")
+@simulating.duration_option("1ms", "samples")
+@simulating.fstart_option
 @click.option("--bandwidth", metavar="FREQ", default="500MHz", show_default=True,
-              help="Set the bandwidth, at most 500MHz; the rate of real samples is twice the "
-                   "bandwidth.")
+              help="Set the bandwidth, at most 500MHz; the sample rate of real samples is twice "
+                   "the bandwidth.")
 @click.option("--sideband", default="upper", show_default=True,
               type=click.Choice(["upper", "lower"]),
               help="Record the band as an upper sideband or, reversed, as a lower sideband.")
-@click.option("--start-time", metavar="TIME", default="2026-01-01T00:00:00", show_default=True,
-              help="Set the UTC time of sample 0.")
+@simulating.start_time_option("sample 0")
 @click.option("--level", metavar="X", default="20", show_default=True,
               help="Set the rms of the receiver noise, in quantisation steps of the 8-bit samples.")
 @simulating.receiver_options
 @simulating.sky_options
 @click.option("--loss", metavar="KEY=VALUE,...",
-              help="Lose packets of 4096 samples: a random fraction of them (e.g. fraction=0.02) "
+              help="Lose packets of 4096 samples: a random fraction of them (e.g. fraction=0.02), "
                    "and those that are listed (e.g. packets=X:30-41+Y:7).")
 @common.quiet_options
 @common.debug_option

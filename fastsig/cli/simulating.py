@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import Any
 
 import click
 
 from fastsig.cli import common
 
-__all__ = ["Destination", "check_truth", "finish", "parameters", "receiver_options", "send",
-           "sending_options", "sends", "sky_options", "truth_option"]
+__all__ = ["Destination", "check_truth", "diode_option", "duration_option", "file_rows_option",
+           "finish", "fstart_option", "name_option", "parameters", "receiver_options", "rfi_option",
+           "send", "sending_options", "sends", "sky_options", "spectra_loss_option",
+           "start_time_option", "truth_option"]
 
 _LATE_S = 0.1  # from which on the delay of packets is reported
+
+#: Help of ``--level`` of spectra.
+LEVEL = ("Set the level of the receiver noise, averaged over the band, in the units of the "
+         "products.")
 
 #: Options of commands that send packets, in addition to ``--to``.
 SENDING = ("network", "speed", "cycle")
@@ -33,37 +40,76 @@ COMPONENTS: Components = {
 truth_option = click.option("--truth", type=common.OutputPath(), metavar="PATH",
                             help="Also write the truth record to this JSON file.")
 
+file_rows_option = click.option("--file-rows", type=click.IntRange(1), metavar="N",
+                                help="Split the recording into files of at most N rows.")
+
+name_option = click.option(
+    "--name", metavar="NAME", default="SIMULATED", show_default=True,
+    help="Set the name of the source or project, which is also used in the file names.")
+
+fstart_option = click.option("--fstart", metavar="FREQ", default="1000MHz", show_default=True,
+                             help="Set the lower edge of the band on the sky.")
+
+
+def start_time_option(first: str) -> Callable[[common.Command], common.Command]:
+    """Return the option ``--start-time``; `first` is what begins at this time."""
+    return click.option(
+        "--start-time", metavar="TIME", default="2026-01-01T00:00:00", show_default=True,
+        help=f"Set the UTC time at which {first} begins.")
+
+
+def duration_option(default: str, whole: str = "spectra"
+                    ) -> Callable[[common.Command], common.Command]:
+    """Return the option ``--duration``; the length is rounded to a number of `whole`."""
+    return click.option("--duration", metavar="TIME", default=default, show_default=True,
+                        help=f"Set the duration of the recording, rounded to whole {whole}.")
+
+
+diode_option = click.option(
+    "--diode", metavar="KEY=VALUE,...",
+    help="Add a noise diode, specified by temperature (low, high or a value in K) and by period, "
+         "on and first in ticks of 4 ns.")
+
+rfi_option = click.option(
+    "--rfi", metavar="KEY=VALUE,...", multiple=True,
+    help="Add interference, specified by start, duration, low, high and temperature. May be "
+         "repeated.")
+
+spectra_loss_option = click.option(
+    "--loss", metavar="KEY=VALUE,...",
+    help="Lose spectra: a random fraction of them (e.g. fraction=0.02), and those that are listed "
+         "(e.g. rows=30-41+77).")
+
 receiver_options = common.options(
     click.option("--seed", metavar="N", default="1", show_default=True,
                  help="Set the seed of the random numbers."),
     click.option("--tsys", metavar="T", default="20K", show_default=True,
                  help="Set the noise temperature of the receiver in each polarisation."),
     click.option("--noise/--no-noise", default=True, show_default=True,
-                 help="Simulate with or without receiver noise."),
+                 help="Include, or leave out, the noise of the receiver."),
     click.option("--bandpass", default="fast", show_default=True,
                  type=click.Choice(["fast", "flat"]),
                  help="Use this bandpass shape; fast is a model, not FAST's measured bandpass."),
-    click.option("--dispersion-constant", metavar="NUMBER",
-                 help="Set the dispersion constant, in MHz^2 pc^-1 cm^3 s.  [default: 1/2.41e-4]"),
+    click.option("--dispersion-constant", metavar="K",
+                 help="Use this dispersion constant, in MHz^2 pc^-1 cm^3 s, e.g. 4148.808.  "
+                      "[default: 1/2.41e-4]"),
 )
 
 sending_options = common.options(
     click.option("--network", metavar="KEY=VALUE,...",
-                 help="With --to udp://..., set the fate of packets, specified by loss, "
-                      "duplicates, reorder (packets), first (counter), beam, jumps (e.g. "
-                      "2s:1000000), silences (e.g. 1s:3s) and seed."),
+                 help="With --to udp://..., change the packets, as specified by loss, duplicates, "
+                      "reorder (packets), first (counter), beam, jumps (e.g. 2s:1000000), silences "
+                      "(e.g. 1s:3s) and seed."),
     click.option("--speed", metavar="X",
-                 help="With --to udp://..., send X seconds of the recording in a second; 0 means "
-                      "as fast as possible.  [default: 1]"),
+                 help="With --to udp://..., send X seconds of the recording per second, or as fast "
+                      "as possible if X is 0.  [default: 1]"),
     click.option("--cycle", metavar="TIME",
-                 help="With --to udp://..., make only this long a part of the recording and "
-                      "send it again and again."),
+                 help="With --to udp://..., simulate only this length of the recording, and send "
+                      "it repeatedly."),
 )
 
 sky_options = common.options(
-    click.option("--diode", metavar="KEY=VALUE,...",
-                 help="Add a noise diode, specified by temperature (low, high or a value in K) "
-                      "and by period, on and first in ticks of 4 ns."),
+    diode_option,
     click.option("--source", metavar="KEY=VALUE,...",
                  help="Add a continuum source, specified by the Stokes parameters i, q, u and v "
                       "in K, where I = AA + BB."),
@@ -80,9 +126,7 @@ sky_options = common.options(
     click.option("--carrier", metavar="KEY=VALUE,...", multiple=True,
                  help="Add a carrier, specified by frequency, level (in units of the noise rms), "
                       "drift, angle and phase. May be repeated."),
-    click.option("--rfi", metavar="KEY=VALUE,...", multiple=True,
-                 help="Add interference, specified by start, duration, low, high and temperature. "
-                      "May be repeated."),
+    rfi_option,
 )
 
 

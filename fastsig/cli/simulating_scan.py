@@ -32,15 +32,12 @@ _files = common.options(
     click.option("--backend", default="spectral", show_default=True,
                  type=click.Choice(["spectral", "psrfits"]),
                  help="Record the beams with this backend."),
-    click.option("--file-rows", type=click.IntRange(1), metavar="N",
-                 help="Split the recording into files of at most this many rows."),
+    simulating.file_rows_option,
     click.option("--bits", default="8", show_default=True, type=click.Choice(["8", "16", "32"]),
                  help="With psrfits, write samples of this many bits; 32-bit samples are floats."),
     click.option("--n-block", default=1024, show_default=True, type=click.IntRange(1),
                  metavar="N", help="With psrfits, write this many spectra per row (NSBLK)."),
-    click.option("--name", metavar="NAME", default="SIMULATED", show_default=True,
-                 help="Set the name of the source or project, which is also used in the file "
-                      "names."),
+    simulating.name_option,
     click.option("--beams", metavar="LIST", default="1-19", show_default=True,
                  help="Simulate these beams, e.g. 1+8-10."),
 )
@@ -48,21 +45,17 @@ _spectra = common.options(
     click.option("--mode", type=click.Choice(["W", "F", "N"]),
                  help="Set the mode of the spectral backend, as in fast-spectral.  [default: W]"),
     click.option("--n-chan", metavar="N", default="1024", show_default=True,
-                 help="Make this many channels, starting at --fstart."),
-    click.option("--duration", metavar="TIME", default="60s", show_default=True,
-                 help="Set the length of the recording, rounded to whole spectra."),
+                 help="Make N channels, starting at --fstart."),
+    simulating.duration_option("60s"),
     click.option("--integration", metavar="TIME",
                  help="Set the integration time of a spectrum.  [default: 1.00663296s; with "
                       "psrfits, 49.152us]"),
-    click.option("--fstart", metavar="FREQ", default="1000MHz", show_default=True,
-                 help="Set the lower edge of the band on the sky."),
+    simulating.fstart_option,
     click.option("--bandwidth", metavar="FREQ",
-                 help="With psrfits, set the bandwidth.  [default: 500MHz]"),
-    click.option("--start-time", metavar="TIME", default="2026-01-01T00:00:00", show_default=True,
-                 help="Set the UTC time at which spectrum 0 begins."),
+                 help="With psrfits, set the bandwidth, at most 500MHz.  [default: 500MHz]"),
+    simulating.start_time_option("spectrum 0"),
     click.option("--level", metavar="X",
-                 help="Set the level of the receiver noise, averaged over the band, in the units "
-                      "of the products.  [default: 5e11; with psrfits, 40]"),
+                 help=f"{simulating.LEVEL}  [default: 5e11; with psrfits, 40]"),
     simulating.receiver_options,
 )
 _track = common.options(
@@ -120,15 +113,13 @@ _sky = common.options(
                       "polarisation at 1400 MHz) and index (by default -2.7)."),
 )
 _receiver = common.options(
-    click.option("--diode", metavar=LIST,
-                 help="Add a noise diode, specified by temperature (low, high or a value in K) "
-                      "and by period, on and first in ticks of 4 ns."),
+    simulating.diode_option,
     click.option("--tcal", metavar=LIST,
                  help="Make the diode imperfect, as specified by q (Q / I), phase (of <A* B>), "
                       "coherence, and slope_a and slope_b (relative, over the band)."),
     click.option("--drift", metavar=LIST,
                  help="Let the gain drift, as specified by amplitude, period, phase and slope "
-                      "(per hour); the phases of successive beams differ by 137.5 deg."),
+                      "(per hour); the phases of successive beams differ by 137.5 degrees."),
     click.option("--ripple", metavar=LIST, multiple=True,
                  help="Add a standing wave, specified by amplitude (K), period (by default "
                       "1.08MHz), phase, phase_rate (deg/s), amplitude_rate (1/s), phase_b and on "
@@ -139,12 +130,8 @@ _receiver = common.options(
     click.option("--carrier", metavar=LIST, multiple=True,
                  help="Add a carrier, specified by frequency, level (in units of the noise rms), "
                       "drift and angle. May be repeated."),
-    click.option("--rfi", metavar=LIST, multiple=True,
-                 help="Add interference, specified by start, duration, low, high and temperature. "
-                      "May be repeated."),
-    click.option("--loss", metavar=LIST,
-                 help="Lose spectra: a random fraction of them (e.g. fraction=0.02) and those "
-                      "that are listed (e.g. rows=30-41+77)."),
+    simulating.rfi_option,
+    simulating.spectra_loss_option,
 )
 
 

@@ -17,57 +17,46 @@ _OUTPUT = ("Write to this file, in whose name {file} is replaced by the file num
 
 _common = common.options(
     common.workers_option,
-    click.option("--file-rows", type=click.IntRange(1), metavar="N",
-                 help="Split the recording into files of at most this many rows."),
+    simulating.file_rows_option,
     simulating.truth_option,
-    click.option("--name", metavar="NAME", default="SIMULATED", show_default=True,
-                 help="Set the name of the source or project, which is also used in the file "
-                      "names."),
+    simulating.name_option,
     click.option("--beam", metavar="N", default="1", show_default=True,
-                 help="Set the beam number, 1 to 19."),
+                 help="Set the number of the beam, 1 to 19."),
     click.option("--observing", default="tracking", show_default=True,
                  type=click.Choice(OBSERVING), help="Set the observing mode, which is part of "
                                                     "the file names."),
-    click.option("--fstart", metavar="FREQ", default="1000MHz", show_default=True,
-                 help="Set the lower edge of the band on the sky."),
-    click.option("--start-time", metavar="TIME", default="2026-01-01T00:00:00", show_default=True,
-                 help="Set the UTC time at which spectrum 0 begins."),
+    simulating.fstart_option,
+    simulating.start_time_option("spectrum 0"),
     simulating.receiver_options,
     simulating.sky_options,
-    click.option("--loss", metavar="KEY=VALUE,...",
-                 help="Lose spectra: a random fraction of them (e.g. fraction=0.02) and those "
-                      "that are listed (e.g. rows=30-41+77)."),
-    common.quiet_options,
-    common.debug_option,
+    simulating.spectra_loss_option,
 )
-
-_LEVEL = ("Set the level of the receiver noise, averaged over the band, in the units of the "
-          "products.")
 
 
 @click.command("fast-psrfits")
-@common.output_option(f"{_OUTPUT} Required, except with --to.", required=False)
+@common.output_option(f"{_OUTPUT} Required without --to.", required=False)
 @_common
 @click.option("--to", metavar="udp://HOST:PORT", type=simulating.Destination(()),
-              help="Write no file, and send packets of FAST's backend to this receiver: 4096 "
-                   "channels of 8 bits.")
+              help="Write no file, but send the packets of FAST's backend (4096 channels of 8 "
+                   "bits) to this address.")
 @simulating.sending_options
 @click.option("--bits", default="8", show_default=True, type=click.Choice(["8", "16", "32"]),
-              help="Write samples of this many bits: 32-bit samples are floats; 8-bit and 16-bit "
-                   "samples are integer codes with a scale and an offset per row, product and "
+              help="Write samples of this many bits: 32-bit samples are floats; samples of 8 or "
+                   "16 bits are integers with a scale and an offset for each row, product and "
                    "channel.")
 @click.option("--n-block", default=1024, show_default=True, type=click.IntRange(1), metavar="N",
               help="Write this many spectra per row (NSBLK).")
-@click.option("--duration", metavar="TIME", default="201.326592ms", show_default=True,
-              help="Set the length of the recording, rounded to whole spectra.")
+@simulating.duration_option("201.326592ms")
 @click.option("--integration", metavar="TIME", default="49.152us", show_default=True,
-              help="Set the integration time, which must be an exact multiple of 1 / channel "
+              help="Set the integration time of a spectrum, an exact multiple of 1 / channel "
                    "width. FAST uses 49.152us, 98.304us and 196.608us.")
 @click.option("--n-chan", metavar="N", default="4096", show_default=True,
-              help="Divide the band into this many channels.")
+              help="Divide the band into N channels.")
 @click.option("--bandwidth", metavar="FREQ", default="500MHz", show_default=True,
               help="Set the bandwidth, at most 500MHz.")
-@click.option("--level", metavar="X", default="40", show_default=True, help=_LEVEL)
+@click.option("--level", metavar="X", default="40", show_default=True, help=simulating.LEVEL)
+@common.quiet_options
+@common.debug_option
 def fast_psrfits(output: str | None, overwrite: bool, workers: int | None, **options: Any) -> None:
     """Simulate PSRFITS spectra of one FAST beam.
 
@@ -96,13 +85,15 @@ def fast_psrfits(output: str | None, overwrite: bool, workers: int | None, **opt
 @click.option("--mode", default="W", show_default=True, type=click.Choice(["W", "F", "N"]),
               help="Record in mode W (65536 channels of 7629.39 Hz), F (1048576 channels of "
                    "476.84 Hz) or N (65536 channels of 476.84 Hz).")
-@click.option("--n-chan", metavar="N", help="Make only this many channels, starting at --fstart.")
-@click.option("--duration", metavar="TIME", default="20s", show_default=True,
-              help="Set the length of the recording, rounded to whole spectra.")
+@click.option("--n-chan", metavar="N",
+              help="Make N channels, starting at --fstart.  [default: all channels of the mode]")
+@simulating.duration_option("20s")
 @click.option("--integration", metavar="TIME", default="1.00663296s", show_default=True,
               help="Set the integration time of a spectrum. FAST uses 0.100663296s, 0.50331648s "
                    "and 1.00663296s.")
-@click.option("--level", metavar="X", default="5e11", show_default=True, help=_LEVEL)
+@click.option("--level", metavar="X", default="5e11", show_default=True, help=simulating.LEVEL)
+@common.quiet_options
+@common.debug_option
 def fast_spectral(output: str, overwrite: bool, workers: int | None, **options: Any) -> None:
     """Simulate FAST spectral FITS files of one beam.
 

@@ -25,71 +25,61 @@ def _numbers(context: click.Context, parameter: click.Parameter, value: str) -> 
 @common.output_option("Write the product to this file; {n_chan} in the name is replaced by the "
                       "number of channels.")
 @click.option("--n-chan", metavar="N[,N...]", required=True, callback=_numbers,
-              help="Make this many channels from each input channel (an even number unless --dm is "
-                   "used); several numbers make several products.")
-@click.option("--n-tap", type=int, default=8, show_default=True,
+              help="Divide each input channel into this many channels (an even number unless --dm "
+                   "is used); several numbers make several products.")
+@click.option("--n-tap", type=int, metavar="N", default=8, show_default=True,
               help="Use a polyphase filter bank with this many taps.")
 @click.option("--window", metavar="NAME", default="hamming", show_default=True,
-              help="Use this window: hamming, hann, blackman, rect or kaiser:BETA; with --n-tap "
-                   "1, none makes the filter bank a plain FFT.")
+              help="Use this window: hamming, hann, blackman, rect or kaiser:BETA; none, with "
+                   "--n-tap 1, gives a plain FFT.")
 @click.option("--oversample", metavar="RATIO", default="1", show_default=True,
               help="Oversample the channels by this ratio, at most 16, e.g. 4/3 or 32/27; with 1, "
                    "they are critically sampled.")
 @click.option("--dm", metavar="DM",
               help="Remove the dispersion within each channel coherently for this dispersion "
-                   "measure, in pc cm^-3, with rectangular pass bands. The delays between channels "
-                   "remain; dedisperse removes them.")
-@click.option("--constant", metavar="K",
-              help="Use this dispersion constant with --dm, in MHz^2 pc^-1 cm^3 s, e.g. 4148.808.  "
-                   "[default: 1/2.41e-4]")
+                   "measure, in pc cm^-3; channels have rectangular pass bands. fastsig dedisperse "
+                   "removes the delays between channels.")
+@common.constant_option(" with --dm")
 @click.option("--products", type=click.Choice(["I", "AABB", "AABBCRCI", "IQUV", "V"]),
               default="I", show_default=True, help="Form these polarisation products.")
-@click.option("--sign-q", type=click.Choice(["1", "-1"]), default="1", show_default=True,
-              help="Set the sign of Q, which is recorded in the product.")
-@click.option("--sign-v", type=click.Choice(["1", "-1"]), default="1", show_default=True,
-              help="Set the sign of V, which is recorded in the product; with 1, V is 2 Im <A* B>.")
+@driver.sign_options
 @click.option("--integrate", metavar="TIME",
-              help="Integrate over this time, e.g. 1ms, rounded to whole spectra.")
-@click.option("--n-int", type=int,
-              help="Integrate exactly this many spectra; cannot be combined with --integrate.")
+              help="Integrate over this time, e.g. 1ms, rounded to whole spectra.  [default: no "
+                   "integration]")
+@click.option("--n-int", type=int, metavar="N",
+              help="Integrate this many spectra; cannot be combined with --integrate.")
 @click.option("--last", type=click.Choice(["keep", "drop"]), default="keep", show_default=True,
-              help="Keep an incomplete last integration, with its weight, or drop it for the "
-                   "benefit of programs that ignore weights, such as blimpy and turboSETI.")
-@click.option("--n-freq", type=int, default=1, show_default=True,
+              help="Keep an incomplete last integration, with a lower weight, or drop it, as is "
+                   "necessary for programs that ignore weights, such as blimpy and turboSETI.")
+@click.option("--n-freq", type=int, metavar="N", default=1, show_default=True,
               help="Average groups of this many neighbouring channels; the number of channels "
                    "must be a multiple of this number.")
-@click.option("--min-valid", type=float, default=0.9, show_default=True,
-              help="Require at least this fraction (above 0, at most 1) of the filter's energy to "
-                   "fall on valid samples; other frames are left out.")
+@click.option("--min-valid", type=float, metavar="X", default=0.9, show_default=True,
+              help="Leave out spectra, before integration, for which less than this fraction "
+                   "(above 0, at most 1) of the energy of the filter falls on valid samples.")
 @click.option("--flag", type=click.Choice(["sk"]),
               help="Leave out samples whose spectral kurtosis (sk) differs from that of noise. "
                    "Requires integrations of at least 16 spectra, or more if the spectra overlap.")
 @click.option("--flag-sigma", type=float, metavar="X",
-              help="Set the threshold of --flag in Gaussian standard deviations.  [default: 3]")
-@click.option("--to", type=click.Choice(driver.SPECTRA),
-              help="Write in this format; by default, the extension of PATH selects it: sigproc "
-                   "for .fil and .tim, psrfits for .fits and .sf, presto for .dat, and otherwise "
-                   "fbh5 (but extensions such as .png are refused).")
-@click.option("--lossy", is_flag=True,
-              help="Write the product even if its format cannot hold all the information.")
+              help="Set the threshold of --flag, in standard deviations of a Gaussian.  [default: "
+                   "3]")
+@driver.spectra_to_option
+@driver.lossy_option
 @click.option("--bits", type=click.Choice(["8", "16", "32"]), default="32", show_default=True,
               help="Write samples of this many bits: 32-bit samples are floats, 8-bit samples in "
-                   "fbh5 have a scale and an offset per channel, and 16 bits are possible only in "
-                   "sigproc and psrfits.")
-@click.option("--scale", type=float, default=1.0, show_default=True,
-              help="Multiply the values by this factor before they are rounded to the integers of "
-                   "a sigproc file.")
+                   "fbh5 have a scale and an offset for each channel, and 16 bits are possible "
+                   "only in sigproc and psrfits.")
+@driver.scale_option
 @click.option("--compression", type=click.Choice(["bitshuffle", "gzip", "none"]),
               help="Compress the samples of an fbh5 file with this method.  [default: bitshuffle]")
 @click.option("--blank", type=click.Choice(["nan", "mean", "zero"]),
               help="Write this value where the weight is 0: nan or, for programs that cannot read "
-                   "NaN, the channel's mean or (except in fbh5) zero.  [default: nan in fbh5, mean "
-                   "in sigproc and psrfits]")
+                   "NaN, the mean of the channel or (not in fbh5) zero.  [default: nan in fbh5, "
+                   "mean in sigproc and psrfits]")
 @common.span_options
 @click.option("--unfused", is_flag=True,
               help="Do not use fused kernels: the product is identical, but the run takes longer.")
-@common.run_options("Print the expected time, memory, disk space and loss of information; write "
-                    "nothing.")
+@driver.product_run_options
 def spectra(files: tuple[str, ...], output: str, **options: Any) -> None:
     """Channelise, detect and integrate recorded voltages.
 

@@ -64,32 +64,32 @@ def _kelvins(context: click.Context, parameter: click.Parameter, value: str | No
               help="Reduce position switching (ps), frequency switching (fs), nodding with two "
                    "feeds (nod), total power (tp), or a scan that alternates between on and off "
                    "the source at fixed times, in any format (onoff).")
-@click.option("--scan", type=int,
+@click.option("--scan", type=int, metavar="N",
               help="Reduce this scan, which may be either scan of a pair; required in all modes "
                    "except onoff.")
-@click.option("--ifnum", type=int,
+@click.option("--ifnum", type=int, metavar="N",
               help="Use this spectral window (IFNUM) of the SDFITS file.  [default: 0]")
-@click.option("--plnum", type=int,
+@click.option("--plnum", type=int, metavar="N",
               help="Use this polarisation (PLNUM) of the SDFITS file.  [default: 0]")
-@click.option("--fdnum", type=int, help="Use this feed (FDNUM) of the SDFITS file.  [default: 0]")
+@click.option("--fdnum", type=int, metavar="N",
+              help="Use this feed (FDNUM) of the SDFITS file.  [default: 0]")
 @click.option("--feeds", metavar="N,N", callback=_integers,
               help="With nod, specify the feeds that are on the source in the first and in the "
-                   "second scan; by default, the two feeds with the lowest numbers.")
+                   "second scan.  [default: the two feeds with the lowest numbers]")
 @click.option("--sig", type=click.Choice(["T", "F"]),
               help="With tp, use this switching state (SIG).  [default: T]")
 @click.option("--integrations", metavar="LIST", callback=_integers,
-              help="Use these integrations of the scan, counted from 0, e.g. 0,2,5-9; by default, "
-                   "all of them.")
+              help="Use these integrations of the scan, counted from 0, e.g. 0,2,5-9.  [default: "
+                   "all of them]")
 @click.option("--period", metavar="TIME",
               help="With onoff, set the time from the start of one phase on the source to the "
-                   "start of the next. Required in this mode.")
+                   "start of the next. Required with onoff.")
 @click.option("--on", metavar="TIME",
-              help="With onoff, set the duration of each phase on the source; by default, half "
-                   "the period.")
+              help="With onoff, set the duration of each phase on the source.  [default: half the "
+                   "period]")
 @click.option("--first", metavar="TIME",
-              help="With onoff, set the time from the start of the data to the start of the first "
-                   "phase on the source; negative if that phase began before the data.  [default: "
-                   "0s]")
+              help="With onoff, set the start of the first phase on the source, counted from the "
+                   "start of the data; it may be negative.  [default: 0s]")
 @click.option("--settle", metavar="TIME",
               help="With onoff, leave out the data within this time after each move of the "
                    "telescope.  [default: 0s]")
@@ -98,8 +98,8 @@ def _kelvins(context: click.Context, parameter: click.Parameter, value: str | No
                    "of 4 ns.  [default: the schedule in the header; without one, the diode is "
                    "assumed to be off]")
 @click.option("--tsys", metavar="K[,K]", callback=_kelvins,
-              help="Use this off-source Tsys instead of measuring it with the noise diode; with "
-                   "onoff, give one value for each power product.")
+              help="Use this off-source system temperature instead of measuring it with the noise "
+                   "diode; with onoff, give one value for each power product.")
 @click.option("--tcal", metavar="K[,K]", callback=_kelvins,
               help="Set the temperature of the noise diode; with onoff, give one value for each "
                    "power product.  [default: TCAL of the SDFITS file]")
@@ -112,9 +112,7 @@ def _kelvins(context: click.Context, parameter: click.Parameter, value: str | No
 @click.option("--rows", type=click.Choice(["average", "all"]), default="average",
               show_default=True, help="Write the average, or one row for each integration or "
                                       "cycle.")
-@click.option("--picture", type=common.OutputPath(), metavar="PATH",
-              help="Save a plot of the mean and the rows as a picture (.png, .pdf, .svg) or a "
-                   "page (.html).")
+@common.picture_option("the mean and the rows")
 @common.hash_option
 @common.json_option
 @common.set_option

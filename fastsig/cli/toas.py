@@ -22,14 +22,14 @@ if TYPE_CHECKING:
               show_default=True, help="Use this method to smooth the mean profile of a "
                                       "template that is an archive.")
 @click.option("--n-chan", type=click.IntRange(1), metavar="N", default=1, show_default=True,
-              help="Average neighbouring channels to leave this many, and measure a time of "
-                   "arrival in each.")
+              help="Average neighbouring channels into N channels, and measure a time of arrival "
+                   "in each of them.")
 @click.option("--n-int", type=click.IntRange(1), metavar="N", default=1, show_default=True,
-              help="Average this number of neighbouring subintegrations.")
+              help="Average groups of N neighbouring subintegrations.")
 @click.option("--min-snr", type=click.FloatRange(0), metavar="X", default=0.0, show_default=True,
-              help="Leave out times of arrival with a lower S/N.")
+              help="Leave out times of arrival whose S/N is below X.")
 @click.option("--site", metavar="CODE",
-              help="Write this observatory code; by default, TEMPO's code for the telescope.")
+              help="Write this observatory code.  [default: TEMPO's code for the telescope]")
 @common.set_option
 @common.json_option
 @common.quiet_options

@@ -13,13 +13,14 @@ from fastsig.cli import common
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @common.output_option("Write this picture (.png, .pdf, .svg) or page (.html).")
 @click.option("--product", metavar="NAME",
-              help="Plot this polarisation product or, for a cube, this Stokes parameter; by "
-                   "default, the first one.")
+              help="Plot this polarisation product or, for a cube, this Stokes parameter.  "
+                   "[default: the first one]")
 @click.option("--what", type=click.Choice(["sheet", "coverage", "channels", "moments", "spectrum",
                                            "waterfall", "power", "histogram", "bandpass"]),
-              help="Choose the picture of a cube (sheet, coverage, channels, moments or "
-                   "spectrum), or one panel of spectra (waterfall, spectrum or power) or of "
-                   "voltages (histogram, power or bandpass).")
+              metavar="NAME",
+              help="Draw this picture of a cube (sheet, coverage, channels, moments or spectrum) "
+                   "or this panel of spectra (waterfall, spectrum or power) or of voltages "
+                   "(histogram, power or bandpass).")
 @click.option("--cmap", metavar="NAME", help="Use this matplotlib colour map.  [default: viridis; "
                                              "RdBu_r for Q, U, V, CR, CI]")
 @click.option("--vmin", type=float, metavar="X",
@@ -32,16 +33,17 @@ from fastsig.cli import common
               help="Use this colour scale; db also applies to line plots.  [default: linear; "
                    "asinh if a few values far exceed all others]")
 @click.option("--percent", type=float, metavar="P",
-              help="Limit the colour scale to the central P percent of the values.  [default: all "
+              help="Limit the colour scale to the central P per cent of the values.  [default: all "
                    "but the lowest 1 % and the highest 0.5 %]")
 @click.option("--at", metavar="RA,DEC",
-              help="With --what spectrum, plot the spectrum of a cube at this position.")
-@click.option("--rest", metavar="LINE",
-              help="Set the spectral line or the rest frequency from which the velocities of a "
-                   "cube are computed.")
+              help="With --what spectrum, plot the spectrum of a cube at this position, e.g. "
+                   "187.7,12.39 (in degrees).  [default: the mean spectrum]")
+@click.option("--rest", metavar="LINE|FREQ",
+              help="Set the rest frequency for the velocities of a cube, given as a line such as "
+                   "HI, OH1667 or H166a, or as a frequency.  [default: that stated in the file]")
 @click.option("--data", type=common.InputPath(), multiple=True, metavar="PATH",
-              help="Find the recordings of a table of candidates or hits here: a file, or a "
-                   "folder. May be repeated.  [default: no pictures of spectra]")
+              help="Look for the recordings of a table of candidates or hits in this file or "
+                   "folder. May be repeated.  [default: draw no spectra]")
 @click.option("--page-size", metavar="SIZE",
               help="Limit the size of an interactive page.  [default: 3MB; 10MB for candidates]")
 @common.span_options
@@ -51,14 +53,16 @@ from fastsig.cli import common
 def view(files: tuple[str, ...], output: str, **options: Any) -> None:
     """Draw a file as a picture or an interactive page.
 
-    Several FILEs must belong to one scan; a cube, a DM-time plane, an archive of folded profiles
-    or a table (such as a spectrum written by extract) must be the only FILE. Spectra are drawn as a
-    waterfall with averages over time and frequency; voltages as a histogram, the power over time
-    and the bandpass; a cube as its integral over velocity, its coverage and its mean spectrum; a
-    DM-time plane with the highest S/N at each dispersion measure; folded profiles over two turns,
-    against time and frequency, with their polarisation; burst candidates against time and DM; and
-    drifting carriers against frequency and drift or, with --data, the spectra of the strongest. On
-    a page, spectra and cubes can be zoomed and sliced, and candidates sorted, filtered and marked.
+    Several FILEs must belong to one scan. A cube, a DM-time plane, an archive of folded profiles or
+    a table (such as a spectrum written by extract) must be the only FILE. The picture of spectra is
+    a waterfall with averages over time and frequency. The picture of voltages shows a histogram,
+    the power over time and the bandpass. The picture of a cube shows its integral over velocity,
+    its coverage and its mean spectrum. A DM-time plane is drawn with the highest S/N at each
+    dispersion measure, and folded profiles are drawn over two periods, against time and frequency,
+    with their polarisation. Burst candidates are drawn against time and DM, and pulsar candidates
+    against period and DM. Drifting carriers are drawn against frequency and drift rate; with
+    --data, the spectra of the strongest carrier are drawn. On a page, spectra and cubes can be
+    zoomed and sliced, and candidates can be sorted, filtered and marked.
     """
     from fastsig.products.view import Wanted, draw_file
 

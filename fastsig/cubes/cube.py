@@ -356,7 +356,7 @@ def open_cube(path: str | os.PathLike[str], *, stokes: str | None = None, rest: 
     convention : {"radio", "optical"}, optional
         Velocity convention of an axis VELO, if the file does not state it.
     beam : Quantity or str, optional
-        Full width at half maximum of a round beam, instead of the beam in the file.
+        Full width at half maximum of a circular beam, instead of the beam in the file.
 
     Raises
     ------

@@ -62,7 +62,7 @@ def check_source(source: Source, settings: Settings) -> None:
         address_of(source.url)
     elif is_file(source):
         if settings.follow_s is None:
-            raise UsageError(f"{source.url}: is a file; allowed with --follow, or by the other "
+            raise UsageError(f"{source.url}: is a file; allowed: with --follow, or with the other "
                              "commands")
         if settings.keep_s is not None:
             raise UsageError(f"--keep with {source.url}, which is a file; allowed: other sources")
@@ -153,10 +153,10 @@ def ring_bytes(settings: Settings, layout: PacketLayout) -> int:
     n_bytes = settings.ring_bytes or max(needed, usual)
     if n_bytes < needed:
         raise PlanError(f"--keep {float(settings.keep_s or 0):g}s of {float(per_second) / 1e9:.3g} "
-                        f"GB/s needs a ring of {needed / 1e9:.3g} GB; --ring is "
+                        f"GB/s requires a ring of {needed / 1e9:.3g} GB; --ring is "
                         f"{n_bytes / 1e9:.3g} GB")
     if settings.memory is not None and n_bytes > settings.memory:
-        raise PlanError(f"the ring needs {n_bytes / 1e9:.3g} GB; --memory is "
+        raise PlanError(f"the ring requires {n_bytes / 1e9:.3g} GB; --memory is "
                         f"{settings.memory / 1e9:.3g} GB")
     return n_bytes
 

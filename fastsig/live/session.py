@@ -235,7 +235,7 @@ class Session:
         beam.counts["receivers_begun"] += 1
         beam.source = beam.source.with_ring(beam.counts["receivers_begun"])
         self._begin(beam)
-        self._say(f"{self._name(beam, 'receiver')}: begun again")
+        self._say(f"{self._name(beam, 'receiver')}: started again")
 
     def _look(self, beam: Beam) -> None:
         """Read the reports of the processes of a source, and attend to those that died."""
@@ -262,9 +262,9 @@ class Session:
         else:
             known.update(said)
             if "port" in said:
-                more = "" if said["forced"] else ", the limit of the system"
-                self._say(f"{beam.source.url}: port {said['port']}; {said['buffer_bytes']} bytes "
-                          f"for packets that wait{more}")
+                more = "" if said["forced"] else ", the limit of the operating system"
+                self._say(f"{beam.source.url}: port {said['port']}; a buffer of "
+                          f"{said['buffer_bytes']} bytes for packets{more}")
 
     def _name(self, beam: Beam, name: str) -> str:
         return f"{beam.source.label}{name}" if beam.source.label else name
@@ -288,7 +288,7 @@ class Session:
         if again and (is_udp(beam.source) or not has_receiver(beam.source)) and (
                 beam.ring is not None and not beam.ring.ended):
             self._begin_sink(beam, child.name, again=True)
-            self._say(f"{name}: begun again")
+            self._say(f"{name}: started again")
 
     def _look_at_lags(self, beam: Beam) -> None:
         if beam.ring is None or beam.ring.ended or not is_udp(beam.source):
@@ -317,7 +317,7 @@ class Session:
             self._say(f"{self._name(beam, kind)}: lags by {100 * lag:.0f} % of the ring")
         elif before and lag < _LAGS / 2:
             del self._lags[key]
-            self._say(f"{self._name(beam, kind)}: lags no longer")
+            self._say(f"{self._name(beam, kind)}: no longer lags")
 
     def _often(self, what: str) -> bool:
         """Whether something is due to be reported again."""

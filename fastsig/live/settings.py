@@ -21,16 +21,16 @@ _LEAST_ROLL_S = Fraction(1, 100)
 
 @dataclass(frozen=True)
 class Source:
-    """A source: what the user calls it, and its number among several.
+    """A source: its address, the label of its products, and its ring.
 
     Parameters
     ----------
     url : str
         ``udp://HOST:PORT``, ``ring:NAME``, a file that grows, the name of a pipe, or ``-``.
     label : str
-        What distinguishes its products from those of other sources; may be empty.
+        Beginning of the names of its products, such as ``s1-``; empty if there is one source.
     ring : str
-        Name of the ring through which it goes.
+        Name of the ring in shared memory that contains its data.
     """
 
     url: str
@@ -44,7 +44,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Settings:
-    """What is made, and how.
+    """The products of a live session, and how they are made.
 
     Parameters
     ----------
@@ -63,19 +63,20 @@ class Settings:
     bursts : str, optional
         Range of dispersion measures in which bursts are searched for.
     threshold : float
-        Least S/N of bursts.
+        Lowest S/N of bursts.
     keep_s : Fraction, optional
-        Time for which raw data are kept, so that bursts can be cut out of them; None for no cuts.
+        Time for which raw data are kept in memory after the search, so that bursts can be copied
+        from them; None if bursts are not copied.
     around_s : Fraction
-        Time that is cut before and after a burst.
+        Time that is copied before and after a burst, s.
     post : str, optional
-        File, FIFO or socket to which a line of JSON is posted for each burst.
+        File, FIFO or socket to which a line of JSON is written for each burst.
     picture : bool
         Whether a picture is drawn every `every_s` seconds.
     roll_s : Fraction
-        Length of files, s.
+        Duration of a file, s.
     ring_bytes : int, optional
-        Bytes of the ring of each source.
+        Size of the ring of each source, bytes.
     workers, memory : int, optional
         As for `fastsig.run.engine.run`, for each sink.
     follow_s : float, optional
@@ -83,13 +84,13 @@ class Settings:
     overrides : mapping
         Values that replace those of headers.
     packets : str
-        What packets contain: fast-adc, fast-spectra or vdif.
+        Kind of packets: fast-adc, fast-spectra or vdif.
     beam : int, optional
-        Beam of FAST's packets; others are left out.
+        Beam of FAST's packets; packets of other beams are left out.
     epoch : str, optional
         UTC of counter 0 of FAST's packets.
     buffer_bytes : int
-        Memory of the system for packets that wait.
+        Buffer of the operating system for packets that have not been read, bytes.
     """
 
     folder: str
@@ -126,19 +127,19 @@ class Settings:
         return len(self.kinds()) + (self.keep_s is not None)
 
     def kinds(self) -> tuple[str, ...]:
-        """Return the kinds of sinks that are asked for.
+        """Return the kinds of products that are requested.
 
         Raises
         ------
         UsageError
-            If there are none.
+            If no product is requested.
         """
         asked = {"record": self.record, "spectra": self.spectra,
                  "fold": self.pars or self.polycos, "bursts": self.bursts, "picture": self.picture}
         found = tuple(kind for kind in KINDS if asked[kind])
         if not found:
-            raise UsageError("nothing is made; allowed: one or more of --record, --spectra, "
-                             "--fold, --bursts and --picture")
+            raise UsageError("no product is requested; allowed: one or more of --record, "
+                             "--spectra, --fold, --bursts and --picture")
         return found
 
 
@@ -148,7 +149,7 @@ def seconds(value: Any, name: str, least: Fraction = _LEAST_ROLL_S) -> Fraction:
     Raises
     ------
     UsageError
-        If it is none, or too short.
+        If the value is not a duration, or is too short.
     """
     found = exact(value, "s", name)
     if found < least:
@@ -165,7 +166,7 @@ def sources_of(urls: tuple[str, ...], session: str) -> list[Source]:
         If one is named twice, or standard input is one of several.
     """
     if len(set(urls)) < len(urls):
-        raise UsageError(f"{', '.join(urls)}: a source is named twice; allowed: different ones")
+        raise UsageError(f"{', '.join(urls)}: a source is named twice; allowed: different sources")
     if not urls:
         raise UsageError("no source; allowed: udp://HOST:PORT, ring:NAME, a pipe, a file, or -")
     width = len(str(len(urls)))

@@ -59,10 +59,10 @@ def check(kinds: Sequence[str], settings: Settings, kind: str) -> None:
         If one is not possible.
     """
     if kind == "spectra" and "record" in kinds:
-        raise PlanError("--record with spectra; allowed: with voltages, so give --spectra")
+        raise PlanError("--record: the source contains spectra; allowed: voltages, or --spectra")
     needs = [each for each in kinds if each != "record"]
     if kind == "voltage" and needs and settings.n_chan is None:
-        raise PlanError(f"--{needs[0]} of voltages needs --n-chan, the number of channels")
+        raise PlanError(f"--{needs[0]} of voltages requires --n-chan, the number of channels")
 
 
 def rows_in(stream: Stream, seconds: Fraction) -> int:
@@ -84,8 +84,8 @@ class _Files:
         given = self.settings
         if isinstance(stream, VoltageStream):
             if given.n_chan is None:
-                raise PlanError(f"{stream.path}: contains voltages; give --n-chan, the number of "
-                                "channels")
+                raise PlanError(f"{stream.path}: contains voltages; allowed: with --n-chan, the "
+                                "number of channels")
             return spectra_chain(stream, given.n_chan, products=given.products,
                                  time=given.time).stream
         return Chain(stream).integrate(given.time).stream if given.time else stream

@@ -32,7 +32,7 @@ def read_status(folder: str) -> dict[str, Any]:
     Raises
     ------
     FormatError, DataError
-        If there is none, or it cannot be understood.
+        If there is no status, or it cannot be understood.
     """
     path = os.path.join(folder, FILE)
     try:

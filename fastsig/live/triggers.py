@@ -135,7 +135,8 @@ class Cutter:
             self._jobs.put_nowait((path, rows))
         except queue.Full:
             self.n_dropped += 1
-            self._report({"error": f"{path}: {_MOST_WAITING} cuts wait already; not cut"})
+            self._report({"error": f"{path}: not written, because {_MOST_WAITING} other "
+                                   "bursts are waiting to be written"})
             return False
         return True
 
@@ -176,6 +177,6 @@ def _check_ring(stream: Any, keep_s: Fraction) -> None:
     needed = keep_s * rate * stream.bytes_of_row * 4 / 3
     there = ring.n_slot * ring.layout.slot_bytes
     if needed > there:
-        raise PlanError(f"--keep {float(keep_s):g}s of {stream.path} needs a ring of "
+        raise PlanError(f"--keep {float(keep_s):g}s of {stream.path} requires a ring of "
                         f"{float(needed) / 1e9:.3g} GB; it has {there / 1e9:.3g} GB, so specify "
                         "a larger --ring")

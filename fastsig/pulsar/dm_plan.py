@@ -32,21 +32,22 @@ def dm_plan(source: Any, dms: Any = (0, 3000), *, width: Any = None, loss: float
     Parameters
     ----------
     source : Header, stream, chain or Recording
-        Spectra, or their header: the band, the channels and the sample time are used. Without
-        spectra, use `fastsig.pulsar.stretches.Recording.of_band`.
+        Spectra, or their header, from which the band, the channels and the sample time are taken.
+        Without spectra, use `fastsig.pulsar.stretches.Recording.of_band`.
     dms : pair, or text such as "0:3000"
         Lowest and highest dispersion measure, pc cm^-3.
     width : Quantity or str, optional
-        Width (FWHM) of the narrowest pulses of interest, e.g. ``"1ms"``; by default, as narrow as
-        the spectra resolve.
+        Width (FWHM) of the narrowest pulses of interest, e.g. ``"1ms"``; by default, the sample
+        time.
     loss : float
-        Largest share of S/N that such a pulse may lose if its dispersion measure is halfway between
-        two of the plan; this determines the steps.
+        Largest fraction of its S/N that such a pulse may lose if its dispersion measure is halfway
+        between two dispersion measures of the plan. It determines the steps.
     constant : value, optional
         Dispersion constant, MHz^2 pc^-1 cm^3 s; 1/2.41e-4 by default.
     switch : float
-        The rate is also halved where the smear of a channel is this many times wider than all that
-        the plan adds. Values below 2 cost less, and lose more of pulses narrower than this smear.
+        The sampling rate is also halved where the smearing within a channel is this many times
+        the smearing that the plan adds. With values below 2, a search takes less time, but pulses
+        that are narrower than the smearing lose more S/N.
 
     Returns
     -------
@@ -60,11 +61,12 @@ def dm_plan(source: Any, dms: Any = (0, 3000), *, width: Any = None, loss: float
 
     Notes
     -----
-    The step is such that a pulse as wide as the width, the smear of a channel and a downsampled
-    sample together loses no more than `loss` half a step off; it is rounded down to two digits.
-    The rate is halved at the dispersion measure at which the pulse in a channel is twice as wide as
-    a sample, a downsampled sample and half a step together (their squares are added), and where a
-    sample of half the rate is no longer than half of `width`.
+    The step is such that a pulse loses no more than `loss` half a step from its dispersion measure;
+    the width of the pulse is the square root of the sum of the squares of `width`, the smearing
+    within a channel and a downsampled sample. The step is rounded down to two digits. The sampling
+    rate is halved at the dispersion measure at which the pulse in a channel is twice as wide as a
+    sample, a downsampled sample and half a step together (their squares are added), and where a
+    sample at half the rate is no longer than half of `width`.
     """
     recording = _recording(source, constant)
     low, high = dm_limits(dms)

@@ -84,7 +84,7 @@ class ProfileData:
 
     @property
     def n_bin(self) -> int:
-        """Number of bins of a turn."""
+        """Number of bins in a period."""
         return int(self.data.shape[3])
 
     def __len__(self) -> int:

@@ -44,8 +44,8 @@ class Profiles(ProfileData):
     weights : ndarray, float64
         Weights with the same number of axes as `data`, each of which may have length 1: 0 where
         there are no data, and otherwise proportional to the number of samples in a value (of a
-        fold, that number). Weights add up where values are averaged. A file in PSRFITS has them
-        only by subintegration and channel.
+        fold, that number). Weights add up where values are averaged. A PSRFITS file contains
+        one weight for each subintegration and channel.
     reference : (int, Fraction)
         UTC from which `offsets` count: day number (MJD), and exact seconds of that day.
     offsets : ndarray, shape (subint,), float64
@@ -67,10 +67,10 @@ class Profiles(ProfileData):
     rm_removed : bool
         Whether the rotation of the plane of polarisation between channels was removed.
     reference_mhz : float or None
-        Frequency to which a file refers its dispersion, MHz; that of the band's centre if None.
+        Frequency to which a file refers its dispersion, MHz; None for the centre of the band.
     centers_mhz : ndarray, shape (chan,), float64, or None
         Centres of channels if they are not evenly spaced, as after a weighted mean over channels;
-        otherwise those of ``header.channels`` are exact.
+        None if those of ``header.channels`` are exact.
     folded_mhz : float or None
         Width of the channels of the spectra that were folded, MHz, within which dispersion
         smears the pulse, except the part removed with ``header.coherent_dm``; None if not known.
@@ -82,7 +82,7 @@ class Profiles(ProfileData):
     ephemeris : str
         Text of the par file.
     history : tuple of (str, str)
-        Steps that made the profiles: dates and commands, as written by the programs that took them.
+        Steps by which the profiles were made: dates and commands, as recorded by each program.
     provenance : mapping
         Versions, inputs and parameters of the fold.
     path : str
@@ -138,8 +138,8 @@ class Profiles(ProfileData):
         Parameters
         ----------
         *axes : {"time", "frequency"}
-            Axes to average. Channels are aligned first, as by `dedisperse`, if they are not yet
-            and a dispersion measure is known.
+            Axes to average. If the channels are not aligned and a dispersion measure is known, they
+            are first aligned, as by `dedisperse`.
         """
         unknown = [each for each in axes if each not in _AXES]
         if unknown or not axes:
@@ -155,12 +155,12 @@ class Profiles(ProfileData):
         Parameters
         ----------
         n_subint : int
-            Number of subintegrations to average; the last mean may have fewer. Its epoch is one of
-            theirs, the nearest to the middle.
+            Number of subintegrations to average; the last mean may contain fewer. The epoch of a
+            mean is that of its subintegration nearest to the middle.
         n_chan, n_bin : int
-            Number of channels and of bins to average; they divide those of the profiles. Channels
-            are aligned first, as by `dedisperse`, if they are not yet and a dispersion measure is
-            known.
+            Numbers of channels and of bins to average, which must divide those of the profiles. If
+            the channels are not aligned and a dispersion measure is known, they are first aligned,
+            as by `dedisperse`.
         """
         return averaged(self, n_subint, n_chan, n_bin)
 
@@ -169,7 +169,7 @@ class Profiles(ProfileData):
         """Return Stokes parameters of the products AA, BB, CR and CI.
 
         ``I = AA + BB``; for linear feeds ``Q = AA - BB``, ``U = 2 CR``, ``V = 2 CI``; for circular
-        ones ``Q = 2 CR``, ``U = 2 CI``, ``V = AA - BB``; Q and V with the signs in the header.
+        feeds ``Q = 2 CR``, ``U = 2 CI``, ``V = AA - BB``; Q and V with the signs in the header.
 
         Parameters
         ----------
@@ -195,8 +195,8 @@ class Profiles(ProfileData):
         Parameters
         ----------
         feed_angle : Quantity or str
-            Angle of feed A from the direction to the zenith, counted from north through east as
-            position angles are.
+            Angle of feed A from the zenith, positive from north through east, as position angles
+            are.
 
         Raises
         ------

@@ -57,7 +57,7 @@ def geometry_of(receiver: Receiver, numbers: Iterable[int], low_mhz: float, high
         width = width[:, np.isfinite(width).all(axis=0)]
         if not width.size:
             raise UsageError(f"the widths of the beams of {receiver.title} are not known from "
-                             f"{low_mhz:g} to {high_mhz:g} MHz; give hpbw")
+                             f"{low_mhz:g} to {high_mhz:g} MHz; allowed: with hpbw")
     gain = receiver.gain(beams[:, np.newaxis], mhz, _GAIN_AT_DEG * u.deg, outside="nan")
     known = np.isfinite(gain).all(axis=0)
     ratios = gain[:, known].mean(axis=1).value if known.any() else np.ones(len(beams))
@@ -71,7 +71,7 @@ def of_beams(tables: Sequence[Found], beams: Sequence[int] | None) -> list[Found
         return list(tables)
     if len(beams) != len(tables):
         raise UsageError(f"table_beams: {len(beams)} numbers for {len(tables)} tables; allowed: "
-                         "one for each")
+                         "one number for each table")
     return [each.with_columns(beam=np.full(len(each), beam, np.int32))
             for each, beam in zip(tables, beams, strict=True)]
 
@@ -86,8 +86,8 @@ def beam_numbers(made: Findings, beams: Sequence[int] | None) -> tuple[int, ...]
     """
     stated = set(map(int, made.values("beam")))
     if any(number < 1 for number in stated):
-        raise UsageError(f"a table does not state the beam of its {made.rows_are}; give "
-                         "table_beams")
+        raise UsageError(f"a table does not state the beam of its {made.rows_are}; allowed: with "
+                         "table_beams, the number of the beam of each table")
     numbers = set(map(int, beams or ())) or stated
     if not stated <= numbers or not numbers:
         raise UsageError(f"beams = {sorted(numbers)}; allowed: all beams of the tables, "

@@ -41,7 +41,7 @@ def write_candidates(candidates: Candidates, path: str | os.PathLike[str], *,
 
 
 def read_candidates(path: str | os.PathLike[str]) -> Candidates:
-    """Return the candidates that `write_candidates` wrote as ECSV.
+    """Return the burst candidates of a table in ECSV, as written by ``fastsig search bursts``.
 
     Raises
     ------

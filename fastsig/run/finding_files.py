@@ -67,7 +67,11 @@ def write_findings(found: Findings, files: Files, path: str | os.PathLike[str], 
     """
     kind = files.format_of(path, to)
     if kind != "ecsv":
-        write_bytes(files.exports[kind](found).encode(), path, overwrite=overwrite)
+        try:
+            text = files.exports[kind](found)
+        except UsageError as error:
+            raise UsageError(f"{os.fspath(path)}: {error}") from error
+        write_bytes(text.encode(), path, overwrite=overwrite)
         return
     table = found.table()
     origin = table.meta.pop("provenance", {})

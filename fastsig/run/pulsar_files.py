@@ -40,7 +40,7 @@ def write_pulsars(candidates: PulsarCandidates, path: str | os.PathLike[str], *,
 
 
 def read_pulsars(path: str | os.PathLike[str]) -> PulsarCandidates:
-    """Return the pulsar candidates that `write_pulsars` wrote as ECSV.
+    """Return the pulsar candidates of a table in ECSV, as written by ``fastsig search pulsars``.
 
     Raises
     ------

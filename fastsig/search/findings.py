@@ -110,7 +110,7 @@ class Findings:
         return found if unit is None else found << u.Unit(unit)
 
     def values(self, name: str) -> NDArray[Any]:
-        """Return a column of numbers or text without its unit."""
+        """Return the values of a column, without its unit."""
         found: NDArray[Any] = self._columns[name]
         return found
 
@@ -157,8 +157,8 @@ class Findings:
     def join(cls, parts: Sequence[Self]) -> Self:
         """Return the rows of several searches in one table, the strongest first.
 
-        Columns that are not in all tables are left out. The meta is a list of those of all
-        tables.
+        Columns that are not in all tables are left out. The entry ``searches`` of the meta is the
+        list of the metas of all tables.
         """
         names = [name for name in parts[0].names if all(name in each for each in parts)]
         columns = {name: _joined([each._columns[name] for each in parts]) for name in names}

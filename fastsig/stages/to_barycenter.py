@@ -57,7 +57,7 @@ def ToBarycenter(  # noqa: N802 - used like the class of a stage, for all kinds 
         A kernel of JPL (.bsp), or ``"erfa"`` for ERFA's series; by default the kernel of the extra
         ``[pulsar]`` if it is installed, and otherwise ERFA's series. With a kernel, times
         agree with PINT's to 1 us. Those of the series differ from them by up to 0.43 ms, which
-        changes by up to 0.03 ms a month.
+        changes by up to 0.03 ms per month.
 
     Raises
     ------

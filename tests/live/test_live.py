@@ -237,7 +237,8 @@ def test_a_receiver_that_is_killed_leaves_whole_files(tmp_path: Path) -> None:
 
 def test_what_is_refused(tmp_path: Path) -> None:
     for words, code, text in (
-            (("udp://x:1",), 2, "nothing is made"), (("a-file", "--spectra"), 2, "a-file: allowed"),
+            (("udp://x:1",), 2, "no product is requested"),
+            (("a-file", "--spectra"), 2, "a-file: allowed"),
             (("-", "--record", "native", "--roll", "0s"), 2, "roll = 0s; allowed"),
             (("-", "-", "--spectra"), 2, "a source is named twice"),
             (("-", "--spectra", "--metrics", "0.0.0.0:9"), 2, "allowed: 127.0.0.1:PORT")):

@@ -81,9 +81,9 @@ def test_a_burst_is_cut_out_of_the_ring(samples: Path, tmp_path: Path) -> None:
 def test_a_ring_that_does_not_keep_enough(tmp_path: Path) -> None:
     layout = fast_adc()
     keeping = Settings("x", bursts="0:1", keep_s=Fraction(20))
-    with pytest.raises(PlanError, match=r"the ring needs 53\.3 GB; memory= is 8 GB"):
+    with pytest.raises(PlanError, match=r"the ring requires 53\.3 GB; memory= is 8 GB"):
         ring_bytes(Settings(**{**vars(keeping), "memory": 8 * 10**9}), layout)
-    with pytest.raises(PlanError, match=r"of 2 GB/s needs a ring of 53\.3 GB; ring= is 1 GB"):
+    with pytest.raises(PlanError, match=r"of 2 GB/s requires a ring of 53\.3 GB; ring= is 1 GB"):
         ring_bytes(Settings(**{**vars(keeping), "ring_bytes": 10**9}), layout)
     ring = byte_ring("a pipe", 2**22)
     data = RingBytes(ring)
@@ -91,7 +91,7 @@ def test_a_ring_that_does_not_keep_enough(tmp_path: Path) -> None:
     ring.advance(2**12)
     stream = open_bytes("a pipe", data, RingFiles(data), GIVEN)
     settings = Settings(str(tmp_path), bursts="0:600", n_chan=64, keep_s=Fraction(1))
-    with pytest.raises(PlanError, match=r"keep=.1s. of a pipe needs a ring of 0\.0853 GB"):
+    with pytest.raises(PlanError, match=r"keep=.1s. of a pipe requires a ring of 0\.0853 GB"):
         searching(_Spectra(settings, "").chain(stream), settings, "", print, stream)
     ring.close()
 

@@ -115,7 +115,7 @@ def test_what_a_fluence_needs() -> None:
                              ({"tsys": "20K", "gain": "16K/Jy", "zenith_angle": "1deg"}, "one of"),
                              ({"tsys": "0K", "gain": "16K/Jy"}, "above 0 K"),
                              ({"tsys": "20K", "gain": "0K/Jy"}, "above 0 K/Jy"),
-                             ({"scale_error": -1.0}, "from 0"), ({"index": 11.0}, "0 to 10")):
+                             ({"scale_error": -1.0}, "0 to 10"), ({"index": 11.0}, "0 to 10")):
         with pytest.raises(UsageError, match=message):
             measure_burst(burst, "0.7s", 50, **options)
 

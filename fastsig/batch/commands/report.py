@@ -19,7 +19,7 @@ from fastsig.cli import common
 @recipe_option
 @files_argument
 @click.option("-o", "--output", type=common.OutputPath(), metavar="PATH",
-              help="Write the page to this file; by default, to report.html in the output folder.")
+              help="Write the page to this file.  [default: report.html in the output folder]")
 @click.option("--overwrite", is_flag=True,
               help="Replace PATH even if it is not a report written by fastsig batch.")
 @click.option("--no-pictures", is_flag=True, help="Do not make new thumbnails.")

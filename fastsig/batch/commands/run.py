@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 run_options: Callable[[Any], Any] = common.options(
     click.option("-j", "--workers", type=click.IntRange(1, 1024), metavar="N",
-                 help="Use this many worker processes, among which the processors are divided; by "
-                      "default, one worker process per processor."),
+                 help="Use this many worker processes, among which the processors are divided.  "
+                      "[default: one per processor]"),
     click.option("--memory", metavar="SIZE",
                  help="Limit the memory used by each task, e.g. to 4GB; overrides limits.memory."),
     click.option("--time", "time_limit", metavar="TIME",
@@ -35,8 +35,8 @@ run_options: Callable[[Any], Any] = common.options(
     click.option("--retries", type=click.IntRange(0, 100), metavar="N",
                  help="Repeat a task up to this many times if its worker process dies; overrides "
                       "limits.retries."),
-    click.option("--overwrite", is_flag=True, help="Replace any existing file that has the name "
-                                                   "of a product."),
+    click.option("--overwrite", is_flag=True, help="Replace any existing file that has the name of "
+                                                   "a product."),
     click.option("--replace-stale", is_flag=True,
                  help="Replace products that were made by another recipe or version, or from "
                       "inputs that have changed since."),
@@ -62,17 +62,18 @@ run_options: Callable[[Any], Any] = common.options(
 @click.option("--verify", is_flag=True,
               help="Read all finished products in full first, and remake the damaged ones.")
 @click.option("--dry-run", is_flag=True,
-              help="Print the tasks, and the time and memory expected from a trial; write "
-                   "nothing.")
+              help="Print the tasks, and the expected time and memory; write nothing.")
 @click.option("--follow", is_flag=True,
               help="Keep looking for new inputs until interrupted with Ctrl-C, and process each "
                    "file once it has stopped changing.")
 @click.option("--follow-every", type=click.FloatRange(min=0.1), metavar="SECONDS", default=10.0,
-              show_default=True, help="Look for new inputs at this interval.")
+              show_default=True, help="With --follow, look for new inputs at this interval.")
 @click.option("--follow-quiet", type=click.FloatRange(min=0), metavar="SECONDS", default=30.0,
-              show_default=True, help="Process a file once it has not changed for this long.")
+              show_default=True, help="With --follow, process a file once it has not changed for "
+                                      "this long.")
 @click.option("--follow-stop", type=click.FloatRange(min=0), metavar="SECONDS",
-              help="Stop when no file has appeared or changed, and no task has run, for this long.")
+              help="With --follow, stop when no file has appeared or changed, and no task has run, "
+                   "for this long.")
 @run_options
 def run(path: str, files: tuple[str, ...], dry_run: bool, **options: Any) -> int:
     """Run the tasks of a recipe that are not done.

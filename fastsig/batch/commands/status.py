@@ -50,7 +50,7 @@ def status(path: str, files: tuple[str, ...], all_: bool, strict: bool, as_json:
 @recipe_option
 @files_argument
 @click.option("-j", "--workers", type=click.IntRange(1, 1024), metavar="N",
-              help="Use this many worker processes; by default, one per processor.")
+              help="Use this many worker processes.  [default: one per processor]")
 @strict_as_run_option
 @common.json_option
 @common.quiet_options

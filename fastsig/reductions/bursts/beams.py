@@ -27,7 +27,7 @@ def compare_beams(
     angle: Any = "0deg", hpbw: Any = None, beams: Sequence[int] | None = None,
     table_beams: Sequence[int] | None = None, shape_error: float = 0.05, side_lobe: float = 0.01,
 ) -> Candidates:
-    """Return the bursts of several beams, one row each, with a verdict and a position.
+    """Return one row for each burst of several beams, with a verdict and a position.
 
     Candidates that agree in time and dispersion measure are one burst, whose row is that of the
     beam with the highest S/N. The S/N of all beams are compared with those of a point source; see
@@ -36,20 +36,22 @@ def compare_beams(
     Parameters
     ----------
     tables : sequence of Candidates
-        One or more tables for each beam, all of one observation and with times of one clock.
+        One or more tables for each beam, all of one observation, with times from one clock.
     telescope, receiver : str
-        Names; by default the first receiver of the telescope.
+        Names of the telescope and of the receiver; by default, the first receiver of the telescope.
     angle : Quantity or str
-        Rotation of the receiver, from east towards north; 23.4 deg in FAST's drift scans.
+        Angle by which the receiver is rotated, from east towards north; 23.4 deg in FAST's drift
+        scans.
     hpbw : Quantity or str, optional
-        Half-power width of all beams; by default that in the table of the receiver.
+        Half-power width of all beams; by default, those of the receiver, averaged over the band.
     beams : sequence of int, optional
-        All beams that were searched, including those without candidates; by default those of the
+        All beams that were searched, including those without candidates; by default, those of the
         tables.
     table_beams : sequence of int, optional
         The beam of each table, instead of that of its candidates.
     shape_error, side_lobe : float
-        Relative error of the shape and gain of a beam, and its side lobes relative to the middle.
+        Relative error of the shape and gain of a beam, and level of its side lobes relative to the
+        peak.
 
     Raises
     ------

@@ -78,8 +78,9 @@ def coarse_searches(stream: VoltageStream, dms: Any, n_chan: int, *, time: Any =
     half = _half(search_plan(first, (low, low), **given), short, share)
     n = max(1, ceil((high - low) / (2 * half)))
     if n > _MOST:
-        raise UsageError(f"dms = {low:g}:{high:g} needs {n} coarse dispersion measures; allowed: "
-                         f"up to {_MOST}, so search fewer, wider pulses, or more channels")
+        raise UsageError(f"dms = {low:g}:{high:g} requires {n} coarse dispersion measures; "
+                         f"allowed: up to {_MOST}, with a narrower range, wider pulses or more "
+                         "channels")
     edges = [low + (high - low) * k / n for k in range(n + 1)]
     made = []
     for lower, upper in pairwise(edges):

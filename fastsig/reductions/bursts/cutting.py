@@ -30,11 +30,11 @@ _SUFFIX = {"spectra": ".h5", "voltage": ".h5"}
 def cut_out(chain: Any, time: Time, dm: Any, *, around: Any = "1s",
             folder: str | os.PathLike[str] = ".", reference_mhz: float | None = None,
             constant: Any = None, overwrite: bool = False) -> list[str]:
-    """Write the rows of a recording that contain a burst, from its upper to its lower edge.
+    """Write the rows of a recording in which a burst crosses the band, as a file of their own.
 
-    The rows are copied as ``fastsig cut`` copies them, in the format of the input if that can be
-    written, and otherwise as HDF5. The name of the file contains that of the input, the time and
-    the DM.
+    The rows are copied as ``fastsig cut`` copies them, in the format of the input if fastsig can
+    write this format, and otherwise as HDF5. The name of the file contains the name of the input,
+    the time and the DM.
 
     Parameters
     ----------
@@ -43,16 +43,18 @@ def cut_out(chain: Any, time: Time, dm: Any, *, around: Any = "1s",
     time : Time
         Time of the burst at the reference frequency.
     dm : float, str or Quantity
+        Dispersion measure, pc cm^-3.
     around : Quantity or str
-        Time that is copied before the burst at the upper edge of the band and after it at the lower
-        edge.
+        Duration that is copied before the burst at the upper edge of the band, and after the burst
+        at the lower edge.
     folder : path
         Existing folder.
     reference_mhz : float, optional
         Reference frequency of the time, MHz; by default the centre of the highest channel.
     constant : float or str, optional
-        Dispersion constant.
+        Dispersion constant, MHz^2 pc^-1 cm^3 s.
     overwrite : bool
+        Whether an existing file may be replaced.
 
     Returns
     -------

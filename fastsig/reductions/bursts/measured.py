@@ -34,32 +34,34 @@ _LEAST_GAIN = 16.0  # by which a tail has to lower chi^2 for the burst to count 
 
 #: Unit and description of the columns of a table.
 COLUMNS: dict[str, tuple[str | None, str]] = {
-    "file": (None, "file"), "time": (None, "time of the burst at the reference frequency, UTC"),
-    "time_s": ("s", "the same after the start of the file"),
-    "time_error": ("s", "its standard error"),
+    "file": (None, "name of the file"),
+    "time": (None, "time of the burst at the reference frequency, UTC"),
+    "time_s": ("s", "time of the burst after the start of the file"),
+    "time_error": ("s", "standard error of the time"),
     "reference_mhz": ("MHz", "reference frequency of times"),
-    "dm": ("pc / cm3", "dispersion measure"), "dm_error": ("pc / cm3", "its standard error"),
+    "dm": ("pc / cm3", "dispersion measure"), "dm_error": ("pc / cm3", "standard error of dm"),
     "dm_method": (None, "criterion of the dispersion measure"),
     "fit_dm": ("pc / cm3", "dispersion measure of the fit, without the bias of a tail"),
-    "fit_dm_error": ("pc / cm3", "its standard error"),
-    "snr": ("", "S/N of the best boxcar"), "width": ("s", "width of the best boxcar"),
-    "valid_share": ("", "valid share of the samples of the burst"),
+    "fit_dm_error": ("pc / cm3", "standard error of fit_dm"), "snr": ("", "S/N of the best boxcar"),
+    "width": ("s", "width of the best boxcar"),
+    "valid_share": ("", "fraction of the samples of the boxcar that are valid"),
     "fwhm": ("s", "full width at half maximum of the Gaussian"),
-    "fwhm_error": ("s", "its standard error"),
-    "tau": ("s", "scattering time at tau_mhz"), "tau_error": ("s", "its standard error"),
+    "fwhm_error": ("s", "standard error of fwhm"), "tau": ("s", "scattering time at tau_mhz"),
+    "tau_error": ("s", "standard error of tau"),
     "tau_mhz": ("MHz", "frequency of the scattering time"),
-    "tail_gain": ("", "by how much a tail lowers chi^2"),
-    "chi2": ("", "chi^2 of the fit"), "dof": (None, "its degrees of freedom"),
+    "tail_gain": ("", "decrease of chi^2 due to a tail"), "chi2": ("", "chi^2 of the fit"),
+    "dof": (None, "degrees of freedom of the fit"),
     "fluence": ("Jy ms", "fluence, averaged over the band"),
-    "fluence_error": ("Jy ms", "its standard error"),
-    "peak": ("Jy", "highest flux density"), "peak_error": ("Jy", "its standard error"),
+    "fluence_error": ("Jy ms", "standard error of fluence"), "peak": ("Jy", "highest flux density"),
+    "peak_error": ("Jy", "standard error of peak"),
     "low_mhz": ("MHz", "lower edge of the channels that were used"),
-    "high_mhz": ("MHz", "their upper edge"), "n_chan": (None, "their number"),
-    "rm": ("rad / m2", "rotation measure"), "rm_error": ("rad / m2", "its standard error"),
-    "rm_sigma": ("", "its significance, in sigma"),
-    "linear": ("", "L/I, without bias"), "linear_error": ("", "its standard error"),
-    "circular": ("", "V/I"), "circular_error": ("", "its standard error"),
-    "pa": ("deg", "position angle of the whole burst"), "pa_error": ("deg", "its standard error"),
+    "high_mhz": ("MHz", "upper edge of the channels that were used"),
+    "n_chan": (None, "number of channels that were used"), "rm": ("rad / m2", "rotation measure"),
+    "rm_error": ("rad / m2", "standard error of rm"),
+    "rm_sigma": ("", "significance of rm, in standard deviations"),
+    "linear": ("", "L/I, without bias"), "linear_error": ("", "standard error of linear"),
+    "circular": ("", "V/I"), "circular_error": ("", "standard error of circular"),
+    "pa": ("deg", "position angle of the whole burst"), "pa_error": ("deg", "standard error of pa"),
 }
 
 
@@ -119,7 +121,7 @@ class BurstMeasurement(Shown):
 
     @property
     def tail_gain(self) -> float:
-        """By how much a tail lowers chi^2."""
+        """Decrease of chi^2 due to a tail."""
         return self.gaussian.chi2 - self.scattered.chi2
 
     @property
@@ -129,7 +131,7 @@ class BurstMeasurement(Shown):
 
     @property
     def fit(self) -> BurstFit:
-        """The fit with a tail if that is significant, otherwise the one without."""
+        """The fit with a tail if the tail is significant, otherwise the fit without a tail."""
         return self.scattered if self.is_scattered else self.gaussian
 
     def _fields(self) -> dict[str, Any]:

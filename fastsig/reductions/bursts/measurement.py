@@ -95,11 +95,12 @@ def measure_burst(
 ) -> BurstMeasurement:
     r"""Measure a burst: dispersion measure, width, scattering, fluence and polarisation.
 
-    The dispersion measure is that with the highest S/N of a boxcar or, with
-    ``method="structure"``, that with the largest power of the derivative of the profile. The width
-    and the scattering time result from a least-squares fit of a Gaussian, with and without an
-    exponential tail, to up to 8 subbands. The fluence is the sum of the profile over the burst,
-    from the radiometer equation :math:`\sigma = T_{sys} / (G \sqrt{n_{pol} b t})`.
+    The dispersion measure is that at which the S/N of the best Gaussian is highest or, with
+    ``method="structure"``, that at which the power of the derivative of the profile is highest. The
+    width and the scattering time result from a least-squares fit of a Gaussian, with and without an
+    exponential tail, to up to 8 subbands. The fluence is the sum of the profile over the burst; its
+    scale follows from the radiometer equation :math:`\sigma = T_{sys} / (G \sqrt{n_{pol} b t})`,
+    where b is the width of a channel and t the duration of a sample.
 
     Parameters
     ----------
@@ -107,29 +108,33 @@ def measure_burst(
         Spectra, or voltages with `coherent`. With AA, BB, CR and CI or with I, Q, U and V, the
         polarisation is measured.
     at : Time, Quantity or str
-        Time of the burst at the highest channel, to 0.1 s: a date, or a time after the start.
+        Time of the burst at the highest channel, accurate to 0.1 s: a date and time, or a time
+        after the start of the data.
     dm : float, str or Quantity
         Approximate dispersion measure, pc cm^-3.
     width : Quantity or str, optional
-        Approximate width; by default, that of the best boxcar near this time.
+        Approximate width; by default, that of the best boxcar within 0.1 s of this time.
     method : {"snr", "structure"}
         Criterion for the dispersion measure.
     tsys : Quantity or str, optional
-        System temperature, K; without it, spectra in recorded units have no fluence.
+        System temperature, K. Without it, no fluence is measured from spectra in recorded units.
     gain : Quantity or str, optional
-        Gain of one polarisation, K/Jy; by default, that of the telescope's receiver in the table,
-        for which the zenith angle is needed.
+        Gain of one polarisation, K/Jy; by default, that of the telescope's receiver, which requires
+        `zenith_angle`.
     zenith_angle : Quantity or str, optional
+        Zenith angle at which the gain of the receiver is evaluated.
     beam : int, optional
-        Beam of the receiver; by default that of the header.
+        Beam of the receiver; by default, that in the header.
     scale_error : float
-        Relative error of the ratio of system temperature to gain, added to that due to noise.
+        Relative error of the ratio of system temperature to gain, 0 to 10, which is added in
+        quadrature to the error due to noise.
     constant : float or str, optional
-        Dispersion constant.
+        Dispersion constant, MHz^2 pc^-1 cm^3 s; by default, that of the spectra, or 1/2.41e-4.
     index : float
-        Exponent of the scattering time, proportional to frequency to the power ``-index``.
+        The scattering time is proportional to frequency to the power ``-index``, 0 to 10.
     most_rm : float, optional
-        Largest rotation measure to try, rad m^-2.
+        Largest absolute value of the rotation measure to try, rad m^-2; by default, that which
+        depolarises a channel.
     coherent : int, optional
         Divide each channel of voltages into this many channels, in which the dispersion is removed
         coherently.
@@ -137,14 +142,14 @@ def measure_burst(
     Raises
     ------
     PlanError
-        If the chain contains no spectra, or is shorter than the dispersion delay.
+        If the chain contains neither spectra nor voltages, or is shorter than the dispersion delay.
     UsageError
         If an argument is not allowed.
     DataError
         If there is no burst with an S/N of 5 at this time, or no valid data.
     """
-    if not 0 <= scale_error < 10:
-        raise UsageError(f"scale_error = {scale_error}; allowed: from 0, such as 0.1")
+    if not 0 <= scale_error <= 10:
+        raise UsageError(f"scale_error = {scale_error}; allowed: 0 to 10, such as 0.1")
     if not 0 <= index <= 10:
         raise UsageError(f"index = {index}; allowed: 0 to 10, such as 4 or 4.4")
     source = _detected(stream_of(chain), dm, coherent, constant)
@@ -167,8 +172,8 @@ def _detected(stream: Stream, dm: Any, coherent: int | None, constant: Any) -> S
                              "allowed: with voltages")
         return stream
     if coherent is None:
-        raise UsageError(f"{stream.path}: contains voltages; give coherent, the number of channels "
-                         "in which dispersion is removed")
+        raise UsageError(f"{stream.path}: contains voltages; allowed: with coherent, the number of "
+                         "channels in which dispersion is removed")
     made = DedisperseVoltages(stream, dm, n_chan=coherent, constant=constant)
     return Detect(made, "AABBCRCI" if stream.shape[1] == 2 else "I")
 
@@ -229,7 +234,8 @@ def _normalised(window: BurstWindow, width_s: float) -> Burst:
     """Return the burst in a window, with its level and noise measured off it."""
     off = np.abs(window.seconds) > _APART * width_s
     if off.sum() < 2 * _LEAST_SIDE // 4:
-        raise DataError(window.stream.path, "the data beside the burst are too short")
+        raise DataError(window.stream.path, "contains too few spectra beside the burst to "
+                        "measure the noise")
     made = normalized(window.values[0], window.weights[0], off)
     bands = grouped(made, window.freq_mhz, _BANDS, window.step_s, window.constant,
                     float(window.freq_mhz[-1]))

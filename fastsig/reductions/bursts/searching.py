@@ -29,12 +29,13 @@ def bursts(chain: Any, dms: Any = (0, 3000), *, width: Any = None, threshold: fl
     """Search spectra or voltages for single pulses and bursts.
 
     Voltages are divided into channels, in which the dispersion is removed coherently at widely
-    spaced dispersion measures; the powers are then searched, like spectra, around each of these.
+    spaced dispersion measures. Around each of these measures, the powers are searched in the same
+    way as spectra.
 
-    Channels are normalised, the rate is halved where the dispersion within channels allows it,
-    spectra are summed for all dispersion measures by a tree, and boxcars of many widths slide over
-    each time series. Boxcars above the threshold that are neighbours in dispersion measure and time
-    form one candidate.
+    Channels are normalised, the sampling rate is halved where the dispersion within channels allows
+    it, spectra are summed for all dispersion measures by a tree, and boxcars of many widths are
+    applied to each time series. Boxcars above the threshold that are neighbours in dispersion
+    measure and time form one candidate.
 
     Parameters
     ----------
@@ -46,15 +47,16 @@ def bursts(chain: Any, dms: Any = (0, 3000), *, width: Any = None, threshold: fl
     width : pair of Quantity, or text such as "0.1ms:100ms", optional
         Shortest and longest width; from one sample to 100 ms by default.
     threshold : float
-        Lowest S/N.
+        Lowest S/N of a candidate.
     loss : float or str
-        Largest fraction of its S/N that a pulse may lose between two widths, and half a step from
-        the nearest dispersion measure, such as ``"5%"``.
+        Largest fraction of its S/N, such as 0.05 or ``"5%"``, that a pulse may lose between two
+        widths, or halfway between two dispersion measures.
     constant : value, optional
         Dispersion constant, MHz^2 pc^-1 cm^3 s; 1/2.41e-4 by default.
     switch : float
-        The rate is halved where the smear of a channel is this many times the smearing that the
-        plan adds. Smaller values take less time, but pulses narrower than this smear lose more S/N.
+        The sampling rate is halved where the smearing within a channel is this many times the
+        smearing that the plan adds. With smaller values, the search takes less time, but pulses
+        that are narrower than the smearing lose more S/N.
     n_chan : int, optional
         Channels into which each channel of voltages is divided; required for voltages.
     time : Quantity or str, optional
@@ -62,7 +64,8 @@ def bursts(chain: Any, dms: Any = (0, 3000), *, width: Any = None, threshold: fl
     workers, memory : int, optional
         As for `fastsig.run.engine.run`.
     on_candidates : callable, optional
-        It is called during the search with candidates as soon as no later event can change them.
+        Function that is called during the search with each group of candidates, as soon as no later
+        event can change them.
 
     Returns
     -------
@@ -74,7 +77,8 @@ def bursts(chain: Any, dms: Any = (0, 3000), *, width: Any = None, threshold: fl
     UsageError
         If an argument is not allowed, or the dispersion was removed before.
     PlanError
-        If these are not spectra with known frequencies and one intensity, or they are too short.
+        If the chain contains neither spectra with known frequencies and one intensity nor voltages,
+        or if they are too short.
     """
     options = {"widths": width, "threshold": threshold, "loss": loss, "constant": constant,
                "switch": switch}

@@ -26,7 +26,7 @@ def compare_hit_beams(
     angle: Any = "0deg", hpbw: Any = None, beams: Sequence[int] | None = None,
     table_beams: Sequence[int] | None = None, shape_error: float = 0.05, side_lobe: float = 0.01,
 ) -> Hits:
-    """Return the carriers of several beams, one row each, with a verdict and a position.
+    """Return one row for each carrier of several beams, with a verdict and a position.
 
     Hits that agree in frequency, in the middle of the scan, and in drift rate are one carrier,
     whose row is that of the beam with the highest S/N. The S/N of all beams are compared with those
@@ -66,12 +66,14 @@ def compare_hit_beams(
 def _scan_of(tables: Sequence[Hits]) -> tuple[float, float, float]:
     """Return the width of a channel, the length of the scan and the width of the band."""
     facts = ("channel_hz", "sample_s", "n_spectrum")
-    if any(name not in each.meta for each in tables for name in facts):
-        raise UsageError("a table has hits of several searches; allowed: one scan in each")
+    for k, each in enumerate(tables, 1):
+        if any(name not in each.meta for name in facts):
+            raise UsageError(f"table {k} contains hits of several searches; allowed: the hits "
+                             "of one scan in each table")
     known = {tuple(each.meta[name] for name in facts) for each in tables}
     if len(known) > 1:
         raise UsageError(f"the tables are of spectra with {len(known)} different resolutions; "
-                         "allowed: all beams of one scan")
+                         "allowed: tables of the beams of one scan")
     chan_hz, sample_s, n_spectrum = known.pop()
     n_chan = max(int(each.meta.get("n_chan", 1)) for each in tables)
     return chan_hz, max(1, n_spectrum - 1) * sample_s, n_chan * chan_hz

@@ -19,18 +19,20 @@ _MEGA = 1e6
 
 
 def around_hit(chain: Any, hits: Hits, row: int = 0, *, side: Any = None) -> Any:
-    """Return the channels of a recording that a carrier crosses, and those on both sides.
+    """Return the channels of a recording that a carrier crosses, and those beside them.
 
     Parameters
     ----------
     chain : Chain
-        Spectra, or voltages that are divided into channels, also of another time: the track is
-        extrapolated.
+        Spectra, or voltages that are divided into channels. They may be of another time, to which
+        the track is extrapolated.
     hits : Hits
+        The hits of a search.
     row : int
         Number of the hit, from 0.
     side : Quantity or str, optional
-        Band on both sides of the track, such as "200Hz"; 100 times the width of the hit by default.
+        Width of the band on either side of the track, such as "200Hz"; 100 times the width of the
+        hit by default.
 
     Returns
     -------
@@ -44,7 +46,7 @@ def around_hit(chain: Any, hits: Hits, row: int = 0, *, side: Any = None) -> Any
     FormatError
         If the recording has no channels, or their frequencies are not known.
     DataError
-        If the carrier is outside its band.
+        If the carrier is outside the band of the recording.
     """
     if not 0 <= row < len(hits):
         raise UsageError(f"row = {row + 1}; allowed: 1 to {len(hits)}, the number of hits")

@@ -48,21 +48,22 @@ def drifting(chain: Any, drift: Any = ("-4 Hz/s", "4 Hz/s"), *, snr: float = 10.
     drift : pair of Quantity, or text such as "-4:4"
         Lowest and highest drift rate, Hz/s.
     snr : float
-        Lowest S/N, 5 or more.
+        Lowest S/N of a hit, 5 or more.
     width : Quantity or str, optional
-        Widest boxcar for signals that drift slowly; 8 channels by default.
+        Widest boxcar for carriers that drift slowly, as a frequency; 8 channels by default.
     coarse : int, optional
-        Number of coarse channels; by default that of the voltages of which spectra are made, or
-        that of recordings of Breakthrough Listen at Green Bank, if the band consists of a whole
-        number of their coarse channels.
+        Number of coarse channels. By default, it is that of the voltages from which the spectra
+        were made, or that of recordings of Breakthrough Listen at Green Bank if the band consists
+        of a whole number of their coarse channels.
     dc : bool
-        Whether the centres of coarse channels, which contain their DC, are searched too.
+        Whether the channels at the centres of coarse channels, which contain their DC, are also
+        searched.
     smeared : bool
-        Whether carriers spread over the channels that they cross during a spectrum; see
-        `DriftPlan`.
+        Whether carriers spread over the channels that they cross during a spectrum, as recorded
+        carriers do; see `DriftPlan`.
     folder : str, optional
-        Folder for a copy of the spectra, which is needed if channels cannot be read separately; by
-        default the folder for temporary files.
+        Folder for a copy of the spectra, which is made if channels cannot be read separately; by
+        default, the folder for temporary files.
     workers, memory : int, optional
         As for `fastsig.run.engine.run`.
     progress : callable, optional
@@ -78,7 +79,7 @@ def drifting(chain: Any, drift: Any = ("-4 Hz/s", "4 Hz/s"), *, snr: float = 10.
     UsageError
         If an argument is not allowed.
     PlanError
-        If these are not spectra with known frequencies and one intensity.
+        If the chain does not contain spectra with known frequencies and one intensity.
     """
     request = Request.of(intensity_of(spectra_of(chain)), drift, snr=snr, width=width,
                          coarse=coarse, dc=dc, smeared=smeared, workers=workers, memory=memory)

@@ -25,7 +25,7 @@ def check_options(tcal: Any, **others: Any) -> None:
     """
     idle = [name for name, value in others.items() if value is not None]
     if tcal is None and idle:
-        raise UsageError(f"{', '.join(idle)}: of no effect without tcal; allowed: with tcal")
+        raise UsageError(f"{', '.join(idle)}: no effect without tcal; allowed: with tcal")
 
 
 def calibrated_spectra(stream: Stream, tcal: Any, *, diode: Any = None, beam: int | None = None,

@@ -35,29 +35,31 @@ def fold(chain: Any, predictor: Any = None, *, period: Any = None, pdot: Any = N
     chain : Chain or stream
         Spectra with known frequencies.
     predictor : Predictor, optional
-        The phase of the pulsar, such as `fastsig.pulsar.polyco.Polyco`.
+        Predictor of the phase of the pulsar, such as `fastsig.pulsar.polyco.Polyco`.
     period : Quantity or str, optional
-        A period at the telescope instead, at the start of the data, such as ``"0.7s"``.
+        Period at the telescope, at the start of the data, such as ``"0.7s"``, instead of a
+        predictor.
     pdot : float, optional
         Derivative of the period.
     acceleration : Quantity or str, optional
-        Acceleration along the line of sight, such as ``"20m/s2"``, positive towards us.
+        Acceleration along the line of sight, such as ``"20m/s2"``, positive towards the observer.
     dm : float, str or Quantity, optional
-        Dispersion measure, pc cm^-3; by default that of the predictor, or the one that was removed
-        from the spectra, between channels or within them. Without any, channels are not aligned.
+        Dispersion measure, pc cm^-3; by default, that of the predictor, or the one that was removed
+        from the spectra, between channels or within channels. If none is known, channels are not
+        aligned.
     n_bin : int, optional
-        Bins of a turn; by default the largest power of two up to 256 that is not more than the
-        samples of a turn.
+        Number of bins in a period; by default, the largest power of two up to 256 that does not
+        exceed the number of samples in a period.
     n_chan : int, optional
-        Channels of the profiles, a divisor of those of the spectra; by default the largest one up
-        to 128.
+        Number of channels of the profiles, a divisor of the number of channels of the spectra; by
+        default, the largest divisor that does not exceed 128.
     subint : Quantity or str, optional
-        Duration of a subintegration; None for a single one.
+        Duration of a subintegration; None makes a single subintegration.
     single : bool
-        Whether each complete turn is a subintegration. Channels are then first dedispersed to the
+        Whether each complete period is a subintegration. Channels are then first dedispersed to the
         nearest sample.
     constant : float, optional
-        Dispersion constant, MHz^2 pc^-1 cm^3 s; by default that of the header.
+        Dispersion constant, MHz^2 pc^-1 cm^3 s; by default, that in the header, or 1/2.41e-4.
     tcal : Quantity, str or path, optional
         Temperature of the noise diode, as for `measure_diode`. The diode is measured first, and the
         spectra are calibrated: profiles are in K, without the differences of gain and phase between

@@ -49,45 +49,49 @@ def pulsars(chain: Any, dms: Any = (0, 500), *, harmonics: int = 16, accel: floa
             radius: Any = "1deg", constant: Any = None, folder: str | None = None,
             workers: int | None = None, memory: int | None = None,
             progress: Progress | None = None) -> PulsarCandidates:
-    """Search spectra, or a time series, for pulsars: by Fourier transform and by fast folding.
+    """Search spectra, or a time series, for pulsars, by Fourier transform and by fast folding.
 
-    Channels are normalised and summed for all dispersion measures. In each series, sums of
-    harmonics of the whitened spectrum are compared with the noise, also with a drift of the
-    frequency, and boxcars with the profiles of all periods. Detections at neighbouring dispersion
-    measures and frequencies, and harmonics, form one candidate.
+    Channels are normalised and summed for all dispersion measures. In each of these time series,
+    sums of harmonics of the whitened Fourier spectrum, with and without a drift of the frequency,
+    are compared with the noise, and the profiles of all periods are compared with boxcars.
+    Detections at neighbouring dispersion measures and frequencies, and their harmonics, form one
+    candidate.
 
     Parameters
     ----------
     chain : Chain or stream
         Spectra with known frequencies: of one product, or with AA and BB, of which I is searched;
-        or a time series, such as a .dat file, of which `dms` has no meaning.
+        or a time series, such as a .dat file, for which `dms` is ignored.
     dms : pair, or text such as "0:500"
         Lowest and highest dispersion measure, pc cm^-3.
     harmonics : int
-        Largest number of harmonics that are summed: 1, 2, 4, 8, 16 or 32; 0 for no Fourier search.
+        Largest number of harmonics that are summed: 1, 2, 4, 8, 16 or 32; 0 skips the Fourier
+        search.
     accel : float
-        Largest drift of the highest harmonic over the data, in bins of the spectrum.
+        Largest drift of the highest harmonic during the data, in Fourier bins.
     period : pair of Quantity, or text such as "0.5s:1800s", or None
-        Shortest and longest period of fast folding; the data must contain 8 turns. None for no fast
-        folding.
+        Shortest and longest period of fast folding; the longest is at most an eighth of the
+        duration of the data. None skips fast folding.
     duty : pair of float, or text such as "0.5%:20%"
-        Least and largest width of a pulse of fast folding, as a share of the period.
+        Smallest and largest width of a pulse in fast folding, as a fraction of the period.
     threshold : float
-        Least significance after all trials, in standard deviations.
+        Lowest significance after all trials, in standard deviations.
     loss : float
-        Largest share of S/N that a pulse of a few samples may lose between two dispersion measures.
+        Largest fraction of its S/N that a pulse as wide as one sample may lose halfway between two
+        dispersion measures.
     zap : sequence of pairs
-        Lower and upper edges of ranges of frequencies that are not used, Hz.
+        Lower and upper edges, in Hz, of ranges of frequencies in which signals are left out.
     mains : float, optional
-        Frequency of the mains, 50 or 60 Hz, whose harmonics are not used.
+        Frequency of the mains, 50 or 60 Hz. Signals at this frequency and its harmonics are left
+        out.
     known : path or sequence of Pulsar, optional
-        Known pulsars, or their table; candidates are named.
+        Known pulsars, or a table of them, after which candidates are named.
     radius : Quantity or str
-        Largest distance of a known pulsar.
+        Largest angular distance of a known pulsar from the position of the data.
     constant : value, optional
         Dispersion constant, MHz^2 pc^-1 cm^3 s; 1/2.41e-4 by default.
     folder : str, optional
-        Folder for series that do not fit into memory; by default that of temporary files.
+        Folder for series that do not fit into memory; by default, the folder for temporary files.
     workers, memory, progress : optional
         As for `fastsig.run.engine.run`.
 
@@ -101,7 +105,8 @@ def pulsars(chain: Any, dms: Any = (0, 500), *, harmonics: int = 16, accel: floa
     UsageError
         If an argument is not allowed.
     PlanError
-        If these are not spectra with known frequencies and one intensity, or they are too short.
+        If the chain does not contain spectra with known frequencies and one intensity, or if they
+        are too short.
     """
     settings = settings_of(harmonics, accel, period, duty, threshold, zap, mains)
     request = Request.of(intensity_of(spectra_of(chain)), dms, settings, loss=loss,

@@ -9,20 +9,20 @@ __all__ = ["COLUMNS", "OPTIONAL"]
 #: Columns of every table, in their order; `time` is a UTC time.
 COLUMNS: dict[str, Column] = {
     "time": Column("time", None, "UTC of the centre of the pulse at the reference frequency"),
-    "time_s": Column("f8", "s", "the same time, after the start of the scan", 9),
+    "time_s": Column("f8", "s", "time of the pulse after the start of the scan", 9),
     "dm": Column("f8", "pc / cm3", "dispersion measure", 4),
     "dm_error": Column("f8", "pc / cm3", "standard error of the dispersion measure", 4),
     "width": Column("f8", "s", "width of the boxcar with the highest S/N", 9),
-    "snr": Column("f8", "", "S/N in this boxcar", 3),
-    "valid_share": Column("f8", "", "share of the samples of this boxcar that was valid", 4),
+    "snr": Column("f8", "", "S/N in the boxcar with the highest S/N", 3),
+    "valid_share": Column("f8", "", "fraction of the samples of the boxcar that were valid", 4),
     "low_mhz": Column("f8", "MHz", "lower edge of the band that was searched", 6),
     "high_mhz": Column("f8", "MHz", "upper edge of the band that was searched", 6),
     "beam": Column("i4", None, "number of the beam; -1 if it is not known"),
     "ra": Column("f8", "deg", "right ascension of the beam, ICRS; nan if it is not known", 7),
     "dec": Column("f8", "deg", "declination of the beam, ICRS; nan if it is not known", 7),
-    "n_member": Column("i8", None, "number of events above the threshold that belong to it"),
-    "dm_low": Column("f8", "pc / cm3", "lowest dispersion measure of these events", 4),
-    "dm_high": Column("f8", "pc / cm3", "highest dispersion measure of these events", 4),
+    "n_member": Column("i8", None, "number of events above the threshold that form the candidate"),
+    "dm_low": Column("f8", "pc / cm3", "lowest dispersion measure of the events", 4),
+    "dm_high": Column("f8", "pc / cm3", "highest dispersion measure of the events", 4),
     "first_row": Column("i8", None, "first spectrum of the boxcar at the reference frequency, "
                                     "counted from the start of the scan at the full rate"),
     "last_row": Column("i8", None, "last spectrum of the boxcar, counted as first_row"),
@@ -34,17 +34,17 @@ COLUMNS: dict[str, Column] = {
 OPTIONAL: dict[str, Column] = {
     "mjd_bary": Column("f8", "d", "arrival time at the solar system's barycentre and at infinite "
                                   "frequency (MJD, TDB)", 11),
-    "injected": Column("i4", None, "number of the injected burst that it is; -1 if it is none"),
+    "injected": Column("i4", None, "number of the injected burst that was found; -1 for none"),
     "verdict": Column("U", None, "accepted, interference or doubtful, after a comparison of beams"),
-    "reason": Column("U", None, "reason of the verdict"),
-    "n_beam": Column("i4", None, "number of beams in which it was found"),
-    "beams": Column("U", None, "these beams, each with its S/N, the brightest first"),
+    "reason": Column("U", None, "reason for the verdict"),
+    "n_beam": Column("i4", None, "number of beams in which the signal was found"),
+    "beams": Column("U", None, "beams in which the signal was found, each with its S/N"),
     "east": Column("f8", "arcmin", "estimated offset to the east from the telescope's position"),
-    "north": Column("f8", "arcmin", "estimated offset to the north"),
+    "north": Column("f8", "arcmin", "estimated offset to the north from the telescope's position"),
     "east_error": Column("f8", "arcmin", "standard error of the offset to the east"),
     "north_error": Column("f8", "arcmin", "standard error of the offset to the north"),
-    "burst_ra": Column("f8", "deg", "estimated right ascension, ICRS; nan if that of the beam is "
-                                    "not known"),
-    "burst_dec": Column("f8", "deg", "estimated declination, ICRS"),
-    "chance": Column("f8", "", "probability that another beam has a candidate like it by chance"),
+    "burst_ra": Column("f8", "deg", "estimated right ascension of the burst, ICRS; nan if the "
+                                    "position of the beam is not known"),
+    "burst_dec": Column("f8", "deg", "estimated declination of the burst, ICRS"),
+    "chance": Column("f8", "", "probability that a candidate of another beam agrees by chance"),
 }

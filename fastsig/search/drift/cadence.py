@@ -100,23 +100,25 @@ class _Track:
 
 
 def events_of(tables: Sequence[Hits], pattern: str = "ABACAD", *, tolerance: float = 2.0) -> Hits:
-    """Compare the scans of a cadence.
+    """Compare the hits of scans on and off a source, and combine them into events.
 
     Parameters
     ----------
     tables : sequence of Hits
         The hits of each scan, in the order of the pattern.
     pattern : str
-        A letter for each scan: A for a scan on the source, any other letter for one off it.
+        One letter for each scan: A for a scan on the source, any other letter for a scan off the
+        source.
     tolerance : float
-        Number of errors of the drift and of the width within which hits agree.
+        Hits belong to one event if their frequencies and drift rates agree within this many times
+        their errors.
 
     Returns
     -------
     Hits
-        Every hit of a scan on the source, and those hits of scans off it that belong to an event,
-        with the columns `event`, `scan`, `verdict` and `reason`. Hits of one event have the same
-        number.
+        Every hit of a scan on the source, and those hits of scans off the source that belong to an
+        event, with the columns `event`, `scan`, `verdict` and `reason`. Hits of one event have the
+        same number.
 
     Raises
     ------
@@ -134,13 +136,14 @@ def events_of(tables: Sequence[Hits], pattern: str = "ABACAD", *, tolerance: flo
 def _scans(tables: Sequence[Hits], pattern: str, tolerance: float) -> list[_Scan]:
     if len(pattern) != len(tables) or not pattern.isalpha() or "A" not in pattern or (
             set(pattern) == {"A"}):
-        raise UsageError(f"pattern = {pattern!r} for {len(tables)} tables; allowed: a letter for "
-                         "each, A on the source, another off it")
+        raise UsageError(f"pattern = {pattern!r} for {len(tables)} tables; allowed: one letter "
+                         "for each table, A on the source and another letter off the source")
     if not 0 < tolerance <= 100:
         raise UsageError(f"tolerance = {tolerance}; allowed: above 0, up to 100")
-    for each in tables:
+    for number, each in enumerate(tables, 1):
         if "channel_hz" not in each.meta:
-            raise UsageError("a table has hits of several searches; allowed: one scan in each")
+            raise UsageError(f"table {number} contains hits of several searches; allowed: the hits "
+                             "of one scan in each table")
     start = min(_start_of(each) for each in tables)
     return [_Scan.of(number, letter == "A", each, start)
             for number, (letter, each) in enumerate(zip(pattern, tables, strict=True))]

@@ -12,16 +12,16 @@ __all__ = ["COLUMNS", "OPTIONAL", "Hits"]
 #: Columns of every table, in their order.
 COLUMNS: dict[str, Column] = {
     "time": Column("time", None, "UTC of the centre of the first spectrum"),
-    "frequency": Column("f8", "MHz", "frequency at this time", 9),
+    "frequency": Column("f8", "MHz", "frequency at the centre of the first spectrum", 9),
     "drift": Column("f8", "Hz / s", "drift rate", 6),
-    "snr": Column("f8", "", "sum of the samples of the boxcar that follows the drift, less the "
-                            "level, over its noise", 3),
+    "snr": Column("f8", "", "sum of the samples of the boxcar that follows the drift, minus "
+                            "the level, divided by the noise", 3),
     "width": Column("f8", "Hz", "width of the boxcar", 6),
-    "excess": Column("f8", "", "mean power in the boxcar above the level, relative to it", 6),
-    "valid_share": Column("f8", "", "share of the samples of the boxcar that was valid", 4),
-    "channel": Column("i8", None, "channel of this frequency, counted from the lowest one"),
-    "coarse_channel": Column("i4", None, "coarse channel, counted from the lowest one; -1 if they "
-                                         "are not known"),
+    "excess": Column("f8", "", "mean power in the boxcar above the level, divided by the level", 6),
+    "valid_share": Column("f8", "", "fraction of the samples of the boxcar that were valid", 4),
+    "channel": Column("i8", None, "channel that contains the frequency, counted from the lowest"),
+    "coarse_channel": Column("i4", None, "coarse channel, counted from the lowest; -1 if coarse "
+                                         "channels are not known"),
     "product": Column("U", None, "polarisation product"),
     "beam": Column("i4", None, "number of the beam; -1 if it is not known"),
     "ra": Column("f8", "deg", "right ascension of the beam, ICRS; nan if it is not known", 7),
@@ -41,17 +41,17 @@ OPTIONAL: dict[str, Column] = {
     "scan": Column("i4", None, "number of the scan in the cadence, from 1"),
     "verdict": Column("U", None, "accepted, doubtful or interference, after a comparison of scans "
                                  "or beams"),
-    "reason": Column("U", None, "reason of the verdict"),
-    "n_beam": Column("i4", None, "number of beams in which it was found"),
-    "beams": Column("U", None, "these beams, each with its S/N, the brightest first"),
+    "reason": Column("U", None, "reason for the verdict"),
+    "n_beam": Column("i4", None, "number of beams in which the signal was found"),
+    "beams": Column("U", None, "beams in which the signal was found, each with its S/N"),
     "east": Column("f8", "arcmin", "estimated offset to the east from the telescope's position"),
-    "north": Column("f8", "arcmin", "estimated offset to the north"),
+    "north": Column("f8", "arcmin", "estimated offset to the north from the telescope's position"),
     "east_error": Column("f8", "arcmin", "standard error of the offset to the east"),
     "north_error": Column("f8", "arcmin", "standard error of the offset to the north"),
-    "signal_ra": Column("f8", "deg", "estimated right ascension, ICRS; nan if that of the beam is "
-                                     "not known"),
-    "signal_dec": Column("f8", "deg", "estimated declination, ICRS"),
-    "chance": Column("f8", "", "probability that another beam has a hit like it by chance"),
+    "signal_ra": Column("f8", "deg", "estimated right ascension of the carrier, ICRS; nan if the "
+                                     "position of the beam is not known"),
+    "signal_dec": Column("f8", "deg", "estimated declination of the carrier, ICRS"),
+    "chance": Column("f8", "", "probability that a hit of another beam agrees by chance"),
 }
 
 

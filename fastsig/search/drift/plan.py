@@ -97,7 +97,7 @@ class DriftPlan:
     def __post_init__(self) -> None:
         if not 1 <= self.n_spectrum <= MOST_SPECTRA:
             raise UsageError(f"the scan has {self.n_spectrum} spectra; allowed: 1 to "
-                             f"{MOST_SPECTRA}, so average them first, as with --integrate")
+                             f"{MOST_SPECTRA}, so integrate them first, as with --integrate")
         if not (np.isfinite((self.low, self.high)).all() and self.low <= self.high):
             raise UsageError(f"drift = {self.low:g} to {self.high:g} Hz/s; allowed: two ascending "
                              "numbers")

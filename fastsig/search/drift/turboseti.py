@@ -54,7 +54,8 @@ def dat_text(hits: Hits) -> str:
     """
     meta = hits.meta
     if "channel_hz" not in meta:
-        raise UsageError("these hits are of several searches; allowed in a .dat file: one")
+        raise UsageError("these hits are of several searches; allowed in a .dat file: the hits "
+                         "of one search")
     order = np.argsort(hits.values("frequency"), kind="stable")
     snr = hits.values("snr_turboseti" if "snr_turboseti" in hits else "snr")
     span_s = (meta["n_spectrum"] - 1) * meta["sample_s"]
@@ -102,7 +103,7 @@ def parse_dat(text: str) -> Hits:
     fields = fields_of(text)
     rows = [line.split() for line in text.splitlines() if line.strip() and line[0] != "#"]
     if any(len(row) != len(_COLUMNS) for row in rows):
-        raise UsageError(f"a row has not {len(_COLUMNS)} columns")
+        raise UsageError(f"a row does not have {len(_COLUMNS)} columns")
     try:
         values = np.array(rows, np.float64).reshape(-1, len(_COLUMNS))
         step, sample, length = (float(fields[name]) for name in

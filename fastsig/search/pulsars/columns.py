@@ -12,29 +12,29 @@ COLUMNS: dict[str, Column] = {
     "frequency": Column("f8", "Hz", "frequency at the epoch", 12),
     "frequency_error": Column("f8", "Hz", "standard error of the frequency", 12),
     "fdot": Column("f8", "Hz / s", "first derivative of the frequency", 15),
-    "acceleration": Column("f8", "m / s2", "acceleration along the line of sight, positive towards "
-                                           "us, that causes this derivative", 6),
+    "acceleration": Column("f8", "m / s2", "acceleration along the line of sight that causes fdot, "
+                                           "positive towards the observer", 6),
     "dm": Column("f8", "pc / cm3", "dispersion measure: middle of the range in which the S/N is at "
                                "most 1 below the highest", 4),
-    "sigma": Column("f8", "", "significance as that of Gaussian noise, after all trials of the "
-                              "search", 3),
+    "sigma": Column("f8", "", "significance after all trials of the search, in standard "
+                              "deviations of a Gaussian", 3),
     "snr": Column("f8", "", "S/N of the folded pulse: measured by fast folding, estimated from the "
                             "power of the harmonics", 3),
     "power": Column("f8", "", "sum of the powers of the harmonics, each of mean 1 in noise; nan "
                               "for fast folding", 4),
     "n_harmonic": Column("i4", None, "number of harmonics that were summed; 0 for fast folding"),
-    "r": Column("f8", "", "frequency times the duration of the series: number of turns at constant "
-                          "frequency", 4),
-    "z": Column("f8", "", "drift of the frequency over the series, in bins of its spectrum", 4),
+    "r": Column("f8", "", "frequency times the duration of the series: number of rotations at "
+                          "constant frequency", 4),
+    "z": Column("f8", "", "drift of the frequency over the series, in Fourier bins", 4),
     "width": Column("f8", "s", "width of the boxcar with the highest S/N; nan if it was not "
                                "measured", 9),
-    "duty": Column("f8", "", "width as a share of the period; nan if it was not measured", 6),
-    "method": Column("U", None, "search that found it: fourier or ffa (fast folding)"),
-    "n_member": Column("i8", None, "number of detections that belong to it"),
-    "dm_low": Column("f8", "pc / cm3", "lowest dispersion measure of these detections", 4),
-    "dm_high": Column("f8", "pc / cm3", "highest dispersion measure of these detections", 4),
+    "duty": Column("f8", "", "width as a fraction of the period; nan if it was not measured", 6),
+    "method": Column("U", None, "search with the best detection: fourier or ffa (fast folding)"),
+    "n_member": Column("i8", None, "number of detections that form the candidate"),
+    "dm_low": Column("f8", "pc / cm3", "lowest dispersion measure of the detections", 4),
+    "dm_high": Column("f8", "pc / cm3", "highest dispersion measure of the detections", 4),
     "epoch": Column("time", None, "UTC of the start of the series at the reference frequency, at "
-                                  "the place that meta states"),
+                                  "the place that the meta states"),
     "beam": Column("i4", None, "number of the beam; -1 if it is not known"),
     "ra": Column("f8", "deg", "right ascension of the beam, ICRS; nan if it is not known", 7),
     "dec": Column("f8", "deg", "declination of the beam, ICRS; nan if it is not known", 7),
@@ -43,20 +43,22 @@ COLUMNS: dict[str, Column] = {
 
 #: Columns that some tables have, after the others.
 OPTIONAL: dict[str, Column] = {
-    "name": Column("U", None, "name of the known pulsar that it may be, with the ratio of the "
-                              "periods if it is not 1; empty if it is none"),
-    "harmonics": Column("U", None, "ratios of the frequencies of weaker detections that were "
-                                   "joined to it"),
+    "name": Column("U", None, "name of the known pulsar that the candidate may be, with the "
+                              "ratio of the periods if it is not 1; empty for none"),
+    "harmonics": Column("U", None, "ratios of the frequencies of weaker detections that "
+                                   "belong to the candidate"),
     "fold_period": Column("f8", "s", "period at the epoch, from folding", 15),
-    "fold_period_error": Column("f8", "s", "standard error of this period", 15),
-    "fold_pdot": Column("f8", "", "derivative of this period", 20),
-    "fold_pdot_error": Column("f8", "", "standard error of the derivative", 20),
+    "fold_period_error": Column("f8", "s", "standard error of the period from folding", 15),
+    "fold_pdot": Column("f8", "", "derivative of the period, from folding", 20),
+    "fold_pdot_error": Column("f8", "", "standard error of the derivative of the period", 20),
     "fold_dm": Column("f8", "pc / cm3", "dispersion measure from folding", 4),
-    "fold_dm_error": Column("f8", "pc / cm3", "standard error of this dispersion measure", 4),
+    "fold_dm_error": Column("f8", "pc / cm3", "standard error of the dispersion measure from "
+                                              "folding", 4),
     "fold_snr": Column("f8", "", "S/N of the folded pulse", 3),
-    "fold_sigma": Column("f8", "", "significance of the folded pulse, after its trials", 3),
-    "n_beam": Column("i4", None, "number of beams in which it was found"),
-    "beams": Column("U", None, "these beams, each with its significance, the highest first"),
+    "fold_sigma": Column("f8", "", "significance of the folded pulse after the trials of "
+                                   "folding", 3),
+    "n_beam": Column("i4", None, "number of beams in which the signal was found"),
+    "beams": Column("U", None, "beams in which the signal was found, each with its significance"),
     "verdict": Column("U", None, "accepted or interference, after a comparison of beams"),
-    "reason": Column("U", None, "reason of the verdict"),
+    "reason": Column("U", None, "reason for the verdict"),
 }

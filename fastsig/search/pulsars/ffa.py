@@ -103,9 +103,9 @@ class FoldingSearch:
         least = self.n_bin * self.sample_s
         if not least <= low < high:
             raise UsageError(f"period = {period[0]:g} to {period[1]:g} s; allowed: at least "
-                             f"{least:g} s, {self.n_bin} samples, and less than "
-                             f"{self.n_sample * self.sample_s / FEWEST_TURNS:g} s, of which the "
-                             f"series has {FEWEST_TURNS} turns")
+                             f"{least:g} s ({self.n_bin} samples), and less than "
+                             f"{self.n_sample * self.sample_s / FEWEST_TURNS:g} s (the length of "
+                             f"the series divided by {FEWEST_TURNS})")
         return low, high
 
     def _made(self) -> Any:
