@@ -33,9 +33,7 @@ def check_bits(n_bits: int) -> int:
 
 
 def is_msb(order: str, n_bits: int) -> bool:
-    if order not in _ORDERS:
-        raise ValueError(f"order: found {order!r}, allowed {', '.join(_ORDERS)}")
-    if order == "msb" and n_bits not in WHOLE:
+    if _check.choice("order", order, _ORDERS) == "msb" and n_bits not in WHOLE:
         raise ValueError(f"order: found 'msb', allowed lsb for {n_bits} bits")
     return order == "msb"
 

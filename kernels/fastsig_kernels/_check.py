@@ -1,6 +1,7 @@
 """Checks of arguments, shared by all functions that check them. NumPy only."""
 
 import operator
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -39,6 +40,14 @@ def number(name: str, value: Any) -> float:
         return float(value)
     except OverflowError:
         raise ValueError(f"{name}: found an integer beyond the largest float") from None
+
+
+def choice(name: str, value: Any, allowed: Iterable[str]) -> str:
+    """Return `value` if it is one of the allowed words; refuse anything else, of any type."""
+    words = tuple(allowed)
+    if not isinstance(value, str) or value not in words:
+        raise ValueError(f"{name}: found {value!r}, allowed {', '.join(words)}")
+    return value
 
 
 def sign(name: str, value: Any) -> int:

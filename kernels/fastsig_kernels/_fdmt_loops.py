@@ -14,6 +14,7 @@ from numba.core.extending import intrinsic
 
 from ._fdmt_program import ADD, LOAD, READ, WIDE
 from ._fdmt_reading import (
+    SPARE,
     above_item_of,
     bytes_of,
     copy_item,
@@ -25,9 +26,9 @@ from ._fdmt_reading import (
     read_wide_nb,
     vector,
 )
-from ._jit import jit_strict, jit_strict_inner, jit_strict_inner_arrays
+from ._jit import jit_strict, jit_strict_inner
 from ._meeting import meet_nb
-from ._simd import Emitter, Vector, finish_stores
+from ._simd import Emitter, Vector, address_of, finish_stores
 
 _I16, _I32, _I64 = (ir.IntType(n) for n in (16, 32, 64))
 _FLOAT = ir.FloatType()
@@ -150,7 +151,7 @@ def _copy_rows_nb(source, source_step, target, target_step, size, n_row):
 
 
 @jit_strict_inner
-def _below_nb(spec, source, time_step, chan_step, n_chan, n, window, steps, ops, targets):
+def _below_nb(spec, source, time_step, chan_step, n_chan, n, window, steps, ops, targets, spare):
     """Compute the nodes at the cut for a block of `n` samples, which begins at `source`.
 
     `window` is the place of the block in their rows, in samples.
@@ -162,12 +163,13 @@ def _below_nb(spec, source, time_step, chan_step, n_chan, n, window, steps, ops,
         if kind == READ:
             rows = targets[b : b + c]
             if chan_step != size:
-                read_channels_nb(spec, source + a * chan_step, chan_step, n_chan, n, rows, move)
+                read_channels_nb(spec, source + a * chan_step, chan_step, n_chan, n, rows, move,
+                                 spare)
             elif c == WIDE:
-                read_wide_nb(spec, source + a, time_step, n, rows, move)
+                read_wide_nb(spec, source + a, time_step, n, address_of(rows), move, spare)
             else:
-                read_times_nb(spec, source + a * size, time_step, n_chan, n,
-                               np.int64(rows.ctypes.data), move)
+                read_times_nb(spec, source + a * size, time_step, n_chan, n, address_of(rows), move,
+                              spare)
         elif kind == ADD:
             if c == 4:
                 _add_fours_nb(spec, ops[a:b], n * item, move)
@@ -243,15 +245,14 @@ def _sum_run_nb(spec, is_cut, stream, n_term, out, terms, n, offset):
         _sum_floats_nb(spec, n_term, out, terms, n, offset)
 
 
-@jit_strict_inner_arrays
-def _above_nb(spec, n, window, steps, ops, out, out_step, large):
+@jit_strict_inner
+def _above_nb(spec, n, window, steps, ops, out, out_step, large, spare):
     """Compute rows above the cut for a block of `n` samples.
 
     `window` is the place of the block in rows at the cut, in samples. `large` is whether the output
     does not fit into a cache.
     """
-    item, above_item = item_of(spec), above_item_of(spec)
-    rest = np.empty(64, np.uint8)
+    item, above_item, local = item_of(spec), above_item_of(spec), address_of(spare)
     whole = n // 16 * 16
     # Whole lines of a large output are not read before they are written.
     stream = large and (out | out_step) % 64 == 0
@@ -267,7 +268,6 @@ def _above_nb(spec, n, window, steps, ops, out, out_step, large):
             to = out + ops[j, 0] * out_step
             _sum_run_nb(spec, is_cut, stream, n_term, to, terms, whole, offset)
             if whole < n:
-                local = np.int64(rest.ctypes.data)  # here, as its last use frees the memory
                 left = _terms_nb(ops, j, move + whole * (item if is_cut else above_item))
                 _sum_run_nb(spec, is_cut, False, n_term, local, left, 16, offset)
                 for t in range(n - whole):
@@ -293,7 +293,7 @@ def run_nb(spec, source, time_step, chan_step, n_chan, n, block, window, n_windo
     samples after those of the past. Each thread moves the rows that it computes: threads meet
     before rows move, which others read, and before rows are read that others compute.
     """
-    met = 0
+    met, spare = 0, np.zeros(SPARE, np.uint8)  # in use in the loop, so numba frees it afterwards
     for first in range(0, n, block):
         count = min(block, n - first)
         if window + count > n_window:
@@ -301,8 +301,8 @@ def run_nb(spec, source, time_step, chan_step, n_chan, n, block, window, n_windo
             _move_rows_nb(moves, item_of(spec) * window)
             window = 0
         _below_nb(spec, source + first * time_step, time_step, chan_step, n_chan, count, window,
-                  below, below_ops, targets)
+                  below, below_ops, targets, spare)
         met = meet_nb(meeting, n_thread, met)
-        _above_nb(spec, count, window, above, above_ops, out + 4 * first, out_step, large)
+        _above_nb(spec, count, window, above, above_ops, out + 4 * first, out_step, large, spare)
         window += count
     return window

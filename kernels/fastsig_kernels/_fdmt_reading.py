@@ -6,16 +6,18 @@ after them.
 
 from typing import Any
 
-import numpy as np
 from llvmlite import ir
 from numba.core import types
 from numba.core.extending import intrinsic
 
 from ._codelets import transpose
 from ._fdmt_program import GROUP, WIDE
-from ._jit import jit_strict_inner_arrays
+from ._jit import jit_strict_inner
 from ._passes import _prefetch
-from ._simd import Emitter, Vector
+from ._simd import Emitter, Vector, address_of
+
+#: Bytes in which functions below put samples together that do not fill a square of them.
+SPARE = max(GROUP * WIDE, 4 * GROUP * GROUP)
 
 _I8, _I16, _I32, _I64 = (ir.IntType(n) for n in (8, 16, 32, 64))
 _FLOAT = ir.FloatType()
@@ -192,15 +194,14 @@ def copy_item(typingctx, size, source, target):
     return types.void(size, _i, _i), codegen
 
 
-@jit_strict_inner_arrays
-def read_times_nb(spec, source, time_step, n_chan, n, targets, move):
+@jit_strict_inner
+def read_times_nb(spec, source, time_step, n_chan, n, targets, move, spare):
     """Read 16 channels of `n` samples; neighbouring channels are neighbours in memory.
 
-    Rows are `move` bytes after the places in `targets`; the same applies to the functions below.
+    Rows are `move` bytes after the places in `targets`, and `spare` is memory of `SPARE` bytes; the
+    same applies to the functions below.
     """
-    size, item = bytes_of(spec), item_of(spec)
-    square = np.empty(GROUP * GROUP * 4, np.uint8)
-    local = np.int64(square.ctypes.data)
+    size, item, local = bytes_of(spec), item_of(spec), address_of(spare)
     whole = n if n_chan >= GROUP else 0
     t = 0
     while t + GROUP <= whole:
@@ -216,28 +217,24 @@ def read_times_nb(spec, source, time_step, n_chan, n, targets, move):
         t += GROUP
 
 
-@jit_strict_inner_arrays
-def read_wide_nb(spec, source, time_step, n, rows, move):
+@jit_strict_inner
+def read_wide_nb(spec, source, time_step, n, targets, move, spare):
     """Read 64 channels of `n` samples of 8 bits: whole cache lines if they begin on one."""
-    item, targets = item_of(spec), np.int64(rows.ctypes.data)
+    item, local = item_of(spec), address_of(spare)
     t = 0
     while t + GROUP <= n:
         _take_lines(spec, source + t * time_step, time_step, targets, move + t * item)
         t += GROUP
     if t < n:
-        square = np.zeros(GROUP * WIDE, np.uint8)
-        local = np.int64(square.ctypes.data)
         for i in range(n - t):
             copy_line(source + (t + i) * time_step, local + i * WIDE)
         _take_lines(spec, local, WIDE, targets, move + t * item)
 
 
-@jit_strict_inner_arrays
-def read_channels_nb(spec, source, chan_step, n_chan, n, targets, move):
+@jit_strict_inner
+def read_channels_nb(spec, source, chan_step, n_chan, n, targets, move, spare):
     """Read channels of `n` samples; neighbouring samples are neighbours in memory."""
-    size, item = bytes_of(spec), item_of(spec)
-    piece = np.empty(GROUP * 4, np.uint8)
-    local = np.int64(piece.ctypes.data)
+    size, item, local = bytes_of(spec), item_of(spec), address_of(spare)
     for c in range(min(targets.size, n_chan)):
         at, row = source + c * chan_step, targets[c] + move
         t = 0

@@ -207,6 +207,6 @@ def harmonic_place(i: Any, part: int, n: int) -> Any:
 
 def top_range(n: int, n_half: int, r_min: float, r_max: float) -> tuple[int, int]:
     """Return the first half bin of the highest of n harmonics, and the one after the last."""
-    first = max(int(np.ceil(2 * n * r_min)), 1)
+    first = n_half if 2 * n * r_min >= n_half else max(int(np.ceil(2 * n * r_min)), 1)
     stop = n_half if r_max >= n_half else min(int(np.floor(2 * n * r_max)) + 1, n_half)
     return first, max(first, stop)

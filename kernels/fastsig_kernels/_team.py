@@ -1,13 +1,17 @@
 """Threads of one plan that share the work of a call."""
 
 import os
+import threading
+import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
 import numpy as np
 
+_PAUSE = 1e-3  # s
 _LEAST_FRAMES = 16  # for a thread; fewer take less time than it takes to wake one
 
 
@@ -23,27 +27,48 @@ class Crew:
             stop: Callable[[], object] = lambda: None) -> None:
         """Do all calls, and return when none is in progress; raise what one of them raises.
 
-        `stop` is called if one of them fails, so that the others do not wait for it.
+        `stop` is called if one of them fails or the wait for them is interrupted, so that the
+        others do not wait for it. Further interruptions are then ignored until no call is in
+        progress, since the calls write to memory of the caller.
         """
-        def guarded(call: Callable[[], object]) -> None:
-            try:
-                call()
-            except BaseException:
-                stop()
-                raise
+        began: list[int] = []
+        ended: list[int] = []
+        refused: list[bool] = []
+        failed: list[BaseException] = []
+        # Of these, unlike of `Future`, Ctrl-C always interrupts the wait.
+        gates = [threading.Lock() for _ in calls]
 
-        others: list[Future[None]] = []
+        def guarded(number: int) -> None:
+            # A thread that finds nothing refused has been listed before: it is waited for.
+            began.append(number)
+            try:
+                if not refused:
+                    calls[number]()
+            except BaseException as error:
+                failed.append(error)
+                stop()
+            finally:
+                ended.append(number)
+                gates[number].release()
+
         try:
-            for call in calls[1:]:
-                others.append(self._threads().submit(guarded, call))
+            for number in range(1, len(calls)):
+                gates[number].acquire()
+                self._threads().submit(guarded, number)
             calls[0]()
+            for gate in gates:
+                gate.acquire()
         except BaseException:
-            stop()
+            # There may be calls in progress that `submit` did not return.
+            while not refused or len(ended) < len(began):
+                with suppress(KeyboardInterrupt):
+                    refused.append(True)
+                    self._pool = None  # of which an interruption may have left anything
+                    stop()
+                    time.sleep(_PAUSE)
             raise
-        finally:
-            wait(others)
-        for other in others:
-            other.result()
+        if failed:
+            raise failed.pop()
 
     def _threads(self) -> ThreadPoolExecutor:
         if self._pool is None or self._process != os.getpid():  # a fork has none of the threads

@@ -15,6 +15,7 @@ from .periodicity import (
     Kept,
     bonus,
     checked_lags,
+    checked_noise,
     checked_range,
     checked_thresholds,
     limits_of,
@@ -82,10 +83,10 @@ class AccelerationSearch(Plan):
         self._most = _check.count("most", most, maximum=MOST_EVENTS)
         low, high = checked_range(r_min, r_max)
         n_harmonic = self._thresholds.size
-        self._tops = np.array([top_range(n, 2 * n_bin, low, high) for n in stages(n_harmonic)],
-                              np.int64)
+        self._tops = np.array([top_range(n, 2 * self._n_bin, low, high)
+                               for n in stages(n_harmonic)], np.int64)
         self._steps = drift_steps(self._n_z, n_harmonic)
-        self._tile = best_tile(self._n_z, n_harmonic, self._n_side, n_bin)
+        self._tile = best_tile(self._n_z, n_harmonic, self._n_side, self._n_bin)
         self._templates = Templates(self._n_z, self._n_side)
         self._transforms()
         self._own_state()
@@ -210,7 +211,7 @@ class AccelerationSearch(Plan):
 
     def _scales(self, lags: np.ndarray) -> np.ndarray:
         """Return the factors of powers for each sign, transform, drift, and bin or half bin."""
-        noise = self._templates.noise(lags)
+        noise = checked_noise(self._templates.noise(lags))
         lengths = self._plans[:, 0].astype(np.float64)
         return (1 / (noise[:, np.newaxis] * lengths[:, np.newaxis, np.newaxis] ** 2)).astype(
             np.float32)

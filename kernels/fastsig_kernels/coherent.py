@@ -30,6 +30,8 @@ _LONGEST = 2**25
 #: Points of the band that are possible at all: 8 GB each in tables, spectrum and samples.
 _MOST_POINTS = 2**30
 _MOST_FRAMES = 2**53
+#: Beyond these, delays would not be finite, or neighbouring channels would have the same frequency.
+_MOST_START, _MOST_DISPERSION = 1e9, 1e30
 _STRETCH, _SHORTEST = 512, 16  # points of a chirp with one polynomial
 _PHASE_ERROR = 1e-7  # turns
 
@@ -47,10 +49,11 @@ class CoherentDedispersion(Plan):
     n_chan : int
         Number of channels.
     start : float
-        Frequency of the lower edge of the band, in units of the bandwidth; above 0.
+        Frequency of the lower edge of the band, in units of the bandwidth; 1e-9 to 1e9.
     dispersion : float
         Delay at one bandwidth of frequency, in samples of the bandwidth: the delay at u bandwidths
-        is ``dispersion / u^2``. For a band of B MHz it is ``1e6 K DM / B``.
+        is ``dispersion / u^2``. For a band of B MHz it is ``1e6 K DM / B``; at most 1e30 either
+        way.
     layout : Layout, optional
         Format of the voltages, int8 by default.
     n_pol : int
@@ -118,10 +121,14 @@ class CoherentDedispersion(Plan):
         sign_v: int = 1,
     ) -> None:
         self._n_chan = _check.count("n_chan", n_chan, maximum=_MOST_POINTS // 2)
-        self._start = _positive("start", start)
+        self._start = _check.number("start", start)
+        if not 1 / _MOST_START <= self._start <= _MOST_START:
+            raise ValueError(f"start: found {start}, allowed {1 / _MOST_START:g} to "
+                             f"{_MOST_START:g}")
         self._dispersion = _check.number("dispersion", dispersion)
-        if not np.isfinite(self._dispersion):
-            raise ValueError(f"dispersion: found {dispersion}, allowed a finite number")
+        if not abs(self._dispersion) <= _MOST_DISPERSION:
+            raise ValueError(f"dispersion: found {dispersion}, allowed {-_MOST_DISPERSION:g} to "
+                             f"{_MOST_DISPERSION:g}")
         self._layout = checked_layout(layout)
         if self._layout.kind == "packed":
             raise ValueError("layout: found packed, allowed others; unpack the numbers first")
@@ -133,7 +140,7 @@ class CoherentDedispersion(Plan):
         self._min_valid = _check.number("min_valid", min_valid)
         if not 0 < self._min_valid <= 1:
             raise ValueError(f"min_valid: found {min_valid}, allowed above 0, at most 1")
-        self._voltages = products == "V"
+        self._voltages = isinstance(products, str) and products == "V"
         self._n_int = _check.count("n_int", n_int, maximum=_MOST_FRAMES)
         if self._voltages and self._n_int > 1:
             raise ValueError(f"n_int: found {n_int}, allowed 1 for voltages")
@@ -605,10 +612,3 @@ def _mixing(signs: tuple[int, int], lower_sideband: bool) -> np.ndarray:
     turned = -1 if lower_sideband else 1  # the voltages are not conjugated before detection
     return np.array([[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, turned], [1, 1, 0, 0],
                      [q, -q, 0, 0], [0, 0, 2, 0], [0, 0, 0, 2 * v * turned]], float)
-
-
-def _positive(name: str, value: Any) -> float:
-    number = _check.number(name, value)
-    if not 0 < number < np.inf:
-        raise ValueError(f"{name}: found {value}, allowed a finite number above 0")
-    return number

@@ -22,6 +22,7 @@ __all__ = ["FDMT"]
 _DTYPES = ("uint8", "int8", "uint16", "int16", "float32")
 _ORDERS = ("time", "channel")
 _MOST_THREADS = 64
+_MOST_DELAY = 2**31  # samples
 #: Samples of a single channel that are copied at once.
 _RUN = 2048
 _GRIDS = {"sample": 1, "half": 2, "exact": 0}
@@ -99,9 +100,9 @@ class FDMT(Plan):
         _check.array("delays", delays, ("float64",), 1)
         self._curve, self._rows = curve.copy(), delays.copy()
         self._check_axes()
-        self._dtype = np.dtype(_allowed("dtype", dtype, _DTYPES))
-        self._by_time = _allowed("order", order, _ORDERS) == "time"
-        self._grid = _GRIDS[_allowed("track", track, tuple(_GRIDS))]
+        self._dtype = np.dtype(_check.choice("dtype", dtype, _DTYPES))
+        self._by_time = _check.choice("order", order, _ORDERS) == "time"
+        self._grid = _GRIDS[_check.choice("track", track, _GRIDS)]
         self._threads = _check.count("threads", threads, maximum=_MOST_THREADS)
         self._left_out = np.zeros(len(curve), bool)
         if mask is not None:
@@ -128,6 +129,11 @@ class FDMT(Plan):
         if (np.diff(self._rows) <= 0).any() or self._rows[0] < 0:
             raise ValueError("delays: found values below 0 or in no order, allowed ascending ones "
                              "of 0 or more")
+        # Products of numbers of Python, which may be inf.
+        longest = float(self._rows[-1]) * max(abs(each) for each in self._curve.tolist())
+        if longest > _MOST_DELAY:
+            raise ValueError(f"delays: found {longest:g} samples in the channel with the longest "
+                             f"delay, allowed up to {_MOST_DELAY}")
 
     def _plan(self) -> None:
         from ._fdmt_rounding import tree
@@ -397,9 +403,3 @@ def _rows(x: np.ndarray) -> np.ndarray:
 
 def _is_ready(x: np.ndarray) -> bool:
     return x.strides[1] == x.itemsize and x.flags.aligned
-
-
-def _allowed(name: str, value: Any, values: tuple[str, ...]) -> str:
-    if value not in values:
-        raise ValueError(f"{name}: found {value!r}, allowed {', '.join(values)}")
-    return str(value)

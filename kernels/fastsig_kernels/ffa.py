@@ -97,9 +97,12 @@ class FFA(Plan):
         limits = (_between("shortest", shortest, least, self._n_time / 2),
                   _between("longest", longest, least, self._n_time / 2))
         if not limits[0] < limits[1]:
-            raise ValueError(f"longest: found {limits[1]:g}, allowed more than the shortest, "
-                             f"{limits[0]:g}")
+            raise ValueError(f"longest: found {limits[1]}, allowed more than the shortest, "
+                             f"{limits[0]}")
         self._trials = _trials_of(self._n_time, limits, least, steps)
+        if not self._trials:
+            raise ValueError(f"longest: found {limits[1]}, allowed more, since there is no trial "
+                             f"period from {limits[0]} to {limits[1]}")
         self._ends = np.cumsum([0] + [each.stop - each.first for each in self._trials])
         self._own_state()
 
@@ -209,12 +212,14 @@ class FFA(Plan):
 def _between(name: str, value: Any, least: float, most: float) -> float:
     number = _check.number(name, value)
     if not least <= number <= most:
-        raise ValueError(f"{name}: found {number:g}, allowed {least:g}, the least number of bins, "
+        raise ValueError(f"{name}: found {number}, allowed {least:g}, the least number of bins, "
                          f"to {most:g}, half of the series")
     return number
 
 
 def _widths_of(widths: Any, n_bin: int) -> np.ndarray:
+    if not isinstance(widths, (tuple, list, range, np.ndarray)) or np.ndim(widths) != 1:
+        raise TypeError(f"widths: found {type(widths).__name__}, allowed a sequence of integers")
     made = np.array([_check.count("widths", each, 1, n_bin - 1) for each in widths], np.int64)
     if not 1 <= len(made) <= 255 or (np.diff(made) <= 0).any():
         raise ValueError(f"widths: found {made.tolist()}, allowed 1 to 255 ascending numbers")

@@ -76,14 +76,9 @@ class FFTPlan(Plan):
 
     def __init__(self, n: int, *, kind: str, direction: str, dtype: str) -> None:
         self._n = _check.count("n", n)
-        if kind not in _KINDS:
-            raise ValueError(f"kind: found {kind!r}, allowed {', '.join(_KINDS)}")
-        if direction not in _DIRECTIONS:
-            raise ValueError(f"direction: found {direction!r}, allowed {', '.join(_DIRECTIONS)}")
-        if dtype not in _DTYPES:
-            raise ValueError(f"dtype: found {dtype!r}, allowed {', '.join(_DTYPES)}")
-        self._dtype = np.dtype(dtype)
-        self._real, self._inverse = kind == "real", direction == "inverse"
+        self._real = _check.choice("kind", kind, _KINDS) == "real"
+        self._inverse = _check.choice("direction", direction, _DIRECTIONS) == "inverse"
+        self._dtype = np.dtype(_check.choice("dtype", dtype, _DTYPES))
         sides = self._signal(), self._spectrum()
         self._input, self._output = sides[::-1] if self._inverse else sides
         points = self._n // 2 if self._real and self._n % 2 == 0 else self._n

@@ -11,6 +11,8 @@ window_names = ("hamming", "hann", "blackman", "rect", "kaiser:BETA", "none")
 
 _MAX_LENGTH = 2**31
 _MAX_BETA = 500.0
+_MOST_TAP = 1e100
+_MOST_CHANNELS = 2**32  # of which float64 has a millionth of a turn
 _FIXED: dict[str, Callable[[int], np.ndarray]] = {
     "hamming": np.hamming,
     "hann": np.hanning,
@@ -93,7 +95,8 @@ def response(taps: np.ndarray, offset: np.ndarray | float) -> np.ndarray:
     Raises
     ------
     TypeError, ValueError
-        If the taps are not a plain 2-D float array with values, or an offset is not finite.
+        If the taps are not a plain 2-D float array with values, or if a tap or an offset is not
+        finite or too large.
 
     Notes
     -----
@@ -102,12 +105,16 @@ def response(taps: np.ndarray, offset: np.ndarray | float) -> np.ndarray:
     _check.array("taps", taps, ("float32", "float64"), 2)
     if taps.size == 0:
         raise ValueError(f"taps: found shape {taps.shape}, allowed one coefficient or more")
+    if not (np.abs(taps) <= _MOST_TAP).all():
+        raise ValueError("taps: found a value that is not finite or too large, allowed up to "
+                         f"{_MOST_TAP:g} either way")
     if isinstance(offset, np.ndarray):
         _check.array("offset", offset, ("float64",), tuple(range(65)))
     else:
         offset = np.array(_check.number("offset", offset))
-    if not np.isfinite(offset).all():
-        raise ValueError("offset: found a value that is not finite, allowed finite channels")
+    if not (np.abs(offset) <= _MOST_CHANNELS).all():
+        raise ValueError("offset: found a value that is not finite or too large, allowed up to "
+                         f"{_MOST_CHANNELS} channels either way")
     flat = offset.reshape(-1)
     result = np.empty(flat.size, dtype=np.complex128)
     for first in range(0, flat.size, 64):

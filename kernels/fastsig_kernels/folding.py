@@ -65,11 +65,7 @@ class Folder(Plan):
         if self._n_bin * self._n_ephemeris > _MOST_SLOTS:
             raise ValueError(f"n_ephemeris: found {n_ephemeris} with {n_bin} bins each, allowed "
                              f"{_MOST_SLOTS} bins in all")
-        if not isinstance(dtype, str):
-            raise TypeError(f"dtype: found {type(dtype).__name__}, allowed a str")
-        if dtype not in _DTYPES:
-            raise ValueError(f"dtype: found {dtype!r}, allowed {', '.join(_DTYPES)}")
-        self._dtype = np.dtype(dtype)
+        self._dtype = np.dtype(_check.choice("dtype", dtype, _DTYPES))
         self._own_state()
 
     def _own_state(self) -> None:

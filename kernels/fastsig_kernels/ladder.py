@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
@@ -52,15 +53,16 @@ class Ladder:
 
     def __post_init__(self) -> None:
         """Refuse arguments that are not a ladder."""
-        _check.count("base", self.base, maximum=_MOST_BASE)
-        _check.count("n_level", self.n_level, maximum=_MOST_LEVEL)
-        _check.number("loss", self.loss)
-        for name, least in (("first", 1), ("later", self.base)):
-            widths = getattr(self, name)
-            for width in widths:
-                _check.count(name, width, least, 2 * self.base - 1)
-            if not widths or any(a >= b for a, b in pairwise(widths)):
-                raise ValueError(f"{name}: found {widths}, allowed one or more in ascending order")
+        base = _check.count("base", self.base, maximum=_MOST_BASE)
+        loss = _check.number("loss", self.loss)
+        made = {"base": base, "first": _widths("first", self.first, 1, base),
+                "later": _widths("later", self.later, base, base), "loss": loss,
+                "n_level": _check.count("n_level", self.n_level, maximum=_MOST_LEVEL)}
+        if not 0 < loss < 1:
+            raise ValueError(f"loss: found {self.loss}, allowed above 0, below 1")
+        # Numbers of NumPy become those of Python, which do not overflow.
+        for name, value in made.items():
+            object.__setattr__(self, name, value)
 
     @property
     def widths(self) -> np.ndarray:
@@ -109,6 +111,16 @@ class Ladder:
             near[0 if each < widths[0] else -1] |= not near.any()
             out[i] = _worst(np.array([each]), widths[near], steps[near], _MANY_PHASES)
         return out
+
+
+def _widths(name: str, widths: Any, least: int, base: int) -> tuple[int, ...]:
+    """Return the widths of a level, in its steps; refuse others than a tuple or list of them."""
+    if not isinstance(widths, (tuple, list)):
+        raise TypeError(f"{name}: found {type(widths).__name__}, allowed a tuple of integers")
+    found = tuple(_check.count(name, width, least, 2 * base - 1) for width in widths)
+    if not found or any(a >= b for a, b in pairwise(found)):
+        raise ValueError(f"{name}: found {found}, allowed one or more in ascending order")
+    return found
 
 
 def _kept(pulse: np.ndarray, phase: np.ndarray, width: np.ndarray, step: np.ndarray) -> np.ndarray:

@@ -56,18 +56,17 @@ class Layout:
     def __post_init__(self) -> None:
         for name in ("is_complex", "interleaved"):
             object.__setattr__(self, name, _check.flag(name, getattr(self, name)))
-        if self.order not in ("lsb", "msb"):
-            raise ValueError(f"order: found {self.order!r}, allowed lsb, msb")
-        if self.kind != "packed":
-            if self.kind not in tuple(_BITS):  # of a tuple, so that it may be of any type
-                raise ValueError(f"kind: found {self.kind!r}, allowed {', '.join(_BITS)}, packed")
+        _check.choice("order", self.order, ("lsb", "msb"))
+        if _check.choice("kind", self.kind, (*_BITS, "packed")) != "packed":
             if self.levels is not None:
                 raise ValueError(f"levels: found a table for {self.kind}, allowed for packed")
             object.__setattr__(self, "bits", _BITS[self.kind])
             return
         if self.interleaved:
             raise ValueError("interleaved: found True, allowed False for packed")
-        if _check.count("bits", self.bits, 0) not in _PACKED:
+        # Numbers of NumPy become those of Python, which do not overflow.
+        object.__setattr__(self, "bits", _check.count("bits", self.bits, 0))
+        if self.bits not in _PACKED:
             raise ValueError(f"bits: found {self.bits}, allowed 1, 2, 4 for packed")
         object.__setattr__(self, "levels", self._checked_levels())
 

@@ -67,9 +67,7 @@ class Normalizer(Plan):
     def __init__(self, n_chan: int, *, dtype: str = "uint8", segment: int = 4096, half: int = 8,
                  threads: int = 1) -> None:
         self._n_chan = _check.count("n_chan", n_chan, maximum=2**24)
-        if dtype not in _DTYPES:
-            raise ValueError(f"dtype: found {dtype!r}, allowed {', '.join(_DTYPES)}")
-        self._dtype = np.dtype(dtype)
+        self._dtype = np.dtype(_check.choice("dtype", dtype, _DTYPES))
         self._segment = _check.count("segment", segment, 256, 2**20)
         if self._segment % 256:
             raise ValueError(f"segment: found {segment}, allowed multiples of 256")

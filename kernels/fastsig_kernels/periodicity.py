@@ -22,6 +22,7 @@ __all__ = ["HarmonicSearch", "half_bin_powers"]
 #: Longest spectrum, harmonics that are summed, and events that are kept.
 MOST_BINS, MOST_HARMONICS, MOST_EVENTS = 2**30, 32, 2**22
 _WHITE = np.ones(1)
+_LEAST_NOISE = 1e-6  # of that of white noise; rounding leaves 1e-16 where there is none
 
 
 def half_bin_powers(x: np.ndarray, *, n_side: int = 16, lags: np.ndarray | None = None,
@@ -61,7 +62,7 @@ def half_bin_powers(x: np.ndarray, *, n_side: int = 16, lags: np.ndarray | None 
     _check.array("x", x, ("complex64",), 1)
     _check.c_contiguous("x", x)
     n_side = _check.count("n_side", n_side, 4, 64)
-    noise = float(noise_of(half_bin_taps(n_side), checked_lags(lags)))
+    noise = float(checked_noise(noise_of(half_bin_taps(n_side), checked_lags(lags))))
     if out is None:
         out = on_lines((2 * x.size,), np.dtype(np.float32))
     else:
@@ -87,7 +88,17 @@ def checked_lags(lags: np.ndarray | None) -> np.ndarray:
     _check.array("lags", lags, ("complex128", "complex64", "float64", "float32"), 1)
     if lags.size == 0 or not abs(lags[0] - 1) < 1e-6:
         raise ValueError("lags: found a first correlation that is not 1, allowed 1 at lag 0")
+    if not (abs(lags) <= 1 + 1e-6).all():
+        raise ValueError("lags: found values beyond 1 or NaN, allowed correlations")
     return lags.astype(np.complex128)
+
+
+def checked_noise(noise: np.ndarray) -> np.ndarray:
+    """Return the mean powers of noise of some filters; refuse what is no power."""
+    if not (noise > _LEAST_NOISE).all():
+        raise ValueError("lags: found values with which noise has no power, allowed the "
+                         "correlation of noise")
+    return noise
 
 
 def checked_thresholds(thresholds: Any) -> np.ndarray:
@@ -204,7 +215,7 @@ class HarmonicSearch(Plan):
         self._range = checked_range(r_min, r_max)
         self._n_side = _check.count("n_side", n_side, 4, 64)
         self._most = _check.count("most", most, maximum=MOST_EVENTS)
-        self._tops = np.array([top_range(n, 2 * n_bin, *self._range)
+        self._tops = np.array([top_range(n, 2 * self._n_bin, *self._range)
                                for n in stages(self._thresholds.size)], np.int64)
         self._own_state()
 

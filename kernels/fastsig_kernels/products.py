@@ -60,10 +60,8 @@ def product_codes(products: str, n_pol: int = 2, basis: str = "linear") -> np.nd
     ValueError
         If the combination is not allowed.
     """
-    if basis not in _BASES:
-        raise ValueError(f"basis: found {basis!r}, allowed {', '.join(_BASES)}")
-    if not isinstance(products, str) or products not in PRODUCTS:
-        raise ValueError(f"products: found {products!r}, allowed {', '.join(PRODUCTS)}")
+    _check.choice("basis", basis, _BASES)
+    _check.choice("products", products, PRODUCTS)
     n_pol = _check.count("n_pol", n_pol)
     if n_pol > 2:
         raise ValueError(f"n_pol: found {n_pol}, allowed 1 or 2")

@@ -213,8 +213,9 @@ def fit_scales(
     neither on strides nor on other channels.
     """
     _check.array("values", values, ("float32",), 3)
-    if _check.count("n_bits", n_bits) not in (8, 16):
-        raise ValueError(f"n_bits: found {n_bits!r}, allowed 8 or 16")
+    n_bits = _check.count("n_bits", n_bits)
+    if n_bits not in (8, 16):
+        raise ValueError(f"n_bits: found {n_bits}, allowed 8 or 16")
     out = _check.output("out", out, values.shape, "uint8" if n_bits == 8 else "int16", values)
     scale = _check.output("scale", scale, values.shape[1:], "float32", values, out)
     offset = _check.output("offset", offset, values.shape[1:], "float32", values, out, scale)

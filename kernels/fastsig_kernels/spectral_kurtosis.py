@@ -201,6 +201,10 @@ def frame_correlation(taps: np.ndarray, hop: int) -> np.ndarray:
     _check.array("taps", taps, ("float32", "float64"), 2)
     hop = _check.count("hop", hop)
     h = taps.astype(np.float64).reshape(-1)
+    if not 0 < np.abs(h).max(initial=0) < np.inf:
+        raise ValueError("taps: found no values other than 0, or some that are not finite; allowed "
+                         "finite values")
+    h /= np.abs(h).max()  # the square of which is finite
     products = [h[: h.size - lag] @ h[lag:] for lag in range(hop, h.size, hop)]
     return (np.array(products) / (h @ h)) ** 2
 

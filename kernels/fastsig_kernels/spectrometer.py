@@ -162,7 +162,7 @@ class Spectrometer(Plan):
         taps = prototype(self._n_fft, n_tap, window) if taps is None else taps
         self._taps = float32_taps(taps, self._n_fft)
         self._own_argument("taps", self._taps)
-        self._voltages = products == "voltages"
+        self._voltages = isinstance(products, str) and products == "voltages"
         if self._voltages and (n_int != 1 or flag_sigma is not None or scale != "mean"):
             raise ValueError("products: found voltages with an integration, allowed n_int = 1, "
                              "no flag_sigma and scale 'mean'")
@@ -175,9 +175,8 @@ class Spectrometer(Plan):
         self._min_valid = _check.number("min_valid", min_valid)
         if not 0 < self._min_valid <= 1:
             raise ValueError(f"min_valid: found {min_valid}, allowed above 0, at most 1")
-        if scale not in ("mean", "sum"):
-            raise ValueError(f"scale: found {scale!r}, allowed mean, sum")
-        self._sums, self._products = scale == "sum", products
+        self._sums = _check.choice("scale", scale, ("mean", "sum")) == "sum"
+        self._products = products
         self._sigma = None if flag_sigma is None else checked_sigma("flag_sigma", flag_sigma)
         if self._sigma is not None:
             self._correlation = frame_correlation(self._taps, self._hop)

@@ -298,11 +298,26 @@ def test_widths_are_as_long_as_needed():
 
 @pytest.mark.parametrize("change", [
     {"first": ()}, {"first": (2, 1)}, {"first": (0, 1)}, {"later": (7, 9)}, {"later": (8, 16)},
-    {"n_level": 0}, {"base": 0}])
+    {"n_level": 0}, {"base": 0}, {"loss": np.nan}, {"loss": -0.1}, {"loss": 1.0}])
 def test_no_ladder(change):
     given = {"base": 8, "first": (1, 2), "later": (8, 9), "n_level": 2, "loss": 0.1, **change}
     with pytest.raises(ValueError, match="found"):
         fk.Ladder(**given)
+
+
+@pytest.mark.parametrize("first", [np.array([1, 2]), "12", 1, None, iter((1, 2)), (1, 2.0), {1, 2}])
+def test_no_widths(first):
+    with pytest.raises(TypeError, match="first: found"):
+        fk.Ladder(8, first, (8, 9), 2, 0.1)
+
+
+def test_a_ladder_of_small_integers():
+    """A width of 8 bits, times the step of a level, became 0."""
+    small = fk.boxcar_ladder(0.1, 4000)
+    made = fk.Ladder(np.uint8(small.base), list(map(np.uint8, small.first)),
+                     tuple(map(np.int8, small.later)), np.int8(small.n_level), small.loss)
+    np.testing.assert_array_equal(made.widths, small.widths)
+    assert made == small and hash(made) == hash(small)
 
 
 def test_no_loss():

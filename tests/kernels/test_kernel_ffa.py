@@ -145,6 +145,11 @@ def test_arguments_that_are_not_allowed_are_refused() -> None:
         FFA(1000, 20, 100, n_bin=24, widths=[1])
     with pytest.raises(ValueError, match="widths"):
         FFA(1000, 24, 100, n_bin=24, widths=[2, 1])
+    for widths in (3, None, np.array(3), iter([1, 2]), {1, 2}, "12"):
+        with pytest.raises(TypeError, match="widths: found"):
+            FFA(1000, 24, 100, n_bin=24, widths=widths)
+    with pytest.raises(ValueError, match="no trial period from 24.5 to 24.6"):
+        FFA(100, 24.5, 24.6, n_bin=24, widths=[1])
     plan = _plan(1000, 24, 100)
     with pytest.raises(ValueError, match="shape"):
         plan.process(np.zeros(999, np.float32))

@@ -9,6 +9,7 @@ import fastsig_kernels as fk
 import numpy as np
 import pytest
 from fastsig_kernels import gridding
+from fastsig_kernels._plan import Plan
 from kernel_calls import CALLS, FUNCTIONS, PLANS, copied, function
 
 
@@ -28,8 +29,10 @@ NO_INTEGERS = [True, 1.0, math.nan, "1", np.float64(2), [2], 1j]
 LARGE = [2**31, 2**62, 2**63 - 1, 2**63, 2**64, -1, -(2**63), -(2**63) - 1, 10**30]
 NO_FLOATS = [True, "1", 1j, [1.0], np.ones(2)]
 BEYOND = [math.nan, math.inf, -math.inf, -1, 10**400]
+EXTREMES = [1e300, -1e300, 1e308, 1e-200, 5e-324, -5e-324, -0.0]
 NO_FLAGS = [0, 1, 1.0, math.nan, "yes", None, np.ones(2, bool)]
-NO_TEXTS = [True, 1, 1.0, math.nan, b"I", ["I"], "", "nothing", "\N{GREEK SMALL LETTER PI}"]
+NO_TEXTS = [True, 1, 1.0, math.nan, b"I", ["I"], np.array(["I", "V"]), "", "nothing",
+            "\N{GREEK SMALL LETTER PI}"]
 
 
 def kinds(parameter):
@@ -101,6 +104,20 @@ def test_no_integers(name, key):
             call(name, key, value)
 
 
+@pytest.mark.parametrize(("name", "key"), [
+    place for place in having(int) if CALLS[place[0]].arguments.get(place[1]) is not None])
+def test_integers_of_few_bits(name, key):
+    """NumPy computes with them in as few bits, so that what they become must be of Python."""
+    value = CALLS[name].arguments[key]
+    expected = result(name, copied(CALLS[name].arguments))
+    for kind in (np.int8, np.uint8, np.int16):
+        if np.iinfo(kind).min <= value <= np.iinfo(kind).max:
+            made = result(name, {**copied(CALLS[name].arguments), key: kind(value)})
+            for a, b in zip(made, expected, strict=True):
+                if not isinstance(a, Plan):
+                    np.testing.assert_array_equal(a, b)
+
+
 @pytest.mark.parametrize(("name", "key"), having(int))
 def test_large_integers(name, key):
     """They are refused, or are sensible: a group of 2^62 values is a whole row."""
@@ -125,6 +142,25 @@ def test_no_floats(name, key):
             continue  # of distributions that are skewed the other way, and of Gaussians
         with pytest.raises(ValueError, match=f"{key}: found"):
             call(name, key, value)
+
+
+@pytest.mark.parametrize(("name", "key"), sorted({
+    place for place in ARRAYS if CALLS[place[0]].arguments[place[1]].dtype.kind in "fc"}
+    | {place for place in having(float) if place[1] in CALLS[place[0]].arguments}))
+def test_extreme_floats(name, key):
+    """They are refused, or are sensible; no integer is made of what is too large for one."""
+    value = CALLS[name].arguments[key]
+    for extreme in EXTREMES:
+        given = extreme
+        if isinstance(value, np.ndarray):
+            given = np.full_like(value, np.clip(extreme, -3e38, 3e38) if value.itemsize in (4, 8)
+                                 and value.dtype != np.float64 else extreme)
+            given.flat[0] = value.flat[0]
+        try:
+            with np.errstate(over="ignore"):
+                call(name, key, given)
+        except ValueError as error:
+            assert "found" in str(error)
 
 
 @pytest.mark.parametrize(("name", "key"), having(bool))

@@ -484,3 +484,12 @@ def test_samples_of_any_order_in_memory(kind, is_complex, order):
                     for t in (0, 1, view.shape[2] - 1):
                         data = ctypes.string_at(int(start) + t * step, size)
                         assert data == np.ascontiguousarray(view[s, p, t]).tobytes()
+
+
+def test_bits_of_few_bits():
+    """With bits as a number of 8 bits, numbers of samples above 127 could not be computed."""
+    made = Layout("packed", np.int8(2), levels=LEVELS[2])
+    assert made == packed(2, "lsb") and type(made.bits) is int
+    x = voltages(made, 1, 2000)
+    np.testing.assert_array_equal(Spectrometer(16, n_tap=4, layout=made).process(x),
+                                  Spectrometer(16, n_tap=4, layout=packed(2, "lsb")).process(x))

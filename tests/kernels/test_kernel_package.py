@@ -131,3 +131,56 @@ def test_tables_are_read_only():
         table[0] = np.int64(1)
     with pytest.raises(TypeError):
         fastsig_kernels.PRODUCTS["I"] = ("Q",)
+
+
+_MAKERS = {"empty", "zeros", "ones", "full"}
+
+
+def _addresses(function):
+    """Yield the name of each array that a function makes, and two facts about its last use.
+
+    These are whether its address is taken there, and whether this is in a loop that does not make
+    the array.
+    """
+    loops = [each for each in ast.walk(function) if isinstance(each, ast.For | ast.While)]
+    made = {}
+    parents = {child: each for each in ast.walk(function) for child in ast.iter_child_nodes(each)}
+    for node in ast.walk(function):
+        if isinstance(node, ast.Call) and getattr(node.func, "attr", "") in _MAKERS:
+            above = node
+            while not isinstance(above, ast.Assign):
+                above = parents[above]
+                if isinstance(above, ast.FunctionDef):
+                    break
+            else:
+                made.update({each.id: node.lineno for target in above.targets
+                             for each in ast.walk(target) if isinstance(each, ast.Name)})
+    for name, line in made.items():
+        uses = [each for each in ast.walk(function) if isinstance(each, ast.Name)
+                and each.id == name and isinstance(each.ctx, ast.Load)]
+        if not uses:
+            continue
+        last = max(uses, key=lambda each: (each.lineno, each.col_offset))
+        while isinstance(parents[last], ast.Subscript):  # a part of the array
+            last = parents[last]
+        above = parents[last]
+        called = getattr(getattr(above, "func", None), "id", "")
+        is_taken = getattr(above, "attr", "") == "ctypes" or called == "address_of"
+        yield name, is_taken, any(loop.lineno < last.lineno <= loop.end_lineno
+                                  and not loop.lineno <= line <= loop.end_lineno for loop in loops)
+
+
+def test_no_kernel_uses_the_address_of_an_array_that_numba_has_freed():
+    """numba frees an array after its last use, of which it does not see those by its address.
+
+    In a loop, an array remains until the end of the loop.
+    """
+    n = 0
+    for path in sorted(PACKAGE.glob("*.py")):
+        for function in ast.walk(ast.parse(path.read_text())):
+            if isinstance(function, ast.FunctionDef) and any(
+                    getattr(each, "id", "").startswith("jit") for each in function.decorator_list):
+                for name, is_taken, in_loop in _addresses(function):
+                    n += 1
+                    assert in_loop or not is_taken, f"{path.name}: {function.name}, {name}"
+    assert n > 50

@@ -176,7 +176,8 @@ def test_wrong_arrays_are_refused():
         HarmonicSearch(100, np.array([5.0])).process(noise(99))
     with pytest.raises(ValueError, match="valid: found shape"):
         whiten(noise(99), valid=np.ones(98, bool))
-    with pytest.raises(ValueError, match="lags"):
-        half_bin_powers(noise(99), lags=np.array([0.5]))
+    for lags in ([0.5], [1, np.nan], [1, 5], [1, 1e300], np.ones(32)):
+        with pytest.raises(ValueError, match="lags"):
+            half_bin_powers(noise(99), lags=np.array(lags, complex))
     with pytest.raises(TypeError, match="x: found dtype"):
         whiten(np.zeros(4))

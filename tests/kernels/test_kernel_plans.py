@@ -5,13 +5,17 @@ import copy
 import inspect
 import multiprocessing
 import pickle
+import signal
 import threading
+import time
+from functools import partial
 from operator import attrgetter
 
 import fastsig_kernels as fk
 import numpy as np
 import pytest
 from fastsig_kernels._plan import Plan, PlanProtocol, SamplePlan
+from fastsig_kernels._team import Crew
 from kernel_calls import CALLS, FUNCTIONS, PLANS, VOLTAGES, copied, function
 
 COPIES = {
@@ -220,6 +224,39 @@ def test_an_interrupted_call_makes_the_plan_refuse_until_reset(plan, place, erro
     np.testing.assert_array_equal(plan.copy().process(VOLTAGES), expected)
     plan.reset()
     np.testing.assert_array_equal(plan.process(VOLTAGES), expected)
+
+
+def test_an_interrupted_call_ends_after_all_of_its_threads():
+    """Otherwise they would write to memory that the caller uses again."""
+    at_work = []
+
+    def slow():
+        at_work.append(True)
+        for _ in range(2):  # the second one comes while the call waits because of the first
+            signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+            time.sleep(0.2)
+        at_work.clear()
+
+    with pytest.raises(KeyboardInterrupt):
+        Crew(2).run([lambda: None, slow])
+    assert not at_work
+
+
+def test_work_that_no_thread_has_begun_is_not_done_later():
+    """A pool keeps what it could not give to a thread, and would do it in a later call."""
+    crew, done = Crew(3), []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(RuntimeError, match="can't start"):
+            crew.run([partial(done.append, i) for i in range(3)])
+    done.clear()
+    crew.run([partial(done.append, i) for i in (7, 8, 9)])
+    crew.run([partial(done.append, i) for i in (7, 8, 9)])
+    assert sorted(done) == [7, 7, 8, 8, 9, 9]
+
+
+def refuse(*_):
+    raise RuntimeError("can't start new thread")
 
 
 def test_memory_that_cannot_be_had_leaves_the_state(plan, monkeypatch):
