@@ -28,8 +28,9 @@ _LONG = {"test_docs", "test_cli", "test_kernel_spectrometer", "test_kernel_haswe
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_make_collect_report(collector: pytest.Collector
-                               ) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
     """Let every second process import the files of tests from the last to the first.
 
     All processes collect all tests. Each file that one process has compiled for pytest, the others
