@@ -151,30 +151,31 @@ def _copy_rows_nb(source, source_step, target, target_step, size, n_row):
 
 
 @jit_strict_inner
-def _below_nb(spec, source, time_step, chan_step, n_chan, n, window, steps, ops, targets, spare):
+def _below_nb(samples, sums, source, time_step, chan_step, n_chan, n, window, steps, ops, targets,
+              spare):
     """Compute the nodes at the cut for a block of `n` samples, which begins at `source`.
 
     `window` is the place of the block in their rows, in samples.
     """
-    item, size = item_of(spec), bytes_of(spec)
+    item, size = item_of(sums), bytes_of(samples)
     for i in range(steps.shape[0]):
         kind, a, b, c, d, e, _ = steps[i]
         move = d * window * item  # of READ and ADD
         if kind == READ:
             rows = targets[b : b + c]
             if chan_step != size:
-                read_channels_nb(spec, source + a * chan_step, chan_step, n_chan, n, rows, move,
+                read_channels_nb(samples, source + a * chan_step, chan_step, n_chan, n, rows, move,
                                  spare)
             elif c == WIDE:
-                read_wide_nb(spec, source + a, time_step, n, address_of(rows), move, spare)
+                read_wide_nb(samples, source + a, time_step, n, address_of(rows), move, spare)
             else:
-                read_times_nb(spec, source + a * size, time_step, n_chan, n, address_of(rows), move,
-                              spare)
+                read_times_nb(samples, source + a * size, time_step, n_chan, n, address_of(rows),
+                              move, spare)
         elif kind == ADD:
             if c == 4:
-                _add_fours_nb(spec, ops[a:b], n * item, move)
+                _add_fours_nb(sums, ops[a:b], n * item, move)
             else:
-                _add_pairs_nb(spec, ops[a:b], n * item, move)
+                _add_pairs_nb(sums, ops[a:b], n * item, move)
         elif kind == LOAD:
             _copy_rows_nb(c, d, a - d, b, d, e)
         else:
@@ -285,8 +286,8 @@ def _move_rows_nb(moves, n_byte):
 
 
 @jit_strict
-def run_nb(spec, source, time_step, chan_step, n_chan, n, block, window, n_window, below, below_ops,
-           targets, above, above_ops, moves, out, out_step, large, meeting, n_thread):
+def run_nb(samples, sums, source, time_step, chan_step, n_chan, n, block, window, n_window, below,
+           below_ops, targets, above, above_ops, moves, out, out_step, large, meeting, n_thread):
     """Do the steps of one thread for `n` samples, block by block; return the next `window`.
 
     `window` is the place of the next samples in rows at the cut, which have room for `n_window`
@@ -298,11 +299,11 @@ def run_nb(spec, source, time_step, chan_step, n_chan, n, block, window, n_windo
         count = min(block, n - first)
         if window + count > n_window:
             met = meet_nb(meeting, n_thread, met)
-            _move_rows_nb(moves, item_of(spec) * window)
+            _move_rows_nb(moves, item_of(sums) * window)
             window = 0
-        _below_nb(spec, source + first * time_step, time_step, chan_step, n_chan, count, window,
-                  below, below_ops, targets, spare)
+        _below_nb(samples, sums, source + first * time_step, time_step, chan_step, n_chan, count,
+                  window, below, below_ops, targets, spare)
         met = meet_nb(meeting, n_thread, met)
-        _above_nb(spec, count, window, above, above_ops, out + 4 * first, out_step, large, spare)
+        _above_nb(sums, count, window, above, above_ops, out + 4 * first, out_step, large, spare)
         window += count
     return window

@@ -130,24 +130,20 @@ def put_point(typingctx, spec, p, q, twiddle, target, target_step):
 
 
 @jit_strict_inner
-def _fir_rows_nb(spec, n, rows, offset, offset_next, levels, phase, taps, taps_next, target,
-                 target_next, target_step, ahead):
-    for j in range(n):
-        fir_rows(spec, rows, offset + j * offset_next, levels, phase, taps + j * taps_next,
-                 target + j * target_next, target_step, ahead + j * offset_next)
-
-
-@jit_strict_inner
 def fold_nb(many, one, n_frame, n, rows, offset, offset_next, levels, phase, taps, taps_next,
             target, target_next, target_step):
     """Filter `n` groups of numbers of several frames, or of one if `n_frame` is 1."""
     ahead = load_address(rows) + offset
+    # A function for the loop alone would take as long to compile as the filter: once for `many`,
+    # once for `one`, for every layout of samples.
     if n_frame > 1:
-        _fir_rows_nb(many, n, rows, offset, offset_next, levels, phase, taps, taps_next, target,
-                     target_next, target_step, ahead)
+        for j in range(n):
+            fir_rows(many, rows, offset + j * offset_next, levels, phase, taps + j * taps_next,
+                     target + j * target_next, target_step, ahead + j * offset_next)
     else:
-        _fir_rows_nb(one, n, rows, offset, offset_next, levels, phase, taps, taps_next, target,
-                     target_next, target_step, ahead)
+        for j in range(n):
+            fir_rows(one, rows, offset + j * offset_next, levels, phase, taps + j * taps_next,
+                     target + j * target_next, target_step, ahead + j * offset_next)
 
 
 @jit_strict_inner

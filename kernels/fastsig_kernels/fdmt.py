@@ -356,7 +356,9 @@ class _Transform:
             self._program = Program(plan._root, plan._channels, plan.n_chan, item, above_item,
                                     offset, plan._threads)
         self._crew = Crew(plan._threads)
-        self._spec = Spec(kind=kind, item=item, above_item=above_item, lanes=16)
+        # Of the samples, and of the sums, whose loops are the same for several kinds of samples.
+        self._specs = (Spec(kind=kind, item=item),
+                       Spec(item=item, above_item=above_item, lanes=16))
         self._window = 0
 
     @property
@@ -388,7 +390,7 @@ class _Transform:
 
         def part(i: int) -> None:
             windows[i] = run_nb(
-                self._spec, address(x), time_step, chan_step, self._n_chan, n, program.block,
+                *self._specs, address(x), time_step, chan_step, self._n_chan, n, program.block,
                 self._window, program.window, *program.threads[i], address(out), out.strides[0],
                 large, meeting.place, len(windows))
 
