@@ -39,6 +39,8 @@ def all_of(chain: fs.Chain, n_segment: int | None = None) -> fs.Chain:
 CHAINS: dict[str, Callable[[fs.Chain], fs.Chain]] = {
     "all": lambda chain: all_of(chain, 256),
     "all, by default": all_of,
+    "a measured number": lambda chain: chain.mask(["1100MHz-1120MHz"]).flag_kurtosis(
+        n_sum="measured", protect="1200MHz-1220MHz"),
     "segments that do not fit": lambda chain: all_of(chain, 200),
     "a mask of some rows": lambda chain: all_of(chain.mask(
         ["1100MHz-1120MHz 0.2s-0.4s", "1400MHz-1420MHz"]), 256),
