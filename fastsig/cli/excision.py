@@ -23,8 +23,8 @@ excision_options = common.options(
                       "May be repeated."),
     click.option("--kurtosis", type=float, metavar="SHARE",
                  help="In each segment, flag channels whose spectral kurtosis or skewness is "
-                      "unlike that of noise; at most this fraction of pure noise is flagged, "
-                      "e.g. 0.001."),
+                      "unlike that of noise, and spectra with impulses in most channels; at most "
+                      "this fraction of pure noise is flagged, e.g. 0.001."),
     click.option("--kurtosis-n-sum", metavar="N",
                  help="With --kurtosis, assume that each value of one polarisation is the sum of "
                       "N samples, or determine N from the data (measured).  [default: channel "

@@ -89,9 +89,9 @@ def _scale_valid_nb(x, base, valid, level, slope, gain, alive, out, out_valid, a
 def location_nb(window, out, start, stop):
     """Compute a mean over rows of the numbers in some columns that are not outliers.
 
-    The columns are those from `start` to `stop`. Outliers are further than four standard deviations from the middle of the shortest interval with
-    more than half of the numbers; its length is 1.349 standard deviations. Of less than five
-    numbers, the result is the median; NaN of none.
+    The columns are those from `start` to `stop`. Outliers are further than four standard deviations
+    from the middle of the shortest interval with more than half of the numbers; its length is 1.349
+    standard deviations. Of less than five numbers, the result is the median; NaN of none.
     """
     values = np.empty(window.shape[0])
     for c in range(start, stop):
@@ -129,8 +129,7 @@ def _middle_nb(values, n):
 
 @jit_strict
 def halve_nb(x, valid, has_valid, out, out_valid, start, stop):
-    """Add two rows at a time, divided by the root of 2, for rows of `out` from `start` to `stop`.
-    """
+    """Add two rows at a time, divided by the root of 2: rows of `out` from `start` to `stop`."""
     for row in range(start, stop):
         if has_valid:
             _halve_valid_nb(x[2 * row], x[2 * row + 1], valid[2 * row], valid[2 * row + 1],
