@@ -187,19 +187,24 @@ class FlagKurtosis(FlagStage):
             return np.asarray(super()._coded_result(first, block))
         sums = block.power_sums().copy()
         sums[:, lost] = 0
-        flags, there = self._tested(block.codes, sums, self._products[0])
+        flags, there = self._tested(block.codes, sums, self._products[0], block.lost_rows())
         flags = np.broadcast_to(flags, (block.n if there.size else 1, 1, self.shape[2])).copy()
         flags[there] = True
         flags[:, :, self._protected] = False
         return flags
 
-    def _tested(self, x: F4 | NDArray[np.uint8], sums: F8, added: int
+    def _tested(self, x: F4 | NDArray[np.uint8], sums: F8, added: int, lost: Flags | None = None
                 ) -> tuple[Flags, NDArray[np.int64]]:
-        """Return flags of the channels of a product, and the rows that are flagged."""
+        """Return flags of the channels of a product, and the rows that are flagged.
+
+        `lost` are rows that are not valid, (n,).
+        """
         known, found = sums[0] > 0, np.empty(0, np.int64)
         valid = known & ~self._protected
         if valid.any():
             series = mean_series(x, sums, valid)
+            if lost is not None:
+                series[lost] = np.nan
             shape = self._shape(calm_sums(x, series) * known if self.n_sum is None else sums, added)
             if shape >= _LEAST_SHAPE:
                 found = impulses(x, series, sums, shape, valid)
