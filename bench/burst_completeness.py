@@ -103,7 +103,7 @@ def _noises(n_piece: int, *, lossy: bool) -> Iterator[fs.Chain]:
         yield fs.Chain(Powers(_BAND, n, 100 + k, losses))
 
 
-def _recording(folder: Path, *, lossy: bool) -> Path:
+def _recording(folder: Path) -> Path:
     """Simulate a recording with interference; return the name of its file."""
     random = np.random.default_rng(7)
     rfi = [(0, _PIECE_S * 1e3, mhz - 0.2, mhz + 0.2, level) for mhz, level in zip(
@@ -112,23 +112,27 @@ def _recording(folder: Path, *, lossy: bool) -> Path:
         (0, 1, 20), (_PIECE_S, 20, 200), (100, 3))]
     rfi += [(at, ms, 1000, 1500, level) for at, ms, level in random.uniform(
         (0, 0.5, 2), (_PIECE_S, 5, 20), (10, 3))]
-    lost = {"loss": simulate.LostSpectra(_LOST[1])} if lossy else {}
     made = simulate.FastSpectra(
         duration=f"{_PIECE_S}s", integration="393.216us", n_chan=_BAND.n_chan,
         carriers=[simulate.Carrier("1090MHz", 0.5), simulate.Carrier("1420.4MHz", 1.0)],
         rfi=[simulate.RfiBurst(f"{at:.4f}s", f"{ms:.2f}ms", f"{low:.1f}MHz", f"{high:.1f}MHz",
-                               f"{level:.0f}K") for at, ms, low, high, level in rfi], **lost)
-    path = folder / f"recording_{lossy}.fits"
+                               f"{level:.0f}K") for at, ms, low, high, level in rfi])
+    path = folder / "recording.fits"
     simulate.write_psrfits(made, str(path))
     return path
 
 
 def _masked(folder: Path) -> Path:
-    """Write a mask of a part of the channels; return its name."""
+    """Write a mask of a part of the channels and of the time; return its name."""
     random = np.random.default_rng(3)
     lows = 1000 + 5 * np.sort(random.permutation(100)[: int(100 * _LOST[0])])
+    lines = [f"{low}MHz-{low + 5}MHz" for low in lows]
+    kept = _losses(int(_PIECE_S / _BAND.sample_s), 3).rows
+    for first, stop in np.flatnonzero(np.diff(kept, prepend=True, append=True)).reshape(-1, 2):
+        begin, end = ((row + 0.25) * _BAND.sample_s for row in (first, stop - 0.5))
+        lines.append(f"* {begin:.6f}s-{end:.6f}s")
     path = folder / "mask.txt"
-    path.write_text("".join(f"{low}MHz-{low + 5}MHz\n" for low in lows))
+    path.write_text("\n".join(lines) + "\n")
     return path
 
 
@@ -180,7 +184,7 @@ def _kinds(folder: Path, n_piece: int, *, lossy: bool
            ) -> Iterator[tuple[str, Iterator[fs.Chain], Callable[[fs.Chain], fs.Chain]]]:
     """Return the names, recordings and excision of noise and of a band with interference."""
     yield "noise", _noises(n_piece, lossy=lossy), lambda chain: chain
-    path, mask = _recording(folder, lossy=lossy), _masked(folder)
+    path, mask = _recording(folder), _masked(folder)
 
     def excised(chain: fs.Chain) -> fs.Chain:
         chain = chain.mask(str(mask)) if lossy else chain

@@ -38,7 +38,8 @@ def beam(n: int, threads: int = 1) -> tuple[Callable[[np.ndarray], int], np.ndar
         found = 0
         for octave, each in enumerate(searches):
             if octave:
-                codes, valid = halve(codes, valid, out=memory[octave][: len(codes) // 2])
+                codes, valid = halve(codes, valid, out=memory[octave][: len(codes) // 2],
+                                     threads=threads)
             found += len(each.process(codes, valid=valid))
         return found
 

@@ -350,6 +350,11 @@ class OwnVerbs:
         If the header contains the schedule of the noise diode, spectra with the diode on, off, and
         partly on are tested separately.
 
+        Spectra in which more than half of the channels, of 32 or more, deviate in the same direction
+        from their means in the segment by more than their noise are flagged, and the channels are
+        tested without these spectra. A short impulse of all channels, or spectra that were not
+        recorded, would otherwise cause all channels to be flagged in the segment.
+
         Values must be powers, so that the value 0 means no power. This is not the case in recordings
         with few bits whose levels were set, in spectra minus a baseline, and after `zero_dm`: SK then
         differs from 1 in all channels. With `n_sum` "measured", k is the value for which the median SK

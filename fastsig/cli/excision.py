@@ -27,8 +27,8 @@ excision_options = common.options(
                       "May be repeated."),
     click.option("--kurtosis", type=float, metavar="SHARE",
                  help="In each segment of time, flag channels whose spectral kurtosis or skewness "
-                      "is unlike that of noise. SHARE, e.g. 0.001, is the largest fraction of pure "
-                      "noise that is flagged."),
+                      "is unlike that of noise, and spectra with impulses in most channels. "
+                      "SHARE, e.g. 0.001, is the largest fraction of pure noise that is flagged."),
     click.option("--kurtosis-n-sum", metavar="N|measured",
                  help="With --kurtosis, assume that a value is the sum of N samples of one "
                       "polarisation; measured determines N from the data.  [default: channel width "

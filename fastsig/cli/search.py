@@ -43,8 +43,9 @@ def search() -> None:
                    "two widths or two dispersion measures loses at most the fraction X of its S/N.")
 @click.option("--switch", type=float, metavar="X", default=1.0, show_default=True,
               help="Halve the sampling rate where the dispersion within a channel is X times the "
-                   "smearing that the plan adds. With smaller values, the search takes less time, "
-                   "but narrow pulses lose more S/N.")
+                   "smearing that the plan adds. With 1, pulses shorter than this dispersion keep "
+                   "0.6 to 0.9 of their S/N; with 2, they keep 0.8 to 0.95, and the search takes "
+                   "twice the time. --dry-run states what the shortest pulses keep.")
 @common.constant_option()
 @click.option("--n-chan", type=click.IntRange(1), metavar="N",
               help="Divide each channel of voltages into N channels, in which the dispersion is "
@@ -203,12 +204,13 @@ def _print_dry_run(ready: Any, sinks: list[Any], output: str, options: dict[str,
     threads = common.plural(ready.workers, "thread")
     click.echo(f"time {driver.duration_text(seconds)} on {threads}, estimated by a trial")
     click.echo(ready.memory_text())
-    for each, ladder in (pair for sink in sinks for pair in zip(
-            sink.plan.stretches, sink.plan.ladders, strict=True)):
+    for each, ladder, kept in (parts for sink in sinks for parts in zip(
+            sink.plan.stretches, sink.plan.ladders, sink.plan.kept, strict=True)):
         widths = ladder.widths * each.sample_s * 1e3
         click.echo(f"DM {each.low:g} to {each.high:g} in {each.n_dm} steps of {each.step:g}, "
                    f"samples of {1e3 * each.sample_s:.4g} ms, {len(widths)} widths from "
-                   f"{widths[0]:.4g} to {widths[-1]:.4g} ms")
+                   f"{widths[0]:.4g} to {widths[-1]:.4g} ms; the shortest pulses keep at least "
+                   f"{kept:.2f} of their S/N")
     click.echo(f"would write {output}")
 
 

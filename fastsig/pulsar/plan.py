@@ -138,7 +138,20 @@ class DMPlan:
         width_s : float, optional
             Width (FWHM) of the pulse, s; by default that of the plan, or else one sample.
         """
-        made = self._stretch(dm)
+        return self.smears_in(self._stretch(dm), dm, width_s)
+
+    def smears_in(self, made: Stretch, dm: float, width_s: float | None = None) -> Smears:
+        """Return what `smears` does, in a stretch that is given.
+
+        Parameters
+        ----------
+        made : Stretch
+            A stretch of the plan.
+        dm : float
+            Dispersion measure that remains within the channels, pc cm^-3.
+        width_s : float, optional
+            As for `smears`.
+        """
         sample, coarse = self.recording.sample_s, made.sample_s
         pulse = hypot(width_s or self.width_s or sample, made.channel_smear_s(dm))
         jitter, worst = (coarse * each for each in (

@@ -46,7 +46,7 @@ class Octaves(ABC):
         self._stretches, self._recording, self._n_thread = stretches, recording, threads
         self._normalizer = self._normalizer_of(dtype)
         self._octaves = _octaves(stretches)
-        self._halvers = [_Halver() for _ in self._octaves[1:]]
+        self._halvers = [_Halver(threads) for _ in self._octaves[1:]]
         #: Share of the samples of each segment of the normalisation that is valid, and share that
         #: counts as valid in each octave.
         self._shares: list[float] = []
@@ -211,7 +211,8 @@ def _octaves(stretches: Sequence[Stretch]) -> list[list[int]]:
 class _Halver:
     """Halves the rate of a stream; a last spectrum without a partner waits for it."""
 
-    def __init__(self) -> None:
+    def __init__(self, threads: int) -> None:
+        self._n_thread = threads
         self._left: tuple[NDArray[np.int8], NDArray[np.bool_] | None] | None = None
 
     def process(self, x: NDArray[np.int8], valid: NDArray[np.bool_] | None
@@ -226,7 +227,7 @@ class _Halver:
             self._left = x[-1:].copy(), None if valid is None else valid[-1:].copy()
         n = len(x) // 2 * 2
         found: tuple[NDArray[np.int8], NDArray[np.bool_] | None] = halve(
-            x[:n], None if valid is None else valid[:n])
+            x[:n], None if valid is None else valid[:n], threads=self._n_thread)
         return found
 
 

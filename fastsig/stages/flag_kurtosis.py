@@ -15,6 +15,7 @@ from fastsig.calibration.radiometer import n_eff
 from fastsig.errors import FormatError, PlanError, UsageError
 from fastsig.stages.channel_masks import in_mhz, protected_channels
 from fastsig.stages.flagging import FlagStage, rows_of_states
+from fastsig.stages.impulses import calm_sums, impulses, mean_series, sums_without
 from fastsig.stream import CodedBlock, Stream
 
 __all__ = ["FlagKurtosis"]
@@ -24,7 +25,7 @@ _ADDED = {"AA": 1, "BB": 1, "I": 2}
 
 _LEAST_ROWS = 16  # for which thresholds are known
 _SHARES = 1e-8, 0.1
-_MOST_SHAPE = 2**20
+_LEAST_SHAPE, _MOST_SHAPE = 0.5, 2**20
 _COUNTS_PER_OCTAVE = 16  # numbers of valid values with thresholds of their own
 
 F4 = NDArray[np.float32]
@@ -49,6 +50,11 @@ class FlagKurtosis(FlagStage):
     fraction `noise_share` of noise is flagged in each product, half of it by each test.
     If the header contains the schedule of the noise diode, spectra with the diode on, off, and
     partly on are tested separately.
+
+    Spectra in which more than half of the channels, of 32 or more, deviate in the same direction
+    from their means in the segment by more than their noise are flagged, and the channels are
+    tested without these spectra. A short impulse of all channels, or spectra that were not
+    recorded, would otherwise cause all channels to be flagged in the segment.
 
     Values must be powers, so that the value 0 means no power. This is not the case in recordings
     with few bits whose levels were set, in spectra minus a baseline, and after `zero_dm`: SK then
@@ -149,15 +155,23 @@ class FlagKurtosis(FlagStage):
     def _flag_products(self) -> int:
         return 1 if self.together else self.shape[1]
 
+    @property
+    def _result_bytes(self) -> int:
+        return self.n_segment * self.shape[2] * self._flag_products
+
     def _result(self, first: int, data: F4, weight: F4) -> Flags:
-        """Return the flags of channels, (1, 1 or product, chan)."""
+        """Return the flags, (n, 1 or product, chan), or of channels, (1, 1 or product, chan)."""
         from fastsig_kernels import power_sums
 
-        flags = np.zeros((1, *data.shape[1:]), np.bool_)
+        flags, sudden = np.zeros((1, *data.shape[1:]), np.bool_), np.zeros(data.shape[:2], np.bool_)
         for p, added in self._products.items():
             for rows in rows_of_states(self.header, first, len(data)):
-                sums = power_sums(np.ascontiguousarray(data[rows, p]))
-                flags[0, p] |= self._unlike_noise(sums, added)
+                x = np.ascontiguousarray(data[rows, p])
+                found, there = self._tested(x, power_sums(x), added)
+                flags[0, p] |= found
+                sudden[np.arange(len(data))[rows][there], p] = True
+        if sudden.any():
+            flags = flags | sudden[..., np.newaxis]
         flags[:, :, self._protected] = False
         every: Flags = np.logical_or.reduce(flags, axis=1, keepdims=True)
         if self.together:
@@ -173,14 +187,38 @@ class FlagKurtosis(FlagStage):
             return np.asarray(super()._coded_result(first, block))
         sums = block.power_sums().copy()
         sums[:, lost] = 0
-        flags = self._unlike_noise(sums, self._products[0])
-        flags[self._protected] = False
-        return flags[np.newaxis, np.newaxis]
+        flags, there = self._tested(block.codes, sums, self._products[0], block.lost_rows())
+        flags = np.broadcast_to(flags, (block.n if there.size else 1, 1, self.shape[2])).copy()
+        flags[there] = True
+        flags[:, :, self._protected] = False
+        return flags
+
+    def _tested(self, x: F4 | NDArray[np.uint8], sums: F8, added: int, lost: Flags | None = None
+                ) -> tuple[Flags, NDArray[np.int64]]:
+        """Return flags of the channels of a product, and the rows that are flagged.
+
+        `lost` are rows that are not valid, (n,).
+        """
+        known, found = sums[0] > 0, np.empty(0, np.int64)
+        valid = known & ~self._protected
+        if valid.any():
+            series = mean_series(x, sums, valid)
+            if lost is not None:
+                series[lost] = np.nan
+            shape = self._shape(calm_sums(x, series) * known if self.n_sum is None else sums, added)
+            if shape >= _LEAST_SHAPE:
+                found = impulses(x, series, sums, shape, valid)
+        if found.size:
+            sums = sums_without(x, found, sums)
+        return self._unlike_noise(sums, added), found
+
+    def _shape(self, sums: F8, added: int) -> float:
+        """Return the shape of the gamma distribution of the values of a product."""
+        return _measured(sums) if self.n_sum is None else self.n_sum * added
 
     def _unlike_noise(self, sums: F8, added: int) -> Flags:
         """Return flags of the channels of a product, given the sums of powers of their values."""
-        shape = _measured(sums) if self.n_sum is None else np.float64(self.n_sum * added)
-        shapes = np.full(sums.shape[1], shape)
+        shapes = np.full(sums.shape[1], self._shape(sums, added))
         axis = self.header.channels
         if axis is not None and axis.half_channel:
             shapes[0] /= 2
@@ -190,7 +228,7 @@ class FlagKurtosis(FlagStage):
         for count in np.unique(counts[counts >= _LEAST_ROWS]).tolist():
             for k in np.unique(shapes).tolist():
                 these = (counts == count) & (shapes == k)
-                if these.any() and 0.5 <= k <= _MOST_SHAPE:
+                if these.any() and _LEAST_SHAPE <= k <= _MOST_SHAPE:
                     found[these] = _beyond(sums[:, these], count, k, share,
                                            skewness=self.skewness)
         return found

@@ -160,13 +160,16 @@ class FlagRuns(FlagStage):
         if lost is None:
             return np.asarray(super()._coded_result(first, block))
         thresholds, left_out = self._thresholds(self.threshold), lost | self._protected
+        series, gone = block.series, block.lost_rows()
+        if gone.any():  # NaN is not a value
+            series = np.where(gone, np.float32(np.nan), np.float32(0) if series is None else series)
         flags = np.zeros((block.n, 1, self.shape[2]), np.bool_)
         step = 0.0 if self.source.codes() is None else 1.0
         for rows in rows_of_states(self.header, first, block.n):
             codes, found = block.codes[rows], flags[rows, 0]
             if len(codes) >= _LEAST_ROWS:
                 _flag(codes, thresholds, left_out, step, found,
-                      None if block.series is None else block.series[rows])
+                      None if series is None else series[rows])
                 if not isinstance(rows, slice):
                     flags[rows, 0] = found
         return flags

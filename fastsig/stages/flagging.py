@@ -65,6 +65,9 @@ class FlaggedSpectra(SpectraStage):
         self._check_range(start, n)
         block = self.source.read_coded(start, n)
         parts, before = self._parts(start, n, block), block.flags
+        parts, lost = _without_rows(parts, start, n)
+        if lost is not None:
+            block = block.without(lost)
         steady = all(len(flags) == 1 for *_, flags in parts)
         if steady and len(parts) < 2:
             own = parts[0][3][:, 0] if parts else np.zeros((1, self.shape[2]), np.bool_)
@@ -124,6 +127,24 @@ class FlaggedSpectra(SpectraStage):
             np.copyto(total[rows], total.dtype.type(0), where=flags)
             np.copyto(weight[rows], 0.0, where=flags)
         return Sums(total, weight)
+
+
+def _without_rows(parts: list[tuple[int, int, int, Flags]], start: int, n: int
+                  ) -> tuple[list[tuple[int, int, int, Flags]], Flags | None]:
+    """Return parts of rows with the flags of channels only, and rows that are flagged entirely.
+
+    Parts in which other samples are flagged too remain as they are. The second result, (n,), is
+    None if no rows have been taken out.
+    """
+    found, lost = [], np.zeros(n, np.bool_)
+    for begin, end, first, flags in parts:
+        whole = flags.all(axis=(1, 2)) if len(flags) > 1 else np.zeros(1, np.bool_)
+        others = flags[~whole] if whole.any() and not whole.all() else flags
+        if others is not flags and (others == others[:1]).all():
+            lost[begin - start : end - start] = whole[begin - first : end - first]
+            flags = others[:1]
+        found.append((begin, end, first, flags))
+    return found, lost if lost.any() else None
 
 
 def diode_states(diode: DiodeSchedule | None, sample_rate: Fraction, first: int, n: int

@@ -116,8 +116,8 @@ class IQRM(FlagStage):
         lost = block.lost_channels()
         if lost is None or block.series is not None:
             return np.asarray(super()._coded_result(first, block))
-        return self._flags([statistic_of_codes(self.statistic, block.power_sums(), block.codes[0],
-                                               lost)])
+        base = block.codes[0] if not block.lost_rows()[0] else np.zeros_like(block.codes[0])
+        return self._flags([statistic_of_codes(self.statistic, block.power_sums(), base, lost)])
 
     def _flags(self, measured: Sequence[NDArray[np.float64]]) -> NDArray[np.bool_]:
         """Return the flags of channels, given the statistic of each in all products."""

@@ -165,7 +165,8 @@ def _level(data: F4, weight: F4) -> F4 | None:
     if weight.strides[0] == 0:
         return None
     valid = weight > 0
-    if (valid == valid[0]).all():
+    valid = valid[valid.any(axis=1)]  # spectra that are lost entirely do not matter
+    if (valid == valid[:1]).all():
         return None
     sums = power_sums(data)
     with np.errstate(invalid="ignore"):

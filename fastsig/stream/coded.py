@@ -77,33 +77,55 @@ class CodedBlock:
         both = None if changes is None or self.changes is None else (*self.changes, *changes)
         return replace(self, flags=flags, changes=both)
 
+    def without(self, rows: Flags) -> CodedBlock:
+        """Return the rows with weight 0 in all channels of some of them, (n,) bool."""
+        weight = np.where(rows[:, np.newaxis, np.newaxis], np.float32(0), self.weight)
+        weight.flags.writeable = False
+        return replace(self, weight=weight)
+
+    def lost_rows(self) -> Flags:
+        """Return which rows have weight 0 in all channels, without regard to flags, (n,)."""
+        if not self.n or self.weight.min() > 0:
+            return np.zeros(self.n, np.bool_)
+        return ~(self.weight[:, 0] > 0).any(axis=1)
+
     def lost_channels(self) -> Flags | None:
-        """Return which channels have weight 0 in all rows; None if others have it in some."""
-        found = self._without_weight()
+        """Return which channels have weight 0 in all rows; None if others have it in some.
+
+        Rows that are lost do not count.
+        """
+        kept = ~self.lost_rows()
+        found = self._without_weight(kept)
         if found is None or self.flags is None:
             return found
         steady = self.changes is not None and not any(
             self.start < row < self.start + self.n for row in self.changes)
-        if not steady and len(self.flags) > 1 and (self.flags != self.flags[:1]).any():
-            return None
-        return np.asarray(found | self.flags[0])
+        if steady or len(self.flags) == 1:
+            return np.asarray(found | self.flags[0])
+        flags = self.flags if kept.all() else self.flags[kept]
+        return None if (flags != flags[:1]).any() else np.asarray(found | flags[0])
 
-    def _without_weight(self) -> Flags | None:
-        """Return the same without regard to flags."""
+    def _without_weight(self, kept: Flags) -> Flags | None:
+        """Return the same without regard to flags; None if all rows are lost."""
         n_chan = self.codes.shape[1]
-        if not self.n or self.weight.min() > 0:
-            return np.zeros(n_chan, np.bool_) if self.n else None
-        lost = ~(self.weight[:, 0] > 0)
+        if not kept.any():
+            return None
+        lost = ~(self.weight[kept, 0] > 0)
         return None if (lost != lost[:1]).any() else np.broadcast_to(lost[0], n_chan)
 
     def power_sums(self) -> NDArray[np.float64]:
-        """Return the sums of powers 0 to 4 of the codes of channels, (5, chan), flagged or not."""
+        """Return the sums of powers 0 to 4 of the codes of channels, (5, chan), flagged or not.
+
+        Rows that are lost do not contribute. All sums are exact.
+        """
         from fastsig_kernels import power_sums
 
-        rows = self.start, self.start + self.n
+        rows, lost = (self.start, self.start + self.n), self.lost_rows()
         if rows not in self.sums:
             self.sums[rows] = power_sums(self.codes)
-        return self.sums[rows]
+        if not lost.any():
+            return self.sums[rows]
+        return np.asarray(self.sums[rows] - power_sums(self.codes[lost]))
 
     def block(self, out: NDArray[Any] | None = None) -> Block:
         """Return values (NaN where the weight is 0) and weights, both float32."""

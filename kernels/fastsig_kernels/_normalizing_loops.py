@@ -86,15 +86,15 @@ def _scale_valid_nb(x, base, valid, level, slope, gain, alive, out, out_valid, a
 
 
 @jit_strict
-def location_nb(window, out):
-    """Compute a mean over rows of the numbers in each column that are not outliers.
+def location_nb(window, out, start, stop):
+    """Compute a mean over rows of the numbers in some columns that are not outliers.
 
-    Outliers are further than four standard deviations from the middle of the shortest interval with
-    more than half of the numbers; its length is 1.349 standard deviations. Of less than five
-    numbers, the result is the median; NaN of none.
+    The columns are those from `start` to `stop`. Outliers are further than four standard deviations
+    from the middle of the shortest interval with more than half of the numbers; its length is 1.349
+    standard deviations. Of less than five numbers, the result is the median; NaN of none.
     """
     values = np.empty(window.shape[0])
-    for c in range(window.shape[1]):
+    for c in range(start, stop):
         n = 0
         for row in range(window.shape[0]):
             value = window[row, c]
@@ -128,9 +128,9 @@ def _middle_nb(values, n):
 
 
 @jit_strict
-def halve_nb(x, valid, has_valid, out, out_valid):
-    """Add two rows at a time, divided by the root of 2."""
-    for row in range(out.shape[0]):
+def halve_nb(x, valid, has_valid, out, out_valid, start, stop):
+    """Add two rows at a time, divided by the root of 2: rows of `out` from `start` to `stop`."""
+    for row in range(start, stop):
         if has_valid:
             _halve_valid_nb(x[2 * row], x[2 * row + 1], valid[2 * row], valid[2 * row + 1],
                             out[row], out_valid[row])

@@ -1,7 +1,7 @@
 """Normalisation of spectra for searches: a level of 0 and the same noise in every channel."""
 
 from collections import deque
-from functools import partial
+from functools import lru_cache, partial
 from itertools import islice, pairwise
 from typing import Any
 
@@ -262,9 +262,9 @@ class Normalizer(Plan):
         """Normalise the first segment that waits."""
         rows, s, half = self._waiting.popleft(), self._n_done, self._half
         top = self._n_known - 1
-        first, last = (self._location(0, min(max(0, j - half), top), max(1, j + half))
-                       for j in (s, s + 1))
-        spread = self._location(1, max(0, s - half), s + half + 1)
+        first, last, spread = self._locations([
+            *(self._window(0, min(max(0, j - half), top), max(1, j + half)) for j in (s, s + 1)),
+            self._window(1, max(0, s - half), s + half + 1)])
         own = self._known[min(s, top) - self._n_before][0]
         alive = np.isfinite(own)
         step = np.where(alive, last - first, 0) / self._segment
@@ -279,12 +279,21 @@ class Normalizer(Plan):
             self._n_before += 1
             self._known.popleft()
 
-    def _location(self, which: int, start: int, stop: int) -> np.ndarray:
-        """Return what means (0) or variances (1) of some segments are; NaN if unknown."""
+    def _window(self, which: int, start: int, stop: int) -> np.ndarray:
+        """Return the means (0) or variances (1) of some segments, (segment, chan)."""
         before = self._n_before
-        window = [each[which] for each in islice(self._known, start - before, stop - before)]
-        out = np.empty(self._n_chan)
-        location_nb(np.array(window), out)
+        return np.array([each[which] for each in islice(self._known, start - before,
+                                                        stop - before)])
+
+    def _locations(self, windows: list[np.ndarray]) -> np.ndarray:
+        """Return what the numbers of each window are without outliers; NaN if unknown."""
+        out = np.empty((len(windows), self._n_chan))
+
+        def part(start: int, stop: int) -> None:
+            for window, found in zip(windows, out, strict=True):
+                location_nb(window, found, start, stop)
+
+        self._crew.run([partial(part, *each) for each in self._parts])
         return out
 
 
@@ -360,7 +369,8 @@ class _Codes:
 
 
 def halve(x: np.ndarray, valid: np.ndarray | None = None, *, out: np.ndarray | None = None,
-          out_valid: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray | None]:
+          out_valid: np.ndarray | None = None, threads: int = 1
+          ) -> tuple[np.ndarray, np.ndarray | None]:
     """Return rows of normalised codes at half the rate, with the same noise.
 
     Parameters
@@ -373,6 +383,8 @@ def halve(x: np.ndarray, valid: np.ndarray | None = None, *, out: np.ndarray | N
         Receives the codes. Must not overlap the inputs.
     out_valid : ndarray, shape (n, n_chan), bool, optional
         Receives what is valid, if `valid` is given. Must not overlap the inputs.
+    threads : int
+        Number of threads that share the work, with the same bits.
 
     Returns
     -------
@@ -400,8 +412,17 @@ def halve(x: np.ndarray, valid: np.ndarray | None = None, *, out: np.ndarray | N
     both = np.empty((0, x.shape[1]), bool)
     if valid is not None or out_valid is not None:
         both = _check.output("out_valid", out_valid, shape, "bool", x, valid)
-    halve_nb(x, both if valid is None else valid, valid is not None, out, both)
+    threads = _check.count("threads", threads, maximum=64)
+    cuts = [len(out) * i // threads for i in range(threads + 1)]
+    _crew(threads).run([partial(halve_nb, x, both if valid is None else valid, valid is not None,
+                                out, both, *part) for part in pairwise(cuts)])
     return out, None if valid is None else both
+
+
+@lru_cache
+def _crew(n_thread: int) -> Crew:
+    """Return the threads that calls of `halve` with this number share."""
+    return Crew(n_thread)
 
 
 def _rows(name: str, out: np.ndarray | None, n: int, n_chan: int, dtype: str, *others: Any

@@ -36,6 +36,18 @@ def test_other_strides_give_the_same_values():
     np.testing.assert_array_equal(halve(x[:, ::-1])[0], halve(x)[0][:, ::-1])
 
 
+@pytest.mark.parametrize("threads", [2, 7])
+def test_threads_give_the_same_values(threads):
+    rng = np.random.default_rng(3)
+    for n in (0, 2, 130):
+        x = rng.integers(-127, 128, (n, 20)).astype("int8")
+        for valid in (None, rng.random(x.shape) < 0.7):
+            for one, other in zip(halve(x, valid, threads=threads), halve(x, valid), strict=True):
+                np.testing.assert_array_equal(one, other)
+    with pytest.raises(ValueError, match="threads: found 0"):
+        halve(x, threads=0)
+
+
 def test_an_odd_number_of_spectra_is_refused():
     with pytest.raises(ValueError, match=r"x: found 3 rows, allowed an even number"):
         halve(np.zeros((3, 4), "int8"))

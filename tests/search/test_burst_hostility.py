@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
+import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -74,6 +77,35 @@ def test_a_full_disk_leaves_nothing(recording: Path, tmp_path: Path) -> None:
     text = _search(recording, tmp_path / "a.ecsv", code=4, before=limiting(1000))
     assert f"{tmp_path / 'a.ecsv'}: cannot be written: File too large" in text
     assert not list(tmp_path.iterdir())
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 1 MB, which only a privileged user may mount."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", disk],
+                          capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip(f"a file system of 1 MB cannot be mounted: {done.stderr.strip()}")
+    yield disk
+    subprocess.run(["umount", disk], check=True)
+
+
+@pytest.mark.skipif(shutil.which("mount") is None, reason="there is no program mount")
+def test_a_file_system_without_room_for_the_table_or_for_a_cut_out(
+        recording: Path, small_disk: Path) -> None:
+    filler, table = small_disk / "filler", small_disk / "a.ecsv"
+    filler.write_bytes(bytes(2**20 - 4096))
+    text = _search(recording, table, "-q", code=4)
+    assert text.splitlines() == [f"fastsig: {table}: cannot be written: No space left on device"]
+    assert list(small_disk.iterdir()) == [filler]
+    filler.write_bytes(bytes(10**6))
+    text = _search(recording, table, "--cut-out", "1s", "-q", code=4)
+    line, = text.splitlines()
+    assert line.startswith(f"fastsig: {small_disk}/a_") and "No space left on device" in line
+    assert sorted(small_disk.iterdir()) == [table, filler]  # the table is complete
+    assert len(read_candidates(table)) == 1
 
 
 def test_where_nothing_can_be_written_is_known_before_the_search(

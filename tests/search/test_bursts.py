@@ -255,6 +255,20 @@ def test_storms_keep_the_brightest_events(monkeypatch: pytest.MonkeyPatch) -> No
     assert few.snr[0] == some.rows["snr"].max()
 
 
+def test_the_plan_states_what_the_shortest_pulses_keep() -> None:
+    band = Band(4096, 49.152e-6)
+    one, two = (search_plan(band.header, (0, 3000), widths="0.1ms:10ms", switch=switch)
+                for switch in (1, 2))
+    assert one.kept == tuple(one.dm_plan.smears(each.low, 1e-4).kept for each in one.stretches)
+    assert 0.55 < min(one.kept) < 0.65 < 0.75 < min(two.kept) < max(two.kept) < 1
+    assert [row["kept"] for row in one.record()["stretches"]] == pytest.approx(one.kept, abs=1e-4)
+    # Where the dispersion of one measure was removed, the plan begins there in both directions.
+    near = search_plan(band.header.replace(coherent_dm=500.0), (300, 700), widths="0.1ms:10ms")
+    middle = [kept for each, kept in zip(near.stretches, near.kept, strict=True)
+              if each.low - 1 < 500 < each.high + 1]
+    assert len(middle) == 2 and min(middle) > max(near.kept[0], near.kept[-1])
+
+
 def test_what_cannot_be_searched_is_refused() -> None:
     data = noise(100)
     source = chain(data)
@@ -279,6 +293,7 @@ def test_the_command_reports_what_it_finds(
     given = ("search", "bursts", tmp_path / "a.fil", "--dm", "0:200", "--width", WIDTHS)
     plan = fastsig(*given, "-o", tmp_path / "a.ecsv", "--dry-run").stdout
     assert "DM 0 to " in plan and not (tmp_path / "a.ecsv").exists()
+    assert "the shortest pulses keep at least 0." in plan
     made = json.loads(fastsig(*given, "-o", tmp_path / "a.ecsv", "--json").stdout)
     assert made["n_candidate"] == len(made["candidates"]) == 4
     fastsig(*given, "-o", tmp_path / "a.ecsv", code=4)

@@ -39,9 +39,14 @@ def all_of(chain: fs.Chain, n_segment: int | None = None) -> fs.Chain:
 CHAINS: dict[str, Callable[[fs.Chain], fs.Chain]] = {
     "all": lambda chain: all_of(chain, 256),
     "all, by default": all_of,
+    "a measured number": lambda chain: chain.mask(["1100MHz-1120MHz"]).flag_kurtosis(
+        n_sum="measured", protect="1200MHz-1220MHz"),
     "segments that do not fit": lambda chain: all_of(chain, 200),
     "a mask of some rows": lambda chain: all_of(chain.mask(
         ["1100MHz-1120MHz 0.2s-0.4s", "1400MHz-1420MHz"]), 256),
+    "a mask of all channels": lambda chain: all_of(chain.mask(
+        ["* 0.2s-0.25s", "* 0.255s-0.4s"]), 256),
+    "a mask from the first row on": lambda chain: all_of(chain.mask(["* 0s-0.1s"]), 256),
     "runs alone": lambda chain: chain.flag_runs(),
     "runs of the deviant": lambda chain: chain.flag_runs(threshold=3, max_window=16),
     "runs longer than vectors": lambda chain: chain.zero_dm().flag_runs(max_window=128),
@@ -85,9 +90,22 @@ def test_the_form_is_kept() -> None:
     assert np.shares_memory(block.codes, coded.stream.numbers)
     assert block.flags.shape == (512, N_CHAN) and block.series.shape == (512,)
     made = stream.read_block(256, 512)
-    np.testing.assert_array_equal(made.valid[:, 0] == 0, block.flags)
+    lost = block.flags | block.lost_rows()[:, np.newaxis]
+    np.testing.assert_array_equal(made.valid[:, 0] == 0, lost)
     values = block.codes - block.series[:, np.newaxis]
-    np.testing.assert_array_equal(made.data[:, 0][~block.flags], values[~block.flags])
+    np.testing.assert_array_equal(made.data[:, 0][~lost], values[~lost])
+
+
+def test_impulses_are_rows_without_weight() -> None:
+    """Stages after the one that found them then need not expand the codes."""
+    coded, _ = both()
+    block = coded.flag_kurtosis(n_sum=6, n_segment=256).stream.read_coded(256, 512)
+    rows = np.flatnonzero(block.lost_rows())
+    assert len(rows) > 2 and not ((rows + 256) % 90).any()
+    part = block.part(256, 512)
+    assert part.lost_channels().any() and not part.lost_channels().all()
+    kept = np.delete(part.codes, rows[rows < 256], axis=0).astype(float)
+    np.testing.assert_array_equal(part.power_sums(), [(kept**k).sum(axis=0) for k in range(5)])
 
 
 def test_states_of_the_diode_are_apart() -> None:

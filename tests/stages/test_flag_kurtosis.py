@@ -77,6 +77,34 @@ def test_interference_goes() -> None:
     assert not kept[:, 0, 40].any() and kept[:, 0, 80].all()
 
 
+@pytest.mark.parametrize("factor", [0.0, 2.0, 20.0])
+@pytest.mark.parametrize("n_sum", [N, "measured"])
+def test_impulses_of_all_channels_cost_their_spectra_alone(factor: float, n_sum: Any) -> None:
+    """Those of lightning and radar, and spectra that were recorded as 0."""
+    data = powers(512, 256, 2 * N)
+    data[100:110] *= factor
+    data[300, 100:] *= factor  # more than half of the channels
+    data[400, 180:] *= factor  # less
+    data[::16, 80] *= 3
+    found = lost(stage(data, n_segment=512, n_sum=n_sum, protect="1001MHz-1001.1MHz"))[:, 0]
+    assert found[:, 80].all() and not found[:, 8].any()
+    rows = np.delete(found, [8, 9, 80], axis=1)
+    assert list(np.flatnonzero(rows.all(axis=1))) == [*range(100, 110), 300]
+    assert np.delete(rows, [*range(100, 110), 300, 400], axis=0).mean() < 0.02 or factor == 20
+
+
+def test_dispersed_pulses_and_noise_are_no_impulses() -> None:
+    """A pulse that is brighter than the receiver in each channel, but not in many at a time."""
+    data = powers(1024, 256, 2 * N)
+    channel = np.arange(256)
+    for k in range(4):
+        data[800 - 3 * channel + k, channel] *= 3
+    found = lost(stage(data, n_segment=1024))[:, 0]
+    assert ((found.mean(axis=0) == 0) | (found.mean(axis=0) == 1)).all()
+    few = lost(stage(powers(4000, 32, 2.0), n_segment=1000, n_sum=1))[:, 0]
+    assert not few.all(axis=1).any()
+
+
 def test_values_with_an_offset_need_a_measured_number() -> None:
     """As in a recording whose levels were set."""
     data = np.round(powers(512, 256, 2 * N) / np.linspace(2, 6, 256) + 100)
