@@ -1187,7 +1187,8 @@ class OwnVerbs:
         period: Any = ('0.5s', '1800s'), duty: Any = (0.004166666666666667, 0.2),
         threshold: float = 6.0, loss: float = 0.1, zap: Any = (),
         mains: float | None = None, known: Any = None, radius: Any = '1deg',
-        constant: Any = None, folder: str | None = None, workers: int | None = None,
+        constant: Any = None, barycenter: bool = False, ephemeris: str | None = None,
+        others: Sequence[Any] = (), folder: str | None = None, workers: int | None = None,
         memory: int | None = None, progress: Progress | None = None,
     ) -> PulsarCandidates:
         """Search spectra, or a time series, for pulsars: by Fourier transform and by fast folding.
@@ -1224,6 +1225,12 @@ class OwnVerbs:
             Largest distance of a known pulsar.
         constant : value, optional
             Dispersion constant, MHz^2 pc^-1 cm^3 s; 1/2.41e-4 by default.
+        barycenter : bool
+            Whether series are sampled evenly at the solar system's barycentre, as by `to_barycenter`.
+        ephemeris : str, optional
+            As for `to_barycenter`.
+        others : sequence of Chain or stream
+            If `chain` is a time series, those of the same scan at other dispersion measures.
         folder : str, optional
             Folder for series that do not fit into memory; by default that of temporary files.
         workers, memory, progress : optional
@@ -1239,7 +1246,8 @@ class OwnVerbs:
         UsageError
             If an argument is not allowed.
         PlanError
-            If these are not spectra with known frequencies and one intensity, or they are too short.
+            If these are not spectra with known frequencies and one intensity, or they are too short; or
+            `others` do not belong to the time series.
         """
 
     def fit_gaussians(

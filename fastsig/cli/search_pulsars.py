@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import ExitStack
 from typing import Any
 
 import click
@@ -52,6 +53,13 @@ __all__ = ["pulsars"]
 @click.option("--constant", metavar="K",
               help="Use this dispersion constant, in MHz^2 pc^-1 cm^3 s, e.g. 4148.808.  "
                    "[default: 1/2.41e-4]")
+@click.option("--barycenter", is_flag=True,
+              help="Search for periods at the solar system's barycentre: sample the series evenly "
+                   "there, as dedisperse --barycenter does.")
+@click.option("--ephemeris", type=common.InputPath(or_value=True), metavar="PATH|erfa",
+              help="Use this ephemeris of the solar system for --barycenter: a JPL kernel "
+                   "(.bsp), or erfa for ERFA's series.  [default: the kernel that fastsig[pulsar] "
+                   "installs, if it is present, otherwise erfa]")
 @common.span_options
 @click.option("--flag", "flagged", is_flag=True,
               help="Flag interference first, as fastsig flag does by default.")
@@ -70,9 +78,10 @@ __all__ = ["pulsars"]
 @common.quiet_options
 @common.debug_option
 def pulsars(files: tuple[str, ...], output: str, to: str | None, **options: Any) -> None:
-    """Search spectra, or a time series, for pulsars.
+    """Search spectra, or time series, for pulsars.
 
-    All FILEs must belong to one scan. Channels are normalised and summed for many dispersion
+    All FILEs must belong to one scan: successive spectra, or time series at different dispersion
+    measures, which are searched together. Channels are normalised and summed for many dispersion
     measures. In each series, harmonics of the spectrum are summed, and profiles of all periods are
     compared with boxcars (fast folding). Detections of one signal at neighbouring dispersion
     measures, and its harmonics, form one candidate. Samples of weight 0 do not contribute.
@@ -83,13 +92,31 @@ def pulsars(files: tuple[str, ...], output: str, to: str | None, **options: Any)
 
     kind = format_of(output, to)
     check_output(output, overwrite=options["overwrite"], inputs=files)
-    with open_chain(files, **common.parse_overrides(options["overrides"])) as source:
+    overrides = common.parse_overrides(options["overrides"])
+    with ExitStack() as stack:
+        sources = [stack.enter_context(open_chain(some, **overrides))
+                   for some in _series_of(files, overrides)]
         if options["verify"]:
-            source.stream.verify()
-        _search(_prepared(source, files[0], options), output, kind, options)
+            for source in sources:
+                source.stream.verify()
+        excised = excision.parameters_of(options)
+        _search([_prepared(each, name, options, excised) for each, name in zip(
+            sources, files, strict=False)], output, kind, options)
 
 
-def _prepared(source: Any, path: str, options: dict[str, Any]) -> Any:
+def _series_of(files: tuple[str, ...], overrides: dict[str, Any]) -> list[list[str]]:
+    """Return the files of each stream: one for each time series, or all those of spectra."""
+    from fastsig.chain import open_chain
+
+    if len(files) == 1:
+        return [list(files)]
+    with open_chain(files[0], **overrides) as first:
+        stream = first.stream
+        is_series = stream.kind == "spectra" and stream.shape[2] == 1
+    return [[each] for each in files] if is_series else [list(files)]
+
+
+def _prepared(source: Any, path: str, options: dict[str, Any], excised: dict[str, Any]) -> Any:
     """Return the intensity to search: of the rows and the band wanted, without interference."""
     from fastsig.errors import FormatError
     from fastsig.reductions.intensity import intensity_of
@@ -101,11 +128,11 @@ def _prepared(source: Any, path: str, options: dict[str, Any]) -> Any:
     chain = driver.with_products(chain if band == slice(None) else chain[:, band],
                                  options["products"])
     return intensity_of(excision.excise(chain.flag() if options["flagged"] else chain,
-                                        excision.parameters_of(options)).stream)
+                                        excised).stream)
 
 
-def _request(stream: Any, options: dict[str, Any]) -> Any:
-    from fastsig.reductions.periodic.searching import Request, settings_of
+def _request(streams: list[Any], options: dict[str, Any]) -> Any:
+    from fastsig.reductions.periodic.request import Request, settings_of
     from fastsig.work.memory import parse_bytes
 
     settings = settings_of(
@@ -113,8 +140,9 @@ def _request(stream: Any, options: dict[str, Any]) -> Any:
         None if options["period"] == "none" else options["period"], options["duty"],
         options["threshold"], [_range(each) for each in options["zapped"]],
         None if options["mains"] is None else float(options["mains"]))
-    return Request.of(stream, options["dms"], settings, loss=options["loss"],
-                      constant=options["constant"], workers=options["workers"],
+    return Request.of(streams, options["dms"], settings, loss=options["loss"],
+                      constant=options["constant"], barycenter=options["barycenter"],
+                      ephemeris=options["ephemeris"], workers=options["workers"],
                       memory=None if options["memory"] is None else parse_bytes(options["memory"]))
 
 
@@ -129,11 +157,12 @@ def _range(text: str) -> tuple[float, float]:
     return low, high
 
 
-def _search(stream: Any, output: str, kind: str, options: dict[str, Any]) -> None:
+def _search(streams: list[Any], output: str, kind: str, options: dict[str, Any]) -> None:
     from fastsig.reductions.periodic.searching import found_pulsars
     from fastsig.run.pulsar_files import write_pulsars
 
-    request = _request(stream, options)
+    request = _request(streams, options)
+    _check_pictures(request, output, options)
     if options["dry_run"]:
         _print_dry_run(request, output, options)
         return
@@ -142,12 +171,28 @@ def _search(stream: Any, output: str, kind: str, options: dict[str, Any]) -> Non
         found = found_pulsars(request, known=options["known"], radius=options["radius"],
                               folder=os.path.dirname(os.path.abspath(output)), progress=advance,
                               hash_inputs=options["hash_inputs"])
-        found, pictures = _folded(stream, found, request, output, options, advance)
+        found, pictures = _folded(found, request, output, options, advance)
     write_pulsars(found, output, to=kind, overwrite=options["overwrite"])
     _report(found, output, kind, options, pictures)
 
 
-def _folded(stream: Any, found: Any, request: Any, output: str, options: dict[str, Any],
+def _check_pictures(request: Any, output: str, options: dict[str, Any]) -> None:
+    """Refuse to fold what cannot be folded, or to replace a picture, before the search begins."""
+    if options["n_fold"] is not None:
+        from fastsig.io.files.safe import check_output
+        from fastsig.reductions.periodic.folding import check_channels
+
+        check_channels(request.stream)
+        for row in range(options["n_fold"]):
+            check_output(_picture(output, row), overwrite=options["overwrite"])
+
+
+def _picture(output: str, row: int) -> str:
+    """Return the name of the picture of a candidate."""
+    return f"{os.path.splitext(output)[0]}.{row + 1}.png"
+
+
+def _folded(found: Any, request: Any, output: str, options: dict[str, Any],
             advance: Any) -> tuple[Any, list[str]]:
     """Fold the first candidates and draw them; return the table and the names of the pictures."""
     if options["n_fold"] is None:
@@ -155,10 +200,10 @@ def _folded(stream: Any, found: Any, request: Any, output: str, options: dict[st
     from fastsig.reductions.periodic.folding import fold_candidates
     from fastsig.view.profiles import Trials
 
-    made, folded = fold_candidates(stream, found, options["n_fold"], workers=request.workers,
-                                   memory=request.memory, progress=advance)
-    stem = os.path.splitext(output)[0]
-    pictures = [f"{stem}.{each.row + 1}.png" for each in folded]
+    made, folded = fold_candidates(request.stream, found, options["n_fold"], clock=request.clock,
+                                   workers=request.workers, memory=request.memory,
+                                   progress=advance)
+    pictures = [_picture(output, each.row) for each in folded]
     for each, name in zip(folded, pictures, strict=True):
         each.profiles.plot(name, trials=Trials.of(each.improvement),
                            overwrite=options["overwrite"])
@@ -175,8 +220,7 @@ def _print_dry_run(request: Any, output: str, options: dict[str, Any]) -> None:
         return
     click.echo(f"memory {request.memory_bytes / 1e6:.3g} MB on "
                f"{common.plural(request.workers, 'thread')}")
-    click.echo(f"series {request.series_bytes / 1e6:.3g} MB, "
-               f"{'in memory' if request.in_memory else 'in a temporary file beside the table'}")
+    click.echo(f"series {request.series_bytes / 1e6:.3g} MB, {request.series_are}")
     for each in request.trials:
         click.echo(f"DM {each.dms[0]:g} to {each.dms[-1]:g} in {len(each.dms)} series of "
                    f"{each.n_sample} samples of {1e3 * each.sample_s:.4g} ms")

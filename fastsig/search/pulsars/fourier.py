@@ -14,7 +14,7 @@ from fastsig.errors import UsageError
 from fastsig.search.pulsars import significance
 from fastsig.search.pulsars.refining import refine
 
-__all__ = ["CANDIDATE", "FourierSearch", "Whitened"]
+__all__ = ["CANDIDATE", "LEAST_SAMPLES", "MOST_SAMPLES", "FourierSearch", "Whitened"]
 
 F4 = NDArray[np.float32]
 F8 = NDArray[np.float64]
@@ -38,7 +38,9 @@ SHARE = 0.9
 REFINED = 10
 #: Error of the frequency of a tone of power P, in bins, is this over sqrt(P).
 _ERROR = 3 / (np.pi * np.sqrt(6))
-_HARMONICS, _MOST_DRIFT, _MOST_SAMPLES = (1, 2, 4, 8, 16, 32), 1200, 2**31
+_HARMONICS, _MOST_DRIFT = (1, 2, 4, 8, 16, 32), 1200
+#: Samples of a series.
+LEAST_SAMPLES, MOST_SAMPLES = 64, 2**31
 #: Pieces whose means are subtracted, at most; slower variations spread little over the spectrum.
 _MOST_PIECES = 256
 #: Least ratio of a series to its transform; drifts in units of the latter are larger by its square.
@@ -314,8 +316,9 @@ def _errors(found: NDArray[Any]) -> F8:
 
 
 def _check(n_sample: int, sample_s: float, n_harmonic: int, z_max: float, most: int) -> None:
-    if not 64 <= n_sample <= _MOST_SAMPLES:
-        raise UsageError(f"a series of {n_sample} samples; allowed: 64 to {_MOST_SAMPLES}")
+    if not LEAST_SAMPLES <= n_sample <= MOST_SAMPLES:
+        raise UsageError(f"a series of {n_sample} samples; allowed: {LEAST_SAMPLES} to "
+                         f"{MOST_SAMPLES}")
     if not 0 < sample_s < 1e6:
         raise UsageError(f"sample_s = {sample_s}; allowed: above 0, below 1e6 s")
     if n_harmonic not in _HARMONICS:
