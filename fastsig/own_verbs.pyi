@@ -1186,10 +1186,11 @@ class OwnVerbs:
         self, dms: Any = (0, 500), *, harmonics: int = 16, accel: float = 0.0,
         period: Any = ('0.5s', '1800s'), duty: Any = (0.004166666666666667, 0.2),
         threshold: float = 6.0, loss: float = 0.1, zap: Any = (),
-        mains: float | None = None, known: Any = None, radius: Any = '1deg',
-        constant: Any = None, barycenter: bool = False, ephemeris: str | None = None,
-        others: Sequence[Any] = (), folder: str | None = None, workers: int | None = None,
-        memory: int | None = None, progress: Progress | None = None,
+        mains: float | None = None, birds: Any = (), known: Any = None,
+        radius: Any = '1deg', constant: Any = None, barycenter: bool = False,
+        ephemeris: str | None = None, others: Sequence[Any] = (),
+        folder: str | None = None, workers: int | None = None, memory: int | None = None,
+        progress: Progress | None = None,
     ) -> PulsarCandidates:
         """Search spectra, or a time series, for pulsars: by Fourier transform and by fast folding.
 
@@ -1219,6 +1220,11 @@ class OwnVerbs:
             Lower and upper edges of ranges of frequencies that are not used, Hz.
         mains : float, optional
             Frequency of the mains, 50 or 60 Hz, whose harmonics are not used.
+        birds : sequence of path or "find"
+            Files of frequencies that are not used: text, each line with a frequency and a full width in
+            Hz and, if there are harmonics, their number; or tables of `compare_pulsar_beams`, of which
+            the rows of interference count. With ``"find"``, periodic signals of DM 0 are not used,
+            except those that are stronger at another dispersion measure.
         known : path or sequence of Pulsar, optional
             Known pulsars, or their table; candidates are named.
         radius : Quantity or str

@@ -14,8 +14,8 @@ __all__ = ["beams"]
 
 @click.command("beams")
 @click.argument("tables", nargs=-1, required=True, metavar="TABLE...", type=common.InputPath())
-@common.output_option("Write a row for each burst to this table (.ecsv; .singlepulse, .cand or "
-                      ".cands for other programs).")
+@common.output_option("Write a row for each signal to this table (.ecsv; for other programs, as "
+                      "convert).")
 @click.option("--telescope", metavar="NAME", default="FAST", show_default=True,
               help="Use the beams of this telescope.")
 @click.option("--receiver", metavar="NAME",
@@ -47,10 +47,11 @@ __all__ = ["beams"]
 def beams(tables: tuple[str, ...], output: str, **options: Any) -> None:
     """Compare the candidates or hits of several beams.
 
-    Each TABLE contains the candidates of one or several beams, as written by search bursts, or the
-    hits of one beam, as written by search drift; all TABLEs must belong to one observation. Those
-    that agree in time and DM, or in frequency and drift rate, become one row, with a verdict
-    (accepted, doubtful or interference), its reason and the most probable position.
+    Each TABLE contains the candidates of one or several beams, as written by search bursts, or
+    those of one beam, as written by search pulsars, or the hits of one beam, as written by search
+    drift; all TABLEs must belong to one observation. Those that agree in time and DM, in frequency,
+    or in frequency and drift rate, become one row, with a verdict (accepted, doubtful or
+    interference), its reason and the most probable position.
     """
     from fastsig.io.files.safe import check_output
     from fastsig.run.finding_files import write_findings
@@ -74,7 +75,13 @@ def _kind(tables: tuple[str, ...]) -> tuple[str, Any, Any, Any]:
     """Return what a row of the first table is, how such tables are read, and how compared."""
     from fastsig.cli.findings import table_of_findings
 
-    if table_of_findings(tables) == "drifting carriers":
+    kind = table_of_findings(tables)
+    if kind == "pulsar candidates":
+        from fastsig.reductions.periodic.beams import compare_pulsar_beams
+        from fastsig.run import pulsar_files
+
+        return ("candidate", pulsar_files.FILES, pulsar_files.read_pulsars, compare_pulsar_beams)
+    if kind == "drifting carriers":
         from fastsig.reductions.drifting.beams import compare_hit_beams
         from fastsig.run import hit_files
 

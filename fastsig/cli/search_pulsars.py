@@ -42,6 +42,11 @@ __all__ = ["pulsars"]
               help="Do not use these frequencies, e.g. 23.9Hz:24.1Hz. May be repeated.")
 @click.option("--mains", type=click.Choice(["50", "60"]),
               help="Do not use the harmonics of the mains at this frequency, in Hz.")
+@click.option("--birds", multiple=True, metavar="FILE|find", type=common.InputPath(or_value=True),
+              help="Do not use the frequencies in this file: lines of a frequency and a width in "
+                   "Hz and, if there are harmonics, their number; or a table of search beams, of "
+                   "which rows of interference count. With find, do not use the frequencies of "
+                   "signals that are strongest at DM 0. May be repeated.")
 @click.option("--known", metavar="TABLE", type=common.InputPath(),
               help="Name candidates that may be pulsars of TABLE, which has the columns name, "
                    "period or frequency, dm and, if known, ra and dec.")
@@ -132,13 +137,15 @@ def _prepared(source: Any, path: str, options: dict[str, Any], excised: dict[str
 
 
 def _request(streams: list[Any], options: dict[str, Any]) -> Any:
+    from fastsig.reductions.periodic.birds import birds_of
     from fastsig.reductions.periodic.request import Request, settings_of
     from fastsig.work.memory import parse_bytes
 
     settings = settings_of(
         int(options["harmonics"]), options["accel"],
         None if options["period"] == "none" else options["period"], options["duty"],
-        options["threshold"], [_range(each) for each in options["zapped"]],
+        options["threshold"],
+        [*map(_range, options["zapped"]), *birds_of(options["birds"]).tolist()],
         None if options["mains"] is None else float(options["mains"]))
     return Request.of(streams, options["dms"], settings, loss=options["loss"],
                       constant=options["constant"], barycenter=options["barycenter"],
@@ -158,6 +165,7 @@ def _range(text: str) -> tuple[float, float]:
 
 
 def _search(streams: list[Any], output: str, kind: str, options: dict[str, Any]) -> None:
+    from fastsig.reductions.periodic.birds import FIND
     from fastsig.reductions.periodic.searching import found_pulsars
     from fastsig.run.pulsar_files import write_pulsars
 
@@ -168,7 +176,8 @@ def _search(streams: list[Any], output: str, kind: str, options: dict[str, Any])
         return
     with (common.compiling(options["quiet"]),
           common.progress_of_passes(options["quiet"]) as advance):
-        found = found_pulsars(request, known=options["known"], radius=options["radius"],
+        found = found_pulsars(request, find_birds=FIND in options["birds"],
+                              known=options["known"], radius=options["radius"],
                               folder=os.path.dirname(os.path.abspath(output)), progress=advance,
                               hash_inputs=options["hash_inputs"])
         found, pictures = _folded(found, request, output, options, advance)

@@ -16,9 +16,11 @@ from fastsig.axes.units import number
 from fastsig.errors import FastsigWarning
 from fastsig.io.files.provenance import provenance
 from fastsig.reductions.intensity import intensity_of
+from fastsig.reductions.periodic.birds import FIND, birds_of, found_at_zero_dm
 from fastsig.reductions.periodic.request import Request, settings_of
 from fastsig.run.chains import roots
 from fastsig.run.engine import Progress
+from fastsig.search.pulsars.birds import merged
 from fastsig.search.pulsars.candidates import PulsarCandidates
 from fastsig.search.pulsars.engine import search_series
 from fastsig.search.pulsars.known import names_of, read_known
@@ -32,10 +34,10 @@ _LIGHT = float(constants.c.to_value("m/s"))
 
 def pulsars(chain: Any, dms: Any = (0, 500), *, harmonics: int = 16, accel: float = 0.0,
             period: Any = ("0.5s", "1800s"), duty: Any = (1 / 240, 0.2), threshold: float = 6.0,
-            loss: float = 0.1, zap: Any = (), mains: float | None = None, known: Any = None,
-            radius: Any = "1deg", constant: Any = None, barycenter: bool = False,
-            ephemeris: str | None = None, others: Sequence[Any] = (), folder: str | None = None,
-            workers: int | None = None, memory: int | None = None,
+            loss: float = 0.1, zap: Any = (), mains: float | None = None, birds: Any = (),
+            known: Any = None, radius: Any = "1deg", constant: Any = None,
+            barycenter: bool = False, ephemeris: str | None = None, others: Sequence[Any] = (),
+            folder: str | None = None, workers: int | None = None, memory: int | None = None,
             progress: Progress | None = None) -> PulsarCandidates:
     """Search spectra, or a time series, for pulsars: by Fourier transform and by fast folding.
 
@@ -68,6 +70,11 @@ def pulsars(chain: Any, dms: Any = (0, 500), *, harmonics: int = 16, accel: floa
         Lower and upper edges of ranges of frequencies that are not used, Hz.
     mains : float, optional
         Frequency of the mains, 50 or 60 Hz, whose harmonics are not used.
+    birds : sequence of path or "find"
+        Files of frequencies that are not used: text, each line with a frequency and a full width in
+        Hz and, if there are harmonics, their number; or tables of `compare_pulsar_beams`, of which
+        the rows of interference count. With ``"find"``, periodic signals of DM 0 are not used,
+        except those that are stronger at another dispersion measure.
     known : path or sequence of Pulsar, optional
         Known pulsars, or their table; candidates are named.
     radius : Quantity or str
@@ -98,21 +105,27 @@ def pulsars(chain: Any, dms: Any = (0, 500), *, harmonics: int = 16, accel: floa
         If these are not spectra with known frequencies and one intensity, or they are too short; or
         `others` do not belong to the time series.
     """
-    settings = settings_of(harmonics, accel, period, duty, threshold, zap, mains)
+    names = [birds] if isinstance(birds, str | os.PathLike) else list(birds)
+    settings = settings_of(harmonics, accel, period, duty, threshold,
+                           [*zap, *birds_of(names).tolist()], mains)
     streams = [intensity_of(spectra_of(each)) for each in (chain, *others)]
     request = Request.of(streams, dms, settings, loss=loss, constant=constant,
                          barycenter=barycenter, ephemeris=ephemeris, workers=workers, memory=memory)
-    return found_pulsars(request, known=known, radius=radius, folder=folder, progress=progress)
+    return found_pulsars(request, find_birds=FIND in names, known=known, radius=radius,
+                         folder=folder, progress=progress)
 
 
-def found_pulsars(request: Request, *, known: Any = None, radius: Any = "1deg",
-                  folder: str | None = None, progress: Progress | None = None,
-                  hash_inputs: bool = False) -> PulsarCandidates:
+def found_pulsars(request: Request, *, find_birds: bool = False, known: Any = None,
+                  radius: Any = "1deg", folder: str | None = None,
+                  progress: Progress | None = None, hash_inputs: bool = False
+                  ) -> PulsarCandidates:
     """Return the candidates of a search, the most significant first.
 
     Parameters
     ----------
     request : Request
+    find_birds : bool
+        Whether periodic signals of DM 0 are not used.
     known, radius, folder, progress
         As for `pulsars`.
     hash_inputs : bool
@@ -120,13 +133,15 @@ def found_pulsars(request: Request, *, known: Any = None, radius: Any = "1deg",
     """
     pulsars_known = read_known(known) if isinstance(known, str | os.PathLike) else known
     with request.series(folder, progress) as read:
-        detections, n_dead = search_series(read, request.trials, request.searches,
-                                           request.settings.zapped, workers=request.workers,
-                                           progress=progress)
+        zapped = request.settings.zapped
+        if find_birds:
+            zapped = merged(zapped, found_at_zero_dm(request, read))
+        detections, n_dead = search_series(read, request.trials, request.searches, zapped,
+                                           workers=request.workers, progress=progress)
     _warn_of_dead(request, n_dead)
     sifted = sift(detections, _duration(request))
     found = PulsarCandidates(_columns(request, sifted), {
-        **_meta(request, sifted, len(detections)),
+        **_meta(request, zapped, sifted, len(detections)),
         "provenance": _provenance(request, hash_inputs)}).sorted()
     if pulsars_known is None:
         return found
@@ -170,7 +185,7 @@ def _columns(request: Request, sifted: Sifted) -> dict[str, Any]:
         "file": [os.path.basename(roots(stream)[0].path)] * n}
 
 
-def _meta(request: Request, sifted: Sifted, n_detection: int) -> Mapping[str, Any]:
+def _meta(request: Request, zapped: Any, sifted: Sifted, n_detection: int) -> Mapping[str, Any]:
     header, settings, first = request.stream.header, request.settings, request.trials[0]
     folding = [each.folding for each in request.searches if each.folding is not None]
     known = {
@@ -179,13 +194,16 @@ def _meta(request: Request, sifted: Sifted, n_detection: int) -> Mapping[str, An
         "frame": "barycentric" if header.barycentric or request.clock else "topocentric",
         "barycenter": None if request.clock is None else dict(request.clock.parameters()),
         "n_time": first.n_sample, "sample_s": first.sample_s, "threshold": settings.threshold,
+        "least_snr": round(max(each.snr_min for each in request.searches), 3),
+        "frequency_mhz": None if header.channels is None else [
+            float(edge / 10**6) for edge in header.channels.edges_hz],
         "n_dm": request.n_dm, "n_detection": n_detection, "n_dropped": sifted.n_dropped,
         "n_left_out_as_harmonic": sifted.n_harmonic,
         "dispersion_constant": request.source.constant,
         "stretches": [{"low_dm": float(each.dms[0]), "high_dm": float(each.dms[-1]),
                        "n_dm": len(each.dms), "n_time": each.n_sample, "sample_s": each.sample_s}
                       for each in request.trials],
-        "zapped_hz": np.asarray(settings.zapped).tolist() or None,
+        "zapped_hz": np.asarray(zapped).tolist() or None,
         "fourier": {"n_harmonic": settings.n_harmonic, "z_max": settings.z_max}
         if settings.n_harmonic else None,
         "ffa": {"period_s": list(folding[0].period), "n_bin": [folding[0].n_bin],

@@ -82,6 +82,12 @@ class Searches(NamedTuple):
             total += self.folding.memory_bytes
         return total
 
+    @property
+    def snr_min(self) -> float:
+        """Least S/N that both searches report."""
+        return max((each.snr_min for each in (self.fourier, self.folding) if each is not None),
+                   default=0.0)
+
     def copy(self) -> Searches:
         """Return searches for another thread."""
         return Searches(None if self.fourier is None else self.fourier.copy(),
@@ -192,7 +198,8 @@ def varies(series: NDArray[np.float32], weight: NDArray[np.float32] | None) -> b
         if weight is not None:
             share = weight[at : at + _PIECE]
             good &= share > 0
-            x = x / np.where(good, share, np.float32(1))  # samples are sums of what is valid
+            # Samples are sums of what is valid.
+            x = np.divide(x, share, where=good, out=np.zeros_like(x))
         low = min(low, float(x.min(where=good, initial=np.inf)))
         high = max(high, float(x.max(where=good, initial=-np.inf)))
         if high - low > equal * max(abs(low), abs(high)):

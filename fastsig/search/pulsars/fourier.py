@@ -14,7 +14,8 @@ from fastsig.errors import UsageError
 from fastsig.search.pulsars import significance
 from fastsig.search.pulsars.refining import refine
 
-__all__ = ["CANDIDATE", "LEAST_SAMPLES", "MOST_SAMPLES", "FourierSearch", "Whitened"]
+__all__ = ["CANDIDATE", "LEAST_SAMPLES", "MOST_SAMPLES", "FourierSearch", "Whitened",
+           "snr_of"]
 
 F4 = NDArray[np.float32]
 F8 = NDArray[np.float64]
@@ -227,6 +228,11 @@ class FourierSearch:
         found["frequency_error"] = _errors(found) / self.duration_s
         return found
 
+    @property
+    def snr_min(self) -> float:
+        """Largest S/N of a pulse whose power, in one harmonic or many, is that of the threshold."""
+        return max(float(snr_of(self._powers[n - 1], n)) for n in self.stages)
+
     def false_alarms(self, sigma: float) -> float:
         """Return the expected number of candidates of noise above a significance, in a series."""
         chance = np.exp(significance.log_chance_of_sigma(sigma))
@@ -249,6 +255,11 @@ class FourierSearch:
         total = sum(max(min(n * self.r_max, self.n_fft / 2) - n * self.r_min, 0.0)
                     for n in self.stages)
         return 2 * total * drifts * self.n_sample / self.n_fft
+
+
+def snr_of(power: Any, n_valid: Any) -> F8:
+    """Return the S/N of a folded pulse whose harmonics have these summed powers."""
+    return np.asarray(np.sqrt(2 * np.maximum(np.asarray(power, np.float64) - n_valid, 0)))
 
 
 def transform_length(n_sample: int) -> int:

@@ -26,6 +26,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fastsig.search.pulsars.fourier import snr_of
+
 __all__ = ["DETECTION", "METHODS", "Sifted", "folded_detections", "fourier_detections", "sift"]
 
 F8 = NDArray[np.float64]
@@ -82,7 +84,7 @@ def fourier_detections(found: NDArray[Any], dm: float) -> NDArray[Any]:
     made = _blank(len(found), dm)
     for name in ("frequency", "frequency_error", "fdot", "sigma", "power", "n_harmonic", "r", "z"):
         made[name] = found[name]
-    made["snr"] = np.sqrt(2 * np.maximum(found["power"] - found["n_valid"], 0))
+    made["snr"] = snr_of(found["power"], found["n_valid"])
     return made
 
 
@@ -146,8 +148,11 @@ def _groups(ordered: NDArray[Any], duration_s: float, most: int
     return groups, left.size
 
 
-def mean_turns(found: NDArray[Any], duration_s: float) -> F8:
-    """Return the number of turns of detections in the series: mean frequencies, in bins."""
+def mean_turns(found: Any, duration_s: float) -> F8:
+    """Return the number of turns of detections in the series: mean frequencies, in bins.
+
+    `found` has the items ``frequency`` and ``fdot``.
+    """
     turns: F8 = (found["frequency"] + found["fdot"] * duration_s / 2) * duration_s
     return turns
 
