@@ -69,6 +69,18 @@ def test_a_pulsar_is_first_with_its_period_dispersion_measure_and_snr(
     assert found["epoch"][0].isot == found.meta["start_time"][:29].rstrip("Z")
 
 
+def test_the_snr_of_a_very_bright_pulsar_is_in_proportion_and_it_is_the_only_candidate() -> None:
+    """Side lobes of its harmonics neither raise the level of the noise nor are they signals."""
+    options = {"period": None, "harmonics": 8}
+    snr = []
+    for strength in (150.0, 600.0):
+        made = chain(_spectra(strength)).pulsars("20:60", **options)
+        assert len(made) == 1 and abs(made.values("dm")[0] - DM) < 3
+        assert made.values("period")[0] == pytest.approx(PERIOD, rel=2e-4)
+        snr.append(made.values("snr")[0])
+    assert 3.6 < snr[1] / snr[0] < 4.4
+
+
 def test_both_searches_find_it_alone(spectra: np.ndarray) -> None:
     few = "39:41"
     fourier = chain(spectra).pulsars(few, period=None, harmonics=8)

@@ -191,7 +191,8 @@ class FourierSearch:
         valid = ~zapped_bins(zapped, amplitude.size, self.duration_s)
         lags = self._lags.of(total)
         first = max(1, int(self.r_min / 2))
-        return Whitened(whiten(amplitude, valid=valid, first=first, out=amplitude), valid, lags)
+        return Whitened(whiten(amplitude, valid=valid, lags=lags, first=first, out=amplitude),
+                        valid, lags)
 
     def _level(self, series: F4, weight: F4 | None) -> tuple[F4, F8]:
         """Return the series without slow variations, which gaps would spread over the spectrum.
