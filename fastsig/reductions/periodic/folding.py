@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,12 +21,13 @@ from fastsig.reductions.folding.sink import Fold
 from fastsig.reductions.intensity import intensity_of
 from fastsig.run.flag_shares import run_watched
 from fastsig.search.pulsars.candidates import PulsarCandidates
+from fastsig.stages.to_barycenter import clock_of
 from fastsig.stream import SpectrumStream, spectra_of
 
 if TYPE_CHECKING:
     from fastsig.telescopes.barycentric_clock import BarycentricClock
 
-__all__ = ["FoldedPulsar", "check_channels", "fold_candidates"]
+__all__ = ["FoldedPulsar", "check_channels", "clock_of_table", "fold_candidates"]
 
 _MOST_BINS, _SUBINTS, _N_TRIAL = 64, 32, 129
 _COLUMNS = ("fold_period", "fold_period_error", "fold_pdot", "fold_pdot_error", "fold_dm",
@@ -44,18 +44,18 @@ class FoldedPulsar:
         Its row in the table.
     profiles : Profiles
         Folded with the values of the search.
-    improvement : Improvement
+    improvement : Improvement or None
         Period, derivative and dispersion measure of the highest significance.
     """
 
     row: int
     profiles: Profiles
-    improvement: Improvement
+    improvement: Improvement | None
 
 
 def fold_candidates(chain: Any, candidates: PulsarCandidates, n: int = 10, *,
-                    clock: BarycentricClock | None = None, workers: int | None = None,
-                    memory: int | None = None, progress: Any = None
+                    clock: BarycentricClock | None = None, improve: bool = True,
+                    workers: int | None = None, memory: int | None = None, progress: Any = None
                     ) -> tuple[PulsarCandidates, list[FoldedPulsar]]:
     """Fold the first candidates of a table in one read, and improve period, derivative and DM.
 
@@ -68,6 +68,8 @@ def fold_candidates(chain: Any, candidates: PulsarCandidates, n: int = 10, *,
         Number of candidates.
     clock : BarycentricClock, optional
         The clock of a search at the barycentre.
+    improve : bool
+        Whether to improve the values; otherwise the table is returned as it is.
     workers, memory, progress : optional
         As for `fastsig.run.engine.run`.
 
@@ -96,11 +98,12 @@ def fold_candidates(chain: Any, candidates: PulsarCandidates, n: int = 10, *,
              for (n_bin, n_subint), some in groups.items()]
     made: list[Sequence[Profiles]] = run_watched(sinks, workers=workers, memory=memory,
                                                  progress=progress) if sinks else []
-    found = [FoldedPulsar(k, profiles, improved(profiles, n_trial=_N_TRIAL))
+    found = [FoldedPulsar(k, profiles, improved(profiles, n_trial=_N_TRIAL) if improve else None)
              for some, several in zip(groups.values(), made, strict=True)
              for k, profiles in zip(some, several, strict=True)]
     found.sort(key=lambda each: each.row)
-    return candidates.with_columns(**_columns(stream, candidates, found)), found
+    return (candidates.with_columns(**_columns(stream, candidates, found)) if improve
+            else candidates), found
 
 
 def check_channels(stream: SpectrumStream) -> None:
@@ -136,22 +139,40 @@ def _by_shape(stream: SpectrumStream, candidates: PulsarCandidates, rows: Sequen
 def _predictor(stream: SpectrumStream, candidates: PulsarCandidates, k: int,
                clock: BarycentricClock | None) -> ConstantPeriod:
     value = {name: float(candidates.values(name)[k]) for name in ("frequency", "fdot", "dm")}
-    start = stream.header.start_time
-    return ConstantPeriod(epoch=start if clock is None else _tdb(*clock.start(start)),
-                          clock=clock, frequency=f"{value['frequency']!r}Hz",
-                          fdot=f"{value['fdot']!r}Hz/s", dm=value["dm"],
-                          source=stream.header.source or "")
+    return ConstantPeriod(epoch=_epoch(candidates, k), clock=clock,
+                          frequency=f"{value['frequency']!r}Hz", fdot=f"{value['fdot']!r}Hz/s",
+                          dm=value["dm"], source=stream.header.source or "")
 
 
-def _tdb(day: int, seconds: Fraction) -> Time:
-    return Time(day, float(seconds) / 86400, format="mjd", scale="tdb")
+def _epoch(candidates: PulsarCandidates, k: int) -> Time:
+    """Return the epoch; that at the barycentre is TDB, written as if it were UTC."""
+    epoch = candidates["epoch"][k]
+    scale = "tdb" if candidates.meta.get("barycenter") else "utc"
+    return Time(epoch.jd1, epoch.jd2, format="jd", scale=scale)
+
+
+def clock_of_table(stream: SpectrumStream, candidates: PulsarCandidates) -> BarycentricClock | None:
+    """Return the clock at the barycentre with which a table was made; None if there was none.
+
+    Raises
+    ------
+    UsageError
+        If the telescope or the position is not known.
+    """
+    about = candidates.meta.get("barycenter")
+    if about is None:
+        return None
+    erfa = str(about.get("ephemeris", "")).startswith("ERFA")
+    return clock_of(stream, ephemeris="erfa" if erfa else None)
 
 
 def _columns(stream: SpectrumStream, candidates: PulsarCandidates, found: Sequence[FoldedPulsar]
              ) -> dict[str, NDArray[np.float64]]:
     columns = {name: np.full(len(candidates), np.nan) for name in _COLUMNS}
     for each in found:
-        made, spin = each.improvement, _spin(stream, candidates, each)
+        if (made := each.improvement) is None:
+            continue
+        spin = _spin(stream, candidates, each, made)
         values = (spin.period_s, spin.period_error_s, spin.period_derivative,
                   spin.period_derivative_error, made.dm, made.dm_error, made.snr, made.sigma)
         for name, value in zip(_COLUMNS, values, strict=True):
@@ -159,7 +180,8 @@ def _columns(stream: SpectrumStream, candidates: PulsarCandidates, found: Sequen
     return columns
 
 
-def _spin(stream: SpectrumStream, candidates: PulsarCandidates, folded: FoldedPulsar) -> Spin:
+def _spin(stream: SpectrumStream, candidates: PulsarCandidates, folded: FoldedPulsar,
+          improvement: Improvement) -> Spin:
     """Return the improved spin at the epoch: that of the candidate, corrected.
 
     Profiles have frequencies at the telescope, and those of candidates may be at the barycentre;
@@ -167,7 +189,7 @@ def _spin(stream: SpectrumStream, candidates: PulsarCandidates, folded: FoldedPu
     """
     late = _late(stream, folded.profiles)
     here = folding_spin(folded.profiles).at(late)
-    best = folded.improvement.spin.at(late)
+    best = improvement.spin.at(late)
     value = {name: float(candidates.values(name)[folded.row]) for name in ("frequency", "fdot")}
     return replace(best,
                    frequency_hz=value["frequency"] + best.frequency_hz - here.frequency_hz,
