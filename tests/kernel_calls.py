@@ -322,8 +322,8 @@ FUNCTIONS: dict[str, Call] = {
     "uniform": Call(_RANDOM, ("out",)),
     "unpack": Call({"packed": _CODES.reshape(6, 64), "n_bits": 2, "order": "msb",
                     "levels": np.array([-2, -1, 1, 2], np.float32)}, ("out",)),
-    "whiten": Call({"x": _BINS, "valid": _GOOD, "first": 3, "least": 12, "growth": 0.2,
-                    "most": 50}, ("out",), "x"),
+    "whiten": Call({"x": _BINS, "valid": _GOOD, "lags": _LAGS, "first": 3, "least": 12,
+                    "growth": 0.2, "most": 50}, ("out",), "x"),
     "widen": Call({"codes": _CODES, "reverse": True}, ("out",)),
 }
 

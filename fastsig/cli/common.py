@@ -156,6 +156,14 @@ def constant_option(where: str = "", *, default: str = "1/2.41e-4") -> Callable[
              f"[default: {default}]")
 
 
+#: Ephemeris of the solar system, for ``--barycenter``.
+solar_system_option = click.option(
+    "--ephemeris", type=InputPath(or_value=True), metavar="PATH|erfa",
+    help="Use this ephemeris of the solar system for --barycenter: a JPL kernel (.bsp), or erfa "
+         "for ERFA's series.  [default: the kernel that fastsig[pulsar] installs, if it is "
+         "present, otherwise erfa]")
+
+
 def ephemeris_options(name: str) -> Callable[[Command], Command]:
     """Return the option of this name for par files, and ``--polyco``."""
     return options(

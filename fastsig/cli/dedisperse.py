@@ -44,10 +44,7 @@ _SERIES = (".tim", ".dat")
 @click.option("--barycenter", is_flag=True,
               help="Sample the result evenly at the solar system's barycentre, by leaving out or "
                    "repeating about one sample in 10000; the start is a barycentric time (TDB).")
-@click.option("--ephemeris", type=common.InputPath(or_value=True), metavar="PATH|erfa",
-              help="Use this ephemeris of the solar system for --barycenter: a JPL kernel "
-                   "(.bsp), or erfa for ERFA's series.  [default: the kernel that fastsig[pulsar] "
-                   "installs, if it is present, otherwise erfa]")
+@common.solar_system_option
 @driver.products_option
 @click.option("--to", type=click.Choice((*driver.SPECTRA, "planes")),
               help="Write in this format.  [default: that of the extension of PATH: sigproc (.fil, "

@@ -14,8 +14,8 @@ __all__ = ["beams"]
 
 @click.command("beams")
 @click.argument("tables", nargs=-1, required=True, metavar="TABLE...", type=common.InputPath())
-@common.output_option("Write one row for each burst or carrier to this table (.ecsv; for bursts "
-                      "also .singlepulse or .cands).")
+@common.output_option("Write one row for each signal to this table (.ecsv, or a format of other "
+                      "programs, as convert does).")
 @click.option("--telescope", metavar="NAME", default="FAST", show_default=True,
               help="Use the beams of this telescope.")
 @click.option("--receiver", metavar="NAME",
@@ -45,11 +45,12 @@ __all__ = ["beams"]
 def beams(tables: tuple[str, ...], output: str, **options: Any) -> None:
     """Compare the candidates or hits of several beams.
 
-    Each TABLE contains the candidates of one or several beams, as written by search bursts, or the
-    hits of one beam, as written by search drift; all TABLEs must belong to one observation.
-    Candidates that agree in time and DM, or hits that agree in frequency and drift rate, become one
-    row with a verdict (accepted, doubtful or interference), a reason for the verdict, and the most
-    probable position.
+    Each TABLE contains the candidates of one or several beams, as written by search bursts, or
+    those of one beam, as written by search pulsars, or the hits of one beam, as written by search
+    drift; all TABLEs must belong to one observation. Candidates of bursts that agree in time and
+    DM, candidates of pulsars that agree in frequency, or hits that agree in frequency and drift
+    rate, become one row with a verdict (accepted, doubtful or interference), a reason for the
+    verdict, and the most probable position.
     """
     from fastsig.io.files.safe import check_output
     from fastsig.run.finding_files import write_findings
@@ -71,7 +72,13 @@ def beams(tables: tuple[str, ...], output: str, **options: Any) -> None:
 
 def _kind(tables: tuple[str, ...]) -> tuple[str, Any, Any, Any]:
     """Return what a row of the first table is, how such tables are read, and how compared."""
-    if findings.table_of_findings(tables) == "drifting carriers":
+    kind = findings.table_of_findings(tables)
+    if kind == "pulsar candidates":
+        from fastsig.reductions.periodic.beams import compare_pulsar_beams
+        from fastsig.run import pulsar_files
+
+        return ("candidate", pulsar_files.FILES, pulsar_files.read_pulsars, compare_pulsar_beams)
+    if kind == "drifting carriers":
         from fastsig.reductions.drifting.beams import compare_hit_beams
         from fastsig.run import hit_files
 

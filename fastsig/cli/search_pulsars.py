@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import ExitStack
 from typing import Any
 
 import click
@@ -42,6 +43,11 @@ __all__ = ["pulsars"]
               help="Leave out signals at these frequencies, e.g. 23.9Hz:24.1Hz. May be repeated.")
 @click.option("--mains", type=click.Choice(["50", "60"]),
               help="Leave out signals at the mains frequency, 50 or 60 Hz, and its harmonics.")
+@click.option("--birds", multiple=True, metavar="FILE|find", type=common.InputPath(or_value=True),
+              help="Leave out signals at the frequencies in FILE. Each of its lines contains a "
+                   "frequency and a full width in Hz and, optionally, a number of harmonics; or "
+                   "FILE is a table of search beams, whose rows of interference are used. With "
+                   "find, leave out signals that are strongest at DM 0. May be repeated.")
 @click.option("--known", metavar="TABLE", type=common.InputPath(),
               help="Name candidates after the pulsars in TABLE with which they agree. TABLE has "
                    "the columns name, period (s) or frequency (Hz), dm and, if known, ra and dec.")
@@ -52,6 +58,10 @@ __all__ = ["pulsars"]
                    "derivative and the DM, and draw them: for x.ecsv as x.1.png, x.2.png and so "
                    "on.")
 @common.constant_option()
+@click.option("--barycenter", is_flag=True,
+              help="Search for periods at the solar system's barycentre: sample the series evenly "
+                   "there, as dedisperse --barycenter does.")
+@common.solar_system_option
 @common.span_options
 @excision.flag_option
 @excision.excision_options
@@ -59,9 +69,10 @@ __all__ = ["pulsars"]
 @common.format_option(["ecsv", "accel", "riptide"])
 @common.run_options("Print the plan and the expected memory; write nothing.", explain=False)
 def pulsars(files: tuple[str, ...], output: str, to: str | None, **options: Any) -> None:
-    """Search spectra, or a time series, for pulsars.
+    """Search spectra, or time series, for pulsars.
 
-    All FILEs must belong to one scan. Channels are normalised and summed for many dispersion
+    All FILEs must belong to one scan: successive spectra, or time series at different dispersion
+    measures, which are searched together. Channels are normalised and summed for many dispersion
     measures. In each resulting time series, harmonics of the Fourier spectrum are summed, and the
     profiles of all periods are compared with boxcars (fast folding). The detections of a signal at
     neighbouring dispersion measures, and its harmonics, form one candidate. Samples of weight 0,
@@ -73,13 +84,31 @@ def pulsars(files: tuple[str, ...], output: str, to: str | None, **options: Any)
 
     kind = format_of(output, to)
     check_output(output, overwrite=options["overwrite"], inputs=files)
-    with open_chain(files, **common.parse_overrides(options["overrides"])) as source:
+    overrides = common.parse_overrides(options["overrides"])
+    with ExitStack() as stack:
+        sources = [stack.enter_context(open_chain(some, **overrides))
+                   for some in _series_of(files, overrides)]
         if options["verify"]:
-            source.stream.verify()
-        _search(_prepared(source, files[0], options), output, kind, options)
+            for source in sources:
+                source.stream.verify()
+        excised = excision.parameters_of(options)
+        _search([_prepared(each, name, options, excised) for each, name in zip(
+            sources, files, strict=False)], output, kind, options)
 
 
-def _prepared(source: Any, path: str, options: dict[str, Any]) -> Any:
+def _series_of(files: tuple[str, ...], overrides: dict[str, Any]) -> list[list[str]]:
+    """Return the files of each stream: one for each time series, or all those of spectra."""
+    from fastsig.chain import open_chain
+
+    if len(files) == 1:
+        return [list(files)]
+    with open_chain(files[0], **overrides) as first:
+        stream = first.stream
+        is_series = stream.kind == "spectra" and stream.shape[2] == 1
+    return [[each] for each in files] if is_series else [list(files)]
+
+
+def _prepared(source: Any, path: str, options: dict[str, Any], excised: dict[str, Any]) -> Any:
     """Return the intensity to search: of the rows and the band wanted, without interference."""
     from fastsig.errors import FormatError
     from fastsig.reductions.intensity import intensity_of
@@ -91,20 +120,23 @@ def _prepared(source: Any, path: str, options: dict[str, Any]) -> Any:
     chain = driver.with_products(chain if band == slice(None) else chain[:, band],
                                  options["products"])
     return intensity_of(excision.excise(chain.flag() if options["flagged"] else chain,
-                                        excision.parameters_of(options)).stream)
+                                        excised).stream)
 
 
-def _request(stream: Any, options: dict[str, Any]) -> Any:
-    from fastsig.reductions.periodic.searching import Request, settings_of
+def _request(streams: list[Any], options: dict[str, Any]) -> Any:
+    from fastsig.reductions.periodic.birds import birds_of
+    from fastsig.reductions.periodic.request import Request, settings_of
     from fastsig.work.memory import parse_bytes
 
     settings = settings_of(
         int(options["harmonics"]), options["accel"],
         None if options["period"] == "none" else options["period"], options["duty"],
-        options["threshold"], [_range(each) for each in options["zapped"]],
+        options["threshold"],
+        [*map(_range, options["zapped"]), *birds_of(options["birds"]).tolist()],
         None if options["mains"] is None else float(options["mains"]))
-    return Request.of(stream, options["dms"], settings, loss=options["loss"],
-                      constant=options["constant"], workers=options["workers"],
+    return Request.of(streams, options["dms"], settings, loss=options["loss"],
+                      constant=options["constant"], barycenter=options["barycenter"],
+                      ephemeris=options["ephemeris"], workers=options["workers"],
                       memory=None if options["memory"] is None else parse_bytes(options["memory"]))
 
 
@@ -119,25 +151,44 @@ def _range(text: str) -> tuple[float, float]:
     return low, high
 
 
-def _search(stream: Any, output: str, kind: str, options: dict[str, Any]) -> None:
+def _search(streams: list[Any], output: str, kind: str, options: dict[str, Any]) -> None:
+    from fastsig.reductions.periodic.birds import FIND
     from fastsig.reductions.periodic.searching import found_pulsars
     from fastsig.run.pulsar_files import write_pulsars
 
-    request = _request(stream, options)
+    request = _request(streams, options)
+    _check_pictures(request, output, options)
     if options["dry_run"]:
         _print_dry_run(request, output, options)
         return
     with (common.compiling(options["quiet"]),
           common.progress_of_passes(options["quiet"]) as advance):
-        found = found_pulsars(request, known=options["known"], radius=options["radius"],
+        found = found_pulsars(request, find_birds=FIND in options["birds"],
+                              known=options["known"], radius=options["radius"],
                               folder=os.path.dirname(os.path.abspath(output)), progress=advance,
                               hash_inputs=options["hash_inputs"])
-        found, pictures = _folded(stream, found, request, output, options, advance)
+        found, pictures = _folded(found, request, output, options, advance)
     write_pulsars(found, output, to=kind, overwrite=options["overwrite"])
     _report(found, output, kind, options, pictures)
 
 
-def _folded(stream: Any, found: Any, request: Any, output: str, options: dict[str, Any],
+def _check_pictures(request: Any, output: str, options: dict[str, Any]) -> None:
+    """Refuse to fold what cannot be folded, or to replace a picture, before the search begins."""
+    if options["n_fold"] is not None:
+        from fastsig.io.files.safe import check_output
+        from fastsig.reductions.periodic.folding import check_channels
+
+        check_channels(request.stream)
+        for row in range(options["n_fold"]):
+            check_output(_picture(output, row), overwrite=options["overwrite"])
+
+
+def _picture(output: str, row: int) -> str:
+    """Return the name of the picture of a candidate."""
+    return f"{os.path.splitext(output)[0]}.{row + 1}.png"
+
+
+def _folded(found: Any, request: Any, output: str, options: dict[str, Any],
             advance: Any) -> tuple[Any, list[str]]:
     """Fold the first candidates and draw them; return the table and the names of the pictures."""
     if options["n_fold"] is None:
@@ -145,10 +196,10 @@ def _folded(stream: Any, found: Any, request: Any, output: str, options: dict[st
     from fastsig.reductions.periodic.folding import fold_candidates
     from fastsig.view.profiles import Trials
 
-    made, folded = fold_candidates(stream, found, options["n_fold"], workers=request.workers,
-                                   memory=request.memory, progress=advance)
-    stem = os.path.splitext(output)[0]
-    pictures = [f"{stem}.{each.row + 1}.png" for each in folded]
+    made, folded = fold_candidates(request.stream, found, options["n_fold"], clock=request.clock,
+                                   workers=request.workers, memory=request.memory,
+                                   progress=advance)
+    pictures = [_picture(output, each.row) for each in folded]
     for each, name in zip(folded, pictures, strict=True):
         each.profiles.plot(name, trials=Trials.of(each.improvement),
                            overwrite=options["overwrite"])
@@ -165,8 +216,7 @@ def _print_dry_run(request: Any, output: str, options: dict[str, Any]) -> None:
         return
     click.echo(f"memory {request.memory_bytes / 1e6:.3g} MB on "
                f"{common.plural(request.workers, 'thread')}")
-    click.echo(f"series {request.series_bytes / 1e6:.3g} MB, "
-               f"{'in memory' if request.in_memory else 'in a temporary file beside the table'}")
+    click.echo(f"series {request.series_bytes / 1e6:.3g} MB, {request.series_are}")
     for each in request.trials:
         click.echo(f"DM {each.dms[0]:g} to {each.dms[-1]:g} in {len(each.dms)} series of "
                    f"{each.n_sample} samples of {1e3 * each.sample_s:.4g} ms")

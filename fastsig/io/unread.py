@@ -124,11 +124,6 @@ def _is_your_candidate(probe: Probe) -> bool:
                               or "data_freq_time" in probe.root[1])
 
 
-def _is_presto_fft(probe: Probe) -> bool:
-    stem, ending = os.path.splitext(probe.path)
-    return ending == ".fft" and os.path.exists(f"{stem}.inf")
-
-
 def _is_measurement_set(probe: Probe) -> bool:
     return probe.is_folder and os.path.exists(os.path.join(probe.path, "table.dat"))
 
@@ -153,7 +148,6 @@ _KNOWN: dict[str, Callable[[Probe], bool]] = {
     "a file of LOFAR TBB voltages in an HDF5 layout older than ICD 1": _is_old_tbb,
     "an archive of folded profiles in PSRCHIVE's Timer format": _is_timer,
     "a file of folded profiles of PRESTO's prepfold (.pfd)": _is_prepfold,
-    "a Fourier transform of PRESTO (.fft)": _is_presto_fft,
     "a table of candidates from heimdall": _is_heimdall,
     "a table of candidates from your": _is_your_table,
     "a candidate file of your (HDF5)": _is_your_candidate,

@@ -281,12 +281,19 @@ def _warn_of_lost(path: str, wanted: Wanted, lost: dict[int, str], n: int, rows_
 
 
 def _pulsars(path: str, output: str, wanted: Wanted, overwrite: bool) -> None:
-    """Draw pulsar candidates: dispersion measure against period, and histograms."""
+    """Draw pulsar candidates: dispersion measure against period, and histograms; or their page."""
     from fastsig.run.pulsar_files import read_pulsars
-    from fastsig.view import draw_pulsars
+    from fastsig.view import draw_pulsars, write_pulsars_page
 
     check_output(output, overwrite=overwrite, inputs=[path])
-    draw_pulsars(read_pulsars(path), output, overwrite=overwrite, name=os.path.basename(path))
+    found, name = read_pulsars(path), os.path.basename(path)
+    if not _is_page(output):
+        wanted.refuse(("data", "page_size"), "a picture; allowed: with a page (.html)")
+        draw_pulsars(found, output, overwrite=overwrite, name=name)
+        return
+    lost = write_pulsars_page(found, output, data=wanted.data or (), overwrite=overwrite,
+                              name=name, page_size=wanted.page_size)
+    _warn_of_lost(path, wanted, lost, len(found), "candidates")
 
 
 class _Table(NamedTuple):
@@ -307,4 +314,5 @@ TABLES = {"spectrum of a place": _Table(_place, "a spectrum of a place"),
           "DM plan": _Table(_dm_plan, "a DM plan"),
           "burst candidates": _Table(_candidates, "a table of candidates", ("data", "page_size")),
           "drifting carriers": _Table(_hits, "a table of hits", ("data", "page_size")),
-          "pulsar candidates": _Table(_pulsars, "a table of pulsar candidates")}
+          "pulsar candidates": _Table(_pulsars, "a table of pulsar candidates",
+                                      ("data", "page_size"))}

@@ -18,11 +18,12 @@ from fastsig.pulsar.polarization_profile import PolarizationProfile, polarizatio
 from fastsig.pulsar.profile_toas import intensity
 from fastsig.pulsar.rotation_measure import RotationMeasure, fit_rm, synthesize_rm
 from fastsig.pulsar.significance import baseline
+from fastsig.pulsar.spin import Spin
 
 if TYPE_CHECKING:
     from fastsig.pulsar.profiles import Profiles
 
-__all__ = ["improved", "measured_rm", "polarization"]
+__all__ = ["folding_spin", "improved", "measured_rm", "polarization"]
 
 F8 = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -48,17 +49,31 @@ def improved(profiles: Profiles, *, n_trial: int = 257, turns: float = 1.0) -> I
     UsageError
         As `improve`.
     """
-    total = intensity(profiles)
-    if not (np.isfinite(total.periods) & (total.periods > 0)).all() or not len(total):
-        raise PlanError(f"{profiles.path}: the folding period is not known; give "
-                        "--set period=0.7s")
-    slope, start = _line(total.offsets, 1 / total.periods)
+    total, spin = intensity(profiles), folding_spin(profiles)
     header = total.header
     return improve(
-        total.data[:, 0], total.offsets, total.frequency.value, period_s=1 / start,
-        derivative=-slope / start**2, dm=float(header.dm or 0),
+        total.data[:, 0], total.offsets, total.frequency.value, period_s=spin.period_s,
+        derivative=spin.period_derivative, dm=float(header.dm or 0),
         constant=float(header.dispersion_constant), weights=_cells(total)[:, 0], n_trial=n_trial,
         turns=turns)
+
+
+def folding_spin(profiles: Profiles) -> Spin:
+    """Return frequency and derivative of a straight line through the folding periods.
+
+    `Spin.time_s` is 0, the reference of the profiles.
+
+    Raises
+    ------
+    PlanError
+        If the folding period is not known.
+    """
+    periods = profiles.periods
+    if not (np.isfinite(periods) & (periods > 0)).all() or not len(profiles):
+        raise PlanError(f"{profiles.path}: the folding period is not known; give "
+                        "--set period=0.7s")
+    slope, start = _line(profiles.offsets, 1 / periods)
+    return Spin(start, slope)
 
 
 def polarization(profiles: Profiles, off: Any = None, *, convention: str = "PSR/IEEE",

@@ -21,10 +21,12 @@ if TYPE_CHECKING:
 
     from fastsig.telescopes.barycentric_clock import BarycentricClock
 
-__all__ = ["BarycentricPlanes", "BarycentricSpectra", "ToBarycenter"]
+__all__ = ["BarycentricPlanes", "BarycentricRows", "BarycentricSpectra", "ToBarycenter",
+           "clock_of"]
 
 #: Rows between those whose times are computed: over them, clocks drift apart evenly.
 _STEP = 1024
+_PIECE = 2**20  # rows of which runs are found at a time
 _LONGEST_ROW_S = 100
 
 
@@ -76,7 +78,7 @@ def ToBarycenter(  # noqa: N802 - used like the class of a stage, for all kinds 
     raise PlanError(f"to_barycenter requires spectra or planes, not {source.kind}")
 
 
-class _Rows:
+class BarycentricRows:
     """Which row of the source is each row at the barycentre.
 
     Parameters
@@ -107,6 +109,19 @@ class _Rows:
         rows = np.arange(start, start + n)
         return rows + np.floor(np.interp(rows, nodes, shifts) + 0.5).astype(np.int64)
 
+    def runs(self) -> list[tuple[int, int, int]]:
+        """Return runs of successive rows: first row, first row of the source, and number."""
+        found: list[tuple[int, int, int]] = []
+        for first in range(0, self.n_row, _PIECE):
+            rows = self(first, min(_PIECE, self.n_row - first))
+            for low, high in _stretches(rows):
+                here, there, n = first + low, int(rows[low]), high - low
+                if found and there == sum(found[-1][1:]):
+                    here, there, n = *found[-1][:2], found[-1][2] + n
+                    del found[-1]
+                found.append((here, there, n))
+        return found
+
     def _shift(self, barycentric_s: NDArray[Any]) -> NDArray[np.float64]:
         """Return by how many rows the row at a time after the start is later at the telescope."""
         here = barycentric_s
@@ -128,15 +143,13 @@ class _AtBarycenter(Stage):
     def _prepare(self, source: Stream, position: Any, location: Any, ephemeris: str | None
                  ) -> dict[str, Any]:
         """Set the clock and the rows; return header, shape and type."""
-        from fastsig.stages.barycenter import refuse_barycentric  # loads astropy.coordinates
-
-        refuse_barycentric(source)
         header = source.header
         if 1 / header.sample_rate > _LONGEST_ROW_S:
             raise PlanError(f"{source.path}: rows of {float(1 / header.sample_rate):g} s; allowed: "
                             f"up to {_LONGEST_ROW_S} s")
-        self.clock = _clock(source, position, location, ephemeris)
-        self._rows = _Rows(self.clock, source.start_time, header.sample_rate, source.shape[0])
+        self.clock = clock_of(source, position, location, ephemeris)
+        self._rows = BarycentricRows(self.clock, source.start_time, header.sample_rate,
+                                     source.shape[0])
         extra = {**header.extra, "barycentric": 1, "barycentered": 1}
         return {"header": header.replace(
                     start_time=time_from_mjd(*self.clock.start(source.start_time)), diode=None,
@@ -215,12 +228,15 @@ class BarycentricPlanes(_AtBarycenter, PlaneStream):
         return self.source.all_valid() or None
 
 
-def _clock(source: Stream, position: Any, location: Any, ephemeris: str | None
-           ) -> BarycentricClock:
+def clock_of(source: Stream, position: Any = None, location: Any = None,
+             ephemeris: str | None = None) -> BarycentricClock:
+    """Return the clock at the barycentre; arguments and errors are those of `ToBarycenter`."""
+    from fastsig.stages.barycenter import refuse_barycentric  # loads astropy.coordinates
     from fastsig.telescopes.barycenter import located
     from fastsig.telescopes.barycentric_clock import BarycentricClock
     from fastsig.telescopes.kernels import installed, kernel_of
 
+    refuse_barycentric(source)
     header = source.header
     name = location if location is not None else header.telescope
     if name is None:

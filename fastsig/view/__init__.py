@@ -34,7 +34,7 @@ __all__ = ["baseline_rows", "check_picture", "draw", "draw_baseline", "draw_burs
            "draw_calibration", "draw_candidates",
            "draw_cube", "draw_dm_plan", "draw_flags", "draw_hits", "draw_made", "draw_position",
            "draw_profiles", "draw_pulsars", "draw_switched", "flag_pixels", "write_bursts_page",
-           "write_hits_page", "write_page"]
+           "write_hits_page", "write_page", "write_pulsars_page"]
 
 
 @checked
@@ -266,6 +266,44 @@ def write_hits_page(
     with HitPictures(hits) as draw:
         return write_findings_page(hits, HITS, draw, path, data=data, overwrite=overwrite,
                                    name=name, page_size=page_size, advance=advance)
+
+
+def write_pulsars_page(
+    candidates: PulsarCandidates, path: str | os.PathLike[str], *,
+    data: Iterable[str | os.PathLike[str]] = (), overwrite: bool = False, name: str = "",
+    page_size: int | None = None, advance: Callable[[int], None] | None = None,
+) -> dict[int, str]:
+    """Write the page of pulsar candidates: rows to sort, filter and mark, with folded profiles.
+
+    Parameters
+    ----------
+    candidates : PulsarCandidates
+        Of one or several searches, or after a comparison of beams.
+    path, data, overwrite, name, page_size, advance
+        As for `write_bursts_page`. Candidates of a recording are folded in one read of it, or in
+        several if there are many channels.
+
+    Returns
+    -------
+    dict
+        Why a candidate has no picture, by its number.
+
+    Raises
+    ------
+    UsageError
+        If the extension of the path is not that of a page, or a place in `data` does not exist.
+    OutputError
+        If the file exists or cannot be written.
+    """
+    from fastsig.view.page.findings import FINDINGS_PAGE_SIZE, pictures_that_fit
+    from fastsig.view.page.layouts import PULSARS
+    from fastsig.view.page.writing import write_findings_page
+    from fastsig.view.pulsar_thumbnails import PulsarPictures
+
+    most = pictures_that_fit(PULSARS, len(candidates), page_size or FINDINGS_PAGE_SIZE)
+    return write_findings_page(candidates, PULSARS, PulsarPictures(candidates, most), path,
+                               data=data, overwrite=overwrite, name=name, page_size=page_size,
+                               advance=advance)
 
 
 @checked

@@ -17,6 +17,13 @@ GROUP = 16
 SAMPLED = 128
 #: Values up to this many times the first estimate of their mean are averaged.
 CUT = 3.0
+#: Side lobes are significant if they raise the median of n powers by this over the root of n. For
+#: noise, the ratio of medians with and without Hann's window scatters by about 1.5 over the root.
+LOBES = 6.0
+#: Power over the level from which a line may have side lobes: those of lines 13 bins apart raise
+#: the median by a hundredth of their power. A short event near an end, which Hann's window removes
+#: too, raises all powers alike.
+BRIGHT = 100.0
 #: Least number of valid bins of a block.
 FEWEST = 8
 #: Bins from which a level is computed with small errors.
@@ -138,6 +145,11 @@ def window_lags(weight: np.ndarray | None, n_sample: int, n_lag: int) -> np.ndar
         lags[:] = np.fft.rfft(weight, n_sample)[:n_lag] / total
         lags[0] = 1
     return lags
+
+
+def hann_noise(lags: np.ndarray) -> float:
+    """Return the mean power of noise with Hann's window, relative to that without."""
+    return float(noise_of(np.array([-0.5, 1.0, -0.5]), lags))
 
 
 def noise_of(taps: np.ndarray, lags: np.ndarray) -> np.ndarray:

@@ -5,14 +5,17 @@ from itertools import pairwise
 import numpy as np
 
 from ._periodic_tables import (
+    BRIGHT,
     CUT,
     EVENT,
     FEWEST,
     GROUP,
+    LOBES,
     SAMPLED,
     block_edges,
     gain_knots,
     half_bin_taps,
+    hann_noise,
     harmonic_place,
     mean_of_truncated,
     median_share,
@@ -45,30 +48,47 @@ def detrend(x: np.ndarray, weight: np.ndarray | None = None, *, n_piece: int = 3
     return np.where(good, values - w * line, 0), total
 
 
-def whiten(x: np.ndarray, valid: np.ndarray | None = None, *, first: int = 8, least: int = 16,
-           growth: float = 0.4, most: int = 8192) -> np.ndarray:
+def whiten(x: np.ndarray, valid: np.ndarray | None = None, *, lags: np.ndarray | None = None,
+           first: int = 8, least: int = 16, growth: float = 0.4, most: int = 8192) -> np.ndarray:
     """Twin of `whitening.whiten`: amplitudes over the root of the mean power in blocks.
 
     Accepts x (n_bin,) complex and valid (n_bin,) bool; returns (n_bin,) complex128.
     """
     good = np.ones(x.size, bool) if valid is None else valid.copy()
     good[0] = False
-    power = np.abs(np.where(good, x, 0).astype(np.complex128)) ** 2
+    a = np.where(good, x, 0).astype(np.complex128)
+    noise = hann_noise(np.ones(1) if lags is None else lags)
+    smooth, whole = np.zeros(x.size), np.zeros(x.size, bool)
+    smooth[1:-1] = np.abs(a[1:-1] - (a[:-2] + a[2:]) / 2) ** 2 / noise
+    whole[1:-1] = good[1:-1] & good[:-2] & good[2:]
     edges = block_edges(x.size, first, least, growth, most)
-    level = np.array([_level(power[a:b], good[a:b])
-                      for a, b in pairwise(edges)])
+    power = np.abs(a) ** 2
+    blocks = [slice(b, c) for b, c in pairwise(edges)]
+    bright = [False, *(power[each].max() > BRIGHT * _median(power[each], good[each])[0]
+                       for each in blocks), False]
+    level = np.array([_level(power[each], good[each], smooth[each],
+                             whole[each] & any(bright[k : k + 3]))
+                      for k, each in enumerate(blocks)])
     gain = np.interp(np.arange(x.size), *gain_knots(edges, level))
     return np.where(good, x, 0) * gain
 
 
-def _level(power: np.ndarray, good: np.ndarray) -> float:
+def _level(power: np.ndarray, good: np.ndarray, smooth: np.ndarray, whole: np.ndarray) -> float:
+    """Return the level of a block; `whole` is false where no line nearby is bright."""
+    plain, n = _median(power, good)
+    other, n_other = _median(smooth, whole)
+    if n < FEWEST:
+        return 0.0
+    if n_other >= FEWEST and other * (1 + LOBES / np.sqrt(n_other)) < plain:
+        power, good, plain = smooth, whole, other
+    below = power[good & (power < CUT * plain)]
+    return float(mean_of_truncated(below.mean(), CUT * plain)) if below.size else 0.0
+
+
+def _median(power: np.ndarray, good: np.ndarray) -> tuple[float, int]:
     step = -(-power.size // SAMPLED)
     few = power[::step][good[::step]]
-    if few.size < FEWEST:
-        return 0.0
-    cut = CUT * np.median(few) / median_share(np.array(few.size))
-    below = power[good & (power < cut)]
-    return float(mean_of_truncated(below.mean(), cut)) if below.size else 0.0
+    return (float(np.median(few) / median_share(np.array(few.size))) if few.size else 0.0), few.size
 
 
 def half_bin_powers(x: np.ndarray, valid: np.ndarray | None = None, *, n_side: int = 16,

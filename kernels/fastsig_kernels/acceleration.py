@@ -14,13 +14,11 @@ from .periodicity import (
     MOST_EVENTS,
     Kept,
     bonus,
-    checked_lags,
-    checked_noise,
     checked_range,
     checked_thresholds,
     limits_of,
 )
-from .whitening import checked_validity
+from .whitening import checked_lags, checked_noise, checked_validity
 
 __all__ = ["AccelerationSearch"]
 

@@ -15,14 +15,12 @@ from ._periodic_tables import (
     top_range,
 )
 from ._plan import Plan
-from .whitening import checked_validity
+from .whitening import checked_lags, checked_noise, checked_validity
 
 __all__ = ["HarmonicSearch", "half_bin_powers"]
 
 #: Longest spectrum, harmonics that are summed, and events that are kept.
 MOST_BINS, MOST_HARMONICS, MOST_EVENTS = 2**30, 32, 2**22
-_WHITE = np.ones(1)
-_LEAST_NOISE = 1e-6  # of that of white noise; rounding leaves 1e-16 where there is none
 
 
 def half_bin_powers(x: np.ndarray, *, n_side: int = 16, lags: np.ndarray | None = None,
@@ -79,26 +77,6 @@ def _half_bins(x: np.ndarray, n_side: int, noise: float, out: np.ndarray) -> Non
     spec = Spec(lanes=host_lanes(), n_side=n_side)
     half_bins_nb(spec, x.view(np.float32), n_side, half_bin_table(n_side).astype(np.float32),
                  np.float32(1 / noise), out)
-
-
-def checked_lags(lags: np.ndarray | None) -> np.ndarray:
-    """Return correlations of noise as complex128; without them, bins are not correlated."""
-    if lags is None:
-        return _WHITE
-    _check.array("lags", lags, ("complex128", "complex64", "float64", "float32"), 1)
-    if lags.size == 0 or not abs(lags[0] - 1) < 1e-6:
-        raise ValueError("lags: found a first correlation that is not 1, allowed 1 at lag 0")
-    if not (abs(lags) <= 1 + 1e-6).all():
-        raise ValueError("lags: found values beyond 1 or NaN, allowed correlations")
-    return lags.astype(np.complex128)
-
-
-def checked_noise(noise: np.ndarray) -> np.ndarray:
-    """Return the mean powers of noise of some filters; refuse what is no power."""
-    if not (noise > _LEAST_NOISE).all():
-        raise ValueError("lags: found values with which noise has no power, allowed the "
-                         "correlation of noise")
-    return noise
 
 
 def checked_thresholds(thresholds: Any) -> np.ndarray:

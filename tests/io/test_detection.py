@@ -97,7 +97,6 @@ def test_what_is_not_known_is_told_with_all_formats(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("name", "words"), [
     ("clfd/psrchive_example.ar", "PSRCHIVE's Timer format"),
     ("presto_prepfold/goodfolds/M28A_bary_PSR_1824-2452A.pfd", "prepfold"),
-    ("sigpyproc/GBT_J1807-0847.fft", "Fourier transform of PRESTO"),
     ("presto_prepfold/goodfolds/M28A_bary_PSR_1824-2452A.pfd.bestprof", "a folded profile"),
     ("pulsarbat/timing.dat", "from TEMPO"),
     ("baseband_tasks/baseband_tasks/tests/data/B1937_polyco.dat", "from TEMPO"),

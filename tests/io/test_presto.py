@@ -498,3 +498,58 @@ def test_what_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert opened(path).shape == (64, 1, 1)
+
+
+# Spectra in .fft files.
+
+def packed(data: np.ndarray) -> bytes:
+    """The spectrum of a series as realfft writes it: the last amplitude is that of both ends."""
+    spectrum = np.fft.rfft(data.astype("f8"))
+    spectrum[0] = spectrum[0].real + 1j * spectrum[-1].real
+    return spectrum[:-1].astype("<c8").tobytes()
+
+
+def write_spectrum(folder: Path, data: np.ndarray | None = None, text: str | None = None) -> Path:
+    (folder / "made.inf").write_text(inf() if text is None else text, encoding="latin-1")
+    (folder / "made.fft").write_bytes(packed(samples() if data is None else data))
+    return folder / "made.fft"
+
+
+@pytest.mark.parametrize("name", ["made.fft", "made.inf"])
+def test_the_series_of_a_spectrum_is_that_of_which_it_was_made(tmp_path: Path, name: str) -> None:
+    write_spectrum(tmp_path)
+    stream = opened(tmp_path / name)
+    assert (stream.path, stream.shape) == (str(tmp_path / "made.fft"), (64, 1, 1))
+    assert stream.header.dm == pytest.approx(112.3802)
+    for _ in range(2):  # again after it was closed
+        np.testing.assert_allclose(values(stream), samples(), rtol=1e-6)
+        np.testing.assert_array_equal(stream.read_block(7, 9).data[:, 0, 0], values(stream)[7:16])
+        stream.close()
+    fs.open(tmp_path / name).write(tmp_path / "again.dat", lossy=True)
+    np.testing.assert_allclose(np.fromfile(tmp_path / "again.dat", "<f4"), samples(), rtol=1e-6)
+
+
+def test_padding_of_the_series_of_a_spectrum_has_no_weight(tmp_path: Path) -> None:
+    stream = opened(write_spectrum(tmp_path, text=inf([(0, 49), (63, 63)], Any_breaks=1)))
+    np.testing.assert_array_equal(stream.read_block(0, 64).valid[:, 0, 0], np.arange(64) < 50)
+
+
+def test_a_data_file_comes_before_a_spectrum(tmp_path: Path) -> None:
+    write_spectrum(tmp_path)
+    write(tmp_path)
+    assert opened(tmp_path / "made.inf").path == str(tmp_path / "made.dat")
+    assert opened(tmp_path / "made.fft").path == str(tmp_path / "made.fft")
+
+
+@pytest.mark.parametrize("size", [4, 252, 255, 260])
+def test_a_spectrum_that_is_not_whole_is_refused(tmp_path: Path, size: int) -> None:
+    path = write_spectrum(tmp_path)
+    path.write_bytes((path.read_bytes() + bytes(8))[:size])
+    with pytest.raises(FormatError, match=rf"made.fft: has {size} bytes; allowed: 4 for each of"):
+        opened(path)
+
+
+def test_a_spectrum_that_is_not_finite_gives_a_series_without_weight(tmp_path: Path) -> None:
+    path = write_spectrum(tmp_path)
+    path.write_bytes(np.full(32, np.nan, "<c8").tobytes())
+    assert not opened(path).read_block(0, 64).valid.any()

@@ -125,6 +125,14 @@ TRUTHS = (
         header={"telescope": "GBT", "source": "J1807-0847", "backend": "VEGAS"},
         more=(fold(0.163713, {112.3802: 1131.633}),)),
     Spectra(
+        "sigpyproc/GBT_J1807-0847.fft", "presto", "2021-04-09T07:26:10.000983040", "0.00016384", 32,
+        (131072, 1, 1), (720.390625, 920.390625), 445404.09375, 3753.32621,
+        {(0, 0, 0): 444258.95343599, (65536, 0, 0): 440722.95287434,
+         (131071, 0, 0): 442931.03156401}, "NumPy: irfft of the bytes in float64, as float32",
+        beside="sigpyproc/GBT_J1807-0847.inf",
+        header={"telescope": "GBT", "source": "J1807-0847", "backend": "VEGAS"},
+        more=(fold(0.163713, {112.3802: 1131.633}),)),
+    Spectra(
         "fbh5_derived/gbt_sgrb2_fine.h5", "fbh5", "2018-12-13T17:12:36.999999890",
         "1.431655765333332", 32, (32, 1, 1024), (6663.998570060357, 6664.000000571832),
         484170.364359, 253477.592,
@@ -279,9 +287,6 @@ TRUTHS = (
     Refused("presto_prepfold/goodfolds/M28A_bary_PSR_1824-2452A.pfd",
             "folded profiles of PRESTO's prepfold",
             "PRESTO's fold: profiles, no spectra"),
-    Refused("sigpyproc/GBT_J1807-0847.fft", "a Fourier transform of PRESTO",
-            "the Fourier transform of the .dat file: amplitudes by frequency of pulsation, no "
-            "spectra of the sky"),
     Refused("frbgui/docs/tutorials/files/aggarwal2021_B006.npz",
             "an archive of files (ZIP, or NumPy's .npz)",
             "a NumPy archive of a waterfall: arrays whose names alone tell what they are"),

@@ -72,6 +72,29 @@ def test_whitened_noise_has_a_mean_power_of_one():
     assert (power[5000:6000] == 0).all()
 
 
+def bright(n: int, amplitude: float, period: float = 67.3, n_valid: int | None = None
+           ) -> np.ndarray:
+    """The spectrum of noise and of pulses, with many harmonics; zeros from sample `n_valid` on."""
+    t = np.arange(2 * n)
+    x = np.random.default_rng(3).normal(size=2 * n) + amplitude * (t / period % 1 < 0.1)
+    x = (x - x[:n_valid].mean()) * (t < (n_valid or 2 * n))
+    return (np.fft.rfft(x)[:-1] / np.sqrt(n_valid or 2 * n)).astype(np.complex64)
+
+
+@pytest.mark.parametrize(("amplitude", "n_valid"), [(3.0, None), (30.0, None), (300.0, None),
+                                                    (3.0, 116_509), (30.0, 116_509)])
+def test_side_lobes_of_bright_lines_do_not_raise_the_level(amplitude, n_valid):
+    x = bright(2**16, amplitude, n_valid=n_valid)
+    u = np.arange(n_valid or 2**17) / 2**17
+    lags = np.array([np.exp(-2j * np.pi * d * u).mean() for d in range(3)])
+    found = whiten(x, lags=lags)
+    np.testing.assert_allclose(found, reference.whiten(x, lags=lags), rtol=2e-5, atol=1e-6)
+    at = np.argsort(-np.abs(x))[:20]
+    # The noise is 1, and side lobes are significant from 1.53 times its power on: 0.81.
+    gain = np.abs(found[at] / x[at])
+    assert ((gain > 0.8) & (gain < 1.1)).all()
+
+
 def test_whitening_of_nothing_and_of_nan():
     assert not whiten(np.zeros(1000, np.complex64)).any()
     assert not whiten(noise(1000), valid=np.zeros(1000, bool)).any()

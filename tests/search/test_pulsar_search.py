@@ -15,10 +15,11 @@ from search.pulsars_made import pulsars
 from search.spectra_made import MHZ, K, chain, noise
 
 import fastsig as fs
-from fastsig.errors import OutputError, PlanError, UsageError
+from fastsig.errors import FastsigWarning, OutputError, PlanError, UsageError
 from fastsig.reductions.periodic import spool as spool_module
 from fastsig.reductions.periodic.folding import fold_candidates
-from fastsig.reductions.periodic.searching import Request, found_pulsars, settings_of
+from fastsig.reductions.periodic.request import Request, settings_of
+from fastsig.reductions.periodic.searching import found_pulsars
 from fastsig.search.pulsars.candidates import PulsarCandidates
 
 N, PERIOD, DM, SNR = 2**14, 0.3137, 40.0, 60.0
@@ -68,6 +69,18 @@ def test_a_pulsar_is_first_with_its_period_dispersion_measure_and_snr(
     assert found["epoch"][0].isot == found.meta["start_time"][:29].rstrip("Z")
 
 
+def test_the_snr_of_a_very_bright_pulsar_is_in_proportion_and_it_is_the_only_candidate() -> None:
+    """Side lobes of its harmonics neither raise the level of the noise nor are they signals."""
+    options = {"period": None, "harmonics": 8}
+    snr = []
+    for strength in (150.0, 600.0):
+        made = chain(_spectra(strength)).pulsars("20:60", **options)
+        assert len(made) == 1 and abs(made.values("dm")[0] - DM) < 3
+        assert made.values("period")[0] == pytest.approx(PERIOD, rel=2e-4)
+        snr.append(made.values("snr")[0])
+    assert 3.6 < snr[1] / snr[0] < 4.4
+
+
 def test_both_searches_find_it_alone(spectra: np.ndarray) -> None:
     few = "39:41"
     fourier = chain(spectra).pulsars(few, period=None, harmonics=8)
@@ -81,7 +94,7 @@ def test_both_searches_find_it_alone(spectra: np.ndarray) -> None:
 def test_the_table_does_not_depend_on_threads_or_on_where_series_are(
         spectra: np.ndarray, found: PulsarCandidates, tmp_path: Path) -> None:
     settings = settings_of(8, 0, "0.25s:0.9s", (1 / 240, 0.2), 6.0, (), None)
-    request = Request.of(chain(spectra).stream, DMS, settings, loss=0.3, workers=3)
+    request = Request.of([chain(spectra).stream], DMS, settings, loss=0.3, workers=3)
     assert request.in_memory
     for in_memory, workers in ((True, 1), (False, 3)):
         made = Request(**{**vars(request), "in_memory": in_memory, "workers": workers})
@@ -106,7 +119,9 @@ def test_noise_has_no_candidates() -> None:
 def test_hostile_spectra_have_no_candidates_or_are_refused() -> None:
     few: dict[str, Any] = {**OPTIONS, "harmonics": 2}
     for value in (3.0, np.nan, 0.0):
-        assert not len(chain(np.full((4000, 64), value, np.float32)).pulsars("0:1", **few))
+        dead = chain(np.full((4000, 64), value, np.float32))
+        with pytest.warns(FastsigWarning, match="memory: all samples of the series are lost or"):
+            assert not len(dead.pulsars("0:1", **few))
     with pytest.raises(UsageError, match="a series of 28 samples; allowed: 64 to 2147483648"):
         chain(noise(30)).pulsars("0:1", **few)
     with pytest.raises(PlanError, match="delays the lowest channel"):
@@ -185,7 +200,7 @@ def test_a_full_disk_is_reported(spectra: np.ndarray, tmp_path: Path,
 
     monkeypatch.setattr(spool_module, "write_from", full)
     settings = settings_of(1, 0, None, (1 / 240, 0.2), 6.0, (), None)
-    request = Request.of(chain(spectra[:4000]).stream, "0:10", settings)
+    request = Request.of([chain(spectra[:4000]).stream], "0:10", settings)
     on_disk = Request(**{**vars(request), "in_memory": False})
     with pytest.raises(OutputError, match="no space left"):
         found_pulsars(on_disk, folder=str(tmp_path))

@@ -48,6 +48,12 @@ def test_sidelobes_of_strong_signals_are_part_of_them() -> None:
     assert sift(found, T).best["r"].tolist() == [1000, 1005, 996.5]
 
 
+def test_side_lobes_of_very_strong_signals_are_part_of_them_at_any_distance() -> None:
+    found = _found((1000, 30, 900), (1030, 30, 9), (2012, 30, 8.5), (1050, 30, 8), (2035, 30, 7.5))
+    found["snr"] = 900, 19, 47, 12, 17
+    assert sift(found, T).best["r"].tolist() == [1000, 1050, 2035]
+
+
 def test_drifts_of_one_signal_may_differ_as_far_as_their_frequencies_do() -> None:
     made = sift(_found((1000, 30, 9, 40), (1004, 30, 8, 32), (1009, 30, 7, 32)), T)
     assert made.best["r"].tolist() == [1000, 1009]

@@ -1,5 +1,6 @@
 """PRESTO's time series: a .dat file of 32-bit floats, and a .inf file of the same name beside it.
 
+A .fft file contains the spectrum of such a series instead.
 The only channel represents the whole band, dedispersed to the highest channel. Bins outside the
 stretches listed in the .inf file are padding, not data.
 
@@ -17,7 +18,6 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastsig.axes.frequency import ChannelAxis
 from fastsig.axes.polarization import PolBasis
@@ -25,13 +25,13 @@ from fastsig.axes.time import time_from_mjd
 from fastsig.errors import DoubtWarning, FormatError, unreadable
 from fastsig.io.files.cards import FIRST_DAY, LAST_DAY, Cards
 from fastsig.io.presto.inf import Inf, is_inf, parse_inf
+from fastsig.io.presto.series import SPECTRUM, PrestoSeries, TransformedSeries
 from fastsig.io.probe import Probe
 from fastsig.io.sigproc.fields import choice, within
-from fastsig.io.spectra.segments import SegmentedSpectra
 from fastsig.io.voltages.segments import incomplete
 from fastsig.stream.header import Header, split_overrides
 
-__all__ = ["KINDS", "NAME", "PrestoSeries", "cards", "open", "sniff"]
+__all__ = ["KINDS", "NAME", "cards", "open", "sniff"]
 
 NAME, KINDS = "presto", ("spectra",)
 
@@ -45,11 +45,11 @@ _TYPED = ("name", "telescope", "instrument", "object", "ra", "dec", "epoch", "bi
 
 
 def sniff(probe: Probe) -> bool:
-    """Whether a file is a .inf header, or a .dat file with one beside it."""
+    """Whether a file is a .inf header, or a .dat or .fft file with one beside it."""
     if is_inf(probe.head):
         return True
     beside, suffix = os.path.splitext(probe.path)
-    return suffix == ".dat" and not probe.is_folder and not probe.head.startswith(
+    return suffix in (".dat", SPECTRUM) and not probe.is_folder and not probe.head.startswith(
         _OF_TURBOSETI) and _begins_as_inf(f"{beside}.inf")
 
 
@@ -76,7 +76,8 @@ def open(path: str | os.PathLike[str], **overrides: Any) -> PrestoSeries:
     Parameters
     ----------
     path : path
-        The .dat file, or the .inf file.
+        The .dat file, the .fft file, or the .inf file; the latter means the .fft file if there is
+        no .dat file.
     breaks : {"yes", "no"}, optional
         Whether bins outside the stretches listed in the header have the weight 0 (the default), or
         all bins count.
@@ -94,20 +95,22 @@ def open(path: str | os.PathLike[str], **overrides: Any) -> PrestoSeries:
     common, own = split_overrides(overrides, _OWN, NAME)
     stem = os.path.splitext(os.fspath(path))[0]
     inf = parse_inf(f"{stem}.inf")
-    n = _bins(inf.cards, f"{stem}.dat")
+    data = _data(os.fspath(path))
+    n = _bins(inf.cards, data)
     header = _header(inf, common, os.path.basename(stem)).overridden(common)
     whole = choice(own, "breaks") is False
     table = np.array([[0, n]] if whole else _stretches(inf, n), np.int64).reshape(-1, 2)
-    return PrestoSeries(header, (n, 1, 1), f"{stem}.dat", [f"{stem}.dat"], table,
-                        may_have_nan=True)
+    made = TransformedSeries if data.endswith(SPECTRUM) else PrestoSeries
+    return made(header, (n, 1, 1), data, [data], table, may_have_nan=True)
 
 
-class PrestoSeries(SegmentedSpectra):
-    """A time series: float32 (time, 1, 1), with weight 0 for padding."""
-
-    def _fill(self, segment: tuple[int, ...], first: int, stop: int, out: NDArray[np.float32],
-              weight: NDArray[np.float32]) -> None:
-        self._raw.read_into(0, out.view("<f4"), 4 * first)
+def _data(path: str) -> str:
+    """Return the name of the file with the data."""
+    stem, suffix = os.path.splitext(path)
+    if suffix == SPECTRUM or (not os.path.exists(f"{stem}.dat")
+                              and os.path.exists(f"{stem}{SPECTRUM}")):
+        return f"{stem}{SPECTRUM}"
+    return f"{stem}.dat"
 
 
 def _bins(cards: Cards, path: str) -> int:
@@ -121,6 +124,8 @@ def _bins(cards: Cards, path: str) -> int:
     if not n:
         raise FormatError(path, "contains no sample")
     stated = cards.number("bins")
+    if path.endswith(SPECTRUM):
+        return _complete(n, rest, cards, path)
     if rest or (stated is not None and stated > n):
         incomplete(path, f"{size} bytes are {n} bins; the header states {cards.get('bins')}")
     if stated is None or stated >= n:
@@ -130,6 +135,15 @@ def _bins(cards: Cards, path: str) -> int:
     incomplete(path, f"has {n} bins; the header states {cards.get('bins')}: the others are left "
                "out. Does the .inf file belong to it?")
     return int(stated)
+
+
+def _complete(n: int, rest: int, cards: Cards, path: str) -> int:
+    """Return the number of bins of the series of a .fft file, which must be whole."""
+    stated = cards.number("bins")
+    if rest or n % 2 or (stated is not None and int(stated) != n):
+        raise FormatError(path, f"has {4 * n + rest} bytes; allowed: 4 for each of the "
+                          f"{cards.get('bins')} bins that the header states, an even number")
+    return n
 
 
 def _stretches(inf: Inf, n: int) -> list[tuple[int, int]]:

@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from astropy.time import Time
 from numpy.typing import NDArray
 
 from fastsig.axes.time import mjd_and_seconds
 from fastsig.errors import PlanError, UsageError
 from fastsig.pulsar.constant import ConstantPeriod
 from fastsig.pulsar.improving import Improvement
-from fastsig.pulsar.profile_measurements import improved
+from fastsig.pulsar.profile_measurements import folding_spin, improved
 from fastsig.pulsar.profiles import Profiles
+from fastsig.pulsar.spin import Spin
 from fastsig.reductions.folding.sink import Fold
 from fastsig.reductions.intensity import intensity_of
 from fastsig.run.flag_shares import run_watched
 from fastsig.search.pulsars.candidates import PulsarCandidates
+from fastsig.stages.to_barycenter import clock_of
 from fastsig.stream import SpectrumStream, spectra_of
 
-__all__ = ["FoldedPulsar", "fold_candidates"]
+if TYPE_CHECKING:
+    from fastsig.telescopes.barycentric_clock import BarycentricClock
+
+__all__ = ["FoldedPulsar", "check_channels", "clock_of_table", "fold_candidates"]
 
 _MOST_BINS, _SUBINTS, _N_TRIAL = 64, 32, 129
 _COLUMNS = ("fold_period", "fold_period_error", "fold_pdot", "fold_pdot_error", "fold_dm",
@@ -38,16 +44,17 @@ class FoldedPulsar:
         Its row in the table.
     profiles : Profiles
         Folded with the values of the search.
-    improvement : Improvement
+    improvement : Improvement or None
         Period, derivative and dispersion measure of the highest significance.
     """
 
     row: int
     profiles: Profiles
-    improvement: Improvement
+    improvement: Improvement | None
 
 
 def fold_candidates(chain: Any, candidates: PulsarCandidates, n: int = 10, *,
+                    clock: BarycentricClock | None = None, improve: bool = True,
                     workers: int | None = None, memory: int | None = None, progress: Any = None
                     ) -> tuple[PulsarCandidates, list[FoldedPulsar]]:
     """Fold the first candidates of a table in one read, and improve period, derivative and DM.
@@ -59,6 +66,10 @@ def fold_candidates(chain: Any, candidates: PulsarCandidates, n: int = 10, *,
     candidates : PulsarCandidates
     n : int
         Number of candidates.
+    clock : BarycentricClock, optional
+        The clock of a search at the barycentre.
+    improve : bool
+        Whether to improve the values; otherwise the table is returned as it is.
     workers, memory, progress : optional
         As for `fastsig.run.engine.run`.
 
@@ -78,22 +89,34 @@ def fold_candidates(chain: Any, candidates: PulsarCandidates, n: int = 10, *,
     if isinstance(n, bool) or n < 1:
         raise UsageError(f"n = {n!r}; allowed: 1 or more candidates")
     stream = intensity_of(spectra_of(chain))
-    if stream.shape[2] < 2:
-        raise PlanError(f"{stream.path}: has one channel; allowed: spectra, whose channels show "
-                        "the dispersion")
+    check_channels(stream)
     rows = list(range(min(n, len(candidates))))
     groups = _by_shape(stream, candidates, rows)
-    sinks = [Fold(stream, [_predictor(stream, candidates, k) for k in some], n_bin=n_bin,
+    sinks = [Fold(stream, [_predictor(stream, candidates, k, clock) for k in some], n_bin=n_bin,
                   subint=f"{float(stream.duration.value) / n_subint!r}s",
                   constant=candidates.meta.get("dispersion_constant"))
              for (n_bin, n_subint), some in groups.items()]
     made: list[Sequence[Profiles]] = run_watched(sinks, workers=workers, memory=memory,
                                                  progress=progress) if sinks else []
-    found = [FoldedPulsar(k, profiles, improved(profiles, n_trial=_N_TRIAL))
+    found = [FoldedPulsar(k, profiles, improved(profiles, n_trial=_N_TRIAL) if improve else None)
              for some, several in zip(groups.values(), made, strict=True)
              for k, profiles in zip(some, several, strict=True)]
     found.sort(key=lambda each: each.row)
-    return candidates.with_columns(**_columns(stream, len(candidates), found)), found
+    return (candidates.with_columns(**_columns(stream, candidates, found)) if improve
+            else candidates), found
+
+
+def check_channels(stream: SpectrumStream) -> None:
+    """Refuse to fold candidates of a time series.
+
+    Raises
+    ------
+    PlanError
+        If there is only one channel.
+    """
+    if stream.shape[2] < 2:
+        raise PlanError(f"{stream.path}: has one channel; allowed: spectra, whose channels show "
+                        "the dispersion")
 
 
 def _by_shape(stream: SpectrumStream, candidates: PulsarCandidates, rows: Sequence[int]
@@ -113,24 +136,64 @@ def _by_shape(stream: SpectrumStream, candidates: PulsarCandidates, rows: Sequen
     return groups
 
 
-def _predictor(stream: SpectrumStream, candidates: PulsarCandidates, k: int) -> ConstantPeriod:
+def _predictor(stream: SpectrumStream, candidates: PulsarCandidates, k: int,
+               clock: BarycentricClock | None) -> ConstantPeriod:
     value = {name: float(candidates.values(name)[k]) for name in ("frequency", "fdot", "dm")}
-    return ConstantPeriod(epoch=stream.header.start_time, frequency=f"{value['frequency']!r}Hz",
-                          fdot=f"{value['fdot']!r}Hz/s", dm=value["dm"],
-                          source=stream.header.source or "")
+    return ConstantPeriod(epoch=_epoch(candidates, k), clock=clock,
+                          frequency=f"{value['frequency']!r}Hz", fdot=f"{value['fdot']!r}Hz/s",
+                          dm=value["dm"], source=stream.header.source or "")
 
 
-def _columns(stream: SpectrumStream, n: int, found: Sequence[FoldedPulsar]
+def _epoch(candidates: PulsarCandidates, k: int) -> Time:
+    """Return the epoch; that at the barycentre is TDB, written as if it were UTC."""
+    epoch = candidates["epoch"][k]
+    scale = "tdb" if candidates.meta.get("barycenter") else "utc"
+    return Time(epoch.jd1, epoch.jd2, format="jd", scale=scale)
+
+
+def clock_of_table(stream: SpectrumStream, candidates: PulsarCandidates) -> BarycentricClock | None:
+    """Return the clock at the barycentre with which a table was made; None if there was none.
+
+    Raises
+    ------
+    UsageError
+        If the telescope or the position is not known.
+    """
+    about = candidates.meta.get("barycenter")
+    if about is None:
+        return None
+    erfa = str(about.get("ephemeris", "")).startswith("ERFA")
+    return clock_of(stream, ephemeris="erfa" if erfa else None)
+
+
+def _columns(stream: SpectrumStream, candidates: PulsarCandidates, found: Sequence[FoldedPulsar]
              ) -> dict[str, NDArray[np.float64]]:
-    columns = {name: np.full(n, np.nan) for name in _COLUMNS}
+    columns = {name: np.full(len(candidates), np.nan) for name in _COLUMNS}
     for each in found:
-        made = each.improvement
-        spin = made.spin.at(_late(stream, each.profiles))
+        if (made := each.improvement) is None:
+            continue
+        spin = _spin(stream, candidates, each, made)
         values = (spin.period_s, spin.period_error_s, spin.period_derivative,
                   spin.period_derivative_error, made.dm, made.dm_error, made.snr, made.sigma)
         for name, value in zip(_COLUMNS, values, strict=True):
             columns[name][each.row] = value
     return columns
+
+
+def _spin(stream: SpectrumStream, candidates: PulsarCandidates, folded: FoldedPulsar,
+          improvement: Improvement) -> Spin:
+    """Return the improved spin at the epoch: that of the candidate, corrected.
+
+    Profiles have frequencies at the telescope, and those of candidates may be at the barycentre;
+    the corrections differ by 1e-4 of themselves.
+    """
+    late = _late(stream, folded.profiles)
+    here = folding_spin(folded.profiles).at(late)
+    best = improvement.spin.at(late)
+    value = {name: float(candidates.values(name)[folded.row]) for name in ("frequency", "fdot")}
+    return replace(best,
+                   frequency_hz=value["frequency"] + best.frequency_hz - here.frequency_hz,
+                   derivative_hz_s=value["fdot"] + best.derivative_hz_s - here.derivative_hz_s)
 
 
 def _late(stream: SpectrumStream, profiles: Profiles) -> float:

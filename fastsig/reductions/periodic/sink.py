@@ -1,56 +1,30 @@
-"""Series: a sink that sums spectra for many dispersion measures, or copies a single series."""
+"""Series: a sink that sums spectra for many dispersion measures."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsig.errors import PlanError
 from fastsig.pulsar.plan import DMPlan
 from fastsig.reductions.periodic.spool import Spool
 from fastsig.search.pulsars.series import SeriesMaker, lengths_of
 from fastsig.stages.delay_sums import kind_of
 from fastsig.stream import Block, Sink, SpectrumStream
 
-__all__ = ["Copied", "Series"]
+__all__ = ["Series"]
 
 #: Spectra whose weight is smaller are not used.
 _LEAST_WEIGHT = 0.5
 _MOST_THREADS = 64
 
 
-class _Spooled(Sink):
-    """A sink that fills a spool, which it opens, and which is closed after an error."""
-
-    name = "series"
-    ordered = True
-
-    def __init__(self, stream: SpectrumStream, lengths: Sequence[tuple[int, int]], *,
-                 folder: str | None, in_memory: bool) -> None:
-        super().__init__(stream)
-        self.stream: SpectrumStream = stream
-        self.spool = Spool(lengths, folder=folder, in_memory=in_memory)
-
-    def __enter__(self) -> Self:
-        self.spool.__enter__()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> None:
-        if error is not None:
-            self.spool.__exit__(kind, error, trace)
-
-    def finish(self, n_rows: int) -> Spool:
-        """Return the spool, which the caller closes."""
-        return self.spool
-
-
-class Series(_Spooled):
+class Series(Sink):
     """A sink that sums spectra for the dispersion measures of a plan; its product is a `Spool`.
+
+    It opens the spool, and closes it after an error.
 
     Parameters
     ----------
@@ -71,13 +45,27 @@ class Series(_Spooled):
         If the largest delay is half of the data or more.
     """
 
+    name = "series"
+    ordered = True
+
     def __init__(self, stream: SpectrumStream, plan: DMPlan, *, threads: int = 1,
                  folder: str | None = None, in_memory: bool = True) -> None:
+        super().__init__(stream)
+        self.stream: SpectrumStream = stream
         lengths = lengths_of(plan.stretches, stream.shape[0])
-        super().__init__(stream, lengths, folder=folder, in_memory=in_memory)
+        self.spool = Spool(lengths, folder=folder, in_memory=in_memory)
         self._kind = kind_of(stream)
         self.maker = SeriesMaker(plan.recording, plan.stretches, lengths, self.spool.put,
                                  dtype=self._kind, threads=min(threads, _MOST_THREADS))
+
+    def __enter__(self) -> Self:
+        self.spool.__enter__()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> None:
+        if error is not None:
+            self.spool.__exit__(kind, error, trace)
 
     @property
     def held_bytes(self) -> int:  # type: ignore[override]
@@ -111,41 +99,3 @@ class Series(_Spooled):
         """Sum the remaining spectra, and return the spool, which the caller closes."""
         self.maker.complete()
         return self.spool
-
-
-class Copied(_Spooled):
-    """A sink that copies a single time series; its product is a `Spool`.
-
-    Parameters
-    ----------
-    stream : SpectrumStream
-        Spectra of one product and one channel.
-    folder, in_memory
-        As for `Series`.
-
-    Raises
-    ------
-    PlanError
-        If there are several channels.
-    """
-
-    def __init__(self, stream: SpectrumStream, *, folder: str | None = None,
-                 in_memory: bool = True) -> None:
-        if stream.shape[2] != 1:
-            raise PlanError(f"{stream.path}: has {stream.shape[2]} channels; allowed: one")
-        super().__init__(stream, [(1, stream.shape[0])], folder=folder, in_memory=in_memory)
-
-    @property
-    def held_bytes(self) -> int:  # type: ignore[override]
-        """Memory of the series."""
-        return self.spool.held_bytes
-
-    def merge(self, part: Block) -> None:
-        """Copy the next samples; they become sums of what is valid."""
-        weight = np.broadcast_to(np.asarray(part.valid, np.float32), part.data.shape)[:, 0, 0]
-        data = part.data[:, 0, 0]
-        if (weight == 1).all() and np.isfinite(data).all():
-            self.spool.put(0, 0, part.start, data, None)
-            return
-        weight = np.where(np.isfinite(data), np.clip(weight, 0, 1), 0)
-        self.spool.put(0, 0, part.start, np.where(weight > 0, data, 0) * weight, weight)

@@ -6,7 +6,6 @@ have a weight of 0, so they change neither the level of the noise around them no
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 
 from fastsig.errors import UsageError
 
-__all__ = ["across_beams", "lines", "mains", "merged", "of_candidates"]
+__all__ = ["lines", "mains", "merged", "of_frequencies"]
 
 F8 = NDArray[np.float64]
 
@@ -88,55 +87,24 @@ def mains(frequency: float, highest: float) -> F8:
     return lines(frequency, 2 * _MAINS_WANDER * frequency, n) if n else merged()
 
 
-def of_candidates(candidates: NDArray[Any], duration_s: float) -> F8:
-    """Return the ranges of candidates of a series, such as that at DM 0, with their harmonics.
-
-    A pulsar of a low dispersion measure is seen at DM 0 too, and is lost if its frequencies are
-    birds. Drifting candidates have wider ranges.
+def of_frequencies(frequency: Any, fdot: Any, n_harmonic: Any, duration_s: Any) -> F8:
+    """Return the ranges of candidates of a search, with their harmonics.
 
     Parameters
     ----------
-    candidates : ndarray, fields of `fourier.CANDIDATE`
-        Candidates.
-    duration_s : float
-        Time that a turn takes at a frequency of one bin, as `FourierSearch.duration_s`.
+    frequency, fdot : array, shape (n,), Hz, Hz/s
+        Frequency at the beginning of the series, and its derivative: ranges contain the drift.
+    n_harmonic : array of int, shape (n,)
+        Number of harmonics, the fundamental included.
+    duration_s : array, s
+        Duration of the series, of which a bin of the spectrum is the inverse.
     """
-    if not len(candidates):
-        return merged()
-    middle = candidates["r"] / duration_s
+    first, slope, count, length = np.broadcast_arrays(
+        np.asarray(frequency, np.float64), np.asarray(fdot, np.float64),
+        np.asarray(n_harmonic, np.int64), np.asarray(duration_s, np.float64))
     found = []
-    for center, z, n in zip(middle, candidates["z"], candidates["n_harmonic"], strict=True):
+    for f, d, n, t in zip(first, slope, count, length, strict=True):
         k = np.arange(1, int(n) + 1)
-        reach = (_REACH + k * abs(z) / 2) / duration_s
-        found.append(np.stack([k * center - reach, k * center + reach], axis=1))
+        middle, reach = k * (f + d * t / 2), _REACH / t + k * abs(d) * t / 2
+        found.append(np.stack([middle - reach, middle + reach], axis=1))
     return merged(*found)
-
-
-def across_beams(candidates: Sequence[NDArray[Any]], duration_s: float, *, n_beam: int) -> F8:
-    """Return the ranges of candidates that `n_beam` beams or more have at the same frequency.
-
-    Parameters
-    ----------
-    candidates : sequence of ndarray, fields of `fourier.CANDIDATE`
-        Candidates of each beam.
-    duration_s : float
-        As for `of_candidates`.
-    n_beam : int
-        Least number of beams, 2 or more.
-
-    Raises
-    ------
-    UsageError
-        If `n_beam` is below 2.
-    """
-    if n_beam < 2:
-        raise UsageError(f"n_beam = {n_beam}; allowed: 2 or more beams")
-    ranges = [of_candidates(each, duration_s) for each in candidates]
-    edges = np.concatenate([np.empty((0, 2))] + [
-        np.concatenate([np.stack([each[:, 0], np.ones(len(each))], axis=1),
-                        np.stack([each[:, 1], -np.ones(len(each))], axis=1)]) for each in ranges])
-    edges = edges[np.lexsort((-edges[:, 1], edges[:, 0]))]
-    depth = np.cumsum(edges[:, 1])
-    above = np.concatenate([[False], depth >= n_beam]).astype(np.int8)
-    change = np.diff(above)
-    return merged(np.stack([edges[change == 1, 0], edges[change == -1, 0]], axis=1))

@@ -58,7 +58,17 @@ OPTIONAL: dict[str, Column] = {
     "fold_sigma": Column("f8", "", "significance of the folded pulse after the trials of "
                                    "folding", 3),
     "n_beam": Column("i4", None, "number of beams in which the signal was found"),
-    "beams": Column("U", None, "beams in which the signal was found, each with its significance"),
-    "verdict": Column("U", None, "accepted or interference, after a comparison of beams"),
+    "beams": Column("U", None, "beams in which the signal was found, each with its S/N, in "
+                               "descending order of S/N"),
+    "verdict": Column("U", None, "accepted, doubtful or interference, after a comparison of beams"),
     "reason": Column("U", None, "reason for the verdict"),
+    "east": Column("f8", "arcmin", "estimated offset to the east from the telescope's position"),
+    "north": Column("f8", "arcmin", "estimated offset to the north"),
+    "east_error": Column("f8", "arcmin", "standard error of the offset to the east"),
+    "north_error": Column("f8", "arcmin", "standard error of the offset to the north"),
+    "pulsar_ra": Column("f8", "deg", "estimated right ascension, ICRS; nan if that of the beam is "
+                                     "not known"),
+    "pulsar_dec": Column("f8", "deg", "estimated declination, ICRS; nan if that of the beam is not "
+                                      "known"),
+    "chance": Column("f8", "", "probability that another beam has such a candidate by chance"),
 }

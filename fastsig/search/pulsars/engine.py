@@ -16,11 +16,13 @@ from fastsig.search.pulsars.fourier import FourierSearch
 from fastsig.search.pulsars.sift import DETECTION, folded_detections, fourier_detections
 from fastsig.work.scheduler import run
 
-__all__ = ["Searches", "Settings", "Trials", "search_series", "searches_of"]
+__all__ = ["Read", "Searches", "Settings", "Trials", "search_series", "searches_of"]
 
+#: Samples that are compared at a time, and rounding error of those that are divided by weights.
+_PIECE, _EQUAL = 2**14, 1e-6
+
+#: Returns a series and its weights, None if all are 1, given the number of its stretch and its own.
 Read = Callable[[int, int], tuple[NDArray[np.float32], NDArray[np.float32] | None]]
-
-
 
 @dataclass(frozen=True)
 class Settings:
@@ -80,6 +82,12 @@ class Searches(NamedTuple):
             total += self.folding.memory_bytes
         return total
 
+    @property
+    def snr_min(self) -> float:
+        """Least S/N that both searches report."""
+        return max((each.snr_min for each in (self.fourier, self.folding) if each is not None),
+                   default=0.0)
+
     def copy(self) -> Searches:
         """Return searches for another thread."""
         return Searches(None if self.fourier is None else self.fourier.copy(),
@@ -133,14 +141,16 @@ def _period_of(settings: Settings, trials: Trials) -> tuple[float, float] | None
 
 def search_series(read: Read, trials: Sequence[Trials], searches: Sequence[Searches],
                  zapped: Any, *, workers: int = 1,
-                 progress: Callable[[str, int, int], None] | None = None) -> NDArray[Any]:
-    """Return the detections in all series, in their order; fields of `sift.DETECTION`.
+                 progress: Callable[[str, int, int], None] | None = None
+                 ) -> tuple[NDArray[Any], int]:
+    """Return the detections in all series, and the number of series that do not vary.
+
+    Detections are in the order of the series; fields of `sift.DETECTION`.
 
     Parameters
     ----------
     read : callable
-        Returns a series and its weights (None if all are 1), given the number of its stretch and
-        its own.
+        A `Read`.
     trials : sequence of Trials
     searches : sequence of Searches
         As from `searches_of`.
@@ -155,21 +165,43 @@ def search_series(read: Read, trials: Sequence[Trials], searches: Sequence[Searc
     units = [(stretch, row) for stretch, each in enumerate(trials) for row in range(len(each.dms))]
     local = threading.local()
     found: list[NDArray[Any]] = [np.empty(0, DETECTION)]
+    dead: list[bool] = []
 
-    def work(unit: tuple[int, int]) -> NDArray[Any]:
+    def work(unit: tuple[int, int]) -> tuple[NDArray[Any], bool]:
         stretch, row = unit
         if getattr(local, "stretch", None) != stretch:  # a thread keeps one work space
             local.stretch, local.searches = stretch, searches[stretch].copy()
         series, weight = read(stretch, row)
+        if not varies(series, weight):
+            return np.empty(0, DETECTION), True
         made: NDArray[Any] = local.searches.detections(
             series, weight, float(trials[stretch].dms[row]), zapped)
-        return made
+        return made, False
 
-    def consume(unit: tuple[int, int], result: NDArray[Any]) -> None:
-        found.append(result)
+    def consume(unit: tuple[int, int], result: tuple[NDArray[Any], bool]) -> None:
+        found.append(result[0])
+        dead.append(result[1])
         if progress is not None:
             progress("periods", 1, len(units))
 
     run(units, work, consume, workers=workers, in_flight=workers + 1,
         describe=lambda unit: f"series {unit[1]} of stretch {unit[0]}")
-    return np.concatenate(found)
+    return np.concatenate(found), sum(dead)
+
+
+def varies(series: NDArray[np.float32], weight: NDArray[np.float32] | None) -> bool:
+    """Return whether the valid samples of a series differ; those of a dead receiver do not."""
+    low, high, equal = np.inf, -np.inf, 0.0 if weight is None else _EQUAL
+    for at in range(0, len(series), _PIECE):
+        x = series[at : at + _PIECE]
+        good = np.isfinite(x)
+        if weight is not None:
+            share = weight[at : at + _PIECE]
+            good &= share > 0
+            # Samples are sums of what is valid.
+            x = np.divide(x, share, where=good, out=np.zeros_like(x))
+        low = min(low, float(x.min(where=good, initial=np.inf)))
+        high = max(high, float(x.max(where=good, initial=-np.inf)))
+        if high - low > equal * max(abs(low), abs(high)):
+            return True
+    return False

@@ -14,7 +14,8 @@ from fastsig.errors import UsageError
 from fastsig.search.pulsars import significance
 from fastsig.search.pulsars.refining import refine
 
-__all__ = ["CANDIDATE", "FourierSearch", "Whitened"]
+__all__ = ["CANDIDATE", "LEAST_SAMPLES", "MOST_SAMPLES", "FourierSearch", "Whitened",
+           "snr_of"]
 
 F4 = NDArray[np.float32]
 F8 = NDArray[np.float64]
@@ -38,7 +39,9 @@ SHARE = 0.9
 REFINED = 10
 #: Error of the frequency of a tone of power P, in bins, is this over sqrt(P).
 _ERROR = 3 / (np.pi * np.sqrt(6))
-_HARMONICS, _MOST_DRIFT, _MOST_SAMPLES = (1, 2, 4, 8, 16, 32), 1200, 2**31
+_HARMONICS, _MOST_DRIFT = (1, 2, 4, 8, 16, 32), 1200
+#: Samples of a series.
+LEAST_SAMPLES, MOST_SAMPLES = 64, 2**31
 #: Pieces whose means are subtracted, at most; slower variations spread little over the spectrum.
 _MOST_PIECES = 256
 #: Least ratio of a series to its transform; drifts in units of the latter are larger by its square.
@@ -188,7 +191,8 @@ class FourierSearch:
         valid = ~zapped_bins(zapped, amplitude.size, self.duration_s)
         lags = self._lags.of(total)
         first = max(1, int(self.r_min / 2))
-        return Whitened(whiten(amplitude, valid=valid, first=first, out=amplitude), valid, lags)
+        return Whitened(whiten(amplitude, valid=valid, lags=lags, first=first, out=amplitude),
+                        valid, lags)
 
     def _level(self, series: F4, weight: F4 | None) -> tuple[F4, F8]:
         """Return the series without slow variations, which gaps would spread over the spectrum.
@@ -225,6 +229,11 @@ class FourierSearch:
         found["frequency_error"] = _errors(found) / self.duration_s
         return found
 
+    @property
+    def snr_min(self) -> float:
+        """Largest S/N of a pulse whose power, in one harmonic or many, is that of the threshold."""
+        return max(float(snr_of(self._powers[n - 1], n)) for n in self.stages)
+
     def false_alarms(self, sigma: float) -> float:
         """Return the expected number of candidates of noise above a significance, in a series."""
         chance = np.exp(significance.log_chance_of_sigma(sigma))
@@ -247,6 +256,11 @@ class FourierSearch:
         total = sum(max(min(n * self.r_max, self.n_fft / 2) - n * self.r_min, 0.0)
                     for n in self.stages)
         return 2 * total * drifts * self.n_sample / self.n_fft
+
+
+def snr_of(power: Any, n_valid: Any) -> F8:
+    """Return the S/N of a folded pulse whose harmonics have these summed powers."""
+    return np.asarray(np.sqrt(2 * np.maximum(np.asarray(power, np.float64) - n_valid, 0)))
 
 
 def transform_length(n_sample: int) -> int:
@@ -314,8 +328,9 @@ def _errors(found: NDArray[Any]) -> F8:
 
 
 def _check(n_sample: int, sample_s: float, n_harmonic: int, z_max: float, most: int) -> None:
-    if not 64 <= n_sample <= _MOST_SAMPLES:
-        raise UsageError(f"a series of {n_sample} samples; allowed: 64 to {_MOST_SAMPLES}")
+    if not LEAST_SAMPLES <= n_sample <= MOST_SAMPLES:
+        raise UsageError(f"a series of {n_sample} samples; allowed: {LEAST_SAMPLES} to "
+                         f"{MOST_SAMPLES}")
     if not 0 < sample_s < 1e6:
         raise UsageError(f"sample_s = {sample_s}; allowed: above 0, below 1e6 s")
     if n_harmonic not in _HARMONICS:

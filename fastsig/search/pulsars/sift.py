@@ -4,16 +4,18 @@ The rules, from the most significant detection to the least:
 
 1. *Neighbours.* A detection belongs to a signal if its frequency differs by at most 1.1 bins of the
    spectrum, ``1 / T``, and half the difference of the drifts, at any dispersion measure and in
-   either search; or by at most 4 bins if its S/N is at most a fifth of that of the signal. The
-   signal has the values of its most significant detection, except its dispersion measure: the
+   either search; or by at most 4 bins if its S/N is at most a fifth of that of the signal; or by d
+   bins if its S/N is at most ``2 / (pi d)`` of that of the signal, twice that of its side lobes.
+   The signal has the values of its most significant detection, except its dispersion measure: the
    middle of the range in which the S/N found by the same search is at most 1 below that of this
    detection. The noise of an S/N is 1.
 2. *Harmonics.* A signal of frequency f is a harmonic of a more significant one of frequency f0 if
-   ``f = a f0``, a up to 64, or ``f = f0 / b``, b up to 16, within ``1.1 max(1, a / b)`` bins.
-   Fractions ``(a / b) f0`` of these numbers count if the other signal has 1.5 times the S/N or
-   more and multiples of ``f0 / b`` are 4 or more bins apart, within ``0.5 max(1, a / b)`` bins.
-   The drift must be ``a / b`` times as large within ``2 max(1, a / b) + 2`` bins, and the ranges of
-   dispersion measure, from the lowest to the highest detection of each, must overlap.
+   ``f = a f0``, a up to 64, or ``f = f0 / b``, b up to 16, within ``1.1 max(1, a / b)`` bins, or
+   for ``a f0`` within d bins as above. Fractions ``(a / b) f0`` of these numbers count if the other
+   signal has 1.5 times the S/N or more and multiples of ``f0 / b`` are 4 or more bins apart, within
+   ``0.5 max(1, a / b)`` bins. The drift must be ``a / b`` times as large within
+   ``2 max(1, a / b) + 2`` bins, and the ranges of dispersion measure, from the lowest to the
+   highest detection of each, must overlap.
 
 Harmonics are left out, and listed with the signal.
 """
@@ -25,6 +27,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from fastsig.search.pulsars.fourier import snr_of
 
 __all__ = ["DETECTION", "METHODS", "Sifted", "folded_detections", "fourier_detections", "sift"]
 
@@ -82,7 +86,7 @@ def fourier_detections(found: NDArray[Any], dm: float) -> NDArray[Any]:
     made = _blank(len(found), dm)
     for name in ("frequency", "frequency_error", "fdot", "sigma", "power", "n_harmonic", "r", "z"):
         made[name] = found[name]
-    made["snr"] = np.sqrt(2 * np.maximum(found["power"] - found["n_valid"], 0))
+    made["snr"] = snr_of(found["power"], found["n_valid"])
     return made
 
 
@@ -141,13 +145,22 @@ def _groups(ordered: NDArray[Any], duration_s: float, most: int
         off = np.abs(middle[left] - middle[left[0]])
         faint = _FAINT * ordered["snr"][left] <= ordered["snr"][left[0]]
         near = (off <= TOLERANCE + drift / 2) | ((off <= _BESIDE) & faint)
+        near |= _in_side_lobes(off, ordered["snr"][left], ordered["snr"][left[0]])
         groups.append(left[near])
         left = left[~near]
     return groups, left.size
 
 
-def mean_turns(found: NDArray[Any], duration_s: float) -> F8:
-    """Return the number of turns of detections in the series: mean frequencies, in bins."""
+def _in_side_lobes(off: F8, snr: F8, of: float) -> NDArray[np.bool_]:
+    """Return which detections are as faint as side lobes of a signal, `off` bins away."""
+    return np.asarray(np.pi * off * snr <= 2 * of)
+
+
+def mean_turns(found: Any, duration_s: float) -> F8:
+    """Return the number of turns of detections in the series: mean frequencies, in bins.
+
+    `found` has the items ``frequency`` and ``fdot``.
+    """
     turns: F8 = (found["frequency"] + found["fdot"] * duration_s / 2) * duration_s
     return turns
 
@@ -183,6 +196,8 @@ def _leaders(best: NDArray[Any], low: F8, high: F8, duration_s: float) -> NDArra
             off = np.abs(turns[later] - a / b * turns[k]) / size
             is_one = off <= TOLERANCE if whole else (off <= _FRACTION) & (
                 best["snr"][k] >= _STRONGER * best["snr"][later])
+            if b == 1:
+                is_one |= _in_side_lobes(off * size, best["snr"][later], best["snr"][k])
             is_one &= np.abs(best["z"][later] - a / b * best["z"][k]) <= 2 * size + 2
             leader[later[is_one]] = k
             later = later[~is_one]

@@ -1,10 +1,10 @@
-"""What the pages of burst candidates and of drifting carriers contain."""
+"""What the pages of burst candidates, pulsar candidates and drifting carriers contain."""
 
 from __future__ import annotations
 
 from fastsig.view.page.findings import Layout, Listed, Panel
 
-__all__ = ["BURSTS", "HITS"]
+__all__ = ["BURSTS", "HITS", "PULSARS"]
 
 #: The page of burst candidates.
 BURSTS = Layout(
@@ -53,3 +53,29 @@ HITS = Layout(
     panels=(Panel("mean along the drift against frequency", "curve", 90),
             Panel("spectra against frequency", "image", 250),
             Panel("S/N against frequency and drift rate", "image", 170)))
+
+#: The page of pulsar candidates.
+PULSARS = Layout(
+    kind="pulsars", row_is="candidate",
+    listed=(Listed("period", "period (s)", "plain", 9), Listed("dm", "DM", "fixed", 2),
+            Listed("sigma", "sigma", "fixed", 1), Listed("snr", "S/N", "fixed", 1),
+            Listed("acceleration", "acceleration (m/s\u00b2)", "plain", 3),
+            Listed("duty", "duty (%)", "plain", 3, 100), Listed("method", "search", "text"),
+            Listed("beam", "beam", "number"), Listed("n_beam", "beams", "number"),
+            Listed("n_member", "detections", "number"), Listed("name", "known as", "text"),
+            Listed("verdict", "verdict", "text"), Listed("file", "file", "text")),
+    ranges=(Listed("sigma", "sigma"), Listed("snr", "S/N"), Listed("dm", "DM"),
+            Listed("period", "period (s)")),
+    picks=("method", "beam", "verdict"),
+    searched=("file", "name", "verdict", "reason", "beams", "harmonics"),
+    title=(Listed("period", "", "plain", 9, unit=" s"), Listed("dm", "DM ", "fixed", 2),
+           Listed("sigma", "", "fixed", 1, unit=" sigma"), Listed("name", "", "text")),
+    saved=("period", "dm", "sigma", "snr", "acceleration", "beam", "file", "name", "verdict"),
+    columns=("period", "frequency", "frequency_error", "fdot", "acceleration", "dm", "dm_low",
+             "dm_high", "sigma", "snr", "power", "n_harmonic", "r", "z", "width", "duty", "method",
+             "n_member", "epoch", "beam", "ra", "dec", "harmonics", "fold_period",
+             "fold_period_error", "fold_pdot", "fold_pdot_error", "fold_dm", "fold_dm_error",
+             "fold_snr", "fold_sigma", "file", "name", "verdict", "reason", "n_beam", "beams",
+             "east", "north", "east_error", "north_error", "pulsar_ra", "pulsar_dec", "chance"),
+    panels=(Panel("profile over a turn", "curve", 90), Panel("time against phase", "image", 170),
+            Panel("frequency against phase", "image", 250)))

@@ -1,0 +1,56 @@
+"""Full disks and killed searches for pulsars: nothing is left but the inputs."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cli import command, environment, fastsig, limiting
+from search.spectra_made import chain, noise
+from waiting import wait_for
+
+OPTIONS = ["--dm", "0:200", "--loss", "0.05", "--period", "none", "--harmonics", "2", "-j", "1",
+           "-q"]
+#: No series are in memory, so that they are in a file beside the table.
+ON_DISK = "import fastsig.reductions.periodic.request as request; request._SHARE = 0\n"
+
+
+@pytest.fixture
+def scan(tmp_path: Path) -> Path:
+    chain(noise(2**15)).write(tmp_path / "a.fil", bits=32, lossy=True)
+    return tmp_path / "a.fil"
+
+
+def _arguments(scan: Path) -> list[Any]:
+    return ["search", "pulsars", scan, "-o", scan.with_name("a.ecsv"), *OPTIONS]
+
+
+def test_a_full_disk_ends_the_search_with_one_line(scan: Path) -> None:
+    done = fastsig(*_arguments(scan), code=4, before=ON_DISK + limiting(2**20))
+    assert done.stderr.splitlines() == [
+        f"fastsig: {scan.parent}: series cannot be written there: File too large"]
+    assert os.listdir(scan.parent) == ["a.fil"]
+
+
+def _has_series(pid: int) -> bool:
+    """Whether a process has an open file without a name in a folder of tests."""
+    with contextlib.suppress(OSError):
+        for each in os.listdir(f"/proc/{pid}/fd"):
+            with contextlib.suppress(OSError):
+                name = os.readlink(f"/proc/{pid}/fd/{each}")
+                if name.endswith("(deleted)") and "pytest" in name:
+                    return True
+    return False
+
+
+def test_a_killed_search_leaves_nothing(scan: Path) -> None:
+    process = subprocess.Popen(command(*_arguments(scan), before=ON_DISK), env=environment())
+    wait_for(lambda: process.poll() is not None or _has_series(process.pid), every=0.001)
+    assert process.poll() is None
+    process.kill()
+    process.wait()
+    assert os.listdir(scan.parent) == ["a.fil"]
