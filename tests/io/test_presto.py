@@ -378,6 +378,19 @@ def test_round_trip(tmp_path: Path) -> None:
     assert ours == [label.split("(")[0].split("?")[0].strip() for label in LINES][:-1]
 
 
+def test_values_without_a_line_of_their_own_become_notes(tmp_path: Path) -> None:
+    extra = {"rawdatafile": "beams/28.fil", "az_start": 0.0, "za_start": 12.5,
+             "notes": "one line of notes " * 8}
+    written(tmp_path / "a.dat", samples(), head=head_of(extra=extra))
+    lines = (tmp_path / "a.inf").read_text().split("Any additional notes:\n")[1].splitlines()
+    assert lines[2:] == ["    rawdatafile = beams/28.fil", "    az_start = 0.0",
+                         "    za_start = 12.5"]
+    assert max(map(len, lines)) < 99 and " ".join(lines[0].split()).startswith("one line of notes")
+    many = {f"KEY{i}": i for i in range(7)}
+    found = PrestoWriter.losses(head_of(extra=many), (64, 1, 1), False)
+    assert found == ["PRESTO has no place for 2 more values of the header (KEY5, KEY6)"]
+
+
 def test_a_recorded_header_comes_again(tmp_path: Path) -> None:
     third = head_of(sample_rate=Fraction(30000, 7), channels=ChannelAxis.band(
         Fraction(10**9, 3) * 3, Fraction(10**9, 7)))
@@ -478,8 +491,9 @@ def test_what_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     written(path, samples(), overwrite=True)
     told = "; ".join(PrestoWriter.losses(head_of(
         receiver="L", beam=3, n_sum=5, ra_deg=None, polarization=PolBasis("linear", ("AA",)),
-        extra={"OBSFREQ": 1}), one, False))
-    for part in ("receiver", "beam number", "averaged in", "position", "(AA)", "1 more values"):
+        extra={"OBSFREQ": 1, "rawdatafile": "x" * 99}), one, False))
+    for part in ("receiver", "beam number", "averaged in", "position", "(AA)",
+                 "1 more value of the header (rawdatafile)"):
         assert part in told
     with warnings.catch_warnings():
         warnings.simplefilter("error")

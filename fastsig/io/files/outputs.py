@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -18,10 +18,11 @@ from fastsig.io.files.safe import SafeOutput, check_output
 from fastsig.stream.header import Header
 
 __all__ = ["OutputFiles", "Writer", "check_file_bytes", "check_text_name", "commit_together",
-           "no_position", "output_names"]
+           "more_values", "no_position", "output_names"]
 
 _MOST_FILES = 100_000
 _KEPT_OPEN = 16
+_NAMED = 5  # values of a header that a note names
 #: Extensions of files that are not text, or are text in a format of their own.
 _FORMATS = frozenset((  # noqa: SIM905 - as in fastsig.io.files.cards
     ".ar .cf .csv .dada .dat .ecsv .fil .fit .fits .h5 .hdf5 .html .inf .jpeg .jpg .json .npy .npz "
@@ -235,6 +236,15 @@ def _flush(output: SafeOutput) -> None:
     output.flush()
     if rests:
         output.rest()
+
+
+def more_values(keys: Collection[str]) -> list[str]:
+    """Return the note that a format has no place for values of a header, which it names."""
+    if not keys:
+        return []
+    named = ", ".join(list(keys)[:_NAMED]) + (", ..." if len(keys) > _NAMED else "")
+    values = "value" if len(keys) == 1 else "values"
+    return [f"{len(keys)} more {values} of the header ({named})"]
 
 
 def no_position(header: Header, cards: str) -> list[str]:

@@ -11,13 +11,14 @@ the last bin with data, and a final pair of only the last bin if the end is padd
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import textwrap
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from fastsig.errors import FormatError, unreadable
-from fastsig.io.files.cards import Cards
+from fastsig.io.files.cards import Cards, is_plain
 
-__all__ = ["FIRST_LABEL", "MOST_PAIRS", "Inf", "is_inf", "parse_inf", "write_inf"]
+__all__ = ["FIRST_LABEL", "MOST_PAIRS", "Inf", "is_inf", "note_lines", "parse_inf", "write_inf"]
 
 FIRST_LABEL = "Data file name without suffix"
 
@@ -25,6 +26,8 @@ FIRST_LABEL = "Data file name without suffix"
 MOST_PAIRS = 39
 
 _WIDTH, _MOST_BYTES = 40, 2**20
+# PRESTO's programs read notes in pieces of 99 characters, with the indentation, up to 500 in all.
+_NOTE, _MOST_NOTES = 90, 5
 _NOTES, _PAIR = "Any additional notes", "On/Off bin pair"
 #: Keys, and labels as PRESTO writes them; the beginning of a label suffices to read it.
 LABELS = {
@@ -112,10 +115,39 @@ def _pair(value: str, path: str) -> tuple[int, int]:
     return first, last
 
 
-def write_inf(values: Mapping[str, Any], pairs: Sequence[tuple[int, int]], notes: str) -> bytes:
-    """Format a .inf file: lines in the order of `values`, with pairs of bins after `breaks`."""
-    last = [f"    {notes}"] if notes else []
+def write_inf(values: Mapping[str, Any], pairs: Sequence[tuple[int, int]],
+              notes: Iterable[str]) -> bytes:
+    """Format a .inf file: lines in the order of `values`, pairs after `breaks`, and notes."""
+    last = [f"    {note}" for note in notes]
     return "\n".join([*_lines(values, pairs), f" {_NOTES}:", *last, ""]).encode("ascii")
+
+
+def note_lines(extra: Mapping[str, Any], others: Iterable[str]) -> tuple[list[str], list[str]]:
+    """Return the lines of notes for values that have no line of their own.
+
+    Parameters
+    ----------
+    extra : mapping
+        Values of a header; its `notes` come first.
+    others : iterable of str
+        Keys of values that are written as `key = value`.
+
+    Returns
+    -------
+    lines, missing : list of str
+        Lines that PRESTO's programs can read, and the keys of values that these cannot hold.
+    """
+    notes = extra.get("notes")
+    words = plain_text("notes", notes, _MOST_NOTES * _NOTE) if notes else ""
+    lines = textwrap.wrap(words, _NOTE)
+    missing = []
+    for key in others:
+        line = f"{key} = {extra[key]}"
+        if len(lines) < _MOST_NOTES and is_plain(line, _NOTE):
+            lines.append(line)
+        else:
+            missing.append(key)
+    return lines[:_MOST_NOTES], missing
 
 
 def _lines(values: Mapping[str, Any], pairs: Sequence[tuple[int, int]]) -> Iterator[str]:
@@ -127,7 +159,7 @@ def _lines(values: Mapping[str, Any], pairs: Sequence[tuple[int, int]]) -> Itera
                 yield f" {label:<{_WIDTH - 1}}=  {pair[0]:<11d}, {pair[1]:<11d}"
 
 
-def plain_text(key: str, value: Any) -> str:
+def plain_text(key: str, value: Any, longest: int = 99) -> str:
     """Format a value for PRESTO's programs: a line of ASCII that is not too long, or Unknown."""
     text = " ".join(str(value).split()).encode("ascii", "replace").decode("ascii")
-    return text[: _LONGEST.get(key, 99)] or "Unknown"
+    return text[: _LONGEST.get(key, longest)] or "Unknown"

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from typing import Any
 
@@ -24,10 +24,11 @@ from fastsig.axes.constants import DISPERSION_CONSTANT
 from fastsig.axes.time import mjd_and_seconds
 from fastsig.errors import FastsigWarning, OutputError, PlanError, UsageError
 from fastsig.io.files.cards import decimal_text, hms_text
-from fastsig.io.files.outputs import commit_together
+from fastsig.io.files.outputs import commit_together, more_values
 from fastsig.io.files.positioned import read_into, write_from
 from fastsig.io.files.safe import SafeOutput, check_output
-from fastsig.io.presto.inf import MOST_PAIRS, plain_text, write_inf
+from fastsig.io.fits.pulsar_cards import says_nothing
+from fastsig.io.presto.inf import MOST_PAIRS, note_lines, write_inf
 from fastsig.io.spectra.writing import Sizes, SpectraWriter
 from fastsig.stream.header import Header
 
@@ -94,8 +95,7 @@ class PrestoWriter(SpectraWriter):
             raise UsageError(f"{os.fspath(path)} of {n_bits} bits; allowed: a name that ends in "
                              ".dat, and 32")
         self._values = _values(header, shape, dm, os.path.basename(stem))
-        notes = header.extra.get("notes")
-        self._notes = plain_text("notes", notes) if notes else ""
+        self._notes, _ = note_lines(header.extra, _others(header.extra))
         self._n, self._rows = shape[0], 0
         self.files = [os.fspath(path), f"{stem}.inf"]
         self._sum, self._weight, self._held = 0.0, 0.0, 0
@@ -131,9 +131,7 @@ class PrestoWriter(SpectraWriter):
         missing += _lost_dispersion(header)
         if header.unit is not None:
             missing.append(f"the unit of values, {header.unit}")
-        others = [key for key in header.extra if key not in (*_KEPT, *_KNOWN)]
-        if others:
-            missing.append(f"{len(others)} more values of the header")
+        missing += more_values(note_lines(header.extra, _others(header.extra))[1])
         if header.ra_deg is None or header.dec_deg is None:
             missing.append("a position that is unknown, which becomes 0")
         found = [f"PRESTO has no place for {', '.join(missing)}"] if missing else []
@@ -288,6 +286,12 @@ def _values(header: Header, shape: tuple[int, ...], dm: float | None, name: str)
         "analyzer": extra.get("analyzer", "fastsig"),
         **({"deorbited": extra["deorbited"]} if "deorbited" in extra else {}),
     }
+
+
+def _others(extra: Mapping[str, Any]) -> list[str]:
+    """Return the keys of values that have no line of their own in a .inf file."""
+    return [key for key, value in extra.items()
+            if key not in (*_KEPT, *_KNOWN) and not says_nothing(key, value)]
 
 
 def _lost_dispersion(header: Header) -> Iterator[str]:

@@ -17,6 +17,7 @@ from fastsig.axes.dispersion import top_hz
 from fastsig.axes.polarization import PRODUCTS
 from fastsig.axes.time import mjd_and_seconds
 from fastsig.errors import PlanError
+from fastsig.io.files.outputs import more_values
 from fastsig.io.fits.pulsar_cards import says_nothing
 from fastsig.io.sigproc.header import KEYWORDS, PRODUCTS_MARK, products_of
 from fastsig.io.sigproc.numbers import day_of, packed_angle, telescope_number
@@ -148,8 +149,7 @@ def lost_fields(header: Header, shape: tuple[int, ...]) -> Iterator[str]:
     others = [key for key, value in header.extra.items()
               if key not in _KEPT and key not in (*KEYWORDS, "codes", "channels")
               and not says_nothing(key, value)]
-    if others:
-        missing.append(f"{len(others)} more values of the header")
+    missing += more_values(others)
     if missing:
         yield f"SIGPROC has no place for {', '.join(missing)}"
     written = products_of(_raw_file(header).get("rawdatafile", ""))[0]

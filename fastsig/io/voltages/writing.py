@@ -24,7 +24,7 @@ from fastsig.axes import validity
 from fastsig.axes.validity import Spans
 from fastsig.errors import DataError, UsageError
 from fastsig.io.files.cards import is_plain
-from fastsig.io.files.outputs import Writer
+from fastsig.io.files.outputs import Writer, more_values
 from fastsig.stream import Block
 from fastsig.stream.header import Header
 
@@ -216,8 +216,8 @@ class VoltageWriter(Writer):
         header, carried = self.recording.header, self._carried()
         missing = [text for field, text in _FIELDS.items()
                    if field not in carried and getattr(header, field) is not None]
-        if header.extra and "cards" not in carried:
-            missing.append(f"{len(header.extra)} more values of the header")
+        if "cards" not in carried:
+            missing += more_values(header.extra)
         if missing:
             self.losses.append(f"{self.NAME} has no place for {', '.join(missing)}")
 
