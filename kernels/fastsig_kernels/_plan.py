@@ -5,6 +5,7 @@ process. So a plan is pickled as the arguments of its constructor, which compute
 """
 
 import threading
+import time
 from abc import ABC, abstractmethod
 from functools import partial
 from typing import Any, Protocol, Self, runtime_checkable
@@ -12,6 +13,8 @@ from typing import Any, Protocol, Self, runtime_checkable
 import numpy as np
 
 from .layout import Layout
+
+_MOMENT = 1e-3  # s
 
 
 @runtime_checkable
@@ -119,6 +122,10 @@ class Plan(ABC):
             raise RuntimeError(f"{name}: found in use by another call, allowed one call at a time; "
                                "use a copy() for each thread")
         if self._unfinished and not renewing:
+            # A call in another thread may have released the lock and be about to return.
+            time.sleep(_MOMENT)
+            if self._lock.locked() or not self._unfinished:
+                return self._alone()
             raise RuntimeError(f"{name}: found the state of a call that an exception interrupted; "
                                "call reset() first")
         return self._lock

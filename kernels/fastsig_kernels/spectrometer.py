@@ -34,6 +34,7 @@ _MOST_TABLED = 256  # numbers of frames whose thresholds are computed in advance
 _MOST_THREADS = 1024
 _MOST_STREAMS = 2**20
 _MOST_FRAMES = 2**62  # in an integration; their number still fits into 64 bits
+_MOST_SAMPLES = 2**62  # sums of which have 64 bits
 
 _PACKED_LOST = ("found lost samples of packed numbers, which have no zero; unpack them to int8 or "
                 "float32 first")
@@ -468,7 +469,7 @@ class Spectrometer(Plan):
         Parameters
         ----------
         n : int
-            Number of samples.
+            Number of samples; a stream has up to 2^62.
         out : ndarray, optional
             As for `process`.
 
@@ -484,8 +485,8 @@ class Spectrometer(Plan):
         RuntimeError
             As for `process`.
         """
-        n = _check.count("n", n, 0)
         with self._alone():
+            n = _check.count("n", n, 0, _MOST_SAMPLES - self._first - self._n_held)
             if self._layout.kind == "packed":
                 raise ValueError(f"n: {_PACKED_LOST}")
             out = self._target(out, self.n_output(n))
@@ -516,9 +517,12 @@ class Spectrometer(Plan):
                 out[done : done + whole] = 0 if self._sums else np.nan
                 weights.append(np.zeros((whole, *self._outer_weight.shape), weights[0].dtype))
                 done += whole
+            # Inner sums add nothing if they begin and end within the lost samples.
+            within = place % self._n_inner
+            inner = 0 if within else min(n_frame, self._n_int - 1 - place) // self._n_inner
             # The end of a sum is processed, as it also ends what was summed before.
-            to_end = min(self._n_int - place, self._n_inner - place % self._n_inner)
-            jump = whole * self._n_int or min(n_frame, to_end - 1)
+            to_end = min(self._n_int - place, self._n_inner - within)
+            jump = whole * self._n_int or inner * self._n_inner or min(n_frame, to_end - 1)
             self._frame += jump
             self._first += jump * self._hop
             left -= jump * self._hop

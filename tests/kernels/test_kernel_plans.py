@@ -226,6 +226,14 @@ def test_an_interrupted_call_makes_the_plan_refuse_until_reset(plan, place, erro
     np.testing.assert_array_equal(plan.process(VOLTAGES), expected)
 
 
+def test_a_call_in_another_thread_that_is_about_to_return_is_no_interruption(plan, monkeypatch):
+    """That thread has released the lock, but has not yet noted that nothing was interrupted."""
+    plan.process(VOLTAGES)
+    plan._unfinished = True
+    monkeypatch.setattr(time, "sleep", lambda _: setattr(plan, "_unfinished", False))
+    assert len(plan.process(VOLTAGES)) > 0
+
+
 def test_an_interrupted_call_ends_after_all_of_its_threads():
     """Otherwise they would write to memory that the caller uses again."""
     at_work = []

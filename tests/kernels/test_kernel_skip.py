@@ -71,6 +71,12 @@ def test_years_take_no_time():
     many.process(x)
     assert many.skip(10**6 * many.hop * 3).shape[0] == 3
     assert np.isnan(many.skip(10**6 * many.hop * 2)).all() and (many.weight == 0).all()
+    one = plan.copy(n_int=2**53)  # with many inner sums
+    one.process(x)
+    assert len(one.skip(2**55)) == 0 and one.n_output(2**53 * one.hop) == 1
+    with pytest.raises(ValueError, match="n: found"):
+        one.skip(2**62)
+    assert len(one.process(x)) == 0
 
 
 def test_out_and_refusals():
