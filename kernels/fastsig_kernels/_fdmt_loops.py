@@ -25,7 +25,7 @@ from ._fdmt_reading import (
     read_wide_nb,
     vector,
 )
-from ._jit import jit_strict, jit_strict_inner, jit_strict_inner_arrays
+from ._jit import jit_strict, jit_strict_inner, jit_strict_inner_arrays, one_form
 from ._meeting import meet_nb
 from ._simd import Emitter, Vector, finish_stores
 
@@ -232,6 +232,7 @@ def _sum_above_nb(spec, is_cut, n_term, out, terms, n, offset):
         _sum_run_nb(spec, is_cut, False, n_term, out, terms, n, offset)
 
 
+@one_form
 @jit_strict_inner
 def _sum_run_nb(spec, is_cut, stream, n_term, out, terms, n, offset):
     """Add `n` sums."""
