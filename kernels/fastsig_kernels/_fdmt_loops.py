@@ -26,7 +26,7 @@ from ._fdmt_reading import (
     read_wide_nb,
     vector,
 )
-from ._jit import jit_strict, jit_strict_inner
+from ._jit import jit_strict, jit_strict_inner, one_form
 from ._meeting import meet_nb
 from ._simd import Emitter, Vector, address_of, finish_stores
 
@@ -235,6 +235,7 @@ def _sum_above_nb(spec, is_cut, n_term, out, terms, n, offset):
         _sum_run_nb(spec, is_cut, False, n_term, out, terms, n, offset)
 
 
+@one_form
 @jit_strict_inner
 def _sum_run_nb(spec, is_cut, stream, n_term, out, terms, n, offset):
     """Add `n` sums."""

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numba
+from numba.core import types
 from numba.extending import is_jitted
 
 from ._cache import KernelCache
@@ -52,3 +53,30 @@ jit_strict_inner = _decorator(False, inner=True, counts=False)
 #: As `jit_inner` and `jit_strict_inner`, for functions that make arrays.
 jit_inner_arrays = _decorator(FASTMATH, inner=True)
 jit_strict_inner_arrays = _decorator(False, inner=True)
+
+
+def one_form(kernel: Any) -> Any:
+    """Let calls with constants use the form that calls with variables use.
+
+    numba compiles a function once more for each constant that another kernel passes to it. The
+    result is the same, and faster only if the function is short and the constant shapes its loops.
+
+    Parameters
+    ----------
+    kernel : function
+        What a decorator of this module returns.
+
+    Returns
+    -------
+    function
+        `kernel`.
+    """
+    if is_jitted(kernel):
+        template = kernel.get_call_template
+
+        def get_call_template(args: tuple[Any, ...], kws: dict[str, Any]) -> Any:
+            return template(tuple(map(types.unliteral, args)),
+                            {name: types.unliteral(kind) for name, kind in kws.items()})
+
+        kernel.get_call_template = get_call_template
+    return kernel

@@ -11,7 +11,7 @@ the tile before it is kept.
 
 import numpy as np
 
-from ._jit import jit_strict, jit_strict_inner
+from ._jit import jit_strict, jit_strict_inner, one_form
 from ._level_loops import last_channels_nb, room_nb
 from ._line_loops import FLAGGED, flag_lines_nb, put_nb, take_marks_nb
 from ._run_vectors import (
@@ -213,6 +213,7 @@ def _flag_row_nb(x, level, flags, hot, thresholds, factor, base, curved, size, l
     put_nb(marks, flags)
 
 
+@one_form
 @jit_strict
 def _flag_part_nb(x, level, flags, start, stop, thresholds, factor, base, curved, size, less,
                   lines, bits):

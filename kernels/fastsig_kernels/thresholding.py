@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from . import _check
-from ._jit import jit_strict
+from ._jit import jit_strict, one_form
 from ._line_loops import double_and_test_nb, flag_lines_nb, put_nb, take_marks_nb
 from ._run_loops import flag_runs_nb
 from ._run_vectors import LANES, MOST_WINDOWS
@@ -176,6 +176,7 @@ def flag_deviations_nb(x, flags, thresholds, level, sigma, middle, unit, scale, 
         _test_lines(x, flags, thresholds, axis, factor, base, np.isfinite(unit), size, less)
 
 
+@one_form
 @jit_strict
 def _test_lines(x, flags, thresholds, axis, factor, base, curved, size, less):
     """Modify `flags` as `sum_threshold` does, for samples or, with factors, their deviations."""

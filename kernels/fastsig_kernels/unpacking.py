@@ -17,7 +17,7 @@ from numba.core.extending import intrinsic
 
 from . import _check
 from ._bits import check_bits, is_msb, unit_of, values_of
-from ._jit import jit_strict
+from ._jit import jit_strict, one_form
 from ._memory import move
 from ._order import STREAMED_BYTES, address
 from ._simd import Emitter, Spec, SpecType, Vector, address_of, finish_stores, host_lanes
@@ -173,6 +173,7 @@ def _levels_spec(typingctx, n_bits, msb):
     return SpecType(tuple(sorted(items.items())))(n_bits, msb), codegen
 
 
+@one_form
 @jit_strict
 def blocks_nb(spec, source, source_row, source_step, n_row, n_byte, levels, levels_step, offset,
               target, target_row, target_step):
@@ -207,6 +208,7 @@ def blocks_nb(spec, source, source_row, source_step, n_row, n_byte, levels, leve
         finish_stores(spec)
 
 
+@one_form
 @jit_strict
 def pieces_nb(spec, source, source_row, source_step, n_row, n_byte, levels, levels_step, offset,
               target, target_row, target_step):

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import warnings
+from functools import cache
 from pathlib import Path
 
 import fastsig_kernels
@@ -36,6 +37,7 @@ print(json.dumps(sorted(names)))
 """
 
 
+@cache
 def imports(module):
     """Modules of the package that a module imports, as its syntax says."""
     found = set()

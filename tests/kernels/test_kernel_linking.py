@@ -16,6 +16,7 @@ from fastsig_kernels._bank_loops import (
     integrate_nb,
 )
 from fastsig_kernels._detect import OWN_AT, add_leaves_nb, add_pair_nb
+from fastsig_kernels._jit import one_form
 from fastsig_kernels._linking import FLOAT, INTEGER, ROW, Part
 from fastsig_kernels._passes import block_lanes
 from fastsig_kernels._simd import Spec
@@ -40,6 +41,22 @@ def twice_nb(address, row, factor):
 @numba.njit
 def wrong_nb(address, row):
     scale(address, row, row, np.float32(1))
+
+
+@numba.njit
+def doubled_nb(n):
+    return 2 * n
+
+
+@numba.njit
+def sum_of_three_nb(n):
+    return doubled_nb(n) + doubled_nb(3) + doubled_nb(n=5)
+
+
+def test_constants_use_the_form_of_variables():
+    one_form(doubled_nb)
+    assert sum_of_three_nb(1) == 18
+    assert list(doubled_nb.overloads) == [(numba.types.int64,)]
 
 
 @pytest.mark.parametrize("lanes", [4, 16])
