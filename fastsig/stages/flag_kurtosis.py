@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from fastsig.errors import FormatError, PlanError, UsageError
 from fastsig.stages.channel_masks import in_mhz, protected_channels
 from fastsig.stages.flagging import FlagStage, rows_of_states
 from fastsig.stages.impulses import calm_sums, impulses, mean_series, sums_without
-from fastsig.stream import CodedBlock, Stream
+from fastsig.stream import Block, CodedBlock, Stream
 
 __all__ = ["FlagKurtosis"]
 
@@ -31,6 +31,20 @@ _COUNTS_PER_OCTAVE = 16  # numbers of valid values with thresholds of their own
 F4 = NDArray[np.float32]
 F8 = NDArray[np.float64]
 Flags = NDArray[np.bool_]
+
+
+class _Judged(NamedTuple):
+    """Flags of a segment.
+
+    Parameters
+    ----------
+    channels : ndarray, shape (1, product or 1, chan), bool
+    rows : ndarray, shape (n, product or 1), bool, or None
+        Spectra in which channels that are not protected are flagged.
+    """
+
+    channels: Flags
+    rows: Flags | None
 
 
 class FlagKurtosis(FlagStage):
@@ -155,12 +169,8 @@ class FlagKurtosis(FlagStage):
     def _flag_products(self) -> int:
         return 1 if self.together else self.shape[1]
 
-    @property
-    def _result_bytes(self) -> int:
-        return self.n_segment * self.shape[2] * self._flag_products
-
-    def _result(self, first: int, data: F4, weight: F4) -> Flags:
-        """Return the flags, (n, 1 or product, chan), or of channels, (1, 1 or product, chan)."""
+    def _result(self, first: int, data: F4, weight: F4) -> _Judged:
+        """Return the flags of a segment."""
         from fastsig_kernels import power_sums
 
         flags, sudden = np.zeros((1, *data.shape[1:]), np.bool_), np.zeros(data.shape[:2], np.bool_)
@@ -170,28 +180,53 @@ class FlagKurtosis(FlagStage):
                 found, there = self._tested(x, power_sums(x), added)
                 flags[0, p] |= found
                 sudden[np.arange(len(data))[rows][there], p] = True
-        if sudden.any():
-            flags = flags | sudden[..., np.newaxis]
         flags[:, :, self._protected] = False
-        every: Flags = np.logical_or.reduce(flags, axis=1, keepdims=True)
-        if self.together:
-            return every
         others = [p for p in range(data.shape[1]) if p not in self._products]
-        flags[:, others] |= every
-        return flags
+        if self.together or others:
+            some = slice(None) if self.together else others
+            flags[:, some] |= flags.any(axis=1, keepdims=True)
+            sudden[:, some] |= sudden.any(axis=1, keepdims=True)
+        if self.together:
+            flags, sudden = flags[:, :1], sudden[:, :1]
+        return _Judged(flags, sudden if sudden.any() else None)
 
-    def _coded_result(self, first: int, block: CodedBlock) -> Flags:
+    def _coded_result(self, first: int, block: CodedBlock) -> _Judged:
         """Return the same flags, from sums of codes."""
         lost = block.lost_channels()
         if lost is None or block.series is not None or self.header.diode is not None:
-            return np.asarray(super()._coded_result(first, block))
+            made: _Judged = super()._coded_result(first, block)
+            return made
         sums = block.power_sums().copy()
         sums[:, lost] = 0
         flags, there = self._tested(block.codes, sums, self._products[0], block.lost_rows())
-        flags = np.broadcast_to(flags, (block.n if there.size else 1, 1, self.shape[2])).copy()
-        flags[there] = True
-        flags[:, :, self._protected] = False
-        return flags
+        flags[self._protected] = False
+        sudden = np.zeros((block.n, 1), np.bool_)
+        sudden[there] = True
+        return _Judged(flags[np.newaxis, np.newaxis], sudden if there.size else None)
+
+    def _parts(self, start: int, n: int, block: Block | CodedBlock | None
+               ) -> list[tuple[int, int, int, Flags]]:
+        """Return flags of parts of rows."""
+        return [(begin, end, first, self._flags(made))
+                for begin, end, first, made in super()._parts(start, n, block)]
+
+    def _flags(self, made: _Judged) -> Flags:
+        if made.rows is None:
+            return made.channels
+        return made.channels | (made.rows[..., np.newaxis] & ~self._protected)
+
+    def _coded_parts(self, block: CodedBlock
+                     ) -> tuple[CodedBlock, list[tuple[int, int, int, Flags]]]:
+        """Return rows without those that are flagged, unless channels of these are protected."""
+        if self._protected.any():
+            return super()._coded_parts(block)
+        parts, lost = [], np.zeros(block.n, np.bool_)
+        for begin, end, first, made in super()._parts(block.start, block.n, block):
+            parts.append((begin, end, first, made.channels))
+            if made.rows is not None:
+                there = slice(begin - block.start, end - block.start)
+                lost[there] = made.rows[begin - first : end - first, 0]
+        return block.without(lost) if lost.any() else block, parts
 
     def _tested(self, x: F4 | NDArray[np.uint8], sums: F8, added: int, lost: Flags | None = None
                 ) -> tuple[Flags, NDArray[np.int64]]:

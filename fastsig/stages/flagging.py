@@ -55,6 +55,14 @@ class FlaggedSpectra(SpectraStage):
         """
         raise NotImplementedError
 
+    def _coded_parts(self, block: CodedBlock
+                     ) -> tuple[CodedBlock, list[tuple[int, int, int, Flags]]]:
+        """Return rows of the source, without those that are flagged entirely, and flags of parts.
+
+        By default, all flags are flags of parts.
+        """
+        return block, self._parts(block.start, block.n, block)
+
     @property
     def coded(self) -> bool:
         """Same as for the source."""
@@ -63,11 +71,8 @@ class FlaggedSpectra(SpectraStage):
     def read_coded(self, start: int, n: int) -> CodedBlock:
         """Return the codes of the source, with further flags."""
         self._check_range(start, n)
-        block = self.source.read_coded(start, n)
-        parts, before = self._parts(start, n, block), block.flags
-        parts, lost = _without_rows(parts, start, n)
-        if lost is not None:
-            block = block.without(lost)
+        block, parts = self._coded_parts(self.source.read_coded(start, n))
+        before = block.flags
         steady = all(len(flags) == 1 for *_, flags in parts)
         if steady and len(parts) < 2:
             own = parts[0][3][:, 0] if parts else np.zeros((1, self.shape[2]), np.bool_)
@@ -127,24 +132,6 @@ class FlaggedSpectra(SpectraStage):
             np.copyto(total[rows], total.dtype.type(0), where=flags)
             np.copyto(weight[rows], 0.0, where=flags)
         return Sums(total, weight)
-
-
-def _without_rows(parts: list[tuple[int, int, int, Flags]], start: int, n: int
-                  ) -> tuple[list[tuple[int, int, int, Flags]], Flags | None]:
-    """Return parts of rows with the flags of channels only, and rows that are flagged entirely.
-
-    Parts in which other samples are flagged too remain as they are. The second result, (n,), is
-    None if no rows have been taken out.
-    """
-    found, lost = [], np.zeros(n, np.bool_)
-    for begin, end, first, flags in parts:
-        whole = flags.all(axis=(1, 2)) if len(flags) > 1 else np.zeros(1, np.bool_)
-        others = flags[~whole] if whole.any() and not whole.all() else flags
-        if others is not flags and (others == others[:1]).all():
-            lost[begin - start : end - start] = whole[begin - first : end - first]
-            flags = others[:1]
-        found.append((begin, end, first, flags))
-    return found, lost if lost.any() else None
 
 
 def diode_states(diode: DiodeSchedule | None, sample_rate: Fraction, first: int, n: int

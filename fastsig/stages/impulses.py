@@ -114,5 +114,6 @@ def _most_deviate(x: Values, sums: F8, shape: float, valid: NDArray[np.bool_]
         off = (x - level) * shape**0.5
         higher, lower = ((side * off > level).sum(axis=1) for side in (1, -1))
     n_known = np.isfinite(off).sum(axis=1)
-    most: NDArray[np.bool_] = 2 * np.maximum(higher, lower) > n_known
-    return most & (n_known >= _LEAST_CHANNELS)
+    found: NDArray[np.bool_] = (2 * np.maximum(higher, lower) > n_known) & (
+        n_known >= _LEAST_CHANNELS)
+    return found

@@ -87,7 +87,7 @@ class CodedBlock:
         """Return which rows have weight 0 in all channels, without regard to flags, (n,)."""
         if not self.n or self.weight.min() > 0:
             return np.zeros(self.n, np.bool_)
-        return ~(self.weight[:, 0] > 0).any(axis=1)
+        return np.asarray(~(self.weight[:, 0] > 0).any(axis=1))
 
     def lost_channels(self) -> Flags | None:
         """Return which channels have weight 0 in all rows; None if others have it in some.
