@@ -23,15 +23,15 @@ def relative_to_level(
     x : ndarray, shape (n_row, n_chan), float32, any unit
         Spectra; the last axis is contiguous.
     level : ndarray, shape (n_row, ceil(n_chan / n)), float32, unit of x
-        Level at the centre of each group of `n` channels, as from `group_median`; beyond the
-        centres of the first and the last group it is constant.
+        Level at the centre of each group of `n` channels, as from `group_median`; it is constant
+        beyond the centre of a group whose neighbour has no level, which is one not above 0 or NaN.
     n : int
         Number of channels in a group.
     valid : ndarray, shape of x, bool, optional
         Which samples are valid; all by default.
     out : ndarray, shape of x, float32, dimensionless, optional
-        Receives the deviations; 0 where a sample is not valid or not finite, or the level is not
-        above 0. The last axis is contiguous.
+        Receives the deviations; 0 where a sample is not valid or not finite, or its group has no
+        level. The last axis is contiguous.
     total : ndarray, shape (n_chan,), float32, dimensionless, optional
         Receives the sum of the deviations over the rows.
     count : ndarray, shape (n_chan,), float32, optional
@@ -117,16 +117,18 @@ def _add_valid_nb(values, inverse, valid, out, total, count):
 
 @jit_strict_inner
 def _inverse_nb(level, group, n, out):
-    """Fill `out` with the inverse of a level in a group; NaN where it is not above 0."""
+    """Fill `out` with the inverse of a level in a group; NaN if the group has none."""
     half = np.float32(0.5) * np.float32(n - 1)
     here = level[group]
-    before = level[group - 1] if group else here
-    after = level[group + 1] if group < level.shape[0] - 1 else here
+    if not here > 0:
+        out[:] = np.nan
+        return
+    before = level[group - 1] if group and level[group - 1] > 0 else here
+    after = level[group + 1] if group < level.shape[0] - 1 and level[group + 1] > 0 else here
     for c in range(out.size):
         off = (np.float32(c) - half) / np.float32(n)
         other = before if off < 0 else after
-        value = here + abs(off) * (other - here)
-        out[c] = np.float32(1) / value if value > 0 else np.float32(np.nan)
+        out[c] = np.float32(1) / (here + abs(off) * (other - here))
 
 
 def pair_sums(x: np.ndarray, *, out: np.ndarray | None = None) -> np.ndarray:

@@ -147,11 +147,28 @@ class DriftPlan:
                 first = max(-(-least // n_sum), done // n_sum + 1)
                 last = -(-largest // n_sum)
                 if self.smeared:
-                    last = min(last, 2 * max(1, self.n_spectrum - 1))
+                    last = min(last, self._most_cells)
                 if last >= first:
                     yield Octave(sign, n_sum, first, last, self._cells(n_sum))
                 done = last * n_sum
                 n_sum *= 2
+
+    @property
+    def _most_cells(self) -> int:
+        """Drift in cells, from which twice as many channels are summed."""
+        return 2 * max(1, self.n_spectrum - 1)
+
+    def widths_at(self, drift: float) -> tuple[int, ...]:
+        """Return the widths of boxcars of signals with a drift in channels, in channels.
+
+        They depend on the drift only, and not on the range that is searched.
+        """
+        n_sum = 1
+        while self.smeared and abs(drift) > (self._most_cells + 1) * n_sum:
+            n_sum *= 2
+        if n_sum == 1:
+            return self.widths
+        return (n_sum, n_sum * 3 // 2, *(n_sum * width for width in self._cells(n_sum)))
 
     def _cells(self, n_sum: int) -> tuple[int, ...]:
         """Return the widths of boxcars in cells: a fast signal spreads over two cells or more."""
@@ -166,7 +183,10 @@ class DriftPlan:
     @cached_property
     def all_widths(self) -> tuple[int, ...]:
         """Widths of all boxcars in channels, and 1."""
-        return tuple(sorted({1} | {o.n_sum * width for o in self.octaves for width in o.widths}))
+        return tuple(sorted({1, *self.widths} | {
+            width for o in self.octaves for cells in (o.first, o.last)
+            for width in (*(o.n_sum * each for each in o.widths),
+                          *self.widths_at(cells * o.n_sum))}))
 
     def rate(self, drift: float) -> float:
         """Return the drift rate, Hz/s, for a drift in channels during the scan."""
