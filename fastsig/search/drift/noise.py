@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import lru_cache
+from itertools import repeat
 from typing import NamedTuple
 
 import numpy as np
@@ -15,7 +17,8 @@ __all__ = ["Flat", "Levels", "flatten", "gamma_shape", "sum_noise"]
 F4 = NDArray[np.float32]
 
 _EVERY = 4  # the median of every fourth channel is the level: its error is averaged over spectra
-_SPARSE = 32  # every 32nd channel measures how samples scatter
+_SPARSE = 2**14  # samples that measure how samples scatter, about, at most
+_LEAST_SPARSE = 32  # channels between them, at least
 _BOXCARS = 8192  # boxcars that measure a noise, about, at most
 _LEAST = 16  # boxcars that measure a noise, at least
 _WHOLE = 0.5  # least share of valid samples in these
@@ -36,7 +39,8 @@ class Levels:
         from fastsig_kernels import group_median
 
         every = _EVERY if n >= 64 * _EVERY else 1
-        medians = group_median(x[:, ::every], n // every)
+        # Medians of values that are neighbours in memory take half the time.
+        medians = group_median(np.ascontiguousarray(x[:, ::every]), n // every)
         for group in np.flatnonzero(np.isnan(medians).any(axis=0)) if every > 1 else ():
             at = slice(int(group) * n, (int(group) + 1) * n)
             medians[:, group : group + 1] = np.where(
@@ -128,11 +132,12 @@ def sum_noise(total: F4, share: F4 | None, widths: tuple[int, ...], shape: float
     powers = 2 ** np.arange((widths[-1] - 1).bit_length() + 1)
     found = np.full(len(powers), np.nan)
     share = _quiet(total, share)
-    sums, weights = total, share
-    for i, width in enumerate(powers.tolist()):
-        if i:
-            sums, weights = _halved(sums), None if weights is None else _halved(weights)
-        values = _boxcars(sums, weights, width)
+    sums = _boxcars(total, len(powers))
+    shares = repeat(None) if share is None else _boxcars(share, len(powers))
+    for i, (width, values, weight) in enumerate(zip(powers.tolist(), sums, shares, strict=False)):
+        if weight is not None:
+            enough = weight >= np.float32(_WHOLE * width)
+            values = values[enough] / np.sqrt(weight[enough] / np.float32(width))
         if len(values) >= _LEAST:
             deviation = _median(np.abs(values - _median(values)))
             typical = _gamma(shape * width)[2]
@@ -220,30 +225,32 @@ def _gamma(shape: float) -> tuple[float, float, float]:
 
 
 def _shape_of(x: F4, medians: F4, n: int) -> float:
-    sparse = x[:, _SPARSE // 2::_SPARSE]
-    group = np.minimum((np.arange(sparse.shape[1]) * _SPARSE + _SPARSE // 2) // n,
-                       medians.shape[1] - 1)
-    level = medians[:, group]
+    step = _LEAST_SPARSE
+    while step < n and x.size > _SPARSE * step:
+        step *= 2
+    at = np.arange(step // 2, x.shape[1], step)
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-        deviation = np.abs(sparse / level - 1)
+        deviation = np.abs(x[:, at] / medians[:, at // n] - 1)
     known = deviation[np.isfinite(deviation)]
     return gamma_shape(_median(known)) if known.size else 1.0
 
 
-def _halved(x: F4) -> F4:
-    """Return sums of two neighbours; the last one of an odd number is left out."""
-    n = len(x) // 2 * 2
-    return x[0:n:2] + x[1:n:2]
-
-
-def _boxcars(sums: F4, weights: F4 | None, width: int) -> F4:
-    """Return some of the sums of boxcars of a width, side by side, scaled to a whole weight."""
-    if weights is None:
-        return sums[:: max(1, len(sums) // _BOXCARS)]
-    share = weights / np.float32(width)
-    first = np.flatnonzero(share >= _WHOLE)
-    first = first[:: max(1, len(first) // _BOXCARS)]
-    return sums[first] / np.sqrt(share[first])
+def _boxcars(x: F4, n_width: int) -> Iterator[F4]:
+    """Return sums of boxcars of 1, 2, 4... channels at even distances, `n_width` times."""
+    step = 1
+    while len(x) // step > _BOXCARS:
+        step *= 2
+    columns = x[: len(x) // step * step].reshape(-1, step).T
+    sums, width = columns[0].copy(), 1
+    for _ in range(n_width):
+        yield sums
+        if width < step:
+            for column in columns[width : 2 * width]:
+                sums = sums + column
+        else:
+            n = len(sums) // 2 * 2
+            sums = sums[0:n:2] + sums[1:n:2]
+        width *= 2
 
 
 def _median(values: F4) -> float:

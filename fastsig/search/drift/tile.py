@@ -198,7 +198,7 @@ class Tile:
                 n_sum *= 2
                 cells = self._halved(cells, n_sum)
             best = self._maxima[octave](cells, valid, noise)
-            over = np.flatnonzero(best)  # what is below the limit of the octave is 0
+            over = np.flatnonzero(best > 0)  # what is below the limit of the octave is 0
             if not over.size:
                 continue
             for stretch in np.split(over, np.flatnonzero(np.diff(over) > 2) + 1):
