@@ -43,9 +43,8 @@ class Known(ABC):
     @staticmethod
     def mean_of_two(cells: F4) -> F4:
         """Return the means of two neighbours."""
-        from fastsig_kernels import pair_sums
-
-        found = pair_sums(cells)
+        n = cells.shape[1] // 2 * 2
+        found: F4 = cells[:, 0:n:2] + cells[:, 1:n:2]
         found *= np.float32(0.5)
         return found
 

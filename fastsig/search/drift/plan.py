@@ -124,7 +124,7 @@ class DriftPlan:
         """Largest absolute drift during the scan, in channels."""
         return max(map(abs, self.limits))
 
-    @property
+    @cached_property
     def widths(self) -> tuple[int, ...]:
         """Widths of boxcars for slow drifts, in channels."""
         return tuple(width for width in _WIDTHS if width <= self.widest)
@@ -153,19 +153,20 @@ class DriftPlan:
                 done = last * n_sum
                 n_sum *= 2
 
-    @property
+    @cached_property
     def _most_cells(self) -> int:
         """Drift in cells, from which twice as many channels are summed."""
         return 2 * max(1, self.n_spectrum - 1)
 
-    def widths_at(self, drift: float) -> tuple[int, ...]:
-        """Return the widths of boxcars of signals with a drift in channels, in channels.
+    def n_sum_at(self, drifts: NDArray[np.float64]) -> NDArray[np.int64]:
+        """Return how many channels are summed for drifts in channels, in any range of drifts."""
+        if not self.smeared:
+            return np.ones(len(drifts), np.int64)
+        cells = np.maximum(np.abs(drifts) / (self._most_cells + 1), 1.0)
+        return 2 ** np.ceil(np.log2(cells)).astype(np.int64)
 
-        They depend on the drift only, and not on the range that is searched.
-        """
-        n_sum = 1
-        while self.smeared and abs(drift) > (self._most_cells + 1) * n_sum:
-            n_sum *= 2
+    def widths_of(self, n_sum: int) -> tuple[int, ...]:
+        """Return the widths of boxcars, in channels, of drifts for which channels are summed."""
         if n_sum == 1:
             return self.widths
         return (n_sum, n_sum * 3 // 2, *(n_sum * width for width in self._cells(n_sum)))
@@ -184,9 +185,7 @@ class DriftPlan:
     def all_widths(self) -> tuple[int, ...]:
         """Widths of all boxcars in channels, and 1."""
         return tuple(sorted({1, *self.widths} | {
-            width for o in self.octaves for cells in (o.first, o.last)
-            for width in (*(o.n_sum * each for each in o.widths),
-                          *self.widths_at(cells * o.n_sum))}))
+            width for n_sum in {o.n_sum for o in self.octaves} for width in self.widths_of(n_sum)}))
 
     def rate(self, drift: float) -> float:
         """Return the drift rate, Hz/s, for a drift in channels during the scan."""

@@ -179,12 +179,11 @@ def _nearby(rows: _Window, plan: DriftPlan, signal: Signal, step: float, noise: 
     low_limit, high_limit = plan.limits
     most = 0.5 if plan.n_spectrum > 1 else 0.0  # a single spectrum has no drift
     drifts = drifts[(drifts >= low_limit - most) & (drifts <= high_limit + most)]
-    widths = [plan.widths_at(drift) for drift in drifts.tolist()]
-    found = []
-    for some in sorted(set(widths)):
-        here = np.array([each == some for each in widths])
-        wanted = np.array([w for w in some if signal.width / 2 <= w <= 2 * signal.width], np.int64)
-        found.append(rows.best(lows, drifts[here], wanted, noise, min_share))
+    n_sum, found = plan.n_sum_at(drifts), []
+    for n in sorted(set(n_sum.tolist())):
+        widths = np.array([width for width in plan.widths_of(n)
+                           if signal.width / 2 <= width <= 2 * signal.width], np.int64)
+        found.append(rows.best(lows, drifts[n_sum == n], widths, noise, min_share))
     return min((each for each in found if each is not None), key=_order, default=None)
 
 
@@ -197,20 +196,23 @@ class _Window:
     def __init__(self, y: F4, valid: Known | None) -> None:
         self._n, self._n_chan = y.shape
         self._y = _cumulative(y)
-        self._valid = None if valid is None else _cumulative(valid.part(0, self._n_chan))
+        self._valid = (np.empty((0, 0)) if valid is None
+                       else _cumulative(valid.part(0, self._n_chan)))
+        self._out = np.zeros(6)
 
     def best(self, lows: NDArray[np.float64], drifts: NDArray[np.float64],
              widths: NDArray[np.int64], noise: dict[int, float], min_share: float
              ) -> Signal | None:
         """Return the best of all boxcars that lie in the window."""
-        from fastsig_kernels import best_boxcar
+        from fastsig_kernels import best_boxcar_nb
 
         starts = lows[:, np.newaxis] - np.minimum(drifts, 0)
         with np.errstate(divide="ignore"):
             scale = 1 / np.array([noise[width] for width in widths.tolist()], np.float64)
-        start, drift, width, snr, total, share = best_boxcar(
-            self._y, starts, drifts, widths, scale, counts=self._valid,
-            min_share=min_share).tolist()
+        # The checks of `best_boxcar` take longer than the search of a few boxcars.
+        best_boxcar_nb(self._y, self._valid, starts, drifts, widths, scale, min_share, self._out)
+        start, drift, width, snr, total, share = self._out.tolist()
+        self._out[:] = 0
         if not snr:
             return None
         return Signal(start, drift, int(width), snr, total / (share * self._n * width), share)
