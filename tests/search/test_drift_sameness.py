@@ -55,7 +55,7 @@ def small(monkeypatch):
 
 
 @pytest.mark.parametrize("seed", range(3))
-@pytest.mark.parametrize("n_time", [5, 16, 40])
+@pytest.mark.parametrize("n_time", [5, 16, 40, 140])
 def test_the_same_hits_for_any_range_units_and_threads(seed, n_time, small, monkeypatch):
     """Those of a narrow range of drifts are those of any wider one whose drifts are within it."""
     rng = np.random.default_rng([seed, n_time])

@@ -17,7 +17,6 @@ __all__ = ["MOST_SPECTRA", "DriftPlan", "Octave", "kept_by_boxcar"]
 #: Spectra of a scan, at most: longer ones are averaged first.
 MOST_SPECTRA = 4096
 _MOST_DRIFT = 2**20  # channels during a scan
-_EXACT = 64  # spectra up to which tracks are exact to half a channel
 _WIDTHS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
 
 
@@ -128,11 +127,6 @@ class DriftPlan:
     def widths(self) -> tuple[int, ...]:
         """Widths of boxcars for slow drifts, in channels."""
         return tuple(width for width in _WIDTHS if width <= self.widest)
-
-    @property
-    def track(self) -> str:
-        """How tracks are rounded, as for the kernel `FDMT`."""
-        return "exact" if self.n_spectrum <= _EXACT else "half"
 
     @cached_property
     def octaves(self) -> tuple[Octave, ...]:

@@ -16,7 +16,7 @@ __all__ = ["Maxima", "best_track", "window_of"]
 
 F4 = NDArray[np.float32]
 
-_DIRECT = 32  # spectra up to which adding every sample of a track is faster than a tree
+_DIRECT = 128  # spectra up to which adding every sample of a track is faster than a tree
 _COLUMNS = 4096  # of a tree at a time: its rows stay in the second-level cache
 _STRETCH = 1024  # cells in which samples are all valid, or weights are computed
 _LEAK = 3.0  # S/N of the sum of a channel that is beside a carrier and contains its power
@@ -46,7 +46,7 @@ class Maxima:
             # Cells are read from the highest down, and the lowest one of a track comes last.
             curve = 1 - phase if octave.sign > 0 else phase
             self._trees = [FDMT(curve, octave.cells, dtype="float32", order="channel",
-                                track=plan.track) for _ in range(2)]
+                                track="half") for _ in range(2)]
 
     def __call__(self, cells: F4, valid: Known | None, noise: dict[int, float]) -> F4:
         """Return the highest S/N for each lowest cell: (n,) float32, 0 if none is above the limit.
