@@ -1,4 +1,4 @@
-"""``search drift`` that is killed or runs out of room leaves nothing; large files need no memory."""
+"""Searches that are killed or run out of room leave nothing; large files need no more memory."""
 
 import os
 import struct
@@ -101,8 +101,9 @@ def test_a_full_file_system(file, voltages, tmp_path):
 def test_the_memory_does_not_grow_with_the_file(tmp_path):
     """A sparse file of 1 GiB, one coarse channel, is searched with less than 400 MB."""
     path = sigproc(tmp_path / "large.fil", 2**24)
-    peak = ("import atexit, resource, sys\natexit.register(lambda: print('peak', resource.getrusage("
-            "resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr))\n")
+    peak = ("import atexit, resource, sys\n"
+            "atexit.register(lambda: print('peak', resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,"
+            " file=sys.stderr))\n")
     words = ["search", "drift", str(path), "-o", str(tmp_path / "a.ecsv"), "-j", "2"]
     done = subprocess.run([sys.executable, "-c", peak + CODE, *words], env=environment(),
                           capture_output=True, text=True, check=True)
