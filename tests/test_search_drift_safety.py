@@ -101,8 +101,8 @@ def test_a_full_file_system(file, voltages, tmp_path):
 def test_the_memory_does_not_grow_with_the_file(tmp_path):
     """A sparse file of 1 GiB, one coarse channel, is searched with less than 400 MB."""
     path = sigproc(tmp_path / "large.fil", 2**24)
-    peak = ("import atexit, resource, sys\n"
-            "atexit.register(lambda: print('peak', resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,"
+    peak = ("import atexit, sys\nfrom resource import RUSAGE_SELF, getrusage\n"
+            "atexit.register(lambda: print('peak', getrusage(RUSAGE_SELF).ru_maxrss,"
             " file=sys.stderr))\n")
     words = ["search", "drift", str(path), "-o", str(tmp_path / "a.ecsv"), "-j", "2"]
     done = subprocess.run([sys.executable, "-c", peak + CODE, *words], env=environment(),
