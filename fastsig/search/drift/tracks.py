@@ -174,7 +174,7 @@ def _nearby(rows: _Window, plan: DriftPlan, signal: Signal, step: float, noise: 
             min_share: float) -> Signal | None:
     """Return the best of the boxcars around one, in steps of position and drift."""
     near = np.arange(-_STEPS, _STEPS + 1, dtype=np.float64)
-    lows = np.unique(np.floor(signal.low + near * max(1.0, step)))
+    lows = np.floor(signal.low + near * max(1.0, step))
     drifts = signal.drift + near * step
     low_limit, high_limit = plan.limits
     most = 0.5 if plan.n_spectrum > 1 else 0.0  # a single spectrum has no drift
