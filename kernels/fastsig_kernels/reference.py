@@ -483,7 +483,9 @@ def best_boxcar(
     for width, factor in zip(widths, scale, strict=True):
         for row in starts:
             for start, drift in zip(row, drifts, strict=True):
-                at = np.floor(start + drift * rows / max(1, n - 1) + 0.5).astype(int)
+                whole = np.floor(start)
+                at = np.floor(start - whole + drift * rows / max(1, n - 1) + 0.5).astype(int)
+                at += int(whole)
                 if at.min() < 0 or at.max() + width >= sums.shape[1]:
                     continue
                 total = (sums[rows, at + width] - sums[rows, at]).sum()
