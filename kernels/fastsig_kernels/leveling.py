@@ -8,6 +8,8 @@ from ._order import flat_rows
 
 __all__ = ["pair_sums", "pair_sums_nb", "relative_to_level", "relative_to_level_nb"]
 
+_BLOCK = 1024  # channels whose inverse levels stay in the first-level cache
+
 
 def relative_to_level(
     x: np.ndarray, level: np.ndarray, n: int, *, valid: np.ndarray | None = None,
@@ -23,15 +25,15 @@ def relative_to_level(
     x : ndarray, shape (n_row, n_chan), float32, any unit
         Spectra; the last axis is contiguous.
     level : ndarray, shape (n_row, ceil(n_chan / n)), float32, unit of x
-        Level at the centre of each group of `n` channels, as from `group_median`; beyond the
-        centres of the first and the last group it is constant.
+        Level at the centre of each group of `n` channels, as from `group_median`; it is constant
+        beyond the centre of a group whose neighbour has no level, which is one not above 0 or NaN.
     n : int
         Number of channels in a group.
     valid : ndarray, shape of x, bool, optional
         Which samples are valid; all by default.
     out : ndarray, shape of x, float32, dimensionless, optional
-        Receives the deviations; 0 where a sample is not valid or not finite, or the level is not
-        above 0. The last axis is contiguous.
+        Receives the deviations; 0 where a sample is not valid or not finite, or its group has no
+        level. The last axis is contiguous.
     total : ndarray, shape (n_chan,), float32, dimensionless, optional
         Receives the sum of the deviations over the rows.
     count : ndarray, shape (n_chan,), float32, optional
@@ -75,24 +77,26 @@ def relative_to_level_nb(x, row, level, n, valid, out, total, count):
     The rows of `x`, (n_value,), begin `row` values after each other.
     """
     n_chan = total.shape[0]
-    inverse = np.empty(min(n, n_chan), np.float32)
-    for group in range(level.shape[1]):
-        first = group * n
-        stop = min(first + n, n_chan)
-        sums, held = total[first:stop], count[first:stop]
-        sums[:], held[:] = 0, 0
-        for i in range(level.shape[0]):
-            _inverse_nb(level[i], group, n, inverse[: stop - first])
-            values = x[i * row + first : i * row + stop]
-            if valid.size:
-                _add_valid_nb(values, inverse, valid[i, first:stop], out[i, first:stop], sums, held)
-            else:
-                _add_nb(values, inverse, out[i, first:stop], sums, held)
+    inverse = np.empty(min(n, n_chan, _BLOCK), np.float32)
+    total[:], count[:] = 0, level.shape[0]
+    # Row by row: the processor fetches what is in sequence in advance, even from distant memory.
+    for i in range(level.shape[0]):
+        for group in range(level.shape[1]):
+            for first in range(group * n, min((group + 1) * n, n_chan), _BLOCK):
+                stop = min(first + _BLOCK, (group + 1) * n, n_chan)
+                _inverse_nb(level[i], group, n, first - group * n, inverse[: stop - first])
+                values = x[i * row + first : i * row + stop]
+                if valid.size:
+                    _add_valid_nb(values, inverse, valid[i, first:stop], out[i, first:stop],
+                                  total[first:stop], count[first:stop])
+                elif not _add_nb(values, inverse, out[i, first:stop], total[first:stop]):
+                    _discount_nb(values, inverse, count[first:stop])
 
 
 @jit_strict_inner
-def _add_nb(values, inverse, out, total, count):
-    """Fill `out` with deviations of a group, and add them to sums."""
+def _add_nb(values, inverse, out, total):
+    """Fill `out` with deviations of a block, and add them to sums; return whether all are known."""
+    n = 0
     for c in range(values.size):
         y = values[c] * inverse[c] - np.float32(1)
         # False for what is not finite, and where there is no level.
@@ -100,33 +104,44 @@ def _add_nb(values, inverse, out, total, count):
         y = y if is_known else np.float32(0)
         out[c] = y
         total[c] += y
-        count[c] += np.float32(1) if is_known else np.float32(0)
+        n += np.int32(is_known)
+    return n == values.size
+
+
+@jit_strict_inner
+def _discount_nb(values, inverse, count):
+    """Subtract 1 where a deviation is not known."""
+    for c in range(values.size):
+        is_known = abs(values[c] * inverse[c] - np.float32(1)) < np.float32(np.inf)
+        count[c] -= np.float32(0) if is_known else np.float32(1)
 
 
 @jit_strict_inner
 def _add_valid_nb(values, inverse, valid, out, total, count):
-    """Do as `_add_nb`, for those samples that are valid."""
+    """Do as `_add_nb` and `_discount_nb`, for those samples that are valid."""
     for c in range(values.size):
         y = values[c] * inverse[c] - np.float32(1)
         is_known = abs(y) < np.float32(np.inf) and valid[c]
         y = y if is_known else np.float32(0)
         out[c] = y
         total[c] += y
-        count[c] += np.float32(1) if is_known else np.float32(0)
+        count[c] -= np.float32(0) if is_known else np.float32(1)
 
 
 @jit_strict_inner
-def _inverse_nb(level, group, n, out):
-    """Fill `out` with the inverse of a level in a group; NaN where it is not above 0."""
+def _inverse_nb(level, group, n, first, out):
+    """Fill `out` with the inverse of a level in a group from a channel on; NaN if it has none."""
     half = np.float32(0.5) * np.float32(n - 1)
     here = level[group]
-    before = level[group - 1] if group else here
-    after = level[group + 1] if group < level.shape[0] - 1 else here
+    if not here > 0:
+        out[:] = np.nan
+        return
+    before = level[group - 1] if group and level[group - 1] > 0 else here
+    after = level[group + 1] if group < level.shape[0] - 1 and level[group + 1] > 0 else here
     for c in range(out.size):
-        off = (np.float32(c) - half) / np.float32(n)
+        off = (np.float32(first + c) - half) / np.float32(n)
         other = before if off < 0 else after
-        value = here + abs(off) * (other - here)
-        out[c] = np.float32(1) / value if value > 0 else np.float32(np.nan)
+        out[c] = np.float32(1) / (here + abs(off) * (other - here))
 
 
 def pair_sums(x: np.ndarray, *, out: np.ndarray | None = None) -> np.ndarray:

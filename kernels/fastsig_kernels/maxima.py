@@ -451,8 +451,10 @@ def best_boxcar_nb(sums, counts, starts, drifts, widths, scale, min_share, out):
         for i in range(starts.shape[0]):
             for j in range(drifts.shape[0]):
                 total, count, inside = 0.0, 0.0, True
+                whole = np.floor(starts[i, j])
+                rest = starts[i, j] - whole  # the track has the same form wherever it begins
                 for row in range(n_row):
-                    at = np.int64(np.floor(starts[i, j] + drifts[j] * (row / steps) + 0.5))
+                    at = np.int64(whole + np.floor(rest + drifts[j] * (row / steps) + 0.5))
                     if at < 0 or at + width >= stop:
                         inside = False
                         break

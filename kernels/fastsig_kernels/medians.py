@@ -12,6 +12,7 @@ MAD_SIGMA = 1.482602218505602
 _TILE = 64  # columns processed together, so that the counts for each stay in the cache
 _GROUPS = 256  # groups that are sorted together
 _SORTED = 32  # values of a group up to which that is faster than halving the range
+_CROWD = 4  # times more keys than are still possible, from which those are moved together
 _FEW = 8  # up to this many values, sorting is faster than halving the range
 _ZERO = np.int64(0)  # a literal would have functions compiled once more
 _MOST, _LEAST = np.int32(2**31 - 1), np.int32(-(2**31))
@@ -80,7 +81,8 @@ def _group(x, flags, i, q, n, values):
         row, is_whole = x[i, first:stop], True
         for c in range(row.size):
             values[c] = row[c]
-            is_whole &= abs(values[c]) < np.inf
+        for value in values[: row.size]:  # a loop of its own, which is vector code for any stride
+            is_whole &= abs(value) < np.float32(np.inf)
         if is_whole:
             return median_nb(values, row.size)
     count = _ZERO
@@ -140,7 +142,7 @@ def median_nb(values, n):
     The values are overwritten. The bits of floats, interpreted as integers, are in the order of
     the floats except for the sign. Counting the values below a limit is vector code without
     unpredictable branches, so halving the range of integers is about five times faster than
-    moving the values.
+    sorting the values. Those outside the range are removed when few are left in it.
     """
     if n == 0:
         return np.float32(np.nan)
@@ -151,23 +153,47 @@ def median_nb(values, n):
     for i in range(n):
         keys[i] = key_nb(keys[i])
         low, high = min(low, keys[i]), max(high, keys[i])
-    half = n // 2
+    half, some, other = n // 2, keys, _LEAST  # `other` is the greatest key that was removed below
+    below, upto = 0, n  # keys below `low`, and up to `high`
     while low < high:  # find the greatest key with `half` or fewer keys below it
         middle = np.int32(high - (np.int64(high) - np.int64(low)) // 2)
-        if count_below_nb(keys, middle) <= half:
-            low = middle
+        count = count_below_nb(some, middle)
+        if count <= half:
+            low, below = middle, count
         else:
-            high = np.int32(middle - 1)
-    other = low
-    if n % 2 == 0 and count_below_nb(keys, low) == half:
-        other = _LEAST
-        for i in range(n):
-            if keys[i] < low:
-                other = max(other, keys[i])
+            high, upto = np.int32(middle - 1), count
+        if _CROWD * (upto - below) < some.size:
+            other = max(other, _greatest_below_nb(some, low))
+            some = some[: _keep_nb(some, low, high)]
+            half, upto, below = half - below, upto - below, 0
+    if n % 2 == 0 and count_below_nb(some, low) == half:
+        other = max(other, _greatest_below_nb(some, low))
+    else:
+        other = low
     keys[0] = key_nb(low)
     upper = np.float64(values[0])
     keys[0] = key_nb(other)
     return np.float32(0.5 * (np.float64(values[0]) + upper))
+
+
+@jit_strict
+def _greatest_below_nb(keys, limit):
+    """Return the greatest key below a limit, or the least integer."""
+    greatest = _LEAST
+    for i in range(keys.size):
+        greatest = max(greatest, keys[i] if keys[i] < limit else _LEAST)
+    return greatest
+
+
+@jit_strict
+def _keep_nb(keys, low, high):
+    """Move the keys from `low` to `high` to the front; return their number."""
+    n = 0
+    for i in range(keys.size):
+        key = keys[i]
+        keys[n] = key
+        n += np.int64(key >= low) & np.int64(key <= high)
+    return n
 
 
 @jit_strict

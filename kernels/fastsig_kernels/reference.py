@@ -483,7 +483,9 @@ def best_boxcar(
     for width, factor in zip(widths, scale, strict=True):
         for row in starts:
             for start, drift in zip(row, drifts, strict=True):
-                at = np.floor(start + drift * rows / max(1, n - 1) + 0.5).astype(int)
+                whole = np.floor(start)
+                at = np.floor(start - whole + drift * rows / max(1, n - 1) + 0.5).astype(int)
+                at += int(whole)
                 if at.min() < 0 or at.max() + width >= sums.shape[1]:
                     continue
                 total = (sums[rows, at + width] - sums[rows, at]).sum()
@@ -498,11 +500,15 @@ def relative_to_level(
     x: np.ndarray, level: np.ndarray, n: int, valid: np.ndarray | None = None
 ) -> np.ndarray:
     """Twin of `leveling.relative_to_level`; returns the deviations."""
-    at = (np.arange(x.shape[1]) - (n - 1) / 2) / n
+    channel = np.arange(x.shape[1])
+    group, last = channel // n, level.shape[1] - 1
+    off = (channel % n - (n - 1) / 2) / n
+    beside = np.clip(group + np.where(off < 0, -1, 1), 0, last)
     out = np.zeros(x.shape)
     for row, values in enumerate(x.astype(np.float64)):
-        between = np.interp(at, np.arange(level.shape[1]), level[row])
-        known = np.isfinite(values) & (between > 0)
+        here, other = level[row, group].astype(np.float64), level[row, beside].astype(np.float64)
+        between = here + np.abs(off) * (np.where(other > 0, other, here) - here)
+        known = np.isfinite(values) & (here > 0)
         known &= True if valid is None else valid[row]
         out[row, known] = values[known] / between[known] - 1
     return out

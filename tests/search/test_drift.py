@@ -134,7 +134,7 @@ def test_a_wider_range_loses_no_hits():
     assert len(few) == 12
 
 
-@pytest.mark.parametrize("n_spectrum", [1, 2, 7, 33, 80])
+@pytest.mark.parametrize("n_spectrum", [1, 2, 7, 33, 80, 150])
 def test_any_number_of_spectra(n_spectrum):
     """Few spectra are summed directly and many by a tree, with weights or without."""
     plan = plan_of(n_spectrum, low=-1.0, high=1.0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -92,24 +93,27 @@ class Found(NamedTuple):
 
 
 class _Shape(NamedTuple):
-    """Channels of a window, of a tile and of the margin on both sides of a tile."""
+    """Channels of a window, of a tile and of the margin on both sides of a tile, at least.
+
+    Windows and tiles depend on the number of spectra and the band only, and the margin on the
+    widest drift too. A tile is read with whole cells, which have up to `grain` channels.
+    """
 
     window: int
     tile: int
     margin: int
+    grain: int
 
     @classmethod
     def of(cls, plan: DriftPlan, band: Band) -> _Shape:
-        """Return the sizes for a scan; they depend on the plan's widest drift and the band."""
+        """Return the sizes for a scan."""
         n_chan = band.n_chan
-        grain = max((octave.n_sum for octave in plan.octaves), default=1)
         narrow = n_chan // _PARTS
         if band.n_coarse is not None and band.n_coarse > 1:
             narrow = min(narrow, n_chan // band.n_coarse // _COARSE_PARTS)
         window = _WINDOW
         while window > _LEAST_WINDOW and window > narrow:
             window //= 2
-        window = max(window, grain)
         tile = _TILE[1]
         while tile > _TILE[0] and tile * plan.n_spectrum > _TILE_VALUES:
             tile //= 2
@@ -118,11 +122,17 @@ class _Shape(NamedTuple):
         # too. Half a window more and the level is interpolated between windows that are whole.
         alone = plan.reach + plan.widest_channels
         need = alone + min(2 * alone, 2 * window) + window // 2
-        return cls(window, tile, -(-need // window) * window)
+        largest = max((octave.n_sum for octave in plan.octaves), default=1)
+        return cls(window, tile, need, max(window, largest))
 
     def end(self, first: int, n_chan: int) -> int:
         """Return the end of a tile: the last one may be shorter, but has whole windows."""
         return min(first + self.tile, -(-n_chan // self.window) * self.window)
+
+    def limits(self, first: int, n_chan: int) -> tuple[int, int]:
+        """Return the channels of a tile and its margins, as (begin, end)."""
+        begin = (first - self.margin) // self.grain * self.grain
+        return begin, -(-(self.end(first, n_chan) + self.margin) // self.grain) * self.grain
 
 
 def search_band(bands: Bands, band: Band, settings: Settings, *, workers: int = 1,
@@ -144,7 +154,7 @@ def search_band(bands: Bands, band: Band, settings: Settings, *, workers: int = 
     shape = _Shape.of(settings.plan, band)
     units = Units(bands, settings.plan.n_spectrum, band.n_chan, _buffers(workers))
     local = threading.local()
-    signals: list[Signal] = []
+    signals: list[list[Signal]] = []
     noise: list[tuple[int, float]] = []
     full = 0
 
@@ -160,7 +170,8 @@ def search_band(bands: Bands, band: Band, settings: Settings, *, workers: int = 
 
     def consume(task: _Task, result: Found) -> None:
         nonlocal full
-        signals.extend(result.signals)
+        if task.first is not None:
+            signals.append(result.signals)
         noise.extend(result.noise)
         full += result.n_full
         if progress is not None and task.first is not None:
@@ -168,7 +179,7 @@ def search_band(bands: Bands, band: Band, settings: Settings, *, workers: int = 
 
     run(_tasks(band.n_chan, shape, units, workers), work, consume, workers=workers,
         in_flight=_AHEAD * workers, describe=_described)
-    return Found(_without_twins(signals), full, noise)
+    return Found(_without_twins(signals, shape.tile), full, noise)
 
 
 class _Task(NamedTuple):
@@ -192,7 +203,7 @@ def _tasks(n_chan: int, shape: _Shape, units: Units, workers: int) -> Iterator[_
     together = _tiles_together(shape, units.n_time, units.bands.run)
     for at in range(0, len(tiles), together):
         some = tiles[at : at + together]
-        unit = units.unit(some[0] - shape.margin, shape.end(some[-1], n_chan) + shape.margin,
+        unit = units.unit(shape.limits(some[0], n_chan)[0], shape.limits(some[-1], n_chan)[1],
                           len(some), workers if len(some) > 1 else 1)
         yield from (_Task(unit, part, None) for part in range(unit.n_part))
         yield from (_Task(unit, 0, first) for first in some)
@@ -212,8 +223,9 @@ def search_bytes(plan: DriftPlan, band: Band, workers: int, run: int) -> int:
     """
     shape = _Shape.of(plan, band)
     together = min(_tiles_together(shape, plan.n_spectrum, run), -(-band.n_chan // shape.tile))
-    read = together * shape.tile + 2 * shape.margin
-    each = _ARRAYS * (shape.tile + 2 * shape.margin)
+    margins = 2 * (shape.margin + shape.grain)
+    read = together * shape.tile + margins
+    each = _ARRAYS * (shape.tile + margins)
     return 4 * plan.n_spectrum * (_buffers(workers) * read + workers * each)
 
 
@@ -231,26 +243,45 @@ def _buffers(workers: int) -> int:
 def _search_tile(values: F4, task: _Task, band: Band, shape: _Shape, tile: Tile) -> Found:
     """Search a tile of a unit."""
     first = task.first or 0
-    begin, end = first - shape.margin, shape.end(first, band.n_chan) + shape.margin
+    begin, end = shape.limits(first, band.n_chan)
     lost = band.lost[(band.lost >= begin) & (band.lost < end)] - begin
     piece = values[:, begin - task.unit.low : end - task.unit.low]
-    signals, is_full, of_noise = tile.search(piece, lost)
     stop = min(first + shape.tile, band.n_chan)
+    core = slice(first - begin, shape.end(first, band.n_chan) - begin)
+    signals, is_full, of_noise = tile.search(piece, lost, core)
     moved = (replace(each, start=each.start + begin) for each in signals)
     return Found([each for each in moved if first - _BORDER <= each.start < stop + _BORDER],
                  int(is_full), [(stop - first, of_noise)] if of_noise else [])
 
 
-def _without_twins(signals: list[Signal]) -> list[Signal]:
-    """Return signals by channel; of those found in two neighbouring tiles, the stronger one."""
-    kept: list[Signal] = []
-    for each in sorted(signals, key=lambda one: (one.start, one.drift, -one.snr)):
-        near = [other for other in kept[-8:] if abs(other.start - each.start) <= _BORDER
-                and abs(other.drift - each.drift) <= max(2, _BORDER) and other.width == each.width
-                and abs(other.snr - each.snr) < 0.1 * each.snr]
-        if near and near[0].snr >= each.snr:
-            continue
-        for other in near:
-            kept.remove(other)
-        kept.append(each)
-    return kept
+def _without_twins(found: list[list[Signal]], tile: int) -> list[Signal]:
+    """Return the signals of all tiles by channel; those of two neighbouring tiles once.
+
+    Parameters
+    ----------
+    found : list of list of Signal
+        The signals of each tile; a few of them begin in the next one or in the one before.
+    tile : int
+        Channels of a tile.
+    """
+    for number, (lower, upper) in enumerate(pairwise(found), 1):
+        edge = number * tile
+        near = [[each for each in some if abs(each.start - edge) < 2 * _BORDER]
+                for some in (lower, upper)]
+        pairs = sorted((_distance(one, other), i, k) for i, one in enumerate(near[0])
+                       for k, other in enumerate(near[1]) if _distance(one, other) <= _BORDER)
+        left: list[set[int]] = [set(range(len(some))) for some in near]
+        for _, i, k in pairs:
+            if i in left[0] and k in left[1]:
+                left[0].remove(i)
+                left[1].remove(k)
+                if near[0][i].start >= edge and near[1][k].start >= edge:
+                    lower.remove(near[0][i])
+                else:
+                    upper.remove(near[1][k])
+    return sorted((each for some in found for each in some),
+                  key=lambda each: (each.start, each.drift, -each.snr))
+
+
+def _distance(one: Signal, other: Signal) -> float:
+    return max(abs(one.start - other.start), abs(one.drift - other.drift))

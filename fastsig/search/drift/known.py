@@ -43,9 +43,8 @@ class Known(ABC):
     @staticmethod
     def mean_of_two(cells: F4) -> F4:
         """Return the means of two neighbours."""
-        from fastsig_kernels import pair_sums
-
-        found = pair_sums(cells)
+        n = cells.shape[1] // 2 * 2
+        found: F4 = cells[:, 0:n:2] + cells[:, 1:n:2]
         found *= np.float32(0.5)
         return found
 
@@ -87,14 +86,17 @@ class KnownSamples(Known):
     ----------
     x : ndarray, shape (n_spectrum, n_chan), float32
         Samples; those that are not finite are not valid.
-    there : ndarray, shape (n_spectrum,), bool
-        Spectra that are not lost.
+    has_level : ndarray, shape (n_spectrum, n_group), bool
+        Groups of channels that are not lost.
+    n : int
+        Number of channels in a group.
     count : ndarray, shape (n_chan,), float32
         Number of valid samples in each channel.
     """
 
-    def __init__(self, x: F4, there: Flags, count: F4) -> None:
-        self._x, self._there, self._share = x, there, count / np.float32(len(x))
+    def __init__(self, x: F4, has_level: Flags, n: int, count: F4) -> None:
+        self._x, self._has_level, self._n = x, has_level, n
+        self._share = count / np.float32(len(x))
         self._lost: dict[int, Flags] = {1: self._share < 1}
 
     @property
@@ -113,5 +115,8 @@ class KnownSamples(Known):
     def part(self, first: int, stop: int) -> F4:
         """Return 1 for valid samples of channels `first` to ``stop - 1``, 0 for others."""
         valid = np.isfinite(self._x[:, first:stop])
-        valid &= self._there[:, np.newaxis] & (self._share[first:stop] > 0)
+        low, high = first // self._n, -(-stop // self._n)
+        groups = np.repeat(self._has_level[:, low:high], self._n, axis=1)
+        valid &= groups[:, first - low * self._n : stop - low * self._n]
+        valid &= self._share[first:stop] > 0
         return valid.astype(np.float32)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import lru_cache
+from itertools import repeat
 from typing import NamedTuple
 
 import numpy as np
@@ -15,28 +17,38 @@ __all__ = ["Flat", "Levels", "flatten", "gamma_shape", "sum_noise"]
 F4 = NDArray[np.float32]
 
 _EVERY = 4  # the median of every fourth channel is the level: its error is averaged over spectra
-_SPARSE = 32  # every 32nd channel measures how samples scatter
-_BOXCARS = 8192  # boxcars that measure a noise, at most
+_SPARSE = 2**14  # samples that measure how samples scatter, about, at most
+_LEAST_SPARSE = 32  # channels between them, at least
+_BOXCARS = 8192  # boxcars that measure a noise, about, at most
 _LEAST = 16  # boxcars that measure a noise, at least
 _WHOLE = 0.5  # least share of valid samples in these
+_BUSY = 64  # channels of a stretch; two measure no noise if signals raise their sum
+_HIGH = 2.5  # standard deviations above the median, from which they are left out
+_MAD_SIGMA = 1.4826
+_SERIES = 16.0  # shape of a gamma distribution from which its median and deviation are series
 
 
 class Levels:
     """Levels of groups of `n` channels, (n_spectrum, n_group) float32, unit of the spectra.
 
-    The levels are means, and never NaN: groups without valid samples have the level of their
-    neighbours, or 0 where the whole spectrum is lost.
+    The levels are means; NaN in groups without valid samples. That of a group depends on no other
+    channels, and `shape` on no channels outside `core`.
     """
 
-    def __init__(self, x: F4, n: int) -> None:
+    def __init__(self, x: F4, n: int, core: slice) -> None:
         from fastsig_kernels import group_median
 
         every = _EVERY if n >= 64 * _EVERY else 1
-        medians = group_median(x[:, ::every], n // every)
+        # Medians of values that are neighbours in memory take half the time.
+        medians = group_median(np.ascontiguousarray(x[:, ::every]), n // every)
+        for group in np.flatnonzero(np.isnan(medians).any(axis=0)) if every > 1 else ():
+            at = slice(int(group) * n, (int(group) + 1) * n)
+            medians[:, group : group + 1] = np.where(
+                np.isnan(medians[:, group : group + 1]), group_median(x[:, at], n),
+                medians[:, group : group + 1])
         self.n = n
-        _fill_gaps(medians)
         #: Shape of the gamma distribution of a sample, about the number of averaged spectra.
-        self.shape = _shape_of(x, medians, n)
+        self.shape = _shape_of(x[:, core], medians[:, core.start // n : -(-core.stop // n)], n)
         mean, median, _ = _gamma(self.shape)
         #: The levels.
         self.values = (medians * np.float32(mean / median)).astype(np.float32)
@@ -62,7 +74,8 @@ class Flat(NamedTuple):
     levels: Levels
 
 
-def flatten(x: F4, n: int, out: F4 | None = None, lost: NDArray[np.int64] | None = None) -> Flat:
+def flatten(x: F4, n: int, out: F4 | None = None, lost: NDArray[np.int64] | None = None,
+            core: slice | None = None) -> Flat:
     """Return spectra relative to their level.
 
     Parameters
@@ -75,24 +88,28 @@ def flatten(x: F4, n: int, out: F4 | None = None, lost: NDArray[np.int64] | None
         Receives the spectra relative to their level.
     lost : ndarray of int, optional
         Channels that are not valid.
+    core : slice, optional
+        Channels that measure the shape of the noise; they begin with a group. All by default.
     """
     from fastsig_kernels import relative_to_level
 
-    levels, count = Levels(x, n), np.empty(x.shape[1], np.float32)
+    levels = Levels(x, n, slice(0, x.shape[1]) if core is None else core)
+    count = np.empty(x.shape[1], np.float32)
     y, total, _ = relative_to_level(x, levels.values, n, out=out, count=count)
     if lost is not None and lost.size:
         y[:, lost] = total[lost] = count[lost] = 0
     if (count == len(x)).all():
         return Flat(y, total, None, levels)
-    there = np.asarray((levels.values > 0).any(axis=1))
-    return Flat(y, total, KnownSamples(x, there, count), levels)
+    return Flat(y, total, KnownSamples(x, levels.values > 0, n, count), levels)
 
 
 def sum_noise(total: F4, share: F4 | None, widths: tuple[int, ...], shape: float
               ) -> NDArray[np.float64]:
     """Return the standard deviation of boxcars of each width in the sum of all spectra.
 
-    The noise of the widths that are powers of two, and of the widest, is measured.
+    The noise of widths that are powers of two is measured, and that of a width between two of them
+    interpolated, so that it does not depend on other widths. Stretches of channels in which signals
+    raise the sum are left out: those that drift are in many channels of a sum without drift.
 
     Parameters
     ----------
@@ -110,32 +127,64 @@ def sum_noise(total: F4, share: F4 | None, widths: tuple[int, ...], shape: float
     ndarray, shape (n_width,), float64
         NaN where fewer than 16 boxcars are valid and no narrower boxcars can be used instead.
     """
-    found = np.full(len(widths), np.nan)
     if not np.isfinite(total).all():  # of values near the largest float
-        return found
-    sums = _cumulative(total)
-    weights = None if share is None else _cumulative(share)
-    for i, width in enumerate(widths):
-        if width & (width - 1) and width < widths[-1]:
-            continue  # between powers of two
-        values = _boxcars(sums, weights, width)
+        return np.full(len(widths), np.nan)
+    powers = 2 ** np.arange((widths[-1] - 1).bit_length() + 1)
+    found = np.full(len(powers), np.nan)
+    share = _quiet(total, share)
+    sums = _boxcars(total, len(powers))
+    shares = repeat(None) if share is None else _boxcars(share, len(powers))
+    for i, (width, values, weight) in enumerate(zip(powers.tolist(), sums, shares, strict=False)):
+        if weight is not None:
+            enough = weight >= np.float32(_WHOLE * width)
+            values = values[enough] / np.sqrt(weight[enough] / np.float32(width))
         if len(values) >= _LEAST:
             deviation = _median(np.abs(values - _median(values)))
             typical = _gamma(shape * width)[2]
             found[i] = deviation * np.sqrt(shape * width) / typical if typical else np.nan
-        elif np.isfinite(found[:i]).any():
-            last = np.flatnonzero(np.isfinite(found[:i]))[-1]
-            found[i] = found[last] * np.sqrt(width / widths[last])
-    return _between(np.array(widths), found)
+        elif i:
+            found[i] = found[i - 1] * np.sqrt(2)
+    return _between(np.array(widths), powers, found)
 
 
-def _between(widths: NDArray[np.int64], noise: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return noise of all widths: between those that are known, by a power law."""
-    known = np.isfinite(noise) & (noise > 0)
-    if known.sum() < 2:
-        return noise
-    between = np.exp(np.interp(np.log(widths), np.log(widths[known]), np.log(noise[known])))
-    return np.where(known | (widths < widths[known][0]), noise, between)
+def _quiet(total: F4, share: F4 | None) -> F4 | None:
+    """Return the shares of valid samples, 0 in stretches in which signals raise the sum."""
+    n = len(total) // _BUSY
+    if n < _LEAST + 1:
+        return share
+    sums = total[: n * _BUSY].reshape(n, _BUSY).sum(axis=1)
+    sums = sums[:-1] + sums[1:]  # overlap: a signal that is wide enough fills one of them
+    if share is not None:
+        weights = share[: n * _BUSY].reshape(n, _BUSY).sum(axis=1)
+        weights = (weights[:-1] + weights[1:]) / (2 * _BUSY)
+        sums = np.where(weights >= _WHOLE, sums / np.sqrt(np.maximum(weights, _WHOLE)), np.nan)
+    busy = np.zeros(n - 1, np.bool_)
+    while np.isfinite(sums).sum() >= _LEAST:
+        above = sums - _median(sums)
+        # Signals raise sums: how these scatter below the median is due to noise.
+        scatter = _MAD_SIGMA * _median(-above[above <= 0])
+        high = above > _HIGH * scatter
+        if not high.any():
+            break
+        sums[high], busy[high] = np.nan, True
+    if not busy.any():
+        return share
+    # A signal may end in the stretches beside.
+    beside = np.convolve(busy, np.ones(4, np.int64))[: n + 2][1:-1] > 0
+    share = np.ones(len(total), np.float32) if share is None else share.copy()
+    share[: n * _BUSY].reshape(n, _BUSY)[beside] = 0
+    return share
+
+
+def _between(widths: NDArray[np.int64], powers: NDArray[np.int64], noise: NDArray[np.float64]
+             ) -> NDArray[np.float64]:
+    """Return noise of widths: between those that are known, by a power law."""
+    above = np.searchsorted(powers, widths)
+    below = np.maximum(above - 1, 0)
+    part = np.log(powers[above] / widths) / np.log(2)  # 0 for a power of two
+    with np.errstate(invalid="ignore", divide="ignore"):
+        made = np.exp(np.log(noise[above]) * (1 - part) + np.log(noise[below]) * part)
+    return np.where(part > 0, made, noise[above])
 
 
 def gamma_shape(ratio: float) -> float:
@@ -143,12 +192,16 @@ def gamma_shape(ratio: float) -> float:
 
     It is from 0.5 to 1e9.
     """
+    from scipy.optimize import brentq
+
+    def excess(log: float) -> float:
+        _, median, deviation = _gamma(float(np.exp(log)))
+        return deviation / median - ratio
+
     low, high = np.log(0.5), np.log(1e9)
-    for _ in range(50):
-        middle = (low + high) / 2
-        _, median, deviation = _gamma(float(np.exp(middle)))
-        low, high = (middle, high) if deviation / median > ratio else (low, middle)
-    return float(np.exp(low))
+    if not excess(low) > 0:
+        return 0.5
+    return 1e9 if excess(high) >= 0 else float(np.exp(brentq(excess, low, high, xtol=1e-12)))
 
 
 @lru_cache(1024)
@@ -157,8 +210,11 @@ def _gamma(shape: float) -> tuple[float, float, float]:
     from scipy.optimize import brentq
     from scipy.special import gammainc, gammaincinv
 
-    if shape > 1e4:  # as of a Gaussian, with the skewness of the Gamma law
-        return shape, shape - 1 / 3, 0.6744897501960817 * np.sqrt(shape)
+    if shape > _SERIES:  # to 1e-8; the coefficients are fitted to what follows
+        near = 1 / shape
+        median = shape - 1 / 3 + near * (8 / 405 + near * 184 / 25515)
+        return shape, median, 0.6744897501960817 * np.sqrt(shape) * (
+            1 - near * (0.27140613 + near * (0.0209998 - near * (0.00240345 + near * 0.00340962))))
     median = float(gammaincinv(shape, 0.5))
 
     def excess(width: float) -> float:
@@ -169,40 +225,32 @@ def _gamma(shape: float) -> tuple[float, float, float]:
 
 
 def _shape_of(x: F4, medians: F4, n: int) -> float:
-    sparse = x[:, _SPARSE // 2::_SPARSE]
-    group = np.minimum((np.arange(sparse.shape[1]) * _SPARSE + _SPARSE // 2) // n,
-                       medians.shape[1] - 1)
-    level = medians[:, group]
+    step = _LEAST_SPARSE
+    while step < n and x.size > _SPARSE * step:
+        step *= 2
+    at = np.arange(step // 2, x.shape[1], step)
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-        deviation = np.abs(sparse / level - 1)
+        deviation = np.abs(x[:, at] / medians[:, at // n] - 1)
     known = deviation[np.isfinite(deviation)]
     return gamma_shape(_median(known)) if known.size else 1.0
 
 
-def _fill_gaps(medians: F4) -> None:
-    for row in medians:
-        known = np.flatnonzero(np.isfinite(row))
-        if len(known) < len(row):
-            row[:] = np.interp(np.arange(len(row)), known, row[known]) if known.size else 0
-
-
-def _cumulative(x: F4) -> NDArray[np.float64]:
-    return np.concatenate(([0.0], np.cumsum(x, dtype=np.float64)))
-
-
-def _boxcars(sums: NDArray[np.float64], weights: NDArray[np.float64] | None, width: int) -> F4:
-    """Return sums of boxcars side by side, evenly chosen, scaled to a whole weight."""
-    stop = len(sums) - width
-    if weights is None:
-        step = width * max(1, -(-stop // width) // _BOXCARS)
-        low = sums[:max(0, stop):step]
-        return np.asarray(sums[width::step][: len(low)] - low, np.float32)
-    first = np.arange(0, stop, width)
-    share = (weights[first + width] - weights[first]) / width
-    first, share = first[share >= _WHOLE], share[share >= _WHOLE]
-    step = max(1, len(first) // _BOXCARS)
-    first = first[::step]
-    return np.asarray((sums[first + width] - sums[first]) / np.sqrt(share[::step]), np.float32)
+def _boxcars(x: F4, n_width: int) -> Iterator[F4]:
+    """Return sums of boxcars of 1, 2, 4... channels at even distances, `n_width` times."""
+    step = 1
+    while len(x) // step > _BOXCARS:
+        step *= 2
+    columns = x[: len(x) // step * step].reshape(-1, step).T
+    sums, width = columns[0].copy(), 1
+    for _ in range(n_width):
+        yield sums
+        if width < step:
+            for column in columns[width : 2 * width]:
+                sums = sums + column
+        else:
+            n = len(sums) // 2 * 2
+            sums = sums[0:n:2] + sums[1:n:2]
+        width *= 2
 
 
 def _median(values: F4) -> float:

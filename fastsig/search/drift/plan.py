@@ -17,7 +17,6 @@ __all__ = ["MOST_SPECTRA", "DriftPlan", "Octave", "kept_by_boxcar"]
 #: Spectra of a scan, at most: longer ones are averaged first.
 MOST_SPECTRA = 4096
 _MOST_DRIFT = 2**20  # channels during a scan
-_EXACT = 64  # spectra up to which tracks are exact to half a channel
 _WIDTHS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
 
 
@@ -124,15 +123,10 @@ class DriftPlan:
         """Largest absolute drift during the scan, in channels."""
         return max(map(abs, self.limits))
 
-    @property
+    @cached_property
     def widths(self) -> tuple[int, ...]:
         """Widths of boxcars for slow drifts, in channels."""
         return tuple(width for width in _WIDTHS if width <= self.widest)
-
-    @property
-    def track(self) -> str:
-        """How tracks are rounded, as for the kernel `FDMT`."""
-        return "exact" if self.n_spectrum <= _EXACT else "half"
 
     @cached_property
     def octaves(self) -> tuple[Octave, ...]:
@@ -147,11 +141,29 @@ class DriftPlan:
                 first = max(-(-least // n_sum), done // n_sum + 1)
                 last = -(-largest // n_sum)
                 if self.smeared:
-                    last = min(last, 2 * max(1, self.n_spectrum - 1))
+                    last = min(last, self._most_cells)
                 if last >= first:
                     yield Octave(sign, n_sum, first, last, self._cells(n_sum))
                 done = last * n_sum
                 n_sum *= 2
+
+    @cached_property
+    def _most_cells(self) -> int:
+        """Drift in cells, from which twice as many channels are summed."""
+        return 2 * max(1, self.n_spectrum - 1)
+
+    def n_sum_at(self, drifts: NDArray[np.float64]) -> NDArray[np.int64]:
+        """Return how many channels are summed for drifts in channels, in any range of drifts."""
+        if not self.smeared:
+            return np.ones(len(drifts), np.int64)
+        cells = np.maximum(np.abs(drifts) / (self._most_cells + 1), 1.0)
+        return 2 ** np.ceil(np.log2(cells)).astype(np.int64)
+
+    def widths_of(self, n_sum: int) -> tuple[int, ...]:
+        """Return the widths of boxcars, in channels, of drifts for which channels are summed."""
+        if n_sum == 1:
+            return self.widths
+        return (n_sum, n_sum * 3 // 2, *(n_sum * width for width in self._cells(n_sum)))
 
     def _cells(self, n_sum: int) -> tuple[int, ...]:
         """Return the widths of boxcars in cells: a fast signal spreads over two cells or more."""
@@ -166,7 +178,8 @@ class DriftPlan:
     @cached_property
     def all_widths(self) -> tuple[int, ...]:
         """Widths of all boxcars in channels, and 1."""
-        return tuple(sorted({1} | {o.n_sum * width for o in self.octaves for width in o.widths}))
+        return tuple(sorted({1, *self.widths} | {
+            width for n_sum in {o.n_sum for o in self.octaves} for width in self.widths_of(n_sum)}))
 
     def rate(self, drift: float) -> float:
         """Return the drift rate, Hz/s, for a drift in channels during the scan."""

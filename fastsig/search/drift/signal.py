@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import ceil
+from math import ceil, floor
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,9 +41,16 @@ class Signal:
     valid_share: float
     leak: int = 1
 
+    @property
+    def low(self) -> float:
+        """Lowest channel of its boxcar, at the centre of the first or the last spectrum."""
+        return self.start + min(self.drift, 0.0)
+
     def limits(self, n_spectrum: int) -> NDArray[np.int64]:
         """Return the first channel in each spectrum, (n_spectrum,) int64."""
-        return np.floor(self.start + self.drift * _phase(n_spectrum) + 0.5).astype(np.int64)
+        whole = floor(self.start)  # the track has the same form wherever it begins
+        moved = np.floor(self.start - whole + self.drift * _phase(n_spectrum) + 0.5)
+        return whole + moved.astype(np.int64)
 
     def span(self) -> tuple[int, int]:
         """Return the first channel that it covers, and the one after the last."""

@@ -13,7 +13,7 @@ from fastsig.search.drift.known import Known, KnownArray
 from fastsig.search.drift.noise import flatten, sum_noise
 from fastsig.search.drift.plan import DriftPlan, Octave
 from fastsig.search.drift.signal import Signal
-from fastsig.search.drift.tracks import Maxima, best_track
+from fastsig.search.drift.tracks import Maxima, best_track, window_of
 
 __all__ = ["Searched", "Tile"]
 
@@ -24,9 +24,6 @@ _FAST_CANDIDATE = 0.68  # in the coarse steps and wide boxcars of fast octaves
 _MANY = 5.0  # S/N below which so much noise would be refined that the search takes much longer
 _MEMBER = 0.3  # S/N up to which what remains close to a signal belongs to it
 _MOST_ROUNDS = 10_000
-_MOST_PASSES = 4  # with the noise that remains beside the signals of the pass before
-_CROWDED = 0.02  # share of the channels that signals cross, from which they add to the noise
-_SAME_NOISE = 0.99
 
 
 class Searched(NamedTuple):
@@ -46,6 +43,27 @@ class Searched(NamedTuple):
     signals: list[Signal]
     is_full: bool
     shape: float
+
+
+class _Peak(NamedTuple):
+    """Maxima of a stretch of cells, the highest first, with the channels of the tracks of it."""
+
+    octave: Octave
+    heights: F4
+    cells: NDArray[np.int64]
+    channels: tuple[int, int]
+
+    @classmethod
+    def of(cls, octave: Octave, heights: F4, cells: NDArray[np.int64]) -> _Peak:
+        """Return the maxima of neighbouring cells, each of which is the highest around it."""
+        beside = np.zeros(len(heights) + 2, np.float32)
+        beside[1:-1] = heights
+        # A track near the highest of equal neighbours is near all of them.
+        top = np.flatnonzero((heights > beside[:-2]) & (heights >= beside[2:]))
+        order = top[np.argsort(-heights[top], kind="stable")]
+        n, first = octave.n_sum, int(cells[order[0]])
+        return cls(octave, heights[order], cells[order],
+                   (n * first, n * (first + octave.last + octave.widths[-1])))
 
 
 class Tile:
@@ -76,7 +94,8 @@ class Tile:
         self._maxima = {octave: Maxima(plan, octave, min_share, slow if octave.n_sum == 1 else fast)
                         for octave in plan.octaves}
 
-    def search(self, x: F4, lost: NDArray[np.int64] | None = None) -> Searched:
+    def search(self, x: F4, lost: NDArray[np.int64] | None = None, core: slice | None = None
+               ) -> Searched:
         """Return the signals of a piece.
 
         Parameters
@@ -86,38 +105,22 @@ class Tile:
             of the window and of all sums.
         lost : ndarray of int, optional
             Channels that are not valid.
+        core : slice, optional
+            Channels that measure the noise; they begin with a window. All by default.
         """
         if self._y.shape != x.shape:
             self._y, self._cells = np.empty(x.shape, np.float32), {}
-        y, total, known, levels = flatten(x, self._window, self._y, lost)
-        noise = self._noise(total, known, levels.shape)
+        core = slice(0, x.shape[1]) if core is None else core
+        y, total, known, levels = flatten(x, self._window, self._y, lost, core)
+        noise = self._noise(total[core], None if known is None else known.share[core], levels.shape)
         if not 0 < noise[1] < np.inf:
             return Searched([], False, 0.0)
-        for _ in range(_MOST_PASSES):
-            signals, is_full = self._rounds(y, known, noise)
-            before, noise = noise, self._noise_beside(y, known, signals, levels.shape, noise)
-            if all(noise[width] > _SAME_NOISE * before[width] for width in noise):
-                break
-        return Searched(signals, is_full, levels.shape)
+        return Searched(*self._rounds(y, known, noise), levels.shape)
 
-    def _noise(self, total: F4, known: Known | None, shape: float) -> dict[int, float]:
+    def _noise(self, total: F4, share: F4 | None, shape: float) -> dict[int, float]:
         """Return the noise of the sum of all spectra by the width of boxcars."""
-        noise = sum_noise(total, None if known is None else known.share, self._plan.all_widths,
-                          shape * self._plan.n_spectrum)
+        noise = sum_noise(total, share, self._plan.all_widths, shape * self._plan.n_spectrum)
         return dict(zip(self._plan.all_widths, noise.tolist(), strict=True))
-
-    def _noise_beside(self, y: F4, known: Known | None, signals: list[Signal], shape: float,
-                      noise: dict[int, float]) -> dict[int, float]:
-        """Return the noise without signals; the same as before if they are in few channels.
-
-        Carriers that drift are in many channels of a sum without drift, and make its noise seem
-        larger.
-        """
-        reached = sum(stop - first for first, stop in map(_reached, signals))
-        if reached < _CROWDED * y.shape[1]:
-            return noise
-        rest, valid = _without(y, known, signals, 0, y.shape[1])
-        return self._noise(rest.sum(axis=0), valid, shape)
 
     def _rounds(self, y: F4, known: Known | None, noise: dict[int, float]
                 ) -> tuple[list[Signal], bool]:
@@ -126,9 +129,9 @@ class Tile:
         taken: list[Signal] = []
         dirty = [(0, y.shape[1])]
         for _ in range(_MOST_ROUNDS):
-            fresh: list[Signal] = []
-            for low, high in dirty:
-                fresh += self._strongest(y, known, taken, noise, low, high)
+            peaks = [each for low, high in dirty
+                     for each in self._peaks(*_without(y, known, taken, low, high), noise, low)]
+            fresh, waiting = self._strongest(peaks, y, known, taken, noise)
             if not fresh:
                 return sorted(found, key=lambda each: (-each.snr, each.start)), False
             taken += fresh
@@ -136,15 +139,15 @@ class Tile:
             if len(found) > self._most:
                 found.sort(key=lambda each: (-each.snr, each.start))
                 return found[: self._most], True
-            dirty = self._around(fresh, y.shape[1])
+            dirty = self._around([each.span() for each in fresh] + waiting, y.shape[1])
         return found, True
 
-    def _around(self, signals: list[Signal], n_chan: int) -> list[tuple[int, int]]:
-        """Return the pieces of the band that these signals may have affected, apart."""
+    def _around(self, places: list[tuple[int, int]], n_chan: int) -> list[tuple[int, int]]:
+        """Return the pieces of the band that are to be searched again, apart."""
         reach = self._plan.reach + self._plan.widest_channels
         grain = max((octave.n_sum for octave in self._plan.octaves), default=1)
         pieces: list[tuple[int, int]] = []
-        for low, high in sorted(each.span() for each in signals):
+        for low, high in sorted(places):
             first = max(0, (low - reach) // grain * grain)
             stop = min(n_chan, -(-(high + reach) // grain) * grain)
             if pieces and first <= pieces[-1][1]:
@@ -153,37 +156,54 @@ class Tile:
                 pieces.append((first, stop))
         return pieces
 
-    def _strongest(self, y: F4, known: Known | None, taken: list[Signal], noise: dict[int, float],
-                   low: int, high: int) -> list[Signal]:
-        """Return the strongest signals of a piece, none in the reach of a stronger one."""
-        piece, valid = _without(y, known, taken, low, high)
-        # Equal ones keep the order of octaves, slow drifts first.
-        peaks = sorted(self._peaks(piece, valid, noise), key=lambda each: (-each[0], each[1]))
-        signals: list[Signal] = []
-        for _, column, octave in peaks:
-            at = self._maxima[octave].extent(column)
-            if any(at[0] < stop and first < at[1] for first, stop in map(_reached, signals)):
-                continue
-            best = best_track(piece, valid, self._plan, octave, column, noise, self._min_share)
-            if best is not None and best.snr >= self._threshold:
-                signals.append(best)
-        return [_moved(each, low) for each in signals]
+    def _strongest(self, peaks: list[_Peak], y: F4, known: Known | None, taken: list[Signal],
+                   noise: dict[int, float]) -> tuple[list[Signal], list[tuple[int, int]]]:
+        """Return the strongest signals, and where there may be others.
 
-    def _peaks(self, piece: F4, valid: Known | None, noise: dict[int, float]
-               ) -> Iterator[tuple[float, int, Octave]]:
-        """Return S/N, cell and octave of the highest value of each stretch above the limit."""
+        None is in the reach of a stronger one, even of one that is in the reach of another: so they
+        are the same whether far or near maxima are examined at once.
+        """
+        signals: list[Signal] = []
+        waiting: list[tuple[int, int]] = []
+        blocked: list[tuple[int, int]] = []
+        # Equal ones keep the order of channels, then that of octaves, slow drifts first.
+        for peak in sorted(peaks, key=lambda each: (-each.heights[0], each.channels[0])):
+            at = peak.channels
+            if any(at[0] < stop and first < at[1] for first, stop in blocked):
+                waiting.append(at)
+                blocked.append(at)
+                continue
+            for cell in peak.cells:
+                best = self._best(peak.octave, int(cell), y, known, taken, noise)
+                if best is not None and best.snr >= self._threshold:
+                    signals.append(best)
+                    blocked.append(best.span())
+                    break
+        return signals, waiting
+
+    def _best(self, octave: Octave, cell: int, y: F4, known: Known | None, taken: list[Signal],
+              noise: dict[int, float]) -> Signal | None:
+        """Return the best track near a maximum."""
+        low, high = window_of(octave, cell, y.shape[1])
+        piece, valid = _without(y, known, taken, low, high)
+        best = best_track(piece, valid, self._plan, octave, cell - low / octave.n_sum, noise,
+                          self._min_share)
+        return None if best is None else replace(best, start=best.start + low)
+
+    def _peaks(self, piece: F4, valid: Known | None, noise: dict[int, float], low: int
+               ) -> Iterator[_Peak]:
+        """Return the stretches of cells above the limit, of a piece from a channel on."""
         cells, n_sum = piece, 1
         for octave in self._plan.octaves:
             while n_sum < octave.n_sum:
                 n_sum *= 2
                 cells = self._halved(cells, n_sum)
             best = self._maxima[octave](cells, valid, noise)
-            over = np.flatnonzero(best)  # what is below the limit of the octave is 0
+            over = np.flatnonzero(best > 0)  # what is below the limit of the octave is 0
             if not over.size:
                 continue
             for stretch in np.split(over, np.flatnonzero(np.diff(over) > 2) + 1):
-                top = int(stretch[np.argmax(best[stretch])])
-                yield float(best[top]), top, octave
+                yield _Peak.of(octave, best[stretch], stretch + low // n_sum)
 
     def _halved(self, cells: F4, n_sum: int) -> F4:
         """Return sums of two cells, of `n_sum` channels, in memory that is used again."""
@@ -191,17 +211,10 @@ class Tile:
 
         shape = cells.shape[0], cells.shape[1] // 2
         if n_sum not in self._cells or self._cells[n_sum].shape != shape:
-            made = np.empty(shape, np.float32)
-            if shape[1] != self._y.shape[1] // n_sum:
-                return pair_sums(cells, out=made)
-            self._cells[n_sum] = made
+            if shape[1] != self._y.shape[1] // n_sum:  # a small piece, without checks
+                return cells[:, 0 : 2 * shape[1] : 2] + cells[:, 1 : 2 * shape[1] : 2]
+            self._cells[n_sum] = np.empty(shape, np.float32)
         return pair_sums(cells, out=self._cells[n_sum])
-
-
-def _reached(signal: Signal) -> tuple[int, int]:
-    """Return the channels in which maxima may be due to a signal."""
-    low, high = signal.span()
-    return low, high
 
 
 def _belongs(signal: Signal, stronger: list[Signal]) -> bool:
@@ -213,10 +226,6 @@ def _belongs(signal: Signal, stronger: list[Signal]) -> bool:
                 -near - signal.width < each < near for each in ends):
             return True
     return False
-
-
-def _moved(signal: Signal, by: int) -> Signal:
-    return replace(signal, start=signal.start + by)
 
 
 def _without(y: F4, known: Known | None, taken: list[Signal], low: int, high: int

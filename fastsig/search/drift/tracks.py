@@ -12,15 +12,16 @@ from fastsig.search.drift.known import Known
 from fastsig.search.drift.plan import DriftPlan, Octave
 from fastsig.search.drift.signal import Signal
 
-__all__ = ["Maxima", "best_track"]
+__all__ = ["Maxima", "best_track", "window_of"]
 
 F4 = NDArray[np.float32]
 
-_DIRECT = 32  # spectra up to which adding every sample of a track is faster than a tree
+_DIRECT = 128  # spectra up to which adding every sample of a track is faster than a tree
 _COLUMNS = 4096  # of a tree at a time: its rows stay in the second-level cache
 _STRETCH = 1024  # cells in which samples are all valid, or weights are computed
 _LEAK = 3.0  # S/N of the sum of a channel that is beside a carrier and contains its power
 _NONE = np.empty((0, 0), np.float32)
+_AROUND = 8  # widest boxcars on either side of a maximum, in which its track is looked for
 _STEPS = 4  # of the position and the drift in a cell, on both sides of a maximum
 
 
@@ -45,12 +46,7 @@ class Maxima:
             # Cells are read from the highest down, and the lowest one of a track comes last.
             curve = 1 - phase if octave.sign > 0 else phase
             self._trees = [FDMT(curve, octave.cells, dtype="float32", order="channel",
-                                track=plan.track) for _ in range(2)]
-
-    def extent(self, cell: int) -> tuple[int, int]:
-        """Return the channels of the tracks that begin at a cell, as (first, stop)."""
-        n = self._octave.n_sum
-        return cell * n, (cell + self._octave.last + self._octave.widths[-1]) * n
+                                track="half") for _ in range(2)]
 
     def __call__(self, cells: F4, valid: Known | None, noise: dict[int, float]) -> F4:
         """Return the highest S/N for each lowest cell: (n,) float32, 0 if none is above the limit.
@@ -127,75 +123,99 @@ def _stretches(valid: Known | None, n_sum: int, n: int, reach: int
     return found
 
 
-def best_track(y: F4, valid: Known | None, plan: DriftPlan, octave: Octave, cell: int,
+def window_of(octave: Octave, cell: int, n_chan: int) -> tuple[int, int]:
+    """Return the channels in which the track of a maximum is looked for; whole cells."""
+    margin = _AROUND * octave.widths[-1]
+    n = octave.n_sum
+    return n * max(0, cell - margin), min(n_chan, n * (cell + octave.last + margin))
+
+
+def best_track(y: F4, valid: Known | None, plan: DriftPlan, octave: Octave, cell: float,
                noise: dict[int, float], min_share: float) -> Signal | None:
     """Return the track with the highest S/N near a maximum, in fine steps; None if there is none.
 
     Parameters
     ----------
     y : ndarray, shape (n_spectrum, n_chan), float32
-        Deviations from the level.
+        Deviations from the level, of the channels of `window_of`.
     valid : Known or None
         Which samples are valid; None if all are.
-    plan, octave, cell
-        The plan, and the octave and the lowest cell of the maximum.
+    plan, octave
+        The plan, and the octave of the maximum.
+    cell : int
+        The lowest cell of the maximum, counted from the first of these channels.
     noise : dict
         Noise of the sum of all spectra, for each width in channels.
     min_share : float
         Least share of valid samples.
     """
-    rows = _Window(y, valid, plan, octave, cell)
+    rows = _Window(y, valid)
     n = octave.n_sum
-    drifts = octave.sign * n * octave.cells
-    widths = [n * width for width in octave.widths]
     lows = n * (cell + np.arange(-1.0, 2.0))
-    first = rows.best(lows, drifts, widths, noise, min_share)
+    widths = np.array([n * width for width in octave.widths], np.int64)
+    best = rows.best(lows, octave.sign * n * octave.cells, widths, noise, min_share)
     step = float(n)
-    while first is not None and step > 0.5:
-        step = step / 2
-        near = np.arange(-_STEPS, _STEPS + 1, dtype=np.float64)
-        low = first.start + min(first.drift, 0)
-        widths = [w for w in plan.all_widths if first.width / 2 <= w <= 2 * first.width]
-        lows = np.unique(np.floor(low + near * max(1.0, step)))
-        drifts = first.drift + near * step
-        low_limit, high_limit = plan.limits
-        most = 0.5 if plan.n_spectrum > 1 else 0.0  # a single spectrum has no drift
-        drifts = drifts[(drifts >= low_limit - most) & (drifts <= high_limit + most)]
-        found = rows.best(lows, drifts, widths, noise, min_share)
-        first = found if found is not None and found.snr >= first.snr else first
-    return None if first is None else replace(first, leak=rows.leak(first, noise[1]))
+    while best is not None:
+        step = max(step / 2, 0.5)
+        found = _nearby(rows, plan, best, step, noise, min_share)
+        if found is not None and _order(found) < _order(best):
+            best = found
+        elif step == 0.5:
+            return replace(best, leak=rows.leak(best, noise[1]))
+    return None
+
+
+def _order(signal: Signal) -> tuple[float, int, float, float]:
+    """Return the key of the best signal: so that it does not depend on where a search begins."""
+    return -signal.snr, signal.width, signal.low, signal.drift
+
+
+def _nearby(rows: _Window, plan: DriftPlan, signal: Signal, step: float, noise: dict[int, float],
+            min_share: float) -> Signal | None:
+    """Return the best of the boxcars around one, in steps of position and drift."""
+    near = np.arange(-_STEPS, _STEPS + 1, dtype=np.float64)
+    lows = np.floor(signal.low + near * max(1.0, step))
+    drifts = signal.drift + near * step
+    low_limit, high_limit = plan.limits
+    most = 0.5 if plan.n_spectrum > 1 else 0.0  # a single spectrum has no drift
+    drifts = drifts[(drifts >= low_limit - most) & (drifts <= high_limit + most)]
+    n_sum, found = plan.n_sum_at(drifts), []
+    for n in sorted(set(n_sum.tolist())):
+        widths = np.array([width for width in plan.widths_of(n)
+                           if signal.width / 2 <= width <= 2 * signal.width], np.int64)
+        found.append(rows.best(lows, drifts[n_sum == n], widths, noise, min_share))
+    return min((each for each in found if each is not None), key=_order, default=None)
 
 
 class _Window:
-    """Cumulative sums around a maximum, from which any boxcar is found."""
+    """Cumulative sums around a maximum, from which any boxcar is found.
 
-    def __init__(self, y: F4, valid: Known | None, plan: DriftPlan, octave: Octave, cell: int
-                 ) -> None:
-        margin = 4 * octave.n_sum * octave.widths[-1] + 2 * plan.widest_channels + 8
-        low = octave.n_sum * cell - margin
-        high = octave.n_sum * (cell + octave.last) + margin
-        self.first = max(0, low)
-        self.stop = min(y.shape[1], high)
-        self._y = _cumulative(y[:, self.first : self.stop])
-        self._valid = (None if valid is None
-                       else _cumulative(valid.part(self.first, self.stop)))
-        self._n = len(y)
+    Deviations are multiples of 2^-24, so that these sums are exact.
+    """
 
-    def best(self, lows: NDArray[np.float64], drifts: NDArray[np.float64], widths: list[int],
-             noise: dict[int, float], min_share: float) -> Signal | None:
+    def __init__(self, y: F4, valid: Known | None) -> None:
+        self._n, self._n_chan = y.shape
+        self._y = _cumulative(y)
+        self._valid = (np.empty((0, 0)) if valid is None
+                       else _cumulative(valid.part(0, self._n_chan)))
+        self._out = np.zeros(6)
+
+    def best(self, lows: NDArray[np.float64], drifts: NDArray[np.float64],
+             widths: NDArray[np.int64], noise: dict[int, float], min_share: float
+             ) -> Signal | None:
         """Return the best of all boxcars that lie in the window."""
-        from fastsig_kernels import best_boxcar
+        from fastsig_kernels import best_boxcar_nb
 
-        starts = lows[:, np.newaxis] - np.minimum(drifts, 0) - self.first
+        starts = lows[:, np.newaxis] - np.minimum(drifts, 0)
         with np.errstate(divide="ignore"):
-            scale = 1 / np.array([noise[width] for width in widths])
-        start, drift, width, snr, total, share = best_boxcar(
-            self._y, starts, drifts, np.array(widths, np.int64), scale, counts=self._valid,
-            min_share=min_share).tolist()
+            scale = 1 / np.array([noise[width] for width in widths.tolist()], np.float64)
+        # The checks of `best_boxcar` take longer than the search of a few boxcars.
+        best_boxcar_nb(self._y, self._valid, starts, drifts, widths, scale, min_share, self._out)
+        start, drift, width, snr, total, share = self._out.tolist()
+        self._out[:] = 0
         if not snr:
             return None
-        return Signal(start + self.first, drift, int(width), snr,
-                      total / (share * self._n * width), share)
+        return Signal(start, drift, int(width), snr, total / (share * self._n * width), share)
 
     def leak(self, signal: Signal, noise: float) -> int:
         """Return how many channels on either side of a signal contain its power, at least 1.
@@ -204,12 +224,12 @@ class _Window:
         distance, which limits how far they reach.
         """
         limit = max(1, ceil(sqrt(signal.snr / _LEAK) / pi))
-        track = signal.limits(self._n) - self.first
+        track = signal.limits(self._n)
         row = np.arange(self._n)
         for off in range(1, limit + 1):
             sums = []
             for at in (track - off, track + signal.width - 1 + off):
-                at = np.clip(at, 0, self.stop - self.first - 1)
+                at = np.clip(at, 0, self._n_chan - 1)
                 sums.append(float((self._y[row, at + 1] - self._y[row, at]).sum()))
             if max(sums) < _LEAK * noise:
                 return off
