@@ -66,7 +66,8 @@ def session(place: Path, beams: int, rate: float, seconds: float, *, to_compare:
             ) -> dict[str, Any]:
     """Run a session of some beams; return its counts, and what is wrong with them."""
     folder, cycle = place / "session", _CYCLE if beams <= _MANY else _CYCLE // 4
-    lags, used = [0.0], []
+    lags = [0.0]
+    used: list[sessions.Usage] = []
 
     def watch() -> None:
         status = live.status()
