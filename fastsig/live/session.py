@@ -16,6 +16,7 @@ from fastsig.io.live.ring import Ring
 from fastsig.live.children import Child, start
 from fastsig.live.levels import Levels
 from fastsig.live.receivers import check_source, has_receiver, is_udp, receive
+from fastsig.live.rehearsal import rehearse
 from fastsig.live.settings import Settings, Source
 from fastsig.live.work import work
 
@@ -167,6 +168,7 @@ class Session:
     def run(self) -> int:
         """Run until all sources have ended or `stop` is called; return an exit code."""
         sweep()  # rings that killed receivers left
+        rehearse(self.beams[0].source, self.settings)
         for beam in self.beams:
             self._begin(beam)
         before = {number: signal.signal(number, handler) for number, handler in (
@@ -176,8 +178,7 @@ class Session:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
-            for beam in self.beams:
-                self._end(beam)
+            self._end(self.beams)
         self._watch(self.status())
         return 4 if self._outputs_failed else 1 if self._failed else 0
 
@@ -230,7 +231,7 @@ class Session:
 
     def _renew(self, beam: Beam) -> None:
         """Begin again with a source: its receiver died, or its counter begins again."""
-        self._end(beam)
+        self._end([beam])
         beam.forget()
         beam.counts["receivers_begun"] += 1
         beam.source = beam.source.with_ring(beam.counts["receivers_begun"])
@@ -344,16 +345,18 @@ class Session:
                     child.send(signal.SIGKILL)
         self._told_to_end = True
 
-    def _end(self, beam: Beam) -> None:
-        """End the processes of a source."""
-        for child in beam.children:
-            child.send(signal.SIGTERM)
+    def _end(self, beams: list[Beam]) -> None:
+        """End the processes of some sources, all at the same time."""
+        for beam in beams:
+            for child in beam.children:
+                child.send(signal.SIGTERM)
+            if beam.receiver is not None:
+                beam.receiver.send(signal.SIGUSR1)
+        children = [(beam, child) for beam in beams for child in beam.children]
         until = time.monotonic() + 2
-        if beam.receiver is not None:
-            beam.receiver.send(signal.SIGUSR1)
-        while not all(child.look() for child in beam.children) and time.monotonic() < until:
+        while not all([child.look() for _, child in children]) and time.monotonic() < until:
             time.sleep(_GLANCE / 5)
-        for child in beam.children:
+        for beam, child in children:
             child.send(signal.SIGKILL)
             child.look()
             for each in child.reports():

@@ -8,6 +8,8 @@ import os
 import signal
 import socket
 import struct
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,6 +22,7 @@ import numpy as np
 import pytest
 from astropy import units as u
 from cli import begin as running
+from cli import environment
 from streams import MemoryVoltages, header, noise
 from test_fold import polyco
 
@@ -329,6 +332,40 @@ def test_profiles_are_those_of_a_file(tmp_path: Path) -> None:
     expected = fs.open_profiles(tmp_path / "x.ar")
     np.testing.assert_array_equal(made[0].data, expected.data)
     np.testing.assert_array_equal(made[0].weights, expected.weights)
+
+
+def test_processes_load_nothing_when_data_come() -> None:
+    """What a rehearsal has not loaded, each process would load while data wait."""
+    done = subprocess.run([sys.executable, "-c", """
+import sys, tempfile
+import numpy as np
+from fastsig.io.live.ring_bytes import RingBytes, RingFiles, byte_ring
+from fastsig.io.live.pipes import open_bytes
+from fastsig.live.rehearsal import rehearse
+from fastsig.live.settings import Settings, Source
+from fastsig.live.sinks import rolling
+given = {"n_bits": 8, "n_pol": 2, "sample_rate": "1MHz", "frequency": "1400.25MHz",
+         "start_time": "2026-01-02T00:00:00"}
+with tempfile.TemporaryDirectory() as place:
+    settings = Settings(place, record="native", spectra=True, n_chan=16, time="1ms",
+                        overrides=given, workers=1)
+    rehearse(Source("-", "", "none"), settings)
+    before = set(sys.modules)
+    ring = byte_ring("x", 2**20)
+    room = ring.space()[:40_000]
+    room[:] = np.random.default_rng(1).integers(0, 255, len(room))
+    ring.advance(len(room))
+    ring.end()
+    reports = []
+    for kind in settings.kinds():
+        data = RingBytes(ring)
+        stream = open_bytes("x", data, RingFiles(data), given)
+        rolling(kind, stream, settings, "", reports.append, lambda: stream).run(workers=1)
+    ring.close()
+    assert sum("wrote" in each for each in reports) == 2, reports
+print(sorted(set(sys.modules) - before))
+"""], capture_output=True, text=True, env=environment(), timeout=120)
+    assert (done.returncode, done.stdout.strip()) == (0, "[]"), done.stdout + done.stderr
 
 
 def test_files_leave_nothing_in_memory(tmp_path: Path) -> None:
