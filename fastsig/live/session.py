@@ -14,6 +14,7 @@ from fastsig.io.live.memory import sweep
 from fastsig.io.live.reader_state import readers
 from fastsig.io.live.ring import Ring
 from fastsig.live.children import Child, start
+from fastsig.live.clock import Clock
 from fastsig.live.levels import Levels
 from fastsig.live.receivers import check_source, has_receiver, is_udp, receive
 from fastsig.live.rehearsal import rehearse
@@ -124,17 +125,19 @@ class Session:
         ``watch(status)`` is called once a second, and at the end.
     answer : callable, optional
         Called about 20 times a second, to answer requests.
+    clock : Clock, optional
+        The clock of the machine.
     """
 
     def __init__(self, sources: list[Source], settings: Settings, say: Callable[[str], None],
                  watch: Callable[[dict[str, Any]], None],
-                 answer: Callable[[], None] = lambda: None) -> None:
+                 answer: Callable[[], None] = lambda: None, clock: Clock | None = None) -> None:
         self.settings, self._say, self._watch, self._answer = settings, say, watch, answer
         self.kinds = settings.kinds()
         for source in sources:
             check_source(source, settings)
         self.beams = [Beam(source) for source in sources]
-        self._begun = time.time()
+        self._clock, self._begun = clock or Clock(), time.monotonic()
         self._stopped: float | None = None
         self._told_to_end = False
         self._failed = self._outputs_failed = False
@@ -192,6 +195,7 @@ class Session:
                 self._finish()
             if time.monotonic() > last + 1:
                 last = time.monotonic()
+                self._look_at_clock()
                 self._watch(self.status())
             self._answer()
             time.sleep(_GLANCE)
@@ -291,6 +295,12 @@ class Session:
             self._begin_sink(beam, child.name, again=True)
             self._say(f"{name}: begun again")
 
+    def _look_at_clock(self) -> None:
+        """Report a step of the clock; rows have the times that follow from the first one."""
+        if by := self._clock.step():
+            self._say(f"the clock of this machine stepped by {by:+.3g} s; times of rows do not "
+                      "change, except those of sources that begin again without --epoch")
+
     def _look_at_lags(self, beam: Beam) -> None:
         if beam.ring is None or beam.ring.ended or not is_udp(beam.source):
             return
@@ -354,7 +364,7 @@ class Session:
                 beam.receiver.send(signal.SIGUSR1)
         children = [(beam, child) for beam in beams for child in beam.children]
         until = time.monotonic() + 2
-        while not all([child.look() for _, child in children]) and time.monotonic() < until:
+        while not all(child.look() for _, child in children) and time.monotonic() < until:
             time.sleep(_GLANCE / 5)
         for beam, child in children:
             child.send(signal.SIGKILL)
@@ -366,6 +376,6 @@ class Session:
 
     def status(self) -> dict[str, Any]:
         """Describe the session as plain data."""
-        return {"pid": os.getpid(), "running_s": time.time() - self._begun,
-                "stopping": self._stopped is not None, "folder": self.settings.folder,
-                "sources": [beam.status() for beam in self.beams]}
+        return {"pid": os.getpid(), "running_s": time.monotonic() - self._begun,
+                "clock_steps": self._clock.steps, "stopping": self._stopped is not None,
+                "folder": self.settings.folder, "sources": [beam.status() for beam in self.beams]}
