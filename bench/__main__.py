@@ -9,7 +9,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from bench import machine
 
@@ -25,6 +25,8 @@ from bench import (  # noqa: E402 - they are imported when numba and MKL have th
     drift_trials,
     fast_folding,
     live,
+    live_beams,
+    live_soak,
     peers,
     periodic_injections,
     periodic_trials,
@@ -38,10 +40,12 @@ from bench.timing import Case, Result, Scale, measure  # noqa: E402
 
 
 class _Other(NamedTuple):
-    """A table of its own: the function that makes it, and what it contains."""
+    """A table of its own: the function that makes it, what it contains, and its numbers."""
 
     run: Callable[..., object]
     about: str
+    #: Options beside the common ones: name, default and help.
+    numbers: tuple[tuple[str, Any, str], ...] = ()
 
 
 OTHERS = {
@@ -58,6 +62,14 @@ OTHERS = {
     "pulsars": _Other(periodic_injections.run, "periodic signals that are found of hundreds"),
     "ffa": _Other(fast_folding.run, "S/N of pulsars by fast folding beside riptide's"),
     "live": _Other(live.run, "rate at which packets are received and put into the ring"),
+    "beams": _Other(live_beams.run, "a session of fastsig live: counts of packets, and spectra", (
+        ("minutes", 10.0, "for how long packets are sent"),
+        ("rate", 0.0, "part of the rate of the telescope; 0 looks for the fastest"),
+        ("beams", 1, "number of beams"), ("folder", None, "folder of the spectra"))),
+    "soak": _Other(live_soak.run, "memory and open files of a long session of fastsig live", (
+        ("minutes", 60.0, "for how long packets are sent"),
+        ("rate", 0.1, "part of the rate of the telescope"),
+        ("folder", None, "folder of the spectra"))),
 }
 
 _ROW = "{:<17} {:>10} {:>20} {:>7}  {}"
@@ -88,7 +100,9 @@ def _run(options: argparse.Namespace, cases: Sequence[Case]) -> None:
         whole.run(whole.size(options.small), whole.size(options.large), options.dir,
                   rounds=options.rounds, keep=keep)
     elif options.what:
-        OTHERS[options.what].run(quick=options.quick, keep=keep)
+        other = OTHERS[options.what]
+        numbers = {name: getattr(options, name) for name, _, _ in other.numbers}
+        other.run(quick=options.quick, keep=keep, **numbers)
     else:
         run(cases, quick=options.quick, pattern=options.case, keep=keep)
 
@@ -109,8 +123,11 @@ def _parser() -> argparse.ArgumentParser:
     each.add_argument("--dir", type=Path, default=None,
                       help="folder for both files, which are deleted at the end (a temporary one)")
     each.add_argument("--no-save", action="store_true", default=argparse.SUPPRESS)
-    for name, (_, about) in OTHERS.items():
+    for name, (_, about, numbers) in OTHERS.items():
         other = others.add_parser(name, help=about)
+        for number, usual, what in numbers:
+            other.add_argument(f"--{number}", default=usual, help=f"{what} ({usual})",
+                               type=Path if usual is None else type(usual))
         for option in ("--quick", "--no-save"):
             other.add_argument(option, action="store_true", default=argparse.SUPPRESS)
     return parser

@@ -46,10 +46,15 @@ def dada_file(folder: Path, n_sample: int) -> Path:
     path, piece = folder / f"voltages-{n_sample}.dada", data.random_bytes(2**22)
     if not path.exists():
         with path.open("wb") as file:
-            file.write(_CARDS.encode().ljust(_HEADER, b"\0"))
+            file.write(dada_head())
             for start in range(0, 2 * n_sample, piece.size):
                 file.write(piece[: 2 * n_sample - start])
     return path
+
+
+def dada_head() -> bytes:
+    """Return the header of a DADA file of a beam: two polarisations of 1 GS/s, 8 bits."""
+    return _CARDS.encode().ljust(_HEADER, b"\0")
 
 
 def against_digifil(scale: Scale) -> Task:

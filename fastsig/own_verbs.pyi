@@ -350,6 +350,11 @@ class OwnVerbs:
         If the header contains the schedule of the noise diode, spectra with the diode on, off, and
         partly on are tested separately.
 
+        Spectra in which more than half of the channels, of 32 or more, deviate in the same direction
+        from their means in the segment by more than their noise are flagged, and the channels are
+        tested without these spectra. A short impulse of all channels, or spectra that were not
+        recorded, would otherwise cause all channels to be flagged in the segment.
+
         Values must be powers, so that the value 0 means no power. This is not the case in recordings
         with few bits whose levels were set, in spectra minus a baseline, and after `zero_dm`: SK then
         differs from 1 in all channels. With `n_sum` "measured", k is the value for which the median SK
@@ -870,7 +875,7 @@ class OwnVerbs:
             A kernel of JPL (.bsp), or ``"erfa"`` for ERFA's series; by default the kernel of the extra
             ``[pulsar]`` if it is installed, and otherwise ERFA's series. With a kernel, times
             agree with PINT's to 1 us. Those of the series differ from them by up to 0.43 ms, which
-            changes by up to 0.03 ms a month.
+            changes by up to 0.03 ms per month.
 
         Raises
         ------
@@ -1034,29 +1039,31 @@ class OwnVerbs:
         Parameters
         ----------
         predictor : Predictor, optional
-            The phase of the pulsar, such as `fastsig.pulsar.polyco.Polyco`.
+            Predictor of the phase of the pulsar, such as `fastsig.pulsar.polyco.Polyco`.
         period : Quantity or str, optional
-            A period at the telescope instead, at the start of the data, such as ``"0.7s"``.
+            Period at the telescope, at the start of the data, such as ``"0.7s"``, instead of a
+            predictor.
         pdot : float, optional
             Derivative of the period.
         acceleration : Quantity or str, optional
-            Acceleration along the line of sight, such as ``"20m/s2"``, positive towards us.
+            Acceleration along the line of sight, such as ``"20m/s2"``, positive towards the observer.
         dm : float, str or Quantity, optional
-            Dispersion measure, pc cm^-3; by default that of the predictor, or the one that was removed
-            from the spectra, between channels or within them. Without any, channels are not aligned.
+            Dispersion measure, pc cm^-3; by default, that of the predictor, or the one that was removed
+            from the spectra, between channels or within channels. If none is known, channels are not
+            aligned.
         n_bin : int, optional
-            Bins of a turn; by default the largest power of two up to 256 that is not more than the
-            samples of a turn.
+            Number of bins in a period; by default, the largest power of two up to 256 that does not
+            exceed the number of samples in a period.
         n_chan : int, optional
-            Channels of the profiles, a divisor of those of the spectra; by default the largest one up
-            to 128.
+            Number of channels of the profiles, a divisor of the number of channels of the spectra; by
+            default, the largest divisor that does not exceed 128.
         subint : Quantity or str, optional
-            Duration of a subintegration; None for a single one.
+            Duration of a subintegration; None makes a single subintegration.
         single : bool
-            Whether each complete turn is a subintegration. Channels are then first dedispersed to the
+            Whether each complete period is a subintegration. Channels are then first dedispersed to the
             nearest sample.
         constant : float, optional
-            Dispersion constant, MHz^2 pc^-1 cm^3 s; by default that of the header.
+            Dispersion constant, MHz^2 pc^-1 cm^3 s; by default, that in the header, or 1/2.41e-4.
         tcal : Quantity, str or path, optional
             Temperature of the noise diode, as for `measure_diode`. The diode is measured first, and the
             spectra are calibrated: profiles are in K, without the differences of gain and phase between
@@ -1091,12 +1098,13 @@ class OwnVerbs:
         """Search spectra or voltages for single pulses and bursts.
 
         Voltages are divided into channels, in which the dispersion is removed coherently at widely
-        spaced dispersion measures; the powers are then searched, like spectra, around each of these.
+        spaced dispersion measures. Around each of these measures, the powers are searched in the same
+        way as spectra.
 
-        Channels are normalised, the rate is halved where the dispersion within channels allows it,
-        spectra are summed for all dispersion measures by a tree, and boxcars of many widths slide over
-        each time series. Boxcars above the threshold that are neighbours in dispersion measure and time
-        form one candidate.
+        Channels are normalised, the sampling rate is halved where the dispersion within channels allows
+        it, spectra are summed for all dispersion measures by a tree, and boxcars of many widths are
+        applied to each time series. Boxcars above the threshold that are neighbours in dispersion
+        measure and time form one candidate.
 
         Parameters
         ----------
@@ -1105,15 +1113,16 @@ class OwnVerbs:
         width : pair of Quantity, or text such as "0.1ms:100ms", optional
             Shortest and longest width; from one sample to 100 ms by default.
         threshold : float
-            Lowest S/N.
+            Lowest S/N of a candidate.
         loss : float or str
-            Largest fraction of its S/N that a pulse may lose between two widths, and half a step from
-            the nearest dispersion measure, such as ``"5%"``.
+            Largest fraction of its S/N, such as 0.05 or ``"5%"``, that a pulse may lose between two
+            widths, or halfway between two dispersion measures.
         constant : value, optional
             Dispersion constant, MHz^2 pc^-1 cm^3 s; 1/2.41e-4 by default.
         switch : float
-            The rate is halved where the smear of a channel is this many times the smearing that the
-            plan adds. Smaller values take less time, but pulses narrower than this smear lose more S/N.
+            The sampling rate is halved where the smearing within a channel is this many times the
+            smearing that the plan adds. With smaller values, the search takes less time, but pulses
+            that are narrower than the smearing lose more S/N.
         n_chan : int, optional
             Channels into which each channel of voltages is divided; required for voltages.
         time : Quantity or str, optional
@@ -1121,7 +1130,8 @@ class OwnVerbs:
         workers, memory : int, optional
             As for `fastsig.run.engine.run`.
         on_candidates : callable, optional
-            It is called during the search with candidates as soon as no later event can change them.
+            Function that is called during the search with each group of candidates, as soon as no later
+            event can change them.
 
         Returns
         -------
@@ -1133,7 +1143,8 @@ class OwnVerbs:
         UsageError
             If an argument is not allowed, or the dispersion was removed before.
         PlanError
-            If these are not spectra with known frequencies and one intensity, or they are too short.
+            If the chain contains neither spectra with known frequencies and one intensity nor voltages,
+            or if they are too short.
         """
 
     def drifting(
@@ -1149,21 +1160,22 @@ class OwnVerbs:
         drift : pair of Quantity, or text such as "-4:4"
             Lowest and highest drift rate, Hz/s.
         snr : float
-            Lowest S/N, 5 or more.
+            Lowest S/N of a hit, 5 or more.
         width : Quantity or str, optional
-            Widest boxcar for signals that drift slowly; 8 channels by default.
+            Widest boxcar for carriers that drift slowly, as a frequency; 8 channels by default.
         coarse : int, optional
-            Number of coarse channels; by default that of the voltages of which spectra are made, or
-            that of recordings of Breakthrough Listen at Green Bank, if the band consists of a whole
-            number of their coarse channels.
+            Number of coarse channels. By default, it is that of the voltages from which the spectra
+            were made, or that of recordings of Breakthrough Listen at Green Bank if the band consists
+            of a whole number of their coarse channels.
         dc : bool
-            Whether the centres of coarse channels, which contain their DC, are searched too.
+            Whether the channels at the centres of coarse channels, which contain their DC, are also
+            searched.
         smeared : bool
-            Whether carriers spread over the channels that they cross during a spectrum; see
-            `DriftPlan`.
+            Whether carriers spread over the channels that they cross during a spectrum, as recorded
+            carriers do; see `DriftPlan`.
         folder : str, optional
-            Folder for a copy of the spectra, which is needed if channels cannot be read separately; by
-            default the folder for temporary files.
+            Folder for a copy of the spectra, which is made if channels cannot be read separately; by
+            default, the folder for temporary files.
         workers, memory : int, optional
             As for `fastsig.run.engine.run`.
         progress : callable, optional
@@ -1179,53 +1191,70 @@ class OwnVerbs:
         UsageError
             If an argument is not allowed.
         PlanError
-            If these are not spectra with known frequencies and one intensity.
+            If the chain does not contain spectra with known frequencies and one intensity.
         """
 
     def pulsars(
         self, dms: Any = (0, 500), *, harmonics: int = 16, accel: float = 0.0,
         period: Any = ('0.5s', '1800s'), duty: Any = (0.004166666666666667, 0.2),
         threshold: float = 6.0, loss: float = 0.1, zap: Any = (),
-        mains: float | None = None, known: Any = None, radius: Any = '1deg',
-        constant: Any = None, folder: str | None = None, workers: int | None = None,
-        memory: int | None = None, progress: Progress | None = None,
+        mains: float | None = None, birds: Any = (), known: Any = None,
+        radius: Any = '1deg', constant: Any = None, barycenter: bool = False,
+        ephemeris: str | None = None, others: Sequence[Any] = (),
+        folder: str | None = None, workers: int | None = None, memory: int | None = None,
+        progress: Progress | None = None,
     ) -> PulsarCandidates:
-        """Search spectra, or a time series, for pulsars: by Fourier transform and by fast folding.
+        """Search spectra, or a time series, for pulsars, by Fourier transform and by fast folding.
 
-        Channels are normalised and summed for all dispersion measures. In each series, sums of
-        harmonics of the whitened spectrum are compared with the noise, also with a drift of the
-        frequency, and boxcars with the profiles of all periods. Detections at neighbouring dispersion
-        measures and frequencies, and harmonics, form one candidate.
+        Channels are normalised and summed for all dispersion measures. In each of these time series,
+        sums of harmonics of the whitened Fourier spectrum, with and without a drift of the frequency,
+        are compared with the noise, and the profiles of all periods are compared with boxcars.
+        Detections at neighbouring dispersion measures and frequencies, and their harmonics, form one
+        candidate.
 
         Parameters
         ----------
         dms : pair, or text such as "0:500"
             Lowest and highest dispersion measure, pc cm^-3.
         harmonics : int
-            Largest number of harmonics that are summed: 1, 2, 4, 8, 16 or 32; 0 for no Fourier search.
+            Largest number of harmonics that are summed: 1, 2, 4, 8, 16 or 32; 0 skips the Fourier
+            search.
         accel : float
-            Largest drift of the highest harmonic over the data, in bins of the spectrum.
+            Largest drift of the highest harmonic during the data, in Fourier bins.
         period : pair of Quantity, or text such as "0.5s:1800s", or None
-            Shortest and longest period of fast folding; the data must contain 8 turns. None for no fast
-            folding.
+            Shortest and longest period of fast folding; the longest is at most an eighth of the
+            duration of the data. None skips fast folding.
         duty : pair of float, or text such as "0.5%:20%"
-            Least and largest width of a pulse of fast folding, as a share of the period.
+            Smallest and largest width of a pulse in fast folding, as a fraction of the period.
         threshold : float
-            Least significance after all trials, in standard deviations.
+            Lowest significance after all trials, in standard deviations.
         loss : float
-            Largest share of S/N that a pulse of a few samples may lose between two dispersion measures.
+            Largest fraction of its S/N that a pulse as wide as one sample may lose halfway between two
+            dispersion measures.
         zap : sequence of pairs
-            Lower and upper edges of ranges of frequencies that are not used, Hz.
+            Lower and upper edges, in Hz, of ranges of frequencies in which signals are left out.
         mains : float, optional
-            Frequency of the mains, 50 or 60 Hz, whose harmonics are not used.
+            Frequency of the mains, 50 or 60 Hz. Signals at this frequency and its harmonics are left
+            out.
+        birds : sequence of path or "find"
+            Files of frequencies at which signals are left out. Each line of a text file contains a
+            frequency and a full width in Hz and, optionally, a number of harmonics; of a table of
+            `compare_pulsar_beams`, the rows of interference are used. With ``"find"``, signals that are
+            strongest at DM 0 are left out.
         known : path or sequence of Pulsar, optional
-            Known pulsars, or their table; candidates are named.
+            Known pulsars, or a table of them, after which candidates are named.
         radius : Quantity or str
-            Largest distance of a known pulsar.
+            Largest angular distance of a known pulsar from the position of the data.
         constant : value, optional
             Dispersion constant, MHz^2 pc^-1 cm^3 s; 1/2.41e-4 by default.
+        barycenter : bool
+            Whether series are sampled evenly at the solar system's barycentre, as by `to_barycenter`.
+        ephemeris : str, optional
+            As for `to_barycenter`.
+        others : sequence of Chain or stream
+            If `chain` is a time series, those of the same scan at other dispersion measures.
         folder : str, optional
-            Folder for series that do not fit into memory; by default that of temporary files.
+            Folder for series that do not fit into memory; by default, the folder for temporary files.
         workers, memory, progress : optional
             As for `fastsig.run.engine.run`.
 
@@ -1239,7 +1268,8 @@ class OwnVerbs:
         UsageError
             If an argument is not allowed.
         PlanError
-            If these are not spectra with known frequencies and one intensity, or they are too short.
+            If the chain does not contain spectra with known frequencies and one intensity, if they are
+            too short, or if `others` do not belong to the time series.
         """
 
     def fit_gaussians(

@@ -22,10 +22,13 @@ from bench import (
     dispersion_accuracy,
     idioms,
     live,
+    live_beams,
+    live_soak,
     machine,
     peers,
     probe,
     scaling,
+    sessions,
     spectra_files,
     toa_accuracy,
     whole,
@@ -135,6 +138,58 @@ def test_times_of_arrival(capsys):
 def test_packets_are_received_in_both_ways(capsys):
     cell, = live.run(quick=True, keep=False)
     assert cell["floor"] > 0 and cell["placed"] > 0 and "ratio" in capsys.readouterr().out
+
+
+@thorough
+@pytest.mark.parametrize("beams", [1, 19])
+def test_beams_are_all_right(capsys, tmp_path, beams):
+    """A session whose spectra are those of files; every packet is counted."""
+    found = live_beams.run(quick=True, keep=False, minutes=0, rate=0.002, beams=beams,
+                           folder=tmp_path)
+    assert not found["faults"] and len(found["compared"]) == beams
+    for each in found["compared"]:
+        assert each["equal"] >= 5 and each["incomplete"] <= 1 and each["different"] == 0
+    assert "packets: " in capsys.readouterr().out
+
+
+def test_faults_of_a_session():
+    right = {"packets": 1000, "late_s": 0.0}
+    counts = {"received": 1000, "placed": 1000, "lost": 0, "kernel_drops": 0, "overwritten": 0}
+    for name, text in (("received", "999 received"), ("placed", "999 placed"),
+                       ("lost", "999 packets lost"), ("kernel_drops", "999 packets dropped"),
+                       ("overwritten", "999 samples overwritten")):
+        found = {"exit": 0, "sent": [right], "counts": [{**counts, name: 999}]}
+        assert any(text in each for each in live_beams.faults(found))
+    found = {"exit": 1, "sent": [{**right, "late_s": 2}], "counts": [counts]}
+    assert live_beams.faults(found) == ["exit code 1", "beam 1: the last packet was 2 s late"]
+    some = {"rows": 2, "equal": 1, "incomplete": 0, "different": 1}
+    found = {"exit": 0, "sent": [right], "counts": [counts], "compared": [some]}
+    assert live_beams.faults(found) == [
+        "beam 1: 2 spectra of 2, of which 1 differ and 0 are incomplete"]
+
+
+def test_spectra_are_compared_byte_for_byte(tmp_path):
+    """A bit of a value, and spectra in another order, are seen."""
+    sessions.spectra_of(sessions.cycle_file(tmp_path / "x.dada", 1, 2, times=3)).write(
+        tmp_path / "x.h5")
+    values, weight = sessions.reference(tmp_path, 1, 2)
+    files = [tmp_path / "x.h5"]
+    assert sessions.compare(files, (values, weight)) == (6, 5, 1, 0)  # the last one is short
+    wrong = values.copy()
+    wrong.view(np.uint32)[1, 2, 77] ^= 1
+    assert sessions.compare(files, (wrong, weight)) == (6, 3, 1, 2)
+    assert sessions.compare(files, (values[::-1], weight)) == (6, 0, 1, 5)
+
+
+def test_growth_of_a_session():
+    """Memory that grows by a megabyte a minute, and a file that stays open."""
+    used = [sessions.Usage(10.0 * i, int(1e8 + 1e6 * i / 6), 40 + (i > 50), {})
+            for i in range(60)]
+    found = live_soak.growth(used, 300)
+    assert found["slope_per_hour"] == pytest.approx(6e7, rel=1e-4) and found["opened"] == 1
+    assert len(live_soak._grown(found)) == 2
+    flat = live_soak.growth([each._replace(private=10**8, descriptors=40) for each in used], 300)
+    assert flat["spread"] == 0 and not live_soak._grown(flat)
 
 
 @pytest.fixture(scope="module")

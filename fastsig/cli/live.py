@@ -6,6 +6,7 @@ import os
 import secrets
 import sys
 import time
+from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
@@ -147,6 +148,7 @@ class _Screen:
         pages = {"/metrics": lambda: ("text/plain; version=0.0.4",
                                       metrics_text(self._status).encode())}
         self._served: list[Any] = []
+        self._unwritten: set[str] = set()
         #: File to which metrics are written.
         self._file = None if self._serve(options["metrics"], pages, "metrics") else (
             options["metrics"])
@@ -174,15 +176,27 @@ class _Screen:
         from fastsig.live.metrics import write_metrics
         from fastsig.live.status import one_line, write_status
 
-        write_status(status)
         self._status = status
-        if self._file is not None:
-            write_metrics(status, self._file)
+        self._write("status", lambda: write_status(status))
+        if (file := self._file) is not None:
+            self._write("metrics", lambda: write_metrics(status, file))
         if self._terminal:
             click.echo(f"\r\x1b[K{one_line(status)}", err=True, nl=False)
         elif time.monotonic() > self._last + self._EVERY_S:
             self._last = time.monotonic()
             common.say(one_line(status), self._quiet)
+
+    def _write(self, what: str, write: Callable[[], None]) -> None:
+        """Write for others; a full disk ends products there, but not the session."""
+        from fastsig.errors import OutputError
+
+        try:
+            write()
+            self._unwritten.discard(what)
+        except OutputError as error:
+            if what not in self._unwritten:
+                self.say(f"the {what} cannot be written: {error}")
+            self._unwritten.add(what)
 
     def answer(self) -> None:
         """Answer requests for metrics and pages."""

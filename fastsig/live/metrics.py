@@ -43,6 +43,7 @@ _HELP = {
     "receivers_begun": "Receivers that were started: more than one if a counter restarted.",
     "receiver_deaths": "Processes of receivers that died.",
     "sink_deaths": "Processes of sinks that died.",
+    "clock_steps": "Steps of the clock of the machine.",
 }
 _GAUGES = ("level_rms", "level_clipped", "level_mean", "ring_fill", "silent_seconds",
            "sink_rows", "sink_weight", "sink_lag_seconds",
@@ -66,11 +67,12 @@ def metrics_text(status: Mapping[str, Any]) -> str:
         full = f"fastsig_{name}" + ("" if name in _GAUGES else "_total")
         text = _HELP.get(name, f"Packets counted as {name.replace('_', ' ')}.")
         lines += [f"# HELP {full} {text}", f"# TYPE {full} {kind}"]
-        lines += [f"{full}{{{_labels(each.labels)}}} {each.value:.12g}" for each in some]
+        lines += [f"{full}{_labels(each.labels)} {each.value:.12g}" for each in some]
     return "\n".join([*lines, ""])
 
 
 def _samples(status: Mapping[str, Any]) -> Iterator[_Sample]:
+    yield _Sample("clock_steps", {}, status["clock_steps"])
     for each in status["sources"]:
         labels = {"source": str(each["source"])}
         ring = each.get("ring", {})
@@ -100,7 +102,8 @@ def _of_sink(labels: Mapping[str, str], sink: Mapping[str, Any]) -> Iterator[_Sa
 
 
 def _labels(labels: Mapping[str, str]) -> str:
-    return ",".join(f'{name}="{_escaped(value)}"' for name, value in labels.items())
+    text = ",".join(f'{name}="{_escaped(value)}"' for name, value in labels.items())
+    return f"{{{text}}}" if text else ""
 
 
 def _escaped(text: str) -> str:

@@ -24,8 +24,8 @@ from fastsig.live.settings import Settings, Source
 from fastsig.stream import Stream
 from fastsig.work.memory import available_bytes
 
-__all__ = ["PACKETS", "check_source", "has_receiver", "is_udp", "open_source", "receive",
-           "ring_bytes"]
+__all__ = ["PACKETS", "check_source", "has_receiver", "is_udp", "layout_of", "open_source",
+           "receive", "ring_bytes"]
 
 #: Names of the packets that can be received.
 PACKETS = ("fast-adc", "fast-spectra", "vdif")
@@ -163,14 +163,21 @@ def ring_bytes(settings: Settings, layout: PacketLayout) -> int:
 
 def _layout(opened: Socket, settings: Settings, stopping: list[bool]) -> Any:
     """Return the layout of packets; of VDIF frames, when the first have come."""
-    given = dict(settings.overrides)
-    if settings.packets != "vdif":
-        own: dict[str, Any] = {"beam": settings.beam, "epoch": settings.epoch}
-        return (fast_adc if settings.packets == "fast-adc" else fast_spectra)(**own, **given)
+    if (known := layout_of(settings)) is not None:
+        return known
     frames: list[bytes] = []
     while not frames and not stopping[0]:
         frames = opened.first(_FRAMES, _FRAMES_S)
-    return vdif(frames, **given) if frames else None
+    return vdif(frames, **settings.overrides) if frames else None
+
+
+def layout_of(settings: Settings) -> PacketLayout | None:
+    """Return the layout of packets; None if they must be seen first."""
+    if settings.packets == "vdif":
+        return None
+    own: dict[str, Any] = {"beam": settings.beam, "epoch": settings.epoch}
+    made = fast_adc if settings.packets == "fast-adc" else fast_spectra
+    return made(**own, **settings.overrides)
 
 
 def open_source(source: Source, settings: Settings, label: str,

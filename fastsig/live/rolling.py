@@ -33,10 +33,19 @@ def name_of(folder: str, label: str, kind: str, stream: Stream, suffix: str) -> 
 
 
 class DiskFullError(OutputError):
-    """The disk is full: a file has ended with what was written to it, and is complete."""
+    """The disk is full: a file has ended with what was written to it, and is complete.
 
-    def __init__(self, path: str) -> None:
-        super().__init__(path, "the disk is full: this file ends here, and no other is begun")
+    Parameters
+    ----------
+    path : str
+    is_empty : bool
+        Whether nothing could be written, and there is no such file.
+    """
+
+    def __init__(self, path: str, *, is_empty: bool = False) -> None:
+        super().__init__(path, "the disk is full: " + (
+            "this file is not begun" if is_empty else "this file ends here")
+            + ", and no other is begun")
 
 
 class Watch(Sink):
@@ -132,14 +141,18 @@ class Rolling:
             result, n = run(self._current, **options)
             watch.report()
             first += n
-            if getattr(getattr(sink, "writer", None), "is_full", False):
-                raise DiskFullError(self._ended(sink, result)[0])
+            writer: Any = getattr(sink, "writer", None)
+            if getattr(writer, "is_full", False):
+                name = self._ended(sink, result)[0]
+                if writer.is_empty:
+                    os.unlink(name)
+                raise DiskFullError(name, is_empty=writer.is_empty)
             for name in self._ended(sink, result):
                 if n:
                     self._report({"wrote": name, "file_rows": n})
                 else:  # it was stopped before its first row was processed
                     os.unlink(name)
-            del sink, watch, result, piece
+            del sink, watch, result, piece, writer
             self._current = []
             gc.collect()  # a pass leaves cycles of megabytes, which would wait for long
         return first

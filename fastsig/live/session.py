@@ -14,8 +14,10 @@ from fastsig.io.live.memory import sweep
 from fastsig.io.live.reader_state import readers
 from fastsig.io.live.ring import Ring
 from fastsig.live.children import Child, start
+from fastsig.live.clock import Clock
 from fastsig.live.levels import Levels
 from fastsig.live.receivers import check_source, has_receiver, is_udp, receive
+from fastsig.live.rehearsal import rehearse
 from fastsig.live.settings import Settings, Source
 from fastsig.live.work import work
 
@@ -123,17 +125,19 @@ class Session:
         ``watch(status)`` is called once a second, and at the end.
     answer : callable, optional
         Called about 20 times a second, to answer requests.
+    clock : Clock, optional
+        The clock of the machine.
     """
 
     def __init__(self, sources: list[Source], settings: Settings, say: Callable[[str], None],
                  watch: Callable[[dict[str, Any]], None],
-                 answer: Callable[[], None] = lambda: None) -> None:
+                 answer: Callable[[], None] = lambda: None, clock: Clock | None = None) -> None:
         self.settings, self._say, self._watch, self._answer = settings, say, watch, answer
         self.kinds = settings.kinds()
         for source in sources:
             check_source(source, settings)
         self.beams = [Beam(source) for source in sources]
-        self._begun = time.time()
+        self._clock, self._begun = clock or Clock(), time.monotonic()
         self._stopped: float | None = None
         self._told_to_end = False
         self._failed = self._outputs_failed = False
@@ -167,6 +171,7 @@ class Session:
     def run(self) -> int:
         """Run until all sources have ended or `stop` is called; return an exit code."""
         sweep()  # rings that killed receivers left
+        rehearse(self.beams[0].source, self.settings)
         for beam in self.beams:
             self._begin(beam)
         before = {number: signal.signal(number, handler) for number, handler in (
@@ -176,8 +181,7 @@ class Session:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
-            for beam in self.beams:
-                self._end(beam)
+            self._end(self.beams)
         self._watch(self.status())
         return 4 if self._outputs_failed else 1 if self._failed else 0
 
@@ -191,6 +195,7 @@ class Session:
                 self._finish()
             if time.monotonic() > last + 1:
                 last = time.monotonic()
+                self._look_at_clock()
                 self._watch(self.status())
             self._answer()
             time.sleep(_GLANCE)
@@ -230,7 +235,7 @@ class Session:
 
     def _renew(self, beam: Beam) -> None:
         """Begin again with a source: its receiver died, or its counter begins again."""
-        self._end(beam)
+        self._end([beam])
         beam.forget()
         beam.counts["receivers_begun"] += 1
         beam.source = beam.source.with_ring(beam.counts["receivers_begun"])
@@ -290,6 +295,12 @@ class Session:
             self._begin_sink(beam, child.name, again=True)
             self._say(f"{name}: started again")
 
+    def _look_at_clock(self) -> None:
+        """Report a step of the clock; rows have the times that follow from the first one."""
+        if by := self._clock.step():
+            self._say(f"the clock of this machine stepped by {by:+.3g} s; times of rows do not "
+                      "change, except those of sources that begin again without --epoch")
+
     def _look_at_lags(self, beam: Beam) -> None:
         if beam.ring is None or beam.ring.ended or not is_udp(beam.source):
             return
@@ -344,16 +355,18 @@ class Session:
                     child.send(signal.SIGKILL)
         self._told_to_end = True
 
-    def _end(self, beam: Beam) -> None:
-        """End the processes of a source."""
-        for child in beam.children:
-            child.send(signal.SIGTERM)
+    def _end(self, beams: list[Beam]) -> None:
+        """End the processes of some sources, all at the same time."""
+        for beam in beams:
+            for child in beam.children:
+                child.send(signal.SIGTERM)
+            if beam.receiver is not None:
+                beam.receiver.send(signal.SIGUSR1)
+        children = [(beam, child) for beam in beams for child in beam.children]
         until = time.monotonic() + 2
-        if beam.receiver is not None:
-            beam.receiver.send(signal.SIGUSR1)
-        while not all(child.look() for child in beam.children) and time.monotonic() < until:
+        while not all(child.look() for _, child in children) and time.monotonic() < until:
             time.sleep(_GLANCE / 5)
-        for child in beam.children:
+        for beam, child in children:
             child.send(signal.SIGKILL)
             child.look()
             for each in child.reports():
@@ -363,6 +376,6 @@ class Session:
 
     def status(self) -> dict[str, Any]:
         """Describe the session as plain data."""
-        return {"pid": os.getpid(), "running_s": time.time() - self._begun,
-                "stopping": self._stopped is not None, "folder": self.settings.folder,
-                "sources": [beam.status() for beam in self.beams]}
+        return {"pid": os.getpid(), "running_s": time.monotonic() - self._begun,
+                "clock_steps": self._clock.steps, "stopping": self._stopped is not None,
+                "folder": self.settings.folder, "sources": [beam.status() for beam in self.beams]}

@@ -99,6 +99,8 @@ def lines(status: Mapping[str, Any]) -> list[str]:
     state = "has ended" if not status.get("alive", True) else (
         "is ending" if status["stopping"] else "is running")
     out = [f"process {status['pid']} {state}, {status['running_s']:.0f} s, to {status['folder']}"]
+    if status.get("clock_steps"):
+        out.append(f"the clock of the machine has stepped {status['clock_steps']} times")
     for each in status["sources"]:
         out.append(each["source"])
         for name, value in {**each.get("receiver", {}), **each.get("ring", {})}.items():

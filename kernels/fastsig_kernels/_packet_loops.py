@@ -310,7 +310,17 @@ def place_packets_nb(form, raw, stride, sizes, senders, n, held, held_raw, todo,
 
 
 @jit_strict
-def flush_packets_nb(words, numbers, held):
-    """Let readers read all that has come, when nothing has come for some time."""
-    _publish(words, numbers, held, words[_HIGHEST])
+def flush_packets_nb(words, numbers, held, at_end):
+    """Let readers read all that has come, when nothing has come for some time.
+
+    Unless `at_end`, the newest slot is kept back if packets of it are missing: a sender may pause
+    anywhere.
+    """
+    head = words[_HIGHEST]
+    if at_end == 0 and head > held[PLANNED]:
+        for part in range(numbers.shape[1]):
+            if not _has(numbers, head - 1, part):
+                head -= 1
+                break
+    _publish(words, numbers, held, head)
     words[_HEAD] = held[PLANNED]

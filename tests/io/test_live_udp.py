@@ -115,6 +115,24 @@ def test_without_an_epoch_the_first_packet_has_the_time_of_its_arrival() -> None
         assert stream.header.start_time == open_ring(source.ring).header.start_time
 
 
+def test_times_of_rows_do_not_follow_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without an epoch, the clock is read once; what it does later changes nothing."""
+    packets = adc(noise(np.random.default_rng(1), 40 * 4096), 7)
+    with receiver(fast_adc(reorder=8), idle_s=0.05).start() as source, socket.socket(
+            socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        sender.connect(("127.0.0.1", source.source.port))
+        for packet in packets[:40]:
+            sender.send(packet)
+        stream = open_ring(source.ring.name, timeout=30)
+        start, now = stream.header.start_time, time.time_ns()
+        monkeypatch.setattr(time, "time_ns", lambda: now + 3600 * 10**9)
+        for packet in packets[40:]:
+            sender.send(packet)
+        until(lambda: source.ring.rows == 40 * 4096)
+        assert open_ring(source.ring).header.start_time == start
+        stream.close()
+
+
 def test_hostile_packets_are_counted() -> None:
     rng = np.random.default_rng(1)
     data = noise(rng, 40 * 4096)

@@ -186,7 +186,7 @@ def test_packets_from_before_and_after_a_jump_may_be_mixed():
     ring, _ = compare(ADC, packets, np.full(len(packets), 7))
     count = ring.count()
     assert (count["placed"], count["late"], count["unconfirmed"]) == (96, 0, 0)
-    flush_packets_nb(ring.words, ring.numbers, ring.held)
+    flush_packets_nb(ring.words, ring.numbers, ring.held, 1)
     assert (ring.count()["jumps"], ring.count()["lost"], ring.state("head")) == (1, 16, 56)
 
 
@@ -204,8 +204,19 @@ def test_late_packets_are_counted_and_change_nothing():
     count = ring.count()
     assert (count["late"], count["duplicate"], count["lost"]) == (2, 4, 2)
     assert ring.state("head") == 24
-    flush_packets_nb(ring.words, ring.numbers, ring.held)
+    flush_packets_nb(ring.words, ring.numbers, ring.held, 1)
     assert ring.state("head") == 30 and ring.count()["lost"] == 2
+
+
+def test_a_pause_within_a_slot_loses_nothing():
+    packets = sent(ADC, range(20))
+    ring, _ = compare(ADC, packets[:25], np.full(25, 7))
+    flush_packets_nb(ring.words, ring.numbers, ring.held, 0)
+    assert (ring.state("head"), ring.count()["lost"]) == (12, 0)  # slot 12 has only one packet
+    ring.add(packets[25:], np.full(15, 7))
+    flush_packets_nb(ring.words, ring.numbers, ring.held, 0)
+    count = ring.count()
+    assert (count["placed"], count["late"], count["lost"], ring.state("head")) == (40, 0, 0, 20)
 
 
 def test_another_sender_does_not_keep_the_first_one_from_starting():

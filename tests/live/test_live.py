@@ -7,11 +7,9 @@ import json
 import os
 import signal
 import socket
-import struct
-import threading
+import subprocess
+import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -20,6 +18,8 @@ import numpy as np
 import pytest
 from astropy import units as u
 from cli import begin as running
+from cli import environment
+from live_runs import SPECTRA, WORDS, Sender, errors_of, feeding, files, sink, status, until
 from streams import MemoryVoltages, header, noise
 from test_fold import polyco
 
@@ -33,70 +33,6 @@ from fastsig.live.settings import Settings, Source
 from fastsig.live.sinks import rolling
 from fastsig.pulsar.polyco import Polyco
 from fastsig.reductions.folding.folding import fold
-
-WORDS = ("--set", "n_bits=8", "--set", "n_pol=2", "--set", "sample_rate=1MHz", "--set",
-         "start_time=2026-01-02T00:00:00", "--set", "frequency=1400.25MHz")
-SPECTRA = ("--spectra", "--n-chan", 16, "--integrate", "1ms", "--products", "AABB")
-
-
-@contextmanager
-def feeding(path: Path, data: bytes, *, paced: bool = True) -> Iterator[threading.Event]:
-    """Write data into a pipe again and again, 0.1 s of 2 MB/s at a time; once if not `paced`."""
-    os.mkfifo(path)
-    stop = threading.Event()
-
-    def work() -> None:
-        with open(path, "wb", buffering=0) as pipe:
-            if not paced:
-                pipe.write(data)
-                return
-            try:
-                while not stop.wait(0.1):
-                    pipe.write(data[:200_000])
-            except BrokenPipeError:
-                pass
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    try:
-        yield stop
-    finally:
-        stop.set()
-        thread.join()
-
-
-def until(true: Callable[[], Any], seconds: float = 30) -> Any:
-    """Wait until something is true."""
-    end = time.monotonic() + seconds
-    while not (found := true()):
-        assert time.monotonic() < end, "it did not become true in time"
-        time.sleep(0.02)
-    return found
-
-
-def errors_of(process: Any, seconds: float = 60) -> str:
-    """Wait until a process ends; return its messages."""
-    _, errors = process.communicate(seconds)
-    process.stdout.close()
-    process.stderr.close()
-    return str(errors)
-
-
-def status(folder: Path) -> dict[str, Any]:
-    try:
-        found: dict[str, Any] = json.loads((folder / "live-status.json").read_text())
-    except FileNotFoundError:
-        return {"sources": [{"sinks": {}}]}
-    return found
-
-
-def sink(folder: Path, kind: str) -> dict[str, Any]:
-    found: dict[str, Any] = status(folder)["sources"][0]["sinks"].get(kind, {})
-    return found
-
-
-def files(folder: Path, pattern: str) -> list[Path]:
-    return sorted(folder.glob(pattern))
 
 
 def test_products_are_those_of_a_file(tmp_path: Path) -> None:
@@ -174,31 +110,6 @@ def test_a_sink_that_is_killed_leaves_the_others(tmp_path: Path) -> None:
         assert fs.open(each).read().values.size
 
 
-class Sender:
-    """Sends FAST's packets of samples, both polarisations of a beam, from a thread."""
-
-    def __init__(self, port: int, data: np.ndarray, seconds: float = 0.01) -> None:
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._send, args=(port, data, seconds))
-        self._thread.start()
-
-    def _send(self, port: int, data: np.ndarray, seconds: float) -> None:
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as out:
-            counter = 1000
-            while not self._stop.wait(seconds):
-                for _ in range(4):
-                    first = counter * 4096 % (len(data) - 4096)
-                    for pol in (0, 1):
-                        head = 1 << 63 | 1 << 57 | pol << 56 | counter
-                        samples = data[first : first + 4096, pol].tobytes()
-                        out.sendto(struct.pack("<Q", head) + samples, ("127.0.0.1", port))
-                    counter += 1
-
-    def close(self) -> None:
-        self._stop.set()
-        self._thread.join()
-
-
 def test_a_receiver_that_is_killed_leaves_whole_files(tmp_path: Path) -> None:
     out, data = tmp_path / "out", noise(np.random.default_rng(1), 100_000)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
@@ -249,7 +160,8 @@ def test_what_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("as_json", [False, True])
 def test_the_status_is_reported(tmp_path: Path, as_json: bool) -> None:
-    record = {"pid": os.getpid(), "running_s": 3.0, "stopping": False, "folder": "out",
+    record = {"pid": os.getpid(), "running_s": 3.0, "clock_steps": 1, "stopping": False,
+              "folder": "out",
               "sources": [{"source": "udp://x:1", "label": "", "receiver": {"port": 1},
                            "receivers_begun": 1, "receiver_deaths": 0, "sink_deaths": 2,
                            "ring": {"placed": 7},
@@ -330,6 +242,40 @@ def test_profiles_are_those_of_a_file(tmp_path: Path) -> None:
     expected = fs.open_profiles(tmp_path / "x.ar")
     np.testing.assert_array_equal(made[0].data, expected.data)
     np.testing.assert_array_equal(made[0].weights, expected.weights)
+
+
+def test_processes_load_nothing_when_data_come() -> None:
+    """What a rehearsal has not loaded, each process would load while data wait."""
+    done = subprocess.run([sys.executable, "-c", """
+import sys, tempfile
+import numpy as np
+from fastsig.io.live.ring_bytes import RingBytes, RingFiles, byte_ring
+from fastsig.io.live.pipes import open_bytes
+from fastsig.live.rehearsal import rehearse
+from fastsig.live.settings import Settings, Source
+from fastsig.live.sinks import rolling
+given = {"n_bits": 8, "n_pol": 2, "sample_rate": "1MHz", "frequency": "1400.25MHz",
+         "start_time": "2026-01-02T00:00:00"}
+with tempfile.TemporaryDirectory() as place:
+    settings = Settings(place, record="native", spectra=True, n_chan=16, time="1ms",
+                        overrides=given, workers=1)
+    rehearse(Source("-", "", "none"), settings)
+    before = set(sys.modules)
+    ring = byte_ring("x", 2**20)
+    room = ring.space()[:40_000]
+    room[:] = np.random.default_rng(1).integers(0, 255, len(room))
+    ring.advance(len(room))
+    ring.end()
+    reports = []
+    for kind in settings.kinds():
+        data = RingBytes(ring)
+        stream = open_bytes("x", data, RingFiles(data), given)
+        rolling(kind, stream, settings, "", reports.append, lambda: stream).run(workers=1)
+    ring.close()
+    assert sum("wrote" in each for each in reports) == 2, reports
+print(sorted(set(sys.modules) - before))
+"""], capture_output=True, text=True, env=environment(), timeout=120)
+    assert (done.returncode, done.stdout.strip()) == (0, "[]"), done.stdout + done.stderr
 
 
 def test_files_leave_nothing_in_memory(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from fastsig.live.metrics import Served, metrics_text, place_of
 from fastsig.live.page import pages_of
 
 STATUS: dict[str, Any] = {
-    "pid": 1, "running_s": 3.0, "stopping": False, "folder": "night",
+    "pid": 1, "running_s": 3.0, "clock_steps": 2, "stopping": False, "folder": "night",
     "sources": [{"source": 'udp://x:1"', "label": "s1", "receiver": {}, "receivers_begun": 1,
                  "receiver_deaths": 0, "sink_deaths": 0,
                  "ring": {"received": 9, "placed": 7, "lost": 2, "silent_s": 0.5},
@@ -75,6 +75,7 @@ def get(served: Served, path: str, host: str = "127.0.0.1") -> bytes:
 def test_only_this_machine_is_answered(served: Served) -> None:
     text = get(served, "/metrics").decode()
     assert 'fastsig_lost_total{source="udp://x:1\\""} 2' in text
+    assert "\nfastsig_clock_steps_total 2\n" in text
     assert 'fastsig_level_rms{source="udp://x:1\\"",pol="Y"} 19.25' in text
     for path, host in (("/metrics", "elsewhere.example"), ("/../etc/passwd", "127.0.0.1"),
                        ("/nothing", "127.0.0.1")):

@@ -195,14 +195,13 @@ class Receiver:
         last = time.monotonic_ns()
         reason = "stopped"
         while not self._stopping.is_set():
-            placed = int(words[COUNTER_AT["placed"]])
+            placed, begun = int(words[COUNTER_AT["placed"]]), time.monotonic_ns()
             _, status = receive()
-            now = time.monotonic_ns()
             self.ring.beat()
             if words[COUNTER_AT["placed"]] > placed:
-                last = words[STATE_AT["last"]] = now
+                last = words[STATE_AT["last"]] = time.monotonic_ns()
                 self._timed()
-            elif now - last > self._idle_ns:
+            elif begun - last > self._idle_ns:  # this process may have waited, not the packets
                 self.flush()
             if status == RESTARTED:
                 reason = "restarted"
@@ -253,17 +252,20 @@ class Receiver:
         self.ring.start(self.ring.state("first"),
                         start_time=sample_time(now, -rows, self.ring.rate))
 
-    def flush(self) -> None:
-        """Let readers read all that has come, and count what is missing there."""
+    def flush(self, *, at_end: bool = False) -> None:
+        """Let readers read all that has come, and count what is missing there.
+
+        Unless it is the end, the newest slot waits until all of its packets have come.
+        """
         from fastsig_kernels._packet_loops import flush_packets_nb
 
-        flush_packets_nb(self.ring.memory.words, self.ring.memory.numbers, self._held)
+        flush_packets_nb(self.ring.memory.words, self.ring.memory.numbers, self._held, int(at_end))
 
     def _give_up(self) -> None:
         """Count what is still held back, and what is missing at the end."""
         self.ring.count("unconfirmed", int(self._held[0]))
         self._held[0] = 0
-        self.flush()
+        self.flush(at_end=True)
 
     def __enter__(self) -> Self:
         return self

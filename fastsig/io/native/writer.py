@@ -161,6 +161,11 @@ class NativeWriter(AnnouncedFile, Writer):
                 raise self._fail(error) from error
         self._written += n
 
+    @property
+    def n_written(self) -> int:
+        """Number of rows that have been written."""
+        return self._written
+
     def _forget_rows(self, last: int) -> None:
         """Leave out the rows that are being appended, as the disk is full."""
         self.is_full = True
@@ -260,6 +265,7 @@ class NativeTarget(VoltageWriter):
     def end_at(self, n_row: int) -> None:
         """Accept that there are only `n_row` rows, all of which have been written."""
         self._writer.end_at(n_row)
+        self.is_empty = self.is_full and not self._writer.n_written
 
     def close(self) -> None:
         """Finish the file and give it its name."""

@@ -185,6 +185,8 @@ class VoltageWriter(Writer):
     kept: Spans | None = None
     #: Whether the disk is full, so that a file that may end early has ended.
     is_full = False
+    #: Whether it was full before the first row could be written.
+    is_empty = False
     #: Names and sizes (bytes) of the files.
     files: list[tuple[str, int]]
 
