@@ -37,7 +37,7 @@ __all__ = ["beams"]
               metavar="X", help="Allow for this relative error in the shapes and gains of the "
                                 "beams.")
 @click.option("--side-lobe", type=click.FloatRange(0, 1), default=0.01, show_default=True,
-              metavar="X", help="Allow for side lobes up to this level, relative to the peak.")
+              metavar="X", help="Allow for sidelobes up to this level, relative to the peak.")
 @findings.keep_option
 @common.json_option
 @common.quiet_options

@@ -50,7 +50,7 @@ def compare_beams(
     table_beams : sequence of int, optional
         The beam of each table, instead of that of its candidates.
     shape_error, side_lobe : float
-        Relative error of the shape and gain of a beam, and level of its side lobes relative to the
+        Relative error of the shape and gain of a beam, and level of its sidelobes relative to the
         peak.
 
     Raises

@@ -26,7 +26,7 @@ F8 = NDArray[np.float64]
 
 _SLOPE = 2.5  # of the numbers of bursts against S/N: -2.5 in a Euclidean universe
 _REACH = 1.5  # beam widths from the brightest beam, within which the source is looked for
-_MOST_LOBE = 0.04  # side lobes relative to the highest S/N
+_MOST_LOBE = 0.04  # sidelobes relative to the highest S/N
 _CELLS = 15, 21  # on a side of the first and of the second grid
 _DEPTH = 10.0  # of the logarithm of the posterior: the second grid covers what is higher
 _STEPS = np.linspace(-3.2, 3.2, 9)  # standard deviations of the S/N of the brightest beam
@@ -48,7 +48,7 @@ class Geometry:
     gains : ndarray, shape (beam,), optional
         Relative S/N in the middle of each beam; by default equal.
     shape_error, side_lobe : float
-        Relative error of the beam's shape and gain, and side lobes relative to the middle.
+        Relative error of the beam's shape and gain, and sidelobes relative to the middle.
     """
 
     numbers: tuple[int, ...]
