@@ -276,12 +276,12 @@ def interrupted(thread):
     raise KeyboardInterrupt
 
 threading.Thread.start = interrupted
-crew = Crew(3)
+crew = Crew(2)
 try:
-    crew.run([int, int, int])
+    crew.run([int, int])
 except KeyboardInterrupt:
     threading.Thread.start = start
-    crew.run([int, int, int])
+    crew.run([int, int])
     print("done")
 """
 
