@@ -3,10 +3,11 @@
 import os
 import threading
 import time
+import weakref
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
+from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
@@ -16,11 +17,15 @@ _LEAST_FRAMES = 16  # for a thread; fewer take less time than it takes to wake o
 
 
 class Crew:
-    """Threads that do a few calls at the same time, one of them in the thread that asks."""
+    """Threads that do a few calls at the same time, one of them in the thread that asks.
+
+    They are daemons, for which a program that ends does not wait: with those of `concurrent`, it
+    may wait forever if Ctrl-C has interrupted the start of one.
+    """
 
     def __init__(self, n_thread: int) -> None:
         self._n_other = n_thread - 1
-        self._pool: ThreadPoolExecutor | None = None
+        self._tasks: _Tasks | None = None
         self._process = 0
 
     def run(self, calls: Sequence[Callable[[], object]],
@@ -35,7 +40,6 @@ class Crew:
         ended: list[int] = []
         refused: list[bool] = []
         failed: list[BaseException] = []
-        # Of these, unlike of `Future`, Ctrl-C always interrupts the wait.
         gates = [threading.Lock() for _ in calls]
 
         def guarded(number: int) -> None:
@@ -54,27 +58,48 @@ class Crew:
         try:
             for number in range(1, len(calls)):
                 gates[number].acquire()
-                self._threads().submit(guarded, number)
+                self._threads().put(partial(guarded, number))
             calls[0]()
             for gate in gates:
                 gate.acquire()
         except BaseException:
-            # There may be calls in progress that `submit` did not return.
             while not refused or len(ended) < len(began):
                 with suppress(KeyboardInterrupt):
                     refused.append(True)
-                    self._pool = None  # of which an interruption may have left anything
+                    self._dismiss()
                     stop()
                     time.sleep(_PAUSE)
             raise
         if failed:
             raise failed.pop()
 
-    def _threads(self) -> ThreadPoolExecutor:
-        if self._pool is None or self._process != os.getpid():  # a fork has none of the threads
-            self._pool, self._process = ThreadPoolExecutor(
-                self._n_other, "fastsig-kernels"), os.getpid()
-        return self._pool
+    def _threads(self) -> "_Tasks":
+        """Return the queue of the threads, which begin with the first call."""
+        if self._tasks is None or self._process != os.getpid():  # a fork has none of the threads
+            tasks: _Tasks = SimpleQueue()
+            weakref.finalize(self, tasks.put, None)  # ends the threads
+            for _ in range(self._n_other):
+                threading.Thread(target=_work, args=(tasks,), name="fastsig-kernels",
+                                 daemon=True).start()
+            self._tasks, self._process = tasks, os.getpid()
+        return self._tasks
+
+    def _dismiss(self) -> None:
+        """End the threads, and leave the queue, in which an interruption may have left tasks."""
+        tasks, self._tasks = self._tasks, None
+        if tasks is not None:
+            tasks.put(None)
+
+
+_Tasks = SimpleQueue[Callable[[], None] | None]
+
+
+def _work(tasks: _Tasks) -> None:
+    """Do tasks until one is None, which is then left for the next thread."""
+    while (task := tasks.get()) is not None:
+        task()
+        del task  # with the arrays that it uses
+    tasks.put(None)
 
 
 class Team:

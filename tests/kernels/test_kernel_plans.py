@@ -6,6 +6,8 @@ import inspect
 import multiprocessing
 import pickle
 import signal
+import subprocess
+import sys
 import threading
 import time
 from functools import partial
@@ -261,6 +263,45 @@ def test_work_that_no_thread_has_begun_is_not_done_later():
     crew.run([partial(done.append, i) for i in (7, 8, 9)])
     crew.run([partial(done.append, i) for i in (7, 8, 9)])
     assert sorted(done) == [7, 7, 8, 8, 9, 9]
+
+
+_INTERRUPTED = """
+import threading
+from fastsig_kernels._team import Crew
+
+start = threading.Thread.start
+
+def interrupted(thread):
+    start(thread)
+    raise KeyboardInterrupt
+
+threading.Thread.start = interrupted
+crew = Crew(2)
+try:
+    crew.run([int, int])
+except KeyboardInterrupt:
+    threading.Thread.start = start
+    crew.run([int, int])
+    print("done")
+"""
+
+
+def test_a_program_ends_if_the_start_of_a_thread_was_interrupted():
+    """A pool of `concurrent.futures` would wait for that thread, of which it has no record."""
+    done = subprocess.run([sys.executable, "-c", _INTERRUPTED], capture_output=True, text=True,
+                          timeout=120, check=False)
+    assert (done.returncode, done.stdout) == (0, "done\n"), done.stderr
+
+
+def test_threads_end_with_their_plan():
+    crew, before = Crew(3), threading.active_count()
+    crew.run([int, int, int])
+    assert threading.active_count() == before + 2
+    del crew
+    deadline = time.monotonic() + 30
+    while threading.active_count() > before and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert threading.active_count() == before
 
 
 def refuse(*_):
