@@ -132,7 +132,7 @@ class Octaves(ABC):
     def _divide(self, x: NDArray[np.int8], valid: NDArray[np.bool_] | None) -> None:
         """Give a segment to the stretches, octave by octave."""
         self._shares.append(_share(valid))
-        self._live.append(1.0 if valid is None else _share(valid.any(axis=1)))
+        self._live.append(1.0 if valid is None else _share(np.asarray(valid.any(axis=1))))
         if valid is None:
             self._n_dead.fill(0)
         else:
