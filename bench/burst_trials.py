@@ -97,10 +97,11 @@ def counted(step: float, longest: int, n_time: int, seed: int, degrees: float = 
     for first in range(0, n_time, _BLOCK):
         shape = min(_BLOCK, n_time - first), _N_CHAN
         search.process(_noise(rng, shape, degrees), _valid(rng, shape) if lossy else None)
-    snr = gather([Searched(search.finish(), plan)])[0].snr
+    events = search.finish()
+    snr, live_s = gather([Searched(events, plan)])[0].snr, n_time * _SAMPLE_S * events.live_share
     return [Count(step, longest, n_time, degrees, lossy, level, int((snr >= level).sum()),
-                  false_alarms(plan, n_time * _SAMPLE_S, degrees=degrees or None, threshold=level))
-            for level in _LEVELS]
+                  false_alarms(plan, live_s, degrees=degrees * events.valid_share or None,
+                               threshold=level)) for level in _LEVELS]
 
 
 def _valid(rng: Any, shape: tuple[int, int]) -> Any:

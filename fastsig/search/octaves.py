@@ -47,9 +47,10 @@ class Octaves(ABC):
         self._normalizer = self._normalizer_of(dtype)
         self._octaves = _octaves(stretches)
         self._halvers = [_Halver(threads) for _ in self._octaves[1:]]
-        #: Share of the samples of each segment of the normalisation that is valid, and share that
-        #: counts as valid in each octave.
+        #: Share of the samples of each segment of the normalisation that is valid, share of its
+        #: spectra in which some are, and share that counts as valid in each octave.
         self._shares: list[float] = []
+        self._live: list[float] = []
         self._counted: list[list[float]] = [[] for _ in self._octaves]
         #: Number of segments since the last sample of each channel.
         self._n_dead = np.zeros(recording.n_chan, np.int64)
@@ -89,6 +90,16 @@ class Octaves(ABC):
                 x[rows], valid=None if valid is None else valid[rows],
                 series=None if series is None else series[rows]))
 
+    @property
+    def live_share(self) -> float:
+        """Share of the spectra that had valid samples."""
+        return float(np.mean(self._live)) if self._live else 1.0
+
+    @property
+    def valid_share(self) -> float:
+        """Share of the samples of these spectra that was valid; 1 without any."""
+        return float(np.mean(self._shares)) / self.live_share if any(self._live) else 1.0
+
     def complete(self) -> None:
         """Give the stretches the remaining spectra."""
         self._normalised(*self._normalizer.finish())
@@ -121,6 +132,7 @@ class Octaves(ABC):
     def _divide(self, x: NDArray[np.int8], valid: NDArray[np.bool_] | None) -> None:
         """Give a segment to the stretches, octave by octave."""
         self._shares.append(_share(valid))
+        self._live.append(1.0 if valid is None else _share(np.asarray(valid.any(axis=1))))
         if valid is None:
             self._n_dead.fill(0)
         else:

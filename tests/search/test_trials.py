@@ -8,6 +8,7 @@ from fastsig_kernels import boxcar_ladder
 from scipy.special import ndtr
 
 from bench.burst_trials import counted, plan_of
+from fastsig.search.bursts.engine import BurstSearch
 from fastsig.search.bursts.trials import chance, degrees_of, false_alarms, trials
 
 
@@ -44,3 +45,17 @@ def test_false_alarms_grow_with_time_and_fall_with_the_threshold() -> None:
     assert false_alarms(plan, 20.0) == pytest.approx(2 * false_alarms(plan, 10.0))
     levels = [false_alarms(plan, 10.0, threshold=level) for level in (5, 6, 7)]
     assert levels[0] > 100 * levels[1] > 10000 * levels[2]
+
+
+def test_lost_samples_lengthen_the_tails_of_sums() -> None:
+    plan, rng = plan_of(1.0, 16), np.random.default_rng(2)
+    search = BurstSearch(plan)
+    valid = np.ones((8192, 64), bool)
+    valid[:, ::4] = False
+    valid[4000:4100] = False
+    search.process(rng.standard_normal(valid.shape, dtype=np.float32), valid)
+    found = search.finish()
+    assert found.live_share == pytest.approx(1 - 100 / 8192)
+    assert found.valid_share == pytest.approx(0.75)
+    few, many = (false_alarms(plan, 10.0, degrees=24 * each, threshold=7) for each in (0.75, 1))
+    assert few > 1.2 * many

@@ -117,14 +117,15 @@ def _files(stream: Stream, rows: NDArray[np.int64]) -> list[str]:
     return [os.path.basename(root.file_of(int(row * ratio))) for row in rows.tolist()]
 
 
-def _false_alarms(stream: SpectrumStream, plan: SearchPlan) -> float:
+def _false_alarms(stream: SpectrumStream, plan: SearchPlan, events: Events) -> float:
     """Return the candidates that the noise of a stream is expected to cause."""
     header = stream.header
     axis = header.require_channels(stream.path)
     n_pol = 2 if header.polarization.kind in ("linear", "circular") and (
         header.polarization.names == ("I",)) else 1
     degrees = degrees_of(float(axis.step_hz), 1 / float(header.sample_rate), n_pol, n_eff(header))
-    return false_alarms(plan, float(stream.duration.value), degrees=degrees)
+    return false_alarms(plan, float(stream.duration.value) * events.live_share,
+                        degrees=degrees * events.valid_share)
 
 
 def _meta(streams: Sequence[SpectrumStream], events: Sequence[Events],
@@ -138,7 +139,7 @@ def _meta(streams: Sequence[SpectrumStream], events: Sequence[Events],
         "n_dropped": sum(each.n_dropped for each in events), **plans[0].record(),
         "low_dm": plans[0].dm_plan.dms[0], "high_dm": plans[-1].dm_plan.dms[1],
         "stretches": [row for each in plans for row in each.record()["stretches"]]}
-    known["false_alarms"] = float(f"{sum(map(_false_alarms, streams, plans)):.3g}")
+    known["false_alarms"] = float(f"{sum(map(_false_alarms, streams, plans, events)):.3g}")
     coherent = [each.header.coherent_dm for each in streams]
     if coherent[0] is not None:
         known["coherent_dms"] = coherent

@@ -95,7 +95,7 @@ class BurstSearch(Octaves):
             self._add(number, search.finish())
             self._store.n_dropped += search.n_dropped
         self._is_finished = True
-        return self._store.finish(self.n_time)
+        return self._store.finish(self.n_time, self.live_share, self.valid_share)
 
     def new_events(self) -> NDArray[Any]:
         """Return the events that are known since the last call; the first call begins this."""

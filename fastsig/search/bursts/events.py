@@ -29,11 +29,17 @@ class Events:
         Number of events that were left out because there were too many; all others are brighter.
     n_time : int
         Number of spectra that were searched.
+    live_share : float
+        Share of them that had valid samples.
+    valid_share : float
+        Share of the samples of these that was valid.
     """
 
     rows: NDArray[Any]
     n_dropped: int
     n_time: int
+    live_share: float = 1.0
+    valid_share: float = 1.0
 
 
 class EventStore:
@@ -70,12 +76,13 @@ class EventStore:
         self.n_dropped += len(found) - len(kept)
         self._parts, self._n = [kept], len(kept)
 
-    def finish(self, n_time: int) -> Events:
-        """Return the events that are kept."""
+    def finish(self, n_time: int, live_share: float, valid_share: float) -> Events:
+        """Return the events that are kept; the arguments are those of `Events`."""
         self._trim()
         found = self._parts[0]
         return Events(found[np.lexsort((found["width"], found["time"], found["row"],
-                                        found["stretch"]))], self.n_dropped, n_time)
+                                        found["stretch"]))], self.n_dropped, n_time,
+                      live_share, valid_share)
 
 
 def events_of(stretch: int, found: NDArray[Any]) -> NDArray[Any]:

@@ -111,9 +111,10 @@ def false_alarms(plan: SearchPlan, duration_s: float, *, degrees: float | None =
     ----------
     plan : SearchPlan
     duration_s : float
-        Length of the data.
+        Length of the data, without spectra that are lost.
     degrees : float, optional
-        Degrees of freedom of a power, for one channel and spectrum; Gaussian noise by default.
+        Degrees of freedom of a power, for one channel and spectrum, multiplied by the share of the
+        samples that is valid: sums of fewer samples have longer tails. Gaussian noise by default.
     threshold : float, optional
         S/N; by default that of the plan.
     """
