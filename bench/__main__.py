@@ -24,6 +24,7 @@ from bench import (  # noqa: E402 - they are imported when numba and MKL have th
     drift_tones,
     drift_trials,
     fast_folding,
+    folding_trials,
     live,
     live_beams,
     live_soak,
@@ -61,6 +62,7 @@ OTHERS = {
     "periodic": _Other(periodic_trials.run, "false alarms of Fourier searches for pulsars"),
     "pulsars": _Other(periodic_injections.run, "periodic signals that are found of hundreds"),
     "ffa": _Other(fast_folding.run, "S/N of pulsars by fast folding beside riptide's"),
+    "ffa-trials": _Other(folding_trials.run, "false alarms of fast folding"),
     "live": _Other(live.run, "rate at which packets are received and put into the ring"),
     "beams": _Other(live_beams.run, "a session of fastsig live: counts of packets, and spectra", (
         ("minutes", 10.0, "for how long packets are sent"),

@@ -82,7 +82,8 @@ def _level(power: np.ndarray, good: np.ndarray, smooth: np.ndarray, whole: np.nd
     if n_other >= FEWEST and other * (1 + LOBES / np.sqrt(n_other)) < plain:
         power, good, plain = smooth, whole, other
     below = power[good & (power < CUT * plain)]
-    return float(mean_of_truncated(below.mean(), CUT * plain)) if below.size else 0.0
+    cut = np.array(CUT * plain)
+    return float(mean_of_truncated(below.mean(), cut)) if below.size else 0.0
 
 
 def _median(power: np.ndarray, good: np.ndarray) -> tuple[float, int]:

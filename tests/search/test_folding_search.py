@@ -71,6 +71,28 @@ def test_noise_and_constant_series_have_no_candidates() -> None:
     assert not len(search.process(np.full(N, np.nan, np.float32)))
 
 
+@pytest.mark.parametrize(("duty", "period", "seed"), [
+    ((1 / 240, 0.2), (0.3, 3.0), 71), ((1 / 64, 0.3), (0.07, 3.0), 72)])
+def test_false_alarms_are_as_many_as_stated(
+        duty: tuple[float, float], period: tuple[float, float], seed: int) -> None:
+    search, rng, n_series = _search(duty=duty, period=period), np.random.default_rng(seed), 40
+    search.snr_min = 5.0
+    snr = np.concatenate([search.process(rng.standard_normal(N, np.float32))["snr"]
+                          for _ in range(n_series)])
+    for level in (5.25, 5.5):
+        expected = n_series * search.false_alarms(level)
+        assert expected > 3
+        assert abs((snr >= level).sum() - expected) < 0.2 * expected + 3 * expected**0.5
+
+
+def test_significance_rises_with_the_snr_and_falls_with_the_trials() -> None:
+    search = _search(trials=1000.0)
+    sigma = np.array([search.sigma(each) for each in np.arange(8, 20, 0.05)])
+    assert (np.diff(sigma) > 0).all()
+    assert search.sigma(search.snr_min) == pytest.approx(6, abs=1e-6)
+    assert search.sigma(9.0) < _search().sigma(9.0) < 9
+
+
 def test_levels_follow_slow_changes_and_the_noise_becomes_one() -> None:
     rng = np.random.default_rng(3)
     x = (5 * rng.normal(size=10_000) + np.linspace(0, 90, 10_000)).astype(np.float32)

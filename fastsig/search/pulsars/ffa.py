@@ -29,10 +29,10 @@ FOLDED = np.dtype([
 FEWEST_TURNS = 8
 #: Octaves of the period that have one level and one noise.
 _OCTAVES = 2
-#: Independent trials for each width of a boxcar in each profile. Boxcars at neighbouring phases and
-#: periods overlap, but they exceed a high S/N almost independently: in noise, 1.2 do for each
-#: independent one at an S/N of 5, 1.7 at 5.75.
-_INDEPENDENT = 2.0
+#: Share of all boxcars, of every phase and width in each profile, that are independent trials at an
+#: S/N, as counts in noise show up to 6 (`bench ffa-trials`). Neighbours overlap, and exceed a high
+#: S/N more independently.
+_SNRS, _SHARES = (5.25, 6.0, 10.0), (0.32, 0.35, 0.5)
 _RATIO = 1.5  # of neighbouring widths, about
 
 
@@ -54,8 +54,9 @@ class _Part:
 class FoldingSearch:
     """Search of series of one length by fast folding; a copy for each thread.
 
-    Two octaves of the period at a time have their own level: the running median over the longest
-    period of them. Periods, levels and noise of an octave do not depend on the range of the search.
+    Two octaves of the period at a time have their own level: the running mean of the running
+    median, both over the longest period of them. Periods, levels and noise of an octave do not
+    depend on the range of the search.
 
     Parameters
     ----------
@@ -92,10 +93,10 @@ class FoldingSearch:
         self.widths = widths_of(self.n_bin, high)
         self.period = self._range(period)
         self._parts = tuple(self._made())
-        #: Number of independent trials.
+        #: Number of trials: all boxcars.
         self.n_trial = trials * max(1.0, self._n_trial())
         #: Least S/N.
-        self.snr_min = float(_snr_of_sigma(self.threshold, self.n_trial))
+        self.snr_min = self._snr_of_sigma(self.threshold)
 
     def _range(self, period: tuple[float, float]) -> tuple[float, float]:
         low, high = (float(each) for each in period)
@@ -128,8 +129,30 @@ class FoldingSearch:
             yield _Part(size, stop // size, plan, plan.periods, plan.bins, order, starts)
 
     def _n_trial(self) -> float:
-        of_period = sum(self.n_bin / width for width in self.widths)
-        return float(_INDEPENDENT * of_period * sum(part.plan.n_trial for part in self._parts))
+        return float(len(self.widths) * sum(int(part.bins.sum()) for part in self._parts))
+
+    def sigma(self, snr: float) -> float:
+        """Return the significance of an S/N after all trials, in standard deviations."""
+        return float(significance.sigma_of_log_chance(
+            significance.combined_log_chance(self._log_chance(snr), self.n_trial)))
+
+    def false_alarms(self, snr: float) -> float:
+        """Return the expected number of candidates of noise above an S/N, in all series."""
+        return float(self.n_trial * np.exp(self._log_chance(snr)))
+
+    @staticmethod
+    def _log_chance(snr: float) -> float:
+        """Return the logarithm of the chance of an S/N in a trial, times the share of trials."""
+        return significance.log_chance_of_sigma(snr) + float(
+            np.log(np.interp(snr, _SNRS, _SHARES)))
+
+    def _snr_of_sigma(self, sigma: float) -> float:
+        """Return the S/N in one trial that has a significance after all trials."""
+        low, high = -10.0, 1e4
+        for _ in range(100):
+            middle = (low + high) / 2
+            low, high = (middle, high) if self.sigma(middle) < sigma else (low, middle)
+        return high
 
     @property
     def duration_s(self) -> float:
@@ -211,9 +234,7 @@ class FoldingSearch:
         duty = self.widths[width] / int(part.bins[place])
         # Of a pulse whose times of arrival have the error of a boxcar, and of the steps.
         error = np.hypot(duty / snr, 0.5 / self.n_bin) * np.sqrt(12) / self.duration_s / 2
-        sigma = significance.sigma_of_log_chance(significance.combined_log_chance(
-            significance.log_chance_of_sigma(snr), self.n_trial))
-        return period, 1 / period, float(error), float(sigma), snr, duty * period, duty
+        return period, 1 / period, float(error), self.sigma(snr), snr, duty * period, duty
 
 
 def widths_of(n_bin: int, duty: float) -> tuple[int, ...]:
@@ -230,17 +251,6 @@ def _checked_duty(duty: tuple[float, float]) -> tuple[float, float]:
     if not 1 / 1024 <= low <= 1 / 24 or not low < high <= 0.5:
         raise UsageError(f"duty = {low:g} to {high:g}; allowed: from 1/1024 to 1/24, and up to 0.5")
     return low, high
-
-
-def _snr_of_sigma(sigma: float, trials: float) -> float:
-    """Return the S/N in one trial that has a significance after `trials`."""
-    low, high = -10.0, 1e4
-    for _ in range(100):
-        middle = (low + high) / 2
-        chance = significance.combined_log_chance(significance.log_chance_of_sigma(middle), trials)
-        low, high = (middle, high) if significance.sigma_of_log_chance(chance) < sigma else (
-            low, middle)
-    return high
 
 
 def _distinct(found: NDArray[Any], duration_s: float, most: int) -> NDArray[Any]:
