@@ -21,13 +21,13 @@ from bench.sessions import Live, Usage
 
 MOST_GROWTH = 2**20  # bytes
 _EVERY_S, _FILE_S = 10.0, 60.0
-_SETTLED_S = 300.0
+_SETTLED_S, _WINDOW_S = 300.0, 120.0
 _CYCLE = 16
 
 
 def run(*, quick: bool, keep: bool, minutes: float, rate: float, folder: Path | None
         ) -> dict[str, Any]:
-    """Run a session, print and save what it used; raise SystemExit(1) if it grows."""
+    """Run a session, print and save its figures; raise SystemExit(1) if it grows."""
     record = machine.start_record(quick=quick, pattern=None, repeats=1, kind="soak")
     print(machine.headline(record))
     if quick:
@@ -63,13 +63,19 @@ def soak(place: Path, rate: float, seconds: float) -> dict[str, Any]:
 
 
 def growth(used: list[Usage], settled_s: float) -> dict[str, Any]:
-    """Return how memory and open files changed, and the slope of memory after some seconds."""
+    """Return how memory and open files changed after some seconds.
+
+    The slope is that of the least memory in each two minutes.
+    """
     at = np.array([each.at for each in used]) - used[0].at
     private = np.array([each.private for each in used], np.float64)
     opened = np.array([each.descriptors for each in used])
     late = at >= settled_s
-    slope = float(np.polyfit(at[late], private[late], 1)[0]) if late.sum() > 2 else 0.0
-    thirds = np.array_split(private[late], 3)
+    thirds, windows = np.array_split(private[late], 3), (
+        (at[late] - settled_s) / _WINDOW_S).astype(int)
+    least = [(_WINDOW_S * each, private[late][windows == each].min())
+             for each in np.unique(windows)]
+    slope = float(np.polyfit(*np.transpose(least), 1)[0]) if len(least) > 2 else 0.0
     return {"at_s": at.tolist(), "private": private.tolist(), "descriptors": opened.tolist(),
             "settled_s": settled_s, "spread": float(np.ptp(private[late])),
             "growth": float(thirds[2].min() - thirds[0].min()) if late.sum() > 2 else 0.0,
