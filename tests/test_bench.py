@@ -182,12 +182,15 @@ def test_spectra_are_compared_byte_for_byte(tmp_path):
 
 
 def test_growth_of_a_session():
-    """Memory that grows by a megabyte a minute, and a file that stays open."""
-    used = [sessions.Usage(10.0 * i, int(1e8 + 1e6 * i / 6), 40 + (i > 50), {})
+    """Memory that grows, or only varies, and a file that stays open."""
+    used = [sessions.Usage(10.0 * i, 10**8 + 10**6 * i, 40 + (i > 50), {})
             for i in range(60)]
     found = live_soak.growth(used, 300)
-    assert found["slope_per_hour"] == pytest.approx(6e7, rel=1e-4) and found["opened"] == 1
-    assert len(live_soak._grown(found)) == 2
+    assert found["slope_per_hour"] == pytest.approx(6e6 * 60, rel=1e-4) and found["opened"] == 1
+    assert len(live_soak._grown(found)) == 2 and found["growth"] > 3e6
+    busy = [each._replace(private=10**8 + 10**7 * (i % 3), descriptors=40)
+            for i, each in enumerate(used)]
+    assert not live_soak._grown(live_soak.growth(busy, 300))
     flat = live_soak.growth([each._replace(private=10**8, descriptors=40) for each in used], 300)
     assert flat["spread"] == 0 and not live_soak._grown(flat)
 

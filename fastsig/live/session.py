@@ -13,7 +13,7 @@ from fastsig.errors import FastsigError
 from fastsig.io.live.memory import sweep
 from fastsig.io.live.reader_state import readers
 from fastsig.io.live.ring import Ring
-from fastsig.live.children import Child, start
+from fastsig.live.children import Child, share_heap, start
 from fastsig.live.clock import Clock
 from fastsig.live.levels import Levels
 from fastsig.live.receivers import check_source, has_receiver, is_udp, receive
@@ -171,6 +171,7 @@ class Session:
     def run(self) -> int:
         """Run until all sources have ended or `stop` is called; return an exit code."""
         sweep()  # rings that killed receivers left
+        share_heap()
         rehearse(self.beams[0].source, self.settings)
         for beam in self.beams:
             self._begin(beam)

@@ -99,6 +99,9 @@ def test_a_disk_that_stalls_for_some_time_is_counted(receiving: Any, tmp_path: P
     until(lambda: sink(out, "record").get("overwritten", 0))
     there = sink(out, "record")["files"]
     until(lambda: sink(out, "record")["files"] > there)
+    until(lambda: sink(out, "record")["lag"] < 0.2)
+    looked = status(out)["running_s"]
+    until(lambda: status(out)["running_s"] > looked)  # the supervisor has looked once more
     receiving.send_signal(signal.SIGTERM)
     errors = errors_of(receiving, 30)
     assert receiving.returncode == 0, errors
