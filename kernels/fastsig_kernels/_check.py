@@ -70,6 +70,16 @@ def array(name: str, value: Any, dtypes: tuple[str | np.dtype, ...],
         raise ValueError(f"{name}: found {value.ndim} axes, allowed {axes}")
 
 
+def read_only(x: np.ndarray) -> np.ndarray:
+    """Return a view that must not be written to: numba compiles such arrays in a form of their own.
+
+    Spectra of streams are such arrays; with this view one form also serves all others.
+    """
+    view = x.view()
+    view.flags.writeable = False
+    return view
+
+
 def plain(name: str, value: Any) -> None:
     """Refuse anything except a plain ndarray or a memmap; other subclasses are refused."""
     if type(value) is not np.ndarray and type(value) is not np.memmap:

@@ -78,5 +78,5 @@ def one_form(kernel: Any) -> Any:
             return template(tuple(map(types.unliteral, args)),
                             {name: types.unliteral(kind) for name, kind in kws.items()})
 
-        kernel.get_call_template = get_call_template
+        kernel.get_call_template = get_call_template  # type: ignore[method-assign, assignment]
     return kernel

@@ -77,8 +77,8 @@ def expand_planes(
     if first + out.size > total:
         raise ValueError(f"out: found {out.size} bytes from {first} on, allowed up to {total}")
     work = _scratch(work, _work_bytes(total, block), packed, out)
-    fault = expand_planes_nb(spec_of(item_bytes), item_bytes, packed, total, block, first, work,
-                             out)
+    fault = expand_planes_nb(spec_of(item_bytes), item_bytes, _check.read_only(packed), total,
+                             block, first, work, out)
     if fault >= 0:
         raise ValueError(f"packed: damaged in the block at byte {fault} of {packed.size}")
     return out
@@ -149,7 +149,8 @@ def compress_planes(
     if out.size < least:
         raise ValueError(f"out: found {out.size} bytes, allowed {least} or more")
     work = _scratch(work, _compress_work_bytes(n_block), x, out)
-    n = compress_planes_nb(spec_of(item), item, x.reshape(-1).view(np.uint8), n_block, work,
+    x_bytes = _check.read_only(x.reshape(-1).view(np.uint8))
+    n = compress_planes_nb(spec_of(item), item, x_bytes, n_block, work,
                            work[: 2 * TABLE].view(np.uint16), out)
     return out[:n]
 

@@ -96,7 +96,7 @@ def sum_threshold(
     if thresholds.size == 0:
         raise ValueError("thresholds: found none, allowed one or more")
     axis = _check.count("axis", axis, 0, 1)
-    sum_threshold_nb(x, flags, thresholds, axis)
+    sum_threshold_nb(_check.read_only(x), flags, thresholds, axis)
 
 
 @jit_strict
@@ -148,8 +148,8 @@ def flag_deviations(
     shape = tuple(map(float, (middle, unit, scale, offset)))
     if thresholds.size > MOST_WINDOWS:
         less = x if series is None else x - series[:, np.newaxis]
-        flag_deviations_nb(less.astype(np.float32, copy=False), flags, thresholds, level, sigma,
-                           *shape)
+        flag_deviations_nb(_check.read_only(less.astype(np.float32, copy=False)), flags, thresholds,
+                           level, sigma, *shape)
     elif x.size:
         _flag_runs(x, flags, thresholds, level, sigma, series, shape)
 
@@ -163,7 +163,7 @@ def _flag_runs(x: np.ndarray, flags: np.ndarray, thresholds: np.ndarray, level: 
     factor, base = np.empty((2, level.size), np.float32)
     size, less = deviation_factors_nb(level, sigma, *shape, factor, base)
     spec, floats = (Spec(kind=kind, lanes=LANES) for kind in (x.dtype.str[1:], "f4"))
-    flag_runs_nb(spec, floats, x, series, flags, thresholds, factor, base,
+    flag_runs_nb(spec, floats, _check.read_only(x), series, flags, thresholds, factor, base,
                  math.isfinite(shape[1]), size, less)
 
 

@@ -15,6 +15,7 @@ from fastsig_kernels import (
     fletcher32,
     reference,
 )
+from fastsig_kernels.bitshuffle import compress_planes_nb, expand_planes_nb
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from thorough import many
@@ -107,6 +108,17 @@ def test_any_part(item):
         expand_planes(packed, item, first=first, out=whole[GUARD : GUARD + n], work=work)
         np.testing.assert_array_equal(whole[GUARD : GUARD + n], octets[first : first + n])
         assert (whole[:GUARD] == 77).all() and (whole[GUARD + n :] == 77).all()
+
+
+def test_one_form_serves_arrays_that_may_be_written_to_and_others():
+    x = np.arange(64, dtype=np.uint16)
+    packed = compress_planes(x)
+    expand_planes(packed, 2)
+    n_form = [len(kernel.overloads) for kernel in (compress_planes_nb, expand_planes_nb)]
+    x.flags.writeable = packed.flags.writeable = False
+    assert compress_planes(x).tobytes() == packed.tobytes()
+    assert expand_planes(packed, 2).tobytes() == x.tobytes()
+    assert n_form == [len(kernel.overloads) for kernel in (compress_planes_nb, expand_planes_nb)]
 
 
 def test_blocks_that_are_wanted_alone_are_looked_at():
