@@ -111,8 +111,8 @@ def _run(options: argparse.Namespace, cases: Sequence[Case]) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--case", metavar="PATTERN",
-                        help="run only cases of this name; * and ? match")
+    parser.add_argument("--case", metavar="PATTERN,...",
+                        help="run only cases of these names; * and ? match")
     parser.add_argument("--quick", action="store_true",
                         help="run small sizes once; the figures mean nothing")
     parser.add_argument("--list", action="store_true", help="list the cases and run none")
@@ -136,8 +136,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def select(pattern: str | None) -> list[Case]:
-    """Return the cases whose names match a shell pattern; all cases without one."""
-    return [case for case in CASES if pattern is None or fnmatch.fnmatchcase(case.name, pattern)]
+    """Return the cases whose names match one of some shell patterns, which commas separate."""
+    patterns = ["*"] if pattern is None else pattern.split(",")
+    return [case for case in CASES
+            if any(fnmatch.fnmatchcase(case.name, each) for each in patterns)]
 
 
 def run(cases: Sequence[Case], *, quick: bool, pattern: str | None, keep: bool) -> list[Result]:

@@ -37,6 +37,12 @@ from bench.cases import CASES
 from bench.timing import Case, Mark, Result, Scale, Task, Timing, Yardstick, measure
 
 
+def test_several_patterns():
+    found = [case.name for case in command.select("fused-i*,ifft-262144")]
+    assert found == ["fused-i", "fused-i-2", "fused-iquv", "fused-iquv-2", "fused-iquv-threads",
+                     "ifft-262144"]
+
+
 def test_list_and_pattern(capsys):
     assert command.main(["--list", "--case", "spectra-*"]) == 0
     names = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
