@@ -201,8 +201,7 @@ def _folded(found: Any, request: Any, output: str, options: dict[str, Any],
                                    progress=advance)
     pictures = [_picture(output, each.row) for each in folded]
     for each, name in zip(folded, pictures, strict=True):
-        each.profiles.plot(name, trials=Trials.of(each.improvement),
-                           overwrite=options["overwrite"])
+        each.best.plot(name, trials=Trials.of(each.improvement), overwrite=options["overwrite"])
     return made, pictures
 
 

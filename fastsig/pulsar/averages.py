@@ -21,7 +21,11 @@ F8 = NDArray[np.float64]
 
 
 def grouped(data: F4, weights: F8, numbers: tuple[int, ...]) -> tuple[F4, F8]:
-    """Return ``sum(w x) / sum(w)`` over groups of neighbours, and ``sum(w)``.
+    """Return weighted means of groups of neighbours, and sums of their weights.
+
+    The level of each profile, the median of its bins, is averaged apart from its deviations from
+    it. Levels differ between channels and, for a few turns or with losses, weights between bins:
+    ``sum(w x) / sum(w)`` alone would change from bin to bin with the channels that contribute.
 
     Parameters
     ----------
@@ -37,12 +41,30 @@ def grouped(data: F4, weights: F8, numbers: tuple[int, ...]) -> tuple[F4, F8]:
     needed = tuple(full if n > 1 else one for n, one, full in zip(
         numbers, weights.shape, data.shape, strict=True))
     weights = np.broadcast_to(weights, needed)
-    total = np.where(weights > 0, data, 0).astype(np.float64) * weights
+    if (weights == weights[..., :1]).all():
+        means, weights = _means(np.where(weights > 0, data, 0).astype(np.float64), weights, numbers)
+        return means.astype(np.float32), weights
+    levels = _levels(data)
+    level, _ = _means(levels, weights.sum(axis=-1, keepdims=True), (*numbers[:-1], 1))
+    means, weights = _means(np.where(weights > 0, data - levels, 0), weights, numbers)
+    return (means + level).astype(np.float32), weights
+
+
+def _levels(data: F4) -> F8:
+    """Return the median of the valid bins of each profile, 0 without any; the lower of two."""
+    count = np.isfinite(data).sum(axis=-1, keepdims=True)
+    middle = np.take_along_axis(np.sort(data, axis=-1), np.maximum(count - 1, 0) // 2, axis=-1)
+    return np.where(count > 0, middle, 0).astype(np.float64)
+
+
+def _means(values: F8, weights: F8, numbers: tuple[int, ...]) -> tuple[F8, F8]:
+    """Return ``sum(w x) / sum(w)``, NaN without weight, and ``sum(w)``."""
+    total = values * weights
     for axis, n in enumerate(numbers):
         if n > 1:
             total, weights = _sums(total, axis, n), _sums(weights, axis, n)
     with np.errstate(invalid="ignore"):
-        return np.where(weights > 0, total / weights, np.nan).astype(np.float32), weights
+        return np.where(weights > 0, total / weights, np.nan), weights
 
 
 def _sums(values: F8, axis: int, n: int) -> F8:

@@ -23,7 +23,7 @@ from fastsig.pulsar.spin import Spin
 if TYPE_CHECKING:
     from fastsig.pulsar.profiles import Profiles
 
-__all__ = ["folding_spin", "improved", "measured_rm", "polarization"]
+__all__ = ["corrected", "folding_spin", "improved", "measured_rm", "polarization"]
 
 F8 = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -56,6 +56,26 @@ def improved(profiles: Profiles, *, n_trial: int = 257, turns: float = 1.0) -> I
         derivative=spin.period_derivative, dm=float(header.dm or 0),
         constant=float(header.dispersion_constant), weights=_cells(total)[:, 0], n_trial=n_trial,
         turns=turns)
+
+
+def corrected(profiles: Profiles, improvement: Improvement) -> Profiles:
+    """Return profiles as if they had been folded with the values of an improvement, and aligned.
+
+    Parameters
+    ----------
+    profiles : Profiles
+        Those that `improved` was given. Their phases are kept at `Spin.time_s`.
+    improvement : Improvement
+        Period, derivative and dispersion measure.
+    """
+    best = improvement.spin
+    folded = folding_spin(profiles).at(best.time_s)
+    late = profiles.offsets - best.time_s
+    change = best.derivative_hz_s - folded.derivative_hz_s
+    faster = best.frequency_hz - folded.frequency_hz + change * late
+    turns = (faster - change * late / 2) * late
+    return profiles.rotate(turns).dedisperse(improvement.dm).replace(
+        periods=1 / (1 / profiles.periods + faster))
 
 
 def folding_spin(profiles: Profiles) -> Spin:

@@ -11,7 +11,7 @@ from pulses_made import gaussian
 
 from fastsig.axes.polarization import PolBasis
 from fastsig.errors import PlanError
-from fastsig.pulsar.profile_measurements import improved, measured_rm, polarization
+from fastsig.pulsar.profile_measurements import corrected, improved, measured_rm, polarization
 from fastsig.pulsar.profiles import Profiles
 
 K = 1e6 / 241  # s MHz^2 cm^3 / pc
@@ -50,6 +50,17 @@ def test_improved_period_makes_the_pulse_stand_still() -> None:
     # A pulse that drifts to later phases has a lower frequency.
     assert abs(found.spin.frequency_hz - (1 / PERIOD - 2e-3)) < 4 * found.spin.frequency_error_hz
     assert abs(found.dm - 30) < 4 * found.dm_error
+
+
+def test_corrected_profiles_are_those_of_a_fold_with_the_improved_values() -> None:
+    made = _pulsar(dm=30.5, turns_per_s=4e-3).dedisperse(30)
+    found = corrected(made, improved(made, n_trial=33))
+    assert found.dm == pytest.approx(30.5, abs=0.05)
+    np.testing.assert_allclose(1 / found.periods, 1 / PERIOD - 4e-3, atol=2e-4)
+    profile = found.mean("time", "frequency").data[0, 0, 0]
+    still = _pulsar(dm=30.5).dedisperse(30.5).mean("time", "frequency").data[0, 0, 0]
+    assert np.ptp(profile) == pytest.approx(np.ptp(still), rel=0.05)
+    assert np.ptp(made.mean("time", "frequency").data) < 0.8 * np.ptp(still)
 
 
 def test_lost_channels_have_no_weight() -> None:

@@ -86,6 +86,22 @@ def test_means_are_weighted_and_weights_add_up():
     assert np.isnan(empty.data[1]).all() and (empty.weights[1] == 0).all()
 
 
+def test_levels_of_channels_do_not_leak_into_means_where_weights_vary():
+    rng = np.random.default_rng(4)
+    made = profiles(dm=None)
+    pulse_alone = made.data.astype(float)
+    levels = 100.0 * rng.normal(size=(*made.shape[:3], 1))
+    weights = rng.integers(4, 6, made.shape).astype(float)  # four or five turns
+    weights[0, 0, 1, 10:20] = 0  # a loss
+    data = np.where(weights > 0, pulse_alone + levels, np.nan).astype(np.float32)
+    found = made.replace(data=data, weights=weights).mean("time", "frequency").data[0, 0, 0]
+    want = (pulse_alone * weights).sum(axis=(0, 1, 2)) / weights.sum(axis=(0, 1, 2))
+    off = found - want
+    assert np.ptp(off) < 1e-3
+    share = weights.sum(axis=-1) / weights.sum()
+    assert off.mean() == pytest.approx((levels[..., 0] * share).sum(), abs=1e-3)
+
+
 def test_stokes_of_linear_and_circular_feeds():
     names = ("AA", "BB", "CR", "CI")
     made = profiles(names=names)

@@ -14,7 +14,7 @@ from fastsig.axes.time import mjd_and_seconds
 from fastsig.errors import PlanError, UsageError
 from fastsig.pulsar.constant import ConstantPeriod
 from fastsig.pulsar.improving import Improvement
-from fastsig.pulsar.profile_measurements import folding_spin, improved
+from fastsig.pulsar.profile_measurements import corrected, folding_spin, improved
 from fastsig.pulsar.profiles import Profiles
 from fastsig.pulsar.spin import Spin
 from fastsig.reductions.folding.sink import Fold
@@ -51,6 +51,12 @@ class FoldedPulsar:
     row: int
     profiles: Profiles
     improvement: Improvement | None
+
+    @property
+    def best(self) -> Profiles:
+        """Profiles with the improved values, if there are any."""
+        return (self.profiles if self.improvement is None else
+                corrected(self.profiles, self.improvement))
 
 
 def fold_candidates(chain: Any, candidates: PulsarCandidates, n: int = 10, *,
