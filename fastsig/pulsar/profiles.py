@@ -152,6 +152,9 @@ class Profiles(ProfileData):
     def grouped(self, *, n_subint: int = 1, n_chan: int = 1, n_bin: int = 1) -> Profiles:
         """Return weighted means of neighbouring subintegrations, channels or bins.
 
+        The levels of profiles, which are the medians of their bins, are averaged apart from the
+        deviations from the levels, so that weights that vary from bin to bin do not distort means.
+
         Parameters
         ----------
         n_subint : int
