@@ -253,7 +253,7 @@ FUNCTIONS: dict[str, Call] = {
     "group_median": Call({"x": _PLANE, "n": 5, "flags": _PLANE > 1}, ("out",)),
     "half_bin_powers": Call({"x": _BINS, "n_side": 8, "lags": _LAGS}, ("out",)),
     "halve": Call({"x": _CODES.reshape(-1, 16).view(np.int8),
-                   "valid": _CODES.reshape(-1, 16) > 20}, ("out", "out_valid")),
+                   "valid": _CODES.reshape(-1, 16) > 20, "threads": 2}, ("out", "out_valid")),
     "intersect_spans": Call({"a": _SPANS, "b": _SPANS + 5}),
     "iqrm_mask": Call({"x": _PLANE[0].astype(np.float64), "radius": 5, "threshold": 2.0},
                       ("out",)),

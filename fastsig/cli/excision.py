@@ -26,9 +26,9 @@ excision_options = common.options(
                       "PRESTO's rfifind, or text with lines such as \"1378MHz-1385MHz 3s-5s\". "
                       "May be repeated."),
     click.option("--kurtosis", type=float, metavar="SHARE",
-                 help="In each segment of time, flag channels whose spectral kurtosis or skewness "
-                      "is unlike that of noise, and spectra with impulses in most channels. "
-                      "SHARE, e.g. 0.001, is the largest fraction of pure noise that is flagged."),
+                 help="In each segment, flag channels whose spectral kurtosis or skewness is "
+                      "unlike that of noise, and spectra with impulses in most channels: at most "
+                      "SHARE of pure noise, e.g. 0.001."),
     click.option("--kurtosis-n-sum", metavar="N|measured",
                  help="With --kurtosis, assume that a value is the sum of N samples of one "
                       "polarisation; measured determines N from the data.  [default: channel width "

@@ -43,9 +43,8 @@ def search() -> None:
                    "two widths or two dispersion measures loses at most the fraction X of its S/N.")
 @click.option("--switch", type=float, metavar="X", default=1.0, show_default=True,
               help="Halve the sampling rate where the dispersion within a channel is X times the "
-                   "smearing that the plan adds. With 1, pulses shorter than this dispersion keep "
-                   "0.6 to 0.9 of their S/N; with 2, they keep 0.8 to 0.95, and the search takes "
-                   "twice the time. --dry-run states what the shortest pulses keep.")
+                   "smearing that the plan adds. With 2, short pulses keep more of their S/N, and "
+                   "the search takes twice as long.")
 @common.constant_option()
 @click.option("--n-chan", type=click.IntRange(1), metavar="N",
               help="Divide each channel of voltages into N channels, in which the dispersion is "

@@ -44,10 +44,9 @@ __all__ = ["pulsars"]
 @click.option("--mains", type=click.Choice(["50", "60"]),
               help="Leave out signals at the mains frequency, 50 or 60 Hz, and its harmonics.")
 @click.option("--birds", multiple=True, metavar="FILE|find", type=common.InputPath(or_value=True),
-              help="Leave out signals at the frequencies in FILE. Each of its lines contains a "
-                   "frequency and a full width in Hz and, optionally, a number of harmonics; or "
-                   "FILE is a table of search beams, whose rows of interference are used. With "
-                   "find, leave out signals that are strongest at DM 0. May be repeated.")
+              help="Leave out signals at the frequencies in FILE, a zaplist or a table of search "
+                   "beams, or find and leave out signals that are strongest at DM 0. May be "
+                   "repeated.")
 @click.option("--known", metavar="TABLE", type=common.InputPath(),
               help="Name candidates after the pulsars in TABLE with which they agree. TABLE has "
                    "the columns name, period (s) or frequency (Hz), dm and, if known, ra and dec.")
@@ -132,8 +131,8 @@ def _request(streams: list[Any], options: dict[str, Any]) -> Any:
         int(options["harmonics"]), options["accel"],
         None if options["period"] == "none" else options["period"], options["duty"],
         options["threshold"],
-        [*map(_range, options["zapped"]), *birds_of(options["birds"]).tolist()],
-        None if options["mains"] is None else float(options["mains"]))
+        [_range(each) for each in options["zapped"]],
+        None if options["mains"] is None else float(options["mains"]), birds_of(options["birds"]))
     return Request.of(streams, options["dms"], settings, loss=options["loss"],
                       constant=options["constant"], barycenter=options["barycenter"],
                       ephemeris=options["ephemeris"], workers=options["workers"],

@@ -105,7 +105,7 @@ def response(taps: np.ndarray, offset: np.ndarray | float) -> np.ndarray:
     _check.array("taps", taps, ("float32", "float64"), 2)
     if taps.size == 0:
         raise ValueError(f"taps: found shape {taps.shape}, allowed one coefficient or more")
-    if not (np.abs(taps) <= _MOST_TAP).all():
+    if not (np.abs(taps.astype(np.float64)) <= _MOST_TAP).all():
         raise ValueError("taps: found a value that is not finite or too large, allowed up to "
                          f"{_MOST_TAP:g} either way")
     if isinstance(offset, np.ndarray):

@@ -187,7 +187,7 @@ def test_options_that_name_files_are_those_that_commands_declare() -> None:
         "burst": {"raw"}, "calibrate": {"tcal", "mueller", "ky"}, "cut": {"hits"},
         "dedisperse": {"plan", "ephemeris"},
         "flag": {"mask"}, "fold": {"par", "polyco", "tcal"}, "search bursts": {"mask"},
-        "search drift": {"mask"}, "search pulsars": {"mask", "known"},
+        "search drift": {"mask"}, "search pulsars": {"mask", "known", "birds", "ephemeris"},
         "toas": {"template"}, "view": {"data"}}
     assert vocabulary("calibrate").may_be_value("tcal")
     assert not vocabulary("calibrate").may_be_value("ky")

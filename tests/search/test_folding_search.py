@@ -104,7 +104,7 @@ def test_levels_follow_slow_changes_and_the_noise_becomes_one() -> None:
 
 def test_widths_and_arguments() -> None:
     assert widths_of(240, 0.2) == (1, 2, 3, 4, 6, 9, 13, 19, 28, 42)
-    with pytest.raises(UsageError, match="at least 0.24 s, 240 samples"):
+    with pytest.raises(UsageError, match=r"at least 0.24 s \(240 samples\)"):
         _search(period=(0.1, 1.0))
     with pytest.raises(UsageError, match="duty"):
         _search(duty=(0.1, 0.2))

@@ -71,7 +71,7 @@ def test_the_page_sorts_filters_and_marks(browser, night, tmp_path):
     page = opened.page
     assert opened.state["view"]["shown"] == 2
     best = int(np.argmax(found.values("snr")))
-    assert f"{found.values('period')[best]:.4g}" in page.inner_text("section.one h2")
+    assert f"{found.values('period')[best]:.3g}" in page.inner_text("section.one h2")
     page.fill("input[data-limit=dm-to]", "30")
     assert opened.state["view"]["shown"] == 1
     page.fill("input[data-limit=dm-to]", "")

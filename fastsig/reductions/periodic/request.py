@@ -40,8 +40,8 @@ _SHARE = 0.5
 
 
 def settings_of(harmonics: int, accel: float, period: Any, duty: Any, threshold: float, zap: Any,
-                mains: float | None) -> Settings:
-    """Return the settings for arguments of `pulsars`.
+                mains: float | None, of_birds: NDArray[np.float64] | None = None) -> Settings:
+    """Return the settings for arguments of `pulsars`, and ranges of the frequencies of birds.
 
     Raises
     ------
@@ -49,7 +49,7 @@ def settings_of(harmonics: int, accel: float, period: Any, duty: Any, threshold:
         If an argument is not allowed.
     """
     of_mains = [] if mains is None else [birds.mains(float(mains), 1e5)]
-    zapped = birds.merged(_ranges(zap), *of_mains)
+    zapped = birds.merged(_ranges(zap), *of_mains, *([] if of_birds is None else [of_birds]))
     return Settings(threshold, harmonics, float(accel),
                     None if period is None else _pair(period, "s", "period"),
                     _pair(duty, "", "duty"), zapped)

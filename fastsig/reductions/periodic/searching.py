@@ -13,7 +13,7 @@ from astropy.time import Time
 
 from fastsig.axes.time import iso
 from fastsig.axes.units import number
-from fastsig.errors import FastsigWarning
+from fastsig.errors import FastsigWarning, UsageError
 from fastsig.io.files.provenance import provenance
 from fastsig.reductions.intensity import intensity_of
 from fastsig.reductions.periodic.birds import FIND, birds_of, found_at_zero_dm
@@ -26,6 +26,7 @@ from fastsig.search.pulsars.engine import search_series
 from fastsig.search.pulsars.known import names_of, read_known
 from fastsig.search.pulsars.sift import METHODS, Sifted, sift
 from fastsig.stream import spectra_of
+from fastsig.work.arguments import shown
 
 __all__ = ["found_pulsars", "pulsars"]
 
@@ -109,9 +110,13 @@ def pulsars(chain: Any, dms: Any = (0, 500), *, harmonics: int = 16, accel: floa
         If the chain does not contain spectra with known frequencies and one intensity, if they are
         too short, or if `others` do not belong to the time series.
     """
-    names = [birds] if isinstance(birds, str | os.PathLike) else list(birds)
-    settings = settings_of(harmonics, accel, period, duty, threshold,
-                           [*zap, *birds_of(names).tolist()], mains)
+    names = [birds] if isinstance(birds, str | os.PathLike) else birds
+    if not isinstance(names, list | tuple) or not all(
+            isinstance(each, str | os.PathLike) for each in names):
+        raise UsageError(f"birds = {shown(birds)}; allowed: paths of files, and {FIND!r}")
+    if not isinstance(others, list | tuple):
+        raise UsageError(f"others = {shown(others)}; allowed: a list of time series")
+    settings = settings_of(harmonics, accel, period, duty, threshold, zap, mains, birds_of(names))
     streams = [intensity_of(spectra_of(each)) for each in (chain, *others)]
     request = Request.of(streams, dms, settings, loss=loss, constant=constant,
                          barycenter=barycenter, ephemeris=ephemeris, workers=workers, memory=memory)

@@ -287,7 +287,8 @@ class WindowLags:
         """Return the correlation for sums of weights in parts, lag 0 first."""
         if not total.any() or (not self._is_padded and np.array_equal(total, self._whole)):
             return np.ones(1, np.complex128)
-        return np.asarray(self._turns @ total / total.sum(), np.complex128)
+        # A sum, not a matrix product: the bits of that depend on the threads of the library.
+        return np.asarray((self._turns * total).sum(axis=1) / total.sum(), np.complex128)
 
 
 def zapped_bins(zapped: Any, n_bin: int, duration_s: float) -> NDArray[np.bool_]:

@@ -91,10 +91,13 @@ def _derivatives(parts: _Harmonics, r: float, z: float) -> tuple[float, F8, F8]:
     rates = np.array([u - 0.5, drift])
     turn = -2j * np.pi * number[:, np.newaxis]
     b = wave.mean(axis=1)
-    first = turn * (wave @ rates.T) / u.size
-    second = turn**2 * (wave @ (rates[:, np.newaxis] * rates).reshape(4, -1).T) / u.size
-    slope = 2 * (b.conj() @ first).real
-    curve = 2 * (first.conj().T @ first + (b.conj() @ second).reshape(2, 2)).real
+    # Sums, not matrix products: the bits of those depend on the threads of the library.
+    first = turn * (wave[:, np.newaxis] * rates).sum(axis=-1) / u.size
+    squares = (rates[:, np.newaxis] * rates).reshape(4, -1)
+    second = turn**2 * (wave[:, np.newaxis] * squares).sum(axis=-1) / u.size
+    slope = 2 * (b.conj()[:, np.newaxis] * first).sum(axis=0).real
+    pairs = (first.conj()[:, :, np.newaxis] * first[:, np.newaxis]).sum(axis=0)
+    curve = 2 * (pairs + (b.conj()[:, np.newaxis] * second).sum(axis=0).reshape(2, 2)).real
     return float((np.abs(b) ** 2).sum()), slope, curve
 
 
