@@ -72,7 +72,7 @@ def test_the_page_sorts_filters_and_marks(browser, night, tmp_path):
     assert opened.state["view"]["shown"] == 2
     best = int(np.argmax(found.values("snr")))
     assert f"{found.values('period')[best]:.3g}" in page.inner_text("section.one h2")
-    page.fill("input[data-limit=dm-to]", "30")
+    page.fill("input[data-limit=dm-to]", f"{found.values('dm').mean():.1f}")
     assert opened.state["view"]["shown"] == 1
     page.fill("input[data-limit=dm-to]", "")
     page.select_option("select[data-pick=method]", "fourier")
