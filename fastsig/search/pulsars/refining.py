@@ -15,6 +15,8 @@ F8 = NDArray[np.float64]
 #: Bins on each side of those that a harmonic crosses, and points in time for each bin.
 _SIDE, _POINTS = 16, 4
 _STEPS = 4  # of Newton's method
+# Powers that are the same, and bins: far below the error of a frequency, but above rounding.
+_SAME, _GRID = 1e-9, 2.0**-22
 
 
 class _Harmonics(NamedTuple):
@@ -59,8 +61,9 @@ def refine(amplitude: NDArray[np.complex64], r: float, z: float, n_harmonic: int
         if power > best:
             best, place = power, here.copy()
         here = np.clip(here + _step(slope, curve, bool(z)), [r, z] - reach, [r, z] + reach)
+    # Once the method has converged, powers differ by rounding, which must not choose the result.
     power = _derivatives(parts, *here)[0]
-    r, z = here if power > best else place
+    r, z = np.rint((here if power > best * (1 - _SAME) else place) / _GRID) * _GRID
     return float(r), float(z)
 
 
