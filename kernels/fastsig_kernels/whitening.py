@@ -32,12 +32,12 @@ def whiten(x: np.ndarray, *, valid: np.ndarray | None = None, lags: np.ndarray |
 
     The level is the mean power of blocks whose widths grow with frequency. Bright lines do not
     raise it: it is computed from the mean of powers below a cut of about 3 times the level, as for
-    powers with an exponential law. The side lobes of very bright lines do not raise it either: in
+    powers with an exponential law. The sidelobes of very bright lines do not raise it either: in
     blocks where their power is significant, and in or beside which a power is 100 times the level,
     amplitudes are those of the series with Hann's window, ``A_k - (A_(k-1) + A_(k+1)) / 2``, whose
-    side lobes fall off with the third power. Between the
-    centres of blocks, the logarithm of the level is interpolated in the logarithm of frequency.
-    Blocks of fewer than 128 bins have the level of a straight line through their neighbours' too.
+    sidelobes decrease with the third power of the distance. Between the centres of blocks, the
+    logarithm of the level is interpolated in the logarithm of frequency. The level of a block of
+    fewer than 128 bins is that of a straight line fitted to this block and its neighbours.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ def whiten(x: np.ndarray, *, valid: np.ndarray | None = None, lags: np.ndarray |
         Correlation of the noise of bins k and k - d, as gaps of the series cause it; by default, it
         is not correlated.
     first : int
-        First bin of the first block, of which levels at lower frequencies are extrapolated.
+        First bin of the first block. Levels at lower frequencies are extrapolated.
     least, most : int
         Least and largest number of bins of a block.
     growth : float
