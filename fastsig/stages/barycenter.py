@@ -68,8 +68,9 @@ class Barycenter(PassedSpectra):
         header = source.header
         if self.position is None and "ra_deg" not in source.columns and None in (
                 header.ra_deg, header.dec_deg):
-            raise UsageError(f"{source.path}: the position is not known; give position = "
-                             "'187.5deg,12.4deg', or spectra with columns ra_deg and dec_deg")
+            raise UsageError(f"{source.path}: the position is not known; --set "
+                             "ra=5h34m31.97s --set dec=22.0145deg, or position = "
+                             "'187.5deg,12.4deg', supplies it, or columns ra_deg and dec_deg")
 
     def parameters(self) -> Mapping[str, Any]:
         """Parameters that determine the times."""

@@ -243,8 +243,8 @@ def clock_of(source: Stream, position: Any = None, location: Any = None,
         raise UsageError(f"{source.path}: the telescope is not known; give location = 'FAST'")
     where = (header.ra_deg, header.dec_deg) if position is None else sky_place(position)
     if None in where:
-        raise UsageError(f"{source.path}: the position is not known; give position = "
-                         "'187.5deg,12.4deg'")
+        raise UsageError(f"{source.path}: the position is not known; --set ra=5h34m31.97s --set "
+                         "dec=22.0145deg, or position = '187.5deg,12.4deg', supplies it")
     kernel = (installed() if ephemeris is None else None if ephemeris == "erfa"
               else kernel_of(ephemeris))
     return BarycentricClock(cast("tuple[float, float]", where), located(name), kernel)

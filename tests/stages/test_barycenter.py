@@ -86,7 +86,7 @@ def test_columns_are_barycentric_times() -> None:
 
 
 def test_what_is_not_known_is_refused() -> None:
-    with pytest.raises(fs.UsageError, match="the position is not known; give position"):
+    with pytest.raises(fs.UsageError, match="the position is not known; .*position = "):
         Chain(spectra(ra_deg=None)).barycenter()
     with pytest.raises(fs.UsageError, match="the telescope is not known; give location"):
         Chain(spectra(telescope=None)).barycenter()

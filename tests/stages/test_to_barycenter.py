@@ -133,7 +133,7 @@ def test_the_inf_file_says_that_it_is_barycentred(tmp_path):
 
 
 def test_what_is_not_known_is_refused():
-    with pytest.raises(fs.UsageError, match="the position is not known; give position"):
+    with pytest.raises(fs.UsageError, match="the position is not known; .*position = "):
         Chain(spectra(ra_deg=None)).to_barycenter()
     with pytest.raises(fs.UsageError, match="the telescope is not known; give location"):
         Chain(spectra(telescope=None)).to_barycenter()
