@@ -1009,8 +1009,8 @@ class OwnVerbs:
     ) -> FlagShares:
         """Return the fractions of the samples that have weight 0. All rows are read.
 
-        A `FastsigWarning` is issued if a `flag` of the chain flagged whole channels, or a tenth of the
-        samples outside its bands.
+        A `FastsigWarning` is issued if the stage `flag` of the chain flagged whole channels, or more
+        than a tenth of the samples outside its bands.
 
         Parameters
         ----------

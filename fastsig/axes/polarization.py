@@ -60,7 +60,7 @@ def product_names(products: str, n_pol: int, kind: str = "linear") -> tuple[str,
     Raises
     ------
     UsageError
-        If there is no such set, or it needs feeds that the stream does not have.
+        If there is no such set, or if it needs feeds that the stream does not have.
     """
     if products not in PRODUCTS:
         raise UsageError(f"products = {products!r}; allowed: {', '.join(PRODUCTS)}")

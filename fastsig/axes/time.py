@@ -3,9 +3,9 @@
 The time of a sample is ``start + n / rate``, added on the TAI scale, so that leap seconds are
 counted and the result is correct to well under a nanosecond after 1e12 samples.
 
-ERFA converts between UTC and TAI, with the same bits as astropy, but with the installed leap
-seconds: before its first conversion astropy loads its tables, which takes 0.2 s, and asks the
-network for newer leap seconds if the installed ones expire within a few months.
+ERFA converts between UTC and TAI here, with the installed leap seconds; the results have the same
+bits as those of astropy. Before its first conversion, astropy itself loads its tables, which takes
+0.2 s, and downloads newer leap seconds if the installed ones expire within a few months.
 """
 
 from __future__ import annotations
@@ -152,7 +152,7 @@ def mjd_and_seconds(time: Time) -> tuple[int, Fraction]:
 
 
 def day_and_seconds(day: int, seconds: Fraction) -> tuple[int, Fraction]:
-    """Return a UTC day number and exact seconds of that day, for seconds beyond its ends.
+    """Return the UTC day number and the seconds of that day, given seconds outside `day`.
 
     A day with a leap second lasts 86401 s.
     """

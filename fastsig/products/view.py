@@ -69,7 +69,7 @@ class Wanted:
                 if (bool(value) if name == "overrides" else value is not None)]
 
     def refuse(self, names: tuple[str, ...], what: str) -> None:
-        """Raise `UsageError` if one of the options in `names`, which have no meaning, is given."""
+        """Raise `UsageError` if one of the options `names`, which do not apply, is given."""
         for name in names:
             if name in self.given:
                 option = "set" if name == "overrides" else name.replace("_", "-")
@@ -94,7 +94,7 @@ def draw_file(paths: Paths, output: str, wanted: Wanted | None = None, *, overwr
     FormatError
         If the files cannot be understood, or their kind of product cannot be drawn.
     UsageError
-        If an option is given that has no meaning for these files.
+        If an option is given that does not apply to these files.
     OutputError
         If `output` exists, is an input, or cannot be written.
     """

@@ -99,7 +99,7 @@ class Profiles(ProfileData):
 
     @checked
     def rotate(self, turns: Any, *, keep_times: bool = False) -> Profiles:
-        """Move the profiles to later phases by a part of a turn.
+        """Move the profiles to later phases by a number of turns, which need not be whole.
 
         Parameters
         ----------

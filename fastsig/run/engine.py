@@ -37,7 +37,7 @@ Progress = Callable[[str, int, int], Any]
 
 def run(sinks: Sequence[Sink], *, workers: int | None = None, memory: int | None = None,
         fused: bool = True, progress: Progress | None = None) -> list[Any]:
-    """Run chains into sinks, in one pass or as many as the sinks require.
+    """Run chains into sinks, in one pass or in as many passes as the sinks require.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ def run(sinks: Sequence[Sink], *, workers: int | None = None, memory: int | None
     Returns
     -------
     list
-        The product of each sink; if it required a further pass, that of its last sink there.
+        The product of each sink; if a sink required further sinks, that of the last of them.
 
     Raises
     ------

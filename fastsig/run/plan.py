@@ -56,7 +56,7 @@ class Plan:
     asked : list of int
         Bytes that each `Kept` would need so that nothing is read twice.
     asked_bytes : int
-        Bytes of those in use at a time.
+        Bytes of those in use at any one time.
     """
 
     lanes: list[Lane]
@@ -173,7 +173,7 @@ def plan(sinks: Sequence[Sink], *, workers: int | None = None, memory: int | Non
     Raises
     ------
     UsageError
-        If there are no sinks, or `workers` is below 1.
+        If there are no sinks, or if `workers` is below 1.
     PlanError
         If `memory` is below the smallest possible value, which the message states.
     """
@@ -205,13 +205,13 @@ def plan(sinks: Sequence[Sink], *, workers: int | None = None, memory: int | Non
 def check_least_memory(sinks: Sequence[Sink], memory: int | None) -> None:
     """Refuse a limit of memory that is too small, before anything large is computed for a plan.
 
-    Only sinks that state what they hold at least are expensive to plan; for others, the plan itself
-    states its floor.
+    Only sinks that state the least memory that they need are expensive to plan; for other sinks,
+    the plan itself states the least memory.
 
     Raises
     ------
     PlanError
-        If `memory` is below what the process and the sinks need at least.
+        If `memory` is less than the process and the sinks need.
     """
     least = sum(sink.least_held_bytes for sink in sinks)
     if least:

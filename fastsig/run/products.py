@@ -1,4 +1,4 @@
-"""Products: write chains of any kind as files, in one pass."""
+"""Write chains of any kind as files, in one pass."""
 
 from __future__ import annotations
 
@@ -37,16 +37,16 @@ def products(
     workers: int | None = None, memory: int | None = None, progress: Progress | None = None,
     **options: Any,
 ) -> list[Product]:
-    """Return the sinks that write chains, after a pass for what headers of inputs do not state.
+    """Return the sinks that write chains; read the inputs once if their headers are insufficient.
 
     Parameters
     ----------
     streams : sequence of chain or Stream
         Voltages or spectra.
     paths : sequence of path
-        A name for each.
+        The path of the product of each chain.
     workers, memory, progress
-        Options of that pass.
+        Options of the pass that reads the inputs, if it is needed.
     **options
         As for `fastsig.run.spectra_file.SpectraFile` and `fastsig.run.voltage_file.VoltageFile`.
 
@@ -74,12 +74,12 @@ def products(
 
 def refuse_losses(streams: Sequence[Any], paths: Sequence[str | os.PathLike[str]],
                   **options: Any) -> None:
-    """Refuse products that are lossy according to headers alone, before anything is read.
+    """Refuse products that are lossy according to the headers alone, before any data are read.
 
     Raises
     ------
     PlanError
-        If something would be lost and `lossy` is not given.
+        If information would be lost and `lossy` is not given.
     UsageError, FormatError
         As for `products`.
     """
@@ -203,8 +203,8 @@ def write_many(
     Each product is identical, byte for byte, to that of `write`. If `memory` is too small to keep
     rows that other chains still need, parts of the input are read again.
 
-    A `FastsigWarning` is issued if a `flag` of a chain flagged whole channels, or a tenth of the
-    samples outside its bands.
+    A `FastsigWarning` is issued if the stage `flag` of a chain flagged whole channels, or more than
+    a tenth of the samples outside its bands.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
 """SpectraFile: the sink that writes spectra, in FBH5 or another format.
 
-It is made before any file: it knows the class and options of the writer, the size of the files, and
-what they cannot store.
+The sink is created before any file, with the class and the options of the writer, the sizes of the
+files, and the information that they cannot store.
 """
 
 from __future__ import annotations
@@ -148,7 +148,7 @@ class SpectraFile(Sink):
     @staticmethod
     def survey(stream: Stream, path: str | os.PathLike[str], *, to: str | None = None,
                bits: int | None = None, **_: Any) -> SpectraSurvey | None:
-        """Return the sink that finds what bits and losses depend on; None if headers suffice.
+        """Return the sink that determines the bits and the losses; None if the headers suffice.
 
         If `bits` is not given and the input contains codes, or if it may have weights that no
         header states, a chain that copies a file, or forms products of its spectra, reads it once;

@@ -118,7 +118,7 @@ class VoltageFile(Sink):
 
     @staticmethod
     def survey(stream: Stream, path: str | os.PathLike[str], **_: Any) -> ValidSpans | None:
-        """Return the sink that finds the valid spans; None if headers state them."""
+        """Return the sink that finds the valid spans; None if the headers state them."""
         if not isinstance(stream, VoltageStream) or stream.valid_spans() is not None:
             return None
         return ValidSpans(stream)
@@ -172,7 +172,7 @@ class VoltageFile(Sink):
         return [name for name, _ in self.writer.files]
 
     def spans(self) -> Iterator[tuple[int, int]]:
-        """Return the rows of the pieces of the format; there are none in a long gap."""
+        """Return the rows of the pieces of the format; a long gap contains no pieces."""
         return ((start, start + n) for start, n in self.writer.pieces())
 
     def work_bytes(self, n: int) -> int:

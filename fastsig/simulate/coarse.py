@@ -48,7 +48,7 @@ class CoarseVoltage:
     constant to within 0.5 % up to 0.39 channels from the centre, 1/2 at the edge, -21 dB at 0.6
     channels, below -60 dB from 0.67 channels on, and below -70 dB from 1 channel on. Because
     channels are sampled critically, power beyond one edge is aliased to the other edge; the two
-    powers add up to 1 within 0.5 %, so a flat noise spectrum stays flat across edges. As for any
+    powers add up to 1 to within 0.5 %, so a flat noise spectrum stays flat across edges. As for any
     real samples, the mirror image of the band, with V of opposite sign, is beyond its outer edges;
     it contributes about 1.7 % of the noise in an outer channel.
 
@@ -67,8 +67,8 @@ class CoarseVoltage:
     n_chan : int
         Number of channels, up to 65536.
     level : value, optional
-        Rms of the receiver noise in each real number, real or imaginary part, averaged over the
-        band, in units of the last place; by default that of the recording.
+        Rms of the receiver noise in each real or imaginary part, averaged over the band, in units
+        of the last place; by default that of the recording.
     loss : Loss, optional
         Lost packets, counted from sample 0. A packet contains both polarisations.
     packet : int, optional
@@ -126,7 +126,7 @@ class CoarseVoltage:
 
     @property
     def block(self) -> int:
-        """Number of samples that are cheapest to make together, from multiples of it on."""
+        """Number of samples for which `generate` is fastest, from a multiple of this number on."""
         longest = self._recording.block
         digitised = max(longest, min(4 * longest, MAX_BLOCK))  # the halo needs two more segments
         return self._step * max(1, digitised // (self._step * self._hop))

@@ -60,7 +60,8 @@ class FastVoltage:
         Lower edge of the band on the sky and its width, up to 500 MHz; the sample rate is twice
         the width.
     sideband : {"upper", "lower"}
-        Whether recorded frequency increases with sky frequency.
+        Whether the recorded frequency increases ("upper") or decreases ("lower") with the sky
+        frequency.
     start_time : Time or ISO text
         UTC of sample 0.
     seed : int
@@ -72,7 +73,8 @@ class FastVoltage:
     noise : bool
         False omits the receiver noise; the gain does not change.
     bandpass : {"fast", "flat"}
-        Response that shapes everything except carriers; "fast" is a model of this project.
+        Response that shapes everything except carriers; "fast" is a model, not FAST's measured
+        bandpass.
     dispersion_constant : value, MHz^2 cm^3 s / pc
         The delay is this constant times DM times ``f^-2 - ref^-2``, where ``ref`` is the top of the
         band.
@@ -84,16 +86,16 @@ class FastVoltage:
     Raises
     ------
     UsageError
-        If a parameter is out of range, or a line or interference needs an FFT beyond 2**26
+        If a parameter is out of range, or a line or interference needs an FFT of more than 2**26
         samples.
 
     Notes
     -----
     Pulses are dispersed coherently. If the delay across the band is longer than 2**22 samples for
     a burst, or 2**25 for a pulsar, the band is divided into subbands with smooth edges that add up
-    to 1, each of which is dispersed on its own. For a burst this takes a few times as long as the
-    noise of the delay's duration. For a pulsar, each sample takes as many times as long as the
-    delay is longer than 2**24 samples.
+    to 1, each of which is dispersed separately. For a burst, this takes a few times as long as
+    simulating noise for the duration of the delay. For a pulsar, the time per sample is multiplied
+    by the ratio of the delay to 2**24 samples.
     """
 
     def __init__(
@@ -154,7 +156,7 @@ class FastVoltage:
 
     @property
     def block(self) -> int:
-        """Samples of the longest segment: parts of this size, at multiples of it, are cheapest."""
+        """Number of samples for which `generate` is fastest, from a multiple of this number on."""
         return max([layers.SEGMENT, *(layer.size for layer in self._layers)])
 
     def generate(self, start: int, n: int) -> tuple[NDArray[np.int8], tuple[Spans, Spans]]:
@@ -199,7 +201,7 @@ class FastVoltage:
         return data.T, valid, (clipped[0], clipped[1])
 
     def valid(self, start: int = 0, n: int | None = None) -> tuple[Spans, Spans]:
-        """Return the spans of samples of X and of Y that are not lost: by default, of all."""
+        """Return the spans of samples of X and of Y that are not lost; by default, in all."""
         count = self.n_time - start if n is None else n
         return self._valid(0, start, count), self._valid(1, start, count)
 

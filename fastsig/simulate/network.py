@@ -76,18 +76,18 @@ class Network:
     Parameters
     ----------
     loss, duplicates : value
-        Probability that a packet is lost, and that it comes twice.
+        Probability that a packet is lost, and that it arrives twice.
     reorder : int
-        Packets by which one may be late.
+        Largest number of packets by which a packet may be late.
     first : int
-        Counter of the first packet; after ``2**56 - 1`` counters begin again at 0.
+        Counter of the first packet; after ``2**56 - 1``, the counter continues at 0.
     beam : int, optional
         Number of the beam, 1 to 19; by default that of the recording.
     jumps : sequence of (time, int), or text
         Times at which the counter jumps, and by how many steps: ``"2s:1000000+3s:-500"``. The
         samples are those of the time that the counter states.
     silences : sequence of (time, time), or text
-        When nothing is sent, and for how long: ``"1s:3s"``.
+        Times from which on nothing is sent, and for how long: ``"1s:3s"``.
     seed : int
     """
 
@@ -133,7 +133,7 @@ class Network:
 
     def order(self, spans: Iterable[Span], n_part: int, kept: Callable[[Span], NDArray[np.bool_]]
               ) -> Iterator[tuple[Span | None, Events]]:
-        """Yield spans with the packets that are sent at the end of each, and at last all others.
+        """Yield spans with the packets that are sent at the end of each, and finally all others.
 
         `kept` is called with a span, and returns which packets are not lost already, (slot, part).
         """

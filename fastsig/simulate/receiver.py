@@ -103,7 +103,7 @@ def drift_gain(drift: GainDrift, start: int, n: int, step: Fraction) -> F8:
 
 @dataclass(frozen=True)
 class Ripple:
-    """A standing wave between feed and reflector: a cosine of frequency in system temperature.
+    """A standing wave between feed and reflector: a system temperature that varies with frequency.
 
     It adds ``amplitude (1 + amplitude_rate t) cos(2 pi (f - low) / period + phase + phase_rate t)``
     to A, and the same with `phase_b` added to its phase to B. ``low`` is the band's lower edge.
@@ -173,7 +173,7 @@ class Jones:
     Parameters
     ----------
     ratio : value
-        Power of A divided by that of B; their mean does not change.
+        Power of A divided by that of B; the mean of the two powers does not change.
     phase : value, deg
         Added to the phase of ``<A* B>`` in the middle of the band.
     delay : value, ns

@@ -67,7 +67,7 @@ def _number(value: Any, unit: str, name: str) -> float:
 
 
 class FastScan:
-    """A scan of several beams at once: spectra of each, the feed cabin's track and the truth.
+    """A scan of several beams at once: the spectra of each beam, the feed cabin's track, the truth.
 
     Parameters
     ----------
@@ -95,8 +95,8 @@ class FastScan:
     dwell, slew : value, s
         Time on each position with "onoff", and time between positions.
     refraction : bool
-        Whether there is refraction, for 925 hPa, 15 C, a relative humidity of 0.8 and a wavelength
-        of 0.3 m.
+        Whether there is refraction, for a pressure of 925 hPa, a temperature of 15 deg C, a
+        relative humidity of 0.8 and a wavelength of 0.3 m.
     ambient : value, deg_C
         Ambient temperature, on which the gain depends.
     backend : {"spectral", "psrfits"}

@@ -43,11 +43,11 @@ class Sent(NamedTuple):
     ----------
     packets : int
     refused : int
-        How often the answer came that nobody listens to the port.
+        Number of replies that no program listens on the port.
     seconds : float
         Time that it took.
     late_s : float
-        Time by which the last packet was late: this machine cannot send faster.
+        Time by which the last packet was late, because this machine cannot send faster.
     """
 
     packets: int
@@ -63,7 +63,7 @@ def send(recording: FastVoltage | FastSpectra, to: str, network: Network | None 
     Parameters
     ----------
     recording : FastVoltage or FastSpectra
-        Voltages are sent in packets of 4096 samples, of which the last, incomplete one is left out.
+        Voltages are sent in packets of 4096 samples, and an incomplete last packet is left out.
         Spectra must have 4096 channels, and are rounded to 8 bits.
     to : str
         Receiver, such as ``udp://127.0.0.1:60000``.
@@ -72,15 +72,15 @@ def send(recording: FastVoltage | FastSpectra, to: str, network: Network | None 
     speed : value
         Number of seconds of the recording that are sent in a second; 0 means as fast as possible.
     cycle : value, s, optional
-        Make only this long a part of the recording, and send it again and again until the
+        Make only a part of the recording of this duration, and send it repeatedly until the
         duration of the recording has passed.
     progress : callable, optional
-        Called with the number of steps of time that were sent since the last call.
+        Called with the number of time steps that were sent since the last call.
 
     Raises
     ------
     UsageError
-        If a value is not possible.
+        If a value is not allowed.
     OutputError
         If packets cannot be sent.
     """

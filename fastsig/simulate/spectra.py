@@ -93,7 +93,7 @@ class FastSpectra:
     tcal : Tcal, optional
         Deviations of the diode from an ideal one.
     drift : GainDrift, optional
-        Drift of the gain, for everything recorded.
+        Drift of the gain, which applies to all signals and to the noise.
     ripples : sequence of Ripple
         Standing waves, whose sum must not exceed the receiver noise.
     jones : Jones, optional
@@ -172,12 +172,12 @@ class FastSpectra:
 
     @property
     def components(self) -> dict[str, Any]:
-        """Components, or None, by name."""
+        """Components by name; None for each component that is absent."""
         return self._components
 
     @property
     def place(self) -> F8:
-        """Middles of the channels in the band, 0 at its lower and 1 at its upper edge."""
+        """Positions of channel centres in the band, 0 at its lower and 1 at its upper edge."""
         return self._powers.place
 
     @property

@@ -146,7 +146,8 @@ def write_spectral(
         Mode in FAST's file names; by default the mode whose channels have the width of those of the
         recording.
     file_rows : int, optional
-        Maximum number of rows of a file; by default as at FAST, 2 GiB.
+        Maximum number of rows of a file; by default as many as fit into 2 GiB, as in FAST's own
+        files.
     recording, path, observing, workers, overwrite, progress
         As for `write_psrfits`.
 

@@ -24,7 +24,7 @@ __all__ = ["BARYCENTRIC_CARDS", "OVERRIDES", "FilterBank", "Header", "override_t
 
 
 class FilterBank(NamedTuple):
-    """The polyphase filter bank of the channels of spectra, which determines their noise.
+    """The polyphase filter bank that made the channels of spectra, which determines their noise.
 
     Parameters
     ----------
@@ -56,8 +56,8 @@ class Header(Shown):
     channels : ChannelAxis or None
         Channel centres; one channel as wide as the band for an unchannelised stream.
     sideband : {"upper", "lower"}
-        Whether recorded frequency increases ("upper") or decreases ("lower") with sky frequency.
-        Spectra are always "upper".
+        Whether the recorded frequency increases ("upper") or decreases ("lower") with the sky
+        frequency. Spectra are always "upper".
     polarization : PolBasis
         Meaning of the polarisation axis.
     n_bits : int
@@ -81,15 +81,16 @@ class Header(Shown):
     dm : float or None
         Dispersion measure of the dispersion that was removed, pc cm^-3.
     dispersion_constant : Fraction
-        Dispersion constant that was used to remove it, MHz^2 pc^-1 cm^3 s.
+        Dispersion constant that was used to remove the dispersion, MHz^2 pc^-1 cm^3 s.
     dm_reference_hz : Fraction or None
-        Sky frequency to which times refer after this; infinite if None.
+        Sky frequency to which times refer after the dispersion was removed; infinite if None.
     coherent_dm : float or None
-        Dispersion measure of the dispersion that was removed within each channel, coherently, pc
-        cm^-3. It says nothing about the delays between channels.
+        Dispersion measure of the dispersion that was removed coherently within each channel, pc
+        cm^-3. The delays between channels may remain.
     zero_dm : {"mean", "zdot"} or None
-        How the mean over the band was removed at each time (`fastsig.stages.zero_dm`), if it was:
-        values are then no powers, and pulses of low dispersion measure have lost power.
+        How the mean over the band was removed at each time (`fastsig.stages.zero_dm`); None if it
+        was not. If it was removed, the values are not powers, and pulses of low dispersion measure
+        are weaker than they were.
     extra : Mapping
         Header cards of the file that have no field here, verbatim.
     origin : Mapping
@@ -173,7 +174,7 @@ class Header(Shown):
         return self.sample_rate / (1 if self.is_complex else 2)
 
     def require_channels(self, path: str) -> ChannelAxis:
-        """Return the frequency axis, or raise an error that names the option to supply it."""
+        """Return the frequency axis, or raise an error that names the option that supplies it."""
         if self.channels is None:
             raise FormatError(
                 path, "the file does not state its sky frequency; give --set frequency=440MHz "
@@ -259,7 +260,7 @@ def override_text(key: str, value: Any) -> str:
 def split_overrides(
     overrides: Mapping[str, Any], own: tuple[str, ...], format_name: str
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Split overrides into common ones and a format's `own` ones; refuse unknown ones."""
+    """Split overrides into those of all formats and a format's `own`; refuse unknown keys."""
     common = {key: value for key, value in overrides.items() if key in OVERRIDES}
     special = {key: value for key, value in overrides.items() if key in own}
     unknown = sorted(set(overrides) - set(common) - set(special))

@@ -2,7 +2,8 @@
 
 A table written by `write_table` has a description for each column, a unit for each column of real
 numbers, and in its meta ``kind``, ``n_row``, ``crc32`` (of everything after the header) and
-``provenance``. A reader thus knows its contents, how it was made, and whether it is complete.
+``provenance``. A reader can therefore determine the contents of the table, how it was made, and
+whether it is complete.
 """
 
 from __future__ import annotations
@@ -76,7 +77,7 @@ def write_table(table: Table, path: str | os.PathLike[str], *, kind: str,
 
 
 def seal(table: Table) -> dict[str, Any]:
-    """Return the entries of a table's meta by which readers notice that it is not whole."""
+    """Return the entries of a table's meta by which readers detect that it is incomplete."""
     body = parts_of(table_bytes(table), "table").body
     return {"n_row": len(table), "crc32": f"{zlib.crc32(body):08x}"}
 

@@ -44,7 +44,7 @@ def read(path: str | os.PathLike[str], *, utc_offset: Any = "8h") -> CabinTrack:
 
     Rows that lack a number or repeat a time are left out, with one warning. Directions in recorded
     tables are affected by refraction, by default as HiFAST assumes; tables of the simulator state
-    their refraction, or that there is none.
+    their refraction, or that there was none.
 
     Parameters
     ----------

@@ -71,7 +71,8 @@ class FastSpectralWriter(Writer):
     overwrite : bool
         Whether existing files may be replaced.
     file_rows : int, optional
-        Most rows of a file; by default as many as fit into 2 GiB, as at FAST.
+        Largest number of rows in a file; by default as many as fit into 2 GiB, as in FAST's own
+        files.
     first_file : int
         Number in the name of the first file.
     obs_type : str

@@ -1,4 +1,4 @@
-"""SDFITS as written by the Green Bank Telescope: tables SINGLE DISH, one spectrum per row.
+"""SDFITS as written by the Green Bank Telescope: tables named SINGLE DISH, one spectrum per row.
 
 A file contains rows of many scans, windows, polarisations, feeds and switching states, in tables of
 different width. `table` returns all of them; `open` returns those of one state as a stream.
