@@ -997,7 +997,7 @@ class OwnVerbs:
         Raises
         ------
         UsageError
-            If the times on the source, or the arguments for Tsys, make no sense.
+            If the times on the source, or the arguments for Tsys, are invalid.
         PlanError
             If the stream does not contain spectra, or contains no complete cycle.
         DataError

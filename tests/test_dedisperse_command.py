@@ -159,7 +159,7 @@ def test_inputs_that_cannot_be_dedispersed(scan: Path, tmp_path: Path) -> None:
     fs.open(scan).integrate(n_freq=24).write(tmp_path / "one.h5")
     for name, code, message in (
             ("s.tim", 3, "does not state its sky frequency"),
-            ("one.h5", 2, "has one channel, so that there is no delay to remove"),
+            ("one.h5", 2, "has one channel, and therefore no delay to remove"),
             (scan.parent / "no.fil", 3, "No such file")):
         done = fastsig("dedisperse", tmp_path / name, "-o", tmp_path / "x.h5", "--dm", "1",
                        code=code)

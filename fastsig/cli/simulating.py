@@ -199,7 +199,7 @@ def send(recording: Any, options: dict[str, Any], overwrite: bool) -> None:
     late = f", the last one {sent.late_s:.2g} s late" if sent.late_s > _LATE_S else ""
     common.say(f"sent {sent.packets} packets in {sent.seconds:.3g} s{late}", options["quiet"])
     if sent.refused:
-        common.say(f"nobody listened to {options['to']} for some of them", options["quiet"])
+        common.say(f"no program listened on {options['to']} for some packets", options["quiet"])
     finish(recording, [], options, overwrite)
 
 

@@ -151,8 +151,8 @@ class Cube(Planes):
             flux, amounts, relative = aperture(values, weight, part.east, part.north, circle,
                                                self._per_beam(beam))
         if not np.isfinite(flux).any():
-            raise DataError(self.path, "nothing was seen at the position, or the aperture is not "
-                            "completely covered")
+            raise DataError(self.path, "nothing was observed at the position, or the aperture is "
+                            "not completely covered")
         found = self._noise(place)
         shared = self._shared(amounts, weight, found.rho)
         expected = found.unit_noise * shared * relative * scale

@@ -131,7 +131,7 @@ def _attached(source: Source, stopped: Callable[[], bool]) -> Ring:
             raise
         except InputError as error:
             if stopped():
-                raise DataError(source.url, "nothing has come") from error
+                raise DataError(source.url, "nothing has been received") from error
             if time.monotonic() > begun + until:
                 raise
         time.sleep(_GLANCE)

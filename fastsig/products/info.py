@@ -62,8 +62,8 @@ def _refuse_a_pipe(detected: Detected) -> None:
     """Refuse a pipe with a name: the samples that describe it could not be read again."""
     path = detected.files[0]
     if detected.name == raw.NAME and path != raw.STANDARD_INPUT:
-        raise FormatError(path, "not a regular file; what comes through a pipe cannot be described "
-                                "and then read")
+        raise FormatError(path, "not a regular file; data from a pipe cannot be described and then "
+                                "read")
 
 
 def _stream(detected: Detected, deep: bool, overrides: dict[str, Any]) -> dict[str, Any]:

@@ -101,11 +101,11 @@ def _recording(source: Any, constant: Any) -> Recording:
     if axis.n_chan < 2:
         raise UsageError(f"{of}the band has one channel; allowed: spectra of 2 or more channels")
     if header.dm:
-        raise UsageError(f"{of}the dispersion was removed before, at DM {header.dm:g} pc cm^-3; "
-                         "allowed: spectra with their dispersion")
+        raise UsageError(f"{of}the dispersion has already been removed at DM {header.dm:g} "
+                         "pc cm^-3; allowed: spectra with their dispersion")
     if header.coherent_dm:
         raise UsageError(f"{of}the dispersion within channels was removed at DM "
-                         f"{header.coherent_dm:g} pc cm^-3, and a plan assumes that it is there; "
+                         f"{header.coherent_dm:g} pc cm^-3, and a plan assumes that it is present; "
                          "allowed: a list of dispersion measures instead, such as 470:480:0.1")
     if axis.edges_hz[0] <= 0:
         raise UsageError(f"{of}the band begins at {float(axis.edges_hz[0]) / 1e6:g} MHz; allowed: "

@@ -118,7 +118,7 @@ class Template:
         Raises
         ------
         UsageError
-            If the values make no sense.
+            If the values are invalid.
         KeyError
             If a column or an entry of the meta is missing.
         """

@@ -143,7 +143,7 @@ class DedisperseSpectra(PassedSpectra):
         self.dm = dispersion.dm_of(dm, allow_negative=allow_negative)
         axis = source.header.require_channels(source.path)
         if axis.n_chan < 2:
-            raise PlanError(f"{source.path}: has one channel, so that there is no delay to remove; "
+            raise PlanError(f"{source.path}: has one channel, and therefore no delay to remove; "
                             "allowed: 2 or more")
         header = dedispersed_header(source, self.dm, ref, constant)
         self.delays = dispersion.channel_delays(axis, header.dispersion_constant)

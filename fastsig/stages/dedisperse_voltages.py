@@ -165,6 +165,6 @@ def _axis(source: VoltageStream, n_chan: int) -> ChannelAxis:
 def _removed(header: Header, dm: Fraction, path: str) -> float:
     """Return the dispersion measure that is removed within channels, before and now."""
     if header.dm is not None:
-        raise PlanError(f"{path}: dispersion was removed before, between channels too; allowed: "
-                        "voltages as recorded")
+        raise PlanError(f"{path}: dispersion has already been removed, also between channels; "
+                        "allowed: voltages as recorded")
     return float(Fraction(repr(header.coherent_dm or 0.0)) + dm)

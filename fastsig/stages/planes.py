@@ -94,7 +94,7 @@ class Planes(Stage, PlaneStream):
         self.track = track or ("exact" if len(asked) <= _FEW else "sample")
         axis = source.header.require_channels(source.path)
         if axis.n_chan < 2:
-            raise PlanError(f"{source.path}: has one channel, so that there is no delay to remove; "
+            raise PlanError(f"{source.path}: has one channel, and therefore no delay to remove; "
                             "allowed: 2 or more")
         _check_band(source, axis, dms)
         header = dedispersed_header(source, dispersion.dm_of(0), "top",

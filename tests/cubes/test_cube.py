@@ -336,7 +336,7 @@ def test_what_cannot_be(tmp_path: Path) -> None:
         opened(path, beam="3arcmin").spectrum(at, noise="none")
     empty = made.header(20, 20, made.axis("FREQ", 8)[0])
     made.write(tmp_path / "e.fits", np.full((8, 20, 20), np.nan, np.float32), empty)
-    with pytest.raises(DataError, match="nothing was seen"):
+    with pytest.raises(DataError, match="nothing was observed"):
         opened(tmp_path / "e.fits").spectrum(f"{made.RA},{made.DEC}")
 
 

@@ -59,7 +59,7 @@ def test_samples_are_those_that_came_and_time_is_that_of_the_counter() -> None:
     with made() as ring:
         other = Ring.attach(ring.name)
         assert not other.wait_started(0)
-        with pytest.raises(fs.DataError, match="udp://here: nothing has come"):
+        with pytest.raises(fs.DataError, match="udp://here: nothing has been received"):
             _ = other.header
         ring.start(7_000_000_001)
         send(ring, data)
@@ -274,7 +274,7 @@ def test_rings_that_cannot_be() -> None:
         with pytest.raises(fs.OutputError, match="File exists"):
             made(name="one-of-it")
         assert ring.name == "one-of-it"
-        with pytest.raises(fs.DataError, match="nothing has come within 0 s"):
+        with pytest.raises(fs.DataError, match="nothing has been received within 0 s"):
             open_ring(ring, timeout=0)
     with open(shared.path_of("junk"), "wb") as file:
         file.write(b"x" * 200_000)

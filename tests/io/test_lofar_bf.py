@@ -246,7 +246,7 @@ _OTHERS = {
     "another rate": ({"n_int": 4}, "in rate"),
     "other channels": ({"n_sub": 6}, "in width|in rate"),
     "another start": ({"start": "2018-08-31T13:31:08.2Z"}, "starts 0.07654.* s after"),
-    "the same": ({}, "has channels of I that another file has too"),
+    "the same": ({}, "has channels of I that are also in another file"),
     "a grid apart": ({"first_hz": 150e6 + 12.3 * float(WIDTH)}, "a whole number up to"),
     "far away": ({"first_hz": 240e6, "n_sub": 4}, "a whole number"),
     "no frequency": ({"first_hz": None}, "not all of them state their frequencies"),

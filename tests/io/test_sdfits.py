@@ -386,7 +386,7 @@ def test_labels_that_move(tmp_path: Path) -> None:
     with pytest.raises(FormatError, match="tuned up to 10.56 channels apart"):
         opened(write(tmp_path / "c.fits", rows))
     rows[3]["CDELT1"] = 999.0
-    with pytest.raises(FormatError, match="row 3: other channels"):
+    with pytest.raises(FormatError, match="row 3: its channels differ"):
         opened(write(tmp_path / "d.fits", rows))
 
 

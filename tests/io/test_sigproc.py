@@ -554,7 +554,7 @@ def test_files_that_overlap_or_do_not_belong(tmp_path: Path) -> None:
                    {"tsamp": 0.002}, {"ibeam": 2}):
         other = write(tmp_path / "o.fil", random_codes(40), **{"tstart": 58544.0, "tsamp": 0.001,
                                                                **change})
-        with pytest.raises(FormatError, match=r"to another scan than .*: \w[^:]*: .*, not "):
+        with pytest.raises(FormatError, match=r"not belong to the scan of .*: \w[^:]*: .*, not "):
             opened([paths[0], other])
     far = write(tmp_path / "far.fil", random_codes(40), tsamp=0.001, tstart=60000.0)
     with pytest.raises(FormatError, match="more than a year"):

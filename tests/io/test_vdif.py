@@ -228,7 +228,7 @@ def test_refusals(tmp_path: Path) -> None:
     with pytest.raises(FormatError, match="not a whole number of frames"):
         opened(path, sample_rate=100)
     other = write(tmp_path / "o.vdif", codes(640, 2, 2))
-    with pytest.raises(FormatError, match="frames of another shape"):
+    with pytest.raises(FormatError, match="frames differ in shape"):
         opened([path, other])
 
 

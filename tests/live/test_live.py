@@ -193,7 +193,7 @@ def test_ctrl_c_before_anything_came(tmp_path: Path) -> None:
     process.send_signal(signal.SIGINT)
     errors = errors_of(process, 30)
     assert process.returncode == 0 and "record: udp://127.0.0.1:" in errors
-    assert "nothing has come" in errors and not files(tmp_path / "out", "*.h5")
+    assert "nothing has been received" in errors and not files(tmp_path / "out", "*.h5")
 
 
 def test_a_stalled_product_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

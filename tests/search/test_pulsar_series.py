@@ -125,7 +125,7 @@ def test_a_series_that_does_not_vary_is_reported_in_one_line(
     path = _written(tmp_path, x, files[0])
     done = fastsig("search", "pulsars", path, "-o", tmp_path / "a.ecsv", "-q")
     assert done.stderr.splitlines() == [
-        f"fastsig: warning: {path}: all samples of the series are lost or equal, so that nothing "
+        f"fastsig: warning: {path}: all samples of the series are lost or equal: nothing "
         "can be found in them"]
     assert not len(fs.read_pulsars(tmp_path / "a.ecsv"))
 

@@ -115,7 +115,8 @@ def find_cycle(
                f"{found.significance:.3g} sigma")
     if hint_from == "user":
         raise DataError(path, message)
-    warnings.warn(f"{path}: {message}; the data are followed", DoubtWarning, stacklevel=2)
+    warnings.warn(f"{path}: {message}; the schedule in the data is used", DoubtWarning,
+                  stacklevel=2)
     return found
 
 

@@ -197,10 +197,10 @@ def _same(files: Sequence[_File]) -> None:
         same = other.field == first.field and all(
             other.columns[name][0] == first.columns[name][0] for name in ("FREQ", "CHAN_BW"))
         if not same:
-            raise FormatError(other.path, f"has other channels than {first.path}")
+            raise FormatError(other.path, f"its channels differ from those of {first.path}")
         beams = {beam_of_name(first.path), beam_of_name(other.path)} - {None}
         if len(beams) > 1:
-            raise FormatError(other.path, f"has another beam in its name than {first.path}")
+            raise FormatError(other.path, f"the beam in its name is not that of {first.path}")
 
 
 def _utobs(file: _File) -> NDArray[np.float64]:

@@ -142,7 +142,7 @@ class Ring:
             If no packet has come yet.
         """
         if not self.started:
-            raise DataError(self.label, "nothing has come yet, so that the start time is not known")
+            raise DataError(self.label, "nothing has been received: the start time is not known")
         header = self._header()
         if self.memory.read().get("timed"):
             return header

@@ -43,8 +43,8 @@ def open_ring(name: str | Ring, label: str = "", *, timeout: float = np.inf
     """
     ring = Ring.attach(name) if isinstance(name, str) else name
     if not ring.wait_started(timeout):
-        raise DataError(ring.label, "nothing has come" + (f" within {timeout:g} s" if timeout < 1e9
-                        else ", and nothing more will"))
+        raise DataError(ring.label, "nothing has been received" + (
+            f" within {timeout:g} s" if timeout < 1e9 else ", and nothing more will be"))
     kind = RingVoltages if ring.layout.kind == "voltage" else RingSpectra
     return kind(ring, Reader(ring, label or "reader"))
 

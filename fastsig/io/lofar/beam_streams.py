@@ -112,7 +112,7 @@ def _joined(name: str, columns: list[Column]) -> NDArray[np.int64]:
     slots = np.sort(np.concatenate([each.slots for each in columns]))
     if (np.diff(slots) == 0).any():
         paths = [each.part.path for each in columns]
-        raise FormatError(paths[1], f"has channels of {name} that another file has too "
+        raise FormatError(paths[1], f"has channels of {name} that are also in another file "
                           f"({', '.join(paths)}); allowed: each channel once")
     return slots
 

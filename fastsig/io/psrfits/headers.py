@@ -285,8 +285,8 @@ def channel_axis(file: SearchFile, label: str, common: Mapping[str, Any], notes:
     worst = int(off.argmax())
     if off[worst] > _EVEN * float(step) + 2 * ulp:
         raise FormatError(path, f"DAT_FREQ is not evenly spaced: {ascending[worst]:.9g} MHz is "
-                          f"{off[worst]:.3g} MHz off its place; allowed: {_EVEN:.0%} of a channel, "
-                          f"{_EVEN * float(step):.3g} MHz")
+                          f"{off[worst]:.3g} MHz from the expected frequency; allowed: "
+                          f"{_EVEN:.0%} of a channel, {_EVEN * float(step):.3g} MHz")
     shift = {"center": Fraction(0), "lower": step / 2, "upper": -step / 2}[label]
     return ChannelAxis((first + shift) * 10**6, step * 10**6, n_chan), descending
 

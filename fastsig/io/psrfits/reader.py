@@ -189,7 +189,7 @@ def _layout(lead: SearchFile, files: Sequence[SearchFile], notes: list[str]) -> 
         if file.table.n_row and not files_.same_band(file, lead):
             wrong.append("DAT_FREQ")
         if wrong:
-            raise FormatError(file.path, f"belongs to another scan than {lead.path}: {wrong[0]} "
+            raise FormatError(file.path, f"does not belong to the scan of {lead.path}: {wrong[0]} "
                               "differs")
     return layout
 

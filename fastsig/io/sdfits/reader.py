@@ -334,8 +334,8 @@ def _axis(found: SDFITSTable, rows: Sequence[int], n_chan: int) -> tuple[Channel
     for row in rows[1:]:
         other, width = found.line(row)
         if found.field(row).n_chan != n_chan or width != step:
-            raise FormatError(found.path, "table {}, row {}: other channels than in the first "
-                              "selected row; allowed: one set".format(*found.place(row)))
+            raise FormatError(found.path, "table {}, row {}: its channels differ from those of "
+                              "the first selected row; allowed: one set".format(*found.place(row)))
         most = max(most, abs((other - first) / step))
     if most > Fraction(n_chan, 2):
         raise FormatError(found.path, f"the selected rows are tuned up to {float(most):.4g} "

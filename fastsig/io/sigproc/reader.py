@@ -153,7 +153,7 @@ def _places(files: Sequence[File], rate: Fraction, trim: bool) -> list[tuple[int
     rows: list[tuple[int, ...]] = []
     for number, each in enumerate(files):
         if _alike(each) != _alike(first):
-            raise FormatError(each.path, f"belongs to another scan than {first.path}: "
+            raise FormatError(each.path, f"does not belong to the scan of {first.path}: "
                               f"{_difference(each, first)}")
         exact = elapsed(first.header.start_time, each.header.start_time) * rate
         at = round(exact)

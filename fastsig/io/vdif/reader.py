@@ -180,7 +180,7 @@ def open(path: str | os.PathLike[str] | Sequence[str], **overrides: Any) -> Vdif
     geometry = _first_geometry(raw, 0)
     for number in range(1, len(paths)):
         if _first_geometry(raw, number) != geometry:
-            raise FormatError(paths[number], f"has frames of another shape than {paths[0]}")
+            raise FormatError(paths[number], f"its frames differ in shape from those of {paths[0]}")
     head = np.empty(32, np.uint8)
     raw.read_into(0, head, 0)
     rate = rate_of(head.view("<u4").tolist(), geometry, paths[0], common.get("sample_rate"))

@@ -116,7 +116,7 @@ class VdifWriter(VoltageWriter):
         self.rows = self._rows(start, stop, self.n_time)
         self._offset += self.rows[0] - start
         if self.rows[0] >= self.rows[1]:
-            raise PlanError(f"{recording.path}: {stop - start} samples fill no VDIF frame of "
+            raise PlanError(f"{recording.path}: {stop - start} samples do not fill a VDIF frame of "
                             f"{self.n_time}")
         self._note_frames(self.n_time, "frame", together=self._one)
         self._valid = [frame_runs(spans, *self.rows, self.n_time) for spans in (

@@ -98,7 +98,7 @@ class Fold(Sink):
             raise PlanError(f"{stream.path}: single turns need data with a known end")
         super().__init__(stream)
         if not predictors:
-            raise UsageError("nothing to fold by; allowed: one or more predictors")
+            raise UsageError("no predictor is given; allowed: one or more predictors")
         for each in predictors:
             check_place(stream, each)
             _check_span(stream, each)

@@ -104,7 +104,7 @@ def measure(values: NDArray[np.floating], weight: NDArray[np.floating], reach: i
     Parameters
     ----------
     values : ndarray, shape (chan, y, x)
-        NaN where nothing was seen.
+        NaN where nothing was observed.
     weight : ndarray, shape (chan or 1, y, x)
         Weights, to which the variance is inversely proportional; 0 where there are no data.
     reach : int

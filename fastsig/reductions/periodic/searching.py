@@ -161,8 +161,8 @@ def found_pulsars(request: Request, *, find_birds: bool = False, known: Any = No
 def _warn_of_dead(request: Request, n_dead: int) -> None:
     if n_dead:
         which = "the series" if request.n_dm == 1 else f"{n_dead} of {request.n_dm} series"
-        warnings.warn(f"{request.stream.path}: all samples of {which} are lost or equal, so that "
-                      "nothing can be found in them", FastsigWarning, stacklevel=4)
+        warnings.warn(f"{request.stream.path}: all samples of {which} are lost or equal: nothing "
+                      "can be found in them", FastsigWarning, stacklevel=4)
 
 
 def _duration(request: Request) -> float:

@@ -226,7 +226,7 @@ def hi_mass(flux: Measured, distance: Any) -> Measured:
         raise UsageError(f"distance = {distance!r}; allowed: above 0, such as 12.3Mpc")
     if not flux.value.unit.is_equivalent(u.Jy * u.km / u.s):
         raise UsageError(f"a flux in {flux.value.unit} gives no mass; allowed: Jy km/s (for a cube "
-                         "in K, specify what a kelvin is)")
+                         "in K, specify the conversion to Jy)")
     scale = HI_MASS * far**2
     value, error = (each.to_value(u.Jy * u.km / u.s) * scale << u.M_sun for each in flux)
     return Measured(value, error)

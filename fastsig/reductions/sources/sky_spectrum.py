@@ -26,7 +26,7 @@ class SkySpectrum(Shown):
     frequency : Quantity, shape (chan,), Hz
     flux : Quantity, shape (chan,)
         Flux density, Jy; in K if the cube is in K and no conversion of kelvins is specified. NaN
-        where nothing was seen.
+        where nothing was observed.
     noise : Quantity, shape (chan,)
         Standard deviation of a channel, used by fits: `expected` times `scatter`.
     expected : Quantity, shape (chan,)

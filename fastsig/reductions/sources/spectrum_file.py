@@ -37,7 +37,7 @@ def write_spectrum(spectrum: SkySpectrum, path: str | os.PathLike[str], *,
     """
     at = spectrum.at
     if at is None:
-        raise UsageError("a spectrum without a position cannot be written as that of a place")
+        raise UsageError("a spectrum without a position cannot be written as that of a position")
     table = QTable({name: getattr(spectrum, name)
                     for name in ("frequency", "flux", "noise", "expected")})
     meta: dict[str, Any] = {
@@ -74,7 +74,7 @@ def read_spectrum(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[st
     try:
         return _spectrum(table, table.meta, os.fspath(path)), _fit(table, table.meta)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise FormatError(path, f"its columns or meta make no sense: {error}") from error
+        raise FormatError(path, f"its columns or meta are invalid: {error}") from error
 
 
 def _spectrum(table: QTable, meta: Mapping[str, Any], path: str) -> dict[str, Any]:
