@@ -45,8 +45,8 @@ from fastsig.cli import common, driver
                    "feed A relative to the line from M01 to M02. Requires --ky.  [default: no "
                    "rotation]")
 @click.option("--mueller", type=common.InputPath(), metavar="FILE.npz",
-              help="Correct I, Q, U and V with the Mueller matrices of the nearest date in this "
-                   "file, which contains the arrays mjd, freq_mhz and matrix.")
+              help="Correct I, Q, U and V with the Mueller matrices whose date is nearest to that "
+                   "of the data. The file contains the arrays mjd, freq_mhz and matrix.")
 @click.option("--ky", type=common.InputPath(), metavar="FILE.xlsx",
               help="Read the track of FAST's feed cabin from this file, and write the positions "
                    "of the beam as columns of the product.")
