@@ -29,7 +29,7 @@ from fastsig.cli import common, driver
 @click.option("--guard", default="0s", show_default=True, metavar="TIME",
               help="Give weight 0 to spectra within this time before or after the diode switches.")
 @click.option("--gain-time", default="60s", show_default=True, metavar="TIME",
-              help="Model the gain as piecewise linear in time, with knots at this interval.")
+              help="Model the gain as piecewise linear in time, with knots at most this far apart.")
 @click.option("--smooth", metavar="FREQ",
               help="Smooth the measured diode spectrum over this width; 0Hz turns smoothing off.  "
                    "[default: 5MHz, but at most 1/32 of the band]")

@@ -117,7 +117,8 @@ class Cube(Planes):
             Radius of the circle over which to sum; by default, and with "beam", the spectrum is
             that of a point source. The formulae are in `fastsig.reductions.sources.position`.
         noise : {"measured", "weights"}
-            Whether the noise is scaled to the spectrum's own scatter ("measured").
+            Whether the noise is scaled to the scatter of the spectrum ("measured"), or follows from
+            the weights alone ("weights").
         kelvin : "brightness" or Quantity, optional
             How a cube in K is converted to Jy: from the brightness temperature in the beam, or with
             the gain of the telescope in K/Jy (in cubes written by fastsig, BEAMSCAL records the
@@ -200,7 +201,7 @@ class Cube(Planes):
         Raises
         ------
         UsageError
-            If it is off the map.
+            If the position is off the map.
         """
         try:
             x, y = (float(each) for each in self.celestial.world_to_pixel(place))
@@ -354,7 +355,7 @@ def open_cube(path: str | os.PathLike[str], *, stokes: str | None = None, rest: 
     rest : str or Quantity, optional
         Rest frequency, instead of that in the file: HI, or a frequency.
     convention : {"radio", "optical"}, optional
-        Velocity convention of an axis VELO, if the file does not state it.
+        Velocity convention of a VELO axis, if the file does not state it.
     beam : Quantity or str, optional
         Full width at half maximum of a circular beam, instead of the beam in the file.
 

@@ -99,7 +99,7 @@ class Profiles(ProfileData):
 
     @checked
     def rotate(self, turns: Any, *, keep_times: bool = False) -> Profiles:
-        """Move the profiles to later phases by a part of a turn.
+        """Move the profiles to later phases by a fraction of a turn.
 
         Parameters
         ----------
@@ -138,8 +138,8 @@ class Profiles(ProfileData):
         Parameters
         ----------
         *axes : {"time", "frequency"}
-            Axes to average. If the channels are not aligned and a dispersion measure is known, they
-            are first aligned, as by `dedisperse`.
+            Axes over which the mean is taken. If the channels are not aligned and a dispersion
+            measure is known, they are first aligned, as by `dedisperse`.
         """
         unknown = [each for each in axes if each not in _AXES]
         if unknown or not axes:
@@ -152,8 +152,9 @@ class Profiles(ProfileData):
     def grouped(self, *, n_subint: int = 1, n_chan: int = 1, n_bin: int = 1) -> Profiles:
         """Return weighted means of neighbouring subintegrations, channels or bins.
 
-        The levels of profiles, which are the medians of their bins, are averaged apart from the
-        deviations from the levels, so that weights that vary from bin to bin do not distort means.
+        The levels of profiles, which are the medians of their bins, are averaged separately from
+        the deviations from the levels, so that weights that vary from bin to bin do not distort
+        means.
 
         Parameters
         ----------
@@ -172,7 +173,8 @@ class Profiles(ProfileData):
         """Return Stokes parameters of the products AA, BB, CR and CI.
 
         ``I = AA + BB``; for linear feeds ``Q = AA - BB``, ``U = 2 CR``, ``V = 2 CI``; for circular
-        feeds ``Q = 2 CR``, ``U = 2 CI``, ``V = AA - BB``; Q and V with the signs in the header.
+        feeds ``Q = 2 CR``, ``U = 2 CI``, ``V = AA - BB``. Q and V have the signs that the header
+        states.
 
         Parameters
         ----------

@@ -74,7 +74,7 @@ class Data:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """(time, pol or product[, chan])."""
+        """Shape of the values, (time, pol or product[, chan])."""
         return self.values.shape
 
     def __len__(self) -> int:

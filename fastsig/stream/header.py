@@ -81,15 +81,15 @@ class Header(Shown):
     dm : float or None
         Dispersion measure of the dispersion that was removed, pc cm^-3.
     dispersion_constant : Fraction
-        Dispersion constant that was used to remove it, MHz^2 pc^-1 cm^3 s.
+        Dispersion constant that was used to remove the dispersion, MHz^2 pc^-1 cm^3 s.
     dm_reference_hz : Fraction or None
-        Sky frequency to which times refer after this; infinite if None.
+        Sky frequency to which times refer after the dispersion was removed; infinite if None.
     coherent_dm : float or None
         Dispersion measure of the dispersion that was removed within each channel, coherently, pc
-        cm^-3. It says nothing about the delays between channels.
+        cm^-3. The delays between channels are not included.
     zero_dm : {"mean", "zdot"} or None
         How the mean over the band was removed at each time (`fastsig.stages.zero_dm`), if it was:
-        values are then no powers, and pulses of low dispersion measure have lost power.
+        values are then not powers, and pulses of low dispersion measure have lost power.
     extra : Mapping
         Header cards of the file that have no field here, verbatim.
     origin : Mapping
@@ -173,7 +173,7 @@ class Header(Shown):
         return self.sample_rate / (1 if self.is_complex else 2)
 
     def require_channels(self, path: str) -> ChannelAxis:
-        """Return the frequency axis, or raise an error that names the option to supply it."""
+        """Return the frequency axis, or raise an error that names the option for it."""
         if self.channels is None:
             raise FormatError(
                 path, "the file does not state its sky frequency; give --set frequency=440MHz "

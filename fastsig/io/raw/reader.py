@@ -181,7 +181,7 @@ def descriptor_of(path: str) -> int:
     Raises
     ------
     DataError
-        If it is closed, or cannot be opened.
+        If the input is closed, or cannot be opened.
     """
     try:
         if path != STANDARD_INPUT:
