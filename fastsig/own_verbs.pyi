@@ -143,7 +143,7 @@ class OwnVerbs:
             Signs of Q and V, for recorders and users with the opposite convention; products record the
             signs.
         engine : str
-            For frames of `channelize`: the engine that computes the spectra, see `DetectFrames`.
+            For frames of `channelize`: the engine that computes the spectra; see `DetectFrames`.
 
         Raises
         ------
@@ -970,12 +970,12 @@ class OwnVerbs:
         tsys: Any = None, tcal: Any = None, diode: DiodeSchedule | None = None,
         kelvin: bool | None = None, smooth_ref: int = 1, n_eff: float = 1.0,
     ) -> Spectrum:
-        """Return the antenna temperature of a source from spectra on and off it, one row per cycle.
+        """Return antenna temperatures from spectra on and off a source, one row per cycle.
 
-        For rows in K, this is ``on - off``. For rows in other units, it is ``(on - off) / off Tsys``,
-        computed for each state of the diode and averaged with weights from the expected variances. Tsys
-        of a cycle is that of its rows off the source; for the average, it is the root mean square of
-        the Tsys of both states.
+        For rows in K, the temperature is ``on - off``. For rows in other units, it is ``(on - off) /
+        off Tsys``, computed for each state of the diode and averaged with weights from the expected
+        variances. Tsys of a cycle is that of its rows off the source; for the average, it is the root
+        mean square of the Tsys of both states.
 
         Parameters
         ----------
@@ -1035,8 +1035,8 @@ class OwnVerbs:
         """Return the profiles of a pulsar, folded from spectra.
 
         Channels are aligned at the centre of the band, or at the frequency to which the times of
-        dedispersed spectra refer. Every sample is added to the bin of the phase of its own centre, in
-        time and in frequency.
+        dedispersed spectra refer. Every sample is added to the bin that contains the phase at the
+        centre of the sample in time and in frequency.
 
         Parameters
         ----------
@@ -1241,9 +1241,9 @@ class OwnVerbs:
             out.
         birds : sequence of path or "find"
             Files of frequencies at which signals are left out. Each line of a text file contains a
-            frequency and a full width in Hz and, optionally, a number of harmonics; of a table of
-            `compare_pulsar_beams`, the rows of interference are used. With ``"find"``, signals that are
-            strongest at DM 0 are left out.
+            frequency and a full width in Hz and, optionally, a number of harmonics. If a file is a
+            table by `compare_pulsar_beams`, its rows of interference are used. With ``"find"``, signals
+            that are strongest at DM 0 are left out.
         known : path or sequence of Pulsar, optional
             Known pulsars, or a table of them, after which candidates are named.
         radius : Quantity or str
@@ -1307,6 +1307,7 @@ class OwnVerbs:
         baseline : int or None
             Order of the polynomial that is fitted together with the lines; None for no polynomial.
         convention : {"radio", "optical", "relativistic"}
+            Convention in which velocities are computed.
         rest : str or Quantity, optional
             Rest frequency instead of the spectrum's: "HI", another line, or a frequency.
         sigma : Quantity, optional

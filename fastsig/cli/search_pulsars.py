@@ -45,8 +45,8 @@ __all__ = ["pulsars"]
               help="Leave out signals at the mains frequency, 50 or 60 Hz, and its harmonics.")
 @click.option("--birds", multiple=True, metavar="FILE|find", type=common.InputPath(or_value=True),
               help="Leave out signals at the frequencies in FILE, which is a zaplist or a table "
-                   "of search beams; with find, leave out signals that are strongest at DM 0. May "
-                   "be repeated.")
+                   "written by search beams; with find, leave out signals that are strongest at DM "
+                   "0. May be repeated.")
 @click.option("--known", metavar="TABLE", type=common.InputPath(),
               help="Name candidates after the pulsars in TABLE with which they agree. TABLE has "
                    "the columns name, period (s) or frequency (Hz), dm and, if known, ra and dec.")

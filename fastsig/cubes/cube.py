@@ -90,6 +90,7 @@ class Cube(Planes):
     Parameters
     ----------
     file : CubeFile
+        The open file.
     stokes : str
         Stokes parameter to read.
     beam : Beam or None
@@ -275,7 +276,7 @@ class Cube(Planes):
         vrange : pair of Quantity, optional
             Range of velocities to average over; all channels by default.
         convention, rest
-            Convention and rest frequency of these velocities.
+            Convention and rest frequency of the velocities in `vrange`.
         kelvin
             As in `spectrum`; the flux density is that at the mean frequency.
 
@@ -350,6 +351,7 @@ def open_cube(path: str | os.PathLike[str], *, stokes: str | None = None, rest: 
     Parameters
     ----------
     path : path
+        The file.
     stokes : str, optional
         Stokes parameter; the first by default.
     rest : str or Quantity, optional

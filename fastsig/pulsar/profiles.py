@@ -43,9 +43,9 @@ class Profiles(ProfileData):
         Mean values; NaN where the weight is 0. Channels ascend in frequency.
     weights : ndarray, float64
         Weights with the same number of axes as `data`, each of which may have length 1: 0 where
-        there are no data, and otherwise proportional to the number of samples in a value (of a
-        fold, that number). Weights add up where values are averaged. A PSRFITS file contains
-        one weight for each subintegration and channel.
+        there are no data, and otherwise proportional to the number of samples in a value (for a
+        fold, equal to this number). Weights add up where values are averaged. A PSRFITS file
+        contains one weight for each subintegration and channel.
     reference : (int, Fraction)
         UTC from which `offsets` count: day number (MJD), and exact seconds of that day.
     offsets : ndarray, shape (subint,), float64
@@ -61,7 +61,7 @@ class Profiles(ProfileData):
         dispersion between channels that was removed; ``dm`` is None if the channels are not
         aligned.
     dm : float or None
-        Dispersion measure of the pulsar, pc cm^-3, whether or not it was removed.
+        Dispersion measure of the pulsar, pc cm^-3, whether or not its dispersion was removed.
     rm : float or None
         Rotation measure of the pulsar, rad m^-2.
     rm_removed : bool
@@ -72,8 +72,8 @@ class Profiles(ProfileData):
         Centres of channels if they are not evenly spaced, as after a weighted mean over channels;
         None if those of ``header.channels`` are exact.
     folded_mhz : float or None
-        Width of the channels of the spectra that were folded, MHz, within which dispersion
-        smears the pulse, except the part removed with ``header.coherent_dm``; None if not known.
+        Width of the channels of the spectra that were folded, MHz, within which dispersion smears
+        the pulse, except for the part removed with ``header.coherent_dm``; None if not known.
     predictor : tuple of mapping
         Rows of the polyco of the fold, by the names of the columns of PSRFITS: ``NSPAN`` (min),
         ``NSITE``, ``REF_FREQ`` (MHz), ``REF_MJD``, ``REF_PHS`` (turns), ``REF_F0`` (Hz),
@@ -224,7 +224,7 @@ class Profiles(ProfileData):
         return profile_table(self)
 
     def write(self, path: str | os.PathLike[str], **options: Any) -> None:
-        """Write the profiles as a file, with `fastsig.run.profile_files.write_profiles`.
+        """Write the profiles to a file with `fastsig.run.profile_files.write_profiles`.
 
         Parameters
         ----------

@@ -257,6 +257,7 @@ class Data:
             The line, as `fastsig.axes.velocity.line` accepts it; by default the rest frequency in
             the header.
         convention : {"radio", "optical", "relativistic"}
+            Convention in which the velocities are computed.
 
         Raises
         ------

@@ -27,8 +27,8 @@ def fold(chain: Any, predictor: Any = None, *, period: Any = None, pdot: Any = N
     """Return the profiles of a pulsar, folded from spectra.
 
     Channels are aligned at the centre of the band, or at the frequency to which the times of
-    dedispersed spectra refer. Every sample is added to the bin of the phase of its own centre, in
-    time and in frequency.
+    dedispersed spectra refer. Every sample is added to the bin that contains the phase at the
+    centre of the sample in time and in frequency.
 
     Parameters
     ----------

@@ -96,6 +96,7 @@ def fit_gaussians(spectrum: Any, n: int = 1, *, product: str | None = None, wind
     baseline : int or None
         Order of the polynomial that is fitted together with the lines; None for no polynomial.
     convention : {"radio", "optical", "relativistic"}
+        Convention in which velocities are computed.
     rest : str or Quantity, optional
         Rest frequency instead of the spectrum's: "HI", another line, or a frequency.
     sigma : Quantity, optional
