@@ -136,8 +136,9 @@ class MuellerTable(Shown):
         except (FileNotFoundError, PermissionError) as error:
             raise unreadable(path, error) from error
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-            raise FormatError(path, f"is no table of Mueller matrices: {error}; allowed: an .npz "
-                              "file with mjd, freq_mhz and matrix (date, freq, 4, 4)") from error
+            raise FormatError(path, f"is not a table of Mueller matrices: {error}; allowed: an "
+                              ".npz file with mjd, freq_mhz and matrix (date, freq, 4, 4)"
+                              ) from error
         return cls(np.atleast_1d(parts[0]), np.atleast_1d(parts[1]) * 1e6, parts[2])
 
     def at(self, mjd: float, freq_hz: Any) -> F8:

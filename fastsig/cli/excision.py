@@ -62,7 +62,7 @@ def excise(chain: Any, given: dict[str, Any], *, protect: str | None = None,
     """Return a chain without what the options excise, each with a stage of its own.
 
     Masks come first. The mean over the band is removed after the tests of channels, since values
-    are no powers after that, and before the test of runs, which finds what is left.
+    are not powers after that, and before the test of runs, which finds what is left.
 
     Parameters
     ----------

@@ -51,7 +51,7 @@ def is_file(source: Source) -> bool:
 
 
 def check_source(source: Source, settings: Settings) -> None:
-    """Refuse what is no source.
+    """Refuse anything that is not a source.
 
     Raises
     ------

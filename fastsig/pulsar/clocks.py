@@ -90,4 +90,4 @@ def _clock_file(path: Path, kind: str) -> Any:
     try:
         return Reader.read(str(path), format=kind)
     except Exception as error:  # whatever PINT's parser meets in a damaged file
-        raise FormatError(path, f"is no clock file of {kind}: {error}") from error
+        raise FormatError(path, f"is not a clock file of {kind}: {error}") from error

@@ -440,7 +440,7 @@ def test_mueller_matrices_of_the_nearest_date(tmp_path: Path) -> None:
     true = calibrated(made, found, stokes="IQUV", mueller=str(table)).read_block(0, 50).data
     np.testing.assert_allclose(np.einsum("ij,njc->nic", leak, true), seen, rtol=1e-4, atol=1e-3)
     (tmp_path / "bad.npz").write_bytes(b"no")
-    with pytest.raises(fs.FormatError, match="bad.npz: is no table of Mueller matrices"):
+    with pytest.raises(fs.FormatError, match="bad.npz: is not a table of Mueller matrices"):
         calibrated(made, found, stokes="IQUV", mueller=str(tmp_path / "bad.npz"))
 
 

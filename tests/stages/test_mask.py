@@ -162,7 +162,7 @@ def test_every_cut_of_a_mask_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("text", "error"), [
     ("", "contains no region"), ("1420MHz", "line 1: '1420MHz'"), ("* 5s-3s", "end is not after"),
-    ("* 3-5", "is no interval of time"), ("* 3s-5", "has no unit"),
+    ("* 3-5", "is not an interval of time"), ("* 3s-5", "has no unit"),
     ("1MHz-2MHz 3s-4s x", "3 words"),
     ("\xff", "allowed: an interval"),
     ("* 2021-13-01/2021-14-01", "not a UTC time"),

@@ -174,7 +174,7 @@ def _table(spectral: dict[str, Any], n_chan: int, notes: list[str]) -> NDArray[n
     table = np.array([each if type(each) in (int, float) else np.nan for each in values], "f8")
     if table.shape != (n_chan,) or not np.isfinite(table).all() or table.min() <= 0 or (
             table.max() > 1e30):
-        notes.append(f"AXIS_VALUES_WORLD is no table of {n_chan} frequencies")
+        notes.append(f"AXIS_VALUES_WORLD is not a table of {n_chan} frequencies")
         return None
     return table
 

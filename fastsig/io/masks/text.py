@@ -97,7 +97,7 @@ def _seconds(words: list[str]) -> tuple[float, float]:
         return -np.inf, np.inf
     match = _SPAN.fullmatch(words[0])
     if match is None:
-        raise UsageError(f"{words[0]!r} is no interval of time")
+        raise UsageError(f"{words[0]!r} is not an interval of time")
     start, stop = (float(exact(part, "s", "time")) for part in match.groups())
     return _ordered(start, stop)
 

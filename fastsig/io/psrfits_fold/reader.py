@@ -69,7 +69,7 @@ def read_profiles(path: str | os.PathLike[str], **overrides: Any) -> Profiles:
     Raises
     ------
     FormatError
-        If the file is no such archive, or contradicts itself.
+        If the file is not such an archive, or contradicts itself.
     DataError
         If the archive cannot be read.
     UsageError
