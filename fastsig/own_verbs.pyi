@@ -999,7 +999,7 @@ class OwnVerbs:
         Raises
         ------
         UsageError
-            If the times on the source, or the arguments for Tsys, make no sense.
+            If the times on the source, or the arguments for Tsys, are not valid.
         PlanError
             If the stream does not contain spectra, or contains no complete cycle.
         DataError
@@ -1321,6 +1321,6 @@ class OwnVerbs:
         DataError
             If there is no line, the noise cannot be measured, or the fit does not converge.
         UsageError
-            If an option makes no sense, or the product, the rest frequency or the frequencies are not
+            If an option is not valid, or the product, the rest frequency or the frequencies are not
             known.
         """

@@ -129,7 +129,7 @@ class Cube(Planes):
         ------
         UsageError
             If the position is off the map, if a circle around it leaves the map, or if an option
-            makes no sense.
+            is not valid.
         DataError
             If there are no data at the position.
         """
@@ -285,7 +285,7 @@ class Cube(Planes):
         DataError
             If no source is found.
         UsageError
-            If the position is off the map, or an option makes no sense.
+            If the position is off the map, or an option is not valid.
         """
         place, beam = _position(near, "near"), self._required_beam()
         reach = 1.5 * beam.major if radius is None else width_deg(radius, "radius")
@@ -366,7 +366,7 @@ def open_cube(path: str | os.PathLike[str], *, stokes: str | None = None, rest: 
     FormatError
         If the file is not a cube of maps, or is damaged.
     UsageError
-        If an option makes no sense.
+        If an option is not valid.
     """
     try:
         file = CubeFile(path, rest=rest, convention=convention)

@@ -48,7 +48,7 @@ def read_dat(path: str | os.PathLike[str]) -> Hits:
     try:
         return parse_dat(_text(path))
     except UsageError as error:
-        raise FormatError(path, f"its hits make no sense: {error}") from error
+        raise FormatError(path, f"its hits are not valid: {error}") from error
 
 
 def info(path: str | os.PathLike[str], *, deep: bool = False, **overrides: Any) -> dict[str, Any]:

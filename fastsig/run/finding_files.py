@@ -97,4 +97,4 @@ def read_findings(made: type[Found], files: Files, path: str | os.PathLike[str])
     try:
         return made.from_table(table)
     except (UsageError, KeyError, TypeError, ValueError, AttributeError) as error:
-        raise FormatError(path, f"its columns make no sense: {error}") from error
+        raise FormatError(path, f"its columns are not valid: {error}") from error

@@ -51,4 +51,4 @@ def read_plan(path: str | os.PathLike[str]) -> DMPlan:
     try:
         return DMPlan.from_table(table)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise FormatError(path, f"its columns or meta make no sense: {error}") from error
+        raise FormatError(path, f"its columns or meta are not valid: {error}") from error

@@ -52,4 +52,4 @@ def read_template(path: str | os.PathLike[str]) -> Template:
     try:
         return Template.from_table(table)
     except (KeyError, TypeError, ValueError) as error:
-        raise FormatError(path, f"its columns or meta make no sense: {error}") from error
+        raise FormatError(path, f"its columns or meta are not valid: {error}") from error

@@ -63,7 +63,7 @@ def read_profiles(path: str | os.PathLike[str], **overrides: Any) -> Profiles:
     Raises
     ------
     FormatError
-        If the file is not such a table, or its header or rows make no sense.
+        If the file is not such a table, or its header or rows are not valid.
     DataError
         If the table is truncated, or has changed.
     UsageError
@@ -75,7 +75,7 @@ def read_profiles(path: str | os.PathLike[str], **overrides: Any) -> Profiles:
     try:
         found = _made(table, name)
     except (KeyError, TypeError, ValueError, IndexError, ZeroDivisionError) as error:
-        raise FormatError(name, f"its columns or meta make no sense: {error}") from error
+        raise FormatError(name, f"its columns or meta are not valid: {error}") from error
     header = found.header.overridden(common)
     if "dm" in special:
         found = found.replace(dm=float(dm_of(special["dm"], allow_negative=True)))

@@ -174,7 +174,7 @@ def cube_header(raw: bytes, cards: Cards, path: str, *, rest_hz: float | None = 
     Raises
     ------
     FormatError
-        Where there are no celestial axes, or the axes make no sense.
+        Where there are no celestial axes, or the axes are not valid.
     """
     notes: list[str] = []
     header = _parsed(raw, path)

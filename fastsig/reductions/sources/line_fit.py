@@ -110,7 +110,7 @@ def fit_gaussians(spectrum: Any, n: int = 1, *, product: str | None = None, wind
     DataError
         If there is no line, the noise cannot be measured, or the fit does not converge.
     UsageError
-        If an option makes no sense, or the product, the rest frequency or the frequencies are not
+        If an option is not valid, or the product, the rest frequency or the frequencies are not
         known.
     """
     if not 1 <= whole("n", n) <= _MOST_LINES:

@@ -74,7 +74,7 @@ def read_spectrum(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[st
     try:
         return _spectrum(table, table.meta, os.fspath(path)), _fit(table, table.meta)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise FormatError(path, f"its columns or meta make no sense: {error}") from error
+        raise FormatError(path, f"its columns or meta are not valid: {error}") from error
 
 
 def _spectrum(table: QTable, meta: Mapping[str, Any], path: str) -> dict[str, Any]:

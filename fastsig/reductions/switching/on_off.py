@@ -129,7 +129,7 @@ def on_off(
     Raises
     ------
     UsageError
-        If the times on the source, or the arguments for Tsys, make no sense.
+        If the times on the source, or the arguments for Tsys, are not valid.
     PlanError
         If the stream does not contain spectra, or contains no complete cycle.
     DataError
