@@ -126,7 +126,7 @@ class CoarseVoltage:
 
     @property
     def block(self) -> int:
-        """Number of samples that are cheapest to make together, from multiples of it on."""
+        """Number of samples that are fastest to make together, starting at its multiples."""
         longest = self._recording.block
         digitised = max(longest, min(4 * longest, MAX_BLOCK))  # the halo needs two more segments
         return self._step * max(1, digitised // (self._step * self._hop))

@@ -77,11 +77,11 @@ class Line:
     peak : value, K
         Height in each polarisation.
     fwhm : value, Hz or km/s
-        Full width at half the height.
+        Full width at half maximum.
     frequency : value, Hz
         Rest frequency; by default that of HI.
     velocity : value, km/s
-        In the radio convention: the line is at ``frequency (1 - velocity / c)``.
+        Velocity in the radio convention: the line is at ``frequency (1 - velocity / c)``.
     """
 
     peak: Any = value_field("K", low=0)
@@ -232,7 +232,7 @@ class Burst:
     time : value, s
         Time after the start at which the burst peaks at the top of the band.
     fwhm : value, s
-        Full width at half the height.
+        Full width at half maximum.
     dm, peak, linear, angle, circular
         As for `Pulsar`.
     """
@@ -252,7 +252,7 @@ class Burst:
 
 @dataclass(frozen=True)
 class Carrier:
-    """A linearly polarised carrier with drifting frequency; absent while outside the band.
+    """A linearly polarised carrier with a drifting frequency, absent while it is outside the band.
 
     ``cos 2 pi (phase + f t + drift t^2 / 2)``, with f relative to the band edge that is recorded at
     0 Hz. The bandpass does not affect it: it is recorded with the specified strength.

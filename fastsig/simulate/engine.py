@@ -89,11 +89,11 @@ class FastVoltage:
 
     Notes
     -----
-    Pulses are dispersed coherently. If the delay across the band is longer than 2**22 samples for
-    a burst, or 2**25 for a pulsar, the band is divided into subbands with smooth edges that add up
-    to 1, each of which is dispersed on its own. For a burst this takes a few times as long as the
-    noise of the delay's duration. For a pulsar, each sample takes as many times as long as the
-    delay is longer than 2**24 samples.
+    Pulses are dispersed coherently. If the delay across the band is longer than 2**22 samples for a
+    burst, or 2**25 for a pulsar, the band is divided into subbands with smooth edges that add up to
+    1, each of which is dispersed on its own. For a burst, this takes a few times as long as noise
+    of the duration of the delay. For a pulsar, the time for each sample is multiplied by the ratio
+    of the delay to 2**24 samples.
     """
 
     def __init__(
@@ -154,7 +154,7 @@ class FastVoltage:
 
     @property
     def block(self) -> int:
-        """Samples of the longest segment: parts of this size, at multiples of it, are cheapest."""
+        """Samples of the longest segment: parts of this size, at its multiples, are fastest."""
         return max([layers.SEGMENT, *(layer.size for layer in self._layers)])
 
     def generate(self, start: int, n: int) -> tuple[NDArray[np.int8], tuple[Spans, Spans]]:

@@ -76,9 +76,9 @@ class Network:
     Parameters
     ----------
     loss, duplicates : value
-        Probability that a packet is lost, and that it comes twice.
+        Probability that a packet is lost, and probability that it arrives twice.
     reorder : int
-        Packets by which one may be late.
+        Maximum number of packets by which a packet may be late.
     first : int
         Counter of the first packet; after ``2**56 - 1`` counters begin again at 0.
     beam : int, optional
@@ -87,7 +87,7 @@ class Network:
         Times at which the counter jumps, and by how many steps: ``"2s:1000000+3s:-500"``. The
         samples are those of the time that the counter states.
     silences : sequence of (time, time), or text
-        When nothing is sent, and for how long: ``"1s:3s"``.
+        Times from which nothing is sent, and for how long: ``"1s:3s"``.
     seed : int
     """
 

@@ -43,11 +43,11 @@ class Sent(NamedTuple):
     ----------
     packets : int
     refused : int
-        How often the answer came that nobody listens to the port.
+        Number of replies that nothing listens on the port.
     seconds : float
-        Time that it took.
+        Duration of the transmission, s.
     late_s : float
-        Time by which the last packet was late: this machine cannot send faster.
+        Time by which the last packet was late, s, because this machine cannot send faster.
     """
 
     packets: int
@@ -72,8 +72,8 @@ def send(recording: FastVoltage | FastSpectra, to: str, network: Network | None 
     speed : value
         Number of seconds of the recording that are sent in a second; 0 means as fast as possible.
     cycle : value, s, optional
-        Make only this long a part of the recording, and send it again and again until the
-        duration of the recording has passed.
+        Length of the part of the recording that is made and sent repeatedly, until the duration of
+        the recording has passed.
     progress : callable, optional
         Called with the number of steps of time that were sent since the last call.
 
