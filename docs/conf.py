@@ -87,7 +87,7 @@ html_theme_options = {
 
 
 def _rubrics(app, what, name, obj, options, lines):
-    """Headings in the docstring of a module, which numpydoc leaves as they are, are no sections."""
+    """Turn headings of docstrings of modules into rubrics; numpydoc leaves them as they are."""
     if what == "module":
         for at in range(len(lines) - 1, 0, -1):
             if lines[at] and set(lines[at]) == {"-"}:

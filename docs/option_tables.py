@@ -26,7 +26,7 @@ _PLACE = re.compile(
 
 
 def commands(command: click.Command, name: str = "") -> Iterator[tuple[str, click.Command]]:
-    """Every command that is no group, with its full name."""
+    """Every command that is not a group, with its full name."""
     if not isinstance(command, click.Group):
         yield name.strip(), command
         return

@@ -152,7 +152,7 @@ class Chain(OwnVerbs):
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """(row, pol or product[, chan])."""
+        """Shape of the stream, (row, pol or product[, chan])."""
         return self.stream.shape
 
     @property
@@ -177,7 +177,7 @@ class Chain(OwnVerbs):
 
     @checked
     def read(self, start: int = 0, n: int | None = None) -> Data:
-        """Compute `n` rows from `start` on; all rows by default. Return them with their axes."""
+        """Compute `n` rows from row `start`, all by default, and return them with their axes."""
         from fastsig.run.fusing import fuse, narrowed
 
         if n is None and self.stream.endless:

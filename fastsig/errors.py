@@ -137,7 +137,7 @@ class OutputError(FastsigError):
 
 
 class FastsigWarning(UserWarning):
-    """Something the user should know that does not stop the work."""
+    """A problem that does not stop the run, but that the user should consider."""
 
     def __str__(self) -> str:
         text = UserWarning.__str__(self)

@@ -103,12 +103,13 @@ class OwnVerbs:
         window : str, optional
             Window of the prototype's sinc function, "hamming" by default; frames state it.
         taps : ndarray, shape (n_tap, N), float32 or float64, optional
-            The prototype instead, at the sample rate of the result. Phases refer to its first sample.
+            The prototype itself, instead of `n_tap` and `window`, at the sample rate of the result.
+            Phases refer to its first sample.
         real : bool, optional
             Whether the result is real, with the lowest channel (in a lower sideband the highest) at 0
             Hz. By default frames of real voltages give real voltages, and all others complex ones.
         sideband : {"upper", "lower"}, optional
-            That of the result; by default that of the voltages of the frames, or "upper".
+            Sideband of the result; by default that of the voltages of the frames, or "upper".
         min_valid : float
             Smallest energy of valid voltages, above 0 and at most 1 (strict).
         noise : float, optional
@@ -142,7 +143,7 @@ class OwnVerbs:
             Signs of Q and V, for recorders and users with the opposite convention; products record the
             signs.
         engine : str
-            For frames of `channelize`: the engine that computes the spectra, see `DetectFrames`.
+            For frames of `channelize`: the engine that computes the spectra; see `DetectFrames`.
 
         Raises
         ------
@@ -161,8 +162,8 @@ class OwnVerbs:
 
         The channels of spectra are shifted by their delays relative to the highest channel, rounded to
         the nearest spectrum. Voltages are divided into channels, and dispersion is removed coherently
-        within each of them; the delays between the channels remain, until the spectra that are made of
-        these are dedispersed with the same dispersion measure.
+        within each of them; the delays between the channels remain, until the spectra that are made
+        from these voltages are dedispersed with the same dispersion measure.
 
         Parameters
         ----------
@@ -206,8 +207,8 @@ class OwnVerbs:
         number of channels as ``extra["channels"]``.
 
         Sums are those of a binary tree, which halves the band repeatedly, in float32. After
-        `dedisperse`, both are done in one pass, with the same bits, that takes a few operations per
-        sample and does not hold the aligned spectra in memory.
+        `dedisperse`, both stages are done in one pass, which takes a few operations per sample, does
+        not hold the aligned spectra in memory, and gives identical values.
 
         Raises
         ------
@@ -495,10 +496,10 @@ class OwnVerbs:
         and runs of up to `max_window` samples in time and in frequency are flagged if their mean
         deviates too much (SumThreshold, Offringa 2010).
 
-        This takes a tenth of the time of `flag` or less, and is meant for searches, after `iqrm` or
-        `flag_kurtosis` have removed channels with steady interference, and `zero_dm` what changes in
-        all channels: it does not compare channels with each other, and changes of gain within a segment
-        are flagged if they are larger than the noise.
+        The stage takes at most a tenth of the time of `flag`. It is meant for searches, after `iqrm` or
+        `flag_kurtosis` has removed channels with steady interference, and `zero_dm` has removed changes
+        that are common to all channels: the stage does not compare channels with each other, and
+        changes of gain within a segment are flagged if they are larger than the noise.
 
         Parameters
         ----------
@@ -617,8 +618,8 @@ class OwnVerbs:
         ----------
         solution : DiodeSolution, or the result of `Chain.measure_diode`
         on : {"subtract", "blank"}
-            Whether the diode is subtracted from rows in which it is on ("subtract"), or the weight of
-            these rows is set to 0 ("blank").
+            Whether the temperature of the diode is subtracted from rows in which it is on ("subtract"),
+            or the weight of these rows is set to 0 ("blank").
         guard : Quantity, str or number of s
             Maximum error of the times at which the diode is switched.
 
@@ -873,9 +874,9 @@ class OwnVerbs:
             Location of the telescope, or its name; by default the telescope in the header.
         ephemeris : str, optional
             A kernel of JPL (.bsp), or ``"erfa"`` for ERFA's series; by default the kernel of the extra
-            ``[pulsar]`` if it is installed, and otherwise ERFA's series. With a kernel, times
-            agree with PINT's to 1 us. Those of the series differ from them by up to 0.43 ms, which
-            changes by up to 0.03 ms per month.
+            ``[pulsar]`` if it is installed, and otherwise ERFA's series. With a kernel, times agree
+            with PINT's to 1 us. Times from the series differ from them by up to 0.43 ms, and this
+            difference changes by up to 0.03 ms per month.
 
         Raises
         ------
@@ -933,15 +934,16 @@ class OwnVerbs:
         guard : value, s
             Maximum error of the times at which the diode is switched.
         gain_time : value, s
-            Time over which the gain is assumed to be steady.
+            Largest interval between the knots of the gain, which is modelled as piecewise linear in
+            time.
         smooth : value, Hz, optional
             Width over which the spectrum of the diode is smoothed by fitting local straight lines; 0
             for no smoothing. The default is 5 MHz, as in HiFAST, but at most 1/32 of the band. Where
             the lines do not follow the spectrum within the noise, the residuals are smoothed too and
             added.
         phase : bool
-            Whether the phase of the diode is removed from CR + i CI; the diode is assumed to be at 45
-            degrees.
+            Whether the phase of the diode is removed from CR + i CI; the signal of the diode is assumed
+            to be injected at 45 degrees to both feeds.
         beam : int, optional
             Beam for which temperatures are read from the tables; by default the beam in the header.
         workers : int, optional
@@ -968,12 +970,12 @@ class OwnVerbs:
         tsys: Any = None, tcal: Any = None, diode: DiodeSchedule | None = None,
         kelvin: bool | None = None, smooth_ref: int = 1, n_eff: float = 1.0,
     ) -> Spectrum:
-        """Return the antenna temperature of a source from spectra on and off it, one row per cycle.
+        """Return antenna temperatures from spectra on and off a source, one row per cycle.
 
-        For rows in K, this is ``on - off``. For rows in other units, it is ``(on - off) / off Tsys``,
-        computed for each state of the diode and averaged with weights from the expected variances. Tsys
-        of a cycle is that of its rows off the source; for the average, it is the root mean square of
-        the Tsys of both states.
+        For rows in K, the temperature is ``on - off``. For rows in other units, it is ``(on - off) /
+        off Tsys``, computed for each state of the diode and averaged with weights from the expected
+        variances. Tsys of a cycle is that of its rows off the source; for the average, it is the root
+        mean square of the Tsys of both states.
 
         Parameters
         ----------
@@ -1020,7 +1022,7 @@ class OwnVerbs:
         Raises
         ------
         PlanError
-            If `product` contains no spectra.
+            If the chain contains no spectra.
         """
 
     def fold(
@@ -1033,8 +1035,8 @@ class OwnVerbs:
         """Return the profiles of a pulsar, folded from spectra.
 
         Channels are aligned at the centre of the band, or at the frequency to which the times of
-        dedispersed spectra refer. Every sample is added to the bin of the phase of its own centre, in
-        time and in frequency.
+        dedispersed spectra refer. Every sample is added to the bin that contains the phase at the
+        centre of the sample in time and in frequency.
 
         Parameters
         ----------
@@ -1067,7 +1069,7 @@ class OwnVerbs:
         tcal : Quantity, str or path, optional
             Temperature of the noise diode, as for `measure_diode`. The diode is measured first, and the
             spectra are calibrated: profiles are in K, without the differences of gain and phase between
-            the feeds. The diode must be at 45 degrees to both feeds.
+            the feeds. The diode's signal must be injected at 45 degrees to both feeds.
         diode, beam : optional
             As for `measure_diode`.
         gain : Quantity or str, optional
@@ -1082,10 +1084,10 @@ class OwnVerbs:
         Raises
         ------
         UsageError
-            If an argument is not allowed, neither or both of predictor and period are given, a period
-            is below two samples, or the predictor does not cover the data.
+            If an argument is not allowed, neither or both of `predictor` and `period` are given, the
+            period is shorter than two samples, or the predictor does not cover the data.
         PlanError
-            If these are not spectra with known frequencies, or single turns are not possible.
+            If the chain does not contain spectra with known frequencies, or `single` is not possible.
         """
 
     def bursts(
@@ -1098,8 +1100,8 @@ class OwnVerbs:
         """Search spectra or voltages for single pulses and bursts.
 
         Voltages are divided into channels, in which the dispersion is removed coherently at widely
-        spaced dispersion measures. Around each of these measures, the powers are searched in the same
-        way as spectra.
+        spaced dispersion measures. Around each of these dispersion measures, the powers are searched in
+        the same way as spectra.
 
         Channels are normalised, the sampling rate is halved where the dispersion within channels allows
         it, spectra are summed for all dispersion measures by a tree, and boxcars of many widths are
@@ -1131,7 +1133,7 @@ class OwnVerbs:
             As for `fastsig.run.engine.run`.
         on_candidates : callable, optional
             Function that is called during the search with each group of candidates, as soon as no later
-            event can change them.
+            spectrum can change them.
 
         Returns
         -------
@@ -1168,8 +1170,8 @@ class OwnVerbs:
             were made, or that of recordings of Breakthrough Listen at Green Bank if the band consists
             of a whole number of their coarse channels.
         dc : bool
-            Whether the channels at the centres of coarse channels, which contain their DC, are also
-            searched.
+            Whether the channels at the centres of coarse channels, which contain their DC components,
+            are also searched.
         smeared : bool
             Whether carriers spread over the channels that they cross during a spectrum, as recorded
             carriers do; see `DriftPlan`.
@@ -1220,14 +1222,15 @@ class OwnVerbs:
             Largest number of harmonics that are summed: 1, 2, 4, 8, 16 or 32; 0 skips the Fourier
             search.
         accel : float
-            Largest drift of the highest harmonic during the data, in Fourier bins.
+            Largest drift of the highest harmonic over the duration of the data, in Fourier bins.
         period : pair of Quantity, or text such as "0.5s:1800s", or None
             Shortest and longest period of fast folding; the longest is at most an eighth of the
             duration of the data. None skips fast folding.
         duty : pair of float, or text such as "0.5%:20%"
             Smallest and largest width of a pulse in fast folding, as a fraction of the period.
         threshold : float
-            Lowest significance after all trials, in standard deviations.
+            Lowest significance of a candidate, corrected for the number of trials, in standard
+            deviations.
         loss : float
             Largest fraction of its S/N that a pulse as wide as one sample may lose halfway between two
             dispersion measures.
@@ -1238,9 +1241,9 @@ class OwnVerbs:
             out.
         birds : sequence of path or "find"
             Files of frequencies at which signals are left out. Each line of a text file contains a
-            frequency and a full width in Hz and, optionally, a number of harmonics; of a table of
-            `compare_pulsar_beams`, the rows of interference are used. With ``"find"``, signals that are
-            strongest at DM 0 are left out.
+            frequency and a full width in Hz and, optionally, a number of harmonics. If a file is a
+            table by `compare_pulsar_beams`, its rows of interference are used. With ``"find"``, signals
+            that are strongest at DM 0 are left out.
         known : path or sequence of Pulsar, optional
             Known pulsars, or a table of them, after which candidates are named.
         radius : Quantity or str
@@ -1252,7 +1255,8 @@ class OwnVerbs:
         ephemeris : str, optional
             As for `to_barycenter`.
         others : sequence of Chain or stream
-            If `chain` is a time series, those of the same scan at other dispersion measures.
+            If the chain is a time series, the time series of the same scan at other dispersion
+            measures.
         folder : str, optional
             Folder for series that do not fit into memory; by default, the folder for temporary files.
         workers, memory, progress : optional
@@ -1286,11 +1290,11 @@ class OwnVerbs:
         channel.
 
         The noise of a channel is ``sigma / sqrt(weight)``, with the weight of the mean spectrum. Unless
-        `sigma` is given, it is measured from differences of channels four apart, and measured again
-        without the channels of the fitted lines. The correlation between channels that are closer
-        together, such as that from Hann smoothing, is measured if it is significant. If there are fewer
-        than 200 channels, they are assumed to be independent. The noise is assumed to be the same on
-        and off the line, although a line as bright as the system temperature doubles it.
+        `sigma` is given, it is measured from differences between channels that are four channels apart,
+        and measured again without the channels of the fitted lines. The correlation between channels
+        that are closer together, such as that from Hann smoothing, is measured if it is significant. If
+        there are fewer than 200 channels, they are assumed to be independent. The noise is assumed to
+        be the same on and off the line, although a line as bright as the system temperature doubles it.
 
         Parameters
         ----------
@@ -1303,6 +1307,7 @@ class OwnVerbs:
         baseline : int or None
             Order of the polynomial that is fitted together with the lines; None for no polynomial.
         convention : {"radio", "optical", "relativistic"}
+            Convention in which velocities are computed.
         rest : str or Quantity, optional
             Rest frequency instead of the spectrum's: "HI", another line, or a frequency.
         sigma : Quantity, optional
@@ -1316,6 +1321,6 @@ class OwnVerbs:
         DataError
             If there is no line, the noise cannot be measured, or the fit does not converge.
         UsageError
-            If an option makes no sense, or the product, the rest frequency or the frequencies are not
+            If an option is not valid, or the product, the rest frequency or the frequencies are not
             known.
         """

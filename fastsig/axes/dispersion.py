@@ -45,7 +45,8 @@ def dm_of(value: Any, name: str = "dm", *, allow_negative: bool = False) -> Frac
     Raises
     ------
     UsageError
-        If it is not one finite number, is too large, or is negative without `allow_negative`.
+        If the value is not one finite number, is too large, or is negative without
+        `allow_negative`.
     """
     has_unit = (value.unit != u.dimensionless_unscaled if isinstance(value, u.Quantity)
                 else isinstance(value, str) and "pc" in value)
@@ -66,7 +67,7 @@ def constant_of(value: Any = None) -> Fraction:
     Raises
     ------
     UsageError
-        If it is not a number near this value, such as 4148.808.
+        If the value is not a number near 1/2.41e-4, such as 4148.808.
     """
     if value is None:
         return DISPERSION_CONSTANT
@@ -94,7 +95,7 @@ def reference_of(value: Any, axis: ChannelAxis) -> Fraction | None:
     Raises
     ------
     UsageError
-        If it is anything else, or not above 0.
+        If the value is anything else, or not above 0.
     """
     if isinstance(value, str) and value.strip().lower() in ("top", "infinity", "inf"):
         return top_hz(axis) if value.strip().lower() == "top" else None

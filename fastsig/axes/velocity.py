@@ -143,7 +143,7 @@ def convention_of(name: str) -> str:
     Raises
     ------
     UsageError
-        If it does not exist.
+        If the convention does not exist.
     """
     if name not in CONVENTIONS:
         raise UsageError(f"convention = {name!r}; allowed: {', '.join(CONVENTIONS)}")

@@ -51,7 +51,7 @@ class Recipe(ParsedRecipe):
         FormatError
             If the file cannot be read.
         RecipeError
-            If it is not valid TOML; the message states line and column.
+            If the file is not valid TOML; the message states line and column.
         """
         return cls(load(path), path=os.fspath(path), folder=os.path.dirname(os.path.abspath(path)))
 

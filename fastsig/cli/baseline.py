@@ -39,8 +39,8 @@ _OPTIONS = ("order", "include", "lam", "ratio", "max_iter", "period", "width", "
               help="Remove a ripple with this period in frequency. May be repeated.  [default: "
                    "1.08MHz]")
 @click.option("--width", type=float, metavar="X",
-              help="Set the width of the window around the delay 1 / period that contains the "
-                   "ripple, as a fraction of this delay.  [default: 0.2]")
+              help="Set the width of the window in delay that contains the ripple, as a fraction "
+                   "of the delay at its centre, 1 / period.  [default: 0.2]")
 @click.option("--trend", type=int, metavar="N",
               help="Fit a polynomial of this order together with the ripple, but leave it in the "
                    "spectra.  [default: 5]")
@@ -51,7 +51,7 @@ _OPTIONS = ("order", "include", "lam", "ratio", "max_iter", "period", "width", "
                    "with the noise diode on and spectra with it off are averaged separately.  "
                    "[default: 1]")
 @click.option("--keep", type=common.OutputPath(), metavar="PATH",
-              help="Write the models that were subtracted to this file.")
+              help="Write the subtracted models to this file.")
 @common.picture_option("the original spectrum, the model and the result")
 @driver.picture_product_option
 @click.option("--tsys", metavar="T",

@@ -29,7 +29,7 @@ from fastsig.cli import common, driver
 @click.option("--guard", default="0s", show_default=True, metavar="TIME",
               help="Give weight 0 to spectra within this time before or after the diode switches.")
 @click.option("--gain-time", default="60s", show_default=True, metavar="TIME",
-              help="Model the gain as piecewise linear in time, with knots at this interval.")
+              help="Model the gain as piecewise linear in time, with knots at most this far apart.")
 @click.option("--smooth", metavar="FREQ",
               help="Smooth the measured diode spectrum over this width; 0Hz turns smoothing off.  "
                    "[default: 5MHz, but at most 1/32 of the band]")
@@ -45,8 +45,8 @@ from fastsig.cli import common, driver
                    "feed A relative to the line from M01 to M02. Requires --ky.  [default: no "
                    "rotation]")
 @click.option("--mueller", type=common.InputPath(), metavar="FILE.npz",
-              help="Correct I, Q, U and V with the Mueller matrices of the nearest date in this "
-                   "file, which contains the arrays mjd, freq_mhz and matrix.")
+              help="Correct I, Q, U and V with the Mueller matrices whose date is nearest to that "
+                   "of the data. The file contains the arrays mjd, freq_mhz and matrix.")
 @click.option("--ky", type=common.InputPath(), metavar="FILE.xlsx",
               help="Read the track of FAST's feed cabin from this file, and write the positions "
                    "of the beam as columns of the product.")

@@ -145,7 +145,7 @@ def picture_option(what: str) -> Callable[[Command], Command]:
 def format_option(formats: Sequence[str]) -> Callable[[Command], Command]:
     """Return the option ``--to`` of commands whose formats are those of extensions."""
     return click.option("--to", type=click.Choice(formats),
-                        help="Write in this format.  [default: that of the extension of PATH]")
+                        help="Write in this format.  [default: implied by the extension of PATH]")
 
 
 def constant_option(where: str = "", *, default: str = "1/2.41e-4") -> Callable[[Command], Command]:

@@ -20,8 +20,8 @@ _SERIES = (".tim", ".dat")
                       "file number.")
 @click.option("--dm", metavar="DM|FIRST:LAST:STEP",
               help="Remove the dispersion for this dispersion measure, in pc cm^-3. Several "
-                   "measures (0:1000:0.5 or 10,20,50) give time series, in .dat files or in the "
-                   "DM-time plane of an .h5 file.")
+                   "dispersion measures (0:1000:0.5 or 10,20,50) give time series, in .dat files "
+                   "or in the DM-time plane of an .h5 file.")
 @click.option("--plan", type=common.InputPath(), metavar="PATH",
               help="Make time series for the dispersion measures of this plan, written by plan-dm, "
                    "with its downsampling. For a plan of several stretches, the name of an .h5 "
@@ -47,9 +47,9 @@ _SERIES = (".tim", ".dat")
 @common.solar_system_option
 @driver.products_option
 @click.option("--to", type=click.Choice((*driver.SPECTRA, "planes")),
-              help="Write in this format.  [default: that of the extension of PATH: sigproc (.fil, "
-                   ".tim), psrfits (.fits, .sf) or presto (.dat); otherwise fbh5 or, for several "
-                   "dispersion measures, planes]")
+              help="Write in this format.  [default: implied by the extension of PATH: sigproc "
+                   "(.fil, .tim), psrfits (.fits, .sf) or presto (.dat); otherwise fbh5 or, for "
+                   "several dispersion measures, planes]")
 @driver.spectra_options
 def dedisperse(files: tuple[str, ...], output: str, to: str | None, **options: Any) -> None:
     """Remove the dispersion of a source from spectra.

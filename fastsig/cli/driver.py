@@ -22,7 +22,7 @@ SPECTRA = registry.spectra_writers()
 
 to_option = click.option(
     "--to", type=click.Choice((*VOLTAGES, *SPECTRA, "ecsv")),
-    help="Write in this format.  [default: that of the extension of PATH: native or fbh5 (.h5), "
+    help="Write in this format.  [default: implied by the extension of PATH: native or fbh5 (.h5), "
          "guppi (.raw), dada, vdif, sigproc (.fil, .tim), psrfits (.fits, .sf, .ar), presto (.dat) "
          "or ecsv]")
 
@@ -30,7 +30,7 @@ def spectra_format_option(*names: str) -> Callable[[common.Command], common.Comm
     """Return the option for the format of spectra, with these names."""
     return click.option(
         *names, type=click.Choice(SPECTRA),
-        help="Write in this format.  [default: that of the extension of PATH: sigproc (.fil, "
+        help="Write in this format.  [default: implied by the extension of PATH: sigproc (.fil, "
              ".tim), psrfits (.fits, .sf) or presto (.dat); otherwise fbh5]")
 
 

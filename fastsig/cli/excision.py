@@ -26,16 +26,16 @@ excision_options = common.options(
                       "PRESTO's rfifind, or text with lines such as \"1378MHz-1385MHz 3s-5s\". "
                       "May be repeated."),
     click.option("--kurtosis", type=float, metavar="SHARE",
-                 help="In each segment, flag channels whose spectral kurtosis or skewness is "
-                      "unlike that of noise, and spectra with impulses in most channels: at most "
-                      "SHARE of pure noise, e.g. 0.001."),
+                 help="In each segment of time, flag channels whose spectral kurtosis or skewness "
+                      "is unlike that of noise, and spectra with impulses in most channels; flag "
+                      "at most SHARE of pure noise, e.g. 0.001."),
     click.option("--kurtosis-n-sum", metavar="N|measured",
                  help="With --kurtosis, assume that a value is the sum of N samples of one "
                       "polarisation; measured determines N from the data.  [default: channel width "
                       "times integration time]"),
     click.option("--iqrm", type=float, metavar="X",
-                 help="In each segment of time, flag channels whose statistic exceeds that of "
-                      "other channels by more than X standard deviations, e.g. 3 (IQRM)."),
+                 help="Use IQRM to flag, in each segment of time, channels whose statistic exceeds "
+                      "that of other channels by more than X standard deviations, e.g. 3."),
     click.option("--iqrm-statistic", type=click.Choice(_STATISTICS), default="std",
                  show_default=True,
                  help="With --iqrm, compare this statistic. std is the standard deviation over "
@@ -46,9 +46,9 @@ excision_options = common.options(
                       "mean over the band (mean), or this mean scaled to the strength of the "
                       "signal in each channel (zdot)."),
     click.option("--runs", type=float, metavar="X",
-                 help="Flag samples, and runs of up to 64 samples in time and in frequency, that "
-                      "deviate from the level of their channel; X is the threshold for a single "
-                      "sample in standard deviations, e.g. 6 (SumThreshold)."),
+                 help="Use SumThreshold to flag samples, and runs of up to 64 samples in time and "
+                      "frequency, that deviate from the level of their channel; X is the threshold "
+                      "for one sample in standard deviations, e.g. 6."),
 )
 
 
@@ -62,7 +62,7 @@ def excise(chain: Any, given: dict[str, Any], *, protect: str | None = None,
     """Return a chain without what the options excise, each with a stage of its own.
 
     Masks come first. The mean over the band is removed after the tests of channels, since values
-    are no powers after that, and before the test of runs, which finds what is left.
+    are not powers after that, and before the test of runs, which finds what is left.
 
     Parameters
     ----------

@@ -56,8 +56,8 @@ def _numbers(context: click.Context, parameter: click.Parameter, value: str | No
               help="Fit a polynomial of this order together with the lines; none fits no "
                    "polynomial.")
 @click.option("--correlation", metavar="X,...", callback=_numbers,
-              help="Set the correlation of the noise between channels that are 1, 2, ... apart.  "
-                   "[default: measured]")
+              help="Set the correlation of the noise between channels that are 1, 2, ... "
+                   "channels apart.  [default: measured]")
 @click.option("--noise", type=click.Choice(["measured", "weights"]), default="measured",
               show_default=True,
               help="Derive the errors from the measured scatter of the spectrum, or from the "

@@ -37,9 +37,9 @@ from fastsig.cli import common, driver, excision
               help="Make one subintegration of each complete period, for one ephemeris only; "
                    "channels are first dedispersed to the nearest sample.")
 @click.option("--tcal", type=common.InputPath(or_value=True), metavar="K|TABLE",
-              help="Calibrate to K before folding, with this temperature of the noise diode: one "
-                   "value, one for each polarisation such as 1.1K,1.2K, or a table. The diode must "
-                   "be at 45 degrees to both feeds.")
+              help="Calibrate to K before folding with this temperature of the noise diode: one "
+                   "value, one per polarisation such as 1.1K,1.2K, or a table. The diode's "
+                   "signal must be injected at 45 degrees to both feeds.")
 @click.option("--diode", metavar="KEY=VALUE,...",
               help="Specify when the diode is on, for comparison with the data: a mode such as "
                    "mode=pulsar, or the times period=, on= and first=.  [default: the schedule "
@@ -67,7 +67,7 @@ def fold(files: tuple[str, ...], output: str, to: str | None, **options: Any) ->
 
     All FILEs must belong to one scan. Every sample is added to the bin that contains the phase at
     its own time and frequency. Samples of weight 0, such as flagged ones, do not contribute.
-    PSRCHIVE can open archives in psrfits.
+    PSRCHIVE can open psrfits archives.
     """
     from fastsig.chain import open_chain
     from fastsig.io.files.outputs import output_names

@@ -54,8 +54,8 @@ from fastsig.cli import common
 @click.option("--vstop", metavar="VELOCITY", help="Set the other end of the band as a velocity, "
                                                   "e.g. 300km/s.")
 @click.option("--zero", type=click.Choice(["keep", "median"]), default="keep", show_default=True,
-              help="Keep the level of each channel, or subtract its median over the time of each "
-                   "file, before any shift in frequency.")
+              help="Keep the level of each channel, or subtract its median over the duration of "
+                   "each file, before any shift in frequency.")
 @click.option("--keep", multiple=True, type=click.Choice(["extrapolated", "diode"]),
               help="Include rows that are normally left out: those with positions beyond the "
                    "track (extrapolated) or with the noise diode on (diode). May be repeated.")

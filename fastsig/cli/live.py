@@ -61,8 +61,8 @@ from fastsig.cli import common
 @click.option("--beam", type=click.IntRange(1, 19), metavar="N",
               help="Use only FAST's packets of this beam.  [default: use all packets]")
 @click.option("--epoch", metavar="TIME",
-              help="Set the UTC time at which the counter of FAST's packets is 0.  [default: the "
-                   "first packet has the time at which it arrives]")
+              help="Set the UTC time at which the counter of FAST's packets is 0.  [default: "
+                   "derived from the arrival time of the first packet]")
 @click.option("--follow", metavar="TIME",
               help="Process a SOURCE that is a file while it grows, until it has not grown for "
                    "this time; required for a file.")

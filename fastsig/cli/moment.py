@@ -16,7 +16,7 @@ from fastsig.cli import common, cubes
               help="Map the integral over velocity (0), the mean velocity (1) or the velocity "
                    "dispersion (2).")
 @click.option("--window", metavar="V,V", callback=cubes.velocities,
-              help="Sum over the velocities between these two, e.g. 200km/s,400km/s.  [default: "
+              help="Use only the velocities between these two, e.g. 200km/s,400km/s.  [default: "
                    "all velocities]")
 @click.option("--sigma", type=float, metavar="X",
               help="Leave out values below X times their noise; recommended for orders 1 and 2.")

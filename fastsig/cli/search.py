@@ -38,13 +38,13 @@ def search() -> None:
                    "sample to 100ms]")
 @click.option("--threshold", type=float, metavar="X", default=7.0, show_default=True,
               help="Report pulses whose S/N is at least X.")
-@click.option("--loss", metavar="X", default="5%", show_default=True,
+@click.option("--loss", metavar="X", default="0.05", show_default=True,
               help="Choose the steps in width and in dispersion measure such that a pulse between "
                    "two widths or two dispersion measures loses at most the fraction X of its S/N.")
 @click.option("--switch", type=float, metavar="X", default=1.0, show_default=True,
-              help="Halve the sampling rate where the dispersion within a channel is X times the "
-                   "smearing that the plan adds. With 2, short pulses keep more of their S/N, and "
-                   "the search takes twice as long.")
+              help="Halve the sampling rate at the DM where the smearing within a channel is X "
+                   "times the smearing that the plan adds. With 2, short pulses keep more of their "
+                   "S/N, and the search takes twice as long.")
 @common.constant_option()
 @click.option("--n-chan", type=click.IntRange(1), metavar="N",
               help="Divide each channel of voltages into N channels, in which the dispersion is "

@@ -14,8 +14,8 @@ __all__ = ["beams"]
 
 @click.command("beams")
 @click.argument("tables", nargs=-1, required=True, metavar="TABLE...", type=common.InputPath())
-@common.output_option("Write one row for each signal to this table (.ecsv, or a format of other "
-                      "programs, as convert does).")
+@common.output_option("Write one row for each signal to this table (.ecsv, or the format of "
+                      "another program that convert can write).")
 @click.option("--telescope", metavar="NAME", default="FAST", show_default=True,
               help="Use the beams of this telescope.")
 @click.option("--receiver", metavar="NAME",
@@ -28,10 +28,10 @@ __all__ = ["beams"]
               help="Set the half-power width of all beams, e.g. 2.9arcmin.  [default: the width of "
                    "each beam of the receiver, averaged over the band]")
 @click.option("--beams", "numbers", metavar="LIST",
-              help="List all beams that were searched, e.g. 1-19; nothing was found in beams "
+              help="Specify all beams that were searched, e.g. 1-19; nothing was found in beams "
                    "without a TABLE.  [default: those of the TABLEs]")
 @click.option("--table-beams", metavar="LIST",
-              help="List the beams of the TABLEs, in the order of the TABLEs, e.g. 1,2,3.  "
+              help="Specify the beams of the TABLEs, in the order of the TABLEs, e.g. 1,2,3.  "
                    "[default: those that the TABLEs state]")
 @click.option("--beam-error", type=click.FloatRange(0, 1), default=0.05, show_default=True,
               metavar="X", help="Allow for this relative error in the shapes and gains of the "
@@ -47,10 +47,10 @@ def beams(tables: tuple[str, ...], output: str, **options: Any) -> None:
 
     Each TABLE contains the candidates of one or several beams, as written by search bursts, or
     those of one beam, as written by search pulsars, or the hits of one beam, as written by search
-    drift; all TABLEs must belong to one observation. Candidates of bursts that agree in time and
-    DM, candidates of pulsars that agree in frequency, or hits that agree in frequency and drift
-    rate, become one row with a verdict (accepted, doubtful or interference), a reason for the
-    verdict, and the most probable position.
+    drift; all TABLEs must belong to one observation. Burst candidates that agree in time and DM,
+    pulsar candidates that agree in frequency, or hits that agree in frequency and drift rate,
+    become one row with a verdict (accepted, doubtful or interference), a reason for the verdict,
+    and the most probable position.
     """
     from fastsig.io.files.safe import check_output
     from fastsig.run.finding_files import write_findings

@@ -29,7 +29,7 @@ __all__ = ["pulsars"]
 @click.option("--accel", type=click.FloatRange(0, 1200), metavar="Z", default=0.0,
               show_default=True,
               help="Also search for signals whose frequency drifts, such that the highest harmonic "
-                   "drifts by up to Z Fourier bins during the data.")
+                   "drifts by up to Z Fourier bins over the duration of the data.")
 @click.option("--period", metavar="LOW:HIGH", default="0.5s:1800s", show_default=True,
               help="Search for periods in this range by fast folding, up to an eighth of the "
                    "duration of the data; none skips fast folding.")
@@ -37,25 +37,25 @@ __all__ = ["pulsars"]
               help="Search for pulses of these widths, as fractions of the period, by fast "
                    "folding.")
 @click.option("--threshold", type=float, metavar="X", default=6.0, show_default=True,
-              help="Report signals whose significance after all trials is at least X, in standard "
-                   "deviations.")
+              help="Report signals whose significance, corrected for the number of trials, is at "
+                   "least X, in standard deviations.")
 @click.option("--zap", "zapped", metavar="LOW:HIGH", multiple=True,
               help="Leave out signals at these frequencies, e.g. 23.9Hz:24.1Hz. May be repeated.")
 @click.option("--mains", type=click.Choice(["50", "60"]),
               help="Leave out signals at the mains frequency, 50 or 60 Hz, and its harmonics.")
 @click.option("--birds", multiple=True, metavar="FILE|find", type=common.InputPath(or_value=True),
               help="Leave out signals at the frequencies in FILE, which is a zaplist or a table "
-                   "of search beams; with find, leave out signals that are strongest at DM 0. May "
-                   "be repeated.")
+                   "written by search beams; with find, leave out signals that are strongest at DM "
+                   "0. May be repeated.")
 @click.option("--known", metavar="TABLE", type=common.InputPath(),
               help="Name candidates after the pulsars in TABLE with which they agree. TABLE has "
                    "the columns name, period (s) or frequency (Hz), dm and, if known, ra and dec.")
 @click.option("--radius", metavar="ANGLE", default="1deg", show_default=True,
               help="Compare a candidate with the pulsars of --known within this angular distance.")
 @click.option("--fold", "n_fold", type=click.IntRange(1, 1000), metavar="N",
-              help="Also fold the N most significant candidates, improve their period, its "
-                   "derivative and the DM, and draw them: for x.ecsv as x.1.png, x.2.png and so "
-                   "on.")
+              help="Also fold the N most significant candidates, refine their periods, period "
+                   "derivatives and DMs, and draw each of them: for x.ecsv, in x.1.png, x.2.png "
+                   "and so on.")
 @common.constant_option()
 @click.option("--barycenter", is_flag=True,
               help="Search for periods at the solar system's barycentre: sample the series evenly "

@@ -23,8 +23,8 @@ def simulate() -> None:
 @common.workers_option
 @click.option("--to", type=simulating.Destination(VOLTAGES),
               help="Write in this format, or send packets of FAST's digitiser to udp://HOST:PORT.  "
-                   "[default: that of the extension of PATH: guppi (.raw), dada or vdif; otherwise "
-                   "native]")
+                   "[default: implied by the extension of PATH: guppi (.raw), dada or vdif; "
+                   "otherwise native]")
 @simulating.sending_options
 @click.option("--coarse", type=int, metavar="N",
               help="Record complex voltages in N coarse channels, to which --level and the packets "
@@ -48,8 +48,8 @@ def simulate() -> None:
 @simulating.receiver_options
 @simulating.sky_options
 @click.option("--loss", metavar="KEY=VALUE,...",
-              help="Lose packets of 4096 samples: a random fraction of them (e.g. fraction=0.02), "
-                   "and those that are listed (e.g. packets=X:30-41+Y:7).")
+              help="Simulate lost packets of 4096 samples: a random fraction (e.g. fraction=0.02), "
+                   "those listed (e.g. packets=X:30-41+Y:7), or both.")
 @common.quiet_options
 @common.debug_option
 def fast_voltage(output: str | None, overwrite: bool, workers: int | None, **options: Any) -> None:

@@ -77,8 +77,8 @@ rfi_option = click.option(
 
 spectra_loss_option = click.option(
     "--loss", metavar="KEY=VALUE,...",
-    help="Lose spectra: a random fraction of them (e.g. fraction=0.02), and those that are listed "
-         "(e.g. rows=30-41+77).")
+    help="Simulate lost spectra: a random fraction (e.g. fraction=0.02), those listed (e.g. "
+         "rows=30-41+77), or both.")
 
 receiver_options = common.options(
     click.option("--seed", metavar="N", default="1", show_default=True,

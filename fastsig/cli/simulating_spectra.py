@@ -48,8 +48,8 @@ _common = common.options(
               help="Write this many spectra per row (NSBLK).")
 @simulating.duration_option("201.326592ms")
 @click.option("--integration", metavar="TIME", default="49.152us", show_default=True,
-              help="Set the integration time of a spectrum, an exact multiple of 1 / channel "
-                   "width. FAST uses 49.152us, 98.304us and 196.608us.")
+              help="Set the integration time of a spectrum, which must be an exact multiple of 1 / "
+                   "channel width. FAST uses 49.152us, 98.304us and 196.608us.")
 @click.option("--n-chan", metavar="N", default="4096", show_default=True,
               help="Divide the band into N channels.")
 @click.option("--bandwidth", metavar="FREQ", default="500MHz", show_default=True,

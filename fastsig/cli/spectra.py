@@ -37,7 +37,7 @@ def _numbers(context: click.Context, parameter: click.Parameter, value: str) -> 
                    "they are critically sampled.")
 @click.option("--dm", metavar="DM",
               help="Remove the dispersion within each channel coherently for this dispersion "
-                   "measure, in pc cm^-3; channels have rectangular pass bands. fastsig dedisperse "
+                   "measure, in pc cm^-3; channels have rectangular passbands. fastsig dedisperse "
                    "removes the delays between channels.")
 @common.constant_option(" with --dm")
 @click.option("--products", type=click.Choice(["I", "AABB", "AABBCRCI", "IQUV", "V"]),
@@ -55,8 +55,8 @@ def _numbers(context: click.Context, parameter: click.Parameter, value: str) -> 
               help="Average groups of this many neighbouring channels; the number of channels "
                    "must be a multiple of this number.")
 @click.option("--min-valid", type=float, metavar="X", default=0.9, show_default=True,
-              help="Leave out spectra, before integration, for which less than this fraction "
-                   "(above 0, at most 1) of the energy of the filter falls on valid samples.")
+              help="Before integration, leave out spectra for which less than this fraction (above "
+                   "0, at most 1) of the energy of the filter falls on valid samples.")
 @click.option("--flag", type=click.Choice(["sk"]),
               help="Leave out samples whose spectral kurtosis (sk) differs from that of noise. "
                    "Requires integrations of at least 16 spectra, or more if the spectra overlap.")

@@ -42,8 +42,8 @@ from fastsig.cli import common
               help="Set the rest frequency for the velocities of a cube, given as a line such as "
                    "HI, OH1667 or H166a, or as a frequency.  [default: that stated in the file]")
 @click.option("--data", type=common.InputPath(), multiple=True, metavar="PATH",
-              help="Look for the recordings of a table of candidates or hits in this file or "
-                   "folder. May be repeated.  [default: draw no spectra]")
+              help="Look in this file or folder for the recordings to which a table of candidates "
+                   "or hits refers. May be repeated.  [default: draw no spectra]")
 @click.option("--page-size", metavar="SIZE",
               help="Limit the size of an interactive page.  [default: 3MB; 10MB for candidates]")
 @common.span_options

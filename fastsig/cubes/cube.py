@@ -90,6 +90,7 @@ class Cube(Planes):
     Parameters
     ----------
     file : CubeFile
+        The open file.
     stokes : str
         Stokes parameter to read.
     beam : Beam or None
@@ -117,7 +118,8 @@ class Cube(Planes):
             Radius of the circle over which to sum; by default, and with "beam", the spectrum is
             that of a point source. The formulae are in `fastsig.reductions.sources.position`.
         noise : {"measured", "weights"}
-            Whether the noise is scaled to the spectrum's own scatter ("measured").
+            Whether the noise is scaled to the scatter of the spectrum ("measured"), or follows from
+            the weights alone ("weights").
         kelvin : "brightness" or Quantity, optional
             How a cube in K is converted to Jy: from the brightness temperature in the beam, or with
             the gain of the telescope in K/Jy (in cubes written by fastsig, BEAMSCAL records the
@@ -127,7 +129,7 @@ class Cube(Planes):
         ------
         UsageError
             If the position is off the map, if a circle around it leaves the map, or if an option
-            makes no sense.
+            is not valid.
         DataError
             If there are no data at the position.
         """
@@ -200,7 +202,7 @@ class Cube(Planes):
         Raises
         ------
         UsageError
-            If it is off the map.
+            If the position is off the map.
         """
         try:
             x, y = (float(each) for each in self.celestial.world_to_pixel(place))
@@ -274,7 +276,7 @@ class Cube(Planes):
         vrange : pair of Quantity, optional
             Range of velocities to average over; all channels by default.
         convention, rest
-            Convention and rest frequency of these velocities.
+            Convention and rest frequency of the velocities in `vrange`.
         kelvin
             As in `spectrum`; the flux density is that at the mean frequency.
 
@@ -283,7 +285,7 @@ class Cube(Planes):
         DataError
             If no source is found.
         UsageError
-            If the position is off the map, or an option makes no sense.
+            If the position is off the map, or an option is not valid.
         """
         place, beam = _position(near, "near"), self._required_beam()
         reach = 1.5 * beam.major if radius is None else width_deg(radius, "radius")
@@ -349,12 +351,13 @@ def open_cube(path: str | os.PathLike[str], *, stokes: str | None = None, rest: 
     Parameters
     ----------
     path : path
+        The file.
     stokes : str, optional
         Stokes parameter; the first by default.
     rest : str or Quantity, optional
         Rest frequency, instead of that in the file: HI, or a frequency.
     convention : {"radio", "optical"}, optional
-        Velocity convention of an axis VELO, if the file does not state it.
+        Velocity convention of a VELO axis, if the file does not state it.
     beam : Quantity or str, optional
         Full width at half maximum of a circular beam, instead of the beam in the file.
 
@@ -363,7 +366,7 @@ def open_cube(path: str | os.PathLike[str], *, stokes: str | None = None, rest: 
     FormatError
         If the file is not a cube of maps, or is damaged.
     UsageError
-        If an option makes no sense.
+        If an option is not valid.
     """
     try:
         file = CubeFile(path, rest=rest, convention=convention)

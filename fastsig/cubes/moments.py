@@ -145,7 +145,7 @@ def moment(cube: Planes, order: int, *, vrange: Any = None, sigma: float | None 
     Raises
     ------
     UsageError
-        If an option makes no sense.
+        If an option is not valid.
     """
     if whole("order", order) not in _ORDERS:
         raise UsageError(f"order = {order}; allowed: 0, 1, 2")

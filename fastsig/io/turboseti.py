@@ -41,7 +41,7 @@ def read_dat(path: str | os.PathLike[str]) -> Hits:
     Raises
     ------
     FormatError
-        If the file is no such table, or cannot be read.
+        If the file is not such a table, or cannot be read.
     """
     from fastsig.search.drift.turboseti import parse_dat
 
@@ -57,7 +57,7 @@ def info(path: str | os.PathLike[str], *, deep: bool = False, **overrides: Any) 
     Raises
     ------
     FormatError
-        If the file is no such table.
+        If the file is not such a table.
     UsageError
         If an override is given.
     """
@@ -84,7 +84,7 @@ def verify(path: str | os.PathLike[str], **overrides: Any) -> bool:
     Raises
     ------
     FormatError
-        If the file is no such table.
+        If the file is not such a table.
     UsageError
         If an override is given.
     """

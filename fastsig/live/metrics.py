@@ -116,7 +116,7 @@ def place_of(text: str) -> tuple[str, int] | None:
     Raises
     ------
     UsageError
-        If it is an address, but not of this machine alone.
+        If the text is an address, but not of this machine alone.
     """
     host, colon, port = text.rpartition(":")
     if not colon or not port.isdigit() or "/" in host:

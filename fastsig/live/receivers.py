@@ -51,12 +51,12 @@ def is_file(source: Source) -> bool:
 
 
 def check_source(source: Source, settings: Settings) -> None:
-    """Refuse what is no source.
+    """Refuse anything that is not a source.
 
     Raises
     ------
     UsageError
-        If it is neither an address, nor a ring, nor a pipe.
+        If the source is neither an address, nor a ring, nor a pipe.
     """
     if is_udp(source):
         address_of(source.url)
@@ -143,7 +143,7 @@ def ring_bytes(settings: Settings, layout: PacketLayout) -> int:
     Raises
     ------
     PlanError
-        If it does not hold what is to be kept, or is larger than the memory allowed.
+        If the ring cannot hold what is to be kept, or is larger than the memory allowed.
     """
     ring = layout.ring
     per_second = layout.header.sample_rate * ring.slot_bytes / ring.slot_rows

@@ -37,7 +37,7 @@ def rolling(kind: str, stream: Stream, settings: Settings, label: str, report: R
     Raises
     ------
     PlanError, UsageError
-        If they cannot be made.
+        If the files cannot be made.
     """
     if kind == "bursts":
         raw = None if settings.keep_s is None else again()

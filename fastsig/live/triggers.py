@@ -38,7 +38,7 @@ def post(line: Mapping[str, Any], place: str) -> None:
     Raises
     ------
     OSError
-        If it cannot be posted.
+        If the line cannot be posted.
     """
     text = json.dumps(dict(line)).encode() + b"\n"
     mode = os.stat(place).st_mode if os.path.exists(place) else 0

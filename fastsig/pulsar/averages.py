@@ -23,9 +23,10 @@ F8 = NDArray[np.float64]
 def grouped(data: F4, weights: F8, numbers: tuple[int, ...]) -> tuple[F4, F8]:
     """Return weighted means of groups of neighbours, and sums of their weights.
 
-    The level of each profile, the median of its bins, is averaged apart from its deviations from
-    it. Levels differ between channels and, for a few turns or with losses, weights between bins:
-    ``sum(w x) / sum(w)`` alone would change from bin to bin with the channels that contribute.
+    The level of each profile, the median of its bins, is averaged separately from the deviations
+    from this level. Levels differ between channels and, for a few turns or with losses, weights
+    between bins: ``sum(w x) / sum(w)`` alone would change from bin to bin with the channels that
+    contribute.
 
     Parameters
     ----------

@@ -61,12 +61,12 @@ def dm_plan(source: Any, dms: Any = (0, 3000), *, width: Any = None, loss: float
 
     Notes
     -----
-    The step is such that a pulse loses no more than `loss` half a step from its dispersion measure;
-    the width of the pulse is the square root of the sum of the squares of `width`, the smearing
-    within a channel and a downsampled sample. The step is rounded down to two digits. The sampling
-    rate is halved at the dispersion measure at which the pulse in a channel is twice as wide as a
-    sample, a downsampled sample and half a step together (their squares are added), and where a
-    sample at half the rate is no longer than half of `width`.
+    The step is such that a pulse loses no more than the fraction `loss` of its S/N at half a step
+    from its dispersion measure; the width of the pulse is the square root of the sum of the squares
+    of `width`, the smearing within a channel and a downsampled sample. The step is rounded down to
+    two digits. The sampling rate is halved at the dispersion measure at which the pulse in a
+    channel is twice as wide as a sample, a downsampled sample and half a step together (their
+    squares are added), and where a sample at half the rate is no longer than half of `width`.
     """
     recording = _recording(source, constant)
     low, high = dm_limits(dms)
@@ -128,7 +128,7 @@ def dm_limits(dms: Any) -> tuple[float, float]:
     Raises
     ------
     UsageError
-        If they are not two ascending numbers from 0 on.
+        If the limits are not two ascending numbers from 0 on.
     """
     parts = dms.split(":") if isinstance(dms, str) else dms
     try:

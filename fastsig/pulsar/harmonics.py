@@ -31,7 +31,7 @@ def checked(values: Any, name: str, n_dim: int | None = None) -> F8:
     Raises
     ------
     UsageError
-        If these are not numbers, or have the wrong number of axes or too few bins.
+        If the values are not numbers, or have the wrong number of axes or too few bins.
     """
     try:
         found = np.asarray(values, dtype=np.float64)

@@ -43,9 +43,9 @@ class Profiles(ProfileData):
         Mean values; NaN where the weight is 0. Channels ascend in frequency.
     weights : ndarray, float64
         Weights with the same number of axes as `data`, each of which may have length 1: 0 where
-        there are no data, and otherwise proportional to the number of samples in a value (of a
-        fold, that number). Weights add up where values are averaged. A PSRFITS file contains
-        one weight for each subintegration and channel.
+        there are no data, and otherwise proportional to the number of samples in a value (for a
+        fold, equal to this number). Weights add up where values are averaged. A PSRFITS file
+        contains one weight for each subintegration and channel.
     reference : (int, Fraction)
         UTC from which `offsets` count: day number (MJD), and exact seconds of that day.
     offsets : ndarray, shape (subint,), float64
@@ -61,7 +61,7 @@ class Profiles(ProfileData):
         dispersion between channels that was removed; ``dm`` is None if the channels are not
         aligned.
     dm : float or None
-        Dispersion measure of the pulsar, pc cm^-3, whether or not it was removed.
+        Dispersion measure of the pulsar, pc cm^-3, whether or not its dispersion was removed.
     rm : float or None
         Rotation measure of the pulsar, rad m^-2.
     rm_removed : bool
@@ -72,8 +72,8 @@ class Profiles(ProfileData):
         Centres of channels if they are not evenly spaced, as after a weighted mean over channels;
         None if those of ``header.channels`` are exact.
     folded_mhz : float or None
-        Width of the channels of the spectra that were folded, MHz, within which dispersion
-        smears the pulse, except the part removed with ``header.coherent_dm``; None if not known.
+        Width of the channels of the spectra that were folded, MHz, within which dispersion smears
+        the pulse, except for the part removed with ``header.coherent_dm``; None if not known.
     predictor : tuple of mapping
         Rows of the polyco of the fold, by the names of the columns of PSRFITS: ``NSPAN`` (min),
         ``NSITE``, ``REF_FREQ`` (MHz), ``REF_MJD``, ``REF_PHS`` (turns), ``REF_F0`` (Hz),
@@ -138,8 +138,8 @@ class Profiles(ProfileData):
         Parameters
         ----------
         *axes : {"time", "frequency"}
-            Axes to average. If the channels are not aligned and a dispersion measure is known, they
-            are first aligned, as by `dedisperse`.
+            Axes over which the mean is taken. If the channels are not aligned and a dispersion
+            measure is known, they are first aligned, as by `dedisperse`.
         """
         unknown = [each for each in axes if each not in _AXES]
         if unknown or not axes:
@@ -152,8 +152,9 @@ class Profiles(ProfileData):
     def grouped(self, *, n_subint: int = 1, n_chan: int = 1, n_bin: int = 1) -> Profiles:
         """Return weighted means of neighbouring subintegrations, channels or bins.
 
-        The levels of profiles, which are the medians of their bins, are averaged apart from the
-        deviations from the levels, so that weights that vary from bin to bin do not distort means.
+        The levels of profiles, which are the medians of their bins, are averaged separately from
+        the deviations from the levels, so that weights that vary from bin to bin do not distort
+        means.
 
         Parameters
         ----------
@@ -172,7 +173,8 @@ class Profiles(ProfileData):
         """Return Stokes parameters of the products AA, BB, CR and CI.
 
         ``I = AA + BB``; for linear feeds ``Q = AA - BB``, ``U = 2 CR``, ``V = 2 CI``; for circular
-        feeds ``Q = 2 CR``, ``U = 2 CI``, ``V = AA - BB``; Q and V with the signs in the header.
+        feeds ``Q = 2 CR``, ``U = 2 CI``, ``V = AA - BB``. Q and V have the signs that the header
+        states.
 
         Parameters
         ----------
@@ -222,7 +224,7 @@ class Profiles(ProfileData):
         return profile_table(self)
 
     def write(self, path: str | os.PathLike[str], **options: Any) -> None:
-        """Write the profiles as a file, with `fastsig.run.profile_files.write_profiles`.
+        """Write the profiles to a file with `fastsig.run.profile_files.write_profiles`.
 
         Parameters
         ----------

@@ -140,7 +140,7 @@ def _smear(rows: Any) -> Smear:
     Raises
     ------
     UsageError
-        If a width or a weight makes no sense.
+        If a width or a weight is not valid.
     """
     found = tuple((float(width), float(weight)) for width, weight in rows)
     if not all(0 <= width < np.inf and 0 < weight < np.inf for width, weight in found):

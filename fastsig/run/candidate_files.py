@@ -48,6 +48,6 @@ def read_candidates(path: str | os.PathLike[str]) -> Candidates:
     FormatError
         If the file is not such a table.
     DataError
-        If it is truncated.
+        If the table is truncated.
     """
     return read_findings(Candidates, FILES, path)

@@ -88,7 +88,7 @@ def read_findings(made: type[Found], files: Files, path: str | os.PathLike[str])
     FormatError
         If the file is not such a table.
     DataError
-        If it is truncated.
+        If the table is truncated.
     """
     table = read_table(path, kind=files.kind)
     for name in KEYS:

@@ -172,7 +172,7 @@ def flag_shares(product: Any, *, workers: int | None = None) -> FlagShares:
     Raises
     ------
     PlanError
-        If `product` contains no spectra.
+        If the chain contains no spectra.
     """
     shares: FlagShares = run_watched([ShareCounter(spectra_of(product))], workers=workers)[0]
     return shares

@@ -46,8 +46,8 @@ def read_hits(path: str | os.PathLike[str]) -> Hits:
     Raises
     ------
     FormatError
-        If the file is neither.
+        If the file is neither such a table nor such a .dat file.
     DataError
-        If it is truncated.
+        If the file is truncated.
     """
     return read_dat(path) if detect(path)[0] == NAME else read_findings(Hits, FILES, path)

@@ -45,7 +45,7 @@ def read_plan(path: str | os.PathLike[str]) -> DMPlan:
     FormatError
         If the file is not such a table.
     DataError
-        If it is truncated.
+        If the table is truncated.
     """
     table = read_table(path, kind=KIND)
     try:

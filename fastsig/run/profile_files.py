@@ -32,14 +32,14 @@ def open_profiles(path: str | os.PathLike[str], **overrides: Any) -> Profiles:
         A PSRFITS file in fold mode, or a table of profiles that fastsig wrote (.ecsv).
     **overrides
         Values that replace those of the file: ``period="0.7s"``, ``dm=30``, ``telescope=...`` and
-        the others of `fastsig.open`.
+        the other overrides of `fastsig.open`.
 
     Raises
     ------
     FormatError
         If the file contains no profiles, or cannot be understood.
     DataError
-        If it cannot be read.
+        If the file cannot be read.
     UsageError
         If an override is not allowed.
 

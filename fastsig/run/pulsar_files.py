@@ -47,6 +47,6 @@ def read_pulsars(path: str | os.PathLike[str]) -> PulsarCandidates:
     FormatError
         If the file is not such a table.
     DataError
-        If it is truncated.
+        If the table is truncated.
     """
     return read_findings(PulsarCandidates, FILES, path)

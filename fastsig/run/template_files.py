@@ -46,7 +46,7 @@ def read_template(path: str | os.PathLike[str]) -> Template:
     FormatError
         If the file is not such a table.
     DataError
-        If it is truncated.
+        If the table is truncated.
     """
     table = read_table(path, kind=KIND)
     try:

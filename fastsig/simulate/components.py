@@ -81,7 +81,7 @@ class Line:
     frequency : value, Hz
         Rest frequency; by default that of HI.
     velocity : value, km/s
-        In the radio convention: the line is at ``frequency (1 - velocity / c)``.
+        Velocity in the radio convention: the line is at ``frequency (1 - velocity / c)``.
     """
 
     peak: Any = value_field("K", low=0)

@@ -38,7 +38,7 @@ class Tcal:
     phase : value, deg
         Phase of ``<A* B>``.
     coherence : value
-        1 for one diode that feeds both polarisations.
+        Coherence of the two polarisations: 1 for one diode that feeds both.
     slope_a, slope_b : value
         Relative change over the band.
     """
@@ -175,7 +175,7 @@ class Jones:
     ratio : value
         Power of A divided by that of B; the mean of the two powers does not change.
     phase : value, deg
-        Added to the phase of ``<A* B>`` in the middle of the band.
+        Phase added to that of ``<A* B>`` in the middle of the band.
     delay : value, ns
         Delay that is added to the path of B; it adds ``2 pi delay (f - middle)`` to the phase.
     """

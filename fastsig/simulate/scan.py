@@ -40,7 +40,7 @@ def beam_numbers(beams: str | Iterable[Any]) -> tuple[int, ...]:
     Raises
     ------
     UsageError
-        If they are not numbers of beams.
+        If the values are not numbers of beams.
     """
     items: list[str] = beams.split("+") if isinstance(beams, str) else [str(b) for b in beams]
     found: set[int] = set()

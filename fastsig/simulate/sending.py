@@ -45,7 +45,7 @@ class Sent(NamedTuple):
     refused : int
         Number of replies that no program listens on the port.
     seconds : float
-        Time that it took.
+        Duration of the transmission, s.
     late_s : float
         Time by which the last packet was late, because this machine cannot send faster.
     """

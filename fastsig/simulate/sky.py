@@ -67,7 +67,7 @@ class PointSource:
     Parameters
     ----------
     ra, dec : angle
-        ICRS.
+        Position, ICRS.
     flux : value, Jy
         Stokes I at `frequency`.
     index : value
@@ -99,7 +99,7 @@ class SkyPulsar:
     Parameters
     ----------
     ra, dec : angle
-        ICRS.
+        Position, ICRS.
     flux : value, Jy
         Stokes I at the peak of the pulse at 1400 MHz.
     period, dm, duty, time

@@ -76,7 +76,7 @@ class FastSpectra:
     fstart, bandwidth : value, Hz
         Lower edge of the band on the sky and its width, up to 500 MHz.
     shift : value, Hz
-        Added to the frequency of all channels, which otherwise tile the band edge to edge.
+        Frequency added to all channels, which otherwise tile the band edge to edge.
     level : value
         Receiver noise in the units of the products, averaged over the band; this determines the
         gain.

@@ -48,7 +48,7 @@ class SimulatedVoltages(VoltageStream):
         return self.recording.valid()
 
     def valid_fraction(self) -> float:
-        """Return the share of samples that is not lost."""
+        """Return the fraction of the samples that are not lost."""
         held = sum(validity.count(spans) for spans in self.valid_spans())
         return held / (self.shape[0] * self.shape[1])
 

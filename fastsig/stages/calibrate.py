@@ -30,8 +30,8 @@ class Calibrate(SpectraStage):
         The spectra in which the diode was measured, with the same rows and channels.
     solution : DiodeSolution, or the result of `Chain.measure_diode`
     on : {"subtract", "blank"}
-        Whether the diode is subtracted from rows in which it is on ("subtract"), or the weight of
-        these rows is set to 0 ("blank").
+        Whether the temperature of the diode is subtracted from rows in which it is on ("subtract"),
+        or the weight of these rows is set to 0 ("blank").
     guard : Quantity, str or number of s
         Maximum error of the times at which the diode is switched.
 

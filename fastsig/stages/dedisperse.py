@@ -30,8 +30,8 @@ def Dedisperse(  # noqa: N802 - used like the class of a stage, for all kinds of
 
     The channels of spectra are shifted by their delays relative to the highest channel, rounded to
     the nearest spectrum. Voltages are divided into channels, and dispersion is removed coherently
-    within each of them; the delays between the channels remain, until the spectra that are made of
-    these are dedispersed with the same dispersion measure.
+    within each of them; the delays between the channels remain, until the spectra that are made
+    from these voltages are dedispersed with the same dispersion measure.
 
     Parameters
     ----------

@@ -29,7 +29,7 @@ class DedisperseVoltages(Stage, VoltageStream):
     .. math:: X_c(f) \to X_c(f) \exp\left(-2 \pi i \,K\,\mathrm{DM}
               \frac{(f - f_c)^2}{f f_c^2}\right)
 
-    The voltages are transformed, divided into channels with rectangular pass bands, multiplied by
+    The voltages are transformed, divided into channels with rectangular passbands, multiplied by
     the phases that undo the dispersion relative to the centre of each channel, and transformed
     back. The channels are critically sampled. Between them the delays remain: detect and integrate
     first, and remove these with `dedisperse` of the spectra. White noise keeps its variance.

@@ -49,7 +49,7 @@ def Detect(  # noqa: N802 - used like the class of a stage, for all kinds of str
         Signs of Q and V, for recorders and users with the opposite convention; products record the
         signs.
     engine : str
-        For frames of `channelize`: the engine that computes the spectra, see `DetectFrames`.
+        For frames of `channelize`: the engine that computes the spectra; see `DetectFrames`.
 
     Raises
     ------

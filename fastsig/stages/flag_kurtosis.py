@@ -138,7 +138,7 @@ class FlagKurtosis(FlagStage):
                             f"allowed: powers, {', '.join(_ADDED)}")
         if self.header.zero_dm is not None:
             raise PlanError(f"{self.path}: the mean over the band was subtracted, and the values "
-                            "are no powers; allowed: flag_kurtosis before zero_dm")
+                            "are not powers; allowed: flag_kurtosis before zero_dm")
         return found
 
     def _samples(self, n_sum: Any) -> float:

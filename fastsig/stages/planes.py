@@ -211,7 +211,7 @@ def dms_of(value: Any, name: str = "dms") -> NDArray[np.float64]:
     Raises
     ------
     UsageError
-        If they are none of these, or more than 131072.
+        If the values are none of these, or more than 131072.
     """
     value = _stretch_of(value, name)
     value = getattr(value, "dms", value)

@@ -28,8 +28,8 @@ class Series(SpectraStage):
     number of channels as ``extra["channels"]``.
 
     Sums are those of a binary tree, which halves the band repeatedly, in float32. After
-    `dedisperse`, both are done in one pass, with the same bits, that takes a few operations per
-    sample and does not hold the aligned spectra in memory.
+    `dedisperse`, both stages are done in one pass, which takes a few operations per sample, does
+    not hold the aligned spectra in memory, and gives identical values.
 
     Parameters
     ----------

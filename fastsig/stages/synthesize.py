@@ -64,12 +64,13 @@ class Synthesize(Stage, VoltageStream):
     window : str, optional
         Window of the prototype's sinc function, "hamming" by default; frames state it.
     taps : ndarray, shape (n_tap, N), float32 or float64, optional
-        The prototype instead, at the sample rate of the result. Phases refer to its first sample.
+        The prototype itself, instead of `n_tap` and `window`, at the sample rate of the result.
+        Phases refer to its first sample.
     real : bool, optional
         Whether the result is real, with the lowest channel (in a lower sideband the highest) at 0
         Hz. By default frames of real voltages give real voltages, and all others complex ones.
     sideband : {"upper", "lower"}, optional
-        That of the result; by default that of the voltages of the frames, or "upper".
+        Sideband of the result; by default that of the voltages of the frames, or "upper".
     min_valid : float
         Smallest energy of valid voltages, above 0 and at most 1 (strict).
     noise : float, optional

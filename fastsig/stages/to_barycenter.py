@@ -57,9 +57,9 @@ def ToBarycenter(  # noqa: N802 - used like the class of a stage, for all kinds 
         Location of the telescope, or its name; by default the telescope in the header.
     ephemeris : str, optional
         A kernel of JPL (.bsp), or ``"erfa"`` for ERFA's series; by default the kernel of the extra
-        ``[pulsar]`` if it is installed, and otherwise ERFA's series. With a kernel, times
-        agree with PINT's to 1 us. Those of the series differ from them by up to 0.43 ms, which
-        changes by up to 0.03 ms per month.
+        ``[pulsar]`` if it is installed, and otherwise ERFA's series. With a kernel, times agree
+        with PINT's to 1 us. Times from the series differ from them by up to 0.43 ms, and this
+        difference changes by up to 0.03 ms per month.
 
     Raises
     ------

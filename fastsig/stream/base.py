@@ -234,7 +234,7 @@ class Stream(ABC):
         return [self.path]
 
     def content_records(self, *, whole: bool = False) -> list[dict[str, Any]] | None:
-        """Return records of the content of a source that is no file; None for files."""
+        """Return records of the content of a source that is not a file; None for files."""
         return None
 
     def file_of(self, row: int) -> str:

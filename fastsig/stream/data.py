@@ -74,7 +74,7 @@ class Data:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """(time, pol or product[, chan])."""
+        """Shape of the values, (time, pol or product[, chan])."""
         return self.values.shape
 
     def __len__(self) -> int:
@@ -257,6 +257,7 @@ class Data:
             The line, as `fastsig.axes.velocity.line` accepts it; by default the rest frequency in
             the header.
         convention : {"radio", "optical", "relativistic"}
+            Convention in which the velocities are computed.
 
         Raises
         ------

@@ -145,6 +145,7 @@ class Header(Shown):
         Parameters
         ----------
         overrides : mapping
+            Values by the names of the overrides of `fastsig.open`.
         n_chan : int
             Number of adjacent channels, for a file that does not state their frequency.
         """

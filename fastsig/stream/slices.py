@@ -38,7 +38,7 @@ class Sliced(Protocol):
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """(row, pol or product[, chan])."""
+        """Shape of the slice, (row, pol or product[, chan])."""
 
 
 def key_parts(key: Any, what: Sliced) -> tuple[slice, slice, tuple[str, ...] | None]:

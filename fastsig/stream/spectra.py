@@ -128,7 +128,7 @@ class SpectrumStream(Stream):
         Raises
         ------
         PlanError
-            If it has not, which is a fault of the stage or format.
+            If the numbers differ, which is a fault of the stage or format.
         """
         if block.n and block.valid.shape[2] not in (1, self.weight_channels):
             raise PlanError(f"{self.path}: {getattr(self, 'name', '') or self.format_name} returns "
@@ -142,7 +142,7 @@ class SpectrumStream(Stream):
         Raises
         ------
         PlanError
-            If these spectra have no spectral kurtosis.
+            If the spectra have no spectral kurtosis.
         UsageError
             If the threshold is not allowed.
         """
@@ -190,7 +190,7 @@ def spectra_of(what: Any) -> SpectrumStream:
     UsageError
         If the argument is neither a chain nor a stream.
     PlanError
-        If it contains something other than spectra.
+        If the argument contains something other than spectra.
     """
     stream = stream_of(what)
     if not isinstance(stream, SpectrumStream):

@@ -58,7 +58,7 @@ def kernel_of(path: str | PathLike[str] | None = None) -> Kernel:
     UsageError
         If no kernel is installed, or jplephem is missing.
     FormatError
-        If the file does not exist, or is no kernel.
+        If the file does not exist, or is not a kernel.
     """
     if find_spec("jplephem") is None:
         raise UsageError(f"reading an ephemeris of the solar system requires jplephem: {_EXTRA}")
@@ -76,7 +76,7 @@ def _checked(path: Path) -> Kernel:
         raise MissingFileError(path)
     with path.open("rb") as file:
         if not file.read(7).startswith((b"DAF/SPK", b"NAIF/DA")):
-            raise FormatError(path, "is no kernel (SPK) of JPL")
+            raise FormatError(path, "is not a JPL kernel (SPK)")
     return Kernel(path.stem.upper(), fspath(path), path.name)
 
 

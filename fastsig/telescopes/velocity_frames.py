@@ -62,7 +62,7 @@ def frame_of(name: Any) -> str:
     Raises
     ------
     UsageError
-        If it names none of `FRAMES`.
+        If the text names none of `FRAMES`.
     """
     found = known_frame(name)
     if found is None:

@@ -93,7 +93,7 @@ def draw_burst(
     path: str | os.PathLike[str] | None = None, *, overwrite: bool = False, constant: Any = None,
     facts: Sequence[str] = (), beams: BeamFacts | None = None,
 ) -> Figure:
-    """Draw a burst: aligned and as recorded, its profile, S/N against DM, and beams.
+    """Draw a burst, aligned and as recorded, with its profile, its S/N against DM, and its beams.
 
     Parameters
     ----------
@@ -193,7 +193,7 @@ def write_bursts_page(
     data: Iterable[str | os.PathLike[str]] = (), overwrite: bool = False, name: str = "",
     page_size: int | None = None, advance: Callable[[int], None] | None = None,
 ) -> dict[int, str]:
-    """Write the page of a night: candidates to sort, filter and mark, with pictures.
+    """Write a page of burst candidates, to be sorted, filtered and marked, with pictures.
 
     Parameters
     ----------
@@ -238,12 +238,12 @@ def write_hits_page(
     overwrite: bool = False, name: str = "", page_size: int | None = None,
     advance: Callable[[int], None] | None = None,
 ) -> dict[int, str]:
-    """Write the page of drifting carriers: hits to sort, filter and mark, with pictures.
+    """Write a page of drifting carriers, to be sorted, filtered and marked, with pictures.
 
     Parameters
     ----------
     hits : Hits
-        Of one or several scans, or the events of a cadence.
+        Hits of one or several scans, or the events of a cadence.
     path, data, overwrite, name, page_size, advance
         As for `write_bursts_page`.
 
@@ -273,12 +273,12 @@ def write_pulsars_page(
     data: Iterable[str | os.PathLike[str]] = (), overwrite: bool = False, name: str = "",
     page_size: int | None = None, advance: Callable[[int], None] | None = None,
 ) -> dict[int, str]:
-    """Write the page of pulsar candidates: rows to sort, filter and mark, with folded profiles.
+    """Write a page of pulsar candidates, to be sorted, filtered and marked, with folded profiles.
 
     Parameters
     ----------
     candidates : PulsarCandidates
-        Of one or several searches, or after a comparison of beams.
+        Candidates of one or several searches, or of a comparison of beams.
     path, data, overwrite, name, page_size, advance
         As for `write_bursts_page`. Candidates of a recording are folded in one read of it, or in
         several if there are many channels.
@@ -315,12 +315,12 @@ def draw_hits(hits: Hits, path: str | os.PathLike[str] | None = None, *,
     Parameters
     ----------
     hits : Hits
-        Of one scan, or the events of a cadence: of these, the strongest accepted one is drawn in
-        all scans, or the strongest if none is accepted.
+        Hits of one scan, or the events of a cadence, of which the strongest accepted event is drawn
+        in all scans, or the strongest event if none is accepted.
     path, overwrite
         As for `draw`.
     data : iterable of path
-        Files in which they were found, and folders that contain them.
+        Files in which the hits were found, and folders that contain them.
     name : str
         Title, such as the name of the table.
 
@@ -352,7 +352,7 @@ def draw_calibration(
     found: DiodeMeasurement, stream: Stream, path: str | os.PathLike[str] | None = None, *,
     overwrite: bool = False,
 ) -> Figure:
-    """Draw the noise diode as measured in a scan: gains, its spectrum, temperatures, scatter.
+    """Draw the noise diode as measured in a scan: gains, spectrum, temperatures and scatter.
 
     Parameters
     ----------
@@ -544,7 +544,7 @@ def draw_profiles(
     cmap: str | Colormap | None = None, vmin: Any = None, vmax: Any = None,
     scale: str | None = None, percent: float | None = None,
 ) -> Figure:
-    """Draw folded profiles: two turns of the mean profile, and profiles by time and frequency.
+    """Draw folded profiles: two periods of the mean profile, and profiles by time and frequency.
 
     The channels are aligned by the dispersion measure. If the products are Stokes parameters, or
     AA, BB, CR and CI, the profile has the linear polarisation without its bias, V, and the position

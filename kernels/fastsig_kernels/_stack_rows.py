@@ -1,4 +1,7 @@
-"""Transforms of rows whose length is no power of two: one row in each lane, see `_stack_passes`."""
+"""Transforms of rows whose length is not a power of two: one row in each lane.
+
+See `_stack_passes`.
+"""
 
 from llvmlite import ir
 from numba.core import types

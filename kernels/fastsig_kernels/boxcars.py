@@ -146,7 +146,7 @@ class Boxcars(Plan):
         ----------
         x : ndarray, shape (n_row, n_time), float32, any unit
             Sums of what is valid, with a level of 0. NaN spreads to the boxcars that include it,
-            which are no events; give such samples the value 0 and the weight 0 instead.
+            which are not events; give such samples the value 0 and the weight 0 instead.
         weight : ndarray, shape (n_row, n_time), float32, optional
             Variance of each sample in units of that of a whole one, 0 to 1: the share of its
             terms that are valid. 1 by default.

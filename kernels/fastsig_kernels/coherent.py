@@ -41,7 +41,7 @@ class CoherentDedispersion(Plan):
 
     The voltages of a block are transformed, each channel's part of the spectrum is multiplied by
     a chirp, and transformed back: a convolution by overlap-save. Channels are critically sampled,
-    with rectangular pass bands, and the delays between them remain. Sample n of a channel has the
+    with rectangular passbands, and the delays between them remain. Sample n of a channel has the
     time of input sample ``n n_chan`` (complex), ``2 n n_chan`` (real).
 
     Parameters

@@ -13,7 +13,7 @@ _STEPS = 2048  # of the table; interpolated linearly, a Gaussian of 3.5 sigma is
 _FILL = 48  # intended number of samples in a cell
 _MOST_STEPS = 2**24
 _MOST_CELLS = 2**25
-_OF_A_COPY = ("_work", "_most_channels")  # attributes that are no tables
+_OF_A_COPY = ("_work", "_most_channels")  # attributes that are not tables
 
 
 def gaussian_table(fwhm: float, radius: float, n: int = _STEPS) -> np.ndarray:

@@ -348,7 +348,7 @@ def track_maxima_nb(x, valid, tracks, widths, scale, min_share, limit, best):
 
 @jit_strict_inner_arrays
 def _rows_nb(n, columns):
-    """Return rows of zeros that begin on cache lines, at distances that are no power of two."""
+    """Return rows of zeros that begin on cache lines, at distances that are not a power of two."""
     columns += -columns % _LANES
     columns += _LANES if columns % (2 * _LANES) == 0 else 0
     memory = np.zeros(n * columns + _LANES, np.float32)

@@ -110,7 +110,7 @@ def checked_lags(lags: np.ndarray | None) -> np.ndarray:
 
 
 def checked_noise(noise: np.ndarray) -> np.ndarray:
-    """Return the mean powers of noise of some filters; refuse what is no power."""
+    """Return the mean powers of noise of some filters; refuse values that are not powers."""
     if not (noise > _LEAST_NOISE).all():
         raise ValueError("lags: found values with which noise has no power, allowed the "
                          "correlation of noise")

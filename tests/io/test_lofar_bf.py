@@ -355,7 +355,7 @@ _WRONG = {
     "channels in Hz, MHz told": ({"beam/CHANNEL_WIDTH_UNIT": "MHz"}, "CHANNEL_WIDTH is MHz"),
     "clock in Hz, MHz told": ({"root/CLOCK_FREQUENCY": 2e8}, "CLOCK_FREQUENCY is MHz.* in Hz"),
     "a rate of its own": ({"beam/SAMPLING_TIME": 1.0}, "SAMPLING_TIME states 1 Hz"),
-    "not a number": ({"beam/SAMPLING_RATE": np.nan}, "SAMPLING_RATE = 'nan' is no positive"),
+    "not a number": ({"beam/SAMPLING_RATE": np.nan}, "SAMPLING_RATE = 'nan' is not a positive"),
 }
 
 

@@ -52,7 +52,7 @@ def test_a_dispersed_pulse_is_one_again(n_chan, is_complex, lower):
     found = plan.process(np.concatenate([x, np.zeros_like(x)]))[0]
     power = np.abs(np.nan_to_num(found)) ** 2
     assert (power.argmax(axis=1) == at // n_chan).all()
-    # Rectangular pass bands: the rest is in their side lobes, and beyond the ends of transforms.
+    # Rectangular passbands: the rest is in their side lobes, and beyond the ends of transforms.
     assert (power[:, at // n_chan - 1 : at // n_chan + 2].sum(axis=1)
             > 0.98 * power.sum(axis=1)).all()
     # Undone by nothing else: without dispersion the pulse lasts for hundreds of samples.
@@ -88,7 +88,7 @@ def test_noise_is_that_of_one_long_convolution(kind):
     found = plan.process(samples)[0]
     expected = convolved(plan, x[:, 0] + 1j * x[:, 1], START)[:, : found.shape[1]]
     inside = slice(plan.before, None)
-    # The side lobes of a rectangular pass band leave the ends of a transform at a level of 1 / n.
+    # The side lobes of a rectangular passband leave the ends of a transform at a level of 1 / n.
     scale = np.sqrt((np.abs(expected) ** 2).mean())
     error = np.abs(found[:, inside] - expected[:, inside]) / scale
     assert np.sqrt((error**2).mean()) < 0.02

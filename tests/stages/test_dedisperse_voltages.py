@@ -70,7 +70,7 @@ def test_a_pulse_is_short_in_each_channel(sideband: str, is_complex: bool, n_cha
         expected = (at / RATE + delays(axis)[chan]) * rate
         peak = int(power[:, chan].argmax())
         near = power[max(0, peak - 2) : peak + 3, chan]
-        # A rectangular pass band: the rest is in the side lobes of a sinc function.
+        # A rectangular passband: the rest is in the side lobes of a sinc function.
         assert near.sum() > 0.85 * power[:, chan].sum()
         rows = np.arange(max(0, peak - 2), peak + 3)
         assert abs((rows * near).sum() / near.sum() - expected) < 0.5
@@ -194,7 +194,7 @@ def test_channels_of_a_recorder_are_dedispersed_one_by_one() -> None:
         assert part.header.channels == clean.header.channels.sliced(2 * chan, 2 * chan + 2)
         alone = part.read_block(0, part.shape[0]).data[inside]
         here = whole.data[inside, :, 2 * chan : 2 * chan + 2]
-        # Transforms of other lengths end at other places, where rectangular pass bands ring.
+        # Transforms of other lengths end at other places, where rectangular passbands ring.
         assert np.linalg.norm(here - alone) < 0.1 * np.linalg.norm(alone)
 
 

@@ -79,7 +79,7 @@ def test_a_missing_kernel_is_refused_in_one_line(tmp_path, monkeypatch):
     with pytest.raises(MissingFileError, match="de999.bsp"):
         kernel_of(tmp_path / "de999.bsp")
     (tmp_path / "text.bsp").write_text("no kernel")
-    with pytest.raises(FormatError, match="text.bsp: is no kernel"):
+    with pytest.raises(FormatError, match="text.bsp: is not a JPL kernel"):
         kernel_of(tmp_path / "text.bsp")
 
 

@@ -21,7 +21,7 @@ strict_option = click.option(
 strict_as_run_option = click.option(
     "--strict", is_flag=True,
     help="Identify inputs also by their contents; required if the run used --strict.")
-files_argument = click.argument("files", nargs=-1, metavar="[FILES]...")
+files_argument = click.argument("files", nargs=-1, metavar="[FILE...]")
 
 
 def surveyed(path: str, files: tuple[str, ...], *, strict: bool = False

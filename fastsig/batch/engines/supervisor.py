@@ -60,7 +60,7 @@ class Supervisor:
         Raises
         ------
         WorkerError
-            If it cannot be started.
+            If the worker cannot be started.
         """
         failed = killed = 0
         while self._worker is None:

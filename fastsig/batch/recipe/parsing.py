@@ -36,7 +36,7 @@ def load(path: str | os.PathLike[str]) -> dict[str, Any]:
     FormatError
         If the file cannot be read.
     RecipeError
-        If it is not valid TOML; the message states line and column.
+        If the file is not valid TOML; the message states line and column.
     """
     name = os.fspath(path)
     try:

@@ -40,7 +40,7 @@ def measured(text: str, unit: str, name: str) -> Any:
     Raises
     ------
     UsageError
-        If it is not such a value; the message suggests the most similar unit.
+        If the text is not such a value; the message suggests the most similar unit.
     """
     from fastsig.axes import units
     from fastsig.work.memory import parse_bytes

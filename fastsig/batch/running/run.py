@@ -103,7 +103,7 @@ def run(
     limits : Limits, optional
     states : iterable of str, optional
         Only tasks in these states, as `fastsig.batch.ledger.states.chosen_by` returns them, and
-        those whose predecessor, before the inputs or the recipe changed, is in one of these.
+        those whose predecessor, before the inputs or the recipe changed, is in one of these states.
     shard : (int, int), optional
         K and N, if `tasks` are those of shard K of N.
     every : sequence of Task, optional

@@ -19,7 +19,7 @@ class Watcher:
         """Receive the choice before the first task; `stale` lists products that no task makes."""
 
     def came(self, tasks: Sequence[Task], choice: Choice) -> None:
-        """Receive all tasks after new recordings have come, and the choice for the new ones."""
+        """Receive all tasks after new recordings have arrived, and the choice for the new ones."""
 
     def begun(self, job: Job) -> None:
         """Receive a job that begins."""

@@ -53,7 +53,7 @@ class Identity:
         Raises
         ------
         FormatError
-            If that content cannot be read.
+            If the content of the files cannot be read.
         """
         files = [_mark(file, strict) for file in recording.files]
         beside = [self._mark_beside(path, strict) for step in task.steps

@@ -91,7 +91,7 @@ def _search(recipe: ParsedRecipe, files: Iterable[str | os.PathLike[str]] | None
         where, names, folder = "inputs.files", list(recipe.inputs.files), recipe.folder
     else:
         files = [files] if isinstance(files, (str, os.PathLike)) else files
-        where, names, folder = "FILES", [os.fspath(name) for name in files], os.getcwd()
+        where, names, folder = "FILE", [os.fspath(name) for name in files], os.getcwd()
     search = find(names, folder, recipe.output)
     wrong = [f"{recipe.path}: {where}[{index + 1}] = {json.dumps(name)}: {why}"
              for index, name, why in search.wrong]

@@ -32,7 +32,7 @@ def pairs_of(names: tuple[str, ...], path: str = "spectra") -> tuple[tuple[int, 
     Raises
     ------
     UsageError
-        If these products cannot be calibrated one by one.
+        If the products cannot be calibrated one by one.
     """
     if names not in PARTS:
         raise UsageError(f"{path}: products {', '.join(names)} cannot be calibrated with a diode; "

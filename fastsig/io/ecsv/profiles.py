@@ -65,7 +65,7 @@ def read_profiles(path: str | os.PathLike[str], **overrides: Any) -> Profiles:
     FormatError
         If the file is not such a table, or its header or rows are invalid.
     DataError
-        If it is truncated, or has changed.
+        If the table is truncated, or has changed.
     UsageError
         If an override is not allowed.
     """

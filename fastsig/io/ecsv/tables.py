@@ -121,7 +121,7 @@ def read_table(path: str | os.PathLike[str], *, kind: str | None = None) -> QTab
     FormatError
         If the file is not ECSV, or of another kind.
     DataError
-        If it is truncated, or its rows do not agree with its header.
+        If the table is truncated, or its rows do not agree with its header.
     """
     name = os.fspath(path)
     parts = parts_of(read_bytes(name), name)

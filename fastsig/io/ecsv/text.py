@@ -24,7 +24,7 @@ def read_bytes(path: str | os.PathLike[str]) -> bytes:
     Raises
     ------
     FormatError
-        If it cannot be read, or is too large.
+        If the file cannot be read, or is too large.
     """
     try:
         if os.path.getsize(path) > _LARGEST:
@@ -59,7 +59,7 @@ class Parts:
         Raises
         ------
         FormatError
-            If it is not UTF-8.
+            If the file is not UTF-8.
         """
         try:
             return (self.head + self.body).decode()
@@ -84,7 +84,7 @@ class Parts:
         Raises
         ------
         FormatError
-            If they are not valid.
+            If the values are not valid.
         """
         from astropy.table.meta import get_header_from_yaml
 
@@ -118,7 +118,7 @@ def parts_of(content: bytes, path: str) -> Parts:
     FormatError
         If the content does not begin with the signature of ECSV.
     DataError
-        If it ends within the header.
+        If the content ends within the header.
     """
     if not content.startswith(ECSV):
         raise FormatError(path, f"not readable as ECSV: begins with {content[:8]!r}; allowed: "

@@ -112,7 +112,7 @@ class CubeFile:
     rest : str or Quantity, optional
         Rest frequency instead of the file's: the name of a line, or a frequency.
     convention : {"radio", "optical"}, optional
-        Kind of velocity of an axis VELO, if the file does not state it.
+        Velocity convention of a VELO axis, if the file does not state it.
 
     Attributes
     ----------

@@ -200,7 +200,7 @@ class HiFASTSpectra(FileSpectra):
         UsageError
             If there is no dataset of this name.
         DataError
-            If it cannot be read.
+            If the rows cannot be read.
         """
         if name not in self.fields:
             raise UsageError(f"{self.path} has no field {name!r}; there are "

@@ -48,7 +48,7 @@ def path_of(name: str) -> str:
     Raises
     ------
     UsageError
-        If it is not a valid name.
+        If the name is not valid.
     """
     if not _NAME.fullmatch(name):
         raise UsageError(f"ring = {name!r}; allowed: letters, digits and the characters . _ -")
@@ -190,7 +190,7 @@ class SharedMemory:
         Raises
         ------
         UsageError
-            If it is too long.
+            If the text is too long.
         """
         text = json.dumps(record).encode() + b"\0"
         if len(text) > _WORDS_AT - _JSON_AT:

@@ -51,7 +51,7 @@ def open_pipe(path: str, *, capacity: int | None = None, **overrides: Any) -> Vo
     Raises
     ------
     FormatError
-        If it contains nothing that can be read, or a value is missing.
+        If the stream contains nothing that can be read, or a value is missing.
     UsageError
         If an override is unknown or has no meaning.
     DataError

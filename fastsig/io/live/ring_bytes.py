@@ -135,7 +135,7 @@ class RingBytes:
         Raises
         ------
         DataError
-            If they are no longer there.
+            If the bytes are no longer there.
         """
         done, capacity = 0, len(self._ring)
         while done < len(out):

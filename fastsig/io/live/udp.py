@@ -50,7 +50,7 @@ def address_of(text: str) -> tuple[str, int]:
     Raises
     ------
     UsageError
-        If it is not such text.
+        If the text is not of this form.
     """
     match = _ADDRESS.fullmatch(text)
     if match is None or not int(match[2]) < 2**16:

@@ -83,7 +83,7 @@ def stated(cards: dict[str, Any], key: str, notes: list[str], *, unit: str,
         return []
     value = number(cards[key])
     if value is None:
-        notes.append(f"{key} = {cards[key]!r:.40} is no positive number")
+        notes.append(f"{key} = {cards[key]!r:.40} is not a positive number")
         return []
     found = cards.get(unit_key or f"{key}_UNIT")
     if isinstance(found, list) and len(found) == 1:

@@ -61,7 +61,7 @@ def read_plane(path: str | os.PathLike[str]) -> Plane:
     FormatError
         If the file is not such a plane.
     DataError
-        If it cannot be read, or a checksum fails.
+        If the plane cannot be read, or a checksum fails.
     """
     name = os.fspath(path)
     with open_file(name) as file:

@@ -68,7 +68,7 @@ def parse_inf(path: str) -> Inf:
     Raises
     ------
     FormatError
-        If it cannot be read or is not a header, or a pair of bins is not valid.
+        If the file cannot be read or is not a header, or a pair of bins is not valid.
     """
     try:
         with open(path, "rb") as file:

@@ -97,7 +97,7 @@ def shape_of(file: FoldFile) -> tuple[int, int, int, int]:
     Raises
     ------
     FormatError
-        If the header contradicts itself, or the numbers are no profiles.
+        If the header contradicts itself, or the numbers are not profiles.
     """
     path, cards, column = file.path, file.table.cards, file.table.columns["DATA"]
     n_bin = cards.integer("NBIN", least=1, most=2**31 - 1)

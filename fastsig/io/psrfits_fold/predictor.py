@@ -48,7 +48,7 @@ def read_polyco(path: str, table: Table) -> tuple[dict[str, Any], ...]:
     Raises
     ------
     FormatError
-        If a column is missing, or has values that are no polynomial.
+        If a column is missing, or has values that are not a polynomial.
     """
     table.require(path, *_NEEDED)
     n_row = min(table.n_row, _MOST_ROWS)

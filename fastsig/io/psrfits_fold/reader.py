@@ -69,9 +69,9 @@ def read_profiles(path: str | os.PathLike[str], **overrides: Any) -> Profiles:
     Raises
     ------
     FormatError
-        If the file is no such archive, or contradicts itself.
+        If the file is not such an archive, or contradicts itself.
     DataError
-        If it cannot be read.
+        If the archive cannot be read.
     UsageError
         If an override is not allowed.
     """

@@ -45,7 +45,7 @@ def unread_values(file: FoldFile, shape: tuple[int, ...], descending: bool, note
 
 
 def _weights(file: FoldFile, notes: list[str]) -> F8:
-    """Return DAT_WTS, (subint, chan), with 0 for what is no weight."""
+    """Return DAT_WTS, (subint, chan), with 0 for values that are not weights."""
     found = column(file, "DAT_WTS")
     if found is None:
         return np.ones((file.table.n_row, file.table.cards.integer("NCHAN")))

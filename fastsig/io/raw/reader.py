@@ -181,7 +181,7 @@ def descriptor_of(path: str) -> int:
     Raises
     ------
     DataError
-        If it is closed, or cannot be opened.
+        If the input is closed, or cannot be opened.
     """
     try:
         if path != STANDARD_INPUT:
@@ -195,7 +195,7 @@ def descriptor_of(path: str) -> int:
 
 
 def is_pipe(path: Any) -> bool:
-    """Whether a name is that of standard input, where this is no file, or of a pipe."""
+    """Whether a name is that of standard input, where this is not a file, or of a pipe."""
     if not isinstance(path, (str, os.PathLike)):
         return False
     if path == STANDARD_INPUT:

@@ -54,7 +54,7 @@ def pieces_of_spectrum(spectrum: Any) -> Pieces:
     Raises
     ------
     UsageError
-        If it is not a Spectrum, or has another shape.
+        If the argument is not a Spectrum, or has another shape.
     """
     try:
         flux, axis = spectrum.flux, spectrum.spectral_axis

@@ -116,7 +116,7 @@ def read_text(path: str) -> TextTable:
     Raises
     ------
     FormatError
-        If it cannot be read, or rows differ in length.
+        If the file cannot be read, or rows differ in length.
     """
     try:
         if os.path.getsize(path) > _LARGEST:

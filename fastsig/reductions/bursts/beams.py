@@ -56,8 +56,8 @@ def compare_beams(
     Raises
     ------
     UsageError
-        If tables do not state their beams, differ in their dispersion constants, or the receiver's
-        geometry is not known.
+        If tables do not state their beams or differ in their dispersion constants, or if the
+        receiver's geometry is not known.
     """
     tables = of_beams(tables, table_beams)
     made = Candidates.join(list(tables)) if len(tables) != 1 else tables[0]

@@ -30,7 +30,7 @@ _SUFFIX = {"spectra": ".h5", "voltage": ".h5"}
 def cut_out(chain: Any, time: Time, dm: Any, *, around: Any = "1s",
             folder: str | os.PathLike[str] = ".", reference_mhz: float | None = None,
             constant: Any = None, overwrite: bool = False) -> list[str]:
-    """Write the rows of a recording in which a burst crosses the band, as a file of their own.
+    """Write the rows during which a burst crosses the band of a recording to a separate file.
 
     The rows are copied as ``fastsig cut`` copies them, in the format of the input if fastsig can
     write this format, and otherwise as HDF5. The name of the file contains the name of the input,
@@ -59,7 +59,7 @@ def cut_out(chain: Any, time: Time, dm: Any, *, around: Any = "1s",
     Returns
     -------
     list of str
-        The file that was written.
+        The name of the file that was written, as a list of one element.
 
     Raises
     ------

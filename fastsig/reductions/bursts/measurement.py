@@ -113,7 +113,7 @@ def measure_burst(
     dm : float, str or Quantity
         Approximate dispersion measure, pc cm^-3.
     width : Quantity or str, optional
-        Approximate width; by default, that of the best boxcar within 0.1 s of this time.
+        Approximate width; by default, that of the best boxcar within 0.1 s of `at`.
     method : {"snr", "structure"}
         Criterion for the dispersion measure.
     tsys : Quantity or str, optional
@@ -136,8 +136,8 @@ def measure_burst(
         Largest absolute value of the rotation measure to try, rad m^-2; by default, that which
         depolarises a channel.
     coherent : int, optional
-        Divide each channel of voltages into this many channels, in which the dispersion is removed
-        coherently.
+        Number of channels into which each channel of voltages is divided; the dispersion is removed
+        coherently in each of them.
 
     Raises
     ------
@@ -146,7 +146,7 @@ def measure_burst(
     UsageError
         If an argument is not allowed.
     DataError
-        If there is no burst with an S/N of 5 at this time, or no valid data.
+        If there is no burst with an S/N of 5 or more near `at`, or no valid data.
     """
     if not 0 <= scale_error <= 10:
         raise UsageError(f"scale_error = {scale_error}; allowed: 0 to 10, such as 0.1")

@@ -29,8 +29,8 @@ def bursts(chain: Any, dms: Any = (0, 3000), *, width: Any = None, threshold: fl
     """Search spectra or voltages for single pulses and bursts.
 
     Voltages are divided into channels, in which the dispersion is removed coherently at widely
-    spaced dispersion measures. Around each of these measures, the powers are searched in the same
-    way as spectra.
+    spaced dispersion measures. Around each of these dispersion measures, the powers are searched in
+    the same way as spectra.
 
     Channels are normalised, the sampling rate is halved where the dispersion within channels allows
     it, spectra are summed for all dispersion measures by a tree, and boxcars of many widths are
@@ -65,7 +65,7 @@ def bursts(chain: Any, dms: Any = (0, 3000), *, width: Any = None, threshold: fl
         As for `fastsig.run.engine.run`.
     on_candidates : callable, optional
         Function that is called during the search with each group of candidates, as soon as no later
-        event can change them.
+        spectrum can change them.
 
     Returns
     -------

@@ -42,7 +42,7 @@ class Bursts(Sink):
     Raises
     ------
     PlanError
-        If these are not spectra of one product.
+        If the stream does not contain spectra of one product.
     """
 
     name = "search"

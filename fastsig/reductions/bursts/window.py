@@ -117,7 +117,7 @@ def seconds_of(stream: Stream, at: Any) -> float:
     Raises
     ------
     UsageError
-        If it is not a time, or lies outside the stream.
+        If `at` is not a time, or lies outside the stream.
     """
     if isinstance(at, str) and re.match(r"\s*\d{4}-\d\d", at):
         at = parse_time(at)

@@ -117,15 +117,16 @@ def solve(stream: Stream, tcal: Any, *, diode: Any = None, guard: Any = 0, gain_
     guard : value, s
         Maximum error of the times at which the diode is switched.
     gain_time : value, s
-        Time over which the gain is assumed to be steady.
+        Largest interval between the knots of the gain, which is modelled as piecewise linear in
+        time.
     smooth : value, Hz, optional
         Width over which the spectrum of the diode is smoothed by fitting local straight lines; 0
         for no smoothing. The default is 5 MHz, as in HiFAST, but at most 1/32 of the band. Where
         the lines do not follow the spectrum within the noise, the residuals are smoothed too and
         added.
     phase : bool
-        Whether the phase of the diode is removed from CR + i CI; the diode is assumed to be at 45
-        degrees.
+        Whether the phase of the diode is removed from CR + i CI; the signal of the diode is assumed
+        to be injected at 45 degrees to both feeds.
     beam : int, optional
         Beam for which temperatures are read from the tables; by default the beam in the header.
     workers : int, optional

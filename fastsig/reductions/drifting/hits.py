@@ -56,8 +56,8 @@ def drifting(chain: Any, drift: Any = ("-4 Hz/s", "4 Hz/s"), *, snr: float = 10.
         were made, or that of recordings of Breakthrough Listen at Green Bank if the band consists
         of a whole number of their coarse channels.
     dc : bool
-        Whether the channels at the centres of coarse channels, which contain their DC, are also
-        searched.
+        Whether the channels at the centres of coarse channels, which contain their DC components,
+        are also searched.
     smeared : bool
         Whether carriers spread over the channels that they cross during a spectrum, as recorded
         carriers do; see `DriftPlan`.
@@ -259,7 +259,7 @@ def _recorded_channels(stream: SpectrumStream) -> int | None:
 
 
 def lost_channels(n_chan: int, n_coarse: int | None) -> NDArray[np.int64]:
-    """Return the channels at the centres of coarse channels, which contain their DC."""
+    """Return the channels at the centres of coarse channels, which contain their DC components."""
     if n_coarse is None or n_chan // n_coarse < 64:
         return np.empty(0, np.int64)
     wide = n_chan // n_coarse

@@ -27,8 +27,8 @@ def fold(chain: Any, predictor: Any = None, *, period: Any = None, pdot: Any = N
     """Return the profiles of a pulsar, folded from spectra.
 
     Channels are aligned at the centre of the band, or at the frequency to which the times of
-    dedispersed spectra refer. Every sample is added to the bin of the phase of its own centre, in
-    time and in frequency.
+    dedispersed spectra refer. Every sample is added to the bin that contains the phase at the
+    centre of the sample in time and in frequency.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ def fold(chain: Any, predictor: Any = None, *, period: Any = None, pdot: Any = N
     tcal : Quantity, str or path, optional
         Temperature of the noise diode, as for `measure_diode`. The diode is measured first, and the
         spectra are calibrated: profiles are in K, without the differences of gain and phase between
-        the feeds. The diode must be at 45 degrees to both feeds.
+        the feeds. The diode's signal must be injected at 45 degrees to both feeds.
     diode, beam : optional
         As for `measure_diode`.
     gain : Quantity or str, optional
@@ -78,10 +78,10 @@ def fold(chain: Any, predictor: Any = None, *, period: Any = None, pdot: Any = N
     Raises
     ------
     UsageError
-        If an argument is not allowed, neither or both of predictor and period are given, a period
-        is below two samples, or the predictor does not cover the data.
+        If an argument is not allowed, neither or both of `predictor` and `period` are given, the
+        period is shorter than two samples, or the predictor does not cover the data.
     PlanError
-        If these are not spectra with known frequencies, or single turns are not possible.
+        If the chain does not contain spectra with known frequencies, or `single` is not possible.
     """
     stream = spectra_of(chain)
     if (predictor is None) == (period is None):

@@ -74,7 +74,7 @@ class Fold(Sink):
     Raises
     ------
     PlanError
-        If these are not spectra with a known band, or single turns are not possible.
+        If the stream does not contain spectra with a known band, or `single` is not possible.
     UsageError
         If an argument is not allowed, a period is below two samples, or a predictor does not cover
         the stream.

@@ -212,7 +212,7 @@ def _lags(planes: F8, shape: tuple[int, ...], reach: int) -> F8:
 def sum_noise(amounts: F8, rho: F8) -> float:
     """Return ``sqrt(sum_ij u_i u_j rho_ij)`` for amounts ``u = a s`` on a grid.
 
-    The correlation is ignored if it makes no sense, that is, if it gives a variance that is almost
+    The correlation is ignored if it is not valid, that is, if it gives a variance that is almost
     zero or negative.
     """
     from scipy.signal import fftconvolve

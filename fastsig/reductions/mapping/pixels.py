@@ -144,7 +144,7 @@ def center_of(text: Any) -> tuple[float, float]:
     Raises
     ------
     UsageError
-        If it does not specify a position.
+        If the text does not specify a position.
     """
     if isinstance(text, SkyCoord):
         return float(text.icrs.ra.deg), float(text.icrs.dec.deg)

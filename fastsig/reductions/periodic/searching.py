@@ -59,14 +59,15 @@ def pulsars(chain: Any, dms: Any = (0, 500), *, harmonics: int = 16, accel: floa
         Largest number of harmonics that are summed: 1, 2, 4, 8, 16 or 32; 0 skips the Fourier
         search.
     accel : float
-        Largest drift of the highest harmonic during the data, in Fourier bins.
+        Largest drift of the highest harmonic over the duration of the data, in Fourier bins.
     period : pair of Quantity, or text such as "0.5s:1800s", or None
         Shortest and longest period of fast folding; the longest is at most an eighth of the
         duration of the data. None skips fast folding.
     duty : pair of float, or text such as "0.5%:20%"
         Smallest and largest width of a pulse in fast folding, as a fraction of the period.
     threshold : float
-        Lowest significance after all trials, in standard deviations.
+        Lowest significance of a candidate, corrected for the number of trials, in standard
+        deviations.
     loss : float
         Largest fraction of its S/N that a pulse as wide as one sample may lose halfway between two
         dispersion measures.
@@ -77,9 +78,9 @@ def pulsars(chain: Any, dms: Any = (0, 500), *, harmonics: int = 16, accel: floa
         out.
     birds : sequence of path or "find"
         Files of frequencies at which signals are left out. Each line of a text file contains a
-        frequency and a full width in Hz and, optionally, a number of harmonics; of a table of
-        `compare_pulsar_beams`, the rows of interference are used. With ``"find"``, signals that are
-        strongest at DM 0 are left out.
+        frequency and a full width in Hz and, optionally, a number of harmonics. If a file is a
+        table by `compare_pulsar_beams`, its rows of interference are used. With ``"find"``, signals
+        that are strongest at DM 0 are left out.
     known : path or sequence of Pulsar, optional
         Known pulsars, or a table of them, after which candidates are named.
     radius : Quantity or str
@@ -91,7 +92,8 @@ def pulsars(chain: Any, dms: Any = (0, 500), *, harmonics: int = 16, accel: floa
     ephemeris : str, optional
         As for `to_barycenter`.
     others : sequence of Chain or stream
-        If `chain` is a time series, those of the same scan at other dispersion measures.
+        If the chain is a time series, the time series of the same scan at other dispersion
+        measures.
     folder : str, optional
         Folder for series that do not fit into memory; by default, the folder for temporary files.
     workers, memory, progress : optional

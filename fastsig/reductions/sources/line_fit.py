@@ -77,11 +77,11 @@ def fit_gaussians(spectrum: Any, n: int = 1, *, product: str | None = None, wind
     channel.
 
     The noise of a channel is ``sigma / sqrt(weight)``, with the weight of the mean spectrum. Unless
-    `sigma` is given, it is measured from differences of channels four apart, and measured again
-    without the channels of the fitted lines. The correlation between channels that are closer
-    together, such as that from Hann smoothing, is measured if it is significant. If there are fewer
-    than 200 channels, they are assumed to be independent. The noise is assumed to be the same on
-    and off the line, although a line as bright as the system temperature doubles it.
+    `sigma` is given, it is measured from differences between channels that are four channels apart,
+    and measured again without the channels of the fitted lines. The correlation between channels
+    that are closer together, such as that from Hann smoothing, is measured if it is significant. If
+    there are fewer than 200 channels, they are assumed to be independent. The noise is assumed to
+    be the same on and off the line, although a line as bright as the system temperature doubles it.
 
     Parameters
     ----------
@@ -96,6 +96,7 @@ def fit_gaussians(spectrum: Any, n: int = 1, *, product: str | None = None, wind
     baseline : int or None
         Order of the polynomial that is fitted together with the lines; None for no polynomial.
     convention : {"radio", "optical", "relativistic"}
+        Convention in which velocities are computed.
     rest : str or Quantity, optional
         Rest frequency instead of the spectrum's: "HI", another line, or a frequency.
     sigma : Quantity, optional
@@ -109,7 +110,7 @@ def fit_gaussians(spectrum: Any, n: int = 1, *, product: str | None = None, wind
     DataError
         If there is no line, the noise cannot be measured, or the fit does not converge.
     UsageError
-        If an option makes no sense, or the product, the rest frequency or the frequencies are not
+        If an option is not valid, or the product, the rest frequency or the frequencies are not
         known.
     """
     if not 1 <= whole("n", n) <= _MOST_LINES:

@@ -41,9 +41,9 @@ def mean_of(what: Any, product: str | None = None, sigma: Any = None) -> SkySpec
     Raises
     ------
     UsageError
-        If it is none of these.
+        If the argument is none of these.
     PlanError
-        If it contains something other than spectra.
+        If the argument contains something other than spectra.
     """
     return mean_spectrum(_stream(what), product, sigma)
 
@@ -151,9 +151,10 @@ class _Row(Sink):
 def with_noise(spectrum: SkySpectrum, values: F8, off: NDArray[np.bool_]) -> SkySpectrum:
     """Return a spectrum with the noise and the correlation measured in some of its channels.
 
-    With 200 channels or more, the noise is that of differences of channels four apart, which share
-    none, and the correlation is that of nearer ones, where it is certain. With fewer, the noise is
-    that of the difference of each channel from the mean of its neighbours, taken as independent.
+    With 200 channels or more, the noise is that of differences between channels that are four
+    channels apart, which share none, and the correlation is that of nearer ones, where it is
+    certain. With fewer, the noise is that of the difference of each channel from the mean of its
+    neighbours, taken as independent.
 
     Parameters
     ----------

@@ -68,7 +68,7 @@ def read_spectrum(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[st
     FormatError
         If the file was not written by `write_spectrum`.
     DataError
-        If it is truncated.
+        If the file is truncated.
     """
     table = read_table(path, kind=KIND)
     try:

@@ -97,12 +97,12 @@ def on_off(
     diode: DiodeSchedule | None = None, kelvin: bool | None = None, smooth_ref: int = 1,
     n_eff: float = 1.0,
 ) -> Spectrum:
-    """Return the antenna temperature of a source from spectra on and off it, one row per cycle.
+    """Return antenna temperatures from spectra on and off a source, one row per cycle.
 
-    For rows in K, this is ``on - off``. For rows in other units, it is ``(on - off) / off Tsys``,
-    computed for each state of the diode and averaged with weights from the expected variances. Tsys
-    of a cycle is that of its rows off the source; for the average, it is the root mean square of
-    the Tsys of both states.
+    For rows in K, the temperature is ``on - off``. For rows in other units, it is ``(on - off) /
+    off Tsys``, computed for each state of the diode and averaged with weights from the expected
+    variances. Tsys of a cycle is that of its rows off the source; for the average, it is the root
+    mean square of the Tsys of both states.
 
     Parameters
     ----------

@@ -35,7 +35,7 @@ class Candidates(Findings):
     required, optional, rows_are = COLUMNS, OPTIONAL, "candidates"
 
     def order(self) -> NDArray[np.int64]:
-        """Return the numbers of the rows, the brightest first; of equal ones, the earliest."""
+        """Return the row numbers, the brightest first, then by time."""
         times = self._columns["time"].tai
         return np.lexsort((self.values("dm"), times.jd2, times.jd1, -self.values("snr")))
 

@@ -22,7 +22,7 @@ I8 = NDArray[np.int64]
 ROWS = 2
 #: FWHM of a Gaussian pulse divided by the width of its best boxcar.
 _FWHM = 1 / 1.189
-#: Share of the highest S/N above which a parabola is fitted, to this many measures at least.
+#: Share of the highest S/N above which a parabola is fitted, to at least this many DMs.
 _HIGH, _LEAST_HIGH = 0.8, 5
 #: Error of a dispersion measure in that of the likelihood.
 _ERROR = 2.0
@@ -219,7 +219,7 @@ def _measures(members: Members, groups: Groups) -> F8:
     r"""Return the dispersion measure of each group.
 
     It is the vertex of a parabola through the S/N as a function of dispersion measure, where it is
-    near its maximum. With few measures there, it is the mean with the weights
+    near its maximum. With few dispersion measures there, it is the mean with the weights
     :math:`\exp(\rho^2/2)`, the likelihood of an S/N of :math:`\rho` if the amplitude is free.
     """
     found: F8 = members.dm[groups.best].copy()

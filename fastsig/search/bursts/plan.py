@@ -218,7 +218,7 @@ def share_of(loss: Any) -> float:
     Raises
     ------
     UsageError
-        If it is neither, or out of range.
+        If the value is neither, or out of range.
     """
     try:
         is_percent = isinstance(loss, str) and loss.strip().endswith("%")
@@ -237,7 +237,7 @@ def widths_of(widths: Any) -> tuple[float, float]:
     Raises
     ------
     UsageError
-        If it is neither, or out of range.
+        If the widths are neither, or out of range.
     """
     if widths is None:
         return 0.0, 0.1

@@ -78,7 +78,7 @@ class Hits(Findings):
     required, optional, rows_are = COLUMNS, OPTIONAL, "hits"
 
     def order(self) -> NDArray[np.int64]:
-        """Return the numbers of the rows, the strongest first, equal ones by frequency."""
+        """Return the row numbers, the strongest first, then by frequency."""
         return np.lexsort((self.values("drift"), self.values("frequency"), -self.values("snr")))
 
     def described(self, row: int) -> tuple[str, str]:

@@ -34,7 +34,7 @@ class PulsarCandidates(Findings):
     required, optional, rows_are = COLUMNS, OPTIONAL, "pulsar candidates"
 
     def order(self) -> NDArray[np.int64]:
-        """Return the numbers of the rows, the most significant first, equal ones by period."""
+        """Return the row numbers, the most significant first, then by period."""
         return np.lexsort((self.values("dm"), self.values("period"), -self.values("sigma")))
 
     def described(self, row: int) -> tuple[str, str]:

@@ -71,7 +71,7 @@ def read_known(path: str | os.PathLike[str]) -> list[Pulsar]:
     try:
         return [_pulsar(row, column) for row in table]
     except (TypeError, ValueError) as error:
-        raise FormatError(path, f"a value makes no sense: {error}") from error
+        raise FormatError(path, f"a value is not valid: {error}") from error
 
 
 def _pulsar(row: Any, column: dict[str, str | None]) -> Pulsar:
