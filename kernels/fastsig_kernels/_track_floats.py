@@ -87,10 +87,10 @@ def raise_all_nb(x, valid, steps, start, floats, limits, best, n):
 
 @jit_strict_inner_arrays
 def _rows_nb(n, columns):
-    """Return rows of zeros that begin on cache lines, at distances that are no power of two."""
+    """Return rows of any numbers that begin on cache lines, at distances that are no power of two."""
     columns += -columns % LANES
     columns += LANES if columns % (2 * LANES) == 0 else 0
-    memory = np.zeros(n * columns + LANES, np.float32)
+    memory = np.empty(n * columns + LANES, np.float32)
     start = (-memory.ctypes.data % (4 * LANES)) // 4
     return memory[start : start + n * columns].reshape((n, columns))
 

@@ -25,7 +25,7 @@ def track_maxima_nb(x, valid, tracks, widths, scale, min_share, limit, best):
     """
     n_row, is_weighted = x.shape[0], valid.size > 0
     limits = limits_nb(widths, scale, np.float64(n_row), min_share, limit, is_weighted)
-    bounds = short_bounds_nb(limits.bounds, n_row)
+    bounds = short_bounds_nb(limits.bounds, n_row, is_weighted)
     steps, places = _pairs_nb(tracks)
     shorts = shorts_nb(bounds, n_row, tracks, widths[-1], steps, places)
     floats = floats_nb(n_row, is_weighted, tracks, widths[-1], steps, places)
@@ -36,7 +36,7 @@ def track_maxima_nb(x, valid, tracks, widths, scale, min_share, limit, best):
         piece = best[first : first + shorts.line]
         n = piece.size
         best_line[:n] = piece
-        is_done = wait == 0 and raise_quickly_nb(x, valid, tracks, steps, first, shorts, limits,
+        is_done = wait == 0 and raise_quickly_nb(x, tracks, steps, first, shorts, limits,
                                                  best_line, n)
         if is_done:
             pause = 0

@@ -11,8 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ._jit import jit_strict_inner, jit_strict_inner_arrays
-from ._maxima_limits import raise_nb
-from ._maxima_loops import COLUMNS
+from ._maxima_loops import COLUMNS, raise_lines
 from ._track_vectors import (
     HIGHEST,
     LANES,
@@ -55,8 +54,8 @@ class Shorts(NamedTuple):
         Addresses of the first columns of tracks in `pairs`.
     sums : ndarray, uint16
         Sums along a track.
-    total : ndarray, shape (2, n), float32
-        Sums of samples of a block, and the numbers of valid ones.
+    total : ndarray, float32
+        Sums of the samples of a block along a track.
     tile : ndarray, shape (n_row, n), float32
         Samples of a block at the end of rows, which have too few columns.
     straight : ndarray, shape (n_row,), int64
@@ -77,15 +76,16 @@ class Shorts(NamedTuple):
 
 
 @jit_strict_inner_arrays
-def short_bounds_nb(bounds, n_row):
+def short_bounds_nb(bounds, n_row, is_weighted):
     """Return the factor and the offset of samples, and the bounds of sums, in 16 bits.
 
-    `bounds` are those of sums in float32. The factor is 0 if they cannot be used.
+    `bounds` are those of sums in float32. The factor is 0 if sums of 16 bits are not used: with
+    weights, bounds are so low that they leave much.
     """
     out = np.zeros(5, np.float64)
     single, pair = np.float64(bounds[1]), np.float64(bounds[2])
     alone = np.float64(bounds[3]) if bounds[3] < np.inf else 0.0
-    if n_row > _MOST_ROWS or not 0 < single < np.inf:
+    if is_weighted or n_row > _MOST_ROWS or not 0 < single < np.inf:
         return out
     low = _OFFSET * single / np.sqrt(n_row)
     factor = np.float64(np.float32((HIGHEST - 4 * n_row) / (2 * n_row * low + max(pair, alone))))
@@ -123,22 +123,22 @@ def shorts_nb(bounds, n_row, tracks, longest, steps, places):
     block = longest - 1 + -(longest - 1) % COLUMNS + COLUMNS
     return Shorts(bounds, wide - after, reach, before, samples, pairs, rows,
                   np.zeros(wide + SHORT_LANES, np.uint16),
-                  np.zeros((2, block + COLUMNS), np.float32),
+                  np.zeros(block + COLUMNS, np.float32),
                   np.zeros((n_row, block), np.float32), np.zeros(n_row, np.int64))
 
 
 @jit_strict_inner_arrays
 def _rows_nb(n, columns):
-    """Return rows of zeros that begin on cache lines, at distances that are no power of two."""
+    """Return rows of any numbers that begin on cache lines, at distances that are no power of two."""
     columns += -columns % SHORT_LANES
     columns += SHORT_LANES if columns % (2 * SHORT_LANES) == 0 else 0
-    memory = np.zeros(n * columns + SHORT_LANES, np.uint16)
+    memory = np.empty(n * columns + SHORT_LANES, np.uint16)
     start = (-memory.ctypes.data % (2 * SHORT_LANES)) // 2
     return memory[start : start + n * columns].reshape((n, columns))
 
 
 @jit_strict_inner
-def raise_quickly_nb(x, valid, tracks, steps, first, shorts, limits, best, n):
+def raise_quickly_nb(x, tracks, steps, first, shorts, limits, best, n):
     """Raise the maxima of `n` columns from `first` on; return False if that would take too long.
 
     `best` has whole blocks of 64 columns.
@@ -164,7 +164,7 @@ def raise_quickly_nb(x, valid, tracks, steps, first, shorts, limits, best, n):
                     if room == 0:
                         return False
                     room -= 1
-                    _block_nb(x, valid, tracks[track], first + COLUMNS * k, shorts, limits,
+                    _block_nb(x, tracks[track], first + COLUMNS * k, shorts, limits,
                               best[COLUMNS * k :])
                 done = b + 1
     return True
@@ -204,17 +204,8 @@ def _add_shorts_nb(steps, shorts):
 
 
 @jit_strict_inner
-def _block_nb(x, valid, track, first, shorts, limits, best):
+def _block_nb(x, track, first, shorts, limits, best):
     """Raise the maxima of 64 columns from `first` on to boxcars along a track."""
-    _sum_block_nb(x, track, first, shorts, shorts.total[0])
-    if valid.size:
-        _sum_block_nb(valid, track, first, shorts, shorts.total[1])
-    raise_nb(shorts.total, valid.size > 0, best, COLUMNS, limits)
-
-
-@jit_strict_inner
-def _sum_block_nb(x, track, first, shorts, out):
-    """Sum all rows along a track, of the columns from `first` on that boxcars need."""
     n_row, n = shorts.tile.shape
     source, step, places = x.ctypes.data + 4 * first, x.strides[0], track
     if first + n + shorts.reach > x.shape[1]:
@@ -222,5 +213,8 @@ def _sum_block_nb(x, track, first, shorts, out):
             for c in range(min(n, x.shape[1] - first - track[row])):
                 shorts.tile[row, c] = x[row, first + track[row] + c]
         source, step, places = shorts.tile.ctypes.data, shorts.tile.strides[0], shorts.straight
+    out = shorts.total.ctypes.data
     for at in range(0, 4 * n, 4 * COLUMNS):
-        sum_track(source + at, step, places.ctypes.data, n_row, out.ctypes.data + at)
+        sum_track(source + at, step, places.ctypes.data, n_row, out + at)
+    raise_lines(out, limits.factor.ctypes.data, limits.factor.size, best.ctypes.data,
+                limits.bounds[0])
