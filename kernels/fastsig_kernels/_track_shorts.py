@@ -179,7 +179,7 @@ def _read_nb(x, first, shorts):
     for row in range(x.shape[0]):
         source, out = x.ctypes.data + row * x.strides[0], shorts.samples[row].ctypes.data
         for c in range(start, whole, LANES):
-            shorts_of(source + 4 * c, factor, offset, out + 2 * (c - first))
+            shorts_of(source + 4 * c, 4 * shorts.line, factor, offset, out + 2 * (c - first))
         for c in range(whole, stop):
             value = x[row, c] * factor + offset
             value = value if value > 0 else np.float32(0)

@@ -11,7 +11,8 @@ from numba.core import cgutils, types
 from numba.core.extending import intrinsic
 
 from ._fdmt_reading import put, vector
-from ._maxima_loops import COLUMNS, _add, _all_lanes, _any, _item, _zeros
+from ._maxima_loops import COLUMNS, _add, _all_lanes, _item, _zeros
+from ._passes import _prefetch
 
 __all__ = ["HIGHEST", "LANES", "SHORT_LANES", "add_shorts", "copy_shorts", "lowest_bit", "shorts_are_high",
            "shorts_of", "sum_shorts", "sum_track"]
@@ -59,14 +60,16 @@ def _any_short(builder: Any, masks: list[Any]) -> Any:
 
 
 @intrinsic
-def shorts_of(typingctx, x, factor, offset, out):
+def shorts_of(typingctx, x, ahead, factor, offset, out):
     """Write 16 values times a factor, plus an offset, rounded down, in 16 bits without a sign.
 
-    Those below 0 and NaN become 0. `factor` and `offset` are float32.
+    Those below 0 and NaN become 0. `factor` and `offset` are float32. Values `ahead` bytes after
+    these, which are needed later, are fetched.
     """
 
     def codegen(context, builder, signature, args):
-        x, factor, offset, out = args
+        x, ahead, factor, offset, out = args
+        _prefetch(builder, builder.add(x, ahead))
         low, high = (ir.Constant(_FLOATS, [float(each)] * LANES) for each in (0, HIGHEST))
         # Whether these are fused changes no result: they are compared with a bound only.
         value = builder.fmul(vector(builder, x, _FLOATS), _all_lanes(builder, factor),
@@ -78,7 +81,7 @@ def shorts_of(typingctx, x, factor, offset, out):
         put(builder, builder.trunc(whole, ir.VectorType(_I16, LANES)), out)
         return context.get_dummy_value()
 
-    return types.void(_i, types.float32, types.float32, _i), codegen
+    return types.void(_i, _i, types.float32, types.float32, _i), codegen
 
 
 @intrinsic
