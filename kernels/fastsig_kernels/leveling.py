@@ -8,7 +8,7 @@ from ._order import flat_rows
 
 __all__ = ["pair_sums", "pair_sums_nb", "relative_to_level", "relative_to_level_nb"]
 
-_BLOCK = 1024  # channels whose inverse levels stay in the first-level cache
+_BLOCK = 1024  # channels of a row at a time
 
 
 def relative_to_level(
@@ -52,7 +52,7 @@ def relative_to_level(
 
     Notes
     -----
-    Allocates the reciprocal levels of a group when `out`, `total` and `count` are given; the GIL is
+    Allocates a number for each channel of a group when `out`, `total` and `count` are given; the GIL is
     released.
     """
     _check.array("x", x, ("float32",), 2)
@@ -77,28 +77,58 @@ def relative_to_level_nb(x, row, level, n, valid, out, total, count):
     The rows of `x`, (n_value,), begin `row` values after each other.
     """
     n_chan = total.shape[0]
-    inverse = np.empty(min(n, n_chan, _BLOCK), np.float32)
+    off = np.empty(min(n, n_chan), np.float32)
+    _offsets_nb(n, off)
     total[:], count[:] = 0, level.shape[0]
     # Row by row: the processor fetches what is in sequence in advance, even from distant memory.
     for i in range(level.shape[0]):
         for group in range(level.shape[1]):
-            for first in range(group * n, min((group + 1) * n, n_chan), _BLOCK):
+            levels = _levels_nb(level[i], group)
+            for begin in range(0, min(n, n_chan - group * n), _BLOCK):
+                first = group * n + begin
                 stop = min(first + _BLOCK, (group + 1) * n, n_chan)
-                _inverse_nb(level[i], group, n, first - group * n, inverse[: stop - first])
                 values = x[i * row + first : i * row + stop]
+                here = off[begin : begin + stop - first]
                 if valid.size:
-                    _add_valid_nb(values, inverse, valid[i, first:stop], out[i, first:stop],
+                    _add_valid_nb(values, levels, here, valid[i, first:stop], out[i, first:stop],
                                   total[first:stop], count[first:stop])
-                elif not _add_nb(values, inverse, out[i, first:stop], total[first:stop]):
-                    _discount_nb(values, inverse, count[first:stop])
+                elif not _add_nb(values, levels, here, out[i, first:stop], total[first:stop]):
+                    _discount_nb(values, levels, here, count[first:stop])
 
 
 @jit_strict_inner
-def _add_nb(values, inverse, out, total):
+def _offsets_nb(n, out):
+    """Fill `out` with the distances of channels of a group from its centre, in groups."""
+    half = np.float32(0.5) * np.float32(n - 1)
+    for c in range(out.size):
+        out[c] = (np.float32(c) - half) / np.float32(n)
+
+
+@jit_strict_inner
+def _levels_nb(level, group):
+    """Return the level of a group, and those before and after it; NaN if it has none."""
+    here = level[group]
+    if not here > 0:
+        return np.float32(np.nan), np.float32(np.nan), np.float32(np.nan)
+    before = level[group - 1] if group and level[group - 1] > 0 else here
+    after = level[group + 1] if group < level.shape[0] - 1 and level[group + 1] > 0 else here
+    return here, before, after
+
+
+@jit_strict_inner
+def _deviation_nb(x, levels, off):
+    """Return a value relative to the level at a distance from the centre of a group."""
+    here, before, after = levels
+    other = before if off < 0 else after
+    return x * (np.float32(1) / (here + abs(off) * (other - here))) - np.float32(1)
+
+
+@jit_strict_inner
+def _add_nb(values, levels, off, out, total):
     """Fill `out` with deviations of a block, and add them to sums; return whether all are known."""
     n = 0
     for c in range(values.size):
-        y = values[c] * inverse[c] - np.float32(1)
+        y = _deviation_nb(values[c], levels, off[c])
         # False for what is not finite, and where there is no level.
         is_known = abs(y) < np.float32(np.inf)
         y = y if is_known else np.float32(0)
@@ -109,39 +139,23 @@ def _add_nb(values, inverse, out, total):
 
 
 @jit_strict_inner
-def _discount_nb(values, inverse, count):
+def _discount_nb(values, levels, off, count):
     """Subtract 1 where a deviation is not known."""
     for c in range(values.size):
-        is_known = abs(values[c] * inverse[c] - np.float32(1)) < np.float32(np.inf)
+        is_known = abs(_deviation_nb(values[c], levels, off[c])) < np.float32(np.inf)
         count[c] -= np.float32(0) if is_known else np.float32(1)
 
 
 @jit_strict_inner
-def _add_valid_nb(values, inverse, valid, out, total, count):
+def _add_valid_nb(values, levels, off, valid, out, total, count):
     """Do as `_add_nb` and `_discount_nb`, for those samples that are valid."""
     for c in range(values.size):
-        y = values[c] * inverse[c] - np.float32(1)
+        y = _deviation_nb(values[c], levels, off[c])
         is_known = abs(y) < np.float32(np.inf) and valid[c]
         y = y if is_known else np.float32(0)
         out[c] = y
         total[c] += y
         count[c] -= np.float32(0) if is_known else np.float32(1)
-
-
-@jit_strict_inner
-def _inverse_nb(level, group, n, first, out):
-    """Fill `out` with the inverse of a level in a group from a channel on; NaN if it has none."""
-    half = np.float32(0.5) * np.float32(n - 1)
-    here = level[group]
-    if not here > 0:
-        out[:] = np.nan
-        return
-    before = level[group - 1] if group and level[group - 1] > 0 else here
-    after = level[group + 1] if group < level.shape[0] - 1 and level[group + 1] > 0 else here
-    for c in range(out.size):
-        off = (np.float32(first + c) - half) / np.float32(n)
-        other = before if off < 0 else after
-        out[c] = np.float32(1) / (here + abs(off) * (other - here))
 
 
 def pair_sums(x: np.ndarray, *, out: np.ndarray | None = None) -> np.ndarray:

@@ -3,16 +3,10 @@
 import numpy as np
 
 from . import _check
-from ._jit import jit_strict, jit_strict_inner, jit_strict_inner_arrays
-from ._maxima_loops import (
-    COLUMNS,
-    add_vector,
-    copy_vector,
-    has_high,
-    raise_lines,
-    raise_weighted_lines,
-    sum_track_lines,
-)
+from ._jit import jit_strict, jit_strict_inner
+from ._maxima_limits import limits_nb, raise_nb
+from ._maxima_loops import COLUMNS, has_high
+from ._track_loops import track_maxima_nb
 
 __all__ = ["best_boxcar", "best_boxcar_nb", "boxcar_maxima", "boxcar_maxima_nb", "track_maxima",
            "track_maxima_nb"]
@@ -20,7 +14,6 @@ __all__ = ["best_boxcar", "best_boxcar_nb", "boxcar_maxima", "boxcar_maxima_nb",
 _WIDE = 192  # columns at a time: sums of two rows stay in the first-level cache
 _LANES = 16  # columns of a cache line
 _MOST = 2**40  # columns
-_SAFE = 0.999  # of a bound, for rounding errors of sums
 _NONE = np.empty((0, 0), np.float32)
 _NO_COUNTS = np.empty((0, 0))
 
@@ -230,52 +223,12 @@ def _limit(limit: float) -> float:
     return limit
 
 
-@jit_strict_inner_arrays
-def _tables_nb(widths, scale, full, min_share, is_weighted):
-    """Return the factor of a sum and the least weight for each width from 1 to the longest.
-
-    The factor is 0 for widths that are not wanted.
-    """
-    factor, least = np.zeros((2, widths[-1]), np.float32)
-    for k in range(widths.shape[0]):
-        whole = full * widths[k]
-        root = np.sqrt(whole) if is_weighted else 1.0
-        factor[widths[k] - 1] = np.float32(scale[k] * root)
-        least[widths[k] - 1] = np.float32(min_share * whole)
-    return factor, least
-
-
-@jit_strict_inner_arrays
-def _bounds_nb(widths, scale, min_share, limit, is_weighted):
-    """Return the limit, and what sums of a boxcar above it reach at least.
-
-    The last three items are a sum; two sums side by side; and one sum, if no two side by side do.
-    """
-    bounds = np.full(4, -np.inf, np.float32)
-    bounds[0] = np.float32(limit)
-    if not limit > 0:
-        return bounds
-    share = np.sqrt(min_share) if is_weighted else 1.0
-    single = np.inf
-    for k in range(widths.shape[0]):
-        if not scale[k] > 0:
-            return bounds
-        single = min(single, limit * share / scale[k] / widths[k])
-    alone = np.inf
-    for k in range(widths.shape[0]):
-        if widths[k] % 2:
-            alone = min(alone, limit * share / scale[k] - 2 * single * (widths[k] // 2))
-    bounds[1] = np.float32(_SAFE * single)
-    bounds[2], bounds[3] = np.float32(_SAFE * 2 * single), np.float32(_SAFE * alone)
-    return bounds
-
-
 @jit_strict
 def boxcar_maxima_nb(sums, weights, widths, scale, full, min_share, limit, best):
     """Modify `best` as `boxcar_maxima` does; `weights` may be of shape (0, 0)."""
     longest = widths[-1]
-    factor, least = _tables_nb(widths, scale, full, min_share, weights.size > 0)
-    bounds = _bounds_nb(widths, scale, min_share, limit, weights.size > 0)
+    limits = limits_nb(widths, scale, full, min_share, limit, weights.size > 0)
+    pair, alone = limits.bounds[2], limits.bounds[3]
     line = _WIDE - (longest - 1 + -(longest - 1) % _LANES)
     work, best_line = np.zeros((2, _WIDE + COLUMNS), np.float32), np.zeros(_WIDE, np.float32)
     for first in range(0, best.shape[0], line):
@@ -286,157 +239,13 @@ def boxcar_maxima_nb(sums, weights, widths, scale, full, min_share, limit, best)
             work[0, :held] = sums[row, first : first + held]
             is_high = 0
             for at in range(0, 4 * held, 4 * COLUMNS):
-                is_high |= has_high(work[0].ctypes.data + at, bounds[2], bounds[3])
+                is_high |= has_high(work[0].ctypes.data + at, pair, alone)
             if is_high == 0:
                 continue
             if weights.size:
                 work[1, :held] = weights[row, first : first + held]
-            _raise_nb(work, weights.size > 0, best_line, n, factor, least, bounds)
+            raise_nb(work, weights.size > 0, best_line, n, limits)
         best[first : first + n] = best_line[:n]
-
-
-@jit_strict
-def track_maxima_nb(x, valid, tracks, widths, scale, min_share, limit, best):
-    """Modify `best` as `track_maxima` does; `valid` may be of shape (0, 0).
-
-    The columns of `x` and `valid` are neighbours in memory.
-    """
-    longest, reach = widths[-1], tracks.max()
-    factor, least = _tables_nb(widths, scale, np.float64(x.shape[0]), min_share, valid.size > 0)
-    bounds = _bounds_nb(widths, scale, min_share, limit, valid.size > 0)
-    steps, places = _pairs_nb(tracks)
-    # Sums of two rows are made from columns before the first one and after the last one, too,
-    # which are not used: rows have room for them.
-    before = max(0, -steps[:, 1].min())
-    before += -before % _LANES
-    wanted = _WIDE + reach
-    wanted += -wanted % _LANES
-    after = max(0, steps[:, 1].max())
-    tile = _rows_nb(x.shape[0], before + wanted + after)
-    pairs = _rows_nb(steps.shape[0], wanted)
-    known = _rows_nb(steps.shape[0] if valid.size else 0, wanted)
-    sums, best_line = np.zeros((2, _WIDE + COLUMNS), np.float32), np.zeros(_WIDE, np.float32)
-    rows = np.empty((2, *places.shape), np.int64)  # addresses
-    for row in range(tracks.shape[0]):
-        for i in range(places.shape[1]):
-            at = 4 * tracks[row, 2 * i]
-            rows[0, row, i] = pairs[places[row, i]].ctypes.data + at
-            rows[1, row, i] = known[places[row, i]].ctypes.data + at if valid.size else 0
-    line = _WIDE - (longest - 1 + -(longest - 1) % _LANES)
-    for first in range(0, best.shape[0], line):
-        n = min(line, best.shape[0] - first)
-        held = min(wanted, x.shape[1] - first)
-        source = _source_nb(x, first, held, before, wanted + after, tile)
-        _add_pairs_nb(source, steps, pairs)
-        is_held = is_known = False
-        for row in range(tracks.shape[0]):
-            if not _sum_track_nb(rows[0, row], bounds, sums[0]):
-                continue
-            if not is_held:
-                best_line[:n] = best[first : first + n]
-                is_held = True
-            if valid.size:
-                if not is_known:
-                    source = _source_nb(valid, first, held, before, wanted + after, tile)
-                    _add_pairs_nb(source, steps, known)
-                    is_known = True
-                _sum_track_nb(rows[1, row], bounds, sums[1])
-            _raise_nb(sums, valid.size > 0, best_line, n, factor, least, bounds)
-        if is_held:
-            best[first : first + n] = best_line[:n]
-
-
-@jit_strict_inner_arrays
-def _rows_nb(n, columns):
-    """Return rows of zeros that begin on cache lines, at distances that are not a power of two."""
-    columns += -columns % _LANES
-    columns += _LANES if columns % (2 * _LANES) == 0 else 0
-    memory = np.zeros(n * columns + _LANES, np.float32)
-    start = (-memory.ctypes.data % (4 * _LANES)) // 4
-    return memory[start : start + n * columns].reshape((n, columns))
-
-
-@jit_strict_inner
-def _source_nb(x, first, n, before, after, tile):
-    """Return address, stride and number of rows that begin with the column `first`.
-
-    There are `before` columns before it and `after` from it on. If `x` has too few, the `n` columns
-    that it has are copied to `tile`.
-    """
-    if first >= before and first + after <= x.shape[1]:
-        return x.ctypes.data + 4 * first, x.strides[0], x.shape[0]
-    for row in range(x.shape[0]):
-        for c in range(n):
-            tile[row, before + c] = x[row, first + c]
-    return tile.ctypes.data + 4 * before, tile.strides[0], tile.shape[0]
-
-
-@jit_strict_inner
-def _add_pairs_nb(source, steps, pairs):
-    """Fill `pairs` with sums of two rows; the last one of an odd number is alone."""
-    first, stride, n_row = source
-    for i in range(steps.shape[0]):
-        row, step = steps[i]
-        one, out = first + row * stride, pairs[i].ctypes.data
-        other = one + stride + 4 * step if row + 1 < n_row else 0
-        for at in range(0, 4 * pairs.shape[1], 4 * _LANES):
-            if other:
-                add_vector(one + at, other + at, out + at)
-            else:
-                copy_vector(one + at, out + at)
-
-
-@jit_strict_inner
-def _sum_track_nb(rows, bounds, out):
-    """Sum the columns of a line along a track; return whether a boxcar may be above the limit."""
-    source, sums, is_high = rows.ctypes.data, out.ctypes.data, 0
-    for at in range(0, 4 * _WIDE, 4 * COLUMNS):
-        is_high |= sum_track_lines(source, rows.shape[0], at, sums + at, bounds[1])
-    if is_high:
-        is_high = 0
-        for at in range(0, 4 * _WIDE, 4 * COLUMNS):
-            is_high |= has_high(sums + at, bounds[2], bounds[3])
-    return is_high
-
-
-@jit_strict_inner
-def _raise_nb(sums, is_weighted, best, n, scale, least, bounds):
-    """Raise the maxima of a line to the boxcars of sums; the second row is that of weights."""
-    total, weight = sums[0].ctypes.data, sums[1].ctypes.data
-    for at in range(0, 4 * n, 4 * COLUMNS):
-        if is_weighted:
-            raise_weighted_lines(total + at, weight + at, scale.ctypes.data, least.ctypes.data,
-                                 scale.shape[0], best.ctypes.data + at, bounds[0])
-        else:
-            raise_lines(total + at, scale.ctypes.data, scale.shape[0], best.ctypes.data + at,
-                        bounds[0])
-
-
-@jit_strict
-def _pairs_nb(tracks):
-    """Return the pairs of rows that tracks need: two rows are added once for each of their steps.
-
-    The first result is the first row of each pair, and the step of the track to the next row; the
-    second one is the pair that each track needs, for every second row. The last row of an odd
-    number is a pair of its own.
-    """
-    n_track, n_row = tracks.shape
-    n_pair = (n_row + 1) // 2
-    places = np.empty((n_track, n_pair), np.int64)
-    steps = np.empty((n_track * n_pair, 2), np.int64)
-    count = 0
-    for i in range(n_pair):
-        first = count
-        for track in range(n_track):
-            step = tracks[track, 2 * i + 1] - tracks[track, 2 * i] if 2 * i + 1 < n_row else 0
-            at = first
-            while at < count and steps[at, 1] != step:
-                at += 1
-            if at == count:
-                steps[at, 0], steps[at, 1] = 2 * i, step
-                count += 1
-            places[track, i] = at
-    return steps[:count].copy(), places
 
 
 @jit_strict

@@ -104,12 +104,12 @@ class KnownSamples(Known):
         """Fraction of the samples of each channel that are valid, (n_chan,) float32."""
         return self._share
 
-    def lost(self, n_sum: int) -> Flags | None:
+    def lost(self, n_sum: int) -> Flags:
         """Return which cells of `n_sum` channels contain lost samples."""
         if n_sum not in self._lost:
-            n = len(self._share) // n_sum
-            cells = self._lost[1][: n * n_sum].reshape(n, n_sum)
-            self._lost[n_sum] = np.asarray(cells.any(axis=1))
+            halves = self.lost(n_sum // 2)
+            n = len(halves) // 2 * 2
+            self._lost[n_sum] = halves[0:n:2] | halves[1:n:2]
         return self._lost[n_sum]
 
     def part(self, first: int, stop: int) -> F4:

@@ -38,6 +38,7 @@ class Maxima:
         self._octave, self._n = octave, plan.n_spectrum
         self._options = {"min_share": float(min_share), "limit": float(limit)}
         self._widths = np.array(octave.widths, np.int64)
+        self._best = np.empty(0, np.float32)
         phase = np.arange(self._n) / max(1, self._n - 1)
         if self._n <= _DIRECT:
             drifts = octave.cells[:, np.newaxis] * (phase if octave.sign > 0 else 1 - phase)
@@ -51,13 +52,17 @@ class Maxima:
     def __call__(self, cells: F4, valid: Known | None, noise: dict[int, float]) -> F4:
         """Return the highest S/N for each lowest cell: (n,) float32, 0 if none is above the limit.
 
-        `valid` says which samples of the channels are valid; None if all are.
+        `valid` says which samples of the channels are valid; None if all are. The next call uses
+        the memory of the result again.
         """
         from fastsig_kernels import track_maxima_nb
 
         octave = self._octave
         n = cells.shape[1] - octave.last - octave.widths[-1] + 1
-        best = np.zeros(max(0, n), np.float32)
+        if len(self._best) < n:
+            self._best = np.empty(n, np.float32)
+        best = self._best[: max(0, n)]
+        best.fill(0)
         if not best.size:
             return best
         scale = np.array([1 / noise[octave.n_sum * width] for width in octave.widths], np.float32)
