@@ -8,23 +8,21 @@ may be written to a row, and read after the last turn.
 import numpy as np
 
 from ._ffa_vectors import (
+    LEAF,
     PHASES,
     add_as_floats,
-    add_first,
     add_lines,
-    add_three_first,
-    add_three_lines,
+    add_turns,
     best_boxcars,
     best_weighted_boxcars,
     copy_line,
+    line_of,
     running_sums,
     size_of,
 )
 from ._jit import jit_inner, jit_strict, jit_strict_inner
 from ._simd import address_of, load, store
 
-#: Turns from which on the sums of four parts are added at once, and up to which there are none.
-FOUR, LEAF = 8, 3
 #: Drifts for which sums of halves are made at a time, and the rows that these need: half as many
 #: drifts of each half, rounded.
 BLOCK, FEW = 32, 38
@@ -102,16 +100,18 @@ def largest_nb(rows, n):
 
 @jit_strict_inner
 def _add_pair(spec, lanes, head, tail, shift, n, n_line, out):
-    """Write the sum of a row and of another one that is rotated back by `shift`, less than `n`.
-
-    The number of steps is the same for all rows, so that processors predict it.
-    """
-    size = size_of(spec)
-    line, place, turn = 4 * lanes, size * shift, size * n
-    for at in range(0, n_line * line, line):
-        add_lines(spec, head + at, tail + place, out + at)
-        place += line
-        place = place - turn if place >= turn else place
+    """Write the sum of a row and of another one that is rotated back by `shift`, less than `n`."""
+    line, turn = line_of(spec), size_of(spec) * n
+    tail += size_of(spec) * shift
+    end, at = n_line * line, 0
+    turned = turn - size_of(spec) * shift
+    while at < turned:
+        add_lines(spec, head + at, tail + at, out + at)
+        at += line
+    tail -= turn
+    while at < end:
+        add_lines(spec, head + at, tail + at, out + at)
+        at += line
 
 
 @jit_strict_inner
@@ -126,51 +126,32 @@ def _add_pair_as_floats(spec, lanes, head, tail, shift, n, out):
 
 
 @jit_strict_inner
-def _add_two_turns(spec, lanes, y, n, step, out):
-    """Write the sums of two turns for drifts of 0 and 1."""
-    size = size_of(spec)
-    line, turn = 4 * lanes, size * n
-    for at in range(0, turn, line):
-        add_lines(spec, y + at, y + turn + at, out + at)
-        add_lines(spec, y + at, y + turn + at + size, out + step + at)
-    # Beyond the end of a turn is not its beginning, but the next turn.
-    add_first(spec, y + turn - size, y + turn, out + step + turn - size)
-    for k in range(2):
+def _leaf(spec, n_row, y, n, step, out, ends):
+    """Write the sums of `n_row` turns, a constant up to `LEAF`, for all drifts.
+
+    `ends` is memory for the end and the beginning of each turn: beyond the end of a turn is not its
+    beginning, but the next turn.
+    """
+    line, turn = line_of(spec), size_of(spec) * n
+    end = max(line, LEAF * size_of(spec))
+    at, last = 0, turn - end
+    while at < last:
+        add_turns(spec, n_row, y + at, turn, out + at, step)
+        at += line
+    for k in range(n_row):
+        for at in range(0, end, line):
+            copy_line(spec, y + k * turn + last + at, ends + 2 * k * end + at)
+            copy_line(spec, y + k * turn + at, ends + (2 * k + 1) * end + at)
+    for at in range(0, end, line):
+        add_turns(spec, n_row, ends + at, 2 * end, out + last + at, step)
+    for k in range(n_row):
         copy_line(spec, out + k * step, out + k * step + turn)
 
 
 @jit_strict_inner
-def _add_three_turns(spec, lanes, y, n, step, out):
-    """Write the sums of three turns for drifts of 0, 1 and 2."""
-    size = size_of(spec)
-    line, turn = 4 * lanes, size * n
-    for at in range(0, turn, line):
-        first, second = y + at, y + turn + at
-        third = second + turn
-        add_three_lines(spec, first, second, third, out + at)
-        add_three_lines(spec, first, second, third + size, out + step + at)
-        add_three_lines(spec, first, second + size, third + 2 * size, out + 2 * step + at)
-    first, second, third, end = y + turn - size, y + turn, y + 2 * turn, out + turn - size
-    add_three_first(spec, first, third - size, third, end + step)
-    add_three_first(spec, first, second, third + size, end + 2 * step)
-    add_three_first(spec, first - size, third - size, third, end + 2 * step - size)
-    for k in range(3):
-        copy_line(spec, out + k * step, out + k * step + turn)
-
-
-@jit_strict_inner
-def _copy(spec, lanes, y, n, out):
-    """Write a turn, and its beginning after it."""
-    turn = size_of(spec) * n
-    for at in range(0, turn, 4 * lanes):
-        copy_line(spec, y + at, out + at)
-    copy_line(spec, y, out + turn)
-
-
-@jit_strict_inner
-def _lines_of(spec, n, lanes):
+def _lines_of(spec, n):
     """Return the vectors of a row: a turn, and what is needed to read a vector at its end."""
-    each = 4 * lanes // size_of(spec)
+    each = line_of(spec) // size_of(spec)
     return -(-(n + each - 1) // each)
 
 
@@ -213,7 +194,7 @@ def _halves(spec, lanes, below, n, step, n_row, first, stop, few):
     They are in `few`, in the nearest cache; other caches limit the speed. Return the address at
     which the sums of each half would be for a drift of 0.
     """
-    n_line, n_head = _lines_of(spec, n, lanes), n_row // 2
+    n_line, n_head = _lines_of(spec, n), n_row // 2
     n_tail = n_row - n_head
     low, high = _part(first, n_head, n_row), _part(stop - 1, n_head, n_row)
     _pairs(spec, lanes, below, n, step, n_head, n_line, low, high + 1, few)
@@ -226,7 +207,7 @@ def _halves(spec, lanes, below, n, step, n_row, first, stop, few):
 @jit_strict_inner
 def _block(spec, lanes, below, n, step, n_row, first, stop, few, out):
     """Write the same from sums of the quarters, for at most `BLOCK` drifts."""
-    n_line, n_head = _lines_of(spec, n, lanes), n_row // 2
+    n_line, n_head = _lines_of(spec, n), n_row // 2
     head, tail = _halves(spec, lanes, below, n, step, n_row, first, stop, few)
     for drift in range(first, stop):
         i, j = _part(drift, n_head, n_row), _part(drift, n_row - n_head, n_row)
@@ -242,13 +223,21 @@ def _sums(spec, lanes, y, n, step, n_row, here, other, few):
     The sums of their parts are in rows from `other` on.
     """
     if n_row == 1:
-        _copy(spec, lanes, y, n, here)
+        _leaf(spec, 1, y, n, step, here, few)
     elif n_row == 2:
-        _add_two_turns(spec, lanes, y, n, step, here)
+        _leaf(spec, 2, y, n, step, here, few)
     elif n_row == 3:
-        _add_three_turns(spec, lanes, y, n, step, here)
-    elif n_row < FOUR:
-        _pairs(spec, lanes, other, n, step, n_row, _lines_of(spec, n, lanes), 0, n_row, here)
+        _leaf(spec, 3, y, n, step, here, few)
+    elif n_row == 4:
+        _leaf(spec, 4, y, n, step, here, few)
+    elif n_row == 5:
+        _leaf(spec, 5, y, n, step, here, few)
+    elif n_row == 6:
+        _leaf(spec, 6, y, n, step, here, few)
+    elif n_row == 7:
+        _leaf(spec, 7, y, n, step, here, few)
+    elif n_row == LEAF:
+        _leaf(spec, LEAF, y, n, step, here, few)
     else:
         for drift in range(0, n_row, BLOCK):
             _block(spec, lanes, other, n, step, n_row, drift, min(n_row, drift + BLOCK), few,
@@ -262,7 +251,7 @@ def _push_parts(stack, n_open, turn, step, n_row, y, here, other):
     done = n_row
     for half in range(1, -1, -1):
         size = n_row - n_head if half else n_head
-        n_part = 1 if n_row < FOUR else 2
+        n_part = 1 if n_row <= LEAF else 2
         for quarter in range(n_part - 1, -1, -1):
             part = size if n_part == 1 else (size - size // 2 if quarter else size // 2)
             done -= part
@@ -297,7 +286,7 @@ def _root(spec, lanes, parts, n, step, n_row, first, stop, few, group, sums,
           n_more):
     """Write the running sums of profiles `first` to `stop`, one in each lane."""
     n_head, row = n_row // 2, 4 * _row_of(n, lanes)
-    if n_row < FOUR:
+    if n_row <= LEAF:
         head, tail = parts, parts + n_head * step
     else:
         head, tail = _halves(spec, lanes, parts, n, step, n_row, first, stop, few)

@@ -18,6 +18,8 @@ _I64 = ir.IntType(64)
 #: Widths whose maxima are in registers at once, and phases that share what is loaded.
 _AT_ONCE = 12
 PHASES = 4
+#: Largest number of turns whose sums are made at once.
+LEAF = 8
 
 
 def _number(value: int) -> Any:
@@ -46,7 +48,8 @@ class _Rows:
         self.builder, self.is_float = builder, spec.items["kind"] == "float32"
         self.element = ir.FloatType() if self.is_float else ir.IntType(16)
         self.size = 4 if self.is_float else 2
-        self.lanes = 4 * spec.items["lanes"] // self.size
+        # Half a vector of 64 bytes is as fast, since most loads are across two cache lines.
+        self.lanes = spec.items["lanes"] if self.is_float else min(16, 2 * spec.items["lanes"])
 
     def _pointer(self, address: Any, lanes: int) -> Any:
         kind = ir.VectorType(self.element, lanes)
@@ -78,6 +81,17 @@ def size_of(typingctx, spec):
 
 
 @intrinsic
+def line_of(typingctx, spec):
+    """Return the bytes of a vector of samples."""
+
+    def codegen(context, builder, signature, args):
+        rows = _Rows(builder, spec)
+        return _number(rows.size * rows.lanes)
+
+    return types.int64(spec), codegen
+
+
+@intrinsic
 def copy_line(typingctx, spec, a, out):
     """Copy a vector."""
 
@@ -101,42 +115,45 @@ def add_lines(typingctx, spec, a, b, out):
     return types.void(spec, _i, _i, _i), codegen
 
 
-@intrinsic
-def add_three_lines(typingctx, spec, a, b, c, out):
-    """Write the sum of a vector and of the sum of two others."""
+def part_of(drift: int, part: int, whole: int) -> int:
+    """Return the drift of `part` turns of `whole`, rounded."""
+    return int((part - 1) / (whole - 1) * drift + 0.5)
+
+
+@intrinsic(prefer_literal=True)
+def add_turns(typingctx, spec, n_row, y, turn, out, step):
+    """Write a vector of the sums of `n_row` turns for each drift.
+
+    Those of all drifts are made from the same vectors. `turn` and `step` are the bytes from a turn,
+    and from a drift, to the next.
+    """
+    if not isinstance(n_row, types.IntegerLiteral):
+        return None
 
     def codegen(context, builder, signature, args):
-        rows = _Rows(builder, spec)
-        tail = rows.add(rows.load(args[2]), rows.load(args[3]))
-        rows.store(rows.add(rows.load(args[1]), tail), args[4])
+        rows, (y, turn, out, step) = _Rows(builder, spec), args[2:]
+        made: dict[tuple[int, ...], Any] = {}
+
+        def total(first: int, count: int, drift: int, shift: int) -> Any:
+            key = first, count, drift, shift
+            if key not in made:
+                if count == 1:
+                    place = builder.add(y, builder.mul(turn, _number(first)))
+                    made[key] = rows.load(builder.add(place, _number(shift * rows.size)))
+                else:
+                    n_head = count // 2
+                    i, j = (part_of(drift, each, count) for each in (n_head, count - n_head))
+                    made[key] = rows.add(total(first, n_head, i, shift),
+                                         total(first + n_head, count - n_head, j,
+                                               shift + drift - j))
+            return made[key]
+
+        for drift in range(n_row.literal_value):
+            rows.store(total(0, n_row.literal_value, drift, 0),
+                       builder.add(out, builder.mul(step, _number(drift))))
         return context.get_dummy_value()
 
-    return types.void(spec, _i, _i, _i, _i), codegen
-
-
-@intrinsic
-def add_first(typingctx, spec, a, b, out):
-    """Write the sum of the first samples of two vectors."""
-
-    def codegen(context, builder, signature, args):
-        rows = _Rows(builder, spec)
-        rows.store(rows.add(rows.load(args[1], 1), rows.load(args[2], 1)), args[3])
-        return context.get_dummy_value()
-
-    return types.void(spec, _i, _i, _i), codegen
-
-
-@intrinsic
-def add_three_first(typingctx, spec, a, b, c, out):
-    """Write the sum of the first samples of a vector and of the sum of two others."""
-
-    def codegen(context, builder, signature, args):
-        rows = _Rows(builder, spec)
-        tail = rows.add(rows.load(args[2], 1), rows.load(args[3], 1))
-        rows.store(rows.add(rows.load(args[1], 1), tail), args[4])
-        return context.get_dummy_value()
-
-    return types.void(spec, _i, _i, _i, _i), codegen
+    return types.void(spec, n_row, _i, _i, _i, _i), codegen
 
 
 @intrinsic

@@ -492,7 +492,8 @@ def _spec(kind: str, widths: tuple[int, ...]) -> Spec:
 def _step(spec: Spec, n_bin: int) -> int:
     """Return the bytes of a row of a tree: those of a profile and of a vector, in whole lines."""
     size = 4 if spec.numba_type.items["kind"] == "float32" else 2
-    return -(-(size * n_bin + 4 * host_lanes()) // _LINE) * _LINE
+    line = size * host_lanes() if size == 4 else min(32, 4 * host_lanes())
+    return -(-(size * n_bin + line) // _LINE) * _LINE
 
 
 def _lines(n: int) -> np.ndarray:
