@@ -5,6 +5,7 @@ neighbouring vectors and boxcars of all widths need no shuffles. The widths are 
 of a `Spec`, so that code is generated for them. Memory is specified by address.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir
@@ -26,17 +27,18 @@ def _number(value: int) -> Any:
     return ir.Constant(_I64, value)
 
 
-def _transposed(emit: Emitter, lines: list[Vector]) -> list[Vector]:
-    """Return the columns of a square of vectors."""
-    n, size = emit.lanes, 1
+def _transposed(shuffle: Callable[[Any, Any, list[int]], Any], lines: list[Any], lanes: int
+                ) -> list[Any]:
+    """Return the columns of squares of vectors: one, or two side by side, in `lanes` lanes."""
+    n, size = len(lines), 1
     while size < n:
-        pairs: list[Vector] = list(lines)
-        low = [lane if not lane & size else n + lane - size for lane in range(n)]
-        high = [lane + size if not lane & size else n + lane for lane in range(n)]
+        pairs = list(lines)
+        low = [lane if not lane & size else lanes + lane - size for lane in range(lanes)]
+        high = [lane + size if not lane & size else lanes + lane for lane in range(lanes)]
         for i in range(n):
             if not i & size:
                 a, b = lines[i], lines[i + size]
-                pairs[i], pairs[i + size] = emit.shuffle(a, b, low), emit.shuffle(a, b, high)
+                pairs[i], pairs[i + size] = shuffle(a, b, low), shuffle(a, b, high)
         lines, size = pairs, 2 * size
     return lines
 
@@ -89,6 +91,22 @@ def line_of(typingctx, spec):
         return _number(rows.size * rows.lanes)
 
     return types.int64(spec), codegen
+
+
+@intrinsic
+def fetch(typingctx, address):
+    """Begin to load a cache line that is needed later."""
+
+    def codegen(context, builder, signature, args):
+        byte, number = ir.IntType(8).as_pointer(), ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [byte, number, number, number])
+        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        # To read, into the second nearest cache, data.
+        builder.call(function, [builder.inttoptr(args[0], byte),
+                                *(ir.Constant(number, each) for each in (0, 2, 1))])
+        return context.get_dummy_value()
+
+    return types.void(_i), codegen
 
 
 @intrinsic
@@ -157,8 +175,11 @@ def add_turns(typingctx, spec, n_row, y, turn, out, step):
 
 
 @intrinsic
-def add_as_floats(typingctx, spec, a, b, out):
-    """Write the sum of two vectors of as many samples as a vector of float32 has, as float32."""
+def add_as_floats(typingctx, spec, a, b, bits, out):
+    """Write the sum of two vectors of as many samples as a vector of float32 has, as float32.
+
+    Sums of integers are divided by a power of two, and rounded down.
+    """
 
     def codegen(context, builder, signature, args):
         rows, emit = _Rows(builder, spec), Emitter(builder, spec.items["lanes"])
@@ -167,11 +188,36 @@ def add_as_floats(typingctx, spec, a, b, out):
             made = Vector(emit, rows.add(*both))
         else:
             wide = ir.VectorType(ir.IntType(32), emit.lanes)
-            made = emit.to_float(builder.add(*(builder.sext(each, wide) for each in both)))
-        emit.store(made, args[3])
+            total = builder.add(*(builder.sext(each, wide) for each in both))
+            made = emit.to_float(builder.ashr(total, _every(builder, args[3], wide)))
+        emit.store(made, args[4])
         return context.get_dummy_value()
 
-    return types.void(spec, _i, _i, _i), codegen
+    return types.void(spec, _i, _i, _i, _i), codegen
+
+
+@intrinsic
+def add_shifted(typingctx, spec, a, b, bits, out):
+    """Write the sum of two vectors of int16, divided by a power of two from 2 on, rounded down."""
+
+    def codegen(context, builder, signature, args):
+        rows = _Rows(builder, spec)
+        a, b = rows.load(args[1]), rows.load(args[2])
+        one = ir.Constant(a.type, [1] * rows.lanes)
+        half = builder.add(builder.and_(a, b), builder.ashr(builder.xor(a, b), one))
+        rest = _every(builder, builder.sub(args[3], _number(1)), a.type)
+        rows.store(builder.ashr(half, rest), args[4])
+        return context.get_dummy_value()
+
+    return types.void(spec, _i, _i, _i, _i), codegen
+
+
+def _every(builder: Any, number: Any, kind: Any) -> Any:
+    """Return an LLVM i64 in each lane of a vector of shorter integers."""
+    first = builder.insert_element(ir.Constant(kind, ir.Undefined),
+                                   builder.trunc(number, kind.element), _number(0))
+    zeros = ir.Constant(ir.VectorType(ir.IntType(32), kind.count), [0] * kind.count)
+    return builder.shuffle_vector(first, first, zeros)
 
 
 @intrinsic
@@ -193,7 +239,7 @@ def running_sums(typingctx, spec, rows, step, n_block, out):
             there = builder.add(out, builder.mul(loop.index, _number(4 * n * n)))
             lines = [emit.load(builder.add(here, builder.mul(step, _number(i)))) for i in range(n)]
             sums = Vector(emit, builder.load(total))
-            for i, line in enumerate(_transposed(emit, lines)):
+            for i, line in enumerate(_transposed(emit.shuffle, lines, n)):
                 sums = sums + line
                 emit.store(sums, there, 4 * n * (i + 1))
             builder.store(sums.value, total)
@@ -202,37 +248,163 @@ def running_sums(typingctx, spec, rows, step, n_block, out):
     return types.void(spec, _i, _i, _i, _i), codegen
 
 
-def _larger(emit: Emitter, a: Vector, b: Vector) -> Vector:
-    """Return the larger of two numbers in each lane; `b` if `a` is not a number."""
-    return emit.select(emit.builder.fcmp_ordered(">", a.value, b.value), a, b)
+class _Shorts:
+    """Vectors of int16, as many as two vectors of float32 have, whose sums wrap around."""
+
+    def __init__(self, builder: Any, spec: Any) -> None:
+        self.builder, self.lanes = builder, 2 * spec.items["lanes"]
+        self.type = ir.VectorType(ir.IntType(16), self.lanes)
+        self.bytes, self.least = 2 * self.lanes, self.splat(-(2**15))
+
+    def splat(self, value: int) -> Any:
+        return ir.Constant(self.type, [value] * self.lanes)
+
+    def load(self, address: Any, offset: int = 0) -> Any:
+        place = self.builder.add(address, _number(offset))
+        return self.builder.load(self.builder.inttoptr(place, self.type.as_pointer()), align=2)
+
+    def load_two(self, address: Any, other: Any) -> Any:
+        """Return half a vector from each of two addresses."""
+        half = ir.VectorType(ir.IntType(16), self.lanes // 2).as_pointer()
+        low, high = (self.builder.load(self.builder.inttoptr(each, half), align=2)
+                     for each in (address, other))
+        return self.shuffle(low, high, list(range(self.lanes)))
+
+    def store(self, value: Any, address: Any, offset: int = 0) -> None:
+        place = self.builder.add(address, _number(offset))
+        self.builder.store(value, self.builder.inttoptr(place, self.type.as_pointer()), align=2)
+
+    def shuffle(self, a: Any, b: Any, mask: list[int]) -> Any:
+        kind = ir.VectorType(ir.IntType(32), len(mask))
+        return self.builder.shuffle_vector(a, b, ir.Constant(kind, mask))
+
+    def difference(self, a: Any, b: Any) -> Any:
+        return self.builder.sub(a, b)
+
+    def larger(self, a: Any, b: Any) -> Any:
+        return self.builder.select(self.builder.icmp_signed(">", a, b), a, b)
+
+    def halves(self, value: Any, emit: Emitter) -> list[Vector]:
+        """Return both halves as float32."""
+        n = emit.lanes
+        return [emit.to_float(self.shuffle(value, value, list(range(first, first + n))))
+                for first in (0, n)]
 
 
-def _maxima(emit: Emitter, n: Any, of: Any, count: int) -> list[Vector]:
+class _Floats:
+    """Vectors of float32, alike."""
+
+    def __init__(self, emit: Emitter) -> None:
+        self.emit, self.bytes, self.least = emit, 4 * emit.lanes, emit.splat(-3e38).value
+
+    def load(self, address: Any, offset: int = 0) -> Any:
+        return self.emit.load(address, offset).value
+
+    def difference(self, a: Any, b: Any) -> Any:
+        return (Vector(self.emit, a) - Vector(self.emit, b)).value
+
+    def larger(self, a: Any, b: Any) -> Any:
+        """Return the larger of two numbers in each lane; `b` if `a` is not a number."""
+        return self.emit.builder.select(self.emit.builder.fcmp_ordered(">", a, b), a, b)
+
+
+@intrinsic
+def running_short_sums(typingctx, spec, rows, step, n_block, out):
+    """Write the same of int16, of twice as many profiles; return whether all are in range.
+
+    `n_block` is the number of half vectors of a profile. Differences of sums in range fit in int16.
+    """
+
+    def codegen(context, builder, signature, args):
+        shorts, (rows, step, n_block, out) = _Shorts(builder, spec), args[1:]
+        n = shorts.lanes // 2
+        total = cgutils.alloca_once_value(builder, shorts.splat(0))
+        beyond = cgutils.alloca_once_value(builder, shorts.splat(0))
+        adding = _Rows(builder, spec)
+        shorts.store(shorts.splat(0), out)
+        with cgutils.for_range(builder, n_block) as loop:
+            here = builder.add(rows, builder.mul(loop.index, _number(2 * n)))
+            there = builder.add(out, builder.mul(loop.index, _number(n * shorts.bytes)))
+            places = [builder.add(here, builder.mul(step, _number(i))) for i in range(2 * n)]
+            lines = [shorts.load_two(*each)
+                     for each in zip(places[:n], places[n:], strict=True)]
+            sums, signs = builder.load(total), builder.load(beyond)
+            for i, line in enumerate(_transposed(shorts.shuffle, lines, shorts.lanes), 1):
+                sums = adding.add(sums, line)
+                signs = builder.or_(signs, builder.add(sums, shorts.splat(2**14)))
+                shorts.store(sums, there, i * shorts.bytes)
+            builder.store(sums, total)
+            builder.store(signs, beyond)
+        negative = builder.icmp_signed("<", builder.load(beyond), shorts.splat(0))
+        bits = builder.bitcast(negative, ir.IntType(shorts.lanes))
+        return builder.icmp_unsigned("==", bits, ir.Constant(bits.type, 0))
+
+    return types.boolean(spec, _i, _i, _i, _i), codegen
+
+
+@intrinsic
+def add_shorts(typingctx, spec, a, b, out):
+    """Write the sum of two vectors of running sums of int16."""
+
+    def codegen(context, builder, signature, args):
+        shorts = _Shorts(builder, spec)
+        shorts.store(builder.add(shorts.load(args[1]), shorts.load(args[2])), args[3])
+        return context.get_dummy_value()
+
+    return types.void(spec, _i, _i, _i), codegen
+
+
+def _maxima(builder: Any, numbers: Any, n: Any, of: Any, count: int) -> list[Any]:
     """Return the largest values over all phases, for each width.
 
-    `of` computes the values at some phases for each width, from the bytes to the first phase; `n`
-    is the number of times.
+    `of` computes the values at some phases for each width, from the number of the step; `n` is the
+    number of steps.
     """
-    builder = emit.builder
-    kept = [cgutils.alloca_once_value(builder, emit.splat(-3e38).value) for _ in range(count)]
+    kept = [cgutils.alloca_once_value(builder, numbers.least) for _ in range(count)]
     with cgutils.for_range(builder, n) as loop:
         for place, values in zip(kept, of(loop.index), strict=True):
-            best = Vector(emit, builder.load(place))
+            best = builder.load(place)
             for value in values:
-                best = _larger(emit, value, best)
-            builder.store(best.value, place)
-    return [Vector(emit, builder.load(place)) for place in kept]
+                best = numbers.larger(value, best)
+            builder.store(best, place)
+    return [builder.load(place) for place in kept]
 
 
-def _write_best(emit: Emitter, values: list[Vector], out: Any) -> None:
-    """Write the largest value in each lane, and then its number as a float."""
+def _largest_boxcars(builder: Any, numbers: Any, sums: Any, n: Any, widths: tuple[int, ...]
+                     ) -> list[Any]:
+    """Return the largest sum of the boxcars of each width, of running sums."""
+    found = []
+    # Phases beyond the end are those of the beginning again.
+    n_step = builder.udiv(builder.add(n, _number(PHASES - 1)), _number(PHASES))
+    for first in range(0, len(widths), _AT_ONCE):
+        some = widths[first : first + _AT_ONCE]
+
+        def of(index: Any, some: tuple[int, ...] = some) -> list[list[Any]]:
+            here = builder.add(sums, builder.mul(index, _number(numbers.bytes * PHASES)))
+            places = {phase + width for phase in range(PHASES) for width in (0, *some)}
+            at = {place: numbers.load(here, numbers.bytes * place) for place in sorted(places)}
+            return [[numbers.difference(at[phase + width], at[phase]) for phase in range(PHASES)]
+                    for width in some]
+
+        found += _maxima(builder, numbers, n_step, of, len(some))
+    return found
+
+
+def _write_best(emit: Emitter, values: list[Vector], out: Any, numbers: Any) -> None:
+    """Write the largest value in each lane, and its number, as a float, to another address."""
     best, number = values[0], emit.splat(0.0)
     for k, value in enumerate(values[1:], 1):
         larger = emit.builder.fcmp_ordered(">", value.value, best.value)
         best = emit.select(larger, value, best)
         number = emit.select(larger, emit.splat(float(k)), number)
     emit.store(best, out)
-    emit.store(number, out, 4 * emit.lanes)
+    emit.store(number, numbers)
+
+
+def _with_gains(emit: Emitter, largest: list[Vector], whole: Vector, gains: Any) -> list[Vector]:
+    """Return the S/N of the largest boxcar of each width."""
+    return [each * emit.load_scalar(gains, 8 * k) - whole * emit.load_scalar(gains, 8 * k + 4)
+            for k, each in enumerate(largest)]
 
 
 @intrinsic
@@ -244,26 +416,32 @@ def best_boxcars(typingctx, spec, sums, n, gains, out):
 
     def codegen(context, builder, signature, args):
         sums, n, gains, out = args[1:]
-        widths, lanes = spec.items["widths"], spec.items["lanes"]
-        emit = Emitter(builder, lanes, balanced=True)
-        whole = emit.load(builder.add(sums, builder.mul(n, _number(4 * lanes))))
-        values = []
-        # Phases beyond the end are those of the beginning again.
-        n_step = builder.udiv(builder.add(n, _number(PHASES - 1)), _number(PHASES))
-        for first in range(0, len(widths), _AT_ONCE):
-            some = widths[first : first + _AT_ONCE]
+        emit = Emitter(builder, spec.items["lanes"], balanced=True)
+        size = 4 * emit.lanes
+        whole = emit.load(builder.add(sums, builder.mul(n, _number(size))))
+        found = _largest_boxcars(builder, _Floats(emit), sums, n, spec.items["widths"])
+        _write_best(emit, _with_gains(emit, [Vector(emit, each) for each in found], whole, gains),
+                    out, builder.add(out, _number(size)))
+        return context.get_dummy_value()
 
-            def of(index, some=some):
-                here = builder.add(sums, builder.mul(index, _number(4 * lanes * PHASES)))
-                places = {phase + width for phase in range(PHASES) for width in (0, *some)}
-                at = {place: emit.load(here, 4 * lanes * place) for place in sorted(places)}
-                return [[at[phase + width] - at[phase] for phase in range(PHASES)]
-                        for width in some]
+    return types.void(spec, _i, _i, _i, _i), codegen
 
-            for k, each in enumerate(_maxima(emit, n_step, of, len(some)), first):
-                values.append(each * emit.load_scalar(gains, 8 * k)
-                              - whole * emit.load_scalar(gains, 8 * k + 4))
-        _write_best(emit, values, out)
+
+@intrinsic
+def best_short_boxcars(typingctx, spec, sums, n, gains, out):
+    """Write the same of running sums of int16."""
+
+    def codegen(context, builder, signature, args):
+        sums, n, gains, out = args[1:]
+        emit, shorts = Emitter(builder, spec.items["lanes"]), _Shorts(builder, spec)
+        size = 4 * emit.lanes
+        whole = shorts.load(builder.add(sums, builder.mul(n, _number(shorts.bytes))))
+        found = _largest_boxcars(builder, shorts, sums, n, spec.items["widths"])
+        parts = zip(*(shorts.halves(each, emit) for each in (whole, *found)), strict=True)
+        for k, (total, *largest) in enumerate(parts):
+            _write_best(emit, _with_gains(emit, largest, total, gains),
+                        builder.add(out, _number(k * size)),
+                        builder.add(out, _number((2 + k) * size)))
         return context.get_dummy_value()
 
     return types.void(spec, _i, _i, _i, _i), codegen
@@ -300,10 +478,11 @@ def best_weighted_boxcars(typingctx, spec, sums, weights, n, shared, least, out)
                 square = q * emit.call("llvm.fabs", q) / (w * (weight - w) - split)
                 good = builder.and_(builder.fcmp_ordered(">=", w.value, enough.value),
                                     builder.fcmp_ordered("<=", w.value, most.value))
-                return [[emit.select(good, square, emit.splat(-3e38))]]
+                return [[emit.select(good, square, emit.splat(-3e38)).value]]
 
-            values += _maxima(emit, n, of, 1)
-        _write_best(emit, [each / weight for each in values], out)
+            values += [Vector(emit, each) for each in _maxima(builder, _Floats(emit), n, of, 1)]
+        _write_best(emit, [each / weight for each in values], out,
+                    builder.add(out, _number(4 * lanes)))
         return context.get_dummy_value()
 
     return types.void(spec, _i, _i, _i, types.float32, _i, _i), codegen

@@ -20,6 +20,8 @@ _LINE = 64
 #: Codes of 16 bits: the standard deviation of the noise of a bin; the largest magnitude of a bin,
 #: and of the sum of a quarter of the turns; and the least number of bins.
 _LEVEL, _MOST_CODE, _MOST_SUM, _LEAST_BINS = 16.0, 4000, 16000, 80
+#: Least standard deviation of the noise of a bin of a profile that is divided by a power of two.
+_ROOT_LEVEL = 32.0
 
 
 class _Trial(NamedTuple):
@@ -286,7 +288,7 @@ class _Work:
         sums = (most + widths[-1] + 2 * self._lanes) * self._lanes
         self._sums, self._weight_sums, self._group, self._few = (
             _lines(size) for size in (sums, sums, self._lanes * _row(most), FEW * _row(most)))
-        self._best = np.empty(2 * self._lanes, np.float32)
+        self._best = np.empty(4 * self._lanes, np.float32)
         self._tables: dict[_Trial, np.ndarray] = {}
 
     @staticmethod
@@ -325,19 +327,24 @@ class _Work:
                 self._weighted(trial, weights, snr[here], width[here])
 
     def _plain(self, trial: _Trial, snr: np.ndarray, width: np.ndarray) -> None:
-        from ._ffa_loops import search_nb
+        from ._ffa_loops import search_nb, search_short_nb
 
-        few, unit = self._few.ctypes.data, 1.0
+        few, unit, bits = self._few.ctypes.data, 1.0, 0
         is_short = not self._exact and self._series.fold_short(self._short, trial, few)
         if is_short:
-            unit = trial.factor**0.5 / _LEVEL
+            bits = max(0, int(np.log2(_LEVEL / _ROOT_LEVEL * trial.n_row**0.5)))
+            unit = trial.factor**0.5 / _LEVEL * 2**bits
         else:
             self._series.fold(self._float, trial, few)
         spec = self._short if is_short else self._float
-        search_nb(spec, self._lanes, self._series.tree, trial.n_bin, _step(spec, trial.n_bin),
-                  trial.n_row, trial.first, trial.stop, few, self._group.ctypes.data,
-                  self._sums.ctypes.data, self._widths[-1], self._gains(trial, unit), self._best,
-                  snr, width)
+        tree = (spec, self._lanes, self._series.tree, trial.n_bin, _step(spec, trial.n_bin),
+                trial.n_row, trial.first, trial.stop, few, self._group.ctypes.data,
+                self._sums.ctypes.data, self._widths[-1])
+        results = self._gains(trial, unit), self._best, snr, width
+        if bits:
+            search_short_nb(*tree, bits, *results)
+        else:
+            search_nb(*tree, *results)
 
     def _gains(self, trial: _Trial, unit: float) -> np.ndarray:
         """Return the factors of a boxcar and of the whole profile, for each width."""
@@ -385,13 +392,14 @@ class _Series:
     """
 
     def __init__(self, trials: list[_Trial], n_time: int) -> None:
-        from ._ffa_loops import MOST_OPEN
+        from ._ffa_loops import MANY, MOST_OPEN
 
         self._own: np.ndarray | None = None
         self._n_time = n_time
         _, bins, tree, _ = self.sizes(trials, n_time)
         self._bins, self._here, self._other = _lines(bins), _lines(tree), _lines(tree)
-        self._stack = np.empty((MOST_OPEN, 5), np.int64)
+        self._near = _lines(2 * MANY // 4)
+        self._stack = np.empty((MOST_OPEN, 6), np.int64)
         self._codes, self._most = np.empty(0, np.int16), 0.0
         self._step = self._step_of_codes = -1
 
@@ -434,7 +442,8 @@ class _Series:
         from ._ffa_loops import fold_nb
 
         fold_nb(spec, host_lanes(), bins.ctypes.data, trial.n_bin, _step(spec, trial.n_bin),
-                trial.n_row, self._here.ctypes.data, self._other.ctypes.data, few, self._stack)
+                trial.n_row, self._here.ctypes.data, self._other.ctypes.data, few,
+                self._near.ctypes.data, self._stack)
 
     def fold_short(self, spec: Spec, trial: _Trial, few: int) -> bool:
         """Compute the sums as integers of 16 bits; return False if a pulse is too strong."""
