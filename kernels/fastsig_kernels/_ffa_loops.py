@@ -20,6 +20,7 @@ from ._ffa_vectors import (
     best_weighted_boxcars,
     copy_line,
     fetch,
+    largest_of,
     line_of,
     running_short_sums,
     running_sums,
@@ -34,6 +35,8 @@ BLOCK, FEW = 64, 70 + 38 + 22
 #: Bytes of rows above which a tree has sixteen parts at its root instead of four: those of its
 #: parts are then in the second nearest cache, and others are read and written only once.
 MANY = 2**19
+#: Turns up to which there are sixteen parts: sums of eight parts must not overflow.
+MOST_TURNS = 2**14
 #: Parts that wait at the same time, at most: sixteen for each factor of 16 of the turns.
 MOST_OPEN = 192
 
@@ -66,17 +69,27 @@ def clean_nb(x, weight, out, out_weight):
 @jit_strict
 def downsample_nb(x, factor, n, out):
     """Write `n` sums over `factor` samples; those at the ends are divided in proportion."""
-    first, start = 0, 0.0
-    for k in range(n):
-        end = (k + 1) * factor
-        stop = int(end)
+    whole = int(factor)
+    n_safe = min(n, max(0, int((len(x) - whole - 1) / factor) - 1))
+    for k in range(n_safe):
+        # As many steps for each sum, so that processors predict them.
+        start, end = k * factor, (k + 1) * factor
+        first = int(start)
+        stop = first + whole
         total = np.float32(first + 1 - start) * x[first]
-        for i in range(first + 1, min(stop, x.shape[0])):
+        for i in range(first + 1, stop):
             total += x[i]
-        if stop < x.shape[0]:
+        total += np.float32(min(end - stop, 1.0)) * x[stop]
+        out[k] = total + np.float32(max(end - stop - 1.0, 0.0)) * x[stop + 1]
+    for k in range(n_safe, n):
+        start, end = k * factor, (k + 1) * factor
+        first, stop = int(start), int(end)
+        total = np.float32(first + 1 - start) * x[first]
+        for i in range(first + 1, min(stop, len(x))):
+            total += x[i]
+        if stop < len(x):
             total += np.float32(end - stop) * x[stop]
         out[k] = total
-        first, start = stop, end
 
 
 @jit_strict
@@ -85,25 +98,13 @@ def quantize_nb(x, n, scale, out):
 
     Magnitudes above 32000 are limited.
     """
-    most = np.float32(0)
+    most = np.int32(0)
     for i in range(n):
         value = x[i] * scale
-        size = min(abs(value), np.float32(32000))
-        most = max(most, size)
-        whole = np.int32(size + np.float32(0.5))
+        whole = np.int32(min(abs(value), np.float32(32000)) + np.float32(0.5))
+        most = max(most, whole)
         out[i] = np.int16(whole if value >= 0 else -whole)
     return most
-
-
-@jit_strict
-def largest_nb(rows, n):
-    """Return the largest magnitude of the first `n` int16 of each row."""
-    low, high = np.int16(0), np.int16(0)
-    for k in range(rows.shape[0]):
-        x = rows[k]
-        for i in range(n):
-            low, high = min(low, x[i]), max(high, x[i])
-    return max(-np.int64(low), np.int64(high))
 
 
 @jit_strict_inner
@@ -261,6 +262,14 @@ def _half_of_eighths(spec, lanes, below, n, step, n_part, n_row, first, stop, fe
     return _pairs(spec, lanes, head, tail, n, step, n_part, low, high, few), end
 
 
+@jit_strict
+def levels_nb(n_row, step):
+    """Return the levels of a tree at its root that are made at once."""
+    if n_row <= LEAF:
+        return 1
+    return 4 if n_row * step > MANY and n_row <= MOST_TURNS else 2
+
+
 @jit_strict_inner
 def _part_size(n_row, n_level, k):
     """Return the turns of part `k` of a tree, the number of which is 2 to the power of `n_level`."""
@@ -283,7 +292,7 @@ def _fetch_parts(below, step, n_row, first, stop):
 @jit_strict_inner
 def _halves_of_parts(spec, lanes, below, n, step, n_row, first, stop, few):
     """Write sums of both halves, of those of four or sixteen parts; return as `_halves`."""
-    if n_row * step <= MANY:
+    if levels_nb(n_row, step) < 4:
         return _halves(spec, lanes, below, n, step, n_row, first, stop, few)
     _fetch_parts(below, step, n_row, stop, min(stop + BLOCK, n_row - 1))
     n_head = n_row // 2
@@ -329,19 +338,13 @@ def _sums(spec, lanes, y, n, step, n_row, here, other, few):
 
 
 @jit_strict_inner
-def _levels(n_row, step):
-    """Return the levels of a tree at its root that are made at once."""
-    return 1 if n_row <= LEAF else 2 if n_row * step <= MANY else 4
-
-
-@jit_strict_inner
 def _push_parts(stack, n_open, turn, step, n_row, y, here, other, near):
     """Put the parts of `n_row` turns on the stack, the last first; return its new height.
 
     Their sums will be in rows from `here` on, and `other` is as much memory. Small parts of a large
     tree use `near` instead, so that it stays in a cache.
     """
-    n_level = _levels(n_row, step)
+    n_level = levels_nb(n_row, step)
     done = n_row
     for k in range(2**n_level - 1, -1, -1):
         size = _part_size(n_row, n_level, k)
@@ -362,18 +365,23 @@ def fold_nb(spec, lanes, y, n, step, n_row, here, other, few, near, stack):
     """Compute the sums of the parts of `n_row` turns, in rows from `here` on.
 
     `other` is as much memory, and `near` twice `MANY`. Parts are computed depth first, with a
-    stack, because calls of a function by itself cannot be kept in a cache.
+    stack, because calls of a function by itself cannot be kept in a cache. Return the largest
+    magnitude of sums of int16, and 0 for float32.
     """
-    turn = size_of(spec) * n
-    n_open = _push_parts(stack, 0, turn, step, n_row, y, here, other, near)
+    turn, largest = size_of(spec) * n, 0
+    n_open = n_part = _push_parts(stack, 0, turn, step, n_row, y, here, other, near)
     while n_open:
         size, ready, first, to, work, next_work = stack[n_open - 1]
         if ready:
             _sums(spec, lanes, first, n, step, size, to, work, few)
+            if n_open <= n_part:
+                largest = max(largest, largest_of(spec, to, size, step,
+                                                  -(-turn // line_of(spec))))
             n_open -= 1
         else:
             stack[n_open - 1, 1] = 1
             n_open = _push_parts(stack, n_open, turn, step, size, first, work, next_work, near)
+    return largest
 
 
 @jit_strict_inner

@@ -133,6 +133,38 @@ def add_lines(typingctx, spec, a, b, out):
     return types.void(spec, _i, _i, _i), codegen
 
 
+@intrinsic
+def largest_of(typingctx, spec, rows, n_row, step, n_line):
+    """Return the largest magnitude of the first vectors of rows of int16; 0 for float32."""
+
+    def codegen(context, builder, signature, args):
+        kind, (rows, n_row, step, n_line) = _Rows(builder, spec), args[1:]
+        if kind.is_float:
+            return _number(0)
+        zero = ir.Constant(ir.VectorType(kind.element, kind.lanes), [0] * kind.lanes)
+        signs = "<", ">"
+        found = [cgutils.alloca_once_value(builder, zero) for _ in signs]
+        with cgutils.for_range(builder, n_row) as row:
+            here = builder.add(rows, builder.mul(row.index, step))
+            with cgutils.for_range(builder, n_line) as loop:
+                at = builder.mul(loop.index, _number(kind.size * kind.lanes))
+                line = kind.load(builder.add(here, at))
+                for sign, place in zip(signs, found, strict=True):
+                    kept = builder.load(place)
+                    beyond = builder.icmp_signed(sign, line, kept)
+                    builder.store(builder.select(beyond, line, kept), place)
+        most = _number(0)
+        for sign, place in zip(signs, found, strict=True):
+            kept = builder.load(place)
+            for lane in range(kind.lanes):
+                value = builder.sext(builder.extract_element(kept, _number(lane)), _I64)
+                size = builder.neg(value) if sign == "<" else value
+                most = builder.select(builder.icmp_signed(">", size, most), size, most)
+        return most
+
+    return types.int64(spec, _i, _i, _i, _i), codegen
+
+
 def part_of(drift: int, part: int, whole: int) -> int:
     """Return the drift of `part` turns of `whole`, rounded."""
     return int((part - 1) / (whole - 1) * drift + 0.5)

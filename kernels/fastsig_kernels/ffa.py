@@ -18,8 +18,8 @@ _LEAST = 4
 _LEAST_SHARE = 0.25
 _LINE = 64
 #: Codes of 16 bits: the standard deviation of the noise of a bin; the largest magnitude of a bin,
-#: and of the sum of a quarter of the turns; and the least number of bins.
-_LEVEL, _MOST_CODE, _MOST_SUM, _LEAST_BINS = 16.0, 4000, 16000, 80
+#: and of the sum of half of the turns; and the least number of bins.
+_LEVEL, _MOST_CODE, _MOST_HALF, _LEAST_BINS = 16.0, 4000, 32000, 80
 #: Least standard deviation of the noise of a bin of a profile that is divided by a power of two.
 _ROOT_LEVEL = 32.0
 
@@ -288,6 +288,8 @@ class _Work:
         sums = (most + widths[-1] + 2 * self._lanes) * self._lanes
         self._sums, self._weight_sums, self._group, self._few = (
             _lines(size) for size in (sums, sums, self._lanes * _row(most), FEW * _row(most)))
+        self._sums_at, self._weight_sums_at, self._group_at, self._few_at = (
+            _address(each) for each in (self._sums, self._weight_sums, self._group, self._few))
         self._best = np.empty(4 * self._lanes, np.float32)
         self._tables: dict[_Trial, np.ndarray] = {}
 
@@ -323,13 +325,13 @@ class _Work:
                 self._plain(trial, snr[here], width[here])
             else:
                 for each in (self._series, weights):
-                    each.fold(self._float, trial, self._few.ctypes.data)
+                    each.fold(self._float, trial, self._few_at)
                 self._weighted(trial, weights, snr[here], width[here])
 
     def _plain(self, trial: _Trial, snr: np.ndarray, width: np.ndarray) -> None:
         from ._ffa_loops import search_nb, search_short_nb
 
-        few, unit, bits = self._few.ctypes.data, 1.0, 0
+        few, unit, bits = self._few_at, 1.0, 0
         is_short = not self._exact and self._series.fold_short(self._short, trial, few)
         if is_short:
             bits = max(0, int(np.log2(_LEVEL / _ROOT_LEVEL * trial.n_row**0.5)))
@@ -338,8 +340,8 @@ class _Work:
             self._series.fold(self._float, trial, few)
         spec = self._short if is_short else self._float
         tree = (spec, self._lanes, self._series.tree, trial.n_bin, _step(spec, trial.n_bin),
-                trial.n_row, trial.first, trial.stop, few, self._group.ctypes.data,
-                self._sums.ctypes.data, self._widths[-1])
+                trial.n_row, trial.first, trial.stop, few, self._group_at, self._sums_at,
+                self._widths[-1])
         results = self._gains(trial, unit), self._best, snr, width
         if bits:
             search_short_nb(*tree, bits, *results)
@@ -377,8 +379,7 @@ class _Work:
         shared = np.float32(self._shared(trial) / (trial.n_bin * trial.factor))
         search_weighted_nb(self._float, self._lanes, self._series.tree, weights.tree, trial.n_bin,
                            _step(self._float, trial.n_bin), trial.n_row, trial.first, trial.stop,
-                           self._few.ctypes.data, self._group.ctypes.data,
-                           self._sums.ctypes.data, self._weight_sums.ctypes.data,
+                           self._few_at, self._group_at, self._sums_at, self._weight_sums_at,
                            self._widths[-1], shared, least, self._best, snr, width)
 
 
@@ -399,8 +400,12 @@ class _Series:
         _, bins, tree, _ = self.sizes(trials, n_time)
         self._bins, self._here, self._other = _lines(bins), _lines(tree), _lines(tree)
         self._near = _lines(2 * MANY // 4)
+        self._bins_at, self._other_at, self._near_at = (
+            _address(each) for each in (self._bins, self._other, self._near))
+        #: Address of the sums of the parts of the turns.
+        self.tree = _address(self._here)
         self._stack = np.empty((MOST_OPEN, 6), np.int64)
-        self._codes, self._most = np.empty(0, np.int16), 0.0
+        self._codes, self._codes_at, self._most = np.empty(0, np.int16), 0, 0
         self._step = self._step_of_codes = -1
 
     @staticmethod
@@ -417,11 +422,6 @@ class _Series:
         return (self._bins.nbytes + self._codes.nbytes + self._here.nbytes + self._other.nbytes
                 + own)
 
-    @property
-    def tree(self) -> int:
-        """Address of the sums of both halves of the turns."""
-        return int(self._here.ctypes.data)
-
     def begin(self, x: np.ndarray) -> None:
         """Begin with a series, which is not changed."""
         self._x, self._size, self._step, self._step_of_codes = x, 1, -1, -1
@@ -436,28 +436,27 @@ class _Series:
     def fold(self, spec: Spec, trial: _Trial, few: int) -> None:
         """Compute the sums of the parts of the turns of a tree."""
         self._downsample(trial)
-        self._fold(spec, self._bins, trial, few)
+        self._fold(spec, self._bins_at, trial, few)
 
-    def _fold(self, spec: Spec, bins: np.ndarray, trial: _Trial, few: int) -> None:
+    def _fold(self, spec: Spec, bins: int, trial: _Trial, few: int) -> int:
+        """Compute them of bins at an address; return the largest magnitude of integers."""
         from ._ffa_loops import fold_nb
 
-        fold_nb(spec, host_lanes(), bins.ctypes.data, trial.n_bin, _step(spec, trial.n_bin),
-                trial.n_row, self._here.ctypes.data, self._other.ctypes.data, few,
-                self._near.ctypes.data, self._stack)
+        return int(fold_nb(spec, host_lanes(), bins, trial.n_bin, _step(spec, trial.n_bin),
+                           trial.n_row, self.tree, self._other_at, few, self._near_at,
+                           self._stack))
 
     def fold_short(self, spec: Spec, trial: _Trial, few: int) -> bool:
         """Compute the sums as integers of 16 bits; return False if a pulse is too strong."""
-        from ._ffa_loops import largest_nb
+        from ._ffa_loops import levels_nb
 
         if trial.n_bin < _LEAST_BINS:
             return False
         self._quantize(trial)
         if self._most > _MOST_CODE:
             return False
-        self._fold(spec, self._codes, trial, few)
-        step = _step(spec, trial.n_bin) // 2
-        rows = self._here.view(np.int16)[: trial.n_row * step].reshape(-1, step)
-        return bool(largest_nb(rows, trial.n_bin) <= _MOST_SUM)
+        most = _MOST_HALF >> max(1, levels_nb(trial.n_row, _step(spec, trial.n_bin)) - 1)
+        return self._fold(spec, self._codes_at, trial, few) <= most
 
     def _quantize(self, trial: _Trial) -> None:
         from ._ffa_loops import quantize_nb
@@ -467,6 +466,7 @@ class _Series:
             return
         if not self._codes.size:
             self._codes = _lines(len(self._bins) // 2 + 32).view(np.int16)
+            self._codes_at = _address(self._codes)
         n = _n_bins(self._n_time, trial.factor)
         self._most = quantize_nb(self._bins, n, np.float32(_LEVEL / trial.factor**0.5),
                                  self._codes)
@@ -503,6 +503,10 @@ def _step(spec: Spec, n_bin: int) -> int:
     size = 4 if spec.numba_type.items["kind"] == "float32" else 2
     line = size * host_lanes() if size == 4 else min(32, 4 * host_lanes())
     return -(-(size * n_bin + line) // _LINE) * _LINE
+
+
+def _address(array: np.ndarray) -> int:
+    return int(array.ctypes.data)
 
 
 def _lines(n: int) -> np.ndarray:
