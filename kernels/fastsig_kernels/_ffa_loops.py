@@ -7,6 +7,7 @@ may be written to a row, and read after the last turn.
 
 import numpy as np
 
+from ._boxcar_vectors import sample
 from ._ffa_vectors import (
     LEAF,
     PHASES,
@@ -66,21 +67,38 @@ def clean_nb(x, weight, out, out_weight):
         out_weight[i] = weight[i] if good else np.float32(0)
 
 
+@jit_strict_inner
+def _downsample(x, whole, factor, n, out):
+    """Write the first `n` sums, of as many steps each; `whole` is `factor` rounded down."""
+    for k in range(n):
+        start, end = k * factor, (k + 1) * factor
+        first = int(start)
+        rest = end - (first + whole)
+        at = address_of(x) + 4 * first
+        total = np.float32(first + 1 - start) * sample(at)
+        for i in range(1, whole):
+            total += sample(at + 4 * i)
+        at += 4 * whole
+        total += np.float32(min(rest, 1.0)) * sample(at)
+        out[k] = total + np.float32(max(rest - 1.0, 0.0)) * sample(at + 4)
+
+
 @jit_strict
 def downsample_nb(x, factor, n, out):
     """Write `n` sums over `factor` samples; those at the ends are divided in proportion."""
     whole = int(factor)
     n_safe = min(n, max(0, int((len(x) - whole - 1) / factor) - 1))
-    for k in range(n_safe):
-        # As many steps for each sum, so that processors predict them.
-        start, end = k * factor, (k + 1) * factor
-        first = int(start)
-        stop = first + whole
-        total = np.float32(first + 1 - start) * x[first]
-        for i in range(first + 1, stop):
-            total += x[i]
-        total += np.float32(min(end - stop, 1.0)) * x[stop]
-        out[k] = total + np.float32(max(end - stop - 1.0, 0.0)) * x[stop + 1]
+    # Code for each constant has no loop over the samples of a sum.
+    if whole == 4:
+        _downsample(x, 4, factor, n_safe, out)
+    elif whole == 5:
+        _downsample(x, 5, factor, n_safe, out)
+    elif whole == 6:
+        _downsample(x, 6, factor, n_safe, out)
+    elif whole == 7:
+        _downsample(x, 7, factor, n_safe, out)
+    else:
+        _downsample(x, whole, factor, n_safe, out)
     for k in range(n_safe, n):
         start, end = k * factor, (k + 1) * factor
         first, stop = int(start), int(end)
