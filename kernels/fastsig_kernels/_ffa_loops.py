@@ -126,35 +126,45 @@ def quantize_nb(x, n, scale, out):
 
 
 @jit_strict_inner
+def _add_span(spec, head, tail, out, at, end):
+    """Write sums of vectors from byte `at` on that begin before `end`; return where they end."""
+    line = line_of(spec)
+    while at < end - line:
+        add_lines(spec, 2, head + at, tail + at, out + at)
+        at += 2 * line
+    if at < end:
+        add_lines(spec, 1, head + at, tail + at, out + at)
+        at += line
+    return at
+
+
+@jit_strict_inner
 def _add_pair(spec, lanes, head, tail, shift, n, n_line, out):
     """Write the sum of a row and of another one that is rotated back by `shift`, less than `n`."""
-    line, turn = line_of(spec), size_of(spec) * n
-    tail += size_of(spec) * shift
-    end, at = n_line * line, 0
-    turned = turn - size_of(spec) * shift
-    while at < turned:
-        add_lines(spec, head + at, tail + at, out + at)
+    turn, tail = size_of(spec) * n, tail + size_of(spec) * shift
+    at = _add_span(spec, head, tail, out, 0, turn - size_of(spec) * shift)
+    _add_span(spec, head, tail - turn, out, at, n_line * line_of(spec))
+
+
+@jit_strict_inner
+def _add_shifted_span(spec, head, tail, bits, out, at, end):
+    """Write the same of int16, divided by a power of two."""
+    line = line_of(spec)
+    while at < end - line:
+        add_shifted(spec, 2, head + at, tail + at, bits, out + at)
+        at += 2 * line
+    if at < end:
+        add_shifted(spec, 1, head + at, tail + at, bits, out + at)
         at += line
-    tail -= turn
-    while at < end:
-        add_lines(spec, head + at, tail + at, out + at)
-        at += line
+    return at
 
 
 @jit_strict_inner
 def _add_pair_shifted(spec, head, tail, shift, n, n_line, bits, out):
-    """Write the same as int16, divided by a power of two."""
-    line, turn = line_of(spec), size_of(spec) * n
-    tail += size_of(spec) * shift
-    end, at = n_line * line, 0
-    turned = turn - size_of(spec) * shift
-    while at < turned:
-        add_shifted(spec, head + at, tail + at, bits, out + at)
-        at += line
-    tail -= turn
-    while at < end:
-        add_shifted(spec, head + at, tail + at, bits, out + at)
-        at += line
+    """Write the same, divided by a power of two."""
+    turn, tail = size_of(spec) * n, tail + size_of(spec) * shift
+    at = _add_shifted_span(spec, head, tail, bits, out, 0, turn - size_of(spec) * shift)
+    _add_shifted_span(spec, head, tail - turn, bits, out, at, n_line * line_of(spec))
 
 
 @jit_strict_inner
@@ -350,8 +360,9 @@ def _sums(spec, lanes, y, n, step, n_row, here, other, few):
     elif n_row == LEAF:
         _leaf(spec, LEAF, y, n, step, here, few)
     else:
-        for drift in range(0, n_row, BLOCK):
-            _block(spec, lanes, other, n, step, n_row, drift, min(n_row, drift + BLOCK), few,
+        size = BLOCK if levels_nb(n_row, step) == 4 else BLOCK // 2
+        for drift in range(0, n_row, size):
+            _block(spec, lanes, other, n, step, n_row, drift, min(n_row, drift + size), few,
                    here + drift * step)
 
 

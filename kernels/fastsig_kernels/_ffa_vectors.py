@@ -121,16 +121,19 @@ def copy_line(typingctx, spec, a, out):
     return types.void(spec, _i, _i), codegen
 
 
-@intrinsic
-def add_lines(typingctx, spec, a, b, out):
-    """Write the sum of two vectors."""
+@intrinsic(prefer_literal=True)
+def add_lines(typingctx, spec, n, a, b, out):
+    """Write the sum of `n` vectors and of `n` others."""
+    if not isinstance(n, types.IntegerLiteral):
+        return None
 
     def codegen(context, builder, signature, args):
         rows = _Rows(builder, spec)
-        rows.store(rows.add(rows.load(args[1]), rows.load(args[2])), args[3])
+        a, b = (rows.load(each, n.literal_value * rows.lanes) for each in args[2:4])
+        rows.store(rows.add(a, b), args[4])
         return context.get_dummy_value()
 
-    return types.void(spec, _i, _i, _i), codegen
+    return types.void(spec, n, _i, _i, _i), codegen
 
 
 @intrinsic
@@ -228,20 +231,22 @@ def add_as_floats(typingctx, spec, a, b, bits, out):
     return types.void(spec, _i, _i, _i, _i), codegen
 
 
-@intrinsic
-def add_shifted(typingctx, spec, a, b, bits, out):
-    """Write the sum of two vectors of int16, divided by a power of two from 2 on, rounded down."""
+@intrinsic(prefer_literal=True)
+def add_shifted(typingctx, spec, n, a, b, bits, out):
+    """Write the same of int16, divided by a power of two from 2 on, and rounded down."""
+    if not isinstance(n, types.IntegerLiteral):
+        return None
 
     def codegen(context, builder, signature, args):
         rows = _Rows(builder, spec)
-        a, b = rows.load(args[1]), rows.load(args[2])
-        one = ir.Constant(a.type, [1] * rows.lanes)
+        a, b = (rows.load(each, n.literal_value * rows.lanes) for each in args[2:4])
+        one = ir.Constant(a.type, [1] * a.type.count)
         half = builder.add(builder.and_(a, b), builder.ashr(builder.xor(a, b), one))
-        rest = _every(builder, builder.sub(args[3], _number(1)), a.type)
-        rows.store(builder.ashr(half, rest), args[4])
+        rest = _every(builder, builder.sub(args[4], _number(1)), a.type)
+        rows.store(builder.ashr(half, rest), args[5])
         return context.get_dummy_value()
 
-    return types.void(spec, _i, _i, _i, _i), codegen
+    return types.void(spec, n, _i, _i, _i, _i), codegen
 
 
 def _every(builder: Any, number: Any, kind: Any) -> Any:
