@@ -7,7 +7,6 @@ may be written to a row, and read after the last turn.
 
 import numpy as np
 
-from ._boxcar_vectors import sample
 from ._ffa_vectors import (
     LEAF,
     PHASES,
@@ -20,6 +19,7 @@ from ._ffa_vectors import (
     best_short_boxcars,
     best_weighted_boxcars,
     copy_line,
+    divided_sums,
     fetch,
     largest_of,
     line_of,
@@ -68,37 +68,31 @@ def clean_nb(x, weight, out, out_weight):
 
 
 @jit_strict_inner
-def _downsample(x, whole, factor, n, out):
-    """Write the first `n` sums, of as many steps each; `whole` is `factor` rounded down."""
-    for k in range(n):
-        start, end = k * factor, (k + 1) * factor
-        first = int(start)
-        rest = end - (first + whole)
-        at = address_of(x) + 4 * first
-        total = np.float32(first + 1 - start) * sample(at)
-        for i in range(1, whole):
-            total += sample(at + 4 * i)
-        at += 4 * whole
-        total += np.float32(min(rest, 1.0)) * sample(at)
-        out[k] = total + np.float32(max(rest - 1.0, 0.0)) * sample(at + 4)
+def _downsample(spec, lanes, whole, x, factor, n, out):
+    for k in range(0, n, lanes):
+        divided_sums(spec, whole, x, k, factor, out + 4 * k)
 
 
 @jit_strict
-def downsample_nb(x, factor, n, out):
-    """Write `n` sums over `factor` samples; those at the ends are divided in proportion."""
-    whole = int(factor)
-    n_safe = min(n, max(0, int((len(x) - whole - 1) / factor) - 1))
-    # Code for each constant has no loop over the samples of a sum.
-    if whole == 4:
-        _downsample(x, 4, factor, n_safe, out)
+def downsample_nb(spec, lanes, x, factor, n, out):
+    """Write `n` sums over `factor` samples, 1 to 8; those at the ends are divided in proportion."""
+    # Vectors of 16 samples are read, of which sums need up to 9.
+    n_safe = min(n, max(0, int((len(x) - 17) / factor))) // lanes * lanes
+    to, of, whole = address_of(out), address_of(x), int(factor)
+    if whole == 1:
+        _downsample(spec, lanes, 1, of, factor, n_safe, to)
+    elif whole == 2:
+        _downsample(spec, lanes, 2, of, factor, n_safe, to)
+    elif whole == 3:
+        _downsample(spec, lanes, 3, of, factor, n_safe, to)
+    elif whole == 4:
+        _downsample(spec, lanes, 4, of, factor, n_safe, to)
     elif whole == 5:
-        _downsample(x, 5, factor, n_safe, out)
+        _downsample(spec, lanes, 5, of, factor, n_safe, to)
     elif whole == 6:
-        _downsample(x, 6, factor, n_safe, out)
-    elif whole == 7:
-        _downsample(x, 7, factor, n_safe, out)
+        _downsample(spec, lanes, 6, of, factor, n_safe, to)
     else:
-        _downsample(x, whole, factor, n_safe, out)
+        _downsample(spec, lanes, 7, of, factor, n_safe, to)
     for k in range(n_safe, n):
         start, end = k * factor, (k + 1) * factor
         first, stop = int(start), int(end)

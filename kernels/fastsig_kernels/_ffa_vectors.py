@@ -43,6 +43,68 @@ def _transposed(shuffle: Callable[[Any, Any, list[int]], Any], lines: list[Any],
     return lines
 
 
+@intrinsic(prefer_literal=True)
+def divided_sums(typingctx, spec, whole, x, k, factor, out):
+    """Write a vector of sums over `factor` samples, from number `k` on.
+
+    `whole` is `factor` rounded down. Samples at both ends of a sum are divided in proportion.
+    """
+    if not isinstance(whole, types.IntegerLiteral):
+        return None
+
+    def codegen(context, builder, signature, args):
+        x, k, factor, out = args[2:]
+        emit, n = Emitter(builder, spec.items["lanes"]), whole.literal_value
+        wide = ir.VectorType(ir.DoubleType(), emit.lanes)
+        index = ir.VectorType(ir.IntType(32), emit.lanes)
+
+        def of_all(value: Any) -> Any:
+            one = builder.insert_element(ir.Constant(wide, ir.Undefined), value, _number(0))
+            return builder.shuffle_vector(one, one, ir.Constant(index, [0] * emit.lanes))
+
+        def constant(value: float) -> Any:
+            return ir.Constant(wide, [value] * emit.lanes)
+
+        def narrow(value: Any) -> Vector:
+            return Vector(emit, builder.fptrunc(value, emit.type))
+
+        def extreme(sign: str, a: Any, b: Any) -> Any:
+            return builder.select(builder.fcmp_ordered(sign, a, b), a, b)
+
+        lane = ir.Constant(wide, [float(each) for each in range(emit.lanes)])
+        number = builder.fadd(of_all(builder.sitofp(k, wide.element)), lane)
+        step = of_all(factor)
+        start = builder.fmul(number, step)
+        end = builder.fmul(builder.fadd(number, constant(1.0)), step)
+        first = builder.fptosi(start, index)
+        begun = builder.sitofp(first, wide)
+        rest = builder.fsub(end, builder.fadd(begun, constant(float(n))))
+        places = [builder.add(x, builder.shl(builder.zext(
+            builder.extract_element(first, _number(each)), _I64), _number(2)))
+            for each in range(emit.lanes)]
+        columns = _columns(emit, places, n + 2)
+        total = narrow(builder.fsub(builder.fadd(begun, constant(1.0)), start)) * columns[0]
+        for each in columns[1:n]:
+            total = total + each
+        total = total + narrow(extreme("<", rest, constant(1.0))) * columns[n]
+        beyond = extreme(">", builder.fsub(rest, constant(1.0)), constant(0.0))
+        emit.store(total + narrow(beyond) * columns[n + 1], out)
+        return context.get_dummy_value()
+
+    return types.void(spec, whole, _i, _i, types.float64, _i), codegen
+
+
+def _columns(emit: Emitter, places: list[Any], n: int) -> list[Vector]:
+    """Return vectors of the first, the second ... of `n` float32 at each address."""
+    half, found = emit.lanes // 2, []
+    short = Emitter(emit.builder, half)
+    for at in range(0, n, half):
+        lines = [emit.shuffle(short.load(low, 4 * at), short.load(high, 4 * at), range(emit.lanes))
+                 for low, high in zip(places[:half], places[half:], strict=True)]
+        found += _transposed(emit.shuffle, lines, emit.lanes)
+    return found
+
+
 class _Rows:
     """Vectors of samples of a row: float32, or int16 whose sums saturate, as `kind` of a `Spec`."""
 

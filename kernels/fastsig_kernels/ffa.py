@@ -435,7 +435,7 @@ class _Series:
 
     def fold(self, spec: Spec, trial: _Trial, few: int) -> None:
         """Compute the sums of the parts of the turns of a tree."""
-        self._downsample(trial)
+        self._downsample(spec, trial)
         self._fold(spec, self._bins_at, trial, few)
 
     def _fold(self, spec: Spec, bins: int, trial: _Trial, few: int) -> int:
@@ -452,16 +452,16 @@ class _Series:
 
         if trial.n_bin < _LEAST_BINS:
             return False
-        self._quantize(trial)
+        self._quantize(spec, trial)
         if self._most > _MOST_CODE:
             return False
         most = _MOST_HALF >> max(1, levels_nb(trial.n_row, _step(spec, trial.n_bin)) - 1)
         return self._fold(spec, self._codes_at, trial, few) <= most
 
-    def _quantize(self, trial: _Trial) -> None:
+    def _quantize(self, spec: Spec, trial: _Trial) -> None:
         from ._ffa_loops import quantize_nb
 
-        self._downsample(trial)
+        self._downsample(spec, trial)
         if trial.step == self._step_of_codes:
             return
         if not self._codes.size:
@@ -472,7 +472,7 @@ class _Series:
                                  self._codes)
         self._step_of_codes = trial.step
 
-    def _downsample(self, trial: _Trial) -> None:
+    def _downsample(self, spec: Spec, trial: _Trial) -> None:
         from ._ffa_loops import downsample_nb, halve_nb
 
         if trial.step == self._step:
@@ -484,8 +484,8 @@ class _Series:
                 self._own = np.empty(n, np.float32)
             halve_nb(self._x, n, self._own)
             self._x, self._size = self._own[:n], 2 * self._size
-        downsample_nb(self._x, trial.factor / size, _n_bins(self._n_time, trial.factor),
-                      self._bins)
+        downsample_nb(spec, host_lanes(), self._x, trial.factor / size,
+                      _n_bins(self._n_time, trial.factor), self._bins)
         self._step = trial.step
 
 
