@@ -20,7 +20,6 @@ from ._ffa_vectors import (
     best_weighted_boxcars,
     copy_line,
     divided_sums,
-    fetch,
     largest_of,
     line_of,
     running_short_sums,
@@ -301,22 +300,10 @@ def _part_size(n_row, n_level, k):
 
 
 @jit_strict_inner
-def _fetch_parts(below, step, n_row, first, stop):
-    """Begin to load the sums of sixteen parts that drifts from `first` to before `stop` need."""
-    for k in range(16):
-        n_part = _part_size(n_row, 4, k)
-        low, high = _part(first, n_part, n_row), min(_part(stop, n_part, n_row) + 2, n_part)
-        for at in range(low * step, high * step, 64):
-            fetch(below + at)
-        below += n_part * step
-
-
-@jit_strict_inner
 def _halves_of_parts(spec, lanes, below, n, step, n_row, first, stop, few):
     """Write sums of both halves, of those of four or sixteen parts; return as `_halves`."""
     if levels_nb(n_row, step) < 4:
         return _halves(spec, lanes, below, n, step, n_row, first, stop, few)
-    _fetch_parts(below, step, n_row, stop, min(stop + BLOCK, n_row - 1))
     n_head = n_row // 2
     head, end = _half_of_eighths(spec, lanes, below, n, step, n_head, n_row, first, stop, few)
     tail, end = _half_of_eighths(spec, lanes, below + n_head * step, n, step, n_row - n_head,
@@ -388,8 +375,8 @@ def fold_nb(spec, lanes, y, n, step, n_row, here, other, few, near, stack):
     """Compute the sums of the parts of `n_row` turns, in rows from `here` on.
 
     `other` is as much memory, and `near` twice `MANY`. Parts are computed depth first, with a
-    stack, because calls of a function by itself cannot be kept in a cache. Return the largest
-    magnitude of sums of int16, and 0 for float32.
+    stack, because calls of a function by itself cannot be kept in a cache. Return what sums of
+    half of the turns cannot exceed in magnitude, if they are of int16; 0 for float32.
     """
     turn, largest = size_of(spec) * n, 0
     n_open = n_part = _push_parts(stack, 0, turn, step, n_row, y, here, other, near)
@@ -404,7 +391,7 @@ def fold_nb(spec, lanes, y, n, step, n_row, here, other, few, near, stack):
         else:
             stack[n_open - 1, 1] = 1
             n_open = _push_parts(stack, n_open, turn, step, size, first, work, next_work, near)
-    return largest
+    return largest * n_part // 2
 
 
 @jit_strict_inner

@@ -156,22 +156,6 @@ def line_of(typingctx, spec):
 
 
 @intrinsic
-def fetch(typingctx, address):
-    """Begin to load a cache line that is needed later."""
-
-    def codegen(context, builder, signature, args):
-        byte, number = ir.IntType(8).as_pointer(), ir.IntType(32)
-        kind = ir.FunctionType(ir.VoidType(), [byte, number, number, number])
-        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
-        # To read, into the second nearest cache, data.
-        builder.call(function, [builder.inttoptr(args[0], byte),
-                                *(ir.Constant(number, each) for each in (0, 2, 1))])
-        return context.get_dummy_value()
-
-    return types.void(_i), codegen
-
-
-@intrinsic
 def copy_line(typingctx, spec, a, out):
     """Copy a vector."""
 

@@ -22,6 +22,8 @@ _LINE = 64
 _LEVEL, _MOST_CODE, _MOST_HALF, _LEAST_BINS = 16.0, 4000, 32000, 80
 #: Least standard deviation of the noise of a bin of a profile that is divided by a power of two.
 _ROOT_LEVEL = 32.0
+#: Turns of which profiles are divided by a power of two, as those of few turns are not.
+_TURNS_OF_TWIN = 20
 
 
 class _Trial(NamedTuple):
@@ -159,9 +161,10 @@ class FFA(Plan):
     def compile(self) -> None:
         """Compile everything that `process` needs."""
         n_bin = min(each.n_bin for each in self._trials)
-        twin = FFA(4 * n_bin, n_bin, 1.1 * n_bin, n_bin=n_bin, widths=self._widths)
-        x = np.zeros(4 * n_bin, np.float32)
-        twin.process(x)
+        for n_turn in (4, _TURNS_OF_TWIN):
+            twin = FFA(n_turn * n_bin, n_bin, 1.1 * n_bin, n_bin=n_bin, widths=self._widths)
+            x = np.zeros(n_turn * n_bin, np.float32)
+            twin.process(x)
         twin.process(np.where(np.arange(len(x)) % n_bin, 0, 4000).astype(np.float32))
         twin.process(x, weight=(np.arange(len(x)) > 1).astype(np.float32))
 
@@ -291,12 +294,15 @@ class _Work:
         self._sums_at, self._weight_sums_at, self._group_at, self._few_at = (
             _address(each) for each in (self._sums, self._weight_sums, self._group, self._few))
         self._best = np.empty(4 * self._lanes, np.float32)
-        self._tables: dict[_Trial, np.ndarray] = {}
+        self._float_tables: dict[_Trial, np.ndarray] = {}
+        self._short_tables: dict[_Trial, tuple[np.ndarray, int]] = {}
 
     @staticmethod
     def bytes_of(trials: list[_Trial], n_time: int) -> int:
         """Return the size of the work space of a series without gaps."""
-        return sum(4 * size for size in _Series.sizes(trials, n_time)) + 2**18
+        from ._ffa_loops import MANY
+
+        return sum(4 * size for size in _Series.sizes(trials, n_time)) + 2**18 + 2 * MANY
 
     @property
     def memory_bytes(self) -> int:
@@ -331,29 +337,32 @@ class _Work:
     def _plain(self, trial: _Trial, snr: np.ndarray, width: np.ndarray) -> None:
         from ._ffa_loops import search_nb, search_short_nb
 
-        few, unit, bits = self._few_at, 1.0, 0
-        is_short = not self._exact and self._series.fold_short(self._short, trial, few)
-        if is_short:
-            bits = max(0, int(np.log2(_LEVEL / _ROOT_LEVEL * trial.n_row**0.5)))
-            unit = trial.factor**0.5 / _LEVEL * 2**bits
+        if not self._exact and self._series.fold_short(self._short, trial, self._few_at):
+            spec, gains, bits = self._short, *self._short_gains(trial)
         else:
-            self._series.fold(self._float, trial, few)
-        spec = self._short if is_short else self._float
+            self._series.fold(self._float, trial, self._few_at)
+            spec, gains, bits = self._float, *self._float_gains(trial)
         tree = (spec, self._lanes, self._series.tree, trial.n_bin, _step(spec, trial.n_bin),
-                trial.n_row, trial.first, trial.stop, few, self._group_at, self._sums_at,
+                trial.n_row, trial.first, trial.stop, self._few_at, self._group_at, self._sums_at,
                 self._widths[-1])
-        results = self._gains(trial, unit), self._best, snr, width
         if bits:
-            search_short_nb(*tree, bits, *results)
+            search_short_nb(*tree, bits, gains, self._best, snr, width)
         else:
-            search_nb(*tree, *results)
+            search_nb(*tree, gains, self._best, snr, width)
 
-    def _gains(self, trial: _Trial, unit: float) -> np.ndarray:
-        """Return the factors of a boxcar and of the whole profile, for each width."""
-        found = self._tables.get(trial)
-        if found is None:
-            found = self._tables[trial] = self._gains_of(trial)
-        return found * np.float32(unit)
+    def _float_gains(self, trial: _Trial) -> tuple[np.ndarray, int]:
+        """Return the factors of a boxcar and of the whole profile for each width, and 0."""
+        if trial not in self._float_tables:
+            self._float_tables[trial] = self._gains_of(trial)
+        return self._float_tables[trial], 0
+
+    def _short_gains(self, trial: _Trial) -> tuple[np.ndarray, int]:
+        """Return those of codes, and the power of two by which profiles are divided."""
+        if trial not in self._short_tables:
+            bits = max(0, int(np.log2(_LEVEL / _ROOT_LEVEL * trial.n_row**0.5)))
+            unit = np.float32(trial.factor**0.5 / _LEVEL * 2**bits)
+            self._short_tables[trial] = self._gains_of(trial) * unit, bits
+        return self._short_tables[trial]
 
     def _gains_of(self, trial: _Trial) -> np.ndarray:
         w, n = np.array(self._widths, np.float64), trial.n_bin
@@ -439,7 +448,7 @@ class _Series:
         self._fold(spec, self._bins_at, trial, few)
 
     def _fold(self, spec: Spec, bins: int, trial: _Trial, few: int) -> int:
-        """Compute them of bins at an address; return the largest magnitude of integers."""
+        """Compute them of bins at an address; return a bound on the magnitude of sums of a half."""
         from ._ffa_loops import fold_nb
 
         return int(fold_nb(spec, host_lanes(), bins, trial.n_bin, _step(spec, trial.n_bin),
@@ -448,15 +457,12 @@ class _Series:
 
     def fold_short(self, spec: Spec, trial: _Trial, few: int) -> bool:
         """Compute the sums as integers of 16 bits; return False if a pulse is too strong."""
-        from ._ffa_loops import levels_nb
-
         if trial.n_bin < _LEAST_BINS:
             return False
         self._quantize(spec, trial)
         if self._most > _MOST_CODE:
             return False
-        most = _MOST_HALF >> max(1, levels_nb(trial.n_row, _step(spec, trial.n_bin)) - 1)
-        return self._fold(spec, self._codes_at, trial, few) <= most
+        return self._fold(spec, self._codes_at, trial, few) <= _MOST_HALF
 
     def _quantize(self, spec: Spec, trial: _Trial) -> None:
         from ._ffa_loops import quantize_nb
