@@ -18,8 +18,12 @@ _LEAST = 4
 _LEAST_SHARE = 0.25
 _LINE = 64
 #: Codes of 16 bits: the standard deviation of the noise of a bin; the largest magnitude of a bin,
-#: and of the sum of a quarter of the turns; and the least number of bins.
-_LEVEL, _MOST_CODE, _MOST_SUM, _LEAST_BINS = 16.0, 4000, 16000, 80
+#: and of the sum of half of the turns; and the least number of bins.
+_LEVEL, _MOST_CODE, _MOST_HALF, _LEAST_BINS = 16.0, 4000, 32000, 80
+#: Least standard deviation of the noise of a bin of a profile that is divided by a power of two.
+_ROOT_LEVEL = 32.0
+#: Turns of which profiles are divided by a power of two, as those of few turns are not.
+_TURNS_OF_TWIN = 20
 
 
 class _Trial(NamedTuple):
@@ -157,9 +161,10 @@ class FFA(Plan):
     def compile(self) -> None:
         """Compile everything that `process` needs."""
         n_bin = min(each.n_bin for each in self._trials)
-        twin = FFA(4 * n_bin, n_bin, 1.1 * n_bin, n_bin=n_bin, widths=self._widths)
-        x = np.zeros(4 * n_bin, np.float32)
-        twin.process(x)
+        for n_turn in (4, _TURNS_OF_TWIN):
+            twin = FFA(n_turn * n_bin, n_bin, 1.1 * n_bin, n_bin=n_bin, widths=self._widths)
+            x = np.zeros(n_turn * n_bin, np.float32)
+            twin.process(x)
         twin.process(np.where(np.arange(len(x)) % n_bin, 0, 4000).astype(np.float32))
         twin.process(x, weight=(np.arange(len(x)) > 1).astype(np.float32))
 
@@ -286,13 +291,18 @@ class _Work:
         sums = (most + widths[-1] + 2 * self._lanes) * self._lanes
         self._sums, self._weight_sums, self._group, self._few = (
             _lines(size) for size in (sums, sums, self._lanes * _row(most), FEW * _row(most)))
-        self._best = np.empty(2 * self._lanes, np.float32)
-        self._tables: dict[_Trial, np.ndarray] = {}
+        self._sums_at, self._weight_sums_at, self._group_at, self._few_at = (
+            _address(each) for each in (self._sums, self._weight_sums, self._group, self._few))
+        self._best = np.empty(4 * self._lanes, np.float32)
+        self._float_tables: dict[_Trial, np.ndarray] = {}
+        self._short_tables: dict[_Trial, tuple[np.ndarray, int]] = {}
 
     @staticmethod
     def bytes_of(trials: list[_Trial], n_time: int) -> int:
         """Return the size of the work space of a series without gaps."""
-        return sum(4 * size for size in _Series.sizes(trials, n_time)) + 2**18
+        from ._ffa_loops import MANY
+
+        return sum(4 * size for size in _Series.sizes(trials, n_time)) + 2**18 + 2 * MANY
 
     @property
     def memory_bytes(self) -> int:
@@ -321,30 +331,38 @@ class _Work:
                 self._plain(trial, snr[here], width[here])
             else:
                 for each in (self._series, weights):
-                    each.fold(self._float, trial, self._few.ctypes.data)
+                    each.fold(self._float, trial, self._few_at)
                 self._weighted(trial, weights, snr[here], width[here])
 
     def _plain(self, trial: _Trial, snr: np.ndarray, width: np.ndarray) -> None:
-        from ._ffa_loops import search_nb
+        from ._ffa_loops import search_nb, search_short_nb
 
-        few, unit = self._few.ctypes.data, 1.0
-        is_short = not self._exact and self._series.fold_short(self._short, trial, few)
-        if is_short:
-            unit = trial.factor**0.5 / _LEVEL
+        if not self._exact and self._series.fold_short(self._short, trial, self._few_at):
+            spec, gains, bits = self._short, *self._short_gains(trial)
         else:
-            self._series.fold(self._float, trial, few)
-        spec = self._short if is_short else self._float
-        search_nb(spec, self._lanes, self._series.tree, trial.n_bin, _step(spec, trial.n_bin),
-                  trial.n_row, trial.first, trial.stop, few, self._group.ctypes.data,
-                  self._sums.ctypes.data, self._widths[-1], self._gains(trial, unit), self._best,
-                  snr, width)
+            self._series.fold(self._float, trial, self._few_at)
+            spec, gains, bits = self._float, *self._float_gains(trial)
+        tree = (spec, self._lanes, self._series.tree, trial.n_bin, _step(spec, trial.n_bin),
+                trial.n_row, trial.first, trial.stop, self._few_at, self._group_at, self._sums_at,
+                self._widths[-1])
+        if bits:
+            search_short_nb(*tree, bits, gains, self._best, snr, width)
+        else:
+            search_nb(*tree, gains, self._best, snr, width)
 
-    def _gains(self, trial: _Trial, unit: float) -> np.ndarray:
-        """Return the factors of a boxcar and of the whole profile, for each width."""
-        found = self._tables.get(trial)
-        if found is None:
-            found = self._tables[trial] = self._gains_of(trial)
-        return found * np.float32(unit)
+    def _float_gains(self, trial: _Trial) -> tuple[np.ndarray, int]:
+        """Return the factors of a boxcar and of the whole profile for each width, and 0."""
+        if trial not in self._float_tables:
+            self._float_tables[trial] = self._gains_of(trial)
+        return self._float_tables[trial], 0
+
+    def _short_gains(self, trial: _Trial) -> tuple[np.ndarray, int]:
+        """Return those of codes, and the power of two by which profiles are divided."""
+        if trial not in self._short_tables:
+            bits = max(0, int(np.log2(_LEVEL / _ROOT_LEVEL * trial.n_row**0.5)))
+            unit = np.float32(trial.factor**0.5 / _LEVEL * 2**bits)
+            self._short_tables[trial] = self._gains_of(trial) * unit, bits
+        return self._short_tables[trial]
 
     def _gains_of(self, trial: _Trial) -> np.ndarray:
         w, n = np.array(self._widths, np.float64), trial.n_bin
@@ -370,8 +388,7 @@ class _Work:
         shared = np.float32(self._shared(trial) / (trial.n_bin * trial.factor))
         search_weighted_nb(self._float, self._lanes, self._series.tree, weights.tree, trial.n_bin,
                            _step(self._float, trial.n_bin), trial.n_row, trial.first, trial.stop,
-                           self._few.ctypes.data, self._group.ctypes.data,
-                           self._sums.ctypes.data, self._weight_sums.ctypes.data,
+                           self._few_at, self._group_at, self._sums_at, self._weight_sums_at,
                            self._widths[-1], shared, least, self._best, snr, width)
 
 
@@ -385,14 +402,19 @@ class _Series:
     """
 
     def __init__(self, trials: list[_Trial], n_time: int) -> None:
-        from ._ffa_loops import MOST_OPEN
+        from ._ffa_loops import MANY, MOST_OPEN
 
         self._own: np.ndarray | None = None
         self._n_time = n_time
         _, bins, tree, _ = self.sizes(trials, n_time)
         self._bins, self._here, self._other = _lines(bins), _lines(tree), _lines(tree)
-        self._stack = np.empty((MOST_OPEN, 5), np.int64)
-        self._codes, self._most = np.empty(0, np.int16), 0.0
+        self._near = _lines(2 * MANY // 4)
+        self._bins_at, self._other_at, self._near_at = (
+            _address(each) for each in (self._bins, self._other, self._near))
+        #: Address of the sums of the parts of the turns.
+        self.tree = _address(self._here)
+        self._stack = np.empty((MOST_OPEN, 6), np.int64)
+        self._codes, self._codes_at, self._most = np.empty(0, np.int16), 0, 0
         self._step = self._step_of_codes = -1
 
     @staticmethod
@@ -409,11 +431,6 @@ class _Series:
         return (self._bins.nbytes + self._codes.nbytes + self._here.nbytes + self._other.nbytes
                 + own)
 
-    @property
-    def tree(self) -> int:
-        """Address of the sums of both halves of the turns."""
-        return int(self._here.ctypes.data)
-
     def begin(self, x: np.ndarray) -> None:
         """Begin with a series, which is not changed."""
         self._x, self._size, self._step, self._step_of_codes = x, 1, -1, -1
@@ -427,43 +444,41 @@ class _Series:
 
     def fold(self, spec: Spec, trial: _Trial, few: int) -> None:
         """Compute the sums of the parts of the turns of a tree."""
-        self._downsample(trial)
-        self._fold(spec, self._bins, trial, few)
+        self._downsample(spec, trial)
+        self._fold(spec, self._bins_at, trial, few)
 
-    def _fold(self, spec: Spec, bins: np.ndarray, trial: _Trial, few: int) -> None:
+    def _fold(self, spec: Spec, bins: int, trial: _Trial, few: int) -> int:
+        """Compute them of bins at an address; return a bound on the magnitude of sums of a half."""
         from ._ffa_loops import fold_nb
 
-        fold_nb(spec, host_lanes(), bins.ctypes.data, trial.n_bin, _step(spec, trial.n_bin),
-                trial.n_row, self._here.ctypes.data, self._other.ctypes.data, few, self._stack)
+        return int(fold_nb(spec, host_lanes(), bins, trial.n_bin, _step(spec, trial.n_bin),
+                           trial.n_row, self.tree, self._other_at, few, self._near_at,
+                           self._stack))
 
     def fold_short(self, spec: Spec, trial: _Trial, few: int) -> bool:
         """Compute the sums as integers of 16 bits; return False if a pulse is too strong."""
-        from ._ffa_loops import largest_nb
-
         if trial.n_bin < _LEAST_BINS:
             return False
-        self._quantize(trial)
+        self._quantize(spec, trial)
         if self._most > _MOST_CODE:
             return False
-        self._fold(spec, self._codes, trial, few)
-        step = _step(spec, trial.n_bin) // 2
-        rows = self._here.view(np.int16)[: trial.n_row * step].reshape(-1, step)
-        return bool(largest_nb(rows, trial.n_bin) <= _MOST_SUM)
+        return self._fold(spec, self._codes_at, trial, few) <= _MOST_HALF
 
-    def _quantize(self, trial: _Trial) -> None:
+    def _quantize(self, spec: Spec, trial: _Trial) -> None:
         from ._ffa_loops import quantize_nb
 
-        self._downsample(trial)
+        self._downsample(spec, trial)
         if trial.step == self._step_of_codes:
             return
         if not self._codes.size:
             self._codes = _lines(len(self._bins) // 2 + 32).view(np.int16)
+            self._codes_at = _address(self._codes)
         n = _n_bins(self._n_time, trial.factor)
         self._most = quantize_nb(self._bins, n, np.float32(_LEVEL / trial.factor**0.5),
                                  self._codes)
         self._step_of_codes = trial.step
 
-    def _downsample(self, trial: _Trial) -> None:
+    def _downsample(self, spec: Spec, trial: _Trial) -> None:
         from ._ffa_loops import downsample_nb, halve_nb
 
         if trial.step == self._step:
@@ -475,8 +490,8 @@ class _Series:
                 self._own = np.empty(n, np.float32)
             halve_nb(self._x, n, self._own)
             self._x, self._size = self._own[:n], 2 * self._size
-        downsample_nb(self._x, trial.factor / size, _n_bins(self._n_time, trial.factor),
-                      self._bins)
+        downsample_nb(spec, host_lanes(), self._x, trial.factor / size,
+                      _n_bins(self._n_time, trial.factor), self._bins)
         self._step = trial.step
 
 
@@ -492,7 +507,12 @@ def _spec(kind: str, widths: tuple[int, ...]) -> Spec:
 def _step(spec: Spec, n_bin: int) -> int:
     """Return the bytes of a row of a tree: those of a profile and of a vector, in whole lines."""
     size = 4 if spec.numba_type.items["kind"] == "float32" else 2
-    return -(-(size * n_bin + 4 * host_lanes()) // _LINE) * _LINE
+    line = size * host_lanes() if size == 4 else min(32, 4 * host_lanes())
+    return -(-(size * n_bin + line) // _LINE) * _LINE
+
+
+def _address(array: np.ndarray) -> int:
+    return int(array.ctypes.data)
 
 
 def _lines(n: int) -> np.ndarray:
