@@ -20,9 +20,10 @@ from fastsig.cli import common
 @click.option("-o", "--output", type=common.OutputPath(), metavar="FOLDER", required=True,
               help="Write the products to this folder, which is created if necessary; the name of "
                    "a file contains the UTC time of its first row.")
-@click.option("--record", type=click.Choice(["native", "dada"]),
+@click.option("--record", type=click.Choice(["native", "dada", "vdif"]),
               help="Record the voltages in this format. Lost samples are marked as invalid in "
-                   "native files, and are 0 in dada files, which cannot mark them.")
+                   "native files; they are 0 in dada files, which cannot mark them, and in vdif "
+                   "files, which mark frames without any sample.")
 @click.option("--spectra", is_flag=True, help="Write spectra.")
 @common.ephemeris_options("--fold")
 @click.option("--bursts", metavar="LOW:HIGH",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import json
 import os
 import signal
@@ -54,6 +55,58 @@ def test_products_are_those_of_a_file(tmp_path: Path) -> None:
     assert spectra[0].stream.start_time.isclose(whole.time[0], 1 * u.ns)
     text = (tmp_path / "metrics").read_text()
     assert 'sink="spectra"} 1' in text and "# TYPE fastsig_lost_total counter" in text
+
+
+def test_vdif_is_recorded_in_whole_frames(tmp_path: Path) -> None:
+    """Files end and begin with frames of 8000 samples, the first of which begins after 300."""
+    data = noise(np.random.default_rng(1), 60_000)
+    words = [each.replace("00:00:00", "00:00:00.0397") for each in WORDS]
+    with feeding(tmp_path / "pipe", data.tobytes(), paced=False):
+        process = running("live", tmp_path / "pipe", "-o", tmp_path / "out", "--record", "vdif",
+                          "--roll", "30ms", *words)
+        errors = errors_of(process, 60)
+    assert process.returncode == 0, errors
+    made = [fs.open(each) for each in files(tmp_path / "out", "voltages*.vdif")]
+    assert [each.shape[0] for each in made] == [24_000, 24_000, 8_000]
+    found = np.concatenate([each.read().values for each in made])
+    np.testing.assert_array_equal(found, data[300:56_300])
+    begun = parse_time("2026-01-02T00:00:00.04")
+    assert abs((made[0].stream.start_time - begun).sec) < 1e-9
+    for before, after in itertools.pairwise(made):
+        assert abs((after.stream.start_time - before.stream.stop_time).sec) < 1e-9
+
+
+class _Endless(MemoryVoltages):
+    """Voltages whose end is not known before it comes."""
+
+    @property
+    def endless(self) -> bool:
+        return True
+
+    def arrived(self, stop: int) -> int:
+        return min(stop, self.shape[0])
+
+    def come(self, stop: int, seconds: float) -> bool:
+        return True
+
+    def release(self, row: int) -> None:
+        """Do nothing: memory keeps all."""
+
+
+def test_vdif_marks_frames_that_were_lost(tmp_path: Path) -> None:
+    """A frame without any sample of a polarisation is invalid; other lost samples are 0."""
+    data = noise(np.random.default_rng(1), 40_000)
+    valid = tuple(np.array(spans) for spans in (
+        [[0, 9_000], [30_000, 40_000]], [[0, 16_000], [16_001, 40_000]]))
+    live = _Endless(data, header(start="2026-01-02T00:00:00"), valid=valid)
+    settings = Settings(str(tmp_path), record="vdif", roll_s=Fraction(1, 25))
+    rolling("record", live, settings, "", lambda said: None, lambda: live).run()
+    made = fs.open(files(tmp_path, "*.vdif")[0]).read()
+    whole = np.array(data)
+    whole[9_000:30_000, 0] = whole[16_000, 1] = 0
+    np.testing.assert_array_equal(made.values, whole)
+    np.testing.assert_array_equal(made.valid[0], [[0, 16_000], [24_000, 40_000]])
+    np.testing.assert_array_equal(made.valid[1], [[0, 40_000]])
 
 
 def test_a_file_is_followed_while_it_grows(tmp_path: Path) -> None:
