@@ -89,9 +89,9 @@ def live(sources: tuple[str, ...], output: str, **options: Any) -> None:
     """Receive voltages or spectra, and process them as they arrive.
 
     A SOURCE is udp://HOST:PORT, a pipe, - for standard input, ring:NAME for packets in shared
-    memory, or, with --follow, a file that grows. Each source and each product has a process of its
-    own. On SIGTERM or Ctrl-C, nothing more is received, and all files are completed. On SIGHUP, new
-    files are begun.
+    memory, psrdada:KEY for a ring of PSRDADA, or, with --follow, a file that grows. Each source and
+    each product has a process of its own. On SIGTERM or Ctrl-C, nothing more is received, and all
+    files are completed. On SIGHUP, new files are begun.
     """
     from fastsig.live.session import Session
     from fastsig.live.settings import sources_of

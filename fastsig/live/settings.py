@@ -26,7 +26,8 @@ class Source:
     Parameters
     ----------
     url : str
-        ``udp://HOST:PORT``, ``ring:NAME``, a file that grows, the name of a pipe, or ``-``.
+        ``udp://HOST:PORT``, ``ring:NAME``, ``psrdada:KEY``, a file that grows, the name of a pipe,
+        or ``-``.
     label : str
         Beginning of the names of its products, such as ``s1-``; empty if there is one source.
     ring : str
@@ -168,7 +169,8 @@ def sources_of(urls: tuple[str, ...], session: str) -> list[Source]:
     if len(set(urls)) < len(urls):
         raise UsageError(f"{', '.join(urls)}: a source is named twice; allowed: different sources")
     if not urls:
-        raise UsageError("no source; allowed: udp://HOST:PORT, ring:NAME, a pipe, a file, or -")
+        raise UsageError("no source; allowed: udp://HOST:PORT, ring:NAME, psrdada:KEY, a pipe, a "
+                         "file, or -")
     width = len(str(len(urls)))
     return [Source(url, "" if len(urls) == 1 else f"s{number:0{width}d}-",
                    url.partition(":")[2] if url.startswith("ring:")

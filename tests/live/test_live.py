@@ -21,6 +21,7 @@ from astropy import units as u
 from cli import begin as running
 from cli import environment
 from live_runs import SPECTRA, WORDS, Sender, errors_of, feeding, files, sink, status, until
+from psrdada_peer import READ, Peer
 from streams import MemoryVoltages, header, noise
 from test_fold import polyco
 
@@ -107,6 +108,39 @@ def test_vdif_marks_frames_that_were_lost(tmp_path: Path) -> None:
     np.testing.assert_array_equal(made.values, whole)
     np.testing.assert_array_equal(made.valid[0], [[0, 16_000], [24_000, 40_000]])
     np.testing.assert_array_equal(made.valid[1], [[0, 40_000]])
+
+
+def test_a_ring_of_psrdada(tmp_path: Path) -> None:
+    """What a simulation writes to a ring is recorded from it, and is the same as a file."""
+    key = 0x4001 + os.getpid() % 0x4000 * 2
+    made = Peer(key, 4, 65_536, 1), Peer(key + 1, 8, 4096, 1)
+    try:
+        process = running("live", f"psrdada:{key:x}", "-o", tmp_path / "out", "--record", "native",
+                          *SPECTRA, "--roll", "20ms")
+        until(lambda: not made[0].value(made[0].connect, READ))
+        words = ("simulate", "fast-voltage", "--duration", "50ms", "--bandwidth", "0.5MHz")
+        assert finished(*words, "--to", f"psrdada:{key:x}") == "wrote 100000 bytes"
+        errors = errors_of(process, 60)
+    finally:
+        for each in made:
+            each.destroy()
+    assert process.returncode == 0, errors
+    finished(*words, "-o", tmp_path / "x.h5")
+    whole = fs.open(tmp_path / "x.h5")
+    voltages = [fs.open(each) for each in files(tmp_path / "out", "voltages*.h5")]
+    assert [each.shape[0] for each in voltages] == [20_000, 20_000, 10_000]
+    np.testing.assert_array_equal(np.concatenate([each.read().values for each in voltages]),
+                                  whole.read().values)
+    assert voltages[0].stream.start_time == whole.stream.start_time
+    assert len(files(tmp_path / "out", "spectra*.h5")) >= 2
+
+
+def finished(*words: Any) -> str:
+    """Run a command; return the beginning of its messages."""
+    process = running(*words)
+    errors = errors_of(process)
+    assert process.returncode == 0, errors
+    return errors.partition(" in ")[0].strip()
 
 
 def test_a_file_is_followed_while_it_grows(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import fcntl
 import os
 import select
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from fractions import Fraction
 from typing import Any
 
@@ -27,7 +27,7 @@ from fastsig.io.live.ring_layout import RingLayout
 from fastsig.io.live.writer import RingWriter
 from fastsig.stream.header import Header
 
-__all__ = ["RingBytes", "RingFiles", "byte_ring", "fill"]
+__all__ = ["RingBytes", "RingFiles", "byte_ring", "fill", "pour"]
 
 _SLOT = 4096
 _GLANCE = 0.001  # s between looks at a full ring, or at one to which nothing has come
@@ -71,6 +71,27 @@ def fill(ring: RingWriter, descriptor: int, stop: Callable[[], bool] = lambda: F
             reason = "stopped"
     finally:
         ring.end(reason)
+
+
+def pour(ring: RingWriter, pieces: Iterable[NDArray[np.uint8]], stop: Callable[[], bool]) -> None:
+    """Put pieces of bytes into a ring until they end or `stop` is true; then end the ring."""
+    try:
+        for piece in pieces:
+            rest = piece
+            while len(rest) and not stop():
+                ring.beat()
+                room = ring.space()
+                if not len(room):
+                    time.sleep(_GLANCE)
+                    continue
+                n = min(len(room), len(rest))
+                room[:n] = rest[:n]
+                ring.advance(n)
+                rest = rest[n:]
+            if len(rest):
+                break
+    finally:
+        ring.end("stopped" if stop() else "ended")
 
 
 class RingBytes:
