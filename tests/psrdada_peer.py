@@ -79,8 +79,8 @@ class Peer:
         return number
 
     def add(self, group: int, semaphore: int, by: int) -> None:
-        operation = (ctypes.c_short * 3)(semaphore, by, 0)
-        assert LIBC.semop(group, operation, ctypes.c_size_t(1)) == 0, os.strerror(
+        operation, limit = (ctypes.c_short * 3)(semaphore, by, 0), (ctypes.c_long * 2)(20, 0)
+        assert LIBC.semtimedop(group, operation, ctypes.c_size_t(1), limit) == 0, os.strerror(
             ctypes.get_errno())
 
     def value(self, group: int, semaphore: int) -> int:
