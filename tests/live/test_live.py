@@ -28,10 +28,11 @@ from test_fold import polyco
 import fastsig as fs
 from fastsig.axes.polarization import PolBasis
 from fastsig.axes.time import parse_time
+from fastsig.errors import UsageError
 from fastsig.io.live.memory import ring_names
 from fastsig.live import session
 from fastsig.live.children import start
-from fastsig.live.settings import Settings, Source
+from fastsig.live.settings import Settings, Source, processors_of
 from fastsig.live.sinks import rolling
 from fastsig.pulsar.polyco import Polyco
 from fastsig.reductions.folding.folding import fold
@@ -274,6 +275,34 @@ def test_a_port_that_is_in_use(tmp_path: Path) -> None:
     assert "cannot listen" in errors
 
 
+def test_processes_are_pinned(tmp_path: Path) -> None:
+    """The only processor is that of the receiver and of the product; others are refused."""
+    cpu, out = min(os.sched_getaffinity(0)), tmp_path / "out"
+    with feeding(tmp_path / "pipe", noise(np.random.default_rng(1), 100_000).tobytes()):
+        process = running("live", tmp_path / "pipe", "-o", out, "--record", "native", "--cpus",
+                          cpu, *WORDS)
+        until(lambda: sink(out, "record").get("rows"))
+        pids = sink(out, "record")["pid"], status(out)["sources"][0]["receiver"]["pid"]
+        assert [os.sched_getaffinity(pid) for pid in pids] == [{cpu}, {cpu}]
+        process.send_signal(signal.SIGTERM)
+        errors = errors_of(process, 30)
+    assert process.returncode == 0, errors
+
+
+def test_processors_of_sources(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)))
+    assert processors_of("0,4-7") == (0, 4, 5, 6, 7)
+    for wrong in ("", "a", "0-", "1,1", "8", "3-2", "-1"):
+        with pytest.raises(UsageError, match=r"cpus = .*; allowed: "):
+            processors_of(wrong)
+    sources = [Source(f"udp://:{port}", "", "x") for port in (1, 2)]
+    with pytest.raises(UsageError, match="cpus = 0 for 2 sources; allowed: a processor"):
+        session.Session(sources, Settings("x", record="native", cpus=(0,)), print, print)
+    made = session.Session(sources, Settings("x", record="native", cpus=(0, 1, 2, 5, 6)), print,
+                           print)
+    assert [made._cpus(each) for each in made.beams] == [(0, 1), (2, 5, 6)]
+
+
 def test_ctrl_c_before_anything_came(tmp_path: Path) -> None:
     process = running("live", "udp://:0", "-o", tmp_path / "out", "--record", "native")
     until(lambda: status(tmp_path / "out")["sources"][0].get("ring"))
@@ -339,7 +368,7 @@ import numpy as np
 from fastsig.io.live.ring_bytes import RingBytes, RingFiles, byte_ring
 from fastsig.io.live.pipes import open_bytes
 from fastsig.live.rehearsal import rehearse
-from fastsig.live.settings import Settings, Source
+from fastsig.live.settings import Settings, Source, processors_of
 from fastsig.live.sinks import rolling
 given = {"n_bits": 8, "n_pol": 2, "sample_rate": "1MHz", "frequency": "1400.25MHz",
          "start_time": "2026-01-02T00:00:00"}
