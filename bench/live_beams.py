@@ -29,7 +29,8 @@ _MANY = 4  # beams, beyond which a cycle is a quarter of it
 def run(*, quick: bool, keep: bool, minutes: float, rate: float, beams: int,
         folder: Path | None) -> dict[str, Any]:
     """Run a session, print and save its figures; raise SystemExit(1) if something is missing."""
-    record = machine.start_record(quick=quick, pattern=None, repeats=1, kind="beams")
+    record = machine.start_record(quick=quick, pattern=None, repeats=1,
+                                  kind="beams" if beams == 1 else f"beams-{beams}")
     print(machine.headline(record))
     if quick:
         minutes, rate = 0.05, rate or 0.01

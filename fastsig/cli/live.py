@@ -20,9 +20,10 @@ from fastsig.cli import common
 @click.option("-o", "--output", type=common.OutputPath(), metavar="FOLDER", required=True,
               help="Write the products to this folder, which is created if necessary; the name of "
                    "a file contains the UTC time of its first row.")
-@click.option("--record", type=click.Choice(["native", "dada"]),
+@click.option("--record", type=click.Choice(["native", "dada", "vdif"]),
               help="Record the voltages in this format. Lost samples are marked as invalid in "
-                   "native files, and are 0 in dada files, which cannot mark them.")
+                   "native files; they are 0 in dada files, which cannot mark them, and in vdif "
+                   "files, which mark frames without any sample.")
 @click.option("--spectra", is_flag=True, help="Write spectra.")
 @common.ephemeris_options("--fold")
 @click.option("--bursts", metavar="LOW:HIGH",
@@ -37,6 +38,9 @@ from fastsig.cli import common
               help="With --keep, copy the data from TIME before each burst to TIME after it.")
 @click.option("--post", type=common.OutputPath(), metavar="PATH",
               help="Write a line of JSON for each burst to this file, FIFO or local socket.")
+@click.option("--voevent", metavar="IVORN",
+              help="With --post, write VOEvent documents, one on each line, with identifiers of "
+                   "the stream IVORN, e.g. ivo://example.org/bursts, instead of JSON.")
 @click.option("--picture", is_flag=True,
               help="Draw the spectra of the last minute as FOLDER/live.png.")
 @click.option("--every", metavar="TIME", default="5s", show_default=True,
@@ -79,6 +83,9 @@ from fastsig.cli import common
               help="Serve a web page with counters, levels and the picture at 127.0.0.1:PORT.")
 @click.option("-j", "--workers", type=click.IntRange(1, 1024), metavar="N",
               help="Use this many threads for each product.  [default: one per processor]")
+@click.option("--cpus", metavar="LIST",
+              help="Use only these processors, e.g. 0,4-7, divided between the sources; the first "
+                   "processor of each source is for its receiver alone if there are others.")
 @click.option("--memory", metavar="SIZE",
               help="Limit the memory used by each process, e.g. to 500MB.")
 @common.set_option
@@ -88,9 +95,9 @@ def live(sources: tuple[str, ...], output: str, **options: Any) -> None:
     """Receive voltages or spectra, and process them as they arrive.
 
     A SOURCE is udp://HOST:PORT, a pipe, - for standard input, ring:NAME for packets in shared
-    memory, or, with --follow, a file that grows. Each source and each product has a process of its
-    own. On SIGTERM or Ctrl-C, nothing more is received, and all files are completed. On SIGHUP, new
-    files are begun.
+    memory, psrdada:KEY for a ring of PSRDADA, or, with --follow, a file that grows. Each source and
+    each product has a process of its own. On SIGTERM or Ctrl-C, nothing more is received, and all
+    files are completed. On SIGHUP, new files are begun.
     """
     from fastsig.live.session import Session
     from fastsig.live.settings import sources_of
@@ -105,7 +112,7 @@ def live(sources: tuple[str, ...], output: str, **options: Any) -> None:
 
 def _settings(output: str, options: dict[str, Any]) -> Any:
     from fastsig.errors import OutputError
-    from fastsig.live.settings import Settings, seconds
+    from fastsig.live.settings import Settings, processors_of, seconds
     from fastsig.work.memory import parse_bytes
 
     sizes = {name: None if options[name] is None else parse_bytes(options[name])
@@ -118,11 +125,13 @@ def _settings(output: str, options: dict[str, Any]) -> Any:
         bursts=options["bursts"], threshold=options["threshold"],
         keep_s=None if options["keep"] is None else seconds(options["keep"], "keep"),
         around_s=seconds(options["around"], "around", Fraction(0)), post=options["post"],
+        voevent=_stream(options["voevent"], options["post"]),
         picture=options["picture"], every_s=float(seconds(options["every"], "every")),
         roll_s=seconds(options["roll"], "roll"), ring_bytes=sizes["ring"],
         follow_s=None if options["follow"] is None else float(
             seconds(options["follow"], "follow")),
         workers=options["workers"], memory=sizes["memory"],
+        cpus=None if options["cpus"] is None else processors_of(options["cpus"]),
         overrides=common.parse_overrides(options["overrides"]), packets=options["packets"],
         beam=options["beam"], epoch=options["epoch"], buffer_bytes=sizes["buffer"] or 2**26)
     made.kinds()
@@ -131,6 +140,17 @@ def _settings(output: str, options: dict[str, Any]) -> Any:
     except OSError as error:
         raise OutputError(output, error.strerror or str(error)) from error
     return made
+
+
+def _stream(voevent: str | None, post: str | None) -> str | None:
+    """Return the stream of VOEvent documents, if they are requested."""
+    from fastsig.live.voevent import check_stream
+
+    if voevent is None:
+        return None
+    if post is None:
+        raise click.UsageError("--voevent without --post, which states where the documents go")
+    return check_stream(voevent)
 
 
 class _Screen:

@@ -19,10 +19,12 @@ def simulate() -> None:
 
 @simulate.command("fast-voltage")
 @common.output_option("Write the recording to this file; {file} in the name is replaced by the "
-                      "file number. Required unless --to is udp://HOST:PORT.", required=False)
+                      "file number. Required unless --to is udp://HOST:PORT or psrdada:KEY.",
+                      required=False)
 @common.workers_option
 @click.option("--to", type=simulating.Destination(VOLTAGES),
-              help="Write in this format, or send packets of FAST's digitiser to udp://HOST:PORT.  "
+              help="Write in this format, or send packets to udp://HOST:PORT, or samples to "
+                   "psrdada:KEY, a ring of PSRDADA.  "
                    "[default: implied by the extension of PATH: guppi (.raw), dada or vdif; "
                    "otherwise native]")
 @simulating.sending_options

@@ -24,6 +24,8 @@ LEVEL = ("Set the level of the receiver noise, averaged over the band, in the un
 #: Options of commands that send packets, in addition to ``--to``.
 SENDING = ("network", "speed", "cycle")
 
+_RING = "psrdada:"  # beginning of the name of a ring of PSRDADA
+
 # Option -> (component, parameter of the simulator, whether it may be repeated). Loss is separate.
 Components = dict[str, tuple[str, str, bool]]
 COMPONENTS: Components = {
@@ -101,11 +103,11 @@ sending_options = common.options(
                       "reorder (packets), first (counter), beam, jumps (e.g. 2s:1000000), silences "
                       "(e.g. 1s:3s) and seed."),
     click.option("--speed", metavar="X",
-                 help="With --to udp://..., send X seconds of the recording per second, or as fast "
-                      "as possible if X is 0.  [default: 1]"),
+                 help="If nothing is written to files (--to), send X seconds of the recording per "
+                      "second, or as fast as possible if X is 0.  [default: 1]"),
     click.option("--cycle", metavar="TIME",
-                 help="With --to udp://..., simulate only this length of the recording, and send "
-                      "it repeatedly."),
+                 help="If nothing is written to files (--to), simulate only this length of the "
+                      "recording, and send it repeatedly."),
 )
 
 sky_options = common.options(
@@ -160,7 +162,8 @@ class Destination(click.Choice):  # type: ignore[type-arg]
     def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None
                 ) -> Any:
         """Return a format in lower case, or an address as it is."""
-        if str(value).startswith("udp://"):
+        if str(value).startswith("udp://") or (
+                self.choices and str(value).startswith(_RING)):
             return value
         if not self.choices:
             self.fail(f"{value!r}; allowed: udp://HOST:PORT", parameter, context)
@@ -171,10 +174,12 @@ def sends(output: str | None, options: dict[str, Any], without: tuple[str, ...])
     """Whether packets are sent; refuse the options `without` then, and others if they are not."""
     to = options["to"]
     given = ["-o"] if output is not None else []
-    if to is not None and to.startswith("udp://"):
+    if to is not None and to.startswith(("udp://", _RING)):
         given += [f"--{name.replace('_', '-')}" for name in without if options[name]]
         if given:
             raise click.UsageError(f"{given[0]} with --to {to}, which writes no file")
+        if to.startswith(_RING) and options["network"] is not None:
+            raise click.UsageError(f"--network with --to {to}; allowed: with --to udp://HOST:PORT")
         return True
     for name in SENDING:
         if options[name] is not None:
@@ -185,13 +190,22 @@ def sends(output: str | None, options: dict[str, Any], without: tuple[str, ...])
 
 
 def send(recording: Any, options: dict[str, Any], overwrite: bool) -> None:
-    """Send a recording as packets, and report what was sent."""
+    """Send a recording as packets, or to a ring of PSRDADA, and report what was sent."""
     from fastsig import simulate as library
     from fastsig.io.files.safe import check_output
     from fastsig.simulate.values import from_text
 
     if options["truth"] is not None:
         check_output(options["truth"], overwrite=overwrite)
+    if options["to"].startswith(_RING):
+        with common.progress(0, "send", quiet=options["quiet"]) as advance:
+            written = library.write_ring(recording, options["to"], speed=options["speed"] or 1,
+                                         cycle=options["cycle"], progress=advance)
+        late = f", the last ones {written.late_s:.2g} s late" if written.late_s > _LATE_S else ""
+        common.say(f"wrote {written.bytes} bytes in {written.seconds:.3g} s{late}",
+                   options["quiet"])
+        finish(recording, [], options, overwrite)
+        return
     network = from_text(library.Network, "--network", options["network"] or "")
     with common.progress(0, "send", quiet=options["quiet"]) as advance:
         sent = library.send(recording, options["to"], network, speed=options["speed"] or 1,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 from fractions import Fraction
@@ -15,6 +16,7 @@ from fastsig.axes.time import elapsed, iso
 from fastsig.live.rolling import Report, Rolling, name_of
 from fastsig.live.settings import Settings
 from fastsig.live.triggers import Cutter, post, span_of
+from fastsig.live.voevent import document
 from fastsig.reductions.bursts.cutting import cut_name
 from fastsig.reductions.bursts.following import follow
 from fastsig.reductions.bursts.sink import Bursts
@@ -126,7 +128,10 @@ class Searching(Rolling):
         if self._settings.post is None:
             return
         try:
-            post(line_of(one, self.chain, self._label, path), self._settings.post)
+            line = line_of(one, self.chain, self._label, path)
+            stream = self._settings.voevent
+            post(json.dumps(line) if stream is None else document(
+                line, stream, iso(Time.now())), self._settings.post)
         except OSError as error:
             self.n_unposted += 1
             self._report({"unposted": self.n_unposted, "why": error.strerror or str(error)})
@@ -157,7 +162,8 @@ def line_of(one: Candidates, chain: Stream, label: str, path: str | None) -> dic
     return {"time": iso(one["time"][0]), **{
         name: value if np.isfinite(value) else None for name, value in found.items()},
         "source": chain.path, "label": label.rstrip("-"), "beam": chain.header.beam,
-        "telescope": chain.header.telescope, "raw": path}
+        "telescope": chain.header.telescope, "ra_deg": chain.header.ra_deg,
+        "dec_deg": chain.header.dec_deg, "raw": path}
 
 
 def _joined(parts: list[Candidates]) -> Candidates:

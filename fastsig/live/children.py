@@ -10,7 +10,7 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 __all__ = ["Child", "share_heap", "start"]
@@ -97,8 +97,11 @@ def share_heap() -> None:
         ctypes.CDLL(None).mallopt(_ARENA_MAX, 1)
 
 
-def start(name: str, work: Callable[[Callable[[dict[str, Any]], None]], int]) -> Child:
+def start(name: str, work: Callable[[Callable[[dict[str, Any]], None]], int],
+          cpus: Collection[int] | None = None) -> Child:
     """Fork a process that runs ``work(report)`` and ends with the code that this returns.
+
+    It runs on any processor, or on those given by `cpus`.
 
     It receives SIGTERM if the supervisor dies, and does not see Ctrl-C, which is the supervisor's.
     """
@@ -116,6 +119,8 @@ def start(name: str, work: Callable[[Callable[[dict[str, Any]], None]], int]) ->
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         ctypes.CDLL(None).prctl(_PDEATHSIG, signal.SIGTERM)
+        if cpus is not None:
+            os.sched_setaffinity(0, cpus)
         if os.getppid() == parent:
             code = _worked(work, writable)
     finally:

@@ -13,8 +13,9 @@ from fastsig.errors import DataError, InputError, PlanError, UsageError
 from fastsig.io.live.file_bytes import FileBytes
 from fastsig.io.live.layouts import PacketLayout, fast_adc, fast_spectra, vdif
 from fastsig.io.live.pipes import open_bytes, usual_bytes
+from fastsig.io.live.psrdada import PREFIX, Blocks, key_of, read_ring
 from fastsig.io.live.ring import Ring
-from fastsig.io.live.ring_bytes import RingBytes, RingFiles, byte_ring, fill
+from fastsig.io.live.ring_bytes import RingBytes, RingFiles, byte_ring, fill, pour
 from fastsig.io.live.streams import open_ring
 from fastsig.io.live.udp import Receiver, Socket, address_of
 from fastsig.io.raw.reader import STANDARD_INPUT, descriptor_of, is_pipe
@@ -45,6 +46,11 @@ def has_receiver(source: Source) -> bool:
     return not source.url.startswith("ring:") and not is_file(source)
 
 
+def is_psrdada(source: Source) -> bool:
+    """Whether a source is a ring of PSRDADA."""
+    return source.url.startswith(PREFIX)
+
+
 def is_file(source: Source) -> bool:
     """Whether a source is a file, which may grow."""
     return os.path.isfile(source.url)
@@ -57,9 +63,13 @@ def check_source(source: Source, settings: Settings) -> None:
     ------
     UsageError
         If the source is neither an address, nor a ring, nor a pipe.
+    DataError
+        If there is no such ring of PSRDADA.
     """
     if is_udp(source):
         address_of(source.url)
+    elif is_psrdada(source):
+        Blocks(key_of(source.url), source.url, lambda: False).close()
     elif is_file(source):
         if settings.follow_s is None:
             raise UsageError(f"{source.url}: is a file; allowed: with --follow, or with the other "
@@ -67,8 +77,8 @@ def check_source(source: Source, settings: Settings) -> None:
         if settings.keep_s is not None:
             raise UsageError(f"--keep with {source.url}, which is a file; allowed: other sources")
     elif has_receiver(source) and source.url != STANDARD_INPUT and not is_pipe(source.url):
-        raise UsageError(f"{source.url}: allowed: udp://HOST:PORT, ring:NAME, a pipe, a file with "
-                         "--follow, or -")
+        raise UsageError(f"{source.url}: allowed: udp://HOST:PORT, ring:NAME, psrdada:KEY, a pipe, "
+                         "a file with --follow, or -")
 
 
 def receive(source: Source, settings: Settings, report: Report) -> int:
@@ -90,10 +100,18 @@ def receive(source: Source, settings: Settings, report: Report) -> int:
 
 
 def _piped(source: Source, settings: Settings, report: Report, stopping: list[bool]) -> Any:
-    descriptor = descriptor_of(source.url)
+    descriptor = -1 if is_psrdada(source) else descriptor_of(source.url)
     ring = byte_ring(source.url, settings.ring_bytes or usual_bytes(), name=source.ring,
                      n_readers=settings.n_readers)
-    fill(ring, descriptor, lambda: stopping[0])
+
+    def stopped() -> bool:
+        ring.beat()
+        return stopping[0]
+
+    if is_psrdada(source):
+        pour(ring, read_ring(source.url, stopped), stopped)
+    else:
+        fill(ring, descriptor, lambda: stopping[0])
     report({"ended": ring.reason})
     return ring
 

@@ -110,12 +110,18 @@ class Rolling:
     ended : callable
         ``ended(sink, result)`` is called when a file is complete, and returns the names of files.
     report : callable
+    frame : int
+        Rows of the smallest unit of a file: files consist of whole units, from a row on that
+        `aligned` returns.
+    aligned : callable
+        ``aligned(row)`` returns the first row from `row` on at which a file can begin.
     """
 
     def __init__(self, chain: Stream, rows: int, make: Callable[[Stream], Sink],
-                 ended: Callable[[Sink, Any], Sequence[str]], report: Report) -> None:
+                 ended: Callable[[Sink, Any], Sequence[str]], report: Report, *, frame: int = 1,
+                 aligned: Callable[[int], int] = lambda row: row) -> None:
         self.chain, self.rows, self._make, self._ended = chain, rows, make, ended
-        self._report = report
+        self._report, self._frame, self._aligned = report, frame, aligned
         self._current: list[Sink] = []
         #: Whether the current file is the last.
         self.stopping = False
@@ -132,6 +138,7 @@ class Rolling:
 
     def run(self, first: int = 0, **options: Any) -> int:
         """Write files until the chain ends or `stop` is called; return the row after the last."""
+        first = self._aligned(first)
         while (piece := self._piece(first)) is not None:
             sink = self._make(piece)
             watch = Watch(piece, sink, self._report)
@@ -140,6 +147,7 @@ class Rolling:
                 break
             result, n = run(self._current, **options)
             watch.report()
+            n -= n % self._frame
             first += n
             writer: Any = getattr(sink, "writer", None)
             if getattr(writer, "is_full", False):
@@ -158,12 +166,12 @@ class Rolling:
         return first
 
     def _piece(self, first: int) -> Stream | None:
-        """Wait for the first row of the next file; return its rows, or None if there are none."""
-        while not have_come(self.chain, first, 1, _GLANCE):
+        """Wait for the first rows of the next file; return its rows, or None if there are none."""
+        while not have_come(self.chain, first, self._frame, _GLANCE):
             if self.stopping:
                 return None
-        end = missing_end(self.chain, first, 1)
+        end = missing_end(self.chain, first, self._frame)
         chain = self.chain if end is None else ended(self.chain, *end)
-        if self.stopping or (not chain.endless and chain.shape[0] <= first):
+        if self.stopping or (not chain.endless and chain.shape[0] < first + self._frame):
             return None
         return Piece(chain, first, self.rows)

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from fastsig.errors import FastsigError
+from fastsig.errors import FastsigError, UsageError
 from fastsig.io.live.memory import sweep
 from fastsig.io.live.reader_state import readers
 from fastsig.io.live.ring import Ring
@@ -136,6 +136,9 @@ class Session:
         self.kinds = settings.kinds()
         for source in sources:
             check_source(source, settings)
+        if settings.cpus is not None and len(settings.cpus) < len(sources):
+            raise UsageError(f"cpus = {','.join(map(str, settings.cpus))} for {len(sources)} "
+                             "sources; allowed: a processor or more for each source")
         self.beams = [Beam(source) for source in sources]
         self._clock, self._begun = clock or Clock(), time.monotonic()
         self._stopped: float | None = None
@@ -215,14 +218,22 @@ class Session:
         """Start the processes of a source."""
         source, settings = beam.source, self.settings
         if has_receiver(source):
-            beam.receiver = start("receiver", lambda report: receive(source, settings, report))
+            own = self._cpus(beam)
+            beam.receiver = start("receiver", lambda report: receive(source, settings, report),
+                                  own and own[:1])
         for kind in self.kinds:
             self._begin_sink(beam, kind, again=False)
 
     def _begin_sink(self, beam: Beam, kind: str, *, again: bool) -> None:
-        source, settings = beam.source, self.settings
+        source, settings, own = beam.source, self.settings, self._cpus(beam)
         beam.sinks[kind] = start(kind, lambda report: work(
-            kind, source, settings, report, again=again))
+            kind, source, settings, report, again=again),
+            own and (own[1:] if has_receiver(source) and len(own) > 1 else own))
+
+    def _cpus(self, beam: Beam) -> tuple[int, ...] | None:
+        """Return the processors of a source, of which the receiver has the first for itself."""
+        cpus, at, n = self.settings.cpus, self.beams.index(beam), len(self.beams)
+        return None if cpus is None else cpus[at * len(cpus) // n : (at + 1) * len(cpus) // n]
 
     def _is_over(self, beam: Beam) -> bool:
         """Whether a stream of packets has ended although the session goes on."""

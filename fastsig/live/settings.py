@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -17,6 +18,7 @@ __all__ = ["KINDS", "Settings", "Source", "sources_of"]
 KINDS = ("record", "spectra", "fold", "bursts", "picture")
 
 _LEAST_ROLL_S = Fraction(1, 100)
+_PROCESSORS = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?")
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,8 @@ class Source:
     Parameters
     ----------
     url : str
-        ``udp://HOST:PORT``, ``ring:NAME``, a file that grows, the name of a pipe, or ``-``.
+        ``udp://HOST:PORT``, ``ring:NAME``, ``psrdada:KEY``, a file that grows, the name of a pipe,
+        or ``-``.
     label : str
         Beginning of the names of its products, such as ``s1-``; empty if there is one source.
     ring : str
@@ -71,6 +74,9 @@ class Settings:
         Time that is copied before and after a burst, s.
     post : str, optional
         File, FIFO or socket to which a line of JSON is written for each burst.
+    voevent : str, optional
+        Stream of events, ``ivo://AUTHORITY/STREAM``, of which VOEvent documents are written
+        instead.
     picture : bool
         Whether a picture is drawn every `every_s` seconds.
     roll_s : Fraction
@@ -89,6 +95,8 @@ class Settings:
         Beam of FAST's packets; packets of other beams are left out.
     epoch : str, optional
         UTC of counter 0 of FAST's packets.
+    cpus : tuple of int, optional
+        Processors of the session, divided between the sources.
     buffer_bytes : int
         Buffer of the operating system for packets that have not been read, bytes.
     """
@@ -108,6 +116,7 @@ class Settings:
     keep_s: Fraction | None = None
     around_s: Fraction = Fraction(1, 10)
     post: str | None = None
+    voevent: str | None = None
     picture: bool = False
     every_s: float = 5.0
     roll_s: Fraction = Fraction(60)
@@ -119,6 +128,7 @@ class Settings:
     packets: str = "fast-adc"
     beam: int | None = None
     epoch: str | None = None
+    cpus: tuple[int, ...] | None = None
     buffer_bytes: int = 2**26
 
     @property
@@ -141,6 +151,27 @@ class Settings:
             raise UsageError("no product is requested; allowed: one or more of --record, "
                              "--spectra, --fold, --bursts and --picture")
         return found
+
+
+def processors_of(text: str) -> tuple[int, ...]:
+    """Return the numbers of processors in a list such as ``0,4-7``.
+
+    Raises
+    ------
+    UsageError
+        If it is not a list, or this process may not use one of them.
+    """
+    found: list[int] = []
+    for part in text.split(","):
+        match = _PROCESSORS.fullmatch(part)
+        if match is None:
+            raise UsageError(f"cpus = {text}; allowed: numbers and ranges, such as 0,4-7")
+        found += range(int(match[1]), int(match[2] or match[1]) + 1)
+    there = os.sched_getaffinity(0)
+    if not found or len(set(found)) < len(found) or not there.issuperset(found):
+        raise UsageError(f"cpus = {text}; allowed: each of {', '.join(map(str, sorted(there)))} "
+                         "once at most")
+    return tuple(found)
 
 
 def seconds(value: Any, name: str, least: Fraction = _LEAST_ROLL_S) -> Fraction:
@@ -168,7 +199,8 @@ def sources_of(urls: tuple[str, ...], session: str) -> list[Source]:
     if len(set(urls)) < len(urls):
         raise UsageError(f"{', '.join(urls)}: a source is named twice; allowed: different sources")
     if not urls:
-        raise UsageError("no source; allowed: udp://HOST:PORT, ring:NAME, a pipe, a file, or -")
+        raise UsageError("no source; allowed: udp://HOST:PORT, ring:NAME, psrdada:KEY, a pipe, a "
+                         "file, or -")
     width = len(str(len(urls)))
     return [Source(url, "" if len(urls) == 1 else f"s{number:0{width}d}-",
                    url.partition(":")[2] if url.startswith("ring:")

@@ -20,12 +20,13 @@ from fastsig.reductions.folding.sink import Fold
 from fastsig.run.profile_files import write_profiles
 from fastsig.run.spectra_file import SpectraFile
 from fastsig.run.voltage_file import VoltageFile
+from fastsig.stages.piece import Piece
 from fastsig.stages.select import Select
 from fastsig.stream import Sink, Stream, VoltageStream
 
 __all__ = ["check", "rolling", "rows_in"]
 
-_SUFFIXES = {"native": ".h5", "fbh5": ".h5", "sigproc": ".fil", "dada": ".dada"}
+_SUFFIXES = {"native": ".h5", "fbh5": ".h5", "sigproc": ".fil", "dada": ".dada", "vdif": ".vdif"}
 
 
 def rolling(kind: str, stream: Stream, settings: Settings, label: str, report: Report,
@@ -47,7 +48,12 @@ def rolling(kind: str, stream: Stream, settings: Settings, label: str, report: R
     made = files[kind](settings, label)
     chain = made.chain(stream)
     rows = rows_in(chain, settings.roll_s) if made.rolls else chain.shape[0]
-    return Rolling(chain, rows, made.sink, made.ended, report)
+    if kind != "record":
+        return Rolling(chain, rows, made.sink, made.ended, report)
+    frame = made.sink(Piece(chain, 0, rows)).frame
+    rows = max(1, rows // frame) * frame
+    return Rolling(chain, rows, made.sink, made.ended, report, frame=frame, aligned=lambda row: (
+        row + made.sink(Piece(chain, row, rows)).rows[0]))
 
 
 def check(kinds: Sequence[str], settings: Settings, kind: str) -> None:
@@ -109,7 +115,7 @@ class _Recorded(_Files):
                             "voltages")
         return stream
 
-    def sink(self, piece: Any) -> Sink:
+    def sink(self, piece: Any) -> VoltageFile:
         to = self.settings.record
         whole = tuple(validity.full(0, piece.shape[0]) for _ in range(piece.n_pol))
         return VoltageFile(piece, self.name(piece, _SUFFIXES[str(to)]), to=to, surveyed=whole,

@@ -1,17 +1,15 @@
-"""Triggers: raw data around a burst, cut from the ring in time, and a line of JSON for others."""
+"""Triggers: raw data around a burst, cut from the ring in time, and a line of text for others."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
-import json
 import math
 import os
 import queue
 import socket
 import stat
 import threading
-from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any
 
@@ -30,8 +28,8 @@ __all__ = ["Cutter", "post", "span_of"]
 _MOST_WAITING = 16
 
 
-def post(line: Mapping[str, Any], place: str) -> None:
-    """Post a line of JSON to a file, which grows, a FIFO or a local socket.
+def post(line: str, place: str) -> None:
+    """Post a line of text to a file, which grows, a FIFO or a local socket.
 
     Nobody is waited for: a FIFO that nobody reads does not get the line.
 
@@ -40,7 +38,7 @@ def post(line: Mapping[str, Any], place: str) -> None:
     OSError
         If the line cannot be posted.
     """
-    text = json.dumps(dict(line)).encode() + b"\n"
+    text = line.encode() + b"\n"
     mode = os.stat(place).st_mode if os.path.exists(place) else 0
     if stat.S_ISSOCK(mode):
         _send(text, place)

@@ -48,6 +48,9 @@ def work(kind: str, source: Source, settings: Settings, report: Report, *, again
         files[0].stop()
     files[0].run(_first(files[0].chain, stream) if again else 0,
                  workers=settings.workers, memory=settings.memory)
+    reader = getattr(stream, "reader", None)  # bytes of a pipe are never overwritten
+    if reader is not None:
+        report({"overwritten": reader.overwritten})
     stream.close()
     return 0
 

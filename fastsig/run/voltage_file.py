@@ -162,6 +162,11 @@ class VoltageFile(Sink):
         return self.writer.rows
 
     @property
+    def frame(self) -> int:
+        """Rows of the smallest unit of the format: only whole units are written."""
+        return self.writer.frame
+
+    @property
     def bytes(self) -> list[tuple[str, int]]:
         """Names of the files, and their sizes in bytes."""
         return self.writer.files

@@ -12,6 +12,7 @@ from fastsig.simulate.components import (
     RfiBurst,
     Source,
 )
+from fastsig.simulate.dada_ring import Written, write_ring
 from fastsig.simulate.engine import FastVoltage
 from fastsig.simulate.ky import write_ky
 from fastsig.simulate.network import Network
@@ -29,6 +30,7 @@ __all__ = [
     "Burst", "Carrier", "CoarseVoltage", "Continuum", "Diode", "FastScan", "FastSpectra",
     "FastVoltage", "GainDrift", "HIDisk", "Jones", "Line", "Loss", "LostSpectra", "Network",
     "PointSource", "Pulsar", "Report", "RfiBurst", "Ripple", "Sent", "SimulatedSpectra",
-    "SimulatedVoltages", "SkyPulsar", "Source", "Tcal", "fast_voltage", "send", "spectral",
-    "write", "write_ky", "write_psrfits", "write_scan", "write_spectral",
+    "SimulatedVoltages", "SkyPulsar", "Source", "Tcal", "Written", "fast_voltage", "send",
+    "spectral", "write", "write_ky", "write_psrfits", "write_ring", "write_scan",
+    "write_spectral",
 ]

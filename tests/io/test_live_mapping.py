@@ -41,7 +41,7 @@ def test_all_pages_are_there(tmp_path: Path) -> None:
     with path.open("x+b") as file:
         os.ftruncate(file.fileno(), 2 * HUGE + 5000)
         memory = mapped(file.fileno())
-        allocate(memory, file.fileno())
+        allocate(memory, file.fileno(), huge=True)
         assert not memory.any() and os.fstat(file.fileno()).st_blocks * 512 >= len(memory)
 
 

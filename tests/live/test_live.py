@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import json
 import os
 import signal
@@ -20,16 +21,18 @@ from astropy import units as u
 from cli import begin as running
 from cli import environment
 from live_runs import SPECTRA, WORDS, Sender, errors_of, feeding, files, sink, status, until
+from psrdada_peer import READ, Peer
 from streams import MemoryVoltages, header, noise
 from test_fold import polyco
 
 import fastsig as fs
 from fastsig.axes.polarization import PolBasis
 from fastsig.axes.time import parse_time
+from fastsig.errors import UsageError
 from fastsig.io.live.memory import ring_names
 from fastsig.live import session
 from fastsig.live.children import start
-from fastsig.live.settings import Settings, Source
+from fastsig.live.settings import Settings, Source, processors_of
 from fastsig.live.sinks import rolling
 from fastsig.pulsar.polyco import Polyco
 from fastsig.reductions.folding.folding import fold
@@ -54,6 +57,91 @@ def test_products_are_those_of_a_file(tmp_path: Path) -> None:
     assert spectra[0].stream.start_time.isclose(whole.time[0], 1 * u.ns)
     text = (tmp_path / "metrics").read_text()
     assert 'sink="spectra"} 1' in text and "# TYPE fastsig_lost_total counter" in text
+
+
+def test_vdif_is_recorded_in_whole_frames(tmp_path: Path) -> None:
+    """Files end and begin with frames of 8000 samples, the first of which begins after 300."""
+    data = noise(np.random.default_rng(1), 60_000)
+    words = [each.replace("00:00:00", "00:00:00.0397") for each in WORDS]
+    with feeding(tmp_path / "pipe", data.tobytes(), paced=False):
+        process = running("live", tmp_path / "pipe", "-o", tmp_path / "out", "--record", "vdif",
+                          "--roll", "30ms", *words)
+        errors = errors_of(process, 60)
+    assert process.returncode == 0, errors
+    made = [fs.open(each) for each in files(tmp_path / "out", "voltages*.vdif")]
+    assert [each.shape[0] for each in made] == [24_000, 24_000, 8_000]
+    found = np.concatenate([each.read().values for each in made])
+    np.testing.assert_array_equal(found, data[300:56_300])
+    begun = parse_time("2026-01-02T00:00:00.04")
+    assert abs((made[0].stream.start_time - begun).sec) < 1e-9
+    for before, after in itertools.pairwise(made):
+        assert abs((after.stream.start_time - before.stream.stop_time).sec) < 1e-9
+
+
+class _Endless(MemoryVoltages):
+    """Voltages whose end is not known before it comes."""
+
+    @property
+    def endless(self) -> bool:
+        return True
+
+    def arrived(self, stop: int) -> int:
+        return min(stop, self.shape[0])
+
+    def come(self, stop: int, seconds: float) -> bool:
+        return True
+
+    def release(self, row: int) -> None:
+        """Do nothing: memory keeps all."""
+
+
+def test_vdif_marks_frames_that_were_lost(tmp_path: Path) -> None:
+    """A frame without any sample of a polarisation is invalid; other lost samples are 0."""
+    data = noise(np.random.default_rng(1), 40_000)
+    valid = tuple(np.array(spans) for spans in (
+        [[0, 9_000], [30_000, 40_000]], [[0, 16_000], [16_001, 40_000]]))
+    live = _Endless(data, header(start="2026-01-02T00:00:00"), valid=valid)
+    settings = Settings(str(tmp_path), record="vdif", roll_s=Fraction(1, 25))
+    rolling("record", live, settings, "", lambda said: None, lambda: live).run()
+    made = fs.open(files(tmp_path, "*.vdif")[0]).read()
+    whole = np.array(data)
+    whole[9_000:30_000, 0] = whole[16_000, 1] = 0
+    np.testing.assert_array_equal(made.values, whole)
+    np.testing.assert_array_equal(made.valid[0], [[0, 16_000], [24_000, 40_000]])
+    np.testing.assert_array_equal(made.valid[1], [[0, 40_000]])
+
+
+def test_a_ring_of_psrdada(tmp_path: Path) -> None:
+    """What a simulation writes to a ring is recorded from it, and is the same as a file."""
+    key = 0x4001 + os.getpid() % 0x4000 * 2
+    made = Peer(key, 4, 65_536, 1), Peer(key + 1, 8, 4096, 1)
+    try:
+        process = running("live", f"psrdada:{key:x}", "-o", tmp_path / "out", "--record", "native",
+                          *SPECTRA, "--roll", "20ms")
+        until(lambda: not made[0].value(made[0].connect, READ))
+        words = ("simulate", "fast-voltage", "--duration", "50ms", "--bandwidth", "0.5MHz")
+        assert finished(*words, "--to", f"psrdada:{key:x}") == "wrote 100000 bytes"
+        errors = errors_of(process, 60)
+    finally:
+        for each in made:
+            each.destroy()
+    assert process.returncode == 0, errors
+    finished(*words, "-o", tmp_path / "x.h5")
+    whole = fs.open(tmp_path / "x.h5")
+    voltages = [fs.open(each) for each in files(tmp_path / "out", "voltages*.h5")]
+    assert [each.shape[0] for each in voltages] == [20_000, 20_000, 10_000]
+    np.testing.assert_array_equal(np.concatenate([each.read().values for each in voltages]),
+                                  whole.read().values)
+    assert voltages[0].stream.start_time == whole.stream.start_time
+    assert len(files(tmp_path / "out", "spectra*.h5")) >= 2
+
+
+def finished(*words: Any) -> str:
+    """Run a command; return the beginning of its messages."""
+    process = running(*words)
+    errors = errors_of(process)
+    assert process.returncode == 0, errors
+    return errors.partition(" in ")[0].strip()
 
 
 def test_a_file_is_followed_while_it_grows(tmp_path: Path) -> None:
@@ -187,6 +275,34 @@ def test_a_port_that_is_in_use(tmp_path: Path) -> None:
     assert "cannot listen" in errors
 
 
+def test_processes_are_pinned(tmp_path: Path) -> None:
+    """The only processor is that of the receiver and of the product; others are refused."""
+    cpu, out = min(os.sched_getaffinity(0)), tmp_path / "out"
+    with feeding(tmp_path / "pipe", noise(np.random.default_rng(1), 100_000).tobytes()):
+        process = running("live", tmp_path / "pipe", "-o", out, "--record", "native", "--cpus",
+                          cpu, *WORDS)
+        until(lambda: sink(out, "record").get("rows"))
+        pids = sink(out, "record")["pid"], status(out)["sources"][0]["receiver"]["pid"]
+        assert [os.sched_getaffinity(pid) for pid in pids] == [{cpu}, {cpu}]
+        process.send_signal(signal.SIGTERM)
+        errors = errors_of(process, 30)
+    assert process.returncode == 0, errors
+
+
+def test_processors_of_sources(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)))
+    assert processors_of("0,4-7") == (0, 4, 5, 6, 7)
+    for wrong in ("", "a", "0-", "1,1", "8", "3-2", "-1"):
+        with pytest.raises(UsageError, match=r"cpus = .*; allowed: "):
+            processors_of(wrong)
+    sources = [Source(f"udp://:{port}", "", "x") for port in (1, 2)]
+    with pytest.raises(UsageError, match="cpus = 0 for 2 sources; allowed: a processor"):
+        session.Session(sources, Settings("x", record="native", cpus=(0,)), print, print)
+    made = session.Session(sources, Settings("x", record="native", cpus=(0, 1, 2, 5, 6)), print,
+                           print)
+    assert [made._cpus(each) for each in made.beams] == [(0, 1), (2, 5, 6)]
+
+
 def test_ctrl_c_before_anything_came(tmp_path: Path) -> None:
     process = running("live", "udp://:0", "-o", tmp_path / "out", "--record", "native")
     until(lambda: status(tmp_path / "out")["sources"][0].get("ring"))
@@ -252,7 +368,7 @@ import numpy as np
 from fastsig.io.live.ring_bytes import RingBytes, RingFiles, byte_ring
 from fastsig.io.live.pipes import open_bytes
 from fastsig.live.rehearsal import rehearse
-from fastsig.live.settings import Settings, Source
+from fastsig.live.settings import Settings, Source, processors_of
 from fastsig.live.sinks import rolling
 given = {"n_bits": 8, "n_pol": 2, "sample_rate": "1MHz", "frequency": "1400.25MHz",
          "start_time": "2026-01-02T00:00:00"}

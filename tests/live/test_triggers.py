@@ -6,6 +6,7 @@ import json
 import os
 import socket
 import threading
+import xml.etree.ElementTree as ET
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import numpy as np
 import pytest
 
 import fastsig as fs
-from fastsig.errors import PlanError
+from fastsig.errors import PlanError, UsageError
 from fastsig.io.live.layouts import fast_adc
 from fastsig.io.live.pipes import open_bytes
 from fastsig.io.live.ring_bytes import RingBytes, RingFiles, byte_ring, fill
@@ -23,6 +24,7 @@ from fastsig.live.receivers import ring_bytes
 from fastsig.live.settings import Settings
 from fastsig.live.sinks import _Spectra
 from fastsig.live.triggers import post
+from fastsig.live.voevent import check_stream, document
 from fastsig.run.candidate_files import read_candidates
 
 GIVEN = {"n_bits": 8, "n_pol": 2, "sample_rate": "32MHz", "start_time": "2026-01-01T00:00:00",
@@ -103,19 +105,55 @@ def test_lines_go_to_a_socket(tmp_path: Path, kind: int) -> None:
         server.bind(place)
         if kind == socket.SOCK_STREAM:
             server.listen()
-        post({"dm": 3}, place)
+        post('{"dm": 3}', place)
         connection = server.accept()[0] if kind == socket.SOCK_STREAM else server
         assert json.loads(connection.recv(100)) == {"dm": 3}
         connection.close()
     with pytest.raises(OSError):
-        post({"dm": 3}, place)
+        post('{"dm": 3}', place)
 
 
 def test_a_fifo_that_nobody_reads_does_not_block(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo")
     with pytest.raises(OSError):
-        post({"dm": 3}, str(tmp_path / "fifo"))
+        post('{"dm": 3}', str(tmp_path / "fifo"))
     reader = os.open(tmp_path / "fifo", os.O_RDONLY | os.O_NONBLOCK)
-    post({"dm": 3}, str(tmp_path / "fifo"))
+    post('{"dm": 3}', str(tmp_path / "fifo"))
     assert os.read(reader, 100) == b'{"dm": 3}\n'
     os.close(reader)
+
+
+LINE = {"time": "2026-01-01T00:00:00.040012", "time_s": 0.040012, "dm": 299.25, "dm_error": 0.5,
+        "width": 0.002, "snr": 31.5, "low_mhz": 1398.0, "high_mhz": 1414.0, "source": "udp://:1",
+        "label": "s1", "beam": 3, "telescope": "FAST", "ra_deg": None, "dec_deg": -1.5, "raw": "<&"}
+
+
+def test_a_burst_as_voevent() -> None:
+    text = document(LINE, "ivo://example.org/bursts", "2026-01-01T00:00:01.234")
+    assert "\n" not in text
+    event = ET.fromstring(text)
+    assert event.tag == "{http://www.ivoa.net/xml/VOEvent/v2.0}VOEvent"
+    assert event.get("ivorn") == "ivo://example.org/bursts#s1-2026-01-01T00:00:00.040012-DM299.25"
+    assert [each.tag for each in event] == ["Who", "What", "WhereWhen"]
+    assert event.findtext("Who/AuthorIVORN") == "ivo://example.org"
+    assert event.findtext("Who/Date") == "2026-01-01T00:00:01"
+    found = {each.get("name"): (each.get("value"), each.get("unit"), each.get("dataType"))
+             for each in event.iter("Param")}
+    assert found["dm"] == ("299.25", "pc/cm^3", "float") and found["width"][:2] == ("2.0", "ms")
+    assert found["centre_frequency"][:2] == ("1406.0", "MHz") and found["beam"][::2] == ("3", "int")
+    assert found["dec"][0] == "-1.5" and "ra" not in found and found["raw_data"][0] == "<&"
+    time = event.find("WhereWhen/ObsDataLocation/ObservationLocation/AstroCoords/Time")
+    assert time is not None and time.findtext("TimeInstant/ISOTime") == LINE["time"]
+
+
+def test_documents_are_valid() -> None:
+    """They follow the schema of VOEvent 2.0, as another package states it."""
+    peer = pytest.importorskip("voeventparse")
+    text = document(LINE, "ivo://example.org/bursts", "2026-01-01T00:00:01.234")
+    peer.assert_valid_as_v2_0(peer.loads(text.encode()))
+
+
+@pytest.mark.parametrize("wrong", ["bursts", "ivo://x", "ivo://example.org/", "ivo://a.b/c#d"])
+def test_streams_of_voevent(wrong: str) -> None:
+    with pytest.raises(UsageError, match="allowed: ivo://AUTHORITY/STREAM"):
+        check_stream(wrong)

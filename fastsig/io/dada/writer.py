@@ -81,8 +81,8 @@ class DadaWriter(VoltageWriter):
                       for name, (start, stop) in zip(names, self._stretches, strict=True)]
         self.piece = max(1, 2**22 // self._row)
         self._utc, self._mjd, self._before = self._start()
-        for cards in range(len(self.files)):
-            self._header(cards)
+        for file in range(len(self.files)):
+            self.header(file)
 
     def _note_lost(self, held: Spans, where: str) -> None:
         lost = sum(validity.count(held) - validity.count(each) for each in self.recording.valid)
@@ -102,7 +102,8 @@ class DadaWriter(VoltageWriter):
         # No sample nearby begins on a whole second: the text gets a fraction.
         return _utc(day, seconds), _mjd(day, seconds), 0
 
-    def _header(self, file: int) -> bytes:
+    def header(self, file: int) -> bytes:
+        """Return the header of a file."""
         header, recording, names = self.recording.header, self.recording, self._text
         axis = header.channels
         values: dict[str, object] = {
@@ -138,7 +139,7 @@ class DadaWriter(VoltageWriter):
     def _begin(self, overwrite: bool) -> None:
         self._output = OutputFiles(self.files, overwrite=overwrite, pattern=self.path)
         for file in range(len(self.files)):
-            self._output.write(file, np.frombuffer(self._header(file), np.uint8), 0)
+            self._output.write(file, np.frombuffer(self.header(file), np.uint8), 0)
 
     def encode(self, block: Block) -> tuple[int, NDArray[Any]]:
         """Return the first row, and the numbers in the order of time, channel, polarisation."""
@@ -177,7 +178,7 @@ class DadaWriter(VoltageWriter):
         self.files = [(name, _HEADER + int(stop - start) * self._row) for (name, _), (start, stop)
                       in zip(self.files, self._stretches, strict=True)]
         for file, (_, size) in enumerate(self.files):
-            self._output.write(file, np.frombuffer(self._header(file), np.uint8), 0)
+            self._output.write(file, np.frombuffer(self.header(file), np.uint8), 0)
             self._output.truncate(file, size)
 
     def close(self) -> None:

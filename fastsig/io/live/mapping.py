@@ -62,17 +62,19 @@ def mapped(descriptor: int) -> NDArray[np.uint8]:
     return np.frombuffer(memoryview(memory), np.uint8)
 
 
-def allocate(memory: NDArray[np.uint8], descriptor: int) -> None:
+def allocate(memory: NDArray[np.uint8], descriptor: int, *, huge: bool) -> None:
     """Allocate all pages of a mapped file, so that no access fails later.
+
+    Huge pages take two to three times as long.
 
     Raises
     ------
     OSError
         If there is not enough memory.
     """
-    for offset in range(0, len(memory), HUGE):  # a huge page is made of one that exists
+    for offset in range(0, len(memory), HUGE) if huge else ():  # a huge page is made of a page
         os.posix_fallocate(descriptor, offset, 1)
-    for advice in (_HUGE_PAGE, _COLLAPSE):
+    for advice in (_HUGE_PAGE, _COLLAPSE) if huge else ():
         with contextlib.suppress(OSError):  # not for this kind of file, or not by this kernel
             _advise(memory, advice)
     try:

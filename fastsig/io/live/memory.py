@@ -115,9 +115,9 @@ class SharedMemory:
         self.readers = self._array(np.int64, _READERS_AT, (N_READER, READER_WORDS))
 
     @classmethod
-    def create(cls, name: str | None, shape: tuple[int, int, int], record: Mapping[str, Any]
-               ) -> SharedMemory:
-        """Create the memory of a ring of the shape (slot, part, byte).
+    def create(cls, name: str | None, shape: tuple[int, int, int], record: Mapping[str, Any], *,
+               huge: bool = True) -> SharedMemory:
+        """Create the memory of a ring of the shape (slot, part, byte), in huge pages if possible.
 
         Raises
         ------
@@ -138,7 +138,7 @@ class SharedMemory:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             os.ftruncate(descriptor, n_bytes)
             memory = cls(path, descriptor, writes=True)
-            allocate(memory._map, descriptor)
+            allocate(memory._map, descriptor, huge=huge)
         except OSError as error:
             os.unlink(path)
             os.close(descriptor)

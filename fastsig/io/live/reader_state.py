@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from typing import NamedTuple
 
+import numpy as np
+
 from fastsig.io.live.memory import READER_WORDS, SharedMemory, lives
 
 __all__ = ["BEAT", "DONE", "LABEL", "LABEL_BYTES", "OVERWRITTEN", "PID", "ReaderState",
@@ -41,8 +43,9 @@ class ReaderState(NamedTuple):
 
 def positions(memory: SharedMemory) -> list[int]:
     """Return the slots that each reader that is alive has read."""
-    return [int(words[DONE]) for words in memory.readers
-            if words[PID] and lives(int(words[PID]))]
+    taken = np.flatnonzero(memory.readers[:, PID]).tolist()
+    found = [(int(memory.readers[at, PID]), int(memory.readers[at, DONE])) for at in taken]
+    return [done for pid, done in found if pid and lives(pid)]
 
 
 def readers(memory: SharedMemory) -> list[ReaderState]:

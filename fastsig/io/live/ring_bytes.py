@@ -11,7 +11,7 @@ import fcntl
 import os
 import select
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from typing import Any
 
@@ -27,10 +27,10 @@ from fastsig.io.live.ring_layout import RingLayout
 from fastsig.io.live.writer import RingWriter
 from fastsig.stream.header import Header
 
-__all__ = ["RingBytes", "RingFiles", "byte_ring", "fill"]
+__all__ = ["RingBytes", "RingFiles", "byte_ring", "fill", "pour"]
 
 _SLOT = 4096
-_GLANCE = 0.001  # s between looks at a full ring, or at one to which nothing has come
+_GLANCE, _LONGEST = 0.001, 0.016  # s between looks at a ring that does not change, more and more
 _POLL_MS = 200
 _PIPE = 2**20  # bytes that a pipe holds: fewer changes between processes than with 64 KiB
 
@@ -44,9 +44,17 @@ def byte_ring(label: str, n_bytes: int, *, name: str | None = None, n_readers: i
     about = Header(start_time=parse_time("2000-01-01"), sample_rate=Fraction(10**9),
                    is_complex=False, polarization=PolBasis("unknown", ("0",)), n_bits=8)
     ring = RingWriter.create(RingLayout("voltage", _SLOT, 1, _SLOT), about, n_bytes, label=label,
-                             name=name, n_readers=n_readers)
+                             name=name, n_readers=n_readers, huge=False)
     ring.start()
     return ring
+
+
+def pausing() -> Iterator[float]:
+    """Yield pauses between looks, s: short ones at first, as each look takes some time."""
+    pause = _GLANCE
+    while True:
+        yield pause
+        pause = min(_LONGEST, 1.25 * pause)
 
 
 def fill(ring: RingWriter, descriptor: int, stop: Callable[[], bool] = lambda: False) -> None:
@@ -57,20 +65,45 @@ def fill(ring: RingWriter, descriptor: int, stop: Callable[[], bool] = lambda: F
     try:
         poll = select.poll()
         poll.register(descriptor, select.POLLIN)
+        room, pauses = ring.space(), pausing()
         while not stop():
             ring.beat()
-            room = ring.space()
             if not len(room):
-                time.sleep(_GLANCE)
+                room = ring.space()  # it takes as long as several small reads
+            if not len(room):
+                time.sleep(next(pauses))
             elif poll.poll(_POLL_MS):
+                pauses = pausing()
                 n = os.readv(descriptor, [memoryview(room)])  # type: ignore[arg-type]
                 if not n:
                     break
                 ring.advance(n)
+                room = room[n:]
         else:
             reason = "stopped"
     finally:
         ring.end(reason)
+
+
+def pour(ring: RingWriter, pieces: Iterable[NDArray[np.uint8]], stop: Callable[[], bool]) -> None:
+    """Put pieces of bytes into a ring until they end or `stop` is true; then end the ring."""
+    try:
+        for piece in pieces:
+            rest, pauses = piece, pausing()
+            while len(rest) and not stop():
+                ring.beat()
+                room = ring.space()
+                if not len(room):
+                    time.sleep(next(pauses))
+                    continue
+                n = min(len(room), len(rest))
+                room[:n] = rest[:n]
+                ring.advance(n)
+                rest = rest[n:]
+            if len(rest):
+                break
+    finally:
+        ring.end("stopped" if stop() else "ended")
 
 
 class RingBytes:
@@ -112,6 +145,7 @@ class RingBytes:
             If the ring is too small for the bytes since the last one that was released.
         """
         end = None if seconds is None else time.monotonic() + seconds
+        pauses = pausing()
         while self.size < stop and not self.over:
             if stop - self._released > len(self._ring) * 3 // 4:
                 raise PlanError(
@@ -119,7 +153,7 @@ class RingBytes:
                     f"has {len(self._ring)}, a quarter of them for rows that are read twice")
             if end is not None and time.monotonic() > end:
                 return False
-            time.sleep(_GLANCE)
+            time.sleep(next(pauses))
         return True
 
     def pread(self, n: int, place: int) -> bytes:
@@ -128,6 +162,23 @@ class RingBytes:
         out = np.empty(max(0, min(n, self.size - place)), np.uint8)
         self.copy(out, place)
         return out.tobytes()
+
+    def piece(self, n: int, place: int) -> NDArray[np.uint8]:
+        """Return `n` bytes that have come, without copying them if they lie in one piece.
+
+        Raises
+        ------
+        DataError
+            If they are no longer there.
+        """
+        at = place % len(self._ring)
+        if at + n > len(self._ring):
+            out = np.empty(n, np.uint8)
+            self.copy(out, place)
+            return out
+        if place < self.oldest:
+            raise DataError(self.name, f"byte {place} is no longer there")
+        return self._ring[at : at + n]
 
     def copy(self, out: NDArray[np.uint8], place: int) -> None:
         """Copy bytes that have come.
@@ -172,12 +223,28 @@ class RingFiles:
             If the stream ends too early, or the bytes are no longer there.
         """
         flat = out.view(np.uint8).reshape(-1)
-        self.data.wait(offset + len(flat))
-        missing = offset + len(flat) - self.data.size
-        if missing > 0:
+        self._wait(offset + len(flat))
+        self.data.copy(flat, offset)
+
+    def read(self, index: int, n: int, offset: int) -> NDArray[np.uint8]:
+        """Return `n` bytes from byte `offset` on, waiting for them.
+
+        They are those in the ring if they lie in one piece there, and remain until they are
+        released.
+
+        Raises
+        ------
+        DataError
+            If the stream ends too early, or the bytes are no longer there.
+        """
+        self._wait(offset + n)
+        return self.data.piece(n, offset)
+
+    def _wait(self, stop: int) -> None:
+        self.data.wait(stop)
+        if (missing := stop - self.data.size) > 0:
             raise DataError(self.data.name, f"ends at byte {self.data.size}; {missing} bytes more "
                             "were expected")
-        self.data.copy(flat, offset)
 
     def scatter_into(self, index: int, places: NDArray[np.int64], offset: int) -> bool:
         """Return False: pieces are copied one by one."""

@@ -34,7 +34,7 @@ class RingWriter(Ring):
 
     @classmethod
     def create(cls, layout: RingLayout, header: Header, n_bytes: int, *, label: str,
-               name: str | None = None, n_readers: int = 0) -> Self:
+               name: str | None = None, n_readers: int = 0, huge: bool = True) -> Self:
         """Create a ring, and become its writer.
 
         Parameters
@@ -50,6 +50,8 @@ class RingWriter(Ring):
             Name by which readers attach; by default one that no other ring has.
         n_readers : int, optional
             Number of readers for which `space` waits until they have attached.
+        huge : bool
+            Whether to use huge pages where possible: packets are put into many pages at a time.
 
         Raises
         ------
@@ -64,7 +66,8 @@ class RingWriter(Ring):
                              f"{layout.slot_bytes} bytes; allowed: {_LEAST_SLOTS} or more")
         record = {"layout": {**asdict(layout), "n_slot": n_slot}, "label": label,
                   "header": header_record(header)}
-        ring = cls(SharedMemory.create(name, (n_slot, layout.n_part, layout.part_bytes), record))
+        shape = n_slot, layout.n_part, layout.part_bytes
+        ring = cls(SharedMemory.create(name, shape, record, huge=huge))
         ring._set("n_expected", n_readers)
         ring.beat()
         return ring

@@ -23,7 +23,7 @@ from astropy.time import Time
 from numpy.typing import NDArray
 
 from fastsig.axes.time import elapsed, iso, sample_time
-from fastsig.axes.validity import clip
+from fastsig.axes.validity import as_spans
 from fastsig.errors import PlanError
 from fastsig.io.files.outputs import OutputFiles, output_names
 from fastsig.io.vdif.dspsr import dspsr_header
@@ -63,6 +63,7 @@ class VdifWriter(VoltageWriter):
     """
 
     NAME = "vdif"
+    OPEN_END = True
     OFFERS: ClassVar = {1: LEVELS[1], 2: LEVELS[2], 4: None, 8: None, 16: None}
     OWN = ("one_thread", "dspsr_header")
 
@@ -112,18 +113,16 @@ class VdifWriter(VoltageWriter):
         self._parts_bits = self.n_bits * recording.parts * self._n_inside
         start, stop = int(held[0, 0]), int(held[-1, 1])
         self._place(start)
-        self.n_time = self._frame_length(start, stop)
-        self.rows = self._rows(start, stop, self.n_time)
+        self.frame = self._frame_length(start, stop)
+        self.rows = self._rows(start, stop, self.frame)
         self._offset += self.rows[0] - start
-        if self.rows[0] >= self.rows[1]:
+        if self.rows[0] >= self.rows[1] and not recording.early:
             raise PlanError(f"{recording.path}: {stop - start} samples do not fill a VDIF frame of "
-                            f"{self.n_time}")
-        self._note_frames(self.n_time, "frame", together=self._one)
-        self._valid = [frame_runs(spans, *self.rows, self.n_time) for spans in (
-            (held,) if self._one else recording.valid)]
-        self._frame = _HEADER + self.n_time * self._parts_bits // 8
-        set_bytes = self._frame * self._n_thread
-        n_frame = (self.rows[1] - self.rows[0]) // self.n_time
+                            f"{self.frame}")
+        self._note_frames(self.frame, "frame", together=self._one)
+        self._frame_bytes = _HEADER + self.frame * self._parts_bits // 8
+        self._set_bytes = set_bytes = self._frame_bytes * self._n_thread
+        n_frame = (self.rows[1] - self.rows[0]) // self.frame
         self._per_file = max(1, (file_bytes or 2**62) // set_bytes)
         names = output_names(self.path, -(-n_frame // self._per_file))
         self.files = [(name, min(self._per_file, n_frame - i * self._per_file) * set_bytes)
@@ -132,7 +131,7 @@ class VdifWriter(VoltageWriter):
         if self._with_header:
             self._dspsr = dspsr_header(recording, names, self.n_bits)
             self.files.append((f"{names[0]}.hdr", len(self._dspsr)))
-        self.piece = self.n_time * max(1, 2**22 // set_bytes)
+        self.piece = self.frame * max(1, 2**22 // set_bytes)
 
     def _place(self, start: int) -> None:
         """Determine the epoch of a row, its second, and its sample in that second."""
@@ -152,7 +151,11 @@ class VdifWriter(VoltageWriter):
                                f"with a second: all are moved by {moved:.3g} s")
 
     def _frame_length(self, start: int, stop: int) -> int:
-        """Choose the samples per frame: as in the source if they fit."""
+        """Choose the samples per frame: as in the source if they fit.
+
+        In a recording that may end early, they fit the second alone, so that other recordings of
+        the stream have frames of the same length.
+        """
         bits, rate = self._parts_bits, int(self.recording.header.sample_rate)
 
         def usual(n: int) -> bool:
@@ -161,12 +164,15 @@ class VdifWriter(VoltageWriter):
         def allowed(n: int) -> bool:
             return n * bits % (8 * _LEAST_PAYLOAD) == 0 and rate // n <= _MOST_NUMBER
 
-        edges = [edge - start for edge in self.recording.edges(start, stop)]
         given = self.recording.header.extra.get("frame_length")
         prefer = (given - _HEADER) * 8 // bits if isinstance(given, int) else None
-        # Some readers refuse files with three frames per thread or fewer.
-        most = min(max(_MOST_PAYLOAD * 8 // bits, prefer or 0), -(-(stop - start) // _LEAST_FRAMES))
-        lengths = [rate, self._offset, stop - start, *edges]
+        most = max(_MOST_PAYLOAD * 8 // bits, prefer or 0)
+        lengths = [rate]
+        if not self.recording.early:
+            edges = [edge - start for edge in self.recording.edges(start, stop)]
+            lengths += [self._offset, stop - start, *edges]
+            # Some readers refuse files with three frames per thread or fewer.
+            most = min(most, -(-(stop - start) // _LEAST_FRAMES))
         found = frame_length(lengths, most, prefer, usual) or frame_length(
             lengths, most, None, allowed)
         if found:
@@ -198,13 +204,13 @@ class VdifWriter(VoltageWriter):
 
     def encode(self, block: Block) -> tuple[int, NDArray[np.uint8]]:
         """Return the number of the first frame, and the frames (time, thread, byte), of a piece."""
-        first = (block.start - self.rows[0]) // self.n_time
-        n = block.n // self.n_time
-        numbers = self.numbers(block)
-        parts = numbers.reshape(n, self.n_time, self._n_thread,
+        first = (block.start - self.rows[0]) // self.frame
+        n = block.n // self.frame  # only the end of the recording may be incomplete
+        numbers = self.numbers(block)[: n * self.frame]
+        parts = numbers.reshape(n, self.frame, self._n_thread,
                                 self._n_inside * self.recording.parts)
-        out = np.empty((n, self._n_thread, self._frame), np.uint8)
-        out[:, :, :_HEADER] = self._headers(first, n)
+        out = np.empty((n, self._n_thread, self._frame_bytes), np.uint8)
+        out[:, :, :_HEADER] = self._headers(first, n, block)
         payload = self._packed(np.ascontiguousarray(parts.swapaxes(1, 2)))
         out[:, :, _HEADER:] = payload.reshape(n, self._n_thread, -1)
         return first, out
@@ -219,21 +225,23 @@ class VdifWriter(VoltageWriter):
 
         return pack(self.codes(numbers, np.uint8).reshape(-1), self.n_bits)
 
-    def _headers(self, first: int, n: int) -> NDArray[np.uint8]:
-        """Return the headers of `n` frames of every thread, (n, thread, byte)."""
+    def _headers(self, first: int, n: int, block: Block) -> NDArray[np.uint8]:
+        """Return the headers of the `n` frames of every thread in a block, (n, thread, byte)."""
         recording = self.recording
-        per_second = int(recording.header.sample_rate) // self.n_time
-        number = self._offset // self.n_time + first + np.arange(n)
+        per_second = int(recording.header.sample_rate) // self.frame
+        number = self._offset // self.frame + first + np.arange(n)
         words = np.zeros((n, self._n_thread, _HEADER // 4), "<u4")
-        lost = np.ones((n, len(self._valid)), bool)
-        for pol, runs in enumerate(self._valid):
-            for low, high in clip(runs, first, first + n).tolist():
-                lost[low - first : high - first, pol] = False
+        valid = (as_spans(np.concatenate(block.valid)),) if self._one else block.valid
+        lost = np.ones((n, len(valid)), bool)
+        for pol, spans in enumerate(valid):
+            runs = frame_runs(spans, block.start, block.start + block.n, self.frame)
+            for low, high in runs.tolist():
+                lost[low:high, pol] = False
         lost = np.repeat(lost, self._n_thread // lost.shape[1], axis=1)
         words[:, :, 0] = (self._second + number // per_second)[:, np.newaxis] | lost.astype(
             np.int64) << 31
         words[:, :, 1] = (number % per_second | self._epoch << 24)[:, np.newaxis]
-        words[:, :, 2] = self._frame // 8 | (self._n_inside.bit_length() - 1) << 24
+        words[:, :, 2] = self._frame_bytes // 8 | (self._n_inside.bit_length() - 1) << 24
         words[:, :, 3] = (np.arange(self._n_thread) << 16 | (self._station or 0)
                           | self.n_bits - 1 << 26 | recording.header.is_complex << 31)
         words[:, :, 4] = self._edv << 24 | self._rate_word
@@ -246,8 +254,18 @@ class VdifWriter(VoltageWriter):
         while len(frames):
             file, slot = divmod(place, self._per_file)
             n = min(len(frames), self._per_file - slot)
-            self._output.write(file, frames[:n], slot * self._frame * self._n_thread)
+            self._output.write(file, frames[:n], slot * self._set_bytes)
             place, frames = place + n, frames[n:]
+
+    def end_at(self, n_row: int) -> None:
+        """Let the files end with the last frame before row `n_row`; all rows have been written."""
+        n_frame = max(0, n_row - self.rows[0]) // self.frame
+        self.rows = self.rows[0], self.rows[0] + n_frame * self.frame
+        n_file = len(self.files) - bool(self._dspsr)
+        for file in range(n_file):
+            size = min(max(0, n_frame - file * self._per_file), self._per_file) * self._set_bytes
+            self.files[file] = self.files[file][0], size
+            self._output.truncate(file, size)
 
     def close(self) -> None:
         """Give the files their names."""

@@ -88,8 +88,8 @@ class InterleavedVoltages(SegmentedVoltages):
         layout = self._layout
         heap = (first - recorded) // layout.heap * layout.heap  # start of the heap of `first`
         n = -(-(stop - recorded - heap) // layout.heap) * layout.heap
-        raw = np.empty(n * layout.row_bytes // layout.dtype.itemsize, layout.dtype)
-        self._raw.read_into(number, raw, offset + heap * layout.row_bytes)
+        raw: NDArray[Any] = self._raw.read(
+            number, n * layout.row_bytes, offset + heap * layout.row_bytes).view(layout.dtype)
         if layout.dtype.kind == "u":  # offset binary: the highest bit is the inverted sign
             half = layout.dtype.type(2 ** (8 * layout.dtype.itemsize - 1))
             raw = (raw ^ half).view(raw.dtype.str.replace("u", "i"))

@@ -59,6 +59,18 @@ class RawFiles:
         finally:
             os.close(descriptor)
 
+    def read(self, index: int, n: int, offset: int) -> NDArray[np.uint8]:
+        """Return `n` bytes from byte `offset` of a file on, which are not to be changed.
+
+        Raises
+        ------
+        DataError
+            If the file cannot be read, or ends too early.
+        """
+        out = np.empty(n, np.uint8)
+        self.read_into(index, out, offset)
+        return out
+
     def scatter_into(self, index: int, places: NDArray[np.int64], offset: int) -> bool:
         """Call `positioned.scatter_into` for a file; return False if it does not stay open."""
         descriptor = self._kept(index)

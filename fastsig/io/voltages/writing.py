@@ -181,6 +181,8 @@ class VoltageWriter(Writer):
     rows: tuple[int, int]
     #: Rows per piece; pieces are contiguous from the first row that is written.
     piece: int
+    #: Rows of the smallest unit of the format: it stores whole units only.
+    frame: int = 1
     #: Spans of rows that have samples in the files; all by default. Other rows are not read.
     kept: Spans | None = None
     #: Whether the disk is full, so that a file that may end early has ended.

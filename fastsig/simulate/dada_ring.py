@@ -1,0 +1,104 @@
+"""Write simulated voltages to a ring of PSRDADA, for tests and rehearsals of what reads it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fastsig.axes import validity
+from fastsig.errors import UsageError
+from fastsig.io.dada.writer import DadaWriter
+from fastsig.io.live.psrdada import writing_ring
+from fastsig.io.voltages.writing import Recording
+from fastsig.simulate.engine import FastVoltage
+from fastsig.simulate.values import scalar
+from fastsig.work.signals import check
+
+__all__ = ["Written", "write_ring"]
+
+_BLOCK = 2**20  # samples made together
+
+
+class Written(NamedTuple):
+    """What was written to a ring.
+
+    Parameters
+    ----------
+    bytes : int
+        Bytes of samples.
+    seconds : float
+        Time that it took.
+    late_s : float
+        Time by which the last block was late: this machine, or what reads the ring, is slower.
+    """
+
+    bytes: int
+    seconds: float
+    late_s: float
+
+
+def write_ring(recording: Any, to: str, *, speed: Any = 1, cycle: Any = None,
+               progress: Callable[[int], Any] | None = None) -> Written:
+    """Write a recording to a ring of PSRDADA as one transfer; wait for those that read it.
+
+    Parameters
+    ----------
+    recording : FastVoltage
+        Lost samples are 0.
+    to : str
+        The ring, such as ``psrdada:dada``, which must exist.
+    speed : value
+        Number of seconds of the recording that are written in a second; 0 means as fast as
+        possible.
+    cycle : value, s, optional
+        Make only this long a part of the recording, and write it again and again until the
+        duration of the recording has passed.
+    progress : callable, optional
+        Called with the number of samples that were written since the last call.
+
+    Raises
+    ------
+    UsageError
+        If a value is not possible.
+    DataError
+        If there is no such ring.
+    """
+    if not isinstance(recording, FastVoltage):
+        raise UsageError("only real voltages can be written to a ring of PSRDADA")
+    rate = float(scalar(speed, "", "speed")) * float(recording.header.sample_rate)
+    if rate < 0:
+        raise UsageError(f"speed = {speed!r}; allowed: from 0")
+    made = None if cycle is None else _cycle(recording, cycle)
+    whole = validity.full(0, recording.n_time)
+    header = DadaWriter(Recording(recording.header, (recording.n_time, 2), (whole, whole)),
+                        "ring.dada").header(0)
+
+    def stopped() -> bool:
+        check()
+        return False
+
+    begun, late = time.monotonic(), 0.0
+    with writing_ring(to, header, stopped) as write:
+        for first in range(0, recording.n_time, _BLOCK):
+            n = min(_BLOCK, recording.n_time - first)
+            data = recording.generate(first, n)[0] if made is None else made[
+                np.arange(first, first + n) % len(made)]
+            check()
+            early = begun + first / rate - time.monotonic() if rate else 0.0
+            late = max(0.0, -early)
+            time.sleep(max(0.0, early))
+            write(np.ascontiguousarray(data))
+            if progress is not None:
+                progress(n)
+    return Written(2 * recording.n_time, time.monotonic() - begun, late)
+
+
+def _cycle(recording: FastVoltage, cycle: Any) -> Any:
+    """Return the samples of the beginning of a recording."""
+    n = int(scalar(cycle, "s", "cycle") * recording.header.sample_rate)
+    if n < 1:
+        raise UsageError(f"cycle = {cycle!r} is shorter than a sample")
+    return recording.generate(0, min(n, recording.n_time))[0]
