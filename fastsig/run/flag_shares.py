@@ -251,8 +251,8 @@ def excesses(flag: Stream, after: FlagShares, before: FlagShares, shows: str) ->
     share = float(others.mean()) if len(others) else 0.0
     found = []
     if whole:
-        found.append(f"{whole} of {len(asked)} channels were flagged throughout; --protect keeps "
-                     "channels with lines")
+        found.append(f"{whole} of {len(asked)} channels {'was' if whole == 1 else 'were'} flagged "
+                     "throughout; --protect keeps channels with lines")
     if share > _MUCH:
         found.append(f"{100 * share:.3g} % of the samples outside --bands were flagged; {shows} "
                      "shows which")

@@ -157,9 +157,13 @@ def _even(n: int) -> NDArray[np.float64]:
     return np.asarray((_GOLDEN * np.arange(1, n + 1)) % 1 - 0.5, np.float64)
 
 
-@lru_cache(maxsize=8)
 def _even_of_sample(n: int) -> NDArray[np.float64]:
-    """Return the same numbers, which are kept for further samples of this length."""
+    """Return the same numbers, which are kept for further samples."""
+    return _many_even(1 << max(0, n - 1).bit_length())[:n]
+
+
+@lru_cache(maxsize=8)
+def _many_even(n: int) -> NDArray[np.float64]:
     found = _even(n)
     found.flags.writeable = False
     return found

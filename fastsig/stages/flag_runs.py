@@ -7,6 +7,7 @@ here, the level and the noise of each channel in a segment are all.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -163,7 +164,8 @@ class FlagRuns(FlagStage):
         series, gone = block.series, block.lost_rows()
         if gone.any():  # NaN is not a value
             series = np.where(gone, np.float32(np.nan), np.float32(0) if series is None else series)
-        flags = np.zeros((block.n, 1, self.shape[2]), np.bool_)
+        room = np.zeros(block.codes.shape, np.bool_) if block.room is None else block.room
+        flags = room[:, np.newaxis]
         step = 0.0 if self.source.codes() is None else 1.0
         for rows in rows_of_states(self.header, first, block.n):
             codes, found = block.codes[rows], flags[rows, 0]
@@ -172,7 +174,22 @@ class FlagRuns(FlagStage):
                       None if series is None else series[rows])
                 if not isinstance(rows, slice):
                     flags[rows, 0] = found
+        if block.flags is not None:  # of channels, as others are not in `lost`
+            flags |= block.flags[0]
         return flags
+
+    def read_coded(self, start: int, n: int) -> CodedBlock:
+        """Return the codes of the source, with further flags.
+
+        The flags of segments that are found now are parts of one array, which is not copied.
+        """
+        self._check_range(start, n)
+        block = self.source.read_coded(start, n)
+        room = np.zeros(block.codes.shape, np.bool_)
+        parts = self._parts(start, n, replace(block, room=room))
+        if all(flags.base is room for *_, flags in parts):
+            return block.flagged(room, None)
+        return self._flagged(block, parts)
 
 
 def _flag(x: F4 | NDArray[np.uint8], thresholds: NDArray[np.float64], left_out: Flags, step: float,

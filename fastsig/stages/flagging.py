@@ -71,8 +71,11 @@ class FlaggedSpectra(SpectraStage):
     def read_coded(self, start: int, n: int) -> CodedBlock:
         """Return the codes of the source, with further flags."""
         self._check_range(start, n)
-        block, parts = self._coded_parts(self.source.read_coded(start, n))
-        before = block.flags
+        return self._flagged(*self._coded_parts(self.source.read_coded(start, n)))
+
+    def _flagged(self, block: CodedBlock, parts: list[tuple[int, int, int, Flags]]) -> CodedBlock:
+        """Return rows with the flags of parts."""
+        start, before = block.start, block.flags
         steady = all(len(flags) == 1 for *_, flags in parts)
         if steady and len(parts) < 2:
             own = parts[0][3][:, 0] if parts else np.zeros((1, self.shape[2]), np.bool_)

@@ -41,6 +41,8 @@ class CodedBlock:
         What is subtracted from all channels.
     sums : dict
         Sums of powers of the codes, by first row and row after the last, for all stages.
+    room : ndarray, shape (n, chan), bool, optional
+        Memory, all False, for the flags that a stage finds.
     """
 
     codes: NDArray[np.uint8]
@@ -51,6 +53,7 @@ class CodedBlock:
     changes: tuple[int, ...] | None = ()
     series: F4 | None = None
     sums: dict[tuple[int, int], NDArray[np.float64]] = field(default_factory=dict)
+    room: Flags | None = None
 
     def part(self, first: int, stop: int) -> CodedBlock:
         """Return the rows of the stream from `first` to ``stop - 1``."""
@@ -58,7 +61,8 @@ class CodedBlock:
         return replace(
             self, codes=self.codes[rows], weight=self.weight[rows], start=first, n=stop - first,
             flags=self.flags if self.flags is None or len(self.flags) == 1 else self.flags[rows],
-            series=None if self.series is None else self.series[rows])
+            series=None if self.series is None else self.series[rows],
+            room=None if self.room is None else self.room[rows])
 
     def counted(self, start: int, channels: slice) -> CodedBlock:
         """Return some channels of the rows, counted from another row on."""
@@ -110,6 +114,8 @@ class CodedBlock:
         n_chan = self.codes.shape[1]
         if not kept.any():
             return None
+        if self.weight.shape[2] == 1:  # of rows that are kept, above 0
+            return np.zeros(n_chan, np.bool_)
         lost = ~(self.weight[kept, 0] > 0)
         return None if (lost != lost[:1]).any() else np.broadcast_to(lost[0], n_chan)
 

@@ -11,6 +11,7 @@ from numba.core import cgutils, types
 from numba.core.extending import intrinsic
 
 from ._jit import jit_strict, jit_strict_inner
+from ._level_vectors import fetch_ahead
 from ._simd import address_of
 
 _ROWS = 256  # that are added by integers of 32 bits; sums of 256 cubes are below 2^32
@@ -72,6 +73,7 @@ def _add_codes(typingctx, x, step, n, out):
                  for _ in range(5)] for _ in range(_VECTORS)]
         with cgutils.for_range(builder, n) as loop:
             row = builder.add(x, builder.mul(loop.index, step))
+            fetch_ahead(builder, row, step, 1)
             for vector, sums in enumerate(room):
                 _add_powers(builder, builder.zext(_load(builder, row, codes, vector), kind), sums)
         for vector, sums in enumerate(room):

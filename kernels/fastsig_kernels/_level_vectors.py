@@ -11,11 +11,13 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.core.extending import intrinsic
 
+from ._passes import _prefetch
 from ._simd import Emitter, Vector, VectorType
 
 #: Channels of a vector; vectors that are summed at the same time; values that have a median.
 LANES, AT_ONCE, VALUES = 16, 4, 64
 _LINE = 4 * LANES
+_AHEAD = 8  # rows that are fetched before they are needed: those of a tile are not in sequence
 _I64 = ir.IntType(64)
 _i = types.int64
 _vector = VectorType(LANES)
@@ -36,6 +38,13 @@ def numbers(typingctx, spec, address):
         return load_numbers(Emitter(builder, LANES), spec.items["kind"], args[1]).value
 
     return _vector(spec, _i), codegen
+
+
+def fetch_ahead(builder: Any, row: Any, step: Any, n: int) -> None:
+    """Fetch `n` lines of a later row of a tile of channels, whose rows are `step` bytes apart."""
+    later = builder.add(row, builder.mul(step, ir.Constant(_I64, _AHEAD)))
+    for line in range(n):
+        _prefetch(builder, builder.add(later, ir.Constant(_I64, _LINE * line)), near=True)
 
 
 def _merging(low: int, n: int, step: int) -> Iterator[tuple[int, int]]:
@@ -165,6 +174,7 @@ def add_within(typingctx, spec, x, step, series, series_step, n, tables, out):
                 for _ in range(AT_ONCE)]
         with cgutils.for_range(builder, n) as loop:
             row = builder.add(x, builder.mul(loop.index, step))
+            fetch_ahead(builder, row, step, 1 if spec.items["kind"] == "u1" else AT_ONCE)
             base = emit.load_scalar(builder.add(series, builder.mul(loop.index, series_step)))
             for vector in range(AT_ONCE):
                 low, high, level = limits[vector]

@@ -11,7 +11,7 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.core.extending import intrinsic
 
-from ._level_vectors import load_numbers
+from ._level_vectors import fetch_ahead, load_numbers
 from ._simd import Emitter, Vector
 from .levels import BEND, CUBE_ROOT, LEAST, SLOPE, THIRD
 
@@ -49,6 +49,7 @@ def fill_tile(typingctx, spec, curved, x, step, series, n, tables, out, span, mo
         room = [cgutils.alloca_once_value(builder, emit.splat(0.0).value) for _ in places]
         with cgutils.for_range(builder, n) as loop:
             row = builder.add(x, builder.mul(loop.index, step))
+            fetch_ahead(builder, row, step, 1 if spec.items["kind"] == "u1" else GROUPS)
             base = emit.load_scalar(builder.add(series, builder.mul(
                 loop.index, ir.Constant(_I64, 4))))
             late = builder.mul(loop.index, ir.Constant(_I64, _LINE))

@@ -63,6 +63,9 @@ def _sum_codes(x: np.ndarray, center: np.ndarray, out: np.ndarray) -> None:
 
     sums = np.zeros((5, x.shape[1]), np.int64)
     sum_codes_nb(x if x.strides[1] == 1 else np.ascontiguousarray(x), sums)
+    if not center.any():
+        out[:] = sums
+        return
     for power in range(5):
         out[power] = sum(comb(power, k) * sums[k] * (-center) ** (power - k)
                          for k in range(power + 1))

@@ -26,7 +26,7 @@ def bursts(chain: Any, dms: Any = (0, 3000), *, width: Any = None, threshold: fl
            n_chan: int | None = None, time: Any = None, workers: int | None = None,
            memory: int | None = None,
            on_candidates: Callable[[Candidates], None] | None = None) -> Candidates:
-    """Search spectra or voltages for single pulses and bursts.
+    """Return the single pulses and bursts that are found in spectra or voltages.
 
     Voltages are divided into channels, in which the dispersion is removed coherently at widely
     spaced dispersion measures. Around each of these dispersion measures, the powers are searched in

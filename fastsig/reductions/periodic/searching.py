@@ -40,7 +40,9 @@ def pulsars(chain: Any, dms: Any = (0, 500), *, harmonics: int = 16, accel: floa
             barycenter: bool = False, ephemeris: str | None = None, others: Sequence[Any] = (),
             folder: str | None = None, workers: int | None = None, memory: int | None = None,
             progress: Progress | None = None) -> PulsarCandidates:
-    """Search spectra, or a time series, for pulsars, by Fourier transform and by fast folding.
+    """Return candidates for pulsars in spectra or a time series, by two searches.
+
+    The searches are those by Fourier transform and by fast folding.
 
     Channels are normalised and summed for all dispersion measures. In each of these time series,
     sums of harmonics of the whitened Fourier spectrum, with and without a drift of the frequency,
