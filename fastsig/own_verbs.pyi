@@ -1097,7 +1097,7 @@ class OwnVerbs:
         memory: int | None = None,
         on_candidates: Callable[[Candidates], None] | None = None,
     ) -> Candidates:
-        """Search spectra or voltages for single pulses and bursts.
+        """Return the single pulses and bursts that are found in spectra or voltages.
 
         Voltages are divided into channels, in which the dispersion is removed coherently at widely
         spaced dispersion measures. Around each of these dispersion measures, the powers are searched in
@@ -1155,7 +1155,7 @@ class OwnVerbs:
         folder: str | None = None, workers: int | None = None, memory: int | None = None,
         progress: Progress | None = None,
     ) -> Hits:
-        """Search spectra for carriers whose frequency drifts.
+        """Return the hits of carriers whose frequency drifts in spectra.
 
         Parameters
         ----------
@@ -1206,7 +1206,9 @@ class OwnVerbs:
         folder: str | None = None, workers: int | None = None, memory: int | None = None,
         progress: Progress | None = None,
     ) -> PulsarCandidates:
-        """Search spectra, or a time series, for pulsars, by Fourier transform and by fast folding.
+        """Return candidates for pulsars in spectra or a time series, by two searches.
+
+        The searches are those by Fourier transform and by fast folding.
 
         Channels are normalised and summed for all dispersion measures. In each of these time series,
         sums of harmonics of the whitened Fourier spectrum, with and without a drift of the frequency,
