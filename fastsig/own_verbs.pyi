@@ -91,7 +91,7 @@ class OwnVerbs:
 
         Lost samples of channels are replaced by 0. The H voltages of a hop have an energy: the sum of
         g^2 over the rows that are valid, divided by the sum over all rows. If it is below `min_valid`,
-        they are invalid. Valid frames are those with an energy.
+        they are invalid. A frame is valid if its energy is above 0.
 
         Parameters
         ----------
@@ -99,9 +99,11 @@ class OwnVerbs:
             Sample rate of a channel divided by the spacing of channels: 1, "4/3", "32/27", ...; by
             default that of the header, which it must not contradict.
         n_tap : int, optional
-            Length of the prototype of the analysis in units of N, 8 by default; frames state it.
+            Length of the prototype of the analysis in units of N; by default that of the bank that
+            made the frames, or 8 for recorded channels.
         window : str, optional
-            Window of the prototype's sinc function, "hamming" by default; frames state it.
+            Window of the prototype's sinc function; by default that of the bank that made the frames,
+            or "hamming" for recorded channels.
         taps : ndarray, shape (n_tap, N), float32 or float64, optional
             The prototype itself, instead of `n_tap` and `window`, at the sample rate of the result.
             Phases refer to its first sample.
@@ -111,13 +113,14 @@ class OwnVerbs:
         sideband : {"upper", "lower"}, optional
             Sideband of the result; by default that of the voltages of the frames, or "upper".
         min_valid : float
-            Smallest energy of valid voltages, above 0 and at most 1 (strict).
+            Smallest energy of valid voltages, above 0 and at most 1; with 1, none of the rows may be
+            invalid.
         noise : float, optional
             Noise-to-signal power ratio for which g is optimal, 1e-12 to 1: 1e-3 for critical sampling,
             otherwise 1e-10. A smaller ratio gives a smaller error, a longer g and more noise.
         first_frame : int
             Number of the first sample of the recording, counted from a time at which the phases of all
-            channels were 0. Only oversampled recorded channels depend on it.
+            channels were 0. The number is used only for recorded channels that are oversampled.
 
         Raises
         ------
@@ -239,8 +242,9 @@ class OwnVerbs:
         ----------
         dms : str, sequence of float, or Stretch
             Dispersion measures, pc cm^-3, ascending: numbers; text such as ``"0:1000:0.5"``, with the
-            first, the last and the step; or a stretch of a plan by `dm_plan`, or a plan that has only
-            one. They are added to that of the source, if its dispersion was removed before.
+            first, the last and the step; or a stretch of a plan made with `dm_plan`, or a plan that
+            has only one stretch. The dispersion measures are added to that of the source, if its
+            dispersion was removed before.
         constant : float or str, optional
             Dispersion constant K, as for `dedisperse`; by default that of the plan, if there is one.
         track : {"sample", "half", "exact"}, optional
@@ -287,7 +291,8 @@ class OwnVerbs:
             Number of channels to average; must divide the number of channels.
         flag_sigma : float, optional
             For every 128 spectra (fewer at the end of an integration), leave out channels whose
-            spectral kurtosis deviates by more than this many Gaussian sigmas in any polarisation.
+            spectral kurtosis differs from that of noise, in any polarisation, by more than this many
+            standard deviations of a Gaussian.
             Requires detected frames, and integrations of at least 16 spectra (more if frames overlap
             strongly). Each channel then has its own weight.
         last : {"keep", "drop"}
@@ -357,9 +362,10 @@ class OwnVerbs:
         recorded, would otherwise cause all channels to be flagged in the segment.
 
         Values must be powers, so that the value 0 means no power. This is not the case in recordings
-        with few bits whose levels were set, in spectra minus a baseline, and after `zero_dm`: SK then
-        differs from 1 in all channels. With `n_sum` "measured", k is the value for which the median SK
-        of a segment is 1, the thresholds are approximate, and the skewness is not tested.
+        with few bits if the recorder has set the levels of the channels, in spectra minus a baseline,
+        and after `zero_dm`: SK then differs from 1 in all channels. With `n_sum` "measured", k is
+        the value for which the median SK of a segment is 1, the thresholds are approximate, and the
+        skewness is not tested.
 
         Parameters
         ----------
@@ -831,8 +837,9 @@ class OwnVerbs:
         .. math:: t_b = t_{TDB} + r \cdot n / c
 
         ``barycentric_mjd`` is this time in TDB as a float64 day number, with a resolution of 0.6 us;
-        ``barycentric_s`` is the light-travel time r . n / c alone, which is accurate to 1 ns.
-        `fastsig.telescopes.barycenter` describes its terms and how closely it agrees with TEMPO.
+        ``barycentric_s`` is the light-travel time r . n / c alone, interpolated to better
+        than 1 ns. `fastsig.telescopes.barycenter` describes which terms are included, and how closely
+        the times agree with those of TEMPO.
 
         Parameters
         ----------
@@ -875,8 +882,8 @@ class OwnVerbs:
         ephemeris : str, optional
             A kernel of JPL (.bsp), or ``"erfa"`` for ERFA's series; by default the kernel of the extra
             ``[pulsar]`` if it is installed, and otherwise ERFA's series. With a kernel, times agree
-            with PINT's to 1 us. Times from the series differ from them by up to 0.43 ms, and this
-            difference changes by up to 0.03 ms per month.
+            with PINT's to 1 us. Times from the series differ from those of a kernel by up to 0.43 ms,
+            and this difference changes by up to 0.03 ms per month.
 
         Raises
         ------
@@ -1244,8 +1251,8 @@ class OwnVerbs:
         birds : sequence of path or "find"
             Files of frequencies at which signals are left out. Each line of a text file contains a
             frequency and a full width in Hz and, optionally, a number of harmonics. If a file is a
-            table by `compare_pulsar_beams`, its rows of interference are used. With ``"find"``, signals
-            that are strongest at DM 0 are left out.
+            table made with `compare_pulsar_beams`, its rows of interference are used. With ``"find"``,
+            signals that are strongest at DM 0 are left out.
         known : path or sequence of Pulsar, optional
             Known pulsars, or a table of them, after which candidates are named.
         radius : Quantity or str

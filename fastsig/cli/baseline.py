@@ -42,8 +42,8 @@ _OPTIONS = ("order", "include", "lam", "ratio", "max_iter", "period", "width", "
               help="Set the width of the window in delay that contains the ripple, as a fraction "
                    "of the delay at its centre, 1 / period.  [default: 0.2]")
 @click.option("--trend", type=int, metavar="N",
-              help="Fit a polynomial of this order together with the ripple, but leave it in the "
-                   "spectra.  [default: 5]")
+              help="Fit a polynomial of this order together with the ripple, but subtract only "
+                   "the ripple.  [default: 5]")
 @click.option("--harmonics", type=int, metavar="N",
               help="With ripple-sine, fit this many harmonics of the ripple.  [default: 1]")
 @click.option("--n-rows", type=int, metavar="N",

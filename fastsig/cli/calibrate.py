@@ -51,9 +51,9 @@ from fastsig.cli import common, driver
               help="Read the track of FAST's feed cabin from this file, and write the positions "
                    "of the beam as columns of the product.")
 @click.option("--refraction", metavar="HPA,C,RH,WAVELENGTH",
-              help="Correct positions for refraction with this pressure (hPa), temperature (deg "
-                   "C), relative humidity and wavelength; none turns this off.  [default: "
-                   "925,15,0.8,0.3m; for a simulation, as in its track]")
+              help="Correct positions for refraction at this pressure (hPa), temperature (deg "
+                   "C), relative humidity and wavelength; with none, do not correct.  [default: "
+                   "925,15,0.8,0.3m; for simulations, as in the track]")
 @click.option("--beam", type=click.IntRange(1, 19), metavar="N",
               help="Use the gain and the diode temperature of this beam.  [default: the beam "
                    "stated in the file]")

@@ -28,7 +28,7 @@ excision_options = common.options(
     click.option("--kurtosis", type=float, metavar="SHARE",
                  help="In each segment of time, flag channels whose spectral kurtosis or skewness "
                       "is unlike that of noise, and spectra with impulses in most channels; flag "
-                      "at most SHARE of pure noise, e.g. 0.001."),
+                      "at most a fraction SHARE of pure noise, e.g. 0.001."),
     click.option("--kurtosis-n-sum", metavar="N|measured",
                  help="With --kurtosis, assume that a value is the sum of N samples of one "
                       "polarisation; measured determines N from the data.  [default: channel width "
@@ -46,9 +46,9 @@ excision_options = common.options(
                       "mean over the band (mean), or this mean scaled to the strength of the "
                       "signal in each channel (zdot)."),
     click.option("--runs", type=float, metavar="X",
-                 help="Use SumThreshold to flag samples, and runs of up to 64 samples in time and "
-                      "frequency, that deviate from the level of their channel; X is the threshold "
-                      "for one sample in standard deviations, e.g. 6."),
+                 help="Use SumThreshold to flag samples, and runs of up to 64 samples in time or "
+                      "in frequency, that deviate from the level of their channel; X is the "
+                      "threshold for one sample in standard deviations, e.g. 6."),
 )
 
 

@@ -53,7 +53,7 @@ def _numbers(context: click.Context, parameter: click.Parameter, value: str | No
 @click.option("--window", metavar="V,V", callback=cubes.velocities,
               help="Fit between these velocities, e.g. 200km/s,400km/s.  [default: the whole band]")
 @click.option("--baseline", metavar="N|none", callback=_order, default="0", show_default=True,
-              help="Fit a polynomial of this order together with the lines; none fits no "
+              help="Fit a polynomial of this order together with the lines; with none, fit no "
                    "polynomial.")
 @click.option("--correlation", metavar="X,...", callback=_numbers,
               help="Set the correlation of the noise between channels that are 1, 2, ... "

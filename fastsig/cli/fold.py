@@ -37,7 +37,7 @@ from fastsig.cli import common, driver, excision
               help="Make one subintegration of each complete period, for one ephemeris only; "
                    "channels are first dedispersed to the nearest sample.")
 @click.option("--tcal", type=common.InputPath(or_value=True), metavar="K|TABLE",
-              help="Calibrate to K before folding with this temperature of the noise diode: one "
+              help="Before folding, calibrate to K with this temperature of the noise diode: one "
                    "value, one per polarisation such as 1.1K,1.2K, or a table. The diode's "
                    "signal must be injected at 45 degrees to both feeds.")
 @click.option("--diode", metavar="KEY=VALUE,...",

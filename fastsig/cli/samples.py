@@ -21,7 +21,8 @@ from fastsig.cli import common
 def samples(folder: str, overwrite: bool, only_list: bool, quiet: bool, debug: bool) -> None:
     """Copy the sample recordings into a folder.
 
-    The default FOLDER is data/samples, where the examples in the documentation expect them.
+    The default FOLDER is data/samples, where the examples in the documentation expect the
+    recordings.
     """
     files = sorted(path for path in source().iterdir() if path.suffix != ".py")
     if only_list:

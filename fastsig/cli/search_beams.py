@@ -14,8 +14,8 @@ __all__ = ["beams"]
 
 @click.command("beams")
 @click.argument("tables", nargs=-1, required=True, metavar="TABLE...", type=common.InputPath())
-@common.output_option("Write one row for each signal to this table (.ecsv, or the format of "
-                      "another program that convert can write).")
+@common.output_option("Write one row for each signal to this table: .ecsv, or another format in "
+                      "which fastsig convert can write tables.")
 @click.option("--telescope", metavar="NAME", default="FAST", show_default=True,
               help="Use the beams of this telescope.")
 @click.option("--receiver", metavar="NAME",
@@ -28,8 +28,8 @@ __all__ = ["beams"]
               help="Set the half-power width of all beams, e.g. 2.9arcmin.  [default: the width of "
                    "each beam of the receiver, averaged over the band]")
 @click.option("--beams", "numbers", metavar="LIST",
-              help="Specify all beams that were searched, e.g. 1-19; nothing was found in beams "
-                   "without a TABLE.  [default: those of the TABLEs]")
+              help="Specify all beams that were searched, e.g. 1-19; beams without a TABLE are "
+                   "those in which nothing was found.  [default: those of the TABLEs]")
 @click.option("--table-beams", metavar="LIST",
               help="Specify the beams of the TABLEs, in the order of the TABLEs, e.g. 1,2,3.  "
                    "[default: those that the TABLEs state]")

@@ -20,8 +20,8 @@ __all__ = ["drift"]
 @click.option("--snr", type=float, metavar="X", default=10.0, show_default=True,
               help="Report carriers whose S/N is at least X (5 or more).")
 @click.option("--width", metavar="W",
-              help="Search for slowly drifting carriers up to this width, e.g. 20Hz.  [default: 8 "
-                   "channels]")
+              help="Search for slowly drifting carriers whose width is at most W, e.g. 20Hz.  "
+                   "[default: 8 channels]")
 @click.option("--coarse", type=click.IntRange(1), metavar="N",
               help="Assume that the band consists of N coarse channels.  [default: as in the "
                    "voltages, or as in spectra of Breakthrough Listen at Green Bank; unknown for "

@@ -32,7 +32,7 @@ __all__ = ["pulsars"]
                    "drifts by up to Z Fourier bins over the duration of the data.")
 @click.option("--period", metavar="LOW:HIGH", default="0.5s:1800s", show_default=True,
               help="Search for periods in this range by fast folding, up to an eighth of the "
-                   "duration of the data; none skips fast folding.")
+                   "duration of the data; with none, skip fast folding.")
 @click.option("--duty", metavar="LOW:HIGH", default="0.42%:20%", show_default=True,
               help="Search for pulses of these widths, as fractions of the period, by fast "
                    "folding.")
@@ -54,7 +54,7 @@ __all__ = ["pulsars"]
               help="Compare a candidate with the pulsars of --known within this angular distance.")
 @click.option("--fold", "n_fold", type=click.IntRange(1, 1000), metavar="N",
               help="Also fold the N most significant candidates, refine their periods, period "
-                   "derivatives and DMs, and draw each of them: for x.ecsv, in x.1.png, x.2.png "
+                   "derivatives and DMs, and draw each candidate: for x.ecsv, in x.1.png, x.2.png "
                    "and so on.")
 @common.constant_option()
 @click.option("--barycenter", is_flag=True,

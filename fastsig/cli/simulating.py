@@ -100,8 +100,8 @@ receiver_options = common.options(
 sending_options = common.options(
     click.option("--network", metavar="KEY=VALUE,...",
                  help="With --to udp://..., change the packets, as specified by loss, duplicates, "
-                      "reorder (packets), first (counter), beam, jumps (e.g. 2s:1000000), silences "
-                      "(e.g. 1s:3s) and seed."),
+                      "reorder (largest delay, in packets), first (first counter), beam, jumps "
+                      "(e.g. 2s:1000000), silences (e.g. 1s:3s) and seed."),
     click.option("--speed", metavar="X",
                  help="If nothing is written to files (--to), send X seconds of the recording per "
                       "second, or as fast as possible if X is 0.  [default: 1]"),

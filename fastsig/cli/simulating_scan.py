@@ -63,10 +63,10 @@ _track = common.options(
                  type=click.Choice(["drifting", "tracking", "onoff"]),
                  help="Move the feed cabin as in this observing mode."),
     click.option("--ra", metavar="ANGLE",
-                 help="Set the ICRS right ascension of the target, e.g. 5h34m31.9s or in "
-                      "degrees.  [default: on the meridian in the middle of the scan]"),
+                 help="Set the ICRS right ascension of the target, e.g. 5h34m31.9s or "
+                      "83.633deg.  [default: on the meridian in the middle of the scan]"),
     click.option("--dec", metavar="ANGLE",
-                 help="Set the ICRS declination of the target, e.g. 22d0m52s or in degrees.  "
+                 help="Set the ICRS declination of the target, e.g. 22d0m52s or 22.014deg.  "
                       "[default: the declination of the zenith]"),
     click.option("--rotation", metavar="ANGLE",
                  help="Rotate the pattern of beams on the sky by this angle, from east towards "
@@ -86,9 +86,9 @@ _track = common.options(
                  help="With onoff, stay this long at each position."),
     click.option("--slew", metavar="TIME", default="30s", show_default=True,
                  help="With onoff, take this long to move from one position to the other."),
-    click.option("--refraction", is_flag=True, help="Simulate refraction in air of 925 hPa, 15 C "
-                                                    "and relative humidity 0.8, at a wavelength of "
-                                                    "0.3 m."),
+    click.option("--refraction", is_flag=True,
+                 help="Simulate refraction in air of 925 hPa, 15 deg C and relative humidity 0.8, "
+                      "at a wavelength of 0.3 m."),
     click.option("--ambient", metavar="T", default="15deg_C", show_default=True,
                  help="Set the ambient temperature, on which the gains depend."),
     click.option("--ky-step", metavar="TIME", default="0.2s", show_default=True,

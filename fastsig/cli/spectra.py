@@ -30,8 +30,8 @@ def _numbers(context: click.Context, parameter: click.Parameter, value: str) -> 
 @click.option("--n-tap", type=int, metavar="N", default=8, show_default=True,
               help="Use a polyphase filter bank with this many taps.")
 @click.option("--window", metavar="NAME", default="hamming", show_default=True,
-              help="Use this window: hamming, hann, blackman, rect or kaiser:BETA; none, with "
-                   "--n-tap 1, gives a plain FFT.")
+              help="Use this window: hamming, hann, blackman, rect or kaiser:BETA; with none "
+                   "and --n-tap 1, compute a plain FFT.")
 @click.option("--oversample", metavar="RATIO", default="1", show_default=True,
               help="Oversample the channels by this ratio, at most 16, e.g. 4/3 or 32/27; with 1, "
                    "they are critically sampled.")

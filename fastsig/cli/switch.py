@@ -61,8 +61,8 @@ def _kelvins(context: click.Context, parameter: click.Parameter, value: str | No
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @common.output_option("Write the product to this FBH5 file.")
 @click.option("--mode", type=click.Choice(["ps", "fs", "nod", "tp", "onoff"]), required=True,
-              help="Reduce position switching (ps), frequency switching (fs), nodding with two "
-                   "feeds (nod), total power (tp), or a scan in any format that moves on and off "
+              help="Reduce a scan with position switching (ps), frequency switching (fs), nodding "
+                   "between two feeds (nod), total power (tp) or, in any format, moves on and off "
                    "the source at fixed times (onoff).")
 @click.option("--scan", type=int, metavar="N",
               help="Reduce this scan, which may be either scan of a pair; required in all modes "

@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 def toas(files: tuple[str, ...], output: str, **options: Any) -> None:
     """Measure times of arrival from folded profiles.
 
-    A template is matched to each subintegration of each ARCHIVE. Every ARCHIVE is a separate
-    recording.
+    A template is matched to each subintegration of each ARCHIVE. The ARCHIVEs need not
+    belong to one scan.
     """
     from fastsig.io.files.outputs import check_text_name
     from fastsig.io.files.safe import check_output

@@ -29,7 +29,7 @@ def info(path: Paths, *, deep: bool = False, cards: bool = False, **overrides: A
     Parameters
     ----------
     path : path or iterable of path
-        A file, a folder if the format is a folder, or the files of one scan.
+        A file, a folder if the format consists of a folder, or the files of one scan.
     deep : bool
         Whether to read the whole file if the headers alone are not sufficient.
     cards : bool

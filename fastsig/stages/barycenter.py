@@ -28,8 +28,9 @@ class Barycenter(PassedSpectra):
     .. math:: t_b = t_{TDB} + r \cdot n / c
 
     ``barycentric_mjd`` is this time in TDB as a float64 day number, with a resolution of 0.6 us;
-    ``barycentric_s`` is the light-travel time r . n / c alone, which is accurate to 1 ns.
-    `fastsig.telescopes.barycenter` describes its terms and how closely it agrees with TEMPO.
+    ``barycentric_s`` is the light-travel time r . n / c alone, interpolated to better
+    than 1 ns. `fastsig.telescopes.barycenter` describes which terms are included, and how closely
+    the times agree with those of TEMPO.
 
     Parameters
     ----------

@@ -71,9 +71,10 @@ class FlagKurtosis(FlagStage):
     recorded, would otherwise cause all channels to be flagged in the segment.
 
     Values must be powers, so that the value 0 means no power. This is not the case in recordings
-    with few bits whose levels were set, in spectra minus a baseline, and after `zero_dm`: SK then
-    differs from 1 in all channels. With `n_sum` "measured", k is the value for which the median SK
-    of a segment is 1, the thresholds are approximate, and the skewness is not tested.
+    with few bits if the recorder has set the levels of the channels, in spectra minus a baseline,
+    and after `zero_dm`: SK then differs from 1 in all channels. With `n_sum` "measured", k is
+    the value for which the median SK of a segment is 1, the thresholds are approximate, and the
+    skewness is not tested.
 
     Parameters
     ----------

@@ -45,7 +45,8 @@ class Integrate(SpectraStage):
         Number of channels to average; must divide the number of channels.
     flag_sigma : float, optional
         For every 128 spectra (fewer at the end of an integration), leave out channels whose
-        spectral kurtosis deviates by more than this many Gaussian sigmas in any polarisation.
+        spectral kurtosis differs from that of noise, in any polarisation, by more than this many
+        standard deviations of a Gaussian.
         Requires detected frames, and integrations of at least 16 spectra (more if frames overlap
         strongly). Each channel then has its own weight.
     last : {"keep", "drop"}

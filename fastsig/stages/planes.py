@@ -52,8 +52,9 @@ class Planes(Stage, PlaneStream):
         Spectra with two or more channels of known frequency.
     dms : str, sequence of float, or Stretch
         Dispersion measures, pc cm^-3, ascending: numbers; text such as ``"0:1000:0.5"``, with the
-        first, the last and the step; or a stretch of a plan by `dm_plan`, or a plan that has only
-        one. They are added to that of the source, if its dispersion was removed before.
+        first, the last and the step; or a stretch of a plan made with `dm_plan`, or a plan that
+        has only one stretch. The dispersion measures are added to that of the source, if its
+        dispersion was removed before.
     constant : float or str, optional
         Dispersion constant K, as for `dedisperse`; by default that of the plan, if there is one.
     track : {"sample", "half", "exact"}, optional

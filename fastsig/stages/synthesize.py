@@ -50,7 +50,7 @@ class Synthesize(Stage, VoltageStream):
 
     Lost samples of channels are replaced by 0. The H voltages of a hop have an energy: the sum of
     g^2 over the rows that are valid, divided by the sum over all rows. If it is below `min_valid`,
-    they are invalid. Valid frames are those with an energy.
+    they are invalid. A frame is valid if its energy is above 0.
 
     Parameters
     ----------
@@ -60,9 +60,11 @@ class Synthesize(Stage, VoltageStream):
         Sample rate of a channel divided by the spacing of channels: 1, "4/3", "32/27", ...; by
         default that of the header, which it must not contradict.
     n_tap : int, optional
-        Length of the prototype of the analysis in units of N, 8 by default; frames state it.
+        Length of the prototype of the analysis in units of N; by default that of the bank that
+        made the frames, or 8 for recorded channels.
     window : str, optional
-        Window of the prototype's sinc function, "hamming" by default; frames state it.
+        Window of the prototype's sinc function; by default that of the bank that made the frames,
+        or "hamming" for recorded channels.
     taps : ndarray, shape (n_tap, N), float32 or float64, optional
         The prototype itself, instead of `n_tap` and `window`, at the sample rate of the result.
         Phases refer to its first sample.
@@ -72,13 +74,14 @@ class Synthesize(Stage, VoltageStream):
     sideband : {"upper", "lower"}, optional
         Sideband of the result; by default that of the voltages of the frames, or "upper".
     min_valid : float
-        Smallest energy of valid voltages, above 0 and at most 1 (strict).
+        Smallest energy of valid voltages, above 0 and at most 1; with 1, none of the rows may be
+        invalid.
     noise : float, optional
         Noise-to-signal power ratio for which g is optimal, 1e-12 to 1: 1e-3 for critical sampling,
         otherwise 1e-10. A smaller ratio gives a smaller error, a longer g and more noise.
     first_frame : int
         Number of the first sample of the recording, counted from a time at which the phases of all
-        channels were 0. Only oversampled recorded channels depend on it.
+        channels were 0. The number is used only for recorded channels that are oversampled.
 
     Raises
     ------

@@ -58,8 +58,8 @@ def ToBarycenter(  # noqa: N802 - used like the class of a stage, for all kinds 
     ephemeris : str, optional
         A kernel of JPL (.bsp), or ``"erfa"`` for ERFA's series; by default the kernel of the extra
         ``[pulsar]`` if it is installed, and otherwise ERFA's series. With a kernel, times agree
-        with PINT's to 1 us. Times from the series differ from them by up to 0.43 ms, and this
-        difference changes by up to 0.03 ms per month.
+        with PINT's to 1 us. Times from the series differ from those of a kernel by up to 0.43 ms,
+        and this difference changes by up to 0.03 ms per month.
 
     Raises
     ------

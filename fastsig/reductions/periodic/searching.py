@@ -81,8 +81,8 @@ def pulsars(chain: Any, dms: Any = (0, 500), *, harmonics: int = 16, accel: floa
     birds : sequence of path or "find"
         Files of frequencies at which signals are left out. Each line of a text file contains a
         frequency and a full width in Hz and, optionally, a number of harmonics. If a file is a
-        table by `compare_pulsar_beams`, its rows of interference are used. With ``"find"``, signals
-        that are strongest at DM 0 are left out.
+        table made with `compare_pulsar_beams`, its rows of interference are used. With ``"find"``,
+        signals that are strongest at DM 0 are left out.
     known : path or sequence of Pulsar, optional
         Known pulsars, or a table of them, after which candidates are named.
     radius : Quantity or str
