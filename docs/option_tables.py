@@ -41,7 +41,7 @@ def _value(option: click.Option) -> str:
     """What stands for an option's value; nothing for a flag."""
     if option.is_flag or option.count:
         return ""
-    if isinstance(option.type, click.Choice):
+    if isinstance(option.type, click.Choice) and option.type.choices:
         known = "N" if all(map(_is_number, option.type.choices)) else "NAME"
     else:
         kinds = ((click.types.IntParamType, "N"), (click.types.FloatParamType, "X"))
@@ -79,7 +79,7 @@ def meaning(option: click.Option) -> str:
     stated = stated.removesuffix("]")
     default = _default(option) or (_marked(stated) if " " in stated else stated and f"`{stated}`")
     parts = [_marked(text.strip())]
-    if isinstance(option.type, click.Choice):
+    if isinstance(option.type, click.Choice) and option.type.choices:
         parts.append("One of " + ", ".join(f"`{name}`" for name in option.type.choices) + ".")
     if option.required:
         parts.append("Required.")
