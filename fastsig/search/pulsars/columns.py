@@ -33,8 +33,8 @@ COLUMNS: dict[str, Column] = {
     "n_member": Column("i8", None, "number of detections that form the candidate"),
     "dm_low": Column("f8", "pc / cm3", "lowest dispersion measure of the detections", 4),
     "dm_high": Column("f8", "pc / cm3", "highest dispersion measure of the detections", 4),
-    "epoch": Column("time", None, "UTC of the start of the series at the reference frequency, at "
-                                  "the place that the meta states"),
+    "epoch": Column("time", None, "UTC of the start of the series, or of its segment, at the "
+                                  "reference frequency, at the place that the meta states"),
     "beam": Column("i4", None, "number of the beam; -1 if it is not known"),
     "ra": Column("f8", "deg", "right ascension of the beam, ICRS; nan if it is not known", 7),
     "dec": Column("f8", "deg", "declination of the beam, ICRS; nan if it is not known", 7),
@@ -43,6 +43,11 @@ COLUMNS: dict[str, Column] = {
 
 #: Columns that some tables have, after the others.
 OPTIONAL: dict[str, Column] = {
+    "segment": Column("i4", None, "number of the segment with the most significant detection, from "
+                                  "1 on; 0 for the whole"),
+    "segment_start": Column("f8", "s", "start of this segment, from that of the series", 6),
+    "segment_length": Column("f8", "s", "length of this segment", 6),
+    "n_segment": Column("i4", None, "number of segments in which the signal was found"),
     "name": Column("U", None, "name of the known pulsar that the candidate may be, with the "
                               "ratio of the periods if it is not 1; empty for none"),
     "harmonics": Column("U", None, "ratios of the frequencies of weaker detections that "
