@@ -165,6 +165,7 @@ def _search(streams: list[Any], output: str, kind: str, options: dict[str, Any])
                                "allowed: .ecsv and .csv")
     _check_pictures(request, output, options)
     if options["dry_run"]:
+        request.check_memory()
         _print_dry_run(request, output, options)
         return
     with (common.compiling(options["quiet"]),

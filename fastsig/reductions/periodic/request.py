@@ -17,10 +17,12 @@ from fastsig.axes.units import number
 from fastsig.errors import PlanError, UsageError
 from fastsig.pulsar.dm_plan import dm_plan
 from fastsig.reductions.periodic.series_files import SeriesFiles
+from fastsig.reductions.periodic.sink import Series
 from fastsig.reductions.periodic.spool import Spool
 from fastsig.reductions.periodic.summed_series import SummedSeries
 from fastsig.run.engine import Progress
-from fastsig.run.flag_shares import run_watched
+from fastsig.run.flag_shares import run_watched, watches
+from fastsig.run.plan import plan
 from fastsig.search.pulsars import birds
 from fastsig.search.pulsars.engine import (
     Read,
@@ -167,9 +169,10 @@ class Request:
         in_memory = source.held_bytes <= _SHARE * limit
         left = limit - (source.held_bytes if in_memory else 0)
         each = max(part.memory_bytes for part in searches) + source.read_bytes
-        if memory is not None and left < each:
-            raise PlanError(f"memory = {memory / 1e6:.0f} MB; this search requires "
-                            f"{(resident_bytes() + each) / 1e6:.0f} MB")
+        if left < each:
+            given = "available" if memory is None else "memory"
+            raise PlanError(f"{given} = {(memory or limit) / 1e6:.0f} MB; this search requires "
+                            f"{(resident_bytes() if memory else 0) / 1e6 + each / 1e6:.0f} MB")
         wanted = min(workers or processors(), max(1, int(left // max(each, 1))))
         return cls(source.streams[0], source, settings, searched, searches, wanted, memory,
                    in_memory, clock)
@@ -214,6 +217,23 @@ class Request:
         start = self.stream.header.start_time
         return start if self.clock is None else time_from_mjd(*self.clock.start(start))
 
+    def check_memory(self) -> None:
+        """Plan the series without making them.
+
+        Raises
+        ------
+        PlanError
+            If the memory is too small, as `series` does.
+        """
+        if isinstance(self.source, SummedSeries):
+            sink = self._sink(None)
+            counters = [one for each in watches([sink.stream]) for one in each.sinks]
+            plan([sink, *counters], workers=self.workers, memory=self.memory)
+
+    def _sink(self, folder: str | None) -> Series:
+        assert isinstance(self.source, SummedSeries)
+        return self.source.sink(folder, threads=self.workers, in_memory=self.in_memory)
+
     @contextmanager
     def series(self, folder: str | None = None, progress: Progress | None = None
                ) -> Iterator[Read]:
@@ -221,9 +241,8 @@ class Request:
         if isinstance(self.source, SeriesFiles):
             yield self.source.read
             return
-        sink = self.source.sink(folder, threads=self.workers, in_memory=self.in_memory)
         spool: Spool
-        spool, = run_watched([sink], workers=self.workers, memory=self.memory, progress=progress)
+        spool, = run_watched([self._sink(folder)], workers=self.workers, memory=self.memory, progress=progress)
         try:
             yield self.source.reader(spool)
         finally:
