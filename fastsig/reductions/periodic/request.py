@@ -242,7 +242,8 @@ class Request:
             yield self.source.read
             return
         spool: Spool
-        spool, = run_watched([self._sink(folder)], workers=self.workers, memory=self.memory, progress=progress)
+        spool, = run_watched([self._sink(folder)], workers=self.workers, memory=self.memory,
+                             progress=progress)
         try:
             yield self.source.reader(spool)
         finally:
