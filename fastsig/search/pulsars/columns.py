@@ -14,8 +14,9 @@ COLUMNS: dict[str, Column] = {
     "fdot": Column("f8", "Hz / s", "first derivative of the frequency", 15),
     "acceleration": Column("f8", "m / s2", "acceleration along the line of sight that causes fdot, "
                                            "positive towards the observer", 6),
-    "dm": Column("f8", "pc / cm3", "dispersion measure: middle of the range in which the S/N is at "
-                               "most 1 below the highest", 4),
+    "dm": Column("f8", "pc / cm3", "dispersion measure: middle of the range in which the S/N is "
+                               "below that of the best detection by at most 1, or by a tenth if "
+                               "that is more", 4),
     "sigma": Column("f8", "", "significance after all trials of the search, in standard "
                               "deviations of a Gaussian", 3),
     "snr": Column("f8", "", "S/N of the folded pulse: measured by fast folding, estimated from the "

@@ -7,8 +7,9 @@ The rules, from the most significant detection to the least:
    either search; or by at most 4 bins if its S/N is at most a fifth of that of the signal; or by d
    bins if its S/N is at most ``2 / (pi d)`` of that of the signal, twice that of its side lobes.
    The signal has the values of its most significant detection, except its dispersion measure: the
-   middle of the range in which the S/N found by the same search is at most 1 below that of this
-   detection. The noise of an S/N is 1.
+   middle of the range in which the S/N found by the same search is below that of this detection by
+   at most 1, the noise of an S/N, or by a tenth if that is more: other bright signals change the
+   S/N of a bright one by several per cent, differently at each dispersion measure.
 2. *Harmonics.* A signal of frequency f is a harmonic of a more significant one of frequency f0 if
    ``f = a f0``, a up to 64, or ``f = f0 / b``, b up to 16, within ``1.1 max(1, a / b)`` bins, or
    for ``a f0`` within d bins as above. Fractions ``(a / b) f0`` of these numbers count if the other
@@ -51,6 +52,8 @@ TOLERANCE = 1.1
 _BESIDE, _FAINT = 4.0, 5.0
 #: The same for fractions, bins between multiples of f0 / b, and ratio of S/N.
 _FRACTION, _APART, STRONGER = 0.5, 4.0, 1.5
+#: Share by which other signals may change the S/N of a bright one.
+_ALIKE = 0.1
 #: Ratios of frequencies of harmonics, the simplest ones first.
 RATIOS = sorted(((a, b) for a in range(1, 65) for b in range(1, 17)
                   if gcd(a, b) == 1 and a != b), key=lambda pair: (min(pair) > 1, sum(pair), pair))
@@ -180,8 +183,9 @@ def _with_width(row: Any, members: NDArray[Any]) -> None:
 
 def _middle_dm(members: NDArray[Any]) -> float:
     """Return the middle of the dispersion measures that differ from the best by noise."""
+    snr = members["snr"]
     same = members[(members["method"] == members["method"][0])
-                   & (members["snr"] >= members["snr"][0] - 1)]
+                   & (snr >= snr[0] - max(1.0, _ALIKE * snr[0]))]
     return float(same["dm"].min() + same["dm"].max()) / 2
 
 
