@@ -105,10 +105,12 @@ def inject(night: Night, seed: int, wanted: float = 8.0, *, drifts: bool = False
     search = searches.fourier
     assert search is not None
     zapped = birds.mains(50, 0.5 / night.sample_s)
-    r = night.duration_s / np.exp(rng.uniform(np.log(max(1.5e-3, 4 * night.sample_s)), np.log(
-        min(20.0, night.duration_s / 20))))
-    duty = np.exp(rng.uniform(*np.log(_DUTY)))
-    share = harmonic_shares(night, r, duty, zapped)
+    share = np.zeros(0)
+    while not share.any():  # signals whose harmonics are all left out cannot be found
+        r = night.duration_s / np.exp(rng.uniform(np.log(max(1.5e-3, 4 * night.sample_s)), np.log(
+            min(20.0, night.duration_s / 20))))
+        duty = np.exp(rng.uniform(*np.log(_DUTY)))
+        share = harmonic_shares(night, r, duty, zapped)
     best, total = suited(search, share, wanted)
     z = rng.uniform(-1, 1) * night.z_max / best if drifts else 0.0
     series, weight = made(night, rng, r, z, duty, share.size, total)
@@ -128,7 +130,7 @@ def harmonic_shares(night: Night, r: float, duty: float, zapped: F8) -> F8:
     lost = ((frequency[:, np.newaxis] >= zapped[:, 0])
             & (frequency[:, np.newaxis] <= zapped[:, 1])).any(axis=1)
     power[lost | (frequency >= 0.5 / night.sample_s)] = 0
-    return np.asarray(power / power.sum())
+    return np.asarray(power / (power.sum() or 1.0))
 
 
 def suited(search: FourierSearch, share: F8, wanted: float) -> tuple[int, float]:
@@ -216,7 +218,8 @@ def run(*, quick: bool = False, keep: bool = True, levels: Sequence[float] = (5,
 
     By default, `n` is 200 at the expected significance 8, and 60 at the others.
     """
-    record = machine.start_record(quick=quick, pattern=None, repeats=1)
+    some = None if n is None else f"{n} each"
+    record = machine.start_record(quick=quick, pattern=some, repeats=1, kind="pulsars")
     print(machine.headline(record))
     night = Night(2**16, 1e-3, 16, 50.0) if quick else Night()
     every: list[Injected] = []
