@@ -90,7 +90,7 @@ def _noise(n: int, rng: np.random.Generator, red: bool
 
 def run(*, quick: bool = False, keep: bool = True) -> list[Count]:
     """Print the counts beside what is expected, and save the record."""
-    record = machine.start_record(quick=quick, pattern=None, repeats=1)
+    record = machine.start_record(quick=quick, pattern=None, repeats=1, kind="periodic")
     print(machine.headline(record))
     found = []
     for k, (n, harmonics, z, n_series) in enumerate(_CASES[:4] if quick else _CASES):

@@ -1209,7 +1209,7 @@ class OwnVerbs:
         threshold: float = 6.0, loss: float = 0.1, zap: Any = (),
         mains: float | None = None, birds: Any = (), known: Any = None,
         radius: Any = '1deg', constant: Any = None, barycenter: bool = False,
-        ephemeris: str | None = None, others: Sequence[Any] = (),
+        ephemeris: str | None = None, segment: Any = None, others: Sequence[Any] = (),
         folder: str | None = None, workers: int | None = None, memory: int | None = None,
         progress: Progress | None = None,
     ) -> PulsarCandidates:
@@ -1263,6 +1263,9 @@ class OwnVerbs:
             Whether series are sampled evenly at the solar system's barycentre, as by `to_barycenter`.
         ephemeris : str, optional
             As for `to_barycenter`.
+        segment : Quantity or str, optional
+            Length of segments, such as ``"10min"``, that are searched in addition to the whole: equal
+            ones that overlap by half or more.
         others : sequence of Chain or stream
             If the chain is a time series, the time series of the same scan at other dispersion
             measures.

@@ -36,6 +36,9 @@ __all__ = ["pulsars"]
 @click.option("--duty", metavar="LOW:HIGH", default="0.42%:20%", show_default=True,
               help="Search for pulses of these widths, as fractions of the period, by fast "
                    "folding.")
+@click.option("--segment", metavar="LENGTH",
+              help="Also search segments of this length, e.g. 10min: equal ones that overlap by "
+                   "half or more and cover the data.")
 @click.option("--threshold", type=float, metavar="X", default=6.0, show_default=True,
               help="Report signals whose significance, corrected for the number of trials, is at "
                    "least X, in standard deviations.")
@@ -135,7 +138,8 @@ def _request(streams: list[Any], options: dict[str, Any]) -> Any:
         None if options["mains"] is None else float(options["mains"]), birds_of(options["birds"]))
     return Request.of(streams, options["dms"], settings, loss=options["loss"],
                       constant=options["constant"], barycenter=options["barycenter"],
-                      ephemeris=options["ephemeris"], workers=options["workers"],
+                      ephemeris=options["ephemeris"], segment=options["segment"],
+                      workers=options["workers"],
                       memory=None if options["memory"] is None else parse_bytes(options["memory"]))
 
 
@@ -156,8 +160,12 @@ def _search(streams: list[Any], output: str, kind: str, options: dict[str, Any])
     from fastsig.run.pulsar_files import write_pulsars
 
     request = _request(streams, options)
+    if request.segments and kind == "accel":
+        raise click.UsageError("--segment: ACCEL files state one length for all candidates; "
+                               "allowed: .ecsv and .csv")
     _check_pictures(request, output, options)
     if options["dry_run"]:
+        request.check_memory()
         _print_dry_run(request, output, options)
         return
     with (common.compiling(options["quiet"]),
@@ -209,6 +217,7 @@ def _print_dry_run(request: Any, output: str, options: dict[str, Any]) -> None:
         common.print_json({"output": output, "n_dm": request.n_dm, "dry_run": True,
                            "memory_bytes": request.memory_bytes, "workers": request.workers,
                            "series_bytes": request.series_bytes,
+                           "n_segment": len(request.segments[0].starts) if request.segments else 0,
                            "series_in_memory": request.in_memory,
                            "free_bytes": driver.free_bytes(output)})
         return
@@ -218,6 +227,11 @@ def _print_dry_run(request: Any, output: str, options: dict[str, Any]) -> None:
     for each in request.trials:
         click.echo(f"DM {each.dms[0]:g} to {each.dms[-1]:g} in {len(each.dms)} series of "
                    f"{each.n_sample} samples of {1e3 * each.sample_s:.4g} ms")
+    if request.segments:
+        each = request.segments[0]
+        click.echo(f"{len(each.starts)} segments of {each.duration_s:.6g} s, each "
+                   f"{(each.starts[1] - each.starts[0]) * each.sample_s:.6g} s after the previous "
+                   "one")
     click.echo(f"would write {output}")
 
 

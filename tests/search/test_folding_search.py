@@ -58,6 +58,23 @@ def test_gaps_and_red_noise_leave_the_signal_to_noise_ratio_unbiased() -> None:
     assert found["snr"] == pytest.approx(whole["snr"] * np.sqrt(weight.mean()), abs=1.5)
 
 
+def _red(seed: int, knee_hz: float = 1.0) -> np.ndarray:
+    """Noise whose power rises below a frequency with the inverse square of the frequency."""
+    spectrum = np.fft.rfft(np.random.default_rng(seed).normal(size=N))
+    spectrum[1:] *= np.sqrt(1 + (knee_hz * N * SAMPLE_S / np.arange(1, spectrum.size)) ** 2)
+    return np.fft.irfft(spectrum, N).astype(np.float32)
+
+
+def test_red_noise_is_not_significant_and_a_pulse_in_it_is() -> None:
+    search = _search(period=(0.3, 8.0))
+    assert not sum(len(search.process(_red(seed))) for seed in range(6))
+    white, red = (search.process(each + _series(60.0, 2.1) / 3) for each in (
+        np.zeros(N, np.float32), _red(1)))
+    for each in (white, red):
+        assert each["period"][0] == pytest.approx(2.1, rel=1e-3)
+    assert 6 < red["sigma"][0] < 0.7 * white["sigma"][0]
+
+
 def test_lines_that_are_zapped_are_not_found() -> None:
     line = (_series(0.0) + 2 * np.sin(2 * np.pi * 2.0 * np.arange(N) * SAMPLE_S)).astype(np.float32)
     assert _search().process(line)["frequency"][0] == pytest.approx(2.0, abs=0.01)

@@ -54,3 +54,34 @@ def test_a_killed_search_leaves_nothing(scan: Path) -> None:
     process.kill()
     process.wait()
     assert os.listdir(scan.parent) == ["a.fil"]
+
+
+def test_a_dry_run_refuses_a_memory_as_the_run_does(scan: Path) -> None:
+    arguments = [*_arguments(scan), "--memory"]
+    for size in ("50MB", "190MB"):
+        lines = [fastsig(*arguments, size, *more, code=2).stderr.splitlines()
+                 for more in ([], ["--dry-run"])]
+        assert [len(each) for each in lines] == [1, 1]
+        words = [each[0].split("MB")[0] for each in lines]
+        assert words[0] == words[1] and "memory" in words[0]
+    fastsig(*arguments, "2GB", "--dry-run")
+    assert os.listdir(scan.parent) == ["a.fil"]
+
+
+def test_a_series_of_two_thousand_million_samples_is_planned_within_the_memory(
+        tmp_path: Path) -> None:
+    """The files are sparse: nothing is read."""
+    inf = (tmp_path / "a.inf")
+    chain(noise(64)).dedisperse(10).to_series().write(tmp_path / "a.dat", lossy=True)
+    text = inf.read_text()
+    for n, code, message in (
+            (2**31, 2, "memory = 4000 MB; this search requires 4"),
+            (2**31 + 8, 2, "a series of 2147483656 samples; allowed: 64 to 2147483648")):
+        os.truncate(tmp_path / "a.dat", 4 * n)
+        inf.write_text("\n".join(
+            f"{line.split('=')[0]}= {n}" if "Number of bins" in line else line
+            for line in text.splitlines()) + "\n")
+        done = fastsig("search", "pulsars", tmp_path / "a.dat", "-o", tmp_path / "a.ecsv",
+                       "--memory", "4GB", "--period", "none", code=code)
+        assert message in done.stderr and len(done.stderr.splitlines()) == 1
+    assert sorted(os.listdir(tmp_path)) == ["a.dat", "a.inf"]

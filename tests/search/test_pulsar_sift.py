@@ -42,6 +42,13 @@ def test_the_dispersion_measure_is_the_middle_of_those_that_differ_by_noise() ->
     assert sift(found, T).best["dm"].tolist() == [35]
 
 
+def test_the_dispersion_measure_of_a_bright_signal_is_the_middle_of_a_tenth_of_its_snr() -> None:
+    # Another bright signal changes the S/N, so that the highest is far from the middle.
+    found = _found(*((1000, dm, 100 - k) for k, dm in enumerate((52, 34, 40, 46, 28, 22, 58))))
+    found["snr"] = 117.5, 109, 116, 112, 106, 90, 95
+    assert sift(found, T).best["dm"].tolist() == [(28 + 52) / 2]
+
+
 def test_sidelobes_of_strong_signals_are_part_of_them() -> None:
     found = _found((1000, 30, 50), (1003, 30, 9), (1005, 30, 8), (996.5, 30, 7.5))
     found["snr"] = 50, 10, 9, 10.5

@@ -66,6 +66,9 @@ def _scan_of(tables: Sequence[PulsarCandidates]) -> tuple[float, float, float, t
     if any(name not in each.meta for each in tables for name in _FACTS):
         raise UsageError("a table has candidates of several searches, or of series of an unknown "
                          "band; allowed: one search of spectra in each")
+    if any("segment" in each for each in tables):
+        raise UsageError("a table has candidates of segments, in which beams cannot be compared; "
+                         "allowed: tables of searches without segments")
     known = {(each.meta["n_time"], each.meta["sample_s"], *each.meta["frequency_mhz"])
              for each in tables}
     if len(known) > 1:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +10,7 @@ import numpy as np
 from astropy.time import Time
 from numpy.typing import NDArray
 
+from fastsig.axes.dispersion import channel_delays, constant_of
 from fastsig.axes.time import mjd_and_seconds
 from fastsig.errors import PlanError, UsageError
 from fastsig.pulsar.constant import ConstantPeriod
@@ -21,6 +22,7 @@ from fastsig.reductions.folding.sink import Fold
 from fastsig.reductions.intensity import intensity_of
 from fastsig.run.flag_shares import run_watched
 from fastsig.search.pulsars.candidates import PulsarCandidates
+from fastsig.stages.select import SelectSpectra
 from fastsig.stages.to_barycenter import clock_of
 from fastsig.stream import SpectrumStream, spectra_of
 
@@ -96,20 +98,30 @@ def fold_candidates(chain: Any, candidates: PulsarCandidates, n: int = 10, *,
         raise UsageError(f"n = {n!r}; allowed: 1 or more candidates")
     stream = intensity_of(spectra_of(chain))
     check_channels(stream)
-    rows = list(range(min(n, len(candidates))))
+    found: list[FoldedPulsar] = []
+    values = {name: np.full(len(candidates), np.nan) for name in _COLUMNS}
+    for part, rows in _by_segment(stream, candidates, min(n, len(candidates))):
+        made = _folded(part, candidates, rows, clock, improve,
+                       {"workers": workers, "memory": memory, "progress": progress})
+        _fill(values, part, candidates, made)
+        found += made
+    found.sort(key=lambda each: each.row)
+    return candidates.with_columns(**values) if improve else candidates, found
+
+
+def _folded(stream: SpectrumStream, candidates: PulsarCandidates, rows: Sequence[int],
+            clock: BarycentricClock | None, improve: bool, options: dict[str, Any]
+            ) -> list[FoldedPulsar]:
+    """Fold rows of a table in one read."""
     groups = _by_shape(stream, candidates, rows)
     sinks = [Fold(stream, [_predictor(stream, candidates, k, clock) for k in some], n_bin=n_bin,
                   subint=f"{float(stream.duration.value) / n_subint!r}s",
                   constant=candidates.meta.get("dispersion_constant"))
              for (n_bin, n_subint), some in groups.items()]
-    made: list[Sequence[Profiles]] = run_watched(sinks, workers=workers, memory=memory,
-                                                 progress=progress) if sinks else []
-    found = [FoldedPulsar(k, profiles, improved(profiles, n_trial=_N_TRIAL) if improve else None)
-             for some, several in zip(groups.values(), made, strict=True)
-             for k, profiles in zip(some, several, strict=True)]
-    found.sort(key=lambda each: each.row)
-    return (candidates.with_columns(**_columns(stream, candidates, found)) if improve
-            else candidates), found
+    made: list[Sequence[Profiles]] = run_watched(sinks, **options)
+    return [FoldedPulsar(k, profiles, improved(profiles, n_trial=_N_TRIAL) if improve else None)
+            for some, several in zip(groups.values(), made, strict=True)
+            for k, profiles in zip(some, several, strict=True)]
 
 
 def check_channels(stream: SpectrumStream) -> None:
@@ -123,6 +135,30 @@ def check_channels(stream: SpectrumStream) -> None:
     if stream.shape[2] < 2:
         raise PlanError(f"{stream.path}: has one channel; allowed: spectra, whose channels show "
                         "the dispersion")
+
+
+def _by_segment(stream: SpectrumStream, candidates: PulsarCandidates, n: int
+                ) -> Iterator[tuple[SpectrumStream, list[int]]]:
+    """Yield the spectra of each segment of the first rows, and the rows."""
+    number = (candidates.values("segment")[:n] if "segment" in candidates else
+              np.zeros(n, np.int32))
+    for each in dict.fromkeys(number.tolist()):
+        rows = np.flatnonzero(number == each)
+        yield stream if each == 0 else _segment(stream, candidates, rows), rows.tolist()
+
+
+def _segment(stream: SpectrumStream, candidates: PulsarCandidates, rows: NDArray[np.int64]
+             ) -> SpectrumStream:
+    """Return the spectra of a segment, to the end of the lowest channel of its candidates."""
+    start_s, length_s = (float(candidates.values(f"segment_{name}")[rows[0]])
+                         for name in ("start", "length"))
+    rate, axis = float(stream.header.sample_rate), stream.header.channels
+    assert axis is not None  # of candidates with a dispersion measure
+    delays = channel_delays(axis, constant_of(candidates.meta.get("dispersion_constant")))
+    late = float(delays.span(candidates.values("dm")[rows].max(), 1))
+    first = round(start_s * rate)
+    stop = min(first + int(np.ceil((length_s + late) * rate)), stream.shape[0])
+    return SelectSpectra(stream, (first, stop), (0, stream.shape[2]))
 
 
 def _by_shape(stream: SpectrumStream, candidates: PulsarCandidates, rows: Sequence[int]
@@ -172,9 +208,9 @@ def clock_of_table(stream: SpectrumStream, candidates: PulsarCandidates) -> Bary
     return clock_of(stream, ephemeris="erfa" if erfa else None)
 
 
-def _columns(stream: SpectrumStream, candidates: PulsarCandidates, found: Sequence[FoldedPulsar]
-             ) -> dict[str, NDArray[np.float64]]:
-    columns = {name: np.full(len(candidates), np.nan) for name in _COLUMNS}
+def _fill(columns: dict[str, NDArray[np.float64]], stream: SpectrumStream,
+          candidates: PulsarCandidates, found: Sequence[FoldedPulsar]) -> None:
+    """Put improved values into the rows of candidates that were folded."""
     for each in found:
         if (made := each.improvement) is None:
             continue
@@ -183,7 +219,6 @@ def _columns(stream: SpectrumStream, candidates: PulsarCandidates, found: Sequen
                   spin.period_derivative_error, made.dm, made.dm_error, made.snr, made.sigma)
         for name, value in zip(_COLUMNS, values, strict=True):
             columns[name][each.row] = value
-    return columns
 
 
 def _spin(stream: SpectrumStream, candidates: PulsarCandidates, folded: FoldedPulsar,

@@ -17,12 +17,21 @@ from fastsig.axes.units import number
 from fastsig.errors import PlanError, UsageError
 from fastsig.pulsar.dm_plan import dm_plan
 from fastsig.reductions.periodic.series_files import SeriesFiles
+from fastsig.reductions.periodic.sink import Series
 from fastsig.reductions.periodic.spool import Spool
 from fastsig.reductions.periodic.summed_series import SummedSeries
 from fastsig.run.engine import Progress
-from fastsig.run.flag_shares import run_watched
+from fastsig.run.flag_shares import run_watched, watches
+from fastsig.run.plan import plan
 from fastsig.search.pulsars import birds
-from fastsig.search.pulsars.engine import Read, Searches, Settings, Trials, searches_of
+from fastsig.search.pulsars.engine import (
+    Read,
+    Searches,
+    Settings,
+    Trials,
+    searches_of,
+    with_segments,
+)
 from fastsig.search.pulsars.fourier import LEAST_SAMPLES, MOST_SAMPLES
 from fastsig.stages.to_barycenter import ToBarycenter, clock_of
 from fastsig.stream import SpectrumStream, spectra_of
@@ -99,8 +108,10 @@ class Request:
     source : SummedSeries or SeriesFiles
         From where the series come.
     settings : Settings
+    searched : tuple of Trials
+        The stretches of dispersion measures and, with segments, the segments of each.
     searches : tuple of Searches
-        Of each stretch of dispersion measures.
+        Of each of these.
     workers : int
         Number of threads.
     memory : int or None
@@ -114,6 +125,7 @@ class Request:
     stream: SpectrumStream
     source: SummedSeries | SeriesFiles
     settings: Settings
+    searched: tuple[Trials, ...]
     searches: tuple[Searches, ...]
     workers: int
     memory: int | None
@@ -123,8 +135,8 @@ class Request:
     @classmethod
     def of(cls, streams: Sequence[SpectrumStream], dms: Any, settings: Settings, *,
            loss: float = 0.1, constant: Any = None, barycenter: bool = False,
-           ephemeris: str | None = None, workers: int | None = None, memory: int | None = None
-           ) -> Request:
+           ephemeris: str | None = None, segment: Any = None, workers: int | None = None,
+           memory: int | None = None) -> Request:
         """Return the request for the arguments of `pulsars`.
 
         Raises
@@ -150,21 +162,30 @@ class Request:
             source = SummedSeries(streams[0], dm_plan(streams[0], dms, loss=loss,
                                                       constant=constant), clock)
         _check_lengths(source)
-        searches = tuple(searches_of(settings, source.trials))
+        searched = source.trials if segment is None else tuple(with_segments(
+            source.trials, number(segment, "s", "segment")))
+        searches = tuple(searches_of(settings, searched))
         limit = memory - resident_bytes() if memory is not None else available_bytes()
         in_memory = source.held_bytes <= _SHARE * limit
         left = limit - (source.held_bytes if in_memory else 0)
         each = max(part.memory_bytes for part in searches) + source.read_bytes
-        if memory is not None and left < each:
-            raise PlanError(f"memory = {memory / 1e6:.0f} MB; this search requires "
-                            f"{(resident_bytes() + each) / 1e6:.0f} MB")
+        if left < each:
+            given = "available" if memory is None else "memory"
+            raise PlanError(f"{given} = {(memory or limit) / 1e6:.0f} MB; this search requires "
+                            f"{(resident_bytes() if memory else 0) / 1e6 + each / 1e6:.0f} MB")
         wanted = min(workers or processors(), max(1, int(left // max(each, 1))))
-        return cls(source.streams[0], source, settings, searches, wanted, memory, in_memory, clock)
+        return cls(source.streams[0], source, settings, searched, searches, wanted, memory,
+                   in_memory, clock)
 
     @property
     def trials(self) -> tuple[Trials, ...]:
         """The stretches of dispersion measure."""
         return self.source.trials
+
+    @property
+    def segments(self) -> tuple[Trials, ...]:
+        """The segments of each stretch; none without segments."""
+        return tuple(each for each in self.searched if each.is_segment)
 
     @property
     def n_dm(self) -> int:
@@ -196,6 +217,23 @@ class Request:
         start = self.stream.header.start_time
         return start if self.clock is None else time_from_mjd(*self.clock.start(start))
 
+    def check_memory(self) -> None:
+        """Plan the series without making them.
+
+        Raises
+        ------
+        PlanError
+            If the memory is too small, as `series` does.
+        """
+        if isinstance(self.source, SummedSeries):
+            sink = self._sink(None)
+            counters = [one for each in watches([sink.stream]) for one in each.sinks]
+            plan([sink, *counters], workers=self.workers, memory=self.memory)
+
+    def _sink(self, folder: str | None) -> Series:
+        assert isinstance(self.source, SummedSeries)
+        return self.source.sink(folder, threads=self.workers, in_memory=self.in_memory)
+
     @contextmanager
     def series(self, folder: str | None = None, progress: Progress | None = None
                ) -> Iterator[Read]:
@@ -203,9 +241,9 @@ class Request:
         if isinstance(self.source, SeriesFiles):
             yield self.source.read
             return
-        sink = self.source.sink(folder, threads=self.workers, in_memory=self.in_memory)
         spool: Spool
-        spool, = run_watched([sink], workers=self.workers, memory=self.memory, progress=progress)
+        spool, = run_watched([self._sink(folder)], workers=self.workers, memory=self.memory,
+                             progress=progress)
         try:
             yield self.source.reader(spool)
         finally:

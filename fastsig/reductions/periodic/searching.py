@@ -24,7 +24,8 @@ from fastsig.search.pulsars.birds import merged
 from fastsig.search.pulsars.candidates import PulsarCandidates
 from fastsig.search.pulsars.engine import search_series
 from fastsig.search.pulsars.known import names_of, read_known
-from fastsig.search.pulsars.sift import METHODS, Sifted, sift
+from fastsig.search.pulsars.segments import sift_segments
+from fastsig.search.pulsars.sift import METHODS, Sifted
 from fastsig.stream import spectra_of
 from fastsig.work.arguments import shown
 
@@ -37,9 +38,9 @@ def pulsars(chain: Any, dms: Any = (0, 500), *, harmonics: int = 16, accel: floa
             period: Any = ("0.5s", "1800s"), duty: Any = (1 / 240, 0.2), threshold: float = 6.0,
             loss: float = 0.1, zap: Any = (), mains: float | None = None, birds: Any = (),
             known: Any = None, radius: Any = "1deg", constant: Any = None,
-            barycenter: bool = False, ephemeris: str | None = None, others: Sequence[Any] = (),
-            folder: str | None = None, workers: int | None = None, memory: int | None = None,
-            progress: Progress | None = None) -> PulsarCandidates:
+            barycenter: bool = False, ephemeris: str | None = None, segment: Any = None,
+            others: Sequence[Any] = (), folder: str | None = None, workers: int | None = None,
+            memory: int | None = None, progress: Progress | None = None) -> PulsarCandidates:
     """Return candidates for pulsars in spectra or a time series, by two searches.
 
     The searches are those by Fourier transform and by fast folding.
@@ -93,6 +94,9 @@ def pulsars(chain: Any, dms: Any = (0, 500), *, harmonics: int = 16, accel: floa
         Whether series are sampled evenly at the solar system's barycentre, as by `to_barycenter`.
     ephemeris : str, optional
         As for `to_barycenter`.
+    segment : Quantity or str, optional
+        Length of segments, such as ``"10min"``, that are searched in addition to the whole: equal
+        ones that overlap by half or more.
     others : sequence of Chain or stream
         If the chain is a time series, the time series of the same scan at other dispersion
         measures.
@@ -123,7 +127,8 @@ def pulsars(chain: Any, dms: Any = (0, 500), *, harmonics: int = 16, accel: floa
     settings = settings_of(harmonics, accel, period, duty, threshold, zap, mains, birds_of(names))
     streams = [intensity_of(spectra_of(each)) for each in (chain, *others)]
     request = Request.of(streams, dms, settings, loss=loss, constant=constant,
-                         barycenter=barycenter, ephemeris=ephemeris, workers=workers, memory=memory)
+                         barycenter=barycenter, ephemeris=ephemeris, segment=segment,
+                         workers=workers, memory=memory)
     return found_pulsars(request, find_birds=FIND in names, known=known, radius=radius,
                          folder=folder, progress=progress)
 
@@ -149,10 +154,10 @@ def found_pulsars(request: Request, *, find_birds: bool = False, known: Any = No
         zapped = request.settings.zapped
         if find_birds:
             zapped = merged(zapped, found_at_zero_dm(request, read))
-        detections, n_dead = search_series(read, request.trials, request.searches, zapped,
+        detections, n_dead = search_series(read, request.searched, request.searches, zapped,
                                            workers=request.workers, progress=progress)
     _warn_of_dead(request, n_dead)
-    sifted = sift(detections, _duration(request))
+    sifted = sift_segments(detections, _duration(request))
     found = PulsarCandidates(_columns(request, sifted), {
         **_meta(request, zapped, sifted, len(detections)),
         "provenance": _provenance(request, hash_inputs)}).sorted()
@@ -193,9 +198,18 @@ def _columns(request: Request, sifted: Sifted) -> dict[str, Any]:
         "period": 1 / best["frequency"], "acceleration": _LIGHT * best["fdot"] / best["frequency"],
         "method": [METHODS[each] for each in best["method"]], "n_member": sifted.n_member,
         "dm_low": sifted.dm_low, "dm_high": sifted.dm_high, "harmonics": sifted.harmonics,
-        "epoch": Time(np.full(n, start.jd1), np.full(n, start.jd2), format="jd", scale="utc"),
+        "epoch": Time(np.full(n, start.jd1), start.jd2 + best["start"] / 86400, format="jd",
+                      scale="utc"),
+        **(_segment_columns(request, sifted) if request.segments else {}),
         "beam": np.full(n, -1 if header.beam is None else header.beam),
         "file": [os.path.basename(roots(stream)[0].path)] * n}
+
+
+def _segment_columns(request: Request, sifted: Sifted) -> dict[str, Any]:
+    best = sifted.best
+    return {"segment": best["segment"], "segment_start": best["start"],
+            "n_segment": sifted.n_segment,
+            "segment_length": np.where(best["segment"] > 0, best["length"], _duration(request))}
 
 
 def _meta(request: Request, zapped: Any, sifted: Sifted, n_detection: int) -> Mapping[str, Any]:
@@ -216,6 +230,8 @@ def _meta(request: Request, zapped: Any, sifted: Sifted, n_detection: int) -> Ma
         "stretches": [{"low_dm": float(each.dms[0]), "high_dm": float(each.dms[-1]),
                        "n_dm": len(each.dms), "n_time": each.n_sample, "sample_s": each.sample_s}
                       for each in request.trials],
+        "segment_s": request.segments[0].duration_s if request.segments else None,
+        "n_segment": len(request.segments[0].starts) if request.segments else None,
         "zapped_hz": np.asarray(zapped).tolist() or None,
         "fourier": {"n_harmonic": settings.n_harmonic, "z_max": settings.z_max}
         if settings.n_harmonic else None,

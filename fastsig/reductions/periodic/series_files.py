@@ -50,7 +50,8 @@ class SeriesFiles:
     def trials(self) -> tuple[Trials, ...]:
         """The stretches: neighbouring series of equal lengths and sample times."""
         return tuple(Trials(some[0].shape[0], float(1 / some[0].header.sample_rate),
-                            np.array([_dm(each) for each in some])) for some in self._groups)
+                            np.array([_dm(each) for each in some]), stretch=k)
+                     for k, some in enumerate(self._groups))
 
     #: Memory of series that are not being searched, and the dispersion constant, which files do not
     #: state.

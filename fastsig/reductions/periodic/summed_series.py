@@ -60,8 +60,8 @@ class SummedSeries:
         """The stretches of the plan."""
         lengths = [n for _, n in self._lengths] if self._rows is None else [
             each.n_row for each in self._rows]
-        return tuple(Trials(n, each.sample_s, each.dms)
-                     for each, n in zip(self._plan.stretches, lengths, strict=True))
+        return tuple(Trials(n, each.sample_s, each.dms, stretch=k)
+                     for k, (each, n) in enumerate(zip(self._plan.stretches, lengths, strict=True)))
 
     @property
     def held_bytes(self) -> int:

@@ -14,8 +14,9 @@ COLUMNS: dict[str, Column] = {
     "fdot": Column("f8", "Hz / s", "first derivative of the frequency", 15),
     "acceleration": Column("f8", "m / s2", "acceleration along the line of sight that causes fdot, "
                                            "positive towards the observer", 6),
-    "dm": Column("f8", "pc / cm3", "dispersion measure: middle of the range in which the S/N is at "
-                               "most 1 below the highest", 4),
+    "dm": Column("f8", "pc / cm3", "dispersion measure: middle of the range in which the S/N is "
+                               "below that of the best detection by at most 1, or by a tenth if "
+                               "that is more", 4),
     "sigma": Column("f8", "", "significance after all trials of the search, in standard "
                               "deviations of a Gaussian", 3),
     "snr": Column("f8", "", "S/N of the folded pulse: measured by fast folding, estimated from the "
@@ -33,8 +34,8 @@ COLUMNS: dict[str, Column] = {
     "n_member": Column("i8", None, "number of detections that form the candidate"),
     "dm_low": Column("f8", "pc / cm3", "lowest dispersion measure of the detections", 4),
     "dm_high": Column("f8", "pc / cm3", "highest dispersion measure of the detections", 4),
-    "epoch": Column("time", None, "UTC of the start of the series at the reference frequency, at "
-                                  "the place that the meta states"),
+    "epoch": Column("time", None, "UTC of the start of the series, or of its segment, at the "
+                                  "reference frequency, at the place that the meta states"),
     "beam": Column("i4", None, "number of the beam; -1 if it is not known"),
     "ra": Column("f8", "deg", "right ascension of the beam, ICRS; nan if it is not known", 7),
     "dec": Column("f8", "deg", "declination of the beam, ICRS; nan if it is not known", 7),
@@ -43,6 +44,11 @@ COLUMNS: dict[str, Column] = {
 
 #: Columns that some tables have, after the others.
 OPTIONAL: dict[str, Column] = {
+    "segment": Column("i4", None, "number of the segment with the most significant detection, from "
+                                  "1 on; 0 for the whole"),
+    "segment_start": Column("f8", "s", "start of this segment, from that of the series", 6),
+    "segment_length": Column("f8", "s", "length of this segment", 6),
+    "n_segment": Column("i4", None, "number of segments in which the signal was found"),
     "name": Column("U", None, "name of the known pulsar that the candidate may be, with the "
                               "ratio of the periods if it is not 1; empty for none"),
     "harmonics": Column("U", None, "ratios of the frequencies of weaker detections that "

@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 
 from fastsig.errors import UsageError
 from fastsig.search.pulsars.ffa import FEWEST_TURNS, FoldingSearch
-from fastsig.search.pulsars.fourier import FourierSearch
+from fastsig.search.pulsars.fourier import LEAST_SAMPLES, FourierSearch
 from fastsig.search.pulsars.sift import DETECTION, folded_detections, fourier_detections
 from fastsig.work.scheduler import run
 
-__all__ = ["Read", "Searches", "Settings", "Trials", "search_series", "searches_of"]
+__all__ = ["Read", "Searches", "Settings", "Trials", "search_series", "searches_of",
+           "with_segments"]
 
 #: Samples that are compared at a time, and rounding error of those that are divided by weights.
 _PIECE, _EQUAL = 2**14, 1e-6
@@ -59,11 +60,35 @@ class Settings:
 
 
 class Trials(NamedTuple):
-    """Series of one stretch: their number of samples, their sample time, and DMs."""
+    """Series of one stretch, or segments of them, that are searched alike.
+
+    Parameters
+    ----------
+    n_sample : int
+        Samples of a series, or of a segment.
+    sample_s : float
+        Time from a sample to the next, s.
+    dms : ndarray, shape (n,), float64, pc cm^-3
+        Dispersion measures.
+    starts : tuple of int
+        Samples of a series at which segments begin; without segments, 0.
+    stretch : int
+        Number of the stretch.
+    is_segment : bool
+        Whether parts of series are searched, and not the whole.
+    """
 
     n_sample: int
     sample_s: float
     dms: NDArray[np.float64]
+    starts: tuple[int, ...] = (0,)
+    stretch: int = 0
+    is_segment: bool = False
+
+    @property
+    def duration_s(self) -> float:
+        """Duration of a series, or of a segment, s."""
+        return self.n_sample * self.sample_s
 
 
 class Searches(NamedTuple):
@@ -104,21 +129,57 @@ class Searches(NamedTuple):
         return np.concatenate(found)
 
 
+def with_segments(trials: Sequence[Trials], length_s: float) -> list[Trials]:
+    """Return stretches, and after them the segments of their series.
+
+    Segments are equal. They begin at equal steps of at most half their length, at the same times
+    in all series, the first one with the series. The last one ends with the shortest series.
+
+    Raises
+    ------
+    UsageError
+        If a segment has too few samples, or the series are not longer.
+    """
+    shortest = min(each.duration_s for each in trials)
+    least = LEAST_SAMPLES * max(each.sample_s for each in trials)
+    if not least <= length_s < shortest:
+        raise UsageError(f"segment = {length_s:g} s; allowed: at least {least:.6g} s "
+                         f"({LEAST_SAMPLES} samples), and less than the {shortest:.6g} s of the "
+                         "series")
+    n = int(np.ceil(2 * (shortest / length_s - 1) - 1e-9)) + 1
+    starts = np.arange(n) * (shortest - length_s) / (n - 1)
+    return [*trials, *(_segments(each, length_s, starts) for each in trials)]
+
+
+def _segments(trials: Trials, length_s: float, starts: NDArray[np.float64]) -> Trials:
+    """Return the segments of a stretch that begin at these times, s."""
+    n = int(np.floor(length_s / trials.sample_s + 1e-9))
+    first = np.minimum(np.rint(starts / trials.sample_s).astype(np.int64), trials.n_sample - n)
+    return trials._replace(n_sample=n, starts=tuple(first.tolist()), is_segment=True)
+
+
 def searches_of(settings: Settings, trials: Sequence[Trials]) -> list[Searches]:
-    """Return the searches of each stretch; the trials of all count.
+    """Return the searches of each stretch, and of each stretch's segments; the trials of all count.
+
+    The number of trials of a search is in proportion to the duration of its series, so that
+    segments count as their share of a whole series, each.
 
     Raises
     ------
     UsageError
         If a setting is not allowed.
     """
-    n_dm = float(sum(len(each.dms) for each in trials))
-    return [_searches(settings, each, n_dm) for each in trials]
+    n_dm = sum(len(each.dms) for each in trials if not each.is_segment)
+    total: dict[int, float] = {}
+    for each in trials:
+        total[each.stretch] = total.get(each.stretch, 0.0) + len(each.starts) * each.duration_s
+    return [_searches(settings, each, n_dm * total[each.stretch] / each.duration_s)
+            for each in trials]
 
 
-def _searches(settings: Settings, trials: Trials, n_dm: float) -> Searches:
+def _searches(settings: Settings, trials: Trials, n_trial: float) -> Searches:
     fourier = folding = None
-    given: dict[str, Any] = {"threshold": settings.threshold, "trials": n_dm}
+    given: dict[str, Any] = {"threshold": settings.threshold, "trials": n_trial}
     if settings.n_harmonic:
         fourier = FourierSearch(trials.n_sample, trials.sample_s, z_max=settings.z_max,
                                 n_harmonic=settings.n_harmonic, **given)
@@ -152,6 +213,7 @@ def search_series(read: Read, trials: Sequence[Trials], searches: Sequence[Searc
     read : callable
         A `Read`.
     trials : sequence of Trials
+        Stretches, and their segments.
     searches : sequence of Searches
         As from `searches_of`.
     zapped : array, shape (n, 2), Hz
@@ -160,33 +222,48 @@ def search_series(read: Read, trials: Sequence[Trials], searches: Sequence[Searc
         Number of threads.
     progress : callable, optional
         Called with the name of the work, the number of series searched since the last call, and the
-        number of all series.
+        number of all series, which count again where their segments are searched.
     """
-    units = [(stretch, row) for stretch, each in enumerate(trials) for row in range(len(each.dms))]
+    units = [(place, row) for place, each in enumerate(trials) for row in range(len(each.dms))]
     local = threading.local()
     found: list[NDArray[Any]] = [np.empty(0, DETECTION)]
     dead: list[bool] = []
 
     def work(unit: tuple[int, int]) -> tuple[NDArray[Any], bool]:
-        stretch, row = unit
-        if getattr(local, "stretch", None) != stretch:  # a thread keeps one work space
-            local.stretch, local.searches = stretch, searches[stretch].copy()
-        series, weight = read(stretch, row)
-        if not varies(series, weight):
-            return np.empty(0, DETECTION), True
-        made: NDArray[Any] = local.searches.detections(
-            series, weight, float(trials[stretch].dms[row]), zapped)
-        return made, False
+        place, row = unit
+        if getattr(local, "place", None) != place:  # a thread keeps one work space
+            local.place, local.searches = place, searches[place].copy()
+        return _searched(trials[place], row, local.searches, read(trials[place].stretch, row),
+                         zapped)
 
     def consume(unit: tuple[int, int], result: tuple[NDArray[Any], bool]) -> None:
         found.append(result[0])
-        dead.append(result[1])
+        dead.append(result[1] and not trials[unit[0]].is_segment)
         if progress is not None:
             progress("periods", 1, len(units))
 
     run(units, work, consume, workers=workers, in_flight=workers + 1,
-        describe=lambda unit: f"series {unit[1]} of stretch {unit[0]}")
+        describe=lambda unit: f"series {unit[1]} of stretch {trials[unit[0]].stretch}")
     return np.concatenate(found), sum(dead)
+
+
+def _searched(trials: Trials, row: int, searches: Searches, series: tuple[Any, Any], zapped: Any
+              ) -> tuple[NDArray[Any], bool]:
+    """Return the detections in a series, or in its segments, and whether all do not vary."""
+    found: list[NDArray[Any]] = [np.empty(0, DETECTION)]
+    is_dead = True
+    for number, start in enumerate(trials.starts, 1):
+        part = slice(start, start + trials.n_sample)
+        values, weight = series[0][part], None if series[1] is None else series[1][part]
+        if not varies(values, weight):
+            continue
+        is_dead = False
+        made = searches.detections(values, weight, float(trials.dms[row]), zapped)
+        if trials.is_segment:
+            made["segment"], made["start"] = number, start * trials.sample_s
+            made["length"] = trials.duration_s
+        found.append(made)
+    return np.concatenate(found), is_dead
 
 
 def varies(series: NDArray[np.float32], weight: NDArray[np.float32] | None) -> bool:

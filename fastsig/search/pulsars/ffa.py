@@ -34,6 +34,13 @@ _OCTAVES = 2
 #: S/N more independently.
 _SNRS, _SHARES = (5.25, 6.0, 10.0), (0.32, 0.35, 0.5)
 _RATIO = 1.5  # of neighbouring widths, about
+#: Blocks of two octaves of the period that have one measure of red noise each: as many as have this
+#: many different numbers of turns, of which one pulsar affects few.
+_BLOCKS, _TURNS = (8, 4, 2, 1), 16
+#: Least numbers of turns for a measure; below, that of shorter periods is used.
+_FEWEST = 8
+#: Share by which a median S/N may exceed that of white noise, whose expectation is as uncertain.
+_MARGIN = 0.05
 
 
 @dataclass(frozen=True)
@@ -56,7 +63,9 @@ class FoldingSearch:
 
     Two octaves of the period at a time have their own level: the running mean of the running
     median, both over the longest period of them. Periods, levels and noise of an octave do not
-    depend on the range of the search.
+    depend on the range of the search. The S/N is over the noise of a few samples. Where profiles
+    are noisier because the noise is red, the significance is that of an S/N over the noise of
+    profiles.
 
     Parameters
     ----------
@@ -203,10 +212,14 @@ class FoldingSearch:
         """
         x, w = without_mean(series, weight, self.n_sample)
         x = x if not np.size(zapped) else self._without(x, w, zapped)
-        found = [each for part in self._parts for each in self._searched(part, x, w)]
+        found: list[tuple[float, ...]] = []
+        noise = 1.0
+        for part in self._parts:
+            some, noise = self._searched(part, x, w, noise)
+            found += some
         made = np.array(found, FOLDED)
-        return _distinct(made[np.lexsort((made["period"], -made["snr"]))], self.duration_s,
-                         self.most)
+        made = made[np.lexsort((made["period"], -made["snr"], -made["sigma"]))]
+        return _distinct(made, self.duration_s, self.most)
 
     def _without(self, x: F4, weight: F4 | None, zapped: Any) -> F4:
         """Return a series without ranges of frequencies."""
@@ -217,24 +230,78 @@ class FoldingSearch:
         clean: F4 = irfft(spectrum, n=len(x)).astype(np.float32)
         return clean if weight is None else np.where(weight > 0, clean, np.float32(0))
 
-    def _searched(self, part: _Part, x: F4, weight: F4 | None) -> Any:
-        """Yield the best candidate of each number of turns, of two octaves."""
+    def _searched(self, part: _Part, x: F4, weight: F4 | None, before: float
+                  ) -> tuple[list[tuple[float, ...]], float]:
+        """Return the best candidate of each number of turns, of two octaves.
+
+        Also returns the noise of profiles of the longest period; `before` is that of shorter ones.
+        """
         total, share = sums_of(x, weight, part.size)
         flat = levelled(total, share, part.window, 1 if part.size == 1 else 2**_OCTAVES)
         snr, width = part.plan.process(flat, weight=share)
-        best = np.maximum.reduceat(snr[part.order], part.starts)
+        noise = self._noise_of_profiles(part, snr, before)
+        if (noise > 1).any() and snr.max() >= self.snr_min:
+            snr, width = snr.copy(), width.copy()
+            rest = _without_pulse(flat, share, part, int(np.argmax(snr)))
+            noise = np.minimum(noise, self._noise_of_profiles(
+                part, part.plan.process(rest, weight=share)[0], before))
+        true = snr / noise
+        best = np.maximum.reduceat(true[part.order], part.starts)
         stops = np.append(part.starts[1:], len(part.order))
+        found = []
         for k in np.flatnonzero(best >= self.snr_min):
             some = part.order[part.starts[k] : stops[k]]
-            place = some[int(np.argmax(snr[some]))]
-            yield self._candidate(part, place, float(snr[place]), int(width[place]))
+            place = some[int(np.argmax(true[some]))]
+            found.append(self._candidate(part, place, float(snr[place]), float(noise[place]),
+                                         int(width[place])))
+        return found, float(noise[np.argmax(part.periods)])
 
-    def _candidate(self, part: _Part, place: int, snr: float, width: int) -> tuple[float, ...]:
+    def _noise_of_profiles(self, part: _Part, snr: F4, before: float) -> F8:
+        """Return the noise of wide boxcars at each period, in units of that of white noise.
+
+        `before` is that of shorter periods.
+
+        The median of the highest S/N of many profiles shows whether there is red noise, which is
+        noise of their fundamentals: it has random amplitudes, whose median is sqrt(2 ln 2) times
+        their standard deviation at one phase. Bright pulses raise it too, unless they are
+        subtracted.
+        """
+        turns = np.unique(np.round(part.plan.n_time / part.periods))
+        found = np.full(len(snr), before)
+        if len(turns) < _FEWEST:
+            return found
+        n_block = next((n for n in _BLOCKS if len(turns) >= n * _TURNS), 1)
+        octaves = np.log2(part.periods / part.window) + _OCTAVES
+        block = np.clip(np.floor(octaves / _OCTAVES * n_block), 0, n_block - 1)
+        for each in np.unique(block):
+            some = block == each
+            white = (1 + _MARGIN) * _median_of_white_noise(
+                len(self.widths) * float(part.bins[some].mean()))
+            red = max(0.0, float(np.median(snr[some])) ** 2 - white**2) / (2 * np.log(2))
+            found[some] = np.sqrt(1 + red)
+        return found
+
+    def _candidate(self, part: _Part, place: int, snr: float, noise: float, width: int
+                   ) -> tuple[float, ...]:
         period = float(part.periods[place]) * part.size * self.sample_s
         duty = self.widths[width] / int(part.bins[place])
         # Of a pulse whose times of arrival have the error of a boxcar, and of the steps.
         error = np.hypot(duty / snr, 0.5 / self.n_bin) * np.sqrt(12) / self.duration_s / 2
-        return period, 1 / period, float(error), self.sigma(snr), snr, duty * period, duty
+        return period, 1 / period, float(error), self.sigma(snr / noise), snr, duty * period, duty
+
+
+def _without_pulse(flat: F4, weight: F4 | None, part: _Part, place: int) -> F4:
+    """Return a series without its mean profile at one of the periods."""
+    n = int(part.bins[place])
+    bins = ((np.arange(len(flat)) / part.periods[place]) % 1 * n).astype(np.int64)
+    share = np.ones_like(flat) if weight is None else weight
+    profile = np.bincount(bins, flat, n) / np.maximum(np.bincount(bins, share, n), 1e-30)
+    return np.asarray(flat - profile[bins] * share, np.float32)
+
+
+def _median_of_white_noise(n: float) -> float:
+    """Return the median of the highest S/N of a profile with `n` boxcars, in white noise."""
+    return float(significance.sigma_of_log_chance(np.log(np.log(2) / (n * _SHARES[0]))))
 
 
 def widths_of(n_bin: int, duty: float) -> tuple[int, ...]:

@@ -7,8 +7,9 @@ The rules, from the most significant detection to the least:
    either search; or by at most 4 bins if its S/N is at most a fifth of that of the signal; or by d
    bins if its S/N is at most ``2 / (pi d)`` of that of the signal, twice that of its side lobes.
    The signal has the values of its most significant detection, except its dispersion measure: the
-   middle of the range in which the S/N found by the same search is at most 1 below that of this
-   detection. The noise of an S/N is 1.
+   middle of the range in which the S/N found by the same search is below that of this detection by
+   at most 1, the noise of an S/N, or by a tenth if that is more: other bright signals change the
+   S/N of a bright one by several per cent, differently at each dispersion measure.
 2. *Harmonics.* A signal of frequency f is a harmonic of a more significant one of frequency f0 if
    ``f = a f0``, a up to 64, or ``f = f0 / b``, b up to 16, within ``1.1 max(1, a / b)`` bins, or
    for ``a f0`` within d bins as above. Fractions ``(a / b) f0`` of these numbers count if the other
@@ -37,19 +38,24 @@ F8 = NDArray[np.float64]
 METHODS = ("fourier", "ffa")
 
 #: A detection in the series of a dispersion measure; see the columns of `PulsarCandidates`.
+#: `segment` is the number of a segment from 1 on, with its start and length in s, or 0.
 DETECTION = np.dtype([
     ("frequency", np.float64), ("frequency_error", np.float64), ("fdot", np.float64),
     ("sigma", np.float64), ("snr", np.float64), ("power", np.float64), ("n_harmonic", np.int32),
     ("r", np.float64), ("z", np.float64), ("width", np.float64), ("duty", np.float64),
-    ("method", np.int8), ("dm", np.float64)])
+    ("method", np.int8), ("dm", np.float64), ("segment", np.int32), ("start", np.float64),
+    ("length", np.float64)])
 
 #: Bins by which the frequency of a signal may differ between detections, and from a harmonic.
 TOLERANCE = 1.1
 #: The same for detections that are fainter by this factor.
 _BESIDE, _FAINT = 4.0, 5.0
 #: The same for fractions, bins between multiples of f0 / b, and ratio of S/N.
-_FRACTION, _APART, _STRONGER = 0.5, 4.0, 1.5
-_RATIOS = sorted(((a, b) for a in range(1, 65) for b in range(1, 17)
+_FRACTION, _APART, STRONGER = 0.5, 4.0, 1.5
+#: Share by which other signals may change the S/N of a bright one.
+_ALIKE = 0.1
+#: Ratios of frequencies of harmonics, the simplest ones first.
+RATIOS = sorted(((a, b) for a in range(1, 65) for b in range(1, 17)
                   if gcd(a, b) == 1 and a != b), key=lambda pair: (min(pair) > 1, sum(pair), pair))
 
 
@@ -62,6 +68,8 @@ class Sifted(NamedTuple):
         The most significant detection of each, at the middle of its dispersion measures.
     n_member : ndarray, shape (n,), int64
         Number of detections.
+    n_segment : ndarray, shape (n,), int64
+        Number of the segments with a detection.
     dm_low, dm_high : ndarray, shape (n,), float64
         Lowest and highest dispersion measure of these.
     harmonics : list of str
@@ -74,6 +82,7 @@ class Sifted(NamedTuple):
 
     best: NDArray[Any]
     n_member: NDArray[np.int64]
+    n_segment: NDArray[np.int64]
     dm_low: F8
     dm_high: F8
     harmonics: list[str]
@@ -106,7 +115,7 @@ def _blank(n: int, dm: float) -> NDArray[Any]:
 
 
 def sift(found: NDArray[Any], duration_s: float, *, most: int = 1000) -> Sifted:
-    """Return the signals of detections, by the rules of this module.
+    """Return the signals of detections in whole series, or in one segment, by these rules.
 
     Parameters
     ----------
@@ -130,8 +139,8 @@ def sift(found: NDArray[Any], duration_s: float, *, most: int = 1000) -> Sifted:
     ratios = [", ".join(_ratio_text(best["frequency"][k] / best["frequency"][i])
                         for k in np.flatnonzero(leader == i)) for i in kept]
     count = np.array([len(each) for each in groups], np.int64)
-    return Sifted(best[kept], count[kept], low[kept], high[kept], ratios,
-                  len(groups) - len(kept), n_dropped)
+    return Sifted(best[kept], count[kept], (best["segment"][kept] > 0).astype(np.int64), low[kept],
+                  high[kept], ratios, len(groups) - len(kept), n_dropped)
 
 
 def _groups(ordered: NDArray[Any], duration_s: float, most: int
@@ -174,8 +183,9 @@ def _with_width(row: Any, members: NDArray[Any]) -> None:
 
 def _middle_dm(members: NDArray[Any]) -> float:
     """Return the middle of the dispersion measures that differ from the best by noise."""
+    snr = members["snr"]
     same = members[(members["method"] == members["method"][0])
-                   & (members["snr"] >= members["snr"][0] - 1)]
+                   & (snr >= snr[0] - max(1.0, _ALIKE * snr[0]))]
     return float(same["dm"].min() + same["dm"].max()) / 2
 
 
@@ -188,14 +198,14 @@ def _leaders(best: NDArray[Any], low: F8, high: F8, duration_s: float) -> NDArra
             continue
         later = np.flatnonzero((np.arange(len(best)) > k) & (leader < 0) & (low <= high[k])
                                & (high >= low[k]))
-        for a, b in _RATIOS:
+        for a, b in RATIOS:
             whole = min(a, b) == 1
             if not later.size or (not whole and turns[k] / b < _APART):
                 continue
             size = max(1.0, a / b)
             off = np.abs(turns[later] - a / b * turns[k]) / size
             is_one = off <= TOLERANCE if whole else (off <= _FRACTION) & (
-                best["snr"][k] >= _STRONGER * best["snr"][later])
+                best["snr"][k] >= STRONGER * best["snr"][later])
             if b == 1:
                 is_one |= _in_side_lobes(off * size, best["snr"][later], best["snr"][k])
             is_one &= np.abs(best["z"][later] - a / b * best["z"][k]) <= 2 * size + 2
@@ -205,5 +215,5 @@ def _leaders(best: NDArray[Any], low: F8, high: F8, duration_s: float) -> NDArra
 
 
 def _ratio_text(ratio: float) -> str:
-    a, b = min(_RATIOS, key=lambda pair: abs(pair[0] / pair[1] - ratio))
+    a, b = min(RATIOS, key=lambda pair: abs(pair[0] / pair[1] - ratio))
     return f"{a}/{b}" if b > 1 else f"{a}"
