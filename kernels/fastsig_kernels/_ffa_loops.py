@@ -293,7 +293,7 @@ def levels_nb(n_row, step):
 
 @jit_strict_inner
 def _part_size(n_row, n_level, k):
-    """Return the turns of part `k` of a tree, the number of which is 2 to the power of `n_level`."""
+    """Return the turns of part `k` of a tree that has 2 to the power of `n_level` parts."""
     for level in range(n_level - 1, -1, -1):
         n_row = n_row - n_row // 2 if k >> level & 1 else n_row // 2
     return n_row

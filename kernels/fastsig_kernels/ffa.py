@@ -64,7 +64,8 @@ class FFA(Plan):
     exact : bool
         Whether all sums are of float32. By default, series without gaps are folded as integers of
         16 bits, of which the noise of a bin has 16, unless a pulse is so strong that sums would
-        overflow. This takes less time, and adds an error of 0.02 to the S/N.
+        overflow. Profiles of many turns are divided by a power of two, so that the noise of a bin
+        is 32 to 64. This takes less time, and adds an error of 0.02 to the S/N.
 
     Raises
     ------

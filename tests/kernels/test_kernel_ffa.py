@@ -40,7 +40,8 @@ def _turns(x: np.ndarray, factor: float, size: int, trial: object) -> np.ndarray
 
 
 @pytest.mark.parametrize(("n_time", "shortest", "longest"), [
-    (2000, 24, 31), (2003, 24, 31), (1500, 60, 70), (6007, 140, 150), (1201, 500, 600)])
+    (2000, 24, 31), (2003, 24, 31), (1500, 60, 70), (6007, 140, 150), (1201, 500, 600),
+    (68_000, 24.5, 24.51), (99_000, 30, 30.02)])  # trees of sixteen parts
 def test_results_are_those_of_the_twin(n_time: int, shortest: float, longest: float) -> None:
     plan, x = _plan(n_time, shortest, longest, 3), _noise(n_time)
     snr, width = plan.process(x)
@@ -66,6 +67,22 @@ def test_short_integers_add_a_small_error_unless_a_pulse_is_too_strong() -> None
         best = int(np.argmax(expected))
         assert snr[best] == expected[best] > 80
         assert np.abs(snr - expected).max() < 0.12
+
+
+@pytest.mark.parametrize(("n_time", "amplitude"), [(30_000, 4), (230_000, 1)])
+def test_a_strong_pulse_that_leaves_int16_has_the_same_results_in_any_range(
+        n_time: int, amplitude: float) -> None:
+    x = _noise(n_time) + amplitude * (np.arange(n_time) % 101.3 < 30)
+    x = (x - x.mean()).astype(np.float32)
+    wide, narrow, exact = (FFA(n_time, shortest, longest, n_bin=100, widths=WIDTHS, exact=each)
+                           for shortest, longest, each in (
+                               (101, 101.6, False), (101.29, 101.6, False), (101, 101.6, True)))
+    found, expected = wide.process(x)[0], exact.process(x)[0]
+    assert expected.max() > 50
+    assert 0 < np.abs(found - expected).max() < 0.12  # of integers, and not of float32
+    of_wide = dict(zip(wide.periods.tolist(), found.tolist(), strict=True))
+    again = narrow.process(x)[0].tolist()
+    assert [of_wide[each] for each in narrow.periods.tolist()] == again
 
 
 @pytest.mark.parametrize(("n_time", "shortest", "longest"), [(1400, 24, 31), (2803, 140, 150)])
