@@ -87,7 +87,7 @@ def raise_all_nb(x, valid, steps, start, floats, limits, best, n):
 
 @jit_strict_inner_arrays
 def _rows_nb(n, columns):
-    """Return rows of any numbers that begin on cache lines, at distances that are not a power of two."""
+    """Return new rows that begin on cache lines, at distances that are not a power of two."""
     columns += -columns % LANES
     columns += LANES if columns % (2 * LANES) == 0 else 0
     memory = np.empty(n * columns + LANES, np.float32)

@@ -129,7 +129,7 @@ def shorts_nb(bounds, n_row, tracks, longest, steps, places):
 
 @jit_strict_inner_arrays
 def _rows_nb(n, columns):
-    """Return rows of any numbers that begin on cache lines, at distances that are not a power of two."""
+    """Return new rows that begin on cache lines, at distances that are not a power of two."""
     columns += -columns % SHORT_LANES
     columns += SHORT_LANES if columns % (2 * SHORT_LANES) == 0 else 0
     memory = np.empty(n * columns + SHORT_LANES, np.uint16)

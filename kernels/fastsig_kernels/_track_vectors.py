@@ -1,5 +1,4 @@
-"""Sums along tracks, 64 columns at a time: in 16 bits, which only show where a boxcar may be high,
-and in float32; see `_track_loops`.
+"""Vector code of sums along tracks, of 16 bits and of float32; see `_track_shorts`.
 
 Memory is specified by address (int64), and nothing is checked here.
 """
@@ -14,8 +13,8 @@ from ._fdmt_reading import put, vector
 from ._maxima_loops import COLUMNS, _add, _all_lanes, _item, _zeros
 from ._passes import _prefetch
 
-__all__ = ["HIGHEST", "LANES", "SHORT_LANES", "add_shorts", "copy_shorts", "lowest_bit", "shorts_are_high",
-           "shorts_of", "sum_shorts", "sum_track"]
+__all__ = ["HIGHEST", "LANES", "SHORT_LANES", "SUMMED", "add_shorts", "copy_shorts", "lowest_bit",
+           "shorts_are_high", "shorts_of", "sum_shorts", "sum_track"]
 
 #: The largest number of 16 bits: larger ones are stored as this one.
 HIGHEST = 2**16 - 1

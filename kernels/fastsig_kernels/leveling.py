@@ -52,8 +52,8 @@ def relative_to_level(
 
     Notes
     -----
-    Allocates a number for each channel of a group when `out`, `total` and `count` are given; the GIL is
-    released.
+    Allocates a number for each channel of a group when `out`, `total` and `count` are given; the
+    GIL is released.
     """
     _check.array("x", x, ("float32",), 2)
     n = _check.count("n", n)

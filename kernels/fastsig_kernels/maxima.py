@@ -3,7 +3,7 @@
 import numpy as np
 
 from . import _check
-from ._jit import jit_strict, jit_strict_inner
+from ._jit import jit_strict
 from ._maxima_limits import limits_nb, raise_nb
 from ._maxima_loops import COLUMNS, has_high
 from ._track_loops import track_maxima_nb

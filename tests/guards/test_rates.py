@@ -95,6 +95,20 @@ def test_hot_loops_fill_the_registers(probes, processor):
 @x86
 @WIDE
 @pytest.mark.timeout(600)
+@pytest.mark.parametrize("processor", ["host", "haswell"])
+def test_hot_loops_of_16_bits_fill_the_registers(probes, processor):
+    report = probes[processor].report
+    register = {16: "short zmm", 8: "short ymm"}[report["lanes"]]
+    assert set(report["short"]) == set(probe.SHORT)
+    for name, versions in report["short"].items():
+        assert versions, name
+        for found in versions:
+            assert found.get(register, 0) >= 0.9 * found.get("short", 0) > 10, f"{name}: {found}"
+
+
+@x86
+@WIDE
+@pytest.mark.timeout(600)
 def test_half_the_lanes_keep_their_rate(probes):
     if probes["host"].report["lanes"] == 8:
         pytest.skip("this processor has no AVX-512")
