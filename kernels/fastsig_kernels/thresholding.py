@@ -6,9 +6,10 @@ import numpy as np
 
 from . import _check
 from ._jit import jit_strict, one_form
+from ._level_vectors import LANES
 from ._line_loops import double_and_test_nb, flag_lines_nb, put_nb, take_marks_nb
 from ._run_loops import flag_runs_nb
-from ._run_vectors import LANES, MOST_WINDOWS
+from ._run_vectors import MOST_WINDOWS
 from ._simd import Spec
 from .levels import check_deviations, deviation_factors_nb, finish_deviations_nb
 
@@ -138,7 +139,8 @@ def flag_deviations(
     Notes
     -----
     Allocates some lines of working memory; a copy of x if its channels are not neighbours in
-    memory, or for windows of more than 64 samples. The GIL is released.
+    memory, or for windows of more than 64 samples, or if a threshold is infinite or not above 0.
+    The GIL is released.
     """
     check_deviations(x, level, sigma, middle, unit, scale, offset, series)
     _check.array("thresholds", thresholds, ("float64",), 1)
@@ -146,7 +148,7 @@ def flag_deviations(
     if thresholds.size == 0:
         raise ValueError("thresholds: found none, allowed one or more")
     shape = tuple(map(float, (middle, unit, scale, offset)))
-    if thresholds.size > MOST_WINDOWS:
+    if thresholds.size > MOST_WINDOWS or not ((thresholds > 0) & (thresholds < math.inf)).all():
         less = x if series is None else x - series[:, np.newaxis]
         flag_deviations_nb(_check.read_only(less.astype(np.float32, copy=False)), flags, thresholds,
                            level, sigma, *shape)

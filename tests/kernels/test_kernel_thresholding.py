@@ -137,6 +137,27 @@ def test_flags_of_codes_are_those_of_floats(n_chan, max_window):
     assert expected.sum() > before.sum() + (60 if max_window > 8 else 20)
 
 
+@pytest.mark.parametrize("shape", [{}, {"unit": 0.02, "scale": 60.0, "offset": 0.5},
+                                   {"middle": 0.2, "unit": -4.0, "scale": -12.0}])
+@pytest.mark.parametrize("thresholds", [
+    [5.0, 4.9, 4.8, 0.4], [4.0, 0.9, 9.0, 0.6, 0.4, 0.3, 0.2], [3.0, 1e-3], [np.inf, 2.5, 1.5],
+    [6.0, np.inf, 1.2], [1e30, 2.0], [0.01, 0.005]])
+def test_flags_of_any_thresholds(thresholds, shape):
+    """Windows near their limits are found, whatever the ratio of the limits."""
+    rng = np.random.default_rng(8)
+    x = rng.normal(0, 1, (130, 140)).astype("float32")
+    x[30:94] += np.float32(0.5) * (rng.random(140) < 0.2)
+    x[100, 20:100] += np.float32(1)
+    x[5, 5], x[120, 130], x[60, :3] = 1e30, -1e9, np.nan
+    level, sigma = np.zeros(140, "float32"), np.ones(140, "float32")
+    flags, limits = np.zeros(x.shape, bool), np.array(thresholds)
+    expected, found = flags.copy(), flags.copy()
+    options = {"middle": 0.0, "unit": np.inf, "scale": 1.0, "offset": 0.0, **shape}
+    flag_deviations_nb(x, expected, limits, level, sigma, *options.values())
+    flag_deviations(x, found, limits, level, sigma, **options)
+    np.testing.assert_array_equal(found, expected)
+
+
 def test_refused():
     x, flags = piece()
     thresholds = sum_thresholds(6)
