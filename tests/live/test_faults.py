@@ -106,6 +106,7 @@ def test_a_disk_that_stalls_for_some_time_is_counted(receiving: Any, tmp_path: P
     errors = errors_of(receiving, 30)
     assert receiving.returncode == 0, errors
     assert "record: too slow: " in errors and "no longer lags" in errors
+    assert sink(out, "record")["overwritten"] > 0  # also after the end
     valid = [fs.open(each).stream.valid_fraction() for each in files(out, "voltages*.h5")]
     assert 0 < np.mean(valid) < 1
 
