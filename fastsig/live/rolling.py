@@ -12,6 +12,7 @@ import numpy as np
 
 from fastsig.axes.time import iso
 from fastsig.errors import OutputError
+from fastsig.live.children import trim_heap
 from fastsig.run.chains import ended, have_come, missing_end
 from fastsig.run.engine import run
 from fastsig.stages.piece import Piece
@@ -163,6 +164,7 @@ class Rolling:
             del sink, watch, result, piece, writer
             self._current = []
             gc.collect()  # a pass leaves cycles of megabytes, which would wait for long
+            trim_heap()
         return first
 
     def _piece(self, first: int) -> Stream | None:

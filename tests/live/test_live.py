@@ -407,3 +407,25 @@ def test_files_leave_nothing_in_memory(tmp_path: Path) -> None:
     finally:
         gc.enable()
     assert len(counts) == 16 and abs(counts[-1] - counts[4]) < 500
+
+
+def test_free_memory_goes_back_to_the_system() -> None:
+    """Also that below memory that is still used."""
+    done = subprocess.run([sys.executable, "-c", """
+from fastsig.live.children import share_heap, trim_heap
+
+def private():
+    with open("/proc/self/smaps_rollup") as file:
+        return sum(int(line.split()[1]) for line in file if line.startswith("Private_"))
+
+share_heap()
+trim_heap()
+before = private()
+held = [bytes(100_000) for _ in range(500)]
+last = held.pop()
+del held
+while_held = private()
+trim_heap()
+print(while_held - before > 40_000, private() - before < 5_000)
+"""], capture_output=True, text=True, env=environment(), timeout=120)
+    assert done.stdout.strip() == "True True", done.stdout + done.stderr
