@@ -128,9 +128,12 @@ class Rolling:
         self.stopping = False
 
     def roll(self) -> None:
-        """End the current file with the rows that are being processed, and begin another."""
+        """End the current file with the rows that are being processed, and begin another.
+
+        A file of which the end was known when it was begun is completed first.
+        """
         for sink in self._current:
-            sink.satisfied = True
+            sink.satisfied = sink.satisfied or sink.stream.endless
 
     def stop(self) -> None:
         """End the current file like `roll`, and begin no other."""

@@ -30,6 +30,7 @@ from fastsig.axes.polarization import PolBasis
 from fastsig.axes.time import parse_time
 from fastsig.errors import UsageError
 from fastsig.io.live.memory import ring_names
+from fastsig.live import rolling as files_of_a_session
 from fastsig.live import session
 from fastsig.live.children import start
 from fastsig.live.settings import Settings, Source, processors_of
@@ -421,7 +422,7 @@ def private():
 share_heap()
 trim_heap()
 before = private()
-held = [bytes(100_000) for _ in range(500)]
+held = [bytes([1]) * 100_000 for _ in range(500)]
 last = held.pop()
 del held
 while_held = private()
@@ -429,3 +430,19 @@ trim_heap()
 print(while_held - before > 40_000, private() - before < 5_000)
 """], capture_output=True, text=True, env=environment(), timeout=120)
     assert done.stdout.strip() == "True True", done.stdout + done.stderr
+
+
+def test_a_file_of_known_length_is_completed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+                                             ) -> None:
+    """SIGTERM comes when the source has ended, before the last rows are processed."""
+    ended = MemoryVoltages(noise(np.random.default_rng(1), 20_000), header())
+    settings = Settings(str(tmp_path), spectra=True, n_chan=16, time="1ms", products="AABB")
+    made = rolling("spectra", ended, settings, "", lambda said: None, lambda: ended)
+    real = files_of_a_session.run
+
+    def run(*given: Any, **options: Any) -> Any:
+        made.stop()
+        return real(*given, **options)
+
+    monkeypatch.setattr(files_of_a_session, "run", run)
+    assert made.run() == fs.open(files(tmp_path, "*.h5")[0]).shape[0] > 10
