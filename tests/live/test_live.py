@@ -20,7 +20,18 @@ import pytest
 from astropy import units as u
 from cli import begin as running
 from cli import environment
-from live_runs import SPECTRA, WORDS, Sender, errors_of, feeding, files, sink, status, until
+from live_runs import (
+    SPECTRA,
+    WORDS,
+    Endless,
+    Sender,
+    errors_of,
+    feeding,
+    files,
+    sink,
+    status,
+    until,
+)
 from psrdada_peer import READ, Peer
 from streams import MemoryVoltages, header, noise
 from test_fold import polyco
@@ -79,29 +90,12 @@ def test_vdif_is_recorded_in_whole_frames(tmp_path: Path) -> None:
         assert abs((after.stream.start_time - before.stream.stop_time).sec) < 1e-9
 
 
-class _Endless(MemoryVoltages):
-    """Voltages whose end is not known before it comes."""
-
-    @property
-    def endless(self) -> bool:
-        return True
-
-    def arrived(self, stop: int) -> int:
-        return min(stop, self.shape[0])
-
-    def come(self, stop: int, seconds: float) -> bool:
-        return True
-
-    def release(self, row: int) -> None:
-        """Do nothing: memory keeps all."""
-
-
 def test_vdif_marks_frames_that_were_lost(tmp_path: Path) -> None:
     """A frame without any sample of a polarisation is invalid; other lost samples are 0."""
     data = noise(np.random.default_rng(1), 40_000)
     valid = tuple(np.array(spans) for spans in (
         [[0, 9_000], [30_000, 40_000]], [[0, 16_000], [16_001, 40_000]]))
-    live = _Endless(data, header(start="2026-01-02T00:00:00"), valid=valid)
+    live = Endless(data, header(start="2026-01-02T00:00:00"), valid)
     settings = Settings(str(tmp_path), record="vdif", roll_s=Fraction(1, 25))
     rolling("record", live, settings, "", lambda said: None, lambda: live).run()
     made = fs.open(files(tmp_path, "*.vdif")[0]).read()
