@@ -8,6 +8,7 @@ makes of a short file are also those of hours.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import json
 import os
 import re
@@ -46,6 +47,7 @@ _READY_S, _LONGEST_S, _STILL_S = 2.0, 60.0, 1.0
 _MOST, _TICK_S = 256, 0.004  # packets of a beam that are sent together, and pauses
 _UDP, _SEGMENT, _GROUP = 17, 103, 14  # SOL_UDP, UDP_SEGMENT, packets that the system divides
 _ROWS = 256  # compared at a time
+_PDEATHSIG = 1  # of prctl
 _SENDER = "import sys; from bench.sessions import send_all; send_all(*sys.argv[1:])"
 
 
@@ -115,7 +117,7 @@ class Live:
              *(f"udp://127.0.0.1:{port}" for port in self.ports), "-o", str(folder), "--epoch",
              _EPOCH, "--spectra", "--n-chan", str(N_CHAN), "--products", "AABBCRCI",
              "--integrate", "1ms", "--roll", f"{rate * roll_s}s", "--ring", str(ring)],
-            env=_environment(), stderr=self._log)
+            env=_environment(), stderr=self._log, preexec_fn=_end_with_parent)
         self.sent: list[dict[str, Any]] = []
 
     def wait_until_ready(self) -> None:
@@ -137,7 +139,8 @@ class Live:
         """Send packets for some seconds; call `watch` again and again meanwhile."""
         sender = subprocess.Popen(
             [sys.executable, "-c", _SENDER, json.dumps(self.ports), repr(self.rate),
-             repr(seconds), str(self.cycle)], env=_environment(), stdout=subprocess.PIPE)
+             repr(seconds), str(self.cycle)], env=_environment(), stdout=subprocess.PIPE,
+            preexec_fn=_end_with_parent)
         try:
             while sender.poll() is None:
                 watch()
@@ -324,6 +327,11 @@ def _free_ports(n: int) -> list[int]:
         for each in taken:
             each.bind(("127.0.0.1", 0))
         return [each.getsockname()[1] for each in taken]
+
+
+def _end_with_parent() -> None:
+    """Let the system send SIGTERM to this process when the benchmark ends, however it does."""
+    ctypes.CDLL(None).prctl(_PDEATHSIG, signal.SIGTERM)
 
 
 def _environment() -> dict[str, str]:

@@ -14,6 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from streams import MemoryVoltages, header
+
+from fastsig.stream import ENDLESS
+from fastsig.stream.header import Header
 
 WORDS = ("--set", "n_bits=8", "--set", "n_pol=2", "--set", "sample_rate=1MHz", "--set",
          "start_time=2026-01-02T00:00:00", "--set", "frequency=1400.25MHz")
@@ -103,3 +107,22 @@ class Sender:
     def close(self) -> None:
         self._stop.set()
         self._thread.join()
+
+
+class Endless(MemoryVoltages):
+    """Samples of which nobody knows that no more come."""
+
+    endless = True
+
+    def __init__(self, data: np.ndarray, head: Header | None = None, valid: Any = None) -> None:
+        super().__init__(data, head or header(), valid)
+        self.shape = (ENDLESS, *data.shape[1:])
+
+    def arrived(self, stop: int) -> int:
+        return min(stop, len(self.samples))
+
+    def come(self, stop: int, seconds: float) -> bool:
+        return True
+
+    def release(self, row: int) -> None:
+        """Keep all."""

@@ -13,7 +13,7 @@ import traceback
 from collections.abc import Callable, Collection
 from typing import Any
 
-__all__ = ["Child", "share_heap", "start"]
+__all__ = ["Child", "share_heap", "start", "trim_heap"]
 
 _PDEATHSIG, _ARENA_MAX = 1, -8
 _MOST_LINE = 2**16
@@ -95,6 +95,16 @@ def share_heap() -> None:
     """
     with contextlib.suppress(AttributeError):  # another library than glibc
         ctypes.CDLL(None).mallopt(_ARENA_MAX, 1)
+
+
+def trim_heap() -> None:
+    """Return free memory to the system.
+
+    The allocator itself returns only what is free at the end of the heap: whether that is much
+    depends on what was allocated last.
+    """
+    with contextlib.suppress(AttributeError):  # another library than glibc
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def start(name: str, work: Callable[[Callable[[dict[str, Any]], None]], int],

@@ -12,6 +12,7 @@ import numpy as np
 
 from fastsig.axes.time import iso
 from fastsig.errors import OutputError
+from fastsig.live.children import trim_heap
 from fastsig.run.chains import ended, have_come, missing_end
 from fastsig.run.engine import run
 from fastsig.stages.piece import Piece
@@ -127,9 +128,12 @@ class Rolling:
         self.stopping = False
 
     def roll(self) -> None:
-        """End the current file with the rows that are being processed, and begin another."""
+        """End the current file with the rows that are being processed, and begin another.
+
+        A file of which the end was known when it was begun is completed first.
+        """
         for sink in self._current:
-            sink.satisfied = True
+            sink.satisfied = sink.satisfied or sink.stream.endless
 
     def stop(self) -> None:
         """End the current file like `roll`, and begin no other."""
@@ -163,6 +167,7 @@ class Rolling:
             del sink, watch, result, piece, writer
             self._current = []
             gc.collect()  # a pass leaves cycles of megabytes, which would wait for long
+            trim_heap()
         return first
 
     def _piece(self, first: int) -> Stream | None:

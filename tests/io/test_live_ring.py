@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import threading
+import time
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -21,6 +22,7 @@ from fastsig.axes.time import elapsed
 from fastsig.io.live import memory as shared
 from fastsig.io.live.reader_state import readers
 from fastsig.io.live.ring import Ring
+from fastsig.io.live.ring_bytes import RingBytes, RingFiles, byte_ring, pour
 from fastsig.io.live.ring_layout import RingLayout
 from fastsig.io.live.streams import RingSpectra, RingVoltages, open_ring
 from fastsig.io.live.writer import RingWriter
@@ -296,3 +298,43 @@ def test_a_dead_writer_ends_the_stream_and_its_ring_is_removed() -> None:
     assert other.reason == "writer died" and stream.arrived(10**6) == 20 * 64
     assert shared.sweep() == ["dies"]
     np.testing.assert_array_equal(stream.read_block(0, 1280).data, data)
+
+
+def test_pieces_are_poured_into_a_ring_and_read_in_place() -> None:
+    """They come in pieces of any length; only those that cross the end of the ring are copied."""
+    rng = np.random.default_rng(1)
+    raw = rng.integers(0, 256, 300_000).astype(np.uint8)
+    ring = byte_ring("x", 2**16)
+    data = RingBytes(ring)
+    found, reader = [], RingFiles(data)
+    pieces = np.split(raw, np.sort(rng.integers(0, len(raw), 50)))
+    thread = threading.Thread(target=pour, args=(ring, pieces, lambda: False))
+    thread.start()
+    in_place = 0
+    for first in range(0, len(raw), 7000):
+        part = reader.read(0, min(7000, len(raw) - first), first)
+        in_place += np.shares_memory(part, ring.memory.payload)
+        found.append(part.copy())
+        data.release(first)
+    thread.join()
+    np.testing.assert_array_equal(np.concatenate(found), raw)
+    assert len(found) - 5 <= in_place < len(found) and data.over
+    with pytest.raises(fs.DataError, match="ends at byte 300000; 1 bytes more"):
+        reader.read(0, 1, len(raw))
+    with pytest.raises(fs.DataError, match="byte 0 is no longer there"):
+        reader.read(0, 10, 0)
+    ring.close()
+
+
+def test_pouring_stops() -> None:
+    ring = byte_ring("x", 2**16)
+    stopped: list[bool] = []
+    thread = threading.Thread(target=pour, args=(
+        ring, [np.zeros(2**18, np.uint8)], lambda: bool(stopped)))
+    thread.start()
+    while ring.rows < 2**15:
+        time.sleep(0.001)
+    stopped.append(True)
+    thread.join()
+    assert ring.reason == "stopped"
+    ring.close()

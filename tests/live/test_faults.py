@@ -15,8 +15,19 @@ from typing import Any
 import numpy as np
 import pytest
 from cli import begin as running
-from live_runs import SPECTRA, WORDS, Sender, errors_of, feeding, files, sink, status, until
-from streams import MemoryVoltages, header, noise
+from live_runs import (
+    SPECTRA,
+    WORDS,
+    Endless,
+    Sender,
+    errors_of,
+    feeding,
+    files,
+    sink,
+    status,
+    until,
+)
+from streams import noise
 
 import fastsig as fs
 from fastsig.cli.live import _Screen
@@ -28,7 +39,6 @@ from fastsig.live.clock import Clock
 from fastsig.live.rolling import DiskFullError
 from fastsig.live.settings import Settings, Source
 from fastsig.live.sinks import rolling
-from fastsig.stream import ENDLESS
 
 PACKETS = ("--record", "native", "--beam", 1, "--set", "sample_rate=1638400Hz", "--epoch",
            "2026-01-02T00:00:00", "--ring", "16MB", "--roll", "300ms", *SPECTRA)
@@ -106,6 +116,7 @@ def test_a_disk_that_stalls_for_some_time_is_counted(receiving: Any, tmp_path: P
     errors = errors_of(receiving, 30)
     assert receiving.returncode == 0, errors
     assert "record: too slow: " in errors and "no longer lags" in errors
+    assert sink(out, "record")["overwritten"] > 0  # also after the end
     valid = [fs.open(each).stream.valid_fraction() for each in files(out, "voltages*.h5")]
     assert 0 < np.mean(valid) < 1
 
@@ -136,25 +147,6 @@ def test_a_full_disk_ends_what_is_written_there(tmp_path: Path, small_disk: Path
     assert process.returncode == 4, errors
     assert errors.count("the disk is full: this file ") == 1
     assert all_are_whole(out) > 4 and len(files(out, "voltages*.h5")) in (2, 3)
-
-
-class Endless(MemoryVoltages):
-    """Samples of which nobody knows that no more come."""
-
-    endless = True
-
-    def __init__(self, data: np.ndarray) -> None:
-        super().__init__(data, header())
-        self.shape = (ENDLESS, *data.shape[1:])
-
-    def arrived(self, stop: int) -> int:
-        return min(stop, len(self.samples))
-
-    def come(self, stop: int, seconds: float) -> bool:
-        return True
-
-    def release(self, row: int) -> None:
-        """Keep all."""
 
 
 @pytest.mark.parametrize("writes", [2, 10**9])

@@ -20,7 +20,18 @@ import pytest
 from astropy import units as u
 from cli import begin as running
 from cli import environment
-from live_runs import SPECTRA, WORDS, Sender, errors_of, feeding, files, sink, status, until
+from live_runs import (
+    SPECTRA,
+    WORDS,
+    Endless,
+    Sender,
+    errors_of,
+    feeding,
+    files,
+    sink,
+    status,
+    until,
+)
 from psrdada_peer import READ, Peer
 from streams import MemoryVoltages, header, noise
 from test_fold import polyco
@@ -30,6 +41,7 @@ from fastsig.axes.polarization import PolBasis
 from fastsig.axes.time import parse_time
 from fastsig.errors import UsageError
 from fastsig.io.live.memory import ring_names
+from fastsig.live import rolling as files_of_a_session
 from fastsig.live import session
 from fastsig.live.children import start
 from fastsig.live.settings import Settings, Source, processors_of
@@ -78,29 +90,12 @@ def test_vdif_is_recorded_in_whole_frames(tmp_path: Path) -> None:
         assert abs((after.stream.start_time - before.stream.stop_time).sec) < 1e-9
 
 
-class _Endless(MemoryVoltages):
-    """Voltages whose end is not known before it comes."""
-
-    @property
-    def endless(self) -> bool:
-        return True
-
-    def arrived(self, stop: int) -> int:
-        return min(stop, self.shape[0])
-
-    def come(self, stop: int, seconds: float) -> bool:
-        return True
-
-    def release(self, row: int) -> None:
-        """Do nothing: memory keeps all."""
-
-
 def test_vdif_marks_frames_that_were_lost(tmp_path: Path) -> None:
     """A frame without any sample of a polarisation is invalid; other lost samples are 0."""
     data = noise(np.random.default_rng(1), 40_000)
     valid = tuple(np.array(spans) for spans in (
         [[0, 9_000], [30_000, 40_000]], [[0, 16_000], [16_001, 40_000]]))
-    live = _Endless(data, header(start="2026-01-02T00:00:00"), valid=valid)
+    live = Endless(data, header(start="2026-01-02T00:00:00"), valid)
     settings = Settings(str(tmp_path), record="vdif", roll_s=Fraction(1, 25))
     rolling("record", live, settings, "", lambda said: None, lambda: live).run()
     made = fs.open(files(tmp_path, "*.vdif")[0]).read()
@@ -407,3 +402,41 @@ def test_files_leave_nothing_in_memory(tmp_path: Path) -> None:
     finally:
         gc.enable()
     assert len(counts) == 16 and abs(counts[-1] - counts[4]) < 500
+
+
+def test_free_memory_goes_back_to_the_system() -> None:
+    """Also that below memory that is still used."""
+    done = subprocess.run([sys.executable, "-c", """
+from fastsig.live.children import share_heap, trim_heap
+
+def private():
+    with open("/proc/self/smaps_rollup") as file:
+        return sum(int(line.split()[1]) for line in file if line.startswith("Private_"))
+
+share_heap()
+trim_heap()
+before = private()
+held = [bytes([1]) * 100_000 for _ in range(500)]
+last = held.pop()
+del held
+while_held = private()
+trim_heap()
+print(while_held - before > 40_000, private() - before < 5_000)
+"""], capture_output=True, text=True, env=environment(), timeout=120)
+    assert done.stdout.strip() == "True True", done.stdout + done.stderr
+
+
+def test_a_file_of_known_length_is_completed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+                                             ) -> None:
+    """SIGTERM comes when the source has ended, before the last rows are processed."""
+    ended = MemoryVoltages(noise(np.random.default_rng(1), 20_000), header())
+    settings = Settings(str(tmp_path), spectra=True, n_chan=16, time="1ms", products="AABB")
+    made = rolling("spectra", ended, settings, "", lambda said: None, lambda: ended)
+    real = files_of_a_session.run
+
+    def run(*given: Any, **options: Any) -> Any:
+        made.stop()
+        return real(*given, **options)
+
+    monkeypatch.setattr(files_of_a_session, "run", run)
+    assert made.run() == fs.open(files(tmp_path, "*.h5")[0]).shape[0] > 10
