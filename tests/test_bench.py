@@ -363,8 +363,6 @@ LOOPS = {
     "_run_loops._fill_nb": lambda: (
         Spec(kind="u1", lanes=16), MEMORY.ctypes.data, 64, sums(), sums(), True,
         *(MEMORY.ctypes.data, 4096), sums()),
-    "_run_loops._columns_above_nb": lambda: (
-        *(MEMORY.ctypes.data,) * 2, 64, MEMORY.ctypes.data, 0, sums()),
 }
 
 
@@ -400,6 +398,8 @@ MOVES = {
         np.ones((4, 64), np.uint8), np.zeros((5, 64), np.int64))),
     "rounding": ("packing.round_codes_nb", "v(?:rndscale|round)pd", lambda: (
         sums(), ONE, 0, 255, np.zeros(64, np.uint8))),
+    "windows of samples": ("_run_loops._columns_above_nb", "vpaddw", lambda: (
+        *(MEMORY.ctypes.data,) * 2, 64, MEMORY.ctypes.data, 0, MEMORY.ctypes.data)),
 }
 
 

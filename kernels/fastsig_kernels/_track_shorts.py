@@ -32,7 +32,7 @@ _WIDE = 512  # columns at a time: sums of two rows stay in the first-level cache
 _OFFSET = 1.5  # times the bound of a sum over the root of the number of rows
 _MOST_ROWS = 256  # for which the steps of sums of 16 bits are fine
 _FACTORS = 1e-30, 1e30  # that float32 represents with all its digits
-_DENSE = 16  # of so many blocks of 64 columns, one is summed in float32 at most
+_DENSE = 16  # at most one of this many blocks of 64 columns is summed in float32
 
 
 class Shorts(NamedTuple):
