@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 
-__all__ = ["claim", "free_bytes"]
+__all__ = ["claim", "free_bytes", "has_room"]
 
 _BLOCK = 512  # unit of st_blocks
 
@@ -16,19 +16,27 @@ def free_bytes(descriptor: int) -> int:
     return room.f_bavail * room.f_frsize
 
 
+def has_room(descriptor: int, size: int) -> bool:
+    """Return False if a file system states that fewer than `size` bytes are free.
+
+    Ask before writing: an attempt that fails fills the disk first, so that other programs cannot
+    write in the meantime.
+    """
+    states_size = os.fstatvfs(descriptor).f_blocks > 0  # some network file systems do not
+    return not states_size or size <= free_bytes(descriptor)
+
+
 def claim(descriptor: int, size: int) -> None:
     """Claim the disk space of the first `size` bytes of a file, if its file system can.
 
-    If less is free, nothing is claimed: an attempt would fill the disk before it fails, so that
-    other programs could not write in the meantime.
+    If less is free, nothing is claimed.
 
     Raises
     ------
     OSError
         If less is free, or a limit on the size of files forbids it.
     """
-    has_size = os.fstatvfs(descriptor).f_blocks > 0  # some network file systems state no sizes
-    if has_size and size > free_bytes(descriptor) + os.fstat(descriptor).st_blocks * _BLOCK:
+    if not has_room(descriptor, size - os.fstat(descriptor).st_blocks * _BLOCK):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     try:
         os.posix_fallocate(descriptor, 0, size)

@@ -20,6 +20,7 @@ from fastsig.axes.validity import Spans
 from fastsig.errors import UsageError
 from fastsig.io.files.outputs import Writer, output_names
 from fastsig.io.files.positioned import octets, write_from
+from fastsig.io.files.room import has_room
 from fastsig.io.files.safe import SafeOutput
 from fastsig.io.hdf5 import metadata
 from fastsig.io.hdf5.announced import AnnouncedFile
@@ -144,6 +145,8 @@ class NativeWriter(AnnouncedFile, Writer):
             raise UsageError(f"rows of {data.dtype} {data.shape}, not {self._raw} {expected}")
         if self._written + n > self._n_time:
             raise UsageError(f"more rows than the {self._n_time} announced")
+        if self._early and not has_room(self._output.descriptor, data.nbytes):
+            self.is_full = True
         if self.is_full:
             return
         start = self._written
