@@ -526,7 +526,8 @@ def test_files_of_another_scan(change: dict[str, Any], wrong: str | None, tmp_pa
     if wrong is None:
         assert opened(paths).shape[0] == 2 * N_BLOCK
         return
-    with pytest.raises(FormatError, match=rf"b\.fits: does not belong to the scan .*: {wrong} differs"):
+    with pytest.raises(
+            FormatError, match=rf"b\.fits: does not belong to the scan .*: {wrong} differs"):
         opened(paths)
 
 
