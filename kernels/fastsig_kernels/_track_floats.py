@@ -7,6 +7,7 @@ import numpy as np
 from ._jit import jit_strict_inner, jit_strict_inner_arrays
 from ._maxima_limits import raise_nb
 from ._maxima_loops import COLUMNS, add_vector, copy_vector, has_high, sum_track_lines
+from ._track_rows import rows_nb
 from ._track_vectors import LANES
 
 __all__ = ["Floats", "floats_nb", "raise_all_nb"]
@@ -55,16 +56,16 @@ def floats_nb(n_row, is_weighted, tracks, longest, steps, places):
     wanted = wide + tracks.max()
     wanted += -wanted % LANES
     after = wanted + max(0, steps[:, 1].max())
-    pairs = _rows_nb(steps.shape[0], wanted)
-    known = _rows_nb(steps.shape[0] if is_weighted else 0, wanted)
+    pairs = rows_nb(steps.shape[0], wanted, np.float32)
+    known = rows_nb(steps.shape[0] if is_weighted else 0, wanted, np.float32)
     rows = np.empty((2, *places.shape), np.int64)
     for track in range(tracks.shape[0]):
         for i in range(places.shape[1]):
             at = 4 * tracks[track, 2 * i]
             rows[0, track, i] = pairs[places[track, i]].ctypes.data + at
             rows[1, track, i] = known[places[track, i]].ctypes.data + at if is_weighted else 0
-    return Floats(wide - more, before, after, _rows_nb(n_row, before + after), pairs, known, rows,
-                  np.zeros((2, wide + COLUMNS), np.float32))
+    return Floats(wide - more, before, after, rows_nb(n_row, before + after, np.float32), pairs,
+                  known, rows, np.zeros((2, wide + COLUMNS), np.float32))
 
 
 @jit_strict_inner
@@ -83,16 +84,6 @@ def raise_all_nb(x, valid, steps, start, floats, limits, best, n):
                     is_known = True
                 _sum_track_nb(floats.rows[1, track], limits.bounds, sums[1])
             raise_nb(sums, is_weighted, best[at:], min(floats.line, n - at), limits)
-
-
-@jit_strict_inner_arrays
-def _rows_nb(n, columns):
-    """Return new rows that begin on cache lines, at distances that are not a power of two."""
-    columns += -columns % LANES
-    columns += LANES if columns % (2 * LANES) == 0 else 0
-    memory = np.empty(n * columns + LANES, np.float32)
-    start = (-memory.ctypes.data % (4 * LANES)) // 4
-    return memory[start : start + n * columns].reshape((n, columns))
 
 
 @jit_strict_inner

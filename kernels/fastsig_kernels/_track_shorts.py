@@ -12,6 +12,7 @@ import numpy as np
 
 from ._jit import jit_strict_inner, jit_strict_inner_arrays
 from ._maxima_loops import COLUMNS, raise_lines
+from ._track_rows import rows_nb
 from ._track_vectors import (
     HIGHEST,
     LANES,
@@ -114,8 +115,8 @@ def shorts_nb(bounds, n_row, tracks, longest, steps, places):
     wanted = wide + reach
     wanted += -wanted % SHORT_LANES
     n = 1 if bounds[0] > 0 else 0
-    samples = _rows_nb(n * n_row, before + wanted + max(0, steps[:, 1].max()) + LANES)
-    pairs = _rows_nb(n * steps.shape[0], wanted)
+    samples = rows_nb(n * n_row, before + wanted + max(0, steps[:, 1].max()) + LANES, np.uint16)
+    pairs = rows_nb(n * steps.shape[0], wanted, np.uint16)
     rows = np.empty((n * tracks.shape[0], places.shape[1]), np.int64)
     for track in range(rows.shape[0]):
         for i in range(places.shape[1]):
@@ -125,16 +126,6 @@ def shorts_nb(bounds, n_row, tracks, longest, steps, places):
                   np.zeros(wide + SHORT_LANES, np.uint16),
                   np.zeros(block + COLUMNS, np.float32),
                   np.zeros((n_row, block), np.float32), np.zeros(n_row, np.int64))
-
-
-@jit_strict_inner_arrays
-def _rows_nb(n, columns):
-    """Return new rows that begin on cache lines, at distances that are not a power of two."""
-    columns += -columns % SHORT_LANES
-    columns += SHORT_LANES if columns % (2 * SHORT_LANES) == 0 else 0
-    memory = np.empty(n * columns + SHORT_LANES, np.uint16)
-    start = (-memory.ctypes.data % (2 * SHORT_LANES)) // 2
-    return memory[start : start + n * columns].reshape((n, columns))
 
 
 @jit_strict_inner
