@@ -1,8 +1,8 @@
 """Rings of PSRDADA: blocks of shared memory, and semaphores that count the full and empty ones.
 
-A ring of the key K has a block of control for the samples (K) and another one for the header
-(K + 1), each with blocks of its own. One process writes; each of up to eight readers has
-semaphores of its own, and the writer waits for all of them. Several transfers, each of them an
+A ring with the key K has two control blocks, one for the samples (key K) and one for the header
+(key K + 1), each with data blocks of its own. One process writes. Each of up to eight readers has
+semaphores of its own, and the writer waits for all readers. Several transfers, each of which is an
 observation, may follow one another.
 
 References
@@ -101,17 +101,17 @@ def key_of(name: str) -> int:
 
 
 class Blocks:
-    """A block of control and its blocks of bytes, for a process that reads or writes them.
+    """A control block and its data blocks, for a process that reads or writes them.
 
     Parameters
     ----------
     key : int
-        Of the block of control.
+        Key of the control block.
     name : str
         Name of the ring, for errors.
     stopped : callable
-        While other processes are waited for, it is called several times a second; when it returns
-        True, the waiting ends.
+        Called several times a second while this process waits for others; the waiting ends when
+        it returns True.
 
     Raises
     ------
