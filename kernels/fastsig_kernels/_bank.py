@@ -42,7 +42,6 @@ from ._order import (
     PAD,
     STREAMED_BYTES,
     address,
-    aligned,
     inner_levels,
     leaf_numbers,
     leaf_offsets,
@@ -51,6 +50,7 @@ from ._order import (
     roots,
     shape,
 )
+from ._pages import aligned
 from ._passes import columns_nb, gather_nb, leaf_nb, mirrored_leaf_nb
 from ._simd import Spec, host_lanes
 from .energy import is_whole

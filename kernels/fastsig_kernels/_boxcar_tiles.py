@@ -19,7 +19,8 @@ from ._boxcar_events import (
 from ._boxcar_loops import search_rows_nb
 from ._noise_loops import scale
 from ._noise_widths import CUT
-from ._order import address, aligned
+from ._order import address
+from ._pages import aligned
 from ._simd import Spec
 from ._team import Crew
 from .ladder import Ladder

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from ._fft_rows import LONG, RowTransforms
-from ._order import address, aligned
+from ._order import address
+from ._pages import aligned
 from ._split_rows import SplitRow, divided, parts_of
 from .fft import FFTPlan
 from .layout import Layout

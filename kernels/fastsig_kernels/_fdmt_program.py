@@ -16,7 +16,8 @@ import numpy as np
 from ._fdmt_above import Above, Span, spans
 from ._fdmt_steps import Rows, Steps, up
 from ._fdmt_tree import Node
-from ._order import LINE, address, aligned
+from ._order import LINE, address
+from ._pages import aligned
 
 #: Channels that are transposed together, of 8 bits if there are as many, and otherwise; channels
 #: whose rows are read before they are summed.

@@ -9,7 +9,6 @@ from ._order import (
     PAD,
     STREAMED_BYTES,
     address,
-    aligned,
     block_starts,
     even_radices,
     pass_twiddles,
@@ -18,6 +17,7 @@ from ._order import (
     scalar_twiddles,
     shape,
 )
+from ._pages import aligned
 
 _SHORTEST, _LONGEST = 2**3, 2**30  # complex points of a power of two
 _FEWEST, _MOST = 5, 2**17  # complex points of other lengths, of which a stack has eight

@@ -7,7 +7,8 @@ import numpy as np
 
 from ._folding_lanes import WIDTH
 from ._folding_shifts import BLOCK, add_groups_nb, list_places_nb, ranked, turned
-from ._order import address, aligned
+from ._order import address
+from ._pages import aligned
 from ._simd import Spec
 
 #: Largest number of rows of 16-bit integers whose sums fit into 32 bits.

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from ._jit import jit, jit_inner
-from ._order import aligned, roots
+from ._order import roots
+from ._pages import aligned
 
 #: Odd factors of lengths.
 ODD = (3, 5, 7, 9, 11, 13, 15)

@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ._pages import aligned
+
 #: Padding after each part of the first pass, since parts at distances of a power of two would
 #: map to the same few sets of a cache.
 PAD = 128
@@ -72,13 +74,6 @@ def even_radices(n: int) -> list[int]:
     bits = n.bit_length() - 1
     count = -(-bits // 3)
     return [2 ** (bits // count + (i < bits % count)) for i in range(count)]
-
-
-def aligned(n_byte: int) -> np.ndarray:
-    """Return zeroed bytes that start on a cache line."""
-    memory = np.zeros(n_byte + 64, dtype=np.uint8)
-    start = -address(memory) % 64
-    return memory[start : start + n_byte]
 
 
 def on_lines(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:

@@ -8,7 +8,8 @@ neither on its place in a vector nor on what is computed at the same time.
 import numpy as np
 
 from ._jit import jit_strict, jit_strict_inner
-from ._order import PAD, address, aligned
+from ._order import PAD, address
+from ._pages import aligned
 from ._passes import block_lanes
 from ._simd import Spec, fma, host_lanes, load, splat, store
 

@@ -7,7 +7,8 @@ into a few interleaved parts, which are transformed one after the other.
 import numpy as np
 
 from ._fft_rows import LONG, Halves, RowTransforms
-from ._order import address, aligned, roots
+from ._order import address, roots
+from ._pages import aligned
 
 #: Possible numbers of parts; transforms of powers of two have code of their own.
 _RADICES = (3, 5)

@@ -12,7 +12,8 @@ from ._bank import frame_factors
 from ._bank_setup import frame_rows, frame_turns
 from ._detect import n_sum
 from ._linking import Linked
-from ._order import address, aligned, roots
+from ._order import address, roots
+from ._pages import aligned
 from ._simd import Spec, host_lanes
 from ._stack_loops import (
     DETECT,

@@ -7,7 +7,8 @@ from math import prod
 import numpy as np
 
 from ._codelets import DFT
-from ._order import PAD, address, aligned, roots
+from ._order import PAD, address, roots
+from ._pages import aligned
 from ._simd import Spec
 from ._stack_passes import PASS, pass_nb
 

@@ -6,7 +6,8 @@ import numpy as np
 
 from . import _check
 from ._drift_tiles import Templates, best_tile, drift_steps
-from ._order import aligned, on_lines, split_blocks
+from ._order import on_lines, split_blocks
+from ._pages import aligned
 from ._periodic_tables import stages, top_range
 from ._plan import Plan
 from .periodicity import (

@@ -16,7 +16,8 @@ import numpy as np
 from . import _check
 from ._coherent_channels import Blocks, Chirps, specs_of
 from ._coherent_products import Products
-from ._order import address, aligned
+from ._order import address
+from ._pages import aligned
 from ._plan import Plan
 from ._split_rows import divided
 from ._validity import Validity, arrays_of
