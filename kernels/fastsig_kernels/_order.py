@@ -105,10 +105,10 @@ def address(array: np.ndarray) -> int:
     return int(array.__array_interface__["data"][0])
 
 
-def split_blocks(values: np.ndarray, lanes: int) -> np.ndarray:
-    """Return complex values, (..., n), as aligned float32 split blocks."""
+def split_blocks(values: np.ndarray, lanes: int, *, lasting: bool = False) -> np.ndarray:
+    """Return complex values, (..., n), as aligned float32 split blocks; see `_pages.aligned`."""
     blocks = values.reshape(-1, lanes)
-    out = aligned(8 * values.size).view(np.float32).reshape(-1, 2, lanes)
+    out = aligned(8 * values.size, lasting=lasting).view(np.float32).reshape(-1, 2, lanes)
     out[:, 0] = blocks.real
     out[:, 1] = blocks.imag
     return out
@@ -131,7 +131,7 @@ def pass_twiddles(n_point: int, radix: int, lanes: int) -> np.ndarray:
     """Return the twiddles of one pass, in order of use: (column, radix - 1, 2, lanes) float32."""
     n_column = n_point // radix
     k, n = np.arange(1, radix)[:, np.newaxis], np.arange(n_column)
-    out = aligned(8 * (radix - 1) * n_column).view(np.float32)
+    out = aligned(8 * (radix - 1) * n_column, lasting=True).view(np.float32)
     out = out.reshape(n_column // lanes, radix - 1, 2, lanes)
     step = max(lanes, 2**18 // radix)
     for first in range(0, n_column, step):
@@ -147,7 +147,7 @@ def pass_twiddles(n_point: int, radix: int, lanes: int) -> np.ndarray:
 def leaf_twiddles(lanes: int) -> np.ndarray:
     """Return the twiddles within a leaf: (lanes - 1, 2, lanes) float32."""
     k, n = np.arange(1, lanes)[:, np.newaxis], np.arange(lanes)
-    return split_blocks(roots(lanes**2, k * n), lanes)
+    return split_blocks(roots(lanes**2, k * n), lanes, lasting=True)
 
 
 def leaf_numbers(shape: Shape) -> np.ndarray:

@@ -18,21 +18,25 @@ PAGE = 2**21
 _LINE = 64
 
 _lock = threading.Lock()
-#: What is left of the newest page. Each page is freed with the last array that lies in it.
-_rest = np.empty(0, np.uint8)
+#: What is left of the newest page, for plans and for tables that outlive them.
+_rest = {lasting: np.empty(0, np.uint8) for lasting in (False, True)}
 
 
-def aligned(n_byte: int) -> np.ndarray:
-    """Return zeroed bytes that start on a cache line."""
-    global _rest
+def aligned(n_byte: int, *, lasting: bool = False) -> np.ndarray:
+    """Return zeroed bytes that start on a cache line.
+
+    A page is freed with the last array that lies in it. Tables that outlive plans are `lasting`:
+    they lie in pages of their own.
+    """
     size = -(-n_byte // _LINE) * _LINE
     if size > PAGE // 2:
         return _mapped(size)[:n_byte]
     with _lock:
-        if size > len(_rest):
-            _rest = _mapped(PAGE)
-        piece, _rest = _rest[:n_byte], _rest[size:]
-    return piece
+        if size > len(_rest[lasting]):
+            _rest[lasting] = _mapped(PAGE)
+        page = _rest[lasting]
+        _rest[lasting] = page[size:]
+    return page[:n_byte]
 
 
 def _mapped(n_byte: int) -> np.ndarray:

@@ -102,7 +102,7 @@ class StackOrder:
 def _twiddles(n_point: int, radix: int) -> np.ndarray:
     """Return the twiddles of one pass: (column, radix - 1, 2) float32."""
     n_column = n_point // radix
-    out = aligned(8 * max(1, radix - 1) * n_column).view(np.float32)
+    out = aligned(8 * max(1, radix - 1) * n_column, lasting=True).view(np.float32)
     table = out.reshape(n_column, radix - 1, 2)
     step = max(1, 2**18 // radix)
     for first in range(0, n_column, step):

@@ -1,0 +1,68 @@
+"""Memory of tables and work spaces."""
+
+import gc
+import weakref
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from fastsig_kernels import _pages
+from fastsig_kernels._pages import PAGE, aligned
+
+
+def place(array):
+    return array.__array_interface__["data"][0]
+
+
+@pytest.mark.parametrize("n_byte", [0, 1, 63, 64, 65, 5000, PAGE // 2, PAGE // 2 + 1, 5 * PAGE + 3])
+def test_bytes_are_zero_and_begin_on_a_line(n_byte):
+    piece = aligned(n_byte)
+    assert piece.shape == (n_byte,) and piece.dtype == np.uint8
+    assert place(piece) % 64 == 0 and not piece.any()
+    piece[:] = 255  # a later piece is nevertheless zero
+    assert not aligned(n_byte).any()
+
+
+def test_pieces_lie_side_by_side_in_a_page_and_never_overlap():
+    first, second = aligned(PAGE // 2), aligned(PAGE // 2)
+    sizes = np.random.default_rng(1).integers(1, PAGE // 8, 100)
+    pieces = [first, second, *map(aligned, sizes.tolist())]
+    spans = sorted((place(piece), place(piece) + piece.size) for piece in pieces)
+    assert all(stop <= start for (_, stop), (start, _) in zip(spans, spans[1:], strict=False))
+    pages = {start // PAGE for start, _ in spans}
+    assert len(pages) <= 2 + -(-2 * int(sizes.sum()) // PAGE)
+
+
+def test_a_large_piece_begins_on_a_page():
+    assert place(aligned(PAGE)) % PAGE == 0
+
+
+def test_a_page_is_freed_with_its_last_piece():
+    page = weakref.ref(aligned(PAGE).base)
+    assert page() is None
+    piece = aligned(100)
+    gone = weakref.ref(piece.base)
+    aligned(PAGE // 2), aligned(PAGE // 2), aligned(PAGE // 2)  # the newest page is another one
+    gc.collect()
+    assert gone() is not None
+    del piece
+    gc.collect()
+    assert gone() is None
+
+
+def test_lasting_tables_lie_in_pages_of_their_own():
+    plan, table, again = aligned(64), aligned(64, lasting=True), aligned(64)
+    assert place(plan) // PAGE == place(again) // PAGE != place(table) // PAGE
+
+
+def test_threads_never_get_the_same_bytes():
+    with ThreadPoolExecutor(8) as pool:
+        pieces = list(pool.map(lambda k: (k, aligned(1000)), range(2000)))
+    for k, piece in pieces:
+        piece[:] = k % 256
+    assert all((piece == k % 256).all() for k, piece in pieces)
+
+
+def test_a_system_without_large_pages(monkeypatch):
+    monkeypatch.delattr(_pages.mmap, "MADV_HUGEPAGE", raising=False)
+    assert place(aligned(PAGE)) % PAGE == 0
