@@ -62,7 +62,8 @@ run_options: Callable[[Any], Any] = common.options(
 @click.option("--verify", is_flag=True,
               help="Read all finished products in full first, and remake the damaged ones.")
 @click.option("--dry-run", is_flag=True,
-              help="Print the tasks, and the expected time and memory; write nothing.")
+              help="Print the number of tasks and the expected time, memory and disk space; write "
+                   "nothing.")
 @click.option("--follow", is_flag=True,
               help="Keep looking for new inputs until interrupted with Ctrl-C, and process each "
                    "file once it has stopped changing.")
