@@ -34,7 +34,7 @@ _HEAD = ("low DM", "high DM", "step", "down", "DMs", "sample", "channel", "step"
                    "e.g. 49.152us.")
 @click.option("-o", "--output", type=common.OutputPath(), metavar="PATH",
               help="Write the plan to this ECSV table.")
-@common.picture_option("the widths that are added to a pulse and the S/N that remains")
+@common.picture_option("the added pulse widths and the remaining S/N")
 @click.option("--overwrite", is_flag=True, help="Replace existing output files.")
 @common.set_option
 @common.json_option

@@ -121,7 +121,8 @@ def _kelvins(context: click.Context, parameter: click.Parameter, value: str | No
 def switch(files: tuple[str, ...], output: str, **options: Any) -> None:
     """Reduce switched spectra to antenna temperature.
 
-    FILE is an SDFITS file; with --mode onoff, the FILEs are the spectra of one scan in any format.
+    FILE is an SDFITS file; with --mode onoff, the FILEs contain the spectra of one scan, in any
+    format.
     """
     from fastsig.io.files.safe import check_output
     from fastsig.reductions.switching.spectrum import average, record, write
