@@ -74,11 +74,11 @@ def pulsars(files: tuple[str, ...], output: str, to: str | None, **options: Any)
     """Search spectra, or time series, for pulsars.
 
     All FILEs must belong to one scan, and are searched together: they contain successive spectra,
-    or time series at different dispersion measures. Channels are normalised and summed for many dispersion
-    measures. In each resulting time series, harmonics of the Fourier spectrum are summed, and the
-    profiles of all periods are compared with boxcars (fast folding). The detections of a signal at
-    neighbouring dispersion measures, and its harmonics, form one candidate. Samples of weight 0,
-    such as flagged ones, do not contribute.
+    or time series at different dispersion measures. Channels are normalised and summed for many
+    dispersion measures. In each resulting time series, harmonics of the Fourier spectrum are
+    summed, and the profiles of all periods are compared with boxcars (fast folding). The detections
+    of a signal and of its harmonics at neighbouring dispersion measures form one candidate. Samples
+    of weight 0, such as flagged ones, do not contribute.
     """
     from fastsig.chain import open_chain
     from fastsig.io.files.safe import check_output

@@ -62,8 +62,8 @@ def _kelvins(context: click.Context, parameter: click.Parameter, value: str | No
 @common.output_option("Write the product to this FBH5 file.")
 @click.option("--mode", type=click.Choice(["ps", "fs", "nod", "tp", "onoff"]), required=True,
               help="Reduce a scan with position switching (ps), frequency switching (fs), nodding "
-                   "between two feeds (nod), total power (tp) or, for files of any format, moves on "
-                   "and off the source at fixed times (onoff).")
+                   "between two feeds (nod), total power (tp) or, for files of any format, moves "
+                   "on and off the source at fixed times (onoff).")
 @click.option("--scan", type=int, metavar="N",
               help="Reduce this scan, which may be either scan of a pair; required in all modes "
                    "except onoff.")
