@@ -141,9 +141,10 @@ def execute(path: str, files: tuple[str, ...], options: dict[str, Any],
     limits, terminal = limits_of(recipe, options), TerminalWatcher(options["quiet"])
     scratch = options["scratch"] and os.path.abspath(options["scratch"])
     if follow is not None:
-        stop = "" if follow.stop is None else f", or {follow.stop:g} s without anything new"
-        common.say(f"following: files are taken once they are quiet for {follow.quiet:g} s; "
-                   f"until Ctrl-C{stop}", options["quiet"])
+        stop = "" if follow.stop is None else (
+            f" or until nothing new has appeared for {follow.stop:g} s")
+        common.say("following: each file is processed once it has not changed for "
+                   f"{follow.quiet:g} s; the run continues until Ctrl-C{stop}", options["quiet"])
     reporter = None if options["no_report"] else Reporter(
         tasks, recipe.output, terminal, title=title_of(path), every=options["report_every"],
         live=shard is None or shard[0] == 1, follow=follow is not None)
