@@ -39,7 +39,7 @@ def drifting(chain: Any, drift: Any = ("-4 Hz/s", "4 Hz/s"), *, snr: float = 10.
              width: Any = None, coarse: int | None = None, dc: bool = False, smeared: bool = True,
              folder: str | None = None, workers: int | None = None, memory: int | None = None,
              progress: Progress | None = None) -> Hits:
-    """Return the hits of carriers whose frequency drifts in spectra.
+    """Return the hits of drifting carriers in spectra.
 
     Parameters
     ----------

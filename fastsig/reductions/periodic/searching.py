@@ -41,7 +41,7 @@ def pulsars(chain: Any, dms: Any = (0, 500), *, harmonics: int = 16, accel: floa
             barycenter: bool = False, ephemeris: str | None = None, segment: Any = None,
             others: Sequence[Any] = (), folder: str | None = None, workers: int | None = None,
             memory: int | None = None, progress: Progress | None = None) -> PulsarCandidates:
-    """Return candidates for pulsars in spectra or a time series, by two searches.
+    """Return the pulsar candidates that two searches find in spectra or a time series.
 
     The searches are those by Fourier transform and by fast folding.
 
