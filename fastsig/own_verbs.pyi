@@ -223,7 +223,7 @@ class OwnVerbs:
         self, dms: Any, *, constant: Any = None, track: str | None = None,
         last: str = 'keep',
     ) -> Self:
-        r"""A DM-time plane of each product: the mean of the band, for many dispersion measures.
+        r"""A DM-time plane of each product: the mean over the band for many dispersion measures.
 
         .. math:: y_{td} = \sum_c w x / \sum_c w, \quad x = x_{t + t_c(d), c}
 
@@ -1162,7 +1162,7 @@ class OwnVerbs:
         folder: str | None = None, workers: int | None = None, memory: int | None = None,
         progress: Progress | None = None,
     ) -> Hits:
-        """Return the hits of carriers whose frequency drifts in spectra.
+        """Return the hits of drifting carriers in spectra.
 
         Parameters
         ----------
@@ -1213,7 +1213,7 @@ class OwnVerbs:
         folder: str | None = None, workers: int | None = None, memory: int | None = None,
         progress: Progress | None = None,
     ) -> PulsarCandidates:
-        """Return candidates for pulsars in spectra or a time series, by two searches.
+        """Return the pulsar candidates that two searches find in spectra or a time series.
 
         The searches are those by Fourier transform and by fast folding.
 

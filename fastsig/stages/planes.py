@@ -31,7 +31,7 @@ _TRACKS = ("sample", "half", "exact")
 
 
 class Planes(Stage, PlaneStream):
-    r"""A DM-time plane of each product: the mean of the band, for many dispersion measures.
+    r"""A DM-time plane of each product: the mean over the band for many dispersion measures.
 
     .. math:: y_{td} = \sum_c w x / \sum_c w, \quad x = x_{t + t_c(d), c}
 
