@@ -627,7 +627,7 @@ class Spectrometer(Plan):
         row = self._engine.n_out * self._engine.width * 4 / min(self._n_int, self._n_inner)
         direct = self._single and not self._voltages and self._takes_rows(out)
         most = min(np.inf if direct else _ROWS_BYTES / row, _CHUNK_BYTES / self._hop)
-        most /= self._streams
+        most *= self._threads / self._streams
         chunk = max(1, int(min(most, _CHUNK_FRAMES)))
         chunk -= chunk % 8 if chunk > 8 else 0  # the bank processes 8 frames, or 4, at a time
         for first in range(0, n, chunk):
@@ -656,8 +656,8 @@ class Spectrometer(Plan):
             divisors, final = self._divisors(sums)
             begin, number = start + first * self._hop, self._turned + self._frame
             if self._team is None:
-                self._engine.run(x, begin, number, ends, energy, self._signs, divisors, self._work,
-                                 rows, **options)
+                self._engine.call(x, begin, number, ends, energy, self._signs, divisors,
+                                  self._work, rows, **options)()
             else:
                 self._work = self._team.run(self._work, x, begin, number, ends, energy,
                                             self._signs, divisors, self._hop, rows, **options)
