@@ -92,7 +92,8 @@ class DiodeMeasurement(Shown):
         return [
             f"noise diode: {self.cycle}{f' ({self.cycle.mode})' if self.cycle.mode else ''}, "
             f"{self.cycle.significance:.3g} sigma; {len(self.model.bad)} cycles, {bad} left out",
-            f"temperature with the diode off: {tsys}; noise over the radiometer's: {ratio}",
+            f"temperature with the diode off: {tsys}; "
+            f"noise relative to the radiometer equation: {ratio}",
         ]
 
 
