@@ -1,4 +1,4 @@
-"""Gridding: spectra at arbitrary positions to planes of pixels, with a kernel of the distance."""
+"""Gridding: spectra at arbitrary positions to planes of pixels, weighted by their distance."""
 
 import math
 from typing import Any
@@ -68,8 +68,9 @@ class Gridder(Plan):
         The kernel at equal steps in the square of the chord, up to `radius`, as from
         `gaussian_table`; interpolated linearly.
     stretch : ndarray, shape (n_sample,), float64, dimensionless, optional
-        Factor by which the kernel of each sample is wider, for samples observed with beams of
-        different widths. Its height is divided by the square of this, which preserves its volume.
+        Factor by which the kernel of each sample is widened, for samples observed with beams of
+        different widths. Its height is divided by the square of this factor, which preserves its
+        volume.
 
     Raises
     ------

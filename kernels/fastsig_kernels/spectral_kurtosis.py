@@ -70,7 +70,7 @@ def kurtosis(
     -----
     Allocates nothing large when `out` is given; NaN propagates; the GIL is
     released. The computation is in double precision, but sums in single precision
-    cause an error of about 2e-7 k in SK, which matters if k exceeds a few ten thousand.
+    cause an error of about 2e-7 k in SK, which matters if k exceeds a few tens of thousands.
 
     References
     ----------

@@ -82,8 +82,9 @@ class Spectrometer(Plan):
     scale : {"mean", "sum"}
         Whether to return means, or numerators and weights that can be added to others.
     threads : int
-        Number of threads that share the work of a call, with the same bits. Calls of at least
-        some milliseconds gain from it, if sums of `n_int` or `n_inner` frames are shorter.
+        Number of threads that share the work of a call, with the same bits. Calls that take at
+        least a few milliseconds benefit from several, if sums of `n_int` or `n_inner` frames are
+        shorter than the call.
     n_stream : int, optional
         Number of streams with the same losses, such as the coarse channels of one receiver, which
         each call processes together: arrays then have an axis for them. By default there is one,
@@ -242,8 +243,8 @@ class Spectrometer(Plan):
         ----------
         first_frame : int
             Number of that frame in its stream, as for `Channelizer.process`. In an oversampled
-            bank it determines the rotation of frames. Integrations begin with that frame, for
-            any number.
+            bank it determines the rotation of frames. Integrations begin with that frame, whatever
+            its number.
 
         Raises
         ------
