@@ -101,7 +101,7 @@ class Polyco:
 
     @property
     def dm(self) -> float | None:
-        """Dispersion measure, pc cm^-3; None where the file has 0, as without one."""
+        """Dispersion measure, pc cm^-3; None if the file contains 0, which means unknown."""
         return self.blocks[0].dm or None
 
     @property

@@ -169,7 +169,7 @@ def pulse_signal(profile: Any, off: Any = None, weights: Any = None) -> Pulse:
     Raises
     ------
     UsageError
-        As `baseline`.
+        As for `baseline`.
     """
     values, weight = weighted(profile, weights)
     base = baseline(profile, off, weights)

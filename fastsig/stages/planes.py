@@ -54,7 +54,7 @@ class Planes(Stage, PlaneStream):
         Dispersion measures, pc cm^-3, ascending: numbers; text such as ``"0:1000:0.5"``, with the
         first, the last and the step; or a stretch of a plan made with `dm_plan`, or a plan that
         has only one stretch. The dispersion measures are added to that of the source, if its
-        dispersion was removed before.
+        dispersion has already been removed.
     constant : float or str, optional
         Dispersion constant K, as for `dedisperse`; by default that of the plan, if there is one.
     track : {"sample", "half", "exact"}, optional
@@ -205,7 +205,8 @@ def dms_of(value: Any, name: str = "dms") -> NDArray[np.float64]:
     Parameters
     ----------
     value : str, sequence of float, or object with `dms`
-        Text is ``first:last:step``, of which the last is included if steps reach it, or one number.
+        Text is one number, or ``first:last:step``; the last value is included if the steps reach
+        it.
     name : str
         Name in messages.
 

@@ -154,8 +154,8 @@ def deviations(
 
     With ``r = (x - level) / sigma``, it is ``scale (r - middle) - offset`` if `unit` is infinite,
     and otherwise ``scale (cbrt(1 + (r - middle) / unit) - 1) - offset``, the root by which powers
-    of few samples become nearly Gaussian (Wilson and Hilferty 1931). Below 0.8, the root is
-    replaced by its tangent at this point.
+    of few samples become nearly Gaussian (Wilson and Hilferty 1931). Where the root is below 0.8,
+    its tangent at 0.8 is used instead.
 
     Parameters
     ----------

@@ -171,7 +171,7 @@ def _time_on(start: NDArray[Any], length: int, rows: _Whole) -> NDArray[Any]:
 
 
 def on_share(rate: Any, start: int, n: int, cycle: DiodeCycle) -> NDArray[np.float64]:
-    """Return the share of each row during which the diode is on.
+    """Return the fraction of each row during which the diode is on.
 
     Parameters
     ----------

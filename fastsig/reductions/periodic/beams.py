@@ -36,7 +36,7 @@ def compare_pulsar_beams(
     Parameters
     ----------
     tables : sequence of PulsarCandidates
-        One table for each beam, all of the same scan and of searches alike.
+        One table for each beam, all of the same scan and of searches with the same settings.
     telescope, receiver, angle, hpbw, beams, table_beams, shape_error, side_lobe
         As for `compare_beams`.
 

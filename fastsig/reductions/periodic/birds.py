@@ -22,7 +22,7 @@ __all__ = ["FIND", "birds_of", "found_at_zero_dm"]
 
 F8 = NDArray[np.float64]
 
-#: Instead of the name of a file: search the series of DM 0 for birds.
+#: Given instead of the name of a file: birds are sought in the series of DM 0.
 FIND = "find"
 #: Harmonics that are summed if the search of all series has none.
 _HARMONICS = 8
@@ -80,8 +80,9 @@ def _of_line(path: str, number: int, parts: list[str]) -> F8:
 def found_at_zero_dm(request: Request, read: Read) -> F8:
     """Return the ranges of periodic signals of the series of DM 0.
 
-    A signal is kept if its S/N is higher by more than 1, its noise, at another one of about ten
-    dispersion measures, each about twice the one before: that of a pulsar rises towards its own.
+    A signal is not among them if its S/N is higher by more than 1, which is its noise, at one of
+    about ten other dispersion measures, each about twice the previous one: the S/N of a pulsar
+    increases towards its own dispersion measure.
 
     Raises
     ------

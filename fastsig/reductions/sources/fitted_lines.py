@@ -165,7 +165,7 @@ class LineFit(Shown):
                 "flux_sum": [float(each.value) for each in self.flux_sum]}
 
     def beside(self) -> tuple[F8, NDArray[np.bool_]]:
-        """Return the values of all channels without the fitted lines, and which are off lines."""
+        """Return values of channels without the fitted lines, and which channels are off them."""
         speeds, inside = self.velocity.value, np.zeros(len(self.velocity), bool)
         for line in self.lines:
             inside |= line.covers(speeds)

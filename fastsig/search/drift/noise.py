@@ -31,8 +31,8 @@ _SERIES = 16.0  # shape of a gamma distribution from which its median and deviat
 class Levels:
     """Levels of groups of `n` channels, (n_spectrum, n_group) float32, unit of the spectra.
 
-    The levels are means; NaN in groups without valid samples. That of a group depends on no other
-    channels, and `shape` on no channels outside `core`.
+    The levels are means; NaN in groups without valid samples. The level of a group depends on no
+    other channels, and `shape` on no channels outside `core`.
     """
 
     def __init__(self, x: F4, n: int, core: slice) -> None:
@@ -188,9 +188,9 @@ def _between(widths: NDArray[np.int64], powers: NDArray[np.int64], noise: NDArra
 
 
 def gamma_shape(ratio: float) -> float:
-    """Return the shape of a Gamma law by the ratio of its median absolute deviation to its median.
+    """Return the shape of a gamma distribution from its median absolute deviation over its median.
 
-    It is from 0.5 to 1e9.
+    It is limited to 0.5 to 1e9.
     """
     from scipy.optimize import brentq
 
