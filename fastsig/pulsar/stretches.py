@@ -27,7 +27,7 @@ _SHORTEST_S = 1e-12
 SWITCH = 2.0
 #: Samples up to this fraction of the width of the pulses are short enough at any DM.
 FINE = 0.5
-#: Largest smear of a subband, in units of the smear of a step or the sample, if that is smaller.
+#: Largest smear of a subband, in units of the smear of a step or of the sample, if this is shorter.
 SUBBAND = 0.8
 #: Delays times DMs of a stretch, at most: a tree then needs 200 to 500 MB.
 _STATE = 2.5e7

@@ -31,7 +31,7 @@ class Column(NamedTuple):
     dtype: str
     unit: str | None
     text: str
-    #: Further ones would be noise, and would depend on the processor; None for all digits.
+    #: Number of decimals: further ones would be noise, or depend on the processor; None for all.
     decimals: int | None = None
 
 

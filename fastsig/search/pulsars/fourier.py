@@ -34,8 +34,8 @@ FEWEST_TURNS = 16
 #: Independent drifts in a bin of drift, as false alarms in noise show (`bench periodic`), for two
 #: signs and steps of 2 bins. Sums at neighbouring half bins are independent trials within a tenth.
 SHARE = 0.9
-#: Number of candidates of a series, the best, whose frequency and drift are those of the highest power;
-#: those of the others are steps of the search.
+#: Number of candidates of a series, the best ones, whose frequency and drift are those of the
+#: highest power; those of the others are steps of the search.
 REFINED = 10
 #: Error of the frequency of a tone of power P, in bins, is this over sqrt(P).
 _ERROR = 3 / (np.pi * np.sqrt(6))
