@@ -79,7 +79,7 @@ def corrected(profiles: Profiles, improvement: Improvement) -> Profiles:
 
 
 def folding_spin(profiles: Profiles) -> Spin:
-    """Return frequency and derivative of a straight line through the folding periods.
+    """Return the frequency and derivative from a straight line through the folding periods.
 
     `Spin.time_s` is 0, the reference of the profiles.
 

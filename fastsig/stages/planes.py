@@ -169,7 +169,7 @@ class Planes(Stage, PlaneStream):
         return found
 
     def needs(self, start: int, n: int) -> tuple[int, int]:
-        """Return the spectra of which rows are sums."""
+        """Return the spectra that are summed in the given rows."""
         if not n:
             return start, 0
         first = max(0, start - self._plans.lead)

@@ -188,7 +188,7 @@ class Stream(ABC):
         return min(stop, self.shape[0])
 
     def come(self, stop: int, seconds: float) -> bool:
-        """Wait for at most some seconds; return whether `arrived` would return at once."""
+        """Wait for at most `seconds`; return whether `arrived` would return at once."""
         return True
 
     def release(self, row: int) -> None:

@@ -172,7 +172,7 @@ class FFA(Plan):
     def process(self, x: np.ndarray, *, weight: np.ndarray | None = None,
                 out: np.ndarray | None = None, out_width: np.ndarray | None = None
                 ) -> tuple[np.ndarray, np.ndarray]:
-        """Return the S/N of the best boxcar at each period, and the number of its width.
+        """Return the S/N of the best boxcar at each period, and the index of its width.
 
         Parameters
         ----------

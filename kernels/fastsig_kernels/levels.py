@@ -153,9 +153,9 @@ def deviations(
     """Return how far values are from their level, as standard deviations of a Gaussian.
 
     With ``r = (x - level) / sigma``, it is ``scale (r - middle) - offset`` if `unit` is infinite,
-    and otherwise ``scale (cbrt(1 + (r - middle) / unit) - 1) - offset``, the root by which powers
-    of few samples become nearly Gaussian (Wilson and Hilferty 1931). Where the root is below 0.8,
-    its tangent at 0.8 is used instead.
+    and otherwise ``scale (cbrt(1 + (r - middle) / unit) - 1) - offset``, the root that makes powers
+    of few samples nearly Gaussian (Wilson and Hilferty 1931). Where the root is below 0.8, its
+    tangent at 0.8 is used instead.
 
     Parameters
     ----------

@@ -44,7 +44,7 @@ class DiodeMode:
     unit: Literal["s", "row"] = "s"
 
     def rows(self, step_s: Fraction) -> tuple[Fraction, Fraction]:
-        """Return period and on-time in rows of `step_s` seconds."""
+        """Return the period and the on-time in rows of `step_s` seconds."""
         scale = step_s if self.unit == "s" else Fraction(1)
         return self.period / scale, self.on / scale
 

@@ -133,7 +133,7 @@ class Completeness(NamedTuple):
         return made
 
     def rows(self, by: str) -> list[dict[str, float]]:
-        """Return the number injected and found, and the mean ratio, in bins of a parameter.
+        """Return the numbers of bursts injected and found, and the mean ratio, by a parameter.
 
         Parameters
         ----------

@@ -184,7 +184,7 @@ class Request:
 
     @property
     def segments(self) -> tuple[Trials, ...]:
-        """The segments of each stretch; none without segments."""
+        """The segments of each stretch, if segments are searched."""
         return tuple(each for each in self.searched if each.is_segment)
 
     @property

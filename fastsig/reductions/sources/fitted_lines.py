@@ -76,7 +76,7 @@ class Line(NamedTuple):
         return "<Line of velocity {}, peak {}>".format(*self.texts())
 
     def texts(self) -> tuple[str, str]:
-        """Return velocity and width as text, and peak and flux."""
+        """Return the velocity and the width as text, and the peak and the flux."""
         return (f"{self.velocity}, W50 {self.w50}".replace(" / ", "/"),
                 f"{self.peak}, flux {self.flux}".replace(" / ", "/"))
 

@@ -58,7 +58,7 @@ class EventStore:
 
     @property
     def memory_bytes(self) -> int:
-        """Memory of the events, at most."""
+        """Largest memory of the events."""
         return 4 * self._most * EVENT.itemsize
 
     def add(self, events: NDArray[Any]) -> None:

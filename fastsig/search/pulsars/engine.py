@@ -1,4 +1,4 @@
-"""The search of many series: by Fourier transform and by fast folding, on threads."""
+"""The search of many series, by Fourier transform and by fast folding, on several threads."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ F4 = NDArray[np.float32]
 F8 = NDArray[np.float64]
 
 #: A candidate: period and frequency at constant frequency (s, Hz), its error, significance after
-#: trials, S/N, and width of the boxcar (s, and as a share of the period).
+#: trials, S/N, and width of the boxcar (s, and as a fraction of the period).
 FOLDED = np.dtype([
     ("period", np.float64), ("frequency", np.float64), ("frequency_error", np.float64),
     ("sigma", np.float64), ("snr", np.float64), ("width", np.float64), ("duty", np.float64)])
