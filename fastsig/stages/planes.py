@@ -113,7 +113,7 @@ class Planes(Stage, PlaneStream):
             extra={**header.extra, "channels": axis.n_chan}),
             shape=(source.shape[0] - self.n_dropped, source.shape[1], len(asked)),
             dtype=np.float32)
-        #: Dispersion measures, those removed before included, (n_dm,) float64, pc cm^-3.
+        #: Dispersion measures, including those already removed, (n_dm,) float64, pc cm^-3.
         self.dms = asked + (header.dm or 0.0)
         self._asked, self._axis = asked, axis
         self._curve, self._span = delays.curve, span
