@@ -96,7 +96,7 @@ class DMPlan:
 
     Iteration yields the stretches in ascending order of dispersion measure, each with ``dms``,
     ``downsampling`` and ``delays`` (of the lowest channel after the highest, in downsampled
-    spectra). `fastsig.dm_plan` makes it.
+    spectra). `fastsig.dm_plan` makes such plans.
 
     Parameters
     ----------

@@ -52,9 +52,9 @@ class RotationMeasure:
     Parameters
     ----------
     rm, error : float
-        RM and standard error, rad m^-2. The ionosphere's part is included. If the residuals of the
-        bins that determine the RM are larger than sigma, for example because of the noise of a
-        bright pulsar itself, the error is larger in proportion.
+        RM and standard error, rad m^-2. The contribution of the ionosphere is included. If the
+        residuals of the bins that determine the RM are larger than sigma, for example because of
+        the noise of a bright pulsar itself, the error is larger in proportion.
     method : {"synthesis", "fit"}
         How it was measured.
     lambda0_sq : float
@@ -68,7 +68,7 @@ class RotationMeasure:
         Bins from which the RM was measured.
     sigma_single, sigma : float
         Gaussian equivalents of the probability of the maximum for noise alone: for one trial, and
-        for as many independent ones as the range has widths of the response.
+        for as many independent trials as there are widths of the response in the range.
     width : float
         Width (FWHM) of the response, rad m^-2: 3.79 divided by the range of lambda^2.
     reduced_chi2 : float

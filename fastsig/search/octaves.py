@@ -176,8 +176,8 @@ class Octaves(ABC):
         number : int
             Number of the stretch.
         time, delay : ndarray
-            Spectra of the stretch in which pulses arrive, and those that they take to cross the
-            band.
+            Spectra of the stretch in which pulses arrive, and the number of spectra that they take
+            to cross the band.
         """
         down, segment = self._stretches[number].downsampling, self._normalizer.segment
         last = len(self._shares) - 1

@@ -76,7 +76,7 @@ class Network:
     Parameters
     ----------
     loss, duplicates : value
-        Probability that a packet is lost, and that it arrives twice.
+        Probabilities that a packet is lost, and that it arrives twice.
     reorder : int
         Largest number of packets by which a packet may be late.
     first : int

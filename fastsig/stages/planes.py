@@ -35,12 +35,12 @@ class Planes(Stage, PlaneStream):
 
     .. math:: y_{td} = \sum_c w x / \sum_c w, \quad x = x_{t + t_c(d), c}
 
-    Each row of the plane is what `dedisperse` and `to_series` return for its dispersion measure,
-    with delays rounded differently: those of a tree, in which sums of neighbouring channels are
+    Each time series of the plane is what `dedisperse` and `to_series` return for its dispersion
+    measure, except that delays are rounded as in a tree, in which sums of neighbouring channels are
     shared by neighbouring dispersion measures (FDMT, Zackay & Ofek 2017). For 4096 channels from
-    1000 to 1500 MHz and 2048 samples of delay, the delay of a channel differs from the exact
-    one by up to 2.2 samples, and by 0.5 samples rms; the mean difference over the channels is at
-    most half a sample.
+    1000 to 1500 MHz and 2048 samples of delay, the delay of a channel differs from the exact one by
+    up to 2.2 samples, and by 0.5 samples rms; the mean difference over the channels is at most half
+    a sample.
 
     Times are those at which the signal passes the centre of the highest channel, for all dispersion
     measures. The weight of a value is the mean weight of its channels; values are NaN where it is

@@ -393,7 +393,7 @@ class CoherentDedispersion(Plan):
             the frequency of their middle at zero; NaN where the weight is below `min_valid`. Noise
             has the same mean power as in `Spectrometer`.
         ndarray, shape (n_output, n_product, n_chan), float32, unit of x squared
-            For other products than voltages: mean powers, NaN where no sample is used.
+            For products other than voltages: mean powers, NaN where no sample is used.
 
         Raises
         ------

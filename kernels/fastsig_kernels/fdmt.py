@@ -212,7 +212,7 @@ class FDMT(Plan):
         return self._weight
 
     def channel_delays(self, rows: np.ndarray | None = None) -> np.ndarray:
-        """Return how much earlier than the last channel each one is summed.
+        """Return by how many samples each channel is summed earlier than the last one.
 
         Parameters
         ----------

@@ -224,7 +224,7 @@ class Gridder(Plan):
             First tile, and the tile after the last.
         out, out_weight : ndarray, shape (n_chan, n_y, n_x), float32, optional
             Receive V and W, in the units of data and weight; NaN and 0 where no sample is in reach.
-            Other tiles are left as they are. They must not overlap other arrays.
+            Other tiles are left as they are. These arrays must not overlap others.
 
         Returns
         -------

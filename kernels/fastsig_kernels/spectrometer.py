@@ -465,7 +465,7 @@ class Spectrometer(Plan):
     def skip(self, n: int, *, out: np.ndarray | None = None) -> np.ndarray:
         """Continue after `n` lost samples, as `process` does if none of them is valid.
 
-        The call takes as long as a few frames and the spectra that end.
+        The call takes as long as processing a few frames and finishing the spectra that end.
 
         Parameters
         ----------

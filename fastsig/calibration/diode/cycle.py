@@ -269,7 +269,8 @@ def cycle_number(rate: Any, start: int, n: int, cycle: DiodeCycle) -> NDArray[np
     Returns
     -------
     ndarray, shape (n,), int64
-        Cycle k contains the on-time at ``phase + k period``. The middle of a row decides.
+        Cycle k contains the on-time at ``phase + k period``. The middle of a row determines its
+        cycle.
     """
     rate = fraction(rate)
     origin = cycle.phase - (cycle.period - cycle.on) / 2

@@ -122,7 +122,7 @@ class CubeFile:
     faults : list of str
         Faults after the image in the file, such as a truncated table.
     doubts : list of str
-        Statements that the file lacks, and values that were not read as written.
+        Information that the file lacks, and values that were not read as written.
 
     Raises
     ------

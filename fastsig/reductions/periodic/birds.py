@@ -32,9 +32,9 @@ _MOST_BYTES = 2**24
 def birds_of(names: Sequence[str | os.PathLike[str]]) -> F8:
     """Return the ranges of frequencies in files, Hz; `FIND` is not a file.
 
-    A file is a table of `search beams`, whose rows of the verdict interference count, or text with
-    a line for each bird: its frequency and full width in Hz and, if it has harmonics, their number,
-    as in the zaplists of PRESTO. Text after ``#`` is a comment.
+    A file is a table of `search beams`, whose rows with the verdict interference are used, or text
+    with a line for each bird: its frequency and full width in Hz and, if it has harmonics, their
+    number, as in the zaplists of PRESTO. Text after ``#`` is a comment.
 
     Raises
     ------

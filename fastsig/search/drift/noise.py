@@ -108,8 +108,9 @@ def sum_noise(total: F4, share: F4 | None, widths: tuple[int, ...], shape: float
     """Return the standard deviation of boxcars of each width in the sum of all spectra.
 
     The noise of widths that are powers of two is measured, and that of a width between two of them
-    interpolated, so that it does not depend on other widths. Stretches of channels in which signals
-    raise the sum are left out: those that drift are in many channels of a sum without drift.
+    is interpolated, so that it does not depend on other widths. Stretches of channels in which
+    signals raise the sum are left out: those that drift are in many channels of a sum without
+    drift.
 
     Parameters
     ----------

@@ -139,7 +139,7 @@ def with_segments(trials: Sequence[Trials], length_s: float) -> list[Trials]:
     Raises
     ------
     UsageError
-        If a segment has too few samples, or the series are not longer.
+        If a segment has too few samples, or the series are no longer than a segment.
     """
     shortest = min(each.duration_s for each in trials)
     least = LEAST_SAMPLES * max(each.sample_s for each in trials)
