@@ -40,8 +40,8 @@ def bursts(chain: Any, dms: Any = (0, 3000), *, width: Any = None, threshold: fl
     Parameters
     ----------
     chain : Chain or stream
-        Spectra with known frequencies: of one product, or with AA and BB, from which I is computed
-        and searched; or voltages.
+        Spectra with known frequencies: of one product, or with AA and BB, of which I is searched;
+        or voltages.
     dms : pair, or text such as "0:3000"
         Lowest and highest dispersion measure, pc cm^-3.
     width : pair of Quantity, or text such as "0.1ms:100ms", optional

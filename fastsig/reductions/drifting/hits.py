@@ -44,8 +44,7 @@ def drifting(chain: Any, drift: Any = ("-4 Hz/s", "4 Hz/s"), *, snr: float = 10.
     Parameters
     ----------
     chain : Chain or stream
-        Spectra with known frequencies: of one product, or with AA and BB, from which I is computed
-        and searched.
+        Spectra with known frequencies: of one product, or with AA and BB, of which I is searched.
     drift : pair of Quantity, or text such as "-4:4"
         Lowest and highest drift rate, Hz/s.
     snr : float

@@ -54,8 +54,8 @@ def pulsars(chain: Any, dms: Any = (0, 500), *, harmonics: int = 16, accel: floa
     Parameters
     ----------
     chain : Chain or stream
-        Spectra with known frequencies: of one product, or with AA and BB, from which I is computed
-        and searched; or a time series, such as a .dat or .fft file, for which `dms` is ignored.
+        Spectra with known frequencies: of one product, or with AA and BB, of which I is searched;
+        or a time series, such as a .dat or .fft file, for which `dms` is ignored.
     dms : pair, or text such as "0:500"
         Lowest and highest dispersion measure, pc cm^-3.
     harmonics : int
