@@ -71,7 +71,7 @@ __all__ = ["pulsars"]
 @common.format_option(["ecsv", "accel", "riptide"])
 @common.run_options("Print the plan and the expected memory; write nothing.", explain=False)
 def pulsars(files: tuple[str, ...], output: str, to: str | None, **options: Any) -> None:
-    """Search spectra, or time series, for pulsars.
+    """Search spectra or time series for pulsars.
 
     All FILEs must belong to one scan, and are searched together: they contain successive spectra,
     or time series at different dispersion measures. Channels are normalised and summed for many

@@ -88,7 +88,8 @@ class DetectFrames(SpectraStage):
     Raises
     ------
     PlanError
-        If the source contains no frames, or is not `channelize` and the engine not "cpu".
+        If the source contains no frames, or the engine is not "cpu" and the source not
+        `channelize`.
     UsageError
         If the products cannot be computed from the polarisations of the source.
     """

@@ -82,8 +82,9 @@ class Spectrometer(Plan):
     scale : {"mean", "sum"}
         Whether to return means, or numerators and weights that can be added to others.
     threads : int
-        Number of threads that share the work of a call, with the same bits. Calls of at least
-        some milliseconds gain from it, if sums of `n_int` or `n_inner` frames are shorter.
+        Number of threads that share the work of a call, with the same bits. Calls that take at
+        least a few milliseconds benefit from several, if sums of `n_int` or `n_inner` frames are
+        shorter than the call.
     n_stream : int, optional
         Number of streams with the same losses, such as the coarse channels of one receiver, which
         each call processes together: arrays then have an axis for them. By default there is one,
@@ -242,8 +243,8 @@ class Spectrometer(Plan):
         ----------
         first_frame : int
             Number of that frame in its stream, as for `Channelizer.process`. In an oversampled
-            bank it determines the rotation of frames. Integrations begin with that frame, for
-            any number.
+            bank it determines the rotation of frames. Integrations begin with that frame, whatever
+            its number.
 
         Raises
         ------
@@ -464,7 +465,7 @@ class Spectrometer(Plan):
     def skip(self, n: int, *, out: np.ndarray | None = None) -> np.ndarray:
         """Continue after `n` lost samples, as `process` does if none of them is valid.
 
-        The call takes as long as a few frames and the spectra that end.
+        The call takes as long as processing a few frames and finishing the spectra that end.
 
         Parameters
         ----------

@@ -75,7 +75,7 @@ def bursts(chain: Any, dms: Any = (0, 3000), *, width: Any = None, threshold: fl
     Raises
     ------
     UsageError
-        If an argument is not allowed, or the dispersion was removed before.
+        If an argument is not allowed, or the dispersion has already been removed.
     PlanError
         If the chain contains neither spectra with known frequencies and one intensity nor voltages,
         or if they are too short.

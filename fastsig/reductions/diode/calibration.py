@@ -114,7 +114,7 @@ def solve(stream: Stream, tcal: Any, *, diode: Any = None, guard: Any = 0, gain_
     diode : DiodeSchedule, mapping or str, optional
         Schedule of the diode, which is checked against the data, such as ``"mode=pulsar"`` or
         ``"period=2s,on=1s,first=0s"``. By default, the schedule is found in the data; if the header
-        contains a schedule, this is checked against the data.
+        contains a schedule, it is checked against the data.
     guard : value, s
         Maximum error of the times at which the diode is switched.
     gain_time : value, s

@@ -144,7 +144,7 @@ def found_pulsars(request: Request, *, find_birds: bool = False, known: Any = No
     ----------
     request : Request
     find_birds : bool
-        Whether periodic signals of DM 0 are not used.
+        Whether to leave out periodic signals that are strongest at DM 0.
     known, radius, folder, progress
         As for `pulsars`.
     hash_inputs : bool
