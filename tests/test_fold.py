@@ -168,6 +168,16 @@ def test_polycos_and_ephemerides_are_not_replaced(tmp_path: Path) -> None:
         assert "is an input of this run and would be lost" in done.stderr
 
 
+def test_a_missing_ephemeris_is_named_also_if_the_product_exists(tmp_path: Path) -> None:
+    product = tmp_path / "a.ar"
+    product.write_bytes(b"kept")
+    for option in ("--polyco", "--par"):
+        done = fastsig("fold", *SCAN, "-o", product, option, tmp_path / "none.par", "--overwrite",
+                       code=3)
+        assert "none.par" in done.stderr and "internal" not in done.stderr
+    assert product.read_bytes() == b"kept"
+
+
 def test_of_several_pulsars_the_source_is_folded(tmp_path: Path) -> None:
     both = polyco(tmp_path / "a.polyco")
     text = both.read_text()

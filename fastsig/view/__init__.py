@@ -15,6 +15,7 @@ from fastsig.view.saving import check_picture, drawn, write_page
 from fastsig.work.arguments import checked
 
 if TYPE_CHECKING:
+    from astropy.time import Time
     from matplotlib.colors import Colormap
     from matplotlib.figure import Figure
 
@@ -92,6 +93,7 @@ def draw_burst(
     chain: Any, time: Any, dm: Any, width: Any = None,
     path: str | os.PathLike[str] | None = None, *, overwrite: bool = False, constant: Any = None,
     facts: Sequence[str] = (), beams: BeamFacts | None = None,
+    measured: tuple[float, Time, float] | None = None,
 ) -> Figure:
     """Draw a burst, aligned and as recorded, with its profile, its S/N against DM, and its beams.
 
@@ -113,6 +115,9 @@ def draw_burst(
         Further lines of text.
     beams : BeamFacts, optional
         Beams in which the burst was found.
+    measured : float, Time and float, optional
+        S/N, time, and time after the start of the data, s, that were measured; by default, those of
+        the boxcar that is drawn.
 
     Raises
     ------
@@ -133,7 +138,7 @@ def draw_burst(
 
     def make() -> Figure:
         burst = find_burst(stream, at_s, measure, width=width, constant=constant)
-        return draw_candidate(burst, facts, beams)
+        return draw_candidate(burst, facts, beams, measured)
 
     return drawn(make, stream, path, overwrite, input_files(stream))
 

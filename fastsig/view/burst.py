@@ -22,6 +22,7 @@ from fastsig.reductions.bursts.window import unaligned_cells
 from fastsig.view.figures import COLORS, new_figure, time_unit, title, wrapped
 
 if TYPE_CHECKING:
+    from astropy.time import Time
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -57,8 +58,8 @@ class BeamFacts(NamedTuple):
     error: tuple[float, float] | None = None
 
 
-def draw_candidate(burst: Burst, facts: Sequence[str] = (), beams: BeamFacts | None = None
-                   ) -> Figure:
+def draw_candidate(burst: Burst, facts: Sequence[str] = (), beams: BeamFacts | None = None,
+                   measured: tuple[float, Time, float] | None = None) -> Figure:
     """Draw a burst.
 
     Parameters
@@ -68,6 +69,9 @@ def draw_candidate(burst: Burst, facts: Sequence[str] = (), beams: BeamFacts | N
     facts : sequence of str
         Further lines of text.
     beams : BeamFacts, optional
+    measured : float, Time and float, optional
+        S/N, time, and time after the start, s, that were measured; by default, those of the boxcar
+        that is drawn.
     """
     figure = new_figure(13, 7.6)
     grid = figure.add_gridspec(2, 4, height_ratios=(1, 2.4), width_ratios=(1.25, 1.35, 1.0, 0.5))
@@ -81,30 +85,33 @@ def draw_candidate(burst: Burst, facts: Sequence[str] = (), beams: BeamFacts | N
     tie = figure.add_subplot(grid[1, 2])
     _draw_tie(tie, figure.add_subplot(grid[1, 3], sharey=tie), burst, scale)
     tie.set_xlabel(f"time after the burst ({unit})")
-    _write(figure.add_subplot(grid[0, 1] if beams else grid[0, 1:]), _headline(burst),
-           [*burst_facts(burst), *facts])
+    _write(figure.add_subplot(grid[0, 1] if beams else grid[0, 1:]), _headline(burst, measured),
+           [*burst_facts(burst, measured), *facts])
     if beams is not None:
         _draw_beams(figure.add_subplot(grid[0, 2:]), beams)
     figure.suptitle(wrapped(title(burst.window.stream), 110), fontsize=10)
     return figure
 
 
-def burst_facts(burst: Burst) -> list[str]:
+def burst_facts(burst: Burst, measured: tuple[float, Time, float] | None = None) -> list[str]:
     """Return lines about a burst: time, channels and position."""
     window, header = burst.window, burst.window.header
     share = burst.bands.share[burst.boxcar.start : burst.boxcar.start + burst.boxcar.width].mean()
-    at = window.time(burst.centre_s - window.at_s)
+    at, at_s = window.time(burst.centre_s - window.at_s), burst.centre_s
+    if measured is not None:
+        _, at, at_s = measured
     lines = [f"{iso(at)} UTC at {window.reference_mhz:.6g} MHz",
-             f"{burst.centre_s:.6f} s after the start",
+             f"{at_s:.6f} s after the start",
              f"{len(burst.made.good)} of {window.stream.shape[2]} channels, {share:.0%} valid"]
     if header.ra_deg is not None and header.dec_deg is not None:
         lines.append(f"RA {header.ra_deg:.5f}°, Dec {header.dec_deg:.5f}°")
     return lines
 
 
-def _headline(burst: Burst) -> str:
+def _headline(burst: Burst, measured: tuple[float, Time, float] | None) -> str:
     unit, scale = time_unit(burst.width_s)
-    return (f"S/N {burst.boxcar.snr:.1f}     DM {burst.window.dm:.6g}     "
+    snr = burst.boxcar.snr if measured is None else measured[0]
+    return (f"S/N {snr:.1f}     DM {burst.window.dm:.6g}     "
             f"{burst.width_s / scale:.3g} {unit}")
 
 

@@ -11,7 +11,7 @@ from recordings import recorded
 from thorough import many
 
 import fastsig as fs
-from fastsig.axes.time import elapsed
+from fastsig.axes.time import elapsed, iso
 from fastsig.errors import DataError, PlanError, UsageError
 from fastsig.reductions.bursts.measured import BurstMeasurement
 from fastsig.reductions.bursts.measurement import find_burst, measure_burst
@@ -43,6 +43,13 @@ def test_a_gaussian_burst_within_its_errors() -> None:
     assert float(elapsed(spectra(1).stream.start_time, made.time)) == pytest.approx(
         made.time_s, abs=2e-9)
     assert made.reference_mhz == MHZ[-1]
+
+
+def test_the_picture_shows_the_measured_values(bright: BurstMeasurement) -> None:
+    texts = [text.get_text() for axes in bright.plot().axes for text in axes.texts]
+    shown = "\n".join(texts)
+    assert f"S/N {bright.boxcar.snr:.1f} " in shown
+    assert iso(bright.time) in shown and f"{bright.time_s:.6f} s after the start" in shown
 
 
 def test_a_scattered_burst_within_its_errors() -> None:

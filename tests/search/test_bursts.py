@@ -20,6 +20,7 @@ from bench.burst_pulses import compared
 from bench.injections import Band
 from fastsig.axes.frequency import ChannelAxis
 from fastsig.axes.polarization import PolBasis
+from fastsig.axes.time import elapsed, iso, parse_time
 from fastsig.errors import PlanError, UsageError
 from fastsig.reductions.bursts.injected import Injected, completeness
 from fastsig.reductions.bursts.sink import Bursts
@@ -58,6 +59,15 @@ def test_frb_180417_is_the_only_candidate() -> None:
     assert found.values("snr")[0] > 14.6
     assert found.values("first_row")[0] * 0.00126646875 < 2.031
     assert found.values("file")[0] == "28.fil"
+
+
+def test_times_of_a_part_are_counted_from_the_start_of_the_recording(
+        scene: tuple[np.ndarray, list[Injection]]) -> None:
+    whole = chain(scene[0])
+    found = whole["20s":"50s"].bursts(DMS, width=WIDTHS)
+    assert len(found) > 3 and found.meta["start_time"] == iso(whole.stream.start_time)
+    late = [float(elapsed(parse_time(found.meta["start_time"]), time)) for time in found["time"]]
+    assert np.abs(np.array(late) - found.values("time_s")).max() < 2e-9
 
 
 def test_a_burst_of_frb_121102_is_found_again() -> None:

@@ -54,7 +54,8 @@ def check_output(
     if os.path.lexists(target) and not overwrite:
         raise OutputError(target, "exists; give --overwrite to replace it")
     for source in inputs:
-        if os.path.exists(target) and os.path.samefile(target, source):
+        # An input that is missing is reported when it is opened.
+        if os.path.exists(target) and os.path.exists(source) and os.path.samefile(target, source):
             raise OutputError(target, "is an input of this run and would be lost")
     _check_folder(target, folder)
     return target

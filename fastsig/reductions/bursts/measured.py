@@ -208,7 +208,8 @@ class BurstMeasurement(Shown):
         """Draw the burst; save the picture if `path` is given, as `fastsig.view.draw` does."""
         figure: Figure = registry.drawing("draw_burst")(
             self._source, self.time_s * u.s, self.dm, self.width_s * u.s, path,
-            overwrite=overwrite, facts=self.texts())
+            overwrite=overwrite, facts=self.texts(),
+            measured=(self.boxcar.snr, self.time, self.time_s))
         return figure
 
 

@@ -133,7 +133,7 @@ def _meta(streams: Sequence[SpectrumStream], events: Sequence[Events],
     header = streams[0].header
     known = {
         "source": header.source, "telescope": header.telescope, "receiver": header.receiver,
-        "beam": header.beam, "start_time": iso(header.start_time),
+        "beam": header.beam, "start_time": iso(roots(streams[0])[0].header.start_time),
         "duration_s": float(streams[0].duration.value), "n_time": events[0].n_time,
         "n_event": sum(len(each.rows) for each in events),
         "n_dropped": sum(each.n_dropped for each in events), **plans[0].record(),

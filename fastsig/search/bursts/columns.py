@@ -9,7 +9,7 @@ __all__ = ["COLUMNS", "OPTIONAL"]
 #: Columns of every table, in their order; `time` is a UTC time.
 COLUMNS: dict[str, Column] = {
     "time": Column("time", None, "UTC of the centre of the pulse at the reference frequency"),
-    "time_s": Column("f8", "s", "time of the pulse after the start of the scan", 9),
+    "time_s": Column("f8", "s", "time of the pulse after the start of the recording", 9),
     "dm": Column("f8", "pc / cm3", "dispersion measure", 4),
     "dm_error": Column("f8", "pc / cm3", "standard error of the dispersion measure", 4),
     "width": Column("f8", "s", "width of the boxcar with the highest S/N", 9),
