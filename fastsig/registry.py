@@ -207,6 +207,11 @@ def profile_function(name: str) -> Any:
     return _loaded(f"fastsig.run.profile_files:{name}")
 
 
+def finding_writer(place: str) -> Any:
+    """Return a function of `fastsig.run`, such as ``hit_files:write_hits``."""
+    return _loaded(f"fastsig.run.{place}")
+
+
 def mask_function(place: str) -> Any:
     """Return a function of `fastsig.io.masks`, such as ``reader:read_mask``."""
     return _loaded(f"fastsig.io.masks.{place}")

@@ -12,6 +12,7 @@ from ephemerides import needs_pint
 from recordings import recorded
 
 import fastsig as fs
+from fastsig.errors import UsageError
 from fastsig.pulsar.par import from_par
 from fastsig.pulsar.polyco import Polyco
 from fastsig.reductions.folding.channel_phases import ChannelPhases
@@ -168,6 +169,16 @@ def test_polycos_and_ephemerides_are_not_replaced(tmp_path: Path) -> None:
         assert "is an input of this run and would be lost" in done.stderr
 
 
+def test_a_file_of_polycos_is_a_predictor(tmp_path: Path) -> None:
+    path = polyco(tmp_path / "a.polyco")
+    with fs.open(SCAN) as chain:
+        found = chain.fold(path, n_bin=64)
+        expected = chain.fold(Polyco.read(path), n_bin=64)
+        np.testing.assert_array_equal(found.data, expected.data)
+        with pytest.raises(UsageError, match=r"allowed: a predictor, an ephemeris \(\.par\)"):
+            chain.fold(0.0893)
+
+
 def test_a_missing_ephemeris_is_named_also_if_the_product_exists(tmp_path: Path) -> None:
     product = tmp_path / "a.ar"
     product.write_bytes(b"kept")
@@ -241,6 +252,8 @@ def test_an_ephemeris(tmp_path: Path) -> None:
     assert row["REF_FREQ"] == 1250 and "F0 11.198208286674" in found.ephemeris
     assert found.header.ra_deg == pytest.approx(83.633208, abs=1e-6)  # the file states none
     assert found.header.dec_deg == pytest.approx(22.014444, abs=1e-6)
+    with fs.open(SCAN) as chain:
+        assert chain.fold(str(par), n_bin=64).period == pytest.approx(found.period, rel=1e-9)
 
 
 @needs_pint

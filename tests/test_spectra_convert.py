@@ -225,6 +225,15 @@ def test_wrong_use(tmp_path: Path, words: tuple[str, ...], message: str) -> None
     assert os.listdir(tmp_path) == ["s.h5"]
 
 
+def test_extensions_of_other_things_are_refused(tmp_path: Path) -> None:
+    product(tmp_path / "s.h5", values(), head())
+    for name in ("a.ecsv", "a.csv", "a.png"):
+        with fs.open(tmp_path / "s.h5") as chain, pytest.raises(
+                fs.UsageError, match=f"{name}: its extension indicates no format of spectra"):
+            chain.write(tmp_path / name)
+    assert os.listdir(tmp_path) == ["s.h5"]
+
+
 def test_an_output_that_is_the_input(tmp_path: Path) -> None:
     product(tmp_path / "s.h5", values(), head())
     before = (tmp_path / "s.h5").read_bytes()

@@ -290,7 +290,7 @@ _CARRIED: dict[str, dict[str, str]] = {
 
 # Extensions of names that indicate something other than spectra.
 _OTHERS = (".png", ".pdf", ".svg", ".jpg", ".jpeg", ".html", ".raw", ".dada", ".vdif", ".npy",
-           ".npz", ".txt", ".csv", ".json", ".xlsx", ".toml")
+           ".npz", ".txt", ".csv", ".ecsv", ".json", ".xlsx", ".toml")
 
 
 def _check_ending(path: str, to: str | None, n_chan: int) -> None:

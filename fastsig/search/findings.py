@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
@@ -11,6 +12,7 @@ from astropy import units as u
 from astropy.time import Time
 from numpy.typing import NDArray
 
+from fastsig import registry
 from fastsig.errors import UsageError
 from fastsig.work.shown import table as html_table
 
@@ -61,6 +63,8 @@ class Findings:
     optional: ClassVar[Mapping[str, Column]] = {}
     #: Word for the rows, in the plural.
     rows_are: ClassVar[str]
+    #: The function that writes them, as `fastsig.registry.finding_writer` accepts it.
+    writer: ClassVar[str]
 
     def __init__(self, columns: Mapping[str, Any], meta: Mapping[str, Any] | None = None) -> None:
         known = self.known()
@@ -88,6 +92,28 @@ class Findings:
     @abstractmethod
     def described(self, row: int) -> tuple[str, str]:
         """Return the name and the properties of a row as text for readers."""
+
+    def write(self, path: str | os.PathLike[str], *, to: str | None = None,
+              overwrite: bool = False) -> None:
+        """Write the table as ECSV, or in the format of another program.
+
+        Parameters
+        ----------
+        path : path
+            The extension selects the format if `to` does not.
+        to : str, optional
+            A format that ``fastsig convert`` writes for such tables.
+        overwrite : bool
+            Whether an existing file may be replaced.
+
+        Raises
+        ------
+        UsageError
+            If the format is not known or cannot contain the rows.
+        OutputError
+            If the file exists or cannot be written.
+        """
+        registry.finding_writer(self.writer)(self, path, to=to, overwrite=overwrite)
 
     def __len__(self) -> int:
         return len(next(iter(self._columns.values())))

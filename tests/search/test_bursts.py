@@ -181,7 +181,7 @@ def test_tables_are_the_same_for_any_block_and_worker(
     sink = Bursts(source.stream, plan)
     for start in range(0, 30000, 1234):
         sink.merge(sink.partial(source.stream.read_block(start, min(1234, 30000 - start))))
-    write_candidates(expected, tmp_path / "a.ecsv")
+    expected.write(tmp_path / "a.ecsv")
     for found in (candidates_of([source.stream], [sink.finish(30000)], [plan]),
                   source.bursts(DMS, width=WIDTHS, workers=workers,
                                 memory=resident_bytes() + 700_000_000)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from os import PathLike
 from typing import Any
 
 from fastsig.errors import UsageError
@@ -10,7 +11,7 @@ from fastsig.pulsar.predictors import Predictor
 from fastsig.pulsar.profiles import Profiles
 from fastsig.reductions.folding.calibrated import calibrated_spectra, check_options
 from fastsig.reductions.folding.channel_phases import ChannelPhases
-from fastsig.reductions.folding.predictors import constant_period
+from fastsig.reductions.folding.predictors import constant_period, of_file
 from fastsig.reductions.folding.sink import Fold
 from fastsig.run.flag_shares import run_watched
 from fastsig.stages.dedisperse import Dedisperse
@@ -34,8 +35,9 @@ def fold(chain: Any, predictor: Any = None, *, period: Any = None, pdot: Any = N
     ----------
     chain : Chain or stream
         Spectra with known frequencies.
-    predictor : Predictor, optional
-        Predictor of the phase of the pulsar, such as `fastsig.pulsar.polyco.Polyco`.
+    predictor : Predictor or path, optional
+        Predictor of the phase of the pulsar, such as `fastsig.pulsar.polyco.Polyco`; or an
+        ephemeris (.par), which requires PINT, or a file of polycos.
     period : Quantity or str, optional
         Period at the telescope, at the start of the data, such as ``"0.7s"``, instead of a
         predictor.
@@ -94,6 +96,11 @@ def fold(chain: Any, predictor: Any = None, *, period: Any = None, pdot: Any = N
         predictor = constant_period(stream, period, pdot, acceleration, dm)
     elif pdot is not None or acceleration is not None:
         raise UsageError("pdot and acceleration belong to a period; allowed: without a predictor")
+    elif isinstance(predictor, str | PathLike):
+        predictor = of_file(stream, predictor, dm)
+    elif not hasattr(predictor, "phase"):
+        raise UsageError(f"predictor = {predictor!r}; allowed: a predictor, an ephemeris (.par), "
+                         "or a file of polycos")
     made = aligned_for_turns(stream, [predictor], dm, constant) if single else stream
     found, = folds_of(made, [predictor], workers=workers, memory=memory, dm=dm, n_bin=n_bin,
                       n_chan=n_chan, subint=subint, single=single, constant=constant)

@@ -21,7 +21,7 @@ from fastsig.pulsar.predictors import Predictor
 from fastsig.reductions.folding.channel_phases import reference_of
 from fastsig.stream import Stream
 
-__all__ = ["constant_period", "of_files"]
+__all__ = ["constant_period", "of_file", "of_files"]
 
 _MARGIN_S = 5
 _LARGEST_DM = Fraction(3000)  # of pulsars, for an ephemeris that has not been read yet
@@ -49,6 +49,13 @@ def of_files(stream: Stream, polycos: Sequence[str | PathLike[str]],
     """
     found: list[Predictor] = [_of_polyco(stream, each) for each in polycos]
     return found + [_of_par(stream, each, dm) for each in pars]
+
+
+def of_file(stream: Stream, path: str | PathLike[str], dm: Any = None) -> Predictor:
+    """Return the predictor of a par file, if its extension is .par, or else of a polyco file."""
+    if fspath(path).lower().endswith(".par"):
+        return _of_par(stream, path, dm)
+    return _of_polyco(stream, path)
 
 
 def _of_polyco(stream: Stream, path: str | PathLike[str]) -> Polyco:

@@ -33,6 +33,7 @@ class Candidates(Findings):
     """
 
     required, optional, rows_are = COLUMNS, OPTIONAL, "candidates"
+    writer = "candidate_files:write_candidates"
 
     def order(self) -> NDArray[np.int64]:
         """Return the row numbers, the brightest first, then by time."""

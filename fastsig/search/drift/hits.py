@@ -76,6 +76,7 @@ class Hits(Findings):
     """
 
     required, optional, rows_are = COLUMNS, OPTIONAL, "hits"
+    writer = "hit_files:write_hits"
 
     def order(self) -> NDArray[np.int64]:
         """Return the row numbers, the strongest first, then by frequency."""

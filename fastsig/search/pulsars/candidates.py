@@ -32,6 +32,7 @@ class PulsarCandidates(Findings):
     """
 
     required, optional, rows_are = COLUMNS, OPTIONAL, "pulsar candidates"
+    writer = "pulsar_files:write_pulsars"
 
     def order(self) -> NDArray[np.int64]:
         """Return the row numbers, the most significant first, then by period."""
