@@ -100,7 +100,8 @@ class Stream(ABC):
     def line(self, name: str) -> str:
         """Describe the stream on one line, under the given name."""
         facts = self.facts()
-        rest = ", ".join(facts[key] for key in ("duration", "band") if key in facts)
+        step = f"{float(1 / self.header.sample_rate):.9g} s a row"
+        rest = ", ".join([facts["duration"], step, *([facts["band"]] if "band" in facts else [])])
         rows = "..." if self.endless else self.shape[0]
         shape = f"({', '.join(map(str, (rows, *self.shape[1:])))})"
         return f"<{name} of {self.kind} {shape} from {facts['start']}, {rest}>"
