@@ -143,6 +143,8 @@ def test_numbers_that_are_none(recording: Path, tmp_path: Path) -> None:
         chain.write(tmp_path / "x.h5", workers=0)
     with pytest.raises(fs.UsageError, match="needs a unit"):
         fs.open(recording, frequency="1414")
+    with pytest.warns(fs.FastsigWarning, match=r"a spectrum takes .* longer than the integration"):
+        assert chain.integrate("1ns").shape == chain.shape
     long = chain.integrate(10 * u.s)
     with pytest.warns(fs.FastsigWarning, match="fewer than the 100000 of one integration"):
         long.write(tmp_path / "long.h5")

@@ -51,7 +51,9 @@ def coherent(scan: Path) -> Path:
 
 def measured(archive: Path) -> dict[str, Any]:
     done = fastsig("measure", archive, "-o", archive.with_suffix(".ecsv"), "--json")
-    row: dict[str, Any] = json.loads(done.stdout)["rows"][0]
+    found = json.loads(done.stdout)
+    assert found["units"]["w50"] == "ms" and found["units"]["period"] == "s"
+    row: dict[str, Any] = found["rows"][0]
     return row
 
 

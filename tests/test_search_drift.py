@@ -189,6 +189,15 @@ def test_snr_as_turboseti_defines_it():
     assert ratio == pytest.approx(1.27, abs=0.04)
 
 
+def test_a_hit_without_the_snr_of_turboseti_has_its_own_in_a_dat_file(tmp_path):
+    request = Request.of(stream(carriers=[(4000.0, 0.0, 1, 40.0)]), "0:0")
+    hits = found_hits(request, like_turboseti=True)
+    hits = hits.with_columns(snr_turboseti=np.full(len(hits), np.nan))
+    write_hits(hits, tmp_path / "a.dat")
+    np.testing.assert_allclose(read_hits(tmp_path / "a.dat").values("snr"), hits.values("snr"),
+                               atol=1e-6)
+
+
 def test_the_command(files, tmp_path):
     made = tmp_path / "hits.ecsv"
     report = json.loads(fastsig("search", "drift", files[0], "-o", made, "--json").stdout)

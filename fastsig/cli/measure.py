@@ -38,7 +38,7 @@ def measure(files: tuple[str, ...], output: str, **options: Any) -> None:
     from fastsig.io.ecsv.tables import write_table
     from fastsig.io.files.outputs import check_text_name
     from fastsig.io.files.safe import check_output
-    from fastsig.pulsar.profile_values import profile_values, values_table
+    from fastsig.pulsar.profile_values import profile_values, units_of_values, values_table
     from fastsig.run.profile_files import open_profiles
 
     check_text_name(output, ".ecsv")
@@ -53,7 +53,7 @@ def measure(files: tuple[str, ...], output: str, **options: Any) -> None:
     write_table(table, output, kind=_KIND, overwrite=options["overwrite"],
                 provenance={"inputs": [os.path.basename(name) for name in files]})
     if options["as_json"]:
-        common.print_json({"output": output, "rows": rows})
+        common.print_json({"output": output, "units": units_of_values(), "rows": rows})
     for row in rows:
         common.say(f"{row['file']}: S/N {row['snr']:.4g}, W50 {row['w50']:.4g} ms",
                    options["quiet"])

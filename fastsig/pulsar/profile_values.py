@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from fastsig.pulsar.profiles import Profiles
 
-__all__ = ["profile_values", "values_table"]
+__all__ = ["profile_values", "units_of_values", "values_table"]
 
 #: Columns of numbers: unit and description.
 _COLUMNS: dict[str, tuple[str, str]] = {
@@ -51,6 +51,11 @@ _C_MHZ_M = 299.792458
 _TEXTS = {"file": "name of the archive", "source": "source",
           "frame": "frame of the position angle: sky (north through east) or receiver (from feed "
                    "A)"}
+
+
+def units_of_values() -> dict[str, str]:
+    """Return the units of the measurements that have one, by name."""
+    return {name: unit for name, (unit, _) in _COLUMNS.items() if unit}
 
 
 def profile_values(profiles: Profiles, *, sefd_jy: float | None = None, n_pol: int = 2,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
 from typing import Any, cast
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsig.axes.units import exact, whole
-from fastsig.errors import PlanError, UsageError
+from fastsig.errors import FastsigWarning, PlanError, UsageError
 from fastsig.stream import SpectraStage, SpectrumStream, Stream, Sums
 
 __all__ = ["SEGMENT", "Integrate"]
@@ -79,6 +80,12 @@ class Integrate(SpectraStage):
             if seconds <= 0:
                 raise UsageError(f"integration time = {time}; allowed: above 0")
             n_int = max(1, round(seconds * source.header.sample_rate))
+            if 2 * seconds * source.header.sample_rate < 1:
+                row = float(1 / source.header.sample_rate)
+                warnings.warn(
+                    f"{source.path}: a spectrum takes {row:.6g} s, longer than the integration of "
+                    f"{float(seconds):.6g} s; spectra are not integrated", FastsigWarning,
+                    stacklevel=4)
         n_int, n_freq = whole("n_int", 1 if n_int is None else n_int), whole("n_freq", n_freq)
         n_chan = source.shape[2]
         if not 0 < n_int < _MOST or n_freq < 1 or n_chan % n_freq:

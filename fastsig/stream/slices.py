@@ -149,7 +149,9 @@ def row_span(what: Sliced, span: slice) -> tuple[int, int]:
     first, stop = max(0, first), min(stop, n)
     if first >= stop:
         header = what.header
-        raise UsageError(f"no rows {_between(span)}: {_reversed(span, first, stop, n)}rows are "
+        path = getattr(what, "path", "")  # values in memory have none
+        raise UsageError(f"{path}{': ' if path else ''}no rows {_between(span)}: "
+                         f"{_reversed(span, first, stop, n)}rows are "
                          f"numbered from 0 to {n - 1} and run from {iso(header.start_time)} to "
                          f"{iso(sample_time(header.start_time, n, header.sample_rate))}")
     return first, stop

@@ -44,7 +44,8 @@ def trimmed_noise(total: NDArray[Any]) -> tuple[float, float]:
 def dat_text(hits: Hits) -> str:
     """Return hits as the text of a .dat file of turboSETI, in order of frequency.
 
-    The S/N is that of turboSETI if the hits contain it. The frequencies that delimit a hit are
+    The S/N is that of turboSETI if the hits contain it; a hit that has none, because its track
+    leaves the coarse channel, has that of fastsig. The frequencies that delimit a hit are
     those of its boxcar from the first spectrum to the last.
 
     Raises
@@ -57,7 +58,10 @@ def dat_text(hits: Hits) -> str:
         raise UsageError("these hits are of several searches; allowed in a .dat file: the hits "
                          "of one search")
     order = np.argsort(hits.values("frequency"), kind="stable")
-    snr = hits.values("snr_turboseti" if "snr_turboseti" in hits else "snr")
+    snr = hits.values("snr")
+    if "snr_turboseti" in hits:
+        theirs = hits.values("snr_turboseti")
+        snr = np.where(np.isfinite(theirs), theirs, snr)
     span_s = (meta["n_spectrum"] - 1) * meta["sample_s"]
     per_coarse = meta["n_chan"] // (meta["n_coarse"] or 1)
     lines = [_header(hits)]
