@@ -1047,8 +1047,9 @@ class OwnVerbs:
 
         Parameters
         ----------
-        predictor : Predictor, optional
-            Predictor of the phase of the pulsar, such as `fastsig.pulsar.polyco.Polyco`.
+        predictor : Predictor or path, optional
+            Predictor of the phase of the pulsar, such as `fastsig.pulsar.polyco.Polyco`; or an
+            ephemeris (.par), which requires PINT, or a file of polycos.
         period : Quantity or str, optional
             Period at the telescope, at the start of the data, such as ``"0.7s"``, instead of a
             predictor.
