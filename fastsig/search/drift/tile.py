@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import groupby
 from typing import NamedTuple
 
 import numpy as np
@@ -91,8 +92,10 @@ class Tile:
         self._cells: dict[int, F4] = {}
         slow = _CANDIDATE * threshold
         fast = min(slow, max(_FAST_CANDIDATE * threshold, _MANY))
-        self._maxima = {octave: Maxima(plan, octave, min_share, slow if octave.n_sum == 1 else fast)
-                        for octave in plan.octaves}
+        # Octaves of both signs that reach equally far share work.
+        alike = groupby(plan.octaves, lambda each: (each.n_sum, each.last))
+        self._maxima = [Maxima(plan, [*octaves], min_share, slow if n_sum == 1 else fast)
+                        for (n_sum, _), octaves in alike]
 
     def search(self, x: F4, lost: NDArray[np.int64] | None = None, core: slice | None = None
                ) -> Searched:
@@ -194,16 +197,16 @@ class Tile:
                ) -> Iterator[_Peak]:
         """Return the stretches of cells above the limit, of a piece from a channel on."""
         cells, n_sum = piece, 1
-        for octave in self._plan.octaves:
-            while n_sum < octave.n_sum:
+        for maxima in self._maxima:
+            while n_sum < maxima.n_sum:
                 n_sum *= 2
                 cells = self._halved(cells, n_sum)
-            best = self._maxima[octave](cells, valid, noise)
-            over = np.flatnonzero(best > 0)  # what is below the limit of the octave is 0
-            if not over.size:
-                continue
-            for stretch in np.split(over, np.flatnonzero(np.diff(over) > 2) + 1):
-                yield _Peak.of(octave, best[stretch], stretch + low // n_sum)
+            for octave, best in zip(maxima.octaves, maxima(cells, valid, noise), strict=True):
+                over = np.flatnonzero(best > 0)  # what is below the limit of the octave is 0
+                if not over.size:
+                    continue
+                for stretch in np.split(over, np.flatnonzero(np.diff(over) > 2) + 1):
+                    yield _Peak.of(octave, best[stretch], stretch + low // n_sum)
 
     def _halved(self, cells: F4, n_sum: int) -> F4:
         """Return sums of two cells, of `n_sum` channels, in memory that is used again."""
