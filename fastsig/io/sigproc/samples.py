@@ -145,10 +145,11 @@ class SigprocSpectra(SegmentedSpectra):
         apart = n_chan * n_bits % 8 == 0 and (n_chan - high + low) * n_bits >= 8 * _SEEK
         begin, end = (low * n_bits // 8, -(-high * n_bits // 8)) if apart else (0, 0)
         step = layout.at_once((high - low if apart else n_chan) * n_if)
+        pieces = np.empty((step * n_if, end - begin), np.uint8)
         for at in range(first, stop, step):
             n, recorded = min(step, stop - at), at - segment[4]
             if apart:
-                codes = self._pieces(segment, recorded * n_if, n * n_if, begin, end)
+                codes = self._pieces(segment, recorded * n_if, begin, pieces[: n * n_if])
                 skip = low * n_bits % 8 // n_bits
                 codes = codes.reshape(n, n_if, -1)[:, :, skip : skip + high - low]
             else:
@@ -159,10 +160,9 @@ class SigprocSpectra(SegmentedSpectra):
                 codes = codes.reshape(n, n_if, n_chan)[:, :, low:high]
             _put(codes, descending, out[at - first : at - first + n])
 
-    def _pieces(self, segment: tuple[int, ...], line: int, n: int, begin: int, end: int
+    def _pieces(self, segment: tuple[int, ...], line: int, begin: int, raw: NDArray[np.uint8]
                 ) -> NDArray[Any]:
-        """Read bytes `begin` to `end` of `n` IFs as numbers, from IF `line` of the file on."""
-        raw = np.empty((n, end - begin), np.uint8)
+        """Return numbers of IFs from `line` of the file on; `raw` receives bytes from `begin` on."""
         line_bytes = self._layout.n_chan * self._layout.n_bits // 8
         for index, target in enumerate(raw, line):
             self._raw.read_into(segment[2], target, segment[3] + index * line_bytes + begin)
