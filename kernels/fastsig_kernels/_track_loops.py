@@ -14,7 +14,7 @@ from ._track_shorts import raise_quickly_nb, read_nb, short_bounds_nb, shorts_nb
 
 __all__ = ["track_maxima_nb"]
 
-_MOST_PAUSE = 15  # lines in which sums of 16 bits are not tried again
+_MOST_PAUSE = 31  # lines in which sums of 16 bits are not tried again
 
 
 @jit_strict
@@ -31,8 +31,8 @@ def track_maxima_nb(x, valid, tracks, widths, scale, min_share, limit, best):
     shorts = shorts_nb(bounds, n_row, tracks, widths[-1], steps, stops, places)
     floats = floats_nb(n_row, is_weighted, tracks, widths[-1], steps, stops, places)
     best_line = np.zeros((n_set, shorts.line + -shorts.line % COLUMNS), np.float32)
-    # Sums of 16 bits are tried again after ever more lines in which they leave too much.
-    wait, pause = 0 if bounds[0] > 0 else best.shape[1], 0
+    # Sums of 16 bits are tried again after ever more lines if they left too much.
+    wait, pause = 0 if bounds[0] > 0 else best.shape[1], 1
     for first in range(0, best.shape[1], shorts.line):
         n = min(shorts.line, best.shape[1] - first)
         is_tried, all_done = wait == 0, True
@@ -50,7 +50,7 @@ def track_maxima_nb(x, valid, tracks, widths, scale, min_share, limit, best):
         if not is_tried:
             wait -= 1
         elif all_done:
-            pause = 0
+            pause = 1
         else:
             wait, pause = pause, min(2 * pause + 1, _MOST_PAUSE)
 

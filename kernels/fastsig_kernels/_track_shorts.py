@@ -33,7 +33,7 @@ _WIDE = 512  # columns at a time: sums of two rows stay in the first-level cache
 _OFFSET = 1.5  # times the bound of a sum over the root of the number of rows
 _MOST_ROWS = 256  # for which the steps of sums of 16 bits are fine
 _FACTORS = 1e-30, 1e30  # that float32 represents with all its digits
-_DENSE = 16  # at most one of this many blocks of 64 columns is summed in float32
+_DENSE = 16  # about one of this many blocks of 64 columns is summed in float32, at most
 
 
 class Shorts(NamedTuple):
@@ -139,9 +139,12 @@ def raise_quickly_nb(x, tracks, steps, first, shorts, table, limits, best, n):
     _add_shorts_nb(steps, shorts)
     n_sum, n_block = shorts.sums.size - SHORT_LANES, (n + COLUMNS - 1) // COLUMNS
     back = shorts.tile.shape[1] // COLUMNS - 1
-    source, room = shorts.sums.ctypes.data, tracks.shape[0] * n_block // _DENSE
+    source = shorts.sums.ctypes.data
+    # Each track makes room for some blocks, so that it is known early where there are too many.
+    room = (_DENSE + tracks.shape[0] // 4) * n_block
     floor, pair, single = shorts.bounds[2], shorts.bounds[3], shorts.bounds[4]
     for track in range(tracks.shape[0]):
+        room += n_block
         done, rows = 0, table[track].ctypes.data
         high = 0
         for at in range(0, n_sum, SUMMED):
@@ -153,9 +156,9 @@ def raise_quickly_nb(x, tracks, steps, first, shorts, table, limits, best, n):
             high &= high - 1
             if shorts_are_high(source + 2 * COLUMNS * b, np.int64(pair), np.int64(single)):
                 for k in range(max(b - back, done), min(b + 1, n_block)):
-                    if room == 0:
+                    room -= _DENSE
+                    if room < 0:
                         return False
-                    room -= 1
                     _block_nb(x, tracks[track], first + COLUMNS * k, shorts, limits,
                               best[COLUMNS * k :])
                 done = b + 1
