@@ -52,7 +52,7 @@ class Maxima:
         self.n_sum, self._last = octaves[0].n_sum, octaves[0].last
         self._options = {"min_share": float(min_share), "limit": float(limit)}
         self._widths = np.array(octaves[0].widths, np.int64)
-        self._best = np.empty((len(octaves), 0), np.float32)
+        self._best = np.empty(0, np.float32)
         phase = np.arange(self._n) / max(1, self._n - 1)
         if self._n <= _DIRECT:
             self._tracks = _tracks_of(self.octaves, phase)
@@ -72,9 +72,10 @@ class Maxima:
 
         widths = self._widths.tolist()
         n = max(0, cells.shape[1] - self._last - widths[-1] + 1)
-        if self._best.shape[1] < n:
-            self._best = np.empty((len(self.octaves), n), np.float32)
-        best = self._best[:, :n]
+        size = len(self.octaves) * n
+        if self._best.size < size:
+            self._best = np.empty(size, np.float32)
+        best = self._best[:size].reshape(len(self.octaves), n)
         best.fill(0)
         if not best.size:
             return best
