@@ -162,7 +162,7 @@ class SigprocSpectra(SegmentedSpectra):
 
     def _pieces(self, segment: tuple[int, ...], line: int, begin: int, raw: NDArray[np.uint8]
                 ) -> NDArray[Any]:
-        """Return numbers of IFs from `line` of the file on; `raw` receives bytes from `begin` on."""
+        """Return numbers of IFs from `line` on; `raw` receives their bytes from `begin` on."""
         line_bytes = self._layout.n_chan * self._layout.n_bits // 8
         for index, target in enumerate(raw, line):
             self._raw.read_into(segment[2], target, segment[3] + index * line_bytes + begin)
