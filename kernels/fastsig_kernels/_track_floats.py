@@ -27,8 +27,8 @@ class Floats(NamedTuple):
     tile : ndarray, float32
         Rows that have too few columns.
     pairs, known : ndarray, float32
-        Sums of two rows of samples, and numbers of valid ones.
-    rows : ndarray, shape (2, n_track, n_pair), int64
+        Sums of two rows of samples, and numbers of valid ones, for a set of tracks.
+    rows : ndarray, shape (2, n_set, n_track, n_pair), int64
         Addresses of the first columns of tracks in both.
     sums : ndarray, shape (2, n), float32
         Sums along a track.
@@ -45,7 +45,7 @@ class Floats(NamedTuple):
 
 
 @jit_strict_inner_arrays
-def floats_nb(n_row, is_weighted, tracks, longest, steps, places):
+def floats_nb(n_row, is_weighted, tracks, longest, steps, stops, places):
     """Return the work space of sums of float32."""
     # Sums of two rows are made from columns before the first one and after the last one, too,
     # which are not used: rows have room for them.
@@ -56,33 +56,38 @@ def floats_nb(n_row, is_weighted, tracks, longest, steps, places):
     wanted = wide + tracks.max()
     wanted += -wanted % LANES
     after = wanted + max(0, steps[:, 1].max())
-    pairs = rows_nb(steps.shape[0], wanted, np.float32)
-    known = rows_nb(steps.shape[0] if is_weighted else 0, wanted, np.float32)
+    n = np.diff(stops).max()
+    pairs = rows_nb(n, wanted, np.float32)
+    known = rows_nb(n if is_weighted else 0, wanted, np.float32)
     rows = np.empty((2, *places.shape), np.int64)
-    for track in range(tracks.shape[0]):
-        for i in range(places.shape[1]):
-            at = 4 * tracks[track, 2 * i]
-            rows[0, track, i] = pairs[places[track, i]].ctypes.data + at
-            rows[1, track, i] = known[places[track, i]].ctypes.data + at if is_weighted else 0
+    for k in range(places.shape[0]):
+        for track in range(places.shape[1]):
+            for i in range(places.shape[2]):
+                place, at = places[k, track, i], 4 * tracks[k, track, 2 * i]
+                rows[0, k, track, i] = pairs[place].ctypes.data + at
+                rows[1, k, track, i] = known[place].ctypes.data + at if is_weighted else 0
     return Floats(wide - more, before, after, rows_nb(n_row, before + after, np.float32), pairs,
                   known, rows, np.zeros((2, wide + COLUMNS), np.float32))
 
 
 @jit_strict_inner
-def raise_all_nb(x, valid, steps, start, floats, limits, best, n):
-    """Raise the maxima of `n` columns from `start` on; `best` has whole blocks of 64."""
+def raise_all_nb(x, valid, steps, start, floats, rows, limits, best, n):
+    """Raise the maxima of `n` columns from `start` on; `best` has whole blocks of 64.
+
+    `rows` are those of `floats` for one set of tracks, of which `steps` are the pairs.
+    """
     is_weighted, sums = valid.size > 0, floats.sums
     for at in range(0, n, floats.line):
         first, is_known = start + at, False
         _add_pairs_nb(_source_nb(x, first, floats), steps, floats.pairs)
-        for track in range(floats.rows.shape[1]):
-            if not _sum_track_nb(floats.rows[0, track], limits.bounds, sums[0]):
+        for track in range(rows.shape[1]):
+            if not _sum_track_nb(rows[0, track], limits.bounds, sums[0]):
                 continue
             if is_weighted:
                 if not is_known:
                     _add_pairs_nb(_source_nb(valid, first, floats), steps, floats.known)
                     is_known = True
-                _sum_track_nb(floats.rows[1, track], limits.bounds, sums[1])
+                _sum_track_nb(rows[1, track], limits.bounds, sums[1])
             raise_nb(sums, is_weighted, best[at:], min(floats.line, n - at), limits)
 
 

@@ -27,13 +27,13 @@ from ._track_vectors import (
     sum_track,
 )
 
-__all__ = ["Shorts", "raise_quickly_nb", "short_bounds_nb", "shorts_nb"]
+__all__ = ["Shorts", "raise_quickly_nb", "read_nb", "short_bounds_nb", "shorts_nb"]
 
 _WIDE = 512  # columns at a time: sums of two rows stay in the first-level cache
 _OFFSET = 1.5  # times the bound of a sum over the root of the number of rows
 _MOST_ROWS = 256  # for which the steps of sums of 16 bits are fine
 _FACTORS = 1e-30, 1e30  # that float32 represents with all its digits
-_DENSE = 16  # at most one of this many blocks of 64 columns is summed in float32
+_DENSE = 16  # about one of this many blocks of 64 columns is summed in float32, at most
 
 
 class Shorts(NamedTuple):
@@ -50,8 +50,8 @@ class Shorts(NamedTuple):
     before : int
         Columns before the first one that pairs of rows need.
     samples, pairs : ndarray, uint16
-        Rows, and sums of two rows.
-    rows : ndarray, shape (n_track, n_pair), int64
+        Rows, and sums of two rows for a set of tracks.
+    rows : ndarray, shape (n_set, n_track, n_pair), int64
         Addresses of the first columns of tracks in `pairs`.
     sums : ndarray, uint16
         Sums along a track.
@@ -104,7 +104,7 @@ def short_bounds_nb(bounds, n_row, is_weighted):
 
 
 @jit_strict_inner_arrays
-def shorts_nb(bounds, n_row, tracks, longest, steps, places):
+def shorts_nb(bounds, n_row, tracks, longest, steps, stops, places):
     """Return the work space of sums of 16 bits."""
     after = longest - 1 + -(longest - 1) % LANES
     wide = max(_WIDE, after + SUMMED)
@@ -116,11 +116,13 @@ def shorts_nb(bounds, n_row, tracks, longest, steps, places):
     wanted += -wanted % SHORT_LANES
     n = 1 if bounds[0] > 0 else 0
     samples = rows_nb(n * n_row, before + wanted + max(0, steps[:, 1].max()) + LANES, np.uint16)
-    pairs = rows_nb(n * steps.shape[0], wanted, np.uint16)
-    rows = np.empty((n * tracks.shape[0], places.shape[1]), np.int64)
-    for track in range(rows.shape[0]):
-        for i in range(places.shape[1]):
-            rows[track, i] = pairs[places[track, i]].ctypes.data + 2 * tracks[track, 2 * i]
+    pairs = rows_nb(n * np.diff(stops).max(), wanted, np.uint16)
+    rows = np.empty((n * tracks.shape[0], *places.shape[1:]), np.int64)
+    for k in range(rows.shape[0]):
+        for track in range(rows.shape[1]):
+            for i in range(rows.shape[2]):
+                rows[k, track, i] = (pairs[places[k, track, i]].ctypes.data
+                                     + 2 * tracks[k, track, 2 * i])
     block = longest - 1 + -(longest - 1) % COLUMNS + COLUMNS
     return Shorts(bounds, wide - after, reach, before, samples, pairs, rows,
                   np.zeros(wide + SHORT_LANES, np.uint16),
@@ -129,22 +131,24 @@ def shorts_nb(bounds, n_row, tracks, longest, steps, places):
 
 
 @jit_strict_inner
-def raise_quickly_nb(x, tracks, steps, first, shorts, limits, best, n):
+def raise_quickly_nb(x, tracks, steps, first, shorts, table, limits, best, n):
     """Raise the maxima of `n` columns from `first` on; return False if that would take too long.
 
-    `best` has whole blocks of 64 columns.
+    `table` contains the rows of these tracks. `best` has whole blocks of 64 columns.
     """
-    _read_nb(x, first - shorts.before, shorts)
     _add_shorts_nb(steps, shorts)
     n_sum, n_block = shorts.sums.size - SHORT_LANES, (n + COLUMNS - 1) // COLUMNS
     back = shorts.tile.shape[1] // COLUMNS - 1
-    source, room = shorts.sums.ctypes.data, tracks.shape[0] * n_block // _DENSE
+    source = shorts.sums.ctypes.data
+    # Each track makes room for some blocks, so that it is known early where there are too many.
+    room = (_DENSE + tracks.shape[0] // 4) * n_block
     floor, pair, single = shorts.bounds[2], shorts.bounds[3], shorts.bounds[4]
     for track in range(tracks.shape[0]):
-        done, rows = 0, shorts.rows[track].ctypes.data
+        room += n_block
+        done, rows = 0, table[track].ctypes.data
         high = 0
         for at in range(0, n_sum, SUMMED):
-            found = sum_shorts(rows, shorts.rows.shape[1], 2 * at, source + 2 * at,
+            found = sum_shorts(rows, table.shape[1], 2 * at, source + 2 * at,
                                np.int64(floor))
             high |= found << (at // COLUMNS)
         while high:
@@ -152,9 +156,9 @@ def raise_quickly_nb(x, tracks, steps, first, shorts, limits, best, n):
             high &= high - 1
             if shorts_are_high(source + 2 * COLUMNS * b, np.int64(pair), np.int64(single)):
                 for k in range(max(b - back, done), min(b + 1, n_block)):
-                    if room == 0:
+                    room -= _DENSE
+                    if room < 0:
                         return False
-                    room -= 1
                     _block_nb(x, tracks[track], first + COLUMNS * k, shorts, limits,
                               best[COLUMNS * k :])
                 done = b + 1
@@ -162,7 +166,7 @@ def raise_quickly_nb(x, tracks, steps, first, shorts, limits, best, n):
 
 
 @jit_strict_inner
-def _read_nb(x, first, shorts):
+def read_nb(x, first, shorts):
     """Fill rows with samples from the column `first` on; columns outside `x` keep any numbers."""
     factor, offset = np.float32(shorts.bounds[0]), np.float32(shorts.bounds[1])
     start, stop = max(0, first), min(first + shorts.samples.shape[1] - LANES, x.shape[1])

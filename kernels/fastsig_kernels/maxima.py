@@ -88,14 +88,14 @@ def track_maxima(
     ----------
     x : ndarray, shape (n_row, n), float32, any unit
         Samples without their mean, 0 where they are not valid.
-    tracks : ndarray, shape (n_track, n_row), int64, columns
-        Column of each track in each row, 0 or more.
+    tracks : ndarray, shape (n_track, n_row) or (n_set, n_track, n_row), int64, columns
+        Column of each track in each row, 0 or more. Several sets of tracks share work.
     widths : ndarray, shape (n_width,), int64
         Widths of the boxcars in columns, ascending.
     scale : ndarray, shape (n_width,), float32, inverse of the unit of x
         Inverse of the noise of a sum of each width in which every sample is valid.
     best : ndarray, shape (n - tracks.max() - widths[-1] + 1,), float32, dimensionless
-        Highest S/N so far; modified in place.
+        Highest S/N so far; modified in place. For several sets of tracks, a row for each.
     valid : ndarray, shape of x, float32, optional
         1 for samples that are valid, otherwise 0; by default, all are.
     min_share : float
@@ -115,18 +115,20 @@ def track_maxima(
     are left out; the GIL is released. The bits of a sum do not depend on where the rows begin.
     """
     _check.array("x", x, ("float32",), 2)
-    _check.array("tracks", tracks, ("int64",), 2)
-    _check.shape("tracks", tracks, (tracks.shape[0], x.shape[0]))
+    _check.array("tracks", tracks, ("int64",), 3 if np.ndim(tracks) == 3 else 2)
+    _check.shape("tracks", tracks, (*tracks.shape[:-1], x.shape[0]))
     last = int(tracks.max()) if tracks.size else -1
     if tracks.size == 0 or tracks.min() < 0 or last >= x.shape[1]:
         raise ValueError(f"tracks: found none, or columns outside 0 to {x.shape[1] - 1}")
     n = x.shape[1] - last
     _check_widths(widths, scale, n)
-    _check.target("best", best, (n - int(widths[-1]) + 1,), "float32", x, valid, tracks, widths,
-                  scale)
+    _check.target("best", best, (*tracks.shape[:-2], n - int(widths[-1]) + 1), "float32", x, valid,
+                  tracks, widths, scale)
     if valid is not None:
         _check.array("valid", valid, ("float32",), 2)
         _check.shape("valid", valid, x.shape)
+    if tracks.ndim == 2:
+        tracks, best = tracks[np.newaxis], best[np.newaxis]
     track_maxima_nb(_by_columns(x), _NONE if valid is None else _by_columns(valid), tracks, widths,
                     scale, _share(min_share), _limit(limit), best)
 

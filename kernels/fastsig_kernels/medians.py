@@ -12,6 +12,7 @@ MAD_SIGMA = 1.482602218505602
 _TILE = 64  # columns processed together, so that the counts for each stay in the cache
 _GROUPS = 256  # groups that are sorted together
 _SORTED = 32  # values of a group up to which that is faster than halving the range
+_LONG = 2**18  # keys that stay in the cache while they are counted many times
 _CROWD = 4  # times more keys than are still possible, from which those are moved together
 _FEW = 8  # up to this many values, sorting is faster than halving the range
 _ZERO = np.int64(0)  # a literal would have functions compiled once more
@@ -141,8 +142,10 @@ def median_nb(values, n):
 
     The values are overwritten. The bits of floats, interpreted as integers, are in the order of
     the floats except for the sign. Counting the values below a limit is vector code without
-    unpredictable branches, so halving the range of integers is about five times faster than
-    sorting the values. Those outside the range are removed when few are left in it.
+    unpredictable branches, so narrowing the range of integers is about ten times faster than
+    sorting the values. The limit is where the median would be if the values were evenly distributed
+    in the range, or the middle of the range after a limit that left more than half of the values.
+    Of values that exceed the cache, those outside the range are removed when few are left in it.
     """
     if n == 0:
         return np.float32(np.nan)
@@ -155,14 +158,26 @@ def median_nb(values, n):
         low, high = min(low, keys[i]), max(high, keys[i])
     half, some, other = n // 2, keys, _LEAST  # `other` is the greatest key that was removed below
     below, upto = 0, n  # keys below `low`, and up to `high`
+    before = n  # keys in the range before it was narrowed last
     while low < high:  # find the greatest key with `half` or fewer keys below it
-        middle = np.int32(high - (np.int64(high) - np.int64(low)) // 2)
-        count = count_below_nb(some, middle)
+        if below == half:
+            low = _least_from_nb(some, low)
+            break
+        if upto == half + 1:
+            low = _greatest_to_nb(some, high)
+            break
+        span, inside = np.int64(high) - np.int64(low), upto - below
+        if 2 * inside > before:
+            middle = np.int32(high - span // 2)
+        else:
+            part = np.int64(span * ((half - below + 0.5) / inside))
+            middle = np.int32(low + 1 + min(part, span - 1))
+        count, before = count_below_nb(some, middle), inside
         if count <= half:
             low, below = middle, count
         else:
             high, upto = np.int32(middle - 1), count
-        if _CROWD * (upto - below) < some.size:
+        if some.size > _LONG and _CROWD * (upto - below) < some.size:
             other = max(other, _greatest_below_nb(some, low))
             some = some[: _keep_nb(some, low, high)]
             half, upto, below = half - below, upto - below, 0
@@ -183,6 +198,24 @@ def _greatest_below_nb(keys, limit):
     for i in range(keys.size):
         greatest = max(greatest, keys[i] if keys[i] < limit else _LEAST)
     return greatest
+
+
+@jit_strict
+def _greatest_to_nb(keys, limit):
+    """Return the greatest key that is not above a limit; there is one."""
+    greatest = _LEAST
+    for i in range(keys.size):
+        greatest = max(greatest, keys[i] if keys[i] <= limit else _LEAST)
+    return greatest
+
+
+@jit_strict
+def _least_from_nb(keys, limit):
+    """Return the least key that is not below a limit; there is one."""
+    least = _MOST
+    for i in range(keys.size):
+        least = min(least, keys[i] if keys[i] >= limit else _MOST)
+    return least
 
 
 @jit_strict

@@ -101,14 +101,14 @@ def _row_backwards(codes, scale, offset, zero, out):
 def widen(
     codes: np.ndarray, *, reverse: bool = False, out: np.ndarray | None = None
 ) -> np.ndarray:
-    """Convert codes to floats, optionally with the channels reversed.
+    """Convert codes to floats, or copy floats, optionally with the channels reversed.
 
     ``out[t, p, c] = codes[t, p, c]``, or ``codes[t, p, n_chan - 1 - c]``.
 
     Parameters
     ----------
-    codes : ndarray, shape (n_time, n_product, n_chan), uint8, int8 or int16, dimensionless
-        Codes, with any strides; fastest if channels are contiguous.
+    codes : ndarray, shape (n_time, n_product, n_chan), uint8, int8, int16 or float32, dimensionless
+        Codes or floats, with any strides; fastest if channels are contiguous.
     reverse : bool
         Whether channel c is written to ``out[t, p, n_chan - 1 - c]``, for descending bands.
     out : ndarray, shape of codes, float32, dimensionless, optional
@@ -128,14 +128,14 @@ def widen(
 
     Notes
     -----
-    Allocates nothing when `out` is given; codes cannot be NaN; the GIL is released. The result is
+    Allocates nothing when `out` is given; NaN remains NaN; the GIL is released. The result is
     exact, since float32 can represent all of these codes.
 
     References
     ----------
     D. R. Lorimer, SIGPROC: (Pulsar) Signal Processing Programs: foff below 0.
     """
-    _check.array("codes", codes, ("uint8", "int8", "int16"), 3)
+    _check.array("codes", codes, ("uint8", "int8", "int16", "float32"), 3)
     out = _check.output("out", out, codes.shape, "float32", codes)
     widen_nb(codes, _check.flag("reverse", reverse), out)
     return out

@@ -79,6 +79,35 @@ def test_a_limit_leaves_out_what_is_lower_and_nothing_else(n_row, widths, is_wei
     np.testing.assert_array_equal(both, np.where(plane > limit, plane, 0))
 
 
+@pytest.mark.parametrize("limit", [0.0, 4.0])
+@pytest.mark.parametrize("is_weighted", [False, True])
+def test_sets_of_tracks_are_as_if_alone(limit, is_weighted, rng):
+    x = rng.normal(size=(16, 3000)).astype(np.float32)
+    valid = (rng.random(x.shape) > 0.2).astype(np.float32) if is_weighted else None
+    x = x if valid is None else x * valid
+    sets = np.array([tracks_of(16, range(31)), tracks_of(16, range(0, -31, -1))])
+    both, alone = np.zeros((2, 2, 3000 - 30 - 5), np.float32)
+    track_maxima(x, sets, WIDTHS, scales(16), both, valid=valid, limit=limit)
+    for tracks, best in zip(sets, alone, strict=True):
+        track_maxima(x, tracks, WIDTHS, scales(16), best, valid=valid, limit=limit)
+    assert (both > 0).any(axis=1).all()
+    np.testing.assert_array_equal(both, alone)
+
+
+@pytest.mark.parametrize("n_row", [4, 16, 128])
+def test_dense_signals_among_noise(n_row, rng):
+    x = rng.normal(size=(n_row, 30_000)).astype(np.float32)
+    for first in range(0, 30_000, 6000):  # some lines have many signals, and others none
+        places = first + rng.integers(0, 3000, 300)
+        x[:, places] += (rng.uniform(0, 12, 300) / np.sqrt(n_row)).astype(np.float32)
+    tracks = tracks_of(n_row, range(12))
+    every, high = np.zeros((2, 30_000 - tracks.max() - 5), np.float32)
+    track_maxima(x, tracks, WIDTHS, scales(n_row), every)
+    track_maxima(x, tracks, WIDTHS, scales(n_row), high, limit=7.0)
+    assert 0.02 < (high > 0).mean() < 0.9
+    np.testing.assert_array_equal(high, np.where(every > 7, every, 0))
+
+
 def test_the_same_bits_wherever_rows_begin(rng):
     x = rng.normal(size=(16, 3000)).astype(np.float32)
     tracks = tracks_of(16, range(31))

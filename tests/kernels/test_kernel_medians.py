@@ -95,6 +95,19 @@ def test_scale_is_the_standard_deviation_of_noise():
     assert abs(median[0, 10_000] - 7) < 0.3 and abs(scale[0, 10_000] / 3 - 1) < 0.12
 
 
+@pytest.mark.parametrize("n", [9, 64, 1001, 2**12, 2**18 + 2])
+def test_median_of_any_distribution(n):
+    rng = np.random.default_rng(n)
+    noise = rng.standard_normal(n)
+    for values in (noise, noise**2, rng.gamma(51, 1, n), np.tan(3 * noise), np.exp(15 * noise),
+                   rng.integers(0, 3, n), rng.integers(-100, 100, n), np.ones(n),
+                   np.where(noise > 0, 1e20, -1e-20), noise + 1e30 * (rng.random(n) < 0.4),
+                   np.arange(n), np.sort(noise)[::-1], np.minimum(noise, 0)):
+        values = values.astype("float32")
+        below, upper = np.sort(values)[[(n - 1) // 2, n // 2]].astype(float)
+        assert median_nb(values.copy(), n) == np.float32(0.5 * (below + upper))
+
+
 def test_median_of_few():
     for n in range(1, 40):
         for seed in range(5):

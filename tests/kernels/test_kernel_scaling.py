@@ -187,13 +187,21 @@ def test_widened_codes(shape, dtype, reverse):
     assert np.isnan(out[:, 1::2]).all() and np.isnan(out[:, :, 0]).all()
 
 
+@pytest.mark.parametrize("n", [1, 15, 16, 100, 1000])
+def test_floats_are_copied_with_all_their_bits(n):
+    floats = np.random.default_rng(n).integers(0, 2**32, (3, 2, n), dtype="u4").view("f4")
+    for made, expected in ((widen(floats), floats), (widen(floats, reverse=True),
+                                                     floats[:, :, ::-1])):
+        np.testing.assert_array_equal(made.view("u4"), expected.view("u4"))
+
+
 def test_widened_by_hand_strided_and_refused():
     codes = numbers("uint8", (4, 4, 18))
     by_hand = np.empty((2, 2, 9), "f4")
     widen_nb.py_func(codes[::2, ::2, ::-2], True, by_hand)
     np.testing.assert_array_equal(widen(codes[::2, ::2, ::-2], reverse=True), by_hand)
     with pytest.raises(TypeError, match="codes"):
-        widen(codes.astype("f4"))
+        widen(codes.astype("f8"))
     with pytest.raises(TypeError, match="codes"):
         widen(codes.view(np.recarray))
     with pytest.raises(ValueError, match="codes"):

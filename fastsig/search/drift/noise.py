@@ -39,8 +39,7 @@ class Levels:
         from fastsig_kernels import group_median
 
         every = _EVERY if n >= 64 * _EVERY else 1
-        # Medians of values that are neighbours in memory take half the time.
-        medians = group_median(np.ascontiguousarray(x[:, ::every]), n // every)
+        medians = group_median(x[:, ::every], n // every)
         for group in np.flatnonzero(np.isnan(medians).any(axis=0)) if every > 1 else ():
             at = slice(int(group) * n, (int(group) + 1) * n)
             medians[:, group : group + 1] = np.where(
@@ -74,8 +73,8 @@ class Flat(NamedTuple):
     levels: Levels
 
 
-def flatten(x: F4, n: int, out: F4 | None = None, lost: NDArray[np.int64] | None = None,
-            core: slice | None = None) -> Flat:
+def flatten(x: F4, n: int, out: tuple[F4, F4, F4] | None = None,
+            lost: NDArray[np.int64] | None = None, core: slice | None = None) -> Flat:
     """Return spectra relative to their level.
 
     Parameters
@@ -84,8 +83,9 @@ def flatten(x: F4, n: int, out: F4 | None = None, lost: NDArray[np.int64] | None
         Spectra; samples that are not finite are not valid.
     n : int
         Number of channels in a group in which the level is measured, a multiple of 4.
-    out : ndarray, shape of x, float32, optional
-        Receives the spectra relative to their level.
+    out : tuple of ndarray, float32, optional
+        Receive the spectra relative to their level, with the shape of x; and, (n_chan,), their sum
+        and the number of samples in it.
     lost : ndarray of int, optional
         Channels that are not valid.
     core : slice, optional
@@ -94,8 +94,8 @@ def flatten(x: F4, n: int, out: F4 | None = None, lost: NDArray[np.int64] | None
     from fastsig_kernels import relative_to_level
 
     levels = Levels(x, n, slice(0, x.shape[1]) if core is None else core)
-    count = np.empty(x.shape[1], np.float32)
-    y, total, _ = relative_to_level(x, levels.values, n, out=out, count=count)
+    y, total, count = out or (None, None, None)
+    y, total, count = relative_to_level(x, levels.values, n, out=y, total=total, count=count)
     if lost is not None and lost.size:
         y[:, lost] = total[lost] = count[lost] = 0
     if (count == len(x)).all():

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import groupby
 from typing import NamedTuple
 
 import numpy as np
@@ -66,6 +67,30 @@ class _Peak(NamedTuple):
                    (n * first, n * (first + octave.last + octave.widths[-1])))
 
 
+class _Room:
+    """Memory for the search of a piece of (n_spectrum, n_chan), which the next one uses again.
+
+    New memory costs more time than what is written to it, most of all on several threads.
+    """
+
+    def __init__(self, shape: tuple[int, ...], n_sums: Sequence[int]) -> None:
+        n_row, n_chan = self.shape = shape
+        self.y, sums = np.empty(shape, np.float32), np.empty((2, n_chan), np.float32)
+        #: What `flatten` fills.
+        self.flat = self.y, sums[0], sums[1]
+        self._flags = np.empty(n_chan, np.bool_)
+        #: Sums of channels, by their number.
+        self.cells: dict[int, F4] = {}
+        left = np.empty(self.y.size, np.float32)  # at once: few large pages
+        for n in n_sums:
+            size = n_row * (n_chan // n)
+            self.cells[n], left = left[:size].reshape(n_row, -1), left[size:]
+
+    def above(self, best: F4) -> NDArray[np.int64]:
+        """Return the places of values above 0."""
+        return np.flatnonzero(np.greater(best, 0, out=self._flags[: len(best)]))
+
+
 class Tile:
     """A search of pieces of one scan; an object is used by one thread.
 
@@ -87,12 +112,15 @@ class Tile:
                  most: int = 1000) -> None:
         self._plan, self._window, self._threshold = plan, window, threshold
         self._min_share, self._most = min_share, most
-        self._y = np.empty((0, 0), np.float32)
-        self._cells: dict[int, F4] = {}
+        largest = max((octave.n_sum for octave in plan.octaves), default=1)
+        self._n_sums = [2**k for k in range(1, largest.bit_length())]
+        self._room = _Room((plan.n_spectrum, 0), self._n_sums)
         slow = _CANDIDATE * threshold
         fast = min(slow, max(_FAST_CANDIDATE * threshold, _MANY))
-        self._maxima = {octave: Maxima(plan, octave, min_share, slow if octave.n_sum == 1 else fast)
-                        for octave in plan.octaves}
+        # Octaves of both signs that reach equally far share work.
+        alike = groupby(plan.octaves, lambda each: (each.n_sum, each.last))
+        self._maxima = [Maxima(plan, [*octaves], min_share, slow if n_sum == 1 else fast)
+                        for (n_sum, _), octaves in alike]
 
     def search(self, x: F4, lost: NDArray[np.int64] | None = None, core: slice | None = None
                ) -> Searched:
@@ -108,10 +136,10 @@ class Tile:
         core : slice, optional
             Channels that measure the noise; they begin with a window. All by default.
         """
-        if self._y.shape != x.shape:
-            self._y, self._cells = np.empty(x.shape, np.float32), {}
+        if self._room.shape != x.shape:
+            self._room = _Room(x.shape, self._n_sums)
         core = slice(0, x.shape[1]) if core is None else core
-        y, total, known, levels = flatten(x, self._window, self._y, lost, core)
+        y, total, known, levels = flatten(x, self._window, self._room.flat, lost, core)
         noise = self._noise(total[core], None if known is None else known.share[core], levels.shape)
         if not 0 < noise[1] < np.inf:
             return Searched([], False, 0.0)
@@ -194,27 +222,25 @@ class Tile:
                ) -> Iterator[_Peak]:
         """Return the stretches of cells above the limit, of a piece from a channel on."""
         cells, n_sum = piece, 1
-        for octave in self._plan.octaves:
-            while n_sum < octave.n_sum:
+        for maxima in self._maxima:
+            while n_sum < maxima.n_sum:
                 n_sum *= 2
                 cells = self._halved(cells, n_sum)
-            best = self._maxima[octave](cells, valid, noise)
-            over = np.flatnonzero(best > 0)  # what is below the limit of the octave is 0
-            if not over.size:
-                continue
-            for stretch in np.split(over, np.flatnonzero(np.diff(over) > 2) + 1):
-                yield _Peak.of(octave, best[stretch], stretch + low // n_sum)
+            for octave, best in zip(maxima.octaves, maxima(cells, valid, noise), strict=True):
+                over = self._room.above(best)  # what is below the limit of the octave is 0
+                if not over.size:
+                    continue
+                for stretch in np.split(over, np.flatnonzero(np.diff(over) > 2) + 1):
+                    yield _Peak.of(octave, best[stretch], stretch + low // n_sum)
 
     def _halved(self, cells: F4, n_sum: int) -> F4:
         """Return sums of two cells, of `n_sum` channels, in memory that is used again."""
         from fastsig_kernels import pair_sums
 
-        shape = cells.shape[0], cells.shape[1] // 2
-        if n_sum not in self._cells or self._cells[n_sum].shape != shape:
-            if shape[1] != self._y.shape[1] // n_sum:  # a small piece, without checks
-                return cells[:, 0 : 2 * shape[1] : 2] + cells[:, 1 : 2 * shape[1] : 2]
-            self._cells[n_sum] = np.empty(shape, np.float32)
-        return pair_sums(cells, out=self._cells[n_sum])
+        n, out = cells.shape[1] // 2, self._room.cells[n_sum]
+        if out.shape[1] != n:  # a small piece, without checks
+            return cells[:, 0 : 2 * n : 2] + cells[:, 1 : 2 * n : 2]
+        return pair_sums(cells, out=out)
 
 
 def _belongs(signal: Signal, stronger: list[Signal]) -> bool:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from math import ceil, pi, sqrt
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,73 +28,87 @@ _STEPS = 4  # of the position and the drift in a cell, on both sides of a maximu
 
 
 class Maxima:
-    """Highest S/N over the drifts and the widths of an octave, for each cell.
+    """Highest S/N over the drifts and the widths of octaves, for each cell.
 
     A track is counted from its lowest cell, in which it begins if it drifts up and ends if it
     drifts down. Values that are not above `limit` are left out. An object is used by one thread.
+
+    Parameters
+    ----------
+    plan : DriftPlan
+    octaves : sequence of Octave
+        Octaves that differ in their sign and their least drift only, and share work.
+    min_share : float
+        Smallest fraction of the samples of a signal that must be valid.
+    limit : float
+        S/N.
     """
 
-    def __init__(self, plan: DriftPlan, octave: Octave, min_share: float, limit: float) -> None:
+    def __init__(self, plan: DriftPlan, octaves: Sequence[Octave], min_share: float, limit: float
+                 ) -> None:
         from fastsig_kernels import FDMT
 
-        self._octave, self._n = octave, plan.n_spectrum
+        self.octaves, self._n = tuple(octaves), plan.n_spectrum
+        self.n_sum, self._last = octaves[0].n_sum, octaves[0].last
         self._options = {"min_share": float(min_share), "limit": float(limit)}
-        self._widths = np.array(octave.widths, np.int64)
+        self._widths = np.array(octaves[0].widths, np.int64)
         self._best = np.empty(0, np.float32)
         phase = np.arange(self._n) / max(1, self._n - 1)
         if self._n <= _DIRECT:
-            drifts = octave.cells[:, np.newaxis] * (phase if octave.sign > 0 else 1 - phase)
-            self._tracks = np.floor(drifts + 0.5).astype(np.int64)
+            self._tracks = _tracks_of(self.octaves, phase)
         else:
             # Cells are read from the highest down, and the lowest one of a track comes last.
-            curve = 1 - phase if octave.sign > 0 else phase
-            self._trees = [FDMT(curve, octave.cells, dtype="float32", order="channel",
-                                track="half") for _ in range(2)]
+            self._trees = [[FDMT(1 - phase if octave.sign > 0 else phase, octave.cells,
+                                 dtype="float32", order="channel", track="half")
+                            for _ in range(2)] for octave in octaves]
 
     def __call__(self, cells: F4, valid: Known | None, noise: dict[int, float]) -> F4:
-        """Return the highest S/N for each lowest cell: (n,) float32, 0 if none is above the limit.
+        """Return the highest S/N for each octave and lowest cell, 0 if none is above the limit.
 
-        `valid` says which samples of the channels are valid; None if all are. The next call uses
-        the memory of the result again.
+        `valid` says which samples of the channels are valid; None if all are. The result is
+        (n_octave, n) float32; the next call uses its memory again.
         """
         from fastsig_kernels import track_maxima_nb
 
-        octave = self._octave
-        n = cells.shape[1] - octave.last - octave.widths[-1] + 1
-        if len(self._best) < n:
-            self._best = np.empty(n, np.float32)
-        best = self._best[: max(0, n)]
+        widths = self._widths.tolist()
+        n = max(0, cells.shape[1] - self._last - widths[-1] + 1)
+        size = len(self.octaves) * n
+        if self._best.size < size:
+            self._best = np.empty(size, np.float32)
+        best = self._best[:size].reshape(len(self.octaves), n)
         best.fill(0)
         if not best.size:
             return best
-        scale = np.array([1 / noise[octave.n_sum * width] for width in octave.widths], np.float32)
+        scale = np.array([1 / noise[self.n_sum * width] for width in widths], np.float32)
         if self._n > _DIRECT:
-            self._by_tree(cells, None if valid is None else valid.cells(
-                0, cells.shape[1], octave.n_sum), scale, best)
+            known = None if valid is None else valid.cells(0, cells.shape[1], self.n_sum)
+            for trees, octave, line in zip(self._trees, self.octaves, best, strict=True):
+                self._by_tree(trees, octave.n_row, cells, known, scale, line)
             return best
         reach = cells.shape[1] - n
-        for first, stop, is_whole in _stretches(valid, octave.n_sum, n, reach):
+        for first, stop, is_whole in _stretches(valid, self.n_sum, n, reach):
             share = None if is_whole or valid is None else valid.cells(first, stop + reach,
-                                                                       octave.n_sum)
+                                                                       self.n_sum)
             # The checks of `track_maxima` take longer than the search of the band around a signal.
             track_maxima_nb(cells[:, first : stop + reach], _NONE if share is None else share,
                             self._tracks, self._widths, scale, self._options["min_share"],
-                            self._options["limit"], best[first:stop])
+                            self._options["limit"], best[:, first:stop])
         return best
 
-    def _by_tree(self, cells: F4, valid: F4 | None, scale: F4, best: F4) -> None:
-        """Raise the maxima `best`, from the highest cells down."""
+    def _by_tree(self, trees: Sequence[Any], n_row: int, cells: F4, valid: F4 | None, scale: F4,
+                 best: F4) -> None:
+        """Raise the maxima `best` of an octave, from the highest cells down."""
         from fastsig_kernels import boxcar_maxima
 
         after = int(self._widths[-1]) - 1
         both = [cells] if valid is None else [cells, valid]
-        planes = [np.zeros((self._octave.n_row, after + _COLUMNS), np.float32) for _ in both]
-        for tree in self._trees:
+        planes = [np.zeros((n_row, after + _COLUMNS), np.float32) for _ in both]
+        for tree in trees:
             tree.reset()
         for stop in range(cells.shape[1], 0, -_COLUMNS):
             first = max(0, stop - _COLUMNS)
             n = after + stop - first
-            for tree, rows, plane in zip(self._trees, both, planes, strict=False):
+            for tree, rows, plane in zip(trees, both, planes, strict=False):
                 tree.process(np.ascontiguousarray(rows[:, first:stop][:, ::-1]),
                              out=plane[:, after:n])
             sums, *weights = (plane[:, :n][:, ::-1] for plane in planes)
@@ -104,6 +120,18 @@ class Maxima:
                               **self._options)
             for plane in planes:
                 plane[:, :after] = plane[:, n - after : n].copy()
+
+
+def _tracks_of(octaves: Sequence[Octave], phase: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return the tracks of octaves, (n_octave, n_track, n_row) in cells.
+
+    If an octave has fewer of them, its last one is repeated, which changes no maximum.
+    """
+    found = [np.floor(octave.cells[:, np.newaxis] * (phase if octave.sign > 0 else 1 - phase) + 0.5)
+             for octave in octaves]
+    most = max(map(len, found))
+    return np.array([np.pad(each, ((0, most - len(each)), (0, 0)), "edge") for each in found],
+                    np.int64)
 
 
 def _stretches(valid: Known | None, n_sum: int, n: int, reach: int
