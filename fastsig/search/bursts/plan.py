@@ -77,16 +77,31 @@ class SearchPlan:
 
     @property
     def kept(self) -> tuple[float, ...]:
-        """Smallest share of its S/N that a pulse of the shortest width keeps, for each stretch.
+        """Smallest share of its S/N that a pulse of the shortest width keeps, as `kept_at`."""
+        return self.kept_at(self.widths_s[0] or self.dm_plan.recording.sample_s)
+
+    @property
+    def resolved_s(self) -> float:
+        """Width of pulses that lose little at any dispersion measure, s: that of ten spectra."""
+        return max(self.widths_s[0], _RESOLVED * self.dm_plan.recording.sample_s)
+
+    def kept_at(self, width_s: float) -> tuple[float, ...]:
+        """Return the smallest share of its S/N that a pulse keeps, for each stretch.
 
         This is what remains half a step from the nearest dispersion measure, at the sampling rate
-        of the stretch and with the deviations of the tree; the loss between two widths comes on
-        top. The pulse is as wide as the dispersion within a channel makes it.
+        of the stretch and with the deviations of the tree, relative to an exact boxcar on the sum
+        of channels without dispersion between them; the loss between two widths comes on top. The
+        dispersion within a channel, which widens the pulse in both, is not included.
+
+        Parameters
+        ----------
+        width_s : float
+            Width (FWHM) of the pulse before the dispersion within a channel widens it, s.
         """
         found = []
         for each in self.stretches:
             off = max(0.0, each.low - self.removed, self.removed - each.high)
-            found.append(self.dm_plan.smears_in(each, off, self.widths_s[0] or None).kept)
+            found.append(self.dm_plan.smears_in(each, off, width_s).kept)
         return tuple(found)
 
     @property
@@ -115,11 +130,14 @@ class SearchPlan:
             "threshold": self.threshold, "loss": self.loss,
             "low_dm": plan.dms[0], "high_dm": plan.dms[1],
             "shortest_width_s": self.widths_s[0], "longest_width_s": self.widths_s[1],
+            "resolved_width_s": self.resolved_s,
             "sample_s": plan.recording.sample_s, "n_chan": plan.recording.n_chan,
             "dispersion_constant": plan.recording.constant,
             "reference_mhz": plan.recording.high_mhz,
-            "stretches": [{**row, "widths": ladder.widths.tolist()}
-                          for row, ladder in zip(rows_record(rows), self.ladders, strict=True)]}
+            "stretches": [{**row, "kept_resolved": round(kept, 4), "widths": ladder.widths.tolist()}
+                          for row, kept, ladder in zip(
+                              rows_record(rows), self.kept_at(self.resolved_s), self.ladders,
+                              strict=True)]}
         return dict(made)
 
 
