@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LEVELS", "Octaves"]
 
-_RUN = 2**14  # spectra that are processed at a time
+_RUN = 2**12  # spectra that are processed at a time, few enough for the last cache
 #: Segments after which a channel without samples is lost for long, and share of the channels that
 #: may be lost for a shorter time without weights.
 _LASTING, _MOST_PASSING = 80, 0.05
