@@ -260,20 +260,29 @@ def stretches(recording: Recording, low: float, high: float, width_s: float, los
         if end <= low:
             continue
         is_last = end >= high - made.step
-        stops = _growing(made, high if is_last else end, width_s, rules.growth)
-        for number, stop in enumerate(stops, start=1):
-            step = _step(recording, low, made.downsampling, width_s, off)
-            made = replace(made, low=low, step=step)
-            n_dm = _count(made, stop, is_last and number == len(stops))
-            if n_dm < 1:  # the last step was longer than the rest
-                continue
-            whole = replace(made, n_dm=n_dm)
-            total += n_dm
+        for whole in _with_steps(made, high if is_last else end, width_s, off, rules.growth,
+                                 is_last=is_last):
+            total += whole.n_dm
             _check_size(whole, total)
             yield from _parts(whole, rules.state)
             low = _digits(whole.high + whole.step)
         if is_last:
             return
+
+
+def _with_steps(first: Stretch, end: float, width_s: float, off: float, growth: float, *,
+                is_last: bool) -> Iterator[Stretch]:
+    """Yield the stretches at one rate, each with a larger step, up to an end."""
+    low = first.low
+    *others, last = _growing(first, end, width_s, growth)
+    for stop, covers in (*((each, False) for each in others), (last, is_last)):
+        step = _step(first.recording, low, first.downsampling, width_s, off)
+        made = replace(first, low=low, step=step)
+        n_dm = _count(made, stop, covers)
+        if n_dm > 0:  # otherwise, the last step was longer than the rest
+            made = replace(made, n_dm=n_dm)
+            yield made
+            low = _digits(made.high + made.step)
 
 
 def _growing(first: Stretch, end: float, width_s: float, growth: float) -> list[float]:
