@@ -159,8 +159,8 @@ def run(*, quick: bool = False, keep: bool = True) -> list[Outcome]:
     record = machine.start_record(quick=quick, pattern=None, repeats=1, kind="completeness")
     print(machine.headline(record))
     n_piece, made = 1 if quick else _N_PIECE, []
-    with tempfile.TemporaryDirectory() as folder:
-        for lossy in (False, True):
+    for lossy in (False, True):
+        with tempfile.TemporaryDirectory() as folder:
             for name, chains, excised in _kinds(Path(folder), n_piece, lossy=lossy):
                 outcome = Outcome(name + (", losses" if lossy else ""))
                 for k, chain in enumerate(chains):

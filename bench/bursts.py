@@ -6,67 +6,46 @@ from collections.abc import Callable
 from functools import partial
 
 import numpy as np
-from fastsig_kernels import Boxcars, Normalizer, PulseSearch, boxcar_ladder, halve
+from fastsig_kernels import Boxcars, Normalizer, boxcar_ladder
 
 from bench import peers
 from bench.data import MEGA, gaussian
-from bench.dispersion import curve
 from bench.timing import Case, Mark, Scale, Task
+from fastsig.pulsar.stretches import Recording
+from fastsig.search.bursts.engine import BurstSearch
+from fastsig.search.bursts.plan import search_plan
 
-_N_CHAN, _SAMPLE = 4096, 49.152e-6
+_N_CHAN = 4096
 _LOSS, _LONGEST = 0.05, 2048  # 100 ms
-#: Delay from 1500 to 1000 MHz up to which spectra are searched at the full rate: DM 95.
-_DELAYS, _OCTAVES = 4456, 6
 
 
-def beam(n: int, threads: int = 1) -> tuple[Callable[[np.ndarray], int], np.ndarray]:
-    """Return a search of 8-bit spectra for DMs from 0 to 3000, and spectra.
+def beam(scale: Scale, threads: int = 1) -> tuple[Callable[[np.ndarray], None], np.ndarray]:
+    """Return the search of 8-bit spectra of FAST by its default plan, and spectra.
 
-    It returns the number of events. The rate is halved for each octave of DMs above 95.
+    With the longest delay in the past, weights take no time.
     """
-    normalizer = Normalizer(_N_CHAN, segment=min(4096, n), half=2, threads=threads)
-    searches = []
-    for octave in range(_OCTAVES):
-        delays = np.arange(_DELAYS / 2 if octave else 0.0, _DELAYS)
-        searches.append(PulseSearch(curve(_N_CHAN), delays, threads=threads, threshold=7.0,
-                                    ladder=boxcar_ladder(_LOSS, _LONGEST >> octave)))
-
-    memory = [np.empty((n >> octave, _N_CHAN), np.int8) for octave in range(_OCTAVES)]
-
-    def search(x: np.ndarray) -> int:
-        codes, valid = normalizer.process(x, out=memory[0])
-        found = 0
-        for octave, each in enumerate(searches):
-            if octave:
-                codes, valid = halve(codes, valid, out=memory[octave][: len(codes) // 2],
-                                     threads=threads)
-            found += len(each.process(codes, valid=valid))
-        return found
-
+    band = Recording.of_band("1GHz", "500MHz", _N_CHAN, "49.152us")
+    plan = search_plan(band, scale.pick((0, 3000), (0, 10)))
+    search = BurstSearch(plan, dtype="uint8", threads=threads)
+    n = scale.pick(2**15, 2**12)
     rng = np.random.default_rng(1)
-    tile = np.clip(np.rint(rng.normal(100, 20, (min(n, 2**12), _N_CHAN))), 0, 255).astype("u1")
-    return search, np.concatenate([tile] * (n // len(tile)))
+    tile = np.clip(np.rint(rng.normal(100, 20, (2**12, _N_CHAN))), 0, 255).astype("u1")
+    x = np.concatenate([tile] * (n // len(tile)))
+    for _ in range(1 if scale.quick else int(plan.reach_s / band.sample_s) // n + 4):
+        search.process(x)
+    return search.process, x
 
 
 def whole(scale: Scale) -> Task:
     """Bytes in memory to events, in the middle of a stream."""
-    n = scale.pick(2**15, 2**8)
-    search, x = beam(n)
-    # With the longest delay in the past, weights take no time.
-    reach = _DELAYS << (_OCTAVES - 1)
-    for _ in range(1 if scale.quick else reach // n + 2):
-        search(x)
+    search, x = beam(scale)
     return Task(x.size / MEGA, partial(search, x),
                 peers.transforms("real", 8192, scale, (peers.SCIPY,)))
 
 
 def in_threads(scale: Scale) -> Task:
     """Two threads compared with one."""
-    n = scale.pick(2**15, 2**8)
-    (one, x), (two, _) = beam(n), beam(n, threads=2)
-    for _ in range(1 if scale.quick else (_DELAYS << (_OCTAVES - 1)) // n + 2):
-        one(x)
-        two(x)
+    (one, x), (two, _) = beam(scale), beam(scale, threads=2)
     return Task(x.size / MEGA, partial(two, x), {"one thread": partial(one, x)})
 
 

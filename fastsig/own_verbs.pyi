@@ -1100,7 +1100,7 @@ class OwnVerbs:
 
     def bursts(
         self, dms: Any = (0, 3000), *, width: Any = None, threshold: float = 7.0,
-        loss: Any = 0.05, constant: Any = None, switch: float = 1.0,
+        loss: Any = 0.05, constant: Any = None, switch: float = 1.5,
         n_chan: int | None = None, time: Any = None, workers: int | None = None,
         memory: int | None = None,
         on_candidates: Callable[[Candidates], None] | None = None,
@@ -1131,8 +1131,8 @@ class OwnVerbs:
             Dispersion constant, MHz^2 pc^-1 cm^3 s; 1/2.41e-4 by default.
         switch : float
             The sampling rate is halved where the smearing within a channel is this many times the
-            smearing that the plan adds. With smaller values, the search takes less time, but pulses
-            that are narrower than the smearing lose more S/N.
+            smearing that the plan adds, and pulses of ten spectra are still twice as many samples long.
+            With smaller values, the search takes less time, but short pulses lose more S/N.
         n_chan : int, optional
             Channels into which each channel of voltages is divided; required for voltages.
         time : Quantity or str, optional

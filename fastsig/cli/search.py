@@ -41,10 +41,10 @@ def search() -> None:
 @click.option("--loss", metavar="X", default="0.05", show_default=True,
               help="Choose the steps in width and in dispersion measure such that a pulse between "
                    "two widths or two dispersion measures loses at most the fraction X of its S/N.")
-@click.option("--switch", type=float, metavar="X", default=1.0, show_default=True,
-              help="Halve the sampling rate at the DM where the smearing within a channel is X "
-                   "times the smearing that the plan adds. With 2, short pulses keep more of their "
-                   "S/N, and the search takes twice as long.")
+@click.option("--switch", type=float, metavar="X", default=1.5, show_default=True,
+              help="Halve the sampling rate where the dispersion within a channel is X times what "
+                   "the plan adds, and pulses of 10 spectra are still 2X samples long. A larger X "
+                   "loses less S/N and takes longer.")
 @common.constant_option()
 @click.option("--n-chan", type=click.IntRange(1), metavar="N",
               help="Divide each channel of voltages into N channels, in which the dispersion is "
@@ -203,13 +203,15 @@ def _print_dry_run(ready: Any, sinks: list[Any], output: str, options: dict[str,
     threads = common.plural(ready.workers, "thread")
     click.echo(f"time {driver.duration_text(seconds)} on {threads}, estimated by a trial")
     click.echo(ready.memory_text())
-    for each, ladder, kept in (parts for sink in sinks for parts in zip(
-            sink.plan.stretches, sink.plan.ladders, sink.plan.kept, strict=True)):
-        widths = ladder.widths * each.sample_s * 1e3
-        click.echo(f"DM {each.low:g} to {each.high:g} in {each.n_dm} steps of {each.step:g}, "
-                   f"samples of {1e3 * each.sample_s:.4g} ms, {len(widths)} widths from "
-                   f"{widths[0]:.4g} to {widths[-1]:.4g} ms; the shortest pulses keep at least "
-                   f"{kept:.2f} of their S/N")
+    for plan in (sink.plan for sink in sinks):
+        for each, ladder, kept, resolved in zip(plan.stretches, plan.ladders, plan.kept,
+                                                plan.kept_at(plan.resolved_s), strict=True):
+            widths = ladder.widths * each.sample_s * 1e3
+            click.echo(f"DM {each.low:g} to {each.high:g} in {each.n_dm} steps of {each.step:g}, "
+                       f"samples of {1e3 * each.sample_s:.4g} ms, {len(widths)} widths from "
+                       f"{widths[0]:.4g} to {widths[-1]:.4g} ms; the shortest pulses keep at least "
+                       f"{kept:.2f} of their S/N, those of {1e3 * plan.resolved_s:.4g} ms "
+                       f"{resolved:.2f}")
     click.echo(f"would write {output}")
 
 

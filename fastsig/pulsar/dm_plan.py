@@ -12,10 +12,10 @@ from fastsig.axes.constants import DISPERSION_CONSTANT
 from fastsig.axes.units import number
 from fastsig.errors import UsageError
 from fastsig.pulsar.plan import DMPlan
-from fastsig.pulsar.stretches import LONGEST_S, SWITCH, Recording, stretches
+from fastsig.pulsar.stretches import LONGEST_S, SWITCH, Recording, Rules, stretches
 from fastsig.work.arguments import checked, shown
 
-__all__ = ["LARGEST_DM", "MOST_CHANNELS", "dm_limits", "dm_plan"]
+__all__ = ["LARGEST_DM", "MOST_CHANNELS", "dm_limits", "dm_plan", "planned"]
 
 #: Largest dispersion measure, pc cm^-3.
 LARGEST_DM = 1e6
@@ -68,6 +68,18 @@ def dm_plan(source: Any, dms: Any = (0, 3000), *, width: Any = None, loss: float
     channel is twice as wide as a sample, a downsampled sample and half a step together (their
     squares are added), and where a sample at half the rate is no longer than half of `width`.
     """
+    return planned(source, dms, width=width, loss=loss, constant=constant, rules=Rules(switch))
+
+
+def planned(source: Any, dms: Any, *, width: Any, loss: float, constant: Any, rules: Rules
+            ) -> DMPlan:
+    """Plan the dispersion measures of a search, as `dm_plan` does, by some rules.
+
+    Raises
+    ------
+    UsageError
+        As `dm_plan`.
+    """
     recording = _recording(source, constant)
     low, high = dm_limits(dms)
     if isinstance(loss, bool) or not 0.001 <= loss <= 0.5:
@@ -76,9 +88,9 @@ def dm_plan(source: Any, dms: Any = (0, 3000), *, width: Any = None, loss: float
     if not 0 <= width_s < LONGEST_S:
         raise UsageError(f"width = {shown(width)}; allowed: 0 or more, such as 1ms, and below "
                          f"{LONGEST_S:g} s")
-    if not 0.1 <= switch <= 10:
-        raise UsageError(f"switch = {shown(switch)}; allowed: 0.1 to 10")
-    made = tuple(stretches(recording, low, high, width_s, loss, switch))
+    if not 0.1 <= rules.switch <= 10:
+        raise UsageError(f"switch = {shown(rules.switch)}; allowed: 0.1 to 10")
+    made = tuple(stretches(recording, low, high, width_s, loss, rules))
     if recording.n_chan > MOST_CHANNELS:
         raise UsageError(f"n_chan = {recording.n_chan}; allowed: 2 to {MOST_CHANNELS}, so average "
                          "channels first, for example by integrate(n_freq=...)")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from math import ceil, floor, hypot, inf, log10, sqrt
+from math import ceil, floor, hypot, inf, log, log10, sqrt
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from fastsig.axes.units import number
 from fastsig.errors import UsageError
 from fastsig.pulsar import smearing
 
-__all__ = ["LONGEST_S", "Recording", "Stretch", "Subbands", "stretches"]
+__all__ = ["LONGEST_S", "Recording", "Rules", "Stretch", "Subbands", "stretches"]
 
 F8 = NDArray[np.float64]
 
@@ -27,11 +27,41 @@ _SHORTEST_S = 1e-12
 SWITCH = 2.0
 #: Samples up to this fraction of the width of the pulses are short enough at any DM.
 FINE = 0.5
+#: Samples of half the rate in pulses that it must resolve, for a `Rules.switch` of 1.
+RESOLVED = 2.0
 #: Largest smear of a subband, in units of the smear of a step or of the sample, if this is shorter.
 SUBBAND = 0.8
 #: Delays times DMs of a stretch, at most: a tree then needs 200 to 500 MB.
-_STATE = 2.5e7
+STATE = 2.5e7
+#: Longest delay of a tree, in spectra.
+_LONGEST_DELAY = 2.5e7
 _MOST_DMS = 2**20
+
+
+@dataclass(frozen=True)
+class Rules:
+    """Where the rate is halved, and where steps grow.
+
+    Parameters
+    ----------
+    switch : float
+        The rate is halved where the smear of a channel is this many times wider than all that the
+        plan adds, whatever the width of the pulses.
+    resolved : float
+        Width of pulses that half the rate must resolve, in recorded samples: smeared over a
+        channel, they are at least ``2 switch`` samples wide at half the rate. 0 for none.
+    growth : float
+        Steps at the same rate grow in ratios of about this, along with the smear of a channel; with
+        infinity, they remain the same.
+    state : float
+        Delays times dispersion measures of a stretch, at most; it is divided into several if it has
+        more.
+    """
+
+    switch: float = SWITCH
+    resolved: float = 0.0
+    growth: float = inf
+    state: float = STATE
 
 
 @dataclass(frozen=True)
@@ -203,7 +233,7 @@ class Stretch:
 
 
 def stretches(recording: Recording, low: float, high: float, width_s: float, loss: float,
-              switch: float = SWITCH) -> Iterator[Stretch]:
+              rules: Rules) -> Iterator[Stretch]:
     """Yield the stretches from one dispersion measure to another.
 
     Parameters
@@ -214,9 +244,8 @@ def stretches(recording: Recording, low: float, high: float, width_s: float, los
         Width of the pulses, s; 0 if they may be as narrow as the spectra resolve.
     loss : float
         Largest fraction of the S/N that is lost half a step from the nearest dispersion measure.
-    switch : float
-        The rate is also halved where the smear of a channel is this many times wider than all that
-        the plan adds, whatever the width of the pulses.
+    rules : Rules
+        Where the rate is halved, and where steps grow.
 
     Raises
     ------
@@ -226,25 +255,54 @@ def stretches(recording: Recording, low: float, high: float, width_s: float, los
     off, factor, total = smearing.off_dm(1 - loss), 1, 0
     while True:
         made = Stretch(recording, low, _step(recording, low, factor, width_s, off), 1, factor)
-        end = _switch(made, width_s, switch)
+        end = _switch(made, width_s, rules)
         factor *= 2
         if end <= low:
             continue
         is_last = end >= high - made.step
-        whole = replace(made, n_dm=_count(made, high if is_last else end, is_last))
-        total += whole.n_dm
-        _check_size(whole, total)
-        yield from _parts(whole)
+        for whole in _with_steps(made, high if is_last else end, width_s, off, rules.growth,
+                                 is_last=is_last):
+            total += whole.n_dm
+            _check_size(whole, total)
+            yield from _parts(whole, rules.state)
+            low = _digits(whole.high + whole.step)
         if is_last:
             return
-        low = _digits(whole.high + whole.step)
+
+
+def _with_steps(first: Stretch, end: float, width_s: float, off: float, growth: float, *,
+                is_last: bool) -> Iterator[Stretch]:
+    """Yield the stretches at one rate, each with a larger step, up to an end."""
+    low = first.low
+    *others, last = _growing(first, end, width_s, growth)
+    for stop, covers in (*((each, False) for each in others), (last, is_last)):
+        step = _step(first.recording, low, first.downsampling, width_s, off)
+        made = replace(first, low=low, step=step)
+        n_dm = _count(made, stop, covers)
+        if n_dm > 0:  # otherwise, the last step was longer than the rest
+            made = replace(made, n_dm=n_dm)
+            yield made
+            low = _digits(made.high + made.step)
+
+
+def _growing(first: Stretch, end: float, width_s: float, growth: float) -> list[float]:
+    """Return the dispersion measures up to which steps remain the same, at one rate.
+
+    Steps are in proportion to the width of a pulse as it is sampled. The last one is the end.
+    """
+    recording, smear = first.recording, first.channel_smear_s(1.0)
+    narrow, wide = (hypot(_pulse(recording, dm, width_s), first.sample_s)
+                    for dm in (first.low, end))
+    n = max(1, round(log(wide / narrow) / log(growth)))
+    widths = [narrow * (wide / narrow) ** (k / n) for k in range(1, n)]
+    return [*(sqrt(width**2 - width_s**2 - first.sample_s**2) / smear for width in widths), end]
 
 
 def _count(first: Stretch, end: float, is_last: bool) -> int:
     """Return the number of dispersion measures up to an end; the last ones also cover the end."""
     steps = (end - first.low) / first.step
     if not is_last:
-        return max(1, ceil(steps))
+        return ceil(steps)
     whole = floor(steps + 1e-9)
     return whole + 1 + (steps - whole > 0.5)
 
@@ -252,22 +310,22 @@ def _count(first: Stretch, end: float, is_last: bool) -> int:
 def _check_size(stretch: Stretch, total: int) -> None:
     """Refuse a stretch whose trees would not fit, and plans that take days to search."""
     longest = stretch.high * stretch.recording.unit_s / stretch.sample_s
-    if total <= _MOST_DMS and longest <= _STATE:
+    if total <= _MOST_DMS and longest <= _LONGEST_DELAY:
         return
     what = (f"{total} or more dispersion measures; allowed: up to {_MOST_DMS}"
             if total > _MOST_DMS else f"a delay of {longest:.3g} spectra at DM {stretch.high:g}; "
-            f"allowed: up to {_STATE:.3g}")
+            f"allowed: up to {_LONGEST_DELAY:.3g}")
     raise UsageError(f"the plan has {what}, so specify a smaller dm or a larger width")
 
 
-def _parts(stretch: Stretch) -> Iterator[Stretch]:
+def _parts(stretch: Stretch, state: float) -> Iterator[Stretch]:
     """Divide a stretch into parts for each of which the state of a tree is small enough."""
     done = 0
     while done < stretch.n_dm:
         low = _digits(stretch.low + done * stretch.step)
         # n_dm times the largest delay, which is (low + n_dm step) per_dm
         per_dm = stretch.recording.unit_s / stretch.sample_s
-        most = (sqrt(low**2 + 4 * _STATE * stretch.step / per_dm) - low) / (2 * stretch.step)
+        most = (sqrt(low**2 + 4 * state * stretch.step / per_dm) - low) / (2 * stretch.step)
         part = replace(stretch, low=low, n_dm=min(stretch.n_dm - done, max(1, int(most))))
         yield part
         done += part.n_dm
@@ -296,10 +354,24 @@ def _added(stretch: Stretch) -> float:
     return hypot(stretch.recording.sample_s, stretch.sample_s, stretch.step_smear_s)
 
 
-def _switch(stretch: Stretch, width_s: float, switch: float) -> float:
+def _switch(stretch: Stretch, width_s: float, rules: Rules) -> float:
     """Return the dispersion measure from which on half the rate is sufficient."""
+    return max(_narrow(stretch, width_s, rules.switch), _resolving(stretch, width_s, rules))
+
+
+def _narrow(stretch: Stretch, width_s: float, switch: float) -> float:
+    """Return the dispersion measure from which on half the rate does for the narrowest pulses."""
     added = _added(stretch)
     square = (SWITCH * added) ** 2 - width_s**2
     if square <= 0 or 2 * stretch.sample_s <= FINE * width_s:
         return -inf
     return min(sqrt(square), switch * added) / stretch.channel_smear_s(1.0)
+
+
+def _resolving(stretch: Stretch, width_s: float, rules: Rules) -> float:
+    """Return the dispersion measure from which on half the rate resolves pulses that it must."""
+    if not rules.resolved:
+        return -inf
+    width = max(width_s, rules.resolved * stretch.recording.sample_s)
+    square = (RESOLVED * rules.switch * 2 * stretch.sample_s) ** 2 - width**2
+    return sqrt(square) / stretch.channel_smear_s(1.0) if square > 0 else -inf

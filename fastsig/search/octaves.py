@@ -10,13 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsig.pulsar.stretches import Recording, Stretch
+from fastsig.search.filled import Filled
 
 if TYPE_CHECKING:
     from fastsig_kernels import Normalizer
 
 __all__ = ["LEVELS", "Octaves"]
 
-_RUN = 2**14  # spectra that are processed at a time
+_RUN = 2**12  # spectra that are processed at a time, few enough for the last cache
 #: Segments after which a channel without samples is lost for long, and share of the channels that
 #: may be lost for a shorter time without weights.
 _LASTING, _MOST_PASSING = 80, 0.05
@@ -45,6 +46,7 @@ class Octaves(ABC):
                  threads: int) -> None:
         self._stretches, self._recording, self._n_thread = stretches, recording, threads
         self._normalizer = self._normalizer_of(dtype)
+        self._filled = Filled()
         self._octaves = _octaves(stretches)
         self._halvers = [_Halver(threads) for _ in self._octaves[1:]]
         #: Share of the samples of each segment of the normalisation that is valid, share of its
@@ -73,6 +75,8 @@ class Octaves(ABC):
                 series: NDArray[np.float32] | None = None) -> None:
         """Accept the next spectra.
 
+        Those that were filled, as `Filled` finds them, are not valid.
+
         Parameters
         ----------
         x : ndarray, shape (n_time, n_chan)
@@ -84,6 +88,10 @@ class Octaves(ABC):
         if not self.n_time and x.dtype != self._dtype:  # they are read in another form than planned
             self._normalizer = self._normalizer_of(x.dtype)
         self.n_time += len(x)
+        filled = self._filled.rows(x)
+        if filled.any():
+            kept = np.broadcast_to(~filled[:, np.newaxis], x.shape)
+            valid = kept if valid is None else valid & kept
         for first in range(0, len(x), _RUN):
             rows = slice(first, first + _RUN)
             self._normalised(*self._normalizer.process(

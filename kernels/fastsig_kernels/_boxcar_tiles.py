@@ -101,6 +101,7 @@ class Tiles:
         self._past = np.zeros((self._n_row, 0), np.float32)
         self._sums = [np.zeros((0, *self._shape))] * 4
         self._ends = np.zeros(0, np.int64)  # of the segments of these sums
+        self._noise = np.ones(self._shape)
         self._waiting: list[np.ndarray] = []
         self.n_dropped = 0
         self._begin_segment()
@@ -109,7 +110,7 @@ class Tiles:
     def memory_bytes(self) -> int:
         """Size of the state, in bytes."""
         arrays = (self._store, self._past, self._ones, self._own, *self._waiting, *self._sums,
-                  *self._tables)
+                  self._noise, *self._tables)
         return sum(a.nbytes for a in arrays) + sum(each.memory_bytes for each in self._threads)
 
     @property
@@ -124,12 +125,9 @@ class Tiles:
         return aligned(4 * n_row * size).view(np.float32).reshape(n_row, size)
 
     def _begin_segment(self) -> None:
-        before = np.ones(self._shape)
-        if len(self._ends):
-            before = noise_of(self._sums, self._ladder, self._n_row, scale)
-        self._cut = CUT * before
+        self._cut = CUT * self._noise
         #: With all weights 1, and with others.
-        self._tables = [self._table_of(before, weighted) for weighted in (False, True)]
+        self._tables = [self._table_of(self._noise, weighted) for weighted in (False, True)]
         self._own = np.zeros((3, *self._shape))
         for each in self._threads:
             each.clear()
@@ -216,10 +214,9 @@ class Tiles:
 
     def _final(self) -> list[np.ndarray]:
         """Return the events of the segments that wait."""
-        noise = noise_of(self._sums, self._ladder, self._n_row, scale)
         waiting, self._waiting = self._waiting, []
         self.n_known = max(0, self._n - (self.times.halo << (self._ladder.n_level - 1)))
-        return [final_events(each, noise, self._ladder, self._threshold, self._delay)
+        return [final_events(each, self._noise, self._ladder, self._threshold, self._delay)
                 for each in waiting]
 
     def finish(self, n: int) -> np.ndarray:
@@ -242,6 +239,8 @@ class Tiles:
         self._ends = ends[near]
         self._sums = [np.concatenate([a, b[np.newaxis]])[near]
                       for a, b in zip(self._sums, (*self._own, self._cut), strict=True)]
+        self._noise = noise_of(self._sums, self._ladder, self._n_row,
+                               partial(scale, crew=self.crew))
         raw, values = (np.concatenate(each) for each in zip(*(
             work.kept() for work in self._threads), strict=True))
         keep = best_of(raw, values[:, 2], self._most)

@@ -1,19 +1,26 @@
 """Noise of boxcars from sums over segments, as `_noise_widths.scale`, in compiled loops."""
 
+from functools import partial
+from itertools import pairwise
+
 import numpy as np
 
 from ._jit import jit_strict, jit_strict_inner
 from ._noise_widths import LEAST_WITHIN, N_STEP, gaussian
+from ._team import Crew
 
 #: Change of the noise, relative to it, that ends the iteration.
 _SMALL = 1e-7
 
 
-def scale(square: np.ndarray, within: np.ndarray, total: np.ndarray, cut: np.ndarray
-          ) -> np.ndarray:
-    """Return what `_noise_widths.scale` returns."""
+def scale(square: np.ndarray, within: np.ndarray, total: np.ndarray, cut: np.ndarray,
+          crew: Crew | None = None) -> np.ndarray:
+    """Return what `_noise_widths.scale` returns; the threads of a crew share the groups."""
     out = np.empty(square.shape[1:])
-    scale_nb(square, within, total, cut, *gaussian(), out)
+    crew = crew or Crew(1)
+    cuts = [len(out) * i // crew.n_thread for i in range(crew.n_thread + 1)]
+    crew.run([partial(scale_nb, square, within, total, cut, *gaussian(), out, *part)
+              for part in pairwise(cuts)])
     return out
 
 
@@ -36,9 +43,9 @@ def _between_nb(x, places, values):
 
 
 @jit_strict
-def scale_nb(square, within, total, cut, cuts, shares, squares, out):
-    """Compute the noise of each group and width from sums of segments."""
-    for g in range(out.shape[0]):
+def scale_nb(square, within, total, cut, cuts, shares, squares, out, start, stop):
+    """Compute the noise of each width, of groups from `start` to `stop`, from sums of segments."""
+    for g in range(start, stop):
         for j in range(out.shape[1]):
             sums, counts, number, mean_cut = 0.0, 0.0, 0.0, 0.0
             for s in range(square.shape[0]):

@@ -24,7 +24,7 @@ class Crew:
     """
 
     def __init__(self, n_thread: int) -> None:
-        self._n_other = n_thread - 1
+        self.n_thread = n_thread
         self._tasks: _Tasks | None = None
         self._process = 0
 
@@ -78,7 +78,7 @@ class Crew:
         if self._tasks is None or self._process != os.getpid():  # a fork has none of the threads
             tasks: _Tasks = SimpleQueue()
             weakref.finalize(self, tasks.put, None)  # ends the threads
-            for _ in range(self._n_other):
+            for _ in range(self.n_thread - 1):
                 threading.Thread(target=_work, args=(tasks,), name="fastsig-kernels",
                                  daemon=True).start()
             self._tasks, self._process = tasks, os.getpid()

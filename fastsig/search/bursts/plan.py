@@ -10,10 +10,10 @@ import numpy as np
 
 from fastsig.axes.units import number
 from fastsig.errors import UsageError
-from fastsig.pulsar.dm_plan import dm_plan
+from fastsig.pulsar.dm_plan import planned
 from fastsig.pulsar.plan import DMPlan
 from fastsig.pulsar.plan_table import rows_record
-from fastsig.pulsar.stretches import LONGEST_S, Stretch
+from fastsig.pulsar.stretches import LONGEST_S, Rules, Stretch
 from fastsig.work.arguments import shown
 
 if TYPE_CHECKING:
@@ -22,10 +22,17 @@ if TYPE_CHECKING:
 __all__ = ["SEARCH_SWITCH", "SearchPlan", "share_of", "search_plan", "widths_of"]
 
 #: The rate is halved where the smear of a channel is this many times wider than all that is added:
-#: half of what `dm_plan` uses by default, which takes 1.8 times the time and
-#: 1.7 times the memory. Pulses that are shorter than the smear keep 0.6 to 0.9 of their S/N instead
-#: of 0.8 to 0.95.
-SEARCH_SWITCH = 1.0
+#: later than that, pulses of one or two samples would gain little for the time that it takes.
+SEARCH_SWITCH = 1.5
+#: Recorded samples of pulses that lose no more than about 5 % of their S/N at any dispersion
+#: measure. What they gain costs little, since there are few samples at high dispersion measures.
+_RESOLVED = 10.0
+#: Ratio of the steps of neighbouring stretches at the same rate. Smaller ratios need fewer
+#: dispersion measures, but more trees, each of which reads all channels.
+_GROWTH = 1.5
+#: Delays times dispersion measures of a tree: a search has all of its trees in memory, so that more
+#: and smaller ones would only take more time.
+_STATE = 2e8
 _LOSSES = 0.01, 0.2
 _THRESHOLDS = 4.0, 100.0
 _MOST_SAMPLES = 2**20  # of a boxcar
@@ -70,16 +77,31 @@ class SearchPlan:
 
     @property
     def kept(self) -> tuple[float, ...]:
-        """Smallest fraction of its S/N that a pulse of the shortest width keeps, for each stretch.
+        """Smallest share of its S/N that a pulse of the shortest width keeps, as `kept_at`."""
+        return self.kept_at(self.widths_s[0] or self.dm_plan.recording.sample_s)
+
+    @property
+    def resolved_s(self) -> float:
+        """Width of pulses that lose little at any dispersion measure, s: that of ten spectra."""
+        return max(self.widths_s[0], _RESOLVED * self.dm_plan.recording.sample_s)
+
+    def kept_at(self, width_s: float) -> tuple[float, ...]:
+        """Return the smallest share of its S/N that a pulse keeps, for each stretch.
 
         This is what remains half a step from the nearest dispersion measure, at the sampling rate
-        of the stretch and with the deviations of the tree; the loss between two widths is not
-        included. The pulse is as wide as the dispersion within a channel makes it.
+        of the stretch and with the deviations of the tree, relative to an exact boxcar on the sum
+        of channels without dispersion between them; the loss between two widths comes on top. The
+        dispersion within a channel, which widens the pulse in both, is not included.
+
+        Parameters
+        ----------
+        width_s : float
+            Width (FWHM) of the pulse before the dispersion within a channel widens it, s.
         """
         found = []
         for each in self.stretches:
             off = max(0.0, each.low - self.removed, self.removed - each.high)
-            found.append(self.dm_plan.smears_in(each, off, self.widths_s[0] or None).kept)
+            found.append(self.dm_plan.smears_in(each, off, width_s).kept)
         return tuple(found)
 
     @property
@@ -108,11 +130,14 @@ class SearchPlan:
             "threshold": self.threshold, "loss": self.loss,
             "low_dm": plan.dms[0], "high_dm": plan.dms[1],
             "shortest_width_s": self.widths_s[0], "longest_width_s": self.widths_s[1],
+            "resolved_width_s": self.resolved_s,
             "sample_s": plan.recording.sample_s, "n_chan": plan.recording.n_chan,
             "dispersion_constant": plan.recording.constant,
             "reference_mhz": plan.recording.high_mhz,
-            "stretches": [{**row, "widths": ladder.widths.tolist()}
-                          for row, ladder in zip(rows_record(rows), self.ladders, strict=True)]}
+            "stretches": [{**row, "kept_resolved": round(kept, 4), "widths": ladder.widths.tolist()}
+                          for row, kept, ladder in zip(
+                              rows_record(rows), self.kept_at(self.resolved_s), self.ladders,
+                              strict=True)]}
         return dict(made)
 
 
@@ -138,7 +163,8 @@ def search_plan(source: Any, dms: Any = (0, 3000), *, widths: Any = None, thresh
         Dispersion constant, MHz^2 pc^-1 cm^3 s.
     switch : float
         The rate is halved where the smear of a channel is this many times the smearing that the
-        plan adds, as for `fastsig.dm_plan`.
+        plan adds, as for `fastsig.dm_plan`, and where pulses of ten spectra are at least twice as
+        many samples wide at half the rate.
 
     Raises
     ------
@@ -151,7 +177,7 @@ def search_plan(source: Any, dms: Any = (0, 3000), *, widths: Any = None, thresh
                          f"{_THRESHOLDS[1]:g}, in units of the noise")
     short, long = widths_of(widths)
     plan = _measures(source, dms, width=None if not short else f"{short!r}s", loss=share,
-                     constant=constant, switch=switch)
+                     constant=constant, rules=Rules(switch, _RESOLVED, _GROWTH, _STATE))
     made = tuple(_ladder(each, long, share) for each in plan)
     return SearchPlan(plan, (short, long), made, float(threshold), share,
                       _removed(source) or 0.0)
@@ -165,12 +191,12 @@ def _measures(source: Any, dms: Any, **options: Any) -> DMPlan:
     """
     removed = _removed(source)
     if not removed:
-        return dm_plan(source, dms, **options)
+        return planned(source, dms, **options)
     header = _header(source)
-    usual = dm_plan(header.replace(coherent_dm=None), dms, **options)
+    usual = planned(header.replace(coherent_dm=None), dms, **options)
     low, high = usual.dms
     reach = max(abs(low - removed), abs(high - removed))
-    off = dm_plan(header.replace(coherent_dm=None), (0, reach), **options)
+    off = planned(header.replace(coherent_dm=None), (0, reach), **options)
     made = [*(_mirrored(each, removed) for each in reversed(off.stretches)),
             *(replace(each, low=each.low + removed) for each in off.stretches)]
     parts = tuple(part for each in made if (part := _within(each, low, high)) is not None)
