@@ -7,7 +7,6 @@ In a page of 2 MiB, neighbouring lines fall into neighbouring sets.
 """
 
 import mmap
-import threading
 from contextlib import suppress
 
 import numpy as np
@@ -17,8 +16,9 @@ PAGE = 2**21
 #: Pieces begin on a cache line.
 _LINE = 64
 
-_lock = threading.Lock()
-#: What is left of the newest page, for plans and for tables that outlive them.
+#: What is left of the newest page, for plans and for tables that outlive them. A call takes it out,
+#: in one step, so that it has it alone: another call meanwhile begins a page. A lock would remain
+#: locked in a process forked at that time, and in a signal handler that makes a plan.
 _rest: dict[bool, np.ndarray] = {}
 
 
@@ -26,16 +26,15 @@ def aligned(n_byte: int, *, lasting: bool = False) -> np.ndarray:
     """Return zeroed bytes that start on a cache line.
 
     A page is freed with the last array that lies in it. Tables that outlive plans are `lasting`:
-    they lie in pages of their own.
+    they lie in pages of their own. MemoryError is raised if the system refuses the memory.
     """
     size = -(-n_byte // _LINE) * _LINE
     if size > PAGE // 2:
         return _mapped(size)[:n_byte]
-    with _lock:
-        page = _rest.get(lasting)
-        if page is None or size > len(page):
-            page = _mapped(PAGE)
-        _rest[lasting] = page[size:]
+    page = _rest.pop(lasting, None)
+    if page is None or size > len(page):
+        page = _mapped(PAGE)
+    _rest[lasting] = page[size:]
     return page[:n_byte]
 
 
@@ -44,7 +43,11 @@ def _mapped(n_byte: int) -> np.ndarray:
     if not hasattr(mmap, "MADV_HUGEPAGE"):
         data = np.zeros(n_byte + PAGE, np.uint8)
     else:
-        memory = mmap.mmap(-1, n_byte + PAGE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+        try:
+            memory = mmap.mmap(-1, n_byte + PAGE, flags=flags)
+        except (OSError, OverflowError) as error:
+            raise MemoryError(f"unable to allocate {n_byte} bytes") from error
         with suppress(OSError):  # a kernel may have been built without large pages
             memory.madvise(mmap.MADV_HUGEPAGE)
         data = np.frombuffer(memory, np.uint8)

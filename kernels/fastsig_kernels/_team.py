@@ -105,26 +105,28 @@ def _work(tasks: _Tasks) -> None:
 class Team:
     """Threads that share frames, each of which computes whole sums.
 
-    Each has a work space of its own, except the first, which uses that of the plan.
+    Each has a work space of its own; the first thread uses that of the plan.
 
     Parameters
     ----------
     engine : Integrator, StackIntegrator or GenericIntegrator
     n_thread : int
         Number of threads, with the one that calls.
+    work
+        The work space of the plan.
     least, n_stream : int
         As for `engine.work`.
     """
 
-    def __init__(self, engine: Any, n_thread: int, least: int, n_stream: int) -> None:
+    def __init__(self, engine: Any, n_thread: int, work: Any, least: int, n_stream: int) -> None:
         self._engine = engine
-        self._works = [engine.work(least, n_stream) for _ in range(n_thread - 1)]
+        self._works = [work, *(engine.work(least, n_stream) for _ in range(n_thread - 1))]
         self._crew = Crew(n_thread)
 
     @property
     def memory_bytes(self) -> int:
-        """Size of the work spaces, in bytes."""
-        return sum(int(work.memory_bytes) for work in self._works)
+        """Size of the work spaces without that of the plan, in bytes."""
+        return sum(int(work.memory_bytes) for work in self._works[1:])
 
     def run(self, work: Any, x: np.ndarray, start: int, first_frame: int, ends: np.ndarray,
             energy: np.ndarray, signs: tuple[int, int], divisors: np.ndarray, hop: int,
@@ -135,7 +137,10 @@ class Team:
         the end of a sum. The last one has the unfinished sum.
         """
         cuts = self._cuts(ends)
-        works = [work, *self._works[: len(cuts) - 2]]
+        others = [each for each in self._works if each is not work][: len(cuts) - 2]
+        for each in others:  # a call that was interrupted may have left sums
+            each.reset()
+        works = [work, *others]
         sums = np.concatenate([[0], np.cumsum(ends, dtype=np.int64)])[cuts]
 
         calls = []
@@ -145,16 +150,13 @@ class Team:
                 x, start + cuts[i] * hop, first_frame + cuts[i], ends[frames], energy[frames],
                 signs, divisors[place], own, rows[place], **options))
         self._crew.run(calls)
-        self._works = [each for each in (work, *self._works) if each is not works[-1]]
-        for each in self._works:
-            each.reset()
         return works[-1]
 
     def _cuts(self, ends: np.ndarray) -> list[int]:
         """Return the first frame of each thread, and the number of frames."""
         n = len(ends)
         stops = np.flatnonzero(ends) + 1
-        most = min(len(self._works) + 1, n // _LEAST_FRAMES)
+        most = min(len(self._works), n // _LEAST_FRAMES)
         wanted = [n * i // most for i in range(1, most)]
         places = np.searchsorted(stops, wanted)
         inner = {int(stops[place]) for place in places if place < len(stops)} - {n}

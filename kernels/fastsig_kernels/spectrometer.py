@@ -230,7 +230,8 @@ class Spectrometer(Plan):
         least = min(self._n_int, self._n_inner, last)
         self._work = self._engine.work(least, self._streams)
         alone = self._threads == 1 or self._voltages
-        self._team = None if alone else Team(self._engine, self._threads, least, self._streams)
+        self._team = None if alone else Team(self._engine, self._threads, self._work, least,
+                                             self._streams)
         self._held = self._zeros(self._taps.size)
         self._bridge = self._zeros(2 * self._taps.size)
         self._outer = np.zeros((self._streams, len(self._codes), self._width))

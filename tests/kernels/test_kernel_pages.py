@@ -1,6 +1,9 @@
 """Memory of tables and work spaces."""
 
 import gc
+import os
+import subprocess
+import sys
 import weakref
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
@@ -67,3 +70,66 @@ def test_threads_never_get_the_same_bytes():
 def test_a_system_without_large_pages(monkeypatch):
     monkeypatch.delattr(_pages.mmap, "MADV_HUGEPAGE", raising=False)
     assert place(aligned(PAGE)) % PAGE == 0
+
+
+@pytest.mark.parametrize(("n_byte", "large_pages"), [
+    (2**46, True), (2**62, True), (2**63 - 1, True), (2**46, False), (2**62, False)])
+def test_memory_that_the_system_refuses(n_byte, large_pages, monkeypatch):
+    """As NumPy does: an OSError would be taken for one of a file."""
+    if not large_pages:
+        monkeypatch.delattr(_pages.mmap, "MADV_HUGEPAGE", raising=False)
+    with pytest.raises(MemoryError):
+        aligned(n_byte)
+
+
+def test_a_page_that_the_system_refuses(monkeypatch):
+    def refuse(*_, **__):
+        raise OSError(12, "Cannot allocate memory")
+
+    aligned(PAGE // 2), aligned(64)
+    with monkeypatch.context() as patch:
+        patch.setattr(_pages.mmap, "mmap", refuse)
+        with pytest.raises(MemoryError, match="unable to allocate"):
+            aligned(PAGE // 2)
+    first, second = aligned(PAGE // 2), aligned(64)
+    first[:] = 255
+    assert not second.any()
+
+
+# A handler, or a process that is forked, comes while a call has the rest of a page in hand.
+_MEANWHILE = """
+import os, sys
+from fastsig_kernels import _pages
+from fastsig_kernels._pages import aligned
+
+mapped, pieces = _pages._mapped, []
+
+def meanwhile(n_byte):
+    _pages._mapped = mapped
+    if sys.argv[1] == "fork":
+        child = os.fork()
+        if not child:
+            pieces.append(aligned(64))
+            os._exit(3)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 3
+    else:
+        pieces.append(aligned(64))
+    return mapped(n_byte)
+
+_pages._mapped = meanwhile
+pieces += aligned(64), aligned(64)
+for i, piece in enumerate(pieces, 1):
+    assert not piece.any()
+    piece[:] = i
+assert all((piece == i).all() for i, piece in enumerate(pieces, 1))
+print("done")
+"""
+
+
+@pytest.mark.parametrize("what", ["fork", "handler"])
+def test_memory_is_given_while_another_call_waits_for_a_page(what):
+    if what == "fork" and not hasattr(os, "fork"):
+        pytest.skip("the system does not fork")
+    done = subprocess.run([sys.executable, "-c", _MEANWHILE, what], capture_output=True, text=True,
+                          timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (0, "done\n"), done.stderr

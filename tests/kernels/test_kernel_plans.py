@@ -17,7 +17,7 @@ import fastsig_kernels as fk
 import numpy as np
 import pytest
 from fastsig_kernels._plan import Plan, PlanProtocol, SamplePlan
-from fastsig_kernels._team import Crew
+from fastsig_kernels._team import Crew, Team
 from kernel_calls import CALLS, FUNCTIONS, PLANS, VOLTAGES, copied, function
 
 COPIES = {
@@ -228,6 +228,35 @@ def test_an_interrupted_call_makes_the_plan_refuse_until_reset(plan, place, erro
     np.testing.assert_array_equal(plan.process(VOLTAGES), expected)
 
 
+@pytest.mark.parametrize("n_chan", [16, 60])
+@pytest.mark.parametrize("place", [Crew, Team])
+def test_threads_begin_anew_after_a_call_that_was_interrupted(n_chan, place, monkeypatch):
+    """Sums of the interrupted call were added to spectra, and two threads had the same memory."""
+    plan = fk.Spectrometer(n_chan, n_tap=4, n_int=3, threads=3)
+    x = np.random.default_rng(1).integers(-30, 31, 101 * plan.hop).astype(np.int8)
+    expected = plan.copy().process(x)
+    run, call, works = place.run, type(plan._engine).call, []
+
+    def interrupted(*arguments, **options):
+        run(*arguments, **options)
+        raise KeyboardInterrupt
+
+    def noted(*arguments, **options):
+        works.append(arguments[8])
+        return call(*arguments, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(place, "run", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            plan.process(x)
+    monkeypatch.setattr(type(plan._engine), "call", noted)
+    for _ in range(3):
+        plan.reset()
+        np.testing.assert_array_equal(plan.process(x), expected)
+        assert len(works) == len(set(map(id, works))) == 3
+        works.clear()
+
+
 def test_a_call_in_another_thread_that_is_about_to_return_is_no_interruption(plan, monkeypatch):
     """That thread has released the lock, but has not yet noted that nothing was interrupted."""
     plan.process(VOLTAGES)
@@ -267,7 +296,7 @@ def test_work_that_no_thread_has_begun_is_not_done_later():
 
 _INTERRUPTED = """
 import threading
-from fastsig_kernels._team import Crew
+from fastsig_kernels._team import Crew, Team
 
 start = threading.Thread.start
 
