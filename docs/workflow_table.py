@@ -21,6 +21,9 @@ COMMANDS = {
     "to_series": "dedisperse", "planes": "dedisperse", "to_barycenter": "dedisperse --barycenter",
     "locate": "calibrate --ky", "stokes": "calibrate --stokes", "flux": "flux, calibrate --flux",
     "measure_diode": "calibrate", "on_off": "switch --mode onoff", "flag_shares": "flag",
+    "mask": "flag --mask", "flag_kurtosis": "flag --kurtosis", "iqrm": "flag --iqrm",
+    "zero_dm": "flag --zero-dm", "flag_runs": "flag --runs", "bursts": "search bursts",
+    "drifting": "search drift", "pulsars": "search pulsars",
 }
 _PLACE = re.compile(r"(<!-- verbs: .*? -->\n).*?(<!-- end of verbs -->)", re.DOTALL)
 _FIRST = re.compile(r"Parameters\n-+\n\S[^\n]*\n((?: +[^\n]*\n)+)")

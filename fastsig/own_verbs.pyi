@@ -223,16 +223,16 @@ class OwnVerbs:
         self, dms: Any, *, constant: Any = None, track: str | None = None,
         last: str = 'keep',
     ) -> Self:
-        r"""A DM-time plane of each product: the mean of the band, for many dispersion measures.
+        r"""A DM-time plane of each product: the mean over the band for many dispersion measures.
 
         .. math:: y_{td} = \sum_c w x / \sum_c w, \quad x = x_{t + t_c(d), c}
 
-        Each row of the plane is what `dedisperse` and `to_series` return for its dispersion measure,
-        with delays rounded differently: those of a tree, in which sums of neighbouring channels are
+        Each time series of the plane is what `dedisperse` and `to_series` return for its dispersion
+        measure, except that delays are rounded as in a tree, in which sums of neighbouring channels are
         shared by neighbouring dispersion measures (FDMT, Zackay & Ofek 2017). For 4096 channels from
-        1000 to 1500 MHz and 2048 samples of delay, the delay of a channel differs from the exact
-        one by up to 2.2 samples, and by 0.5 samples rms; the mean difference over the channels is at
-        most half a sample.
+        1000 to 1500 MHz and 2048 samples of delay, the delay of a channel differs from the exact one by
+        up to 2.2 samples, and by 0.5 samples rms; the mean difference over the channels is at most half
+        a sample.
 
         Times are those at which the signal passes the centre of the highest channel, for all dispersion
         measures. The weight of a value is the mean weight of its channels; values are NaN where it is
@@ -244,7 +244,7 @@ class OwnVerbs:
             Dispersion measures, pc cm^-3, ascending: numbers; text such as ``"0:1000:0.5"``, with the
             first, the last and the step; or a stretch of a plan made with `dm_plan`, or a plan that
             has only one stretch. The dispersion measures are added to that of the source, if its
-            dispersion was removed before.
+            dispersion has already been removed.
         constant : float or str, optional
             Dispersion constant K, as for `dedisperse`; by default that of the plan, if there is one.
         track : {"sample", "half", "exact"}, optional
@@ -880,7 +880,7 @@ class OwnVerbs:
         location : EarthLocation or str, optional
             Location of the telescope, or its name; by default the telescope in the header.
         ephemeris : str, optional
-            A kernel of JPL (.bsp), or ``"erfa"`` for ERFA's series; by default the kernel of the extra
+            A JPL kernel (.bsp), or ``"erfa"`` for ERFA's series; by default the kernel of the extra
             ``[pulsar]`` if it is installed, and otherwise ERFA's series. With a kernel, times agree
             with PINT's to 1 us. Times from the series differ from those of a kernel by up to 0.43 ms,
             and this difference changes by up to 0.03 ms per month.
@@ -937,7 +937,7 @@ class OwnVerbs:
         diode : DiodeSchedule, mapping or str, optional
             Schedule of the diode, which is checked against the data, such as ``"mode=pulsar"`` or
             ``"period=2s,on=1s,first=0s"``. By default, the schedule is found in the data; if the header
-            contains a schedule, this is checked against the data.
+            contains a schedule, it is checked against the data.
         guard : value, s
             Maximum error of the times at which the diode is switched.
         gain_time : value, s
@@ -1150,7 +1150,7 @@ class OwnVerbs:
         Raises
         ------
         UsageError
-            If an argument is not allowed, or the dispersion was removed before.
+            If an argument is not allowed, or the dispersion has already been removed.
         PlanError
             If the chain contains neither spectra with known frequencies and one intensity nor voltages,
             or if they are too short.
@@ -1162,7 +1162,7 @@ class OwnVerbs:
         folder: str | None = None, workers: int | None = None, memory: int | None = None,
         progress: Progress | None = None,
     ) -> Hits:
-        """Return the hits of carriers whose frequency drifts in spectra.
+        """Return the hits of drifting carriers in spectra.
 
         Parameters
         ----------
@@ -1213,7 +1213,7 @@ class OwnVerbs:
         folder: str | None = None, workers: int | None = None, memory: int | None = None,
         progress: Progress | None = None,
     ) -> PulsarCandidates:
-        """Return candidates for pulsars in spectra or a time series, by two searches.
+        """Return the pulsar candidates that two searches find in spectra or a time series.
 
         The searches are those by Fourier transform and by fast folding.
 

@@ -36,7 +36,8 @@ def main(duration: str = "1200s") -> None:
                   f"flux {found / flux - 1:+.2%}")
         error, width = line_offset(measured)
         print(f"bright line: {error:+.1f} m/s, width {width - 1:+.2%}")
-        print(f"noise over the radiometer's: {noise_ratio(measured, folder) - 1:+.2%}")
+        noise = noise_ratio(measured, folder)
+        print(f"noise relative to the radiometer equation: {noise - 1:+.2%}")
         print(f"mass of the disk: {mass_ratio(measured) - 1:+.2%}")
 
 

@@ -201,7 +201,7 @@ def as_iso(time: Time) -> Time:
 
 
 def leap_seconds_known(time: Time) -> bool:
-    """Return whether TAI - UTC is known at a time: from 1960 until some years from now."""
+    """Return whether TAI - UTC is known at a time: from 1960 until a few years from now."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         _tai(Time(time.jd1, time.jd2, format="jd", scale=time.scale))  # not values cached in `time`

@@ -59,9 +59,9 @@ def fourier(
     After a polynomial is subtracted, the model m is fitted that has no component outside the window
     and minimises ``sum w (r - m)^2``. It is the FFT along frequency, restricted to the window, and
     corrected for the effect of gaps by conjugate gradients. Lost and protected channels have weight
-    0: the ripple continues through them from both sides, and a line's flux stays. The band is
-    extended in the same way, by 2 over the window's width, so its ends need not match. In a gap
-    longer than that the ripple is unknown, and nothing is removed.
+    0: the ripple continues through them from both sides, and the flux of a line is preserved. The
+    band is extended in the same way, by 2 over the window's width, so its ends need not match. In a
+    gap longer than that the ripple is unknown, and nothing is removed.
 
     Parameters
     ----------
@@ -129,8 +129,8 @@ def sine(
 
     The period is that of the highest power in the mean power spectrum of the rows around a row, for
     all products together. Then amplitudes are fitted to each spectrum, together with a polynomial,
-    which is not removed. Use it for parts of the band over which the amplitude of the ripple is
-    constant.
+    which is not removed. Use this method for parts of the band over which the amplitude of the
+    ripple is constant.
 
     Parameters
     ----------

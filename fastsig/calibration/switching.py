@@ -216,9 +216,10 @@ def nod(first_on: ArrayLike, first_off: ArrayLike, tsys_first: ArrayLike, second
     Parameters
     ----------
     first_on, first_off : array, shape (chan,)
-        Powers of the feed that is on the source in the first scan, in the first and second scan.
+        Powers, in the first and in the second scan, of the feed that is on the source in the first.
     second_on, second_off : array, shape (chan,)
-        Powers of the feed that is on the source in the second scan, in the second and first scan.
+        Powers, in the second and in the first scan, of the feed that is on the source in the
+        second.
     tsys_first, tsys_second : float
         System temperatures of the feeds off the source, K.
     smooth_ref : int

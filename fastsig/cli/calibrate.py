@@ -42,11 +42,12 @@ from fastsig.cli import common, driver
 @driver.sign_options
 @click.option("--feed-angle", metavar="ANGLE",
               help="Rotate Q and U from the receiver's frame to the sky; ANGLE is the angle of "
-                   "feed A relative to the line from M01 to M02. Requires --ky.  [default: no "
-                   "rotation]")
+                   "feed A relative to the line from M01 to M02. Requires --ky and --stokes IQUV.  "
+                   "[default: no rotation]")
 @click.option("--mueller", type=common.InputPath(), metavar="FILE.npz",
               help="Correct I, Q, U and V with the Mueller matrices whose date is nearest to that "
-                   "of the data. The file contains the arrays mjd, freq_mhz and matrix.")
+                   "of the data. The file contains the arrays mjd, freq_mhz and matrix. Requires "
+                   "--stokes IQUV.")
 @click.option("--ky", type=common.InputPath(), metavar="FILE.xlsx",
               help="Read the track of FAST's feed cabin from this file, and write the positions "
                    "of the beam as columns of the product.")

@@ -18,7 +18,8 @@ from fastsig.cli import common, driver
               help="Keep only the channels around the track of a hit in this table, as written by "
                    "search drift; the track is extrapolated to the time of FILE.")
 @click.option("--row", type=click.IntRange(1), default=1, show_default=True, metavar="N",
-              help="With --hits, select the hit in row N of the table; the first is the strongest.")
+              help="With --hits, select the hit in row N of the table; row 1 contains the "
+                   "strongest hit.")
 @click.option("--side", metavar="W",
               help="With --hits, keep a band of this width on either side of the track, e.g. "
                    "200Hz.  [default: 100 times the width of the hit]")

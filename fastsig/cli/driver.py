@@ -46,9 +46,9 @@ coherent_option = click.option(
 
 products_option = click.option(
     "--products", metavar="NAMES",
-    help="Keep only these polarisation products of spectra, e.g. I or AA,BB; Stokes "
-         "parameters that the input lacks are computed: I from AA and BB, the others from AA, BB, "
-         "CR and CI.")
+    help="Keep only these polarisation products of spectra, e.g. I or AA,BB. Stokes parameters "
+         "that the input lacks are computed (I from AA and BB, the others from AA, BB, CR and "
+         "CI).")
 
 vdif_options = common.options(
     click.option("--one-thread", is_flag=True,

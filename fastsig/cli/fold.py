@@ -25,8 +25,8 @@ from fastsig.cli import common, driver, excision
                    "the observer.")
 @click.option("--dm", metavar="DM",
               help="Align the channels for this dispersion measure, in pc cm^-3.  [default: that "
-                   "of the ephemeris, or that which was removed from the input, between channels "
-                   "or within channels]")
+                   "of the ephemeris, or that for which the input was dedispersed, between or "
+                   "within channels]")
 @common.constant_option(default="1/2.41e-4, or that of the input")
 @driver.coherent_option
 @common.profile_options

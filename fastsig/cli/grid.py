@@ -22,8 +22,8 @@ from fastsig.cli import common
               help="Set the width of the map, or its width and height.  [default: large enough "
                    "for all positions]")
 @click.option("--pixel", metavar="ANGLE",
-              help="Set the side length of a pixel.  [default: a third of the effective beam, in "
-                   "whole arcsec]")
+              help="Set the side length of a pixel.  [default: a third of the effective beam, "
+                   "rounded down to whole arcsec]")
 @click.option("--kernel", metavar="ANGLE",
               help="Set the FWHM of the Gaussian kernel.  [default: half the FWHM of the "
                    "telescope's beam, as in HiFAST]")

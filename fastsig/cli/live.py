@@ -19,11 +19,11 @@ from fastsig.cli import common
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
 @click.option("-o", "--output", type=common.OutputPath(), metavar="FOLDER", required=True,
               help="Write the products to this folder, which is created if necessary; the name of "
-                   "a file contains the UTC time of its first row.")
+                   "each file contains the UTC time of its first row.")
 @click.option("--record", type=click.Choice(["native", "dada", "vdif"]),
               help="Record the voltages in this format. Lost samples are marked as invalid in "
                    "native files; they are 0 in dada files, which cannot mark them, and in vdif "
-                   "files, which mark frames without any sample.")
+                   "files, which can mark only whole frames.")
 @click.option("--spectra", is_flag=True, help="Write spectra.")
 @common.ephemeris_options("--fold")
 @click.option("--bursts", metavar="LOW:HIGH",
@@ -39,8 +39,8 @@ from fastsig.cli import common
 @click.option("--post", type=common.OutputPath(), metavar="PATH",
               help="Write a line of JSON for each burst to this file, FIFO or local socket.")
 @click.option("--voevent", metavar="IVORN",
-              help="With --post, write VOEvent documents, one on each line, with identifiers of "
-                   "the stream IVORN, e.g. ivo://example.org/bursts, instead of JSON.")
+              help="With --post, write VOEvent documents instead of JSON, one on each line, with "
+                   "identifiers of the stream IVORN, e.g. ivo://example.org/bursts.")
 @click.option("--picture", is_flag=True,
               help="Draw the spectra of the last minute as FOLDER/live.png.")
 @click.option("--every", metavar="TIME", default="5s", show_default=True,
@@ -63,7 +63,7 @@ from fastsig.cli import common
               default="fast-adc", show_default=True, help="Expect these packets from "
                                                           "udp://HOST:PORT.")
 @click.option("--beam", type=click.IntRange(1, 19), metavar="N",
-              help="Use only FAST's packets of this beam.  [default: use all packets]")
+              help="Use only FAST's packets from this beam.  [default: use all packets]")
 @click.option("--epoch", metavar="TIME",
               help="Set the UTC time at which the counter of FAST's packets is 0.  [default: "
                    "derived from the arrival time of the first packet]")
@@ -75,7 +75,7 @@ from fastsig.cli import common
                    "[default: about 1 s of packets, or what --keep requires]")
 @click.option("--buffer", metavar="SIZE", default="64MiB", show_default=True,
               help="Request a buffer of this size from the operating system for packets that have "
-                   "not been read.")
+                   "not yet been read.")
 @click.option("--metrics", metavar="PLACE",
               help="Write metrics for Prometheus to this file once per second, or serve them at "
                    "127.0.0.1:PORT.")
@@ -84,8 +84,8 @@ from fastsig.cli import common
 @click.option("-j", "--workers", type=click.IntRange(1, 1024), metavar="N",
               help="Use this many threads for each product.  [default: one per processor]")
 @click.option("--cpus", metavar="LIST",
-              help="Use only these processors, e.g. 0,4-7, divided between the sources; the first "
-                   "processor of each source is for its receiver alone if there are others.")
+              help="Use only these processors, e.g. 0,4-7, divided among the sources; the first "
+                   "processor of each source is reserved for its receiver if there are others.")
 @click.option("--memory", metavar="SIZE",
               help="Limit the memory used by each process, e.g. to 500MB.")
 @common.set_option

@@ -24,7 +24,7 @@ _KIND = "profile measurements"
 @click.option("--feed-angle", metavar="ANGLE",
               help="Measure position angles on the sky, rotated by the parallactic angle plus this "
                    "angle of feed A from the zenith, positive from north through east.  [default: "
-                   "in the frame of the archive]")
+                   "the frame of the archive]")
 @common.set_option
 @common.json_option
 @common.quiet_options

@@ -34,7 +34,7 @@ _HEAD = ("low DM", "high DM", "step", "down", "DMs", "sample", "channel", "step"
                    "e.g. 49.152us.")
 @click.option("-o", "--output", type=common.OutputPath(), metavar="PATH",
               help="Write the plan to this ECSV table.")
-@common.picture_option("the widths that are added to a pulse and the S/N that remains")
+@common.picture_option("the added pulse widths and the remaining S/N")
 @click.option("--overwrite", is_flag=True, help="Replace existing output files.")
 @common.set_option
 @common.json_option
@@ -43,9 +43,9 @@ _HEAD = ("low DM", "high DM", "step", "down", "DMs", "sample", "channel", "step"
 def plan_dm(files: tuple[str, ...], dms: str, output: str | None, **options: Any) -> None:
     """Plan a search over DMs: steps, downsampling, losses and cost.
 
-    The plan is made for the spectra of one scan, in one or several FILEs. Without FILE, the plan is
-    made for the band that --fstart, --bandwidth, --n-chan and --sample-time describe; all four are
-    then required.
+    The plan is made for the spectra of one scan, in one or several FILEs. If no FILE is given, the
+    plan is made for the band that --fstart, --bandwidth, --n-chan and --sample-time describe; all
+    four are then required.
     """
     from fastsig.io.files.outputs import check_text_name
     from fastsig.io.files.safe import check_output

@@ -37,8 +37,8 @@ __all__ = ["pulsars"]
               help="Search for pulses of these widths, as fractions of the period, by fast "
                    "folding.")
 @click.option("--segment", metavar="LENGTH",
-              help="Also search segments of this length, e.g. 10min: equal ones that overlap by "
-                   "half or more and cover the data.")
+              help="Also search segments of this length, e.g. 10min, which overlap by half or "
+                   "more and cover the data.")
 @click.option("--threshold", type=float, metavar="X", default=6.0, show_default=True,
               help="Report signals whose significance, corrected for the number of trials, is at "
                    "least X, in standard deviations.")
@@ -71,14 +71,14 @@ __all__ = ["pulsars"]
 @common.format_option(["ecsv", "accel", "riptide"])
 @common.run_options("Print the plan and the expected memory; write nothing.", explain=False)
 def pulsars(files: tuple[str, ...], output: str, to: str | None, **options: Any) -> None:
-    """Search spectra, or time series, for pulsars.
+    """Search spectra or time series for pulsars.
 
-    All FILEs must belong to one scan: successive spectra, or time series at different dispersion
-    measures, which are searched together. Channels are normalised and summed for many dispersion
-    measures. In each resulting time series, harmonics of the Fourier spectrum are summed, and the
-    profiles of all periods are compared with boxcars (fast folding). The detections of a signal at
-    neighbouring dispersion measures, and its harmonics, form one candidate. Samples of weight 0,
-    such as flagged ones, do not contribute.
+    All FILEs must belong to one scan, and are searched together: they contain successive spectra,
+    or time series at different dispersion measures. Channels are normalised and summed for many
+    dispersion measures. In each resulting time series, harmonics of the Fourier spectrum are
+    summed, and the profiles of all periods are compared with boxcars (fast folding). The detections
+    of a signal and of its harmonics at neighbouring dispersion measures form one candidate. Samples
+    of weight 0, such as flagged ones, do not contribute.
     """
     from fastsig.chain import open_chain
     from fastsig.io.files.safe import check_output

@@ -87,8 +87,8 @@ _track = common.options(
     click.option("--slew", metavar="TIME", default="30s", show_default=True,
                  help="With onoff, take this long to move from one position to the other."),
     click.option("--refraction", is_flag=True,
-                 help="Simulate refraction in air of 925 hPa, 15 deg C and relative humidity 0.8, "
-                      "at a wavelength of 0.3 m."),
+                 help="Simulate refraction in air at 925 hPa and 15 deg C with a relative "
+                      "humidity of 0.8, at a wavelength of 0.3 m."),
     click.option("--ambient", metavar="T", default="15deg_C", show_default=True,
                  help="Set the ambient temperature, on which the gains depend."),
     click.option("--ky-step", metavar="TIME", default="0.2s", show_default=True,

@@ -95,7 +95,7 @@ def fast_psrfits(output: str | None, overwrite: bool, workers: int | None, **opt
 @common.quiet_options
 @common.debug_option
 def fast_spectral(output: str, overwrite: bool, workers: int | None, **options: Any) -> None:
-    """Simulate FAST spectral FITS files of one beam.
+    """Simulate spectral FITS files of one FAST beam.
 
     The products are AA, BB, CR and CI. Give values with units, e.g. --line
     peak=5K,fwhm=100kHz,velocity=200km/s. Lost spectra are left out of the table. The times of the

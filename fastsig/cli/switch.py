@@ -62,8 +62,8 @@ def _kelvins(context: click.Context, parameter: click.Parameter, value: str | No
 @common.output_option("Write the product to this FBH5 file.")
 @click.option("--mode", type=click.Choice(["ps", "fs", "nod", "tp", "onoff"]), required=True,
               help="Reduce a scan with position switching (ps), frequency switching (fs), nodding "
-                   "between two feeds (nod), total power (tp) or, in any format, moves on and off "
-                   "the source at fixed times (onoff).")
+                   "between two feeds (nod), total power (tp) or, for files of any format, moves "
+                   "on and off the source at fixed times (onoff).")
 @click.option("--scan", type=int, metavar="N",
               help="Reduce this scan, which may be either scan of a pair; required in all modes "
                    "except onoff.")
@@ -121,7 +121,8 @@ def _kelvins(context: click.Context, parameter: click.Parameter, value: str | No
 def switch(files: tuple[str, ...], output: str, **options: Any) -> None:
     """Reduce switched spectra to antenna temperature.
 
-    FILE is an SDFITS file; with --mode onoff, the FILEs are the spectra of one scan in any format.
+    FILE is an SDFITS file; with --mode onoff, the FILEs contain the spectra of one scan, in any
+    format.
     """
     from fastsig.io.files.safe import check_output
     from fastsig.reductions.switching.spectrum import average, record, write

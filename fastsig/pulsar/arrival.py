@@ -1,7 +1,7 @@
 """Times of arrival (TOAs) of pulses: a template is matched to profiles in the Fourier domain.
 
-A profile is the template t, shifted later by a phase tau, scaled by b and raised by a constant, and
-white noise of unknown standard deviation. With harmonics P_h and T_h, and n_bin bins,
+A profile is the template t, shifted later by a phase tau, scaled by b and raised by a constant,
+plus white noise of unknown standard deviation. With harmonics P_h and T_h, and n_bin bins,
 
     ``C(tau) = 2 / n_bin sum_h Re(P_h T_h* exp(2 pi i h tau))``, ``E_T = 2 / n_bin sum_h |T_h|^2``.
 
@@ -50,7 +50,7 @@ _CENTRAL = 0.682689492137086
 
 @dataclass(frozen=True)
 class Shifts:
-    """Phases at which a template matches profiles, an entry for each profile.
+    """Phases at which a template matches profiles, with one entry for each profile.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ class Shifts:
         How much later than the template each profile is, in turns, from -0.5 to 0.5. NaN for a
         profile with bins without data.
     error : ndarray
-        Root mean square of the probability about `shift`, in turns.
+        Root mean square deviation from `shift` under its probability distribution, in turns.
     error68 : ndarray
         Half width of the interval about `shift` with a probability of 68.27 per cent.
     error_curvature : ndarray

@@ -12,8 +12,8 @@ __all__ = ["log_probability", "sigma_of"]
 def log_probability(chi2: float, dof: int) -> float:
     """Return the natural logarithm of the probability that noise exceeds a value.
 
-    For ``dof = 2 m``, ``exp(-chi2 / 2) sum_(k < m) (chi2 / 2)^k / k!``, summed in logarithms, so
-    that it does not vanish for bright pulsars.
+    For ``dof = 2 m``, the probability is ``exp(-chi2 / 2) sum_(k < m) (chi2 / 2)^k / k!``, summed
+    in logarithms, so that it does not vanish for bright pulsars.
 
     Raises
     ------

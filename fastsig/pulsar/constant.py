@@ -86,12 +86,12 @@ class ConstantPeriod:
         self._coefficients = (Fraction(0), f, df / 2, ddf / 6)
 
     def phase(self, start: Time, seconds: Array) -> Turns:
-        """Return whole turns and the fraction of a turn, some SI seconds after `start`."""
+        """Return whole turns and the fraction of a turn at given SI seconds after `start`."""
         offset, x = self._since_epoch(start, seconds)
         return evaluate(moved(self._coefficients, offset), x)
 
     def frequency(self, start: Time, seconds: Array) -> Array:
-        """Return the frequency at the telescope, Hz, some SI seconds after `start`."""
+        """Return the frequency at the telescope, Hz, at given SI seconds after `start`."""
         offset, x = self._since_epoch(start, seconds)
         found = slope(moved(self._coefficients, offset), x)
         if self.clock is None:

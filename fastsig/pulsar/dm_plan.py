@@ -19,7 +19,7 @@ __all__ = ["LARGEST_DM", "MOST_CHANNELS", "dm_limits", "dm_plan"]
 
 #: Largest dispersion measure, pc cm^-3.
 LARGEST_DM = 1e6
-#: Channels, at most: making the tree of a stretch then takes a few seconds.
+#: Largest number of channels; making the tree of a stretch then takes a few seconds.
 MOST_CHANNELS = 2**16
 _DM = "pc / cm3"
 
@@ -57,7 +57,7 @@ def dm_plan(source: Any, dms: Any = (0, 3000), *, width: Any = None, loss: float
     ------
     UsageError
         If a value is out of range, the spectra have one channel, their frequencies are not known
-        or not above 0, or their dispersion was removed before.
+        or not above 0, or their dispersion has already been removed.
 
     Notes
     -----

@@ -50,7 +50,7 @@ class FoldedCube:
         self.h = np.arange(1, self.n_harmonic + 1)
 
     def steps(self, turns: float) -> tuple[float, float, float]:
-        """Return the offsets of frequency, derivative and DM that rotate the ends by some turns."""
+        """Return the offsets of frequency, derivative and DM that rotate the ends by `turns`."""
         span, far = np.ptp(self.time), float(np.abs(self.time).max())
         band = float(np.ptp(self.delay))
         if span == 0 or band == 0:

@@ -91,7 +91,7 @@ def rotate(profiles: Any, turns: Any) -> F8:
     Returns
     -------
     ndarray, shape (..., bin), float64
-        Of the harmonic n_bin / 2 of an even number of bins, the part that has a phase is kept.
+        For an even number of bins, only the part of harmonic n_bin / 2 that has a phase is kept.
     """
     values = checked(profiles, "profiles")
     n_bin = values.shape[-1]
@@ -104,9 +104,9 @@ def rotate(profiles: Any, turns: Any) -> F8:
 def n_significant(profile: F8, sigma: float, penalty: float = 4.0) -> int:
     """Return the number of harmonics that makes a profile most significant, at least 1.
 
-    The m that maximises ``Z_m^2 - penalty m``, where ``Z_m^2 = 2 / (n_bin sigma^2) sum_(h <= m)
-    |P_h|^2`` has a chi^2 distribution of 2 m degrees of freedom for noise alone. With a penalty of
-    4, this is the H test.
+    The result is the m that maximises ``Z_m^2 - penalty m``, where ``Z_m^2 = 2 / (n_bin sigma^2)
+    sum_(h <= m) |P_h|^2`` has a chi^2 distribution of 2 m degrees of freedom for noise alone. With
+    a penalty of 4, this is the H test.
 
     References
     ----------

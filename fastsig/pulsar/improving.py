@@ -12,9 +12,9 @@ harmonics X_h of each cell, ``S_h = sum g X_h exp(-2 pi i h rotation)``, the sta
 
 which for noise alone has a chi^2 distribution of 2 n_harmonic degrees of freedom (Parseval; noise
 that is white within a cell). It is also twice the logarithm of the likelihood ratio of a pulse of
-any shape, so values where it is 1 below its maximum are a standard deviation off, and half of the
-matrix of its second derivatives, with the sign changed, is the inverse of the covariance of the
-parameters.
+any shape, so parameters at which it is 1 below its maximum are one standard deviation from the best
+ones, and half of the matrix of its second derivatives, with the sign changed, is the inverse of the
+covariance of the parameters.
 
 For frequency and derivative the rotation is a sum, so the map is a product of matrices for each
 harmonic.
@@ -101,7 +101,7 @@ class Improvement:
     at_edge : bool
         Whether the best trial is at the edge of a range, so that the maximum may be outside.
     n_round : int
-        Number of times that DM, and frequency with derivative, were searched in turn.
+        Number of times that DM, and frequency with derivative, were searched alternately.
     profile : ndarray, shape (bin,)
         Aligned profile, weighted mean of the cells.
     trials : Trials
@@ -129,9 +129,10 @@ def improve(
 ) -> Improvement:
     """Return the period, derivative and DM of the highest chi^2, with maps and errors.
 
-    A coarse, joint search of all three by the lowest harmonics yields a start. From there, DM is
-    searched at the best frequency and derivative, and these at the best DM, in turn, until
-    the best trial remains the same. Newton's method on the likelihood then refines that trial.
+    A coarse, joint search of all three by the lowest harmonics yields a start. From there, the DM
+    is searched at the best frequency and derivative, and these are searched at the best DM,
+    alternately, until the best trial remains the same. Newton's method on the likelihood then
+    refines that trial.
 
     Parameters
     ----------

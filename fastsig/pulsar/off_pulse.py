@@ -38,14 +38,14 @@ def find_off_pulse(profile: Any, weights: Any = None) -> Mask:
     """Return the off-pulse bins of a profile.
 
     Level and noise are first those of the quarter of a turn with the lowest mean. The boxcar of
-    highest S/N above them, up to half a turn wide, is on-pulse, then the next among the remaining
-    bins, while the S/N exceeds 3.8; each is widened by half of its width, and by a bin, at
-    both ends, since wings are fainter. This is repeated with the level and noise of the bins that
-    remain.
+    highest S/N above them, up to half a turn wide, is taken as on-pulse, and then the next one
+    among the remaining bins, as long as the S/N exceeds 3.8; each is widened by half of its width,
+    and by a bin, at both ends, since wings are fainter. This is repeated with the level and noise
+    of the bins that remain.
 
-    A region chosen on the profile that is then measured follows its noise: the scatter of level,
-    signal and S/N is then up to 1.2 times the stated errors. With the region of a template, or of
-    another profile, the errors are right.
+    If the region is chosen from the profile that is then measured, it depends on the noise of this
+    profile: the scatter of level, signal and S/N is up to 1.2 times the stated errors. With the
+    region of a template, or of another profile, the errors are correct.
 
     Parameters
     ----------
@@ -57,7 +57,8 @@ def find_off_pulse(profile: Any, weights: Any = None) -> Mask:
     Returns
     -------
     ndarray, shape (bin,), bool
-        The quarter of a turn that has the lowest mean if less than half as many bins remain.
+        Off-pulse bins; if they would be fewer than an eighth of a turn, the quarter of a turn that
+        has the lowest mean.
 
     Raises
     ------

@@ -48,8 +48,9 @@ def from_par(path: str | PathLike[str], telescope: str | Telescope, first: Time,
     """Return polycos of a par file that cover a scan, fitted to PINT's phases.
 
     Blocks begin and end at fixed times of the day, so that they do not depend on the scan. They are
-    45 minutes long, or less where an orbit requires it, until the phases are those of PINT to
-    1e-6 turn at times between those of the fit; the largest difference is in ``parameters()``.
+    45 minutes long, or shorter where an orbit requires it, so that the phases agree with those of
+    PINT to 1e-6 turn at times between those of the fit; the largest difference is in
+    ``parameters()``.
 
     Parameters
     ----------
@@ -63,7 +64,7 @@ def from_par(path: str | PathLike[str], telescope: str | Telescope, first: Time,
         another frequency is dispersed. Specify the frequency to which the data are dedispersed.
     kernel : path, optional
         Ephemeris of the solar system (.bsp); by default that of the installed package. If it is not
-        that named in the par file, a warning says so.
+        that named in the par file, a warning is issued.
     clock_dir : path, optional
         Folder of clock files; by default a telescope's clock is UTC, and terrestrial time TT(TAI).
 

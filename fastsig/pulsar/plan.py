@@ -62,7 +62,7 @@ class Smears:
 
     @property
     def kept(self) -> float:
-        """Product of the three shares of S/N."""
+        """Product of the three fractions of the S/N that are kept."""
         return self.kept_step * self.kept_rate * self.kept_tree
 
 
@@ -92,11 +92,11 @@ class Cost:
 
 @dataclass(frozen=True)
 class DMPlan:
-    """Dispersion measures to search, in stretches with a step and a downsampling each.
+    """Dispersion measures to search, in stretches with one step and one downsampling each.
 
     Iteration yields the stretches in ascending order of dispersion measure, each with ``dms``,
     ``downsampling`` and ``delays`` (of the lowest channel after the highest, in downsampled
-    spectra). `fastsig.dm_plan` makes it.
+    spectra). `fastsig.dm_plan` makes such plans.
 
     Parameters
     ----------
@@ -107,7 +107,7 @@ class DMPlan:
     width_s : float
         Width of the pulses, s; 0 if they may be as narrow as the spectra resolve.
     loss : float
-        Largest share of S/N lost half a step off.
+        Largest fraction of the S/N that is lost half a step from the nearest dispersion measure.
     stretches : tuple of Stretch
     """
 
@@ -141,7 +141,7 @@ class DMPlan:
         return self.smears_in(self._stretch(dm), dm, width_s)
 
     def smears_in(self, made: Stretch, dm: float, width_s: float | None = None) -> Smears:
-        """Return what `smears` does, in a stretch that is given.
+        """Return the result of `smears` for a given stretch.
 
         Parameters
         ----------

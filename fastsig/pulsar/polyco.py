@@ -33,7 +33,7 @@ _ROUNDED_S = 1e-6
 
 
 class Polyco:
-    """The phase of a pulsar from polynomials, each for a span of some minutes or hours.
+    """The phase of a pulsar from polynomials, each for a span of minutes or hours.
 
     A time uses the block whose middle is nearest, among those whose span covers it; spans are
     extended by 1 s at either end. A block is not used beyond a leap second, where TEMPO and other
@@ -101,7 +101,7 @@ class Polyco:
 
     @property
     def dm(self) -> float | None:
-        """Dispersion measure, pc cm^-3; None where the file has 0, as without one."""
+        """Dispersion measure, pc cm^-3; None if the file contains 0, which means unknown."""
         return self.blocks[0].dm or None
 
     @property
@@ -122,7 +122,7 @@ class Polyco:
         return first.time, last.time
 
     def phase(self, start: Time, seconds: Array) -> Turns:
-        """Return whole turns and the fraction of a turn, some SI seconds after `start`.
+        """Return whole turns and the fraction of a turn at given SI seconds after `start`.
 
         Raises
         ------
@@ -134,7 +134,7 @@ class Polyco:
         return turns, fraction
 
     def frequency(self, start: Time, seconds: Array) -> Array:
-        """Return the frequency of the pulses at the telescope, Hz, some SI seconds after `start`.
+        """Return the pulse frequency at the telescope, Hz, at given SI seconds after `start`.
 
         Raises
         ------

@@ -198,8 +198,8 @@ def text_of(blocks: Sequence[Block]) -> str:
     """Write blocks as TEMPO does, so that reading the text yields the same phases.
 
     The reference phase has six decimals, the reference frequency twelve, and the middle of the
-    span, in days, eleven. What these cut off is moved into the coefficients, whose 18 digits are
-    read to 1e-17 of their value.
+    span, in days, eleven. The remainders are moved into the coefficients, whose 18 digits are read
+    to 1e-17 of their value.
     """
     return "".join(map(_text, blocks))
 

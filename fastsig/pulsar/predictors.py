@@ -47,7 +47,7 @@ class Predictor(Protocol):
         """First and last time for which the predictor is valid; None if it is always valid."""
 
     def phase(self, start: Time, seconds: Array) -> Turns:
-        """Return the phase some SI seconds after `start`.
+        """Return the phase at given numbers of SI seconds after `start`.
 
         Parameters
         ----------

@@ -37,7 +37,7 @@ def improved(profiles: Profiles, *, n_trial: int = 257, turns: float = 1.0) -> I
     profiles : Profiles
         Profiles of several subintegrations and channels. Their frequency and its derivative are
         those of a straight line through the folding periods; where a predictor changes the
-        frequency otherwise, the result is the correction to it.
+        frequency in another way, the result is the correction to it.
     n_trial, turns
         As for `fastsig.pulsar.improving.improve`. `Spin.time_s` counts from the reference of the
         profiles, as their offsets do.
@@ -47,7 +47,7 @@ def improved(profiles: Profiles, *, n_trial: int = 257, turns: float = 1.0) -> I
     PlanError
         If the folding period is not known.
     UsageError
-        As `improve`.
+        As for `improve`.
     """
     total, spin = intensity(profiles), folding_spin(profiles)
     header = total.header
@@ -64,7 +64,7 @@ def corrected(profiles: Profiles, improvement: Improvement) -> Profiles:
     Parameters
     ----------
     profiles : Profiles
-        Those that `improved` was given. Their phases are kept at `Spin.time_s`.
+        The profiles that were passed to `improved`. Their phases at `Spin.time_s` are kept.
     improvement : Improvement
         Period, derivative and dispersion measure.
     """
@@ -79,7 +79,7 @@ def corrected(profiles: Profiles, improvement: Improvement) -> Profiles:
 
 
 def folding_spin(profiles: Profiles) -> Spin:
-    """Return frequency and derivative of a straight line through the folding periods.
+    """Return the frequency and derivative from a straight line through the folding periods.
 
     `Spin.time_s` is 0, the reference of the profiles.
 
@@ -113,7 +113,7 @@ def polarization(profiles: Profiles, off: Any = None, *, convention: str = "PSR/
     PlanError
         If products are missing.
     UsageError
-        As `polarization_profile`.
+        As for `polarization_profile`.
     """
     mean = profiles.stokes("IQUV").mean("time", "frequency")
     basis = profiles.header.polarization
@@ -141,7 +141,7 @@ def measured_rm(profiles: Profiles, off: Any = None, *, most_rm: float | None = 
     PlanError
         If products are missing, or there is no on-pulse bin.
     UsageError
-        As `synthesize_rm`.
+        As for `synthesize_rm`.
     """
     mean = profiles.stokes("IQUV").mean("time")
     if mean.dm and not mean.dedispersed:

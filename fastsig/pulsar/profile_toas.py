@@ -104,7 +104,7 @@ def intensity(profiles: Profiles) -> Profiles:
 def site_code(profiles: Profiles, site: str | None = None) -> str:
     """Return the code of the observatory: the given one, or TEMPO's code for the telescope.
 
-    Of barycentric times, it is that of the barycentre.
+    For barycentric times, it is that of the barycentre.
 
     Raises
     ------

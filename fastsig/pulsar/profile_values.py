@@ -78,7 +78,7 @@ def profile_values(profiles: Profiles, *, sefd_jy: float | None = None, n_pol: i
     ------
     PlanError
         If there are no products for total intensity, bins of the mean profile have no data, there
-        are too few, or the profile has no noise.
+        are too few bins, or the profile has no noise.
     UsageError
         If the SEFD is not above 0.
     """

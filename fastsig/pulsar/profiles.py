@@ -124,8 +124,8 @@ class Profiles(ProfileData):
             restores the dispersion.
         ref : str or Quantity, optional
             Reference frequency: ``"top"`` for the centre of the highest channel, ``"infinity"``, or
-            a frequency such as ``"1500MHz"``. By default that of the dispersion that was removed
-            before, or else `reference_mhz`, or the centre of the band.
+            a frequency such as ``"1500MHz"``. By default that of the dispersion that was already
+            removed, or else `reference_mhz`, or the centre of the band.
         constant : float or str, optional
             Dispersion constant, MHz^2 pc^-1 cm^3 s; by default that of the header.
         """

@@ -8,12 +8,12 @@ depolarise. For weights ``g = 1 / sigma^2``, ``F_b(RM) = sum_c g_c (Q + i U)_cb 
     ``chi^2(RM) = sum_b |F_b|^2 / sum_c g_c``
 
 has, for noise alone, a chi^2 distribution of two degrees of freedom for each bin, and is twice the
-logarithm of the likelihood ratio for any A. Its maximum is the result of the synthesis, with an
-error where it is 1 lower. The fit also takes into account that a channel of finite width
-depolarises, and that the polarised flux density depends on frequency.
+logarithm of the likelihood ratio for any A. Its maximum is the result of the synthesis; the error
+is the distance at which it is 1 lower. The fit also takes into account that a channel of finite
+width depolarises, and that the polarised flux density depends on frequency.
 
 RM is positive for a magnetic field towards the observer, and PA increases from north to east. If U
-of a receiver has the other sign, so has RM: `sign_u`.
+of a receiver has the opposite sign, so does RM; see `sign_u`.
 
 References
 ----------
@@ -52,9 +52,9 @@ class RotationMeasure:
     Parameters
     ----------
     rm, error : float
-        RM and standard error, rad m^-2. The ionosphere's part is included. If the residuals of the
-        bins that determine the RM are larger than sigma, as the own noise of a bright pulsar makes
-        them, the error is larger in proportion.
+        RM and standard error, rad m^-2. The contribution of the ionosphere is included. If the
+        residuals of the bins that determine the RM are larger than sigma, for example because of
+        the noise of a bright pulsar itself, the error is larger in proportion.
     method : {"synthesis", "fit"}
         How it was measured.
     lambda0_sq : float
@@ -68,7 +68,7 @@ class RotationMeasure:
         Bins from which the RM was measured.
     sigma_single, sigma : float
         Gaussian equivalents of the probability of the maximum for noise alone: for one trial, and
-        for as many independent ones as the range has widths of the response.
+        for as many independent trials as there are widths of the response in the range.
     width : float
         Width (FWHM) of the response, rad m^-2: 3.79 divided by the range of lambda^2.
     reduced_chi2 : float
@@ -127,8 +127,8 @@ def synthesize_rm(q: Any, u: Any, freq_mhz: Any, sigma: Any, *, most_rm: float |
     sigma : array, shape (chan,)
         Noise of Q and U; infinite for channels to ignore.
     most_rm : float, optional
-        Largest absolute value of RM to try, rad m^-2. By default, that which turns PA by 0.87 rad
-        across the channel with the largest range of wavelengths.
+        Largest absolute value of RM to try, rad m^-2. By default, the value that rotates PA by 0.87
+        rad across the channel with the largest range of wavelengths.
     sign_u : {1, -1}
         -1 if U has the opposite sign to that of the IAU's definition of position angles.
 
@@ -144,7 +144,7 @@ def fit_rm(q: Any, u: Any, freq_mhz: Any, sigma: Any, *, start: RotationMeasure,
            channel_mhz: float = 0.0, spectrum: Any = None) -> RotationMeasure:
     """Return the RM of a least-squares fit to Q and U near a result of `synthesize_rm`.
 
-    The model is ``A_b s_c sin(x) / x exp(2 i RM (lambda_c^2 - lambda_0^2))``, with ``x = RM`` times
+    The model is ``A_b s_c sin(x) / x exp(2 i RM (lambda_c^2 - lambda_0^2))``, where x is RM times
     the range of lambda^2 of a channel.
 
     Parameters
@@ -161,7 +161,7 @@ def fit_rm(q: Any, u: Any, freq_mhz: Any, sigma: Any, *, start: RotationMeasure,
     Raises
     ------
     UsageError
-        As `synthesize_rm`.
+        As for `synthesize_rm`.
     """
     made = _Faraday(q, u, freq_mhz, sigma, start.sign_u)
     return made.fit(start, channel_mhz, spectrum)

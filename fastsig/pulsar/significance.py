@@ -169,7 +169,7 @@ def pulse_signal(profile: Any, off: Any = None, weights: Any = None) -> Pulse:
     Raises
     ------
     UsageError
-        As `baseline`.
+        As for `baseline`.
     """
     values, weight = weighted(profile, weights)
     base = baseline(profile, off, weights)
@@ -229,8 +229,8 @@ def radiometer_flux(pulse: Pulse, *, sefd_jy: float, time_bandwidth: float, n_po
     sefd_jy : float
         System equivalent flux density of one polarisation, Tsys / gain, Jy.
     time_bandwidth : float
-        Sum of exposure times channel width over all cells of the profile, each multiplied by the
-        share of it that is valid; s Hz.
+        Sum of exposure times channel width over all cells of the profile, each multiplied by its
+        valid fraction; s Hz.
     n_pol : int
         Number of polarisations that were added.
     n_eff : float

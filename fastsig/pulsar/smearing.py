@@ -42,7 +42,7 @@ def kept_off_dm(smear: float, width: float) -> float:
     Parameters
     ----------
     smear : float
-        Delay across the band for the error of the DM, as `smear_s`.
+        Delay across the band for the error of the DM, as from `smear_s`.
     width : float
         Width of the pulse at its own DM, in the same unit.
     """

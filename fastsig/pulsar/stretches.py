@@ -20,14 +20,14 @@ __all__ = ["LONGEST_S", "Recording", "Stretch", "Subbands", "stretches"]
 
 F8 = NDArray[np.float64]
 
-#: Samples and pulses are shorter, s.
+#: Upper limit of sample times and of widths of pulses, s.
 LONGEST_S = 1e6
 _SHORTEST_S = 1e-12
 #: The rate is halved where a pulse is this many times wider than all that the plan adds to it.
 SWITCH = 2.0
-#: Samples up to this share of the width of the pulses are short enough at any DM.
+#: Samples up to this fraction of the width of the pulses are short enough at any DM.
 FINE = 0.5
-#: Smear of a subband, at most, in units of the smaller of the smear of a step and the sample.
+#: Largest smear of a subband, in units of the smear of a step or of the sample, if this is shorter.
 SUBBAND = 0.8
 #: Delays times DMs of a stretch, at most: a tree then needs 200 to 500 MB.
 _STATE = 2.5e7
@@ -36,7 +36,7 @@ _MOST_DMS = 2**20
 
 @dataclass(frozen=True)
 class Recording:
-    """What a plan has to know of spectra.
+    """The properties of spectra on which a plan depends.
 
     Parameters
     ----------
@@ -112,7 +112,7 @@ class Recording:
         return curve
 
     def smear_s(self, dm: float, share: float = 1.0) -> float:
-        """Return the delay across a share of the band, at its middle, s."""
+        """Return the delay across a fraction of the band, at its middle, s."""
         return float(smearing.smear_s(dm, share * self.bandwidth_mhz, self.center_mhz,
                                       self.constant))
 
@@ -213,7 +213,7 @@ def stretches(recording: Recording, low: float, high: float, width_s: float, los
     width_s : float
         Width of the pulses, s; 0 if they may be as narrow as the spectra resolve.
     loss : float
-        Largest share of S/N lost half a step off.
+        Largest fraction of the S/N that is lost half a step from the nearest dispersion measure.
     switch : float
         The rate is also halved where the smear of a channel is this many times wider than all that
         the plan adds, whatever the width of the pulses.

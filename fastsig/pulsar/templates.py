@@ -34,7 +34,7 @@ _LEAST_GAIN = 25.0
 
 @dataclass(frozen=True)
 class Component:
-    """Gaussian component: phase of its centre, FWHM, in turns, and height."""
+    """Gaussian component: phase of its centre and FWHM, both in turns, and height."""
 
     phase: float
     fwhm: float
@@ -149,11 +149,11 @@ def _smear(rows: Any) -> Smear:
 
 
 def smooth_wiener(profile: Any, off: Any = None) -> Template:
-    """Return a profile whose harmonics are multiplied by the share of signal in their power.
+    """Return a profile whose harmonics are multiplied by the fraction of signal in their power.
 
-    The share is ``max(0, 1 - noise / power)``, with the power averaged over five neighbouring
+    The fraction is ``max(0, 1 - noise / power)``, with the power averaged over five neighbouring
     harmonics and the noise from off-pulse bins. Beyond the first harmonic without signal, all are
-    0, so that no isolated ones of noise remain.
+    0, so that no isolated harmonics of noise remain.
 
     Parameters
     ----------

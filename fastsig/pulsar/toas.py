@@ -88,7 +88,7 @@ def mjd_text(day: int, seconds: Fraction) -> str:
     Raises
     ------
     UsageError
-        If the seconds are not from 0 to 86400, as within a leap second.
+        If the seconds are not between 0 and 86400, as happens within a leap second.
     """
     if not 0 <= seconds < 86400:
         raise UsageError(f"{float(seconds)} s of day {day}: MJD has no fraction for leap seconds; "
@@ -103,7 +103,7 @@ def tim_text(toas: Iterable[Toa]) -> str:
     Raises
     ------
     UsageError
-        If there are none, or one cannot be written.
+        If there are no times, or one of them cannot be written.
     """
     lines = [each.line() for each in toas]
     if not lines:

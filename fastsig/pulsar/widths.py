@@ -1,4 +1,4 @@
-"""Widths of a profile at shares of its peak, and the equivalent width, with errors.
+"""Widths of a profile at fractions of its peak, and the equivalent width, with errors.
 
 The profile is first limited to its significant harmonics, so that noise neither raises its peak nor
 moves its edges more than necessary. Peak, edges and baseline are then linear functions of the

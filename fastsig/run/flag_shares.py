@@ -179,7 +179,7 @@ def flag_shares(product: Any, *, workers: int | None = None) -> FlagShares:
 
 
 def run_watched(sinks: Sequence[Sink], **options: Any) -> list[Any]:
-    """Run chains into sinks as `fastsig.run.engine.run`, and warn of what `flag` took in them."""
+    """Run chains into sinks as `fastsig.run.engine.run` does, and warn of excessive flagging."""
     watched = watches([sink.stream for sink in sinks])
     counters = [sink for each in watched for sink in each.sinks]
     results = run([*sinks, *counters], **options)
@@ -188,7 +188,7 @@ def run_watched(sinks: Sequence[Sink], **options: Any) -> list[Any]:
 
 
 def warn_of(watched: Sequence[Watch], results: Sequence[FlagShares]) -> None:
-    """Warn of what `flag` took, given the results of the sinks of all watches, in order."""
+    """Warn of excessive flagging, given the results of the sinks of all watches, in order."""
     for each, after, before in zip(watched, results[::2], results[1::2], strict=True):
         each.warn(after, before)
 
@@ -210,7 +210,7 @@ class Watch(NamedTuple):
         return stream if whole else Select(stream, rows=(self.first, self.stop))
 
     def warn(self, after: FlagShares, before: FlagShares) -> None:
-        """Warn if the stage took whole channels or much of the rows."""
+        """Warn if the stage flagged whole channels or a large fraction of the rows."""
         for text in excesses(self.flag, after, before, "draw_flags"):
             warnings.warn(f"{self.flag.path}: {text}", FastsigWarning, stacklevel=5)
 
@@ -243,7 +243,7 @@ def excesses(flag: Stream, after: FlagShares, before: FlagShares, shows: str) ->
     after, before : FlagShares
         Fractions without weight after and before the stage.
     shows : str
-        What draws the flags.
+        Option or function that draws the flags.
     """
     asked = flag.banned if isinstance(flag, Flag) else np.zeros(len(after.channel), np.bool_)
     whole = int(((after.channel >= 1) & (before.channel < 1) & ~asked).sum())

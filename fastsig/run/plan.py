@@ -56,7 +56,7 @@ class Plan:
     asked : list of int
         Bytes that each `Kept` would need so that nothing is read twice.
     asked_bytes : int
-        Bytes of those in use at any one time.
+        Bytes needed by those that are in use at the same time.
     """
 
     lanes: list[Lane]
@@ -203,7 +203,7 @@ def plan(sinks: Sequence[Sink], *, workers: int | None = None, memory: int | Non
 
 
 def check_least_memory(sinks: Sequence[Sink], memory: int | None) -> None:
-    """Refuse a limit of memory that is too small, before anything large is computed for a plan.
+    """Refuse a memory limit that is too small, before anything large is computed for a plan.
 
     Only sinks that state the least memory that they need are expensive to plan; for other sinks,
     the plan itself states the least memory.

@@ -1,4 +1,4 @@
-"""Plans of dispersion measures as files: ECSV tables that `read_plan` makes into the same plan."""
+"""Plans of dispersion measures as files: ECSV tables that `read_plan` turns back into plans."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def write_plan(plan: DMPlan, path: str | os.PathLike[str], *, inputs: Sequence[s
     plan : DMPlan
     path : path
     inputs : sequence of str
-        Files whose header the plan is for; their names are recorded.
+        Files for whose headers the plan was made; their names are recorded.
     overwrite : bool
         Whether an existing file may be replaced.
 

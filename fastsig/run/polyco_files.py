@@ -1,4 +1,4 @@
-"""Polycos as files, with the text of TEMPO."""
+"""Polycos as files, in the text format of TEMPO."""
 
 from __future__ import annotations
 

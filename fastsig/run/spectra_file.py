@@ -120,7 +120,7 @@ class SpectraFile(Sink):
         #: Name of the file, or of the first of several.
         self.path = os.fspath(path) if self.format == "psrfits" else output_names(
             os.fspath(path), 1)[0]
-        #: Number of spectra in the file, or of those that the stream has so far as is known.
+        #: Number of spectra in the file, or in the stream as far as it is known.
         self.n_rows = stream.shape[0]
         self._writer: SpectraWriter | None = None
         self._first: list[Block] = []
@@ -165,7 +165,7 @@ class SpectraFile(Sink):
 
     @classmethod
     def best_case(cls, stream: Stream, path: str | os.PathLike[str], **options: Any) -> Self:
-        """Return the product known from headers alone, with as few losses as they allow."""
+        """Return the product as the headers alone describe it, with as few losses as they allow."""
         survey = cls.survey(stream, path, **options)
         known = None if survey is None else survey.from_headers or survey.best
         return cls(stream, path, surveyed=known, **options)
@@ -235,7 +235,7 @@ class SpectraFile(Sink):
         self._writer.__enter__()
 
     def merge(self, part: Block) -> None:
-        """Write the next rows; the first few of an unknown number wait, as they may be all."""
+        """Write the next rows; the first few of a stream without a known end are held back."""
         if self._writer is None:
             self._first.append(part)
             if sum(each.data.nbytes for each in self._first) > _FIRST_BYTES:

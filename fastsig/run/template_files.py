@@ -1,4 +1,4 @@
-"""Templates of pulse profiles as files: ECSV tables that `read_template` makes into the same."""
+"""Templates of pulse profiles as files: ECSV tables that `read_template` turns back into them."""
 
 from __future__ import annotations
 

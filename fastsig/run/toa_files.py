@@ -27,7 +27,7 @@ SMOOTHINGS: dict[str, Callable[[Any], Template]] = {
 
 
 def template_of(path: str | os.PathLike[str], smoothing: str = "wiener") -> Template:
-    """Return the template of a file: one that was written, or the profile of an archive, smoothed.
+    """Return the template of a file: a saved template, or the smoothed profile of an archive.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ def write_tim(toas: Sequence[Toa], path: str | os.PathLike[str], *, overwrite: b
     Raises
     ------
     UsageError
-        If there are none, or one cannot be written.
+        If there are no times, or one of them cannot be written.
     OutputError
         If the file exists or cannot be written.
     """

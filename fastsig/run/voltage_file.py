@@ -125,7 +125,7 @@ class VoltageFile(Sink):
 
     @classmethod
     def best_case(cls, stream: Stream, path: str | os.PathLike[str], **options: Any) -> Self:
-        """Return the product known from headers alone, with as few losses as they allow."""
+        """Return the product as the headers alone describe it, with as few losses as they allow."""
         known = None
         if isinstance(stream, VoltageStream) and stream.valid_spans() is None:
             known = tuple(validity.full(0, stream.shape[0]) for _ in range(stream.n_pol))

@@ -31,12 +31,12 @@ class Column(NamedTuple):
     dtype: str
     unit: str | None
     text: str
-    #: More would be noise, and digits that depend on the processor; None for all digits.
+    #: Number of decimals: further ones would be noise, or depend on the processor; None for all.
     decimals: int | None = None
 
 
 class Findings:
-    """What a search found, the strongest first.
+    """Signals that a search found, the strongest first.
 
     ``found["snr"]`` is a column, with its unit; ``found[:10]`` and ``found[mask]`` are some of the
     rows.
@@ -59,7 +59,7 @@ class Findings:
     required: ClassVar[Mapping[str, Column]]
     #: Columns that some tables have, after the others.
     optional: ClassVar[Mapping[str, Column]] = {}
-    #: What a row is, in the plural.
+    #: Word for the rows, in the plural.
     rows_are: ClassVar[str]
 
     def __init__(self, columns: Mapping[str, Any], meta: Mapping[str, Any] | None = None) -> None:

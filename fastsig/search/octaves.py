@@ -26,7 +26,7 @@ LEVELS = 16  # standard deviation of normalised noise
 
 
 class Octaves(ABC):
-    """Normalises a stream of spectra, and halves its rate for stretches that need half the rate.
+    """Normalises a stream of spectra, and halves its rate, by octaves, for stretches that allow it.
 
     What the stretches receive does not depend on how the spectra are divided among calls, or on the
     number of threads.
@@ -65,7 +65,7 @@ class Octaves(ABC):
 
     @property
     def waiting_bytes(self) -> int:
-        """Memory of the spectra that wait to be normalised."""
+        """Memory of the spectra that are waiting to be normalised."""
         waiting = self._normalizer.latency + 2 * self._normalizer.segment
         return int((self._dtype.itemsize + 1) * waiting * self._recording.n_chan)
 
@@ -92,21 +92,21 @@ class Octaves(ABC):
 
     @property
     def live_share(self) -> float:
-        """Share of the spectra that had valid samples."""
+        """Fraction of the spectra that had valid samples."""
         return float(np.mean(self._live)) if self._live else 1.0
 
     @property
     def valid_share(self) -> float:
-        """Share of the samples of these spectra that was valid; 1 without any."""
+        """Valid fraction of the samples of these spectra; 1 if there are none."""
         return float(np.mean(self._shares)) / self.live_share if any(self._live) else 1.0
 
     def complete(self) -> None:
-        """Give the stretches the remaining spectra."""
+        """Pass the remaining spectra to the stretches."""
         self._normalised(*self._normalizer.finish())
 
     @abstractmethod
     def few_alive(self, share: float) -> None:
-        """Learn that fewer channels than usual have samples, before the first spectra."""
+        """Prepare for fewer channels with samples than usual, before the first spectra."""
 
     @abstractmethod
     def take(self, number: int, x: NDArray[np.int8], valid: NDArray[np.bool_] | None) -> None:
@@ -169,15 +169,15 @@ class Octaves(ABC):
 
     def share_of(self, number: int, time: NDArray[np.int64], delay: NDArray[np.float64]
                  ) -> NDArray[np.float32]:
-        """Return what weights of a stretch are multiplied by to be shares of all samples.
+        """Return the factors that convert weights of a stretch to fractions of all samples.
 
         Parameters
         ----------
         number : int
             Number of the stretch.
         time, delay : ndarray
-            Spectra of the stretch in which pulses arrive, and those that they take to cross the
-            band.
+            Spectra of the stretch in which pulses arrive, and the number of spectra that they take
+            to cross the band.
         """
         down, segment = self._stretches[number].downsampling, self._normalizer.segment
         last = len(self._shares) - 1

@@ -126,7 +126,7 @@ class CoarseVoltage:
 
     @property
     def block(self) -> int:
-        """Number of samples for which `generate` is fastest, from a multiple of this number on."""
+        """Number of samples for which `generate` is fastest, if it begins at a multiple of it."""
         longest = self._recording.block
         digitised = max(longest, min(4 * longest, MAX_BLOCK))  # the halo needs two more segments
         return self._step * max(1, digitised // (self._step * self._hop))
@@ -151,7 +151,7 @@ class CoarseVoltage:
         return data, valid
 
     def blocks(self, workers: int = 1) -> Iterator[Made]:
-        """Yield all samples in order: data, valid spans, clipped numbers; in `workers` threads."""
+        """Yield all samples in order: data, valid spans, clipped counts; in `workers` threads."""
         return in_order(self._make, self.n_time, self.block, workers)
 
     def _make(self, start: int, n: int) -> Made:

@@ -32,7 +32,8 @@ class Written(NamedTuple):
     seconds : float
         Time that it took.
     late_s : float
-        Time by which the last block was late: this machine, or what reads the ring, is slower.
+        Time by which the last block was late, because this machine, or a program that reads the
+        ring, is too slow.
     """
 
     bytes: int
@@ -42,7 +43,7 @@ class Written(NamedTuple):
 
 def write_ring(recording: Any, to: str, *, speed: Any = 1, cycle: Any = None,
                progress: Callable[[int], Any] | None = None) -> Written:
-    """Write a recording to a ring of PSRDADA as one transfer; wait for those that read it.
+    """Write a recording to a ring of PSRDADA as one transfer; wait for its readers.
 
     Parameters
     ----------
@@ -54,7 +55,7 @@ def write_ring(recording: Any, to: str, *, speed: Any = 1, cycle: Any = None,
         Number of seconds of the recording that are written in a second; 0 means as fast as
         possible.
     cycle : value, s, optional
-        Make only this long a part of the recording, and write it again and again until the
+        Make only a part of the recording of this duration, and write it repeatedly until the
         duration of the recording has passed.
     progress : callable, optional
         Called with the number of samples that were written since the last call.

@@ -156,7 +156,7 @@ class FastVoltage:
 
     @property
     def block(self) -> int:
-        """Number of samples for which `generate` is fastest, from a multiple of this number on."""
+        """Number of samples for which `generate` is fastest, if it begins at a multiple of it."""
         return max([layers.SEGMENT, *(layer.size for layer in self._layers)])
 
     def generate(self, start: int, n: int) -> tuple[NDArray[np.int8], tuple[Spans, Spans]]:

@@ -1,6 +1,6 @@
 """Bursts of known dispersion measure, width and S/N, to be added to recorded spectra.
 
-The truth is computed here alone: delays, smears and S/N do not use the code of searches.
+The truth is computed independently: delays, smears and S/N do not use the code of searches.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ class Injection:
     width_s : float
         Width (FWHM), s.
     snr : float
-        S/N of the boxcar of any width and time that has the highest, in the sum of all channels
-        without dispersion between them; channels have equal weights in units of their noise.
+        Highest S/N of a boxcar of any width and time, in the sum of all channels without dispersion
+        between them; channels have equal weights in units of their noise.
     scatter_s : float
         Scattering time at the middle of the band; it varies as f^-4.
     """
@@ -207,7 +207,7 @@ def drawn(n: int, *, duration_s: float, dms: tuple[float, float], widths_s: tupl
         Delay across the band for a dispersion measure of 1.
     seed : int
     scatter : float
-        Scattering time as a share of the width.
+        Scattering time as a fraction of the width.
     """
     random = np.random.default_rng(seed)
     draws = random.random((n, 4))

@@ -76,7 +76,7 @@ class Network:
     Parameters
     ----------
     loss, duplicates : value
-        Probability that a packet is lost, and that it arrives twice.
+        Probabilities that a packet is lost, and that it arrives twice.
     reorder : int
         Largest number of packets by which a packet may be late.
     first : int
@@ -87,7 +87,7 @@ class Network:
         Times at which the counter jumps, and by how many steps: ``"2s:1000000+3s:-500"``. The
         samples are those of the time that the counter states.
     silences : sequence of (time, time), or text
-        Times from which on nothing is sent, and for how long: ``"1s:3s"``.
+        Times at which transmission stops, and for how long: ``"1s:3s"``.
     seed : int
     """
 
@@ -135,7 +135,7 @@ class Network:
               ) -> Iterator[tuple[Span | None, Events]]:
         """Yield spans with the packets that are sent at the end of each, and finally all others.
 
-        `kept` is called with a span, and returns which packets are not lost already, (slot, part).
+        `kept` is called with a span, and returns which packets are not already lost, (slot, part).
         """
         waiting = Events(np.empty(0), np.empty(0, np.int64), np.empty(0, np.int64))
         for span in spans:

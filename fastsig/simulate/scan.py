@@ -67,7 +67,7 @@ def _number(value: Any, unit: str, name: str) -> float:
 
 
 class FastScan:
-    """A scan of several beams at once: the spectra of each beam, the feed cabin's track, the truth.
+    """A scan of several beams at once: spectra of each beam, the feed cabin's track, and the truth.
 
     Parameters
     ----------

@@ -43,7 +43,7 @@ class Sent(NamedTuple):
     ----------
     packets : int
     refused : int
-        Number of replies that no program listens on the port.
+        Number of replies which state that no program is listening on the port.
     seconds : float
         Duration of the transmission, s.
     late_s : float

@@ -118,7 +118,7 @@ def refuse_barycentric(source: Stream) -> None:
     Raises
     ------
     PlanError
-        If the header says so.
+        If the header states that they are.
     """
     if source.header.barycentric:
         extra = source.header.extra

@@ -106,7 +106,7 @@ class Baseline(SpectraStage):
         return self.source.work_bytes(rows) + 64 * rows * int(np.prod(self.shape[1:]))
 
     def groups(self, start: int, n: int) -> NDArray[np.int64]:
-        """Return the group of each row: 0 diode off or not known, 1 on, 2 on for a part."""
+        """Return the group of each row: 0 diode off or not known, 1 on, 2 on for a part of it."""
         if self.header.diode is None or self.method.n_rows == 1:
             return np.zeros(n, np.int64)
         return diode_groups(self.header.diode, self.header.sample_rate, start, n)

@@ -133,7 +133,7 @@ class Channelize(FrameStage):
         return 64 * self.n_fft + 2**20
 
     def needs(self, start: int, n: int) -> tuple[int, int]:
-        """Return first and number of the samples for frames `start` to ``start + n - 1``."""
+        """Return the first sample, and the number of samples, for the given frames."""
         return start * self.hop, (n - 1) * self.hop + self.n_tap * self.n_fft if n else 0
 
     def covering(self, first: int, stop: int) -> tuple[FrameStream, int] | None:

@@ -93,16 +93,16 @@ class DedisperseSpectra(PassedSpectra):
     Each channel is shifted by its delay after the highest channel, rounded to the nearest whole
     spectrum; no values are interpolated, and no channel is misaligned by more than half a spectrum.
     There are as many spectra as before: at the end, where the lower channels have not been
-    recorded, they have the weight 0, unless `last` is "drop". Weights are shifted with the values.
+    recorded, they have weight 0, unless `last` is "drop". Weights are shifted with the values.
 
-    Times are those at which the signal passes the reference frequency, and are exact: with another
-    reference than the highest channel, the start time changes. Rows keep the further columns, such
-    as positions, of the time at which the highest channel was recorded. The header has the total
-    dispersion measure, the reference frequency and the constant; the schedule of a noise diode,
-    which is not dispersed, is left out.
+    Times are those at which the signal passes the reference frequency, and are exact: if the
+    reference is not the highest channel, the start time changes. Rows keep the further columns,
+    such as positions, of the time at which the highest channel was recorded. The header has the
+    total dispersion measure, the reference frequency and the constant; the schedule of a noise
+    diode, which is not dispersed, is left out.
 
-    If the dispersion of the spectra was removed before, for a dispersion measure stated in the
-    header, `dm` is added to it.
+    If dispersion has already been removed from the spectra, for a dispersion measure stated in the
+    header, `dm` is added to that dispersion measure.
 
     Parameters
     ----------
@@ -112,12 +112,12 @@ class DedisperseSpectra(PassedSpectra):
         Dispersion measure, pc cm^-3.
     ref : str or Quantity, optional
         Reference frequency: ``"top"`` for the centre of the highest channel, ``"infinity"``, or a
-        frequency such as ``"1500MHz"``. By default that of the source if its dispersion was removed
-        before, otherwise ``"top"``.
+        frequency such as ``"1500MHz"``. By default that of the source if its dispersion has already
+        been removed, otherwise ``"top"``.
     constant : float or str, optional
         Dispersion constant K, MHz^2 pc^-1 cm^3 s. By default that of the source if its dispersion
-        was removed before, otherwise 1/2.41e-4, which pulsar catalogues, PRESTO and dspsr use; the
-        other value in use is 4148.808.
+        has already been removed, otherwise 1/2.41e-4, which pulsar catalogues, PRESTO and dspsr
+        use; the other value in use is 4148.808.
     allow_negative : bool
         Whether `dm` may be negative, to restore dispersion.
     last : {"keep", "drop"}
@@ -147,7 +147,7 @@ class DedisperseSpectra(PassedSpectra):
                             "allowed: 2 or more")
         header = dedispersed_header(source, self.dm, ref, constant)
         self.delays = dispersion.channel_delays(axis, header.dispersion_constant)
-        #: How much earlier each channel is afterwards, (chan,) int64, in spectra.
+        #: Number of spectra by which each channel is moved to earlier times, (chan,) int64.
         self.shift = self.delays.samples(float(self.dm), header.sample_rate)
         most = int(np.abs(self.shift).max())
         if most >= source.shape[0]:
@@ -272,7 +272,7 @@ def dedispersed_header(source: Stream, dm: Fraction, ref: Any, constant: Any) ->
     Parameters
     ----------
     source : Stream
-        Spectra, perhaps with dispersion removed before.
+        Spectra, from which dispersion may already have been removed.
     dm : Fraction
         Dispersion measure that is removed, pc cm^-3.
     ref, constant : object

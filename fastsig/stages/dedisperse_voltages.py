@@ -31,8 +31,8 @@ class DedisperseVoltages(Stage, VoltageStream):
 
     The voltages are transformed, divided into channels with rectangular passbands, multiplied by
     the phases that undo the dispersion relative to the centre of each channel, and transformed
-    back. The channels are critically sampled. Between them the delays remain: detect and integrate
-    first, and remove these with `dedisperse` of the spectra. White noise keeps its variance.
+    back. The channels are critically sampled. The delays between channels remain: detect and
+    integrate first, and then apply `dedisperse` to the spectra. White noise keeps its variance.
 
     A row has the time of the first of the input samples that it replaces. A row that is read here
     is valid if it is valid in all channels of a polarisation; `detect` uses the weight of each

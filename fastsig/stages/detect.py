@@ -41,7 +41,7 @@ def Detect(  # noqa: N802 - used like the class of a stage, for all kinds of str
     Parameters
     ----------
     source : Stream
-        Frames of `channelize`, or voltages of `dedisperse`, of one or two polarisations; from one,
+        Frames of `channelize`, or voltages of `dedisperse`, of one or two polarisations; with one,
         only I can be made.
     products : {"I", "AABB", "AABBCRCI", "IQUV", "V"}
         The products to compute.
@@ -74,7 +74,7 @@ class DetectFrames(SpectraStage):
     Parameters
     ----------
     source : FrameStream
-        Frames of one or two polarisations; from one, only I can be made.
+        Frames of one or two polarisations; with one, only I can be made.
     products : {"I", "AABB", "AABBCRCI", "IQUV", "V"}
         The products to compute.
     sign_q, sign_v : {1, -1}
@@ -88,7 +88,8 @@ class DetectFrames(SpectraStage):
     Raises
     ------
     PlanError
-        If the source contains no frames, or is not `channelize` and the engine not "cpu".
+        If the source contains no frames, or the engine is not "cpu" and the source not
+        `channelize`.
     UsageError
         If the products cannot be computed from the polarisations of the source.
     """

@@ -21,8 +21,8 @@ class DetectDedispersed(SpectraStage):
     """Powers and cross products of voltages that `dedisperse` returned.
 
     The products are those of `DetectFrames`. They are summed over any number of samples in the
-    kernel, in float64 and in order. Losses are made up for in each sample of a channel: its power
-    is divided by the fraction of its signal that was recorded, which is its weight. Stokes
+    kernel, in float64 and in order. Losses are compensated for in each sample of a channel: its
+    power is divided by the fraction of its signal that was recorded, which is its weight. Stokes
     parameters and cross products need both polarisations, and have the smaller of their weights.
 
     Powers begin half a row before the voltages, so that the middle of a row has the time of its

@@ -1,7 +1,7 @@
 """Flag runs: SumThreshold on spectra whose channels have steady levels, many times as fast as flag.
 
-`Flag` measures what is smooth over the band at each time, and compares channels with each other;
-here, the level and the noise of each channel in a segment are all.
+`Flag` measures changes that are smooth over the band at each time, and compares channels with each
+other; here, only the level and the noise of each channel in a segment are used.
 """
 
 from __future__ import annotations

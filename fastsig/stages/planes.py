@@ -31,16 +31,16 @@ _TRACKS = ("sample", "half", "exact")
 
 
 class Planes(Stage, PlaneStream):
-    r"""A DM-time plane of each product: the mean of the band, for many dispersion measures.
+    r"""A DM-time plane of each product: the mean over the band for many dispersion measures.
 
     .. math:: y_{td} = \sum_c w x / \sum_c w, \quad x = x_{t + t_c(d), c}
 
-    Each row of the plane is what `dedisperse` and `to_series` return for its dispersion measure,
-    with delays rounded differently: those of a tree, in which sums of neighbouring channels are
+    Each time series of the plane is what `dedisperse` and `to_series` return for its dispersion
+    measure, except that delays are rounded as in a tree, in which sums of neighbouring channels are
     shared by neighbouring dispersion measures (FDMT, Zackay & Ofek 2017). For 4096 channels from
-    1000 to 1500 MHz and 2048 samples of delay, the delay of a channel differs from the exact
-    one by up to 2.2 samples, and by 0.5 samples rms; the mean difference over the channels is at
-    most half a sample.
+    1000 to 1500 MHz and 2048 samples of delay, the delay of a channel differs from the exact one by
+    up to 2.2 samples, and by 0.5 samples rms; the mean difference over the channels is at most half
+    a sample.
 
     Times are those at which the signal passes the centre of the highest channel, for all dispersion
     measures. The weight of a value is the mean weight of its channels; values are NaN where it is
@@ -54,7 +54,7 @@ class Planes(Stage, PlaneStream):
         Dispersion measures, pc cm^-3, ascending: numbers; text such as ``"0:1000:0.5"``, with the
         first, the last and the step; or a stretch of a plan made with `dm_plan`, or a plan that
         has only one stretch. The dispersion measures are added to that of the source, if its
-        dispersion was removed before.
+        dispersion has already been removed.
     constant : float or str, optional
         Dispersion constant K, as for `dedisperse`; by default that of the plan, if there is one.
     track : {"sample", "half", "exact"}, optional
@@ -113,7 +113,7 @@ class Planes(Stage, PlaneStream):
             extra={**header.extra, "channels": axis.n_chan}),
             shape=(source.shape[0] - self.n_dropped, source.shape[1], len(asked)),
             dtype=np.float32)
-        #: Dispersion measures, those removed before included, (n_dm,) float64, pc cm^-3.
+        #: Dispersion measures, including those already removed, (n_dm,) float64, pc cm^-3.
         self.dms = asked + (header.dm or 0.0)
         self._asked, self._axis = asked, axis
         self._curve, self._span = delays.curve, span
@@ -169,7 +169,7 @@ class Planes(Stage, PlaneStream):
         return found
 
     def needs(self, start: int, n: int) -> tuple[int, int]:
-        """Return the spectra of which rows are sums."""
+        """Return the spectra that are summed in the given rows."""
         if not n:
             return start, 0
         first = max(0, start - self._plans.lead)
@@ -205,7 +205,8 @@ def dms_of(value: Any, name: str = "dms") -> NDArray[np.float64]:
     Parameters
     ----------
     value : str, sequence of float, or object with `dms`
-        Text is ``first:last:step``, of which the last is included if steps reach it, or one number.
+        Text is one number, or ``first:last:step``; the last value is included if the steps reach
+        it.
     name : str
         Name in messages.
 

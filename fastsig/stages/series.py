@@ -145,7 +145,7 @@ class FusedSeries(Series):
         return self._aligned.read_columns(start, n)
 
     def needs(self, start: int, n: int) -> tuple[int, int]:
-        """Return the spectra of which rows are sums."""
+        """Return the spectra that are summed in the given rows."""
         return self._aligned.needs(start, n)
 
     def work_bytes(self, n: int) -> int:

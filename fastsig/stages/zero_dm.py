@@ -113,7 +113,7 @@ class ZeroDM(SegmentStage):
 
     @property
     def coded(self) -> bool:
-        """Whether the source is, and only one series is subtracted from all channels."""
+        """Whether the source is coded, and a single series is subtracted from all channels."""
         return (self.source.coded and self.method == "mean"
                 and self.source.header.zero_dm is None)
 

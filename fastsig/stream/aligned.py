@@ -97,7 +97,7 @@ class Aligned(Stream):
         return self.streams
 
     def needs_of(self, index: int, start: int, n: int) -> tuple[int, int]:
-        """Return first row and number of the rows of one stream, as far as it has them."""
+        """Return the first row and the number of rows of one stream, as far as it has them."""
         offset, length = self.offsets[index], self.streams[index].shape[0]
         first = min(max(0, start - offset), length)
         return first, max(0, min(start + n - offset, length) - first)

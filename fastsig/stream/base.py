@@ -21,7 +21,7 @@ from fastsig.work.shown import table
 
 __all__ = ["ENDLESS", "Block", "Stream", "stream_of"]
 
-#: Number of rows of a stream without a known end: more than any stream has that ends.
+#: Number of rows of a stream without a known end: more than those of any stream that ends.
 ENDLESS = 2**62
 
 
@@ -188,11 +188,11 @@ class Stream(ABC):
         return min(stop, self.shape[0])
 
     def come(self, stop: int, seconds: float) -> bool:
-        """Wait for at most some seconds; return whether `arrived` would return at once."""
+        """Wait for at most `seconds`; return whether `arrived` would return at once."""
         return True
 
     def release(self, row: int) -> None:
-        """State that a pass needs no row before `row`: a source may make room for what comes."""
+        """State that a pass needs no row before `row`: a source may make room for later rows."""
         return
 
     def inputs(self) -> tuple[Stream, ...]:

@@ -38,7 +38,7 @@ class CodedBlock:
     changes : tuple of int, optional
         Rows of the stream at which flags of channels begin and end; None if they may do so at any.
     series : ndarray, shape (n,), float32, optional
-        What is subtracted from all channels.
+        Series that is subtracted from all channels.
     sums : dict
         Sums of powers of the codes, by first row and row after the last, for all stages.
     room : ndarray, shape (n, chan), bool, optional
@@ -94,7 +94,7 @@ class CodedBlock:
         return np.asarray(~(self.weight[:, 0] > 0).any(axis=1))
 
     def lost_channels(self) -> Flags | None:
-        """Return which channels have weight 0 in all rows; None if others have it in some.
+        """Return which channels have weight 0 in all rows; None if others have weight 0 in some.
 
         Rows that are lost do not count.
         """

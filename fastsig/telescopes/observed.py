@@ -140,7 +140,7 @@ def observed_to_icrs(azimuth: Any, zenith_distance: Any, times: Time, location: 
 def icrs_to_observed(ra: Any, dec: Any, times: Time, location: EarthLocation, *,
                      refraction: Refraction | None = None, warn: bool = True
                      ) -> tuple[u.Quantity, u.Quantity]:
-    """Return azimuth and zenith distance of ICRS positions, degrees.
+    """Return the azimuth and the zenith distance of ICRS positions, degrees.
 
     This is the inverse of `observed_to_icrs`.
     """

@@ -69,7 +69,7 @@ class TcalTable(Shown):
         return tuple(sorted({beam for beam, _ in self.values}))
 
     def masked_share(self, beam: int) -> float:
-        """Return the share of a beam's temperatures that are masked."""
+        """Return the fraction of a beam's temperatures that are masked."""
         return float(np.isnan([self._one(beam, pol) for pol in (0, 1)]).mean())
 
     def at(self, axis: ChannelAxis, beam: int, *, max_gap: float = 1.0) -> u.Quantity:

@@ -208,14 +208,14 @@ def write_bursts_page(
         Title, such as the name of the table.
     page_size : int, optional
         Maximum size of the page in bytes, 10 MB by default. If the pictures of all candidates do
-        not fit, the first ones have pictures.
+        not fit, only the first ones have pictures.
     advance : function, optional
         Called with 1 after each candidate.
 
     Returns
     -------
     dict
-        Why a candidate has no picture, by its number.
+        Reasons why candidates have no picture, by their numbers.
 
     Raises
     ------
@@ -250,7 +250,7 @@ def write_hits_page(
     Returns
     -------
     dict
-        Why a hit has no picture, by its number.
+        Reasons why hits have no picture, by their numbers.
 
     Raises
     ------
@@ -286,7 +286,7 @@ def write_pulsars_page(
     Returns
     -------
     dict
-        Why a candidate has no picture, by its number.
+        Reasons why candidates have no picture, by their numbers.
 
     Raises
     ------
@@ -315,8 +315,8 @@ def draw_hits(hits: Hits, path: str | os.PathLike[str] | None = None, *,
     Parameters
     ----------
     hits : Hits
-        Hits of one scan, or the events of a cadence, of which the strongest accepted event is drawn
-        in all scans, or the strongest event if none is accepted.
+        Hits of one scan, or the events of a cadence. From the latter, the strongest accepted event
+        is drawn in all scans, or the strongest event if none is accepted.
     path, overwrite
         As for `draw`.
     data : iterable of path
@@ -547,9 +547,9 @@ def draw_profiles(
     """Draw folded profiles: two periods of the mean profile, and profiles by time and frequency.
 
     The channels are aligned by the dispersion measure. If the products are Stokes parameters, or
-    AA, BB, CR and CI, the profile has the linear polarisation without its bias, V, and the position
-    angle with its error. Values in recorded units are drawn in units of the noise of each
-    subintegration and channel; all are relative to the off-pulse bins.
+    AA, BB, CR and CI, the picture of the profile includes the linear polarisation without its bias,
+    V, and the position angle with its error. Values in recorded units are drawn in units of the
+    noise of each subintegration and channel; all are relative to the off-pulse bins.
 
     Parameters
     ----------

@@ -49,7 +49,7 @@ def run(
     describe : callable
         Describes a task in a note that is added to the error it raised.
     idle : callable
-        Whether a task is none: it only states that the next one is not there yet.
+        Whether a task is a placeholder, which only states that the next one is not yet available.
 
     Raises
     ------

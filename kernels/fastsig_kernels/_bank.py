@@ -1,6 +1,7 @@
 """Tables and work space of the polyphase bank that `Channelizer` and `Spectrometer` share."""
 
-from functools import lru_cache
+from collections.abc import Callable
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from ._bank_loops import (
     integrate_nb,
     spectra_nb,
 )
-from ._bank_setup import frame_rows, frame_turns
+from ._bank_setup import call_with, frame_rows, frame_turns
 from ._detect import (
     ADD_OWN,
     ADD_PAIR,
@@ -362,17 +363,19 @@ class Integrator(Linked):
         places = -(-frames // least) + 1
         return Work(self.bank, self.n_pol, self._n_slot, places, n_stream)
 
-    def run(self, x: np.ndarray, start: int, first_frame: int, ends: np.ndarray,
-            energy: np.ndarray, signs: tuple[int, int], divisors: np.ndarray, work: Work,
-            out: np.ndarray, *, streamed: bool = False) -> int:
-        """Integrate ``len(ends)`` frames of `x` (stream, pol, time), beginning at sample `start`.
+    def call(self, x: np.ndarray, start: int, first_frame: int, ends: np.ndarray,
+             energy: np.ndarray, signs: tuple[int, int], divisors: np.ndarray, work: Work,
+             out: np.ndarray, *, streamed: bool = False) -> Callable[[], object]:
+        """Return a call that integrates ``len(ends)`` frames of `x` from sample `start` on.
+
+        `x` is (stream, pol, time). The call is compiled code alone: threads that make several
+        calls at the same time do not wait for each other.
 
         A sum ends where `ends` is 1. Sums are divided by `divisors` (sum, product), float32, and
         written to `out` (sum, stream, product, chan), float32, contiguous, with `width` channels
         starting at `first`; if `streamed`, they bypass the cache if their alignment allows it.
-        Energies are as for `detect`, and `signs` are those of Q and V. Returns the number of sums
-        that ended. In any ``bank.frames`` neighbouring frames, fewer sums may end than the work
-        space has places.
+        Energies are as for `detect`, and `signs` are those of Q and V. In any ``bank.frames``
+        neighbouring frames, fewer sums may end than the work space has places.
         """
         bank = self.bank
         lanes = bank.shape.lanes
@@ -382,7 +385,7 @@ class Integrator(Linked):
         taps, first_twiddles, leaf_twiddles, real_twiddles = bank.at
         z, *memory, sums = work.at
         rows = np.empty((self.n_pol, len(offsets)), np.int64)
-        done = int(integrate_nb(
+        return partial(call_with, samples, integrate_nb, (
             self.parts(), bases, offsets, rows, row_step, turns, len(ends), ends, factors,
             bank.source, taps, bank.taps_bytes, bank.numbers, bank.inner, first_twiddles,
             bank.leaves, bank.groups, leaf_twiddles, real_twiddles, z, bank.z_frame, *memory,
@@ -391,8 +394,6 @@ class Integrator(Linked):
             address(out), 4 * out.shape[1] * out.shape[2] * self.width, 4 * self.width, divisors,
             int(streamed and address(out) % (4 * lanes) == 0),
         ))
-        del samples  # the rows lie in their memory
-        return done
 
     def _link(self) -> np.ndarray:
         # Only real input has leaves that are their own partners.

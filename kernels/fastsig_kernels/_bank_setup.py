@@ -69,6 +69,11 @@ def frame_rows(bank: Any, x: np.ndarray, n_pol: int, start: int, n_frame: int
     return samples.base, offsets, bank.n_tap, samples
 
 
+def call_with(samples: Samples, function: Any, arguments: tuple[Any, ...]) -> object:
+    """Call a loop on rows that `frame_rows` found; their samples are alive until it returns."""
+    return function(*arguments)
+
+
 def frame_turns(n_fft: int, hop: int, first_frame: int, n_frame: int) -> np.ndarray:
     """Return the rotation of each folded frame, in samples: m hop modulo n_fft."""
     ratio = Fraction(n_fft, hop)

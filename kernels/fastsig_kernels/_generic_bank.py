@@ -1,7 +1,9 @@
 """A polyphase bank of any length, using `numpy.fft`, for cases without vector code."""
 
+from collections.abc import Callable
 from fractions import Fraction
-from typing import NamedTuple
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -152,17 +154,20 @@ class GenericIntegrator:
         """Return the work space of one worker."""
         return GenericWork(self.bank, self._n_pol, self.n_out, n_stream)
 
-    def run(self, x: np.ndarray, start: int, first_frame: int, ends: np.ndarray,
-            energy: np.ndarray, signs: tuple[int, int], divisors: np.ndarray,
-            work: "GenericWork", out: np.ndarray) -> int:
-        """Integrate frames as `_bank.Integrator.run` does."""
-        return max(self._run(stream, start, first_frame, ends, energy, signs, divisors, work,
-                             work.sums[i], out[:, i]) for i, stream in enumerate(x))
+    def call(self, x: np.ndarray, *arguments: Any) -> Callable[[], object]:
+        """Return a call that integrates frames, as `_bank.Integrator.call` does."""
+        return partial(self._integrate, x, *arguments)
 
-    def _run(self, x: np.ndarray, start: int, first_frame: int, ends: np.ndarray,
-             energy: np.ndarray, signs: tuple[int, int], divisors: np.ndarray,
-             work: "GenericWork", sums: np.ndarray, out: np.ndarray) -> int:
-        """Do `run` for one stream."""
+    def _integrate(self, x: np.ndarray, start: int, first_frame: int, ends: np.ndarray,
+                   energy: np.ndarray, signs: tuple[int, int], divisors: np.ndarray,
+                   work: "GenericWork", out: np.ndarray) -> None:
+        for i, stream in enumerate(x):
+            self._add_stream(stream, start, first_frame, ends, energy, signs, divisors, work,
+                             work.sums[i], out[:, i])
+
+    def _add_stream(self, x: np.ndarray, start: int, first_frame: int, ends: np.ndarray,
+                    energy: np.ndarray, signs: tuple[int, int], divisors: np.ndarray,
+                    work: "GenericWork", sums: np.ndarray, out: np.ndarray) -> None:
         bank, layout, done = self.bank, self._layout, 0
         for first in range(0, len(ends), bank.tile):
             n = min(bank.tile, len(ends) - first)
@@ -174,7 +179,6 @@ class GenericIntegrator:
                 bank.run(voltages, first_frame + first, work.space, frames[:, pol])
             done = self._add(frames, energy[first : first + n], ends[first : first + n],
                              signs, divisors, sums, out, done)
-        return done
 
     def unfinished(self, work: "GenericWork") -> np.ndarray:
         """Return the sums so far, (stream, product, chan)."""

@@ -19,7 +19,7 @@ _LINE = 64
 
 _lock = threading.Lock()
 #: What is left of the newest page, for plans and for tables that outlive them.
-_rest = {lasting: np.empty(0, np.uint8) for lasting in (False, True)}
+_rest: dict[bool, np.ndarray] = {}
 
 
 def aligned(n_byte: int, *, lasting: bool = False) -> np.ndarray:
@@ -32,9 +32,9 @@ def aligned(n_byte: int, *, lasting: bool = False) -> np.ndarray:
     if size > PAGE // 2:
         return _mapped(size)[:n_byte]
     with _lock:
-        if size > len(_rest[lasting]):
-            _rest[lasting] = _mapped(PAGE)
-        page = _rest[lasting]
+        page = _rest.get(lasting)
+        if page is None or size > len(page):
+            page = _mapped(PAGE)
         _rest[lasting] = page[size:]
     return page[:n_byte]
 

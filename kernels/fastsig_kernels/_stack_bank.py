@@ -4,12 +4,14 @@ It serves what the vector code of `_bank` does not: lengths with factors 3, 5 an
 a few points, and frames that are rotated by less than a vector.
 """
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from ._bank import frame_factors
-from ._bank_setup import frame_rows, frame_turns
+from ._bank_setup import call_with, frame_rows, frame_turns
 from ._detect import n_sum
 from ._linking import Linked
 from ._order import address, roots
@@ -220,23 +222,21 @@ class StackIntegrator(Linked):
         places = 2 + -(-self.stack.lanes // least)
         return StackWork(self.stack, self.n_pol, self.n_out, places, n_stream)
 
-    def run(self, x: np.ndarray, start: int, first_frame: int, ends: np.ndarray,
-            energy: np.ndarray, signs: tuple[int, int], divisors: np.ndarray, work: StackWork,
-            out: np.ndarray) -> int:
-        """Integrate frames as `_bank.Integrator.run` does."""
+    def call(self, x: np.ndarray, start: int, first_frame: int, ends: np.ndarray,
+             energy: np.ndarray, signs: tuple[int, int], divisors: np.ndarray, work: StackWork,
+             out: np.ndarray) -> Callable[[], object]:
+        """Return a call that integrates frames, as `_bank.Integrator.call` does."""
         stack = self.stack
         bases, offsets, row_step, samples = frame_rows(stack, x, self.n_pol, start, len(ends))
         factors = frame_factors(energy, *signs, -1 if stack.lower_sideband else 1)
         fold, detect, *_ = parts = self.parts()
         (taps, twiddles), (z, *memory) = stack.at, work.at
-        done = int(stack_integrate_nb(
+        return partial(call_with, samples, stack_integrate_nb, (
             stack.spec, (fold, detect), bases, offsets, row_step,
             stack.turns(first_frame, len(ends)), len(ends), ends, factors, stack.source,
             taps, stack.shape, parts[2], stack.low, stack.high, twiddles, z, stack.z_bytes, *memory,
             work.sums, work.sizes, work.state, self._segments, divisors, out,
         ))
-        del samples  # the rows lie in their memory
-        return done
 
     def _link(self) -> tuple[Any, ...]:
         return (self.stack.fold(), DETECT.address(detect_points_nb, self._spec),

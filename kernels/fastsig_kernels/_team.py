@@ -129,7 +129,7 @@ class Team:
     def run(self, work: Any, x: np.ndarray, start: int, first_frame: int, ends: np.ndarray,
             energy: np.ndarray, signs: tuple[int, int], divisors: np.ndarray, hop: int,
             rows: np.ndarray, **options: Any) -> Any:
-        """Do `engine.run` on all threads, with the same bits; return the work space to go on with.
+        """Do `engine.call` on all threads, with the same bits; return the work space to go on with.
 
         The first thread continues the sum in `work`; each other thread begins with the frame after
         the end of a sum. The last one has the unfinished sum.
@@ -138,13 +138,13 @@ class Team:
         works = [work, *self._works[: len(cuts) - 2]]
         sums = np.concatenate([[0], np.cumsum(ends, dtype=np.int64)])[cuts]
 
-        def part(i: int) -> None:
+        calls = []
+        for i, own in enumerate(works):
             frames, place = slice(cuts[i], cuts[i + 1]), slice(sums[i], sums[i + 1])
-            self._engine.run(x, start + cuts[i] * hop, first_frame + cuts[i], ends[frames],
-                             energy[frames], signs, divisors[place], works[i], rows[place],
-                             **options)
-
-        self._crew.run([partial(part, i) for i in range(len(works))])
+            calls.append(self._engine.call(
+                x, start + cuts[i] * hop, first_frame + cuts[i], ends[frames], energy[frames],
+                signs, divisors[place], own, rows[place], **options))
+        self._crew.run(calls)
         self._works = [each for each in (work, *self._works) if each is not works[-1]]
         for each in self._works:
             each.reset()

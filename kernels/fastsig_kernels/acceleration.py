@@ -31,10 +31,10 @@ class AccelerationSearch(Plan):
 
     A drift of z bins over the series is that of a constant acceleration ``a = z c / (T^2 f)``. The
     power at frequency r (the mean over the series) and drift z is that of the correlation with the
-    transform of such a tone. For 1, 2, 4... harmonics n, the highest is at each half bin and at
-    each drift of a multiple of 2, and harmonic j at j / n of both, rounded to such steps. Their
-    powers are summed, and those sums that are not below the threshold of their number of valid
-    powers are events.
+    transform of such a tone. For n = 1, 2, 4, ... harmonics, the highest is at each half bin and at
+    each drift that is a multiple of 2, and harmonic j is at j / n of both, rounded to such steps.
+    Their powers are summed, and sums that reach the threshold for their number of valid powers are
+    events.
 
     Parameters
     ----------
@@ -43,8 +43,8 @@ class AccelerationSearch(Plan):
     thresholds : ndarray, shape (n_harmonic,), float64
         As for `HarmonicSearch`.
     z_max : float
-        Largest drift of the highest harmonic, either way, 0 to 1200; rounded down to a multiple of
-        2.
+        Largest drift of the highest harmonic in either direction, 0 to 1200; rounded down to a
+        multiple of 2.
     r_min, r_max : float
         Least and largest frequency of fundamentals, in bins; by default, there is no largest one.
     n_side : int
@@ -59,7 +59,7 @@ class AccelerationSearch(Plan):
 
     Notes
     -----
-    *Events.* As of `HarmonicSearch`; ``z`` is the drift of the fundamental. An event is the best
+    *Events.* As for `HarmonicSearch`; ``z`` is the drift of the fundamental. An event is the best
     of 16 neighbouring half bins of the highest harmonic, its drift and its number of harmonics.
 
     *Weights.* As for `HarmonicSearch`. The power of a template is valid if the bins at its

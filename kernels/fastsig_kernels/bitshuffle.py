@@ -1,9 +1,9 @@
 """Compression of numbers as by the bitshuffle filter with LZ4, and decompression.
 
-The compressed data begins with two numbers, highest byte first: the length of the data (8 bytes)
-and the length of a block (4 bytes). Then follow the blocks, with their bits sorted by position
-(`_bit_planes`) and packed (`_lz4`), each after its packed length (4 bytes). The last block
-contains the remaining numbers, a multiple of 8; up to 7 more numbers follow unpacked.
+The compressed data begin with two numbers, highest byte first: the length of the data (8 bytes) and
+the length of a block (4 bytes). They are followed by the blocks, with their bits sorted by position
+(`_bit_planes`) and packed (`_lz4`), each after its packed length (4 bytes). The last block contains
+the remaining numbers, a multiple of 8; up to 7 more numbers follow unpacked.
 """
 
 import numpy as np
@@ -29,12 +29,12 @@ def expand_planes(
     out: np.ndarray | None = None,
     work: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Expand data that `compress_planes`, or bitshuffle with LZ4, packed.
+    """Expand data that were packed by `compress_planes`, or by bitshuffle with LZ4.
 
     Parameters
     ----------
     packed : ndarray, shape (n_packed,), uint8, dimensionless
-        All data that was packed together, without a checksum; contiguous. Any bytes are allowed:
+        All data that were packed together, without a checksum; contiguous. Any bytes are allowed:
         nothing outside of the arrays is read or written.
     item_bytes : int
         Bytes of a number: 1, 2, 4 or 8.

@@ -18,10 +18,10 @@ class Boxcars(Plan):
     """Plan that finds pulses in rows of samples, such as series at neighbouring delays.
 
     Sums of samples (boxcars) of all widths of a ladder are compared with their noise. The S/N of a
-    boxcar is its sum divided by the noise of its width and the root of its weights. The noise of a
-    width is the standard deviation of such boxcars in neighbouring rows, without outliers, over
-    `n_segment` segments of time, so that it is right if samples are correlated. It is a tenth of
-    what is expected at least.
+    boxcar is its sum divided by the noise of its width and by the square root of its weight. The
+    noise of a width is the standard deviation of such boxcars in neighbouring rows, without
+    outliers, over `n_segment` segments of time, so that it is correct even if samples are
+    correlated. It is at least a tenth of the expected noise.
 
     Parameters
     ----------
@@ -30,20 +30,21 @@ class Boxcars(Plan):
     ladder : Ladder
         Widths, as from `boxcar_ladder`.
     noise : float
-        Standard deviation that is expected of a sample of weight 1. With it, widths are compared
-        until noise has been measured; the S/N of events does not depend on it.
+        Expected standard deviation of a sample of weight 1. It is used to compare widths until the
+        noise has been measured; the S/N of events does not depend on it.
     threshold : float
         Least S/N of events.
     segment : int
         Least number of samples of a segment of time; 0 for 8 times the longest width.
     n_segment : int
         Number of segments from which noise is measured: that of the event, and those before it. In
-        the first segments of a stream, noise is that of the first `n_segment`. There, segments are
-        divided into shorter ones, of which the first is a tile of 2048 samples.
+        the first segments of a stream, the noise is that of the first `n_segment` segments. These
+        are divided into shorter ones, the first of which is a tile of 2048 samples.
     least_share : float
-        Least share of the samples of a boxcar that must be valid, 0.01 to 1.
+        Smallest fraction of the samples of a boxcar that must be valid, 0.01 to 1.
     most : int
-        Largest number of boxcars above the threshold that are kept in a segment; the best ones are.
+        Largest number of boxcars above the threshold that are kept in a segment; these are the
+        best.
     threads : int
         Number of threads that share the work of a call, with the same events.
 
@@ -56,20 +57,21 @@ class Boxcars(Plan):
     -----
     *Events.* Results are structured arrays with the fields ``row`` (int32), ``time`` (int64, first
     sample of the boxcar, counted from the first of the stream), ``width`` (int32, samples), ``snr``
-    (float32) and ``weight`` (float32, share of its weights). An event is the best of its level and
-    of 16 neighbouring boxcars, and no better event of its row and segment overlaps it in time.
-    They are in the order of their segments and, within these, of time, row and width.
+    (float32) and ``weight`` (float32, fraction of its full weight). An event is the best of its
+    level and of 16 neighbouring boxcars, and no better event of its row and segment overlaps it in
+    time. They are in the order of their segments and, within these, of time, row and width.
 
     *Splits.* Events do not depend on how a stream is split into calls, nor on the number of
-    threads. They are returned when their segment is complete and `n_segment` are; `finish` returns
-    the others.
+    threads. They are returned when their segment, and at least `n_segment` segments, are complete;
+    `finish` returns the others.
 
     *Level.* Rows must have a level of 0. A constant level counts as noise of wide boxcars.
 
-    *Loss.* While the noise of a segment has not been measured, boxcars are kept from 0.8 times the
-    threshold on, with the noise of the segments before. Events are therefore complete unless noise
-    falls by more than a fifth from one segment to the next. In the first 2048 samples, noise is
-    what is expected: the best `most` boxcars may there be those of rows with more noise.
+    *Loss.* Until the noise of a segment has been measured, boxcars above 0.8 times the threshold
+    are kept, with the noise of the preceding segments. Events are therefore complete unless the
+    noise decreases by more than a fifth from one segment to the next. In the first 2048 samples,
+    the expected noise is used, so that the best `most` boxcars there may be those of rows with more
+    noise.
     """
 
     def __init__(self, n_row: int, ladder: Ladder, *, noise: float = 1.0, threshold: float = 6.0,
@@ -145,10 +147,10 @@ class Boxcars(Plan):
         Parameters
         ----------
         x : ndarray, shape (n_row, n_time), float32, any unit
-            Sums of what is valid, with a level of 0. NaN spreads to the boxcars that include it,
+            Sums of the valid terms, with a level of 0. NaN spreads to the boxcars that include it,
             which are not events; give such samples the value 0 and the weight 0 instead.
         weight : ndarray, shape (n_row, n_time), float32, optional
-            Variance of each sample in units of that of a whole one, 0 to 1: the share of its
+            Variance of each sample relative to that of a complete one, 0 to 1: the fraction of its
             terms that are valid. 1 by default.
 
         Returns

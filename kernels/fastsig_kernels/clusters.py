@@ -34,8 +34,8 @@ def friends(time: np.ndarray, row: np.ndarray, width: np.ndarray, *, time_link: 
     Returns
     -------
     ndarray, shape (n,), int64
-        Number of the burst; bursts are numbered in the order of their first event, in the order
-        that was given.
+        Number of the burst; bursts are numbered in the order in which their first events were
+        given.
 
     Raises
     ------

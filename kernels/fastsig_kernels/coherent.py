@@ -40,10 +40,10 @@ _PHASE_ERROR = 1e-7  # turns
 class CoherentDedispersion(Plan):
     """Plan that divides a band into channels and removes the dispersion within each of them.
 
-    The voltages of a block are transformed, each channel's part of the spectrum is multiplied by
-    a chirp, and transformed back: a convolution by overlap-save. Channels are critically sampled,
-    with rectangular passbands, and the delays between them remain. Sample n of a channel has the
-    time of input sample ``n n_chan`` (complex), ``2 n n_chan`` (real).
+    The voltages of a block are transformed, and each channel's part of the spectrum is multiplied
+    by a chirp and transformed back, which is a convolution by overlap-save. Channels are critically
+    sampled, with rectangular passbands, and the delays between them remain. Sample n of a channel
+    has the time of input sample ``n n_chan`` (complex) or ``2 n n_chan`` (real).
 
     Parameters
     ----------
@@ -52,9 +52,9 @@ class CoherentDedispersion(Plan):
     start : float
         Frequency of the lower edge of the band, in units of the bandwidth; 1e-9 to 1e9.
     dispersion : float
-        Delay at one bandwidth of frequency, in samples of the bandwidth: the delay at u bandwidths
-        is ``dispersion / u^2``. For a band of B MHz it is ``1e6 K DM / B``; at most 1e30 either
-        way.
+        Delay at a frequency of one bandwidth, in units of the inverse bandwidth: the delay at u
+        bandwidths is ``dispersion / u^2``. For a band of B MHz it is ``1e6 K DM / B``; its
+        magnitude is at most 1e30.
     layout : Layout, optional
         Format of the voltages, int8 by default.
     n_pol : int
@@ -62,17 +62,17 @@ class CoherentDedispersion(Plan):
     lower_sideband : bool
         Whether sky frequency decreases as the frequency of the voltages increases.
     n_point : int, optional
-        Points of a channel's transform; an even number. By default the power of two that takes the
-        least time; if that of a single channel would be longer than 2^25, the smallest number that
-        is 3 or 5 times a power of two and of which at least a fifth is kept, which needs less
-        memory.
+        Points of a channel's transform; an even number. By default it is the power of two that
+        takes the least time. If that would be more than 2^25 for a single channel, it is the
+        smallest number that is 3 or 5 times a power of two and leaves at least a fifth of the
+        points, which needs less memory.
     margin : float
         Additional samples that are discarded at each end of a transform, as a fraction of the
         dispersion within a channel.
     discarded : tuple of int, optional
-        Samples that are discarded at the beginning and at the end of a transform, instead of what
-        follows from `margin`; at least the dispersion within a channel. Plans for several bands
-        with the same numbers and `n_point` return their samples at the same time.
+        Samples that are discarded at the beginning and at the end of a transform, instead of the
+        numbers that follow from `margin`; at least the dispersion within a channel. Plans for
+        several bands with the same numbers and `n_point` return their samples at the same time.
     min_valid : float
         A sample is used if at least this fraction of the input samples over which its pulse was
         dispersed is valid.
@@ -263,7 +263,8 @@ class CoherentDedispersion(Plan):
             ``block * hop``.
         first_sum : int
             A sample of a channel at which a mean power begins. Others begin `n_int` earlier and
-            later; the first one may have begun before the block, and then lacks these samples.
+            later; the first one may have begun before the block, and then lacks the samples before
+            it.
 
         Returns
         -------
@@ -323,7 +324,7 @@ class CoherentDedispersion(Plan):
 
     @property
     def hop(self) -> int:
-        """Samples of a channel that each block gives."""
+        """Samples of a channel that each block yields."""
         return self._hop
 
     @property
@@ -333,7 +334,7 @@ class CoherentDedispersion(Plan):
 
     @property
     def after(self) -> int:
-        """Samples of a channel, at least, that are discarded at the end of a transform."""
+        """Smallest number of samples of a channel that are discarded at the end of a transform."""
         return self._after
 
     @property
@@ -393,7 +394,7 @@ class CoherentDedispersion(Plan):
             the frequency of their middle at zero; NaN where the weight is below `min_valid`. Noise
             has the same mean power as in `Spectrometer`.
         ndarray, shape (n_output, n_product, n_chan), float32, unit of x squared
-            For other products than voltages: mean powers, NaN where no sample is used.
+            For products other than voltages: mean powers, NaN where no sample is used.
 
         Raises
         ------

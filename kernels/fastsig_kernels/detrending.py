@@ -1,4 +1,4 @@
-"""Series of samples less their slow variation, by weight."""
+"""Removal of the slow variation of series of samples, with weights."""
 
 import numpy as np
 
@@ -16,22 +16,22 @@ def detrend(x: np.ndarray, *, weight: np.ndarray | None = None, n_piece: int = 3
     """Subtract straight lines between the means of pieces from the valid samples of a series.
 
     With the weighted mean ``m = sum x / sum w`` of each piece at its middle, and lines l(t) between
-    those of pieces that have valid samples, ``out = x - w l(t)``, and 0 where a sample is not
-    valid: where its weight is 0 or it is not finite. This filter attenuates signals and noise of a
-    frequency alike.
+    the means of pieces that have valid samples, ``out = x - w l(t)``. It is 0 where a sample is not
+    valid, that is, where its weight is 0 or it is not finite. This filter attenuates signals and
+    noise of the same frequency equally.
 
     Parameters
     ----------
     x : ndarray, shape (n_sample,), float32, any unit, C-contiguous
-        Sums of what is valid, of 2^40 at most.
+        Sums of the valid terms, at most 2^40.
     weight : ndarray, shape (n_sample,), float32, C-contiguous, optional
-        Share of the terms of each sample that are valid, 0 to 1; 1 by default.
+        Fraction of the terms of each sample that are valid, 0 to 1; 1 by default.
     n_piece : int
         Number of pieces, of nearly the same length.
     n_part : int
         Number of parts of each piece, for which the sums of weights are returned.
     out : ndarray, shape (n,), float32, unit of x, C-contiguous, optional
-        Receives the result; `n_sample` or longer, and 0 beyond.
+        Receives the result; n is at least `n_sample`, and items beyond `n_sample` are set to 0.
 
     Returns
     -------
@@ -44,7 +44,7 @@ def detrend(x: np.ndarray, *, weight: np.ndarray | None = None, n_piece: int = 3
     Raises
     ------
     TypeError, ValueError
-        If an argument has the wrong type, dtype or shape, or a weight is not 0 to 1.
+        If an argument has the wrong type, dtype or shape, or a weight is not between 0 and 1.
 
     Notes
     -----
@@ -75,7 +75,7 @@ def detrend(x: np.ndarray, *, weight: np.ndarray | None = None, n_piece: int = 3
 
 @jit
 def detrend_nb(x, weight, n_piece, n_part, total, out):
-    """Do as `detrend`; `weight` may have no items. Return whether weights are 0 to 1.
+    """Do as `detrend` does; `weight` may be empty. Return whether weights lie within 0 to 1.
 
     `total` has ``n_piece n_part`` items.
     """

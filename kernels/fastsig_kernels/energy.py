@@ -55,7 +55,7 @@ def _ones(width: int) -> np.ndarray:
 
 
 def is_whole(energy: np.ndarray) -> bool:
-    """Whether no sample of any frame is lost, which is nearly always so."""
+    """Whether no sample of any frame is lost, which is nearly always the case."""
     return not energy.flags.writeable or bool((energy == 1).all())
 
 

@@ -1,4 +1,4 @@
-"""What a plan of a spectrometer has, whatever computes it: the seam for other engines.
+"""The interface of the plan of a spectrometer, which other engines can implement.
 
 An engine is a function or class that accepts the arguments of `Spectrometer` and returns a
 `SpectrometerPlan`. `Spectrometer` itself is the engine "cpu".
@@ -24,7 +24,7 @@ class SpectrometerPlan(SamplePlan, Protocol):
     Raises
     ------
     TypeError, ValueError
-        By methods, as those of `Spectrometer`.
+        By the methods, as for `Spectrometer`.
     """
 
     @property

@@ -69,8 +69,8 @@ class FDMT(Plan):
     *Tracks.* Each level of the tree rounds delays; roundings are chosen for the least deviation of
     the whole track. For 4096 channels from 1000 to 1500 MHz and 2048 delays, a track is at most 1.7
     samples away from the exact delay, with an rms of 0.44, apart from a constant for each row
-    (half samples: 1.5 and 0.39). `channel_delays` returns them, and `jitter` the rms of each. The
-    track of a delay does not depend on the other delays.
+    (half samples: 1.5 and 0.39). `channel_delays` returns the tracks, and `jitter` the rms
+    deviation of each. The track of a delay does not depend on the other delays.
 
     *Numbers.* Sums of 8-bit samples are exact up to 2^24. Others are sums of float32 in the order
     of the tree. NaN spreads to the sums that include it. The bits do not depend on how a stream is
@@ -80,9 +80,9 @@ class FDMT(Plan):
     number of valid samples in each sum of the last call. Where samples are not valid, or the stream
     has just begun, computing it takes as long as the sums; otherwise it takes no time.
 
-    *Memory.* `memory_bytes`; most of it is what rows need of the past, about ``n_delay^2`` samples.
-    The GIL is released. A plan is used by one thread at a time; it can be pickled and copied, with
-    an empty state.
+    *Memory.* `memory_bytes` in total; most of it holds the earlier samples that rows need, about
+    ``n_delay^2`` of them. The GIL is released. A plan is used by one thread at a time; it can be
+    pickled and copied, with an empty state.
     """
 
     def __init__(
@@ -184,7 +184,7 @@ class FDMT(Plan):
 
     @property
     def history(self) -> int:
-        """Number of samples before a column that its sums reach back, at most."""
+        """Largest number of samples by which the sums of a column reach back."""
         return self._reach
 
     @property
@@ -212,7 +212,7 @@ class FDMT(Plan):
         return self._weight
 
     def channel_delays(self, rows: np.ndarray | None = None) -> np.ndarray:
-        """Return how much earlier than the last channel each one is summed.
+        """Return by how many samples each channel is summed earlier than the last one.
 
         Parameters
         ----------

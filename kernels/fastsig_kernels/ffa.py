@@ -40,13 +40,13 @@ class _Trial(NamedTuple):
 class FFA(Plan):
     """Plan that folds a series at all periods of a range, and measures the S/N of their pulses.
 
-    A period of n bins and more, up to n + 1, belongs to a drift of 0 to m - 1 bins over the m turns
-    of the series. The profiles of all drifts are sums over a binary tree of turns. On each,
-    boxcars of all widths and phases are compared with the rest of the turn.
+    A period between n and n + 1 bins corresponds to a drift of 0 to m - 1 bins over the m turns of
+    the series. The profiles of all drifts are sums over a binary tree of turns. On each, boxcars of
+    all widths and phases are compared with the rest of the turn.
 
     Bins have ``2^(k / n_step)`` samples, k = 0, 1, ..., and for each k, profiles have from `n_bin`
-    bins to less than ``2^(1 / n_step)`` times as many, so that periods are complete. These values
-    do not depend on the range: a wider range has the same periods, and more.
+    bins to less than ``2^(1 / n_step)`` times as many, so that no period is missed. These values do
+    not depend on the range: a wider range has the same periods, and more.
 
     Parameters
     ----------
@@ -62,8 +62,8 @@ class FFA(Plan):
     n_step : int
         Number of sizes of bins in a factor of 2.
     exact : bool
-        Whether all sums are of float32. By default, series without gaps are folded as integers of
-        16 bits, of which the noise of a bin has 16, unless a pulse is so strong that sums would
+        Whether all sums are in float32. By default, series without gaps are folded as 16-bit
+        integers, in which the noise of a bin is 16, unless a pulse is so strong that sums would
         overflow. Profiles of many turns are divided by a power of two, so that the noise of a bin
         is 32 to 64. This takes less time, and adds an error of 0.02 to the S/N.
 
@@ -74,18 +74,18 @@ class FFA(Plan):
 
     Notes
     -----
-    *S/N.* The difference of the means in a boxcar of w
-    bins and in the rest of the turn, divided by its standard deviation. With d = 1/W_in + 1/W_out,
-    where W is the weight of the samples, the variance of the difference is d - s d^2. The term s
-    accounts for samples that are divided between two bins, which makes their noise smaller by a
-    third of a sample; it is 0 where bins have whole numbers of samples.
+    *S/N.* This is the difference between the means in a boxcar of w bins and in the rest of the
+    turn, divided by its standard deviation. With d = 1/W_in + 1/W_out, where W is the weight of the
+    samples, the variance of the difference is d - s d^2. The term s accounts for samples that are
+    divided between two bins, which makes their noise smaller by a third of a sample; it is 0 where
+    bins have whole numbers of samples.
 
     *Gaps.* Samples that are not finite have weight 0. Weights are folded as samples are, and each
-    boxcar is divided by its weight. Boxcars with less than a quarter of the weight that their share
-    of the turn has on average, or with so little in the rest of the turn, are not used.
+    boxcar is divided by its weight. A boxcar is not used if its weight, or that of the rest of the
+    turn, is less than a quarter of the average weight of an equally long part of the turn.
 
-    *Bits.* Sums are in the order of the tree. The results of a period depend on nothing else than
-    the series, `n_bin` and `n_step`.
+    *Bits.* Sums are in the order of the tree. The results of a period depend only on the series,
+    `n_bin` and `n_step`.
 
     References
     ----------
@@ -172,14 +172,14 @@ class FFA(Plan):
     def process(self, x: np.ndarray, *, weight: np.ndarray | None = None,
                 out: np.ndarray | None = None, out_width: np.ndarray | None = None
                 ) -> tuple[np.ndarray, np.ndarray]:
-        """Return the S/N of the best boxcar at each period, and the number of its width.
+        """Return the S/N of the best boxcar at each period, and the index of its width.
 
         Parameters
         ----------
         x : ndarray, shape (n_time,), float32
-            Series; noise has a mean of 0, and a variance that is the weight.
+            Series; the noise has a mean of 0, and its variance is the weight.
         weight : ndarray, shape (n_time,), float32, optional
-            Weights, such as the shares of the terms of samples that are valid, 0 to 1; 1 by
+            Weights, such as the fractions of the terms of samples that are valid, 0 to 1; 1 by
             default. Samples of weight 0 may have any value.
         out : ndarray, shape (n_trial,), float32, optional
             Array for the S/N.
@@ -191,7 +191,7 @@ class FFA(Plan):
         snr : ndarray, shape (n_trial,), float32
             0 where no boxcar has enough valid samples.
         width : ndarray, shape (n_trial,), uint8
-            Index of `widths`.
+            Index into `widths`.
 
         Raises
         ------

@@ -25,7 +25,8 @@ def apply_flags(
     out : ndarray, shape of x, float32, unit of x, optional
         Receives the values.
     out_weight : ndarray, shape (n_time, 1 or n_product, n_chan), float32, optional
-        Receives the weights; it has a product if `weight` or `flags` have one.
+        Receives the weights; its second axis has the length n_product if that of `weight` or
+        `flags` has.
 
     Returns
     -------

@@ -80,7 +80,7 @@ class Folder(Plan):
 
     @property
     def memory_bytes(self) -> int:
-        """Size of the work space, in bytes; the first calls make most of it."""
+        """Size of the work space, in bytes; the first calls allocate most of it."""
         bins = 16 * self._n_bin * self._n_ephemeris
         return bins + sum(each.memory_bytes for each in (self._tiles, self._groups) if each)
 
@@ -110,11 +110,12 @@ class Folder(Plan):
         piece : int
             Number of rows in a piece; the last one may have fewer.
         offset : ndarray, shape (n_ephemeris, n_chan), uint64, 2^-64 turn, optional
-            What is added to the phase in each channel, to align channels with different delays.
+            Value that is added to the phase in each channel, to align channels with different
+            delays.
         weight : ndarray, shape (n_time, 1 or n_product, 1 or n_chan), float32, optional
             Weights; 1 by default. Samples whose weight is not above 0 are left out.
         add : bool
-            Whether to add to what `out` and `out_weight` contain.
+            Whether to add to the contents of `out` and `out_weight`.
         out : ndarray, shape (n_ephemeris, n_bin, n_product, n_chan), float64, optional
             Receives the sums; C-contiguous.
         out_weight : ndarray, float64, optional

@@ -1,4 +1,4 @@
-"""Gridding: spectra at arbitrary positions to planes of pixels, with a kernel of the distance."""
+"""Gridding: spectra at arbitrary positions to planes of pixels, weighted by their distance."""
 
 import math
 from typing import Any
@@ -68,8 +68,9 @@ class Gridder(Plan):
         The kernel at equal steps in the square of the chord, up to `radius`, as from
         `gaussian_table`; interpolated linearly.
     stretch : ndarray, shape (n_sample,), float64, dimensionless, optional
-        Factor by which the kernel of each sample is wider, for samples observed with beams of
-        different widths. Its height is divided by the square of this, which preserves its volume.
+        Factor by which the kernel of each sample is widened, for samples observed with beams of
+        different widths. Its height is divided by the square of this factor, which preserves its
+        volume.
 
     Raises
     ------
@@ -223,7 +224,7 @@ class Gridder(Plan):
             First tile, and the tile after the last.
         out, out_weight : ndarray, shape (n_chan, n_y, n_x), float32, optional
             Receive V and W, in the units of data and weight; NaN and 0 where no sample is in reach.
-            Other tiles are left as they are. They must not overlap other arrays.
+            Other tiles are left as they are. These arrays must not overlap others.
 
         Returns
         -------

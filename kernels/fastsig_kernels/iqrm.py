@@ -14,13 +14,13 @@ _NEAR = 0.08  # of the interquartile range, by which quartiles of successive lag
 
 def iqrm_mask(x: np.ndarray, radius: int, threshold: float = 3.0, *,
               out: np.ndarray | None = None) -> np.ndarray:
-    """Mark the channels whose statistic stands out from those around them, upwards.
+    """Mark the channels whose statistic is an outlier above those of the channels around them.
 
     For lags of 1, 2, 3, 4, 6, 9, ... channels up to `radius`, in both directions, a channel
     receives a vote from the channel at the lag if their difference exceeds the median of such
     differences by `threshold` times their interquartile range over 1.349. A channel is marked if
     it has a vote from a channel that casts fewer votes than it receives itself. Beyond the ends,
-    the first and the last channel take the place of those that are missing.
+    missing channels are replaced by the first or the last channel.
 
     Parameters
     ----------

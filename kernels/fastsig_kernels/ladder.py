@@ -23,7 +23,7 @@ _MARGIN = 0.01
 
 @dataclass(frozen=True)
 class Ladder:
-    """Widths of boxcars, on levels: those of a level begin at multiples of the same step.
+    """Widths of boxcars, in levels: the boxcars of a level begin at multiples of the same step.
 
     The step of level k is 2^k samples. Level 0 has the widths `first`; each further level has the
     widths `later` times its step, all of which are `base` steps or more and less than twice that.
@@ -101,7 +101,7 @@ class Ladder:
 
         Returns
         -------
-        ndarray, shape (n,), float64, share of 1
+        ndarray, shape (n,), float64, as a fraction
         """
         _check.array("width", width, ("float64",), 1)
         widths, steps = self.widths.astype(float), self.steps.astype(float)
@@ -170,9 +170,9 @@ def boxcar_ladder(loss: float, longest: int) -> Ladder:
     ----------
     loss : float
         Largest loss of S/N allowed, 0.01 to 0.2. It holds for rectangular pulses of
-        `Ladder.holds_from` samples or more; samples divide shorter ones in a way that no set of
-        boxcars can mend, and for these, all widths are searched. `Ladder.losses` returns the loss
-        for each width.
+        `Ladder.holds_from` samples or more; shorter pulses are divided among samples in a way for
+        which no set of boxcars can make up, and for these, all widths are searched. `Ladder.losses`
+        returns the loss for each width.
     longest : int
         Longest pulse to search for, in samples; the last width is no shorter.
 

@@ -94,7 +94,7 @@ class Layout:
 
     @property
     def pair(self) -> int:
-        """Number of numbers in a sample."""
+        """How many numbers a sample consists of."""
         return 2 if self.is_complex else 1
 
     def n_time(self, shape: tuple[int, ...]) -> int:

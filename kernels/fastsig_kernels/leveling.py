@@ -26,7 +26,8 @@ def relative_to_level(
         Spectra; the last axis is contiguous.
     level : ndarray, shape (n_row, ceil(n_chan / n)), float32, unit of x
         Level at the centre of each group of `n` channels, as from `group_median`; it is constant
-        beyond the centre of a group whose neighbour has no level, which is one not above 0 or NaN.
+        beyond the centre of a group whose neighbour has no level. A level that is NaN or not above
+        0 counts as none.
     n : int
         Number of channels in a group.
     valid : ndarray, shape of x, bool, optional
@@ -74,7 +75,7 @@ def relative_to_level(
 def relative_to_level_nb(x, row, level, n, valid, out, total, count):
     """Fill `out`, `total` and `count` as `relative_to_level` does; `valid` may be (0, 0).
 
-    The rows of `x`, (n_value,), begin `row` values after each other.
+    The rows of `x`, (n_value,), begin `row` values apart.
     """
     n_chan = total.shape[0]
     off = np.empty(min(n, n_chan), np.float32)
@@ -191,7 +192,7 @@ def pair_sums(x: np.ndarray, *, out: np.ndarray | None = None) -> np.ndarray:
 
 @jit_strict
 def pair_sums_nb(x, row, out):
-    """Fill `out` as `pair_sums` does; rows of `x`, (n_value,), begin `row` values after others."""
+    """Fill `out` as `pair_sums` does; rows of `x`, (n_value,), begin `row` values apart."""
     for i in range(out.shape[0]):
         _pair_sums_nb(x[i * row : i * row + 2 * out.shape[1]], out[i])
 

@@ -1,4 +1,4 @@
-"""Levels and noise of channels over time, and deviations from them like those of a Gaussian."""
+"""Levels and noise of channels over time, and deviations from them, converted to Gaussian ones."""
 
 import math
 from typing import Any
@@ -28,9 +28,10 @@ def channel_levels(
     """Return the mean and the standard deviation of each channel, without outliers.
 
     The first estimates are the median and the median absolute deviation of up to 63 rows that are
-    spread over all; the second and third are the mean and the standard deviation of the values
+    spread over all rows; the second and third are the mean and the standard deviation of the values
     within three standard deviations of the previous mean, the latter divided by 0.986578, as for
-    Gaussian noise. The second uses 64 rows or more that are spread over all, the third all rows.
+    Gaussian noise. The second uses 64 rows or more that are spread over all rows, and the third
+    uses all rows.
 
     Parameters
     ----------
@@ -54,9 +55,9 @@ def channel_levels(
 
     Notes
     -----
-    Allocates some lines of working memory when both outputs are given, and a copy of x if its
-    channels are not neighbours in memory; NaN is ignored; the GIL is released.
-    Differences are added in float32 over 64 rows, and these sums in float64.
+    Allocates a few lines of working memory when both outputs are given, and a copy of x if its
+    channels are not neighbours in memory; NaN is ignored; the GIL is released. Differences are
+    added in float32 over 64 rows, and these sums in float64.
     """
     _check.array("x", x, KINDS, 2)
     check_series(x, series)
@@ -152,9 +153,9 @@ def deviations(
     """Return how far values are from their level, as standard deviations of a Gaussian.
 
     With ``r = (x - level) / sigma``, it is ``scale (r - middle) - offset`` if `unit` is infinite,
-    and otherwise ``scale (cbrt(1 + (r - middle) / unit) - 1) - offset``, the root by which powers
-    of few samples become nearly Gaussian (Wilson and Hilferty 1931). Below a root of 0.8, its
-    tangent takes its place.
+    and otherwise ``scale (cbrt(1 + (r - middle) / unit) - 1) - offset``, the root that makes powers
+    of few samples nearly Gaussian (Wilson and Hilferty 1931). Where the root is below 0.8, its
+    tangent at 0.8 is used instead.
 
     Parameters
     ----------

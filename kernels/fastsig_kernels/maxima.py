@@ -44,7 +44,7 @@ def boxcar_maxima(
     full : float
         Number of samples in a sum.
     min_share : float
-        Boxcars with a smaller share of valid samples are left out; above 0 to 1.
+        Boxcars with a smaller fraction of valid samples are left out; above 0 and at most 1.
     limit : float
         Boxcars whose S/N is not above this limit, 0 or more, are left out. The higher it is, the
         fewer of them are computed.
@@ -89,7 +89,7 @@ def track_maxima(
     x : ndarray, shape (n_row, n), float32, any unit
         Samples without their mean, 0 where they are not valid.
     tracks : ndarray, shape (n_track, n_row), int64, columns
-        Where each track is in each row, from 0 on.
+        Column of each track in each row, 0 or more.
     widths : ndarray, shape (n_width,), int64
         Widths of the boxcars in columns, ascending.
     scale : ndarray, shape (n_width,), float32, inverse of the unit of x
@@ -99,7 +99,7 @@ def track_maxima(
     valid : ndarray, shape of x, float32, optional
         1 for samples that are valid, otherwise 0; by default, all are.
     min_share : float
-        Sums with a smaller share of valid samples are left out; above 0 to 1.
+        Sums with a smaller fraction of valid samples are left out; above 0 and at most 1.
     limit : float
         As for `boxcar_maxima`.
 
@@ -138,30 +138,31 @@ def best_boxcar(
     """Return the boxcar with the highest S/N of those that follow straight tracks.
 
     In row i of N, a boxcar begins at column ``floor(start + drift i / (N - 1) + 1/2)``. Its S/N is
-    its sum times `scale` and, with `counts`, over the root of the share of valid samples.
+    its sum times `scale` and, with `counts`, divided by the square root of the fraction of valid
+    samples.
 
     Parameters
     ----------
     sums : ndarray, shape (n_row, n + 1), float64, any unit
         Cumulative sums of the rows, from 0.
     starts : ndarray, shape (n_start, n_drift), float64, columns
-        Where tracks begin in the first row.
+        Columns at which tracks begin in the first row.
     drifts : ndarray, shape (n_drift,), float64, columns
-        By how much they are displaced in the last row.
+        Displacements of the tracks in the last row.
     widths : ndarray, shape (n_width,), int64
         Widths of boxcars in columns, 1 or more.
     scale : ndarray, shape (n_width,), float64, inverse of the unit of sums
-        Inverse of the noise of a boxcar of each width; others than positive finite numbers leave
-        the width out.
+        Inverse of the noise of a boxcar of each width; widths for which it is not a positive finite
+        number are left out.
     counts : ndarray, shape of sums, float64, optional
         Cumulative numbers of valid samples; by default, all are valid.
     min_share : float
-        Boxcars with a smaller share of valid samples are left out; above 0 to 1.
+        Boxcars with a smaller fraction of valid samples are left out; above 0 and at most 1.
 
     Returns
     -------
     ndarray, shape (6,), float64
-        Start, drift, width, S/N, sum and share of valid samples; zeros if no boxcar that lies
+        Start, drift, width, S/N, sum and fraction of valid samples; zeros if no boxcar that lies
         between the first and the last column in all rows has an S/N above 0.
 
     Raises

@@ -24,7 +24,7 @@ def power_sums(x: np.ndarray, *, center: np.ndarray | None = None,
         Spectra, with any strides.
     center : ndarray, shape (n_chan,), float32, unit of x, optional
         Values that are subtracted first, 0 by default. Central moments of values that vary little
-        need a center near them.
+        need a `center` near these values.
     out : ndarray, shape (5, n_chan), float64, powers 0 to 4 of the unit of x, optional
         Receives the sums.
 

@@ -153,7 +153,7 @@ def gamma(
     """Return gamma noise of mean and variance `shape`; each sample has its own address.
 
     ``d (1 + z / sqrt(9 d))^3`` with ``d = shape - 1/3``, for the first normal z that passes the
-    test of Marsaglia and Tsang; try t uses Philox4x32-10 at counter ``(i, stream, 2 + t)`` and
+    test of Marsaglia and Tsang; attempt t uses Philox4x32-10 at counter ``(i, stream, 2 + t)`` and
     key `seed`. This is half the total power of ``2 shape`` real numbers of variance 1.
 
     Parameters

@@ -25,13 +25,13 @@ class Normalizer(Plan):
 
     The stream is divided into segments, counted from its first row. Means and variances of a
     channel are measured in each segment. Its level at the boundary of two segments is the mean of
-    the means of `half` segments on each side, without those that are outliers: further than four
-    standard deviations from the middle of the shortest interval with more than half of the means.
-    Between boundaries, it is interpolated. The variance in a segment is the mean of those of `half`
-    segments on each side and of the segment itself, without outliers. So pulses and interference
-    that are much brighter than the noise of the mean of a segment do not change the level if they
-    are shorter than about half of ``2 half segment`` rows. Fainter pulses lose about their share of
-    these rows.
+    the means of `half` segments on each side, without outliers, which are further than four
+    standard deviations from the middle of the shortest interval that contains more than half of the
+    means. Between boundaries, it is interpolated. The variance in a segment is the mean of those of
+    `half` segments on each side and of the segment itself, without outliers. Pulses and
+    interference that are much brighter than the noise of the mean of a segment therefore do not
+    change the level if they are shorter than about half of ``2 half segment`` rows. Fainter pulses
+    are reduced by about the fraction of these rows that they fill.
 
     Parameters
     ----------
@@ -56,11 +56,11 @@ class Normalizer(Plan):
     -----
     *Results.* Codes are int8 with a standard deviation of 16, rounded to the nearest code, halves
     to even ones, and limited to +-127, which is 7.9 times the noise. Samples that are not valid are
-    0. A channel that is constant, or has less than an eighth of its samples, in a segment is not
-    valid there. NaN and Inf are not valid.
+    0. A channel that is constant in a segment, or has fewer than an eighth of its samples there, is
+    not valid in this segment. NaN and Inf are not valid.
 
     *Delay.* A segment is returned when `half` segments after it are complete; `finish` returns
-    the others. A last segment with less than half of its rows has the statistics of the segment
+    the others. A last segment with fewer than half of its rows has the statistics of the segment
     before it. The bits do not depend on how a stream is split into calls.
     """
 
@@ -111,7 +111,7 @@ class Normalizer(Plan):
 
     @property
     def memory_bytes(self) -> int:
-        """Size of work space and state, in bytes; it grows until `latency` rows wait."""
+        """Size of work space and state, in bytes; it grows until `latency` rows are waiting."""
         rows = self._now, *self._waiting, *self._free
         return sum(each.memory_bytes for each in rows) + 16 * self._n_chan * len(self._known)
 
@@ -158,9 +158,9 @@ class Normalizer(Plan):
         series : ndarray, shape (n_time,), float32, unit of x, optional
             Values that are first subtracted from all channels, as by `subtract_series`.
         out : ndarray, shape (``n_output(n_time)`` or more, n_chan), int8, optional
-            Receives the codes in its first rows. Memory that is used again takes less time.
+            Receives the codes in its first rows. Using the same memory again takes less time.
         out_valid : ndarray, shape as of `out`, bool, optional
-            Receives what is valid, if something is not.
+            Receives which codes are valid, if some are not.
 
         Returns
         -------
@@ -382,19 +382,19 @@ def halve(x: np.ndarray, valid: np.ndarray | None = None, *, out: np.ndarray | N
     out : ndarray, shape (n, n_chan), int8, optional
         Receives the codes. Must not overlap the inputs.
     out_valid : ndarray, shape (n, n_chan), bool, optional
-        Receives what is valid, if `valid` is given. Must not overlap the inputs.
+        Receives which codes are valid, if `valid` is given. Must not overlap the inputs.
     threads : int
         Number of threads that share the work, with the same bits.
 
     Returns
     -------
     codes : ndarray, shape (n, n_chan), int8
-        Sums of two rows divided by the root of 2, rounded, and limited to +-127: `out`, or a new
-        array. Where only one of the two samples is valid, it is the result, which then has the
+        Sums of two rows divided by the square root of 2, rounded, and limited to +-127: `out`, or a
+        new array. Where only one of the two samples is valid, it is the result, which then has the
         same noise; where neither is, the result is 0.
     valid : ndarray, shape (n, n_chan), bool, or None
-        Samples of which one term or both are valid: `out_valid`, or a new array; None if `valid`
-        was.
+        Which codes have one valid term or two: `out_valid`, or a new array; None if `valid` is
+        None.
 
     Raises
     ------

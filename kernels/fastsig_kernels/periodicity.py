@@ -27,8 +27,8 @@ def half_bin_powers(x: np.ndarray, *, n_side: int = 16, lags: np.ndarray | None 
                     out: np.ndarray | None = None) -> np.ndarray:
     """Return powers at steps of half a bin: ``|A_k|^2``, then ``|sum_l t_l A_l|^2 / c`` in between.
 
-    With 16 bins on each side, a tone halfway between two bins has 0.9874 of the power of one on a
-    bin, and one a quarter of a bin from either has 0.811.
+    With 16 bins on each side, a tone halfway between two bins has 0.9874 of the power of a tone on
+    a bin, and a tone a quarter of a bin from the nearest step has 0.811.
 
     Parameters
     ----------
@@ -37,8 +37,8 @@ def half_bin_powers(x: np.ndarray, *, n_side: int = 16, lags: np.ndarray | None 
     n_side : int
         Number of bins on each side that are used between two bins, 4 to 64.
     lags : ndarray, shape (n_lag,), complex, optional
-        Correlation of the noise of bins k and k - d, as gaps of the series cause it; by default, it
-        is not correlated. The mean power of noise c between bins is computed from it.
+        Correlation of the noise of bins k and k - d, such as gaps in the series cause; by default,
+        the noise is not correlated. The mean power of noise c between bins is computed from it.
     out : ndarray, shape (2 n_bin,), float32, C-contiguous, optional
         Receives the result.
 
@@ -152,17 +152,17 @@ class Kept:
 class HarmonicSearch(Plan):
     """Plan that finds sums of harmonics in whitened spectra.
 
-    For 1, 2, 4... harmonics n, the highest is at each half bin i, from 0, and harmonic j at half
-    bin ``floor(i j / n + 1/2)``. Their powers are summed, and those sums that are not below the
-    threshold of their number of valid powers are events.
+    For n = 1, 2, 4, ... harmonics, the highest is at each half bin i, counted from 0, and harmonic
+    j is at half bin ``floor(i j / n + 1/2)``. Their powers are summed, and sums that reach the
+    threshold for their number of valid powers are events.
 
     Parameters
     ----------
     n_bin : int
         Number of bins of a spectrum.
     thresholds : ndarray, shape (n_harmonic,), float64
-        Least sums of 1, 2, 3... valid powers, rising. Their number is that of the harmonics that
-        are summed at most: 1, 2, 4, 8, 16 or 32.
+        Thresholds of sums of 1, 2, 3, ... valid powers, increasing. Their number is the largest
+        number of harmonics that are summed: 1, 2, 4, 8, 16 or 32.
     r_min, r_max : float
         Least and largest frequency of fundamentals, in bins; by default, there is no largest one.
     n_side : int

@@ -36,7 +36,7 @@ _TABLES = _make_tables()
 
 
 def product_codes(products: str, n_pol: int = 2, basis: str = "linear") -> np.ndarray:
-    """Return the codes of products in the njit functions.
+    """Return the codes of products for the njit functions.
 
     ``codes[p]`` is the code of ``PRODUCTS[products][p]``.
 

@@ -33,7 +33,7 @@ class PulseSearch(Plan):
     track : {"sample", "half", "exact"}
         As for `FDMT`.
     noise : float
-        Standard deviation that is expected of a sample; 16 as from `Normalizer`.
+        Expected standard deviation of a sample; 16 for the codes of `Normalizer`.
     segment, n_segment, least_share, most
         As for `Boxcars`.
     threads : int
@@ -46,15 +46,15 @@ class PulseSearch(Plan):
 
     Notes
     -----
-    *Events.* As of `Boxcars`; rows are those of `delays`. ``time`` is that of arrival at the
+    *Events.* As for `Boxcars`; rows are those of `delays`. ``time`` is that of arrival at the
     frequency where `curve` is 0, counted from the first sample of the stream, so that it may be
-    negative. ``weight`` is the share of the samples of all channels that are left in that were
-    valid. Samples before the stream and after its end are not valid, so pulses that it cuts are
-    found by what it has of them.
+    negative. ``weight`` is the fraction of valid samples in the channels that are not left out.
+    Samples before the stream and after its end are not valid, so pulses that are cut off there are
+    found from the part that is in the stream.
 
     *Weights.* Samples that are not valid are left out of sums and of their expected noise, so S/N
-    is that of the valid samples. While there are some in what a block of `block` samples needs, it
-    takes about twice the time.
+    is that of the valid samples. A block of `block` samples that needs some of them takes about
+    twice the time.
 
     *Splits and level.* As for `Boxcars`.
     """
@@ -125,7 +125,7 @@ class PulseSearch(Plan):
 
     @property
     def latency(self) -> int:
-        """Samples from the arrival of a pulse where `curve` is 0 to those that return its event.
+        """Samples from the arrival of a pulse, where `curve` is 0, to the return of its event.
 
         The first events of a stream are returned after `n_segment` segments.
         """
@@ -134,7 +134,7 @@ class PulseSearch(Plan):
 
     @property
     def earliest(self) -> np.ndarray:
-        """Sample of each row before which no event begins that is still to be returned."""
+        """For each row, the sample before which no event begins that has yet to be returned."""
         return self._tiles.n_known - self._late
 
     @property

@@ -79,7 +79,8 @@ def resample(
         Index of the first channel of `x` and of `out` in the whole axes, in which positions are
         counted; up to 2**40 on either side of 0.
     lobes : int
-        Length of the kernel to either side, in channels (the wider of both); 2 to 100.
+        Length of the kernel to either side, in input or output channels, whichever are wider; 2 to
+        100.
     min_valid : float
         Minimum fraction of the kernel's energy, ``sum c^2`` over valid channels, for an output
         channel; above 0.5 and at most 1. With less, the value is NaN and its weight 0.

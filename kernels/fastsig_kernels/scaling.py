@@ -178,7 +178,7 @@ def fit_scales(
     """Return codes that cover the range of each product and channel; `apply_scales` inverts this.
 
     ``scale = (most - least) / (2^n_bits - 1)``, ``out = round((values - offset) / scale)``, with
-    halves rounded to even, and with the least and the most of the finite values. Nothing is
+    halves rounded to even, where least and most are the extremes of the finite values. Nothing is
     clipped. Whole numbers with a range no larger than that of the codes have the scale 1, and are
     exact up to 2^24.
 

@@ -1,4 +1,4 @@
-"""Shifting: channels of spectra, or rows, moved in time by numbers of samples of their own."""
+"""Shifting: channels of spectra, or rows, each moved in time by a separate number of samples."""
 
 import numpy as np
 
@@ -21,7 +21,7 @@ def shift_channels(x: np.ndarray, shift: np.ndarray, first: int, out: np.ndarray
     x : ndarray, shape (n_row, n_product, n_chan), float32, any unit
         Rows.
     shift : ndarray, shape (n_chan,), int64, samples
-        How much earlier each channel is afterwards.
+        Number of samples by which each channel is moved to earlier times.
     first : int
         Row of `out` at which the first row would be without a shift; it may be negative.
     out : ndarray, shape (n_out, n_product, n_chan), float32, unit of x
@@ -80,7 +80,7 @@ def shift_rows(x: np.ndarray, shift: np.ndarray, first: int, out: np.ndarray) ->
     x : ndarray, shape (n_row, n_time), float32, any unit
         Rows.
     shift : ndarray, shape (n_row,), int64, samples
-        How much earlier each row is afterwards.
+        Number of samples by which each row is moved to earlier times.
     first : int
         Column of `out` at which the first sample would be without a shift; it may be negative.
     out : ndarray, shape (n_row, n_out), float32, unit of x

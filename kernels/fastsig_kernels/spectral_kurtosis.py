@@ -50,9 +50,9 @@ def kurtosis(
     n_sum : int or ndarray that broadcasts to the shape of s1, int64
         M, at least 2. Array elements below 2 give NaN.
     shape : float or ndarray, shape (n_chan,), float32 or float64, dimensionless
-        k of the Gamma distribution of one power: 1 for the square of a complex
-        voltage, 1/2 for the square of a real voltage (channel 0 of real input), and
-        N times these values if each power is itself a sum of N.
+        k of the gamma distribution of one power: 1 for the square of a complex voltage, 1/2 for the
+        square of a real voltage (channel 0 of real input), and N times these values if each power
+        is itself a sum of N.
     out : ndarray, shape of s1, float32, dimensionless, optional
         Receives the result.
 
@@ -70,7 +70,7 @@ def kurtosis(
     -----
     Allocates nothing large when `out` is given; NaN propagates; the GIL is
     released. The computation is in double precision, but sums in single precision
-    cause an error of about 2e-7 k in SK, which matters if k exceeds a few ten thousand.
+    cause an error of about 2e-7 k in SK, which matters if k exceeds a few tens of thousands.
 
     References
     ----------
@@ -320,7 +320,7 @@ def kurtosis_thresholds(
     n_sum : int
         M, the number of powers in a sum, from 16 to 2^31.
     shape : float
-        k of the Gamma distribution of one power, from 0.5 to 2^20; see `kurtosis`.
+        k of the gamma distribution of one power, from 0.5 to 2^20; see `kurtosis`.
     sigma : float
         One-sided Gaussian equivalent of the false-alarm rate, above 0, up to 6.
     correlation : ndarray, shape (n_lag,), float64, dimensionless, optional

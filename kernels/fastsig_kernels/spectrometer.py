@@ -82,8 +82,9 @@ class Spectrometer(Plan):
     scale : {"mean", "sum"}
         Whether to return means, or numerators and weights that can be added to others.
     threads : int
-        Number of threads that share the work of a call, with the same bits. Calls of at least
-        some milliseconds gain from it, if sums of `n_int` or `n_inner` frames are shorter.
+        Number of threads that share the work of a call, with the same bits. Calls that take at
+        least a few milliseconds benefit from several, if sums of `n_int` or `n_inner` frames are
+        shorter than the call.
     n_stream : int, optional
         Number of streams with the same losses, such as the coarse channels of one receiver, which
         each call processes together: arrays then have an axis for them. By default there is one,
@@ -242,8 +243,8 @@ class Spectrometer(Plan):
         ----------
         first_frame : int
             Number of that frame in its stream, as for `Channelizer.process`. In an oversampled
-            bank it determines the rotation of frames. Integrations begin with that frame, for
-            any number.
+            bank it determines the rotation of frames. Integrations begin with that frame, whatever
+            its number.
 
         Raises
         ------
@@ -464,7 +465,7 @@ class Spectrometer(Plan):
     def skip(self, n: int, *, out: np.ndarray | None = None) -> np.ndarray:
         """Continue after `n` lost samples, as `process` does if none of them is valid.
 
-        The call takes as long as a few frames and the spectra that end.
+        The call takes as long as processing a few frames and finishing the spectra that end.
 
         Parameters
         ----------
@@ -627,7 +628,7 @@ class Spectrometer(Plan):
         row = self._engine.n_out * self._engine.width * 4 / min(self._n_int, self._n_inner)
         direct = self._single and not self._voltages and self._takes_rows(out)
         most = min(np.inf if direct else _ROWS_BYTES / row, _CHUNK_BYTES / self._hop)
-        most /= self._streams
+        most *= self._threads / self._streams
         chunk = max(1, int(min(most, _CHUNK_FRAMES)))
         chunk -= chunk % 8 if chunk > 8 else 0  # the bank processes 8 frames, or 4, at a time
         for first in range(0, n, chunk):
@@ -656,8 +657,8 @@ class Spectrometer(Plan):
             divisors, final = self._divisors(sums)
             begin, number = start + first * self._hop, self._turned + self._frame
             if self._team is None:
-                self._engine.run(x, begin, number, ends, energy, self._signs, divisors, self._work,
-                                 rows, **options)
+                self._engine.call(x, begin, number, ends, energy, self._signs, divisors,
+                                  self._work, rows, **options)()
             else:
                 self._work = self._team.run(self._work, x, begin, number, ends, energy,
                                             self._signs, divisors, self._hop, rows, **options)

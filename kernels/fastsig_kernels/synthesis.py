@@ -277,7 +277,7 @@ class Synthesizer(Plan):
         return high / low if low > 0 else float("inf")
 
     def n_sample(self, n_frame: int) -> int:
-        """Return the number of samples that `n_frame` frames give, 0 if these are too few."""
+        """Return the number of samples that `n_frame` frames yield, 0 if these are too few."""
         n_frame = _check.count("n_frame", n_frame, 0)
         return max(0, n_frame - self.history) * self._hop
 

@@ -84,8 +84,8 @@ def sum_threshold(
 
     Notes
     -----
-    Allocates some lines of working memory, not a copy of the piece; NaN counts as 0; the GIL is
-    released. Sums are in float32. The flags of a line do not depend on other lines.
+    Allocates a few lines of working memory, but no copy of x; NaN counts as 0; the GIL is released.
+    Sums are in float32. The flags of a line do not depend on other lines.
 
     References
     ----------
@@ -138,9 +138,9 @@ def flag_deviations(
 
     Notes
     -----
-    Allocates some lines of working memory; a copy of x if its channels are not neighbours in
-    memory, or for windows of more than 64 samples, or if a threshold is infinite or not above 0.
-    The GIL is released.
+    Allocates a few lines of working memory, and a copy of x if its channels are not neighbours in
+    memory, for windows of more than 64 samples, or if a threshold is infinite or not above 0. The
+    GIL is released.
     """
     check_deviations(x, level, sigma, middle, unit, scale, offset, series)
     _check.array("thresholds", thresholds, ("float64",), 1)

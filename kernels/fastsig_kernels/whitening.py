@@ -1,4 +1,4 @@
-"""Whitening of the spectra of series: amplitudes over the root of the mean power around them."""
+"""Whitening: spectra of series divided by the square root of the mean power around each bin."""
 
 import numpy as np
 
@@ -28,16 +28,17 @@ _LEAST_NOISE = 1e-6  # of that of white noise; rounding leaves 1e-16 where there
 def whiten(x: np.ndarray, *, valid: np.ndarray | None = None, lags: np.ndarray | None = None,
            first: int = 8, least: int = 16, growth: float = 0.4, most: int = 8192,
            out: np.ndarray | None = None) -> np.ndarray:
-    """Divide amplitudes by the root of the level around them, so that noise has a mean power of 1.
+    """Divide amplitudes by the square root of the level around them: noise has a mean power of 1.
 
     The level is the mean power of blocks whose widths grow with frequency. Bright lines do not
-    raise it: it is computed from the mean of powers below a cut of about 3 times the level, as for
-    powers with an exponential law. The sidelobes of very bright lines do not raise it either: in
-    blocks where their power is significant, and in or beside which a power is 100 times the level,
-    amplitudes are those of the series with Hann's window, ``A_k - (A_(k-1) + A_(k+1)) / 2``, whose
-    sidelobes decrease with the third power of the distance. Between the centres of blocks, the
-    logarithm of the level is interpolated in the logarithm of frequency. The level of a block of
-    fewer than 128 bins is that of a straight line fitted to this block and its neighbours.
+    raise it: it is computed from the mean of the powers below a limit of about 3 times the level,
+    on the assumption of an exponential distribution. The sidelobes of very bright lines do not
+    raise it either: in blocks where their power is significant, and in or beside which a power is
+    100 times the level, amplitudes are those of the series with Hann's window, ``A_k - (A_(k-1) +
+    A_(k+1)) / 2``, whose sidelobes decrease with the third power of the distance. Between the
+    centres of blocks, the logarithm of the level is interpolated in the logarithm of frequency. The
+    level of a block of fewer than 128 bins is the value of a straight line fitted to this block and
+    its neighbours.
 
     Parameters
     ----------
@@ -46,14 +47,14 @@ def whiten(x: np.ndarray, *, valid: np.ndarray | None = None, lags: np.ndarray |
     valid : ndarray, shape (n_bin,), bool, C-contiguous, optional
         Bins that are used.
     lags : ndarray, shape (n_lag,), complex, optional
-        Correlation of the noise of bins k and k - d, as gaps of the series cause it; by default, it
-        is not correlated.
+        Correlation of the noise of bins k and k - d, such as gaps in the series cause; by default,
+        the noise is not correlated.
     first : int
         First bin of the first block. Levels at lower frequencies are extrapolated.
     least, most : int
         Least and largest number of bins of a block.
     growth : float
-        Width of a block over the frequency at which it begins, above 0 to 1.
+        Width of a block divided by the frequency at which it begins, above 0 and at most 1.
     out : ndarray, shape (n_bin,), complex64, C-contiguous, optional
         Receives the result; may be `x`.
 

@@ -24,7 +24,7 @@ def band_mean(x: np.ndarray, *, level: np.ndarray | None = None, valid: np.ndarr
     level : ndarray, shape (n_chan,), float32, unit of x, optional
         Levels of the channels; channels in which it is NaN are ignored.
     valid : ndarray, shape (n_chan,), bool, optional
-        Channels that are used of uint8, without a level; all by default.
+        Channels that are used, for uint8 without a level; all by default.
     out : ndarray, shape (n_time,), float32, unit of x, optional
         Receives the series; NaN where no channel is valid.
 
@@ -148,7 +148,7 @@ def series_gain(x: np.ndarray, series: np.ndarray, *, out: np.ndarray | None = N
 
     Notes
     -----
-    Allocates some values for each channel; NaN is ignored; the GIL is released. Sums are in
+    Allocates a few values for each channel; NaN is ignored; the GIL is released. Sums are in
     float64, in the order of the rows.
 
     References

@@ -62,7 +62,7 @@ def test_six_mistakes_are_six_lines_and_nothing_is_touched(tmp_path: Path) -> No
 
 @pytest.mark.parametrize(("options", "where", "why"), [
     ({"n_tap": 8.5}, "n_tap = 8.5", "allowed: a whole number"),
-    ({"n_tap": True}, "n_tap = true", "allowed: text or a number"),
+    ({"n_tap": True}, "n_tap = true", "allowed: a string or a number"),
     ({"min_valid": "high"}, 'min_valid = "high"', "allowed: a number"),
     ({"bits": 12}, "bits = 12", "no such choice; allowed: 8, 16, 32"),
     ({"lossy": "yes"}, 'lossy = "yes"', "allowed: true or false"),
@@ -70,7 +70,7 @@ def test_six_mistakes_are_six_lines_and_nothing_is_touched(tmp_path: Path) -> No
     ({"tstart": "10 parsec"}, 'tstart = "10 parsec"', "not a value in s; allowed: a number with"),
     ({"integrate": ["1ms", "2ms"]}, 'integrate = ["1ms", "2ms"]', "a list; allowed: a single"),
     ({"integrate": {"a": 1}}, "integrate = { a = 1 }", "a table; allowed: a single value"),
-    ({"integrate": " "}, 'integrate = " "', "allowed: text that is not empty"),
+    ({"integrate": " "}, 'integrate = " "', "allowed: a string that is not empty"),
     ({"n_chan": "64,x"}, 'n_chan = "64,x"', "not numbers separated by commas"),
     ({"n_chan": []}, "n_chan = []", "an empty list; allowed: at least one value"),
     ({"n_chan": [64, 64]}, "n_chan = [64, 64]", "contains a number twice"),
@@ -109,7 +109,7 @@ def test_a_mistake_is_one_line(options: dict[str, Any], where: str, why: str) ->
     ({"output": {"folder": "{stem}"}}, "allowed: a name without braces"),
     ({"output": 3}, "output = 3: allowed: a table [output]"),
     ({"inputs": {"files": 3}}, "inputs.files = 3: allowed: names and patterns"),
-    ({"inputs": {"files": ["x"], "set": {"a": [1]}}}, "inputs.set.a = [1]: allowed: text or a"),
+    ({"inputs": {"files": ["x"], "set": {"a": [1]}}}, "inputs.set.a = [1]: allowed: a string or a"),
     ({"step": []}, "step: missing"),
     ({"step": 3}, "step = 3: allowed: tables"),
 ])

@@ -3,6 +3,7 @@
 import gc
 import weakref
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -28,7 +29,7 @@ def test_pieces_lie_side_by_side_in_a_page_and_never_overlap():
     sizes = np.random.default_rng(1).integers(1, PAGE // 8, 100)
     pieces = [first, second, *map(aligned, sizes.tolist())]
     spans = sorted((place(piece), place(piece) + piece.size) for piece in pieces)
-    assert all(stop <= start for (_, stop), (start, _) in zip(spans, spans[1:], strict=False))
+    assert all(stop <= start for (_, stop), (start, _) in pairwise(spans))
     pages = {start // PAGE for start, _ in spans}
     assert len(pages) <= 2 + -(-2 * int(sizes.sum()) // PAGE)
 

@@ -18,9 +18,8 @@ engine_options: Callable[[Any], Any] = common.options(
                  help="Process only part K of N; in a Slurm array, the default is the part that "
                       "belongs to the array task."),
     click.option("--dask-scheduler", metavar="ADDRESS",
-                 help="Run the tasks on the Dask cluster whose scheduler has this address, or to "
-                      "which this scheduler file belongs; with local, on a cluster on this "
-                      "machine."),
+                 help="Run the tasks on the Dask cluster whose scheduler has this address or wrote "
+                      "this scheduler file; with local, start a cluster on this machine."),
     click.option("--dask-tls-ca", type=common.InputPath(), metavar="PATH",
                  help="Trust this certificate authority (PEM) of the Dask cluster instead of the "
                       "one in Dask's configuration."),

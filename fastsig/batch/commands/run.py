@@ -62,7 +62,8 @@ run_options: Callable[[Any], Any] = common.options(
 @click.option("--verify", is_flag=True,
               help="Read all finished products in full first, and remake the damaged ones.")
 @click.option("--dry-run", is_flag=True,
-              help="Print the tasks, and the expected time and memory; write nothing.")
+              help="Print the number of tasks and the expected time, memory and disk space; write "
+                   "nothing.")
 @click.option("--follow", is_flag=True,
               help="Keep looking for new inputs until interrupted with Ctrl-C, and process each "
                    "file once it has stopped changing.")
@@ -140,9 +141,10 @@ def execute(path: str, files: tuple[str, ...], options: dict[str, Any],
     limits, terminal = limits_of(recipe, options), TerminalWatcher(options["quiet"])
     scratch = options["scratch"] and os.path.abspath(options["scratch"])
     if follow is not None:
-        stop = "" if follow.stop is None else f", or {follow.stop:g} s without anything new"
-        common.say(f"following: files are taken once they are quiet for {follow.quiet:g} s; "
-                   f"until Ctrl-C{stop}", options["quiet"])
+        stop = "" if follow.stop is None else (
+            f" or until nothing new has appeared for {follow.stop:g} s")
+        common.say("following: each file is processed once it has not changed for "
+                   f"{follow.quiet:g} s; the run continues until Ctrl-C{stop}", options["quiet"])
     reporter = None if options["no_report"] else Reporter(
         tasks, recipe.output, terminal, title=title_of(path), every=options["report_every"],
         live=shard is None or shard[0] == 1, follow=follow is not None)

@@ -48,7 +48,7 @@ class TerminalWatcher(Watcher):
         """Report the number of tasks to do, and the tasks that cannot run."""
         self._n_jobs = len(choice.jobs)
         for line in choice.changed:
-            common.say(f"{line}; it is made again", self._quiet)
+            common.say(f"{line}; it will be remade", self._quiet)
         for task, reason, _ in choice.refused:
             common.say(f"refused {task.name}: {reason}")
         for name in stale[:_MOST_STALE]:
@@ -70,7 +70,7 @@ class TerminalWatcher(Watcher):
             self.tasks = tasks
             self._n_jobs += len(choice.jobs)
             for line in choice.changed:
-                self._say(f"{line}; it is made again")
+                self._say(f"{line}; it will be remade")
             for task, reason, _ in choice.refused:
                 self._say(f"refused {task.name}: {reason}")
             if not self._quiet and (choice.jobs or choice.finished):

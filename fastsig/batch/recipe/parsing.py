@@ -137,7 +137,7 @@ def _inputs(table: Mapping[str, Any], mistakes: Mistakes) -> Inputs:
     files = [files] if isinstance(files, str) else files
     if not isinstance(files, list) or not all(isinstance(name, str) and name.strip() and
                                               "\0" not in name for name in files):
-        mistakes.add("inputs.files", "allowed: names and patterns, as texts", files)
+        mistakes.add("inputs.files", "allowed: names and patterns, as strings", files)
         files = []
     group = table.get("group", "file")
     if group not in GROUPS:

@@ -97,7 +97,7 @@ class _StepParser:
         name = self.table.get("name", self.vocabulary.name)
         taken = [step.name for step in self.before]
         if not isinstance(name, str) or not name.strip() or name == "inputs":
-            self._add("name", "allowed: a text other than inputs", name)
+            self._add("name", 'allowed: a string other than "inputs"', name)
         elif name in taken and "name" in self.table:
             self._add("name", "another step has this name; allowed: names that differ", name)
         return str(name)

@@ -27,10 +27,10 @@ def text_of(value: Any) -> str:
             value = value.astimezone(datetime.UTC).replace(tzinfo=None)
         return str(value.isoformat())
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):
-        raise UsageError("allowed: text or a number")
+        raise UsageError("allowed: a string or a number")
     text = value if isinstance(value, str) else repr(value)
     if not text.strip() or "\0" in text:
-        raise UsageError("allowed: text that is not empty")
+        raise UsageError("allowed: a string that is not empty")
     return text
 
 

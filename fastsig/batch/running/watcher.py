@@ -16,10 +16,10 @@ class Watcher:
     """Receives the events of a run, from several threads; the methods here do nothing."""
 
     def planned(self, choice: Choice, stale: Sequence[str]) -> None:
-        """Receive the choice before the first task; `stale` lists products that no task makes."""
+        """Receive the selected tasks before the first begins; `stale` lists products of no task."""
 
     def came(self, tasks: Sequence[Task], choice: Choice) -> None:
-        """Receive all tasks after new recordings have arrived, and the choice for the new ones."""
+        """Receive all tasks when new recordings have arrived, and the selected new ones."""
 
     def begun(self, job: Job) -> None:
         """Receive a job that begins."""

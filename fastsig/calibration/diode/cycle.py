@@ -44,7 +44,7 @@ class DiodeMode:
     unit: Literal["s", "row"] = "s"
 
     def rows(self, step_s: Fraction) -> tuple[Fraction, Fraction]:
-        """Return period and on-time in rows of `step_s` seconds."""
+        """Return the period and the on-time in rows of `step_s` seconds."""
         scale = step_s if self.unit == "s" else Fraction(1)
         return self.period / scale, self.on / scale
 
@@ -171,7 +171,7 @@ def _time_on(start: NDArray[Any], length: int, rows: _Whole) -> NDArray[Any]:
 
 
 def on_share(rate: Any, start: int, n: int, cycle: DiodeCycle) -> NDArray[np.float64]:
-    """Return the share of each row during which the diode is on.
+    """Return the fraction of each row during which the diode is on.
 
     Parameters
     ----------
@@ -269,7 +269,8 @@ def cycle_number(rate: Any, start: int, n: int, cycle: DiodeCycle) -> NDArray[np
     Returns
     -------
     ndarray, shape (n,), int64
-        Cycle k contains the on-time at ``phase + k period``. The middle of a row decides.
+        Cycle k contains the on-time at ``phase + k period``. The middle of a row determines its
+        cycle.
     """
     rate = fraction(rate)
     origin = cycle.phase - (cycle.period - cycle.on) / 2

@@ -84,7 +84,7 @@ def fit_diode(
     Parameters
     ----------
     difference : array, shape (cycle, pol, chan), counts
-        On-minus-off spectra; NaN is missing.
+        On-minus-off spectra; NaN where they are missing.
     weight : array, broadcastable to difference, 1/counts^2, optional
         Inverse variance; its scale is set by the residuals.
     times_s : array, shape (cycle,), s
@@ -178,7 +178,7 @@ def combine(models: Sequence[DiodeModel]) -> DiodeModel:
     Raises
     ------
     UsageError
-        If there are none, or polarisations or channels differ.
+        If there are no models, or their polarisations or channels differ.
     """
     if not models or len({model.shape.shape for model in models}) != 1:
         raise UsageError(f"{len(models)} diode models of shapes "
@@ -237,7 +237,7 @@ def antenna_temperature(
     state : array, shape (time,), int8, optional
         1 on, 0 off, -1 an edge; rows at an edge become NaN. All off by default.
     weight : array, broadcastable to power, optional
-        Valid share; 0 becomes NaN.
+        Valid fraction; values of weight 0 become NaN.
     n_average : float
         Independent samples of a value of weight 1.
 

@@ -40,9 +40,9 @@ def on_minus_off(
     Parameters
     ----------
     power : array, shape (time, pol, chan), any unit
-        Power; NaN is missing.
+        Power; NaN where it is missing.
     weight : array, broadcastable to power, dimensionless, or None
-        Valid share of each value.
+        Valid fraction of each value.
     state : ndarray, shape (time,), int8
         1 on, 0 off; other rows are left out.
     number : ndarray, shape (time,), int64

@@ -51,15 +51,16 @@ def find_cycle(
     Parameters
     ----------
     power : array, shape (time,), (time, pol) or (time, pol, sub-band), any unit
-        Total power, above 0; NaN is missing. Use a few sub-bands, not channels.
+        Total power, above 0; NaN where it is missing. Use a few sub-bands, not channels.
     weight : array, broadcastable to power from the left, dimensionless, optional
-        Share of each row that is valid: 0 in gaps.
+        Fraction of each row that is valid: 0 in gaps.
     step_s : Fraction, int, float or str
         Length of a row, s; the rows are evenly spaced, gaps included.
     hint : DiodeSchedule, optional
         The schedule of the header or the user, from the start of row 0.
     hint_from : {"header", "user"}
-        Origin of the hint: disagreement with a header causes a warning, with a user an error.
+        Origin of the hint: disagreement with the header causes a warning, disagreement with the
+        user an error.
     modes : sequence of DiodeMode
         Known patterns, tried first.
     off_level : float or array, shape of a row, unit of power, optional

@@ -37,7 +37,7 @@ __all__ = ["KINDS", "NAME", "NO_STREAM", "CubeFile", "info", "sniff", "verify"]
 
 NAME, KINDS = "fits_cube", ("cube",)
 
-#: The error where a stream in time is needed.
+#: Error message where a stream in time is needed.
 NO_STREAM = ("contains a cube of maps; allowed here: a stream in time. For cubes use fastsig "
              "extract, moment and view, and fastsig.open_cube")
 
@@ -122,12 +122,12 @@ class CubeFile:
     faults : list of str
         Faults after the image in the file, such as a truncated table.
     doubts : list of str
-        Statements that the file lacks, and values that were not read as written.
+        Information that the file lacks, and values that were not read as written.
 
     Raises
     ------
     FormatError
-        Where the file is not an image of the sky, is truncated, or has an impossible header.
+        If the file is not an image of the sky, is truncated, or has an impossible header.
     """
 
     def __init__(self, path: str | os.PathLike[str], *, rest: Any = None,
@@ -216,7 +216,7 @@ class CubeFile:
 
     def read_weight(self, chan: Any = slice(None), y: Any = slice(None), x: Any = slice(None), *,
                     stokes: int = 0) -> NDArray[Any] | None:
-        """Return weights (chan or 1, y, x) in s that broadcast against `read`; None without any.
+        """Return weights (chan or 1, y, x) in s that broadcast against `read`, or None.
 
         Weights that are not positive numbers are 0.
         """
@@ -387,12 +387,12 @@ def checked(overrides: dict[str, Any]) -> dict[str, Any]:
 
 
 def verify(path: str | os.PathLike[str], **overrides: Any) -> bool:
-    """Read a whole cube and check CHECKSUM and DATASUM; False where a unit has no DATASUM.
+    """Read a whole cube and check CHECKSUM and DATASUM; False if an HDU has no DATASUM.
 
     Raises
     ------
     DataError
-        Where one is wrong.
+        If one of them is wrong.
     FormatError
         See `CubeFile`.
     """

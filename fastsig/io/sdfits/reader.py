@@ -68,7 +68,7 @@ def table(path: str | os.PathLike[str]) -> SDFITSTable:
 
 
 def header_of(found: SDFITSTable, rows: Sequence[int]) -> Header:
-    """Return the header of a product of some rows: channels ascend, starts give the rate.
+    """Return the header of a product of some rows; the rate follows from their start times.
 
     For a single row, or rows of one time, the rate is 1 / DURATION.
 

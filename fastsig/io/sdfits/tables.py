@@ -176,7 +176,7 @@ class SDFITSTable:
         return self.number(row, "CRVAL1") + (1 - self.number(row, "CRPIX1")) * step, step
 
     def start(self, row: int) -> tuple[int, Fraction]:
-        """Return day (MJD) and seconds of day, UTC, of the start of a row: DATE-OBS as written."""
+        """Return the start of a row, from DATE-OBS: day (MJD) and seconds of the day, UTC."""
         text = str(self.value(row, "DATE-OBS") or "").strip()
         found = _DATE.fullmatch(text)
         try:
@@ -219,7 +219,7 @@ class SDFITSTable:
         return self._places[row]
 
     def cards(self, row: int) -> dict[str, Any]:
-        """Return the cards of the table of a row and of the primary header on the observation."""
+        """Return the cards of a row's table, and those of the primary header on the observation."""
         return kept(self._tables[self._places[row][0]].cards, self._primary.cards)
 
     def row_bytes(self, row: int) -> int:

@@ -1,8 +1,8 @@
 """Voltages searched coherently: dedispersed within channels at coarse dispersion measures.
 
 The dispersion within channels is removed exactly at one dispersion measure; at neighbouring ones,
-what is left smears a pulse by the delay across a channel for the difference. The coarse measures
-are so dense that this loses no more S/N than the steps of the search.
+the remaining dispersion smears a pulse by the delay across a channel for the difference. The coarse
+measures are so dense that this loses no more S/N than the steps of the search.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def coarse_searches(stream: VoltageStream, dms: Any, n_chan: int, *, time: Any =
         Channels per channel of the voltages.
     time : Quantity or str, optional
         Integration time of the spectra; by default, half of the shortest width, or one sample of a
-        channel without it.
+        channel if no widths are given.
     widths, loss, constant, **options
         As for `search_plan`.
 

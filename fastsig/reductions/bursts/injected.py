@@ -74,7 +74,7 @@ class Injected(SpectraStage):
 
 
 def noise_of(stream: SpectrumStream) -> NDArray[np.float64]:
-    """Return the noise of each channel, (n_chan,): the root of the median variance of some pieces.
+    """Return the noise of each channel, (n_chan,), from the median variance of some pieces.
 
     Channels without noise, or without samples, have 0.
     """
@@ -113,8 +113,8 @@ class Completeness(NamedTuple):
     match : ndarray, int64
         Number of the candidate that is each burst; -1 if it was not found.
     ratio : ndarray, float64
-        S/N found divided by the S/N injected and by the root of the fraction of the samples of
-        channels with bursts that was valid; NaN if not found.
+        S/N found divided by the S/N injected and by the square root of the valid fraction of the
+        samples in channels with bursts; NaN if not found.
     """
 
     injections: tuple[Injection, ...]
@@ -133,7 +133,7 @@ class Completeness(NamedTuple):
         return made
 
     def rows(self, by: str) -> list[dict[str, float]]:
-        """Return the number injected and found, and the mean ratio, in bins of a parameter.
+        """Return the numbers of bursts injected and found, and the mean ratio, by a parameter.
 
         Parameters
         ----------
@@ -162,7 +162,7 @@ def completeness(found: Candidates, injections: Sequence[Injection], late_s: flo
     """Return which candidates are injected bursts.
 
     A candidate is an injected burst if the differences in time, at the middle of its delays, and in
-    dispersion measure are no larger than the widths of both explain. If several candidates match a
+    dispersion measure are no larger than the widths of both allow. If several candidates match a
     burst, the brightest is taken.
 
     Parameters
@@ -174,7 +174,7 @@ def completeness(found: Candidates, injections: Sequence[Injection], late_s: flo
         Time of the first spectrum after the start of the scan, s.
     plan : SearchPlan
     live : float
-        Share of the channels to which bursts were added.
+        Fraction of the channels to which bursts were added.
     """
     match = np.full(len(injections), -1)
     ratio = np.full(len(injections), np.nan)

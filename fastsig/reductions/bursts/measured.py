@@ -78,8 +78,8 @@ class BurstMeasurement(Shown):
     time_s, time_error_s : float
         The same time in seconds after the start of the file, and its standard error.
     reference_mhz : float
-        Reference frequency of times: the centre of the highest channel, unless dispersion was
-        removed from the file before.
+        Reference frequency of times: the centre of the highest channel, unless dispersion had
+        already been removed from the file.
     dm, dm_error : float
         Dispersion measure, pc cm^-3.
     dm_fit : DMFit

@@ -108,8 +108,8 @@ def measure_burst(
         Spectra, or voltages with `coherent`. With AA, BB, CR and CI or with I, Q, U and V, the
         polarisation is measured.
     at : Time, Quantity or str
-        Time of the burst at the highest channel, accurate to 0.1 s: a date and time, or a time
-        after the start of the data.
+        Time of the burst at the highest channel, accurate to 0.1 s or, if `width` is given, to 3
+        widths: a date and time, or a time after the start of the data.
     dm : float, str or Quantity
         Approximate dispersion measure, pc cm^-3.
     width : Quantity or str, optional

@@ -40,8 +40,8 @@ def bursts(chain: Any, dms: Any = (0, 3000), *, width: Any = None, threshold: fl
     Parameters
     ----------
     chain : Chain or stream
-        Spectra with known frequencies: of one product, or with AA and BB, of which I is searched;
-        or voltages.
+        Voltages, or spectra with known frequencies. Of several products, only I is searched, which
+        is made from AA and BB if necessary.
     dms : pair, or text such as "0:3000"
         Lowest and highest dispersion measure, pc cm^-3.
     width : pair of Quantity, or text such as "0.1ms:100ms", optional
@@ -75,7 +75,7 @@ def bursts(chain: Any, dms: Any = (0, 3000), *, width: Any = None, threshold: fl
     Raises
     ------
     UsageError
-        If an argument is not allowed, or the dispersion was removed before.
+        If an argument is not allowed, or the dispersion has already been removed.
     PlanError
         If the chain contains neither spectra with known frequencies and one intensity nor voltages,
         or if they are too short.

@@ -21,7 +21,7 @@ __all__ = ["Bursts"]
 _LEAST_WEIGHT = 0.5
 _MOST_THREADS = 64
 
-#: Values, which of them are valid, and what is subtracted from all channels.
+#: Values, which of them are valid, and the series to subtract from all channels.
 Part = tuple[NDArray[Any], NDArray[np.bool_] | None, NDArray[np.float32] | None]
 
 
@@ -75,11 +75,11 @@ class Bursts(Sink):
         return n * self.stream.shape[2] * (np.dtype(self._kind).itemsize + 1)
 
     def part_bytes(self, n: int) -> int:
-        """Memory of the values while they wait."""
+        """Memory of the values that are waiting."""
         return self.work_bytes(n)
 
     def partial(self, block: Block | CodedBlock) -> Part:
-        """Return values, which of them are valid, and what is subtracted from all channels."""
+        """Return values, which of them are valid, and the series to subtract from all channels."""
         if isinstance(block, CodedBlock):
             return block.codes, _valid(block), block.series
         weight = np.asarray(block.valid)[:, 0]

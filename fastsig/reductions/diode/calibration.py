@@ -92,7 +92,8 @@ class DiodeMeasurement(Shown):
         return [
             f"noise diode: {self.cycle}{f' ({self.cycle.mode})' if self.cycle.mode else ''}, "
             f"{self.cycle.significance:.3g} sigma; {len(self.model.bad)} cycles, {bad} left out",
-            f"temperature with the diode off: {tsys}; noise over the radiometer's: {ratio}",
+            f"temperature with the diode off: {tsys}; "
+            f"noise relative to the radiometer equation: {ratio}",
         ]
 
 
@@ -113,7 +114,7 @@ def solve(stream: Stream, tcal: Any, *, diode: Any = None, guard: Any = 0, gain_
     diode : DiodeSchedule, mapping or str, optional
         Schedule of the diode, which is checked against the data, such as ``"mode=pulsar"`` or
         ``"period=2s,on=1s,first=0s"``. By default, the schedule is found in the data; if the header
-        contains a schedule, this is checked against the data.
+        contains a schedule, it is checked against the data.
     guard : value, s
         Maximum error of the times at which the diode is switched.
     gain_time : value, s

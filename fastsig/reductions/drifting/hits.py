@@ -39,12 +39,13 @@ def drifting(chain: Any, drift: Any = ("-4 Hz/s", "4 Hz/s"), *, snr: float = 10.
              width: Any = None, coarse: int | None = None, dc: bool = False, smeared: bool = True,
              folder: str | None = None, workers: int | None = None, memory: int | None = None,
              progress: Progress | None = None) -> Hits:
-    """Return the hits of carriers whose frequency drifts in spectra.
+    """Return the hits of drifting carriers in spectra.
 
     Parameters
     ----------
     chain : Chain or stream
-        Spectra with known frequencies: of one product, or with AA and BB, of which I is searched.
+        Spectra with known frequencies. Of several products, only I is searched, which is made from
+        AA and BB if necessary.
     drift : pair of Quantity, or text such as "-4:4"
         Lowest and highest drift rate, Hz/s.
     snr : float

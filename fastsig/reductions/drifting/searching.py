@@ -137,7 +137,7 @@ class _Shape(NamedTuple):
 
 def search_band(bands: Bands, band: Band, settings: Settings, *, workers: int = 1,
                 progress: Progress | None = None) -> Found:
-    """Search all channels of a scan, on threads.
+    """Search all channels of a scan, on several threads.
 
     Parameters
     ----------
@@ -210,7 +210,7 @@ def _tasks(n_chan: int, shape: _Shape, units: Units, workers: int) -> Iterator[_
 
 
 def search_bytes(plan: DriftPlan, band: Band, workers: int, run: int) -> int:
-    """Return the memory that some threads need, in bytes.
+    """Return the memory that a number of threads need, in bytes.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Predictors for a stream: from polyco files, from ephemerides, and of a constant period."""
+"""Predictors for a stream: from polyco files, from ephemerides, and for a constant period."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fold: a sink that folds spectra by predictors into the profiles of subintegrations."""
+"""Fold: a sink that folds spectra with predictors into the profiles of subintegrations."""
 
 from __future__ import annotations
 

@@ -246,9 +246,10 @@ class Map:
             warnings.warn(
                 f"{self.streams[0].path}: the tracks are too sparse for a kernel of "
                 f"{self.kernel.fwhm_deg * 60:.3g} arcmin: a point source on a track is "
-                f"{error * 100:.0f} % too bright in the map, and one between tracks too faint; "
-                f"allowed: at most 0.4 beams, {self.beam.fwhm_deg * 24:.2g} arcmin, apart"
-                + ("; or a wider kernel (--kernel)" if helps else ""), FastsigWarning, stacklevel=4)
+                f"{error * 100:.0f} % too bright in the map, and one between tracks is too faint; "
+                f"space the tracks at most 0.4 beamwidths ({self.beam.fwhm_deg * 24:.2g} arcmin) "
+                "apart" + (", or use a wider kernel (--kernel)" if helps else ""),
+                FastsigWarning, stacklevel=4)
 
     @property
     def left_out(self) -> dict[str, int]:

@@ -27,7 +27,7 @@ def compare_pulsar_beams(
     angle: Any = "0deg", hpbw: Any = None, beams: Sequence[int] | None = None,
     table_beams: Sequence[int] | None = None, shape_error: float = 0.05, side_lobe: float = 0.01,
 ) -> PulsarCandidates:
-    """Return the periodic signals of several beams, one row each, with a verdict and a position.
+    """Return one row for each periodic signal of several beams, with a verdict and a position.
 
     Candidates whose mean frequencies agree within 1.1 bins of the spectrum are one signal, at any
     dispersion measure, whose row is that of the beam with the highest S/N. The S/N of all beams are
@@ -36,7 +36,7 @@ def compare_pulsar_beams(
     Parameters
     ----------
     tables : sequence of PulsarCandidates
-        One table for each beam, all of the same scan and of searches alike.
+        One table for each beam, all of the same scan and of searches with the same settings.
     telescope, receiver, angle, hpbw, beams, table_beams, shape_error, side_lobe
         As for `compare_beams`.
 

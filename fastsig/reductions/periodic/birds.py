@@ -22,7 +22,7 @@ __all__ = ["FIND", "birds_of", "found_at_zero_dm"]
 
 F8 = NDArray[np.float64]
 
-#: Instead of the name of a file: search the series of DM 0 for birds.
+#: Given instead of the name of a file: birds are sought in the series of DM 0.
 FIND = "find"
 #: Harmonics that are summed if the search of all series has none.
 _HARMONICS = 8
@@ -32,9 +32,9 @@ _MOST_BYTES = 2**24
 def birds_of(names: Sequence[str | os.PathLike[str]]) -> F8:
     """Return the ranges of frequencies in files, Hz; `FIND` is not a file.
 
-    A file is a table of `search beams`, whose rows of the verdict interference count, or text with
-    a line for each bird: its frequency and full width in Hz and, if it has harmonics, their number,
-    as in the zaplists of PRESTO. Text after ``#`` is a comment.
+    A file is a table of `search beams`, whose rows with the verdict interference are used, or text
+    with a line for each bird: its frequency and full width in Hz and, if it has harmonics, their
+    number, as in the zaplists of PRESTO. Text after ``#`` is a comment.
 
     Raises
     ------
@@ -80,8 +80,9 @@ def _of_line(path: str, number: int, parts: list[str]) -> F8:
 def found_at_zero_dm(request: Request, read: Read) -> F8:
     """Return the ranges of periodic signals of the series of DM 0.
 
-    A signal is kept if its S/N is higher by more than 1, its noise, at another one of about ten
-    dispersion measures, each about twice the one before: that of a pulsar rises towards its own.
+    A signal is not among them if its S/N is higher by more than 1, which is its noise, at one of
+    about ten other dispersion measures, each about twice the previous one: the S/N of a pulsar
+    increases towards its own dispersion measure.
 
     Raises
     ------

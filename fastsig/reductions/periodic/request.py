@@ -1,4 +1,4 @@
-"""What a search for pulsars requests: its settings, its series, threads and memory."""
+"""The request for a search for pulsars: its settings, series, threads and memory."""
 
 from __future__ import annotations
 
@@ -106,12 +106,12 @@ class Request:
     stream : SpectrumStream
         Spectra of one product, or the time series of the lowest dispersion measure.
     source : SummedSeries or SeriesFiles
-        From where the series come.
+        Source of the series.
     settings : Settings
     searched : tuple of Trials
         The stretches of dispersion measures and, with segments, the segments of each.
     searches : tuple of Searches
-        Of each of these.
+        Searches of each of these.
     workers : int
         Number of threads.
     memory : int or None
@@ -184,7 +184,7 @@ class Request:
 
     @property
     def segments(self) -> tuple[Trials, ...]:
-        """The segments of each stretch; none without segments."""
+        """The segments of each stretch, if segments are searched."""
         return tuple(each for each in self.searched if each.is_segment)
 
     @property
@@ -213,7 +213,7 @@ class Request:
 
     @property
     def start_time(self) -> Time:
-        """Start of the series: of times of the barycentre (TDB), written as if it were UTC."""
+        """Start of the series; at the barycentre, it is in TDB, written as if it were UTC."""
         start = self.stream.header.start_time
         return start if self.clock is None else time_from_mjd(*self.clock.start(start))
 
@@ -223,7 +223,7 @@ class Request:
         Raises
         ------
         PlanError
-            If the memory is too small, as `series` does.
+            If the memory is too small, as in `series`.
         """
         if isinstance(self.source, SummedSeries):
             sink = self._sink(None)

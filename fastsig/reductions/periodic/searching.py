@@ -41,7 +41,7 @@ def pulsars(chain: Any, dms: Any = (0, 500), *, harmonics: int = 16, accel: floa
             barycenter: bool = False, ephemeris: str | None = None, segment: Any = None,
             others: Sequence[Any] = (), folder: str | None = None, workers: int | None = None,
             memory: int | None = None, progress: Progress | None = None) -> PulsarCandidates:
-    """Return candidates for pulsars in spectra or a time series, by two searches.
+    """Return the pulsar candidates that two searches find in spectra or a time series.
 
     The searches are those by Fourier transform and by fast folding.
 
@@ -54,8 +54,9 @@ def pulsars(chain: Any, dms: Any = (0, 500), *, harmonics: int = 16, accel: floa
     Parameters
     ----------
     chain : Chain or stream
-        Spectra with known frequencies: of one product, or with AA and BB, of which I is searched;
-        or a time series, such as a .dat or .fft file, for which `dms` is ignored.
+        Spectra with known frequencies, or a time series, such as a .dat or .fft file, for which
+        `dms` is ignored. Of several products, only I is searched, which is made from AA and BB if
+        necessary.
     dms : pair, or text such as "0:500"
         Lowest and highest dispersion measure, pc cm^-3.
     harmonics : int
@@ -143,7 +144,7 @@ def found_pulsars(request: Request, *, find_birds: bool = False, known: Any = No
     ----------
     request : Request
     find_birds : bool
-        Whether periodic signals of DM 0 are not used.
+        Whether to leave out periodic signals that are strongest at DM 0.
     known, radius, folder, progress
         As for `pulsars`.
     hash_inputs : bool

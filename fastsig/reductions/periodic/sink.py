@@ -37,7 +37,7 @@ class Series(Sink):
     folder : str, optional
         Folder for series that do not fit into memory.
     in_memory : bool
-        Whether they do.
+        Whether the series fit into memory.
 
     Raises
     ------
@@ -77,7 +77,7 @@ class Series(Sink):
         return n * self.stream.shape[2] * (np.dtype(self._kind).itemsize + 1)
 
     def part_bytes(self, n: int) -> int:
-        """Memory of the values while they wait."""
+        """Memory of the values that are waiting."""
         return self.work_bytes(n)
 
     def partial(self, block: Block) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:

@@ -50,7 +50,7 @@ class Spool:
 
     @property
     def held_bytes(self) -> int:
-        """Memory that they occupy: with weights, a quarter more."""
+        """Memory that the series occupy; with weights, it is a quarter more."""
         return self.n_bytes * 5 // 4 if self.in_memory else 0
 
     def __enter__(self) -> Self:

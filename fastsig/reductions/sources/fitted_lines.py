@@ -76,7 +76,7 @@ class Line(NamedTuple):
         return "<Line of velocity {}, peak {}>".format(*self.texts())
 
     def texts(self) -> tuple[str, str]:
-        """Return velocity and width as text, and peak and flux."""
+        """Return the velocity and the width as text, and the peak and the flux."""
         return (f"{self.velocity}, W50 {self.w50}".replace(" / ", "/"),
                 f"{self.peak}, flux {self.flux}".replace(" / ", "/"))
 
@@ -165,7 +165,7 @@ class LineFit(Shown):
                 "flux_sum": [float(each.value) for each in self.flux_sum]}
 
     def beside(self) -> tuple[F8, NDArray[np.bool_]]:
-        """Return the values of all channels without the fitted lines, and which are off lines."""
+        """Return values of channels without the fitted lines, and which channels are off them."""
         speeds, inside = self.velocity.value, np.zeros(len(self.velocity), bool)
         for line in self.lines:
             inside |= line.covers(speeds)

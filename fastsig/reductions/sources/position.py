@@ -163,7 +163,7 @@ def _inside(east: F8, north: F8, radius: float) -> F8:
 
 def to_jansky(unit: str, frequency_hz: F8, beam: Beam | None, kelvin: Any, path: str, *,
               widened: float = 1.0) -> tuple[F8, str]:
-    """Return the factors that convert a cube's values to Jy in a beam, by channel; and the unit.
+    """Return the factor of each channel that converts values to Jy in a beam, and the unit.
 
     Parameters
     ----------

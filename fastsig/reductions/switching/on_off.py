@@ -1,4 +1,4 @@
-"""On and off by the clock: a stream in which the telescope leaves its source and comes back.
+"""On and off by the clock: streams in which the telescope leaves its source and returns to it.
 
 FAST's ON-OFF files do not record which rows are on the source, so a schedule is needed. Rows that
 are only partly on the source, or that lie within the time that the telescope needs to move, count
@@ -56,7 +56,7 @@ class Schedule:
                              f"({float(self.period - self.on):g} s)")
 
     def rows(self, cycle: int, rate: Fraction) -> tuple[range, range]:
-        """Return the rows of a cycle wholly on the source, and wholly off it; unbounded."""
+        """Return the rows of a cycle wholly on and off the source, whatever the stream's length."""
         begin = self.first + cycle * self.period
         return (_inside(begin + self.settle, begin + self.on, rate),
                 _inside(begin + self.on + self.settle, begin + self.period, rate))

@@ -36,7 +36,7 @@ class Spectrum(Shown):
     values : ndarray, shape (row, product, chan), float64
         In `unit`, ascending in sky frequency; NaN where the weight is 0.
     weight : ndarray, shape (row, product, chan), float32
-        Share of the samples that are valid.
+        Fraction of the samples that are valid.
     header : Header
         Header of the rows; `channels` is known.
     tsys : ndarray, shape (row, product), float64

@@ -98,13 +98,13 @@ class BurstSearch(Octaves):
         return self._store.finish(self.n_time, self.live_share, self.valid_share)
 
     def new_events(self) -> NDArray[Any]:
-        """Return the events that are known since the last call; the first call begins this."""
+        """Return the events found since the last call; the first call starts their collection."""
         made, self._new = [np.empty(0, EVENT), *(self._new or [])], []
         return np.concatenate(made)
 
     @property
     def earliest(self) -> NDArray[np.int64]:
-        """Spectrum of each dispersion measure before which no event begins that is not known yet.
+        """For each dispersion measure, the spectrum before which all events are known.
 
         The measures are those of all stretches; spectra are counted at the full rate. The first
         spectra may have negative numbers.

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 __all__ = ["EVENT", "EventStore", "Events", "brightest", "events_of"]
 
 #: An event: its stretch, its row there, first sample and width in samples of the stretch, its S/N,
-#: and the share of its samples that was valid.
+#: and the fraction of its samples that were valid.
 EVENT = np.dtype([("stretch", "i4"), ("row", "i4"), ("time", "i8"), ("width", "i4"),
                   ("snr", "f4"), ("weight", "f4")])
 _ORDER = ("width", "row", "stretch", "time")  # of events with the same S/N, the last first
@@ -30,9 +30,9 @@ class Events:
     n_time : int
         Number of spectra that were searched.
     live_share : float
-        Share of them that had valid samples.
+        Fraction of these spectra that had valid samples.
     valid_share : float
-        Share of the samples of these that was valid.
+        Fraction of the samples of the spectra with valid samples that were valid.
     """
 
     rows: NDArray[Any]
@@ -43,7 +43,7 @@ class Events:
 
 
 class EventStore:
-    """The brightest events of a search, up to a number of them.
+    """The brightest events of a search, up to a maximum number.
 
     Which events are kept does not depend on the order in which they are added.
 
@@ -58,7 +58,7 @@ class EventStore:
 
     @property
     def memory_bytes(self) -> int:
-        """Memory of the events, at most."""
+        """Largest memory of the events."""
         return 4 * self._most * EVENT.itemsize
 
     def add(self, events: NDArray[Any]) -> None:
@@ -86,7 +86,7 @@ class EventStore:
 
 
 def events_of(stretch: int, found: NDArray[Any]) -> NDArray[Any]:
-    """Return what the search of a stretch returned as events."""
+    """Return the results of the search of a stretch as events."""
     made = np.empty(len(found), EVENT)
     made["stretch"] = stretch
     for name in ("row", "time", "width", "snr", "weight"):
@@ -95,7 +95,7 @@ def events_of(stretch: int, found: NDArray[Any]) -> NDArray[Any]:
 
 
 def brightest(events: NDArray[Any], most: int) -> NDArray[Any]:
-    """Return at most this many events, the brightest, whatever the order that they are in."""
+    """Return at most this many events, the brightest, whatever their order."""
     if len(events) <= most:
         return events
     order = np.lexsort((*(events[name] for name in _ORDER), -events["snr"]))

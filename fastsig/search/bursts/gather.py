@@ -26,9 +26,10 @@ def gather(searches: Sequence[Searched]) -> tuple[Gathered, int]:
     than `MOST`; all others are brighter.
 
     Events are friends if they are at most two dispersion measures of the plan apart and their
-    boxcars overlap in time; a candidate consists of events that are connected by friends. Fainter
-    candidates on the tracks of a brighter one, where its own signal is expected at wrong dispersion
-    measures, are merged with it, as are those that other searches found at neighbouring measures.
+    boxcars overlap in time; a candidate consists of events that are connected through friends.
+    Fainter candidates on the tracks of a brighter one, where its own signal is expected at wrong
+    dispersion measures, are merged with it, as are those that other searches found at neighbouring
+    measures.
     """
     found = [grouped(each, number) for number, each in enumerate(searches)]
     made = absorbed(Satellites(joined([each.found for each in found]), searches[0].plan))
@@ -49,7 +50,7 @@ class Satellites:
     found : Gathered
         Candidates before satellites have been merged.
     plan : SearchPlan
-        Of their threshold and delays.
+        Plan with their threshold and delays.
     """
 
     def __init__(self, found: Gathered, plan: SearchPlan) -> None:

@@ -48,7 +48,7 @@ class SearchPlan:
         Largest fraction of its S/N that a pulse may lose between two widths, and half a step from
         the nearest dispersion measure.
     removed : float
-        Dispersion measure that was removed within channels before, pc cm^-3.
+        Dispersion measure that was already removed within channels, pc cm^-3.
     """
 
     dm_plan: DMPlan
@@ -70,11 +70,11 @@ class SearchPlan:
 
     @property
     def kept(self) -> tuple[float, ...]:
-        """Smallest share of its S/N that a pulse of the shortest width keeps, for each stretch.
+        """Smallest fraction of its S/N that a pulse of the shortest width keeps, for each stretch.
 
         This is what remains half a step from the nearest dispersion measure, at the sampling rate
-        of the stretch and with the deviations of the tree; the loss between two widths comes on
-        top. The pulse is as wide as the dispersion within a channel makes it.
+        of the stretch and with the deviations of the tree; the loss between two widths is not
+        included. The pulse is as wide as the dispersion within a channel makes it.
         """
         found = []
         for each in self.stretches:
@@ -143,7 +143,7 @@ def search_plan(source: Any, dms: Any = (0, 3000), *, widths: Any = None, thresh
     Raises
     ------
     UsageError
-        If a value is out of range, or as `fastsig.dm_plan`.
+        If a value is out of range, or as for `fastsig.dm_plan`.
     """
     share = share_of(loss)
     if isinstance(threshold, bool) or not _THRESHOLDS[0] <= threshold <= _THRESHOLDS[1]:

@@ -1,8 +1,8 @@
 r"""False alarms that noise is expected to cause: candidates above a threshold.
 
 Boxcars at neighbouring times, widths and dispersion measures are correlated, and those of one
-candidate count once. Boxcars whose correlation falls as :math:`1 - \beta |k|` with their distance
-k have, for each of them,
+candidate count once. Boxcars whose correlation decreases as :math:`1 - \beta |k|` with their
+distance k have, for each of them,
 
 .. math:: f = x^2 \beta\, \nu(x \sqrt{2 \beta}) \le 1, \quad
           \nu(y) \approx \frac{(2 / y) (\Phi(y/2) - 1/2)}{(y/2) \Phi(y/2) + \phi(y/2)}
@@ -38,14 +38,14 @@ __all__ = ["CONSTANTS", "chance", "clusters", "degrees_of", "false_alarms", "tri
 
 F8 = NDArray[np.float64]
 
-#: Slopes of the correlation with time, dispersion measure and width, and the factor of all.
+#: Slopes of the correlation with time, dispersion measure and width, and a common factor.
 CONSTANTS = (0.258, 0.185, 0.74, 1.18)
 _ALONE = 10.0  # distance of a width that has no neighbours
 
 
 def trials(step: float, n_dm: int, ladder: Ladder, threshold: float,
            constants: tuple[float, float, float, float] = CONSTANTS) -> F8:
-    """Return the independent trials of each width for each sample of a series.
+    """Return the number of independent trials of each width per sample of a series.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ def trials(step: float, n_dm: int, ladder: Ladder, threshold: float,
     threshold : float
         S/N.
     constants : tuple of float
-        As `CONSTANTS`.
+        As in `CONSTANTS`.
     """
     by_time, by_dm, by_width, factor = constants
     w, t = ladder.widths.astype(np.float64), ladder.steps.astype(np.float64)
@@ -113,8 +113,9 @@ def false_alarms(plan: SearchPlan, duration_s: float, *, degrees: float | None =
     duration_s : float
         Length of the data, without spectra that are lost.
     degrees : float, optional
-        Degrees of freedom of a power, for one channel and spectrum, multiplied by the share of the
-        samples that is valid: sums of fewer samples have longer tails. Gaussian noise by default.
+        Degrees of freedom of a power, for one channel and spectrum, multiplied by the fraction of
+        the samples that are valid: sums of fewer samples have longer tails. Gaussian noise by
+        default.
     threshold : float, optional
         S/N; by default that of the plan.
     """

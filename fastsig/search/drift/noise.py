@@ -31,8 +31,8 @@ _SERIES = 16.0  # shape of a gamma distribution from which its median and deviat
 class Levels:
     """Levels of groups of `n` channels, (n_spectrum, n_group) float32, unit of the spectra.
 
-    The levels are means; NaN in groups without valid samples. That of a group depends on no other
-    channels, and `shape` on no channels outside `core`.
+    The levels are means; NaN in groups without valid samples. The level of a group depends on no
+    other channels, and `shape` on no channels outside `core`.
     """
 
     def __init__(self, x: F4, n: int, core: slice) -> None:
@@ -108,8 +108,9 @@ def sum_noise(total: F4, share: F4 | None, widths: tuple[int, ...], shape: float
     """Return the standard deviation of boxcars of each width in the sum of all spectra.
 
     The noise of widths that are powers of two is measured, and that of a width between two of them
-    interpolated, so that it does not depend on other widths. Stretches of channels in which signals
-    raise the sum are left out: those that drift are in many channels of a sum without drift.
+    is interpolated, so that it does not depend on other widths. Stretches of channels in which
+    signals raise the sum are left out: those that drift are in many channels of a sum without
+    drift.
 
     Parameters
     ----------
@@ -188,9 +189,9 @@ def _between(widths: NDArray[np.int64], powers: NDArray[np.int64], noise: NDArra
 
 
 def gamma_shape(ratio: float) -> float:
-    """Return the shape of a Gamma law by the ratio of its median absolute deviation to its median.
+    """Return the shape of a gamma distribution from its median absolute deviation over its median.
 
-    It is from 0.5 to 1e9.
+    It is limited to 0.5 to 1e9.
     """
     from scipy.optimize import brentq
 

@@ -14,7 +14,7 @@ from fastsig.errors import UsageError
 
 __all__ = ["MOST_SPECTRA", "DriftPlan", "Octave", "kept_by_boxcar"]
 
-#: Spectra of a scan, at most: longer ones are averaged first.
+#: Largest number of spectra of a scan; longer scans are averaged first.
 MOST_SPECTRA = 4096
 _MOST_DRIFT = 2**20  # channels during a scan
 _WIDTHS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)

@@ -29,10 +29,10 @@ _TRIM = 0.05  # share of the sums that is left out at either end
 
 
 def trimmed_noise(total: NDArray[Any]) -> tuple[float, float]:
-    """Return median and standard deviation of the middle 90 % of the sums of a coarse channel.
+    """Return the median and standard deviation of the middle 90 % of a coarse channel's sums.
 
-    For Gaussian noise, this deviation is 0.79 of the true one, so that the S/N is 1.27 times as
-    high.
+    For Gaussian noise, this standard deviation is 0.79 of the true one, so that the S/N is 1.27
+    times as high.
     """
     ordered = np.sort(total[np.isfinite(total)])
     middle = ordered[int(len(ordered) * _TRIM) : int(len(ordered) * (1 - _TRIM))]

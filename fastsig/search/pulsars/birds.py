@@ -79,7 +79,7 @@ def mains(frequency: float, highest: float) -> F8:
     Raises
     ------
     UsageError
-        As `lines`.
+        As for `lines`.
     """
     if not frequency > 0:
         raise UsageError(f"mains = {frequency}; allowed: a frequency above 0, Hz")
@@ -97,7 +97,7 @@ def of_frequencies(frequency: Any, fdot: Any, n_harmonic: Any, duration_s: Any) 
     n_harmonic : array of int, shape (n,)
         Number of harmonics, the fundamental included.
     duration_s : array, s
-        Duration of the series, of which a bin of the spectrum is the inverse.
+        Duration of the series; a bin of the spectrum is its inverse.
     """
     first, slope, count, length = np.broadcast_arrays(
         np.asarray(frequency, np.float64), np.asarray(fdot, np.float64),

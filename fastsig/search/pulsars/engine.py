@@ -1,4 +1,4 @@
-"""The search of many series: by Fourier transform and by fast folding, on threads."""
+"""The search of many series, by Fourier transform and by fast folding, on several threads."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["Read", "Searches", "Settings", "Trials", "search_series", "searches_
 #: Samples that are compared at a time, and rounding error of those that are divided by weights.
 _PIECE, _EQUAL = 2**14, 1e-6
 
-#: Returns a series and its weights, None if all are 1, given the number of its stretch and its own.
+#: Returns a series and its weights, None if all are 1, given its stretch and its number there.
 Read = Callable[[int, int], tuple[NDArray[np.float32], NDArray[np.float32] | None]]
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Settings:
     period : tuple of two floats, optional
         Shortest and longest period of fast folding, s; None for no fast folding.
     duty : tuple of two floats
-        Least and largest width of a pulse of fast folding, as a share of the period.
+        Smallest and largest width of a pulse in fast folding, as a fraction of the period.
     zapped : array, shape (n, 2), Hz
         Ranges of frequencies that are not used.
     """
@@ -60,7 +60,7 @@ class Settings:
 
 
 class Trials(NamedTuple):
-    """Series of one stretch, or segments of them, that are searched alike.
+    """Series of one stretch, or segments of them, that are searched in the same way.
 
     Parameters
     ----------
@@ -132,13 +132,14 @@ class Searches(NamedTuple):
 def with_segments(trials: Sequence[Trials], length_s: float) -> list[Trials]:
     """Return stretches, and after them the segments of their series.
 
-    Segments are equal. They begin at equal steps of at most half their length, at the same times
-    in all series, the first one with the series. The last one ends with the shortest series.
+    Segments are equally long. They begin at equal steps of at most half their length, at the same
+    times in all series. The first one begins with the series, and the last one ends with the
+    shortest series.
 
     Raises
     ------
     UsageError
-        If a segment has too few samples, or the series are not longer.
+        If a segment has too few samples, or the series are no longer than a segment.
     """
     shortest = min(each.duration_s for each in trials)
     least = LEAST_SAMPLES * max(each.sample_s for each in trials)
@@ -159,10 +160,10 @@ def _segments(trials: Trials, length_s: float, starts: NDArray[np.float64]) -> T
 
 
 def searches_of(settings: Settings, trials: Sequence[Trials]) -> list[Searches]:
-    """Return the searches of each stretch, and of each stretch's segments; the trials of all count.
+    """Return the searches of each stretch and of its segments; the trials of all are counted.
 
-    The number of trials of a search is in proportion to the duration of its series, so that
-    segments count as their share of a whole series, each.
+    The number of trials of a search is in proportion to the duration of its series, so that each
+    segment counts as its fraction of a whole series.
 
     Raises
     ------

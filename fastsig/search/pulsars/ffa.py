@@ -20,7 +20,7 @@ F4 = NDArray[np.float32]
 F8 = NDArray[np.float64]
 
 #: A candidate: period and frequency at constant frequency (s, Hz), its error, significance after
-#: trials, S/N, and width of the boxcar (s, and as a share of the period).
+#: trials, S/N, and width of the boxcar (s, and as a fraction of the period).
 FOLDED = np.dtype([
     ("period", np.float64), ("frequency", np.float64), ("frequency_error", np.float64),
     ("sigma", np.float64), ("snr", np.float64), ("width", np.float64), ("duty", np.float64)])
@@ -59,12 +59,12 @@ class _Part:
 
 
 class FoldingSearch:
-    """Search of series of one length by fast folding; a copy for each thread.
+    """Search of series of one length by fast folding; each thread needs a copy.
 
-    Two octaves of the period at a time have their own level: the running mean of the running
-    median, both over the longest period of them. Periods, levels and noise of an octave do not
-    depend on the range of the search. The S/N is over the noise of a few samples. Where profiles
-    are noisier because the noise is red, the significance is that of an S/N over the noise of
+    Every two octaves of the period have a separate level: the running mean of the running median,
+    both over the longest of these periods. Periods, levels and noise of an octave do not depend on
+    the range of the search. The S/N is relative to the noise of a few samples. Where profiles are
+    noisier because the noise is red, the significance is that of an S/N relative to the noise of
     profiles.
 
     Parameters
@@ -77,12 +77,12 @@ class FoldingSearch:
         Shortest and longest period, s. The shortest is at least `n_bin` samples; series have at
         least 8 turns of the longest, or it is shortened.
     duty : tuple of two floats
-        Least and largest width of a pulse, as a share of the period. The least determines the
-        number of bins.
+        Smallest and largest width of a pulse, as a fraction of the period. The smallest determines
+        the number of bins.
     threshold : float
         Least significance after trials, in standard deviations.
     trials : float
-        Number of independent series that are searched alike.
+        Number of independent series that are searched in the same way.
     most : int
         Largest number of candidates of a series; the most significant ones are kept.
 
@@ -194,10 +194,10 @@ class FoldingSearch:
         Parameters
         ----------
         series : ndarray, shape (n_sample,), float32, any unit
-            Sums of what is valid. Samples that are not finite are not valid.
+            Sums of the valid terms. Samples that are not finite are not valid.
         weight : ndarray, shape (n_sample,), float32, optional
-            Variance of each sample in units of that of a whole one, 0 to 1: the share of its terms
-            that are valid.
+            Variance of each sample relative to that of a complete one, 0 to 1: the fraction of its
+            terms that are valid.
         zapped : array, shape (n, 2), Hz
             Lower and upper edges of ranges of frequencies that are removed from the series.
 
@@ -208,7 +208,7 @@ class FoldingSearch:
         Raises
         ------
         UsageError
-            If a shape is wrong, or a weight is not 0 to 1.
+            If a shape is wrong, or a weight is not between 0 and 1.
         """
         x, w = without_mean(series, weight, self.n_sample)
         x = x if not np.size(zapped) else self._without(x, w, zapped)
@@ -305,7 +305,7 @@ def _median_of_white_noise(n: float) -> float:
 
 
 def widths_of(n_bin: int, duty: float) -> tuple[int, ...]:
-    """Return widths of boxcars, each about 1.5 times the one before, up to a share of the turn."""
+    """Return widths of boxcars, each about 1.5 times the last, up to a fraction of the turn."""
     found, width = [], 1
     while width <= max(1, int(duty * n_bin + 1e-9)):
         found.append(width)

@@ -1,4 +1,4 @@
-"""Search of one series for periodic signals: its spectrum, whitened, and sums of harmonics."""
+"""Search of one series for periodic signals: its whitened spectrum, and sums of harmonics."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ CANDIDATE = np.dtype([
     ("sigma", np.float64), ("power", np.float64), ("n_harmonic", np.int16),
     ("n_valid", np.int16), ("r", np.float64), ("z", np.float64)])
 
-#: Fundamentals complete this many turns in a series at least, by default. Below, the level is
+#: Least number of turns of a fundamental in a series, by default. With fewer, the level is
 #: measured from too few bins where noise is red.
 FEWEST_TURNS = 16
 #: Independent drifts in a bin of drift, as false alarms in noise show (`bench periodic`), for two
 #: signs and steps of 2 bins. Sums at neighbouring half bins are independent trials within a tenth.
 SHARE = 0.9
-#: Candidates of a series, the best ones, whose frequency and drift are those of the highest power;
-#: those of the others are steps of the search.
+#: Number of candidates of a series, the best ones, whose frequency and drift are those of the
+#: highest power; those of the others are steps of the search.
 REFINED = 10
 #: Error of the frequency of a tone of power P, in bins, is this over sqrt(P).
 _ERROR = 3 / (np.pi * np.sqrt(6))
@@ -58,7 +58,7 @@ class Whitened:
         Amplitudes, 0 where they are not valid.
     valid : ndarray, shape (n_bin,), bool
     lags : ndarray, shape (n_lag,), complex
-        Correlation of the noise of bins, as gaps of the series cause it.
+        Correlation of the noise of bins, such as gaps in the series cause.
     """
 
     amplitude: NDArray[np.complex64]
@@ -67,7 +67,7 @@ class Whitened:
 
 
 class FourierSearch:
-    """Search of series of one length; a copy for each thread.
+    """Search of series of one length; each thread needs a copy.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ class FourierSearch:
     threshold : float
         Least significance after trials, in standard deviations.
     trials : float
-        Number of independent series that are searched alike.
+        Number of independent series that are searched in the same way.
     frequency : tuple of two floats, optional
         Least and largest frequency of fundamentals, Hz. By default from 16 turns in a series to
         half the sample rate.
@@ -162,10 +162,10 @@ class FourierSearch:
         Parameters
         ----------
         series : ndarray, shape (n_sample,), float32, any unit
-            Sums of what is valid. Samples that are not finite are not valid.
+            Sums of the valid terms. Samples that are not finite are not valid.
         weight : ndarray, shape (n_sample,), float32, optional
-            Variance of each sample in units of that of a whole one, 0 to 1: the share of its terms
-            that are valid.
+            Variance of each sample relative to that of a complete one, 0 to 1: the fraction of its
+            terms that are valid.
         zapped : array, shape (n, 2), Hz
             Lower and upper edges of ranges of frequencies that are not used.
 
@@ -176,7 +176,7 @@ class FourierSearch:
         Raises
         ------
         UsageError
-            If a shape is wrong, or a weight is not 0 to 1.
+            If a shape is wrong, or a weight is not between 0 and 1.
         """
         spectrum = self.whitened(series, weight, zapped)
         return self.candidates(spectrum)
@@ -184,7 +184,7 @@ class FourierSearch:
     def whitened(self, series: F4, weight: F4 | None = None, zapped: Any = ()) -> Whitened:
         """Return the whitened spectrum of a series; arguments as for `process`.
 
-        Its memory is used again by the next call.
+        Its memory is reused by the next call.
         """
         level, total = self._level(series, weight)
         amplitude = self._transform.process(level, out=self._spectrum)[:-1]

@@ -20,14 +20,14 @@ _QUARTILE = 0.6744897501960817  # of a Gaussian
 
 
 def without_mean(series: F4, weight: F4 | None, n_sample: int) -> tuple[F4, F4 | None]:
-    """Return a series whose valid samples have a weighted mean of 0, the others 0, and weights.
+    """Return a series with a weighted mean of 0, and 0 where it is not valid, and its weights.
 
-    Samples are sums of what is valid, so their mean is in proportion to their weight.
+    Samples are sums of their valid terms, so their mean is proportional to their weight.
 
     Raises
     ------
     UsageError
-        If a shape is wrong, or a weight is not 0 to 1.
+        If a shape is wrong, or a weight is not between 0 and 1.
     """
     x = np.asarray(series, np.float32)
     w = None if weight is None else np.asarray(weight, np.float32)
@@ -66,7 +66,7 @@ def levelled(x: F4, weight: F4 | None, window: int, n_bin: int = 1) -> F4:
     Parameters
     ----------
     x : ndarray, shape (n,), float32, any unit
-        Sums of what is valid: their level is in proportion to the weight.
+        Sums of the valid terms: their level is proportional to the weight.
     weight : ndarray, shape (n,), float32, optional
         Weights, 0 to 1; 1 by default.
     window, n_bin : int

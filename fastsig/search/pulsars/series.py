@@ -44,8 +44,8 @@ def lengths_of(stretches: Sequence[Stretch], n_time: int) -> list[tuple[int, int
 class SeriesMaker(Octaves):
     """Sums the channels of a stream of spectra for all dispersion measures.
 
-    Values of a series are sums of normalised channels, divided by what the noise of independent
-    channels would be.
+    Values of a series are sums of normalised channels, divided by the noise that independent
+    channels would have.
 
     Parameters
     ----------

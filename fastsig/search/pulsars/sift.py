@@ -38,7 +38,7 @@ F8 = NDArray[np.float64]
 METHODS = ("fourier", "ffa")
 
 #: A detection in the series of a dispersion measure; see the columns of `PulsarCandidates`.
-#: `segment` is the number of a segment from 1 on, with its start and length in s, or 0.
+#: `segment` is the number of a segment, counted from 1, with its start and length in s, or 0.
 DETECTION = np.dtype([
     ("frequency", np.float64), ("frequency_error", np.float64), ("fdot", np.float64),
     ("sigma", np.float64), ("snr", np.float64), ("power", np.float64), ("n_harmonic", np.int32),
@@ -115,7 +115,7 @@ def _blank(n: int, dm: float) -> NDArray[Any]:
 
 
 def sift(found: NDArray[Any], duration_s: float, *, most: int = 1000) -> Sifted:
-    """Return the signals of detections in whole series, or in one segment, by these rules.
+    """Return the signals of detections in whole series, or in one segment, by the rules above.
 
     Parameters
     ----------

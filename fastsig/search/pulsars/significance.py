@@ -1,10 +1,11 @@
 """Significance of sums of Fourier powers, and the powers that a significance requires.
 
-Powers of noise have a mean of 1 and an exponential law, so the sum of n independent powers exceeds
-S by chance with the probability ``Q(n, S) = exp(-S) sum_(k < n) S^k / k!``, that of a chi^2 of 2 n
-degrees of freedom above 2 S. Of N independent trials, one or more does with ``1 - (1 - Q)^N``. The
-significance is the deviation, in standard deviations, that one Gaussian value exceeds with that
-probability. Everything is computed with logarithms, so that no power is too large.
+Powers of noise have a mean of 1 and an exponential distribution, so the sum of n independent powers
+exceeds S by chance with the probability ``Q(n, S) = exp(-S) sum_(k < n) S^k / k!``, that of a chi^2
+of 2 n degrees of freedom above 2 S. In N independent trials, at least one sum does so with the
+probability ``1 - (1 - Q)^N``. The significance is the deviation, in standard deviations, that one
+Gaussian value exceeds with that probability. Everything is computed with logarithms, so that no
+power is too large.
 """
 
 from __future__ import annotations
@@ -110,7 +111,7 @@ def sigma(power: Any, n: Any, trials: float = 1.0) -> F8:
     Raises
     ------
     UsageError
-        As `log_chance` and `combined_log_chance`.
+        As for `log_chance` and `combined_log_chance`.
     """
     return sigma_of_log_chance(combined_log_chance(log_chance(power, n), trials))
 
@@ -121,7 +122,7 @@ def power_of_sigma(sigma: float, n: int, trials: float = 1.0) -> float:
     Raises
     ------
     UsageError
-        If the significance is not a number from -5 to 1000, or as `log_chance`.
+        If the significance is not a number from -5 to 1000, or as for `log_chance`.
     """
     if not -5 <= sigma <= 1000:
         raise UsageError(f"sigma = {sigma}; allowed: -5 to 1000")
