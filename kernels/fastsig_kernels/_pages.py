@@ -7,7 +7,9 @@ In a page of 2 MiB, neighbouring lines fall into neighbouring sets.
 """
 
 import mmap
+import os
 import threading
+import weakref
 from contextlib import suppress
 
 import numpy as np
@@ -17,9 +19,38 @@ PAGE = 2**21
 #: Pieces begin on a cache line.
 _LINE = 64
 
-_lock = threading.Lock()
-#: What is left of the newest page, for plans and for tables that outlive them.
-_rest: dict[bool, np.ndarray] = {}
+class _Newest:
+    """The newest page of a kind, and where the rest of it begins.
+
+    Only its pieces keep the page. A program that makes a plan for each of its files would otherwise
+    walk through the rest of a page, which only the last plan of many would free.
+    """
+
+    def __init__(self) -> None:
+        self.forget()
+
+    def forget(self) -> None:
+        """Begin with a page of its own: to write to one that two processes share would copy it."""
+        self._lock = threading.Lock()  # another thread of the other process may hold the old one
+        self._memory = weakref.ref(np.empty(0, np.uint8))  # of none
+        self._start = self._stop = 0
+
+    def piece(self, size: int) -> np.ndarray:
+        """Return the next bytes of the page, or the first ones of another."""
+        with self._lock:
+            memory = self._memory()
+            if memory is None or self._start + size > self._stop:
+                memory, self._start = _mapped(PAGE)
+                self._memory, self._stop = weakref.ref(memory), self._start + PAGE
+            start, self._start = self._start, self._start + size
+            return memory[start : start + size]
+
+
+#: For plans, and for tables that outlive them.
+_newest = {lasting: _Newest() for lasting in (False, True)}
+if hasattr(os, "register_at_fork"):
+    for _each in _newest.values():
+        os.register_at_fork(after_in_child=_each.forget)
 
 
 def aligned(n_byte: int, *, lasting: bool = False) -> np.ndarray:
@@ -30,17 +61,13 @@ def aligned(n_byte: int, *, lasting: bool = False) -> np.ndarray:
     """
     size = -(-n_byte // _LINE) * _LINE
     if size > PAGE // 2:
-        return _mapped(size)[:n_byte]
-    with _lock:
-        page = _rest.get(lasting)
-        if page is None or size > len(page):
-            page = _mapped(PAGE)
-        _rest[lasting] = page[size:]
-    return page[:n_byte]
+        memory, start = _mapped(size)
+        return memory[start : start + n_byte]
+    return _newest[lasting].piece(size)[:n_byte]
 
 
-def _mapped(n_byte: int) -> np.ndarray:
-    """Return zeroed bytes that start on a large page, if the system has any."""
+def _mapped(n_byte: int) -> tuple[np.ndarray, int]:
+    """Return memory, and where zeroed bytes begin in it: on a large page, if there are any."""
     if not hasattr(mmap, "MADV_HUGEPAGE"):
         data = np.zeros(n_byte + PAGE, np.uint8)
     else:
@@ -48,5 +75,4 @@ def _mapped(n_byte: int) -> np.ndarray:
         with suppress(OSError):  # a kernel may have been built without large pages
             memory.madvise(mmap.MADV_HUGEPAGE)
         data = np.frombuffer(memory, np.uint8)
-    start = -data.ctypes.data % PAGE
-    return data[start : start + n_byte]
+    return data, -data.ctypes.data % PAGE

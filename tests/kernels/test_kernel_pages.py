@@ -1,6 +1,7 @@
 """Memory of tables and work spaces."""
 
 import gc
+import os
 import weakref
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
@@ -54,6 +55,30 @@ def test_a_page_is_freed_with_its_last_piece():
 def test_lasting_tables_lie_in_pages_of_their_own():
     plan, table, again = aligned(64), aligned(64, lasting=True), aligned(64)
     assert place(plan) // PAGE == place(again) // PAGE != place(table) // PAGE
+
+
+def test_plans_one_after_the_other_begin_at_the_same_place_of_a_page():
+    """Otherwise they walk through it, and touch more memory with each plan."""
+    pages = _pages._Newest()
+    for _ in range(3):
+        piece = pages.piece(640)
+        assert place(piece) % PAGE == 0
+        piece[:] = 1
+        gone = weakref.ref(piece.base)
+        del piece
+        assert gone() is None and not pages.piece(640).any()
+
+
+def test_a_forked_process_has_pages_of_its_own():
+    """To write to a page of its parent would copy it."""
+    before = aligned(64)
+    readable, writable = os.pipe()
+    if (child := os.fork()) == 0:
+        os.write(writable, str(place(aligned(64)) // PAGE).encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert int(os.read(readable, 100)) != place(before) // PAGE == place(aligned(64)) // PAGE
+    os.close(readable), os.close(writable)
 
 
 def test_threads_never_get_the_same_bytes():
