@@ -5,9 +5,10 @@ from __future__ import annotations
 import errno
 import os
 
-__all__ = ["claim", "free_bytes", "has_room"]
+__all__ = ["claim", "free_bytes", "has_room", "margin"]
 
 _BLOCK = 512  # unit of st_blocks
+_MOST_MARGIN, _SHARE = 2**30, 16
 
 
 def free_bytes(descriptor: int) -> int:
@@ -24,6 +25,16 @@ def has_room(descriptor: int, size: int) -> bool:
     """
     states_size = os.fstatvfs(descriptor).f_blocks > 0  # some network file systems do not
     return not states_size or size <= free_bytes(descriptor)
+
+
+def margin(descriptor: int) -> int:
+    """Return the bytes that a recording leaves free for other products, where an open file is.
+
+    They are a sixteenth of the file system, at most 1 GiB. What fills a disk is the recording:
+    without a margin, other products that are written at the same moment would fail with it.
+    """
+    disk = os.fstatvfs(descriptor)
+    return min(_MOST_MARGIN, disk.f_blocks * disk.f_frsize // _SHARE)
 
 
 def claim(descriptor: int, size: int) -> None:
