@@ -230,6 +230,7 @@ class NativeTarget(VoltageWriter):
     NAME = "native"
     OFFERS: ClassVar = {8: None, 16: None, 32: None}
     OPEN_END = True
+    ENDS_WHEN_FULL = True
 
     def _carried(self) -> frozenset[str]:
         return frozenset(("channels", "telescope", "receiver", "backend", "source", "beam",
