@@ -59,7 +59,7 @@ class Usage(NamedTuple):
     at : float
         Time, s.
     private : int
-        Bytes of memory that belong to one process alone, without rings.
+        Bytes of memory without rings and files; those that processes share count once.
     descriptors : int
         Number of open files.
     seconds : dict
@@ -305,14 +305,16 @@ def usage(status: dict[str, Any]) -> Usage:
 
 
 def _private(pid: int) -> int:
-    """Return the bytes of the mappings of a process, without rings, that it alone has."""
-    total, counts_now = 0, True
-    for line in Path(f"/proc/{pid}/smaps").read_text().splitlines():
-        if re.match(r"[0-9a-f]+-[0-9a-f]+ ", line):
-            counts_now = "fastsig-ring-" not in line
-        elif counts_now and line.startswith("Private_"):
-            total += int(line.split()[1]) * 1024
-    return total
+    """Return the bytes of a process that are no file and no ring, each shared one in proportion.
+
+    Pages of libraries and of code are left out: to how many processes they belong depends on the
+    other programs that are running.
+    """
+    text = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    found = re.search(r"^Pss_Anon: +(\d+) kB", text, re.MULTILINE)
+    if found is None:
+        raise RuntimeError("the kernel does not report Pss_Anon; Linux 5.9 or later does")
+    return int(found[1]) * 1024
 
 
 def _processor_s(pid: int) -> float:

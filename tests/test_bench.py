@@ -197,6 +197,9 @@ def test_growth_of_a_session():
     busy = [each._replace(private=10**8 + 10**7 * (i % 3), descriptors=40)
             for i, each in enumerate(used)]
     assert not live_soak._grown(live_soak.growth(busy, 300))
+    dip = [each._replace(private=10**8 - 10**7 * (i == 33), descriptors=40)
+           for i, each in enumerate(used)]  # memory that has just been returned, seen only once
+    assert not live_soak._grown(live_soak.growth(dip, 300))
     flat = live_soak.growth([each._replace(private=10**8, descriptors=40) for each in used], 300)
     assert flat["spread"] == 0 and not live_soak._grown(flat)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import gc
 import json
 import os
 import signal
@@ -98,11 +99,12 @@ def share_heap() -> None:
 
 
 def trim_heap() -> None:
-    """Return free memory to the system.
+    """Return free memory to the system, also that of objects which refer to each other.
 
     The allocator itself returns only what is free at the end of the heap: whether that is much
     depends on what was allocated last.
     """
+    gc.collect()  # a pass or a figure leaves cycles of megabytes, which would wait for long
     with contextlib.suppress(AttributeError):  # another library than glibc
         ctypes.CDLL(None).malloc_trim(0)
 

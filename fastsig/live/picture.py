@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from fastsig.axes.time import sample_time
 from fastsig.io.spectra.segments import FileSpectra
+from fastsig.live.children import trim_heap
 from fastsig.stream import Block, Sink, SpectrumStream
 from fastsig.stream.header import Header
 
@@ -103,6 +104,7 @@ class Picture(Sink):
         data, weight = (np.stack([each[index] for each in self._kept]) for index in (1, 2))
         Chain(_Held(about, data, weight, os.path.basename(self.path))).plot(
             self.path, overwrite=True)
+        trim_heap()
         self._last = time.monotonic()
 
     def finish(self, n_rows: int) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -166,7 +165,6 @@ class Rolling:
                     os.unlink(name)
             del sink, watch, result, piece, writer
             self._current = []
-            gc.collect()  # a pass leaves cycles of megabytes, which would wait for long
             trim_heap()
         return first
 

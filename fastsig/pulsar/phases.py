@@ -103,11 +103,12 @@ class PhasePolynomial:
         return slope(moved(self.coefficients, start.since(self.epoch)), seconds)
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=128)
 def moved(coefficients: tuple[Fraction, ...], by: Fraction) -> tuple[Fraction, ...]:
     """Return the coefficients of the same polynomial about another origin: p(x + by).
 
-    Those of 15 terms take 1 ms, and are asked for again and again with the start of a stream.
+    Those of 15 terms take 1 ms, and are asked for again and again with the start of a stream. They
+    are kept for the polynomials of about a day, as a session of days has a start for each file.
     """
     powers = [Fraction(1)]
     for _ in coefficients:

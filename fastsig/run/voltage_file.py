@@ -10,9 +10,10 @@ from typing import Any, Self
 from fastsig import registry
 from fastsig.axes import validity
 from fastsig.axes.validity import Spans
-from fastsig.errors import PlanError, UsageError
+from fastsig.errors import OutputError, PlanError, UsageError
 from fastsig.io.files.outputs import check_file_bytes, output_names
 from fastsig.io.files.provenance import chain_record, input_files, voltage_provenance
+from fastsig.io.files.room import free_bytes, has_room, margin
 from fastsig.io.files.safe import check_name, check_output
 from fastsig.io.voltages.writing import Recording, VoltageWriter
 from fastsig.run.surveys import ValidSpans
@@ -204,8 +205,18 @@ class VoltageFile(Sink):
     def __enter__(self) -> Self:
         self.check()
         self.refuse_losses()
+        if self.stream.endless and not self.writer.ENDS_WHEN_FULL:
+            self._leave_room()
         self.writer.create(overwrite=self._overwrite).__enter__()
         return self
+
+    def _leave_room(self) -> None:
+        """Refuse a recording that would not leave other products their margin on the disk."""
+        folder = os.path.dirname(self.path) or "."
+        size, spare = sum(size for _, size in self.writer.files), margin(folder)
+        if not has_room(folder, size + spare):
+            raise OutputError(self.path, f"the disk is full: {size} bytes are needed, and {spare} "
+                              f"for other products; {free_bytes(folder)} are free")
 
     def partial(self, block: Block) -> Any:
         """Encode a piece as it will be stored in the file."""

@@ -7,6 +7,8 @@ In a page of 2 MiB, neighbouring lines fall into neighbouring sets.
 """
 
 import mmap
+import os
+import weakref
 from contextlib import suppress
 
 import numpy as np
@@ -16,10 +18,15 @@ PAGE = 2**21
 #: Pieces begin on a cache line.
 _LINE = 64
 
-#: What is left of the newest page, for plans and for tables that outlive them. A call takes it out,
-#: in one step, so that it has it alone: another call meanwhile begins a page. A lock would remain
-#: locked in a process forked at that time, and in a signal handler that makes a plan.
-_rest: dict[bool, np.ndarray] = {}
+#: The newest page, and where the rest of it begins and ends, for plans and for tables that outlive
+#: them. Only its pieces keep a page: a program that makes a plan for each of its files would
+#: otherwise walk through the rest of a page, which only the last plan of many would free. A call
+#: takes the rest out, in one step, so that it has it alone: another call meanwhile begins a page. A
+#: lock would remain locked in a process forked at that time, and in a signal handler that makes a
+#: plan.
+_rest: dict[bool, tuple[weakref.ref[np.ndarray], int, int]] = {}
+if hasattr(os, "register_at_fork"):  # to write to a page that two processes share would copy it
+    os.register_at_fork(after_in_child=_rest.clear)
 
 
 def aligned(n_byte: int, *, lasting: bool = False) -> np.ndarray:
@@ -30,16 +37,19 @@ def aligned(n_byte: int, *, lasting: bool = False) -> np.ndarray:
     """
     size = -(-n_byte // _LINE) * _LINE
     if size > PAGE // 2:
-        return _mapped(size)[:n_byte]
-    page = _rest.pop(lasting, None)
-    if page is None or size > len(page):
-        page = _mapped(PAGE)
-    _rest[lasting] = page[size:]
-    return page[:n_byte]
+        memory, start = _mapped(size)
+        return memory[start : start + n_byte]
+    page, start, stop = _rest.pop(lasting, (None, 0, 0))
+    newest = None if page is None else page()
+    if newest is None or start + size > stop:
+        newest, start = _mapped(PAGE)
+        stop = start + PAGE
+    _rest[lasting] = weakref.ref(newest), start + size, stop
+    return newest[start : start + n_byte]
 
 
-def _mapped(n_byte: int) -> np.ndarray:
-    """Return zeroed bytes that start on a large page, if the system has any."""
+def _mapped(n_byte: int) -> tuple[np.ndarray, int]:
+    """Return memory, and where zeroed bytes begin in it: on a large page, if there are any."""
     if not hasattr(mmap, "MADV_HUGEPAGE"):
         data = np.zeros(n_byte + PAGE, np.uint8)
     else:
@@ -51,5 +61,4 @@ def _mapped(n_byte: int) -> np.ndarray:
         with suppress(OSError):  # a kernel may have been built without large pages
             memory.madvise(mmap.MADV_HUGEPAGE)
         data = np.frombuffer(memory, np.uint8)
-    start = -data.ctypes.data % PAGE
-    return data[start : start + n_byte]
+    return data, -data.ctypes.data % PAGE

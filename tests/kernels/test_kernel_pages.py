@@ -59,6 +59,30 @@ def test_lasting_tables_lie_in_pages_of_their_own():
     assert place(plan) // PAGE == place(again) // PAGE != place(table) // PAGE
 
 
+def test_plans_one_after_the_other_begin_at_the_same_place_of_a_page():
+    """Otherwise they walk through it, and touch more memory with each plan."""
+    _pages._rest.clear()
+    for _ in range(3):
+        piece = aligned(640)
+        assert place(piece) % PAGE == 0
+        piece[:] = 1
+        gone = weakref.ref(piece.base)
+        del piece
+        assert gone() is None and not aligned(640).any()
+
+
+def test_a_forked_process_has_pages_of_its_own():
+    """To write to a page of its parent would copy it."""
+    before = aligned(64)
+    readable, writable = os.pipe()
+    if (child := os.fork()) == 0:
+        os.write(writable, str(place(aligned(64)) // PAGE).encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert int(os.read(readable, 100)) != place(before) // PAGE == place(aligned(64)) // PAGE
+    os.close(readable), os.close(writable)
+
+
 def test_threads_never_get_the_same_bytes():
     with ThreadPoolExecutor(8) as pool:
         pieces = list(pool.map(lambda k: (k, aligned(1000)), range(2000)))

@@ -147,6 +147,21 @@ def test_a_full_disk_ends_what_is_written_there(tmp_path: Path, small_disk: Path
     assert process.returncode == 4, errors
     assert errors.count("the disk is full: this file ") == 1
     assert all_are_whole(out) > 4 and len(files(out, "voltages*.h5")) in (2, 3)
+    assert sink(out, "spectra")["state"] == "ended"
+
+
+@pytest.mark.parametrize("to", ["native", "dada", "vdif"])
+def test_a_recording_leaves_room_for_other_products(small_disk: Path, to: str) -> None:
+    """It ends before the disk is full, so that what is written at the same moment does not fail."""
+    live = Endless(noise(np.random.default_rng(1), 4_000_000))
+    made = rolling("record", live, Settings(str(small_disk), record=to, roll_s=Fraction(3, 4)), "",
+                   lambda said: None, lambda: live)
+    with pytest.raises(OutputError, match="the disk is full: "):
+        made.run(workers=1)
+    disk = os.statvfs(small_disk)
+    free, size = disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize
+    assert size / 16 <= free < size / 16 + 2**22
+    (small_disk / "another").write_bytes(bytes(size // 16))
 
 
 @pytest.mark.parametrize("writes", [2, 10**9])

@@ -406,6 +406,17 @@ def test_files_leave_nothing_in_memory(tmp_path: Path) -> None:
     assert len(counts) == 16 and abs(counts[-1] - counts[4]) < 500
 
 
+@pytest.mark.parametrize("kind", ["record", "spectra"])
+def test_memory_does_not_grow_with_files(tmp_path: Path, kind: str) -> None:
+    """A forked process, as in a session: it must not touch more pages with each of its files."""
+    script = Path(__file__).parents[1] / "rolled_files.py"
+    done = subprocess.run([sys.executable, script, kind, tmp_path], capture_output=True, text=True,
+                          env=environment(), timeout=120)
+    assert not done.stderr, done.stderr
+    n_file, own_kb, allocated = map(int, done.stdout.split())
+    assert n_file in (60, 61) and own_kb < 400 and allocated < 30_000
+
+
 def test_free_memory_goes_back_to_the_system() -> None:
     """Also that below memory that is still used."""
     done = subprocess.run([sys.executable, "-c", """

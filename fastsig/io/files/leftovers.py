@@ -14,14 +14,15 @@ import os
 import re
 import secrets
 import socket
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 _log = logging.getLogger(__name__)
 
 __all__ = ["sweep", "sweep_names", "writer_id"]
 
-# What follows NAME in a temporary name; "-old" is a file that is about to be replaced.
-_TAIL = r"\.([A-Za-z0-9_]+-[0-9]+-[0-9a-f]+)(?:-old)?\.part"
+#: A temporary name: that of the product, and its writer; "-old" is a file that will be replaced.
+_TEMPORARY = re.compile(
+    r"\.(?P<name>.+)\.(?P<writer>[A-Za-z0-9_]+-[0-9]+-[0-9a-f]+)(?:-old)?\.part")
 
 
 def writer_id() -> str:
@@ -36,10 +37,9 @@ def sweep(path: str) -> list[str]:
     ``{file}`` in `path` matches any number.
     """
     folder, name = os.path.split(path)
-    pattern = re.compile(r"\." + "[0-9]{4,}".join(map(re.escape, name.split("{file}"))) + _TAIL)
     removed = []
     for each in glob.glob(glob.escape(folder or ".").replace("{file}", "[0-9]*")):
-        removed += _sweep_folder(each, pattern)
+        removed += _sweep_folder(each, [name])
     return removed
 
 
@@ -55,33 +55,42 @@ def sweep_names(paths: Iterable[str]) -> list[str]:
         if "{file}" in folder:
             removed += sweep(path)
             continue
-        folders.setdefault(folder, []).append("[0-9]{4,}".join(
-            map(re.escape, name.split("{file}"))))
+        folders.setdefault(folder, []).append(name)
     for folder, names in folders.items():
-        if any(name.endswith(".part") for name in _names(folder)):
-            pattern = re.compile(rf"\.(?:{'|'.join(names)}){_TAIL}")
-            removed += _sweep_folder(folder, pattern)
+        removed += _sweep_folder(folder, names)
     return removed
 
 
-def _names(folder: str) -> list[str]:
-    try:
-        return os.listdir(folder)
-    except OSError:
-        return []
-
-
-def _sweep_folder(folder: str, pattern: re.Pattern[str]) -> list[str]:
-    """Remove temporary files of dead writers whose names match."""
+def _sweep_folder(folder: str, names: Iterable[str]) -> list[str]:
+    """Remove temporary files of dead writers of products with these names."""
     try:
         parts = [name for name in os.listdir(folder) if name.endswith(".part")]
     except OSError:
         return []
-    found = [(name, match.group(1)) for name in parts if (match := pattern.fullmatch(name))]
+    if not parts:
+        return []
+    is_asked = _test_of(names)
+    found = [(name, match["writer"]) for name in parts
+             if (match := _TEMPORARY.fullmatch(name)) and is_asked(match["name"])]
     alive = {writer: any(_locked(os.path.join(folder, name)) for name in parts if writer in name)
              for writer in {writer for _, writer in found}}
     dead = [os.path.join(folder, name) for name, writer in found if not alive[writer]]
     return [leftover for leftover in dead if _remove_free(leftover)]
+
+
+def _test_of(names: Iterable[str]) -> Callable[[str], bool]:
+    """Return a function that says whether a name is one of these.
+
+    Only names of numbered files need patterns. The module `re` keeps hundreds of patterns: a
+    program that runs for days must not make one for each of its files.
+    """
+    plain, numbered = set(), []
+    for name in names:
+        if "{file}" in name:
+            numbered.append(re.compile("[0-9]{4,}".join(map(re.escape, name.split("{file}")))))
+        else:
+            plain.add(name)
+    return lambda name: name in plain or any(each.fullmatch(name) for each in numbered)
 
 
 def _locked(path: str) -> bool:

@@ -20,7 +20,7 @@ from fastsig.axes.validity import Spans
 from fastsig.errors import UsageError
 from fastsig.io.files.outputs import Writer, output_names
 from fastsig.io.files.positioned import octets, write_from
-from fastsig.io.files.room import has_room
+from fastsig.io.files.room import has_room, margin
 from fastsig.io.files.safe import SafeOutput
 from fastsig.io.hdf5 import metadata
 from fastsig.io.hdf5.announced import AnnouncedFile
@@ -57,7 +57,8 @@ class NativeWriter(AnnouncedFile, Writer):
         Whether an existing file may be replaced.
     early : bool
         Whether the file may end early (`end_at`). No space is then reserved for the rows, and a
-        full disk only ends the file: `is_full` is true, and further rows are left out.
+        disk without more room than the margin for other products (`room.margin`) only ends the
+        file: `is_full` is true, and further rows are left out.
 
     Raises
     ------
@@ -87,6 +88,7 @@ class NativeWriter(AnnouncedFile, Writer):
         size = n_time * self._row * n_pol + 2**16
         self._early, self.is_full = early, False
         self._output = SafeOutput(path, overwrite=overwrite, reserve=0 if early else size)
+        self._margin = margin(self._output.descriptor)
         try:
             self._file = self._create(n_pol, {"truth": truth, "provenance": provenance})
         except (OSError, RuntimeError, ValueError) as error:
@@ -145,7 +147,7 @@ class NativeWriter(AnnouncedFile, Writer):
             raise UsageError(f"rows of {data.dtype} {data.shape}, not {self._raw} {expected}")
         if self._written + n > self._n_time:
             raise UsageError(f"more rows than the {self._n_time} announced")
-        if self._early and not has_room(self._output.descriptor, data.nbytes):
+        if self._early and not has_room(self._output.descriptor, data.nbytes + self._margin):
             self.is_full = True
         if self.is_full:
             return
@@ -228,6 +230,7 @@ class NativeTarget(VoltageWriter):
     NAME = "native"
     OFFERS: ClassVar = {8: None, 16: None, 32: None}
     OPEN_END = True
+    ENDS_WHEN_FULL = True
 
     def _carried(self) -> frozenset[str]:
         return frozenset(("channels", "telescope", "receiver", "backend", "source", "beam",

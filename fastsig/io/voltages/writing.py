@@ -124,6 +124,8 @@ class VoltageWriter(Writer):
     OWN: ClassVar[tuple[str, ...]] = ()
     #: Whether voltages may end early, and validity need not be known: `end_at` reports the end.
     OPEN_END: ClassVar[bool] = False
+    #: Whether a file that may end early does so when the disk is full: no space is then claimed.
+    ENDS_WHEN_FULL: ClassVar[bool] = False
 
     def __init__(self, recording: Recording, path: str | os.PathLike[str], *,
                  n_bits: int | None = None, scale: float = 1.0, file_bytes: int | None = None
