@@ -230,7 +230,8 @@ atexit.register(lambda: print(peak_bytes()))
 
 def test_blas_has_one_thread_in_commands_unless_the_user_says_otherwise():
     text = ("import os, sys; from fastsig.cli import main as m; "
-            "m.run = lambda alone: print(os.environ['OPENBLAS_NUM_THREADS'], 'numpy' in sys.modules); "
+            "m.run = lambda alone: print(os.environ['OPENBLAS_NUM_THREADS'], "
+            "'numpy' in sys.modules); "
             "m.main()")
     given = {name: value for name, value in os.environ.items() if name != "OPENBLAS_NUM_THREADS"}
     for more, threads in (({}, "1"), ({"OPENBLAS_NUM_THREADS": "3"}, "3")):

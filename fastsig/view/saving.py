@@ -118,7 +118,7 @@ def _png(figure: Figure) -> bytes:
     picture, dpi, canvas = memory.BytesIO(), figure.dpi, figure.canvas
     figure.dpi = _DPI
     try:
-        FigureCanvasAgg(figure).print_png(picture)
+        FigureCanvasAgg(figure).print_png(picture)  # type: ignore[no-untyped-call]
     finally:
         figure.dpi = dpi
         figure.set_canvas(canvas)

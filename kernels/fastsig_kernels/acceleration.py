@@ -75,8 +75,8 @@ class AccelerationSearch(Plan):
 
     *Speed.* Tiles of a few thousand bins are searched with all that they need in the cache, and
     correlations use transforms of at most 4096 points for drifts up to 1000. Each jerk takes as
-    long as a search without jerk: a largest one of 20 n takes 2 n + 1 times as long. Tables and
-    work space grow by less than a tenth for jerks up to 600.
+    long as a search without jerk: a largest one of 20 n takes 2 n + 1 times as long, and at 600 a
+    tenth more, since templates are longer. Tables and work space grow by less than 10 MB up to 600.
 
     References
     ----------

@@ -119,6 +119,6 @@ def _derivatives(parts: _Harmonics, place: F8) -> tuple[float, F8, F8]:
 def _step(slope: F8, curve: F8) -> F8:
     """Return Newton's step to a maximum, or one along the slope where there is none."""
     if slope.size == 1:
-        return slope / max(abs(curve[0, 0]), 1e-30)
+        return np.asarray(slope / max(abs(curve[0, 0]), 1e-30))
     values, axes = np.linalg.eigh(curve)
     return np.asarray(axes @ (axes.T @ slope / np.maximum(np.abs(values), 1e-30)))
