@@ -189,8 +189,8 @@ class AccelerationSearch(Plan):
     @property
     def memory_bytes(self) -> int:
         """Size of tables and work space, in bytes."""
-        arrays = (self._kernels, self._ramps, self._jerks, self._work, self._spectra, self._segment, self._whole,
-                  self._spare, self._planes, self._invalid)
+        arrays = (self._kernels, self._ramps, self._jerks, self._work, self._spectra,
+                  self._segment, self._whole, self._spare, self._planes, self._invalid)
         return sum(each.nbytes for each in arrays) + self._kept.memory_bytes + (
             self._templates.nbytes + sum(rows.memory_bytes for rows in self._rows))
 

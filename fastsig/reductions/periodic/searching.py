@@ -35,9 +35,9 @@ _LIGHT = float(constants.c.to_value("m/s"))
 
 
 def pulsars(chain: Any, dms: Any = (0, 500), *, harmonics: int = 16, accel: float = 0.0,
-            jerk: float = 0.0, period: Any = ("0.5s", "1800s"), duty: Any = (1 / 240, 0.2), threshold: float = 6.0,
-            loss: float = 0.1, zap: Any = (), mains: float | None = None, birds: Any = (),
-            known: Any = None, radius: Any = "1deg", constant: Any = None,
+            jerk: float = 0.0, period: Any = ("0.5s", "1800s"), duty: Any = (1 / 240, 0.2),
+            threshold: float = 6.0, loss: float = 0.1, zap: Any = (), mains: float | None = None,
+            birds: Any = (), known: Any = None, radius: Any = "1deg", constant: Any = None,
             barycenter: bool = False, ephemeris: str | None = None, segment: Any = None,
             others: Sequence[Any] = (), folder: str | None = None, workers: int | None = None,
             memory: int | None = None, progress: Progress | None = None) -> PulsarCandidates:

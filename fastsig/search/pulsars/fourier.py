@@ -34,8 +34,8 @@ FEWEST_TURNS = 16
 #: Independent drifts in a bin of drift, as false alarms in noise show (`bench periodic`), for two
 #: signs and steps of 2 bins. Sums at neighbouring half bins are independent trials within a tenth.
 SHARE = 0.9
-#: The same for a step of jerk, of either sign: of false alarms of single harmonics in noise, 0.58 to
-#: 0.73 for 5 to 21 jerks.
+#: The same for a step of jerk, of either sign: of false alarms of single harmonics in noise, 0.58
+#: to 0.73 for 5 to 21 jerks.
 JERK_SHARE, _JERK_STEP = 0.65, 20
 #: Candidates of a series, the best ones, whose frequency and drift are those of the highest power;
 #: those of the others are steps of the search.
@@ -264,7 +264,7 @@ class FourierSearch:
         return max(low, 1.0), min(high, nyquist)
 
     def _n_trial(self) -> float:
-        """Return the number of independent sums: half bins of the highest harmonic, drifts, jerks."""
+        """Return the number of independent sums: half bins of the highest, drifts, and jerks."""
         drifts = 1 + SHARE * self.drift if self.drift >= 2 else 1
         drifts *= 1 + JERK_SHARE * 2 * (self.jerk // _JERK_STEP)
         total = sum(max(min(n * self.r_max, self.n_fft / 2) - n * self.r_min, 0.0)

@@ -1,4 +1,4 @@
-"""Frequency, drift and jerk of a candidate between the steps of a search: the highest sum of powers."""
+"""Frequency, drift and jerk of a candidate between the steps of a search: the highest sum."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ F8 = NDArray[np.float64]
 #: Bins on each side of those that a harmonic crosses, and points in time for each bin.
 _SIDE, _POINTS = 16, 4
 _STEPS = 4  # of Newton's method
-#: Bins from the steps of frequency, drift and jerk, at most, of the highest harmonic. A neighbouring
-#: step of jerk has the highest power where half bins suit it better: its tone bends to frequencies
-#: that are a sixth of a bin away.
+#: Bins from the steps of frequency, drift and jerk, at most, of the highest harmonic. The step
+#: of jerk beside the closest one has the highest power where half bins suit it better: for it, the
+#: best frequency is a third of a bin away.
 _REACH = np.array([0.5, 1.0, 20.0])
 # Powers that are the same, and bins: far below the error of a frequency, but above rounding.
 _SAME, _GRID = 1e-9, 2.0**-22

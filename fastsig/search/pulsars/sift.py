@@ -4,8 +4,9 @@ The rules, from the most significant detection to the least:
 
 1. *Neighbours.* A detection belongs to a signal if its frequency differs by at most 1.1 bins of the
    spectrum, ``1 / T``, half the difference of the drifts and a twelfth of that of the jerks, at any
-   dispersion measure and in either search; or by at most 4 bins if its S/N is at most a fifth of that of the signal; or by d
-   bins if its S/N is at most ``2 / (pi d)`` of that of the signal, twice that of its side lobes.
+   dispersion measure and in either search; or by at most 4 bins if its S/N is at most a fifth of
+   that of the signal; or by d bins if its S/N is at most ``2 / (pi d)`` of that of the signal, twice
+   that of its side lobes.
    The signal has the values of its most significant detection, except its dispersion measure: the
    middle of the range in which the S/N found by the same search is below that of this detection by
    at most 1, the noise of an S/N, or by a tenth if that is more: other bright signals change the
@@ -15,8 +16,8 @@ The rules, from the most significant detection to the least:
    for ``a f0`` within d bins as above. Fractions ``(a / b) f0`` of these numbers count if the other
    signal has 1.5 times the S/N or more and multiples of ``f0 / b`` are 4 or more bins apart, within
    ``0.5 max(1, a / b)`` bins. The drift must be ``a / b`` times as large within
-   ``2 max(1, a / b) + 2`` bins, the jerk within ten times as many bins, and the ranges of dispersion measure, from the lowest to the
-   highest detection of each, must overlap.
+   ``2 max(1, a / b) + 2`` bins, the jerk within ten times as many bins, and the
+   ranges of dispersion measure, from the lowest to the highest detection of each, must overlap.
 
 Harmonics are left out, and listed with the signal.
 """
@@ -41,10 +42,10 @@ METHODS = ("fourier", "ffa")
 #: `segment` is the number of a segment from 1 on, with its start and length in s, or 0.
 DETECTION = np.dtype([
     ("frequency", np.float64), ("frequency_error", np.float64), ("fdot", np.float64),
-    ("fddot", np.float64), ("sigma", np.float64), ("snr", np.float64), ("power", np.float64), ("n_harmonic", np.int32),
-    ("r", np.float64), ("z", np.float64), ("w", np.float64), ("width", np.float64), ("duty", np.float64),
-    ("method", np.int8), ("dm", np.float64), ("segment", np.int32), ("start", np.float64),
-    ("length", np.float64)])
+    ("fddot", np.float64), ("sigma", np.float64), ("snr", np.float64), ("power", np.float64),
+    ("n_harmonic", np.int32), ("r", np.float64), ("z", np.float64), ("w", np.float64),
+    ("width", np.float64), ("duty", np.float64), ("method", np.int8), ("dm", np.float64),
+    ("segment", np.int32), ("start", np.float64), ("length", np.float64)])
 
 #: Bins by which the frequency of a signal may differ between detections, and from a harmonic.
 TOLERANCE = 1.1
