@@ -5,8 +5,8 @@ The rules, from the most significant detection to the least:
 1. *Neighbours.* A detection belongs to a signal if its frequency differs by at most 1.1 bins of the
    spectrum, ``1 / T``, half the difference of the drifts and a twelfth of that of the jerks, at any
    dispersion measure and in either search; or by at most 4 bins if its S/N is at most a fifth of
-   that of the signal; or by d bins if its S/N is at most ``2 / (pi d)`` of that of the signal, twice
-   that of its side lobes.
+   that of the signal; or by d bins if its S/N is at most ``2 / (pi d)`` of that of the signal,
+   twice that of its side lobes.
    The signal has the values of its most significant detection, except its dispersion measure: the
    middle of the range in which the S/N found by the same search is below that of this detection by
    at most 1, the noise of an S/N, or by a tenth if that is more: other bright signals change the

@@ -76,6 +76,7 @@ PULSARS = Layout(
              "width", "duty", "method", "n_member", "epoch", "beam", "ra", "dec", "harmonics",
              "fold_period", "fold_period_error", "fold_pdot", "fold_pdot_error", "fold_dm",
              "fold_dm_error", "fold_snr", "fold_sigma", "file", "name", "verdict", "reason",
-             "n_beam", "beams", "east", "north", "east_error", "north_error", "pulsar_ra", "pulsar_dec", "chance"),
+             "n_beam", "beams", "east", "north", "east_error", "north_error", "pulsar_ra",
+             "pulsar_dec", "chance"),
     panels=(Panel("profile over a turn", "curve", 90), Panel("time against phase", "image", 170),
             Panel("frequency against phase", "image", 250)))
