@@ -118,7 +118,7 @@ def run(*, quick: bool = False, keep: bool = True) -> Agreement:
     """Print how the hits compare, and save the record."""
     if not peers.is_there("turbo_seti"):
         raise peers.PeerMissingError("turboSETI cannot be imported; see bench/README.md")
-    record = machine.start_record(quick=quick, pattern=None, repeats=1)
+    record = machine.start_record(quick=quick, pattern=None, repeats=1, kind="hits")
     print(machine.headline(record))
     n, n_chan = (30, 2**16) if quick else (400, 2**20)
     carriers = drift_tones.drawn(n, n_chan, np.random.default_rng(7))

@@ -109,7 +109,7 @@ def run(*, quick: bool = False, keep: bool = True) -> list[Compared]:
     """
     if not peers.is_there("riptide"):
         raise peers.PeerMissingError("riptide: not installed; pip install riptide-ffa")
-    record = machine.start_record(quick=quick, pattern=None, repeats=1)
+    record = machine.start_record(quick=quick, pattern=None, repeats=1, kind="ffa")
     print(machine.headline(record))
     rng, n = np.random.default_rng(7), 2**19 if quick else 2**21
     every = [_compare(n, rng) for _ in range(3 if quick else _N_SERIES)]

@@ -67,7 +67,7 @@ def counted(search: FoldingSearch, n_series: int, seed: int) -> list[Count]:
 
 def run(*, quick: bool = False, keep: bool = True) -> list[Count]:
     """Print the counts beside what is expected, and save the record."""
-    record = machine.start_record(quick=quick, pattern=None, repeats=1)
+    record = machine.start_record(quick=quick, pattern=None, repeats=1, kind="ffa-trials")
     print(machine.headline(record))
     every = []
     for k, (n, low, high, least, most, n_series) in enumerate(_CASES[:1] if quick else _CASES):

@@ -1206,9 +1206,9 @@ class OwnVerbs:
 
     def pulsars(
         self, dms: Any = (0, 500), *, harmonics: int = 16, accel: float = 0.0,
-        period: Any = ('0.5s', '1800s'), duty: Any = (0.004166666666666667, 0.2),
-        threshold: float = 6.0, loss: float = 0.1, zap: Any = (),
-        mains: float | None = None, birds: Any = (), known: Any = None,
+        jerk: float = 0.0, period: Any = ('0.5s', '1800s'),
+        duty: Any = (0.004166666666666667, 0.2), threshold: float = 6.0, loss: float = 0.1,
+        zap: Any = (), mains: float | None = None, birds: Any = (), known: Any = None,
         radius: Any = '1deg', constant: Any = None, barycenter: bool = False,
         ephemeris: str | None = None, segment: Any = None, others: Sequence[Any] = (),
         folder: str | None = None, workers: int | None = None, memory: int | None = None,
@@ -1233,6 +1233,9 @@ class OwnVerbs:
             search.
         accel : float
             Largest drift of the highest harmonic over the duration of the data, in Fourier bins.
+        jerk : float
+            Largest change of this drift over the duration of the data, in Fourier bins. The search
+            takes 1 + jerk / 10 times as long.
         period : pair of Quantity, or text such as "0.5s:1800s", or None
             Shortest and longest period of fast folding; the longest is at most an eighth of the
             duration of the data. None skips fast folding.

@@ -240,6 +240,25 @@ def test_file_name_tells_a_part_from_a_whole_run(saved):
     assert machine.file_name({**full, "kind": "scaling"}) == f"{stem}-scaling.json"
 
 
+class _StartedError(Exception):
+    pass
+
+
+def test_tables_have_files_of_their_own(monkeypatch):
+    kinds = []
+
+    def start(*, kind="cases", **_):
+        kinds.append(kind)
+        raise _StartedError
+
+    monkeypatch.setattr(machine, "start_record", start)
+    monkeypatch.setattr(peers, "is_there", lambda name: True)
+    for other in command.OTHERS.values():
+        with pytest.raises(_StartedError):
+            other.run(quick=True, keep=False, **{name: usual for name, usual, _ in other.numbers})
+    assert len(kinds) == len(set(kinds)) == len(command.OTHERS) and "cases" not in kinds
+
+
 @pytest.mark.parametrize("n_bits", [2, 4])
 def test_unpack_idiom_agrees(rng, n_bits):
     packed = rng.integers(0, 256, idioms._BYTES + 5, dtype=np.uint8)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -224,3 +226,15 @@ atexit.register(lambda: print(peak_bytes()))
     for bound in (floor + 15, 1000):
         peak = int(fastsig(*words, "--memory", f"{bound}MB", before=told).stdout)
         assert peak < bound * 10**6
+
+
+def test_blas_has_one_thread_in_commands_unless_the_user_says_otherwise():
+    text = ("import os, sys; from fastsig.cli import main as m; "
+            "m.run = lambda alone: print(os.environ['OPENBLAS_NUM_THREADS'], "
+            "'numpy' in sys.modules); "
+            "m.main()")
+    given = {name: value for name, value in os.environ.items() if name != "OPENBLAS_NUM_THREADS"}
+    for more, threads in (({}, "1"), ({"OPENBLAS_NUM_THREADS": "3"}, "3")):
+        done = subprocess.run([sys.executable, "-c", text], env={**given, **more}, text=True,
+                              capture_output=True, check=True)
+        assert done.stdout.split() == [threads, "False"]

@@ -181,6 +181,10 @@ def main() -> NoReturn:
     # Imports and numba's compiler create millions of objects, few of which are garbage: collecting
     # it at the default rate takes a tenth of the start-up time.
     gc.set_threshold(100_000, 50, 50)
+    # Commands have threads of their own. Those of BLAS, which numpy starts when it is imported,
+    # would wait for each other at full load between small products: for five times as long as the
+    # products take when candidates are folded.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     code = run(alone=True)
     # The interpreter looks for garbage among all of them several times before it ends, which takes
     # a fifth of a second.

@@ -30,6 +30,11 @@ __all__ = ["pulsars"]
               show_default=True,
               help="Also search for signals whose frequency drifts, such that the highest harmonic "
                    "drifts by up to Z Fourier bins over the duration of the data.")
+@click.option("--jerk", type=click.FloatRange(0, 4200), metavar="W", default=0.0,
+              show_default=True,
+              help="Also search for signals whose drift changes, that of the highest harmonic by "
+                   "up to W bins over the duration of the data. The search takes 1 + W/10 times as "
+                   "long.")
 @click.option("--period", metavar="LOW:HIGH", default="0.5s:1800s", show_default=True,
               help="Search for periods in this range by fast folding, up to an eighth of the "
                    "duration of the data; with none, skip fast folding.")
@@ -135,7 +140,8 @@ def _request(streams: list[Any], options: dict[str, Any]) -> Any:
         None if options["period"] == "none" else options["period"], options["duty"],
         options["threshold"],
         [_range(each) for each in options["zapped"]],
-        None if options["mains"] is None else float(options["mains"]), birds_of(options["birds"]))
+        None if options["mains"] is None else float(options["mains"]), birds_of(options["birds"]),
+        jerk=options["jerk"])
     return Request.of(streams, options["dms"], settings, loss=options["loss"],
                       constant=options["constant"], barycenter=options["barycenter"],
                       ephemeris=options["ephemeris"], segment=options["segment"],

@@ -184,12 +184,13 @@ class _Search(FoldedCube):
             raise UsageError(f"turns = {turns}; allowed: above 0, up to {self.n_bin}")
         offsets = [np.linspace(-step, step, n_trial) for step in self.steps(turns)]
         best = self._start(offsets)
-        n_round = 0
+        n_round, mapped = 0, -1
         while n_round < _MOST_ROUNDS:
             n_round += 1
             i_dm = int(np.argmax(self.chi2_of(self.over_dm(offsets, best))))
-            by_time = self.dedispersed(offsets[2][i_dm])
-            chi2 = self.map_of(by_time, offsets)[0]
+            if i_dm != mapped:  # a map belongs to a DM alone
+                chi2 = self.map_of(self.dedispersed(offsets[2][i_dm]), offsets)[0]
+                mapped = i_dm
             new = (*(int(i) for i in np.unravel_index(np.argmax(chi2), chi2.shape)), i_dm)
             if new == best:
                 break

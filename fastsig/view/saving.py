@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["check_picture", "drawn", "is_page", "write_page"]
 
 _SUFFIXES = (".png", ".pdf", ".svg", ".html")
+_DPI = 150
 
 
 def check_picture(path: str) -> None:
@@ -97,15 +98,37 @@ def drawn(make: Callable[[], Figure], about: Stream | Callable[[], Mapping[str, 
     check_output(name, overwrite=overwrite, inputs=inputs)
     figure = make()
     kind = os.path.splitext(name)[1].lower().lstrip(".")
-    picture = memory.BytesIO()
-    figure.savefig(picture, format="png" if kind == "html" else kind, dpi=150)
-    content = picture.getvalue()
+    content = _png(figure) if kind in ("png", "html") else _vectors(figure, kind)
     if kind == "html":
         from fastsig.view.page import picture_page
 
         content = picture_page(about if isinstance(about, Stream) else about(), content)
     _write(content, name, overwrite)
     return figure
+
+
+def _png(figure: Figure) -> bytes:
+    """Return a picture as PNG.
+
+    `Figure.savefig` would draw everything twice, the first time only to place the panels, which
+    drawing does by itself.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    picture, dpi, canvas = memory.BytesIO(), figure.dpi, figure.canvas
+    figure.dpi = _DPI
+    try:
+        FigureCanvasAgg(figure).print_png(picture)  # type: ignore[no-untyped-call]
+    finally:
+        figure.dpi = dpi
+        figure.set_canvas(canvas)
+    return picture.getvalue()
+
+
+def _vectors(figure: Figure, kind: str) -> bytes:
+    picture = memory.BytesIO()
+    figure.savefig(picture, format=kind, dpi=_DPI)
+    return picture.getvalue()
 
 
 def _write(content: bytes, path: str, overwrite: bool) -> None:

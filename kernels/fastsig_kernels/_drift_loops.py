@@ -19,9 +19,12 @@ from ._simd import address_of
 
 
 @jit
-def load_pieces_nb(spec, x, first_bin, pieces, plans, levels, starts, segment, work, ramps,
-                   spectra):
+def load_pieces_nb(spec, x, first_bin, pieces, plans, levels, starts, segment, work, ramps, jerks,
+                   jerk, spectra):
     """Transform what each piece of a tile needs, and keep the conjugates as split blocks.
+
+    Each is multiplied by the transform of the template of its jerk: `jerk` are the steps of the row
+    of each harmonic, of either sign, and `jerks` the transforms of each length for those above 0.
 
     Rows of `pieces`: row of the tile, first bin in it, number of bins, plan of the transform, bins
     on each side, and offset of its two spectra, in float32. Those of the second are multiplied by
@@ -36,6 +39,8 @@ def load_pieces_nb(spec, x, first_bin, pieces, plans, levels, starts, segment, w
                        plans[plan, 1], levels[plan, : plans[plan, 2]], plans[plan, 3],
                        starts[plan, : plans[plan, 4]], plans[plan, 5], address_of(work), 0,
                        np.float32(1))
+        if jerk[row] != 0:
+            _turn_nb(segment, n, jerks[plan, abs(jerk[row])], np.sign(jerk[row]))
         _split_nb(segment, n, lanes, ramps[plan], spectra[place : place + 4 * n])
 
 
@@ -52,6 +57,15 @@ def _alternating_nb(x, first, n, out):
 
 
 @jit_inner
+def _turn_nb(pairs, n, template, sign):
+    """Multiply by a template, or by its conjugate if `sign` is below 0."""
+    for t in range(n):
+        re, im = pairs[2 * t], pairs[2 * t + 1]
+        c, s = template[2 * t], np.float32(sign) * template[2 * t + 1]
+        pairs[2 * t], pairs[2 * t + 1] = re * c - im * s, re * s + im * c
+
+
+@jit_inner
 def _split_nb(pairs, n, lanes, ramp, out):
     """Write conjugates as split blocks, and behind them the conjugates of products with a ramp."""
     for t in range(n):
@@ -64,13 +78,14 @@ def _split_nb(pairs, n, lanes, ramp, out):
 
 @jit
 def search_tile_nb(spec, sums, pieces, plans, levels, starts, kernels, scales, spectra, work, whole,
-                   spare, planes, margin, steps, top_bin, n_block, invalid, n_invalid, bonus, valid,
-                   limits, thresholds, tops, place, values, n_found, most):
+                   spare, planes, margin, steps, jerk, top_bin, n_block, invalid, n_invalid, bonus,
+                   valid, limits, thresholds, tops, place, values, n_found, most):
     """Search a tile; return the number of sums that were dropped because there was no room.
 
     `planes`, of shape (sign, row, half bin), have `margin` half bins before those of a row. `steps`
     are the drifts of the row of each harmonic for each of the highest, in steps of 2 bins. Results
-    are as those of `_harmonic_loops.search_nb`, with the step of drift.
+    are as those of `_harmonic_loops.search_nb`, with the steps of drift and of jerk, which `jerk`
+    is for all.
     """
     dropped = 0
     room = place.shape[0] - tops.shape[0] * n_block * (BLOCK // GROUP)
@@ -88,8 +103,8 @@ def search_tile_nb(spec, sums, pieces, plans, levels, starts, kernels, scales, s
                 continue
             if n_found[0] > room:
                 dropped += prune_nb(place, values, n_found, most)
-            _sums_nb(sums, planes[sign], margin, 1 - 2 * sign, z, top_bin, n_block, valid, limits,
-                     thresholds, tops, place, values, n_found)
+            _sums_nb(sums, planes[sign], margin, 1 - 2 * sign, z, jerk, top_bin, n_block, valid,
+                     limits, thresholds, tops, place, values, n_found)
     return dropped
 
 
@@ -181,8 +196,8 @@ def _joined_nb(spec, radix, starts, work, whole, target, scale):
 
 
 @jit_inner
-def _sums_nb(spec, plane, margin, sign, z, top_bin, n_block, valid, limits, thresholds, tops, place,
-             values, n_found):
+def _sums_nb(spec, plane, margin, sign, z, jerk, top_bin, n_block, valid, limits, thresholds, tops,
+             place, values, n_found):
     """Search the sums of one drift of the highest harmonic."""
     rows, step, levels = address_of(plane) + 4 * margin, 4 * plane.shape[1], address_of(limits)
     for b in range(n_block):
@@ -191,12 +206,12 @@ def _sums_nb(spec, plane, margin, sign, z, top_bin, n_block, valid, limits, thre
             for k in range(tops.shape[0]):
                 if found >> k & 1:
                     for group in range(b * BLOCK, (b + 1) * BLOCK, GROUP):
-                        _best_nb(plane, margin, sign * z, group, 2 * top_bin, k, valid, thresholds,
-                                 tops, place, values, n_found)
+                        _best_nb(plane, margin, sign * z, jerk, group, 2 * top_bin, k, valid,
+                                 thresholds, tops, place, values, n_found)
 
 
 @jit_inner
-def _best_nb(plane, margin, z, group, first, stage, valid, thresholds, tops, place, values,
+def _best_nb(plane, margin, z, jerk, group, first, stage, valid, thresholds, tops, place, values,
              n_found):
     """Append the best sum of a group, if it is not below the threshold."""
     n, most, best = 1 << stage, plane.shape[0], n_found[0]
@@ -212,7 +227,7 @@ def _best_nb(plane, margin, z, group, first, stage, valid, thresholds, tops, pla
         if count > 0 and total - thresholds[count - 1] > excess:
             excess = total - thresholds[count - 1]
             place[best, 0], place[best, 1] = first + i, stage
-            place[best, 2], place[best, 3] = count, z
+            place[best, 2], place[best, 3], place[best, 4] = count, z, jerk
             values[best, 0], values[best, 1] = total, excess
     if excess >= 0:
         n_found[0] += 1

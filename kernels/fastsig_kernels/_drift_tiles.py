@@ -5,7 +5,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from ._periodic_tables import harmonic_place, templates
+from ._periodic_tables import JERK_STEP, harmonic_place, jerk_side, jerk_taps, templates
 
 #: Points of transforms: the longest still stays in the second-level cache with all that it needs.
 LENGTHS = (256, 512, 1024, 2048, 4096)
@@ -45,17 +45,19 @@ class Tile:
 
 
 def drift_steps(n_z: int, n_harmonic: int) -> np.ndarray:
-    """Return the drift of each harmonic for each of the highest, in steps of 2 bins."""
+    """Return the drift (or jerk) of each harmonic for each of the highest, in steps."""
     return np.array([[harmonic_place(z, part, n_harmonic) for part in range(1, n_harmonic + 1)]
                      for z in range(n_z + 1)], np.int64)
 
 
 @lru_cache(maxsize=8)
-def best_tile(n_z: int, n_harmonic: int, n_side: int, n_bin: int) -> Tile:
+def best_tile(n_z: int, n_harmonic: int, n_side: int, n_bin: int, n_w: int = 0) -> Tile:
     """Return the tile that takes the least time for a bin, for spectra of `n_bin` bins."""
     steps = drift_steps(n_z, n_harmonic)[-1]
+    jerks = JERK_STEP * drift_steps(n_w, n_harmonic)[-1]
     # Rows then begin at cache lines.
-    sides = tuple(int(-(-(n_side + z) // 8) * 8) for z in steps)
+    sides = tuple(int(-(-(n_side + z + jerk_side(w)) // 8) * 8)
+                  for z, w in zip(steps, jerks, strict=True))
     longest = LENGTHS[-1] if LENGTHS[-1] > 4 * sides[-1] else 2 ** int(8 * sides[-1]).bit_length()
     lengths = (*LENGTHS, longest) if longest > LENGTHS[-1] else LENGTHS
     most = min(lengths[-1] - 2 * sides[-1] - 1, -(-n_bin // _STEP) * _STEP)
@@ -161,3 +163,19 @@ class Templates:
         pairs, both = self._pairs[..., :n], np.where(np.arange(n) > 0, 2, 1)
         return np.stack([((each * lags[:n]).real * both).sum(axis=-1)
                          for each in (pairs, pairs.conj())])
+
+
+def jerk_spectra(n_w: int, length: int) -> np.ndarray:
+    """Return the transforms of templates of jerk, by which those of spectra are multiplied.
+
+    Returns
+    -------
+    ndarray, shape (n_w + 1, length), complex128
+        For jerks of 0, 20, 40... bins; the conjugates are those for the negative ones.
+    """
+    made = np.zeros((n_w + 1, length))
+    for step in range(n_w + 1):
+        side = jerk_side(JERK_STEP * step)
+        if 2 * side < length:  # longer ones belong to longer transforms
+            made[step, np.arange(-side, side + 1)] = jerk_taps(JERK_STEP * step)
+    return np.fft.ifft(made, axis=-1, norm="forward")

@@ -17,6 +17,8 @@ from ._periodic_tables import (
     half_bin_taps,
     hann_noise,
     harmonic_place,
+    jerk_side,
+    jerk_taps,
     mean_of_truncated,
     median_share,
     noise_of,
@@ -125,7 +127,7 @@ def harmonic_events(x: np.ndarray, thresholds: np.ndarray, valid: np.ndarray | N
     return _events(lambda part, n, z: (power, good), [0], power.size, thresholds, r_min, r_max)
 
 
-def _events(row_of, drifts, n_half, thresholds, r_min, r_max, step=2.0):
+def _events(row_of, drifts, n_half, thresholds, r_min, r_max, w=0):
     found = []
     for n in stages(thresholds.size):
         first, stop = top_range(n, n_half, r_min, r_max)
@@ -137,30 +139,32 @@ def _events(row_of, drifts, n_half, thresholds, r_min, r_max, step=2.0):
                 place = harmonic_place(i, part, n)
                 total += power[place] * good[place]
                 count += good[place]
-            found.append(_best(i, total, count, thresholds, n, step * z))
+            found.append(_best(i, total, count, thresholds, n, 2.0 * z, 20.0 * w))
     return np.concatenate(found) if found else np.empty(0, EVENT)
 
 
-def _best(i, total, count, thresholds, n, z):
+def _best(i, total, count, thresholds, n, z, w):
     limits = np.concatenate([[np.inf], thresholds])
     excess = total - limits[count]
     found = []
     for group in np.unique(i[excess >= 0] // GROUP):
         inside = np.flatnonzero(i // GROUP == group)
         best = inside[np.argmax(excess[inside])]
-        found.append((i[best] / 2 / n, z / n, n, count[best], total[best]))
+        found.append((i[best] / 2 / n, z / n, w / n, n, count[best], total[best]))
     return np.array(found, EVENT)
 
 
-def drifting_powers(x: np.ndarray, z: float, *, n_side: int = 16, lags: np.ndarray | None = None
-                    ) -> np.ndarray:
-    """Return powers at steps of half a bin for one drift, (2 n_bin,) float64.
+def drifting_powers(x: np.ndarray, z: float, *, w: float = 0, n_side: int = 16,
+                    lags: np.ndarray | None = None) -> np.ndarray:
+    """Return powers at steps of half a bin for one drift and one jerk, (2 n_bin,) float64.
 
     Accepts x (n_bin,) complex.
     """
-    side, n = template_side(z, n_side), x.size
+    side, beyond, n = template_side(z, n_side), jerk_side(w), x.size
     signs = 1 - 2 * (np.arange(n) % 2)
-    padded = np.concatenate([np.zeros(side), x * signs, np.zeros(side)]).astype(np.complex128)
+    ends = np.zeros(side + beyond)
+    padded = np.concatenate([ends, x * signs, ends]).astype(np.complex128)
+    padded = np.correlate(padded, jerk_taps(w), "valid")
     turned = None if lags is None else lags * (1 - 2 * (np.arange(len(lags)) % 2))
     found = []
     for half in (0, 1):
@@ -173,12 +177,16 @@ def drifting_powers(x: np.ndarray, z: float, *, n_side: int = 16, lags: np.ndarr
 
 
 def acceleration_events(x: np.ndarray, thresholds: np.ndarray, valid: np.ndarray | None = None, *,
-                        z_max: float, r_min: float = 1.0, r_max: float = np.inf, n_side: int = 16,
-                        lags: np.ndarray | None = None) -> np.ndarray:
-    """Twin of `acceleration.AccelerationSearch`: sums of harmonics at (n r, n z)."""
-    steps = int(z_max) // 2
-    rows = {z: drifting_powers(x, 2.0 * z, n_side=n_side, lags=lags)
-            for z in range(-steps, steps + 1)}
+                        z_max: float, w_max: float = 0, r_min: float = 1.0, r_max: float = np.inf,
+                        n_side: int = 16, lags: np.ndarray | None = None) -> np.ndarray:
+    """Twin of `acceleration.AccelerationSearch`: sums of harmonics at (n r, n z, n w)."""
+    steps, jerks = int(z_max) // 2, int(w_max) // 20
+    rows = {(z, w): drifting_powers(x, 2.0 * z, w=20.0 * w, n_side=n_side, lags=lags)
+            for z in range(-steps, steps + 1) for w in range(-jerks, jerks + 1)}
     good = half_bin_validity(valid, x.size)
-    return _events(lambda part, n, z: (rows[int(harmonic_place(z, part, n))], good),
-                   range(-steps, steps + 1), 2 * x.size, thresholds, r_min, r_max)
+    found = [_events(lambda part, n, z, w=w: (
+        rows[int(harmonic_place(z, part, n)), int(harmonic_place(w, part, n))], good),
+        range(-steps, steps + 1), 2 * x.size, thresholds, r_min, r_max, w)
+        for w in range(-jerks, jerks + 1)]
+    every = np.concatenate(found)
+    return every[np.argsort(every["n_harmonic"], kind="stable")]

@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 
 from . import _check
-from ._drift_tiles import Templates, best_tile, drift_steps
+from ._drift_tiles import Templates, best_tile, drift_steps, jerk_spectra
 from ._order import on_lines, split_blocks
 from ._pages import aligned
-from ._periodic_tables import stages, top_range
+from ._periodic_tables import JERK_STEP, stages, top_range
 from ._plan import Plan
 from .periodicity import (
     MOST_BINS,
@@ -23,7 +23,7 @@ from .whitening import checked_lags, checked_noise, checked_validity
 
 __all__ = ["AccelerationSearch"]
 
-_MOST_DRIFT = 1200.0
+_MOST_DRIFT, _MOST_JERK = 1200.0, 6000.0
 
 
 class AccelerationSearch(Plan):
@@ -36,6 +36,10 @@ class AccelerationSearch(Plan):
     Their powers are summed, and sums that reach the threshold for their number of valid powers are
     events.
 
+    A jerk of w bins is a drift that changes by w bins over the series, at a constant rate: that of
+    a constant jerk ``j = w c / (T^3 f)``. Frequency and drift are then those of the mean over the
+    series, and each jerk of the highest harmonic of a multiple of 20 is tried with each drift.
+
     Parameters
     ----------
     n_bin : int
@@ -45,6 +49,9 @@ class AccelerationSearch(Plan):
     z_max : float
         Largest drift of the highest harmonic in either direction, 0 to 1200; rounded down to a
         multiple of 2.
+    w_max : float
+        Largest jerk of the highest harmonic in either direction, 0 to 6000; rounded down to a
+        multiple of 20.
     r_min, r_max : float
         Least and largest frequency of fundamentals, in bins; by default, there is no largest one.
     n_side : int
@@ -59,25 +66,31 @@ class AccelerationSearch(Plan):
 
     Notes
     -----
-    *Events.* As for `HarmonicSearch`; ``z`` is the drift of the fundamental. An event is the best
-    of 16 neighbouring half bins of the highest harmonic, its drift and its number of harmonics.
+    *Events.* As for `HarmonicSearch`; ``z`` is the drift of the fundamental, and ``w`` its jerk. An
+    event is the best of 16 neighbouring half bins of the highest harmonic, its drift, its jerk and
+    its number of harmonics.
 
     *Weights.* As for `HarmonicSearch`. The power of a template is valid if the bins at its
     frequency are; where other bins that it crosses are not, it is too small.
 
     *Speed.* Tiles of a few thousand bins are searched with all that they need in the cache, and
-    correlations use transforms of at most 4096 points for drifts up to 1000.
+    correlations use transforms of at most 4096 points for drifts up to 1000. Each jerk takes as
+    long as a search without jerk: a largest one of 20 n takes 2 n + 1 times as long, and at 600 a
+    tenth more, since templates are longer. Tables and work space grow by less than 10 MB up to 600.
 
     References
     ----------
-    S. M. Ransom, S. S. Eikenberry and J. Middleditch, AJ 124 (2002) 1788.
+    S. M. Ransom, S. S. Eikenberry and J. Middleditch, AJ 124 (2002) 1788; B. C. Andersen and
+    S. M. Ransom, ApJ 863 (2018) L13.
     """
 
-    def __init__(self, n_bin: int, thresholds: np.ndarray, *, z_max: float, r_min: float = 1.0,
-                 r_max: float | None = None, n_side: int = 16, most: int = 2**14) -> None:
+    def __init__(self, n_bin: int, thresholds: np.ndarray, *, z_max: float, w_max: float = 0,
+                 r_min: float = 1.0, r_max: float | None = None, n_side: int = 16,
+                 most: int = 2**14) -> None:
         self._n_bin = _check.count("n_bin", n_bin, 2, MOST_BINS)
         self._thresholds = checked_thresholds(thresholds)
-        self._n_z = _steps_of(z_max)
+        self._n_z = _steps_of("z_max", z_max, _MOST_DRIFT, 2)
+        self._n_w = _steps_of("w_max", w_max, _MOST_JERK, JERK_STEP)
         self._n_side = _check.count("n_side", n_side, 4, 64)
         self._most = _check.count("most", most, maximum=MOST_EVENTS)
         low, high = checked_range(r_min, r_max)
@@ -85,7 +98,10 @@ class AccelerationSearch(Plan):
         self._tops = np.array([top_range(n, 2 * self._n_bin, low, high)
                                for n in stages(n_harmonic)], np.int64)
         self._steps = drift_steps(self._n_z, n_harmonic)
-        self._tile = best_tile(self._n_z, n_harmonic, self._n_side, self._n_bin)
+        above = drift_steps(self._n_w, n_harmonic)
+        #: Jerk of each harmonic for each of the highest, from the most negative on, in steps.
+        self._jerk_steps = np.concatenate([-above[:0:-1], above])
+        self._tile = best_tile(self._n_z, n_harmonic, self._n_side, self._n_bin, self._n_w)
         self._templates = Templates(self._n_z, self._n_side)
         self._transforms()
         self._own_state()
@@ -117,6 +133,10 @@ class AccelerationSearch(Plan):
         for i, n in enumerate(lengths):
             self._ramps[i, : 2 * n] = np.exp(1j * np.pi * np.arange(n) / n).astype(
                 np.complex64).view(np.float32)
+        self._jerks = np.zeros((len(lengths), self._n_w + 1, 2 * lengths[-1]), np.float32)
+        for i, n in enumerate(lengths):
+            self._jerks[i, :, : 2 * n] = jerk_spectra(self._n_w, n).astype(np.complex64).view(
+                np.float32)
         self._pieces = self._placed(lengths)
 
     def _placed(self, lengths: list[int]) -> np.ndarray:
@@ -144,7 +164,7 @@ class AccelerationSearch(Plan):
         self._n_of_row = np.array([-(-n_bin * (row + 1) // n_row) + 1 for row in range(n_row)])
         self._invalid = np.zeros((n_row, 2 * n_bin + 4), np.int64)
         self._n_invalid = np.zeros(n_row, np.int64)
-        self._kept = Kept(self._most, 4, self._tops.shape[0] * (n_bin // 8 + 8))
+        self._kept = Kept(self._most, 5, self._tops.shape[0] * (n_bin // 8 + 8))
 
     @property
     def n_bin(self) -> int:
@@ -157,6 +177,11 @@ class AccelerationSearch(Plan):
         return 2.0 * self._n_z
 
     @property
+    def w_max(self) -> float:
+        """Largest jerk of the highest harmonic, in bins."""
+        return float(JERK_STEP * self._n_w)
+
+    @property
     def n_dropped(self) -> int:
         """Number of events of the latest spectrum that were not kept."""
         return self._kept.n_dropped
@@ -164,8 +189,8 @@ class AccelerationSearch(Plan):
     @property
     def memory_bytes(self) -> int:
         """Size of tables and work space, in bytes."""
-        arrays = (self._kernels, self._ramps, self._work, self._spectra, self._segment, self._whole,
-                  self._spare, self._planes, self._invalid)
+        arrays = (self._kernels, self._ramps, self._jerks, self._work, self._spectra,
+                  self._segment, self._whole, self._spare, self._planes, self._invalid)
         return sum(each.nbytes for each in arrays) + self._kept.memory_bytes + (
             self._templates.nbytes + sum(rows.memory_bytes for rows in self._rows))
 
@@ -189,8 +214,8 @@ class AccelerationSearch(Plan):
 
         Returns
         -------
-        ndarray, shape (n,), fields r, z, n_harmonic, n_valid and power
-            Events, in the order of their number of harmonics, drift and frequency.
+        ndarray, shape (n,), fields r, z, w, n_harmonic, n_valid and power
+            Events, in the order of their number of harmonics, jerk, drift and frequency.
 
         Raises
         ------
@@ -231,23 +256,24 @@ class AccelerationSearch(Plan):
         at = int(self._tops[:, 0].min()) // 2 // step * step
         while at < stop:
             first = at * np.arange(1, n_harmonic + 1) // n_harmonic
-            load_pieces_nb(transform, x, first, self._pieces, *tables, self._segment, self._work,
-                           self._ramps, self._spectra)
             invalid_places_nb(valid, first, self._n_of_row, self._invalid, self._n_invalid)
             n_block = -(-2 * min(n_bin, stop - at) // BLOCK)
-            kept.n_dropped += search_tile_nb(
-                transform, sums, self._pieces, *tables, self._kernels, scales, self._spectra,
-                self._work, self._whole, self._spare, self._planes, self._margin, self._steps, at,
-                n_block, self._invalid, self._n_invalid, fill, valid, limits, self._thresholds,
-                self._tops, kept.place, kept.values, kept.n_found, kept.most)
+            for jerk in self._jerk_steps:
+                load_pieces_nb(transform, x, first, self._pieces, *tables, self._segment,
+                               self._work, self._ramps, self._jerks, jerk, self._spectra)
+                kept.n_dropped += search_tile_nb(
+                    transform, sums, self._pieces, *tables, self._kernels, scales, self._spectra,
+                    self._work, self._whole, self._spare, self._planes, self._margin, self._steps,
+                    jerk[-1], at, n_block, self._invalid, self._n_invalid, fill, valid, limits,
+                    self._thresholds, self._tops, kept.place, kept.values, kept.n_found, kept.most)
             at += n_bin
 
 
-def _steps_of(z_max: Any) -> int:
-    drift = _check.number("z_max", z_max)
-    if not 0 <= drift <= _MOST_DRIFT:
-        raise ValueError(f"z_max: found {drift}, allowed 0 to {_MOST_DRIFT:g}")
-    return int(drift) // 2
+def _steps_of(name: str, value: Any, most: float, step: int) -> int:
+    found = _check.number(name, value)
+    if not 0 <= found <= most:
+        raise ValueError(f"{name}: found {found}, allowed 0 to {most:g}")
+    return int(found) // step
 
 
 def _stacked(tables: list[np.ndarray]) -> np.ndarray:

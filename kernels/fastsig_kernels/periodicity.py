@@ -8,6 +8,7 @@ from . import _check
 from ._order import on_lines
 from ._periodic_tables import (
     EVENT,
+    JERK_STEP,
     half_bin_table,
     half_bin_taps,
     noise_of,
@@ -136,7 +137,7 @@ class Kept:
         self.n_dropped += prune_nb(self.place, self.values, self.n_found, self.most)
 
     def events(self) -> np.ndarray:
-        """Return the sums as events, in the order of their harmonics, drift and frequency."""
+        """Return the sums as events, in the order of their harmonics, jerk, drift, frequency."""
         self.prune()
         n = int(self.n_found[0])
         place, number = self.place[:n], 1 << self.place[:n, 1]
@@ -144,9 +145,10 @@ class Kept:
         found["r"] = place[:, 0] / (2 * number)
         if place.shape[1] > 3:
             found["z"] = 2 * place[:, 3] / number
+            found["w"] = JERK_STEP * place[:, 4] / number
         found["n_harmonic"], found["n_valid"] = number, place[:, 2]
         found["power"] = self.values[:n, 0]
-        return found[np.lexsort((found["r"], found["z"] * number, number))]
+        return found[np.lexsort((found["r"], found["z"] * number, found["w"] * number, number))]
 
 
 class HarmonicSearch(Plan):
@@ -178,9 +180,9 @@ class HarmonicSearch(Plan):
     Notes
     -----
     *Events.* The fields of results are ``r`` (float64, frequency of the fundamental in bins, a
-    multiple of ``1 / (2 n)``), ``z`` (float32, 0), ``n_harmonic`` and ``n_valid`` (int16), and
-    ``power`` (float32). An event is the best of 16 neighbouring half bins of the highest harmonic
-    and of its number of harmonics.
+    multiple of ``1 / (2 n)``), ``z`` and ``w`` (float32, 0), ``n_harmonic`` and ``n_valid``
+    (int16), and ``power`` (float32). An event is the best of 16 neighbouring half bins of the
+    highest harmonic and of its number of harmonics.
 
     *Weights.* Harmonics that are not valid are left out, and so are half bins beside them. The
     sum of the others is compared with the threshold of their number.

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from fastsig_kernels import AccelerationSearch, HarmonicSearch, reference
 from fastsig_kernels._drift_tiles import Templates, best_tile
-from fastsig_kernels._periodic_tables import templates
+from fastsig_kernels._periodic_tables import jerk_taps, templates
 
 RNG = np.random.default_rng(22)
 
@@ -14,23 +14,41 @@ def noise(n: int) -> np.ndarray:
     return (np.array([1, 1j]) @ RNG.standard_normal((2, n)) / np.sqrt(2)).astype(np.complex64)
 
 
-def tone(r: float, z: float, n_bin: int, amplitude: float = 1.0) -> np.ndarray:
-    """Return the spectrum of a tone of mean frequency r and drift z, summed by brute force."""
+def tone(r: float, z: float, n_bin: int, w: float = 0) -> np.ndarray:
+    """Return the spectrum of a tone of mean frequency r, drift z and jerk w, by brute force."""
     n = 16 * n_bin
-    u = (np.arange(n) + 0.5) / n
-    wave = np.exp(2j * np.pi * (r * u + z * (u**2 - u) / 2))
+    v = (np.arange(n) + 0.5) / n - 0.5
+    wave = np.exp(2j * np.pi * (r * (v + 0.5) + z * (v**2 - 0.25) / 2 + w * (v**3 / 6 - v / 24)))
     bins = np.arange(n_bin)[:, np.newaxis]
-    return amplitude * (wave * np.exp(-2j * np.pi * bins * u)).mean(axis=1)
+    return (wave * np.exp(-2j * np.pi * bins * (v + 0.5))).mean(axis=1)
 
 
-@pytest.mark.parametrize("z", [0, 2, -14, 200])
+@pytest.mark.parametrize("z", [0, 2, -14, 200, 600, 1200])
 def test_templates_equal_a_fourier_sum(z):
-    for r in (160.0, 160.5):
-        brute = tone(r, z, 320)
-        k = np.arange(320)
+    half = 160 if abs(z) <= 200 else 700
+    for r in (half, half + 0.5):
+        brute = tone(r, z, 2 * half)
+        k = np.arange(2 * half)
         made = np.exp(1j * np.pi * (r - z / 4)) * (1 - 2 * (k % 2)) * templates(
             np.array([float(z)]), k - r)[0].conj()
         np.testing.assert_allclose(made, brute, atol=1e-4 * np.abs(brute).max())
+
+
+@pytest.mark.parametrize("z, w", [(0, 20), (6, -20), (-40, 300), (100, -600), (0, 1200)])
+def test_templates_of_jerk_equal_a_fourier_sum(z, w):
+    k, taps = np.arange(320), jerk_taps(w, 700)
+    for r in (160.0, 160.5):
+        brute = tone(r, z, 320, w)
+        # The conjugate, at distances k - r of r.
+        wide = templates(np.array([float(z)]), np.arange(k[0] - 700, k[-1] + 701) - r)[0]
+        made = np.exp(1j * np.pi * (r - z / 4)) * (1 - 2 * (k % 2)) * np.convolve(
+            wide, taps, "valid").conj()
+        np.testing.assert_allclose(made, brute, atol=1e-4 * np.abs(brute).max())
+
+
+@pytest.mark.parametrize("w", [20, 300, 600, 6000])
+def test_templates_of_jerk_hold_the_power(w):
+    assert 0.998 < (jerk_taps(w) ** 2).sum() < 1
 
 
 @pytest.mark.parametrize("z", [0, 3, 50, 100])
@@ -56,6 +74,36 @@ def test_events_equal_their_twin(n_harmonic, z_max, n_side):
         for name in ("r", "z", "n_harmonic", "n_valid"):
             np.testing.assert_array_equal(found[name], twin[name])
         np.testing.assert_allclose(found["power"], twin["power"], rtol=1e-4)
+
+
+@pytest.mark.parametrize("n_harmonic, z_max, w_max", [(1, 0, 45), (2, 8, 20), (8, 6, 61)])
+def test_events_with_jerk_equal_their_twin(n_harmonic, z_max, w_max):
+    n = 901
+    x, valid, lags = noise(n), RNG.random(n) > 0.03, np.exp((-1 + 0.3j) * np.arange(8))
+    x[150:900:150] += 3
+    x[~valid] = 0
+    thresholds = 5 + 1.8 * np.arange(1, n_harmonic + 1)
+    given = {"z_max": z_max, "w_max": w_max, "r_min": 5.3, "r_max": 401}
+    plan = AccelerationSearch(n, thresholds, **given)
+    found = plan.process(x, valid=valid, lags=lags)
+    twin = reference.acceleration_events(x, thresholds, valid, lags=lags, **given)
+    assert plan.w_max == w_max // 20 * 20 and len(set(found["w"])) > 2 and plan.n_dropped == 0
+    for name in ("r", "z", "w", "n_harmonic", "n_valid"):
+        np.testing.assert_array_equal(found[name], twin[name])
+    np.testing.assert_allclose(found["power"], twin["power"], rtol=1e-4)
+
+
+def test_a_pulsar_with_jerk_has_its_frequency_drift_and_jerk():
+    n, r, z, w, x = 2000, 100.5, -6.0, 40.0, noise(2000) / 10
+    for j in range(1, 5):
+        x += (3 * tone(j * r, j * z, n, j * w)).astype(np.complex64)
+    thresholds = 3 + 2.0 * np.arange(1, 5)
+    drifting, found = (AccelerationSearch(n, thresholds, z_max=100, w_max=each).process(x)
+                       for each in (0, 300))
+    best = found[np.argmax(found["power"])]
+    assert [best[name] for name in ("n_harmonic", "r", "z", "w")] == [4, r, z, w]
+    assert best["power"] == pytest.approx(4 * 9, rel=0.03)
+    assert drifting["power"].max() < 0.6 * best["power"]
 
 
 def test_without_drift_events_are_those_of_the_other_search():
@@ -104,3 +152,5 @@ def test_wrong_drifts_are_refused():
         AccelerationSearch(100, np.array([5.0]), z_max=1201)
     with pytest.raises(TypeError, match="z_max"):
         AccelerationSearch(100, np.array([5.0]), z_max=True)
+    with pytest.raises(ValueError, match="w_max"):
+        AccelerationSearch(100, np.array([5.0]), z_max=2, w_max=6001)

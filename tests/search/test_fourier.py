@@ -12,10 +12,11 @@ SAMPLE = 1e-3
 N = 2**15
 
 
-def pulses(f: float, duty: float, n: int = N, fdot: float = 0.0) -> np.ndarray:
+def pulses(f: float, duty: float, n: int = N, fdot: float = 0.0, fddot: float = 0.0
+           ) -> np.ndarray:
     """Return Gaussian pulses with a mean of 0 and unit variance over time."""
     t = SAMPLE * np.arange(n)
-    phase = (f * t + fdot * t**2 / 2 + 0.5) % 1 - 0.5
+    phase = (f * t + fdot * t**2 / 2 + fddot * t**3 / 6 + 0.5) % 1 - 0.5
     wave = np.exp(-0.5 * (phase / (duty / 2.355)) ** 2)
     return (wave - wave.mean()) / wave.std()
 
@@ -94,6 +95,27 @@ def test_a_binary_pulsar_has_its_derivative(n):
     assert best["fdot"] == pytest.approx(fdot, abs=0.001)
 
 
+@pytest.mark.parametrize("n", [N, 20011])
+def test_a_binary_pulsar_has_its_jerk(n):
+    t = n * SAMPLE
+    f, fdot, fddot = 31.2, -30 / t**2, 75 / t**3  # 4 harmonics: 120 and 300 bins at most
+    x = noise(5, n) + 15 / np.sqrt(n) * pulses(f, 0.1, n, fdot, fddot)
+    drifting, found = (FourierSearch(n, SAMPLE, n_harmonic=4, z_max=100, w_max=w, threshold=4)
+                       .process(x) for w in (0, 400))
+    assert found["sigma"][0] > 6 and not (drifting["sigma"] > 5).any()
+    best = found[0]
+    assert best["n_harmonic"] == 4 and best["power"] > 60
+    assert best["fddot"] == pytest.approx(fddot, abs=5 / t**3)
+    assert best["fdot"] == pytest.approx(fdot, abs=3 / t**2)
+    assert best["frequency"] == pytest.approx(f, abs=1 / t)
+
+
+def test_jerks_count_as_trials():
+    one, more, drifting = (FourierSearch(N, SAMPLE, z_max=100, w_max=w) for w in (0, 60, 19))
+    assert more.n_trial == pytest.approx(one.n_trial * 4.9, rel=0.03)
+    assert drifting.n_trial == pytest.approx(one.n_trial, rel=0.01)
+
+
 def test_weights_do_not_change_the_scale():
     x = noise(11) + 10 / np.sqrt(N) * pulses(9.1, 0.1)
     search = FourierSearch(N, SAMPLE, threshold=3)
@@ -132,7 +154,7 @@ def test_a_series_that_is_lost_has_no_candidates():
 
 @pytest.mark.parametrize("wrong", [
     {"n_sample": 2}, {"n_sample": 2**31 + 1}, {"sample_s": 0}, {"n_harmonic": 3}, {"z_max": -1},
-    {"z_max": np.nan},
+    {"z_max": np.nan}, {"w_max": -1}, {"w_max": 4214}, {"z_max": 930, "w_max": 1000},
     {"frequency": (3, 2)}, {"most": 0}, {"threshold": np.nan}, {"trials": 0}])
 def test_wrong_options_are_refused(wrong):
     with pytest.raises(UsageError, match="allowed"):

@@ -85,7 +85,8 @@ def _detections(made: PulsarCandidates, length_s: float) -> Detections:
     The dispersion measure of interference means nothing, so all are taken to be equal.
     """
     none = np.zeros(len(made))
-    columns = {name: made.values(name) for name in ("frequency", "fdot")}
+    columns = {"fddot": none, **{name: made.values(name) for name in (
+        "frequency", "fdot", "fddot") if name in made}}
     middle = mean_turns(columns, length_s) / length_s
     return Detections(middle, none, none, np.full(len(made), TOLERANCE / length_s),
                       made.values("snr"), made.values("beam").astype(np.int64),

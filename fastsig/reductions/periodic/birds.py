@@ -51,7 +51,8 @@ def _of_table(found: PulsarCandidates) -> F8:
         found = found[found.values("verdict") == "interference"]
     return birds.of_frequencies(found.values("frequency"), found.values("fdot"),
                                 np.maximum(found.values("n_harmonic"), 1),
-                                found.values("r") / found.values("frequency"))
+                                found.values("r") / found.values("frequency"),
+                                found.values("fddot") if "fddot" in found else 0.0)
 
 
 def _of_text(path: str) -> F8:

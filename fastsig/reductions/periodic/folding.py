@@ -183,7 +183,12 @@ def _predictor(stream: SpectrumStream, candidates: PulsarCandidates, k: int,
     value = {name: float(candidates.values(name)[k]) for name in ("frequency", "fdot", "dm")}
     return ConstantPeriod(epoch=_epoch(candidates, k), clock=clock,
                           frequency=f"{value['frequency']!r}Hz", fdot=f"{value['fdot']!r}Hz/s",
+                          fddot=_fddot(candidates, k),
                           dm=value["dm"], source=stream.header.source or "")
+
+
+def _fddot(candidates: PulsarCandidates, k: int) -> str | None:
+    return f"{float(candidates.values('fddot')[k])!r}Hz/s2" if "fddot" in candidates else None
 
 
 def _epoch(candidates: PulsarCandidates, k: int) -> Time:

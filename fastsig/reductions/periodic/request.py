@@ -49,7 +49,8 @@ _SHARE = 0.5
 
 
 def settings_of(harmonics: int, accel: float, period: Any, duty: Any, threshold: float, zap: Any,
-                mains: float | None, of_birds: NDArray[np.float64] | None = None) -> Settings:
+                mains: float | None, of_birds: NDArray[np.float64] | None = None, *,
+                jerk: float = 0.0) -> Settings:
     """Return the settings for arguments of `pulsars`, and ranges of the frequencies of birds.
 
     Raises
@@ -61,7 +62,7 @@ def settings_of(harmonics: int, accel: float, period: Any, duty: Any, threshold:
     zapped = birds.merged(_ranges(zap), *of_mains, *([] if of_birds is None else [of_birds]))
     return Settings(threshold, harmonics, float(accel),
                     None if period is None else _pair(period, "s", "period"),
-                    _pair(duty, "", "duty"), zapped)
+                    _pair(duty, "", "duty"), zapped, w_max=float(jerk))
 
 
 def _ranges(zap: Any) -> NDArray[np.float64]:

@@ -35,9 +35,9 @@ _LIGHT = float(constants.c.to_value("m/s"))
 
 
 def pulsars(chain: Any, dms: Any = (0, 500), *, harmonics: int = 16, accel: float = 0.0,
-            period: Any = ("0.5s", "1800s"), duty: Any = (1 / 240, 0.2), threshold: float = 6.0,
-            loss: float = 0.1, zap: Any = (), mains: float | None = None, birds: Any = (),
-            known: Any = None, radius: Any = "1deg", constant: Any = None,
+            jerk: float = 0.0, period: Any = ("0.5s", "1800s"), duty: Any = (1 / 240, 0.2),
+            threshold: float = 6.0, loss: float = 0.1, zap: Any = (), mains: float | None = None,
+            birds: Any = (), known: Any = None, radius: Any = "1deg", constant: Any = None,
             barycenter: bool = False, ephemeris: str | None = None, segment: Any = None,
             others: Sequence[Any] = (), folder: str | None = None, workers: int | None = None,
             memory: int | None = None, progress: Progress | None = None) -> PulsarCandidates:
@@ -64,6 +64,9 @@ def pulsars(chain: Any, dms: Any = (0, 500), *, harmonics: int = 16, accel: floa
         search.
     accel : float
         Largest drift of the highest harmonic over the duration of the data, in Fourier bins.
+    jerk : float
+        Largest change of this drift over the duration of the data, in Fourier bins. The search
+        takes 1 + jerk / 10 times as long.
     period : pair of Quantity, or text such as "0.5s:1800s", or None
         Shortest and longest period of fast folding; the longest is at most an eighth of the
         duration of the data. None skips fast folding.
@@ -125,7 +128,8 @@ def pulsars(chain: Any, dms: Any = (0, 500), *, harmonics: int = 16, accel: floa
         raise UsageError(f"birds = {shown(birds)}; allowed: paths of files, and {FIND!r}")
     if not isinstance(others, list | tuple):
         raise UsageError(f"others = {shown(others)}; allowed: a list of time series")
-    settings = settings_of(harmonics, accel, period, duty, threshold, zap, mains, birds_of(names))
+    settings = settings_of(harmonics, accel, period, duty, threshold, zap, mains, birds_of(names),
+                           jerk=jerk)
     streams = [intensity_of(spectra_of(each)) for each in (chain, *others)]
     request = Request.of(streams, dms, settings, loss=loss, constant=constant,
                          barycenter=barycenter, ephemeris=ephemeris, segment=segment,
@@ -201,9 +205,15 @@ def _columns(request: Request, sifted: Sifted) -> dict[str, Any]:
         "dm_low": sifted.dm_low, "dm_high": sifted.dm_high, "harmonics": sifted.harmonics,
         "epoch": Time(np.full(n, start.jd1), start.jd2 + best["start"] / 86400, format="jd",
                       scale="utc"),
+        **(_jerk_columns(best) if request.settings.w_max else {}),
         **(_segment_columns(request, sifted) if request.segments else {}),
         "beam": np.full(n, -1 if header.beam is None else header.beam),
         "file": [os.path.basename(roots(stream)[0].path)] * n}
+
+
+def _jerk_columns(best: Any) -> dict[str, Any]:
+    return {"fddot": best["fddot"], "w": best["w"],
+            "jerk": _LIGHT * best["fddot"] / best["frequency"]}
 
 
 def _segment_columns(request: Request, sifted: Sifted) -> dict[str, Any]:
@@ -234,7 +244,8 @@ def _meta(request: Request, zapped: Any, sifted: Sifted, n_detection: int) -> Ma
         "segment_s": request.segments[0].duration_s if request.segments else None,
         "n_segment": len(request.segments[0].starts) if request.segments else None,
         "zapped_hz": np.asarray(zapped).tolist() or None,
-        "fourier": {"n_harmonic": settings.n_harmonic, "z_max": settings.z_max}
+        "fourier": {"n_harmonic": settings.n_harmonic, "z_max": settings.z_max,
+                    **({"w_max": settings.w_max} if settings.w_max else {})}
         if settings.n_harmonic else None,
         "ffa": {"period_s": list(folding[0].period), "n_bin": [folding[0].n_bin],
                 "widths": list(folding[0].widths)} if folding else None}

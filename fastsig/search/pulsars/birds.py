@@ -87,7 +87,8 @@ def mains(frequency: float, highest: float) -> F8:
     return lines(frequency, 2 * _MAINS_WANDER * frequency, n) if n else merged()
 
 
-def of_frequencies(frequency: Any, fdot: Any, n_harmonic: Any, duration_s: Any) -> F8:
+def of_frequencies(frequency: Any, fdot: Any, n_harmonic: Any, duration_s: Any,
+                   fddot: Any = 0.0) -> F8:
     """Return the ranges of candidates of a search, with their harmonics.
 
     Parameters
@@ -98,13 +99,17 @@ def of_frequencies(frequency: Any, fdot: Any, n_harmonic: Any, duration_s: Any) 
         Number of harmonics, the fundamental included.
     duration_s : array, s
         Duration of the series; a bin of the spectrum is its inverse.
+    fddot : array, Hz/s^2, optional
+        Second derivative of the frequency.
     """
-    first, slope, count, length = np.broadcast_arrays(
+    first, slope, count, length, jerk = np.broadcast_arrays(
         np.asarray(frequency, np.float64), np.asarray(fdot, np.float64),
-        np.asarray(n_harmonic, np.int64), np.asarray(duration_s, np.float64))
+        np.asarray(n_harmonic, np.int64), np.asarray(duration_s, np.float64),
+        np.asarray(fddot, np.float64))
     found = []
-    for f, d, n, t in zip(first, slope, count, length, strict=True):
+    for f, d, n, t, j in zip(first, slope, count, length, jerk, strict=True):
         k = np.arange(1, int(n) + 1)
-        middle, reach = k * (f + d * t / 2), _REACH / t + k * abs(d) * t / 2
+        middle = k * (f + d * t / 2 + j * t**2 / 6)
+        reach = _REACH / t + k * (abs(d + j * t / 2) * t / 2 + abs(j) * t**2 / 12)
         found.append(np.stack([middle - reach, middle + reach], axis=1))
     return merged(*found)

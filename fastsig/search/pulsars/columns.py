@@ -44,6 +44,10 @@ COLUMNS: dict[str, Column] = {
 
 #: Columns that some tables have, after the others.
 OPTIONAL: dict[str, Column] = {
+    "fddot": Column("f8", "Hz / s2", "second derivative of the frequency", 18),
+    "jerk": Column("f8", "m / s3", "jerk along the line of sight that causes fddot, positive "
+                                   "towards the observer", 9),
+    "w": Column("f8", "", "change of the drift over the series, in Fourier bins", 3),
     "segment": Column("i4", None, "number of the segment with the most significant detection, from "
                                   "1 on; 0 for the whole"),
     "segment_start": Column("f8", "s", "start of this segment, from that of the series", 6),

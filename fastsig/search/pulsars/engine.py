@@ -37,6 +37,8 @@ class Settings:
         Largest number of harmonics that are summed; 0 for no Fourier search.
     z_max : float
         Largest drift of the highest harmonic, in bins.
+    w_max : float
+        Largest jerk of the highest harmonic, in bins.
     period : tuple of two floats, optional
         Shortest and longest period of fast folding, s; None for no fast folding.
     duty : tuple of two floats
@@ -48,6 +50,7 @@ class Settings:
     threshold: float = 6.0
     n_harmonic: int = 16
     z_max: float = 0.0
+    w_max: float = field(default=0.0, kw_only=True)
     period: tuple[float, float] | None = (0.5, 1800.0)
     duty: tuple[float, float] = (1 / 240, 0.2)
     zapped: Any = field(default_factory=lambda: np.empty((0, 2)))
@@ -183,7 +186,7 @@ def _searches(settings: Settings, trials: Trials, n_trial: float) -> Searches:
     given: dict[str, Any] = {"threshold": settings.threshold, "trials": n_trial}
     if settings.n_harmonic:
         fourier = FourierSearch(trials.n_sample, trials.sample_s, z_max=settings.z_max,
-                                n_harmonic=settings.n_harmonic, **given)
+                                w_max=settings.w_max, n_harmonic=settings.n_harmonic, **given)
     period = _period_of(settings, trials)
     if period is not None:
         folding = FoldingSearch(trials.n_sample, trials.sample_s, period=period,

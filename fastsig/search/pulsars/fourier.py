@@ -20,13 +20,13 @@ __all__ = ["CANDIDATE", "LEAST_SAMPLES", "MOST_SAMPLES", "FourierSearch", "White
 F4 = NDArray[np.float32]
 F8 = NDArray[np.float64]
 
-#: A candidate: frequency (Hz) at the first sample and its error, its derivative (Hz/s),
-#: significance after trials, sum of powers, harmonics that were summed, those that are valid, and
-#: mean frequency and drift of the fundamental in bins of the transform.
+#: A candidate: frequency (Hz) at the first sample and its error, its derivatives there (Hz/s,
+#: Hz/s^2), significance after trials, sum of powers, harmonics that were summed, those that are
+#: valid, and mean frequency, mean drift and jerk of the fundamental in bins of the transform.
 CANDIDATE = np.dtype([
     ("frequency", np.float64), ("frequency_error", np.float64), ("fdot", np.float64),
-    ("sigma", np.float64), ("power", np.float64), ("n_harmonic", np.int16),
-    ("n_valid", np.int16), ("r", np.float64), ("z", np.float64)])
+    ("fddot", np.float64), ("sigma", np.float64), ("power", np.float64), ("n_harmonic", np.int16),
+    ("n_valid", np.int16), ("r", np.float64), ("z", np.float64), ("w", np.float64)])
 
 #: Least number of turns of a fundamental in a series, by default. With fewer, the level is
 #: measured from too few bins where noise is red.
@@ -34,18 +34,24 @@ FEWEST_TURNS = 16
 #: Independent drifts in a bin of drift, as false alarms in noise show (`bench periodic`), for two
 #: signs and steps of 2 bins. Sums at neighbouring half bins are independent trials within a tenth.
 SHARE = 0.9
+#: The same for a step of jerk, of either sign: of false alarms of single harmonics in noise, 0.58
+#: to 0.73 for 5 to 21 jerks.
+JERK_SHARE, _JERK_STEP = 0.65, 20
 #: Number of candidates of a series, the best ones, whose frequency and drift are those of the
 #: highest power; those of the others are steps of the search.
 REFINED = 10
 #: Error of the frequency of a tone of power P, in bins, is this over sqrt(P).
 _ERROR = 3 / (np.pi * np.sqrt(6))
-_HARMONICS, _MOST_DRIFT = (1, 2, 4, 8, 16, 32), 1200
+_HARMONICS, _MOST_DRIFT, _MOST_JERK = (1, 2, 4, 8, 16, 32), 1200, 6000
 #: Samples of a series.
 LEAST_SAMPLES, MOST_SAMPLES = 64, 2**31
 #: Pieces whose means are subtracted, at most; slower variations spread little over the spectrum.
 _MOST_PIECES = 256
-#: Least ratio of a series to its transform; drifts in units of the latter are larger by its square.
+#: Least ratio of a series to its transform; drifts in units of the latter are larger by its square,
+#: jerks by its cube. With a jerk, the drift at the middle of the transform, where zeros follow the
+#: series, is another than that at the middle of the series.
 _FILLED = 8 / 9
+_MOVED = (1 - _FILLED) / 2 / _FILLED**3
 
 
 @dataclass(frozen=True)
@@ -80,6 +86,9 @@ class FourierSearch:
         too.
     z_max : float
         Largest drift of the highest harmonic, in bins over the series, 0 to 948.
+    w_max : float
+        Largest jerk of the highest harmonic: change of its drift over the series, in bins, 0 to
+        4213. For each 100, the largest z_max is 8 lower.
     threshold : float
         Least significance after trials, in standard deviations.
     trials : float
@@ -97,15 +106,18 @@ class FourierSearch:
     """
 
     def __init__(self, n_sample: int, sample_s: float, *, n_harmonic: int = 16, z_max: float = 0,
-                 threshold: float = 6.0, trials: float = 1.0,
+                 w_max: float = 0, threshold: float = 6.0, trials: float = 1.0,
                  frequency: tuple[float, float] | None = None, most: int = 1000) -> None:
-        _check(n_sample, sample_s, n_harmonic, z_max, most)
+        _check(n_sample, sample_s, n_harmonic, z_max, w_max, most)
         self.n_sample, self.sample_s, self.n_harmonic = n_sample, float(sample_s), n_harmonic
-        self.z_max, self.threshold, self.most = float(z_max), float(threshold), most
+        self.z_max, self.w_max = float(z_max), float(w_max)
+        self.threshold, self.most = float(threshold), most
         #: Length of the transform: the series, and zeros of weight 0.
         self.n_fft = transform_length(n_sample)
-        #: Largest drift of the highest harmonic, in bins over the length of the transform.
-        self.drift = float(z_max * (self.n_fft / n_sample) ** 2)
+        #: Largest jerk and drift of the highest harmonic, in bins over the length of the transform.
+        self.jerk = float(w_max * (self.n_fft / n_sample) ** 3)
+        self.drift = float(z_max * (self.n_fft / n_sample) ** 2
+                           + self.jerk * (1 - n_sample / self.n_fft) / 2)
         #: Frequencies of fundamentals, in bins.
         self.r_min, self.r_max = self._range(frequency)
         #: Number of independent trials.
@@ -118,9 +130,9 @@ class FourierSearch:
         self._transform = fft_plan(self.n_fft, kind="real")
         n_bin, drift = self.n_fft // 2, self.drift
         self._search: AccelerationSearch | HarmonicSearch
-        if drift:
-            self._search = AccelerationSearch(n_bin, self._powers, z_max=drift, r_min=self.r_min,
-                                              r_max=self.r_max)
+        if drift or self.jerk:
+            self._search = AccelerationSearch(n_bin, self._powers, z_max=drift, w_max=self.jerk,
+                                              r_min=self.r_min, r_max=self.r_max)
         else:
             self._search = HarmonicSearch(n_bin, self._powers, r_min=self.r_min, r_max=self.r_max)
         self._own_memory()
@@ -214,7 +226,7 @@ class FourierSearch:
         """Return the candidates of a whitened spectrum, without neighbours of better ones."""
         events = self._search.process(spectrum.amplitude, valid=spectrum.valid, lags=spectrum.lags)
         found = np.zeros(len(events), CANDIDATE)
-        for name in ("power", "n_harmonic", "n_valid", "r", "z"):
+        for name in ("power", "n_harmonic", "n_valid", "r", "z", "w"):
             found[name] = events[name]
         found["sigma"] = significance.sigma_of_log_chance(significance.combined_log_chance(
             significance.log_chance(found["power"], found["n_valid"]), self.n_trial))
@@ -222,10 +234,11 @@ class FourierSearch:
         order = np.lexsort((found["r"], found["n_harmonic"], -found["sigma"]))
         found = distinct(found[order], self.most)
         for each in found[:REFINED]:
-            each["r"], each["z"] = refine(spectrum.amplitude, each["r"], each["z"],
-                                          int(each["n_harmonic"]))
-        found["fdot"] = found["z"] / self.duration_s**2
-        found["frequency"] = (found["r"] - found["z"] / 2) / self.duration_s
+            each["r"], each["z"], each["w"] = refine(spectrum.amplitude, each["r"], each["z"],
+                                                     each["w"], int(each["n_harmonic"]))
+        found["fddot"] = found["w"] / self.duration_s**3
+        found["fdot"] = (found["z"] - found["w"] / 2) / self.duration_s**2
+        found["frequency"] = (found["r"] - found["z"] / 2 + found["w"] / 12) / self.duration_s
         found["frequency_error"] = _errors(found) / self.duration_s
         return found
 
@@ -251,8 +264,9 @@ class FourierSearch:
         return max(low, 1.0), min(high, nyquist)
 
     def _n_trial(self) -> float:
-        """Return the number of independent sums: half bins of the highest harmonic, and drifts."""
+        """Return the number of independent sums: half bins of the highest, drifts, and jerks."""
         drifts = 1 + SHARE * self.drift if self.drift >= 2 else 1
+        drifts *= 1 + JERK_SHARE * 2 * (self.jerk // _JERK_STEP)
         total = sum(max(min(n * self.r_max, self.n_fft / 2) - n * self.r_min, 0.0)
                     for n in self.stages)
         return 2 * total * drifts * self.n_sample / self.n_fft
@@ -307,7 +321,7 @@ def distinct(found: NDArray[Any], most: int) -> NDArray[Any]:
     """Return candidates that are not neighbours of better ones, of candidates in this order.
 
     A signal of drift z is seen by a template of another drift at frequencies up to half their
-    difference away, and one bin beyond.
+    difference away, one of another jerk up to a twelfth, and one bin beyond.
     """
     kept: list[int] = []
     left = np.arange(len(found))
@@ -316,7 +330,8 @@ def distinct(found: NDArray[Any], most: int) -> NDArray[Any]:
         kept.append(int(best))
         apart = np.abs(found["r"][left] - found["r"][best])
         drift = np.abs(found["z"][left] - found["z"][best])
-        left = left[apart > 1 + drift / 2]
+        jerk = np.abs(found["w"][left] - found["w"][best])
+        left = left[apart > 1 + drift / 2 + jerk / 12]
     return found[kept]
 
 
@@ -328,7 +343,8 @@ def _errors(found: NDArray[Any]) -> F8:
     return np.asarray(np.hypot(_ERROR / np.sqrt(signal), steps), np.float64)
 
 
-def _check(n_sample: int, sample_s: float, n_harmonic: int, z_max: float, most: int) -> None:
+def _check(n_sample: int, sample_s: float, n_harmonic: int, z_max: float, w_max: float, most: int
+           ) -> None:
     if not LEAST_SAMPLES <= n_sample <= MOST_SAMPLES:
         raise UsageError(f"a series of {n_sample} samples; allowed: {LEAST_SAMPLES} to "
                          f"{MOST_SAMPLES}")
@@ -336,7 +352,11 @@ def _check(n_sample: int, sample_s: float, n_harmonic: int, z_max: float, most: 
         raise UsageError(f"sample_s = {sample_s}; allowed: above 0, below 1e6 s")
     if n_harmonic not in _HARMONICS:
         raise UsageError(f"n_harmonic = {n_harmonic}; allowed: 1, 2, 4, 8, 16 or 32")
-    if not 0 <= z_max <= _MOST_DRIFT * _FILLED**2:
-        raise UsageError(f"z_max = {z_max}; allowed: 0 to {_MOST_DRIFT * _FILLED**2:.0f}")
+    if not 0 <= w_max <= _MOST_JERK * _FILLED**3:
+        raise UsageError(f"w_max = {w_max}; allowed: 0 to {_MOST_JERK * _FILLED**3:.0f}")
+    most_drift = _MOST_DRIFT * _FILLED**2 - _MOVED * w_max
+    if not 0 <= z_max <= most_drift:
+        raise UsageError(f"z_max = {z_max}; allowed: 0 to {most_drift:.0f}"
+                         + (f" for w_max = {w_max:g}" if w_max else ""))
     if most < 1:
         raise UsageError(f"most = {most}; allowed: 1 or more")

@@ -41,12 +41,13 @@ _APART = 2.0  # multiples of f0 / b, in b allowed differences
 
 
 class _Parts(NamedTuple):
-    """Signals of segments: middle (s), frequency there (Hz) and drift (Hz/s), and length (s)."""
+    """Signals of segments: middle (s), frequency there with its derivatives, and length (s)."""
 
     segment: NDArray[np.int32]
     middle: F8
     frequency: F8
     fdot: F8
+    fddot: F8
     length: F8
 
 
@@ -102,7 +103,8 @@ def _joined(sifted: list[Sifted], duration_s: float) -> Sifted:
 def _parts(best: NDArray[Any], duration_s: float) -> _Parts:
     length = np.where(best["segment"] > 0, best["length"], duration_s)
     return _Parts(best["segment"], best["start"] + length / 2,
-                  best["frequency"] + best["fdot"] * length / 2, best["fdot"], length)
+                  best["frequency"] + best["fdot"] * length / 2 + best["fddot"] * length**2 / 8,
+                  best["fdot"] + best["fddot"] * length / 2, best["fddot"], length)
 
 
 def _ratios(text: str) -> list[Fraction]:
@@ -158,6 +160,9 @@ def _apart(parts: _Parts, members: I8, left: I8, ratio: float = 1.0) -> tuple[F8
     before, after = ratio * parts.fdot[some], parts.fdot[left]
     longer = parts.length[some] - parts.length[left]
     drift = np.where(longer > 0, before, np.where(longer < 0, after, (before + after) / 2))
-    off = np.abs(parts.frequency[left] - ratio * parts.frequency[some] - drift * late[place])
+    jerk = np.where(longer > 0, ratio * parts.fddot[some],
+                    np.where(longer < 0, -parts.fddot[left], 0))  # the mean drift contains it
+    off = np.abs(parts.frequency[left] - ratio * parts.frequency[some] - drift * late[place]
+                 - jerk * late[place] ** 2 / 2)
     return (np.where(apart[place], off * short[place], np.inf), allowed[place],
             parts.frequency[some] * short[place])

@@ -3,9 +3,10 @@
 The rules, from the most significant detection to the least:
 
 1. *Neighbours.* A detection belongs to a signal if its frequency differs by at most 1.1 bins of the
-   spectrum, ``1 / T``, and half the difference of the drifts, at any dispersion measure and in
-   either search; or by at most 4 bins if its S/N is at most a fifth of that of the signal; or by d
-   bins if its S/N is at most ``2 / (pi d)`` of that of the signal, twice that of its side lobes.
+   spectrum, ``1 / T``, half the difference of the drifts and a twelfth of that of the jerks, at any
+   dispersion measure and in either search; or by at most 4 bins if its S/N is at most a fifth of
+   that of the signal; or by d bins if its S/N is at most ``2 / (pi d)`` of that of the signal,
+   twice that of its side lobes.
    The signal has the values of its most significant detection, except its dispersion measure: the
    middle of the range in which the S/N found by the same search is below that of this detection by
    at most 1, the noise of an S/N, or by a tenth if that is more: other bright signals change the
@@ -15,8 +16,8 @@ The rules, from the most significant detection to the least:
    for ``a f0`` within d bins as above. Fractions ``(a / b) f0`` of these numbers count if the other
    signal has 1.5 times the S/N or more and multiples of ``f0 / b`` are 4 or more bins apart, within
    ``0.5 max(1, a / b)`` bins. The drift must be ``a / b`` times as large within
-   ``2 max(1, a / b) + 2`` bins, and the ranges of dispersion measure, from the lowest to the
-   highest detection of each, must overlap.
+   ``2 max(1, a / b) + 2`` bins, the jerk within ten times as many bins, and the
+   ranges of dispersion measure, from the lowest to the highest detection of each, must overlap.
 
 Harmonics are left out, and listed with the signal.
 """
@@ -41,10 +42,10 @@ METHODS = ("fourier", "ffa")
 #: `segment` is the number of a segment, counted from 1, with its start and length in s, or 0.
 DETECTION = np.dtype([
     ("frequency", np.float64), ("frequency_error", np.float64), ("fdot", np.float64),
-    ("sigma", np.float64), ("snr", np.float64), ("power", np.float64), ("n_harmonic", np.int32),
-    ("r", np.float64), ("z", np.float64), ("width", np.float64), ("duty", np.float64),
-    ("method", np.int8), ("dm", np.float64), ("segment", np.int32), ("start", np.float64),
-    ("length", np.float64)])
+    ("fddot", np.float64), ("sigma", np.float64), ("snr", np.float64), ("power", np.float64),
+    ("n_harmonic", np.int32), ("r", np.float64), ("z", np.float64), ("w", np.float64),
+    ("width", np.float64), ("duty", np.float64), ("method", np.int8), ("dm", np.float64),
+    ("segment", np.int32), ("start", np.float64), ("length", np.float64)])
 
 #: Bins by which the frequency of a signal may differ between detections, and from a harmonic.
 TOLERANCE = 1.1
@@ -93,7 +94,8 @@ class Sifted(NamedTuple):
 def fourier_detections(found: NDArray[Any], dm: float) -> NDArray[Any]:
     """Return candidates of `FourierSearch` as detections at a dispersion measure."""
     made = _blank(len(found), dm)
-    for name in ("frequency", "frequency_error", "fdot", "sigma", "power", "n_harmonic", "r", "z"):
+    for name in ("frequency", "frequency_error", "fdot", "fddot", "sigma", "power", "n_harmonic",
+                 "r", "z", "w"):
         made[name] = found[name]
     made["snr"] = snr_of(found["power"], found["n_valid"])
     return made
@@ -151,9 +153,10 @@ def _groups(ordered: NDArray[Any], duration_s: float, most: int
     left = np.arange(len(ordered))
     while left.size and len(groups) < most:
         drift = np.abs(ordered["z"][left] - ordered["z"][left[0]])
+        jerk = np.abs(ordered["w"][left] - ordered["w"][left[0]])
         off = np.abs(middle[left] - middle[left[0]])
         faint = _FAINT * ordered["snr"][left] <= ordered["snr"][left[0]]
-        near = (off <= TOLERANCE + drift / 2) | ((off <= _BESIDE) & faint)
+        near = (off <= TOLERANCE + drift / 2 + jerk / 12) | ((off <= _BESIDE) & faint)
         near |= _in_side_lobes(off, ordered["snr"][left], ordered["snr"][left[0]])
         groups.append(left[near])
         left = left[~near]
@@ -168,9 +171,10 @@ def _in_side_lobes(off: F8, snr: F8, of: float) -> NDArray[np.bool_]:
 def mean_turns(found: Any, duration_s: float) -> F8:
     """Return the number of turns of detections in the series: mean frequencies, in bins.
 
-    `found` has the items ``frequency`` and ``fdot``.
+    `found` has the items ``frequency``, ``fdot`` and ``fddot``.
     """
-    turns: F8 = (found["frequency"] + found["fdot"] * duration_s / 2) * duration_s
+    turns: F8 = (found["frequency"] + found["fdot"] * duration_s / 2
+                 + found["fddot"] * duration_s**2 / 6) * duration_s
     return turns
 
 
@@ -209,6 +213,7 @@ def _leaders(best: NDArray[Any], low: F8, high: F8, duration_s: float) -> NDArra
             if b == 1:
                 is_one |= _in_side_lobes(off * size, best["snr"][later], best["snr"][k])
             is_one &= np.abs(best["z"][later] - a / b * best["z"][k]) <= 2 * size + 2
+            is_one &= np.abs(best["w"][later] - a / b * best["w"][k]) <= 20 * size + 20
             leader[later[is_one]] = k
             later = later[~is_one]
     return leader
