@@ -30,7 +30,8 @@ def facts(profiles: Profiles) -> dict[str, str]:
         "products": ", ".join(profiles.names) + (
             "" if kind == "unknown" else f" ({kind} feeds)") + (
             ", on the sky" if header.polarization.frame == "sky" else ""),
-        "period": f"{period:.12g} s" if np.isfinite(period) else "not known",
+        "period": (f"{period:.12g} s in the middle of the scan" if np.isfinite(period)
+                   else "not known"),
         "DM": None if dm is None else f"{dm:.9g} pc cm⁻³" + (
             ", removed here" if dm and not profiles.dedispersed and profiles.n_chan > 1
             and np.isfinite(profiles.periods).all() else ""),
