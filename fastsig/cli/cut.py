@@ -31,7 +31,7 @@ def cut(files: tuple[str, ...], output: str, to: str | None, **options: Any) -> 
     """Copy a time span and a band of a recording.
 
     All FILEs must belong to one scan. Whole samples and whole channels are copied: voltages remain
-    voltages and spectra remain spectra. Of folded profiles, the subintegrations whose epochs are
+    voltages and spectra remain spectra. From folded profiles, the subintegrations whose epochs are
     within the span are copied. If neither --to nor the extension of PATH specifies a format, the
     format of the input is used.
     """

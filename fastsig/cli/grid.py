@@ -16,7 +16,7 @@ from fastsig.cli import common
               help="Use this map projection: TAN, SIN, SFL, CAR or any other that astropy.wcs "
                    "supports.")
 @click.option("--center", metavar="RA,DEC",
-              help="Centre the map at this ICRS position, e.g. 12h30m49s,+12d23m or "
+              help="Centre the map on this ICRS position, e.g. 12h30m49s,+12d23m or "
                    "187.7deg,12.4deg.  [default: the middle of the observed positions]")
 @click.option("--size", metavar="ANGLE[,ANGLE]",
               help="Set the width of the map, or its width and height.  [default: large enough "

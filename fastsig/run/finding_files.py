@@ -1,4 +1,4 @@
-"""What searches find as files: tables in ECSV, and the tables of other programs."""
+"""Files of what searches find: tables in ECSV, and the tables of other programs."""
 
 from __future__ import annotations
 

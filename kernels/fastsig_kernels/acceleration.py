@@ -38,7 +38,7 @@ class AccelerationSearch(Plan):
 
     A jerk of w bins is a drift that changes by w bins over the series, at a constant rate: that of
     a constant jerk ``j = w c / (T^3 f)``. Frequency and drift are then those of the mean over the
-    series, and each jerk of the highest harmonic of a multiple of 20 is tried with each drift.
+    series, and each jerk of the highest harmonic that is a multiple of 20 is tried with each drift.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ class AccelerationSearch(Plan):
 
     *Speed.* Tiles of a few thousand bins are searched with all that they need in the cache, and
     correlations use transforms of at most 4096 points for drifts up to 1000. Each jerk takes as
-    long as a search without jerk: a largest one of 20 n takes 2 n + 1 times as long, and at 600 a
+    long as a search without jerk: a `w_max` of 20 n takes 2 n + 1 times as long, and at 600 a
     tenth more, since templates are longer. Tables and work space grow by less than 10 MB up to 600.
 
     References

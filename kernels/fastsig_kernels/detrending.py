@@ -75,7 +75,7 @@ def detrend(x: np.ndarray, *, weight: np.ndarray | None = None, n_piece: int = 3
 
 @jit
 def detrend_nb(x, weight, n_piece, n_part, total, out):
-    """Do as `detrend` does; `weight` may be empty. Return whether weights lie within 0 to 1.
+    """Do as `detrend` does; `weight` may be empty. Return whether weights lie between 0 and 1.
 
     `total` has ``n_piece n_part`` items.
     """

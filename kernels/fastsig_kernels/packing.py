@@ -268,7 +268,7 @@ def nearest_codes_nb(x, codes, levels, least, out):
 
 @jit_strict
 def round_codes_nb(x, offset, least, most, out):
-    """Fill `out` with ``round(x + offset)``, limited to `least` to `most`; nothing is checked.
+    """Fill `out` with ``round(x + offset)``, between `least` and `most`; nothing is checked.
 
     Negative codes are stored in two's complement. Returns (n_clipped, n_inexact, n_nan).
     """

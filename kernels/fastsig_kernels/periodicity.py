@@ -81,7 +81,7 @@ def _half_bins(x: np.ndarray, n_side: int, noise: float, out: np.ndarray) -> Non
 
 
 def checked_thresholds(thresholds: Any) -> np.ndarray:
-    """Return thresholds as float64; refuse other numbers of harmonics than powers of two."""
+    """Return thresholds as float64; refuse numbers of harmonics other than powers of two."""
     _check.array("thresholds", thresholds, ("float64",), 1)
     if thresholds.size not in stages(MOST_HARMONICS):
         raise ValueError(f"thresholds: found {thresholds.size} values, allowed 1, 2, 4, 8, 16 or "
@@ -279,7 +279,7 @@ class HarmonicSearch(Plan):
 
 
 def limits_of(thresholds: np.ndarray) -> np.ndarray:
-    """Return the sums of each stage from which on its half bins are examined, float32."""
+    """Return, for each stage, the least sum at which half bins are examined, float32."""
     # Sums of float32 in the order of vectors differ in the last digits.
     return np.array([thresholds[n - 1] * (1 - 1e-5) for n in stages(thresholds.size)], np.float32)
 

@@ -289,7 +289,7 @@ def resample_nb(x, weight, position, step, first_in, first_out, lobes, min_valid
                 out, out_weight):
     """Fill both outputs as `resample` does; arguments are not checked.
 
-    `near` and `far` are from `resampling_tables`. Weights have three axes, of which each may have
+    `near` and `far` are from `resampling_tables`. Weights have three axes, each of which may have
     length 1.
     """
     spec = host_spec()

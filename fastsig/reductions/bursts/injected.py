@@ -127,7 +127,7 @@ class Completeness(NamedTuple):
         return int((self.match >= 0).sum())
 
     def column(self, n_candidate: int) -> NDArray[np.int64]:
-        """Return the number of the burst as which each candidate was injected; -1 for others."""
+        """Return the number of the injected burst that each candidate is; -1 for others."""
         made = np.full(n_candidate, -1)
         made[self.match[self.match >= 0]] = np.flatnonzero(self.match >= 0)
         return made

@@ -55,7 +55,7 @@ def bursts(chain: Any, dms: Any = (0, 3000), *, width: Any = None, threshold: fl
         Dispersion constant, MHz^2 pc^-1 cm^3 s; 1/2.41e-4 by default.
     switch : float
         The sampling rate is halved where the smearing within a channel is this many times the
-        smearing that the plan adds, and pulses of ten spectra are still twice as many samples long.
+        smearing that the plan adds, and pulses of ten spectra still span twice this many samples.
         With smaller values, the search takes less time, but short pulses lose more S/N.
     n_chan : int, optional
         Channels into which each channel of voltages is divided; required for voltages.

@@ -163,8 +163,8 @@ def search_plan(source: Any, dms: Any = (0, 3000), *, widths: Any = None, thresh
         Dispersion constant, MHz^2 pc^-1 cm^3 s.
     switch : float
         The rate is halved where the smear of a channel is this many times the smearing that the
-        plan adds, as for `fastsig.dm_plan`, and where pulses of ten spectra are at least twice as
-        many samples wide at half the rate.
+        plan adds, as for `fastsig.dm_plan`, and where pulses of ten spectra span at least
+        twice this many samples at half the rate.
 
     Raises
     ------

@@ -1,17 +1,17 @@
 r"""False alarms that noise is expected to cause: candidates above a threshold.
 
 Boxcars at neighbouring times, widths and dispersion measures are correlated, and those of one
-candidate count once. Boxcars whose correlation decreases as :math:`1 - \beta |k|` with their
-distance k have, for each of them,
+candidate count once. If the correlation of boxcars decreases as :math:`1 - \beta |k|` with their
+distance k, the number of clusters above a threshold x, relative to that of independent boxcars, is
 
 .. math:: f = x^2 \beta\, \nu(x \sqrt{2 \beta}) \le 1, \quad
           \nu(y) \approx \frac{(2 / y) (\Phi(y/2) - 1/2)}{(y/2) \Phi(y/2) + \phi(y/2)}
 
-clusters above a threshold x relative to independent ones (Siegmund and Yakir). The factors of
-distances in time, in dispersion measure and in the logarithm of the width are multiplied; with a
-step of s samples between delays and t between starts, :math:`\beta` is proportional to t / w, s / w
-and the ratio of widths. ``python -m bench trials`` determines the four constants from searches of
-noise, and compares the formula with searches of other noise: they agree to 20 %.
+(Siegmund and Yakir). The factors of distances in time, in dispersion measure and in the logarithm
+of the width are multiplied; with a step of s samples between delays and t between starts,
+:math:`\beta` is proportional to t / w, s / w and the ratio of widths. ``python -m bench trials``
+determines the four constants from searches of noise, and compares the formula with searches of
+other noise: they agree to 20 %.
 
 Powers have a distribution with a longer tail than a Gaussian: a sum of N powers, with d degrees of
 freedom each, has a gamma distribution with the shape N d / 2.

@@ -109,7 +109,7 @@ def sum_noise(total: F4, share: F4 | None, widths: tuple[int, ...], shape: float
 
     The noise of widths that are powers of two is measured, and that of a width between two of them
     is interpolated, so that it does not depend on other widths. Stretches of channels in which
-    signals raise the sum are left out: those that drift are in many channels of a sum without
+    signals raise the sum are left out: a drifting signal occupies many channels of the sum at zero
     drift.
 
     Parameters
@@ -191,7 +191,7 @@ def _between(widths: NDArray[np.int64], powers: NDArray[np.int64], noise: NDArra
 def gamma_shape(ratio: float) -> float:
     """Return the shape of a gamma distribution from its median absolute deviation over its median.
 
-    It is limited to 0.5 to 1e9.
+    It is limited to the range from 0.5 to 1e9.
     """
     from scipy.optimize import brentq
 

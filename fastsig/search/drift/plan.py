@@ -22,7 +22,7 @@ _WIDTHS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
 
 @dataclass(frozen=True)
 class Octave:
-    """Drifts of one sign that are searched in sums of equally many channels.
+    """Drifts of one sign that are searched in sums of the same number of channels.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ class Octave:
     n_sum : int
         Number of channels that are summed in a cell, a power of two.
     first, last : int
-        Least and largest absolute drift during a scan, in cells; every one between is searched.
+        Smallest and largest absolute drift during a scan, in cells; every one between is searched.
     widths : tuple of int
         Widths of boxcars, in cells.
     """
