@@ -355,12 +355,12 @@ def _added(stretch: Stretch) -> float:
 
 
 def _switch(stretch: Stretch, width_s: float, rules: Rules) -> float:
-    """Return the dispersion measure from which on half the rate is sufficient."""
+    """Return the dispersion measure above which half the rate is sufficient."""
     return max(_narrow(stretch, width_s, rules.switch), _resolving(stretch, width_s, rules))
 
 
 def _narrow(stretch: Stretch, width_s: float, switch: float) -> float:
-    """Return the dispersion measure from which on half the rate does for the narrowest pulses."""
+    """Return the dispersion measure above which half the rate suffices for the narrowest pulses."""
     added = _added(stretch)
     square = (SWITCH * added) ** 2 - width_s**2
     if square <= 0 or 2 * stretch.sample_s <= FINE * width_s:
@@ -369,7 +369,7 @@ def _narrow(stretch: Stretch, width_s: float, switch: float) -> float:
 
 
 def _resolving(stretch: Stretch, width_s: float, rules: Rules) -> float:
-    """Return the dispersion measure from which on half the rate resolves pulses that it must."""
+    """Return the dispersion measure above which half the rate resolves the pulses that it must."""
     if not rules.resolved:
         return -inf
     width = max(width_s, rules.resolved * stretch.recording.sample_s)
