@@ -96,8 +96,8 @@ def _search(key: str) -> Callable[[Any], Any]:
 PLANS: dict[str, PlanCase] = {
     "AccelerationSearch": PlanCase(
         fk.AccelerationSearch,
-        {"n_bin": 192, "thresholds": np.array([9.0, 14.0]), "z_max": 4.0, "r_min": 2.0,
-         "r_max": 50.0, "n_side": 8, "most": 100},
+        {"n_bin": 192, "thresholds": np.array([9.0, 14.0]), "z_max": 4.0, "w_max": 20.0,
+         "r_min": 2.0, "r_max": 50.0, "n_side": 8, "most": 100},
         {"process": Call({"x": _BINS, "valid": _GOOD, "lags": _LAGS})}),
     "HarmonicSearch": PlanCase(
         fk.HarmonicSearch,

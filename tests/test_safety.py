@@ -128,7 +128,7 @@ def test_a_disk_that_fills_while_writing(recording: Path, tmp_path: Path, what: 
 UNRESERVED = """
 import os
 os.posix_fallocate = lambda *a: None
-os.fstatvfs = lambda file, found=os.fstatvfs: os.statvfs_result([*found(file)[:2], *[0] * 8])
+os.statvfs = lambda file, found=os.statvfs: os.statvfs_result([*found(file)[:2], *[0] * 8])
 """
 
 

@@ -44,7 +44,7 @@ class SampleLayout(NamedTuple):
         return self.n_chan * self.n_if * self.n_bits
 
     def at_once(self, n_sample: int) -> int:
-        """Return how many spectra of so many samples are read and decoded at a time."""
+        """Return how many spectra of `n_sample` samples are read and decoded at a time."""
         return max(1, _PIECE // (n_sample * max(1, self.n_bits // 8)))
 
 
