@@ -27,7 +27,7 @@ _SHORTEST_S = 1e-12
 SWITCH = 2.0
 #: Samples up to this fraction of the width of the pulses are short enough at any DM.
 FINE = 0.5
-#: Samples of half the rate in pulses that it must resolve, for a `Rules.switch` of 1.
+#: Width of the pulses that half the rate must resolve, in its samples, for a `Rules.switch` of 1.
 RESOLVED = 2.0
 #: Largest smear of a subband, in units of the smear of a step or of the sample, if this is shorter.
 SUBBAND = 0.8
@@ -54,8 +54,8 @@ class Rules:
         Steps at the same rate grow in ratios of about this, along with the smear of a channel; with
         infinity, they remain the same.
     state : float
-        Delays times dispersion measures of a stretch, at most; it is divided into several if it has
-        more.
+        Largest product of the numbers of delays and of dispersion measures of a stretch; a larger
+        stretch is divided.
     """
 
     switch: float = SWITCH

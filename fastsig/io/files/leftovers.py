@@ -79,7 +79,7 @@ def _sweep_folder(folder: str, names: Iterable[str]) -> list[str]:
 
 
 def _test_of(names: Iterable[str]) -> Callable[[str], bool]:
-    """Return a function that says whether a name is one of these.
+    """Return a function that reports whether a name is one of these.
 
     Only names of numbered files need patterns. The module `re` keeps hundreds of patterns: a
     program that runs for days must not make one for each of its files.

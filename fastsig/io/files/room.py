@@ -30,7 +30,7 @@ def has_room(place: int | str, size: int) -> bool:
 def margin(place: int | str) -> int:
     """Return the bytes that a recording leaves free for other products, on the disk of a place.
 
-    They are a sixteenth of the file system, at most 1 GiB. What fills a disk is the recording:
+    They are a sixteenth of the file system, at most 1 GiB. It is the recording that fills a disk:
     without a margin, other products that are written at the same moment would fail with it.
     """
     disk = os.statvfs(place)

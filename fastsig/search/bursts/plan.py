@@ -77,7 +77,7 @@ class SearchPlan:
 
     @property
     def kept(self) -> tuple[float, ...]:
-        """Smallest share of its S/N that a pulse of the shortest width keeps, as `kept_at`."""
+        """Smallest fraction of its S/N that a pulse of the shortest width keeps; see `kept_at`."""
         return self.kept_at(self.widths_s[0] or self.dm_plan.recording.sample_s)
 
     @property
@@ -86,11 +86,11 @@ class SearchPlan:
         return max(self.widths_s[0], _RESOLVED * self.dm_plan.recording.sample_s)
 
     def kept_at(self, width_s: float) -> tuple[float, ...]:
-        """Return the smallest share of its S/N that a pulse keeps, for each stretch.
+        """Return the smallest fraction of its S/N that a pulse keeps, for each stretch.
 
         This is what remains half a step from the nearest dispersion measure, at the sampling rate
         of the stretch and with the deviations of the tree, relative to an exact boxcar on the sum
-        of channels without dispersion between them; the loss between two widths comes on top. The
+        of channels without dispersion between them; the loss between two widths is added. The
         dispersion within a channel, which widens the pulse in both, is not included.
 
         Parameters
