@@ -59,7 +59,7 @@ def _processor() -> dict[str, object]:
 def _places() -> dict[str, object]:
     from fastsig.cli.warming import is_cold
 
-    cache = os.environ.get("NUMBA_CACHE_DIR") or "beside the kernels, else the user's cache"
+    cache = os.environ.get("NUMBA_CACHE_DIR") or "beside the kernels, or in the user's cache"
     return {"numba cache": cache, "kernels compiled": "no" if is_cold() else "yes",
             "executable": sys.executable}
 

@@ -48,7 +48,7 @@ excision_options = common.options(
     click.option("--runs", type=float, metavar="X",
                  help="Use SumThreshold to flag samples, and runs of up to 64 samples in time or "
                       "in frequency, that deviate from the level of their channel; X is the "
-                      "threshold for one sample in standard deviations, e.g. 6."),
+                      "threshold for one sample, in standard deviations, e.g. 6."),
 )
 
 

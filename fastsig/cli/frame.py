@@ -81,7 +81,8 @@ def _say(stream: Any, options: dict[str, Any]) -> None:
     """Report the shift, and the frame of the input if it was assumed."""
     made, quiet = stream.parameters(), options["quiet"]
     if made["from_told"] == "assumed":
-        common.say("no frame in the file; topocentric is assumed (--from specifies another)", quiet)
+        common.say("the file states no frame; topocentric is assumed (use --from to specify "
+                   "another)", quiet)
     first, last = (stream.read_columns(row, 1)["frame_m_s"][0]
                    for row in (0, stream.shape[0] - 1))
     low, high = (float(edge) / 1e6 for edge in stream.out_axis.edges_hz)

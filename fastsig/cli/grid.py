@@ -23,7 +23,7 @@ from fastsig.cli import common
                    "for all positions]")
 @click.option("--pixel", metavar="ANGLE",
               help="Set the side length of a pixel.  [default: a third of the effective beam, "
-                   "rounded down to whole arcsec]")
+                   "rounded down to whole arcseconds]")
 @click.option("--kernel", metavar="ANGLE",
               help="Set the FWHM of the Gaussian kernel.  [default: half the FWHM of the "
                    "telescope's beam, as in HiFAST]")

@@ -42,9 +42,9 @@ def search() -> None:
               help="Choose the steps in width and in dispersion measure such that a pulse between "
                    "two widths or two dispersion measures loses at most the fraction X of its S/N.")
 @click.option("--switch", type=float, metavar="X", default=1.5, show_default=True,
-              help="Halve the sampling rate where the smearing within a channel is X times that "
-                   "due to samples and DM steps, and pulses of 10 spectra still span 2X samples. A "
-                   "larger X loses less S/N and takes longer.")
+              help="Halve the sampling rate once the smearing within a channel is X times that due "
+                   "to samples and DM steps, and pulses of 10 spectra still span 2X samples. A "
+                   "larger X loses less S/N but takes longer.")
 @common.constant_option()
 @click.option("--n-chan", type=click.IntRange(1), metavar="N",
               help="Divide each channel of voltages into N channels, in which the dispersion is "

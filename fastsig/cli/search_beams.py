@@ -47,9 +47,9 @@ def beams(tables: tuple[str, ...], output: str, **options: Any) -> None:
 
     Each TABLE contains the candidates of one or several beams, as written by search bursts, or
     those of one beam, as written by search pulsars, or the hits of one beam, as written by search
-    drift; all TABLEs must belong to one observation. Burst candidates that agree in time and DM,
-    pulsar candidates that agree in frequency, or hits that agree in frequency and drift rate,
-    become one row with a verdict (accepted, doubtful or interference), a reason for the verdict,
+    drift. All TABLEs must belong to one observation. Burst candidates that agree in time and DM,
+    pulsar candidates that agree in frequency, or hits that agree in frequency and drift rate become
+    one row, which states a verdict (accepted, doubtful or interference), a reason for the verdict,
     and the most probable position.
     """
     from fastsig.io.files.safe import check_output

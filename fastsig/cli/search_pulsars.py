@@ -24,8 +24,8 @@ __all__ = ["pulsars"]
                    "dispersion measures, loses at most the fraction X of its S/N.")
 @click.option("--harmonics", type=click.Choice(["0", "1", "2", "4", "8", "16", "32"]),
               default="16", show_default=True,
-              help="Sum up to this number of harmonics in the Fourier spectrum; 0 skips the "
-                   "Fourier search.")
+              help="Sum up to this many harmonics in the Fourier spectrum; 0 skips the Fourier "
+                   "search.")
 @click.option("--accel", type=click.FloatRange(0, 1200), metavar="Z", default=0.0,
               show_default=True,
               help="Also search for signals whose frequency drifts, such that the highest harmonic "
@@ -46,7 +46,7 @@ __all__ = ["pulsars"]
                    "more and cover the data.")
 @click.option("--threshold", type=float, metavar="X", default=6.0, show_default=True,
               help="Report signals whose significance, corrected for the number of trials, is at "
-                   "least X, in standard deviations.")
+                   "least X standard deviations.")
 @click.option("--zap", "zapped", metavar="LOW:HIGH", multiple=True,
               help="Leave out signals at these frequencies, e.g. 23.9Hz:24.1Hz. May be repeated.")
 @click.option("--mains", type=click.Choice(["50", "60"]),

@@ -103,11 +103,11 @@ sending_options = common.options(
                       "reorder (largest delay, in packets), first (first counter), beam, jumps "
                       "(e.g. 2s:1000000), silences (e.g. 1s:3s) and seed."),
     click.option("--speed", metavar="X",
-                 help="If nothing is written to files (--to), send X seconds of the recording per "
-                      "second, or as fast as possible if X is 0.  [default: 1]"),
+                 help="If the recording is sent (--to), send X seconds of it per second or, if X is "
+                      "0, send it as fast as possible.  [default: 1]"),
     click.option("--cycle", metavar="TIME",
-                 help="If nothing is written to files (--to), simulate only this length of the "
-                      "recording, and send it repeatedly."),
+                 help="If the recording is sent (--to), simulate only this length of it, and send "
+                      "this part repeatedly."),
 )
 
 sky_options = common.options(

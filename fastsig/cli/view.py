@@ -59,9 +59,9 @@ def view(files: tuple[str, ...], output: str, **options: Any) -> None:
     the power over time and the bandpass. The picture of a cube shows its integral over velocity,
     its coverage and its mean spectrum. A DM-time plane is drawn with the highest S/N at each
     dispersion measure, and folded profiles are drawn over two periods, against time and frequency,
-    with their polarisation. Burst candidates are drawn against time and DM, and pulsar candidates
-    against period and DM. Drifting carriers are drawn against frequency and drift rate; with
-    --data, the spectra of the strongest carrier are drawn. On a page, spectra and cubes can be
+    with their polarisation. The DM is plotted against time for burst candidates, and against period
+    for pulsar candidates. The drift rate of carriers is plotted against frequency; with --data, the
+    spectra of the strongest carrier are drawn instead. On a page, spectra and cubes can be
     zoomed and sliced, and candidates can be sorted, filtered and marked.
     """
     from fastsig.products.view import Wanted, draw_file

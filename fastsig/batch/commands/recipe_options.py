@@ -17,10 +17,10 @@ recipe_option = click.option(
     help="Read the recipe from this file; fastsig batch init writes examples.")
 strict_option = click.option(
     "--strict", is_flag=True,
-    help="Identify inputs also by their contents, which requires reading them in full.")
+    help="Also identify inputs by their contents, which requires reading them in full.")
 strict_as_run_option = click.option(
     "--strict", is_flag=True,
-    help="Identify inputs also by their contents; required if the run used --strict.")
+    help="Also identify inputs by their contents; required if the run used --strict.")
 files_argument = click.argument("files", nargs=-1, metavar="[FILE...]")
 
 
