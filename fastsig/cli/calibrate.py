@@ -27,7 +27,8 @@ from fastsig.cli import common, driver
               help="Subtract the diode's temperature from spectra with the diode on, or blank "
                    "these spectra (set their weight to 0).")
 @click.option("--guard", default="0s", show_default=True, metavar="TIME",
-              help="Give weight 0 to spectra within this time before or after the diode switches.")
+              help="Give weight 0 to spectra within this time before or after the diode switches on "
+                   "or off.")
 @click.option("--gain-time", default="60s", show_default=True, metavar="TIME",
               help="Model the gain as piecewise linear in time, with knots at most this far apart.")
 @click.option("--smooth", metavar="FREQ",
@@ -74,7 +75,7 @@ def calibrate(files: tuple[str, ...], output: str, to: str | None, **options: An
     """Convert recorded powers to K or Jy using the noise diode.
 
     All FILEs must belong to one scan. The period and phase of the diode are measured from the
-    data. Spectra during which the diode switches are given weight 0.
+    data. Spectra during which the diode switches on or off are given weight 0.
     """
     from fastsig.chain import open_chain
     from fastsig.errors import DoubtWarning

@@ -20,17 +20,17 @@ _SERIES = (".tim", ".dat")
                       "file number.")
 @click.option("--dm", metavar="DM|FIRST:LAST:STEP",
               help="Remove the dispersion for this dispersion measure, in pc cm^-3. Several "
-                   "dispersion measures (0:1000:0.5 or 10,20,50) give time series, in .dat files "
-                   "or in the DM-time plane of an .h5 file.")
+                   "dispersion measures (0:1000:0.5 or 10,20,50) produce time series, in .dat "
+                   "files or in the DM-time plane of an .h5 file.")
 @click.option("--plan", type=common.InputPath(), metavar="PATH",
-              help="Make time series for the dispersion measures of this plan, written by plan-dm, "
-                   "with its downsampling. For a plan of several stretches, the name of an .h5 "
+              help="Make time series with the dispersion measures and the downsampling of this "
+                   "plan, written by plan-dm. For a plan of several stretches, the name of an .h5 "
                    "file must contain {file}.")
 @click.option("--series", is_flag=True,
               help="Average the channels, with their weights, into a single time series. Names "
                    "that end in .tim or .dat imply this option.")
 @click.option("--track", type=click.Choice(["sample", "half", "exact"]),
-              help="For several DMs, sum along these tracks. Short pulses lose the most S/N with "
+              help="For several DMs, sum along tracks of this kind. Short pulses lose the most S/N with "
                    "sample, less with half (up to twice as slow), and the least with exact.  "
                    "[default: exact for up to 16, otherwise sample]")
 @click.option("--ref", metavar="FREQ",
@@ -54,8 +54,8 @@ _SERIES = (".tim", ".dat")
 def dedisperse(files: tuple[str, ...], output: str, to: str | None, **options: Any) -> None:
     """Remove the dispersion of a source from spectra.
 
-    All FILEs must belong to one scan. Every channel is shifted by its delay relative to
-    the highest channel, rounded to the nearest spectrum or, by default for more than 16 dispersion
+    All FILEs must belong to one scan. Every channel is shifted by its delay relative to the highest
+    channel. The delay is rounded to the nearest spectrum or, by default for more than 16 dispersion
     measures, approximated by a tree of sums. Samples of weight 0, such as flagged ones, do not
     contribute to a time series. Either --dm or --plan is required. With several dispersion
     measures, times refer to the highest channel.

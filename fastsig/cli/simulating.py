@@ -103,8 +103,8 @@ sending_options = common.options(
                       "reorder (largest delay, in packets), first (first counter), beam, jumps "
                       "(e.g. 2s:1000000), silences (e.g. 1s:3s) and seed."),
     click.option("--speed", metavar="X",
-                 help="If the recording is sent (--to), send X seconds of it per second or, if X is "
-                      "0, send it as fast as possible.  [default: 1]"),
+                 help="If the recording is sent (--to), send X seconds of it per second or, if X "
+                      "is 0, send it as fast as possible.  [default: 1]"),
     click.option("--cycle", metavar="TIME",
                  help="If the recording is sent (--to), simulate only this length of it, and send "
                       "this part repeatedly."),
