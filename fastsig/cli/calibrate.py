@@ -27,8 +27,8 @@ from fastsig.cli import common, driver
               help="Subtract the diode's temperature from spectra with the diode on, or blank "
                    "these spectra (set their weight to 0).")
 @click.option("--guard", default="0s", show_default=True, metavar="TIME",
-              help="Give weight 0 to spectra within this time before or after the diode switches on "
-                   "or off.")
+              help="Give weight 0 to spectra within this time before or after the diode switches "
+                   "on or off.")
 @click.option("--gain-time", default="60s", show_default=True, metavar="TIME",
               help="Model the gain as piecewise linear in time, with knots at most this far apart.")
 @click.option("--smooth", metavar="FREQ",

@@ -30,8 +30,8 @@ _SERIES = (".tim", ".dat")
               help="Average the channels, with their weights, into a single time series. Names "
                    "that end in .tim or .dat imply this option.")
 @click.option("--track", type=click.Choice(["sample", "half", "exact"]),
-              help="For several DMs, sum along tracks of this kind. Short pulses lose the most S/N with "
-                   "sample, less with half (up to twice as slow) and least with exact.  "
+              help="For several DMs, sum along tracks of this kind. Short pulses lose the most S/N "
+                   "with sample, less with half (up to twice as slow) and least with exact.  "
                    "[default: exact for up to 16, otherwise sample]")
 @click.option("--ref", metavar="FREQ",
               help="Refer times to the arrival of the signal at this frequency: top (the highest "

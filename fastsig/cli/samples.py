@@ -13,7 +13,8 @@ from fastsig.cli import common
 
 @click.command()
 @click.argument("folder", required=False, default="data/samples", metavar="[FOLDER]")
-@click.option("--overwrite", is_flag=True, help="Replace existing files that differ.")
+@click.option("--overwrite", is_flag=True,
+              help="Replace existing files that differ from the samples.")
 @click.option("--list", "only_list", is_flag=True,
               help="List the files and their sizes without copying them.")
 @common.quiet_options

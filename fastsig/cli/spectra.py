@@ -49,8 +49,8 @@ def _numbers(context: click.Context, parameter: click.Parameter, value: str) -> 
 @click.option("--n-int", type=int, metavar="N",
               help="Integrate this many spectra; cannot be combined with --integrate.")
 @click.option("--last", type=click.Choice(["keep", "drop"]), default="keep", show_default=True,
-              help="Keep an incomplete last integration, with a lower weight, or drop it, as is "
-                   "necessary for programs that ignore weights, such as blimpy and turboSETI.")
+              help="Keep an incomplete last integration, with a lower weight, or drop it. Use drop "
+                   "for programs that ignore weights, such as blimpy and turboSETI.")
 @click.option("--n-freq", type=int, metavar="N", default=1, show_default=True,
               help="Average groups of this many neighbouring channels; the number of channels "
                    "must be a multiple of this number.")
