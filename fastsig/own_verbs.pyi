@@ -463,7 +463,7 @@ class OwnVerbs:
 
         Afterwards, the mean of the values over the band is 0, so that they are no longer powers. A
         pulse of dispersion measure 0 is removed, and a dispersed pulse loses power if its delay T
-        across the band is not much longer than its width: its power spectrum is multiplied by
+        across the band is not much longer than its width: its Fourier transform is multiplied by
         1 - sinc^2(f T) at the frequency f of the fluctuation. If T is much longer than the pulse, the
         mean over the band is small, and little power is lost.
 

@@ -45,7 +45,7 @@ def test_broadband_interference_goes_and_dispersed_pulses_stay(method: str) -> N
 
 @pytest.mark.parametrize(("dm", "width"), [(2.0, 8), (5.0, 8), (50.0, 8)])
 def test_response_to_pulses_is_that_of_theory(dm: float, width: int) -> None:
-    """Of a straight sweep of delay T, fluctuations at f keep 1 - sinc(f T)^2 in power."""
+    """Of a straight sweep of delay T, fluctuations at f keep 1 - sinc(f T)^2 of their amplitude."""
     n = 4096
     lag = np.round(np.linspace(dm * 2, 0, N_CHAN)).astype(int)  # a straight sweep, in samples
     rows = np.arange(n)[:, np.newaxis] - lag
