@@ -860,7 +860,7 @@ class OwnVerbs:
         self, *, position: Any = None, location: EarthLocation | str | None = None,
         ephemeris: str | None = None,
     ) -> Self:
-        r"""Return the same rows, evenly spaced in time at the solar system's barycentre.
+        r"""Return rows that are evenly spaced in time at the solar system's barycentre.
 
         .. math:: n_k = \mathrm{round}(t_b^{-1}(t_b(0) + (k + 1/2) \Delta t) / \Delta t - 1/2)
 

@@ -34,7 +34,7 @@ def ToBarycenter(  # noqa: N802 - used like the class of a stage, for all kinds 
     source: Stream, *, position: Any = None, location: EarthLocation | str | None = None,
     ephemeris: str | None = None,
 ) -> Stream:
-    r"""Return the same rows, evenly spaced in time at the solar system's barycentre.
+    r"""Return rows that are evenly spaced in time at the solar system's barycentre.
 
     .. math:: n_k = \mathrm{round}(t_b^{-1}(t_b(0) + (k + 1/2) \Delta t) / \Delta t - 1/2)
 
@@ -50,7 +50,8 @@ def ToBarycenter(  # noqa: N802 - used like the class of a stage, for all kinds 
     Parameters
     ----------
     source : SpectrumStream or PlaneStream
-        Spectra, time series, or DM-time planes from a known telescope and position.
+        Spectra, time series or DM-time planes from a known telescope, of a source at a known
+        position.
     position : SkyCoord, pair of Quantity, or str, optional
         Position of the source, ICRS, instead of that in the header.
     location : EarthLocation or str, optional

@@ -476,7 +476,7 @@ def test_channels(tmp_path: Path) -> None:
                                    [], 1.5, "1--2"])
 def test_channels_that_are_not_there(tmp_path: Path, value: Any) -> None:
     path = analysed(tmp_path / "x.h5", noise(5, 2, 20), [1, 2, 3, 4, 9])
-    with pytest.raises(UsageError, match="channel = .*; allowed: frequency ids of 1-4, 9"):
+    with pytest.raises(UsageError, match="channel = .*; allowed: frequency IDs of 1-4, 9"):
         opened(path, channel=value)
 
 
@@ -715,9 +715,9 @@ def test_axes_that_cannot_be(one: Path, axis: Any) -> None:
 
 
 @pytest.mark.parametrize(("changes", "told"), [
-    ({"freq_id": None}, "the frequency id is missing"),
-    ({"freq_id": 1.5}, r"the frequency id is 1\.5; allowed: a whole number"),
-    ({"freq_id": -1}, "the frequency id is -1"),
+    ({"freq_id": None}, "the frequency ID is missing"),
+    ({"freq_id": 1.5}, r"the frequency ID is 1\.5; allowed: a whole number"),
+    ({"freq_id": -1}, "the frequency ID is -1"),
     ({"freq": None}, "frequency of channel 614 is missing"),
     ({"freq": 0.0}, r"frequency of channel 614 is 0\.0; allowed: a number from 1"),
     ({"freq": "560MHz"}, "frequency of channel 614 is '560MHz'"),
@@ -754,7 +754,7 @@ def test_tables_that_do_not_fit(beams: Path) -> None:
         ("index_map/freq", freq[:2], "index_map/freq has 2 rows and time0 3; allowed: the same"),
         ("index_map/freq", freq["id"], "index_map/freq is uint32.*rows of id, centre"),
         ("index_map/freq", far, r"channel 613 is centred at 560\.6.*allowed next to the other"),
-        ("index_map/freq", text, "the frequency id is b''"),
+        ("index_map/freq", text, "the frequency ID is b''"),
         ("time0", time0[:1], "time0 1"),
         ("time0", time0.reshape(3, 1), r"shape \(3, 1\)"),
         ("time0", np.zeros(3, [("fpga_count", "<u8")]), "rows of fpga_count, ctime"),

@@ -216,7 +216,7 @@ def chosen(dumps: list[Dump], value: Any) -> list[Channel]:
     held: dict[int, tuple[Dump, int]] = {}
     for dump in dumps:
         for row, values in enumerate(dump.rows):
-            number = int(_number(values[0], 0, _MOST, "the frequency id", dump.path, whole=True))
+            number = int(_number(values[0], 0, _MOST, "the frequency ID", dump.path, whole=True))
             if number in held:
                 raise FormatError(dump.path, f"contains channel {number}, as does "
                                   f"{held[number][0].path}; allowed: each channel once")
@@ -255,7 +255,7 @@ def _wanted(value: Any, held: dict[int, Any]) -> list[int]:
     else:
         if found:
             return sorted(found)
-    raise UsageError(f"channel = {value!r}; allowed: frequency ids of {runs_text(sorted(held))}, "
+    raise UsageError(f"channel = {value!r}; allowed: frequency IDs of {runs_text(sorted(held))}, "
                      "such as 5 or 5-9, separated by commas")
 
 

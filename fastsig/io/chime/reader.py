@@ -199,7 +199,7 @@ def open(path: str | os.PathLike[str] | Sequence[str], **overrides: Any) -> Chim
     path : path or sequence of path
         The files, in any order; together they contain every channel once.
     channel : int, str or list, optional
-        Channels by their frequency ids, such as ``614``, ``"600-614"`` or ``"612,613"``; all by
+        Channels by their frequency IDs, such as ``614``, ``"600-614"`` or ``"612,613"``; all by
         default. They must be adjacent and have some time in common.
     input : int or str, optional
         Inputs to read, such as ``"0,1"``; all by default. Beams are in pairs, the polarisations of

@@ -40,8 +40,8 @@ def bursts(chain: Any, dms: Any = (0, 3000), *, width: Any = None, threshold: fl
     Parameters
     ----------
     chain : Chain or stream
-        Voltages, or spectra with known frequencies. Of several products, only I is searched, which
-        is made from AA and BB if necessary.
+        Voltages, or spectra with known frequencies. If there are several products, only I is
+        searched; it is made from AA and BB if necessary.
     dms : pair, or text such as "0:3000"
         Lowest and highest dispersion measure, pc cm^-3.
     width : pair of Quantity, or text such as "0.1ms:100ms", optional

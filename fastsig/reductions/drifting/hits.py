@@ -44,8 +44,8 @@ def drifting(chain: Any, drift: Any = ("-4 Hz/s", "4 Hz/s"), *, snr: float = 10.
     Parameters
     ----------
     chain : Chain or stream
-        Spectra with known frequencies. Of several products, only I is searched, which is made from
-        AA and BB if necessary.
+        Spectra with known frequencies. If there are several products, only I is searched; it is
+        made from AA and BB if necessary.
     drift : pair of Quantity, or text such as "-4:4"
         Lowest and highest drift rate, Hz/s.
     snr : float

@@ -55,8 +55,8 @@ def pulsars(chain: Any, dms: Any = (0, 500), *, harmonics: int = 16, accel: floa
     ----------
     chain : Chain or stream
         Spectra with known frequencies, or a time series, such as a .dat or .fft file, for which
-        `dms` is ignored. Of several products, only I is searched, which is made from AA and BB if
-        necessary.
+        `dms` is ignored. If there are several products, only I is searched; it is made from AA and
+        BB if necessary.
     dms : pair, or text such as "0:500"
         Lowest and highest dispersion measure, pc cm^-3.
     harmonics : int
