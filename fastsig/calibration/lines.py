@@ -109,7 +109,7 @@ def find_lines(
     weight : array_like, shape (chan,), optional
         Channels of weight 0 are excluded from means.
     sigma : float
-        Least height of a line over the scatter.
+        Lowest height of a line divided by the scatter.
     widths : sequence of int
         Numbers of channels to average: about the widths of lines, and small ones for narrow lines.
     edge : float

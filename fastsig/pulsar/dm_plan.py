@@ -1,4 +1,4 @@
-"""How to search dispersion measures in given spectra: `dm_plan`."""
+"""The plan of the dispersion measures of a search: `dm_plan`."""
 
 from __future__ import annotations
 

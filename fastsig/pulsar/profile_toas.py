@@ -49,7 +49,7 @@ def profile_toas(profiles: Profiles, template: Template, *, n_subint: int = 1,
     n_subint : int
         Number of neighbouring subintegrations to average first.
     n_chan : int or None
-        Number of channels after averaging; None to average none.
+        Number of channels after averaging; None for no averaging.
     site : str, optional
         Code of the observatory; by default TEMPO's code for the telescope in the header, or that
         of the barycentre (@) if the times are barycentric.

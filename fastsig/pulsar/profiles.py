@@ -1,4 +1,4 @@
-"""Profiles: what a fold makes, pulse profiles by time, product, channel and phase."""
+"""Profiles: the result of a fold, pulse profiles by time, product, channel and phase."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ class Profiles(ProfileData):
     provenance : mapping
         Versions, inputs and parameters of the fold.
     path : str
-        The file that the profiles were read from, for messages.
+        The file from which the profiles were read, for messages.
     """
 
     def __getitem__(self, key: Any) -> Profiles:

@@ -1,4 +1,4 @@
-"""What widens a dispersed pulse, and the S/N that is left of it.
+"""What widens a dispersed pulse, and the S/N that remains.
 
 Widths are full widths at half maximum; frequencies are in MHz, dispersion measures (DM) in
 pc cm^-3. The dispersion constant K, in MHz^2 pc^-1 cm^3 s, is an argument of each function.

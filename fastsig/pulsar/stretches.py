@@ -74,7 +74,7 @@ class Recording:
         Centres of the lowest and of the highest channel, MHz.
     n_chan : int
     sample_s : float
-        Time from a spectrum to the next, s.
+        Time from one spectrum to the next, s.
     constant : float
         Dispersion constant, MHz^2 pc^-1 cm^3 s.
     """
@@ -96,7 +96,7 @@ class Recording:
             Lower edge of the band and its width.
         n_chan : int
         sample_time : value, s
-            Time from a spectrum to the next.
+            Time from one spectrum to the next.
         constant : float
             Dispersion constant, MHz^2 pc^-1 cm^3 s.
         """

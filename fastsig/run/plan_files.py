@@ -1,4 +1,4 @@
-"""Plans of dispersion measures as files: ECSV tables that `read_plan` turns back into plans."""
+"""Plans of dispersion measures as files: ECSV tables that `read_plan` can read."""
 
 from __future__ import annotations
 

@@ -120,7 +120,7 @@ def format_of(path: str | os.PathLike[str], to: str | None = None, usual: str | 
 
 
 def losses_of(profiles: Profiles, kind: str) -> list[str]:
-    """Describe in plain words what a file in a format does not hold of profiles."""
+    """Describe in plain words the parts of profiles that a file in a format cannot hold."""
     from fastsig.io.psrfits_fold.writer import cautions
 
     return cautions(profiles) if kind == "psrfits" else []

@@ -150,10 +150,10 @@ class SpectraFile(Sink):
                bits: int | None = None, **_: Any) -> SpectraSurvey | None:
         """Return the sink that determines the bits and the losses; None if the headers suffice.
 
-        If `bits` is not given and the input contains codes, or if it may have weights that no
-        header states, a chain that copies a file, or forms products of its spectra, reads it once;
-        for a time series of such a chain, only weights are of interest. For other computed values,
-        the worst case is assumed.
+        A chain that copies a file, or forms products of its spectra, reads the file once if `bits`
+        is not given and the file contains codes, or if the file may have weights that no header
+        states. For a time series of such a chain, only the weights are examined. For other computed
+        values, the worst case is assumed.
         """
         simple = (spectra_format(path, to) or "fbh5") == "fbh5"
         if simple or _copied_file(stream) is None or not isinstance(stream, SpectrumStream):

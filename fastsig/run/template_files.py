@@ -1,4 +1,4 @@
-"""Templates of pulse profiles as files: ECSV tables that `read_template` turns back into them."""
+"""Templates of pulse profiles as files: ECSV tables that `read_template` can read."""
 
 from __future__ import annotations
 

@@ -59,9 +59,9 @@ class Injector:
     mhz : ndarray, shape (n_chan,), float64
         Centres of the channels, MHz, ascending.
     sample_s : float
-        Time from a spectrum to the next.
+        Time from one spectrum to the next.
     sigma : ndarray, shape (n_chan,), float64
-        Noise of a sample of each channel, in the unit of the spectra; 0 for channels without.
+        Noise of a sample of each channel, in the unit of the spectra; 0 for channels without noise.
     constant : float
         Dispersion constant, MHz^2 pc^-1 cm^3 s.
     """
@@ -193,7 +193,7 @@ def _best(profile: F8) -> float:
 def drawn(n: int, *, duration_s: float, dms: tuple[float, float], widths_s: tuple[float, float],
           snrs: tuple[float, float], unit_s: float, seed: int, scatter: float = 0.0
           ) -> list[Injection]:
-    """Draw bursts at random, apart in time, each within the data.
+    """Draw random bursts that are separated in time, each within the data.
 
     Parameters
     ----------

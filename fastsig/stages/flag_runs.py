@@ -1,4 +1,4 @@
-"""Flag runs: SumThreshold on spectra whose channels have steady levels, many times as fast as flag.
+"""Flag runs: SumThreshold on spectra whose channels have steady levels, much faster than flag.
 
 `Flag` measures changes that are smooth over the band at each time, and compares channels with each
 other; here, only the level and the noise of each channel in a segment are used.

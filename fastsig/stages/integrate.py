@@ -137,7 +137,7 @@ class Integrate(SpectraStage):
                         "flag_spectra": min(self.n_int, SEGMENT)}
 
     def needs(self, start: int, n: int) -> tuple[int, int]:
-        """Return the first spectrum and the number of spectra that rows are means of."""
+        """Return the first spectrum and the number of spectra that are averaged in rows."""
         first, stop = start * self.n_int, min((start + n) * self.n_int, self.source.shape[0])
         return first, stop - first
 

@@ -1,4 +1,4 @@
-r"""A clock at the solar system's barycentre, read from a telescope's: to 1 us with JPL's kernel.
+r"""A clock at the solar system's barycentre, accurate to 1 us with JPL's kernel.
 
 .. math:: t_b = t_{TDB} + r \cdot n / c + (2 G M / c^3) \ln((d + d \cdot n) / AU)
 

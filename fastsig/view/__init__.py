@@ -285,7 +285,7 @@ def write_pulsars_page(
     candidates : PulsarCandidates
         Candidates of one or several searches, or of a comparison of beams.
     path, data, overwrite, name, page_size, advance
-        As for `write_bursts_page`. Candidates of a recording are folded in one read of it, or in
+        As for `write_bursts_page`. Candidates of a recording are folded in one pass over it, or in
         several if there are many channels.
 
     Returns

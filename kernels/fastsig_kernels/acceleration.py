@@ -53,7 +53,7 @@ class AccelerationSearch(Plan):
         Largest jerk of the highest harmonic in either direction, 0 to 6000; rounded down to a
         multiple of 20.
     r_min, r_max : float
-        Least and largest frequency of fundamentals, in bins; by default, there is no largest one.
+        Lowest and highest frequency of fundamentals, in bins; by default, there is no highest one.
     n_side : int
         Number of bins on each side of those that a template crosses, 4 to 64.
     most : int

@@ -33,9 +33,9 @@ class Boxcars(Plan):
         Expected standard deviation of a sample of weight 1. It is used to compare widths until the
         noise has been measured; the S/N of events does not depend on it.
     threshold : float
-        Least S/N of events.
+        Lowest S/N of events.
     segment : int
-        Least number of samples of a segment of time; 0 for 8 times the longest width.
+        Smallest number of samples in a segment of time; 0 for 8 times the longest width.
     n_segment : int
         Number of segments from which noise is measured: that of the event, and those before it. In
         the first segments of a stream, the noise is that of the first `n_segment` segments. These

@@ -12,7 +12,7 @@ _FAR = 2**60  # three of these have a sum of 64 bits
 
 def friends(time: np.ndarray, row: np.ndarray, width: np.ndarray, *, time_link: int, row_link: int
             ) -> np.ndarray:
-    """Return which burst each event belongs to.
+    """Return the burst to which each event belongs.
 
     Two events are friends if their boxcars, each widened by `time_link` at its end, overlap in
     time, and their rows are no more than `row_link` apart. Friends, and friends of friends, belong

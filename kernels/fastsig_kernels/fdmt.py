@@ -66,9 +66,9 @@ class FDMT(Plan):
 
     Notes
     -----
-    *Tracks.* Each level of the tree rounds delays; roundings are chosen for the least deviation of
-    the whole track. For 4096 channels from 1000 to 1500 MHz and 2048 delays, a track is at most 1.7
-    samples away from the exact delay, with an rms of 0.44, apart from a constant for each row
+    *Tracks.* Each level of the tree rounds delays; roundings are chosen to minimise the deviation
+    of the whole track. For 4096 channels from 1000 to 1500 MHz and 2048 delays, a track is at most
+    1.7 samples away from the exact delay, with an rms of 0.44, apart from a constant for each row
     (half samples: 1.5 and 0.39). `channel_delays` returns the tracks, and `jitter` the rms
     deviation of each. The track of a delay does not depend on the other delays.
 

@@ -56,7 +56,7 @@ class FFA(Plan):
         Limits of the period, samples; the shortest is `n_bin` or more, and the longest at most half
         of the series.
     n_bin : int
-        Least number of bins.
+        Smallest number of bins.
     widths : sequence of int
         Widths of boxcars, bins, ascending, less than `n_bin`.
     n_step : int

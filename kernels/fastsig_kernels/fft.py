@@ -65,13 +65,13 @@ class FFTPlan(Plan):
     -----
     Powers of two from 2^3 to 2^30, and other lengths from 5 to 2^17 without a prime factor above
     7, in complex64 use the code of this package. Real signals may have twice as many samples, if
-    the number is even; the number of samples of longer ones, in forward transforms, may be a power
-    of two times an odd number up to 15. The relative L2 error is then at most u sqrt(log2 n) with u
-    = 2^-24 (u sqrt(1 + log2 n) for lengths that are not powers of two), the GIL is released, and
-    NaN spreads only over its own transform. The bits of a transform do not depend on the other
-    transforms of a call. Tables do not change after construction, but the work space does: give
-    each thread its own `copy`, which shares the tables. A call while another call of the same plan
-    is in progress raises `RuntimeError`. Plans can be pickled.
+    the number is even; in forward transforms, longer real signals are also allowed if their number
+    of samples is a power of two times an odd number up to 15. The relative L2 error is then at most
+    u sqrt(log2 n) with u = 2^-24 (u sqrt(1 + log2 n) for lengths that are not powers of two), the
+    GIL is released, and NaN spreads only over its own transform. The bits of a transform do not
+    depend on the other transforms of a call. Tables do not change after construction, but the work
+    space does: give each thread its own `copy`, which shares the tables. A call while another call
+    of the same plan is in progress raises `RuntimeError`. Plans can be pickled.
     """
 
     def __init__(self, n: int, *, kind: str, direction: str, dtype: str) -> None:

@@ -18,8 +18,8 @@ def iqrm_mask(x: np.ndarray, radius: int, threshold: float = 3.0, *,
 
     For lags of 1, 2, 3, 4, 6, 9, ... channels up to `radius`, in both directions, a channel
     receives a vote from the channel at the lag if their difference exceeds the median of such
-    differences by `threshold` times their interquartile range over 1.349. A channel is marked if
-    it has a vote from a channel that casts fewer votes than the marked one receives. Beyond the
+    differences by `threshold` times their interquartile range divided by 1.349. A channel is marked
+    if it has a vote from a channel that casts fewer votes than the marked one receives. Beyond the
     ends, missing channels are replaced by the first or the last channel.
 
     Parameters

@@ -31,7 +31,7 @@ class Ladder:
     Parameters
     ----------
     base : int
-        Least width of a level, in steps.
+        Smallest width of a level, in steps.
     first, later : tuple of int
         Widths of level 0, in samples, and of the others, in steps; both ascending.
     n_level : int

@@ -235,8 +235,8 @@ def _as_matrix(x: np.ndarray) -> tuple[int, int, int, int, int] | None:
 def numbers_of(x: Any, layout: Layout, n_pol: int, n_stream: int | None = None) -> np.ndarray:
     """Check an array and return it as (stream, pol, time or byte[, 2]) of the layout's numbers.
 
-    Without `n_stream` there is one stream, and the array has no axis for it; nor need it have one
-    for a single polarisation.
+    Without `n_stream` there is one stream, and the array has no axis for it. The axis of a single
+    polarisation is optional.
     """
     names = (layout.dtype,)
     whole = layout.is_complex and layout.kind == "float32"

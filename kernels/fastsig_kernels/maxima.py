@@ -26,8 +26,8 @@ def boxcar_maxima(
     """Raise running maxima over the rows of a plane to the S/N of its boxcars.
 
     ``best[t] = max(best[t], scale[k] sum_{j < widths[k]} sums[r, t + j])`` over r and k. With
-    weights, the S/N is multiplied by the square root of ``full * widths[k]`` over the weight of the
-    boxcar.
+    weights, the S/N is multiplied by the square root of ``full * widths[k]`` divided by the weight
+    of the boxcar.
 
     Parameters
     ----------
@@ -81,8 +81,8 @@ def track_maxima(
     """Raise running maxima to the S/N of boxcars over sums of rows along tracks.
 
     ``best[t] = max(best[t], scale[k] sum_{j < widths[k]} sum_i x[i, t + j + tracks[r, i]])`` over
-    r and k. With `valid`, the S/N is multiplied by the square root of the number of samples over
-    the number of valid ones.
+    r and k. With `valid`, the S/N is multiplied by the square root of the number of samples divided
+    by the number of valid samples.
 
     Parameters
     ----------

@@ -166,7 +166,7 @@ class HarmonicSearch(Plan):
         Thresholds of sums of 1, 2, 3, ... valid powers, increasing. Their number is the largest
         number of harmonics that are summed: 1, 2, 4, 8, 16 or 32.
     r_min, r_max : float
-        Least and largest frequency of fundamentals, in bins; by default, there is no largest one.
+        Lowest and highest frequency of fundamentals, in bins; by default, there is no highest one.
     n_side : int
         As for `half_bin_powers`.
     most : int

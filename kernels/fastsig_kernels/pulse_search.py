@@ -25,7 +25,7 @@ class PulseSearch(Plan):
     ladder : Ladder
         Widths, as from `boxcar_ladder`.
     threshold : float
-        Least S/N of events.
+        Lowest S/N of events.
     order : {"time", "channel"}
         Whether the first axis of the spectra is time or frequency.
     mask : ndarray, shape (n_chan,), bool, optional

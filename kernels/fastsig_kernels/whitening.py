@@ -52,7 +52,7 @@ def whiten(x: np.ndarray, *, valid: np.ndarray | None = None, lags: np.ndarray |
     first : int
         First bin of the first block. Levels at lower frequencies are extrapolated.
     least, most : int
-        Least and largest number of bins of a block.
+        Smallest and largest number of bins in a block.
     growth : float
         Width of a block divided by the frequency at which it begins, above 0 and at most 1.
     out : ndarray, shape (n_bin,), complex64, C-contiguous, optional

@@ -67,7 +67,7 @@ def band_mean(x: np.ndarray, *, level: np.ndarray | None = None, valid: np.ndarr
 
 @jit_strict
 def code_mean_nb(x, mask, out):
-    """Fill `out` as `band_mean` does, for codes of which the bits in `mask` are used."""
+    """Fill `out` as `band_mean` does, for codes, using only the bits in `mask`."""
     known = 0
     for c in range(mask.size):
         known += mask[c] > 0

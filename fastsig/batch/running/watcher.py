@@ -16,7 +16,7 @@ class Watcher:
     """Receives the events of a run, from several threads; the methods here do nothing."""
 
     def planned(self, choice: Choice, stale: Sequence[str]) -> None:
-        """Receive the selected tasks before the first begins; `stale` lists products of no task."""
+        """Receive the selected tasks before the first begins; no task makes `stale` products."""
 
     def came(self, tasks: Sequence[Task], choice: Choice) -> None:
         """Receive all tasks when new recordings have arrived, and the selected new ones."""

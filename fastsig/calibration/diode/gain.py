@@ -218,7 +218,7 @@ def antenna_temperature(
     power: Any, model: DiodeModel, times_s: Any, tcal_k: Any, *, state: Any = None,
     weight: Any = None, n_average: float = 1.0,
 ) -> Calibrated:
-    """Return the antenna temperature, ``T_A = P Tcal / (gain shape)``, minus Tcal in on rows.
+    """Return antenna temperatures, ``P Tcal / (gain shape)``, minus Tcal where the diode is on.
 
     Its variance is the sum of the radiometer's, ``T^2 / (n w)`` with T before Tcal is subtracted,
     and of the scale's, ``T_A^2 ((dg/g)^2 + (ds/s)^2)``. The scale's error is common to neighbouring

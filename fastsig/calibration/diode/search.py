@@ -39,9 +39,9 @@ def find_cycle(
     """Find the period, on-time and phase of the noise diode in total power.
 
     The series, minus its running mean over one period, is folded at each candidate period and
-    fitted with a box-car of the candidate's on-time at every phase. Known modes are tried first. If
+    fitted with a boxcar of the candidate's on-time at every phase. Known modes are tried first. If
     none of them is present, or if the spectrum of the residual has lines, a blind search follows:
-    sums of harmonics, folding, and box-cars of any on-time. Phases have a resolution of an eighth
+    sums of harmonics, folding, and boxcars of any on-time. Phases have a resolution of an eighth
     of a row.
 
     The S/N of a cycle is the step over the noise of the on-minus-off difference of one cycle,

@@ -1,4 +1,4 @@
-"""Cut-outs: the spectra or voltages around a burst as files of their own."""
+"""Cut-outs: the spectra or voltages around a burst as separate files."""
 
 from __future__ import annotations
 

@@ -95,7 +95,7 @@ def noise_of(stream: SpectrumStream) -> NDArray[np.float64]:
 
 
 def planned(stream: SpectrumStream, plan: SearchPlan, n: int, seed: int) -> list[Injection]:
-    """Draw bursts for a search: over its dispersion measures and widths, S/N up to 30."""
+    """Draw bursts with the dispersion measures and widths of a search, and an S/N up to 30."""
     recording = plan.dm_plan.recording
     short = max(plan.widths_s[0], 2 * recording.sample_s)
     return drawn(n, duration_s=float(stream.duration.value), dms=plan.dm_plan.dms,
@@ -111,7 +111,7 @@ class Completeness(NamedTuple):
     ----------
     injections : tuple of Injection
     match : ndarray, int64
-        Number of the candidate that is each burst; -1 if it was not found.
+        Number of the candidate that matches each burst; -1 if there is none.
     ratio : ndarray, float64
         S/N found divided by the S/N injected and by the square root of the valid fraction of the
         samples in channels with bursts; NaN if not found.
@@ -127,7 +127,7 @@ class Completeness(NamedTuple):
         return int((self.match >= 0).sum())
 
     def column(self, n_candidate: int) -> NDArray[np.int64]:
-        """Return the number of the injected burst that each candidate is; -1 for others."""
+        """Return the number of the injected burst that each candidate matches; -1 for others."""
         made = np.full(n_candidate, -1)
         made[self.match[self.match >= 0]] = np.flatnonzero(self.match >= 0)
         return made

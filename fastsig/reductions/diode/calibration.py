@@ -314,7 +314,7 @@ def calibrated(
     Parameters
     ----------
     stream : SpectrumStream
-        The scan that `found` was measured in.
+        The scan in which `found` was measured.
     on, guard
         As in `fastsig.stages.calibrate.Calibrate`.
     stokes : {"I", "IQUV", "V"}, optional

@@ -109,7 +109,7 @@ def fold(chain: Any, predictor: Any = None, *, period: Any = None, pdot: Any = N
 
 def folds_of(chain: Any, predictors: Sequence[Predictor], *, workers: int | None = None,
              memory: int | None = None, progress: Any = None, **options: Any) -> list[Profiles]:
-    """Fold spectra with several predictors, in one read; options as for `Fold`."""
+    """Fold spectra with several predictors, in one pass; options as for `Fold`."""
     sink = Fold(spectra_of(chain), predictors, **options)
     found: list[Profiles] = run_watched([sink], workers=workers, memory=memory,
                                         progress=progress)[0]

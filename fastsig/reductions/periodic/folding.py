@@ -1,4 +1,4 @@
-"""Candidates of a search for pulsars, folded in one read and improved."""
+"""Candidates of a search for pulsars, folded in one pass and improved."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def fold_candidates(chain: Any, candidates: PulsarCandidates, n: int = 10, *,
                     clock: BarycentricClock | None = None, improve: bool = True,
                     workers: int | None = None, memory: int | None = None, progress: Any = None
                     ) -> tuple[PulsarCandidates, list[FoldedPulsar]]:
-    """Fold the first candidates of a table in one read, and improve period, derivative and DM.
+    """Fold the first candidates of a table in one pass, and improve period, derivative and DM.
 
     Parameters
     ----------
@@ -112,7 +112,7 @@ def fold_candidates(chain: Any, candidates: PulsarCandidates, n: int = 10, *,
 def _folded(stream: SpectrumStream, candidates: PulsarCandidates, rows: Sequence[int],
             clock: BarycentricClock | None, improve: bool, options: dict[str, Any]
             ) -> list[FoldedPulsar]:
-    """Fold rows of a table in one read."""
+    """Fold rows of a table in one pass."""
     groups = _by_shape(stream, candidates, rows)
     sinks = [Fold(stream, [_predictor(stream, candidates, k, clock) for k in some], n_bin=n_bin,
                   subint=f"{float(stream.duration.value) / n_subint!r}s",

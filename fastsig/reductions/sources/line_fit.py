@@ -377,7 +377,7 @@ class _Task:
 
 
 def least_snr(n_chan: int) -> float:
-    """Return the significance that the strongest of all boxes of channels has in 1 % of noise.
+    """Return the significance that the strongest box of channels exceeds by chance in 1 % of cases.
 
     Boxes of n channels have about ``n_chan / n`` independent places; with all widths there are
     several times as many as channels. The noise is measured from the channels as well, with about

@@ -1,4 +1,4 @@
-"""On and off by the clock: streams in which the telescope leaves its source and returns to it.
+"""Moves on and off the source at fixed times, in streams that do not record the moves.
 
 FAST's ON-OFF files do not record which rows are on the source, so a schedule is needed. Rows that
 are only partly on the source, or that lie within the time that the telescope needs to move, count

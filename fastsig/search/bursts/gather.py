@@ -43,7 +43,7 @@ def joined(parts: Sequence[Gathered]) -> Gathered:
 
 
 class Satellites:
-    """Which candidates are satellites of which brighter ones.
+    """The candidates that are satellites of brighter candidates.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""How drift rates are searched: steps, sums of channels, and what fast drifts lose."""
+"""How drift rates are searched: steps, sums of channels, and the losses of fast drifts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Frequencies of periodic interference ("birds"), which a search leaves out by weight.
+"""Frequencies of periodic interference ("birds"), which a search leaves out.
 
 Birds are ranges of frequencies, arrays of shape (n, 2): lower and upper edges in Hz. Bins in them
 have a weight of 0, so they change neither the level of the noise around them nor sums of harmonics.

@@ -32,7 +32,7 @@ class Settings:
     Parameters
     ----------
     threshold : float
-        Least significance after all trials, in standard deviations.
+        Lowest significance after all trials, in standard deviations.
     n_harmonic : int
         Largest number of harmonics that are summed; 0 for no Fourier search.
     z_max : float
@@ -70,7 +70,7 @@ class Trials(NamedTuple):
     n_sample : int
         Samples of a series, or of a segment.
     sample_s : float
-        Time from a sample to the next, s.
+        Time from one sample to the next, s.
     dms : ndarray, shape (n,), float64, pc cm^-3
         Dispersion measures.
     starts : tuple of int
@@ -112,7 +112,7 @@ class Searches(NamedTuple):
 
     @property
     def snr_min(self) -> float:
-        """Least S/N that both searches report."""
+        """Lowest S/N that both searches report."""
         return max((each.snr_min for each in (self.fourier, self.folding) if each is not None),
                    default=0.0)
 

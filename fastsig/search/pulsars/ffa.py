@@ -72,7 +72,7 @@ class FoldingSearch:
     n_sample : int
         Samples of a series.
     sample_s : float
-        Time from a sample to the next, s.
+        Time from one sample to the next, s.
     period : tuple of two floats
         Shortest and longest period, s. The shortest is at least `n_bin` samples; series have at
         least 8 turns of the longest, or it is shortened.
@@ -80,7 +80,7 @@ class FoldingSearch:
         Smallest and largest width of a pulse, as a fraction of the period. The smallest determines
         the number of bins.
     threshold : float
-        Least significance after trials, in standard deviations.
+        Lowest significance after trials, in standard deviations.
     trials : float
         Number of independent series that are searched in the same way.
     most : int

@@ -80,7 +80,7 @@ class FourierSearch:
     n_sample : int
         Samples of a series, 64 to 2^31.
     sample_s : float
-        Time from a sample to the next, s.
+        Time from one sample to the next, s.
     n_harmonic : int
         Largest number of harmonics that are summed: 1, 2, 4, 8, 16 or 32. Smaller ones are tried
         too.
@@ -88,13 +88,13 @@ class FourierSearch:
         Largest drift of the highest harmonic, in bins over the series, 0 to 948.
     w_max : float
         Largest jerk of the highest harmonic: change of its drift over the series, in bins, 0 to
-        4213. For each 100, the largest z_max is 8 lower.
+        4213. The largest `z_max` allowed decreases by 8 for each 100 of `w_max`.
     threshold : float
-        Least significance after trials, in standard deviations.
+        Lowest significance after trials, in standard deviations.
     trials : float
         Number of independent series that are searched in the same way.
     frequency : tuple of two floats, optional
-        Least and largest frequency of fundamentals, Hz. By default from 16 turns in a series to
+        Lowest and highest frequency of fundamentals, Hz. By default from 16 turns in a series to
         half the sample rate.
     most : int
         Largest number of candidates of a series; the most significant ones are kept.
@@ -306,7 +306,7 @@ class WindowLags:
 
 
 def zapped_bins(zapped: Any, n_bin: int, duration_s: float) -> NDArray[np.bool_]:
-    """Return which bins are in ranges of frequencies, those that an edge touches included."""
+    """Return which bins are in ranges of frequencies, including those that an edge touches."""
     ranges = np.asarray(zapped, np.float64).reshape(-1, 2)
     if not (ranges[:, 0] <= ranges[:, 1]).all():
         raise UsageError("zapped: an upper edge below its lower one, or not a number; allowed: "
@@ -318,10 +318,10 @@ def zapped_bins(zapped: Any, n_bin: int, duration_s: float) -> NDArray[np.bool_]
 
 
 def distinct(found: NDArray[Any], most: int) -> NDArray[Any]:
-    """Return candidates that are not neighbours of better ones, of candidates in this order.
+    """Return the candidates, given best first, that are not neighbours of better ones.
 
-    A signal of drift z is seen by a template of another drift at frequencies up to half their
-    difference away, one of another jerk up to a twelfth, and one bin beyond.
+    Templates of other drifts and jerks detect a signal at frequencies that differ by up to 1 bin,
+    plus half the difference of the drifts, plus a twelfth of the difference of the jerks.
     """
     kept: list[int] = []
     left = np.arange(len(found))

@@ -3,14 +3,15 @@
 The rules, from the most significant detection to the least:
 
 1. *Neighbours.* A detection belongs to a signal if its frequency differs by at most 1.1 bins of the
-   spectrum, ``1 / T``, half the difference of the drifts and a twelfth of that of the jerks, at any
-   dispersion measure and in either search; or by at most 4 bins if its S/N is at most a fifth of
-   that of the signal; or by d bins if its S/N is at most ``2 / (pi d)`` of that of the signal,
-   twice that of its side lobes.
-   The signal has the values of its most significant detection, except its dispersion measure: the
-   middle of the range in which the S/N found by the same search is below that of this detection by
-   at most 1, the noise of an S/N, or by a tenth if that is more: other bright signals change the
-   S/N of a bright one by several per cent, differently at each dispersion measure.
+   spectrum, each ``1 / T`` wide, plus half the difference of the drifts and a twelfth of that of
+   the jerks, at any dispersion measure and in either search; or by at most 4 bins if its S/N is at
+   most a fifth of that of the signal; or by d bins if its S/N is at most ``2 / (pi d)`` of that of
+   the signal, twice that of its sidelobes.
+   The signal has the values of its most significant detection, except its dispersion measure, which
+   is the middle of the range in which the S/N found by the same search is lower than that of this
+   detection by at most 1, the noise of an S/N, or by at most a tenth if that is more. The tenth is
+   allowed because other bright signals change the S/N of a bright one by several per cent,
+   differently at each dispersion measure.
 2. *Harmonics.* A signal of frequency f is a harmonic of a more significant one of frequency f0 if
    ``f = a f0``, a up to 64, or ``f = f0 / b``, b up to 16, within ``1.1 max(1, a / b)`` bins, or
    for ``a f0`` within d bins as above. Fractions ``(a / b) f0`` of these numbers count if the other
