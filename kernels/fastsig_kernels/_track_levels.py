@@ -54,7 +54,7 @@ def level_maxima_nb(x, row, n, valid, lost, levels, tracks, widths, scale, min_s
     stops = np.zeros(levels[:, 1].sum() + 1, np.int64)
     columns, heights = np.empty(_BLOCK, np.int64), np.empty(_BLOCK, np.float32)
     cells, used, last_used = x.reshape((n_row, row))[:, :n], 0, 0
-    before = _lost_before_nb(lost, 1)
+    before = _lost_before_nb(lost)
     n_found, n_set, first_track, first_width = 0, 0, 0, 0
     for k in range(levels.shape[0]):
         while n_sum < levels[k, 0]:
@@ -69,7 +69,6 @@ def level_maxima_nb(x, row, n, valid, lost, levels, tracks, widths, scale, min_s
                     add_pairs_nb(plane[begin : begin + 2 * n], out[i])
             last_used, used = used, used + n_row * n
             cells, n_sum = out[:, :n], 2 * n_sum
-            before = _lost_before_nb(lost, n_sum)
         _, sets, n_track, n_width, reach = levels[k]
         some = tracks[first_track : first_track + sets * n_track * n_row].reshape(
             (sets, n_track, n_row))
@@ -81,7 +80,7 @@ def level_maxima_nb(x, row, n, valid, lost, levels, tracks, widths, scale, min_s
         found[:] = 0
         begin = 0
         while begin < n_best:
-            stop, is_whole = _stretch_nb(before, begin, n_best, reach)
+            stop, is_whole = _stretch_nb(before, n_sum, begin, n_best, reach)
             weights = _weights_nb(valid, begin, begin if is_whole else stop + reach, n_sum)
             track_maxima_nb(cells[:, begin : stop + reach], weights, some, wide, factor, min_share,
                             limits[k], found[:, begin:stop])
@@ -99,29 +98,24 @@ def level_maxima_nb(x, row, n, valid, lost, levels, tracks, widths, scale, min_s
 
 
 @jit_strict_inner_arrays
-def _lost_before_nb(lost, n_sum):
-    """Return how many sums of columns before each one contain lost samples; (0,) if none do."""
-    if lost.size == 0:
-        return np.empty(0, np.int64)
-    before = np.zeros(lost.size // n_sum + 1, np.int64)
-    for c in range(before.size - 1):
-        is_lost = False
-        for k in range(n_sum * c, n_sum * (c + 1)):
-            is_lost |= lost[k]
-        before[c + 1] = before[c] + is_lost
+def _lost_before_nb(lost):
+    """Return how many columns before each one contain lost samples; (0,) if none do."""
+    before = np.zeros(lost.size + 1 if lost.size else 0, np.int64)
+    for c in range(lost.size):
+        before[c + 1] = before[c] + lost[c]
     return before
 
 
 @jit_strict_inner
-def _stretch_nb(before, begin, n, reach):
+def _stretch_nb(before, n_sum, begin, n, reach):
     """Return the end of a stretch, and whether all samples of all tracks in it are valid."""
     if before.size == 0:
         return n, True
     stop = min(begin + _STRETCH, n)
-    is_whole = before[stop + reach] == before[begin]
+    is_whole = before[n_sum * (stop + reach)] == before[n_sum * begin]
     while stop < n:
         end = min(stop + _STRETCH, n)
-        if (before[end + reach] == before[stop]) != is_whole:
+        if (before[n_sum * (end + reach)] == before[n_sum * stop]) != is_whole:
             break
         stop = end
     return stop, is_whole

@@ -20,10 +20,12 @@ class Known:
     ----------
     samples : ndarray, shape (n_spectrum, n_chan), bool
         True for valid samples.
+    share : ndarray, shape (n_chan,), float32, optional
+        Fraction of the samples of each channel that are valid, if it is known.
     """
 
-    def __init__(self, samples: Flags) -> None:
-        self.samples = np.ascontiguousarray(samples)
+    def __init__(self, samples: Flags, share: F4 | None = None) -> None:
+        self.samples, self._share = np.ascontiguousarray(samples), share
 
     @classmethod
     def of(cls, x: F4, has_level: Flags, n: int, count: F4) -> Known:
@@ -43,17 +45,19 @@ class Known:
         samples = np.ones(x.shape, np.bool_)
         some = np.flatnonzero(count < len(x))
         samples[:, some] = np.isfinite(x[:, some]) & has_level[:, some // n] & (count[some] > 0)
-        return cls(samples)
-
-    @cached_property
-    def lost(self) -> Flags:
-        """Whether any sample of a channel is not valid, (n_chan,) bool."""
-        return ~self.samples.all(axis=0)
+        return cls(samples, count / np.float32(len(x)))
 
     @cached_property
     def share(self) -> F4:
         """Fraction of the samples of each channel that are valid, (n_chan,) float32."""
+        if self._share is not None:
+            return self._share
         return self.samples.mean(axis=0, dtype=np.float32)  # type: ignore[no-any-return]
+
+    @property
+    def lost(self) -> Flags:
+        """Whether any sample of a channel is not valid, (n_chan,) bool."""
+        return self.share < 1  # type: ignore[no-any-return]
 
     def piece(self, first: int, stop: int) -> Known:
         """Return those of channels `first` to ``stop - 1``."""

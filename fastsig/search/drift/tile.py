@@ -14,7 +14,7 @@ from fastsig.search.drift.known import Known
 from fastsig.search.drift.noise import flatten, sum_noise
 from fastsig.search.drift.plan import DriftPlan, Octave
 from fastsig.search.drift.signal import Signal
-from fastsig.search.drift.tracks import best_track, maxima_of, window_of
+from fastsig.search.drift.tracks import Refiner, maxima_of, window_of
 from fastsig.work.memory import large
 
 __all__ = ["Searched", "Tile"]
@@ -88,11 +88,12 @@ class Tile:
     def __init__(self, plan: DriftPlan, window: int, threshold: float, *, min_share: float = 0.5,
                  most: int = 1000) -> None:
         self._plan, self._window, self._threshold = plan, window, threshold
-        self._min_share, self._most = min_share, most
+        self._most = most
         slow = _CANDIDATE * threshold
         fast = min(slow, max(_FAST_CANDIDATE * threshold, _MANY))
         self._maxima = maxima_of(plan, lambda octave: slow if octave.n_sum == 1 else fast,
                                  min_share)
+        self._refiner = Refiner(plan, min_share)
         self._memory = large(0)
 
     def search(self, x: F4, lost: NDArray[np.int64] | None = None, core: slice | None = None
@@ -135,10 +136,11 @@ class Tile:
         found: list[Signal] = []
         taken: list[Signal] = []
         dirty = [(0, y.shape[1])]
+        self._refiner.measured(noise)
         for _ in range(_MOST_ROUNDS):
             peaks = [each for low, high in dirty
                      for each in self._peaks(*_without(y, known, taken, low, high), noise, low)]
-            fresh, waiting = self._strongest(peaks, y, known, taken, noise)
+            fresh, waiting = self._strongest(peaks, y, known, taken)
             if not fresh:
                 return sorted(found, key=lambda each: (-each.snr, each.start)), False
             taken += fresh
@@ -163,8 +165,8 @@ class Tile:
                 pieces.append((first, stop))
         return pieces
 
-    def _strongest(self, peaks: list[_Peak], y: F4, known: Known | None, taken: list[Signal],
-                   noise: dict[int, float]) -> tuple[list[Signal], list[tuple[int, int]]]:
+    def _strongest(self, peaks: list[_Peak], y: F4, known: Known | None, taken: list[Signal]
+                   ) -> tuple[list[Signal], list[tuple[int, int]]]:
         """Return the strongest signals, and where there may be others.
 
         None is in the reach of a stronger one, even of one that is in the reach of another: so they
@@ -180,22 +182,15 @@ class Tile:
                 waiting.append(at)
                 blocked.append(at)
                 continue
-            for cell in peak.cells:
-                best = self._best(peak.octave, int(cell), y, known, taken, noise)
+            for cell in peak.cells.tolist():
+                low, high = window_of(peak.octave, cell, y.shape[1])
+                best = self._refiner.best(*_without(y, known, taken, low, high), peak.octave,
+                                          cell - low / peak.octave.n_sum)
                 if best is not None and best.snr >= self._threshold:
-                    signals.append(best)
-                    blocked.append(best.span())
+                    signals.append(replace(best, start=best.start + low))
+                    blocked.append(signals[-1].span())
                     break
         return signals, waiting
-
-    def _best(self, octave: Octave, cell: int, y: F4, known: Known | None, taken: list[Signal],
-              noise: dict[int, float]) -> Signal | None:
-        """Return the best track near a maximum."""
-        low, high = window_of(octave, cell, y.shape[1])
-        piece, valid = _without(y, known, taken, low, high)
-        best = best_track(piece, valid, self._plan, octave, cell - low / octave.n_sum, noise,
-                          self._min_share)
-        return None if best is None else replace(best, start=best.start + low)
 
     def _peaks(self, piece: F4, valid: Known | None, noise: dict[int, float], low: int
                ) -> Iterator[_Peak]:

@@ -16,7 +16,7 @@ from fastsig.search.drift.plan import DriftPlan, Octave
 from fastsig.search.drift.signal import Signal
 from fastsig.work.memory import large
 
-__all__ = ["Maxima", "best_track", "maxima_of", "window_of"]
+__all__ = ["Maxima", "Refiner", "maxima_of", "window_of"]
 
 F4 = NDArray[np.float32]
 
@@ -24,8 +24,8 @@ _DIRECT = 128  # spectra up to which adding every sample of a track is faster th
 _COLUMNS = 4096  # of a tree at a time: its rows stay in the second-level cache
 _LEAK = 3.0  # S/N of the sum of a channel that is beside a carrier and contains its power
 _NONE, _NO_PLACES = np.empty((1, 0), np.bool_), np.empty(0, np.int64)
+_NO_COUNTS = np.empty((0, 0))
 _AROUND = 8  # widest boxcars on either side of a maximum, in which its track is looked for
-_STEPS = 4  # of the position and the drift in a cell, on both sides of a maximum
 
 
 class Maxima(Protocol):
@@ -180,110 +180,75 @@ def window_of(octave: Octave, cell: int, n_chan: int) -> tuple[int, int]:
     return n * max(0, cell - margin), min(n_chan, n * (cell + octave.last + margin))
 
 
-def best_track(y: F4, valid: Known | None, plan: DriftPlan, octave: Octave, cell: float,
-               noise: dict[int, float], min_share: float) -> Signal | None:
-    """Return the track with the highest S/N near a maximum, in fine steps; None if there is none.
+class Refiner:
+    """The best track near a maximum, in fine steps; for one thread.
 
     Parameters
     ----------
-    y : ndarray, shape (n_spectrum, n_chan), float32
-        Deviations from the level, of the channels of `window_of`.
-    valid : Known or None
-        Which samples are valid; None if all are.
-    plan, octave
-        The plan, and the octave of the maximum.
-    cell : int
-        The lowest cell of the maximum, counted from the first of these channels.
-    noise : dict
-        Noise of the sum of all spectra, for each width in channels.
+    plan : DriftPlan
     min_share : float
-        Least share of valid samples.
-    """
-    rows = _Window(y, valid)
-    n = octave.n_sum
-    lows = n * (cell + np.arange(-1.0, 2.0))
-    widths = np.array([n * width for width in octave.widths], np.int64)
-    best = rows.best(lows, octave.sign * n * octave.cells, widths, noise, min_share)
-    step = float(n)
-    while best is not None:
-        step = max(step / 2, 0.5)
-        found = _nearby(rows, plan, best, step, noise, min_share)
-        if found is not None and _order(found) < _order(best):
-            best = found
-        elif step == 0.5:
-            return replace(best, leak=rows.leak(best, noise[1]))
-    return None
-
-
-def _order(signal: Signal) -> tuple[float, int, float, float]:
-    """Return the key of the best signal: so that it does not depend on where a search begins."""
-    return -signal.snr, signal.width, signal.low, signal.drift
-
-
-def _nearby(rows: _Window, plan: DriftPlan, signal: Signal, step: float, noise: dict[int, float],
-            min_share: float) -> Signal | None:
-    """Return the best of the boxcars around one, in steps of position and drift."""
-    near = np.arange(-_STEPS, _STEPS + 1, dtype=np.float64)
-    lows = np.floor(signal.low + near * max(1.0, step))
-    drifts = signal.drift + near * step
-    low_limit, high_limit = plan.limits
-    most = 0.5 if plan.n_spectrum > 1 else 0.0  # a single spectrum has no drift
-    drifts = drifts[(drifts >= low_limit - most) & (drifts <= high_limit + most)]
-    n_sum, found = plan.n_sum_at(drifts), []
-    for n in sorted(set(n_sum.tolist())):
-        widths = np.array([width for width in plan.widths_of(n)
-                           if signal.width / 2 <= width <= 2 * signal.width], np.int64)
-        found.append(rows.best(lows, drifts[n_sum == n], widths, noise, min_share))
-    return min((each for each in found if each is not None), key=_order, default=None)
-
-
-class _Window:
-    """Cumulative sums around a maximum, from which any boxcar is found.
-
-    Deviations are multiples of 2^-24, so that these sums are exact.
+        Smallest fraction of the samples of a signal that must be valid.
     """
 
-    def __init__(self, y: F4, valid: Known | None) -> None:
-        self._n, self._n_chan = y.shape
-        self._y = _cumulative(y)
-        self._valid = (np.empty((0, 0)) if valid is None
-                       else _cumulative(valid.samples))
-        self._out = np.zeros(6)
+    def __init__(self, plan: DriftPlan, min_share: float) -> None:
+        octaves = {octave.n_sum: octave for octave in plan.octaves}
+        widths = np.zeros((len(octaves), max((len(plan.widths_of(n)) for n in octaves), default=0)),
+                          np.int64)
+        for row, n in zip(widths, octaves, strict=True):
+            some = plan.widths_of(n)
+            row[: len(some)] = some
+        self._number = {n: number for number, n in enumerate(octaves)}
+        self._n_sums, self._widths = np.array([*octaves], np.int64), widths
+        self._first = np.array([np.isin(row, n * np.array(octave.widths)) for row, (n, octave) in
+                                zip(widths, octaves.items(), strict=True)]).reshape(widths.shape)
+        most = 0.5 if plan.n_spectrum > 1 else 0.0  # a single spectrum has no drift
+        self._low, self._high = plan.limits[0] - most, plan.limits[1] + most
+        self._slow, self._n, self._min_share = plan.slowest_sum, plan.n_spectrum, min_share
+        self._noise, self._allowed = np.nan, None
 
-    def best(self, lows: NDArray[np.float64], drifts: NDArray[np.float64],
-             widths: NDArray[np.int64], noise: dict[int, float], min_share: float
-             ) -> Signal | None:
-        """Return the best of all boxcars that lie in the window."""
-        from fastsig_kernels import best_boxcar_nb
+    def measured(self, noise: dict[int, float]) -> None:
+        """Set the noise of the sum of all spectra, for each width in channels."""
+        from fastsig_kernels._track_refining import Refining
 
-        starts = lows[:, np.newaxis] - np.minimum(drifts, 0)
-        with np.errstate(divide="ignore"):
-            scale = 1 / np.array([noise[width] for width in widths.tolist()], np.float64)
-        # The checks of `best_boxcar` take longer than the search of a few boxcars.
-        best_boxcar_nb(self._y, self._valid, starts, drifts, widths, scale, min_share, self._out)
-        start, drift, width, snr, total, share = self._out.tolist()
-        self._out[:] = 0
+        scale = np.array([1 / noise[width] if width and noise[width] else 0.0
+                          for width in self._widths.ravel().tolist()]).reshape(self._widths.shape)
+        self._noise = noise[1]
+        self._allowed = Refining(self._low, self._high, self._slow, self._n_sums, self._widths,
+                                 scale, scale * self._first)
+
+    def best(self, y: F4, valid: Known | None, octave: Octave, cell: float) -> Signal | None:
+        """Return the track with the highest S/N near a maximum; None if there is none.
+
+        Parameters
+        ----------
+        y : ndarray, shape (n_spectrum, n_chan), float32
+            Deviations from the level, of the channels of `window_of`.
+        valid : Known or None
+            Which samples are valid; None if all are.
+        octave : Octave
+            The octave of the maximum.
+        cell : float
+            The lowest cell of the maximum, counted from the first of these channels.
+        """
+        from fastsig_kernels._track_refining import refine_track_nb, side_channels_nb
+
+        n, out = octave.n_sum, np.zeros(6)
+        drifts = octave.sign * n * octave.cells
+        lows = n * (cell + np.arange(-1.0, 2.0))
+        # Deviations are multiples of 2^-24, so that these sums are exact.
+        sums = _cumulative(y)
+        refine_track_nb(sums, _NO_COUNTS if valid is None else _cumulative(valid.samples),
+                        lows[:, np.newaxis] - np.minimum(drifts, 0), drifts, self._number[n],
+                        self._allowed, self._min_share, out)
+        start, drift, width, snr, total, share = out.tolist()
         if not snr:
             return None
-        return Signal(start, drift, int(width), snr, total / (share * self._n * width), share)
-
-    def leak(self, signal: Signal, noise: float) -> int:
-        """Return how many channels on either side of a signal contain its power, at least 1.
-
-        Side lobes of a transform without a window fall at least with the square of pi times the
-        distance, which limits how far they reach.
-        """
-        limit = max(1, ceil(sqrt(signal.snr / _LEAK) / pi))
-        track = signal.limits(self._n)
-        row = np.arange(self._n)
-        for off in range(1, limit + 1):
-            sums = []
-            for at in (track - off, track + signal.width - 1 + off):
-                at = np.clip(at, 0, self._n_chan - 1)
-                sums.append(float((self._y[row, at + 1] - self._y[row, at]).sum()))
-            if max(sums) < _LEAK * noise:
-                return off
-        return limit
+        best = Signal(start, drift, int(width), snr, total / (share * self._n * width), share)
+        # Side lobes of a transform without a window fall at least with the square of pi times the
+        # distance, which limits how far they reach.
+        most = max(1, ceil(sqrt(snr / _LEAK) / pi))
+        leak = side_channels_nb(sums, best.limits(self._n), best.width, _LEAK * self._noise, most)
+        return replace(best, leak=int(leak))
 
 
 def _cumulative(x: NDArray[Any]) -> NDArray[np.float64]:
