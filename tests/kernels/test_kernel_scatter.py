@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-
 from fastsig_kernels import boxcar_scatter, reference
 
 MAD = 0.6744897501960817  # of Gaussian noise

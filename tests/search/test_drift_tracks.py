@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 from carriers import spectra
+from fastsig_kernels import best_boxcar, pair_sums, reference
 
 from fastsig.search.drift.known import Known
 from fastsig.search.drift.plan import DriftPlan
 from fastsig.search.drift.tracks import Refiner, maxima_of, window_of
-from fastsig_kernels import best_boxcar, pair_sums, reference
 
 SHARE = 0.5
 
