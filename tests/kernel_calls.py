@@ -271,6 +271,8 @@ FUNCTIONS: dict[str, Call] = {
                           "fraction": np.array([[0.1, 0.0, 0.2]])}),
     "relative_to_level": Call({"x": _PLANE, "level": np.ones((20, 3), np.float32), "n": 8,
                                "valid": _PLANE > 0}, ("out", "total", "count")),
+    "boxcar_scatter": Call({"x": np.ravel(_PLANE), "n_width": 3,
+                            "weights": np.ones(_PLANE.size, np.float32)}),
     "pair_sums": Call({"x": _PLANE}, ("out",)),
     "track_maxima": Call({"x": _PLANE, "tracks": np.arange(40).reshape(2, 20) % 3,
                           "widths": np.array([1, 2]), "scale": np.ones(2, np.float32),

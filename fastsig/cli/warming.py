@@ -288,7 +288,7 @@ GROUPS = {
         Group(dispersion, 4, "shifting.shift_channels_nb"),
         Group(pulses, 10, "_boxcar_loops.search_rows_nb"),
         Group(periods, 8, "_ffa_loops.search_nb"),
-        Group(drifts, 4, "_track_loops.track_maxima_nb"),
+        Group(drifts, 4, "_track_levels.level_maxima_nb"),
         Group(packets, 5, "_socket_loops.receive_packets_nb"),
         Group(sums, 3, "detection.detect_nb"),
         Group(pictures, 1.5, "_bank_loops.spectra_nb"),

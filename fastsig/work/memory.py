@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import re
 
+import numpy as np
+from numpy.typing import NDArray
+
 from fastsig.errors import UsageError
 
-__all__ = ["available_bytes", "parse_bytes", "peak_bytes", "resident_bytes"]
+__all__ = ["available_bytes", "large", "parse_bytes", "peak_bytes", "resident_bytes"]
 
 _UNITS = {"": 1, "B": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12,
           "KI": 2**10, "MI": 2**20, "GI": 2**30, "TI": 2**40}
@@ -34,6 +37,17 @@ def available_bytes() -> int:
     with open("/proc/meminfo") as file:
         fields = dict(line.split(":", 1) for line in file)
     return int(fields["MemAvailable"].split()[0]) * 1024
+
+
+def large(n: int) -> NDArray[np.float32]:
+    """Return memory for `n` values, in large pages where the system has them, all 0.
+
+    A page of 4 KiB costs as much time when it is first written to as its contents do, and more if
+    several threads ask for pages.
+    """
+    from fastsig_kernels._pages import aligned
+
+    return aligned(4 * n).view(np.float32)
 
 
 def parse_bytes(text: str) -> int:

@@ -137,6 +137,8 @@ _INDEX = {
     "best_boxcar_nb": "maxima",
     "boxcar_maxima": "maxima",
     "boxcar_maxima_nb": "maxima",
+    "boxcar_scatter": "scatter",
+    "boxcar_scatter_nb": "scatter",
     "track_maxima": "maxima",
     "track_maxima_nb": "maxima",
     "subtract_series": "zero_dm",

@@ -83,6 +83,7 @@ from .ranks import quantiles, quantiles_nb
 from .requantizing import requantize, requantize_nb, restore, restore_nb
 from .resampling import resample, resample_nb, resampling_covariance, resampling_tables
 from .scaling import apply_scales, apply_scales_nb, fit_scales, fit_scales_nb, widen, widen_nb
+from .scatter import boxcar_scatter, boxcar_scatter_nb
 from .shifting import shift_channels, shift_channels_nb, shift_rows, shift_rows_nb
 from .smoothing import moving_median, moving_median_nb, through_knots, through_knots_nb
 from .spectral_kurtosis import (
@@ -153,6 +154,8 @@ __all__ = [
     "boxcar_ladder",
     "boxcar_maxima",
     "boxcar_maxima_nb",
+    "boxcar_scatter",
+    "boxcar_scatter_nb",
     "channel_levels",
     "channel_levels_nb",
     "column_median",

@@ -194,10 +194,11 @@ def pair_sums(x: np.ndarray, *, out: np.ndarray | None = None) -> np.ndarray:
 def pair_sums_nb(x, row, out):
     """Fill `out` as `pair_sums` does; rows of `x`, (n_value,), begin `row` values apart."""
     for i in range(out.shape[0]):
-        _pair_sums_nb(x[i * row : i * row + 2 * out.shape[1]], out[i])
+        add_pairs_nb(x[i * row : i * row + 2 * out.shape[1]], out[i])
 
 
 @jit_strict_inner
-def _pair_sums_nb(x, out):
+def add_pairs_nb(x, out):
+    """Fill `out` with sums of two neighbours."""
     for c in range(out.size):
         out[c] = x[2 * c] + x[2 * c + 1]

@@ -520,6 +520,40 @@ def pair_sums(x: np.ndarray) -> np.ndarray:
     return even.reshape(len(x), -1, 2).sum(axis=2)
 
 
+def boxcar_scatter(x: np.ndarray, n_width: int, weights: np.ndarray | None = None) -> np.ndarray:
+    """Twin of `scatter.boxcar_scatter`; returns the deviations."""
+    x = x.astype(np.float64)
+    share = np.ones(len(x)) if weights is None else weights.astype(np.float64)
+    n = len(x) // 64
+    if n > 16:
+        # A row for two neighbouring stretches.
+        pairs = [x[64 * i : 64 * i + 128].sum() for i in range(n - 1)]
+        shares = np.array([share[64 * i : 64 * i + 128].mean() for i in range(n - 1)])
+        left = np.where(shares >= 0.5, pairs / np.sqrt(np.maximum(shares, 0.5)), np.nan)
+        busy = np.zeros(n - 1, bool)
+        while np.isfinite(left).sum() >= 16:
+            above = left - np.nanmedian(left)
+            high = above > 2.5 * 1.482602218505602 * np.median(-above[above <= 0])
+            if not high.any():
+                break
+            left[high], busy[high] = np.nan, True
+        for i in np.flatnonzero(busy):
+            share[64 * max(0, i - 1) : 64 * (i + 3)] = 0
+    step = 1
+    while len(x) // step > 8192:
+        step *= 2
+    out = np.full(n_width, np.nan)
+    for k in range(n_width):
+        apart = max(step, 2**k)
+        starts = range(0, len(x) // apart * apart, apart)
+        sums = np.array([x[i : i + 2**k].sum() for i in starts])
+        known = np.array([share[i : i + 2**k].mean() for i in starts])
+        sums = sums[known >= 0.5] / np.sqrt(known[known >= 0.5])
+        if len(sums) >= 16:
+            out[k] = np.median(np.abs(sums - np.median(sums)))
+    return out
+
+
 def flag_deviations(x: np.ndarray, flags: np.ndarray, thresholds: np.ndarray, level: np.ndarray,
                     sigma: np.ndarray, series: np.ndarray | None = None, **shape: float
                     ) -> np.ndarray:

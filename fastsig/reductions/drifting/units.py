@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsig.reductions.drifting.bands import Bands
+from fastsig.work.memory import large
 
 __all__ = ["Unit", "Units"]
 
@@ -43,7 +44,7 @@ class Units:
         """Return the memory of a unit, (n_time, n_chan); wait until a buffer is free."""
         buffer = self._buffers.get()
         if buffer.size < self.n_time * n_chan:
-            buffer = np.empty(self.n_time * n_chan, np.float32)
+            buffer = large(self.n_time * n_chan)
         return buffer
 
     def give_back(self, buffer: F4) -> None:

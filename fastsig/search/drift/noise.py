@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import lru_cache
-from itertools import repeat
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsig.search.drift.known import Known, KnownSamples
+from fastsig.search.drift.known import Known
 
 __all__ = ["Flat", "Levels", "flatten", "gamma_shape", "sum_noise"]
 
@@ -19,12 +17,6 @@ F4 = NDArray[np.float32]
 _EVERY = 4  # the median of every fourth channel is the level: its error is averaged over spectra
 _SPARSE = 2**14  # samples that measure how samples scatter, about, at most
 _LEAST_SPARSE = 32  # channels between them, at least
-_BOXCARS = 8192  # boxcars that measure a noise, about, at most
-_LEAST = 16  # boxcars that measure a noise, at least
-_WHOLE = 0.5  # least share of valid samples in these
-_BUSY = 64  # channels of a stretch; two measure no noise if signals raise their sum
-_HIGH = 2.5  # standard deviations above the median, from which they are left out
-_MAD_SIGMA = 1.4826
 _SERIES = 16.0  # shape of a gamma distribution from which its median and deviation are series
 
 
@@ -100,7 +92,7 @@ def flatten(x: F4, n: int, out: tuple[F4, F4, F4] | None = None,
         y[:, lost] = total[lost] = count[lost] = 0
     if (count == len(x)).all():
         return Flat(y, total, None, levels)
-    return Flat(y, total, KnownSamples(x, levels.values > 0, n, count), levels)
+    return Flat(y, total, Known.of(x, levels.values > 0, n, count), levels)
 
 
 def sum_noise(total: F4, share: F4 | None, widths: tuple[int, ...], shape: float
@@ -128,53 +120,20 @@ def sum_noise(total: F4, share: F4 | None, widths: tuple[int, ...], shape: float
     ndarray, shape (n_width,), float64
         NaN where fewer than 16 boxcars are valid and no narrower boxcars can be used instead.
     """
+    from fastsig_kernels import boxcar_scatter
+
     if not np.isfinite(total).all():  # of values near the largest float
         return np.full(len(widths), np.nan)
     powers = 2 ** np.arange((widths[-1] - 1).bit_length() + 1)
+    deviation, _ = boxcar_scatter(total, len(powers), weights=share)
     found = np.full(len(powers), np.nan)
-    share = _quiet(total, share)
-    sums = _boxcars(total, len(powers))
-    shares = repeat(None) if share is None else _boxcars(share, len(powers))
-    for i, (width, values, weight) in enumerate(zip(powers.tolist(), sums, shares, strict=False)):
-        if weight is not None:
-            enough = weight >= np.float32(_WHOLE * width)
-            values = values[enough] / np.sqrt(weight[enough] / np.float32(width))
-        if len(values) >= _LEAST:
-            deviation = _median(np.abs(values - _median(values)))
+    for i, width in enumerate(powers.tolist()):
+        if not np.isnan(deviation[i]):
             typical = _gamma(shape * width)[2]
-            found[i] = deviation * np.sqrt(shape * width) / typical if typical else np.nan
+            found[i] = deviation[i] * np.sqrt(shape * width) / typical if typical else np.nan
         elif i:
             found[i] = found[i - 1] * np.sqrt(2)
     return _between(np.array(widths), powers, found)
-
-
-def _quiet(total: F4, share: F4 | None) -> F4 | None:
-    """Return the shares of valid samples, 0 in stretches in which signals raise the sum."""
-    n = len(total) // _BUSY
-    if n < _LEAST + 1:
-        return share
-    sums = total[: n * _BUSY].reshape(n, _BUSY).sum(axis=1)
-    sums = sums[:-1] + sums[1:]  # overlap: a signal that is wide enough fills one of them
-    if share is not None:
-        weights = share[: n * _BUSY].reshape(n, _BUSY).sum(axis=1)
-        weights = (weights[:-1] + weights[1:]) / (2 * _BUSY)
-        sums = np.where(weights >= _WHOLE, sums / np.sqrt(np.maximum(weights, _WHOLE)), np.nan)
-    busy = np.zeros(n - 1, np.bool_)
-    while np.isfinite(sums).sum() >= _LEAST:
-        above = sums - _median(sums)
-        # Signals raise sums: how these scatter below the median is due to noise.
-        scatter = _MAD_SIGMA * _median(-above[above <= 0])
-        high = above > _HIGH * scatter
-        if not high.any():
-            break
-        sums[high], busy[high] = np.nan, True
-    if not busy.any():
-        return share
-    # A signal may end in the stretches beside.
-    beside = np.convolve(busy, np.ones(4, np.int64))[: n + 2][1:-1] > 0
-    share = np.ones(len(total), np.float32) if share is None else share.copy()
-    share[: n * _BUSY].reshape(n, _BUSY)[beside] = 0
-    return share
 
 
 def _between(widths: NDArray[np.int64], powers: NDArray[np.int64], noise: NDArray[np.float64]
@@ -234,24 +193,6 @@ def _shape_of(x: F4, medians: F4, n: int) -> float:
         deviation = np.abs(x[:, at] / medians[:, at // n] - 1)
     known = deviation[np.isfinite(deviation)]
     return gamma_shape(_median(known)) if known.size else 1.0
-
-
-def _boxcars(x: F4, n_width: int) -> Iterator[F4]:
-    """Return sums of boxcars of 1, 2, 4... channels at even distances, `n_width` times."""
-    step = 1
-    while len(x) // step > _BOXCARS:
-        step *= 2
-    columns = x[: len(x) // step * step].reshape(-1, step).T
-    sums, width = columns[0].copy(), 1
-    for _ in range(n_width):
-        yield sums
-        if width < step:
-            for column in columns[width : 2 * width]:
-                sums = sums + column
-        else:
-            n = len(sums) // 2 * 2
-            sums = sums[0:n:2] + sums[1:n:2]
-        width *= 2
 
 
 def _median(values: F4) -> float:

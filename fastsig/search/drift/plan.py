@@ -152,12 +152,10 @@ class DriftPlan:
         """Drift in cells, from which twice as many channels are summed."""
         return 2 * max(1, self.n_spectrum - 1)
 
-    def n_sum_at(self, drifts: NDArray[np.float64]) -> NDArray[np.int64]:
-        """Return how many channels are summed for drifts in channels, in any range of drifts."""
-        if not self.smeared:
-            return np.ones(len(drifts), np.int64)
-        cells = np.maximum(np.abs(drifts) / (self._most_cells + 1), 1.0)
-        return 2 ** np.ceil(np.log2(cells)).astype(np.int64)
+    @property
+    def slowest_sum(self) -> float:
+        """Drift in channels up to which no channels are summed; infinite if they never are."""
+        return self._most_cells + 1.0 if self.smeared else np.inf
 
     def widths_of(self, n_sum: int) -> tuple[int, ...]:
         """Return the widths of boxcars, in channels, of drifts for which channels are summed."""

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
-from itertools import groupby
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsig.search.drift.known import Known, KnownArray
+from fastsig.search.drift.known import Known
 from fastsig.search.drift.noise import flatten, sum_noise
 from fastsig.search.drift.plan import DriftPlan, Octave
 from fastsig.search.drift.signal import Signal
-from fastsig.search.drift.tracks import Maxima, best_track, window_of
+from fastsig.search.drift.tracks import Refiner, maxima_of, window_of
+from fastsig.work.memory import large
 
 __all__ = ["Searched", "Tile"]
 
@@ -67,30 +68,6 @@ class _Peak(NamedTuple):
                    (n * first, n * (first + octave.last + octave.widths[-1])))
 
 
-class _Room:
-    """Memory for the search of a piece of (n_spectrum, n_chan), which the next one uses again.
-
-    New memory costs more time than what is written to it, most of all on several threads.
-    """
-
-    def __init__(self, shape: tuple[int, ...], n_sums: Sequence[int]) -> None:
-        n_row, n_chan = self.shape = shape
-        self.y, sums = np.empty(shape, np.float32), np.empty((2, n_chan), np.float32)
-        #: What `flatten` fills.
-        self.flat = self.y, sums[0], sums[1]
-        self._flags = np.empty(n_chan, np.bool_)
-        #: Sums of channels, by their number.
-        self.cells: dict[int, F4] = {}
-        left = np.empty(self.y.size, np.float32)  # at once: few large pages
-        for n in n_sums:
-            size = n_row * (n_chan // n)
-            self.cells[n], left = left[:size].reshape(n_row, -1), left[size:]
-
-    def above(self, best: F4) -> NDArray[np.int64]:
-        """Return the places of values above 0."""
-        return np.flatnonzero(np.greater(best, 0, out=self._flags[: len(best)]))
-
-
 class Tile:
     """A search of pieces of one scan; an object is used by one thread.
 
@@ -111,16 +88,13 @@ class Tile:
     def __init__(self, plan: DriftPlan, window: int, threshold: float, *, min_share: float = 0.5,
                  most: int = 1000) -> None:
         self._plan, self._window, self._threshold = plan, window, threshold
-        self._min_share, self._most = min_share, most
-        largest = max((octave.n_sum for octave in plan.octaves), default=1)
-        self._n_sums = [2**k for k in range(1, largest.bit_length())]
-        self._room = _Room((plan.n_spectrum, 0), self._n_sums)
+        self._most = most
         slow = _CANDIDATE * threshold
         fast = min(slow, max(_FAST_CANDIDATE * threshold, _MANY))
-        # Octaves of both signs that reach equally far share work.
-        alike = groupby(plan.octaves, lambda each: (each.n_sum, each.last))
-        self._maxima = [Maxima(plan, [*octaves], min_share, slow if n_sum == 1 else fast)
-                        for (n_sum, _), octaves in alike]
+        self._maxima = maxima_of(plan, lambda octave: slow if octave.n_sum == 1 else fast,
+                                 min_share)
+        self._refiner = Refiner(plan, min_share)
+        self._memory = large(0)
 
     def search(self, x: F4, lost: NDArray[np.int64] | None = None, core: slice | None = None
                ) -> Searched:
@@ -136,14 +110,20 @@ class Tile:
         core : slice, optional
             Channels that measure the noise; they begin with a window. All by default.
         """
-        if self._room.shape != x.shape:
-            self._room = _Room(x.shape, self._n_sums)
         core = slice(0, x.shape[1]) if core is None else core
-        y, total, known, levels = flatten(x, self._window, self._room.flat, lost, core)
+        y, total, known, levels = flatten(x, self._window, self._room(*x.shape), lost, core)
         noise = self._noise(total[core], None if known is None else known.share[core], levels.shape)
         if not 0 < noise[1] < np.inf:
             return Searched([], False, 0.0)
         return Searched(*self._rounds(y, known, noise), levels.shape)
+
+    def _room(self, n_row: int, n_chan: int) -> tuple[F4, F4, F4]:
+        """Return memory for what `flatten` fills, which the search of the next piece uses again."""
+        size = (n_row + 2) * n_chan
+        if self._memory.size < size:
+            self._memory = large(size)
+        rows = self._memory[:size].reshape(n_row + 2, n_chan)
+        return rows[:n_row], rows[n_row], rows[n_row + 1]
 
     def _noise(self, total: F4, share: F4 | None, shape: float) -> dict[int, float]:
         """Return the noise of the sum of all spectra by the width of boxcars."""
@@ -156,10 +136,11 @@ class Tile:
         found: list[Signal] = []
         taken: list[Signal] = []
         dirty = [(0, y.shape[1])]
+        self._refiner.measured(noise)
         for _ in range(_MOST_ROUNDS):
             peaks = [each for low, high in dirty
                      for each in self._peaks(*_without(y, known, taken, low, high), noise, low)]
-            fresh, waiting = self._strongest(peaks, y, known, taken, noise)
+            fresh, waiting = self._strongest(peaks, y, known, taken)
             if not fresh:
                 return sorted(found, key=lambda each: (-each.snr, each.start)), False
             taken += fresh
@@ -184,8 +165,8 @@ class Tile:
                 pieces.append((first, stop))
         return pieces
 
-    def _strongest(self, peaks: list[_Peak], y: F4, known: Known | None, taken: list[Signal],
-                   noise: dict[int, float]) -> tuple[list[Signal], list[tuple[int, int]]]:
+    def _strongest(self, peaks: list[_Peak], y: F4, known: Known | None, taken: list[Signal]
+                   ) -> tuple[list[Signal], list[tuple[int, int]]]:
         """Return the strongest signals, and where there may be others.
 
         None is in the reach of a stronger one, even of one that is in the reach of another: so they
@@ -201,46 +182,26 @@ class Tile:
                 waiting.append(at)
                 blocked.append(at)
                 continue
-            for cell in peak.cells:
-                best = self._best(peak.octave, int(cell), y, known, taken, noise)
+            for cell in peak.cells.tolist():
+                low, high = window_of(peak.octave, cell, y.shape[1])
+                best = self._refiner.best(*_without(y, known, taken, low, high), peak.octave,
+                                          cell - low / peak.octave.n_sum)
                 if best is not None and best.snr >= self._threshold:
-                    signals.append(best)
-                    blocked.append(best.span())
+                    signals.append(replace(best, start=best.start + low))
+                    blocked.append(signals[-1].span())
                     break
         return signals, waiting
-
-    def _best(self, octave: Octave, cell: int, y: F4, known: Known | None, taken: list[Signal],
-              noise: dict[int, float]) -> Signal | None:
-        """Return the best track near a maximum."""
-        low, high = window_of(octave, cell, y.shape[1])
-        piece, valid = _without(y, known, taken, low, high)
-        best = best_track(piece, valid, self._plan, octave, cell - low / octave.n_sum, noise,
-                          self._min_share)
-        return None if best is None else replace(best, start=best.start + low)
 
     def _peaks(self, piece: F4, valid: Known | None, noise: dict[int, float], low: int
                ) -> Iterator[_Peak]:
         """Return the stretches of cells above the limit, of a piece from a channel on."""
-        cells, n_sum = piece, 1
-        for maxima in self._maxima:
-            while n_sum < maxima.n_sum:
-                n_sum *= 2
-                cells = self._halved(cells, n_sum)
-            for octave, best in zip(maxima.octaves, maxima(cells, valid, noise), strict=True):
-                over = self._room.above(best)  # what is below the limit of the octave is 0
-                if not over.size:
-                    continue
-                for stretch in np.split(over, np.flatnonzero(np.diff(over) > 2) + 1):
-                    yield _Peak.of(octave, best[stretch], stretch + low // n_sum)
-
-    def _halved(self, cells: F4, n_sum: int) -> F4:
-        """Return sums of two cells, of `n_sum` channels, in memory that is used again."""
-        from fastsig_kernels import pair_sums
-
-        n, out = cells.shape[1] // 2, self._room.cells[n_sum]
-        if out.shape[1] != n:  # a small piece, without checks
-            return cells[:, 0 : 2 * n : 2] + cells[:, 1 : 2 * n : 2]
-        return pair_sums(cells, out=out)
+        for octave, cells, heights in self._maxima(piece, valid, noise):
+            if not cells.size:
+                continue
+            first = low // octave.n_sum
+            edges = [0, *(np.flatnonzero(np.diff(cells) > 2) + 1).tolist(), cells.size]
+            for begin, end in pairwise(edges):
+                yield _Peak.of(octave, heights[begin:end], cells[begin:end] + first)
 
 
 def _belongs(signal: Signal, stronger: list[Signal]) -> bool:
@@ -262,10 +223,12 @@ def _without(y: F4, known: Known | None, taken: list[Signal], low: int, high: in
     if not there:
         is_part = known is not None and (low, high) != (0, y.shape[1])
         return piece, known.piece(low, high) if known is not None and is_part else known
-    piece = piece.copy()
-    valid = np.ones_like(piece) if known is None else known.part(low, high).copy()
+    piece, valid = piece.copy(), np.ones(piece.shape, np.bool_)
+    if known is not None:
+        valid[:] = known.samples[:, low:high]
     for each in there:
         for row, first in enumerate(each.limits(len(piece)) - low):
             lost = slice(max(0, first - each.leak), max(0, first + each.width + each.leak))
             piece[row, lost] = valid[row, lost] = 0
-    return piece, KnownArray(valid)
+    return piece, Known(valid)
+
