@@ -22,8 +22,8 @@ from fastsig.cli import common, driver
               help="Write the measured values to this table (.ecsv).")
 @common.picture_option("the burst")
 @click.option("--cut-out", metavar="TIME",
-              help="Also copy the data from TIME before the burst in the highest channel to TIME "
-                   "after the burst in the lowest channel, e.g. 1s.")
+              help="Also copy the data from TIME before the burst at the upper edge of the band to "
+                   "TIME after the burst at the lower edge, e.g. 1s.")
 @click.option("--raw", type=common.InputPath(), multiple=True, metavar="FILE",
               help="With --cut-out, also copy the burst from these voltages. May be repeated.")
 @click.option("--cut-out-to", type=common.OutputPath(), metavar="FOLDER",

@@ -38,7 +38,7 @@ _HELP = {
     "sink_files": "Files that are complete.",
     "sink_weight": "Mean weight of the rows of the current file.",
     "sink_lag_seconds": "Time by which a sink lags behind the newest data.",
-    "sink_overwritten": "Rows that were overwritten before a sink read them.",
+    "sink_overwritten": "Rows overwritten before a sink read them, once for each of their packets.",
     "sink_up": "Whether the process of a sink is running.",
     "receivers_begun": "Receivers that were started: more than one if a counter restarted.",
     "receiver_deaths": "Processes of receivers that died.",

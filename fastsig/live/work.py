@@ -40,7 +40,8 @@ def work(kind: str, source: Source, settings: Settings, report: Report, *, again
     except DataError as error:
         report({"nothing": str(error)})
         return 0
-    report({"row_bytes": stream.row_bytes, "rate": float(stream.header.sample_rate)})
+    came: Any = stream  # of all live sources
+    report({"row_bytes": float(came.bytes_of_row), "rate": float(stream.header.sample_rate)})
     files.append(rolling(kind, stream, settings, source.label, report,
                          lambda: open_source(source, settings, "cuts")))
     gc.freeze()  # what is there stays until the end

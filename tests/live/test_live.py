@@ -43,6 +43,7 @@ from fastsig.errors import UsageError
 from fastsig.io.live.memory import ring_names
 from fastsig.live import rolling as files_of_a_session
 from fastsig.live import session
+from fastsig.live import work as process
 from fastsig.live.children import start
 from fastsig.live.settings import Settings, Source, processors_of
 from fastsig.live.sinks import rolling
@@ -307,6 +308,33 @@ def test_ctrl_c_before_anything_came(tmp_path: Path) -> None:
     errors = errors_of(process, 30)
     assert process.returncode == 0 and "record: udp://127.0.0.1:" in errors
     assert "nothing has been received" in errors and not files(tmp_path / "out", "*.h5")
+
+
+def test_the_lag_counts_bytes_as_they_come(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+                                           ) -> None:
+    """A row of complex samples of 8 bits needs four times as much memory as its bytes."""
+    class Row:
+        bytes_of_row, row_bytes, header = Fraction(32), 128, header()
+
+    class EnoughError(Exception):
+        pass
+
+    said: list[dict[str, Any]] = []
+
+    def enough(*_: Any) -> None:
+        raise EnoughError
+
+    monkeypatch.setattr(process, "open_source", lambda *_: Row())
+    monkeypatch.setattr(process, "rolling", enough)
+    handlers = {each: signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        with pytest.raises(EnoughError):
+            process.work("spectra", Source("-", "", "none"), Settings(str(tmp_path)), said.append,
+                         again=False)
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    assert said[0]["row_bytes"] == 32
 
 
 def test_a_stalled_product_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -129,7 +129,7 @@ class Ring:
         return max(0, self.state("highest") - self.n_slot)
 
     def silent_s(self) -> float:
-        """Seconds since the last packet was accepted, or since the ring was created."""
+        """Seconds since the last packet; before the first, since the writer last looked for one."""
         return (time.monotonic_ns() - (self.state("last") or self.state("beat"))) / 1e9
 
     @property
