@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from astropy import units as u
 
 from fastsig.errors import FastsigError
 from fastsig.io.live.memory import folder
@@ -26,6 +27,7 @@ from fastsig.live.receivers import is_udp, layout_of
 from fastsig.live.settings import Settings, Source
 from fastsig.live.sinks import rolling
 from fastsig.stream import Stream
+from fastsig.telescopes.barycenter import barycentric_times
 
 __all__ = ["rehearse"]
 
@@ -56,6 +58,8 @@ def _make(kind: str, stream: Any, settings: Settings) -> None:
     rolling(kind, stream, given, "", lambda said: None, lambda: stream).run(
         workers=settings.workers, memory=settings.memory)
     stream.close()
+    if kind == "bursts":  # the tables of the Earth's orbit, which only a burst would load
+        barycentric_times(stream.header.start_time, (0 * u.deg, 0 * u.deg), "FAST")
 
 
 @contextlib.contextmanager

@@ -481,3 +481,19 @@ def test_a_file_of_known_length_is_completed(tmp_path: Path, monkeypatch: pytest
 
     monkeypatch.setattr(files_of_a_session, "run", run)
     assert made.run() == fs.open(files(tmp_path, "*.h5")[0]).shape[0] > 10
+
+
+def test_the_first_burst_loads_no_tables_of_the_sky() -> None:
+    """80 MB for a process that has them alone: after a rehearsal, all of them share these."""
+    done = subprocess.run([sys.executable, "-c", """
+import sys, tempfile
+from fastsig.live.rehearsal import rehearse
+from fastsig.live.settings import Settings, Source
+given = {"n_bits": 8, "n_pol": 2, "sample_rate": "1MHz", "frequency": "1400.25MHz",
+         "start_time": "2026-01-02T00:00:00"}
+with tempfile.TemporaryDirectory() as place:
+    rehearse(Source("-", "", "none"), Settings(place, bursts="0:10", n_chan=16, time="1ms",
+                                               overrides=given, workers=1))
+print("astropy.coordinates" in sys.modules)
+"""], capture_output=True, text=True, env=environment(), timeout=120)
+    assert (done.returncode, done.stdout.strip()) == (0, "True"), done.stdout + done.stderr
