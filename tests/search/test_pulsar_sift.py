@@ -82,14 +82,29 @@ def test_stronger_harmonics_lead_and_drifts_of_harmonics_are_in_proportion() -> 
 
 
 def test_fractions_are_harmonics_of_signals_that_are_much_stronger_and_not_slow() -> None:
-    found = _found((30, 10, 9), (45, 10, 8), (90, 10, 7), (48, 10, 6.5), (20, 10, 6.2))
+    found = _found((60, 10, 9), (90, 10, 8), (180, 10, 7), (96, 10, 6.5), (40, 10, 6.2))
     found["snr"] = 9, 8, 7, 5, 5
-    # 3 is one; 3/2 is not strong enough, 8/5 is; multiples of 10 are 2/3 of it.
+    # 3 is one; 3/2 is not strong enough, 8/5 is; multiples of 20 are 2/3 of it.
     made = sift(found, T)
-    assert (made.best["r"].tolist(), made.harmonics) == ([30, 45], ["3, 8/5, 2/3", ""])
+    assert (made.best["r"].tolist(), made.harmonics) == ([60, 90], ["3, 8/5, 2/3", ""])
     slow = _found((15, 10, 9), (24, 10, 7))
     slow["snr"] = 20, 5
     assert len(sift(slow, T).best) == 2  # multiples of 15 / 5 are too close to each other
+
+
+def test_a_slow_signal_does_not_hide_others() -> None:
+    """Of frequencies that have nothing to do with a bright slow signal, most are kept."""
+    rng = np.random.default_rng(4)
+    others = rng.uniform(60, 3000, 300)
+    hidden = 0
+    for turns in others:
+        found = _found((48.5, 10, 30), (turns, 10, 8))
+        found["snr"], found["frequency_error"] = (40, 8), 0.02 / T
+        hidden += len(sift(found, T).best) == 1
+    assert hidden < 0.35 * len(others)
+    harmonics = _found((48.5, 10, 30), *((48.5 * a + 0.04 * a, 10, 8) for a in range(2, 40)))
+    harmonics["snr"], harmonics["frequency_error"] = 8, 0.02 / T
+    assert len(sift(harmonics, T).best) == 1
 
 
 def test_a_signal_of_both_searches_has_the_width_of_its_pulse() -> None:

@@ -14,6 +14,8 @@ most significant of these to the least:
    measure overlap. Fractions ``(a / b) f0`` of these numbers count if the other signal has 1.5
    times the S/N or more and multiples of ``f0 / b`` are ``2 b`` times as many bins apart, within
    ``max(1, a / b)`` times as many bins. Few frequencies are as close to such a fraction by chance.
+   Of a slow signal, multiples are close to most frequencies: the difference is at most the larger
+   of ``f0 / (20 b^2)`` and of the bins of the first rule.
 
 Parts are compared if they are of different segments; the whole counts as a segment here. Of all
 parts of a signal, that with the smallest allowed difference is compared. The signal has the values
@@ -29,7 +31,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsig.search.pulsars.sift import RATIOS, STRONGER, TOLERANCE, Sifted, sift
+from fastsig.search.pulsars.sift import (
+    NEAR_MULTIPLE,
+    RATIOS,
+    STRONGER,
+    TOLERANCE,
+    Sifted,
+    sift,
+)
 
 __all__ = ["sift_segments"]
 
@@ -132,10 +141,10 @@ def _harmonics(whole: Sifted, parts: _Parts, members: I8, left: I8, dms: tuple[f
         if not left.size:
             return
         off, allowed, turns = _apart(parts, members, left, a / b)
-        is_one = off <= allowed
+        least = allowed / max(1.0, a / b)
+        is_one = off <= np.minimum(allowed, np.maximum(least, NEAR_MULTIPLE * turns / b**2))
         if min(a, b) > 1:
-            is_one &= (snr[members[0]] >= STRONGER * snr[left]) & (
-                turns >= _APART * b**2 * allowed / max(1.0, a / b))
+            is_one &= (snr[members[0]] >= STRONGER * snr[left]) & (turns >= _APART * b**2 * least)
         yield from ((int(k), Fraction(a, b)) for k in left[is_one])
         left = left[~is_one]
 
