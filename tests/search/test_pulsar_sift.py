@@ -82,14 +82,19 @@ def test_stronger_harmonics_lead_and_drifts_of_harmonics_are_in_proportion() -> 
 
 
 def test_fractions_are_harmonics_of_signals_that_are_much_stronger_and_not_slow() -> None:
-    found = _found((60, 10, 9), (90, 10, 8), (180, 10, 7), (96, 10, 6.5), (40, 10, 6.2))
+    found = _found((30, 10, 9), (45, 10, 8), (90, 10, 7), (48, 10, 6.5), (20, 10, 6.2))
     found["snr"] = 9, 8, 7, 5, 5
-    # 3 is one; 3/2 is not strong enough, 8/5 is; multiples of 20 are 2/3 of it.
+    # 3 is one; 3/2 is not strong enough, 8/5 is; multiples of 10 are 2/3 of it.
     made = sift(found, T)
-    assert (made.best["r"].tolist(), made.harmonics) == ([60, 90], ["3, 8/5, 2/3", ""])
+    assert (made.best["r"].tolist(), made.harmonics) == ([30, 45], ["3, 8/5, 2/3", ""])
     slow = _found((15, 10, 9), (24, 10, 7))
     slow["snr"] = 20, 5
     assert len(sift(slow, T).best) == 2  # multiples of 15 / 5 are too close to each other
+    far = _found((300, 10, 9), (480.3, 10, 7))
+    far["snr"] = 20, 5
+    assert len(sift(far, T).best) == 2  # it is known better than that
+    far["frequency_error"] = 0.05 / T
+    assert len(sift(far, T).best) == 1
 
 
 def test_a_slow_signal_does_not_hide_others() -> None:

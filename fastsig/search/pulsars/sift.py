@@ -15,10 +15,11 @@ The rules, from the most significant detection to the least:
 2. *Harmonics.* A signal of frequency f is a harmonic of a more significant one of frequency f0 if
    ``f = a f0``, a up to 64, or ``f = f0 / b``, b up to 16, within ``1.1 max(1, a / b)`` bins, or
    for ``a f0`` within d bins as above. Fractions ``(a / b) f0`` of these numbers count if the other
-   signal has 1.5 times the S/N or more and multiples of ``f0 / b`` are 2 b or more bins apart,
-   within ``0.5 max(1, a / b)`` bins. Of a slow signal, that would be most frequencies: the
-   difference is at most the larger of ``f0 / (20 b^2)`` and of 1.1 (or 0.5) bins plus three
-   standard errors of ``(a / b) f0``. The drift must be ``a / b`` times as large within
+   signal has 1.5 times the S/N or more and multiples of ``f0 / b`` are 4 or more bins apart, within
+   ``0.5 max(1, a / b)`` bins. Most frequencies would be as close to a multiple or a fraction of that
+   of a slow signal: the difference is at most 1.1 bins (0.1 for fractions) plus three standard
+   errors, or for ``a f0`` and ``f0 / b`` also ``f0 / (20 b^2)`` if that is more. The drift must be
+   ``a / b`` times as large within
    ``2 max(1, a / b) + 2`` bins, the jerk within ten times as many bins, and the
    ranges of dispersion measure, from the lowest to the highest detection of each, must overlap.
 
@@ -54,10 +55,11 @@ DETECTION = np.dtype([
 TOLERANCE = 1.1
 #: The same for detections that are fainter by this factor.
 _BESIDE, _FAINT = 4.0, 5.0
-#: The same for fractions, bins between multiples of f0 / b, in b, and ratio of S/N.
-_FRACTION, _APART, STRONGER = 0.5, 2.0, 1.5
-#: Share of the distance of multiples of f0 up to which a frequency may differ, and standard errors.
-NEAR_MULTIPLE, _ERRORS = 1 / 20, 3.0
+#: The same for fractions, bins between multiples of f0 / b, and ratio of S/N.
+_FRACTION, _APART, STRONGER = 0.5, 4.0, 1.5
+#: Share of the distance of multiples of f0 up to which a frequency may differ; bins by which a
+#: fraction may, beyond its error; and standard errors.
+NEAR_MULTIPLE, _PRECISE, _ERRORS = 1 / 20, 0.1, 3.0
 #: Share by which other signals may change the S/N of a bright one.
 _ALIKE = 0.1
 #: Ratios of frequencies of harmonics, the simplest ones first.
@@ -201,7 +203,7 @@ def _middle_dm(members: NDArray[Any]) -> float:
 def _leaders(best: NDArray[Any], low: F8, high: F8, duration_s: float) -> NDArray[np.int64]:
     """Return the number of the signal of which each is a harmonic, -1 if it is none."""
     leader = np.full(len(best), -1)
-    turns = mean_turns(best, duration_s)
+    turns, errors = mean_turns(best, duration_s), best["frequency_error"] * duration_s
     for k in range(len(best)):
         if leader[k] >= 0:
             continue
@@ -209,15 +211,17 @@ def _leaders(best: NDArray[Any], low: F8, high: F8, duration_s: float) -> NDArra
                                & (high >= low[k]))
         for a, b in RATIOS:
             whole = min(a, b) == 1
-            if not later.size or (not whole and turns[k] / b < _APART * b):
+            if not later.size or (not whole and turns[k] / b < _APART):
                 continue
             size = max(1.0, a / b)
             off = np.abs(turns[later] - a / b * turns[k])
-            bins = TOLERANCE if whole else _FRACTION
-            error = _ERRORS * size * best["frequency_error"][k] * duration_s
-            is_one = off <= min(bins * size, max(bins + error, NEAR_MULTIPLE * turns[k] / b**2))
-            if not whole:
-                is_one &= best["snr"][k] >= STRONGER * best["snr"][later]
+            error = _ERRORS * np.hypot(size * errors[k], errors[later])
+            if whole:
+                is_one = (off <= TOLERANCE * size) & (
+                    off <= np.maximum(TOLERANCE + error, NEAR_MULTIPLE * turns[k] / b**2))
+            else:
+                is_one = (off <= _FRACTION * size) & (off <= _PRECISE + error) & (
+                    best["snr"][k] >= STRONGER * best["snr"][later])
             if b == 1:
                 is_one |= _in_side_lobes(off, best["snr"][later], best["snr"][k])
             is_one &= np.abs(best["z"][later] - a / b * best["z"][k]) <= 2 * size + 2
