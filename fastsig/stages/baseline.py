@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastsig.axes.gain_noise import without_level
 from fastsig.axes.units import exact, whole
 from fastsig.calibration.lines import inside
 from fastsig.calibration.methods import Method, Rows, check_names, method_of
@@ -73,6 +74,8 @@ class Baseline(SpectraStage):
         self.frequency_mhz: NDArray[np.float64] = self.axis.centers.value
         check_names(method, options, ["protect"])
         self.method: Method = method_of(method, _plain(options))
+        if self.method.REMOVES_LEVEL:
+            self.header = self.header.replace(gain_noise=without_level(self.header.gain_noise))
         self.protect = windows_mhz(protect, "protect")
         for window in (*self.protect, *getattr(self.method, "include", ())):
             self._check_window(window)

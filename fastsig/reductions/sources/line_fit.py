@@ -10,6 +10,15 @@ the covariance of the channels, the parameters have
 which is the usual ``(J' W J)^-1`` if channels share no noise. The noise is used as given, and not
 scaled to the fit's own residuals; `LineFit.chi2` over `LineFit.dof` shows whether they agree.
 
+Calibrated spectra share the noise of their gain (`fastsig.axes.gain_noise`). With the temperature T
+of a channel, that of the receiver included, and the correlation rho of gains d channels apart, it
+adds
+
+    f^2 T_i T_k rho(max(d, a))
+
+to C. The distance a is that of the channels whose differences gave the noise: their variance
+contains what the gains differ over this distance already.
+
 A profile's shape is loosely constrained, since a faint line does not determine it: edge over half
 width is assumed to be 0.2 within a factor of e^2, and slope, bend and horn to be 0 within three
 times the level. These priors act like measurements, in the fit and in its errors, and lose their
@@ -206,6 +215,7 @@ class _Task:
         self.correlation = tuple(spectrum.correlation if correlation is None else correlation)
         if any(not abs(each) < 1 for each in self.correlation):
             raise UsageError(f"correlation = {self.correlation}; allowed: numbers between -1 and 1")
+        self.gains = _gains(spectrum)
 
     def _within(self, window: Any) -> NDArray[np.bool_]:
         if window is None:
@@ -242,10 +252,11 @@ class _Task:
         spread = max(1 + 2 * sum(self.correlation), 0.1)
         while n <= most:
             inside, below = sums[n:] - sums[:-n], weights[n:] - weights[:-n]
-            mean, variance = inside / below, (spread if n > 1 else 1.0) / below
+            mean, variance = inside / below, (spread if n > 1 else 1.0) / below + self._ripple(n)
             if len(base):
                 mean = mean - (sums[-1] - inside) / (weights[-1] - below)
-                variance = variance + spread / (weights[-1] - below)
+                variance = (variance + spread / (weights[-1] - below)
+                            + self._ripple(len(flux) - n))
             found = mean / np.sqrt(variance)
             at = int(np.argmax(np.abs(found)))
             if abs(found[at]) > snr:
@@ -264,6 +275,16 @@ class _Task:
             base[0] += ((sums[-1] - sums[at + n] + sums[at])
                         / (weights[-1] - weights[at + n] + weights[at]))
         return (peak * (1.2 if tapered else 1), middle, width * (0.9 if tapered else 1), base)
+
+    def _ripple(self, n: int) -> float:
+        """Return the variance that the gain adds to the mean of `n` neighbouring channels."""
+        rho = self.gains[len(self.gains) // 2 :][:n]
+        if not len(rho):
+            return 0.0
+        pairs = 2.0 * (n - np.arange(len(rho)))
+        pairs[0] = n
+        level = float(np.median(self.shared(self.flux) * self.noise))
+        return level**2 * float((pairs * rho).sum()) / n**2
 
     def model(self, parameters: F8, shape: Callable[[F8, Channels], F8], size: int, n: int) -> F8:
         """Return the sum of lines and baseline, (chan,)."""
@@ -318,20 +339,42 @@ class _Task:
         unit = np.diag(1 / np.sqrt(np.diag(scaled.T @ scaled + before)))
         inverse = unit @ np.linalg.pinv(unit @ (scaled.T @ scaled + before) @ unit, rcond=1e-12,
                                         hermitian=True) @ unit
-        found: F8 = inverse @ (scaled.T @ self._correlated(scaled) + before) @ inverse
+        noise = self._correlated(scaled, self.shared(self.model(parameters, shape, size, n)))
+        found: F8 = inverse @ (scaled.T @ noise + before) @ inverse
         return found
 
-    def _correlated(self, columns: F8) -> F8:
-        """Multiply columns by the channels' correlation, by the channels' distance in the file."""
-        whole_band = np.zeros((len(self.used), columns.shape[1]))
-        whole_band[self.used] = columns
+    def shared(self, values: F8) -> F8:
+        """Return the noise that the gain makes in values over that of their channels."""
+        gain = self.spectrum.gain_noise
+        if gain is None:
+            return np.zeros(len(values))
+        return np.asarray(gain.fraction * (values + gain.removed) / self.noise)
+
+    def _correlated(self, columns: F8, shared: F8) -> F8:
+        """Multiply columns by the channels' covariance, by the channels' distance in the file.
+
+        Columns and covariance are in units of the noise of the channels, as is `shared`.
+        """
+        whole_band = self._in_band(columns)
         found = whole_band.copy()
         for away, each in enumerate(self.correlation, 1):
             if away < len(found):
                 found[away:] += each * whole_band[:-away]
                 found[:-away] += each * whole_band[away:]
         kept: F8 = found[self.used]
-        return kept
+        if not (len(self.gains) and shared.any()):
+            return kept
+        from scipy.signal import fftconvolve
+
+        rippled = shared[:, np.newaxis] * columns
+        both = fftconvolve(self._in_band(rippled), self.gains[:, np.newaxis], "same", axes=0)
+        return np.asarray(kept + shared[:, np.newaxis] * both[self.used])
+
+    def _in_band(self, columns: F8) -> F8:
+        """Return columns for all channels, 0 in those that are not fitted."""
+        found = np.zeros((len(self.used), columns.shape[1]))
+        found[self.used] = columns
+        return found
 
     def result(self, kind: str, found: F8, shape: Callable[[F8, Channels], F8],
                numbers: Callable[[F8], F8], n: int) -> LineFit:
@@ -356,24 +399,39 @@ class _Task:
             self._spread(model) << unit, self._spread(base) << unit, self.velocity,
             self.convention, self.spectrum.frame, self.rest_hz,
             float((((self.flux - model) / self.noise) ** 2).sum()), len(self.flux) - len(found),
-            self._sum(lines, base), found, covariance, self.spectrum)
+            self._sum(lines, base, model), found, covariance, self.spectrum)
 
     def _spread(self, values: F8) -> F8:
         found = np.full(len(self.used), np.nan)
         found[self.used] = values
         return found
 
-    def _sum(self, lines: list[Line], base: F8) -> Measured:
+    def _sum(self, lines: list[Line], base: F8, model: F8) -> Measured:
         """Sum the channels around the lines."""
         inside = np.zeros(len(self.flux), bool)
         for line in lines:
             inside |= line.covers(self.channels.center)
         width = np.where(inside, self.channels.width, 0.0)
         amounts = (width * self.noise)[:, np.newaxis]
-        variance = float((amounts * self._correlated(amounts)).sum())
+        noise = self._correlated(amounts, self.shared(model))
+        variance = float((amounts * noise).sum())
         unit = self.spectrum.flux.unit * u.km / u.s
         return Measured(float((width * (self.flux - base)).sum()) << unit,
                         math.sqrt(max(variance, 0.0)) << unit)
+
+
+def _gains(spectrum: SkySpectrum) -> F8:
+    """Return the correlation of the gains of channels -m to m apart, as the module describes it."""
+    gain = spectrum.gain_noise
+    if gain is None:
+        return np.zeros(0)
+    hertz = spectrum.frequency.to_value(u.Hz)
+    width = gain.width_hz / float(np.median(np.abs(np.diff(hertz))))
+    reach = min(int(width), len(hertz) - 1)
+    if width <= spectrum.apart:
+        return np.zeros(0)
+    away = np.abs(np.arange(-reach, reach + 1))
+    return np.asarray(1 - np.maximum(away, spectrum.apart) / width)
 
 
 def least_snr(n_chan: int) -> float:

@@ -10,8 +10,10 @@ import numpy as np
 from astropy import units as u
 from astropy.coordinates import SkyCoord
 
+from fastsig.axes.gain_noise import GainNoise
 from fastsig.axes.velocity import convention_of, velocity
 from fastsig.errors import UsageError
+from fastsig.reductions.mapping.noise import APART
 from fastsig.work.shown import Shown
 
 __all__ = ["SkySpectrum"]
@@ -45,6 +47,10 @@ class SkySpectrum(Shown):
         SPECSYS; "" if not known.
     correlation : tuple of float
         Correlation of the noise of channels 1, 2, ... apart.
+    gain_noise : GainNoise or None
+        Noise of the gain, of which `noise` contains only what differs between channels that are
+        `apart` channels apart.
+    apart : int
     facts : mapping
         Further values of the extraction; JSON-ready.
     """
@@ -60,6 +66,8 @@ class SkySpectrum(Shown):
     rest_hz: float | None = None
     frame: str = ""
     correlation: tuple[float, ...] = ()
+    gain_noise: GainNoise | None = None
+    apart: int = APART
     facts: Mapping[str, Any] = field(default_factory=dict)
     path: str = ""
 

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsig.axes.diode_schedule import DiodeSchedule
+from fastsig.axes.gain_noise import differenced
 from fastsig.axes.time import iso
 from fastsig.axes.units import exact, kelvins
 from fastsig.calibration import switching
@@ -263,7 +264,7 @@ class _OnOff:
             values=values, weight=np.isfinite(values).astype(np.float32),
             header=header.replace(
                 start_time=starts[0], sample_rate=1 / self.schedule.period, diode=None, n_sum=1,
-                unit="K",
+                unit="K", gain_noise=differenced(header.gain_noise),
                 polarization=replace(header.polarization, names=names)),
             tsys=np.array([each.tsys for each in rows]),
             exposure=np.array([each.exposure for each in rows]),
