@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+import sys
 from os import PathLike, fspath
 
 # Messages are written with options of the command line; in Python they name arguments instead.
@@ -16,6 +17,7 @@ _PLACEHOLDERS = ("RATE", "NUMBER", "FILE", "FIRST-LAST")
 _SWITCHES = ("lossy", "overwrite")
 _OTHER_NAMES = {"from": "source_frame", "site": "location"}
 _on_command_line = False
+_HERE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 
 
 def speak_of_options(yes: bool) -> bool:
@@ -134,6 +136,16 @@ class OutputError(FastsigError):
         self.path = fspath(path)
         self.poisoned = poisoned
         super().__init__(f"{self.path}: {message}")
+
+
+def outside() -> int:
+    """Return the `stacklevel` of `warnings.warn` that is the user's line, which called fastsig."""
+    frame, level, found = sys._getframe(1), 1, 1
+    while frame is not None:
+        if frame.f_code.co_filename.startswith(_HERE):
+            found = level + 1
+        frame, level = frame.f_back, level + 1
+    return found
 
 
 class FastsigWarning(UserWarning):

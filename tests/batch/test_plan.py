@@ -215,6 +215,19 @@ def test_an_input_that_cannot_be_opened_is_told(tmp_path: Path) -> None:
     assert told.bytes_out is None and told.seconds is None and "unknown" in told.summary()
 
 
+def test_one_bad_file_leaves_the_sums_of_the_others(tmp_path: Path,
+                                                    monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path, {"a.h5": 1000, "bad.h5": 10, **{f"f{n}.h5": 2**n for n in range(11, 15)}})
+    FakeTrials(monkeypatch)
+    told = plan(tasks(tmp_path, *STEPS))
+    text = told.summary()
+    assert told.bytes_out == 2 * 400 // 2 + sum(round(0.4 * 2**n) for n in range(11, 15))
+    assert told.seconds is not None and told.memory == 2 * 10**8 and "unknown" not in text.split(
+        "  ")[0]
+    assert "not in write, memory and time: bad" in text
+    assert "bad: not a file of a known format" in text and told.refusal() is None
+
+
 def test_no_tasks_is_wrong_use() -> None:
     with pytest.raises(UsageError):
         plan([])

@@ -23,6 +23,7 @@ from fastsig.errors import (
     FastsigWarning,
     FormatError,
     UsageError,
+    outside,
     unreadable,
 )
 from fastsig.io.files.cards import Cards
@@ -252,9 +253,10 @@ class CubeFile:
     def tell(self) -> None:
         """Warn of each fault, and once of all doubts."""
         for fault in self.faults:
-            warnings.warn(fault, FastsigWarning, stacklevel=3)
+            warnings.warn(fault, FastsigWarning, stacklevel=outside())
         if self.doubts:
-            warnings.warn(f"{self.path}: {'; '.join(self.doubts)}", DoubtWarning, stacklevel=3)
+            warnings.warn(f"{self.path}: {'; '.join(self.doubts)}", DoubtWarning,
+                          stacklevel=outside())
 
 
 def rest_hz(rest: Any) -> float | None:

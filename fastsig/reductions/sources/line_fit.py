@@ -28,6 +28,7 @@ influence where the spectrum constrains the shape better.
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -36,7 +37,7 @@ from astropy import units as u
 from numpy.typing import NDArray
 
 from fastsig.axes.units import number, whole
-from fastsig.errors import DataError, UsageError
+from fastsig.errors import DataError, FastsigWarning, UsageError, outside
 from fastsig.io.fits.cube import mad
 from fastsig.reductions.sources.fitted_lines import (
     HI_MASS,
@@ -69,6 +70,7 @@ _LEAST_SNR = 4.0  # of the strongest feature, however few channels are searched
 _FALSE_ALARMS = 0.01  # share of spectra of noise in which a line is found
 _TRIALS = 12  # independent boxes of all places and widths, for each channel
 _MOST_LINES, _MOST_ORDER = 10, 10
+_EXCESS, _SURE = 2.0, 5.0  # of chi-squared over what is expected, and in sigmas
 #: Flux of a Gaussian over peak times full width.
 _AREA = math.sqrt(math.pi / (4 * math.log(2)))
 
@@ -91,6 +93,8 @@ def fit_gaussians(spectrum: Any, n: int = 1, *, product: str | None = None, wind
     that are closer together, such as that from Hann smoothing, is measured if it is significant. If
     there are fewer than 200 channels, they are assumed to be independent. The noise is assumed to
     be the same on and off the line, although a line as bright as the system temperature doubles it.
+    The noise that all spectra share with their gain (``header.gain_noise``) is added to the errors.
+    A `FastsigWarning` is issued if the noise does not explain the differences from the fit.
 
     Parameters
     ----------
@@ -147,6 +151,31 @@ def fit_profile(spectrum: Any, *, product: str | None = None, window: Any = None
 
 def _fitted(fitted: Callable[[SkySpectrum], LineFit], spectrum: Any, product: str | None,
             sigma: Any) -> LineFit:
+    """Fit a spectrum; warn if its noise does not explain what the fit leaves."""
+    fit = _best(fitted, spectrum, product, sigma)
+    expected, error = _expected_chi2(fit)
+    if fit.chi2 > max(_EXCESS * expected, expected + _SURE * error):
+        warnings.warn(
+            f"{fit.spectrum.path or 'spectrum'}: chi-squared is {fit.chi2:.4g} where noise gives "
+            f"{expected:.4g}: the spectrum contains more than the lines and the baseline, and the "
+            "errors are too small", FastsigWarning, stacklevel=outside())
+    return fit
+
+
+def _expected_chi2(fit: LineFit) -> tuple[float, float]:
+    """Return chi-squared of a good fit, with the noise of the gain, and its standard deviation."""
+    gain, spectrum = fit.spectrum.gain_noise, fit.spectrum
+    if gain is None:
+        return fit.dof, math.sqrt(2 * fit.dof)
+    parts = (gain.fraction * (fit.model.value + gain.removed) / spectrum.noise.value) ** 2
+    shared = float(np.nansum(parts))
+    # The noise of the gain has one degree of freedom in each width.
+    band = abs(float((spectrum.frequency[-1] - spectrum.frequency[0]).to_value(u.Hz)))
+    return fit.dof + shared, math.sqrt(2 * fit.dof + 2 * shared**2 * min(1, gain.width_hz / band))
+
+
+def _best(fitted: Callable[[SkySpectrum], LineFit], spectrum: Any, product: str | None,
+          sigma: Any) -> LineFit:
     """Fit a spectrum, and again with the noise beside the lines where the noise is measured."""
     if isinstance(spectrum, SkySpectrum):
         for name, value in (("product", product), ("sigma", sigma)):
