@@ -2,7 +2,7 @@
 
 The gain is Tcal over the measured power of the diode, which is smoothed over frequency. Its
 fractional error e(f) is therefore a smooth ripple, which is the same in all rows. It makes an error
-of ``e(f) T`` in the temperature T, of the receiver and of a line alike.
+of ``-e(f) T`` in the temperature T, of the receiver and of a line alike.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ __all__ = ["GainNoise", "Noises", "differenced", "of_stokes", "scaled", "without
 class GainNoise(NamedTuple):
     """Noise of the gain of one product.
 
-    A value x has the error ``e(f) (x + removed)``. The correlation of e at two frequencies is that
+    A value x has the error ``-e(f) (x + removed)``. The correlation of e at two frequencies is that
     of a running mean, ``1 - |f - f'| / width_hz``, and 0 beyond `width_hz`.
 
     Parameters
@@ -32,12 +32,17 @@ class GainNoise(NamedTuple):
         Temperature of the receiver in the values, which a baseline removes; in their unit.
     removed : float
         Temperature that was subtracted after the gain was applied; in the unit of the values.
+    common : float
+        Covariance of e(f) with the other noise of the mean value of a channel, which is at most
+        half of `width_hz` away from f; in the unit of the values. If it is above 0, both partly
+        cancel, since the value has the error ``-e(f) (x + removed)``.
     """
 
     fraction: float
     width_hz: float
     level: float
     removed: float
+    common: float
 
     @classmethod
     def of(cls, record: Mapping[str, float]) -> GainNoise:
@@ -71,14 +76,15 @@ def without_level(noises: Noises | None) -> Noises | None:
 
 def differenced(noises: Noises | None) -> Noises | None:
     """Return the noise of differences of rows with one gain, in which the receiver cancels."""
-    return noises and {name: each._replace(level=0.0, removed=0.0)
+    return noises and {name: each._replace(level=0.0, removed=0.0, common=0.0)
                        for name, each in noises.items()}
 
 
 def scaled(noises: Noises | None, factors: Mapping[str, float]) -> Noises | None:
     """Return the noise of values that were multiplied by a factor for each product."""
     return noises and {
-        name: each._replace(level=each.level * factors[name], removed=each.removed * factors[name])
+        name: each._replace(**{part: getattr(each, part) * factors[name]
+                               for part in ("level", "removed", "common")})
         for name, each in noises.items() if name in factors}
 
 
@@ -92,7 +98,7 @@ def of_stokes(noises: Noises | None, products: Sequence[str]) -> Noises | None:
         return None
     a, b = noises["AA"], noises["BB"]
     both = GainNoise(math.hypot(a.fraction, b.fraction) / 2, (a.width_hz + b.width_hz) / 2,
-                     a.level + b.level, a.removed + b.removed)
+                     a.level + b.level, a.removed + b.removed, (a.common + b.common) / 2)
     of = {"I": both, "Q": both._replace(level=0.0, removed=both.removed + both.level)}
-    none = both._replace(level=0.0, removed=0.0)
+    none = both._replace(level=0.0, removed=0.0, common=0.0)
     return {name: of.get(name, none) for name in products}

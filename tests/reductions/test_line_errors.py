@@ -15,22 +15,25 @@ from thorough import many
 import fastsig as fs
 from fastsig import simulate
 from fastsig.axes.gain_noise import GainNoise
+from fastsig.axes.gain_noise import GainNoise
 from fastsig.reductions.diode.calibration import calibrated, solve
 from fastsig.reductions.sources.fitted_lines import LineFit
 from fastsig.reductions.switching.on_off import on_off
 
-TSYS, TCAL, N = 20.0, 12.5, many(60, 200)
-LINE = simulate.Line(peak="1K", fwhm="0.25MHz", frequency="1420MHz")  # 16 channels; smooth over 33
-Make = Callable[[fs.Chain], Any]
+N = many(80, 200)
+
+
+def recording(seed: int) -> simulate.FastSpectra:
+    """Forty spectra of 1024 channels, every other one with the diode; a line of 16 channels."""
+    return spectra(
+        duration="40s", n_chan=1024, fstart="1412MHz", bandwidth="16MHz", integration="1s",
+        diode=simulate.Diode("12.5K", period=5 * 10**8, on=25 * 10**7), seed=seed,
+        line=simulate.Line(peak="1K", fwhm="0.25MHz", frequency="1420MHz"))
 
 
 @cache
-def observed(seed: int, line: simulate.Line = LINE, tcal: str = "12.5K") -> Made:
-    """Forty seconds of 1024 channels, with the diode on for every other second."""
-    return Made(spectra(
-        duration="40s", n_chan=1024, fstart="1412MHz", bandwidth="16MHz", integration="1s",
-        diode=simulate.Diode(tcal, period=5 * 10**8, on=25 * 10**7), line=line,
-        seed=seed), slice(0, 2))
+def observed(seed: int) -> Made:
+    return Made(recording(seed), slice(0, 2))
 
 
 def in_kelvin(seed: int, smooth: str | None = None, **more: Any) -> fs.Chain:
@@ -55,19 +58,60 @@ KINDS: dict[str, Callable[[int], list[LineFit]]] = {
     "not calibrated": lambda seed: fitted(fs.Chain(observed(seed))),
     "not smoothed": lambda seed: fitted(in_kelvin(seed, "0Hz")),
     "smoothed": lambda seed: fitted(in_kelvin(seed)),
-    "smoothed over 65 channels": lambda seed: fitted(in_kelvin(seed, "1MHz")),
-    "without the diode": lambda seed: fitted(in_kelvin(seed, on="blank")),
     "after a baseline": lambda seed: fitted(
         in_kelvin(seed).baseline(protect="1419.3MHz-1420.7MHz")),
+    "smoothed over 65 channels": lambda seed: fitted(in_kelvin(seed, "1MHz")),
+    "without the diode": lambda seed: fitted(in_kelvin(seed, on="blank")),
     "in jansky, of I": lambda seed: fitted(in_kelvin(seed, stokes="I", gain="16K/Jy")),
     "of half the rows": lambda seed: fitted(in_kelvin(seed)[10:30]),
 }
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", many(list(KINDS)[:4], list(KINDS)))
 def test_errors_are_the_scatter(kind: str) -> None:
+    """Before, after smoothing, the scatter was more than twice the errors."""
     fits = [KINDS[kind](seed) for seed in range(N)]
     scatter = np.sqrt(np.mean([pulls(list(each)) ** 2 for each in zip(*fits, strict=True)],
                               axis=(0, 1)))
-    n = len(fits) * len(fits[0])
-    np.testing.assert_allclose(scatter, 1, atol=max(0.12, 3.2 / np.sqrt(2 * n)))
+    # The scatter of 160 values has an error of 6 %, and that of 400 values 3.5 %.
+    np.testing.assert_allclose(scatter, 1, atol=many(0.17, 0.15))
+
+
+def test_the_noise_of_the_gain_is_carried(tmp_path: Path) -> None:
+    """Through files, slices, means and everything that changes the unit or removes the receiver."""
+    kelvin = in_kelvin(1)
+    noise = kelvin.header.gain_noise["AA"]
+    assert noise.fraction == pytest.approx(0.00545 / 33**0.5, rel=0.05)
+    assert noise.width_hz == pytest.approx(33 * 15625, rel=0.02)
+    assert noise.level == pytest.approx(20, abs=0.1) and noise.removed == pytest.approx(6.25)
+    kelvin[:, 100:, "AA"].integrate(n_int=2, n_freq=4).write(tmp_path / "a.h5")
+    back = fs.open(tmp_path / "a.h5")
+    assert back.header.gain_noise["AA"] == noise
+    flat = kelvin.baseline(order=1).header.gain_noise["AA"]
+    assert flat == noise._replace(level=0, removed=noise.removed + noise.level)
+    ripple = kelvin.baseline("ripple-sine", period="2MHz").header.gain_noise["AA"]
+    assert ripple == noise
+    jansky = kelvin.flux(gain="16K/Jy").header.gain_noise["AA"]
+    assert jansky.removed == pytest.approx(6.25 / 16) and jansky.fraction == noise.fraction
+    both = kelvin.stokes("I").header.gain_noise["I"]
+    assert both.fraction == pytest.approx(noise.fraction / 2**0.5, rel=0.02)
+    assert both.removed == pytest.approx(12.5) and both.level == pytest.approx(40, abs=0.2)
+    switched = on_off(kelvin.stream, "20s").header.gain_noise["AA"]
+    assert switched == noise._replace(level=0, removed=0, common=0)
+
+
+@pytest.mark.parametrize("record", [{"fraction": 1}, {"fraction": -1, "width_hz": 1, "level": 0,
+                                                      "removed": 0, "common": 0}, 3])
+def test_records_that_are_refused(record: Any) -> None:
+    with pytest.raises(fs.UsageError, match="gain_noise = .*; allowed: "):
+        GainNoise.of(record)
+
+
+def test_a_fit_that_leaves_more_than_noise_is_doubtful() -> None:
+    def stepped(values: np.ndarray) -> None:
+        values[:, :, 400:500] *= 1.02
+
+    chain = fs.Chain(Made(recording(2), slice(0, 1), stepped))
+    with pytest.warns(fs.FastsigWarning, match="chi-squared is .* where noise gives") as given:
+        chain.fit_gaussians(rest="1420MHz")
+    assert given[0].filename == __file__

@@ -1,14 +1,12 @@
 """Noise of the scale of calibrated spectra, which neighbouring channels share; see `GainNoise`.
 
-The diode and the spectra are measured in the same rows, so a channel that is too high by chance,
-with the diode on, also makes the diode too strong, and the scale too small. With the mean power of
-a scan, ``P = (1 - s) off + s on``, and the power of the diode, ``on - off``, in N samples,
+The diode and the spectra are measured in the same rows: a channel that is too high by chance while
+the diode is on also makes the diode too strong, and the scale too small. With the mean power P of
+all rows, and the power of the diode, ``on - off``, in N samples and smoothed over n channels,
 
-    cov(P, on - off) = (T_on^2 - T_off^2) / N,
+    cov(P, on - off) = (T_on^2 - T_off^2) / (N n),
 
-in K^2, if rows with the diode on are kept, and ``-T_off^2 / N`` of the others if they are not. As
-the error is ``P - T e`` with ``var e = f^2``, this is, except for terms of second order, a change
-of T by ``cov / (T_cal f^2)``. It is a few per cent of T for a diode as strong as the receiver.
+in K^2, if rows with the diode on are kept, and ``-T_off^2 / (N_off n)`` if they are not.
 """
 
 from __future__ import annotations
@@ -55,17 +53,17 @@ def scale_noise(names: Sequence[str], pairs: Sequence[tuple[int, int]], *, fract
     """
     if not all(np.isfinite(each).all() for each in (fraction, channels, level, diode)):
         return None
-    common = 1 / (samples * channels * fraction**2)
-    removed = {"subtract": share * diode - (2 * level + diode) * common,
-               "blank": level**2 / (diode * (1 - share)) * common}
-    return {on: {name: _of(a, b, fraction, channels * step_hz, level, part)
+    number = samples * channels
+    each = {"subtract": (share * diode, (2 * level + diode) / number),
+            "blank": (0 * diode, -(level**2) / (diode * (1 - share) * number))}
+    return {on: {name: _of(a, b, fraction, channels * step_hz, level, *parts)
                  for name, (a, b) in zip(names, pairs, strict=True)}
-            for on, part in removed.items()}
+            for on, parts in each.items()}
 
 
-def _of(a: int, b: int, fraction: F8, width_hz: F8, level: F8, removed: F8) -> GainNoise:
+def _of(a: int, b: int, fraction: F8, width_hz: F8, *levels: F8) -> GainNoise:
     """Return the noise of a product; the receiver makes no level in a cross product."""
     if a == b:
-        return GainNoise(*(float(each[a]) for each in (fraction, width_hz, level, removed)))
+        return GainNoise(*(float(each[a]) for each in (fraction, width_hz, *levels)))
     return GainNoise(math.hypot(fraction[a], fraction[b]) / 2,
-                     float(width_hz[a] + width_hz[b]) / 2, 0.0, 0.0)
+                     float(width_hz[a] + width_hz[b]) / 2, 0.0, 0.0, 0.0)

@@ -10,14 +10,9 @@ the covariance of the channels, the parameters have
 which is the usual ``(J' W J)^-1`` if channels share no noise. The noise is used as given, and not
 scaled to the fit's own residuals; `LineFit.chi2` over `LineFit.dof` shows whether they agree.
 
-Calibrated spectra share the noise of their gain (`fastsig.axes.gain_noise`). With the temperature T
-of a channel, that of the receiver included, and the correlation rho of gains d channels apart, it
-adds
-
-    f^2 T_i T_k rho(max(d, a))
-
-to C. The distance a is that of the channels whose differences gave the noise: their variance
-contains what the gains differ over this distance already.
+The noise of the gain of calibrated spectra, which channels share, is added to C, and their noise is
+higher on a line, by the temperature of the line over that of the receiver
+(`fastsig.reductions.sources.shared_noise`).
 
 A profile's shape is loosely constrained, since a faint line does not determine it: edge over half
 width is assumed to be 0.2 within a factor of e^2, and slope, bend and horn to be 0 within three
@@ -54,6 +49,7 @@ from fastsig.reductions.sources.line_models import (
     profile,
     profile_numbers,
 )
+from fastsig.reductions.sources.shared_noise import SharedNoise
 from fastsig.reductions.sources.sky_spectrum import SkySpectrum
 from fastsig.work.arguments import checked, shown
 
@@ -164,14 +160,16 @@ def _fitted(fitted: Callable[[SkySpectrum], LineFit], spectrum: Any, product: st
 
 def _expected_chi2(fit: LineFit) -> tuple[float, float]:
     """Return chi-squared of a good fit, with the noise of the gain, and its standard deviation."""
-    gain, spectrum = fit.spectrum.gain_noise, fit.spectrum
+    values, spectrum = fit.model.value, fit.spectrum
+    used = np.isfinite(values)
+    noise, gain = SharedNoise(spectrum, used), spectrum.gain_noise
+    shared = float((noise.variance(values[used]) / spectrum.noise.value[used] ** 2).sum())
+    on_lines = float((noise.excess((values - fit.baseline.value)[used]) ** 2 - 1).sum())
     if gain is None:
         return fit.dof, math.sqrt(2 * fit.dof)
-    parts = (gain.fraction * (fit.model.value + gain.removed) / spectrum.noise.value) ** 2
-    shared = float(np.nansum(parts))
     # The noise of the gain has one degree of freedom in each width.
     band = abs(float((spectrum.frequency[-1] - spectrum.frequency[0]).to_value(u.Hz)))
-    return fit.dof + shared, math.sqrt(2 * fit.dof + 2 * shared**2 * min(1, gain.width_hz / band))
+    return fit.dof + on_lines + shared, math.sqrt(2 * fit.dof + 2 * shared**2 * min(1, gain.width_hz / band))
 
 
 def _best(fitted: Callable[[SkySpectrum], LineFit], spectrum: Any, product: str | None,
@@ -244,7 +242,7 @@ class _Task:
         self.correlation = tuple(spectrum.correlation if correlation is None else correlation)
         if any(not abs(each) < 1 for each in self.correlation):
             raise UsageError(f"correlation = {self.correlation}; allowed: numbers between -1 and 1")
-        self.gains = _gains(spectrum)
+        self.shared = SharedNoise(spectrum, self.used)
 
     def _within(self, window: Any) -> NDArray[np.bool_]:
         if window is None:
@@ -281,11 +279,12 @@ class _Task:
         spread = max(1 + 2 * sum(self.correlation), 0.1)
         while n <= most:
             inside, below = sums[n:] - sums[:-n], weights[n:] - weights[:-n]
-            mean, variance = inside / below, (spread if n > 1 else 1.0) / below + self._ripple(n)
+            mean, variance = inside / below, (spread if n > 1 else 1.0) / below
+            variance = variance + self.shared.variance_of_mean(n, self.flux)
             if len(base):
                 mean = mean - (sums[-1] - inside) / (weights[-1] - below)
                 variance = (variance + spread / (weights[-1] - below)
-                            + self._ripple(len(flux) - n))
+                            + self.shared.variance_of_mean(len(flux) - n, self.flux))
             found = mean / np.sqrt(variance)
             at = int(np.argmax(np.abs(found)))
             if abs(found[at]) > snr:
@@ -304,16 +303,6 @@ class _Task:
             base[0] += ((sums[-1] - sums[at + n] + sums[at])
                         / (weights[-1] - weights[at + n] + weights[at]))
         return (peak * (1.2 if tapered else 1), middle, width * (0.9 if tapered else 1), base)
-
-    def _ripple(self, n: int) -> float:
-        """Return the variance that the gain adds to the mean of `n` neighbouring channels."""
-        rho = self.gains[len(self.gains) // 2 :][:n]
-        if not len(rho):
-            return 0.0
-        pairs = 2.0 * (n - np.arange(len(rho)))
-        pairs[0] = n
-        level = float(np.median(self.shared(self.flux) * self.noise))
-        return level**2 * float((pairs * rho).sum()) / n**2
 
     def model(self, parameters: F8, shape: Callable[[F8, Channels], F8], size: int, n: int) -> F8:
         """Return the sum of lines and baseline, (chan,)."""
@@ -368,42 +357,27 @@ class _Task:
         unit = np.diag(1 / np.sqrt(np.diag(scaled.T @ scaled + before)))
         inverse = unit @ np.linalg.pinv(unit @ (scaled.T @ scaled + before) @ unit, rcond=1e-12,
                                         hermitian=True) @ unit
-        noise = self._correlated(scaled, self.shared(self.model(parameters, shape, size, n)))
+        model, base = self.model(parameters, shape, size, n), parameters[size * n :] @ self.terms
+        noise = self._correlated(scaled, model, base)
         found: F8 = inverse @ (scaled.T @ noise + before) @ inverse
         return found
 
-    def shared(self, values: F8) -> F8:
-        """Return the noise that the gain makes in values over that of their channels."""
-        gain = self.spectrum.gain_noise
-        if gain is None:
-            return np.zeros(len(values))
-        return np.asarray(gain.fraction * (values + gain.removed) / self.noise)
-
-    def _correlated(self, columns: F8, shared: F8) -> F8:
+    def _correlated(self, columns: F8, model: F8, base: F8) -> F8:
         """Multiply columns by the channels' covariance, by the channels' distance in the file.
 
-        Columns and covariance are in units of the noise of the channels, as is `shared`.
+        Columns and covariance are in units of the noise of the channels.
         """
-        whole_band = self._in_band(columns)
+        excess = self.shared.excess(model - base)[:, np.newaxis]
+        whole_band = np.zeros((len(self.used), columns.shape[1]))
+        whole_band[self.used] = excess * columns
         found = whole_band.copy()
         for away, each in enumerate(self.correlation, 1):
             if away < len(found):
                 found[away:] += each * whole_band[:-away]
                 found[:-away] += each * whole_band[away:]
-        kept: F8 = found[self.used]
-        if not (len(self.gains) and shared.any()):
-            return kept
-        from scipy.signal import fftconvolve
-
-        rippled = shared[:, np.newaxis] * columns
-        both = fftconvolve(self._in_band(rippled), self.gains[:, np.newaxis], "same", axes=0)
-        return np.asarray(kept + shared[:, np.newaxis] * both[self.used])
-
-    def _in_band(self, columns: F8) -> F8:
-        """Return columns for all channels, 0 in those that are not fitted."""
-        found = np.zeros((len(self.used), columns.shape[1]))
-        found[self.used] = columns
-        return found
+        noise = self.noise[:, np.newaxis]
+        kept: F8 = excess * found[self.used] + self.shared.times(columns / noise, model) / noise
+        return kept
 
     def result(self, kind: str, found: F8, shape: Callable[[F8, Channels], F8],
                numbers: Callable[[F8], F8], n: int) -> LineFit:
@@ -442,25 +416,10 @@ class _Task:
             inside |= line.covers(self.channels.center)
         width = np.where(inside, self.channels.width, 0.0)
         amounts = (width * self.noise)[:, np.newaxis]
-        noise = self._correlated(amounts, self.shared(model))
-        variance = float((amounts * noise).sum())
+        variance = float((amounts * self._correlated(amounts, model, base)).sum())
         unit = self.spectrum.flux.unit * u.km / u.s
         return Measured(float((width * (self.flux - base)).sum()) << unit,
                         math.sqrt(max(variance, 0.0)) << unit)
-
-
-def _gains(spectrum: SkySpectrum) -> F8:
-    """Return the correlation of the gains of channels -m to m apart, as the module describes it."""
-    gain = spectrum.gain_noise
-    if gain is None:
-        return np.zeros(0)
-    hertz = spectrum.frequency.to_value(u.Hz)
-    width = gain.width_hz / float(np.median(np.abs(np.diff(hertz))))
-    reach = min(int(width), len(hertz) - 1)
-    if width <= spectrum.apart:
-        return np.zeros(0)
-    away = np.abs(np.arange(-reach, reach + 1))
-    return np.asarray(1 - np.maximum(away, spectrum.apart) / width)
 
 
 def least_snr(n_chan: int) -> float:
