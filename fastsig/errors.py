@@ -7,6 +7,7 @@ import os
 import re
 import sys
 from os import PathLike, fspath
+from types import FrameType
 
 # Messages are written with options of the command line; in Python they name arguments instead.
 _SET = re.compile(r"(?<![\w-])--set (\w+)=([^\s;)|]*)")
@@ -138,9 +139,10 @@ class OutputError(FastsigError):
         super().__init__(f"{self.path}: {message}")
 
 
-def outside() -> int:
-    """Return the `stacklevel` of `warnings.warn` that is the user's line, which called fastsig."""
-    frame, level, found = sys._getframe(1), 1, 1
+def users_line() -> int:
+    """Return the `stacklevel` for `warnings.warn` of the user's line, which called fastsig."""
+    frame: FrameType | None = sys._getframe(1)
+    level = found = 1
     while frame is not None:
         if frame.f_code.co_filename.startswith(_HERE):
             found = level + 1

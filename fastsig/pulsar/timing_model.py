@@ -31,8 +31,8 @@ from fastsig.errors import (
     FastsigWarning,
     FormatError,
     UsageError,
-    outside,
     unreadable,
+    users_line,
 )
 from fastsig.pulsar.clocks import Clocks, files_of
 from fastsig.telescopes import Telescope, earth
@@ -79,7 +79,7 @@ class TimingModel:
             self._move_zero()
         if unread:
             warnings.warn(FastsigWarning(f"{path}: PINT does not know {', '.join(unread)[:200]}"),
-                          stacklevel=outside())
+                          stacklevel=users_line())
 
     @property
     def source(self) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 from astropy import units as u
 from numpy.typing import NDArray
 
-from fastsig.errors import FastsigWarning, PlanError, outside
+from fastsig.errors import FastsigWarning, PlanError, users_line
 from fastsig.run.engine import run
 from fastsig.stages.flag import Flag
 from fastsig.stages.flagging import FlaggedSpectra
@@ -240,7 +240,7 @@ class Watch(NamedTuple):
     def warn(self, after: FlagShares, before: FlagShares) -> None:
         """Warn if the stage flagged whole channels or a large fraction of the rows."""
         for text in excesses(self.flag, after, before, "draw_flags"):
-            warnings.warn(f"{self.flag.path}: {text}", FastsigWarning, stacklevel=outside())
+            warnings.warn(f"{self.flag.path}: {text}", FastsigWarning, stacklevel=users_line())
 
 
 def watches(streams: Sequence[Stream]) -> list[Watch]:

@@ -14,7 +14,7 @@ from fastsig.axes.units import exact, whole
 from fastsig.calibration.lines import inside
 from fastsig.calibration.methods import Method, Rows, check_names, method_of
 from fastsig.calibration.windows import diode_groups, windows_mhz
-from fastsig.errors import FastsigWarning, PlanError, UsageError, outside
+from fastsig.errors import FastsigWarning, PlanError, UsageError, users_line
 from fastsig.stream import Block, SpectraStage, SpectrumStream, Stream
 
 __all__ = ["Baseline", "Removed"]
@@ -126,7 +126,7 @@ class Baseline(SpectraStage):
             warnings.warn(f"{self.path}: {self.method.NAME} did not converge within "
                           f"{self.method.parameters()['max_iter']} iterations in some spectra; "
                           "the baseline of the last iteration is used", FastsigWarning,
-                          stacklevel=outside())
+                          stacklevel=users_line())
         return self._blocks(block, wanted, model, start)
 
     def _blocks(self, block: Block, wanted: slice, model: NDArray[np.float64], start: int

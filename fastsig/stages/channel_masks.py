@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fastsig.axes import interference
 from fastsig.axes.interference import Interval
-from fastsig.errors import FastsigWarning, UsageError, outside
+from fastsig.errors import FastsigWarning, UsageError, users_line
 from fastsig.stream import SpectrumStream
 
 __all__ = ["banned_channels", "channels_of", "in_mhz", "protected_channels"]
@@ -44,7 +44,7 @@ def banned_channels(stream: SpectrumStream, spans: tuple[Interval, ...]) -> Flag
     for low, high in spans:
         if not (interference.is_listed((low, high)) or channels_of(stream, ((low, high),)).any()):
             warnings.warn(_outside(stream, "bands", low, high), FastsigWarning,
-                          stacklevel=outside())
+                          stacklevel=users_line())
     return channels_of(stream, spans)
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from fastsig import telescopes
 from fastsig.axes.gain_noise import scaled
 from fastsig.axes.units import number
-from fastsig.errors import FastsigWarning, PlanError, UsageError, outside
+from fastsig.errors import FastsigWarning, PlanError, UsageError, users_line
 from fastsig.stream import Block, SpectraStage, SpectrumStream, Stream
 from fastsig.telescopes.receiver import Receiver
 
@@ -199,4 +199,4 @@ def _check_gain(gain: NDArray[np.float32], path: str) -> None:
                         "give a gain (--gain 16K/Jy)")
     if lost:
         warnings.warn(f"{path}: {lost} of {len(gain)} channels have weight 0, because the "
-                      "receiver's gain is not known there", FastsigWarning, stacklevel=outside())
+                      "receiver's gain is not known there", FastsigWarning, stacklevel=users_line())

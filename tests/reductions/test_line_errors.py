@@ -15,7 +15,6 @@ from thorough import many
 import fastsig as fs
 from fastsig import simulate
 from fastsig.axes.gain_noise import GainNoise
-from fastsig.axes.gain_noise import GainNoise
 from fastsig.reductions.diode.calibration import calibrated, solve
 from fastsig.reductions.sources.fitted_lines import LineFit
 from fastsig.reductions.switching.on_off import on_off

@@ -23,8 +23,8 @@ from fastsig.errors import (
     FastsigWarning,
     FormatError,
     UsageError,
-    outside,
     unreadable,
+    users_line,
 )
 from fastsig.io.files.cards import Cards
 from fastsig.io.fits.checksums import check_units
@@ -253,10 +253,10 @@ class CubeFile:
     def tell(self) -> None:
         """Warn of each fault, and once of all doubts."""
         for fault in self.faults:
-            warnings.warn(fault, FastsigWarning, stacklevel=outside())
+            warnings.warn(fault, FastsigWarning, stacklevel=users_line())
         if self.doubts:
             warnings.warn(f"{self.path}: {'; '.join(self.doubts)}", DoubtWarning,
-                          stacklevel=outside())
+                          stacklevel=users_line())
 
 
 def rest_hz(rest: Any) -> float | None:

@@ -21,7 +21,14 @@ from fastsig.calibration.diode.solution import DiodeSolution, pairs_of
 from fastsig.calibration.diode.step_profile import unevenness
 from fastsig.calibration.radiometer import n_eff
 from fastsig.calibration.stokes import MuellerTable
-from fastsig.errors import DataError, DoubtWarning, FastsigWarning, PlanError, UsageError, outside
+from fastsig.errors import (
+    DataError,
+    DoubtWarning,
+    FastsigWarning,
+    PlanError,
+    UsageError,
+    users_line,
+)
 from fastsig.io.files.provenance import file_record
 from fastsig.reductions.diode import options
 from fastsig.reductions.diode.evidence import Evidence, check_cycles
@@ -177,7 +184,7 @@ def solve(stream: Stream, tcal: Any, *, diode: Any = None, guard: Any = 0, gain_
     check_cycles(cycle, int((~model.bad).sum()), given=given, path=stream.path)
     if model.bad.sum() > len(model.bad) / 2:
         warnings.warn(f"{stream.path}: {int(model.bad.sum())} of {len(model.bad)} cycles of the "
-                      "noise diode are left out", DoubtWarning, stacklevel=outside())
+                      "noise diode are left out", DoubtWarning, stacklevel=users_line())
     found = run([DiodeSpectra(stream, cycle, counting, guard=edge)], **passes)[0]
     width, wide = (options.channels(each, axis) for each in (over, options.band_width(over, axis)))
     gain = np.nanmean(model.gain[~model.bad], axis=0)
@@ -294,7 +301,7 @@ def _check_channels(kelvin: F8, tcal: F8, path: str) -> None:
         table = int((~np.isfinite(tcal).all(axis=0)).sum())
         why = f"; in {table} of them its temperature is not known" if table else ""
         warnings.warn(f"{path}: {lost} of {len(known)} channels, where the noise diode is not "
-                      f"seen, have weight 0{why}", FastsigWarning, stacklevel=outside())
+                      f"seen, have weight 0{why}", FastsigWarning, stacklevel=users_line())
 
 
 def _json(value: float) -> float | None:
@@ -354,7 +361,7 @@ def calibrated(
     stated = stream.header.beam
     if beam is not None and stated not in (None, beam):
         warnings.warn(f"{stream.path}: the header states beam {stated}; beam {beam} is used",
-                      DoubtWarning, stacklevel=outside())
+                      DoubtWarning, stacklevel=users_line())
     solution = found if isinstance(found, DiodeSolution) else found.solution
     out: SpectrumStream = Calibrate(stream, solution, on=on, guard=exact(guard, "s", "guard"))
     if ky is not None:

@@ -32,7 +32,7 @@ from astropy import units as u
 from numpy.typing import NDArray
 
 from fastsig.axes.units import number, whole
-from fastsig.errors import DataError, FastsigWarning, UsageError, outside
+from fastsig.errors import DataError, FastsigWarning, UsageError, users_line
 from fastsig.io.fits.cube import mad
 from fastsig.reductions.sources.fitted_lines import (
     HI_MASS,
@@ -154,7 +154,7 @@ def _fitted(fitted: Callable[[SkySpectrum], LineFit], spectrum: Any, product: st
         warnings.warn(
             f"{fit.spectrum.path or 'spectrum'}: chi-squared is {fit.chi2:.4g} where noise gives "
             f"{expected:.4g}: the spectrum contains more than the lines and the baseline, and the "
-            "errors are too small", FastsigWarning, stacklevel=outside())
+            "errors are too small", FastsigWarning, stacklevel=users_line())
     return fit
 
 
@@ -169,7 +169,8 @@ def _expected_chi2(fit: LineFit) -> tuple[float, float]:
         return fit.dof, math.sqrt(2 * fit.dof)
     # The noise of the gain has one degree of freedom in each width.
     band = abs(float((spectrum.frequency[-1] - spectrum.frequency[0]).to_value(u.Hz)))
-    return fit.dof + on_lines + shared, math.sqrt(2 * fit.dof + 2 * shared**2 * min(1, gain.width_hz / band))
+    variance = 2 * (fit.dof + shared**2 * min(1, gain.width_hz / band))
+    return fit.dof + on_lines + shared, math.sqrt(variance)
 
 
 def _best(fitted: Callable[[SkySpectrum], LineFit], spectrum: Any, product: str | None,

@@ -47,12 +47,12 @@ class SkySpectrum(Shown):
         SPECSYS; "" if not known.
     correlation : tuple of float
         Correlation of the noise of channels 1, 2, ... apart.
+    facts : mapping
+        Further values of the extraction; JSON-ready.
     gain_noise : GainNoise or None
         Noise of the gain, of which `noise` contains only what differs between channels that are
         `apart` channels apart.
     apart : int
-    facts : mapping
-        Further values of the extraction; JSON-ready.
     """
 
     frequency: u.Quantity
@@ -66,10 +66,10 @@ class SkySpectrum(Shown):
     rest_hz: float | None = None
     frame: str = ""
     correlation: tuple[float, ...] = ()
-    gain_noise: GainNoise | None = None
-    apart: int = APART
     facts: Mapping[str, Any] = field(default_factory=dict)
     path: str = ""
+    gain_noise: GainNoise | None = None
+    apart: int = APART
 
     def velocity(self, convention: str = "radio", rest: Any = None) -> u.Quantity:
         """Return the velocities of the channel centres, km/s, in the frame of the spectrum.

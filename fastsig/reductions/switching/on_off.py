@@ -22,7 +22,7 @@ from fastsig.axes.gain_noise import differenced
 from fastsig.axes.time import iso
 from fastsig.axes.units import exact, kelvins
 from fastsig.calibration import switching
-from fastsig.errors import DataError, FastsigWarning, FormatError, PlanError, UsageError, outside
+from fastsig.errors import DataError, FastsigWarning, FormatError, PlanError, UsageError, users_line
 from fastsig.reductions.switching.spectrum import Spectrum
 from fastsig.run.engine import run
 from fastsig.stream import Block, Sink, SpectrumStream, Stream, stream_of
@@ -289,7 +289,7 @@ class _OnOff:
         if len(rows) < len(found):
             warnings.warn(f"{self.stream.path}: {len(found) - len(rows)} cycles lack valid rows on "
                           "or off the source, or a state of the noise diode, and are left out",
-                          FastsigWarning, stacklevel=outside())
+                          FastsigWarning, stacklevel=users_line())
         return rows
 
     def _cycles(self) -> list[tuple[range, range]]:
