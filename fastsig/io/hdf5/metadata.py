@@ -125,8 +125,8 @@ def _noises(record: Mapping[str, Any]) -> Noises:
 _FACTS: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
     "unit": (_same, _same), "specsys": (_same, _same), "rest_hz": (_same, _same),
     "n_eff": (_same, _same), "gain_noise": (_noise_record, _noises), "dm": (_same, _same),
-    "dispersion_constant": (str, fraction), "dm_reference_hz": (str, fraction), "coherent_dm": (_same, _same),
-    "zero_dm": (_same, _same)}
+    "dispersion_constant": (str, fraction), "dm_reference_hz": (str, fraction),
+    "coherent_dm": (_same, _same), "zero_dm": (_same, _same)}
 _DEFAULTS = {field.name: field.default for field in fields(Header)}
 
 
