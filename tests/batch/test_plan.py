@@ -217,12 +217,12 @@ def test_an_input_that_cannot_be_opened_is_told(tmp_path: Path) -> None:
 
 def test_one_bad_file_leaves_the_sums_of_the_others(tmp_path: Path,
                                                     monkeypatch: pytest.MonkeyPatch) -> None:
-    write(tmp_path, {"a.h5": 1000, "bad.h5": 10, **{f"f{n}.h5": 2**n for n in range(11, 15)}})
+    write(tmp_path, {"a.h5": 900, "bad.h5": 10**5, **{f"f{n}.h5": 2**n for n in range(10, 15)}})
     FakeTrials(monkeypatch)
-    told = plan(tasks(tmp_path, *STEPS))
+    told = plan(tasks(tmp_path, *STEPS))  # f10 to f12 are scaled from others
     text = told.summary()
     good = [kind for kind in told.kinds if kind.example != "bad"]
-    assert len(good) == len(told.kinds) - 1 == 5  # the fifth is scaled from a good one
+    assert len(good) == len(told.kinds) - 1
     assert told.bytes_out == sum(kind.bytes_out or 0 for kind in good) > 1000
     assert told.seconds is not None and told.memory == 2 * 10**8
     assert "unknown" not in text.split("\n  ")[0]

@@ -87,10 +87,13 @@ def fit_gaussians(spectrum: Any, n: int = 1, *, product: str | None = None, wind
     `sigma` is given, it is measured from differences between channels that are four channels apart,
     and measured again without the channels of the fitted lines. The correlation between channels
     that are closer together, such as that from Hann smoothing, is measured if it is significant. If
-    there are fewer than 200 channels, they are assumed to be independent. The noise is assumed to
-    be the same on and off the line, although a line as bright as the system temperature doubles it.
-    The noise that all spectra share with their gain (``header.gain_noise``) is added to the errors.
-    A `FastsigWarning` is issued if the noise does not explain the differences from the fit.
+    there are fewer than 200 channels, they are assumed to be independent.
+
+    The errors include the noise of the gain (``header.gain_noise``), which all spectra and
+    neighbouring channels share, and the higher noise on a line. If the spectra do not record the
+    noise of their gain, the noise is assumed to be the same on and off the line, although a line as
+    bright as the system temperature doubles it. A `FastsigWarning` is issued if the noise does not
+    explain the differences between the spectrum and the fit.
 
     Parameters
     ----------
@@ -160,11 +163,12 @@ def _fitted(fitted: Callable[[SkySpectrum], LineFit], spectrum: Any, product: st
 
 def _expected_chi2(fit: LineFit) -> tuple[float, float]:
     """Return chi-squared of a good fit, with the noise of the gain, and its standard deviation."""
-    values, spectrum = fit.model.value, fit.spectrum
-    used = np.isfinite(values)
-    noise, gain = SharedNoise(spectrum, used), spectrum.gain_noise
-    shared = float((noise.variance(values[used]) / spectrum.noise.value[used] ** 2).sum())
-    on_lines = float((noise.excess((values - fit.baseline.value)[used]) ** 2 - 1).sum())
+    spectrum, used = fit.spectrum, np.isfinite(fit.model.value)
+    base, noise = fit.baseline.value[used], spectrum.noise.value[used]
+    lines, gain = fit.model.value[used] - base, spectrum.gain_noise
+    both = SharedNoise(spectrum, used)
+    shared = float((both.variance(base, lines) / noise**2).sum())
+    on_lines = float((both.excess(lines, noise) ** 2 - 1).sum())
     if gain is None:
         return fit.dof, math.sqrt(2 * fit.dof)
     # The noise of the gain has one degree of freedom in each width.
@@ -272,6 +276,7 @@ class _Task:
         With a baseline, a box is compared with the channels beside it, however few these are.
         """
         base = self.flat(flux)
+        level = float(np.median(self.flux))
         weight = 1 / self.noise**2
         sums, weights = (np.concatenate([[0.0], np.cumsum(each)])
                          for each in ((flux - base @ self.terms) * weight, weight))
@@ -281,11 +286,11 @@ class _Task:
         while n <= most:
             inside, below = sums[n:] - sums[:-n], weights[n:] - weights[:-n]
             mean, variance = inside / below, (spread if n > 1 else 1.0) / below
-            variance = variance + self.shared.variance_of_mean(n, self.flux)
+            variance = variance + self.shared.variance_of_mean(n, level)
             if len(base):
                 mean = mean - (sums[-1] - inside) / (weights[-1] - below)
                 variance = (variance + spread / (weights[-1] - below)
-                            + self.shared.variance_of_mean(len(flux) - n, self.flux))
+                            + self.shared.variance_of_mean(len(flux) - n, level))
             found = mean / np.sqrt(variance)
             at = int(np.argmax(np.abs(found)))
             if abs(found[at]) > snr:
@@ -358,17 +363,17 @@ class _Task:
         unit = np.diag(1 / np.sqrt(np.diag(scaled.T @ scaled + before)))
         inverse = unit @ np.linalg.pinv(unit @ (scaled.T @ scaled + before) @ unit, rcond=1e-12,
                                         hermitian=True) @ unit
-        model, base = self.model(parameters, shape, size, n), parameters[size * n :] @ self.terms
-        noise = self._correlated(scaled, model, base)
+        base = parameters[size * n :] @ self.terms
+        noise = self._correlated(scaled, base, self.model(parameters, shape, size, n) - base)
         found: F8 = inverse @ (scaled.T @ noise + before) @ inverse
         return found
 
-    def _correlated(self, columns: F8, model: F8, base: F8) -> F8:
+    def _correlated(self, columns: F8, base: F8, lines: F8) -> F8:
         """Multiply columns by the channels' covariance, by the channels' distance in the file.
 
         Columns and covariance are in units of the noise of the channels.
         """
-        excess = self.shared.excess(model - base)[:, np.newaxis]
+        excess = self.shared.excess(lines, self.noise)[:, np.newaxis]
         whole_band = np.zeros((len(self.used), columns.shape[1]))
         whole_band[self.used] = excess * columns
         found = whole_band.copy()
@@ -377,8 +382,8 @@ class _Task:
                 found[away:] += each * whole_band[:-away]
                 found[:-away] += each * whole_band[away:]
         noise = self.noise[:, np.newaxis]
-        kept: F8 = excess * found[self.used] + self.shared.times(columns / noise, model) / noise
-        return kept
+        gains = self.shared.times(columns / noise, base, lines)
+        return np.asarray(excess * found[self.used] + gains / noise)
 
     def result(self, kind: str, found: F8, shape: Callable[[F8, Channels], F8],
                numbers: Callable[[F8], F8], n: int) -> LineFit:
@@ -417,7 +422,7 @@ class _Task:
             inside |= line.covers(self.channels.center)
         width = np.where(inside, self.channels.width, 0.0)
         amounts = (width * self.noise)[:, np.newaxis]
-        variance = float((amounts * self._correlated(amounts, model, base)).sum())
+        variance = float((amounts * self._correlated(amounts, base, model - base)).sum())
         unit = self.spectrum.flux.unit * u.km / u.s
         return Measured(float((width * (self.flux - base)).sum()) << unit,
                         math.sqrt(max(variance, 0.0)) << unit)
