@@ -22,21 +22,22 @@ from fastsig.reductions.switching.on_off import on_off
 N = many(80, 200)
 
 
-def recording(seed: int, peak: str = "1K") -> simulate.FastSpectra:
+def recording(seed: int, peak: str = "1K", bandpass: str = "flat") -> simulate.FastSpectra:
     """Forty spectra of 1024 channels, every other one with the diode; a line of 16 channels."""
     return spectra(
         duration="40s", n_chan=1024, fstart="1412MHz", bandwidth="16MHz", integration="1s",
         diode=simulate.Diode("12.5K", period=5 * 10**8, on=25 * 10**7), seed=seed,
-        line=simulate.Line(peak=peak, fwhm="0.25MHz", frequency="1420MHz"))
+        bandpass=bandpass, line=simulate.Line(peak=peak, fwhm="0.25MHz", frequency="1420MHz"))
 
 
 @cache
-def observed(seed: int, peak: str = "1K") -> Made:
-    return Made(recording(seed, peak), slice(0, 2))
+def observed(seed: int, peak: str = "1K", bandpass: str = "flat") -> Made:
+    return Made(recording(seed, peak, bandpass), slice(0, 2))
 
 
-def in_kelvin(seed: int, smooth: str | None = None, peak: str = "1K", **more: Any) -> fs.Chain:
-    made = observed(seed, peak)
+def in_kelvin(seed: int, smooth: str | None = None, peak: str = "1K", bandpass: str = "flat",
+              **more: Any) -> fs.Chain:
+    made = observed(seed, peak, bandpass)
     return fs.Chain(calibrated(made, solve(made, "12.5K", smooth=smooth), **more))
 
 
@@ -60,7 +61,9 @@ KINDS: dict[str, Callable[[int], list[LineFit]]] = {
     "after a baseline": lambda seed: fitted(
         in_kelvin(seed).baseline(protect="1419.3MHz-1420.7MHz")),
     "a line as bright as the receiver": lambda seed: fitted(in_kelvin(seed, peak="20K")),
-    "such a line, not smoothed": lambda seed: fitted(in_kelvin(seed, "0Hz", "20K")),
+    "a bent band, smoothed twice": lambda seed: fitted(
+        in_kelvin(seed, bandpass="fast")[:, "1416MHz":"1424MHz"]),
+    "a line as bright, not smoothed": lambda seed: fitted(in_kelvin(seed, "0Hz", "20K")),
     "smoothed over 65 channels": lambda seed: fitted(in_kelvin(seed, "1MHz")),
     "without the diode": lambda seed: fitted(in_kelvin(seed, on="blank")),
     "in jansky, of I": lambda seed: fitted(in_kelvin(seed, stokes="I", gain="16K/Jy")),
