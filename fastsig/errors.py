@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 import os
 import re
+import sys
 from os import PathLike, fspath
+from types import FrameType
 
 # Messages are written with options of the command line; in Python they name arguments instead.
 _SET = re.compile(r"(?<![\w-])--set (\w+)=([^\s;)|]*)")
@@ -16,6 +18,7 @@ _PLACEHOLDERS = ("RATE", "NUMBER", "FILE", "FIRST-LAST")
 _SWITCHES = ("lossy", "overwrite")
 _OTHER_NAMES = {"from": "source_frame", "site": "location"}
 _on_command_line = False
+_HERE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 
 
 def speak_of_options(yes: bool) -> bool:
@@ -134,6 +137,17 @@ class OutputError(FastsigError):
         self.path = fspath(path)
         self.poisoned = poisoned
         super().__init__(f"{self.path}: {message}")
+
+
+def users_line() -> int:
+    """Return the `stacklevel` for `warnings.warn` of the user's line, which called fastsig."""
+    frame: FrameType | None = sys._getframe(1)
+    level = found = 1
+    while frame is not None:
+        if frame.f_code.co_filename.startswith(_HERE):
+            found = level + 1
+        frame, level = frame.f_back, level + 1
+    return found
 
 
 class FastsigWarning(UserWarning):

@@ -1018,6 +1018,10 @@ class OwnVerbs:
     ) -> FlagShares:
         """Return the fractions of the samples that have weight 0. All rows are read.
 
+        ``total`` is the sum of ``before``, the samples that were missing before, and ``new``, those
+        that the flagging stages of the chain gave weight 0. Samples that were flagged in the file that
+        was opened were missing before.
+
         A `FastsigWarning` is issued if the stage `flag` of the chain flagged whole channels, or more
         than a tenth of the samples outside its bands.
 
@@ -1309,8 +1313,13 @@ class OwnVerbs:
         `sigma` is given, it is measured from differences between channels that are four channels apart,
         and measured again without the channels of the fitted lines. The correlation between channels
         that are closer together, such as that from Hann smoothing, is measured if it is significant. If
-        there are fewer than 200 channels, they are assumed to be independent. The noise is assumed to
-        be the same on and off the line, although a line as bright as the system temperature doubles it.
+        there are fewer than 200 channels, they are assumed to be independent.
+
+        The errors include the noise of the gain (``header.gain_noise``), which all spectra and
+        neighbouring channels share, and the higher noise on a line. If the spectra do not record the
+        noise of their gain, the noise is assumed to be the same on and off the line, although a line as
+        bright as the system temperature doubles it. A `FastsigWarning` is issued if the noise does not
+        explain the differences between the spectrum and the fit.
 
         Parameters
         ----------

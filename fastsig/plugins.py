@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Iterable
 from typing import Any
 
-from fastsig.errors import FastsigWarning
+from fastsig.errors import FastsigWarning, users_line
 
 __all__ = ["API", "plugins"]
 
@@ -37,7 +37,7 @@ def plugins(group: str) -> dict[str, Any]:
         except Exception as error:
             warnings.warn(
                 f"plug-in {point.name} of {group} is left out: {error}", FastsigWarning,
-                stacklevel=3,
+                stacklevel=users_line(),
             )
         else:
             found[point.name] = item

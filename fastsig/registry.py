@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from fastsig.errors import FastsigWarning, UsageError
+from fastsig.errors import FastsigWarning, UsageError, users_line
 from fastsig.plugins import API, plugins
 
 if TYPE_CHECKING:
@@ -241,7 +241,7 @@ def _plugin_stages() -> dict[str, Any]:
     found = plugins("fastsig.stages")
     for name in [name for name, stage in found.items() if getattr(stage, "name", name) != name]:
         warnings.warn(f"plug-in {name} of fastsig.stages is left out: its name is "
-                      f"{found[name].name!r}", FastsigWarning, stacklevel=2)
+                      f"{found[name].name!r}", FastsigWarning, stacklevel=users_line())
         del found[name]
     return found
 

@@ -43,6 +43,7 @@ def test_values_table_picture_and_cut_outs(scan: Path, tmp_path: Path) -> None:
     assert [fs.open(name).stream.kind for name in names[2:]] == ["spectra", "voltage"]
     text = fastsig("burst", scan, "--at", "0.7s", "--dm", "50", code=0).stdout
     assert [line.split()[0] for line in text.splitlines()] == ["time", "S/N", "DM", "FWHM"]
+    assert fastsig("burst", scan, "--at", "0.7s", "--dm", "50", "-q", code=0).stdout == ""
 
 
 @pytest.mark.parametrize(("options", "code", "message"), [

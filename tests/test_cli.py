@@ -185,6 +185,18 @@ def test_doctor_and_warmup() -> None:
     assert fastsig("warmup", "-q", before=ONE_FORM).stderr == ""
 
 
+def test_doctor_tells_which_kernels_are_compiled(tmp_path: Path) -> None:
+    before = f"import os; os.environ['NUMBA_CACHE_DIR'] = {str(tmp_path / 'cache')!r}\n"
+
+    def compiled(code: str = "") -> str:
+        report = json.loads(fastsig("doctor", "--json", before=before + code).stdout)
+        return str(report["kernels compiled"])
+
+    assert compiled() == "no"
+    one = compiled("from fastsig.cli.warming import voltages; voltages()\n")
+    assert one.startswith("in part: nothing for banks, ") and "voltages" not in one
+
+
 def test_the_first_compile_is_said_once(recording: Path, tmp_path: Path) -> None:
     def converted() -> str:
         before = f"import os; os.environ['NUMBA_CACHE_DIR'] = {str(tmp_path / 'cache')!r}\n"

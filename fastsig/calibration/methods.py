@@ -48,6 +48,7 @@ class Method:
     """A method: its options are the fields of a frozen dataclass, with frequencies in MHz."""
 
     NAME: ClassVar[str]
+    REMOVES_LEVEL: ClassVar[bool] = False  # of the receiver, beside what ripples round it
     n_rows: int = 1
 
     def model(self, rows: Rows) -> tuple[F8, NDArray[np.bool_] | None]:
@@ -67,6 +68,7 @@ class Polynomial(Method):
     """`fastsig.calibration.baseline.polynomial`."""
 
     NAME: ClassVar[str] = "polynomial"
+    REMOVES_LEVEL: ClassVar[bool] = True
     order: int = 3
     include: Windows = ()
 
@@ -82,6 +84,7 @@ class ArPLS(Method):
     """`fastsig.calibration.baseline.arpls`."""
 
     NAME: ClassVar[str] = "arpls"
+    REMOVES_LEVEL: ClassVar[bool] = True
     lam: float = 1e8
     ratio: float = 0.01
     max_iter: int = 100

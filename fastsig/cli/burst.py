@@ -81,7 +81,7 @@ def burst(files: tuple[str, ...], at: str, dm: str, **options: Any) -> None:
         made = _written(source, found, options)
     if options["as_json"]:
         common.print_json({**found.record(), "outputs": made})
-    else:
+    elif not options["quiet"]:
         for name, text in found._fields().items():
             click.echo(f"{name:8} {text}")
     for path in made:

@@ -57,11 +57,13 @@ def _processor() -> dict[str, object]:
 
 
 def _places() -> dict[str, object]:
-    from fastsig.cli.warming import is_cold
+    from fastsig.cli.warming import GROUPS, missing_groups
 
+    missing = missing_groups()
+    compiled = "no" if len(missing) == len(GROUPS) else "yes" if not missing else (
+        f"in part: nothing for {', '.join(missing)}; fastsig warmup compiles all")
     cache = os.environ.get("NUMBA_CACHE_DIR") or "beside the kernels, or in the user's cache"
-    return {"numba cache": cache, "kernels compiled": "no" if is_cold() else "yes",
-            "executable": sys.executable}
+    return {"numba cache": cache, "kernels compiled": compiled, "executable": sys.executable}
 
 
 def _tables() -> dict[str, object]:

@@ -298,7 +298,7 @@ GROUPS = {
 
 def compile_all() -> None:
     """Compile all groups, or load them from the cache; other processes help with missing ones."""
-    missing = [name for name, group in GROUPS.items() if not _is_cached(group.kernel)]
+    missing = missing_groups()
     own, *others = _shares(missing, len(os.sched_getaffinity(0)))
     helpers = [_begin(share) for share in others]
     try:
@@ -317,6 +317,11 @@ def compile_groups(names: list[str]) -> None:
     """Compile some groups, in this process."""
     for name in names:
         GROUPS[name].compile()
+
+
+def missing_groups() -> list[str]:
+    """Return the groups of which no kernel was compiled; commands compile what they need."""
+    return [name for name, group in GROUPS.items() if not _is_cached(group.kernel)]
 
 
 def is_cold() -> bool:

@@ -8,7 +8,7 @@ import warnings
 from typing import Any, NamedTuple
 
 from fastsig.axes.time import DUBIOUS_YEAR, iso, leap_seconds_known
-from fastsig.errors import DoubtWarning, FormatError, UsageError
+from fastsig.errors import DoubtWarning, FormatError, UsageError, users_line
 from fastsig.io.detection import detect, recording_of
 from fastsig.io.files.scan import Paths, scan_files
 from fastsig.io.raw import reader as raw
@@ -74,7 +74,7 @@ def open_detected(detected: Detected, **overrides: Any) -> Stream:
         year = None if leap_seconds_known(stream.start_time) else iso(stream.start_time)[:4]
     if year is not None:
         warnings.warn(f"{stream.path}: the leap seconds of {year} are not known: times may be off "
-                      "by seconds", DoubtWarning, stacklevel=4)
+                      "by seconds", DoubtWarning, stacklevel=users_line())
     return stream
 
 

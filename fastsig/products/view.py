@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from fastsig.errors import FastsigWarning, FormatError, UsageError
+from fastsig.errors import FastsigWarning, FormatError, UsageError, users_line
 from fastsig.io.files.safe import check_output
 from fastsig.io.files.scan import Paths
 from fastsig.io.opening import Detected, detect_files
@@ -277,7 +277,7 @@ def _hits(path: str, output: str, wanted: Wanted, overwrite: bool) -> None:
 def _warn_of_lost(path: str, wanted: Wanted, lost: dict[int, str], n: int, rows_are: str) -> None:
     if lost and wanted.data:
         warnings.warn(f"{path}: {len(lost)} of {n} {rows_are} have no picture; the first: "
-                      f"{next(iter(lost.values()))}", FastsigWarning, stacklevel=2)
+                      f"{next(iter(lost.values()))}", FastsigWarning, stacklevel=users_line())
 
 
 def _pulsars(path: str, output: str, wanted: Wanted, overwrite: bool) -> None:

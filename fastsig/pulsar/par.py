@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from fastsig import telescopes
 from fastsig.axes.time import time_from_mjd
-from fastsig.errors import FastsigWarning, PlanError, UsageError
+from fastsig.errors import FastsigWarning, PlanError, UsageError, users_line
 from fastsig.pulsar.phases import Instant
 from fastsig.pulsar.polyco import Polyco
 from fastsig.pulsar.polyco_text import Block
@@ -204,4 +204,4 @@ def _warn_of_kernel(model: TimingModel) -> None:
     if wanted is not None and wanted.upper() != model.kernel.name:
         warnings.warn(FastsigWarning(
             f"{model.path}: EPHEM {wanted}; {model.kernel.name} of {model.kernel.origin} is used. "
-            "Give the kernel for phases that agree with the par file"), stacklevel=3)
+            "Give the kernel for phases that agree with the par file"), stacklevel=users_line())

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from fastsig import telescopes
 from fastsig.axes.units import number
-from fastsig.errors import FastsigWarning, PlanError
+from fastsig.errors import FastsigWarning, PlanError, users_line
 from fastsig.pulsar.polarization_profile import to_sky
 from fastsig.pulsar.stokes_profiles import check_products, stokes_of
 from fastsig.stream.header import Header
@@ -143,4 +143,4 @@ def _warn_of_rotation(profiles: ProfileData) -> None:
     if most > _MOST_DEG:
         warnings.warn(FastsigWarning(
             f"{profiles.path}: the receiver rotates by {most:.3g} deg relative to the sky within a "
-            "subintegration; shorter ones lose less linear polarisation"), stacklevel=3)
+            "subintegration; shorter ones lose less linear polarisation"), stacklevel=users_line())

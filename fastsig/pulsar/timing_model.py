@@ -26,7 +26,14 @@ from astropy import units as u
 from astropy.time import Time, TimeDelta
 from numpy.typing import NDArray
 
-from fastsig.errors import FastsigError, FastsigWarning, FormatError, UsageError, unreadable
+from fastsig.errors import (
+    FastsigError,
+    FastsigWarning,
+    FormatError,
+    UsageError,
+    unreadable,
+    users_line,
+)
 from fastsig.pulsar.clocks import Clocks, files_of
 from fastsig.telescopes import Telescope, earth
 from fastsig.telescopes.kernels import Kernel
@@ -72,7 +79,7 @@ class TimingModel:
             self._move_zero()
         if unread:
             warnings.warn(FastsigWarning(f"{path}: PINT does not know {', '.join(unread)[:200]}"),
-                          stacklevel=3)
+                          stacklevel=users_line())
 
     @property
     def source(self) -> str:

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 from astropy import units as u
 from numpy.typing import NDArray
 
-from fastsig.errors import FastsigWarning, PlanError
+from fastsig.errors import FastsigWarning, PlanError, users_line
 from fastsig.run.engine import run
 from fastsig.stages.flag import Flag
+from fastsig.stages.flagging import FlaggedSpectra
 from fastsig.stages.select import Select
-from fastsig.stream import Block, Sink, SpectrumStream, Stream, spectra_of
+from fastsig.stream import Block, Sink, SpectrumStream, Stage, Stream, spectra_of
 from fastsig.work.shown import Shown
 
 __all__ = ["FlagShares", "ShareCounter", "Watch", "excesses", "flag_shares",
@@ -45,6 +46,9 @@ class FlagShares(Shown):
         shorter.
     n_rows : int
         Rows in each value of `time`: 1 for up to 4096 rows, else a power of two.
+    before : float or None
+        Fraction of all samples that would have weight 0 without the stages of the chain that flag;
+        None if it was not counted.
     """
 
     names: tuple[str, ...]
@@ -54,6 +58,12 @@ class FlagShares(Shown):
     frequency: u.Quantity | None
     time: NDArray[np.float64]
     n_rows: int
+    before: float | None = None
+
+    @property
+    def new(self) -> float | None:
+        """Fraction of all samples that the stages of the chain flagged; None if not counted."""
+        return None if self.before is None else max(0.0, self.total - self.before)
 
     def record(self) -> dict[str, Any]:
         """Return the fractions with six decimals, for JSON."""
@@ -159,6 +169,10 @@ class ShareCounter(Sink):
 def flag_shares(product: Any, *, workers: int | None = None) -> FlagShares:
     """Return the fractions of the samples that have weight 0. All rows are read.
 
+    ``total`` is the sum of ``before``, the samples that were missing before, and ``new``, those
+    that the flagging stages of the chain gave weight 0. Samples that were flagged in the file that
+    was opened were missing before.
+
     A `FastsigWarning` is issued if the stage `flag` of the chain flagged whole channels, or more
     than a tenth of the samples outside its bands.
 
@@ -174,8 +188,22 @@ def flag_shares(product: Any, *, workers: int | None = None) -> FlagShares:
     PlanError
         If the chain contains no spectra.
     """
-    shares: FlagShares = run_watched([ShareCounter(spectra_of(product))], workers=workers)[0]
-    return shares
+    stream = spectra_of(product)
+    without = _unflagged(stream)
+    streams = [stream] if without is stream else [stream, without]
+    shares: list[FlagShares] = run_watched(list(map(ShareCounter, streams)), workers=workers)
+    return replace(shares[0], before=shares[-1].total)
+
+
+def _unflagged(stream: Stream) -> Stream:
+    """Return a chain without its stages that flag."""
+    source = getattr(stream, "source", None)
+    if not isinstance(stream, Stage) or not isinstance(source, Stream):
+        return stream
+    below = _unflagged(source)
+    if isinstance(stream, FlaggedSpectra):
+        return below
+    return stream if below is source else stream.with_source(below)
 
 
 def run_watched(sinks: Sequence[Sink], **options: Any) -> list[Any]:
@@ -212,7 +240,7 @@ class Watch(NamedTuple):
     def warn(self, after: FlagShares, before: FlagShares) -> None:
         """Warn if the stage flagged whole channels or a large fraction of the rows."""
         for text in excesses(self.flag, after, before, "draw_flags"):
-            warnings.warn(f"{self.flag.path}: {text}", FastsigWarning, stacklevel=5)
+            warnings.warn(f"{self.flag.path}: {text}", FastsigWarning, stacklevel=users_line())
 
 
 def watches(streams: Sequence[Stream]) -> list[Watch]:

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
-from fastsig.errors import FastsigWarning, PlanError, UsageError
+from fastsig.errors import FastsigWarning, PlanError, UsageError, users_line
 from fastsig.run.engine import Progress, execute, run
 from fastsig.run.flag_shares import warn_of, watches
 from fastsig.run.plan import Plan, check_least_memory, plan
@@ -122,7 +122,7 @@ def _warn_of_length(stream: Stream) -> None:
         warnings.warn(
             f"{stream.path}: its {stream.source.shape[0]} spectra are fewer than the "
             f"{stream.n_int} of one integration; the result has a weight below 1", FastsigWarning,
-            stacklevel=4,
+            stacklevel=users_line(),
         )
 
 

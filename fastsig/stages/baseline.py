@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastsig.axes.gain_noise import without_level
 from fastsig.axes.units import exact, whole
 from fastsig.calibration.lines import inside
 from fastsig.calibration.methods import Method, Rows, check_names, method_of
 from fastsig.calibration.windows import diode_groups, windows_mhz
-from fastsig.errors import FastsigWarning, PlanError, UsageError
+from fastsig.errors import FastsigWarning, PlanError, UsageError, users_line
 from fastsig.stream import Block, SpectraStage, SpectrumStream, Stream
 
 __all__ = ["Baseline", "Removed"]
@@ -73,6 +74,8 @@ class Baseline(SpectraStage):
         self.frequency_mhz: NDArray[np.float64] = self.axis.centers.value
         check_names(method, options, ["protect"])
         self.method: Method = method_of(method, _plain(options))
+        if self.method.REMOVES_LEVEL:
+            self.header = self.header.replace(gain_noise=without_level(self.header.gain_noise))
         self.protect = windows_mhz(protect, "protect")
         for window in (*self.protect, *getattr(self.method, "include", ())):
             self._check_window(window)
@@ -123,7 +126,7 @@ class Baseline(SpectraStage):
             warnings.warn(f"{self.path}: {self.method.NAME} did not converge within "
                           f"{self.method.parameters()['max_iter']} iterations in some spectra; "
                           "the baseline of the last iteration is used", FastsigWarning,
-                          stacklevel=2)
+                          stacklevel=users_line())
         return self._blocks(block, wanted, model, start)
 
     def _blocks(self, block: Block, wanted: slice, model: NDArray[np.float64], start: int

@@ -69,7 +69,8 @@ class Calibrate(SpectraStage):
             turn = 0.0 if solution.phase is None else solution.phase
             self._cross = (solution.kelvin[2] * np.exp(-1j * turn)).astype(np.complex64)
         super().__init__(source, header=source.header.replace(
-            unit="K", n_bits=32, polarization=replace(
+            unit="K", n_bits=32, gain_noise=solution.noise and solution.noise[on],
+            polarization=replace(
                 source.polarization, calibrated=_equalizes_feeds(solution))))
 
     def parameters(self) -> Mapping[str, Any]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fastsig.axes import interference
 from fastsig.axes.interference import Interval
-from fastsig.errors import FastsigWarning, UsageError
+from fastsig.errors import FastsigWarning, UsageError, users_line
 from fastsig.stream import SpectrumStream
 
 __all__ = ["banned_channels", "channels_of", "in_mhz", "protected_channels"]
@@ -43,7 +43,8 @@ def banned_channels(stream: SpectrumStream, spans: tuple[Interval, ...]) -> Flag
     """Return a mask of the channels of `bands`, (chan,); warn of bands of the user without any."""
     for low, high in spans:
         if not (interference.is_listed((low, high)) or channels_of(stream, ((low, high),)).any()):
-            warnings.warn(_outside(stream, "bands", low, high), FastsigWarning, stacklevel=4)
+            warnings.warn(_outside(stream, "bands", low, high), FastsigWarning,
+                          stacklevel=users_line())
     return channels_of(stream, spans)
 
 

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsig import telescopes
+from fastsig.axes.gain_noise import scaled
 from fastsig.axes.units import number
-from fastsig.errors import FastsigWarning, PlanError, UsageError
+from fastsig.errors import FastsigWarning, PlanError, UsageError, users_line
 from fastsig.stream import Block, SpectraStage, SpectrumStream, Stream
 from fastsig.telescopes.receiver import Receiver
 
@@ -93,6 +94,9 @@ class Flux(SpectraStage):
             angle = source.read_columns(0, 1)["zenith_deg"][0]
             first = self._gain(round(angle / _STEP_DEG))  # an angle out of range fails here
         _check_gain(first, source.path)
+        factors = 1 / (np.nanmedian(first) * self._sum.astype(np.float64))
+        self.header = self.header.replace(gain_noise=scaled(source.header.gain_noise, dict(zip(
+            source.polarization.names, factors.tolist(), strict=True))))
 
     def _gain(self, step: int) -> NDArray[np.float32]:
         """Return the gain of all channels, K/Jy, at a zenith angle in steps; NaN if unknown."""
@@ -195,4 +199,4 @@ def _check_gain(gain: NDArray[np.float32], path: str) -> None:
                         "give a gain (--gain 16K/Jy)")
     if lost:
         warnings.warn(f"{path}: {lost} of {len(gain)} channels have weight 0, because the "
-                      "receiver's gain is not known there", FastsigWarning, stacklevel=4)
+                      "receiver's gain is not known there", FastsigWarning, stacklevel=users_line())

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsig.axes.units import exact, whole
-from fastsig.errors import FastsigWarning, PlanError, UsageError
+from fastsig.errors import FastsigWarning, PlanError, UsageError, users_line
 from fastsig.stream import SpectraStage, SpectrumStream, Stream, Sums
 
 __all__ = ["SEGMENT", "Integrate"]
@@ -85,7 +85,7 @@ class Integrate(SpectraStage):
                 warnings.warn(
                     f"{source.path}: a spectrum takes {row:.6g} s, longer than the integration of "
                     f"{float(seconds):.6g} s; spectra are not integrated", FastsigWarning,
-                    stacklevel=4)
+                    stacklevel=users_line())
         n_int, n_freq = whole("n_int", 1 if n_int is None else n_int), whole("n_freq", n_freq)
         n_chan = source.shape[2]
         if not 0 < n_int < _MOST or n_freq < 1 or n_chan % n_freq:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from fastsig import registry
 from fastsig.axes import interference
 from fastsig.axes.regions import Regions, rectangles
-from fastsig.errors import FastsigWarning, PlanError, UsageError
+from fastsig.errors import FastsigWarning, PlanError, UsageError, users_line
 from fastsig.stages.channel_masks import in_mhz, protected_channels
 from fastsig.stages.flagging import FlaggedSpectra
 from fastsig.stream import Block, CodedBlock, SpectrumStream, Stream
@@ -68,7 +68,7 @@ class Mask(FlaggedSpectra):
                                       self.shape[0], axis, self.shape[2])
         if not len(self._rectangles.first):
             warnings.warn(f"{self.path}: the mask {self._file or ''} covers none of its times and "
-                          "frequencies", FastsigWarning, stacklevel=2)
+                          "frequencies", FastsigWarning, stacklevel=users_line())
 
     def parameters(self) -> Mapping[str, Any]:
         """Name and hash of the file, or hash of the lines; the number of regions within."""

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastsig.axes.gain_noise import of_stokes
 from fastsig.axes.polarization import PRODUCTS
 from fastsig.axes.units import number
 from fastsig.calibration.stokes import MuellerTable, apply_mueller, rotate, stokes
@@ -94,7 +95,8 @@ class Stokes(SpectraStage):
         kept = PRODUCTS[products]
         pol = replace(source.polarization, names=kept, sign_q=sign_q, sign_v=sign_v,
                       frame="receiver" if self.feed_deg is None else "sky")
-        super().__init__(source, header=source.header.replace(polarization=pol),
+        super().__init__(source, header=source.header.replace(
+            polarization=pol, gain_noise=of_stokes(source.header.gain_noise, kept)),
                          shape=(source.shape[0], len(kept), source.shape[2]))
 
     def parameters(self) -> Mapping[str, Any]:

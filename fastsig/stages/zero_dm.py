@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fastsig.axes.gain_noise import without_level
 from fastsig.errors import PlanError, UsageError
 from fastsig.stages.segments import SegmentStage
 from fastsig.stream import Block, CodedBlock, Stream
@@ -86,7 +87,8 @@ class ZeroDM(SegmentStage):
         if method not in METHODS:
             raise UsageError(f"method = {method!r}; allowed: {', '.join(METHODS)}")
         self.method = method
-        super().__init__(source, n_segment, header=source.header.replace(zero_dm=method))
+        super().__init__(source, n_segment, header=source.header.replace(
+            zero_dm=method, gain_noise=without_level(source.header.gain_noise)))
         if self.shape[2] < 2:
             raise PlanError(f"{source.path}: zero_dm requires two or more channels")
 

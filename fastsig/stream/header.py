@@ -12,6 +12,7 @@ from astropy.time import Time
 from fastsig.axes.constants import DISPERSION_CONSTANT
 from fastsig.axes.diode_schedule import DiodeSchedule
 from fastsig.axes.frequency import ChannelAxis, Sideband
+from fastsig.axes.gain_noise import Noises
 from fastsig.axes.polarization import PolBasis
 from fastsig.axes.sky import declination, place, right_ascension
 from fastsig.axes.time import as_iso, parse_rate, parse_time
@@ -78,6 +79,9 @@ class Header(Shown):
     n_eff : float or None
         Number of independent samples in a value divided by the product of channel width and
         integration time, if it is not that of the bank (`fastsig.calibration.radiometer.n_eff`).
+    gain_noise : mapping of str to GainNoise, or None
+        Noise of the gain that neighbouring channels share, by product; None if it is not known, or
+        if the spectra are not calibrated.
     dm : float or None
         Dispersion measure at which the data were dedispersed, pc cm^-3.
     dispersion_constant : Fraction
@@ -118,6 +122,7 @@ class Header(Shown):
     rest_hz: float | None = None
     bank: FilterBank | None = None
     n_eff: float | None = None
+    gain_noise: Noises | None = None
     dm: float | None = None
     dispersion_constant: Fraction = DISPERSION_CONSTANT
     dm_reference_hz: Fraction | None = None

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import astropy.units as u
 
-from fastsig.errors import FastsigWarning, UsageError
+from fastsig.errors import FastsigWarning, UsageError, users_line
 from fastsig.plugins import plugins
 from fastsig.telescopes.receiver import DiodeMode, Receiver, read_table
 from fastsig.work.shown import Shown
@@ -113,7 +113,7 @@ def _telescopes() -> dict[str, dict[str, Telescope]]:
             found[item.name] = {item.site: item}
         else:
             warnings.warn(f"plug-in {name} of fastsig.telescopes is left out: it is not a "
-                          "Telescope", FastsigWarning, stacklevel=4)
+                          "Telescope", FastsigWarning, stacklevel=users_line())
     return found
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from astropy.coordinates import SkyCoord
 
 from fastsig.axes.units import quantity
-from fastsig.errors import FastsigWarning, UsageError
+from fastsig.errors import FastsigWarning, UsageError, users_line
 from fastsig.telescopes.receiver import Outside, read_table
 
 __all__ = ["Calibrator", "flux", "get", "names"]
@@ -82,7 +82,7 @@ class Calibrator:
             raise UsageError(f"the flux density of {self.name} is known from {low:g} to {high:g} "
                              f"GHz, not at {ghz[bad].flat[0]:g} GHz")
         if self.variable:
-            warnings.warn(FastsigWarning(f"{self.name}: {self.variable}"), stacklevel=2)
+            warnings.warn(FastsigWarning(f"{self.name}: {self.variable}"), stacklevel=users_line())
         powers = np.polynomial.polynomial.polyval(np.log10(np.where(bad, np.nan, ghz)),
                                                   self.coefficients)
         return 10.0**powers << u.Jy

@@ -18,7 +18,7 @@ from astropy.time import Time
 from astropy.utils import iers
 from numpy.typing import NDArray
 
-from fastsig.errors import FastsigWarning
+from fastsig.errors import FastsigWarning, users_line
 
 __all__ = ["Orientation", "accuracy", "offline", "orientation"]
 
@@ -125,7 +125,7 @@ def _warn_of(times: Time) -> None:
     if worst > _WARN_ARCSEC:
         warnings.warn(FastsigWarning(
             f"{why}; directions are good to {worst:.2g} arcsec. Newer tables: "
-            "pip install -U astropy-iers-data"), stacklevel=4)
+            "pip install -U astropy-iers-data"), stacklevel=users_line())
 
 
 def _date(mjd: float) -> Any:

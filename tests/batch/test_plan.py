@@ -215,6 +215,21 @@ def test_an_input_that_cannot_be_opened_is_told(tmp_path: Path) -> None:
     assert told.bytes_out is None and told.seconds is None and "unknown" in told.summary()
 
 
+def test_one_bad_file_leaves_the_sums_of_the_others(tmp_path: Path,
+                                                    monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path, {"a.h5": 900, "bad.h5": 10**5, **{f"f{n}.h5": 2**n for n in range(10, 15)}})
+    FakeTrials(monkeypatch)
+    told = plan(tasks(tmp_path, *STEPS))  # f10 to f12 are scaled from others
+    text = told.summary()
+    good = [kind for kind in told.kinds if kind.example != "bad"]
+    assert len(good) == len(told.kinds) - 1
+    assert told.bytes_out == sum(kind.bytes_out or 0 for kind in good) > 1000
+    assert told.seconds is not None and told.memory == 2 * 10**8
+    assert "unknown" not in text.split("\n  ")[0]
+    assert "not in write, memory and time: bad" in text
+    assert "bad: not a file of a known format" in text and told.refusal() is None
+
+
 def test_no_tasks_is_wrong_use() -> None:
     with pytest.raises(UsageError):
         plan([])

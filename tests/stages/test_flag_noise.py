@@ -239,6 +239,30 @@ def test_python_warns_where_much_went() -> None:
         chain.flag().flag_shares()
 
 
+def test_flagged_samples_are_told_from_those_missing_before() -> None:
+    data = powers((64, 200), 2000)
+    data[:, 30] = 1
+    data[:8] = np.nan
+    chain = fs.Chain(MemorySpectra(data[:, np.newaxis], head(200, 100)))
+    missing = chain.flag_shares()
+    assert (missing.before, missing.new) == (missing.total, 0.0)
+    assert missing.total == pytest.approx(8 / 64)
+    shares = chain.flag(bands="1002.95MHz-1003.05MHz")[:32].flag_shares()
+    assert shares.before == pytest.approx(8 / 32) and shares.new == shares.total - shares.before
+    assert shares.new == pytest.approx(24 / 32 / 200, rel=0.5)
+
+
+def test_warnings_point_to_the_line_of_the_user() -> None:
+    data = powers((64, 200), 2000)
+    data[:, 30:33] = 1
+    flagged = fs.Chain(MemorySpectra(data[:, np.newaxis], head(200, 100))).flag()
+    for call in (lambda: flagged.flag_shares(), lambda: mean_of(flagged),
+                 lambda: flagged.integrate("1us")):
+        with pytest.warns(fs.FastsigWarning) as given:
+            call()
+        assert {each.filename for each in given} == {__file__}
+
+
 def test_shares_that_are_refused() -> None:
     stream = MemorySpectra(powers((20, 64), 200)[:, np.newaxis], head(64, 100))
     with pytest.raises(fs.UsageError, match=r"noise_share = 0.5; allowed: 1e-9 to 0.1"):

@@ -72,7 +72,9 @@ def kinds_of(pairs: Pairs, words: Mapping[str, str], trial: bool,
     kinds = [example.kind(group, recorded)
              for example, group in zip(asked, ordered, strict=False)]
     for group in ordered[_MOST_KINDS:]:
-        near = min(asked, key=lambda example: abs(example.size - group[0][1]))
+        # A command that refuses one task says nothing about the others.
+        good = [example for example in asked if not example.code] or asked
+        near = min(good, key=lambda example: abs(example.size - group[0][1]))
         kinds.append(near.kind(group, recorded))
     return kinds
 
@@ -98,6 +100,11 @@ class _Asked:
                 self.trial = trials.try_task(task, size, words, sum(self.stated.bytes_out.values()))
             if self.stated.code not in (3, 70) and self.trial.code not in (3, 70):
                 break
+
+    @property
+    def code(self) -> int:
+        """Exit code of the command that refused this task; 0 if none did."""
+        return self.stated.code if self.stated.error else self.trial.code
 
     def kind(self, group: Pairs, recorded: Sequence[tuple[int, float]]) -> Kind:
         """Return the kind of a group of tasks, estimated from this task."""

@@ -61,9 +61,14 @@ class Plan:
         return sum(kind.bytes_in for kind in self.kinds)
 
     @property
+    def usable(self) -> tuple[Kind, ...]:
+        """Kinds that no command refuses, whose needs are summed; all if there are none."""
+        return tuple(kind for kind in self.kinds if not kind.error) or self.kinds
+
+    @property
     def bytes_out(self) -> int | None:
-        """Bytes of the products that are kept; None if those of some kind are unknown."""
-        total: int | None = total_of(kind.bytes_out for kind in self.kinds)
+        """Bytes of products that are kept, of `usable` kinds; None if unknown for some of them."""
+        total: int | None = total_of(kind.bytes_out for kind in self.usable)
         return total
 
     @property
@@ -78,14 +83,14 @@ class Plan:
 
     @property
     def memory(self) -> int | None:
-        """Bytes of memory of the largest task's process; None if that of some kind is unknown."""
-        bytes_of = [kind.memory for kind in self.kinds]
+        """Bytes of memory of the largest task's process of `usable` kinds; None if unknown."""
+        bytes_of = [kind.memory for kind in self.usable]
         return None if None in bytes_of or not bytes_of else max(filter(None, bytes_of))
 
     @property
     def seconds(self) -> float | None:
-        """Estimated time of all tasks with all processes."""
-        total = total_of(kind.seconds for kind in self.kinds)
+        """Estimated time of all tasks of `usable` kinds with all processes."""
+        total = total_of(kind.seconds for kind in self.usable)
         return None if total is None else total / max(1, min(self.processes, self.n_task))
 
     def refusal(self) -> FastsigError | None:
@@ -133,6 +138,11 @@ class Plan:
                   f"memory   {size_text(self.memory)} per task, {self.processes} at once; "
                   f"{size_text(self.memory_limit) if self.memory_limit else 'no'} limit",
                   f"time     {_time(self.seconds)}, with compiled kernels"]
+        bad = [kind for kind in self.kinds if kind not in self.usable]
+        if bad:
+            lines.append("not in write, memory and time: " + ", ".join(
+                kind.example if kind.n_task == 1 else f"{kind.n_task} like {kind.example}"
+                for kind in bad))
         for kind in self.kinds:
             lines.append(f"  {kind.n_task} like {kind.example}: {size_text(kind.bytes_in)} to "
                          f"{size_text(kind.bytes_out)}, {size_text(kind.memory)}, "

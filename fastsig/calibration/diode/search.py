@@ -24,7 +24,7 @@ from fastsig.calibration.diode.cycle import (
 )
 from fastsig.calibration.diode.folding import Series
 from fastsig.calibration.diode.power_series import combined, mean_level
-from fastsig.errors import DataError, DoubtWarning
+from fastsig.errors import DataError, DoubtWarning, users_line
 
 __all__ = ["MODES", "DiodeCycle", "DiodeMode", "classify", "cycle_number", "find_cycle", "on_share"]
 
@@ -117,7 +117,7 @@ def find_cycle(
     if hint_from == "user":
         raise DataError(path, message)
     warnings.warn(f"{path}: {message}; the schedule in the data is used", DoubtWarning,
-                  stacklevel=2)
+                  stacklevel=users_line())
     return found
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastsig.axes.gain_noise import Noises
 from fastsig.calibration.diode.cycle import DiodeCycle
 from fastsig.errors import UsageError
 from fastsig.work.shown import Shown
@@ -69,6 +70,9 @@ class DiodeSolution(Shown):
         Standard errors of `gain`.
     facts : mapping
         Values of the measurement for the record of the product; JSON-ready.
+    noise : mapping of str to mapping, or None
+        Noise of the scale in each product, if the temperature of the diode is subtracted from rows
+        with the diode on ("subtract"), and if these are left out ("blank").
     """
 
     cycle: DiodeCycle
@@ -80,6 +84,7 @@ class DiodeSolution(Shown):
     phase: F8 | None = None
     gain_error: F8 | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
+    noise: Mapping[str, Noises] | None = None
 
     def gain_at(self, times_s: F8) -> F8:
         """Return the gain of every product at given times, shape (n, product)."""

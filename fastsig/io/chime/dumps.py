@@ -13,7 +13,7 @@ import h5py
 import numpy as np
 
 from fastsig.axes.frequency import Sideband
-from fastsig.errors import FastsigWarning, FormatError, UsageError
+from fastsig.errors import FastsigWarning, FormatError, UsageError, users_line
 from fastsig.io.hdf5.opening import cards_of, open_file, plain, reading
 
 __all__ = ["DATASETS", "RATE", "Channel", "Dump", "Layout", "check_clocks", "chosen", "common_span",
@@ -327,4 +327,4 @@ def check_clocks(channels: list[Channel], reference: Channel) -> None:
             raise FormatError(channel.dump.path, f"{text}; allowed: channels of one event")
         if error > 1 / (2 * RATE):
             warnings.warn(f"{channel.dump.path}: {text}; the latter is used", FastsigWarning,
-                          stacklevel=4)
+                          stacklevel=users_line())

@@ -39,7 +39,7 @@ from fastsig.axes.frequency import ChannelAxis
 from fastsig.axes.polarization import PolBasis
 from fastsig.axes.time import time_from_unix
 from fastsig.axes.validity import Spans, from_mask, full
-from fastsig.errors import DataError, FastsigWarning, FormatError
+from fastsig.errors import DataError, FastsigWarning, FormatError, users_line
 from fastsig.io.chime.dumps import (
     DATASETS,
     RATE,
@@ -170,7 +170,7 @@ class ChimeStream(VoltageStream):
             warnings.warn(
                 f"{self.path}: channels {runs_text(sorted(empty))} begin with NaN; where one of "
                 "the channels is NaN, all are invalid: leave some out with channel=FIRST-LAST",
-                FastsigWarning, stacklevel=4)
+                FastsigWarning, stacklevel=users_line())
 
     @property
     def files(self) -> list[str]:

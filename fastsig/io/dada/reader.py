@@ -24,7 +24,7 @@ from astropy.time import Time
 from fastsig.axes.frequency import ChannelAxis
 from fastsig.axes.polarization import PolBasis
 from fastsig.axes.time import parse_time, sample_time, time_from_mjd
-from fastsig.errors import DoubtWarning, FormatError, UsageError, unreadable
+from fastsig.errors import DoubtWarning, FormatError, UsageError, unreadable, users_line
 from fastsig.io.dada.order import better_heap
 from fastsig.io.files.cards import FIRST_DAY, LAST_DAY, Cards, lines, same_cards
 from fastsig.io.probe import Probe
@@ -183,7 +183,7 @@ def _doubt_order(path: str, offset: int, geometry: Interleaving) -> None:
         other = "TFP or TPF" if heap == 1 else f"PFT --set heap={heap}"
         warnings.warn(DoubtWarning(
             f"{path}: samples are read in the order {geometry.order}, but the power of channels is "
-            f"steadier in another; try --set order={other}"), stacklevel=4)
+            f"steadier in another; try --set order={other}"), stacklevel=users_line())
 
 
 def _position(cards: Cards, g: Interleaving) -> int:

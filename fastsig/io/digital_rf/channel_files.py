@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsig.axes.time import parse_rate, time_from_unix
-from fastsig.errors import FastsigWarning, FormatError, UsageError
+from fastsig.errors import FastsigWarning, FormatError, UsageError, users_line
 from fastsig.io.hdf5.opening import cards_of, numbers, open_file, reading
 from fastsig.stream.header import Header
 
@@ -194,7 +194,8 @@ def scan_all(folder: str, rate: Fraction) -> list[DataFile]:
         reason = f"; {lost[0]}" if lost else ""
         raise FormatError(folder, f"none of its {len(paths)} rf files can be used{reason}")
     for cause in lost:
-        warnings.warn(f"{cause}: its samples are taken as missing", FastsigWarning, stacklevel=4)
+        warnings.warn(f"{cause}: its samples are taken as missing", FastsigWarning,
+                      stacklevel=users_line())
     return files
 
 

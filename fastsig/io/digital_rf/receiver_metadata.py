@@ -12,7 +12,7 @@ from typing import Any
 import h5py
 
 from fastsig.axes.frequency import ChannelAxis
-from fastsig.errors import FastsigError, FastsigWarning
+from fastsig.errors import FastsigError, FastsigWarning, users_line
 from fastsig.io.digital_rf.channel_files import rate_of, stamped
 from fastsig.io.hdf5.opening import cards_of, lies_here, member, open_file, plain, reading
 
@@ -82,7 +82,8 @@ def read_metadata(channel: str, rate: Fraction, start: Fraction, stop: Fraction)
             rate = rate_of(cards_of(file.attrs), properties, rate)
         return _records(folder, rate, start, stop)
     except FastsigError as error:
-        warnings.warn(f"digital metadata is left out: {error}", FastsigWarning, stacklevel=4)
+        warnings.warn(f"digital metadata is left out: {error}", FastsigWarning,
+                      stacklevel=users_line())
         return []
 
 
@@ -95,9 +96,10 @@ def band(records: list[Record], picks: list[int], width: Fraction, n_sub: int, p
         return None
     if len(bands[0]) > 1:
         warnings.warn(f"{path}: the subchannels have several centre frequencies: choose some with "
-                      "subchannel=N[,N] or give frequency=", FastsigWarning, stacklevel=4)
+                      "subchannel=N[,N] or give frequency=", FastsigWarning,
+                      stacklevel=users_line())
         return None
     if any(band != bands[0] for band in bands):
         warnings.warn(f"{path}: the receiver is retuned within the stream; the frequency at its "
-                      "start is used", FastsigWarning, stacklevel=4)
+                      "start is used", FastsigWarning, stacklevel=users_line())
     return ChannelAxis.band(bands[0].pop(), width)

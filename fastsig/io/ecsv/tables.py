@@ -20,7 +20,7 @@ from astropy.table import QTable, Table
 from astropy.time import Time
 
 from fastsig._version import __version__
-from fastsig.errors import DataError, FastsigWarning, FormatError, UsageError
+from fastsig.errors import DataError, FastsigWarning, FormatError, UsageError, users_line
 from fastsig.io.ecsv.text import Parts, first_line, parts_of, read_bytes
 from fastsig.io.files.safe import write_bytes
 
@@ -155,4 +155,4 @@ def _check(table: QTable, parts: Parts, path: str) -> None:
                         "they have changed")
     if checksum is None and not parts.ended:
         warnings.warn(f"{path}: its last line has no line end: the file may be truncated",
-                      FastsigWarning, stacklevel=4)
+                      FastsigWarning, stacklevel=users_line())

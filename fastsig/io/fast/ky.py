@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from fastsig.axes.time import as_iso
 from fastsig.axes.units import number
-from fastsig.errors import FastsigWarning, FormatError, UsageError, unreadable
+from fastsig.errors import FastsigWarning, FormatError, UsageError, unreadable, users_line
 from fastsig.telescopes.pointing import CabinTrack, Refraction
 
 __all__ = ["SHEET", "SIMULATED", "read"]
@@ -164,7 +164,7 @@ def _sound(stamps: NDArray[np.datetime64], numbers: NDArray[np.float64], path: s
     if len(kept) < len(stamps):
         warnings.warn(FastsigWarning(
             f"{path}: {len(stamps) - len(kept)} of {len(stamps)} rows lack a number or repeat a "
-            "time; they are left out"), stacklevel=4)
+            "time; they are left out"), stacklevel=users_line())
     return kept, numbers[whole][index]
 
 

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from fastsig.axes.frequency import ChannelAxis
 from fastsig.axes.polarization import PRODUCTS, PolBasis
 from fastsig.axes.time import time_from_mjd
-from fastsig.errors import DataError, DoubtWarning, FormatError
+from fastsig.errors import DataError, DoubtWarning, FormatError, users_line
 from fastsig.io.fbh5.codes import open_codes
 from fastsig.io.fbh5.columns import Columns
 from fastsig.io.hdf5 import metadata
@@ -267,6 +267,6 @@ def _products(n: int, path: str) -> PolBasis:
     if n in (2, 4):
         warnings.warn(
             DoubtWarning(f"{path}: the file does not name its {n} products; taken as "
-                           f"{', '.join(names or ())}"), stacklevel=4,
+                           f"{', '.join(names or ())}"), stacklevel=users_line(),
         )
     return PolBasis("unknown", names or tuple(f"IF{index}" for index in range(n)))

@@ -24,6 +24,7 @@ from fastsig.errors import (
     FormatError,
     UsageError,
     unreadable,
+    users_line,
 )
 from fastsig.io.files.cards import Cards
 from fastsig.io.fits.checksums import check_units
@@ -252,9 +253,10 @@ class CubeFile:
     def tell(self) -> None:
         """Warn of each fault, and once of all doubts."""
         for fault in self.faults:
-            warnings.warn(fault, FastsigWarning, stacklevel=3)
+            warnings.warn(fault, FastsigWarning, stacklevel=users_line())
         if self.doubts:
-            warnings.warn(f"{self.path}: {'; '.join(self.doubts)}", DoubtWarning, stacklevel=3)
+            warnings.warn(f"{self.path}: {'; '.join(self.doubts)}", DoubtWarning,
+                          stacklevel=users_line())
 
 
 def rest_hz(rest: Any) -> float | None:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from fastsig.axes.diode_schedule import DiodeSchedule
 from fastsig.axes.frequency import ChannelAxis
+from fastsig.axes.gain_noise import GainNoise, Noises
 from fastsig.axes.polarization import PolBasis
 from fastsig.axes.time import elapsed, format_rate, iso, parse_rate, parse_time, sample_time
 from fastsig.axes.units import fraction
@@ -111,13 +112,21 @@ def _same(value: Any) -> Any:
     return value
 
 
+def _noise_record(noises: Noises) -> dict[str, Any]:
+    return {name: each._asdict() for name, each in noises.items()}
+
+
+def _noises(record: Mapping[str, Any]) -> Noises:
+    return {str(name): GainNoise.of(each) for name, each in record.items()}
+
+
 #: Fields that are written unless they have their defaults, with functions to JSON and back. The
 #: filter bank is not among them, because the stages of the provenance contain it.
 _FACTS: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
     "unit": (_same, _same), "specsys": (_same, _same), "rest_hz": (_same, _same),
-    "n_eff": (_same, _same), "dm": (_same, _same), "dispersion_constant": (str, fraction),
-    "dm_reference_hz": (str, fraction), "coherent_dm": (_same, _same),
-    "zero_dm": (_same, _same)}
+    "n_eff": (_same, _same), "gain_noise": (_noise_record, _noises), "dm": (_same, _same),
+    "dispersion_constant": (str, fraction), "dm_reference_hz": (str, fraction),
+    "coherent_dm": (_same, _same), "zero_dm": (_same, _same)}
 _DEFAULTS = {field.name: field.default for field in fields(Header)}
 
 

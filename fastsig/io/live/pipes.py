@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from fastsig.errors import DoubtWarning, FormatError
+from fastsig.errors import DoubtWarning, FormatError, users_line
 from fastsig.io.live.growing import Bytes, growing
 from fastsig.io.live.ring_bytes import RingBytes, RingFiles, byte_ring, fill
 from fastsig.io.raw.reader import described, descriptor_of, format_with_header, no_sample
@@ -117,5 +117,5 @@ def _quietly(opening: Any, stored: str, overrides: dict[str, Any]) -> VoltageStr
         stream: VoltageStream = opening(stored, **overrides)
     for each in issued:
         if isinstance(each.message, DoubtWarning):
-            warnings.warn(each.message, stacklevel=5)
+            warnings.warn(each.message, stacklevel=users_line())
     return stream

@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 
 from fastsig.axes.validity import Spans, as_spans, clip, complement
-from fastsig.errors import FastsigWarning, FormatError, UsageError
+from fastsig.errors import FastsigWarning, FormatError, UsageError, users_line
 from fastsig.io.hdf5.external import RawPiece, external_pieces
 from fastsig.io.hdf5.opening import cards_of, reading
 
@@ -152,7 +152,7 @@ def _storage(dataset: h5py.Dataset, path: str) -> tuple[tuple[RawPiece, ...] | N
         warnings.warn(
             f"{path}: raw file {pieces[-1].path} of {dataset.name} is truncated: expected "
             f"{int(dataset.size) * size} bytes, found {found}; the rest is taken as missing",
-            FastsigWarning, stacklevel=5)
+            FastsigWarning, stacklevel=users_line())
     return pieces, found // size
 
 
@@ -162,7 +162,7 @@ def _declared(cards: _Cards, size: int) -> int:
     if declared is None or declared == size:
         return size
     warnings.warn(f"{cards.path}: {cards.name} contains {size} samples, but DATA_LENGTH is "
-                  f"{declared}; the smaller is used", FastsigWarning, stacklevel=5)
+                  f"{declared}; the smaller is used", FastsigWarning, stacklevel=users_line())
     return min(declared, size)
 
 

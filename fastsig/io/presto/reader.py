@@ -22,7 +22,7 @@ import numpy as np
 from fastsig.axes.frequency import ChannelAxis
 from fastsig.axes.polarization import PolBasis
 from fastsig.axes.time import time_from_mjd
-from fastsig.errors import DoubtWarning, FormatError, unreadable
+from fastsig.errors import DoubtWarning, FormatError, unreadable, users_line
 from fastsig.io.files.cards import FIRST_DAY, LAST_DAY, Cards
 from fastsig.io.presto.inf import Inf, is_inf, parse_inf
 from fastsig.io.presto.series import SPECTRUM, PrestoSeries, TransformedSeries
@@ -173,7 +173,7 @@ def _header(inf: Inf, common: Mapping[str, Any], name: str) -> Header:
     width = within(cards, "width_s", (0, _LONGEST_S), "sample_rate=10kHz", common)
     if cards.integer("barycentered", 0):
         warnings.warn(DoubtWarning(f"{name}.inf: times are those of the barycentre; used "
-                                     "unchanged, as if in UTC"), stacklevel=4)
+                                     "unchanged, as if in UTC"), stacklevel=users_line())
     extra: dict[str, Any] = {key: value for key, value in cards.items() if key not in _TYPED}
     if inf.notes:
         extra["notes"] = inf.notes

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from fastsig.axes import validity
 from fastsig.axes.constants import DISPERSION_CONSTANT
 from fastsig.axes.time import mjd_and_seconds
-from fastsig.errors import FastsigWarning, OutputError, PlanError, UsageError
+from fastsig.errors import FastsigWarning, OutputError, PlanError, UsageError, users_line
 from fastsig.io.files.cards import decimal_text, hms_text
 from fastsig.io.files.outputs import commit_together, more_values
 from fastsig.io.files.positioned import read_into, write_from
@@ -199,7 +199,7 @@ class PrestoWriter(SpectraWriter):
             warnings.warn(FastsigWarning(
                 f"{self._outputs[0].path}: {int((~kept).sum())} short stretches without valid data "
                 "are the mean of all, and are not listed in the .inf file"),
-                stacklevel=4)
+                stacklevel=users_line())
         first = valid[np.concatenate([[True], kept]), 0]
         last = valid[np.concatenate([kept, [True]]), 1] - 1
         pairs = list(zip(first.tolist(), last.tolist(), strict=True))

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from fastsig.axes.frequency import ChannelAxis
 from fastsig.axes.time import sample_time
-from fastsig.errors import DoubtWarning, FastsigWarning, FormatError, UsageError
+from fastsig.errors import DoubtWarning, FastsigWarning, FormatError, UsageError, users_line
 from fastsig.io.fits.layout import Table, read_column
 from fastsig.io.probe import Probe
 from fastsig.io.psrfits import headers as files_
@@ -244,4 +244,4 @@ def _warn(notes: Sequence[str], paths: Sequence[str]) -> None:
                * (len(where) > 1)), kind) for (note, kind), where in alike.items()]
     more = [(f"{paths[0]}: {len(listed) - _MOST_NOTES} more warnings like these", FastsigWarning)]
     for note, kind in listed[:_MOST_NOTES] + more * (len(listed) > _MOST_NOTES):
-        warnings.warn(note, kind, stacklevel=4)
+        warnings.warn(note, kind, stacklevel=users_line())

@@ -19,7 +19,7 @@ from typing import Any
 
 from fastsig.axes.dispersion import dm_of
 from fastsig.axes.time import DUBIOUS_YEAR
-from fastsig.errors import DoubtWarning, FastsigWarning, UsageError
+from fastsig.errors import DoubtWarning, FastsigWarning, UsageError, users_line
 from fastsig.io.fits.checksums import check_units
 from fastsig.io.fits.layout import read_column, tables
 from fastsig.io.probe import Probe
@@ -87,7 +87,7 @@ def _opened(path: str | os.PathLike[str], overrides: Mapping[str, Any], values: 
         found = _read(files_.opened(name), notes, overrides, values)
     for note in notes:
         kind = DoubtWarning if isinstance(note, Doubt) else FastsigWarning
-        warnings.warn(note, kind, stacklevel=3)
+        warnings.warn(note, kind, stacklevel=users_line())
     return found
 
 

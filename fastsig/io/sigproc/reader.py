@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 from fastsig.axes.frequency import ChannelAxis
 from fastsig.axes.time import elapsed
-from fastsig.errors import DoubtWarning, FastsigWarning, FormatError
+from fastsig.errors import DoubtWarning, FastsigWarning, FormatError, users_line
 from fastsig.io.probe import Probe
 from fastsig.io.sigproc.fields import OWN, choice, fields
 from fastsig.io.sigproc.header import START, START_BIG, Keywords, read_keywords
@@ -144,7 +144,7 @@ def _warn_of_doubts(file: File, own: Mapping[str, Any]) -> None:
             doubts.append(f"{key} = {extra[key]}: times are not those of a telescope's clock; "
                           "they are used unchanged, as if in UTC")
     for doubt in doubts:
-        warnings.warn(DoubtWarning(f"{file.path}: {doubt}"), stacklevel=4)
+        warnings.warn(DoubtWarning(f"{file.path}: {doubt}"), stacklevel=users_line())
 
 
 def _places(files: Sequence[File], rate: Fraction, trim: bool) -> list[tuple[int, ...]]:
@@ -160,7 +160,7 @@ def _places(files: Sequence[File], rate: Fraction, trim: bool) -> list[tuple[int
         if abs(exact - at) > max(Fraction(1, 10), _CLOCK_S * rate):
             warnings.warn(FastsigWarning(
                 f"{each.path}: begins {float(exact - at):+.2f} spectra off those of "
-                f"{first.path}; placed at the nearest"), stacklevel=4)
+                f"{first.path}; placed at the nearest"), stacklevel=users_line())
         if at < reach and not trim:
             raise FormatError(each.path, f"its first {reach - at} spectra are also in "
                               f"{files[number - 1].path}; --set trim=yes uses them once")

@@ -19,7 +19,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from fastsig.axes import validity
 from fastsig.axes.validity import Spans
-from fastsig.errors import DataError, FastsigWarning, FormatError
+from fastsig.errors import DataError, FastsigWarning, FormatError, users_line
 from fastsig.io.files.positioned import read_into, scatter_into
 from fastsig.stream import VoltageStream
 from fastsig.stream.header import Header
@@ -102,7 +102,7 @@ class RawFiles:
 
 def incomplete(path: str, message: str) -> None:
     """Warn of lost samples."""
-    warnings.warn(f"{path}: {message}", FastsigWarning, stacklevel=5)
+    warnings.warn(f"{path}: {message}", FastsigWarning, stacklevel=users_line())
 
 
 def from_first(

@@ -21,12 +21,20 @@ from fastsig.calibration.diode.solution import DiodeSolution, pairs_of
 from fastsig.calibration.diode.step_profile import unevenness
 from fastsig.calibration.radiometer import n_eff
 from fastsig.calibration.stokes import MuellerTable
-from fastsig.errors import DataError, DoubtWarning, FastsigWarning, PlanError, UsageError
+from fastsig.errors import (
+    DataError,
+    DoubtWarning,
+    FastsigWarning,
+    PlanError,
+    UsageError,
+    users_line,
+)
 from fastsig.io.files.provenance import file_record
 from fastsig.reductions.diode import options
 from fastsig.reductions.diode.evidence import Evidence, check_cycles
 from fastsig.reductions.diode.measurement import DiodePowers, DiodeSpectra, TotalPower, gain_of
-from fastsig.reductions.diode.shape import diode_shape
+from fastsig.reductions.diode.scale_noise import scale_noise
+from fastsig.reductions.diode.shape import diode_shape, smoothed_over
 from fastsig.run.engine import Progress, run
 from fastsig.run.flag_shares import run_watched
 from fastsig.stages.calibrate import Calibrate
@@ -176,7 +184,7 @@ def solve(stream: Stream, tcal: Any, *, diode: Any = None, guard: Any = 0, gain_
     check_cycles(cycle, int((~model.bad).sum()), given=given, path=stream.path)
     if model.bad.sum() > len(model.bad) / 2:
         warnings.warn(f"{stream.path}: {int(model.bad.sum())} of {len(model.bad)} cycles of the "
-                      "noise diode are left out", DoubtWarning, stacklevel=2)
+                      "noise diode are left out", DoubtWarning, stacklevel=users_line())
     found = run([DiodeSpectra(stream, cycle, counting, guard=edge)], **passes)[0]
     width, wide = (options.channels(each, axis) for each in (over, options.band_width(over, axis)))
     gain = np.nanmean(model.gain[~model.bad], axis=0)
@@ -186,7 +194,8 @@ def solve(stream: Stream, tcal: Any, *, diode: Any = None, guard: Any = 0, gain_
     uneven = 0.0 if cycle.mode or given else unevenness(power, weight, step, cycle)
     _evidence(found, over_wide, (shape, error), pairs, samples, uneven).check(
         cycle, given=given, path=stream.path)
-    return _found(stream, cycle, model, found, shape, error, kelvin, pairs, samples, phase,
+    spread = smoothed_over(found, gain, pairs, samples, error)
+    return _found(stream, cycle, model, found, shape, error, spread, kelvin, pairs, samples, phase,
                   {"gain_s": str(gain_time), "smooth_hz": str(over), "tcal": _recorded(tcal),
                    "n_eff": round(independent, 9)})
 
@@ -237,7 +246,7 @@ def _noise_ratio(found: DiodePowers, powers: list[int], samples: float) -> tuple
 
 
 def _found(stream: SpectrumStream, cycle: DiodeCycle, model: DiodeModel, found: DiodePowers,
-           shape: F8, error: F8, tcal: F8, pairs: Any, samples: float, phase: bool,
+           shape: F8, error: F8, over: F8, tcal: F8, pairs: Any, samples: float, phase: bool,
            facts: Mapping[str, Any]) -> DiodeMeasurement:
     powers = [index for index, (a, b) in enumerate(pairs) if a == b]
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -267,11 +276,19 @@ def _found(stream: SpectrumStream, cycle: DiodeCycle, model: DiodeModel, found: 
                        "measured_over_expected": [_json(value) for value in ratio]},
     }
     record["radiometer"]["n_eff"] = record.pop("n_eff")
+    excess = np.where(np.isfinite(ratio), ratio, 1.0)  # the noise is known better than n_eff
+    with np.errstate(divide="ignore", invalid="ignore"):
+        fraction, channels, added = (
+            np.array(_medians(each[:, _middle(stream.shape[2])]))
+            for each in ((error / shape)[powers], over[powers], tcal))
+    noise = scale_noise(
+        stream.polarization.names, pairs, fraction=excess * fraction, channels=channels,
+        level=np.array(tsys), diode=added, share=float(cycle.on / cycle.period),
+        samples=samples * stream.shape[0] / excess**2, step_hz=float(axis.step_hz))
     solution = DiodeSolution(cycle, stream.polarization.names, model.knots_s, model.knot_gain,
-                             kelvin, diode, turn, model.knot_error, record)
+                             kelvin, diode, turn, model.knot_error, record, noise)
     return DiodeMeasurement(cycle, model, found, shape, error, tcal, solution, axis.centers.value,
-                            tsys,
-                 ratio, samples)
+                            tsys, ratio, samples)
 
 
 def _check_channels(kelvin: F8, tcal: F8, path: str) -> None:
@@ -284,7 +301,7 @@ def _check_channels(kelvin: F8, tcal: F8, path: str) -> None:
         table = int((~np.isfinite(tcal).all(axis=0)).sum())
         why = f"; in {table} of them its temperature is not known" if table else ""
         warnings.warn(f"{path}: {lost} of {len(known)} channels, where the noise diode is not "
-                      f"seen, have weight 0{why}", FastsigWarning, stacklevel=4)
+                      f"seen, have weight 0{why}", FastsigWarning, stacklevel=users_line())
 
 
 def _json(value: float) -> float | None:
@@ -344,7 +361,7 @@ def calibrated(
     stated = stream.header.beam
     if beam is not None and stated not in (None, beam):
         warnings.warn(f"{stream.path}: the header states beam {stated}; beam {beam} is used",
-                      DoubtWarning, stacklevel=2)
+                      DoubtWarning, stacklevel=users_line())
     solution = found if isinstance(found, DiodeSolution) else found.solution
     out: SpectrumStream = Calibrate(stream, solution, on=on, guard=exact(guard, "s", "guard"))
     if ky is not None:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsig.calibration.diode.cycle import DiodeCycle
-from fastsig.errors import DataError, DoubtWarning
+from fastsig.errors import DataError, DoubtWarning, users_line
 
 __all__ = ["Evidence", "check_cycles"]
 
@@ -113,7 +113,7 @@ def _doubt(cycle: DiodeCycle, doubts: list[str], *, given: bool, path: str) -> N
     pattern = f"{cycle}, {cycle.significance:.3g} sigma"
     if given:
         warnings.warn(f"{path}: the noise diode ({pattern}) is doubtful: {'; '.join(doubts)}",
-                      DoubtWarning, stacklevel=4)
+                      DoubtWarning, stacklevel=users_line())
         return
     raise DataError(path, f"no noise diode is evident: the switching signal in the data "
                           f"({pattern}) does not look like one, since {'; '.join(doubts)}; "

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from fastsig.calibration.smoothing import smooth_channels
 from fastsig.reductions.diode.measurement import DiodePowers
 
-__all__ = ["diode_shape"]
+__all__ = ["diode_shape", "smoothed_over"]
 
 F8 = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -51,6 +51,13 @@ def diode_shape(found: DiodePowers, gain: F8, pairs: Any, samples: float, width:
     smooth, spread = _smoothed(value, variance, usable & (band > 0), band, width)
     lost = ~(usable & (band > 0)) | _dead(value, variance, usable, smooth, pairs)
     return np.where(lost, np.nan, smooth), np.where(lost, np.inf, spread)
+
+
+def smoothed_over(found: DiodePowers, gain: F8, pairs: Any, samples: float, error: F8) -> F8:
+    """Return over how many channels `diode_shape` averaged the noise of each, (product, chan)."""
+    mean = np.array([gain[a] * gain[b] for a, b in pairs])[:, np.newaxis]
+    with np.errstate(invalid="ignore"):
+        return np.asarray(_variance(found, pairs, samples) / mean / error**2)
 
 
 def _variance(found: DiodePowers, pairs: Any, samples: float) -> F8:

@@ -10,7 +10,7 @@ import numpy as np
 from astropy import units as u
 
 from fastsig import telescopes
-from fastsig.errors import DoubtWarning, UsageError
+from fastsig.errors import DoubtWarning, UsageError, users_line
 from fastsig.pulsar.par_position import par_position, separation_deg
 from fastsig.pulsar.profiles import Profiles
 
@@ -53,7 +53,8 @@ def _compare(profiles: Profiles, position: tuple[float, float], path: str) -> No
         warnings.warn(DoubtWarning(
             f"{profiles.path}: the position in its header, {header.ra_deg:.5f} "
             f"{header.dec_deg:+.5f} deg, is {_angle_text(apart)} from that of {path}, which is "
-            f"written to the archive; the beam is {_angle_text(beam)} wide"), stacklevel=4)
+            f"written to the archive; the beam is {_angle_text(beam)} wide"),
+            stacklevel=users_line())
 
 
 def _beam_deg(profiles: Profiles) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 
 from fastsig import telescopes
-from fastsig.errors import FastsigWarning, PlanError, UsageError
+from fastsig.errors import FastsigWarning, PlanError, UsageError, users_line
 from fastsig.pulsar.polyco import Polyco
 from fastsig.pulsar.predictors import Predictor
 from fastsig.stream import Stream
@@ -45,7 +45,7 @@ def check_place(stream: Stream, predictor: Predictor) -> None:
         where = "the barycentre" if central else there
         warnings.warn(f"{name}: its polycos are for {where} (site {site}), and the times of "
                       f"{stream.path} are those of {here or 'a telescope'}", FastsigWarning,
-                      stacklevel=4)
+                      stacklevel=users_line())
 
 
 def _telescope(name: str | None) -> str | None:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsig.errors import DoubtWarning, PlanError, UsageError
+from fastsig.errors import DoubtWarning, PlanError, UsageError, users_line
 from fastsig.io.files.provenance import provenance
 from fastsig.pulsar.predictors import Predictor, check_sampling
 from fastsig.pulsar.profiles import Profiles
@@ -327,7 +327,7 @@ def _warn_of_jump(stream: Stream, phases: ChannelPhases) -> None:
     if abs(part) > MOST_JUMP:
         warnings.warn(DoubtWarning(
             f"{stream.path}: the predicted phase jumps by {part:+.3g} turn at {seconds:.4g} s, "
-            "where blocks of the polyco meet, and the profiles with it"), stacklevel=4)
+            "where blocks of the polyco meet, and the profiles with it"), stacklevel=users_line())
 
 
 def _segment(row: int, n_bin: int) -> int:

@@ -22,7 +22,7 @@ from fastsig._version import __version__
 from fastsig.axes.frequency import ChannelAxis
 from fastsig.axes.units import exact, quantity
 from fastsig.axes.velocity import line
-from fastsig.errors import FastsigWarning, PlanError, UsageError
+from fastsig.errors import FastsigWarning, PlanError, UsageError, users_line
 from fastsig.io.files.provenance import chain_record, input_files, input_record
 from fastsig.io.files.safe import check_output
 from fastsig.reductions.mapping.bands import common_band, common_frame, framed
@@ -249,7 +249,7 @@ class Map:
                 f"{error * 100:.0f} % too bright in the map, and one between tracks is too faint; "
                 f"space the tracks at most 0.4 beamwidths ({self.beam.fwhm_deg * 24:.2g} arcmin) "
                 "apart" + (", or use a wider kernel (--kernel)" if helps else ""),
-                FastsigWarning, stacklevel=4)
+                FastsigWarning, stacklevel=users_line())
 
     @property
     def left_out(self) -> dict[str, int]:

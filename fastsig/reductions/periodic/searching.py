@@ -13,7 +13,7 @@ from astropy.time import Time
 
 from fastsig.axes.time import iso
 from fastsig.axes.units import number
-from fastsig.errors import FastsigWarning, UsageError
+from fastsig.errors import FastsigWarning, UsageError, users_line
 from fastsig.io.files.provenance import provenance
 from fastsig.reductions.intensity import intensity_of
 from fastsig.reductions.periodic.birds import FIND, birds_of, found_at_zero_dm
@@ -176,7 +176,7 @@ def _warn_of_dead(request: Request, n_dead: int) -> None:
     if n_dead:
         which = "the series" if request.n_dm == 1 else f"{n_dead} of {request.n_dm} series"
         warnings.warn(f"{request.stream.path}: all samples of {which} are lost or equal: nothing "
-                      "can be found in them", FastsigWarning, stacklevel=4)
+                      "can be found in them", FastsigWarning, stacklevel=users_line())
 
 
 def _duration(request: Request) -> float:

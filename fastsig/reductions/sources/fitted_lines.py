@@ -112,6 +112,8 @@ class LineFit(Shown):
         Convention and frame of the velocities.
     rest_hz : float
     chi2 : float
+        Sum of the squared differences from the fit over the noise of the channels. Without noise
+        of the gain, it is about `dof` for a good fit.
     dof : int
     flux_sum : Measured
         Sum of the channels minus the baseline, without a model. Around each line, it covers W20

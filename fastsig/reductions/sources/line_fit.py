@@ -10,6 +10,10 @@ the covariance of the channels, the parameters have
 which is the usual ``(J' W J)^-1`` if channels share no noise. The noise is used as given, and not
 scaled to the fit's own residuals; `LineFit.chi2` over `LineFit.dof` shows whether they agree.
 
+The noise of the gain of calibrated spectra, which channels share, is added to C, and their noise is
+higher on a line, by the temperature of the line over that of the receiver
+(`fastsig.reductions.sources.shared_noise`).
+
 A profile's shape is loosely constrained, since a faint line does not determine it: edge over half
 width is assumed to be 0.2 within a factor of e^2, and slope, bend and horn to be 0 within three
 times the level. These priors act like measurements, in the fit and in its errors, and lose their
@@ -19,6 +23,7 @@ influence where the spectrum constrains the shape better.
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -27,7 +32,7 @@ from astropy import units as u
 from numpy.typing import NDArray
 
 from fastsig.axes.units import number, whole
-from fastsig.errors import DataError, UsageError
+from fastsig.errors import DataError, FastsigWarning, UsageError, users_line
 from fastsig.io.fits.cube import mad
 from fastsig.reductions.sources.fitted_lines import (
     HI_MASS,
@@ -44,6 +49,7 @@ from fastsig.reductions.sources.line_models import (
     profile,
     profile_numbers,
 )
+from fastsig.reductions.sources.shared_noise import SharedNoise
 from fastsig.reductions.sources.sky_spectrum import SkySpectrum
 from fastsig.work.arguments import checked, shown
 
@@ -60,6 +66,7 @@ _LEAST_SNR = 4.0  # of the strongest feature, however few channels are searched
 _FALSE_ALARMS = 0.01  # share of spectra of noise in which a line is found
 _TRIALS = 12  # independent boxes of all places and widths, for each channel
 _MOST_LINES, _MOST_ORDER = 10, 10
+_EXCESS, _SURE = 2.0, 5.0  # of chi-squared over what is expected, and in sigmas
 #: Flux of a Gaussian over peak times full width.
 _AREA = math.sqrt(math.pi / (4 * math.log(2)))
 
@@ -80,8 +87,13 @@ def fit_gaussians(spectrum: Any, n: int = 1, *, product: str | None = None, wind
     `sigma` is given, it is measured from differences between channels that are four channels apart,
     and measured again without the channels of the fitted lines. The correlation between channels
     that are closer together, such as that from Hann smoothing, is measured if it is significant. If
-    there are fewer than 200 channels, they are assumed to be independent. The noise is assumed to
-    be the same on and off the line, although a line as bright as the system temperature doubles it.
+    there are fewer than 200 channels, they are assumed to be independent.
+
+    The errors include the noise of the gain (``header.gain_noise``), which all spectra and
+    neighbouring channels share, and the higher noise on a line. If the spectra do not record the
+    noise of their gain, the noise is assumed to be the same on and off the line, although a line as
+    bright as the system temperature doubles it. A `FastsigWarning` is issued if the noise does not
+    explain the differences between the spectrum and the fit.
 
     Parameters
     ----------
@@ -138,6 +150,35 @@ def fit_profile(spectrum: Any, *, product: str | None = None, window: Any = None
 
 def _fitted(fitted: Callable[[SkySpectrum], LineFit], spectrum: Any, product: str | None,
             sigma: Any) -> LineFit:
+    """Fit a spectrum; warn if its noise does not explain what the fit leaves."""
+    fit = _best(fitted, spectrum, product, sigma)
+    expected, error = _expected_chi2(fit)
+    if fit.chi2 > max(_EXCESS * expected, expected + _SURE * error):
+        warnings.warn(
+            f"{fit.spectrum.path or 'spectrum'}: chi-squared is {fit.chi2:.4g} where noise gives "
+            f"{expected:.4g}: the spectrum contains more than the lines and the baseline, and the "
+            "errors are too small", FastsigWarning, stacklevel=users_line())
+    return fit
+
+
+def _expected_chi2(fit: LineFit) -> tuple[float, float]:
+    """Return chi-squared of a good fit, with the noise of the gain, and its standard deviation."""
+    spectrum, used = fit.spectrum, np.isfinite(fit.model.value)
+    base, noise = fit.baseline.value[used], spectrum.noise.value[used]
+    lines, gain = fit.model.value[used] - base, spectrum.gain_noise
+    both = SharedNoise(spectrum, used)
+    shared = float((both.variance(base, lines) / noise**2).sum())
+    on_lines = float((both.excess(lines, noise) ** 2 - 1).sum())
+    if gain is None:
+        return fit.dof, math.sqrt(2 * fit.dof)
+    # The noise of the gain has one degree of freedom in each width.
+    band = abs(float((spectrum.frequency[-1] - spectrum.frequency[0]).to_value(u.Hz)))
+    variance = 2 * (fit.dof + shared**2 * min(1, gain.width_hz / band))
+    return fit.dof + on_lines + shared, math.sqrt(variance)
+
+
+def _best(fitted: Callable[[SkySpectrum], LineFit], spectrum: Any, product: str | None,
+          sigma: Any) -> LineFit:
     """Fit a spectrum, and again with the noise beside the lines where the noise is measured."""
     if isinstance(spectrum, SkySpectrum):
         for name, value in (("product", product), ("sigma", sigma)):
@@ -206,6 +247,7 @@ class _Task:
         self.correlation = tuple(spectrum.correlation if correlation is None else correlation)
         if any(not abs(each) < 1 for each in self.correlation):
             raise UsageError(f"correlation = {self.correlation}; allowed: numbers between -1 and 1")
+        self.shared = SharedNoise(spectrum, self.used)
 
     def _within(self, window: Any) -> NDArray[np.bool_]:
         if window is None:
@@ -234,6 +276,7 @@ class _Task:
         With a baseline, a box is compared with the channels beside it, however few these are.
         """
         base = self.flat(flux)
+        level = float(np.median(self.flux))
         weight = 1 / self.noise**2
         sums, weights = (np.concatenate([[0.0], np.cumsum(each)])
                          for each in ((flux - base @ self.terms) * weight, weight))
@@ -243,9 +286,11 @@ class _Task:
         while n <= most:
             inside, below = sums[n:] - sums[:-n], weights[n:] - weights[:-n]
             mean, variance = inside / below, (spread if n > 1 else 1.0) / below
+            variance = variance + self.shared.variance_of_mean(n, level)
             if len(base):
                 mean = mean - (sums[-1] - inside) / (weights[-1] - below)
-                variance = variance + spread / (weights[-1] - below)
+                variance = (variance + spread / (weights[-1] - below)
+                            + self.shared.variance_of_mean(len(flux) - n, level))
             found = mean / np.sqrt(variance)
             at = int(np.argmax(np.abs(found)))
             if abs(found[at]) > snr:
@@ -318,20 +363,27 @@ class _Task:
         unit = np.diag(1 / np.sqrt(np.diag(scaled.T @ scaled + before)))
         inverse = unit @ np.linalg.pinv(unit @ (scaled.T @ scaled + before) @ unit, rcond=1e-12,
                                         hermitian=True) @ unit
-        found: F8 = inverse @ (scaled.T @ self._correlated(scaled) + before) @ inverse
+        base = parameters[size * n :] @ self.terms
+        noise = self._correlated(scaled, base, self.model(parameters, shape, size, n) - base)
+        found: F8 = inverse @ (scaled.T @ noise + before) @ inverse
         return found
 
-    def _correlated(self, columns: F8) -> F8:
-        """Multiply columns by the channels' correlation, by the channels' distance in the file."""
+    def _correlated(self, columns: F8, base: F8, lines: F8) -> F8:
+        """Multiply columns by the channels' covariance, by the channels' distance in the file.
+
+        Columns and covariance are in units of the noise of the channels.
+        """
+        excess = self.shared.excess(lines, self.noise)[:, np.newaxis]
         whole_band = np.zeros((len(self.used), columns.shape[1]))
-        whole_band[self.used] = columns
+        whole_band[self.used] = excess * columns
         found = whole_band.copy()
         for away, each in enumerate(self.correlation, 1):
             if away < len(found):
                 found[away:] += each * whole_band[:-away]
                 found[:-away] += each * whole_band[away:]
-        kept: F8 = found[self.used]
-        return kept
+        noise = self.noise[:, np.newaxis]
+        gains = self.shared.times(columns / noise, base, lines)
+        return np.asarray(excess * found[self.used] + gains / noise)
 
     def result(self, kind: str, found: F8, shape: Callable[[F8, Channels], F8],
                numbers: Callable[[F8], F8], n: int) -> LineFit:
@@ -356,21 +408,21 @@ class _Task:
             self._spread(model) << unit, self._spread(base) << unit, self.velocity,
             self.convention, self.spectrum.frame, self.rest_hz,
             float((((self.flux - model) / self.noise) ** 2).sum()), len(self.flux) - len(found),
-            self._sum(lines, base), found, covariance, self.spectrum)
+            self._sum(lines, base, model), found, covariance, self.spectrum)
 
     def _spread(self, values: F8) -> F8:
         found = np.full(len(self.used), np.nan)
         found[self.used] = values
         return found
 
-    def _sum(self, lines: list[Line], base: F8) -> Measured:
+    def _sum(self, lines: list[Line], base: F8, model: F8) -> Measured:
         """Sum the channels around the lines."""
         inside = np.zeros(len(self.flux), bool)
         for line in lines:
             inside |= line.covers(self.channels.center)
         width = np.where(inside, self.channels.width, 0.0)
         amounts = (width * self.noise)[:, np.newaxis]
-        variance = float((amounts * self._correlated(amounts)).sum())
+        variance = float((amounts * self._correlated(amounts, base, model - base)).sum())
         unit = self.spectrum.flux.unit * u.km / u.s
         return Measured(float((width * (self.flux - base)).sum()) << unit,
                         math.sqrt(max(variance, 0.0)) << unit)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from fastsig.axes.units import number
 from fastsig.errors import DataError, UsageError
 from fastsig.reductions.mapping.noise import (
+    APART,
     LEAST_BENDS,
     bends,
     clipped_scatter,
@@ -91,10 +92,11 @@ def mean_spectrum(stream: SpectrumStream, product: str | None = None, sigma: Any
         axis.centers.to(u.Hz), values << unit, relative << unit, relative << unit, 1.0,
         SkyCoord(header.ra_deg * u.deg, header.dec_deg * u.deg) if known else None, "mean",
         rest_hz=header.rest_hz, frame=header.specsys or "", path=stream.path,
+        gain_noise=(header.gain_noise or {}).get(header.polarization.names[which]),
         facts={"product": header.polarization.names[which], "rows": stream.shape[0]})
     if sigma is None:
         return with_noise(found, values, np.ones(len(values), bool))
-    return _scaled(found, _given(sigma, header.unit), ())
+    return _scaled(found, _given(sigma, header.unit), (), APART)
 
 
 def _given(sigma: Any, unit: str | None) -> float:
@@ -176,15 +178,16 @@ def with_noise(spectrum: SkySpectrum, values: F8, off: NDArray[np.bool_]) -> Sky
             weight = np.where(np.isfinite(part), 1 / relative**2, 0.0)
         scale, shared = measure_channels(part, weight)
         if scale > 0:
-            return _scaled(spectrum, scale, shared)
+            return _scaled(spectrum, scale, shared, APART)
         scale, n = clipped_scatter(bends(part, relative))
         if n >= LEAST_BENDS and scale > 0:
-            return _scaled(spectrum, scale, ())
+            return _scaled(spectrum, scale, (), 1)
     raise DataError(spectrum.path, f"the noise cannot be measured in {n} channels with a scatter "
                     f"of {scale:.3g}; allowed: {LEAST_BENDS} or more that differ. Give sigma = the "
                     "noise of a channel of weight 1")
 
 
-def _scaled(spectrum: SkySpectrum, scale: float, shared: tuple[float, ...]) -> SkySpectrum:
+def _scaled(spectrum: SkySpectrum, scale: float, shared: tuple[float, ...], apart: int
+            ) -> SkySpectrum:
     noise = spectrum.expected * scale
-    return replace(spectrum, noise=noise, expected=noise, correlation=shared)
+    return replace(spectrum, noise=noise, expected=noise, correlation=shared, apart=apart)

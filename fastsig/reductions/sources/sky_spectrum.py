@@ -10,8 +10,10 @@ import numpy as np
 from astropy import units as u
 from astropy.coordinates import SkyCoord
 
+from fastsig.axes.gain_noise import GainNoise
 from fastsig.axes.velocity import convention_of, velocity
 from fastsig.errors import UsageError
+from fastsig.reductions.mapping.noise import APART
 from fastsig.work.shown import Shown
 
 __all__ = ["SkySpectrum"]
@@ -47,6 +49,10 @@ class SkySpectrum(Shown):
         Correlation of the noise of channels 1, 2, ... apart.
     facts : mapping
         Further values of the extraction; JSON-ready.
+    gain_noise : GainNoise or None
+        Noise of the gain, of which `noise` contains only what differs between channels that are
+        `apart` channels apart.
+    apart : int
     """
 
     frequency: u.Quantity
@@ -62,6 +68,8 @@ class SkySpectrum(Shown):
     correlation: tuple[float, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
     path: str = ""
+    gain_noise: GainNoise | None = None
+    apart: int = APART
 
     def velocity(self, convention: str = "radio", rest: Any = None) -> u.Quantity:
         """Return the velocities of the channel centres, km/s, in the frame of the spectrum.

@@ -18,10 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsig.axes.diode_schedule import DiodeSchedule
+from fastsig.axes.gain_noise import differenced
 from fastsig.axes.time import iso
 from fastsig.axes.units import exact, kelvins
 from fastsig.calibration import switching
-from fastsig.errors import DataError, FastsigWarning, FormatError, PlanError, UsageError
+from fastsig.errors import DataError, FastsigWarning, FormatError, PlanError, UsageError, users_line
 from fastsig.reductions.switching.spectrum import Spectrum
 from fastsig.run.engine import run
 from fastsig.stream import Block, Sink, SpectrumStream, Stream, stream_of
@@ -263,7 +264,7 @@ class _OnOff:
             values=values, weight=np.isfinite(values).astype(np.float32),
             header=header.replace(
                 start_time=starts[0], sample_rate=1 / self.schedule.period, diode=None, n_sum=1,
-                unit="K",
+                unit="K", gain_noise=differenced(header.gain_noise),
                 polarization=replace(header.polarization, names=names)),
             tsys=np.array([each.tsys for each in rows]),
             exposure=np.array([each.exposure for each in rows]),
@@ -288,7 +289,7 @@ class _OnOff:
         if len(rows) < len(found):
             warnings.warn(f"{self.stream.path}: {len(found) - len(rows)} cycles lack valid rows on "
                           "or off the source, or a state of the noise diode, and are left out",
-                          FastsigWarning, stacklevel=4)
+                          FastsigWarning, stacklevel=users_line())
         return rows
 
     def _cycles(self) -> list[tuple[range, range]]:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsig.calibration import switching
-from fastsig.errors import DataError, FastsigWarning, FormatError, UsageError
+from fastsig.errors import DataError, FastsigWarning, FormatError, UsageError, users_line
 from fastsig.io.sdfits import reader as sdfits
 
 __all__ = ["Power", "Scans", "Selection"]
@@ -126,7 +126,7 @@ class Scans:
             self._said.add(scan)
             warnings.warn(f"{self.path}: scan {scan}: {len(rows) - len(left)} of {len(rows)} rows "
                           "are left out: the subreflector moves (SUBREF_STATE 0)", FastsigWarning,
-                          stacklevel=6)
+                          stacklevel=users_line())
         return left
 
     def all_of(self, name: str, scan: int, **picks: int) -> list[Any]:
@@ -212,7 +212,7 @@ class Scans:
         if both and len(both) < max(len(on), len(off)):
             warnings.warn(f"{self.path}: scan {scan}: {max(len(on), len(off)) - len(both)} "
                           "integrations lack a state of the noise diode and are left out",
-                          FastsigWarning, stacklevel=5)
+                          FastsigWarning, stacklevel=users_line())
         if both:
             return [(off[start], on[start]) for start in both]
         if needed or not off:

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from fastsig.axes.time import iso
 from fastsig.axes.units import number
 from fastsig.calibration import switching
-from fastsig.errors import FastsigWarning, FormatError, UsageError
+from fastsig.errors import FastsigWarning, FormatError, UsageError, users_line
 from fastsig.io.sdfits import reader as sdfits
 from fastsig.reductions.switching.rows import Power, Scans, Selection
 from fastsig.reductions.switching.spectrum import Spectrum
@@ -218,7 +218,7 @@ def _in_step(scans: Scans, states: Sequence[int], asked: Selection
     if len(on) != len(off):
         warnings.warn(f"{scans.path}: scans {states[0]} and {states[1]} have {len(on)} and "
                       f"{len(off)} integrations; the last ones of the longer scan are left out",
-                      FastsigWarning, stacklevel=6)
+                      FastsigWarning, stacklevel=users_line())
     return list(zip(on, off, strict=False))
 
 
