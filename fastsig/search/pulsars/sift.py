@@ -16,8 +16,8 @@ The rules, from the most significant detection to the least:
    ``f = a f0``, a up to 64, or ``f = f0 / b``, b up to 16, within ``1.1 max(1, a / b)`` bins, or
    for ``a f0`` within d bins as above. Fractions ``(a / b) f0`` of these numbers count if the other
    signal has 1.5 times the S/N or more and multiples of ``f0 / b`` are 4 or more bins apart, within
-   ``0.5 max(1, a / b)`` bins. Most frequencies would be as close to a multiple or a fraction of that
-   of a slow signal: the difference is at most 1.1 bins (0.1 for fractions) plus three standard
+   ``0.5 max(1, a / b)`` bins. Most frequencies would be as close to a multiple or a fraction of
+   that of a slow signal: the difference is at most 1.1 bins (0.1 for fractions) plus three standard
    errors, or for ``a f0`` and ``f0 / b`` also ``f0 / (20 b^2)`` if that is more. The drift must be
    ``a / b`` times as large within
    ``2 max(1, a / b) + 2`` bins, the jerk within ten times as many bins, and the
