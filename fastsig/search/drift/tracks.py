@@ -204,7 +204,8 @@ class Refiner:
         most = 0.5 if plan.n_spectrum > 1 else 0.0  # a single spectrum has no drift
         self._low, self._high = plan.limits[0] - most, plan.limits[1] + most
         self._slow, self._n, self._min_share = plan.slowest_sum, plan.n_spectrum, min_share
-        self._noise, self._allowed = np.nan, None
+        self._noise = np.nan
+        self._allowed: Any = None
 
     def measured(self, noise: dict[int, float]) -> None:
         """Set the noise of the sum of all spectra, for each width in channels."""
