@@ -200,7 +200,7 @@ class Profiles(ProfileData):
         Parameters
         ----------
         feed_angle : Quantity or str
-            Angle of feed A from the zenith, positive from north through east, as position angles
+            Angle of receptor A from the zenith, positive from north through east, as position angles
             are.
 
         Raises

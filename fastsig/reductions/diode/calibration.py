@@ -127,7 +127,7 @@ def solve(stream: Stream, tcal: Any, *, diode: Any = None, guard: Any = 0, gain_
         added.
     phase : bool
         Whether the phase of the diode is removed from CR + i CI; the signal of the diode is assumed
-        to be injected at 45 degrees to both feeds.
+        to be injected at 45 degrees to both receptors.
     beam : int, optional
         Beam for which temperatures are read from the tables; by default the beam in the header.
     workers : int, optional
@@ -330,7 +330,7 @@ def calibrated(
     beam : int, optional
         Number of the beam; by default the header's.
     flux : bool
-        Whether to convert to flux densities with the receiver's gain.
+        Whether to convert to flux densities with the telescope's gain.
     zenith_angle : Quantity or str, optional
         Zenith angle, if `ky` does not state it.
     gain : Quantity or str, optional
