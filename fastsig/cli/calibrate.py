@@ -20,8 +20,8 @@ from fastsig.cli import common, driver
                    "folder of such files).")
 @click.option("--diode", metavar="KEY=VALUE,...",
               help="Use this schedule of the diode, which must agree with the data: a mode "
-                   "(mode=pulsar), or period=, on= and first= with units of time.  [default: "
-                   "that of the header if it agrees, otherwise measured]")
+                   "(mode=pulsar), or period=, on= and first= with units of time.  [default: the "
+                   "header's if it agrees, otherwise the measured one]")
 @click.option("--on", "on", type=click.Choice(["subtract", "blank"]), default="subtract",
               show_default=True,
               help="Subtract the diode's temperature from spectra with the diode on, or blank "
@@ -54,8 +54,8 @@ from fastsig.cli import common, driver
                    "of the beam as columns of the product.")
 @click.option("--refraction", metavar="HPA,C,RH,WAVELENGTH",
               help="Correct positions for refraction at this pressure (hPa), temperature (deg "
-                   "C), relative humidity and wavelength, or (none) do not.  [default: those of "
-                   "a simulated track, otherwise 925,15,0.8,0.3m]")
+                   "C), relative humidity and wavelength; with none, do not correct.  [default: "
+                   "that of a simulated track, or 925,15,0.8,0.3m]")
 @click.option("--beam", type=click.IntRange(1, 19), metavar="N",
               help="Use the gain and the diode temperature of this beam.  [default: the beam "
                    "stated in the file]")

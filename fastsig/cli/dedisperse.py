@@ -31,12 +31,12 @@ _SERIES = (".tim", ".dat")
                    "that end in .tim or .dat imply this option.")
 @click.option("--track", type=click.Choice(["sample", "half", "exact"]),
               help="For several DMs, sum in a tree with steps of one (sample) or half a sample "
-                   "(half: up to twice as slow), or along exact delays (exact: least loss of "
-                   "S/N).  [default: exact for up to 16, otherwise sample]")
+                   "(half: up to twice as slow), or along exact delays (exact: least S/N lost).  "
+                   "[default: exact for up to 16, otherwise sample]")
 @click.option("--ref", metavar="FREQ",
               help="Refer times to the arrival of the signal at this frequency: top (the highest "
-                   "channel), infinity, or, e.g., 1500MHz. For several DMs, only top is "
-                   "allowed.  [default: top, or that of the input]")
+                   "channel), infinity or, e.g., 1500MHz. For several DMs, only top is allowed.  "
+                   "[default: top, or that of the input]")
 @common.constant_option(default="1/2.41e-4, or that of the input")
 @click.option("--last", type=click.Choice(["keep", "drop"]),
               help="Keep or drop the spectra at the end for which the lower channels were not "

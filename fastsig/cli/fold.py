@@ -43,8 +43,8 @@ from fastsig.cli import common, driver, excision
                    "be injected at 45 degrees to both receptors.")
 @click.option("--diode", metavar="KEY=VALUE,...",
               help="Use this schedule of the diode, which must agree with the data: a mode "
-                   "(mode=pulsar), or period=, on= and first= with units of time.  [default: "
-                   "that of the header if it agrees, otherwise measured]")
+                   "(mode=pulsar), or period=, on= and first= with units of time.  [default: the "
+                   "header's if it agrees, otherwise the measured one]")
 @click.option("--beam", type=click.IntRange(1, 19), metavar="N",
               help="Use the diode temperature of this beam.  [default: the beam stated in the "
                    "file]")

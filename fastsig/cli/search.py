@@ -44,8 +44,8 @@ def search() -> None:
                    "its S/N.")
 @click.option("--switch", type=float, metavar="X", default=1.5, show_default=True,
               help="At high DMs, halve the sampling rate where the smearing in a channel is X "
-                   "times that by samples and DM steps, and pulses of 10 spectra still span 2X "
-                   "samples. A larger X loses less S/N, but is slower.")
+                   "times that due to samples and DM steps, if pulses of 10 spectra then span 2X "
+                   "samples. A larger X is slower but loses less S/N.")
 @common.constant_option()
 @click.option("--n-chan", type=click.IntRange(1), metavar="N",
               help="Divide each channel of voltages into N channels, in which the dispersion is "

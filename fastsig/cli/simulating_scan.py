@@ -123,7 +123,7 @@ _receiver = common.options(
     click.option("--ripple", metavar=LIST, multiple=True,
                  help="Add a standing wave, specified by amplitude (K), period (by default "
                       "1.08MHz), phase, phase_rate (deg/s), amplitude_rate (1/s), phase_b and on "
-                      "(factor of the amplitude, diode on). May be repeated."),
+                      "(amplitude factor while the diode is on). May be repeated."),
     click.option("--jones", metavar=LIST,
                  help="Make the signal paths of the two polarisations differ, as specified by "
                       "ratio (of AA to BB), phase (added to <A* B>) and delay (in ns)."),

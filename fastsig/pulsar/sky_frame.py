@@ -51,7 +51,7 @@ def in_sky_frame(profiles: P, feed_angle: Any) -> P:
     profiles : Profiles
         Profiles with AA, BB, CR and CI, or I, Q, U and V, in the frame of the receiver.
     feed_angle : Quantity or str
-        Angle of receptor A from the direction to the zenith, counted as position angles are.
+        Angle of receptor A from the direction of the zenith, counted as position angles are.
 
     Raises
     ------

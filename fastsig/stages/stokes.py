@@ -36,8 +36,8 @@ class Stokes(SpectraStage):
     sign_q, sign_v : {1, -1}
         Signs of Q and V, since conventions differ.
     feed_angle : Quantity or str, optional
-        Position angle of receptor A minus that of the line from M01 to M02, north through east. If it
-        is specified, Q and U are in the frame of the sky. Its value has not been published for
+        Position angle of receptor A minus that of the line from M01 to M02, north through east. If
+        it is specified, Q and U are in the frame of the sky. Its value has not been published for
         FAST, so there is no default.
     mueller : MuellerTable, optional
         Mueller matrices of the receiver, in its own frame and for `sign_q` and `sign_v` of 1; their
