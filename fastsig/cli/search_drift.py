@@ -47,9 +47,10 @@ __all__ = ["drift"]
 def drift(files: tuple[str, ...], output: str, to: str | None, **options: Any) -> None:
     """Search spectra or voltages for carriers whose frequency drifts.
 
-    All FILEs must belong to one scan. Spectra are summed along straight tracks of all drift rates,
-    in boxcars of several widths. When a carrier has been found, its samples are removed, so that it
-    does not hide others. Samples of weight 0, such as flagged ones, do not contribute.
+    All FILEs must belong to one scan. Spectra are summed along straight tracks at all drift rates,
+    and with boxcars of several widths in frequency. When a carrier has been found, its samples are
+    removed, so that it does not hide others. Samples of weight 0, such as flagged ones, do not
+    contribute.
     """
     from fastsig.chain import open_chain
     from fastsig.io.files.safe import check_output
