@@ -674,7 +674,7 @@ class OwnVerbs:
 
         ``I = AA + BB``, ``Q = sign_q (AA - BB)``, ``U = 2 CR``, ``V = sign_v 2 CI``, with ``CR + i CI =
         <A* B>``. In the frame of the sky, Q and U refer to north and east: they are rotated by twice
-        the position angle of feed A, which is the sum of the column ``receiver_deg``, 90 deg and
+        the position angle of receptor A, which is the sum of the column ``receiver_deg``, 90 deg and
         `feed_angle`.
 
         Parameters
@@ -684,8 +684,8 @@ class OwnVerbs:
         sign_q, sign_v : {1, -1}
             Signs of Q and V, since conventions differ.
         feed_angle : Quantity or str, optional
-            Position angle of feed A minus that of the line from M01 to M02, north through east. If it
-            is specified, Q and U are in the frame of the sky. Its value has not been published for
+            Position angle of receptor A minus that of the line from M01 to M02, north through east. If
+            it is specified, Q and U are in the frame of the sky. Its value has not been published for
             FAST, so there is no default.
         mueller : MuellerTable, optional
             Mueller matrices of the receiver, in its own frame and for `sign_q` and `sign_v` of 1; their
@@ -950,7 +950,7 @@ class OwnVerbs:
             added.
         phase : bool
             Whether the phase of the diode is removed from CR + i CI; the signal of the diode is assumed
-            to be injected at 45 degrees to both feeds.
+            to be injected at 45 degrees to both receptors.
         beam : int, optional
             Beam for which temperatures are read from the tables; by default the beam in the header.
         workers : int, optional
@@ -1081,7 +1081,7 @@ class OwnVerbs:
         tcal : Quantity, str or path, optional
             Temperature of the noise diode, as for `measure_diode`. The diode is measured first, and the
             spectra are calibrated: profiles are in K, without the differences of gain and phase between
-            the feeds. The diode's signal must be injected at 45 degrees to both feeds.
+            the receptors. The diode's signal must be injected at 45 degrees to both receptors.
         diode, beam : optional
             As for `measure_diode`.
         gain : Quantity or str, optional
@@ -1224,9 +1224,9 @@ class OwnVerbs:
 
         Channels are normalised and summed for all dispersion measures. In each of these time series,
         sums of harmonics of the whitened Fourier spectrum, with and without a drift of the frequency,
-        are compared with the noise, and the profiles of all periods are compared with boxcars.
-        Detections at neighbouring dispersion measures and frequencies, and their harmonics, form one
-        candidate.
+        are compared with the noise. The series is also folded at all trial periods, and the profiles
+        are matched with boxcars. Detections at neighbouring dispersion measures and frequencies, and
+        their harmonics, form one candidate.
 
         Parameters
         ----------
@@ -1238,8 +1238,8 @@ class OwnVerbs:
         accel : float
             Largest drift of the highest harmonic over the duration of the data, in Fourier bins.
         jerk : float
-            Largest change of this drift over the duration of the data, in Fourier bins. The search
-            takes 1 + jerk / 10 times as long.
+            Largest change of this drift over the duration of the data, in Fourier bins. The
+            Fourier search then takes 1 + jerk / 10 times as long.
         period : pair of Quantity, or text such as "0.5s:1800s", or None
             Shortest and longest period of fast folding; the longest is at most an eighth of the
             duration of the data. None skips fast folding.

@@ -68,7 +68,7 @@ def products(iquv: Any, *, sign_q: int = 1, sign_v: int = 1) -> NDArray[Any]:
 def rotate(iquv: Any, angle_rad: Any, *, out: NDArray[Any] | None = None) -> NDArray[Any]:
     """Rotate Stokes parameters from the receiver's frame to the sky's.
 
-    ``Q' + i U' = (Q + i U) exp(2 i angle)``. If the angle is that of feed A from north through
+    ``Q' + i U' = (Q + i U) exp(2 i angle)``. If the angle is that of receptor A from north through
     east, Q' and U' follow the IAU convention, and the position angle is ``atan2(U', Q') / 2``.
 
     Parameters

@@ -42,11 +42,12 @@ from fastsig.cli import common, driver
                    "fluence, unless the spectra are in K or Jy]")
 @click.option("--gain", metavar="K/JY",
               help="Compute the fluence with this gain of one polarisation, e.g. 16K/Jy.  "
-                   "[default: that of the telescope's receiver at --zenith-angle]")
+                   "[default: the telescope's gain for --beam at --zenith-angle]")
 @click.option("--zenith-angle", metavar="ANGLE",
-              help="Use the receiver's gain at this zenith angle, e.g. 20deg.")
+              help="Use the telescope's gain at this zenith angle, e.g. 20deg.")
 @click.option("--beam", type=click.IntRange(1), metavar="N",
-              help="Use the receiver's gain for this beam.  [default: the beam stated in the file]")
+              help="Use the telescope's gain for this beam.  [default: the beam stated in the "
+                   "file]")
 @click.option("--scale-error", type=click.FloatRange(0, 10), default=0.0, show_default=True,
               metavar="X", help="Add this relative error of the ratio of system temperature to "
                                 "gain, in quadrature, to the error of the fluence.")

@@ -19,9 +19,9 @@ from fastsig.cli import common, driver
                    "polarisation such as 1.1K,1.2K, or a table (an .npz file, a text file, or a "
                    "folder of such files).")
 @click.option("--diode", metavar="KEY=VALUE,...",
-              help="Specify when the diode is on, for comparison with the data: a mode such as "
-                   "mode=pulsar, or the times period=, on= and first=.  [default: the schedule "
-                   "measured from the data]")
+              help="Use this schedule of the diode, which must agree with the data: a mode "
+                   "(mode=pulsar), or period=, on= and first= with units of time.  [default: the "
+                   "header's if it agrees, otherwise the measured one]")
 @click.option("--on", "on", type=click.Choice(["subtract", "blank"]), default="subtract",
               show_default=True,
               help="Subtract the diode's temperature from spectra with the diode on, or blank "
@@ -36,15 +36,15 @@ from fastsig.cli import common, driver
                    "[default: 5MHz, but at most 1/32 of the band]")
 @click.option("--phase", is_flag=True,
               help="Correct the phase of CR + i CI with the phase measured from the diode, whose "
-                   "signal must be injected at 45 degrees to both feeds.")
+                   "signal must be injected at 45 degrees to both receptors.")
 @click.option("--stokes", type=click.Choice(["I", "IQUV", "V"]),
               help="Form these Stokes parameters: I from AA and BB, the others from AA, BB, CR and "
                    "CI.")
 @driver.sign_options
 @click.option("--feed-angle", metavar="ANGLE",
-              help="Rotate Q and U from the receiver's frame to the sky; ANGLE is the angle of "
-                   "feed A relative to the line from M01 to M02. Requires --ky and --stokes IQUV.  "
-                   "[default: no rotation]")
+              help="Rotate Q and U from the receiver's frame to the sky; ANGLE is the position "
+                   "angle of receptor A minus that of the line from beam M01 to M02. Requires "
+                   "--ky and --stokes IQUV.  [default: no rotation]")
 @click.option("--mueller", type=common.InputPath(), metavar="FILE.npz",
               help="Correct I, Q, U and V with the Mueller matrices whose date is nearest to that "
                    "of the data. The file contains the arrays mjd, freq_mhz and matrix. Requires "
@@ -55,19 +55,20 @@ from fastsig.cli import common, driver
 @click.option("--refraction", metavar="HPA,C,RH,WAVELENGTH",
               help="Correct positions for refraction at this pressure (hPa), temperature (deg "
                    "C), relative humidity and wavelength; with none, do not correct.  [default: "
-                   "925,15,0.8,0.3m; for simulations, as in the track]")
+                   "that of a simulated track, or 925,15,0.8,0.3m]")
 @click.option("--beam", type=click.IntRange(1, 19), metavar="N",
               help="Use the gain and the diode temperature of this beam.  [default: the beam "
                    "stated in the file]")
-@click.option("--flux", is_flag=True, help="Convert to Jy with the receiver's gain for the beam, "
-                                           "frequency and zenith angle.")
+@click.option("--flux", is_flag=True, help="Convert to Jy with the telescope's gain for the "
+                                           "beam, frequency and zenith angle.")
 @click.option("--zenith-angle", metavar="ANGLE",
-              help="Use the receiver's gain at this zenith angle, e.g. 20deg.  [default: the "
+              help="Use the telescope's gain at this zenith angle, e.g. 20deg.  [default: the "
                    "zenith angle of the track]")
 @click.option("--gain", metavar="K/JY",
               help="Convert to Jy with this gain of one polarisation, e.g. 16K/Jy, as measured on "
                    "a calibrator.")
-@common.picture_option("the gain, the diode spectrum, the temperature and the noise")
+@common.picture_option("the gain, the diode spectrum, the temperature with the diode off and the "
+                       "noise")
 @common.span_options
 @driver.spectra_to_option
 @driver.spectra_options

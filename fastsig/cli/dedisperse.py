@@ -24,26 +24,26 @@ _SERIES = (".tim", ".dat")
                    "files or in the DM-time plane of an .h5 file.")
 @click.option("--plan", type=common.InputPath(), metavar="PATH",
               help="Make time series with the dispersion measures and the downsampling of this "
-                   "plan, written by plan-dm. For a plan of several stretches, the name of an .h5 "
+                   "plan, written by plan-dm. If the plan has several rows, the name of an .h5 "
                    "file must contain {file}.")
 @click.option("--series", is_flag=True,
               help="Average the channels, with their weights, into a single time series. Names "
                    "that end in .tim or .dat imply this option.")
 @click.option("--track", type=click.Choice(["sample", "half", "exact"]),
-              help="For several DMs, sum along tracks of this kind. Short pulses lose the most S/N "
-                   "with sample, less with half (up to twice as slow) and least with exact.  "
+              help="For several DMs, sum in a tree with steps of one (sample) or half a sample "
+                   "(half: up to twice as slow), or along exact delays (exact: least S/N lost).  "
                    "[default: exact for up to 16, otherwise sample]")
 @click.option("--ref", metavar="FREQ",
               help="Refer times to the arrival of the signal at this frequency: top (the highest "
-                   "channel), infinity, or a frequency such as 1500MHz.  [default: top, or that "
-                   "of the input]")
+                   "channel), infinity or, e.g., 1500MHz. For several DMs, only top is allowed.  "
+                   "[default: top, or that of the input]")
 @common.constant_option(default="1/2.41e-4, or that of the input")
 @click.option("--last", type=click.Choice(["keep", "drop"]),
               help="Keep or drop the spectra at the end for which the lower channels were not "
                    "recorded.  [default: drop in sigproc, psrfits and presto, otherwise keep]")
 @click.option("--barycenter", is_flag=True,
-              help="Sample the result evenly at the solar system's barycentre, by leaving out or "
-                   "repeating about one sample in 10000; the start is a barycentric time (TDB).")
+              help="Resample the result evenly in barycentric time, by leaving out or repeating "
+                   "about one sample in 10000; the start time is then barycentric (TDB).")
 @common.solar_system_option
 @driver.products_option
 @click.option("--to", type=click.Choice((*driver.SPECTRA, "planes")),
@@ -52,13 +52,12 @@ _SERIES = (".tim", ".dat")
                    "several dispersion measures, planes]")
 @driver.spectra_options
 def dedisperse(files: tuple[str, ...], output: str, to: str | None, **options: Any) -> None:
-    """Remove the dispersion of a source from spectra.
+    """Remove the dispersion of a signal from spectra.
 
     All FILEs must belong to one scan. Every channel is shifted by its delay relative to the highest
     channel. The delay is rounded to the nearest spectrum or, by default for more than 16 dispersion
-    measures, approximated by a tree of sums. Samples of weight 0, such as flagged ones, do not
-    contribute to a time series. Either --dm or --plan is required. With several dispersion
-    measures, times refer to the highest channel.
+    measures, approximated so that channels can be summed in a tree. Samples of weight 0, such as
+    flagged ones, do not contribute to a time series. Either --dm or --plan is required.
     """
     from fastsig.chain import open_chain
     from fastsig.errors import FormatError

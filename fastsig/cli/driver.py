@@ -52,10 +52,10 @@ products_option = click.option(
 
 vdif_options = common.options(
     click.option("--one-thread", is_flag=True,
-                 help="Write all polarisations and channels of a vdif file into the frames of a "
+                 help="Write all polarisations and channels of a VDIF file into the frames of a "
                       "single thread, as dspsr expects."),
     click.option("--dspsr-header", is_flag=True,
-                 help="Write a header file for dspsr, PATH.hdr, next to a single-thread vdif "
+                 help="Write a header file for dspsr, PATH.hdr, next to a single-thread VDIF "
                       "file."),
 )
 
@@ -66,15 +66,14 @@ lossy_option = click.option(
 
 scale_option = click.option(
     "--scale", type=float, metavar="X", default=1.0, show_default=True,
-    help="Multiply the values by this factor before they are rounded to the integers of a sigproc "
+    help="Multiply the values by this factor before they are rounded to the integers of a SIGPROC "
          "file.")
 
 sign_options = common.options(
     click.option("--sign-q", type=click.Choice(["1", "-1"]), default="1", show_default=True,
-                 help="Set the sign of Q, which is recorded in the product; with 1, Q is AA - BB."),
+                 help="Set the sign of Q, and record it in the product; with 1, Q is AA - BB."),
     click.option("--sign-v", type=click.Choice(["1", "-1"]), default="1", show_default=True,
-                 help="Set the sign of V, which is recorded in the product; with 1, V is 2 Im "
-                      "<A* B>."),
+                 help="Set the sign of V, and record it in the product; with 1, V is 2 Im <A* B>."),
 )
 
 #: Options of commands that write voltages or spectra in passes.
@@ -88,7 +87,7 @@ spectra_options = common.options(
                       "formats the fewest that preserve all values]"),
     scale_option,
     click.option("--file-size", metavar="SIZE",
-                 help="Split the product into psrfits files of at most this size, e.g. 4GB; if "
+                 help="Split the product into PSRFITS files of at most this size, e.g. 4GB; if "
                       "there are several files, PATH must contain {file}."),
     lossy_option, product_run_options)
 
@@ -101,7 +100,7 @@ copy_options = common.options(
                  help="Multiply the samples by this factor before they are rounded; for spectra, "
                       "this is possible only in sigproc."),
     click.option("--file-size", metavar="SIZE",
-                 help="Split the product into guppi, dada, vdif or psrfits files of at most this "
+                 help="Split the product into GUPPI, DADA, VDIF or PSRFITS files of at most this "
                       "size, e.g. 4GB; if there are several files, PATH must contain {file}."),
     lossy_option, product_run_options)
 

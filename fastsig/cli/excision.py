@@ -46,9 +46,9 @@ excision_options = common.options(
                       "mean over the band (mean), or this mean scaled to the strength of the "
                       "signal in each channel (zdot)."),
     click.option("--runs", type=float, metavar="X",
-                 help="Use SumThreshold to flag samples, and runs of up to 64 samples in time or "
-                      "in frequency, that deviate from the level of their channel; X is the "
-                      "threshold for one sample, in standard deviations, e.g. 6."),
+                 help="Flag runs of 1 to 64 samples in time or in frequency with SumThreshold. "
+                      "Unlike flag --sum-threshold, do not compare channels. X is the threshold "
+                      "for one sample, in standard deviations, e.g. 6."),
 )
 
 

@@ -41,8 +41,8 @@ def _numbers(context: click.Context, parameter: click.Parameter, value: str | No
               help="Extract the spectrum at this position, e.g. 187.7,12.39 (in degrees) or "
                    "12:30:49.4,+12:23:28.")
 @click.option("--radius", metavar="ANGLE",
-              help="Sum the flux within this radius, e.g. 5arcmin.  [default: fit a point source "
-                   "with the shape of the beam]")
+              help="Sum the flux density within this radius, e.g. 5arcmin.  [default: fit a "
+                   "point source with the shape of the beam]")
 @click.option("--beam", metavar="ANGLE",
               help="Assume a circular beam with this FWHM.  [default: the beam stated in the file]")
 @click.option("--locate", is_flag=True,
@@ -63,9 +63,9 @@ def _numbers(context: click.Context, parameter: click.Parameter, value: str | No
               help="Derive the errors from the measured scatter of the spectrum, or from the "
                    "weights alone.")
 @click.option("--kelvin", metavar="brightness|K/JY",
-              help="Convert a cube from K to Jy. Give brightness if the values are brightness "
-                   "temperatures in the beam of the map, and otherwise the gain of the telescope, "
-                   "e.g. 16K/Jy.")
+              help="Convert a cube from K to Jy. Give brightness for brightness temperatures "
+                   "averaged over the beam of the map; for antenna temperatures, give the "
+                   "telescope's gain, e.g. 16K/Jy.")
 @click.option("--distance", metavar="D",
               help="Compute the HI mass for this distance, e.g. 12.3Mpc.")
 @common.picture_option("the spectrum and its fit")

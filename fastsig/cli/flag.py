@@ -23,13 +23,14 @@ _RUNS = 5  # most spans of channels that are listed
               help="Flag single samples that deviate from the median of their channel by more than "
                    "this many standard deviations; 0 skips this test.")
 @click.option("--sum-threshold", type=float, default=6.0, show_default=True, metavar="X",
-              help="Set the threshold of SumThreshold for single samples, in standard deviations; "
-                   "0 skips SumThreshold.")
+              help="Set the threshold of SumThreshold for single samples, in standard "
+                   "deviations; 0 skips this test.")
 @click.option("--max-window", type=int, default=64, show_default=True, metavar="N",
-              help="With SumThreshold, test runs of up to N samples; N must be a power of two.")
+              help="With --sum-threshold, test runs of up to N samples; N must be a power of two.")
 @click.option("--noise-share", type=float, metavar="X",
-              help="Flag at most this fraction of pure noise in each polarisation product, by "
-                   "scaling --clip and --sum-threshold together.  [default: 0.0015]")
+              help="Scale --clip and --sum-threshold by a common factor such that at most this "
+                   "fraction of pure noise is flagged in each product.  [default: no scaling; "
+                   "the default thresholds flag at most 0.0015]")
 @click.option("--protect", multiple=True, metavar="FREQ-FREQ",
               help="Never flag these frequencies, e.g. 1419MHz-1421.5MHz around a line, even if "
                    "--bands includes them. May be repeated.")
@@ -38,11 +39,12 @@ _RUNS = 5  # most spans of channels that are listed
                    "where either is flagged. By default, a sample that is flagged in one product "
                    "is flagged in all.")
 @click.option("--width", metavar="FREQ|N",
-              help="Compare each channel with its neighbours within this width, in frequency or "
-                   "in channels.  [default: 51 channels, but at most half the band]")
+              help="Compare each channel with its neighbours within this width, given as a "
+                   "frequency or in channels.  [default: 51 channels, but at most half the band]")
 @click.option("--smooth", metavar="FREQ|N",
-              help="Do not flag changes that are smooth over this width, in frequency or in "
-                   "channels.  [default: 20MHz, but at least 64 channels]")
+              help="Do not flag changes with time that are smooth in frequency over this width, "
+                   "given as a frequency or in channels.  [default: 20MHz, but at least 64 "
+                   "channels]")
 @click.option("--n-segment", type=int, metavar="N",
               help="Search segments of this many spectra separately.  [default: 32 to 1024, such "
                    "that a segment has about 2^20 values per polarisation product]")
@@ -56,10 +58,10 @@ def flag(files: tuple[str, ...], output: str, to: str | None, **options: Any) ->
     """Flag interference in spectra by giving it weight 0.
 
     All FILEs must belong to one scan. If the header states when the noise diode is on, spectra with
-    the diode on and spectra with the diode off are searched separately. In a 32-bit fbh5 file,
+    the diode on and spectra with the diode off are searched separately. In a 32-bit FBH5 file,
     flagged values are NaN, and all other values are unchanged unless --zero-dm is used. The options
-    --mask, --kurtosis, --iqrm, --zero-dm and --runs are applied in this order, before all other
-    tests. With --clip 0 and --sum-threshold 0, the other tests are skipped.
+    --mask, --kurtosis, --iqrm, --zero-dm and --runs are applied first, in this order. With --clip 0
+    and --sum-threshold 0, only these options and --bands are applied.
     """
     from fastsig.chain import open_chain
     from fastsig.errors import FormatError

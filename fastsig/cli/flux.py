@@ -15,12 +15,13 @@ from fastsig.cli import common, driver
                       "file number.")
 @click.option("--gain", metavar="K/JY",
               help="Divide by this gain of one polarisation, e.g. 16K/Jy, as measured on a "
-                   "calibrator.  [default: the gain of the telescope's receiver]")
+                   "calibrator.  [default: the telescope's gain for --beam at --zenith-angle]")
 @click.option("--zenith-angle", metavar="ANGLE",
-              help="Use the receiver's gain at this zenith angle, e.g. 20deg.  [default: the "
+              help="Use the telescope's gain at this zenith angle, e.g. 20deg.  [default: the "
                    "column zenith_deg of the file]")
 @click.option("--beam", type=click.IntRange(1, 19), metavar="N",
-              help="Use the receiver's gain for this beam.  [default: the beam stated in the file]")
+              help="Use the telescope's gain for this beam.  [default: the beam stated in the "
+                   "file]")
 @common.span_options
 @driver.products_option
 @driver.spectra_to_option
@@ -42,14 +43,14 @@ def flux(files: tuple[str, ...], output: str, to: str | None, **options: Any) ->
 
 
 def _in_jansky(stream: Any, options: dict[str, Any]) -> Any:
-    """Convert the stream with the gain given, or with the gain of the receiver."""
+    """Convert the stream with the gain given, or with that of the telescope."""
     from fastsig.errors import UsageError
     from fastsig.stages.flux import Flux
 
     gain, angle, beam = options["gain"], options["zenith_angle"], options["beam"]
     if gain is not None:
         if angle is not None or beam is not None:
-            raise UsageError("--zenith-angle and --beam apply to the receiver's gain; allowed: "
+            raise UsageError("--zenith-angle and --beam apply to the telescope's gain; allowed: "
                              "without --gain")
         return Flux(stream, gain=gain)
     return Flux(stream, zenith_angle=angle, beam=beam)

@@ -25,8 +25,8 @@ from fastsig.cli import common, driver, excision
                    "the observer.")
 @click.option("--dm", metavar="DM",
               help="Align the channels for this dispersion measure, in pc cm^-3.  [default: that "
-                   "of the ephemeris, or that for which the input was dedispersed, between or "
-                   "within channels]")
+                   "of the ephemeris, otherwise the one for which the input was already "
+                   "dedispersed (between or within channels)]")
 @common.constant_option(default="1/2.41e-4, or that of the input")
 @driver.coherent_option
 @common.profile_options
@@ -34,16 +34,17 @@ from fastsig.cli import common, driver, excision
               help="Average neighbouring channels into N channels.  [default: the largest divisor "
                    "of the number of channels that does not exceed 128]")
 @click.option("--single", is_flag=True,
-              help="Make one subintegration of each complete period, for one ephemeris only; "
-                   "channels are first dedispersed to the nearest sample.")
+              help="Write each complete period as a subintegration of its own. Only one "
+                   "ephemeris is allowed, and channels are first dedispersed to the nearest "
+                   "sample.")
 @click.option("--tcal", type=common.InputPath(or_value=True), metavar="K|TABLE",
               help="Before folding, calibrate to K with this temperature of the noise diode: one "
-                   "value, one per polarisation such as 1.1K,1.2K, or a table. The diode's "
-                   "signal must be injected at 45 degrees to both feeds.")
+                   "value, one per polarisation (1.1K,1.2K), or a table. The diode's signal must "
+                   "be injected at 45 degrees to both receptors.")
 @click.option("--diode", metavar="KEY=VALUE,...",
-              help="Specify when the diode is on, for comparison with the data: a mode such as "
-                   "mode=pulsar, or the times period=, on= and first=.  [default: the schedule "
-                   "measured from the data]")
+              help="Use this schedule of the diode, which must agree with the data: a mode "
+                   "(mode=pulsar), or period=, on= and first= with units of time.  [default: the "
+                   "header's if it agrees, otherwise the measured one]")
 @click.option("--beam", type=click.IntRange(1, 19), metavar="N",
               help="Use the diode temperature of this beam.  [default: the beam stated in the "
                    "file]")
@@ -51,15 +52,15 @@ from fastsig.cli import common, driver, excision
               help="With --tcal, convert to Stokes parameters in Jy with this gain of one "
                    "polarisation, e.g. 16K/Jy, as measured on a calibrator.")
 @click.option("--feed-angle", metavar="ANGLE",
-              help="Write I, Q, U and V, with Q and U rotated to the sky by the parallactic angle "
-                   "plus this angle of feed A from the zenith, positive from north through east.  "
-                   "[default: no rotation]")
+              help="Write I, Q, U and V, with Q and U rotated to the sky by the parallactic "
+                   "angle plus this angle of receptor A from the direction of the zenith, north "
+                   "through east.  [default: no rotation]")
 @excision.flag_option
 @common.span_options
 @driver.products_option
 @common.format_option(["psrfits", "ecsv"])
 @click.option("--bits", type=click.Choice(["16", "32"]),
-              help="Write psrfits samples of this many bits: 16-bit integers or 32-bit floats.  "
+              help="Write PSRFITS samples of this many bits: 16-bit integers or 32-bit floats.  "
                    "[default: 16]")
 @common.run_options("Print the expected time, memory and disk space; write nothing.")
 def fold(files: tuple[str, ...], output: str, to: str | None, **options: Any) -> None:
@@ -67,7 +68,7 @@ def fold(files: tuple[str, ...], output: str, to: str | None, **options: Any) ->
 
     All FILEs must belong to one scan. Every sample is added to the bin that contains the phase at
     its own time and frequency. Samples of weight 0, such as flagged ones, do not contribute.
-    PSRCHIVE can open psrfits archives.
+    PSRCHIVE can open PSRFITS archives.
     """
     from fastsig.chain import open_chain
     from fastsig.io.files.outputs import output_names

@@ -33,8 +33,8 @@ from fastsig.cli import common
               help="Set the FWHM of the telescope's beam.  [default: that of the receiver, "
                    "averaged over the spectra and the band]")
 @click.option("--products", type=click.Choice(["I", "IQUV", "V"]), default="I", show_default=True,
-              help="Map these polarisation products: I is the mean of AA and BB if the file has "
-                   "them; IQUV and V are Stokes parameters.")
+              help="Map these polarisation products. In a cube, I is the mean of AA and BB, not "
+                   "their sum; Stokes parameters in K are therefore halved.")
 @click.option("--axis", type=click.Choice(["FREQ", "VRAD", "VOPT"]), default="FREQ",
               show_default=True, help="Use this spectral axis; VOPT is written as VOPT-F2W.")
 @click.option("--frame", type=click.Choice(["topocentric", "geocentric", "barycentric",

@@ -22,7 +22,7 @@ from fastsig.cli import common
                    "each file contains the UTC time of its first row.")
 @click.option("--record", type=click.Choice(["native", "dada", "vdif"]),
               help="Record the voltages in this format. Lost samples are marked as invalid in "
-                   "native files; they are 0 in dada files, which cannot mark them, and in vdif "
+                   "native files; they are 0 in DADA files, which cannot mark them, and in VDIF "
                    "files, which can mark only whole frames.")
 @click.option("--spectra", is_flag=True, help="Write spectra.")
 @common.ephemeris_options("--fold")
@@ -46,8 +46,8 @@ from fastsig.cli import common
 @click.option("--every", metavar="TIME", default="5s", show_default=True,
               help="With --picture, redraw the picture at this interval.")
 @click.option("--n-chan", type=click.IntRange(1), metavar="N",
-              help="Divide each channel of voltages into N channels; required for all products of "
-                   "voltages except --record.")
+              help="Divide each channel of voltages into N channels; required for voltages, "
+                   "unless they are only recorded (--record).")
 @click.option("--integrate", "time", metavar="TIME",
               help="Integrate over this time, e.g. 1ms, rounded to whole spectra.  [default: no "
                    "integration]")
@@ -85,7 +85,8 @@ from fastsig.cli import common
               help="Use this many threads for each product.  [default: one per processor]")
 @click.option("--cpus", metavar="LIST",
               help="Use only these processors, e.g. 0,4-7, divided among the sources; the first "
-                   "processor of each source is reserved for its receiver if there are others.")
+                   "one of each source is reserved for the process that receives the data, if "
+                   "the source has more than one.")
 @click.option("--memory", metavar="SIZE",
               help="Limit the memory used by each process, e.g. to 500MB.")
 @common.set_option
@@ -95,9 +96,9 @@ def live(sources: tuple[str, ...], output: str, **options: Any) -> None:
     """Receive voltages or spectra, and process them as they arrive.
 
     A SOURCE is udp://HOST:PORT, a pipe, - for standard input, ring:NAME for packets in shared
-    memory, psrdada:KEY for a ring of PSRDADA, or, with --follow, a file that grows. Each source and
-    each product has a process of its own. On SIGTERM or Ctrl-C, nothing more is received, and all
-    files are completed. On SIGHUP, new files are begun.
+    memory, psrdada:KEY for a PSRDADA ring buffer, or, with --follow, a file that grows. Each source
+    and each product has a process of its own. On SIGTERM or Ctrl-C, nothing more is received, and
+    all files are completed. On SIGHUP, new files are begun.
     """
     from fastsig.live.session import Session
     from fastsig.live.settings import sources_of

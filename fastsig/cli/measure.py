@@ -22,17 +22,17 @@ _KIND = "profile measurements"
 @click.option("--convention", type=click.Choice(["PSR/IEEE", "IAU"]), default="PSR/IEEE",
               show_default=True, help="Write V with the sign of this convention.")
 @click.option("--feed-angle", metavar="ANGLE",
-              help="Measure position angles on the sky, rotated by the parallactic angle plus this "
-                   "angle of feed A from the zenith, positive from north through east.  [default: "
-                   "the frame of the archive]")
+              help="Measure position angles on the sky, rotated by the parallactic angle plus "
+                   "this angle of receptor A from the direction of the zenith, north through "
+                   "east.  [default: the frame of the archive]")
 @common.set_option
 @common.json_option
 @common.quiet_options
 @common.debug_option
 def measure(files: tuple[str, ...], output: str, **options: Any) -> None:
-    """Measure S/N, flux, widths, polarisation and RM of profiles.
+    """Measure flux densities, widths and polarisation of profiles.
 
-    Each ARCHIVE yields one row.
+    Each ARCHIVE yields one row, which also contains the S/N and the rotation measure.
     """
     from fastsig.axes.units import number
     from fastsig.io.ecsv.tables import write_table

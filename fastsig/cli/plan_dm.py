@@ -22,7 +22,7 @@ _HEAD = ("low DM", "high DM", "step", "down", "DMs", "sample", "channel", "step"
                    "time]")
 @click.option("--loss", type=float, metavar="X", default=0.1, show_default=True,
               help="Choose steps such that a pulse as wide as --width, halfway between two "
-                   "dispersion measures, loses at most the fraction X of its S/N.")
+                   "dispersion measures, loses at most a fraction X of its S/N.")
 @click.option("--fstart", metavar="FREQ",
               help="If no FILE is given, set the lower edge of the band, e.g. 1000MHz.")
 @click.option("--bandwidth", metavar="FREQ",
@@ -34,7 +34,7 @@ _HEAD = ("low DM", "high DM", "step", "down", "DMs", "sample", "channel", "step"
                    "e.g. 49.152us.")
 @click.option("-o", "--output", type=common.OutputPath(), metavar="PATH",
               help="Write the plan to this ECSV table.")
-@common.picture_option("the added pulse widths and the remaining S/N")
+@common.picture_option("the pulse broadening and the remaining S/N")
 @click.option("--overwrite", is_flag=True, help="Replace existing output files.")
 @common.set_option
 @common.json_option
@@ -44,8 +44,8 @@ def plan_dm(files: tuple[str, ...], dms: str, output: str | None, **options: Any
     """Plan a search over DMs: steps, downsampling, losses and cost.
 
     The plan is made for the spectra of one scan, in one or several FILEs. If no FILE is given, the
-    plan is made for the band that --fstart, --bandwidth, --n-chan and --sample-time describe; all
-    four are then required.
+    plan is made for the spectra that --fstart, --bandwidth, --n-chan and --sample-time describe;
+    all four are then required.
     """
     from fastsig.io.files.outputs import check_text_name
     from fastsig.io.files.safe import check_output

@@ -39,20 +39,21 @@ def search() -> None:
 @click.option("--threshold", type=float, metavar="X", default=7.0, show_default=True,
               help="Report pulses whose S/N is at least X.")
 @click.option("--loss", metavar="X", default="0.05", show_default=True,
-              help="Choose the steps in width and in dispersion measure such that a pulse between "
-                   "two widths or two dispersion measures loses at most the fraction X of its S/N.")
+              help="Choose the steps in width and in dispersion measure such that a pulse "
+                   "between two widths or two dispersion measures loses at most a fraction X of "
+                   "its S/N.")
 @click.option("--switch", type=float, metavar="X", default=1.5, show_default=True,
-              help="Halve the sampling rate once the smearing within a channel is X times that due "
-                   "to samples and DM steps, and pulses of 10 spectra still span 2X samples. A "
-                   "larger X loses less S/N but takes longer.")
+              help="At high DMs, halve the sampling rate where the smearing in a channel is X "
+                   "times that due to samples and DM steps, if pulses of 10 spectra then span 2X "
+                   "samples. A larger X is slower but loses less S/N.")
 @common.constant_option()
 @click.option("--n-chan", type=click.IntRange(1), metavar="N",
               help="Divide each channel of voltages into N channels, in which the dispersion is "
                    "removed coherently at widely spaced dispersion measures; required for "
                    "voltages.")
 @click.option("--integrate", metavar="TIME",
-              help="Integrate the powers of voltages over this time, e.g. 50us.  [default: half of "
-                   "the shortest width]")
+              help="For voltages, integrate the detected power over this time, e.g. 50us.  "
+                   "[default: half of the shortest width]")
 @excision.flag_option
 @excision.excision_options
 @click.option("--inject", type=click.IntRange(1, 10**6), metavar="N",

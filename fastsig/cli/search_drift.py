@@ -18,7 +18,7 @@ __all__ = ["drift"]
 @click.option("--drift", "rates", metavar="LOW:HIGH", default="-4:4", show_default=True,
               help="Search drift rates from LOW to HIGH, in Hz/s.")
 @click.option("--snr", type=float, metavar="X", default=10.0, show_default=True,
-              help="Report carriers whose S/N is at least X (5 or more).")
+              help="Report carriers whose S/N is at least X; X must be 5 or more.")
 @click.option("--width", metavar="W",
               help="Search for slowly drifting carriers whose width is at most W, e.g. 20Hz.  "
                    "[default: 8 channels]")
@@ -30,8 +30,9 @@ __all__ = ["drift"]
               help="Search, or leave out, the central channel of each coarse channel, which "
                    "contains the DC component.")
 @click.option("--unsmeared", is_flag=True,
-              help="Search all drift rates in steps of one channel, for simulated carriers that do "
-                   "not spread over the channels that they cross during a spectrum.")
+              help="Search all drift rates in steps of one channel over the duration of the "
+                   "data, to find simulated carriers that do not spread over the channels that "
+                   "they cross during a spectrum.")
 @click.option("--n-chan", type=click.IntRange(2), metavar="N",
               help="Divide each channel of voltages into N channels; required for voltages.")
 @click.option("--integrate", metavar="TIME",
@@ -46,9 +47,10 @@ __all__ = ["drift"]
 def drift(files: tuple[str, ...], output: str, to: str | None, **options: Any) -> None:
     """Search spectra or voltages for carriers whose frequency drifts.
 
-    All FILEs must belong to one scan. Spectra are summed along straight tracks of all drift rates,
-    in boxcars of several widths. When a carrier has been found, its samples are removed, so that it
-    does not hide others. Samples of weight 0, such as flagged ones, do not contribute.
+    All FILEs must belong to one scan. Spectra are summed along straight tracks at all drift rates,
+    and with boxcars of several widths in frequency. When a carrier has been found, its samples are
+    removed, so that it does not hide others. Samples of weight 0, such as flagged ones, do not
+    contribute.
     """
     from fastsig.chain import open_chain
     from fastsig.io.files.safe import check_output

@@ -21,7 +21,7 @@ __all__ = ["pulsars"]
               help="Search dispersion measures from LOW to HIGH, in pc cm^-3.")
 @click.option("--loss", type=float, metavar="X", default=0.1, show_default=True,
               help="Choose steps such that a pulse as wide as one sample, halfway between two "
-                   "dispersion measures, loses at most the fraction X of its S/N.")
+                   "dispersion measures, loses at most a fraction X of its S/N.")
 @click.option("--harmonics", type=click.Choice(["0", "1", "2", "4", "8", "16", "32"]),
               default="16", show_default=True,
               help="Sum up to this many harmonics in the Fourier spectrum; 0 skips the Fourier "
@@ -33,8 +33,8 @@ __all__ = ["pulsars"]
 @click.option("--jerk", type=click.FloatRange(0, 4200), metavar="W", default=0.0,
               show_default=True,
               help="Also search for signals whose drift changes by up to W bins, at the highest "
-                   "harmonic, over the duration of the data. The search takes 1 + W/10 times as "
-                   "long.")
+                   "harmonic, over the duration of the data. The Fourier search then takes 1 + "
+                   "W/10 times as long.")
 @click.option("--period", metavar="LOW:HIGH", default="0.5s:1800s", show_default=True,
               help="Search for periods in this range by fast folding, up to an eighth of the "
                    "duration of the data; with none, skip fast folding.")
@@ -66,8 +66,8 @@ __all__ = ["pulsars"]
                    "and so on.")
 @common.constant_option()
 @click.option("--barycenter", is_flag=True,
-              help="Search for periods at the solar system's barycentre: sample the series evenly "
-                   "there, as dedisperse --barycenter does.")
+              help="Search for periods at the solar system's barycentre: resample the series "
+                   "evenly in barycentric time, as dedisperse --barycenter does.")
 @common.solar_system_option
 @common.span_options
 @excision.flag_option
@@ -81,9 +81,10 @@ def pulsars(files: tuple[str, ...], output: str, to: str | None, **options: Any)
     All FILEs must belong to one scan, and are searched together: they contain successive spectra,
     or time series at different dispersion measures. Channels are normalised and summed for many
     dispersion measures. In each resulting time series, harmonics of the Fourier spectrum are
-    summed, and the profiles of all periods are compared with boxcars (fast folding). The detections
-    of a signal and of its harmonics at neighbouring dispersion measures form one candidate. Samples
-    of weight 0, such as flagged ones, do not contribute.
+    summed. The series is also folded at all trial periods, and the profiles are matched with
+    boxcars (fast folding). The detections of a signal and of its harmonics at neighbouring
+    dispersion measures form one candidate. Samples of weight 0, such as flagged ones, do not
+    contribute.
     """
     from fastsig.chain import open_chain
     from fastsig.io.files.safe import check_output

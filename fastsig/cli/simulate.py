@@ -24,15 +24,14 @@ def simulate() -> None:
 @common.workers_option
 @click.option("--to", type=simulating.Destination(VOLTAGES),
               help="Write in this format, or send packets to udp://HOST:PORT, or samples to "
-                   "psrdada:KEY, a ring of PSRDADA.  "
-                   "[default: implied by the extension of PATH: guppi (.raw), dada or vdif; "
-                   "otherwise native]")
+                   "psrdada:KEY, a PSRDADA ring buffer.  [default: implied by the extension of "
+                   "PATH: guppi (.raw), dada or vdif; otherwise native]")
 @simulating.sending_options
 @click.option("--coarse", type=int, metavar="N",
               help="Record complex voltages in N coarse channels, to which --level and the packets "
                    "of --loss then refer.  [default: real voltages of the whole band]")
 @click.option("--file-size", metavar="SIZE",
-              help="Split the recording into guppi, dada or vdif files of at most this size, e.g. "
+              help="Split the recording into GUPPI, DADA or VDIF files of at most this size, e.g. "
                    "1GB; if there are several files, PATH must contain {file}.")
 @lossy_option
 @simulating.truth_option
@@ -46,7 +45,7 @@ def simulate() -> None:
               help="Record the band as an upper sideband or, reversed, as a lower sideband.")
 @simulating.start_time_option("sample 0")
 @click.option("--level", metavar="X", default="20", show_default=True,
-              help="Set the rms of the receiver noise, in quantisation steps of the 8-bit samples.")
+              help="Set the rms of the system noise, in quantisation steps of the 8-bit samples.")
 @simulating.receiver_options
 @simulating.sky_options
 @click.option("--loss", metavar="KEY=VALUE,...",
@@ -57,9 +56,10 @@ def simulate() -> None:
 def fast_voltage(output: str | None, overwrite: bool, workers: int | None, **options: Any) -> None:
     """Simulate the voltages of one FAST beam.
 
-    The 8-bit samples of X and Y are real or, with --coarse, complex. Give values with units, e.g.
-    --pulsar period=5ms,dm=10,duty=0.05,peak=30K. A native file contains the truth record. Times of
-    pulsars and bursts are times of arrival at the upper edge of the band.
+    The 8-bit samples of the polarisations A and B, which --loss names X and Y, are real or, with
+    --coarse, complex. Give values with units, e.g. --pulsar period=5ms,dm=10,duty=0.05,peak=30K. A
+    native file contains the truth record. Times of pulsars and bursts are times of arrival at the
+    upper edge of the band.
     """
     from fastsig import simulate as library
     from fastsig.io.files.outputs import output_names

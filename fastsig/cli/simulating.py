@@ -18,13 +18,13 @@ __all__ = ["Destination", "check_truth", "diode_option", "duration_option", "fil
 _LATE_S = 0.1  # from which on the delay of packets is reported
 
 #: Help of ``--level`` of spectra.
-LEVEL = ("Set the level of the receiver noise, averaged over the band, in the units of the "
+LEVEL = ("Set the level of the system noise, averaged over the band, in the units of the "
          "products.")
 
 #: Options of commands that send packets, in addition to ``--to``.
 SENDING = ("network", "speed", "cycle")
 
-_RING = "psrdada:"  # beginning of the name of a ring of PSRDADA
+_RING = "psrdada:"  # beginning of the name of a PSRDADA ring buffer
 
 # Option -> (component, parameter of the simulator, whether it may be repeated). Loss is separate.
 Components = dict[str, tuple[str, str, bool]]
@@ -50,7 +50,7 @@ name_option = click.option(
     help="Set the name of the source or project, which is also used in the file names.")
 
 fstart_option = click.option("--fstart", metavar="FREQ", default="1000MHz", show_default=True,
-                             help="Set the lower edge of the band on the sky.")
+                             help="Set the sky frequency of the lower edge of the band.")
 
 
 def start_time_option(first: str) -> Callable[[common.Command], common.Command]:
@@ -86,9 +86,10 @@ receiver_options = common.options(
     click.option("--seed", metavar="N", default="1", show_default=True,
                  help="Set the seed of the random numbers."),
     click.option("--tsys", metavar="T", default="20K", show_default=True,
-                 help="Set the noise temperature of the receiver in each polarisation."),
+                 help="Set the system temperature in each polarisation, without the simulated "
+                      "signals."),
     click.option("--noise/--no-noise", default=True, show_default=True,
-                 help="Include, or leave out, the noise of the receiver."),
+                 help="Include, or leave out, the system noise."),
     click.option("--bandpass", default="fast", show_default=True,
                  type=click.Choice(["fast", "flat"]),
                  help="Use this bandpass shape; fast is a model, not FAST's measured bandpass."),
@@ -99,9 +100,9 @@ receiver_options = common.options(
 
 sending_options = common.options(
     click.option("--network", metavar="KEY=VALUE,...",
-                 help="With --to udp://..., change the packets, as specified by loss, duplicates, "
-                      "reorder (largest delay, in packets), first (first counter), beam, jumps "
-                      "(e.g. 2s:1000000), silences (e.g. 1s:3s) and seed."),
+                 help="With --to udp://, alter the packet stream as specified by loss, "
+                      "duplicates, reorder (largest delay, in packets), first (counter of first "
+                      "packet), beam, jumps (2s:1000000), silences (1s:3s) and seed."),
     click.option("--speed", metavar="X",
                  help="If the recording is sent (--to), send X seconds of it per second or, if X "
                       "is 0, send it as fast as possible.  [default: 1]"),
@@ -119,9 +120,9 @@ sky_options = common.options(
                  help="Add a spectral line, specified by peak, fwhm (in Hz or km/s), frequency "
                       "(by default, that of HI) and velocity."),
     click.option("--pulsar", metavar="KEY=VALUE,...",
-                 help="Add a pulsar, specified by period, dm, duty, peak, time, linear, angle, "
-                      "circular, rm, pdot, orbit, size, node and nulls, or by polyco instead of "
-                      "the period."),
+                 help="Add a pulsar, specified by period (or polyco), dm, duty, peak, time, "
+                      "linear, angle, circular, rm, pdot, orbit (its period), size (a sin i / "
+                      "c), node (time of ascending node) and nulls (fraction)."),
     click.option("--burst", metavar="KEY=VALUE,...",
                  help="Add a burst, specified by time, fwhm, dm, peak, linear, angle and "
                       "circular."),
@@ -190,7 +191,7 @@ def sends(output: str | None, options: dict[str, Any], without: tuple[str, ...])
 
 
 def send(recording: Any, options: dict[str, Any], overwrite: bool) -> None:
-    """Send a recording as packets, or to a ring of PSRDADA, and report what was sent."""
+    """Send a recording as packets, or to a PSRDADA ring buffer, and report what was sent."""
     from fastsig import simulate as library
     from fastsig.io.files.safe import check_output
     from fastsig.simulate.values import from_text

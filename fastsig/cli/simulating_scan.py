@@ -73,8 +73,8 @@ _track = common.options(
                       "north; at 0, M02 is east of M01.  [default: 23.4deg for drifting, "
                       "otherwise 0]"),
     click.option("--feed-angle", metavar="ANGLE", default="0deg", show_default=True,
-                 help="Set the angle of feed A relative to the line from M01 to M02; its value at "
-                      "FAST is not published."),
+                 help="Set the position angle of receptor A minus that of the line from beam M01 "
+                      "to beam M02; its value at FAST is not published."),
     click.option("--yaw", metavar="ANGLE", default="0deg", show_default=True,
                  help="Set the yaw of the feed cabin; pitch and roll are then set so that the "
                       "axis of the cabin passes through the centre of the reflector's sphere."),
@@ -98,8 +98,8 @@ _track = common.options(
 _sky = common.options(
     click.option("--point", metavar=LIST, multiple=True,
                  help="Add a point source, specified by ra, dec, flux (Stokes I, Jy), index, "
-                      "frequency of the flux (by default 1400MHz), and q, u and v (fractions of "
-                      "I, on the sky). May be repeated."),
+                      "frequency (at which flux is given; by default 1400MHz), and q, u and v "
+                      "(fractions of I, on the sky). May be repeated."),
     click.option("--disk", metavar=LIST, multiple=True,
                  help="Add an HI disk, specified by ra, dec, mass, distance, velocity, frame, "
                       "inclination, position_angle, radius, turnover, rotation and dispersion. "
@@ -123,7 +123,7 @@ _receiver = common.options(
     click.option("--ripple", metavar=LIST, multiple=True,
                  help="Add a standing wave, specified by amplitude (K), period (by default "
                       "1.08MHz), phase, phase_rate (deg/s), amplitude_rate (1/s), phase_b and on "
-                      "(factor with the diode on). May be repeated."),
+                      "(amplitude factor while the diode is on). May be repeated."),
     click.option("--jones", metavar=LIST,
                  help="Make the signal paths of the two polarisations differ, as specified by "
                       "ratio (of AA to BB), phase (added to <A* B>) and delay (in ns)."),

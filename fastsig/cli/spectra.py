@@ -30,15 +30,15 @@ def _numbers(context: click.Context, parameter: click.Parameter, value: str) -> 
 @click.option("--n-tap", type=int, metavar="N", default=8, show_default=True,
               help="Use a polyphase filter bank with this many taps.")
 @click.option("--window", metavar="NAME", default="hamming", show_default=True,
-              help="Use this window: hamming, hann, blackman, rect or kaiser:BETA; with none "
-                   "and --n-tap 1, compute a plain FFT.")
+              help="Use this window: hamming, hann, blackman, rect, kaiser:BETA or none; none "
+                   "requires --n-tap 1 and gives a plain FFT.")
 @click.option("--oversample", metavar="RATIO", default="1", show_default=True,
               help="Oversample the channels by this ratio, at most 16, e.g. 4/3 or 32/27; with 1, "
                    "they are critically sampled.")
 @click.option("--dm", metavar="DM",
-              help="Remove the dispersion within each channel coherently for this dispersion "
-                   "measure, in pc cm^-3; channels have rectangular passbands. fastsig dedisperse "
-                   "removes the delays between channels.")
+              help="Remove the dispersion within channels, not between them, coherently for this "
+                   "DM in pc cm^-3. Passbands are then rectangular; --n-tap, --window, "
+                   "--oversample and --flag do not apply.")
 @common.constant_option(" with --dm")
 @click.option("--products", type=click.Choice(["I", "AABB", "AABBCRCI", "IQUV", "V"]),
               default="I", show_default=True, help="Form these polarisation products.")
@@ -58,8 +58,9 @@ def _numbers(context: click.Context, parameter: click.Parameter, value: str) -> 
               help="Before integration, leave out spectra for which less than this fraction (above "
                    "0, at most 1) of the energy of the filter falls on valid samples.")
 @click.option("--flag", type=click.Choice(["sk"]),
-              help="Leave out samples whose spectral kurtosis (sk) differs from that of noise. "
-                   "Requires integrations of at least 16 spectra, or more if the spectra overlap.")
+              help="In each group of up to 128 spectra, leave out channels whose spectral "
+                   "kurtosis (sk) differs from that of noise. Requires integrations of at least "
+                   "16 spectra, or more if the spectra overlap.")
 @click.option("--flag-sigma", type=float, metavar="X",
               help="Set the threshold of --flag, in standard deviations of a Gaussian.  [default: "
                    "3]")
@@ -71,11 +72,11 @@ def _numbers(context: click.Context, parameter: click.Parameter, value: str) -> 
                    "only in sigproc and psrfits.")
 @driver.scale_option
 @click.option("--compression", type=click.Choice(["bitshuffle", "gzip", "none"]),
-              help="Compress the samples of an fbh5 file with this method.  [default: bitshuffle]")
+              help="Compress the samples of an FBH5 file with this method.  [default: bitshuffle]")
 @click.option("--blank", type=click.Choice(["nan", "mean", "zero"]),
-              help="Write this value where the weight is 0: nan or, for programs that cannot read "
-                   "NaN, the mean of the channel or (not in fbh5) zero.  [default: nan in fbh5, "
-                   "mean in sigproc and psrfits]")
+              help="Write this value where the weight is 0. For programs that cannot read NaN, "
+                   "use mean (the mean of the channel) or zero (not in fbh5).  [default: nan in "
+                   "fbh5, mean in sigproc and psrfits]")
 @common.span_options
 @click.option("--unfused", is_flag=True,
               help="Do not use fused kernels: the product is identical, but the run takes longer.")

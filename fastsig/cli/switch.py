@@ -98,11 +98,11 @@ def _kelvins(context: click.Context, parameter: click.Parameter, value: str | No
                    "of 4 ns.  [default: the schedule in the header; without one, the diode is "
                    "assumed to be off]")
 @click.option("--tsys", metavar="K[,K]", callback=_kelvins,
-              help="Use this off-source system temperature instead of measuring it with the noise "
-                   "diode; with onoff, give one value for each power product.")
+              help="Use this off-source system temperature instead of measuring it with the "
+                   "noise diode; with onoff, give one value for each polarisation.")
 @click.option("--tcal", metavar="K[,K]", callback=_kelvins,
               help="Set the temperature of the noise diode; with onoff, give one value for each "
-                   "power product.  [default: TCAL of the SDFITS file]")
+                   "polarisation.  [default: TCAL of the SDFITS file]")
 @click.option("--smooth-ref", metavar="N", type=int, default=1, show_default=True,
               help="Smooth the reference spectrum over this many channels; an even number is "
                    "increased by one.")

@@ -47,7 +47,7 @@ def has_receiver(source: Source) -> bool:
 
 
 def is_psrdada(source: Source) -> bool:
-    """Whether a source is a ring of PSRDADA."""
+    """Whether a source is a PSRDADA ring buffer."""
     return source.url.startswith(PREFIX)
 
 
@@ -64,7 +64,7 @@ def check_source(source: Source, settings: Settings) -> None:
     UsageError
         If the source is neither an address, nor a ring, nor a pipe.
     DataError
-        If there is no such ring of PSRDADA.
+        If there is no such PSRDADA ring buffer.
     """
     if is_udp(source):
         address_of(source.url)

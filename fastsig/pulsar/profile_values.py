@@ -76,8 +76,8 @@ def profile_values(profiles: Profiles, *, sefd_jy: float | None = None, n_pol: i
     convention : {"PSR/IEEE", "IAU"}
         Sign of V.
     feed_angle : Quantity or str, optional
-        Angle of feed A from the direction to the zenith, as for `Profiles.to_sky`. By default, the
-        position angle is in the frame of the profiles.
+        Angle of receptor A from the direction of the zenith, as for `Profiles.to_sky`. By default,
+        the position angle is in the frame of the profiles.
 
     Raises
     ------

@@ -200,8 +200,8 @@ class Profiles(ProfileData):
         Parameters
         ----------
         feed_angle : Quantity or str
-            Angle of feed A from the zenith, positive from north through east, as position angles
-            are.
+            Angle of receptor A from the direction of the zenith, positive from north through east,
+            as position angles are.
 
         Raises
         ------

@@ -1,6 +1,6 @@
 r"""Stokes parameters of profiles, rotated by the parallactic angle to the frame of the sky.
 
-On an altazimuth mount without a rotator, a feed is at a constant angle to the vertical. Its
+On an altazimuth mount without a rotator, a receptor is at a constant angle to the vertical. Its
 position angle is the sum of this angle and the parallactic angle, which is the position angle of
 the zenith:
 
@@ -51,7 +51,7 @@ def in_sky_frame(profiles: P, feed_angle: Any) -> P:
     profiles : Profiles
         Profiles with AA, BB, CR and CI, or I, Q, U and V, in the frame of the receiver.
     feed_angle : Quantity or str
-        Angle of feed A from the direction to the zenith, counted as position angles are.
+        Angle of receptor A from the direction of the zenith, counted as position angles are.
 
     Raises
     ------

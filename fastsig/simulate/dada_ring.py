@@ -1,4 +1,4 @@
-"""Write simulated voltages to a ring of PSRDADA, for tests and rehearsals of what reads it."""
+"""Write simulated voltages to a PSRDADA ring buffer, for tests and rehearsals of what reads it."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Written(NamedTuple):
 
 def write_ring(recording: Any, to: str, *, speed: Any = 1, cycle: Any = None,
                progress: Callable[[int], Any] | None = None) -> Written:
-    """Write a recording to a ring of PSRDADA as one transfer; wait for its readers.
+    """Write a recording to a PSRDADA ring buffer as one transfer; wait for its readers.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ def write_ring(recording: Any, to: str, *, speed: Any = 1, cycle: Any = None,
         If there is no such ring.
     """
     if not isinstance(recording, FastVoltage):
-        raise UsageError("only real voltages can be written to a ring of PSRDADA")
+        raise UsageError("only real voltages can be written to a PSRDADA ring buffer")
     rate = float(scalar(speed, "", "speed")) * float(recording.header.sample_rate)
     if rate < 0:
         raise UsageError(f"speed = {speed!r}; allowed: from 0")

@@ -195,8 +195,8 @@ def _check_gain(gain: NDArray[np.float32], path: str) -> None:
     """Warn of channels without a known gain; raise `PlanError` if no channel has one."""
     lost = int(np.isnan(gain).sum())
     if lost == len(gain):
-        raise PlanError(f"{path}: the receiver's gain is not known in any channel of the band; "
+        raise PlanError(f"{path}: the telescope's gain is not known in any channel of the band; "
                         "give a gain (--gain 16K/Jy)")
     if lost:
         warnings.warn(f"{path}: {lost} of {len(gain)} channels have weight 0, because the "
-                      "receiver's gain is not known there", FastsigWarning, stacklevel=users_line())
+                      "telescope's gain is not known there", FastsigWarning, stacklevel=users_line())

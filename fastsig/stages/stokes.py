@@ -24,7 +24,7 @@ class Stokes(SpectraStage):
 
     ``I = AA + BB``, ``Q = sign_q (AA - BB)``, ``U = 2 CR``, ``V = sign_v 2 CI``, with ``CR + i CI =
     <A* B>``. In the frame of the sky, Q and U refer to north and east: they are rotated by twice
-    the position angle of feed A, which is the sum of the column ``receiver_deg``, 90 deg and
+    the position angle of receptor A, which is the sum of the column ``receiver_deg``, 90 deg and
     `feed_angle`.
 
     Parameters
@@ -37,8 +37,8 @@ class Stokes(SpectraStage):
     sign_q, sign_v : {1, -1}
         Signs of Q and V, since conventions differ.
     feed_angle : Quantity or str, optional
-        Position angle of feed A minus that of the line from M01 to M02, north through east. If it
-        is specified, Q and U are in the frame of the sky. Its value has not been published for
+        Position angle of receptor A minus that of the line from M01 to M02, north through east. If
+        it is specified, Q and U are in the frame of the sky. Its value has not been published for
         FAST, so there is no default.
     mueller : MuellerTable, optional
         Mueller matrices of the receiver, in its own frame and for `sign_q` and `sign_v` of 1; their

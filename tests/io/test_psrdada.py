@@ -123,7 +123,7 @@ def test_what_is_no_ring(ring: tuple[str, Peer, Peer]) -> None:
         next(read_ring(name, until()))
     for wrong in (0, 2**40, 4):
         data.sync.nbufs = wrong
-        with pytest.raises(DataError, match="is not a ring of PSRDADA"):
+        with pytest.raises(DataError, match="is not a PSRDADA ring buffer"):
             Blocks(key_of(name), name, until())
     data.sync.nbufs, data.sync.bufsz = 3, 2**40
     with pytest.raises(DataError, match="too short"):

@@ -105,7 +105,7 @@ def test_the_command(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("changes", "words", "message"), [
     ({}, (), "the zenith angle is not known"),
-    ({}, ("--gain", "16K/Jy", "--zenith-angle", "20deg"), "apply to the receiver's gain"),
+    ({}, ("--gain", "16K/Jy", "--zenith-angle", "20deg"), "apply to the telescope's gain"),
     ({}, ("--gain", "16K"), "gain = '16K'"),
     ({"unit": "Jy"}, ("--gain", "16K/Jy"), "require temperatures in K"),
     ({"telescope": None}, ("--zenith-angle", "20deg"), "names no telescope"),

@@ -38,8 +38,8 @@ run_options: Callable[[Any], Any] = common.options(
     click.option("--overwrite", is_flag=True, help="Replace any existing file that has the name of "
                                                    "a product."),
     click.option("--replace-stale", is_flag=True,
-                 help="Replace products that were made by another recipe or version, or from "
-                      "inputs that have changed since."),
+                 help="Replace products that were made by another recipe or another version of "
+                      "fastsig, or from inputs that have changed since."),
     strict_option,
     click.option("--no-plan", is_flag=True,
                  help="Skip the check that the tasks fit into memory and onto the disk."),
@@ -105,8 +105,9 @@ def retry(path: str, files: tuple[str, ...], failed: bool, killed: bool, all_: b
           **options: Any) -> int:
     """Repeat tasks that failed or were interrupted.
 
-    Tasks that failed and whose inputs have been repaired since then are included by --failed and
-    --all. Tasks that were set aside are included by --killed and --all.
+    At least one of --failed, --killed and --all is required. Tasks that failed and whose inputs
+    have been repaired since then are included by --failed and --all. Tasks that were set aside are
+    included by --killed and --all.
     """
     chosen = [name for name, on in (("failed", failed), ("killed", killed), ("all", all_)) if on]
     if not chosen:

@@ -76,8 +76,9 @@ def obstacle(task: Task, ledger: Ledger, *, overwrite: bool = False, replace_sta
                 return Standing("refused", f"{present}: exists, and was not made by batch; "
                                            "--overwrite replaces it"), True
             if not replace_stale:
-                return Standing("stale", f"{present}: stale: made by another recipe, version or "
-                                         "state of the inputs; --replace-stale remakes it"), True
+                return Standing("stale", f"{present}: stale: made by another recipe or another "
+                                         "version of fastsig, or before the inputs changed; "
+                                         "--replace-stale remakes it"), True
     return None, there
 
 

@@ -45,7 +45,8 @@ STATES = {
                        "because the disk was full or because a quota or a size limit was "
                        "reached"),
     "damaged": State("a product is missing, has been changed since it was made, or is corrupt"),
-    "stale": State("a product was made by another recipe or version, or before the inputs changed"),
+    "stale": State("a product was made by another recipe or another version of fastsig, or "
+                   "before the inputs changed"),
     "refused": State("the name of a product cannot be formed, or is the name of another task's "
                      "product, of an input, or of a file that batch did not make"),
     "killed": State("the worker process of the task died", retry="killed"),

@@ -136,14 +136,14 @@ class Blocks:
     def _attach(self, key: int) -> None:
         raw = self._segment(key, "no ring has this key; dada_db creates rings")
         if len(raw) < _CONTROL.itemsize:
-            raise DataError(self._name, "is not a ring of PSRDADA")
+            raise DataError(self._name, "is not a PSRDADA ring buffer")
         control: Any = raw[: _CONTROL.itemsize].view(_CONTROL)[0]
         n = int(control["nbufs"])
         # The last member of the structure depends on the version, and the size is exact.
         start = len(raw) - n * (1 + _KEY_BYTES)
         if not (0 < n < _MOST_BLOCKS and 0 < control["n_readers"] <= _READERS and start in (
                 _CONTROL.itemsize, _CONTROL.itemsize + _DEVICE_BYTES)):
-            raise DataError(self._name, "is not a ring of PSRDADA, or is of another version")
+            raise DataError(self._name, "is not a PSRDADA ring buffer, or is of another version")
         self._control = control
         self._counts = raw[start : start + n]
         # Keys follow the bytes that count, whether that is a multiple of four bytes or not.

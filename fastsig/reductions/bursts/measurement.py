@@ -122,7 +122,7 @@ def measure_burst(
         Gain of one polarisation, K/Jy; by default, that of the telescope's receiver, which requires
         `zenith_angle`.
     zenith_angle : Quantity or str, optional
-        Zenith angle at which the gain of the receiver is evaluated.
+        Zenith angle at which the gain of the telescope is evaluated.
     beam : int, optional
         Beam of the receiver; by default, that in the header.
     scale_error : float

@@ -135,7 +135,7 @@ def solve(stream: Stream, tcal: Any, *, diode: Any = None, guard: Any = 0, gain_
         added.
     phase : bool
         Whether the phase of the diode is removed from CR + i CI; the signal of the diode is assumed
-        to be injected at 45 degrees to both feeds.
+        to be injected at 45 degrees to both receptors.
     beam : int, optional
         Beam for which temperatures are read from the tables; by default the beam in the header.
     workers : int, optional
@@ -347,11 +347,11 @@ def calibrated(
     beam : int, optional
         Number of the beam; by default the header's.
     flux : bool
-        Whether to convert to flux densities with the receiver's gain.
+        Whether to convert to flux densities with the telescope's gain.
     zenith_angle : Quantity or str, optional
         Zenith angle, if `ky` does not state it.
     gain : Quantity or str, optional
-        Gain of one polarisation, K/Jy, instead of the receiver's own.
+        Gain of one polarisation, K/Jy, instead of the known gain of the telescope.
     mueller : path, optional
         Table of Mueller matrices, as `fastsig.calibration.stokes.MuellerTable.read` reads it.
     """
@@ -408,7 +408,7 @@ def _check_steps(stokes: str | None, sign_q: int, sign_v: int, feed_angle: Any, 
         ("mueller without stokes IQUV", mueller is not None and stokes != "IQUV"),
         ("refraction without a track (ky)", refraction is not None and ky is None),
         ("zenith_angle without flux", zenith_angle is not None and not flux),
-        ("gain with flux, which uses the receiver's own", gain is not None and flux),
+        ("gain with flux, which uses the telescope's known gain", gain is not None and flux),
     ) if is_idle]
     if idle:
         raise UsageError(f"{'; '.join(idle)}: has no effect; allowed: both together, or neither")

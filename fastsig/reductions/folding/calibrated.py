@@ -33,8 +33,8 @@ def calibrated_spectra(stream: Stream, tcal: Any, *, diode: Any = None, beam: in
                        ) -> tuple[SpectrumStream, DiodeMeasurement]:
     """Return the spectra of a scan calibrated with its noise diode, and the measured diode.
 
-    The diode's signal is assumed to be injected at 45 degrees to both feeds, so that its CR + i CI
-    is real, and is subtracted from spectra in which it is on.
+    The diode's signal is assumed to be injected at 45 degrees to both receptors, so that its CR + i
+    CI is real, and is subtracted from spectra in which it is on.
 
     Parameters
     ----------

@@ -65,7 +65,7 @@ def fold(chain: Any, predictor: Any = None, *, period: Any = None, pdot: Any = N
     tcal : Quantity, str or path, optional
         Temperature of the noise diode, as for `measure_diode`. The diode is measured first, and the
         spectra are calibrated: profiles are in K, without the differences of gain and phase between
-        the feeds. The diode's signal must be injected at 45 degrees to both feeds.
+        the receptors. The diode's signal must be injected at 45 degrees to both receptors.
     diode, beam : optional
         As for `measure_diode`.
     gain : Quantity or str, optional

@@ -47,9 +47,9 @@ def pulsars(chain: Any, dms: Any = (0, 500), *, harmonics: int = 16, accel: floa
 
     Channels are normalised and summed for all dispersion measures. In each of these time series,
     sums of harmonics of the whitened Fourier spectrum, with and without a drift of the frequency,
-    are compared with the noise, and the profiles of all periods are compared with boxcars.
-    Detections at neighbouring dispersion measures and frequencies, and their harmonics, form one
-    candidate.
+    are compared with the noise. The series is also folded at all trial periods, and the profiles
+    are matched with boxcars. Detections at neighbouring dispersion measures and frequencies, and
+    their harmonics, form one candidate.
 
     Parameters
     ----------
@@ -65,8 +65,8 @@ def pulsars(chain: Any, dms: Any = (0, 500), *, harmonics: int = 16, accel: floa
     accel : float
         Largest drift of the highest harmonic over the duration of the data, in Fourier bins.
     jerk : float
-        Largest change of this drift over the duration of the data, in Fourier bins. The search
-        takes 1 + jerk / 10 times as long.
+        Largest change of this drift over the duration of the data, in Fourier bins. The
+        Fourier search then takes 1 + jerk / 10 times as long.
     period : pair of Quantity, or text such as "0.5s:1800s", or None
         Shortest and longest period of fast folding; the longest is at most an eighth of the
         duration of the data. None skips fast folding.
