@@ -161,7 +161,7 @@ class OwnVerbs:
         allow_negative: bool = False, last: str | None = None, n_chan: int | None = None,
         min_valid: float | None = None,
     ) -> Self:
-        """Return a stream without the dispersion of a source: spectra, or voltages in channels.
+        """Return a dedispersed stream: spectra, or voltages in channels.
 
         The channels of spectra are shifted by their delays relative to the highest channel, rounded to
         the nearest spectrum. Voltages are divided into channels, and dispersion is removed coherently

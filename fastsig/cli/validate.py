@@ -33,7 +33,7 @@ def validate(
         if not record["valid"]:
             common.say(f"fastsig: {record['error']}")
         elif not quiet and not as_json:
-            state = "good" if record["checksums"] else "readable; the format has no checksums"
+            state = "good" if record["checksums"] else "readable; fastsig verified no checksums"
             for doubt in record["doubts"]:
                 common.say(f"fastsig: warning: {doubt}")
             click.echo(f"{record['path']}: {state}")

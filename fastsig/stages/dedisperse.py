@@ -26,7 +26,7 @@ def Dedisperse(  # noqa: N802 - used like the class of a stage, for all kinds of
     source: Stream, dm: Any, *, ref: Any = None, constant: Any = None, allow_negative: bool = False,
     last: str | None = None, n_chan: int | None = None, min_valid: float | None = None,
 ) -> Stream:
-    """Return a stream without the dispersion of a source: spectra, or voltages in channels.
+    """Return a dedispersed stream: spectra, or voltages in channels.
 
     The channels of spectra are shifted by their delays relative to the highest channel, rounded to
     the nearest spectrum. Voltages are divided into channels, and dispersion is removed coherently
