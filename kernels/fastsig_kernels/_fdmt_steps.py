@@ -5,12 +5,39 @@ from dataclasses import dataclass
 import numpy as np
 
 from ._fdmt_tree import MOST_PARTS
-from ._order import LINE
+from ._order import LINE, address
+from ._pages import aligned
+
+#: Kinds of steps below the cut, see `_fdmt_loops`.
+READ, ADD, LOAD, SAVE, CHANNELS = range(5)
+#: Channels that are transposed together, of 8 bits if there are as many, and otherwise.
+WIDE, GROUP = 64, 16
 
 
 def up(n_byte: int) -> int:
     """Round a size up to whole cache lines."""
     return -(-n_byte // LINE) * LINE
+
+
+class Memory:
+    """The memory of a program, in pieces."""
+
+    def __init__(self) -> None:
+        self._pieces: list[np.ndarray] = []
+
+    @property
+    def n_byte(self) -> int:
+        """Size of all pieces, in bytes."""
+        return sum(piece.nbytes for piece in self._pieces)
+
+    def piece(self, n_byte: int) -> np.ndarray:
+        """Return zeroed bytes, with a cache line after them."""
+        self._pieces.append(aligned(up(n_byte) + LINE))
+        return self._pieces[-1]
+
+    def place(self, n_byte: int) -> int:
+        """Return the address of a new piece."""
+        return address(self.piece(n_byte))
 
 
 @dataclass
@@ -23,6 +50,22 @@ class Rows:
     def of(self, rows: np.ndarray) -> np.ndarray:
         """Return the addresses of rows."""
         return self.place + rows * self.step
+
+
+@dataclass
+class Ring:
+    """Memory for neighbouring rows of a node, each of which overwrites the one `n` rows before.
+
+    A row begins with the earliest of its samples that are needed, `before` bytes before the block.
+    """
+
+    rows: Rows
+    n: int
+    before: np.ndarray
+
+    def of(self, rows: np.ndarray) -> np.ndarray:
+        """Return the addresses of the first samples of the block."""
+        return self.rows.of(rows % self.n) + self.before[rows]
 
 
 class Steps:

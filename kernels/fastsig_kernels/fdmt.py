@@ -242,7 +242,8 @@ class FDMT(Plan):
         twin.process(np.zeros(shape, self._dtype))
 
     def process(self, x: np.ndarray, *, valid: np.ndarray | None = None,
-                out: np.ndarray | None = None) -> np.ndarray:
+                out: np.ndarray | None = None, out_weight: np.ndarray | None = None
+                ) -> np.ndarray:
         """Sum the next spectra of the stream.
 
         Parameters
@@ -253,6 +254,8 @@ class FDMT(Plan):
             Which samples are valid; all by default.
         out : ndarray, shape (n_delay, n_time), float32, optional
             Receives the sums; contiguous along the last axis. Must not overlap x.
+        out_weight : ndarray, as `out`, optional
+            Receives `weight` if some samples are not valid. Must not overlap x or `out`.
 
         Returns
         -------
@@ -267,11 +270,12 @@ class FDMT(Plan):
             If another call is in progress, or an exception interrupted an earlier one.
         """
         with self._alone():
-            out = self._checked(x, valid, out)
+            out = self._checked(x, valid, out, out_weight)
         self._unfinished = False
         return out
 
-    def _checked(self, x: np.ndarray, valid: Any, out: np.ndarray | None) -> np.ndarray:
+    def _checked(self, x: np.ndarray, valid: Any, out: np.ndarray | None,
+                 out_weight: np.ndarray | None) -> np.ndarray:
         _check.array("x", x, (self._dtype,), 2)
         n = x.shape[0 if self._by_time else 1]
         _check.shape("x", x, (n, self.n_chan) if self._by_time else (self.n_chan, n))
@@ -283,12 +287,16 @@ class FDMT(Plan):
             out = on_lines(shape, np.dtype(np.float32))
         else:
             _check.target("out", out, shape, "float32", x, valid)
-        if n and out.strides[1] != out.itemsize:
-            raise ValueError("out: found strides along the last axis, allowed a contiguous one")
+        if out_weight is not None:
+            _check.target("out_weight", out_weight, shape, "float32", x, valid, out)
+        for name, each in (("out", out), ("out_weight", out_weight)):
+            if each is not None and n and each.strides[1] != each.itemsize:
+                raise ValueError(f"{name}: found strides along the last axis, allowed a contiguous "
+                                 "one")
         if valid is not None and valid.all():
             valid = None
         self._unfinished = True
-        counts = self._begin_weights(valid, n)
+        counts = self._begin_weights(valid, n, out_weight)
         # Block by block, so that valid samples are still in a cache when they are counted, and
         # so that samples in another order are copied in pieces.
         whole = valid is None and counts is None and _is_ready(x)
@@ -316,7 +324,8 @@ class FDMT(Plan):
             np.multiply(x, valid.view(np.uint8), out=self._blank, casting="unsafe")
         return self._blank
 
-    def _begin_weights(self, valid: np.ndarray | None, n: int) -> "_Transform | None":
+    def _begin_weights(self, valid: np.ndarray | None, n: int, out: np.ndarray | None
+                       ) -> "_Transform | None":
         """Make room for the weights of `n` samples; return what counts them, None if all are 1."""
         if valid is None and self._n_valid >= self.history:
             whole = np.float32(len(self._channels))
@@ -329,7 +338,7 @@ class FDMT(Plan):
         elif self._n_valid >= self.history:
             self._counts.fill(1)
         self._n_valid = self._n_valid + n if valid is None else self._valid_at_end(valid)
-        self._weight = on_lines((self.n_delay, n), np.dtype(np.float32))
+        self._weight = on_lines((self.n_delay, n), np.dtype(np.float32)) if out is None else out
         return self._counts
 
     def _valid_at_end(self, valid: np.ndarray) -> int:
@@ -356,8 +365,9 @@ class _Transform:
             self._program = Program(plan._root, plan._channels, plan.n_chan, item, above_item,
                                     offset, plan._threads)
         self._crew = Crew(plan._threads)
+        read_item = self._program.read_item if self._program else item
         # Of the samples, and of the sums, whose loops are the same for several kinds of samples.
-        self._specs = (Spec(kind=kind, item=item),
+        self._specs = (Spec(kind=kind, item=read_item),
                        Spec(item=item, above_item=above_item, lanes=16))
         self._window = 0
 
@@ -391,7 +401,7 @@ class _Transform:
         def part(i: int) -> None:
             windows[i] = run_nb(
                 *self._specs, address(x), time_step, chan_step, self._n_chan, n, program.block,
-                self._window, program.window, *program.threads[i], address(out), out.strides[0],
+                self._window, program.window, program.by_channel, *program.threads[i], address(out), out.strides[0],
                 large, meeting.place, len(windows))
 
         self._crew.run([partial(part, i) for i in range(len(windows))], meeting.stop)

@@ -79,13 +79,26 @@ class PulseSearch(Plan):
         self._begin()
 
     def _begin(self) -> None:
-        from ._boxcar_tiles import Tiles
+        from ._boxcar_tiles import Planes, Tiles
 
         self._late = np.rint(self._fdmt.delays).astype(np.int64)
         self._tiles = Tiles(self._fdmt.n_delay, **self._options_of_tiles, delay=self._late)
-        self._plane = self._tiles.rows(self._fdmt.n_delay)
-        self._weight = self._plane[:0]  # made when weights are needed
+        self._planes, self._is_shared = Planes(), False
+        self._make_planes()
         self._reset()
+
+    def _make_planes(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return memory for the sums and the weights of a block, after those of the past."""
+        shape = self._fdmt.n_delay, self._tiles.times.halo
+        return self._planes.of(*shape), self._planes.weights_of(*shape)
+
+    def share(self, other: "PulseSearch") -> None:
+        """Use the work space of another plan, which must not be in use at the same time.
+
+        The memory of this plan is then counted by the other one. Copies have their own.
+        """
+        self._planes, self._is_shared = other._planes, True
+        self._make_planes()
 
     def _reset(self) -> None:
         self._n = 0
@@ -141,8 +154,9 @@ class PulseSearch(Plan):
     def memory_bytes(self) -> int:
         """Size of tables, work space and state, in bytes."""
         valid = 0 if self._rest_valid is None else self._rest_valid.nbytes
-        return (self._fdmt.memory_bytes + self._tiles.memory_bytes + self._plane.nbytes
-                + self._weight.nbytes + self._rest.nbytes + valid)
+        planes = 0 if self._is_shared else self._planes.memory_bytes
+        return (self._fdmt.memory_bytes + self._tiles.memory_bytes + planes + self._rest.nbytes
+                + valid)
 
     @property
     def n_dropped(self) -> int:
@@ -226,15 +240,13 @@ class PulseSearch(Plan):
     def _block(self, x: np.ndarray, valid: np.ndarray | None) -> np.ndarray:
         """Search a block of `TILE` spectra."""
         halo = self._tiles.times.halo
-        self._fdmt.process(x, valid=valid, out=self._plane[:, halo:])
+        sums, weights = (each[:, halo:] for each in self._make_planes())
+        self._fdmt.process(x, valid=valid, out=sums, out_weight=weights)
         self._rest_valid = None
-        count = self._fdmt.weight
-        if count.strides == (0, 0):
-            return self._tiles.search_all(self._plane, None)
-        if not len(self._weight):
-            self._weight = self._tiles.rows(self.n_delay)
-        np.multiply(count, np.float32(1 / self._n_used), out=self._weight[:, halo:])
-        return self._tiles.search_all(self._plane, self._weight)
+        weighted = self._fdmt.weight.strides != (0, 0)
+        if weighted:
+            np.multiply(weights, np.float32(1 / self._n_used), out=weights)
+        return self._tiles.search_all(self._planes, weighted=weighted)
 
     def finish(self) -> np.ndarray:
         """Return the rest of the events; the next sample is the first of another stream.
@@ -257,7 +269,7 @@ class PulseSearch(Plan):
         while self._n < end or self._n % TILE:
             here = self._piece(0, TILE - self._n % TILE)
             found.append(self._searched(nothing[0][here], nothing[1][here]))
-        found.append(self._tiles.finish(self._n))
+        found.append(self._tiles.finish(self._n, self._planes))
         dropped = self._tiles.n_dropped
         self._reset()
         self._tiles.n_dropped = dropped

@@ -5,7 +5,9 @@ from functools import partial
 
 import numpy as np
 import pytest
-from fastsig_kernels import FDMT
+from fastsig_kernels import FDMT, _fdmt_program
+from fastsig_kernels._fdmt_channels import ChannelRows
+from fastsig_kernels._fdmt_cut import CutRows
 from fastsig_kernels._meeting import Meeting, meet_nb
 from fastsig_kernels._team import Crew
 from thorough import thorough
@@ -187,6 +189,40 @@ def test_forty_random_splits():
         found = in_pieces(FDMT(curve, delays, dtype="float32"), x, cuts.tolist(), valid)
         for one, other in zip(found, expected, strict=True):
             assert one.tobytes() == other.tobytes()
+
+
+@pytest.mark.parametrize("order", ["time", "channel"])
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("n_chan", [17, 40, 300, 1100])
+def test_channels_that_keep_the_past(n_chan, dtype, order, monkeypatch):
+    """As where there are many delays: the bits of sums and weights are those of rows that keep it.
+
+    With gaps within a block, at the edges of blocks, longer than these, and channel by channel.
+    """
+    options = {"dtype": dtype, "order": order, "threads": 2 if n_chan == 300 else 1}
+    rng = np.random.default_rng(7)
+    mask = rng.random(n_chan) < 0.1
+    delays = np.unique(np.rint(np.linspace(0, 900, 150)))
+    x, valid = spectra(9000, n_chan, dtype), np.ones((9000, n_chan), bool)
+    valid[700:720] = valid[2047:2050] = valid[4000:6500] = False
+    valid[1000:3000, n_chan // 3 : n_chan // 2] = False
+    valid[6600:] &= rng.random((2400, n_chan)) < 0.9
+    made = []
+    for way in (CutRows, ChannelRows):
+        monkeypatch.setattr(_fdmt_program, "_below", way)
+        plan = FDMT(curve_of(n_chan), delays, mask=mask, **options)
+        assert plan._sums._program.by_channel == (way is ChannelRows)
+        made.append(in_pieces(plan, x, [1, 300, 2348, 2350, 5000], valid))
+        plan.reset()
+        again = in_pieces(plan, x[:3000], [2048], valid[:3000])
+        for one, other in zip(again, made[-1], strict=True):
+            assert one.tobytes() == other[:, :3000].tobytes()
+    for one, other in zip(*made, strict=True):
+        assert one.tobytes() == other.tobytes()
+    if n_chan == 40:
+        expected, counts = sums(plan, x, valid)
+        np.testing.assert_allclose(made[1][0], expected, rtol=1e-5, atol=1e-4)
+        np.testing.assert_array_equal(made[1][1], counts)
 
 
 @pytest.mark.parametrize("threads", [2, 3])

@@ -53,10 +53,13 @@ class BurstSearch(Octaves):
         from fastsig_kernels import PulseSearch
 
         plan = self.plan
-        return [PulseSearch(plan.dm_plan.recording.curve, each.delays, ladder, noise=noise,
+        made = [PulseSearch(plan.dm_plan.recording.curve, each.delays, ladder, noise=noise,
                             threshold=plan.threshold, threads=self._threads,
                             n_segment=_n_segment(int(ladder.widths[-1])))
                 for each, ladder in zip(plan.stretches, plan.ladders, strict=True)]
+        for search in made[1:]:  # one after the other, with one work space
+            search.share(made[0])
+        return made
 
     @property
     def memory_bytes(self) -> int:
