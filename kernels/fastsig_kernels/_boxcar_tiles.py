@@ -40,11 +40,11 @@ class Planes:
         """Size, in bytes."""
         return sum(each.nbytes for each in self._memory)
 
-    def of(self, n_row: int, halo: int) -> np.ndarray:
+    def samples(self, n_row: int, halo: int) -> np.ndarray:
         """Return memory for samples: (n_row, halo + TILE) float32."""
         return self._plane(0, n_row, halo + TILE)
 
-    def weights_of(self, n_row: int, halo: int) -> np.ndarray:
+    def weights(self, n_row: int, halo: int) -> np.ndarray:
         """Return memory for weights, of the same shape."""
         return self._plane(1, n_row, halo + TILE)
 
@@ -139,6 +139,11 @@ class Tiles:
         return sum(a.nbytes for a in arrays) + sum(each.memory_bytes for each in self._threads)
 
     @property
+    def n(self) -> int:
+        """Number of samples that have been searched."""
+        return self._n
+
+    @property
     def reach(self) -> int:
         """Number of samples after the beginning of a boxcar when it is searched, at most."""
         top = self._ladder.n_level - 1
@@ -213,22 +218,23 @@ class Tiles:
                 fill[k] = 0 if ready[k] else added
         return self._completed() if self.times.is_end(self._n) else np.empty(0, EVENT)
 
-    def search_all(self, planes: "Planes", *, weighted: bool) -> np.ndarray:
+    def search_all(self, x: np.ndarray, weight: np.ndarray | None, *, weighted: bool
+                   ) -> np.ndarray:
         """Search a tile of all rows; return the events that are now known.
 
         Parameters
         ----------
-        planes : Planes
-            The samples, and the weights if they are not all 1.
+        x : ndarray, shape (n_row, halo + TILE), float32
+            Samples, after memory for those of the past; rows may be further apart.
+        weight : ndarray, shape and strides of x, float32, or None
+            Their weights. If there were others than 1 not long ago, this is overwritten with 1.
         weighted : bool
-            Whether some of them are not.
+            Whether some of the weights are not 1.
         """
         self.begin(weighted)
-        x, weight = planes.of(self._n_row, self.times.halo), None
-        if self.weighted:
-            weight = planes.weights_of(self._n_row, self.times.halo)
-            if not weighted:
-                weight[:, self.times.halo :] = 1
+        if self.weighted and not weighted and weight is not None:
+            weight[:, self.times.halo :] = 1
+        weight = weight if self.weighted else None
         self.crew.run([partial(self.search, i, x[a:b], None if weight is None else weight[a:b],
                                a, b) for i, (a, b) in enumerate(self.parts)])
         return self.end()
@@ -247,15 +253,18 @@ class Tiles:
         return [final_events(each, self._noise, self._ladder, self._threshold, self._delay)
                 for each in waiting]
 
-    def finish(self, n: int, planes: "Planes") -> np.ndarray:
-        """End the stream, of `n` samples; return the rest of the events."""
+    def finish(self, n: int, x: np.ndarray, weight: np.ndarray) -> np.ndarray:
+        """End the stream, of `n` samples; return the rest of the events.
+
+        Arrays are those of `search_all`, whose contents are lost.
+        """
         times = self.times
         reach = n + (times.halo << (self._ladder.n_level - 1))
         found = [np.empty(0, EVENT)]
         while self._n < -(-reach // times.longest) * times.longest:
-            planes.of(self._n_row, times.halo).fill(0)
-            planes.weights_of(self._n_row, times.halo).fill(0)
-            found.append(self.search_all(planes, weighted=True))
+            x.fill(0)
+            weight.fill(0)
+            found.append(self.search_all(x, weight, weighted=True))
         if self._n and not times.is_end(self._n):
             self._end_segment()
         found += self._final() if self._waiting else []

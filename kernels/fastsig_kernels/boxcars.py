@@ -179,10 +179,9 @@ class Boxcars(Plan):
         found, at = [np.empty(0, EVENT)], 0
         while at < x.shape[1]:
             n = min(TILE - self._n % TILE, x.shape[1] - at)
-            halo = self._tiles.times.halo
-            place = halo + self._n % TILE
+            place = self._tiles.times.halo + self._n % TILE
             there = slice(place, place + n)
-            self._planes.of(self._n_row, halo)[:, there] = x[:, at : at + n]
+            self._samples[:, there] = x[:, at : at + n]
             self._keep_weight(None if weight is None else weight[:, at : at + n], there)
             self._n, at = self._n + n, at + n
             if self._n % TILE == 0:
@@ -197,11 +196,17 @@ class Boxcars(Plan):
             self._weights[:, there] = 1 if weight is None else weight
 
     @property
+    def _samples(self) -> np.ndarray:
+        return self._planes.samples(self._n_row, self._tiles.times.halo)
+
+    @property
     def _weights(self) -> np.ndarray:
-        return self._planes.weights_of(self._n_row, self._tiles.times.halo)
+        return self._planes.weights(self._n_row, self._tiles.times.halo)
 
     def _tile(self) -> np.ndarray:
-        found = self._tiles.search_all(self._planes, weighted=self._is_weighted)
+        needed = self._is_weighted or self._tiles.weighted
+        found = self._tiles.search_all(self._samples, self._weights if needed else None,
+                                       weighted=self._is_weighted)
         self._is_weighted = False
         return found
 
@@ -224,7 +229,7 @@ class Boxcars(Plan):
         if n % TILE:
             rest = self._n_row, TILE - n % TILE
             found.append(self._searched(np.zeros(rest, np.float32), np.zeros(rest, np.float32)))
-        found.append(self._tiles.finish(n, self._planes))
+        found.append(self._tiles.finish(n, self._samples, self._weights))
         dropped = self._tiles.n_dropped
         self._reset()
         self._tiles.n_dropped = dropped
