@@ -211,6 +211,14 @@ class FDMT(Plan):
         """Number of valid samples in each sum of the last call: (n_delay, n_time) float32."""
         return self._weight
 
+    @property
+    def n_valid(self) -> int:
+        """Number of samples since the last one that was not valid, or since the stream began.
+
+        If there are `history` or more before a call, they are not counted further.
+        """
+        return self._n_valid
+
     def channel_delays(self, rows: np.ndarray | None = None) -> np.ndarray:
         """Return by how many samples each channel is summed earlier than the last one.
 

@@ -115,12 +115,12 @@ class PulseSearch(Plan):
     def _times(self) -> Times:
         return self._tiles[0].times
 
-    def _of_parts(self, search: Callable[["Tiles", slice], np.ndarray]) -> np.ndarray:
-        """Return the events of the parts that still need samples: of their tiles and rows."""
+    def _of_parts(self, search: Callable[["Tiles", slice, int], np.ndarray]) -> np.ndarray:
+        """Return the events of the parts that still need samples: of tiles, rows and reach."""
         found = [np.empty(0, EVENT)]
         for tiles, (a, b), reach in zip(self._tiles, self._parts, self._reach, strict=True):
             if self._end is None or tiles.n < self._end + reach:
-                found.append(search(tiles, slice(a, b)))
+                found.append(search(tiles, slice(a, b), reach))
                 found[-1]["row"] += a
         return np.concatenate(found)
 
@@ -281,8 +281,10 @@ class PulseSearch(Plan):
         weighted = self._fdmt.weight.strides != (0, 0)
         if weighted:
             np.multiply(weights[:, there], np.float32(1 / self._n_used), out=weights[:, there])
-        return self._of_parts(lambda tiles, rows: tiles.search_all(
-            samples[rows], weights[rows], weighted=weighted))
+        # Those whose rows need no sample that is not valid are searched without weights.
+        n_whole = self._fdmt.n_valid - TILE
+        return self._of_parts(lambda tiles, rows, reach: tiles.search_all(
+            samples[rows], weights[rows], weighted=weighted and n_whole < reach))
 
     def finish(self) -> np.ndarray:
         """Return the rest of the events; the next sample is the first of another stream.
@@ -308,7 +310,7 @@ class PulseSearch(Plan):
             found.append(self._searched(nothing[0][here], nothing[1][here]))
         samples, weights = self._make_planes()
         self._end = None  # all parts end
-        found.append(self._of_parts(lambda tiles, rows: tiles.finish(
+        found.append(self._of_parts(lambda tiles, rows, _: tiles.finish(
             tiles.n, samples[rows], weights[rows])))
         dropped = [tiles.n_dropped for tiles in self._tiles]
         self._reset()
