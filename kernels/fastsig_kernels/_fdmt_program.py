@@ -15,8 +15,9 @@ from ._fdmt_above import Above, spans
 from ._fdmt_below import Below, Facts, every
 from ._fdmt_channels import ChannelRows
 from ._fdmt_cut import CutRows
-from ._fdmt_steps import Memory
+from ._fdmt_steps import Memory, Scratch
 from ._fdmt_tree import Node
+from ._order import address
 
 #: Time to read a channel, in additions of rows.
 _READ_TIME = 3
@@ -45,6 +46,8 @@ class Program:
         What is missing in each sample below the cut.
     n_thread : int
         Number of threads that share the steps.
+    scratch : Scratch
+        Memory that programs use one after the other.
 
     Attributes
     ----------
@@ -63,8 +66,8 @@ class Program:
     """
 
     def __init__(self, root: Node, channels: np.ndarray, n_input: int, item: int,
-                 above_item: int, offset: int, n_thread: int = 1) -> None:
-        found, self._memory = spans(root), Memory()
+                 above_item: int, offset: int, n_thread: int, scratch: Scratch) -> None:
+        found, self._memory = spans(root), Memory(scratch)
         cut = [each for each in every(root) if each.height == 0]
         facts = Facts(root, cut, found, channels, n_input, item, _ROW_BYTES // item, offset)
         self.block, below = facts.block, _below(facts)
@@ -79,11 +82,10 @@ class Program:
         self.window, self.stores = below.window, below.stores
         self.by_channel, self.read_item = below.by_channel, below.item
 
-    @property
-    def memory_bytes(self) -> int:
-        """Size of rows, stores and tables, in bytes."""
-        tables = {id(table): table.nbytes for each in self.threads for table in each}
-        return self._memory.n_byte + sum(tables.values())
+    def sizes(self) -> dict[int, int]:
+        """Return the size of rows, stores, scratch and tables, in bytes, by their addresses."""
+        tables = {address(table): table.nbytes for each in self.threads for table in each}
+        return {**tables, **self._memory.sizes()}
 
 
 def _below(facts: Facts) -> Below:

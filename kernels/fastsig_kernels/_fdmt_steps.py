@@ -19,25 +19,42 @@ def up(n_byte: int) -> int:
     return -(-n_byte // LINE) * LINE
 
 
-class Memory:
-    """The memory of a program, in pieces."""
+class Scratch:
+    """Memory in which programs work one after the other, in numbered pieces."""
 
     def __init__(self) -> None:
         self._pieces: list[np.ndarray] = []
 
-    @property
-    def n_byte(self) -> int:
-        """Size of all pieces, in bytes."""
-        return sum(piece.nbytes for piece in self._pieces)
+    def piece(self, number: int, n_byte: int) -> np.ndarray:
+        """Return the piece of a number, of this size or larger."""
+        if number == len(self._pieces):
+            self._pieces.append(aligned(0))
+        if self._pieces[number].nbytes < n_byte:
+            self._pieces[number] = aligned(n_byte)
+        return self._pieces[number]
+
+
+class Memory:
+    """The memory of a program: pieces of its own for what it keeps, and a scratch."""
+
+    def __init__(self, scratch: Scratch) -> None:
+        self._scratch = scratch
+        self._kept: list[np.ndarray] = []
+        self._shared: list[np.ndarray] = []
+
+    def sizes(self) -> dict[int, int]:
+        """Return the size of each piece, in bytes, by its address."""
+        return {address(piece): piece.nbytes for piece in (*self._kept, *self._shared)}
 
     def piece(self, n_byte: int) -> np.ndarray:
-        """Return zeroed bytes, with a cache line after them."""
-        self._pieces.append(aligned(up(n_byte) + LINE))
-        return self._pieces[-1]
+        """Return zeroed bytes that are kept, with a cache line after them."""
+        self._kept.append(aligned(up(n_byte) + LINE))
+        return self._kept[-1]
 
     def place(self, n_byte: int) -> int:
-        """Return the address of a new piece."""
-        return address(self.piece(n_byte))
+        """Return the address of bytes whose contents are lost when another program works."""
+        self._shared.append(self._scratch.piece(len(self._shared), up(n_byte) + LINE))
+        return address(self._shared[-1])
 
 
 @dataclass

@@ -103,13 +103,43 @@ class PulseSearch(Plan):
         self._tiles = [Tiles(b - a, **self._options_of_tiles, delay=self._late[a:b])
                        for a, b in self._parts]
         self._planes, self._is_shared = Planes(), False
-        self._make_planes()
         self._reset()
 
     def _make_planes(self) -> tuple[np.ndarray, np.ndarray]:
         """Return memory for the sums and the weights of a block, after those of the past."""
         shape = self._fdmt.n_delay, self._times.halo
         return self._planes.samples(*shape), self._planes.weights(*shape)
+
+    @property
+    def _times(self) -> Times:
+        return self._tiles[0].times
+
+    def _of_parts(self, search: Callable[["Tiles", slice, int], np.ndarray]) -> np.ndarray:
+        """Return the events of the parts that still need samples: of tiles, rows and reach."""
+        found = [np.empty(0, EVENT)]
+        for tiles, (a, b), reach in zip(self._tiles, self._parts, self._reach, strict=True):
+            if self._end is None or tiles.n < self._end + reach:
+                found.append(search(tiles, slice(a, b), reach))
+                found[-1]["row"] += a
+        return np.concatenate(found)
+
+    def prepare(self, other: "PulseSearch | None" = None) -> None:
+        """Begin a stream, with all memory that it will need; as `FDMT.prepare`.
+
+        Parameters
+        ----------
+        other : PulseSearch, optional
+            Plan whose work space is used, and which counts it as its memory. Calls of the two must
+            not be in progress at the same time. The one with more rows should be prepared first.
+        """
+        with self._alone(renewing=True):
+            self._unfinished = True
+            if other is not None:
+                self._planes, self._is_shared = other._planes, True
+            self._make_planes()
+            self._reset()
+            self._fdmt.prepare(None if other is None else other._fdmt)
+        self._unfinished = False
 
     @property
     def _times(self) -> Times:
@@ -170,6 +200,11 @@ class PulseSearch(Plan):
     def segment(self) -> int:
         """Number of samples of a segment of time."""
         return self._times.segment
+
+    @property
+    def history(self) -> int:
+        """Largest number of samples by which the sums of a sample reach back."""
+        return self._fdmt.history
 
     @property
     def latency(self) -> int:

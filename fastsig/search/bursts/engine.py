@@ -53,9 +53,12 @@ class BurstSearch(Octaves):
     def _made(self, noise: float) -> list[PulseSearch | None]:
         """Return the search of each octave, None if it has no stretches."""
         made = [self._search_of(members, noise) if members else None for members in self.members]
-        first, *others = (search for search in made if search is not None)
-        for search in others:  # they work one after the other
-            search.share(first)
+        # They work one after the other, in the work space of the largest.
+        first, *others = sorted((search for search in made if search is not None),
+                                key=lambda search: -search.history)
+        first.prepare()
+        for search in others:
+            search.prepare(first)
         return made
 
     def _search_of(self, members: Sequence[int], noise: float) -> PulseSearch:
