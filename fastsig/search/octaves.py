@@ -68,9 +68,13 @@ class Octaves(ABC):
 
     @property
     def waiting_bytes(self) -> int:
-        """Memory of the spectra that are waiting to be normalised."""
-        waiting = self._normalizer.latency + 2 * self._normalizer.segment
-        return int((self._dtype.itemsize + 1) * waiting * self._recording.n_chan)
+        """Memory of the spectra that are waiting to be normalised, and of a segment of codes.
+
+        With which of them are valid; codes at all lower rates are as many again.
+        """
+        size = self._normalizer.segment
+        waiting = (self._dtype.itemsize + 1) * (self._normalizer.latency + size)
+        return int((waiting + 2 * 2 * size) * self._recording.n_chan)
 
     def process(self, x: NDArray[Any], valid: NDArray[np.bool_] | None = None,
                 series: NDArray[np.float32] | None = None) -> None:

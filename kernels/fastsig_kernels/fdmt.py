@@ -243,8 +243,7 @@ class FDMT(Plan):
     @property
     def memory_bytes(self) -> int:
         """Size of tables, work space and state, in bytes; of those of weights if there are some."""
-        return self._blank.nbytes + sum(size for place, size in self._sizes().items()
-                                        if place not in self._elsewhere)
+        return sum(size for place, size in self._sizes().items() if place not in self._elsewhere)
 
     def _sizes(self) -> dict[int, int]:
         """Return the size of each piece of memory, in bytes, by its address."""

@@ -141,27 +141,6 @@ class PulseSearch(Plan):
             self._fdmt.prepare(None if other is None else other._fdmt)
         self._unfinished = False
 
-    @property
-    def _times(self) -> Times:
-        return self._tiles[0].times
-
-    def _of_parts(self, search: Callable[["Tiles", slice, int], np.ndarray]) -> np.ndarray:
-        """Return the events of the parts that still need samples: of tiles, rows and reach."""
-        found = [np.empty(0, EVENT)]
-        for tiles, (a, b), reach in zip(self._tiles, self._parts, self._reach, strict=True):
-            if self._end is None or tiles.n < self._end + reach:
-                found.append(search(tiles, slice(a, b), reach))
-                found[-1]["row"] += a
-        return np.concatenate(found)
-
-    def share(self, other: "PulseSearch") -> None:
-        """Use the work space of another plan, which must not be in use at the same time.
-
-        The memory of this plan is then counted by the other one. Copies have their own.
-        """
-        self._planes, self._is_shared = other._planes, True
-        self._make_planes()
-
     def _reset(self) -> None:
         self._n = 0
         #: Number of samples of the stream, once it is known.
@@ -222,11 +201,11 @@ class PulseSearch(Plan):
 
     @property
     def memory_bytes(self) -> int:
-        """Size of tables, work space and state, in bytes."""
-        valid = 0 if self._rest_valid is None else self._rest_valid.nbytes
+        """Size of tables, work space and state, in bytes, with those for samples that are lost."""
         planes = 0 if self._is_shared else self._planes.memory_bytes
         tiles = sum(each.memory_bytes for each in self._tiles)
-        return self._fdmt.memory_bytes + tiles + planes + self._rest.nbytes + valid
+        # Spectra of a block, which of them are valid, and spectra with 0 where they are not.
+        return self._fdmt.memory_bytes + tiles + planes + 3 * self._rest.nbytes
 
     @property
     def n_dropped(self) -> int:

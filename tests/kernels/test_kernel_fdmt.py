@@ -211,7 +211,7 @@ def test_channels_that_keep_the_past(n_chan, dtype, order, monkeypatch):
     for way in (CutRows, ChannelRows):
         monkeypatch.setattr(_fdmt_program, "_below", way)
         plan = FDMT(curve_of(n_chan), delays, mask=mask, **options)
-        assert plan._sums._program.by_channel == (way is ChannelRows)
+        assert plan._transform()._program.by_channel == (way is ChannelRows)
         made.append(in_pieces(plan, x, [1, 300, 2348, 2350, 5000], valid))
         plan.reset()
         again = in_pieces(plan, x[:3000], [2048], valid[:3000])
@@ -268,6 +268,45 @@ def test_weights_take_no_time_where_all_is_valid():
     assert (plan.weight[:, :19] == 63).any() and (plan.weight[:, 40:] == 64).all()
     plan.process(x)
     assert plan.weight.strides == (0, 0)
+
+
+def test_weights_are_where_they_are_wanted():
+    plan, other = FDMT(curve_of(64), np.arange(20.0)), FDMT(curve_of(64), np.arange(20.0))
+    x, valid = spectra(500, 64), np.random.default_rng(1).random((500, 64)) < 0.9
+    out, weight = np.zeros((2, 20, 600), np.float32)
+    plan.process(x, valid=valid, out=out[:, 50:550], out_weight=weight[:, 50:550])
+    np.testing.assert_array_equal(out[:, 50:550], other.process(x, valid=valid))
+    np.testing.assert_array_equal(weight[:, 50:550], other.weight)
+    assert np.shares_memory(plan.weight, weight) and not weight[:, :50].any()
+    with pytest.raises(ValueError, match="out_weight: "):
+        plan.process(x, out=out[:, :500], out_weight=out[:, 50:550])
+    with pytest.raises(ValueError, match="out_weight: found strides"):
+        plan.process(x, out_weight=np.zeros((500, 20), "f4").T)
+
+
+def test_plans_with_one_work_space():
+    """In turns: the sums and weights are those of plans of their own, in less memory."""
+    curve, x = curve_of(1100), spectra(9000, 1100, "int8")
+    valid = np.random.default_rng(1).random(x.shape) < 0.9
+    sets = np.arange(0, 3000.0, 8), np.arange(3000.0, 4000, 8)
+    alone, together = ([FDMT(curve, each, dtype="int8") for each in sets] for _ in range(2))
+    for plan in alone:
+        plan.prepare()
+    together[0].prepare()
+    together[1].prepare(together[0])
+    assert sum(each.memory_bytes for each in together) < 0.95 * sum(
+        each.memory_bytes for each in alone)
+    stated = [plan.memory_bytes for plan in together]
+    for start in range(0, 9000, 3000):
+        part = slice(start, start + 3000)
+        for one, other in zip(alone, together, strict=True):
+            found, expected = (plan.process(x[part], valid=valid[part]) for plan in (other, one))
+            assert found.tobytes() == expected.tobytes()
+            assert one.weight.tobytes() == other.weight.tobytes()
+    assert [plan.memory_bytes for plan in together] == stated
+    again = together[1].copy().process(x[:3000], valid=valid[:3000])
+    together[1].prepare()
+    assert again.tobytes() == together[1].process(x[:3000], valid=valid[:3000]).tobytes()
 
 
 def test_sparse_delays_take_fewer_additions():
