@@ -81,8 +81,9 @@ class FDMT(Plan):
     number of valid samples in each sum of the last call. Where samples are not valid, or the stream
     has just begun, computing it takes as long as the sums; otherwise it takes no time.
 
-    *Memory.* `memory_bytes` in total; most of it holds the earlier samples that rows need, about
-    ``n_delay^2`` of them. The GIL is released. A plan is used by one thread at a time; it can be
+    *Memory.* `memory_bytes` in total; most of it holds earlier samples: of the channels, in bytes
+    if samples have 8 bits, or of rows of sums, of which there are about as many as delays,
+    whichever takes less memory. The weights need about as much again. The GIL is released. A plan is used by one thread at a time; it can be
     pickled and copied, with an empty state.
     """
 
