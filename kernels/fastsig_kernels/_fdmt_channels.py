@@ -2,8 +2,8 @@
 
 A row of a node is used by neighbouring rows of its parent, with shifts that differ little. It is
 therefore computed anew in each block, for those samples of the past that they need: those of a
-block `late` to `early` samples ago, as above the cut. The fewer channels a node has, the more delays
-share a row, and the more samples are computed beyond those of a block.
+block `late` to `early` samples ago, as above the cut. The fewer channels a node has, the more
+delays share a row, and the more samples are computed beyond those of a block.
 """
 
 from collections.abc import Iterator
@@ -29,11 +29,15 @@ class ChannelRows(Below):
         self.item = 1 if facts.item == 2 else facts.item
         lates = {id(node): max(facts.late(each) for each in every(node) if not each.terms)
                  for node in facts.cut}
-        #: Bytes of the rows of channels of each node at the cut, for the past and for later samples.
-        self.window = facts.window(np.mean(list(lates.values())) / 2)
+        # Rows have room for half as many samples as they keep: moves then take as long as two
+        # copies of each byte, which is little compared with the rest.
+        self.window = facts.window(float(np.mean(list(lates.values()))) / 2)
+        #: Bytes of the row of a channel for the past, and for later samples, of nodes at the cut.
         self._befores = {key: up(late * self.item) for key, late in lates.items()}
         self._afters = {id(node): self._after(node) for node in facts.cut}
         self._channels: dict[int, Rows] = {}
+        #: Of the node at the cut whose steps are listed: first channel, and rows of its channels.
+        self._first, self._rows = 0, Rows(0, 0)
         #: Bytes from a row to the next, of each node with parts.
         self._row_bytes = {id(node): self._row_size(node, parent)
                            for node, parent in _pairs(facts.root) if node.terms}

@@ -39,7 +39,7 @@ def put(builder: Any, value: Any, address: Any, offset: int = 0) -> None:
 
 
 def _sums(builder: Any, items: dict[str, Any], x: Any) -> Any:
-    """Convert a vector of samples to int8 or int16, without the offset of unsigned ones; float32."""
+    """Convert samples to int8 or int16, without the offset of unsigned ones, or to float32."""
     element, signed = SAMPLES[items["kind"]]
     n = x.type.count
     if items["item"] < 4:

@@ -82,9 +82,9 @@ class FDMT(Plan):
     has just begun, computing it takes as long as the sums; otherwise it takes no time.
 
     *Memory.* `memory_bytes` in total; most of it holds earlier samples: of the channels, in bytes
-    if samples have 8 bits, or of rows of sums, of which there are about as many as delays,
-    whichever takes less memory. The weights need about as much again. The GIL is released. A plan is used by one thread at a time; it can be
-    pickled and copied, with an empty state.
+    if samples have 8 bits, or of rows of sums, about as many as delays, whichever takes less. The
+    weights need about as much again. The GIL is released. A plan is used by one thread at a time;
+    it can be pickled and copied, with an empty state.
     """
 
     def __init__(
@@ -453,8 +453,8 @@ class _Transform:
         def part(i: int) -> None:
             windows[i] = run_nb(
                 *self._specs, address(x), time_step, chan_step, self._n_chan, n, program.block,
-                self._window, program.window, program.by_channel, *program.threads[i], address(out), out.strides[0],
-                large, meeting.place, len(windows))
+                self._window, program.window, program.by_channel, *program.threads[i],
+                address(out), out.strides[0], large, meeting.place, len(windows))
 
         self._crew.run([partial(part, i) for i in range(len(windows))], meeting.stop)
         self._window = windows[0]

@@ -364,6 +364,18 @@ def test_memory_of_a_large_plan():
     assert plan.memory_bytes < 20e6
 
 
+@pytest.mark.parametrize(("n_chan", "delays", "by_channel"), [
+    (4096, np.arange(0.0, 16000, 4), True), (4096, np.arange(1000.0), False),
+    (4096, np.array([0.0, 16000]), False), (2, np.arange(0.0, 16000, 4), False)])
+def test_what_keeps_the_past_takes_less_memory(n_chan, delays, by_channel, monkeypatch):
+    curve = curve_of(n_chan)
+    plan = FDMT(curve, delays, dtype="int8")
+    assert plan._transform()._program.by_channel == by_channel
+    if n_chan > 2:
+        monkeypatch.setattr(_fdmt_program, "_below", CutRows if by_channel else ChannelRows)
+        assert plan.memory_bytes < FDMT(curve, delays, dtype="int8").memory_bytes
+
+
 def test_refused():
     curve, delays = curve_of(8), np.arange(4.0)
     for wrong, match in [({"curve": curve.astype("f4")}, "curve: found dtype"),

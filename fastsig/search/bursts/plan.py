@@ -30,8 +30,8 @@ _RESOLVED = 10.0
 #: Ratio of the steps of neighbouring stretches at the same rate. Smaller ratios need fewer
 #: dispersion measures, but more stretches.
 _GROWTH = 1.5
-#: Delays times dispersion measures of a stretch: those at one rate share a tree, so that more of them
-#: would not be smaller in memory.
+#: Delays times dispersion measures of a stretch: those at one rate share a tree, so that more and
+#: smaller ones would not need less memory.
 _STATE = 2e8
 _LOSSES = 0.01, 0.2
 _THRESHOLDS = 4.0, 100.0
