@@ -47,13 +47,14 @@ class Octaves(ABC):
         self._stretches, self._recording, self._n_thread = stretches, recording, threads
         self._normalizer = self._normalizer_of(dtype)
         self._filled = Filled()
-        self._octaves = _octaves(stretches)
-        self._halvers = [_Halver(threads) for _ in self._octaves[1:]]
+        #: Numbers of the stretches of each octave, from the full rate on.
+        self.members = _octaves(stretches)
+        self._halvers = [_Halver(threads) for _ in self.members[1:]]
         #: Share of the samples of each segment of the normalisation that is valid, share of its
         #: spectra in which some are, and share that counts as valid in each octave.
         self._shares: list[float] = []
         self._live: list[float] = []
-        self._counted: list[list[float]] = [[] for _ in self._octaves]
+        self._counted: list[list[float]] = [[] for _ in self.members]
         #: Number of segments since the last sample of each channel.
         self._n_dead = np.zeros(recording.n_chan, np.int64)
         self.n_time = 0
@@ -67,9 +68,13 @@ class Octaves(ABC):
 
     @property
     def waiting_bytes(self) -> int:
-        """Memory of the spectra that are waiting to be normalised."""
-        waiting = self._normalizer.latency + 2 * self._normalizer.segment
-        return int((self._dtype.itemsize + 1) * waiting * self._recording.n_chan)
+        """Memory of the spectra that are waiting to be normalised, and of a segment of codes.
+
+        With which of them are valid; codes at all lower rates are as many again.
+        """
+        size = self._normalizer.segment
+        waiting = (self._dtype.itemsize + 1) * (self._normalizer.latency + size)
+        return int((waiting + 2 * 2 * size) * self._recording.n_chan)
 
     def process(self, x: NDArray[Any], valid: NDArray[np.bool_] | None = None,
                 series: NDArray[np.float32] | None = None) -> None:
@@ -117,13 +122,13 @@ class Octaves(ABC):
         """Prepare for fewer channels with samples than usual, before the first spectra."""
 
     @abstractmethod
-    def take(self, number: int, x: NDArray[np.int8], valid: NDArray[np.bool_] | None) -> None:
-        """Accept the next spectra of a stretch, at its rate.
+    def take(self, octave: int, x: NDArray[np.int8], valid: NDArray[np.bool_] | None) -> None:
+        """Accept the next spectra of the stretches of an octave, at their rate.
 
         Parameters
         ----------
-        number : int
-            Number of the stretch.
+        octave : int
+            Number of the octave, whose stretches are `members` of this number, one or more.
         x : ndarray, shape (n_time, n_chan), int8
             Values with a level of 0 and a noise of `LEVELS`.
         valid : ndarray of bool, shape (n_time, n_chan), or None
@@ -145,13 +150,13 @@ class Octaves(ABC):
             self._n_dead.fill(0)
         else:
             valid = self._with_dead(valid)
-        for level, members in enumerate(self._octaves):
+        for level, members in enumerate(self.members):
             if level:
                 x, valid = self._halvers[level - 1].process(x, valid)
             # A sum of two spectra is valid if one of them is.
             self._counted[level].append(_share(valid) if len(x) else self._counted[level - 1][-1])
-            for number in members if len(x) else []:
-                self.take(number, x, valid)
+            if members and len(x):
+                self.take(level, x, valid)
 
     def _with_dead(self, valid: NDArray[np.bool_]) -> NDArray[np.bool_] | None:
         """Return what counts as valid in a segment; None if all does.

@@ -29,6 +29,32 @@ from .ladder import Ladder
 _CHUNK, _PLACE, _KEPT, _HALO, _FILL, _READY, _FIRST = range(7)
 
 
+class Planes:
+    """Memory for the samples of a tile of rows, after those of the past, and for their weights."""
+
+    def __init__(self) -> None:
+        self._memory = [aligned(0), aligned(0)]
+
+    @property
+    def memory_bytes(self) -> int:
+        """Size, in bytes."""
+        return sum(each.nbytes for each in self._memory)
+
+    def samples(self, n_row: int, halo: int) -> np.ndarray:
+        """Return memory for samples: (n_row, halo + TILE) float32."""
+        return self._plane(0, n_row, halo + TILE)
+
+    def weights(self, n_row: int, halo: int) -> np.ndarray:
+        """Return memory for weights, of the same shape."""
+        return self._plane(1, n_row, halo + TILE)
+
+    def _plane(self, number: int, n_row: int, size: int) -> np.ndarray:
+        n_byte = 4 * n_row * size
+        if self._memory[number].nbytes < n_byte:
+            self._memory[number] = aligned(n_byte)
+        return self._memory[number][:n_byte].view(np.float32).reshape(n_row, size)
+
+
 class Tiles:
     """A search for pulses by boxcars, of a stream of tiles of rows.
 
@@ -68,7 +94,6 @@ class Tiles:
         self._shape = n_group, len(ladder.widths)
         self._store = self._rows_kept(n_row)
         self._past = np.zeros((n_row, 0), np.float32)
-        self._ones = self._past[:0]  # weights of a tile that has none; made when needed
         self._threads = [_Work(2 * most + self._most_of_row + 1, self._n_work, len(ladder.widths))
                          for _ in self.parts]
         self.reset()
@@ -108,21 +133,21 @@ class Tiles:
 
     @property
     def memory_bytes(self) -> int:
-        """Size of the state, in bytes."""
-        arrays = (self._store, self._past, self._ones, self._own, *self._waiting, *self._sums,
-                  self._noise, *self._tables)
+        """Size of the state, in bytes, with weights."""
+        arrays = (self._store, self._store, self._own, *self._waiting, *self._sums, self._noise,
+                  *self._tables)
         return sum(a.nbytes for a in arrays) + sum(each.memory_bytes for each in self._threads)
+
+    @property
+    def n(self) -> int:
+        """Number of samples that have been searched."""
+        return self._n
 
     @property
     def reach(self) -> int:
         """Number of samples after the beginning of a boxcar when it is searched, at most."""
         top = self._ladder.n_level - 1
         return (self.times.halo + self.times.chunk(top)) << top
-
-    def rows(self, n_row: int) -> np.ndarray:
-        """Return memory for the samples of a tile of rows, after those of the past."""
-        size = self.times.halo + TILE
-        return aligned(4 * n_row * size).view(np.float32).reshape(n_row, size)
 
     def _begin_segment(self) -> None:
         self._cut = CUT * self._noise
@@ -170,7 +195,7 @@ class Tiles:
 
     def search(self, part: int, x: np.ndarray, weight: np.ndarray | None, start: int, stop: int
                ) -> None:
-        """Search some rows of a thread, which are in memory from `rows`."""
+        """Search some rows of a thread, which are in memory from `Planes`."""
         work, weighted, row = self._threads[part], self.weighted, start
         step = x.strides[0]
         while row < stop:
@@ -193,14 +218,23 @@ class Tiles:
                 fill[k] = 0 if ready[k] else added
         return self._completed() if self.times.is_end(self._n) else np.empty(0, EVENT)
 
-    def search_all(self, x: np.ndarray, weight: np.ndarray | None) -> np.ndarray:
-        """Search a tile of all rows in memory from `rows`; return the events that are now known."""
-        self.begin(weight is not None)
-        if weight is None and self.weighted:
-            if not len(self._ones):
-                self._ones = self.rows(self._n_row)
-            self._ones[:, self.times.halo :] = 1
-            weight = self._ones
+    def search_all(self, x: np.ndarray, weight: np.ndarray | None, *, weighted: bool
+                   ) -> np.ndarray:
+        """Search a tile of all rows; return the events that are now known.
+
+        Parameters
+        ----------
+        x : ndarray, shape (n_row, halo + TILE), float32
+            Samples, after memory for those of the past; rows may be further apart.
+        weight : ndarray, shape and strides of x, float32, or None
+            Their weights. If there were others than 1 not long ago, this is overwritten with 1.
+        weighted : bool
+            Whether some of the weights are not 1.
+        """
+        self.begin(weighted)
+        if self.weighted and not weighted and weight is not None:
+            weight[:, self.times.halo :] = 1
+        weight = weight if self.weighted else None
         self.crew.run([partial(self.search, i, x[a:b], None if weight is None else weight[a:b],
                                a, b) for i, (a, b) in enumerate(self.parts)])
         return self.end()
@@ -219,14 +253,18 @@ class Tiles:
         return [final_events(each, self._noise, self._ladder, self._threshold, self._delay)
                 for each in waiting]
 
-    def finish(self, n: int) -> np.ndarray:
-        """End the stream, of `n` samples; return the rest of the events."""
+    def finish(self, n: int, x: np.ndarray, weight: np.ndarray) -> np.ndarray:
+        """End the stream, of `n` samples; return the rest of the events.
+
+        Arrays are those of `search_all`, whose contents are lost.
+        """
         times = self.times
         reach = n + (times.halo << (self._ladder.n_level - 1))
         found = [np.empty(0, EVENT)]
-        nothing = self.rows(self._n_row), self.rows(self._n_row)
         while self._n < -(-reach // times.longest) * times.longest:
-            found.append(self.search_all(*nothing))
+            x.fill(0)
+            weight.fill(0)
+            found.append(self.search_all(x, weight, weighted=True))
         if self._n and not times.is_end(self._n):
             self._end_segment()
         found += self._final() if self._waiting else []

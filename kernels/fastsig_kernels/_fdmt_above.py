@@ -6,13 +6,13 @@ computed for the samples that they need, those of a block `late` to `early` samp
 overwritten after its last use: all rows in use fit into a cache.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 
-from ._fdmt_steps import Rows, Steps, up
+from ._fdmt_steps import Memory, Ring, Rows, Steps, up
 from ._fdmt_tree import Node
 from ._order import LINE
 
@@ -34,7 +34,7 @@ class Span:
 
 
 def spans(root: Node) -> dict[int, Span]:
-    """Return the span of the root and of all nodes from the cut on, by their `id`."""
+    """Return the span of all nodes, by their `id`."""
     found = {id(root): Span(*np.zeros((2, root.n_row), np.int64))}
     nodes = [root]
     for node in nodes:
@@ -45,23 +45,8 @@ def spans(root: Node) -> dict[int, Span]:
             least = late.copy()
             np.minimum.at(least, term.rows, span.early + term.shift)
             found[id(term.node)] = Span(late, least)
-            if term.node.height > 0:
-                nodes.append(term.node)
+            nodes.append(term.node)
     return found
-
-
-@dataclass
-class _Ring:
-    """Memory for neighbouring rows of a node, each of which overwrites the one `n` rows before."""
-
-    rows: Rows
-    n: int
-    #: Bytes from the first sample of each row to that of the block.
-    before: np.ndarray
-
-    def of(self, rows: np.ndarray) -> np.ndarray:
-        """Return the addresses of the first samples of the block."""
-        return self.rows.of(rows % self.n) + self.before[rows]
 
 
 class Above:
@@ -70,7 +55,7 @@ class Above:
     Parameters
     ----------
     root : Node
-    own : dict of Rows
+    own : dict of Rows or Ring
         Rows of the nodes at the cut, by their `id`.
     spans : dict of Span
     block : int
@@ -79,14 +64,13 @@ class Above:
         Bytes of a sum at the cut, and above it.
     offset : int
         What is missing in each sample at the cut.
-    allocate : callable
-        Returns the address of new memory, given the number of bytes.
+    memory : Memory
     """
 
-    def __init__(self, root: Node, own: dict[int, Rows], spans: dict[int, Span], block: int,
-                 items: tuple[int, int], offset: int, allocate: Callable[[int], int]) -> None:
+    def __init__(self, root: Node, own: dict[int, Rows | Ring], spans: dict[int, Span], block: int,
+                 items: tuple[int, int], offset: int, memory: Memory) -> None:
         self._root, self._own, self._spans, self._block = root, own, spans, block
-        self._items, self._offset, self._allocate = items, offset, allocate
+        self._items, self._offset, self._memory = items, offset, memory
 
     def tables(self, n_thread: int) -> list[tuple[np.ndarray, np.ndarray]]:
         """Return the steps and the operations of each thread.
@@ -101,13 +85,13 @@ class Above:
         order = _Order()
         for tile in tiles:
             order.add(self._root, tile, min(tile + _TILE, self._root.n_row))
-        rings: dict[int, Rows | _Ring] = {**self._own, **dict(self._rings(order))}
+        rings: dict[int, Rows | Ring] = {**self._own, **dict(self._rings(order))}
         steps = Steps()
         for node, start, stop in order.steps:
             self._add(steps, node, np.arange(start, stop), rings)
         return steps.tables()
 
-    def _rings(self, order: "_Order") -> Iterator[tuple[int, _Ring]]:
+    def _rings(self, order: "_Order") -> Iterator[tuple[int, Ring]]:
         """Yield memory for the rows of each node that are in use at the same time."""
         item = self._items[1]
         for node, parent in order.parents:
@@ -115,9 +99,9 @@ class Above:
             # Steps compute as many samples of all their rows.
             n_sample = self._block + span.width + self._spans[id(parent)].width
             step = up(n_sample * item) + LINE
-            yield id(node), _Ring(Rows(self._allocate(n * step), step), n, span.late * item)
+            yield id(node), Ring(Rows(self._memory.place(n * step), step), n, span.late * item)
 
-    def _add(self, steps: Steps, node: Node, rows: np.ndarray, own: dict[int, "Rows | _Ring"]
+    def _add(self, steps: Steps, node: Node, rows: np.ndarray, own: dict[int, Rows | Ring]
              ) -> None:
         """List the step that computes neighbouring rows of a node."""
         span, is_cut = self._spans[id(node)], node.terms[0].node.height == 0

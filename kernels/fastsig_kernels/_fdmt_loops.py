@@ -12,7 +12,6 @@ from llvmlite import ir
 from numba.core import types
 from numba.core.extending import intrinsic
 
-from ._fdmt_program import ADD, LOAD, READ, WIDE
 from ._fdmt_reading import (
     SPARE,
     above_item_of,
@@ -26,6 +25,7 @@ from ._fdmt_reading import (
     read_wide_nb,
     vector,
 )
+from ._fdmt_steps import ADD, CHANNELS, LOAD, READ, WIDE
 from ._jit import jit_strict, jit_strict_inner, one_form
 from ._meeting import meet_nb
 from ._simd import Emitter, Vector, address_of, finish_stores
@@ -62,6 +62,35 @@ def _add_lines(typingctx, spec, n_term, n, out, terms, at):
         for line in range(n.literal_value):
             total = _total(add, [vector(builder, row, kind, 64 * line) for row in rows])
             put(builder, total, builder.add(out, at), 64 * line)
+        return context.get_dummy_value()
+
+    return types.void(spec, n_term, n, _i, _rows, _i), codegen
+
+
+@intrinsic(prefer_literal=True)
+def _add_channels(typingctx, spec, n_term, n, out, terms, t):
+    """Add `n` cache lines of sums of channels as they are kept, from sample `t` of the rows on.
+
+    `terms` is a tuple of addresses, of which the first `n_term` are used: 1, 2 or 4.
+    """
+    if not all(isinstance(each, types.IntegerLiteral) for each in (n_term, n)):
+        return None
+
+    def codegen(context, builder, signature, args):
+        integer = spec.items["item"] == 2
+        kind = ir.VectorType(ir.IntType(8), 32) if integer else ir.VectorType(_FLOAT, 16)
+        size = 1 if integer else 4
+        out, terms, t = args[3:]
+        at = builder.mul(t, ir.Constant(_I64, size))
+        rows = [builder.add(builder.extract_value(terms, i), at)
+                for i in range(n_term.literal_value)]
+        out = builder.add(out, builder.mul(t, ir.Constant(_I64, 2 if integer else 4)))
+        for line in range(n.literal_value):
+            values = [vector(builder, row, kind, size * kind.count * line) for row in rows]
+            if integer:
+                values = [builder.sext(x, ir.VectorType(_I16, 32)) for x in values]
+            add = builder.add if integer else builder.fadd
+            put(builder, values[0] if len(values) == 1 else _total(add, values), out, 64 * line)
         return context.get_dummy_value()
 
     return types.void(spec, n_term, n, _i, _rows, _i), codegen
@@ -143,6 +172,26 @@ def _add_fours_nb(spec, ops, size, move):
 
 
 @jit_strict_inner
+def _add_channels_nb(spec, n_term, ops, n, move):
+    """Add `n` samples of rows of channels, `move` bytes after their places, as `_add_pairs_nb`."""
+    line = 64 // item_of(spec)
+    for i in range(ops.shape[0]):
+        out, terms = ops[i, 0], _terms_nb(ops, i, move)
+        t = 0
+        while n_term == 4 and t + 2 * line <= n:
+            _add_channels(spec, 4, 2, out, terms, t)
+            t += 2 * line
+        while t < n:
+            if n_term == 4:
+                _add_channels(spec, 4, 1, out, terms, t)
+            elif n_term == 2:
+                _add_channels(spec, 2, 1, out, terms, t)
+            else:
+                _add_channels(spec, 1, 1, out, terms, t)
+            t += line
+
+
+@jit_strict_inner
 def _copy_rows_nb(source, source_step, target, target_step, size, n_row):
     """Copy rows of whole cache lines, forward."""
     for row in range(n_row):
@@ -155,27 +204,29 @@ def _below_nb(samples, sums, source, time_step, chan_step, n_chan, n, window, st
               spare):
     """Compute the nodes at the cut for a block of `n` samples, which begins at `source`.
 
-    `window` is the place of the block in their rows, in samples.
+    `window` is the place of the block in the rows that keep the past, in samples.
     """
-    item, size = item_of(sums), bytes_of(samples)
+    item, sample = item_of(sums), bytes_of(samples)
     for i in range(steps.shape[0]):
         kind, a, b, c, d, e, _ = steps[i]
-        move = d * window * item  # of READ and ADD
         if kind == READ:
-            rows = targets[b : b + c]
-            if chan_step != size:
+            rows, move = targets[b : b + c], d * window * item_of(samples)
+            if chan_step != sample:
                 read_channels_nb(samples, source + a * chan_step, chan_step, n_chan, n, rows, move,
                                  spare)
             elif c == WIDE:
                 read_wide_nb(samples, source + a, time_step, n, address_of(rows), move, spare)
             else:
-                read_times_nb(samples, source + a * size, time_step, n_chan, n, address_of(rows),
+                read_times_nb(samples, source + a * sample, time_step, n_chan, n, address_of(rows),
                               move, spare)
         elif kind == ADD:
+            size, move = (n + e) * item, d * window * item
             if c == 4:
-                _add_fours_nb(sums, ops[a:b], n * item, move)
+                _add_fours_nb(sums, ops[a:b], size, move)
             else:
-                _add_pairs_nb(sums, ops[a:b], n * item, move)
+                _add_pairs_nb(sums, ops[a:b], size, move)
+        elif kind == CHANNELS:
+            _add_channels_nb(sums, c, ops[a:b], n + e, window * item_of(samples))
         elif kind == LOAD:
             _copy_rows_nb(c, d, a - d, b, d, e)
         else:
@@ -287,24 +338,29 @@ def _move_rows_nb(moves, n_byte):
 
 
 @jit_strict
-def run_nb(samples, sums, source, time_step, chan_step, n_chan, n, block, window, n_window, below,
-           below_ops, targets, above, above_ops, moves, out, out_step, large, meeting, n_thread):
+def run_nb(samples, sums, source, time_step, chan_step, n_chan, n, block, window, n_window,
+           by_channel, below, below_ops, targets, above, above_ops, moves, out, out_step, large,
+           meeting, n_thread):
     """Do the steps of one thread for `n` samples, block by block; return the next `window`.
 
-    `window` is the place of the next samples in rows at the cut, which have room for `n_window`
-    samples after those of the past. Each thread moves the rows that it computes: threads meet
-    before rows move, which others read, and before rows are read that others compute.
+    `window` is the place of the next samples in the rows that keep the past, which have room for
+    `n_window` samples after it: those of channels if `by_channel`, otherwise those at the cut. Each
+    thread moves the rows that it computes: threads meet before rows at the cut, which others read,
+    move or are computed anew, and before rows are read that others compute.
     """
     met, spare = 0, np.zeros(SPARE, np.uint8)  # in use in the loop, so numba frees it afterwards
     for first in range(0, n, block):
         count = min(block, n - first)
-        if window + count > n_window:
+        is_full = window + count > n_window
+        if is_full or by_channel:
             met = meet_nb(meeting, n_thread, met)
-            _move_rows_nb(moves, item_of(sums) * window)
+        if is_full:
+            _move_rows_nb(moves, item_of(samples) * window)
             window = 0
         _below_nb(samples, sums, source + first * time_step, time_step, chan_step, n_chan, count,
                   window, below, below_ops, targets, spare)
         met = meet_nb(meeting, n_thread, met)
-        _above_nb(sums, count, window, above, above_ops, out + 4 * first, out_step, large, spare)
+        _above_nb(sums, count, 0 if by_channel else window, above, above_ops, out + 4 * first,
+                  out_step, large, spare)
         window += count
     return window

@@ -11,7 +11,7 @@ from numba.core import types
 from numba.core.extending import intrinsic
 
 from ._codelets import transpose
-from ._fdmt_program import GROUP, WIDE
+from ._fdmt_steps import GROUP, WIDE
 from ._jit import jit_strict_inner
 from ._passes import _prefetch
 from ._simd import Emitter, Vector, address_of
@@ -39,13 +39,13 @@ def put(builder: Any, value: Any, address: Any, offset: int = 0) -> None:
 
 
 def _sums(builder: Any, items: dict[str, Any], x: Any) -> Any:
-    """Convert a vector of samples to sums: int16, without the offset of unsigned ones; float32."""
+    """Convert samples to int8 or int16, without the offset of unsigned ones, or to float32."""
     element, signed = SAMPLES[items["kind"]]
     n = x.type.count
-    if items["item"] == 2:
+    if items["item"] < 4:
         if not signed:
             x = builder.xor(x, ir.Constant(x.type, [ir.Constant(_I8, 128)] * n))
-        return builder.sext(x, ir.VectorType(_I16, n))
+        return builder.sext(x, ir.VectorType(_I16, n)) if items["item"] == 2 else x
     if element == _FLOAT:
         return x
     convert = builder.sitofp if signed else builder.uitofp
@@ -69,7 +69,7 @@ def _take_square(typingctx, spec, source, step, targets, offset):
             at = builder.add(source, builder.mul(step, ir.Constant(_I64, t)))
             rows.append(vector(builder, at, kind))
             _prefetch(builder, builder.add(at, builder.mul(step, ir.Constant(_I64, 2 * GROUP))))
-        if items["item"] == 2:
+        if items["item"] < 4:
             columns = [_sums(builder, items, x) for x in _transposed_bytes(builder, rows)]
         else:
             emit = Emitter(builder, GROUP)
@@ -151,7 +151,7 @@ def bytes_of(typingctx, spec):
 
 @intrinsic
 def item_of(typingctx, spec):
-    """Return the size of a sum below the cut."""
+    """Return the size of a sample as it is read, or of a sum below the cut."""
 
     def codegen(context, builder, signature, args):
         return ir.Constant(_I64, spec.items["item"])

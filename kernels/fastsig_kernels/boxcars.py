@@ -83,16 +83,15 @@ class Boxcars(Plan):
         self._own_state()
 
     def _own_state(self) -> None:
-        from ._boxcar_tiles import Tiles
+        from ._boxcar_tiles import Planes, Tiles
 
         self._tiles = Tiles(self._n_row, delay=None, **self._options_of_tiles)
+        self._planes = Planes()
         self._reset()
 
     def _reset(self) -> None:
         self._n = 0
         self._tiles.reset()
-        self._x = self._tiles.rows(self._n_row)
-        self._weight = self._x[:0]  # made when weights are needed
         self._is_weighted = False
 
     @property
@@ -121,7 +120,7 @@ class Boxcars(Plan):
     @property
     def memory_bytes(self) -> int:
         """Size of tables, work space and state, in bytes."""
-        return self._tiles.memory_bytes + self._x.nbytes + self._weight.nbytes
+        return self._tiles.memory_bytes + self._planes.memory_bytes
 
     @property
     def n_dropped(self) -> int:
@@ -182,7 +181,7 @@ class Boxcars(Plan):
             n = min(TILE - self._n % TILE, x.shape[1] - at)
             place = self._tiles.times.halo + self._n % TILE
             there = slice(place, place + n)
-            self._x[:, there] = x[:, at : at + n]
+            self._samples[:, there] = x[:, at : at + n]
             self._keep_weight(None if weight is None else weight[:, at : at + n], there)
             self._n, at = self._n + n, at + n
             if self._n % TILE == 0:
@@ -191,15 +190,23 @@ class Boxcars(Plan):
 
     def _keep_weight(self, weight: np.ndarray | None, there: slice) -> None:
         if weight is not None and not self._is_weighted and not (weight == 1).all():
-            if not len(self._weight):
-                self._weight = self._tiles.rows(self._n_row)
-            self._weight.fill(1)
+            self._weights.fill(1)
             self._is_weighted = True
         if self._is_weighted:
-            self._weight[:, there] = 1 if weight is None else weight
+            self._weights[:, there] = 1 if weight is None else weight
+
+    @property
+    def _samples(self) -> np.ndarray:
+        return self._planes.samples(self._n_row, self._tiles.times.halo)
+
+    @property
+    def _weights(self) -> np.ndarray:
+        return self._planes.weights(self._n_row, self._tiles.times.halo)
 
     def _tile(self) -> np.ndarray:
-        found = self._tiles.search_all(self._x, self._weight if self._is_weighted else None)
+        needed = self._is_weighted or self._tiles.weighted
+        found = self._tiles.search_all(self._samples, self._weights if needed else None,
+                                       weighted=self._is_weighted)
         self._is_weighted = False
         return found
 
@@ -222,7 +229,7 @@ class Boxcars(Plan):
         if n % TILE:
             rest = self._n_row, TILE - n % TILE
             found.append(self._searched(np.zeros(rest, np.float32), np.zeros(rest, np.float32)))
-        found.append(self._tiles.finish(n))
+        found.append(self._tiles.finish(n, self._samples, self._weights))
         dropped = self._tiles.n_dropped
         self._reset()
         self._tiles.n_dropped = dropped

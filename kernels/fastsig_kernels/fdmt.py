@@ -13,6 +13,7 @@ import numpy as np
 
 from . import _check
 from ._fdmt_program import Program
+from ._fdmt_steps import Scratch
 from ._order import STREAMED_BYTES, address, on_lines
 from ._plan import Plan
 from ._team import Crew
@@ -80,9 +81,10 @@ class FDMT(Plan):
     number of valid samples in each sum of the last call. Where samples are not valid, or the stream
     has just begun, computing it takes as long as the sums; otherwise it takes no time.
 
-    *Memory.* `memory_bytes` in total; most of it holds the earlier samples that rows need, about
-    ``n_delay^2`` of them. The GIL is released. A plan is used by one thread at a time; it can be
-    pickled and copied, with an empty state.
+    *Memory.* `memory_bytes` in total; most of it holds earlier samples: of the channels, in bytes
+    if samples have 8 bits, or of rows of sums, about as many as delays, whichever takes less. The
+    weights need about as much again. The GIL is released. A plan is used by one thread at a time;
+    it can be pickled and copied, with an empty state.
     """
 
     def __init__(
@@ -145,11 +147,49 @@ class FDMT(Plan):
         self._reach = self._root.reach()
 
     def _own_state(self) -> None:
-        is_byte = self._dtype.itemsize == 1
-        self._sums = _Transform(self, self._dtype.name, 2 if is_byte else 4, 4,
-                                128 if self._dtype == np.uint8 else 0)
+        self._scratch = Scratch()
+        #: Addresses of memory that another plan counts.
+        self._elsewhere: frozenset[int] = frozenset()
+        #: The transforms of samples and of their weights, made when they are needed.
+        self._sums: _Transform | None = None
         self._counts: _Transform | None = None
         self._reset()
+
+    def _transform(self) -> "_Transform":
+        """Return the transform of samples."""
+        if self._sums is None:
+            is_byte = self._dtype.itemsize == 1
+            self._sums = _Transform(self, self._dtype.name, 2 if is_byte else 4, 4,
+                                    128 if self._dtype == np.uint8 else 0)
+        return self._sums
+
+    def _counting(self) -> "_Transform":
+        """Return the transform of weights."""
+        if self._counts is None:
+            above_item = 2 if len(self._channels) < 2**15 else 4
+            self._counts = _Transform(self, "int8", 2, above_item, 0)
+        return self._counts
+
+    def prepare(self, other: "FDMT | None" = None) -> None:
+        """Begin a stream, with all memory that the sums and their weights will need.
+
+        Without this, `process` makes the memory when it needs it.
+
+        Parameters
+        ----------
+        other : FDMT, optional
+            Plan whose work space is used, and which counts it as its memory. Calls of the two must
+            not be in progress at the same time. The one with more rows should be prepared first.
+        """
+        with self._alone(renewing=True):
+            self._unfinished = True
+            self._sums = self._counts = None
+            self._reset()
+            if other is not None:
+                self._scratch, self._elsewhere = other._scratch, frozenset(other._sizes())
+            self._transform()
+            self._counting()
+        self._unfinished = False
 
     def reset(self) -> None:
         """Discard the state; the next sample is the first of a stream."""
@@ -159,7 +199,8 @@ class FDMT(Plan):
         self._unfinished = False
 
     def _reset(self) -> None:
-        self._sums.fill(0)
+        if self._sums is not None:
+            self._sums.fill(0)
         #: Samples since the last one that was not valid, as far as rows reach back.
         self._n_valid = 0
         if self._counts is not None:
@@ -202,14 +243,26 @@ class FDMT(Plan):
 
     @property
     def memory_bytes(self) -> int:
-        """Size of tables, work space and state, in bytes."""
-        counts = self._counts.memory_bytes if self._counts else 0
-        return self._sums.memory_bytes + counts + self._blank.nbytes
+        """Size of tables, work space and state, in bytes; of those of weights if there are some."""
+        return sum(size for place, size in self._sizes().items() if place not in self._elsewhere)
+
+    def _sizes(self) -> dict[int, int]:
+        """Return the size of each piece of memory, in bytes, by its address."""
+        counts = self._counts.sizes() if self._counts else {}
+        return {**self._transform().sizes(), **counts}
 
     @property
     def weight(self) -> np.ndarray:
         """Number of valid samples in each sum of the last call: (n_delay, n_time) float32."""
         return self._weight
+
+    @property
+    def n_valid(self) -> int:
+        """Number of samples since the last one that was not valid, or since the stream began.
+
+        If there are `history` or more before a call, they are not counted further.
+        """
+        return self._n_valid
 
     def channel_delays(self, rows: np.ndarray | None = None) -> np.ndarray:
         """Return by how many samples each channel is summed earlier than the last one.
@@ -242,7 +295,8 @@ class FDMT(Plan):
         twin.process(np.zeros(shape, self._dtype))
 
     def process(self, x: np.ndarray, *, valid: np.ndarray | None = None,
-                out: np.ndarray | None = None) -> np.ndarray:
+                out: np.ndarray | None = None, out_weight: np.ndarray | None = None
+                ) -> np.ndarray:
         """Sum the next spectra of the stream.
 
         Parameters
@@ -253,6 +307,8 @@ class FDMT(Plan):
             Which samples are valid; all by default.
         out : ndarray, shape (n_delay, n_time), float32, optional
             Receives the sums; contiguous along the last axis. Must not overlap x.
+        out_weight : ndarray, as `out`, optional
+            Receives `weight` if some samples are not valid. Must not overlap x or `out`.
 
         Returns
         -------
@@ -267,11 +323,12 @@ class FDMT(Plan):
             If another call is in progress, or an exception interrupted an earlier one.
         """
         with self._alone():
-            out = self._checked(x, valid, out)
+            out = self._checked(x, valid, out, out_weight)
         self._unfinished = False
         return out
 
-    def _checked(self, x: np.ndarray, valid: Any, out: np.ndarray | None) -> np.ndarray:
+    def _checked(self, x: np.ndarray, valid: Any, out: np.ndarray | None,
+                 out_weight: np.ndarray | None) -> np.ndarray:
         _check.array("x", x, (self._dtype,), 2)
         n = x.shape[0 if self._by_time else 1]
         _check.shape("x", x, (n, self.n_chan) if self._by_time else (self.n_chan, n))
@@ -283,22 +340,27 @@ class FDMT(Plan):
             out = on_lines(shape, np.dtype(np.float32))
         else:
             _check.target("out", out, shape, "float32", x, valid)
-        if n and out.strides[1] != out.itemsize:
-            raise ValueError("out: found strides along the last axis, allowed a contiguous one")
+        if out_weight is not None:
+            _check.target("out_weight", out_weight, shape, "float32", x, valid, out)
+        for name, each in (("out", out), ("out_weight", out_weight)):
+            if each is not None and n and each.strides[1] != each.itemsize:
+                raise ValueError(f"{name}: found strides along the last axis, allowed a contiguous "
+                                 "one")
         if valid is not None and valid.all():
             valid = None
         self._unfinished = True
-        counts = self._begin_weights(valid, n)
+        counts = self._begin_weights(valid, n, out_weight)
         # Block by block, so that valid samples are still in a cache when they are counted, and
         # so that samples in another order are copied in pieces.
         whole = valid is None and counts is None and _is_ready(x)
-        step = n if whole else self._sums.block
+        sums = self._transform()
+        step = n if whole else sums.block
         for start in range(0, n, max(1, step)):
             there = slice(start, start + step)
             piece = (there, slice(None)) if self._by_time else (slice(None), there)
             some, use = x[piece], None if valid is None else valid[piece]
-            self._sums.run(_rows(some if use is None else self._blanked(some, use)),
-                           out[:, there], large=out.nbytes >= STREAMED_BYTES)
+            sums.run(_rows(some if use is None else self._blanked(some, use)),
+                     out[:, there], large=out.nbytes >= STREAMED_BYTES)
             if counts is not None:
                 use = np.ones(some.shape, bool) if use is None else use
                 counts.run(_rows(use).view(np.int8), self._weight[:, there],
@@ -316,21 +378,19 @@ class FDMT(Plan):
             np.multiply(x, valid.view(np.uint8), out=self._blank, casting="unsafe")
         return self._blank
 
-    def _begin_weights(self, valid: np.ndarray | None, n: int) -> "_Transform | None":
+    def _begin_weights(self, valid: np.ndarray | None, n: int, out: np.ndarray | None
+                       ) -> "_Transform | None":
         """Make room for the weights of `n` samples; return what counts them, None if all are 1."""
         if valid is None and self._n_valid >= self.history:
             whole = np.float32(len(self._channels))
             self._weight = np.broadcast_to(whole, (self.n_delay, n))
             return None
-        if self._counts is None:
-            above_item = 2 if len(self._channels) < 2**15 else 4
-            self._counts = _Transform(self, "int8", 2, above_item, 0)
-            self._counts.fill(0)
-        elif self._n_valid >= self.history:
-            self._counts.fill(1)
+        counts = self._counting()
+        if self._n_valid >= self.history:
+            counts.fill(1)
         self._n_valid = self._n_valid + n if valid is None else self._valid_at_end(valid)
-        self._weight = on_lines((self.n_delay, n), np.dtype(np.float32))
-        return self._counts
+        self._weight = on_lines((self.n_delay, n), np.dtype(np.float32)) if out is None else out
+        return counts
 
     def _valid_at_end(self, valid: np.ndarray) -> int:
         """Return how many samples at the end are valid in all channels of the tree."""
@@ -354,16 +414,18 @@ class _Transform:
         self._program: Program | None = None
         if plan._root.terms:
             self._program = Program(plan._root, plan._channels, plan.n_chan, item, above_item,
-                                    offset, plan._threads)
+                                    offset, plan._threads, plan._scratch)
         self._crew = Crew(plan._threads)
+        read_item = self._program.read_item if self._program else item
         # Of the samples, and of the sums, whose loops are the same for several kinds of samples.
-        self._specs = (Spec(kind=kind, item=item),
+        self._specs = (Spec(kind=kind, item=read_item),
                        Spec(item=item, above_item=above_item, lanes=16))
         self._window = 0
+        if offset:  # new memory contains zeros, and need not be resident before it is used
+            self.fill(0)
 
-    @property
-    def memory_bytes(self) -> int:
-        return self._program.memory_bytes if self._program else 0
+    def sizes(self) -> dict[int, int]:
+        return self._program.sizes() if self._program else {}
 
     @property
     def block(self) -> int:
@@ -391,8 +453,8 @@ class _Transform:
         def part(i: int) -> None:
             windows[i] = run_nb(
                 *self._specs, address(x), time_step, chan_step, self._n_chan, n, program.block,
-                self._window, program.window, *program.threads[i], address(out), out.strides[0],
-                large, meeting.place, len(windows))
+                self._window, program.window, program.by_channel, *program.threads[i],
+                address(out), out.strides[0], large, meeting.place, len(windows))
 
         self._crew.run([partial(part, i) for i in range(len(windows))], meeting.stop)
         self._window = windows[0]

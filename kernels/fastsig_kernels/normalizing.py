@@ -254,6 +254,7 @@ class Normalizer(Plan):
                 self._known.pop()
         while self._waiting:
             self._normalize(out)
+            self._free.clear()  # so that there is room for the codes
         self._free.append(self._now)
         self._reset()
         return out.result()
@@ -354,7 +355,7 @@ class _Codes:
         if has_valid and not len(self._valid):
             self._valid = (np.empty(self._codes.shape, bool) if self._given is None
                            else self._given)
-            self._valid.fill(True)
+            self._valid[: self._n] = True
         valid = rows.valid
         if has_valid and not rows.has_valid:
             valid = np.broadcast_to(True, rows.x.shape)
@@ -362,6 +363,8 @@ class _Codes:
         crew.run([partial(scale_nb, rows.x, rows.series, valid, has_valid, *tables, alive,
                           self._codes[here], self._valid[here], *part)
                   for part in pairwise(cuts)])
+        if not has_valid and len(self._valid):
+            self._valid[here] = True
         self._n += rows.n
 
     def result(self) -> tuple[np.ndarray, np.ndarray | None]:

@@ -1,18 +1,26 @@
 """Search for dispersed pulses in a stream of normalised spectra."""
 
-from typing import Any
+from collections.abc import Callable, Sequence
+from itertools import accumulate, pairwise
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from . import _check
-from ._boxcar_events import EVENT, TILE
+from ._boxcar_events import EVENT, TILE, Times
 from ._plan import Plan
 from .boxcars import checked_options
 from .fdmt import FDMT
 from .ladder import Ladder
 from .normalizing import LEVELS
 
+if TYPE_CHECKING:
+    from ._boxcar_tiles import Tiles
+
 __all__ = ["PulseSearch"]
+
+#: Rows of which one reaches back furthest: the last ones, whose delays are rounded.
+_LAST = 8
 
 
 class PulseSearch(Plan):
@@ -36,6 +44,9 @@ class PulseSearch(Plan):
         Expected standard deviation of a sample; 16 for the codes of `Normalizer`.
     segment, n_segment, least_share, most
         As for `Boxcars`.
+    parts : sequence of int, optional
+        Numbers of neighbouring rows that are searched as if each had a plan of its own, with
+        groups of rows and `most` boxcars of its own; by default, all rows are searched together.
     threads : int
         Number of threads that share the work of a call, with the same events.
 
@@ -63,7 +74,7 @@ class PulseSearch(Plan):
                  threshold: float = 6.0, order: str = "time", mask: np.ndarray | None = None,
                  track: str = "sample", noise: float = float(LEVELS), segment: int = 0,
                  n_segment: int = 16, least_share: float = 0.25, most: int = 2**16,
-                 threads: int = 1) -> None:
+                 parts: Sequence[int] | None = None, threads: int = 1) -> None:
         options = checked_options(ladder, noise, threshold, segment, n_segment, least_share, most,
                                   threads)
         self._fdmt = FDMT(curve, delays, dtype="int8", order=order, mask=mask, track=track,
@@ -71,6 +82,13 @@ class PulseSearch(Plan):
         self._by_time = order == "time"
         self._n_used = len(curve) if mask is None else int((~mask).sum())
         options["noise"] *= self._n_used**0.5
+        sizes = [len(delays)] if parts is None else [_check.count("parts", n) for n in parts]
+        if sum(sizes) != len(delays):
+            raise ValueError(f"parts: found {sum(sizes)} rows, allowed {len(delays)}")
+        self._parts = list(pairwise(accumulate(sizes, initial=0)))
+        #: Number of samples by which the sums of each part reach back.
+        self._reach = [int(self._fdmt.channel_delays(np.arange(max(a, b - _LAST), b)).max())
+                       for a, b in self._parts]
         self._options_of_tiles = options
         self._begin()
 
@@ -79,18 +97,57 @@ class PulseSearch(Plan):
         self._begin()
 
     def _begin(self) -> None:
-        from ._boxcar_tiles import Tiles
+        from ._boxcar_tiles import Planes, Tiles
 
         self._late = np.rint(self._fdmt.delays).astype(np.int64)
-        self._tiles = Tiles(self._fdmt.n_delay, **self._options_of_tiles, delay=self._late)
-        self._plane = self._tiles.rows(self._fdmt.n_delay)
-        self._weight = self._plane[:0]  # made when weights are needed
+        self._tiles = [Tiles(b - a, **self._options_of_tiles, delay=self._late[a:b])
+                       for a, b in self._parts]
+        self._planes, self._is_shared = Planes(), False
         self._reset()
+
+    def _make_planes(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return memory for the sums and the weights of a block, after those of the past."""
+        shape = self._fdmt.n_delay, self._times.halo
+        return self._planes.samples(*shape), self._planes.weights(*shape)
+
+    @property
+    def _times(self) -> Times:
+        return self._tiles[0].times
+
+    def _of_parts(self, search: Callable[["Tiles", slice, int], np.ndarray]) -> np.ndarray:
+        """Return the events of the parts that still need samples: of tiles, rows and reach."""
+        found = [np.empty(0, EVENT)]
+        for tiles, (a, b), reach in zip(self._tiles, self._parts, self._reach, strict=True):
+            if self._end is None or tiles.n < self._end + reach:
+                found.append(search(tiles, slice(a, b), reach))
+                found[-1]["row"] += a
+        return np.concatenate(found)
+
+    def prepare(self, other: "PulseSearch | None" = None) -> None:
+        """Begin a stream, with all memory that it will need; as `FDMT.prepare`.
+
+        Parameters
+        ----------
+        other : PulseSearch, optional
+            Plan whose work space is used, and which counts it as its memory. Calls of the two must
+            not be in progress at the same time. The one with more rows should be prepared first.
+        """
+        with self._alone(renewing=True):
+            self._unfinished = True
+            if other is not None:
+                self._planes, self._is_shared = other._planes, True
+            self._make_planes()
+            self._reset()
+            self._fdmt.prepare(None if other is None else other._fdmt)
+        self._unfinished = False
 
     def _reset(self) -> None:
         self._n = 0
+        #: Number of samples of the stream, once it is known.
+        self._end: int | None = None
         self._fdmt.reset()
-        self._tiles.reset()
+        for tiles in self._tiles:
+            tiles.reset()
         #: Rows of a block that is not complete, and which of their samples are valid.
         self._rest = np.zeros(self._shape(TILE), np.int8)
         self._rest_valid: np.ndarray | None = None
@@ -121,7 +178,12 @@ class PulseSearch(Plan):
     @property
     def segment(self) -> int:
         """Number of samples of a segment of time."""
-        return self._tiles.times.segment
+        return self._times.segment
+
+    @property
+    def history(self) -> int:
+        """Largest number of samples by which the sums of a sample reach back."""
+        return self._fdmt.history
 
     @property
     def latency(self) -> int:
@@ -130,24 +192,25 @@ class PulseSearch(Plan):
         The first events of a stream are returned after `n_segment` segments.
         """
         delay = int(np.ceil(self._fdmt.delays[-1]))
-        return delay + self._tiles.reach + self.segment
+        return delay + self._tiles[0].reach + self.segment
 
     @property
     def earliest(self) -> np.ndarray:
         """For each row, the sample before which no event begins that has yet to be returned."""
-        return self._tiles.n_known - self._late
+        return self._tiles[0].n_known - self._late
 
     @property
     def memory_bytes(self) -> int:
-        """Size of tables, work space and state, in bytes."""
-        valid = 0 if self._rest_valid is None else self._rest_valid.nbytes
-        return (self._fdmt.memory_bytes + self._tiles.memory_bytes + self._plane.nbytes
-                + self._weight.nbytes + self._rest.nbytes + valid)
+        """Size of tables, work space and state, in bytes, with those for samples that are lost."""
+        planes = 0 if self._is_shared else self._planes.memory_bytes
+        tiles = sum(each.memory_bytes for each in self._tiles)
+        # Spectra of a block, which of them are valid, and spectra with 0 where they are not.
+        return self._fdmt.memory_bytes + tiles + planes + 3 * self._rest.nbytes
 
     @property
     def n_dropped(self) -> int:
         """Number of boxcars above the threshold that were not kept, in this stream."""
-        return self._tiles.n_dropped
+        return sum(tiles.n_dropped for tiles in self._tiles)
 
     def reset(self) -> None:
         """Discard the state; the next sample is the first of a stream."""
@@ -225,16 +288,17 @@ class PulseSearch(Plan):
 
     def _block(self, x: np.ndarray, valid: np.ndarray | None) -> np.ndarray:
         """Search a block of `TILE` spectra."""
-        halo = self._tiles.times.halo
-        self._fdmt.process(x, valid=valid, out=self._plane[:, halo:])
+        samples, weights = self._make_planes()
+        there = slice(self._times.halo, None)
+        self._fdmt.process(x, valid=valid, out=samples[:, there], out_weight=weights[:, there])
         self._rest_valid = None
-        count = self._fdmt.weight
-        if count.strides == (0, 0):
-            return self._tiles.search_all(self._plane, None)
-        if not len(self._weight):
-            self._weight = self._tiles.rows(self.n_delay)
-        np.multiply(count, np.float32(1 / self._n_used), out=self._weight[:, halo:])
-        return self._tiles.search_all(self._plane, self._weight)
+        weighted = self._fdmt.weight.strides != (0, 0)
+        if weighted:
+            np.multiply(weights[:, there], np.float32(1 / self._n_used), out=weights[:, there])
+        # Those whose rows need no sample that is not valid are searched without weights.
+        n_whole = self._fdmt.n_valid - TILE
+        return self._of_parts(lambda tiles, rows, reach: tiles.search_all(
+            samples[rows], weights[rows], weighted=weighted and n_whole < reach))
 
     def finish(self) -> np.ndarray:
         """Return the rest of the events; the next sample is the first of another stream.
@@ -252,13 +316,18 @@ class PulseSearch(Plan):
 
     def _finished(self) -> np.ndarray:
         """Search what is cut by the end, with samples after it that are not valid."""
-        found, end = [np.empty(0, EVENT)], self._n + self._fdmt.history if self._n else 0
+        found, end = [np.empty(0, EVENT)], self._n + max(self._reach) if self._n else 0
+        self._end = self._n
         nothing = np.zeros(self._shape(TILE), np.int8), np.zeros(self._shape(TILE), bool)
         while self._n < end or self._n % TILE:
             here = self._piece(0, TILE - self._n % TILE)
             found.append(self._searched(nothing[0][here], nothing[1][here]))
-        found.append(self._tiles.finish(self._n))
-        dropped = self._tiles.n_dropped
+        samples, weights = self._make_planes()
+        self._end = None  # all parts end
+        found.append(self._of_parts(lambda tiles, rows, _: tiles.finish(
+            tiles.n, samples[rows], weights[rows])))
+        dropped = [tiles.n_dropped for tiles in self._tiles]
         self._reset()
-        self._tiles.n_dropped = dropped
+        for tiles, n in zip(self._tiles, dropped, strict=True):
+            tiles.n_dropped = n
         return np.concatenate(found)

@@ -5,7 +5,9 @@ from functools import partial
 
 import numpy as np
 import pytest
-from fastsig_kernels import FDMT
+from fastsig_kernels import FDMT, _fdmt_program
+from fastsig_kernels._fdmt_channels import ChannelRows
+from fastsig_kernels._fdmt_cut import CutRows
 from fastsig_kernels._meeting import Meeting, meet_nb
 from fastsig_kernels._team import Crew
 from thorough import thorough
@@ -189,6 +191,40 @@ def test_forty_random_splits():
             assert one.tobytes() == other.tobytes()
 
 
+@pytest.mark.parametrize("order", ["time", "channel"])
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("n_chan", [17, 40, 300, 1100])
+def test_channels_that_keep_the_past(n_chan, dtype, order, monkeypatch):
+    """As where there are many delays: the bits of sums and weights are those of rows that keep it.
+
+    With gaps within a block, at the edges of blocks, longer than these, and channel by channel.
+    """
+    options = {"dtype": dtype, "order": order, "threads": 2 if n_chan == 300 else 1}
+    rng = np.random.default_rng(7)
+    mask = rng.random(n_chan) < 0.1
+    delays = np.unique(np.rint(np.linspace(0, 900, 150)))
+    x, valid = spectra(9000, n_chan, dtype), np.ones((9000, n_chan), bool)
+    valid[700:720] = valid[2047:2050] = valid[4000:6500] = False
+    valid[1000:3000, n_chan // 3 : n_chan // 2] = False
+    valid[6600:] &= rng.random((2400, n_chan)) < 0.9
+    made = []
+    for way in (CutRows, ChannelRows):
+        monkeypatch.setattr(_fdmt_program, "_below", way)
+        plan = FDMT(curve_of(n_chan), delays, mask=mask, **options)
+        assert plan._transform()._program.by_channel == (way is ChannelRows)
+        made.append(in_pieces(plan, x, [1, 300, 2348, 2350, 5000], valid))
+        plan.reset()
+        again = in_pieces(plan, x[:3000], [2048], valid[:3000])
+        for one, other in zip(again, made[-1], strict=True):
+            assert one.tobytes() == other[:, :3000].tobytes()
+    for one, other in zip(*made, strict=True):
+        assert one.tobytes() == other.tobytes()
+    if n_chan == 40:
+        expected, counts = sums(plan, x, valid)
+        np.testing.assert_allclose(made[1][0], expected, rtol=1e-5, atol=1e-4)
+        np.testing.assert_array_equal(made[1][1], counts)
+
+
 @pytest.mark.parametrize("threads", [2, 3])
 def test_threads_give_the_same_bits(threads):
     curve, delays = curve_of(1100), np.arange(500.0)
@@ -232,6 +268,45 @@ def test_weights_take_no_time_where_all_is_valid():
     assert (plan.weight[:, :19] == 63).any() and (plan.weight[:, 40:] == 64).all()
     plan.process(x)
     assert plan.weight.strides == (0, 0)
+
+
+def test_weights_are_where_they_are_wanted():
+    plan, other = FDMT(curve_of(64), np.arange(20.0)), FDMT(curve_of(64), np.arange(20.0))
+    x, valid = spectra(500, 64), np.random.default_rng(1).random((500, 64)) < 0.9
+    out, weight = np.zeros((2, 20, 600), np.float32)
+    plan.process(x, valid=valid, out=out[:, 50:550], out_weight=weight[:, 50:550])
+    np.testing.assert_array_equal(out[:, 50:550], other.process(x, valid=valid))
+    np.testing.assert_array_equal(weight[:, 50:550], other.weight)
+    assert np.shares_memory(plan.weight, weight) and not weight[:, :50].any()
+    with pytest.raises(ValueError, match="out_weight: "):
+        plan.process(x, out=out[:, :500], out_weight=out[:, 50:550])
+    with pytest.raises(ValueError, match="out_weight: found strides"):
+        plan.process(x, out_weight=np.zeros((500, 20), "f4").T)
+
+
+def test_plans_with_one_work_space():
+    """In turns: the sums and weights are those of plans of their own, in less memory."""
+    curve, x = curve_of(1100), spectra(9000, 1100, "int8")
+    valid = np.random.default_rng(1).random(x.shape) < 0.9
+    sets = np.arange(0, 3000.0, 8), np.arange(3000.0, 4000, 8)
+    alone, together = ([FDMT(curve, each, dtype="int8") for each in sets] for _ in range(2))
+    for plan in alone:
+        plan.prepare()
+    together[0].prepare()
+    together[1].prepare(together[0])
+    assert sum(each.memory_bytes for each in together) < 0.95 * sum(
+        each.memory_bytes for each in alone)
+    stated = [plan.memory_bytes for plan in together]
+    for start in range(0, 9000, 3000):
+        part = slice(start, start + 3000)
+        for one, other in zip(alone, together, strict=True):
+            found, expected = (plan.process(x[part], valid=valid[part]) for plan in (other, one))
+            assert found.tobytes() == expected.tobytes()
+            assert one.weight.tobytes() == other.weight.tobytes()
+    assert [plan.memory_bytes for plan in together] == stated
+    again = together[1].copy().process(x[:3000], valid=valid[:3000])
+    together[1].prepare()
+    assert again.tobytes() == together[1].process(x[:3000], valid=valid[:3000]).tobytes()
 
 
 def test_sparse_delays_take_fewer_additions():
@@ -287,6 +362,18 @@ def test_memory_of_a_large_plan():
     # What rows keep of the past is half of it: a few bytes for half the square of the delays.
     plan = FDMT(curve_of(4096), np.arange(2048.0))
     assert plan.memory_bytes < 20e6
+
+
+@pytest.mark.parametrize(("n_chan", "delays", "by_channel"), [
+    (4096, np.arange(0.0, 16000, 4), True), (4096, np.arange(1000.0), False),
+    (4096, np.array([0.0, 16000]), False), (2, np.arange(0.0, 16000, 4), False)])
+def test_what_keeps_the_past_takes_less_memory(n_chan, delays, by_channel, monkeypatch):
+    curve = curve_of(n_chan)
+    plan = FDMT(curve, delays, dtype="int8")
+    assert plan._transform()._program.by_channel == by_channel
+    if n_chan > 2:
+        monkeypatch.setattr(_fdmt_program, "_below", CutRows if by_channel else ChannelRows)
+        assert plan.memory_bytes < FDMT(curve, delays, dtype="int8").memory_bytes
 
 
 def test_refused():

@@ -79,7 +79,10 @@ def test_results_are_in_out(name):
     made = made if isinstance(made, tuple) else (made,)
     expected = case.make().process(**copied(case.methods["process"].arguments))
     expected = expected if isinstance(expected, tuple) else (expected,)
-    for key, found, wanted in zip(case.methods["process"].outputs, made, expected, strict=True):
+    outputs = case.methods["process"].outputs
+    if name == "FDMT":  # its weights are an attribute
+        outputs = outputs[:1]
+    for key, found, wanted in zip(outputs, made, expected, strict=True):
         assert np.shares_memory(found, given[key]) or not found.size
         np.testing.assert_array_equal(found, wanted)
 

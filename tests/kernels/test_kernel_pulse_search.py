@@ -92,6 +92,44 @@ def test_events_do_not_depend_on_splits_and_threads(masked, order):
     assert len(expected) > 50
 
 
+@pytest.mark.parametrize("masked", [False, True])
+def test_parts_are_searched_as_if_each_had_a_plan(masked):
+    """With gaps within blocks and across them, the beginning and the end: the same events."""
+    x = spectra([(40, 4000, 20, 15), (5, 200, 20, 15), (85, 8800, 20, 20)], n_time=30000)
+    valid = None
+    if masked:
+        valid = np.random.default_rng(3).random(x.shape) < 0.95
+        valid[1000:] = True
+        valid[5000:5300] = valid[8000:8300] = valid[20000:20030, 10:20] = False
+    options = {**OPTIONS, "threshold": 4.0}
+    delays = np.concatenate([np.arange(0.0, 70), np.arange(700.0, 900, 5)])
+    whole = fk.PulseSearch(curve_of(), delays, LADDER, parts=[70, 40], **options)
+    found = events(whole, x, valid, [3000, 9000])
+    first, second = (events(fk.PulseSearch(curve_of(), each, LADDER, **options), x, valid)
+                     for each in (delays[:70], delays[70:]))
+    second["row"] += 70
+    assert len(first) > 50 and len(second) > 20
+    np.testing.assert_array_equal(np.sort(found), np.sort(np.concatenate([first, second])))
+    with pytest.raises(ValueError, match="parts: found 100 rows, allowed 110"):
+        fk.PulseSearch(curve_of(), delays, LADDER, parts=[60, 40])
+
+
+def test_searches_with_one_work_space():
+    x = spectra([(40, 4000, 20, 15)])
+    made = [fk.PulseSearch(curve_of(), each, LADDER, **OPTIONS)
+            for each in (DELAYS, DELAYS[::2].copy())]
+    expected = [events(each, x) for each in made]
+    made[0].prepare()
+    made[1].prepare(made[0])
+    stated = sum(each.memory_bytes for each in made)
+    found = [[each.process(x[start : start + 1000]) for each in made]
+             for start in range(0, N_TIME, 1000)]
+    assert sum(each.memory_bytes for each in made) < 1.01 * stated
+    for k, wanted in enumerate(expected):
+        np.testing.assert_array_equal(
+            np.concatenate([*(each[k] for each in found), made[k].finish()]), wanted)
+
+
 def test_pulses_that_the_stream_cuts():
     """With about half of the band, S/N is that of the samples there are, which weights state."""
     delay, width = 80, 20

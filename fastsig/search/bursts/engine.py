@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -49,28 +50,48 @@ class BurstSearch(Octaves):
         #: Events that `new_events` has not returned yet; None if it has never been called.
         self._new: list[NDArray[Any]] | None = None
 
-    def _made(self, noise: float) -> list[PulseSearch]:
+    def _made(self, noise: float) -> list[PulseSearch | None]:
+        """Return the search of each octave, None if it has no stretches."""
+        made = [self._search_of(members, noise) if members else None for members in self.members]
+        # They work one after the other, in the work space of the largest.
+        first, *others = sorted((search for search in made if search is not None),
+                                key=lambda search: -search.history)
+        first.prepare()
+        for search in others:
+            search.prepare(first)
+        return made
+
+    def _search_of(self, members: Sequence[int], noise: float) -> PulseSearch:
+        """Return a search of the stretches of an octave, with one tree for all."""
         from fastsig_kernels import PulseSearch
 
         plan = self.plan
-        return [PulseSearch(plan.dm_plan.recording.curve, each.delays, ladder, noise=noise,
-                            threshold=plan.threshold, threads=self._threads,
-                            n_segment=_n_segment(int(ladder.widths[-1])))
-                for each, ladder in zip(plan.stretches, plan.ladders, strict=True)]
+        stretches, ladder = [plan.stretches[number] for number in members], plan.ladders[members[0]]
+        return PulseSearch(plan.dm_plan.recording.curve,
+                           np.concatenate([each.delays for each in stretches]), ladder, noise=noise,
+                           threshold=plan.threshold, threads=self._threads,
+                           parts=[each.n_dm for each in stretches],
+                           n_segment=_n_segment(int(ladder.widths[-1])))
+
+    def _each(self) -> Iterator[tuple[PulseSearch, list[int]]]:
+        """Yield the search of each octave that has stretches, and their numbers."""
+        for search, members in zip(self._searches, self.members, strict=True):
+            if search is not None:
+                yield search, members
 
     @property
     def memory_bytes(self) -> int:
         """Memory of tables, state and events."""
         return int(self._store.memory_bytes + self.waiting_bytes
-                   + sum(each.memory_bytes for each in self._searches))
+                   + sum(search.memory_bytes for search, _ in self._each()))
 
     @property
     def latency_s(self) -> float:
         """Longest time from the arrival of a burst at the reference frequency to its event, s."""
         sample_s = self.plan.dm_plan.recording.sample_s
         return float((self._normalizer.latency + self._normalizer.segment) * sample_s + max(
-            search.latency * each.sample_s
-            for search, each in zip(self._searches, self.plan.stretches, strict=True)))
+            search.latency * self.plan.stretches[members[0]].sample_s
+            for search, members in self._each()))
 
     def expected_seconds(self, n_time: int) -> float:
         """Return how long the search of these spectra takes, from trials of their sums and boxcars.
@@ -78,21 +99,22 @@ class BurstSearch(Octaves):
         The time for reading and normalising is not included.
         """
         total = 0.0
-        for search, each in zip(self._searches, self.plan.stretches, strict=True):
+        for search, members in self._each():
             block = np.zeros((search.block, search.n_chan), np.int8)
             times = [time.perf_counter()]
             for _ in range(2):  # the first may compile
                 search.process(block)
                 times.append(time.perf_counter())
             search.reset()
-            total += (times[2] - times[1]) * n_time / each.downsampling / search.block
+            down = self.plan.stretches[members[0]].downsampling
+            total += (times[2] - times[1]) * n_time / down / search.block
         return total
 
     def finish(self) -> Events:
         """Search the remaining spectra, and return the events of the whole stream."""
         self.complete()
-        for number, search in enumerate(self._searches):
-            self._add(number, search.finish())
+        for search, members in self._each():
+            self._add(members, search.finish())
             self._store.n_dropped += search.n_dropped
         self._is_finished = True
         return self._store.finish(self.n_time, self.live_share, self.valid_share)
@@ -111,27 +133,41 @@ class BurstSearch(Octaves):
         """
         if self._is_finished:
             return np.full(self.plan.n_dm, np.iinfo(np.int64).max)
-        return np.concatenate([search.earliest * each.downsampling for search, each in zip(
-            self._searches, self.plan.stretches, strict=True)])
+        rows = {}
+        for search, members in self._each():
+            for number, part in zip(members, self._rows_of(members, search.earliest), strict=True):
+                rows[number] = part * self.plan.stretches[number].downsampling
+        return np.concatenate([rows[number] for number in range(len(rows))])
+
+    def _rows_of(self, members: Sequence[int], values: NDArray[Any]) -> list[NDArray[Any]]:
+        """Divide values of the rows of a search among the stretches."""
+        return np.split(values, np.cumsum([self.plan.stretches[k].n_dm for k in members])[:-1])
 
     def few_alive(self, share: float) -> None:
         """Expect the noise of sums of fewer channels."""
         self._searches = self._made(LEVELS * share**0.5)
 
-    def take(self, number: int, x: NDArray[np.int8], valid: NDArray[np.bool_] | None) -> None:
-        """Search the next spectra of a stretch."""
-        self._add(number, self._searches[number].process(x, valid=valid))
+    def take(self, octave: int, x: NDArray[np.int8], valid: NDArray[np.bool_] | None) -> None:
+        """Search the next spectra of an octave."""
+        search = self._searches[octave]
+        if search is not None:
+            self._add(self.members[octave], search.process(x, valid=valid))
 
-    def _add(self, number: int, found: NDArray[Any]) -> None:
-        """Add events of a stretch; their weights become shares of the samples as they arrived."""
-        if not len(found):
-            return
-        events = events_of(number, found)
-        delays = self.plan.stretches[number].delays[events["row"]]
-        events["weight"] *= self.share_of(number, events["time"], delays)
-        self._store.add(events)
-        if self._new is not None:
-            self._new.append(events)
+    def _add(self, members: Sequence[int], found: NDArray[Any]) -> None:
+        """Add events of some stretches; weights become shares of the samples as they arrived."""
+        first = np.cumsum([0, *(self.plan.stretches[number].n_dm for number in members)])
+        of = np.searchsorted(first, found["row"], side="right") - 1
+        for place, number in enumerate(members):
+            mine = found[of == place]
+            if not len(mine):
+                continue
+            mine["row"] -= first[place]
+            events = events_of(number, mine)
+            delays = self.plan.stretches[number].delays[events["row"]]
+            events["weight"] *= self.share_of(number, events["time"], delays)
+            self._store.add(events)
+            if self._new is not None:
+                self._new.append(events)
 
 
 def _n_segment(longest: int) -> int:

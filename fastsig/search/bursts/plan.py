@@ -28,10 +28,10 @@ SEARCH_SWITCH = 1.5
 #: measure. What they gain costs little, since there are few samples at high dispersion measures.
 _RESOLVED = 10.0
 #: Ratio of the steps of neighbouring stretches at the same rate. Smaller ratios need fewer
-#: dispersion measures, but more trees, each of which reads all channels.
+#: dispersion measures, but more stretches.
 _GROWTH = 1.5
-#: Delays times dispersion measures of a tree: a search has all of its trees in memory, so that more
-#: and smaller ones would only take more time.
+#: Delays times dispersion measures of a stretch: those at one rate share a tree, so that more and
+#: smaller ones would not need less memory.
 _STATE = 2e8
 _LOSSES = 0.01, 0.2
 _THRESHOLDS = 4.0, 100.0

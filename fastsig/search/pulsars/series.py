@@ -85,7 +85,12 @@ class SeriesMaker(Octaves):
     def few_alive(self, share: float) -> None:
         """Do nothing: searches measure the noise of series."""
 
-    def take(self, number: int, x: NDArray[np.int8], valid: NDArray[np.bool_] | None) -> None:
+    def take(self, octave: int, x: NDArray[np.int8], valid: NDArray[np.bool_] | None) -> None:
+        """Sum the next spectra of an octave."""
+        for number in self.members[octave]:
+            self._sum(number, x, valid)
+
+    def _sum(self, number: int, x: NDArray[np.int8], valid: NDArray[np.bool_] | None) -> None:
         """Sum the next spectra of a stretch."""
         tree, first = self._trees[number], self._columns[number]
         sums = tree.process(x, valid=valid)
