@@ -199,4 +199,5 @@ def _check_gain(gain: NDArray[np.float32], path: str) -> None:
                         "give a gain (--gain 16K/Jy)")
     if lost:
         warnings.warn(f"{path}: {lost} of {len(gain)} channels have weight 0, because the "
-                      "telescope's gain is not known there", FastsigWarning, stacklevel=users_line())
+                      "telescope's gain is not known there", FastsigWarning,
+                      stacklevel=users_line())

@@ -23,7 +23,7 @@ class Refining(NamedTuple):
     slow : float
         Drift in columns up to which no columns are summed; infinite if they never are.
     n_sums : ndarray, shape (n,), int64
-        Powers of two: numbers of columns that are summed for drifts up to so many times `slow`.
+        Powers of two: numbers of columns that are summed, for drifts up to this multiple of `slow`.
     widths : ndarray, shape (n, n_width), int64
         Widths of boxcars in columns for these, filled up with zeros.
     scale : ndarray, shape (n, n_width), float64
