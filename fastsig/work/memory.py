@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import os
 import re
+from collections import deque
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastsig.errors import UsageError
 
-__all__ = ["available_bytes", "large", "parse_bytes", "peak_bytes", "resident_bytes"]
+__all__ = ["available_bytes", "large", "parse_bytes", "peak_bytes", "resident_bytes", "spare"]
+
+_MOST_SPARE = 2**24  # bytes of a block; longer ones are worth their pages
+#: Blocks that nothing uses; the newest ones are kept, 128 MB at most.
+_spare: deque[NDArray[np.float32]] = deque(maxlen=8)
 
 _UNITS = {"": 1, "B": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12,
           "KI": 2**10, "MI": 2**20, "GI": 2**30, "TI": 2**40}
@@ -40,14 +45,29 @@ def available_bytes() -> int:
 
 
 def large(n: int) -> NDArray[np.float32]:
-    """Return memory for `n` values, in large pages where the system has them, all 0.
+    """Return memory for `n` values, in large pages where the system has them.
 
-    A page of 4 KiB costs as much time when it is first written to as its contents do, and more if
-    several threads ask for pages.
+    It contains any values. A page of 4 KiB costs as much time when it is first written to as its
+    contents do, and more if several threads ask for pages: memory that was given back with `spare`
+    is used again.
     """
     from fastsig_kernels._pages import aligned
 
+    for _ in range(len(_spare)):
+        try:
+            block = _spare.popleft()
+        except IndexError:  # another thread has taken it
+            break
+        if n <= block.size <= 2 * n:
+            return block
+        _spare.append(block)
     return aligned(4 * n).view(np.float32)
+
+
+def spare(block: NDArray[np.float32]) -> None:
+    """Keep memory from `large` for the next call, if it is small enough; nothing may use it."""
+    if 0 < block.nbytes <= _MOST_SPARE:
+        _spare.append(block)
 
 
 def parse_bytes(text: str) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -321,11 +322,16 @@ def _meta(stream: SpectrumStream, found: Found, settings: Settings, n_coarse: in
         "channel_hz": plan.chan_hz, "n_chan": stream.shape[2], "n_coarse": n_coarse,
         "smeared": plan.smeared, "start": iso(stream.header.start_time),
         "widths_channels": list(plan.all_widths), "least_valid_share": settings.min_share,
-        "kept_by_drift_hz_s": {f"{rate:g}": round(plan.kept(rate), 4)
-                               for rate in sorted({0.0, plan.step * (plan.n_spectrum - 1),
-                                                   max(abs(plan.low), abs(plan.high))})},
+        "kept_by_drift_hz_s": dict(_kept(plan)),
         "pieces_with_more_hits": found.n_full,
         "noise_shape": float(f"{np.median([each for _, each in found.noise]):.4g}")
         if found.noise else None,
         "false_alarms": float(f"{false_alarms(plan, settings.threshold, found.noise):.3g}"),
     }
+
+
+@lru_cache(64)  # the files of a night have one plan
+def _kept(plan: DriftPlan) -> tuple[tuple[str, float], ...]:
+    """Return the fraction of the S/N that is kept at some drift rates, which are text, in Hz/s."""
+    rates = {0.0, plan.step * (plan.n_spectrum - 1), max(abs(plan.low), abs(plan.high))}
+    return tuple((f"{rate:g}", round(plan.kept(rate), 4)) for rate in sorted(rates))

@@ -153,7 +153,7 @@ def search_band(bands: Bands, band: Band, settings: Settings, *, workers: int = 
     """
     shape = _Shape.of(settings.plan, band)
     units = Units(bands, settings.plan.n_spectrum, band.n_chan, _buffers(workers))
-    local = threading.local()
+    local, tiles = threading.local(), list[Tile]()
     signals: list[list[Signal]] = []
     noise: list[tuple[int, float]] = []
     full = 0
@@ -165,6 +165,7 @@ def search_band(bands: Bands, band: Band, settings: Settings, *, workers: int = 
         if not hasattr(local, "tile"):
             local.tile = Tile(settings.plan, shape.window, settings.threshold,
                               min_share=settings.min_share, most=settings.most)
+            tiles.append(local.tile)
         with task.unit.values() as values:
             return _search_tile(values, task, band, shape, local.tile)
 
@@ -179,6 +180,8 @@ def search_band(bands: Bands, band: Band, settings: Settings, *, workers: int = 
 
     run(_tasks(band.n_chan, shape, units, workers), work, consume, workers=workers,
         in_flight=_AHEAD * workers, describe=_described)
+    for each in (units, *tiles):
+        each.close()
     return Found(_without_twins(signals, shape.tile), full, noise)
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastsig.reductions.drifting.bands import Bands
-from fastsig.work.memory import large
+from fastsig.work.memory import large, spare
 
 __all__ = ["Unit", "Units"]
 
@@ -46,6 +46,12 @@ class Units:
         if buffer.size < self.n_time * n_chan:
             buffer = large(self.n_time * n_chan)
         return buffer
+
+    def close(self) -> None:
+        """Let another search use the memory of the buffers, none of which is taken."""
+        with suppress(queue.Empty):
+            while True:
+                spare(self._buffers.get_nowait())
 
     def give_back(self, buffer: F4) -> None:
         """Let another unit use a buffer."""

@@ -15,7 +15,7 @@ from fastsig.search.drift.noise import flatten, sum_noise
 from fastsig.search.drift.plan import DriftPlan, Octave
 from fastsig.search.drift.signal import Signal
 from fastsig.search.drift.tracks import Refiner, maxima_of, window_of
-from fastsig.work.memory import large
+from fastsig.work.memory import large, spare
 
 __all__ = ["Searched", "Tile"]
 
@@ -124,6 +124,11 @@ class Tile:
             self._memory = large(size)
         rows = self._memory[:size].reshape(n_row + 2, n_chan)
         return rows[:n_row], rows[n_row], rows[n_row + 1]
+
+    def close(self) -> None:
+        """Let another search use the memory of this one."""
+        spare(self._memory)
+        self._maxima.close()
 
     def _noise(self, total: F4, share: F4 | None, shape: float) -> dict[int, float]:
         """Return the noise of the sum of all spectra by the width of boxcars."""

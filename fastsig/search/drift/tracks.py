@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from fastsig.search.drift.known import Known
 from fastsig.search.drift.plan import DriftPlan, Octave
 from fastsig.search.drift.signal import Signal
-from fastsig.work.memory import large
+from fastsig.work.memory import large, spare
 
 __all__ = ["Maxima", "Refiner", "maxima_of", "window_of"]
 
@@ -42,6 +42,9 @@ class Maxima(Protocol):
         `valid` says which samples of the channels are valid; None if all are.
         """
         ...
+
+    def close(self) -> None:
+        """Let another search use the memory of this one."""
 
 
 def maxima_of(plan: DriftPlan, limits: Callable[[Octave], float], min_share: float) -> Maxima:
@@ -99,6 +102,10 @@ class _ByTracks:
         for octave, first, stop in zip(self._octaves, stops[:-1], stops[1:], strict=True):
             yield octave, cells[first:stop], heights[first:stop]
 
+    def close(self) -> None:
+        """Let another search use the memory of this one."""
+        spare(self._plane)
+
 
 class _ByTrees:
     """Maxima of sums along tracks that share sums of parts, for many spectra."""
@@ -129,6 +136,9 @@ class _ByTrees:
                 best = self._best(pair, octave, cells, share, noise, limit)
                 above = np.flatnonzero(best > 0)  # what is not above the limit is 0
                 yield octave, above, best[above]
+
+    def close(self) -> None:
+        """Do nothing."""
 
     def _best(self, trees: Sequence[Any], octave: Octave, cells: F4, share: F4 | None,
               noise: dict[int, float], limit: float) -> F4:
