@@ -17,8 +17,8 @@ _BLOCK = 256  # columns that are looked through at a time
 
 
 @jit_strict
-def level_maxima_nb(x, row, n, valid, lost, levels, tracks, widths, scale, min_share, limits, plane,
-                    best):
+def level_maxima_nb(x, row, n, valid, lost, gone, levels, tracks, widths, scale, min_share, limits,
+                    plane, best):
     """Return the columns whose maximum is above 0, and these maxima, for sets of tracks.
 
     Parameters
@@ -30,8 +30,8 @@ def level_maxima_nb(x, row, n, valid, lost, levels, tracks, widths, scale, min_s
         Distance of rows, and number of columns.
     valid : ndarray, shape (n_row, n), bool
         Which samples are valid; (0, 0) if all are.
-    lost : ndarray, shape (n,), bool
-        Columns with samples that are not valid; (0,) if all are.
+    lost, gone : ndarray, int64
+        Columns with samples that are not valid, and those of which no sample is valid, ascending.
     levels : ndarray, shape (n_level, 5), int64
         Number of columns that are summed, a power of two, in ascending order; numbers of sets of
         tracks, of tracks in a set, and of widths; and the last column of tracks.
@@ -54,7 +54,6 @@ def level_maxima_nb(x, row, n, valid, lost, levels, tracks, widths, scale, min_s
     stops = np.zeros(levels[:, 1].sum() + 1, np.int64)
     columns, heights = np.empty(_BLOCK, np.int64), np.empty(_BLOCK, np.float32)
     cells, used, last_used = x.reshape((n_row, row))[:, :n], 0, 0
-    before = _lost_before_nb(lost)
     n_found, n_set, first_track, first_width = 0, 0, 0, 0
     for k in range(levels.shape[0]):
         while n_sum < levels[k, 0]:
@@ -80,7 +79,10 @@ def level_maxima_nb(x, row, n, valid, lost, levels, tracks, widths, scale, min_s
         found[:] = 0
         begin = 0
         while begin < n_best:
-            stop, is_whole = _stretch_nb(before, n_sum, begin, n_best, reach)
+            if _are_gone_nb(gone, n_sum, begin, min(begin + _STRETCH, n_best) + reach):
+                begin = min(begin + _STRETCH, n_best)
+                continue
+            stop, is_whole = _stretch_nb(lost, gone, n_sum, begin, n_best, reach)
             weights = _weights_nb(valid, begin, begin if is_whole else stop + reach, n_sum)
             track_maxima_nb(cells[:, begin : stop + reach], weights, some, wide, factor, min_share,
                             limits[k], found[:, begin:stop])
@@ -97,25 +99,42 @@ def level_maxima_nb(x, row, n, valid, lost, levels, tracks, widths, scale, min_s
     return stops, columns[:n_found].copy(), heights[:n_found].copy()
 
 
-@jit_strict_inner_arrays
-def _lost_before_nb(lost):
-    """Return how many columns before each one contain lost samples; (0,) if none do."""
-    before = np.zeros(lost.size + 1 if lost.size else 0, np.int64)
-    for c in range(lost.size):
-        before[c + 1] = before[c] + lost[c]
-    return before
+@jit_strict_inner
+def _number_nb(places, first, stop):
+    """Return how many ascending places are from `first` to ``stop - 1``."""
+    return _below_nb(places, stop) - _below_nb(places, first)
 
 
 @jit_strict_inner
-def _stretch_nb(before, n_sum, begin, n, reach):
+def _below_nb(places, limit):
+    """Return how many ascending places are below a limit."""
+    low, high = 0, places.size
+    while low < high:
+        middle = (low + high) // 2
+        if places[middle] < limit:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+@jit_strict_inner
+def _are_gone_nb(gone, n_sum, begin, stop):
+    """Return whether no sample of some sums of columns is valid."""
+    return _number_nb(gone, n_sum * begin, n_sum * stop) == n_sum * (stop - begin)
+
+
+@jit_strict_inner
+def _stretch_nb(lost, gone, n_sum, begin, n, reach):
     """Return the end of a stretch, and whether all samples of all tracks in it are valid."""
-    if before.size == 0:
+    if lost.size == 0:
         return n, True
     stop = min(begin + _STRETCH, n)
-    is_whole = before[n_sum * (stop + reach)] == before[n_sum * begin]
+    is_whole = _number_nb(lost, n_sum * begin, n_sum * (stop + reach)) == 0
     while stop < n:
         end = min(stop + _STRETCH, n)
-        if (before[n_sum * (end + reach)] == before[n_sum * stop]) != is_whole:
+        if (_number_nb(lost, n_sum * stop, n_sum * (end + reach)) == 0) != is_whole or (
+                _are_gone_nb(gone, n_sum, stop, end + reach)):
             break
         stop = end
     return stop, is_whole

@@ -28,7 +28,7 @@ class Known:
         self.samples, self._share = np.ascontiguousarray(samples), share
 
     @classmethod
-    def of(cls, x: F4, has_level: Flags, n: int, count: F4) -> Known:
+    def of(cls, x: F4, has_level: Flags, n: int, count: F4, out: Flags | None = None) -> Known:
         """Return which samples are finite and have a level.
 
         Parameters
@@ -41,8 +41,11 @@ class Known:
             Number of channels in a group.
         count : ndarray, shape (n_chan,), float32
             Number of valid samples in each channel; others are looked up only where some are not.
+        out : ndarray, shape of x, bool, optional
+            Receives them.
         """
-        samples = np.ones(x.shape, np.bool_)
+        samples = np.empty(x.shape, np.bool_) if out is None else out
+        samples.fill(True)
         some = np.flatnonzero(count < len(x))
         samples[:, some] = np.isfinite(x[:, some]) & has_level[:, some // n] & (count[some] > 0)
         return cls(samples, count / np.float32(len(x)))
@@ -55,9 +58,14 @@ class Known:
         return self.samples.mean(axis=0, dtype=np.float32)  # type: ignore[no-any-return]
 
     @property
-    def lost(self) -> Flags:
-        """Whether any sample of a channel is not valid, (n_chan,) bool."""
-        return self.share < 1  # type: ignore[no-any-return]
+    def lost(self) -> NDArray[np.int64]:
+        """Channels with samples that are not valid, ascending."""
+        return np.flatnonzero(self.share < 1)
+
+    @property
+    def gone(self) -> NDArray[np.int64]:
+        """Channels of which no sample is valid, ascending."""
+        return np.flatnonzero(self.share == 0)
 
     def piece(self, first: int, stop: int) -> Known:
         """Return those of channels `first` to ``stop - 1``."""

@@ -65,7 +65,7 @@ class Flat(NamedTuple):
     levels: Levels
 
 
-def flatten(x: F4, n: int, out: tuple[F4, F4, F4] | None = None,
+def flatten(x: F4, n: int, out: tuple[F4, F4, F4, NDArray[np.bool_]] | None = None,
             lost: NDArray[np.int64] | None = None, core: slice | None = None) -> Flat:
     """Return spectra relative to their level.
 
@@ -77,7 +77,7 @@ def flatten(x: F4, n: int, out: tuple[F4, F4, F4] | None = None,
         Number of channels in a group in which the level is measured, a multiple of 4.
     out : tuple of ndarray, float32, optional
         Receive the spectra relative to their level, with the shape of x; and, (n_chan,), their sum
-        and the number of samples in it.
+        and the number of samples in it; and, bool with the shape of x, which samples are valid.
     lost : ndarray of int, optional
         Channels that are not valid.
     core : slice, optional
@@ -86,13 +86,13 @@ def flatten(x: F4, n: int, out: tuple[F4, F4, F4] | None = None,
     from fastsig_kernels import relative_to_level
 
     levels = Levels(x, n, slice(0, x.shape[1]) if core is None else core)
-    y, total, count = out or (None, None, None)
+    y, total, count, valid = out or (None, None, None, None)
     y, total, count = relative_to_level(x, levels.values, n, out=y, total=total, count=count)
     if lost is not None and lost.size:
         y[:, lost] = total[lost] = count[lost] = 0
     if (count == len(x)).all():
         return Flat(y, total, None, levels)
-    return Flat(y, total, Known.of(x, levels.values > 0, n, count), levels)
+    return Flat(y, total, Known.of(x, levels.values > 0, n, count, valid), levels)
 
 
 def sum_noise(total: F4, share: F4 | None, widths: tuple[int, ...], shape: float

@@ -117,13 +117,15 @@ class Tile:
             return Searched([], False, 0.0)
         return Searched(*self._rounds(y, known, noise), levels.shape)
 
-    def _room(self, n_row: int, n_chan: int) -> tuple[F4, F4, F4]:
+    def _room(self, n_row: int, n_chan: int) -> tuple[F4, F4, F4, NDArray[np.bool_]]:
         """Return memory for what `flatten` fills, which the search of the next piece uses again."""
         size = (n_row + 2) * n_chan
-        if self._memory.size < size:
-            self._memory = large(size)
+        flags = -(-n_row * n_chan // 4)
+        if self._memory.size < size + flags:
+            self._memory = large(size + flags)
         rows = self._memory[:size].reshape(n_row + 2, n_chan)
-        return rows[:n_row], rows[n_row], rows[n_row + 1]
+        valid = self._memory[size : size + flags].view(np.bool_)[: n_row * n_chan]
+        return rows[:n_row], rows[n_row], rows[n_row + 1], valid.reshape(n_row, n_chan)
 
     def close(self) -> None:
         """Let another search use the memory of this one."""

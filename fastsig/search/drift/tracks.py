@@ -96,7 +96,8 @@ class _ByTracks:
         memory = np.lib.stride_tricks.as_strided(piece, (n_row * row,), (piece.itemsize,))
         stops, cells, heights = level_maxima_nb(
             memory, row, n, _NONE if valid is None else valid.samples,
-            _NONE[0] if valid is None else valid.lost, self._levels, self._tracks, self._widths,
+            _NO_PLACES if valid is None else valid.lost,
+            _NO_PLACES if valid is None else valid.gone, self._levels, self._tracks, self._widths,
             np.array([1 / noise[width] for width in self._channels], np.float32),
             self._min_share, self._limits, self._plane, self._best)
         for octave, first, stop in zip(self._octaves, stops[:-1], stops[1:], strict=True):
