@@ -48,8 +48,8 @@ def large(n: int) -> NDArray[np.float32]:
     """Return memory for `n` values, in large pages where the system has them.
 
     It contains any values. A page of 4 KiB costs as much time when it is first written to as its
-    contents do, and more if several threads ask for pages: memory that was given back with `spare`
-    is used again.
+    contents do, and more if several threads ask for pages: memory that `spare` received is used
+    again.
     """
     from fastsig_kernels._pages import aligned
 

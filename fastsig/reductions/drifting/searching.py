@@ -180,8 +180,9 @@ def search_band(bands: Bands, band: Band, settings: Settings, *, workers: int = 
 
     run(_tasks(band.n_chan, shape, units, workers), work, consume, workers=workers,
         in_flight=_AHEAD * workers, describe=_described)
-    for each in (units, *tiles):
-        each.close()
+    units.close()
+    for tile in tiles:
+        tile.close()
     return Found(_without_twins(signals, shape.tile), full, noise)
 
 
