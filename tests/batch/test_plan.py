@@ -48,34 +48,34 @@ def recordings(tmp_path: Path, samples: Path) -> Path:
 def test_memory_and_sizes_are_within_a_fifth_of_what_is_used(recordings: Path) -> None:
     todo = tasks(recordings, SPECTRA)
     before = sorted(os.walk(recordings))
-    told = plan(todo, processes=2, threads=1, memory=10**9)
+    planned = plan(todo, processes=2, threads=1, memory=10**9)
     assert sorted(os.walk(recordings)) == before
     (recordings / "out").mkdir()
     calls = [["--workers=1", "--memory=1GB", "--quiet", *task.steps[0].argv] for task in todo]
     done = subprocess.run([sys.executable, "-c", RUN, json.dumps(calls)], env=environment(),
                           capture_output=True, text=True, check=True)
     used = sum(path.stat().st_size for path in (recordings / "out").iterdir())
-    assert told.bytes_out == pytest.approx(used, rel=0.2)
-    assert told.memory == pytest.approx(int(done.stdout), rel=0.2)
-    assert told.bytes_in == sum(path.stat().st_size for path in (recordings / "in").iterdir())
-    assert told.seconds is not None and 0 < told.seconds < 60
-    assert told.refusal() is None and (told.n_task, told.n_product) == (2, 4)
-    assert "by the commands' own plan and by a trial on all 8.01 MB" in told.summary()
-    assert json.loads(json.dumps(told.to_json()))["bytes_needed"] == told.bytes_needed
+    assert planned.bytes_out == pytest.approx(used, rel=0.2)
+    assert planned.memory == pytest.approx(int(done.stdout), rel=0.2)
+    assert planned.bytes_in == sum(path.stat().st_size for path in (recordings / "in").iterdir())
+    assert planned.seconds is not None and 0 < planned.seconds < 60
+    assert planned.refusal() is None and (planned.n_task, planned.n_product) == (2, 4)
+    assert "by the commands' own plan and by a trial on all 8.01 MB" in planned.summary()
+    assert json.loads(json.dumps(planned.to_json()))["bytes_needed"] == planned.bytes_needed
 
 
 def test_a_limit_below_the_floor_is_refused_before_the_start(recordings: Path) -> None:
-    told = plan(tasks(recordings, SPECTRA), threads=1, memory=50 * 10**6)
+    planned = plan(tasks(recordings, SPECTRA), threads=1, memory=50 * 10**6)
     with pytest.raises(PlanError, match="below the floor of this plan"):
-        told.check()
-    assert "cannot run: " in told.summary() and "below the floor" in told.to_json()["refusal"]
+        planned.check()
+    assert "cannot run: " in planned.summary() and "below the floor" in planned.to_json()["refusal"]
     assert not (recordings / "out").exists()
 
 
 def test_what_only_the_command_knows_is_told_by_the_plan(recordings: Path) -> None:
-    told = plan(tasks(recordings, {**SPECTRA, "window": "hammock"}))
+    planned = plan(tasks(recordings, {**SPECTRA, "window": "hammock"}))
     with pytest.raises(PlanError, match="hammock"):
-        told.check()
+        planned.check()
 
 
 def test_command_lines_of_a_task_make_what_it_says(tmp_path: Path, samples: Path) -> None:
@@ -90,8 +90,8 @@ def test_command_lines_of_a_task_make_what_it_says(tmp_path: Path, samples: Path
          "output": "s/{stem}.{n_chan}.h5", "set": {"feed": "linear"}},
         {"command": "baseline", "method": "polynomial", "order": 1, "picture": "{stem}.png",
          "keep": "{stem}.kept.h5", "output": "{stem}.flat.h5"}, group="scan")
-    told = trials.ask_commands(task, {"workers": "1", "memory": "1000000000"})
-    assert told.error == "" and told.memory is not None and 10**8 < told.memory < 10**9
+    planned = trials.ask_commands(task, {"workers": "1", "memory": "1000000000"})
+    assert planned.error == "" and planned.memory is not None and 10**8 < planned.memory < 10**9
     trial = trials.try_task(task, 1_330_000, {"workers": "1", "memory": "1000000000"})
     assert trial.error == "" and len(trial.runs) == 1
     (tmp_path / "out" / "s").mkdir(parents=True)
@@ -103,7 +103,7 @@ def test_command_lines_of_a_task_make_what_it_says(tmp_path: Path, samples: Path
         assert found and len(found) >= len(step.outputs)
         used.append(sum(path.stat().st_size for path in found))
     assert len(list((tmp_path / "out").glob("*.dada"))) == 4
-    assert told.bytes_out[0] == pytest.approx(used[0], rel=0.01)
+    assert planned.bytes_out[0] == pytest.approx(used[0], rel=0.01)
     assert trial.runs[0].bytes_out == pytest.approx(used, rel=0.01)
 
 
@@ -146,12 +146,12 @@ STEPS = ({"command": "convert", "output": "{stem}.dada"},
 def test_a_kind_is_scaled_from_one_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path, {"a.h5": 1000, "b.h5": 1000, "c.h5": 600})
     fake = FakeTrials(monkeypatch)
-    told = plan(tasks(tmp_path, *STEPS), processes=3)
-    assert len(fake.asked) == 1 and len(told.kinds) == 1
-    assert told.bytes_out == 2 * 400 + 240  # 100 at a quarter, 400 at all: 0.4 a byte
-    assert told.bytes_needed == 1040 + 3 * 50
-    assert told.seconds == pytest.approx((2.5 + 2.5 + 1.7) / 3)  # 0.5 s, and 2 ms a byte
-    assert told.memory == 2 * 10**8
+    planned = plan(tasks(tmp_path, *STEPS), processes=3)
+    assert len(fake.asked) == 1 and len(planned.kinds) == 1
+    assert planned.bytes_out == 2 * 400 + 240  # 100 at a quarter, 400 at all: 0.4 a byte
+    assert planned.bytes_needed == 1040 + 3 * 50
+    assert planned.seconds == pytest.approx((2.5 + 2.5 + 1.7) / 3)  # 0.5 s, and 2 ms a byte
+    assert planned.memory == 2 * 10**8
     recorded = plan(tasks(tmp_path, *STEPS), recorded=[(1000, 10.0)] * 5)
     assert recorded.seconds == pytest.approx(26) and "5 done before" in recorded.summary()
 
@@ -160,17 +160,18 @@ def test_a_bad_file_does_not_speak_for_its_kind(tmp_path: Path,
                                                 monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path, {"a.h5": 600, "bad.h5": 601, "c.h5": 602})
     fake = FakeTrials(monkeypatch)
-    told = plan(tasks(tmp_path, *STEPS))
-    assert fake.asked == ["bad", "a"] and told.kinds[0].example == "a" and told.refusal() is None
+    planned = plan(tasks(tmp_path, *STEPS))
+    assert fake.asked == ["bad", "a"]
+    assert planned.kinds[0].example == "a" and planned.refusal() is None
 
 
 def test_a_full_disk_is_told_before_the_start(tmp_path: Path,
                                               monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path, {"a.h5": 1000})
     FakeTrials(monkeypatch, free=300)
-    told = plan(tasks(tmp_path, *STEPS))
+    planned = plan(tasks(tmp_path, *STEPS))
     with pytest.raises(OutputError, match="about 450 bytes are needed, 300 are free"):
-        told.check()
+        planned.check()
 
 
 def test_a_task_above_its_limit_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -195,39 +196,40 @@ def test_tasks_that_do_not_fit_side_by_side_are_told(
 def test_refused_tasks_are_counted_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path, {"a.h5": 1000, "b.h5": 10, "b.fil": 10})
     FakeTrials(monkeypatch)
-    told = plan(tasks(tmp_path, *STEPS))
-    assert told.n_task == 1 and told.n_product == 1 and [name for name, _ in told.refused] == [
+    planned = plan(tasks(tmp_path, *STEPS))
+    assert (planned.n_task, planned.n_product) == (1, 1)
+    assert [name for name, _ in planned.refused] == [
         "b", "b"]
-    assert told.bytes_in == 1000 and "add {name}" in told.summary()
+    assert planned.bytes_in == 1000 and "add {name}" in planned.summary()
 
 
 def test_many_kinds_ask_few(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path, {f"f{n}.h5": 2**n for n in range(12)})
     fake = FakeTrials(monkeypatch)
-    told = plan(tasks(tmp_path, *STEPS))
-    assert len(fake.asked) == 4 and len(told.kinds) == 12 and told.bytes_in == 2**12 - 1
+    planned = plan(tasks(tmp_path, *STEPS))
+    assert len(fake.asked) == 4 and len(planned.kinds) == 12 and planned.bytes_in == 2**12 - 1
 
 
 def test_an_input_that_cannot_be_opened_is_told(tmp_path: Path) -> None:
     write(tmp_path, {"a.h5": 100})
-    told = plan(tasks(tmp_path, {"command": "view", "output": "{stem}.png"}))
-    assert told.refusal() is None and told.kinds[0].code == 3
-    assert told.bytes_out is None and told.seconds is None and "unknown" in told.summary()
+    planned = plan(tasks(tmp_path, {"command": "view", "output": "{stem}.png"}))
+    assert planned.refusal() is None and planned.kinds[0].code == 3
+    assert planned.bytes_out is None and planned.seconds is None and "unknown" in planned.summary()
 
 
 def test_one_bad_file_leaves_the_sums_of_the_others(tmp_path: Path,
                                                     monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path, {"a.h5": 900, "bad.h5": 10**5, **{f"f{n}.h5": 2**n for n in range(10, 15)}})
     FakeTrials(monkeypatch)
-    told = plan(tasks(tmp_path, *STEPS))  # f10 to f12 are scaled from others
-    text = told.summary()
-    good = [kind for kind in told.kinds if kind.example != "bad"]
-    assert len(good) == len(told.kinds) - 1
-    assert told.bytes_out == sum(kind.bytes_out or 0 for kind in good) > 1000
-    assert told.seconds is not None and told.memory == 2 * 10**8
+    planned = plan(tasks(tmp_path, *STEPS))  # f10 to f12 are scaled from others
+    text = planned.summary()
+    good = [kind for kind in planned.kinds if kind.example != "bad"]
+    assert len(good) == len(planned.kinds) - 1
+    assert planned.bytes_out == sum(kind.bytes_out or 0 for kind in good) > 1000
+    assert planned.seconds is not None and planned.memory == 2 * 10**8
     assert "unknown" not in text.split("\n  ")[0]
     assert "not in write, memory and time: bad" in text
-    assert "bad: not a file of a known format" in text and told.refusal() is None
+    assert "bad: not a file of a known format" in text and planned.refusal() is None
 
 
 def test_no_tasks_is_wrong_use() -> None:
@@ -242,6 +244,6 @@ def test_commands_tell_their_bytes_and_memory(command: str, options: dict[str, A
     (tmp_path / "in").mkdir()
     shutil.copy(samples / "SIMPSR_tracking-M01_0001.fits", tmp_path / "in")
     task, = tasks(tmp_path, {"command": command, "output": "{stem}.h5", **options})
-    told = trials.ask_commands(task, {"workers": "1"})
-    assert told.error == "" and told.memory is not None and told.memory > 10**8
-    assert 10**4 < told.bytes_out[0] < 10**7
+    planned = trials.ask_commands(task, {"workers": "1"})
+    assert planned.error == "" and planned.memory is not None and planned.memory > 10**8
+    assert 10**4 < planned.bytes_out[0] < 10**7
