@@ -14,7 +14,7 @@ _FINEST = 0.5  # columns
 
 
 class Refining(NamedTuple):
-    """What tracks are allowed.
+    """Which tracks are allowed.
 
     Parameters
     ----------

@@ -66,7 +66,7 @@ def maxima_of(plan: DriftPlan, limits: Callable[[Octave], float], min_share: flo
 
 
 class _ByTracks:
-    """Maxima of which every sample of every track is added."""
+    """Maxima along tracks, each of which is summed sample by sample."""
 
     def __init__(self, plan: DriftPlan, alike: Sequence[Sequence[Octave]],
                  limits: Sequence[float], min_share: float) -> None:
@@ -109,7 +109,7 @@ class _ByTracks:
 
 
 class _ByTrees:
-    """Maxima of sums along tracks that share sums of parts, for many spectra."""
+    """Maxima along tracks whose sums share parts in a tree, which is faster for many spectra."""
 
     def __init__(self, plan: DriftPlan, alike: Sequence[Sequence[Octave]],
                  limits: Sequence[float], min_share: float) -> None:
