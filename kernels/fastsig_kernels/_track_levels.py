@@ -9,6 +9,7 @@ import numpy as np
 from ._jit import jit_strict, jit_strict_inner, jit_strict_inner_arrays
 from ._track_loops import track_maxima_nb
 from .leveling import add_pairs_nb
+from .medians import place_nb
 
 __all__ = ["level_maxima_nb"]
 
@@ -102,20 +103,7 @@ def level_maxima_nb(x, row, n, valid, lost, gone, levels, tracks, widths, scale,
 @jit_strict_inner
 def _number_nb(places, first, stop):
     """Return how many ascending places are from `first` to ``stop - 1``."""
-    return _below_nb(places, stop) - _below_nb(places, first)
-
-
-@jit_strict_inner
-def _below_nb(places, limit):
-    """Return how many ascending places are below a limit."""
-    low, high = 0, places.size
-    while low < high:
-        middle = (low + high) // 2
-        if places[middle] < limit:
-            low = middle + 1
-        else:
-            high = middle
-    return low
+    return place_nb(places, places.size, stop) - place_nb(places, places.size, first)
 
 
 @jit_strict_inner

@@ -475,7 +475,7 @@ def _enter(window, count, x, flags, i, c):
     if not _valid(x, flags, i, c):
         return count
     value = x[i, c]
-    place = _place(window, count, value)
+    place = place_nb(window, count, value)
     for k in range(count, place, -1):
         window[k] = window[k - 1]
     window[place] = value
@@ -487,14 +487,14 @@ def _leave(window, count, x, flags, i, c):
     """Remove a value, if it is valid, from a sorted window; return the new count."""
     if not _valid(x, flags, i, c):
         return count
-    for k in range(_place(window, count, x[i, c]), count - 1):
+    for k in range(place_nb(window, count, x[i, c]), count - 1):
         window[k] = window[k + 1]
     return count - 1
 
 
 @jit_strict
-def _place(window, count, value):
-    """Return the index of the first value that is not below `value`."""
+def place_nb(window, count, value):
+    """Return the index of the first of `count` ascending values that is not below `value`."""
     low, high = 0, count
     while low < high:
         middle = (low + high) // 2
