@@ -31,7 +31,7 @@ def info(path: Paths, *, deep: bool = False, cards: bool = False, **overrides: A
     path : path or iterable of path
         A file, a folder if the format consists of a folder, or the files of one scan.
     deep : bool
-        Whether to read the whole file if the headers alone are not sufficient.
+        Whether to read the whole file to compute the valid fraction.
     cards : bool
         Whether to add ``cards``, the header cards of the file by section; for a FITS file, all
         cards.
