@@ -219,7 +219,7 @@ def test_tables_of_files_end_the_sections() -> None:
     listed = {*generated.files(), "docs/commands/NAME.md", "docs/commands"}
     for what, limit in most.items():
         section = TEXT[TEXT.index(f"\n## Add a {what}\n"):].partition("\n## Add")[2]
-        table = section.partition("\n## Add")[0].rpartition("| file | what |\n|---|---|\n")[2]
+        table = section.partition("\n## Add")[0].rpartition("| file | contents |\n|---|---|\n")[2]
         rows = [line.split(" | ") for line in table.splitlines() if line.startswith("|")]
         written = [row for row in rows if row[0].startswith("| generated:")]
         assert all(f"`{generated.COMMAND}`" in row[1] for row in written), what
