@@ -141,7 +141,7 @@ def fit_profile(spectrum: Any, *, product: str | None = None, window: Any = None
                 sigma: Any = None, correlation: Sequence[float] | None = None) -> LineFit:
     """Fit the profile of a galaxy: two edges with a parabola between them, and a baseline.
 
-    Parameters and errors are those of `fit_gaussians`.
+    The parameters and errors are those of `fit_gaussians`, but there is no parameter `n`.
     """
     def fitted(given: SkySpectrum) -> LineFit:
         return _profile(_Task(given, window, baseline, convention, rest, correlation))

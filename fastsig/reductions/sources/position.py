@@ -37,11 +37,11 @@ _FINE = 10  # subdivisions of a pixel along each side, for its fraction inside a
 class PositionSpectrum(SkySpectrum):
     """A spectrum with its noise, with methods to fit lines and to write it.
 
-    See `SkySpectrum` for its fields.
+    `SkySpectrum` describes its fields.
     """
 
     def fit(self, lines: int | str = 1, **options: Any) -> Any:
-        """Fit a number of Gaussians, or "profile"; see `fastsig.reductions.sources.line_fit`."""
+        """Fit `lines` Gaussians, or the profile of a galaxy ("profile"); options as for `fit_gaussians`."""
         from fastsig.reductions.sources.line_fit import fit_gaussians, fit_profile
 
         if isinstance(lines, str):
@@ -104,8 +104,8 @@ def in_beam(values: F8, weight: F8, east: F8, north: F8, beam: Beam) -> tuple[F8
     amounts : ndarray, shape (y, x)
         ``b W / sum(b^2 W)`` with the channels' mean weight.
     relative : ndarray, shape (chan,)
-        ``sqrt(sum a_i^2 / W_i)`` for each channel, the noise of the amplitude if the noise of
-        pixels were not correlated.
+        ``sqrt(sum a_i^2 / W_i)`` for each channel: the noise of the amplitude for independent
+        pixels, in units of the noise at weight 1.
     """
     profile = beam.response(east, north)
     profile = np.where(profile >= 1 / 16, profile, 0.0)  # one full width away
