@@ -41,7 +41,7 @@ class PositionSpectrum(SkySpectrum):
     """
 
     def fit(self, lines: int | str = 1, **options: Any) -> Any:
-        """Fit `lines` Gaussians, or the profile of a galaxy ("profile"); options as for `fit_gaussians`."""
+        """Fit `lines` Gaussians, or a "profile"; the options are those of `fit_gaussians`."""
         from fastsig.reductions.sources.line_fit import fit_gaussians, fit_profile
 
         if isinstance(lines, str):
