@@ -147,7 +147,7 @@ class Fold(Sink):
         return each * max(k for k in range(1, min(fit, self.n_chan) + 1) if self.n_chan % k == 0)
 
     def work_bytes(self, n: int) -> int:
-        """Memory of the profiles of a band of channels, and of the workspace of the kernel."""
+        """Memory of the profiles of a band of channels, and of the work space of the kernel."""
         size = int(np.prod(self._shape[:3])) * self._band
         return 32 * size + 2**22 + 16 * n * len(self.phases)
 
