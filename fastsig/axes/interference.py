@@ -1,8 +1,9 @@
 """Bands of known interference, each with its source, and intervals of frequency as text.
 
 Limits are band edges. Interference whose frequencies are not known well enough is not listed: the
-harmonics of 8.1 MHz that are seen at FAST (arXiv:2401.17364) have no published width, and 8.1 has
-too few digits to locate the 150th of them; the running median finds them.
+harmonics of 8.1 MHz that are seen at FAST (arXiv:2401.17364), for example, have no published width,
+and 8.1 has too few digits to locate the 150th harmonic. The verb `flag` finds such interference
+with its running median.
 """
 
 from __future__ import annotations
@@ -98,14 +99,14 @@ def bands(value: Any) -> tuple[Interval, ...]:
 
 
 def is_listed(interval: Interval) -> bool:
-    """Return whether a table lists an interval; tables cover more than the band of one receiver."""
+    """Return whether a table lists an interval; tables extend beyond the band of one receiver."""
     return any(band.interval == interval for table in BANDS.values() for band in table)
 
 
 def intervals(value: Any, name: str) -> tuple[Interval, ...]:
     """Return frequency intervals from text such as ``1419MHz-1421.5MHz`` or pairs of Quantities.
 
-    Several intervals are separated by commas or given as a sequence; errors mention `name`.
+    Several intervals are separated by commas or given as a sequence. Error messages contain `name`.
 
     Raises
     ------

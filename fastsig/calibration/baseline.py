@@ -51,12 +51,12 @@ def polynomial(
     x : array_like, shape (chan,)
         Axis: channel numbers, MHz, ...
     weight : array_like, optional
-        Broadcasts against `values`: inverse variances up to a factor. Channels of weight 0 do not
-        count.
+        Inverse variances up to a factor, which broadcast against `values`. Channels of weight 0 do
+        not count.
     order : int
         Order of the polynomial, 0 to 40.
     include : sequence of (low, high)
-        Windows of `x`, both ends included, that are fitted; everything by default.
+        Windows of `x`, both ends included, that are fitted; all channels by default.
     protect : sequence of (low, high)
         Windows of `x` that are not fitted.
 
@@ -146,11 +146,12 @@ def arpls(
     Parameters
     ----------
     values : array_like, shape (..., chan)
-        Spectra, evenly spaced channels; NaN does not count.
+        Spectra with evenly spaced channels; NaN does not count.
     weight : array_like, optional
-        Broadcasts against `values`; multiplies the weights above.
+        Factors of the weights above, which broadcast against `values`.
     lam : float
-        Smoothness: structure shorter than about ``6 lam**0.25`` channels is not followed.
+        Smoothness; the baseline does not follow structure shorter than about ``6 lam**0.25``
+        channels.
     ratio : float
         Relative change of the weights that ends the iteration.
     max_iter : int

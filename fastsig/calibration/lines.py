@@ -1,4 +1,4 @@
-"""Channels that fits use or ignore: windows of frequency, lost samples, spectral lines."""
+"""Channels that fits use or ignore: windows of frequency, lost samples and spectral lines."""
 
 from __future__ import annotations
 
@@ -59,9 +59,10 @@ def prepared(
     x : array_like, shape (chan,)
         Axis of the channels.
     weight : array_like or None
-        Broadcasts against `values`; all 1 by default.
+        Weights that broadcast against `values`; all 1 by default.
     protect, include : sequence of (low, high)
-        Windows of `x` that do not count, and windows outside which nothing counts, if any.
+        Windows of `x` in which channels do not count, and windows outside of which channels do not
+        count, if there are any.
 
     Raises
     ------
@@ -96,9 +97,9 @@ def find_lines(
     """Find windows around lines of one spectrum, in emission or absorption.
 
     The spectrum is averaged over each number of channels in `widths`. The scatter of the mean is
-    1.4826 times the median absolute deviation from the median, computed again without the lines
-    until no more are found. A line extends as far as the mean deviates by more than one scatter,
-    and its window is wider by `edge` times that length on each side.
+    1.4826 times its median absolute deviation from the median. It is computed again without the
+    lines, until no more lines are found. A line extends as far as the mean deviates by more than
+    one scatter, and its window is wider by `edge` times that length on each side.
 
     Parameters
     ----------
@@ -118,7 +119,8 @@ def find_lines(
     Returns
     -------
     list of (float, float)
-        Positions of the first and last channel on `x`, disjoint, ascending.
+        Positions on `x` of the first and the last channel of each window. The windows are disjoint
+        and in ascending order.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Gain ratio and phase of two linear feeds from a noise diode, and Stokes parameters.
+"""Gain ratio and phase of two linear receptors from a noise diode, and Stokes parameters.
 
 Conventions are those of `fastsig.calibration.stokes`. The receiver is modelled as ``a = g_A e_A``,
 ``b = g_B e_B`` with complex voltage gains, so that
@@ -7,10 +7,10 @@ Conventions are those of `fastsig.calibration.stokes`. The receiver is modelled 
 
 The single-axis model of pulsar polarimetry uses other names for the same three numbers: a Jones
 matrix ``G diag(exp(gamma + i phi), exp(-gamma - i phi))`` has a power ratio AA/BB of exp(4 gamma)
-and rotates ``<A* B>`` by -2 phi. For an ideal diode, U = I, one observes Q/I = tanh(2 gamma) and
-arg(U + i V) = -2 phi, hence ``gamma = artanh(Q/I) / 2`` and ``phi = atan2(-V, U) / 2``, with signs
-of Q and V of +1. `PolGain.gamma` and `.phi` are these values, corrected for the diode's own Q and
-phase.
+and rotates ``<A* B>`` by -2 phi. For an ideal diode (U = I), one observes Q/I = tanh(2 gamma) and
+arg(U + i V) = -2 phi. Hence ``gamma = artanh(Q/I) / 2`` and ``phi = atan2(-V, U) / 2``, if the
+signs of Q and V are +1. `PolGain.gamma` and `PolGain.phi` are these values, corrected for the
+diode's own Q and phase.
 
 References
 ----------
@@ -64,14 +64,14 @@ def diode_products(
     tcal_k : array, scalar, shape (chan,) or (2, chan), K
         Temperature of the diode.
     iquv : array, shape (4,) or (4, chan), dimensionless
-        Stokes parameters; divided by I.
+        Stokes parameters of the diode, which are divided by I.
     sign_q, sign_v : {1, -1}
         Signs used for the Stokes parameters.
 
     Raises
     ------
     UsageError
-        If a shape is wrong, or the polarisation is above 1.
+        If a shape is wrong, or the degree of polarisation is above 1.
 
     References
     ----------
@@ -96,11 +96,11 @@ def diode_products(
 
 @dataclass(frozen=True, repr=False)
 class PolGain(Shown):
-    """Gains of two feeds in each channel; all arrays have shape (chan,).
+    """Gains of two receptors in each channel; all arrays have shape (chan,).
 
     `aa` and `bb` are the power gains ``|g_A|^2`` and ``|g_B|^2``, counts per kelvin; `phase` is the
-    argument of ``g_A* g_B``, rad. The errors are standard errors, relative ones for the power
-    gains.
+    argument of ``g_A* g_B``, rad. The errors are standard errors; those of the power gains are
+    relative errors.
     """
 
     aa: F8
@@ -138,7 +138,7 @@ class PolGain(Shown):
         weight : ndarray, shape (time, 1 or 4, 1 or chan), float32, optional
             Values of weight 0 become NaN.
         out : ndarray, shape of the products, float32, K, optional
-            Receives the result; may be `aabbcrci` itself.
+            Array for the result, which may be `aabbcrci` itself.
         """
         cross = np.exp(-1j * self.phase) / np.sqrt(self.aa * self.bb)
         gain = np.stack([1 / self.aa, 1 / self.bb]).astype(np.float32)
@@ -150,11 +150,11 @@ def solve_gain(
     on: Any, off: Any, model: Any, *, n_on: Any = None, n_off: Any = None, mask: Any = None,
     path: str = "noise diode",
 ) -> PolGain:
-    """Compute gains from the folded products with the diode on and off.
+    """Compute gains from folded products with the diode on and off.
 
     With D = on - off and the diode's products M: ``|g_A|^2 = D_AA / M_AA``, ``|g_B|^2 = D_BB /
     M_BB``, ``arg g_A* g_B = arg(D_CR + i D_CI) - arg(M_CR + i M_CI)``. Only the phase of the cross
-    product is used, so a diode that is less coherent than specified does no harm.
+    product is used, so the result does not depend on the coherence of the diode's signal.
 
     Parameters
     ----------
@@ -163,7 +163,7 @@ def solve_gain(
     model : array, shape (4, 1 or chan), K
         The diode's products, from `diode_products`.
     n_on, n_off : float or array (chan,), optional
-        Independent samples in the means; without them the errors are NaN.
+        Numbers of independent samples in the means; without them, the errors are NaN.
     mask : array of bool, shape (chan,), optional
         Channels that become NaN.
     path : str
@@ -172,7 +172,7 @@ def solve_gain(
     Raises
     ------
     DataError
-        If no channel shows the diode in both polarisations and in their product.
+        If no channel shows the diode in both polarisations and in their cross product.
     UsageError
         If a shape is wrong.
 

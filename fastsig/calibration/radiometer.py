@@ -25,8 +25,9 @@ _CLIP, _ROUNDS = 4.0, 20
 def inner_channels(n_chan: int) -> slice:
     """Return the middle 80 % of channels, as used by GBTIDL.
 
-    They extend from ``n // 10`` to ``n - n // 10`` with *both ends included*, with one more channel
-    above than below the middle; without the last channel Tsys differs by 1e-4 K.
+    They extend from ``n // 10`` to ``n - n // 10``, with *both ends included*, so that there is one
+    more channel above the middle than below it. Without the last channel, Tsys would differ by 1e-4
+    K.
     """
     edge = n_chan // 10
     return slice(edge, min(n_chan, n_chan - edge + 1))
@@ -59,8 +60,8 @@ def _bank_n_eff(bank: FilterBank) -> float:
 def effective_exposure(sig_s: ArrayLike, ref_s: ArrayLike, smooth_ref: int = 1) -> Floats:
     """Return the time with which the radiometer equation holds for a difference, s.
 
-    It is ``t_sig t_ref n / (t_sig + t_ref n)``: half of either for equal times, and all of `sig_s`
-    for a reference that is smoothed over many channels n.
+    It is ``t_sig t_ref n / (t_sig + t_ref n)``: half of either time if they are equal, and all of
+    `sig_s` for a reference that is smoothed over many channels n.
     """
     on, off = np.asarray(sig_s, np.float64), np.asarray(ref_s, np.float64) * smooth_ref
     return on * off / (on + off)
@@ -81,8 +82,8 @@ def radiometer(tsys: ArrayLike, width_hz: ArrayLike, exposure_s: ArrayLike, n_po
     n_pol : int
         Number of polarisations averaged.
     n_eff : float
-        Independent samples of a channel over ``df t``: 1 for a critically sampled filter bank with
-        sharp channels, less if neighbouring spectra of the bank are correlated.
+        Number of independent samples of a channel divided by ``df t``: 1 for a critically sampled
+        filter bank with sharp channels, and less if neighbouring spectra are correlated.
     """
     samples = n_pol * n_eff * np.asarray(width_hz, np.float64) * np.asarray(exposure_s, np.float64)
     return np.asarray(tsys, np.float64) / np.sqrt(samples)
@@ -102,8 +103,8 @@ def scatter(spectrum: ArrayLike, channels: slice | None = None) -> Floats:
     """Return the measured noise of spectra, independent of their smooth shape.
 
     It is the standard deviation of ``(x[i] - (x[i-2] + x[i+2]) / 2) sqrt(2/3)``, clipped at 4
-    sigma; lines and baselines wider than a few channels cancel. Channels two apart are independent
-    even if adjacent channels overlap, as in a correlator.
+    sigma, so that lines and baselines wider than a few channels cancel. Channels two apart are
+    independent even if adjacent channels overlap, as in a correlator.
 
     Parameters
     ----------

@@ -1,8 +1,8 @@
 """Standing waves between dish and receiver: fit a ripple in frequency.
 
 A reflection that arrives later by `delay` causes a ripple of period ``1 / delay`` in the spectrum.
-At FAST the period is 1.08 MHz (0.92 us, the path between feed cabin and reflector); 0.039 MHz and
-1.92 MHz occur too (HiFAST, arXiv:2401.17364).
+At FAST, the period is 1.08 MHz, which corresponds to a delay of 0.92 us on the path between feed
+cabin and reflector; periods of 0.039 MHz and 1.92 MHz occur too (HiFAST, arXiv:2401.17364).
 """
 
 from __future__ import annotations
@@ -40,7 +40,8 @@ class Sine(NamedTuple):
     period : ndarray, shape (row, n_period), float64
         Fitted periods, in the axis's unit.
     amplitude : ndarray, shape (row, ..., n_period, harmonics), complex128
-        A + iB of ``A cos(2 pi n (x - x0) / period) + B sin(...)``, x0 the middle of the band.
+        A + iB of ``A cos(2 pi n (x - x0) / period) + B sin(...)``, where x0 is the middle of the
+        band.
     """
 
     model: F8
@@ -56,12 +57,13 @@ def fourier(
 ) -> F8:
     """Return the part of spectra in a window of delay: a Fourier filter that allows gaps.
 
-    After a polynomial is subtracted, the model m is fitted that has no component outside the window
-    and minimises ``sum w (r - m)^2``. It is the FFT along frequency, restricted to the window, and
-    corrected for the effect of gaps by conjugate gradients. Lost and protected channels have weight
-    0: the ripple continues through them from both sides, and the flux of a line is preserved. The
-    band is extended in the same way, by 2 over the window's width, so its ends need not match. In a
-    gap longer than that the ripple is unknown, and nothing is removed.
+    A polynomial is subtracted from each spectrum. The model m is then fitted to the residual r: it
+    has no component outside the window, and minimises ``sum w (r - m)^2``. It is computed with the
+    FFT along frequency, and is corrected for the effect of gaps by conjugate gradients. Lost and
+    protected channels have weight 0; the ripple continues through them from both sides, and the
+    flux of a line is preserved. The band is extended in the same way, by 2 divided by the width of
+    the window, so its ends need not match. In a gap that is longer than this extension, the ripple
+    is not known, and nothing is removed.
 
     Parameters
     ----------
@@ -70,24 +72,24 @@ def fourier(
     x : array_like, shape (chan,)
         Evenly spaced axis, ascending, for example in MHz.
     weight : array_like, optional
-        Broadcasts against `values`.
+        Weights that broadcast against `values`.
     period : float or sequence of float
         Period of the ripple, in the unit of `x`; several periods give several windows.
     width : float
-        Width of the window as a fraction of its delay ``1 / period``. It is never less than the
-        resolution of the band.
+        Width of the window as a fraction of its delay ``1 / period``. The window is never narrower
+        than the resolution of the band.
     trend : int
-        Order of the polynomial that is fitted first, and not removed.
+        Order of the polynomial that is fitted with the ripple, but not removed.
     protect : sequence of (low, high)
         Windows of `x` that contain lines.
     groups : array_like, shape (row,), optional
-        Labels of rows, such as diode on and off: rows are averaged only with rows of
+        Labels of rows, such as those with the diode on and off; rows are averaged only with rows of
         the same label.
     n_rows : int
         Odd number of rows around each row, from whose mean the ripple is computed; only rows of
         the same group count.
     rows : slice
-        Rows for which to return a model; other rows are only used for their neighbours.
+        Rows for which a model is returned; other rows are used only for their neighbours.
 
     Returns
     -------
@@ -128,7 +130,7 @@ def sine(
     """Fit sine waves to spectra by weighted least squares, including their periods.
 
     The period is that of the highest power in the mean power spectrum of the rows around a row, for
-    all products together. Then amplitudes are fitted to each spectrum, together with a polynomial,
+    all products together. Amplitudes are then fitted to each spectrum together with a polynomial,
     which is not removed. Use this method for parts of the band over which the amplitude of the
     ripple is constant.
 
@@ -139,10 +141,10 @@ def sine(
     period : float or sequence of float
         Period near which to search; several periods give several waves.
     width : float
-        Width of the range of delays searched, as a fraction of the delay; 0 keeps the
-        period as given.
+        Width of the range of delays that is searched, as a fraction of the delay; with 0, the
+        period is used as given.
     harmonics : int
-        Number of harmonics: waves of 1, 2, ... times the delay.
+        Number of harmonics, which are waves with delays of 1, 2, ... times the fundamental delay.
     n_rows : int
         Odd number of rows around each row, from which the period is measured; only rows of the same
         group count.
@@ -150,7 +152,7 @@ def sine(
     Returns
     -------
     Sine
-        The waves, to be subtracted, their periods and amplitudes.
+        The sum of the waves, to be subtracted, and the periods and amplitudes of the waves.
 
     Raises
     ------

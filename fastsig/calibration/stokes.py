@@ -1,4 +1,4 @@
-"""Products of two linear feeds, Stokes parameters, and their frames and Mueller matrices.
+"""Products of two linear receptors, Stokes parameters, and their frames and Mueller matrices.
 
 Products are AA, BB, CR, CI with ``CR + i CI = <A* B>``. Stokes parameters are ``I = AA + BB``,
 ``Q = AA - BB``, ``U = 2 CR``, ``V = 2 CI``, where the signs of Q and V are options. The four
@@ -33,10 +33,10 @@ def stokes(
     aabbcrci : array, shape (..., 4, chan), any unit
         AA, BB, CR, CI.
     sign_q, sign_v : {1, -1}
-        Signs, which differ between recorders and users. Setting both to -1
-        corresponds to exchanging the feeds.
+        Signs of Q and V, which differ between recorders and users. Setting both to -1 corresponds
+        to exchanging the receptors.
     out : ndarray, shape of the input, optional
-        Receives the parameters; may be the input.
+        Array for the parameters, which may be the input.
 
     Raises
     ------
@@ -58,7 +58,7 @@ def stokes(
 
 
 def products(iquv: Any, *, sign_q: int = 1, sign_v: int = 1) -> NDArray[Any]:
-    """Compute products from Stokes parameters: the inverse of `stokes`, with the same arguments."""
+    """Compute products from Stokes parameters; the inverse of `stokes`, with the same options."""
     x = four_of(iquv, "Stokes parameters")
     check_signs(sign_q, sign_v)
     i, q, u, v = (x[..., k, :] for k in range(4))
@@ -66,7 +66,7 @@ def products(iquv: Any, *, sign_q: int = 1, sign_v: int = 1) -> NDArray[Any]:
 
 
 def rotate(iquv: Any, angle_rad: Any, *, out: NDArray[Any] | None = None) -> NDArray[Any]:
-    """Rotate Stokes parameters from the receiver's frame to the sky's.
+    """Rotate Stokes parameters from the frame of the receiver to that of the sky.
 
     ``Q' + i U' = (Q + i U) exp(2 i angle)``. If the angle is that of receptor A from north through
     east, Q' and U' follow the IAU convention, and the position angle is ``atan2(U', Q') / 2``.
@@ -76,9 +76,10 @@ def rotate(iquv: Any, angle_rad: Any, *, out: NDArray[Any] | None = None) -> NDA
     iquv : array, shape (..., 4, chan), any unit
         I, Q, U, V.
     angle_rad : array, broadcastable to (...), rad
-        Parallactic angle plus the angle of the receiver. Its negative is the inverse rotation.
+        Parallactic angle plus the angle of the receiver. The negative angle gives the inverse
+        rotation.
     out : ndarray, shape of the input, optional
-        Receives the parameters; may be the input.
+        Array for the parameters, which may be the input.
 
     References
     ----------
@@ -142,7 +143,10 @@ class MuellerTable(Shown):
         return cls(np.atleast_1d(parts[0]), np.atleast_1d(parts[1]) * 1e6, parts[2])
 
     def at(self, mjd: float, freq_hz: Any) -> F8:
-        """Return matrices (chan, 4, 4) of the nearest date, linear in frequency; NaN outside."""
+        """Return matrices (chan, 4, 4) of the nearest date, interpolated linearly in frequency.
+
+        Matrices are NaN outside the frequencies of the table.
+        """
         nearest = self.matrix[int(np.abs(np.asarray(self.mjd) - mjd).argmin())]
         flat = nearest.reshape(len(nearest), 16).T
         found = [np.interp(freq_hz, self.freq_hz, each, np.nan, np.nan) for each in flat]
@@ -159,9 +163,9 @@ def apply_mueller(
     iquv : array, shape (..., 4, chan), any unit
         Stokes parameters observed by the receiver, in its frame.
     matrix : array, shape (4, 4) or (chan, 4, 4)
-        Mueller matrix; NaN gives NaN.
+        Mueller matrix or matrices. Where an element is NaN, the result is NaN.
     out : ndarray, shape of the input, optional
-        Receives the parameters; may be the input.
+        Array for the parameters, which may be the input.
 
     Raises
     ------

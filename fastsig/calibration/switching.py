@@ -1,7 +1,7 @@
 """Switched spectra: system temperature, position and frequency switching, nodding, averages.
 
-All functions accept and return arrays whose last axis is the channel, either in the file's order or
-ascending. NaN marks invalid values; they stay NaN, and are left out of means.
+All functions accept and return arrays whose last axis is the channel, either in the order of the
+file or ascending. NaN marks invalid values, which stay NaN and are left out of means.
 
 References
 ----------
@@ -53,8 +53,8 @@ def tsys(cal_on: ArrayLike, cal_off: ArrayLike, tcal: ArrayLike, channels: slice
     Returns
     -------
     ndarray, shape (...), float64
-        System temperature, K. NaN if no channel is valid; not positive, or infinite, if the diode
-        is not seen.
+        System temperature, K; NaN if no channel is valid, and not positive or infinite if the diode
+        is not detected.
     """
     on, off = (np.asarray(each, np.float64) for each in (cal_on, cal_off))
     part = inner_channels(off.shape[-1]) if channels is None else channels
@@ -119,7 +119,7 @@ def position_switch(sig: ArrayLike, ref: ArrayLike, tsys: ArrayLike, smooth_ref:
     tsys : array, shape (...)
         System temperature of `ref`, K.
     smooth_ref : int
-        Number of channels over which the reference is smoothed to reduce noise; see `smoothed`.
+        Number of channels over which the reference is smoothed to reduce its noise; see `smoothed`.
 
     Returns
     -------
@@ -216,10 +216,11 @@ def nod(first_on: ArrayLike, first_off: ArrayLike, tsys_first: ArrayLike, second
     Parameters
     ----------
     first_on, first_off : array, shape (chan,)
-        Powers, in the first and in the second scan, of the feed that is on the source in the first.
+        Powers of the feed that is on the source in the first scan, in the first and in the second
+        scan.
     second_on, second_off : array, shape (chan,)
-        Powers, in the second and in the first scan, of the feed that is on the source in the
-        second.
+        Powers of the feed that is on the source in the second scan, in the second and in the first
+        scan.
     tsys_first, tsys_second : float
         System temperatures of the feeds off the source, K.
     smooth_ref : int
@@ -268,7 +269,7 @@ def average(spectra: ArrayLike, weight: ArrayLike) -> tuple[Floats, Floats]:
     mean : ndarray, shape (..., chan), float64
         Mean; NaN where no spectrum is valid.
     share : ndarray, shape (..., chan), float64
-        The weight of the valid spectra over the total weight.
+        Weight of the valid spectra divided by the total weight.
     """
     values = np.asarray(spectra, np.float64)
     each = np.asarray(weight, np.float64)[..., np.newaxis]

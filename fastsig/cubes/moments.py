@@ -130,15 +130,16 @@ def moment(cube: Planes, order: int, *, vrange: Any = None, sigma: float | None 
     Parameters
     ----------
     cube : Cube
-        The cube; a `fastsig.cubes.planes.Planes` is enough.
+        A cube, or a `fastsig.cubes.planes.Planes`.
     order : {0, 1, 2}
         Integral (unit km/s), mean velocity (km/s), dispersion (km/s).
     vrange : pair of Quantity, optional
         Velocities to include; all channels by default.
     sigma : float, optional
-        Leave out values below this multiple of their noise.
+        Multiple of their noise below which values are left out.
     convention : {"radio", "optical"}
-        Convention of the velocities. An axis of velocities is used as it is.
+        Convention of the velocities. If the axis of the cube is one of velocities, it is used as it
+        is.
     rest : str or Quantity, optional
         Rest frequency instead of the file's.
 

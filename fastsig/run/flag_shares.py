@@ -45,7 +45,7 @@ class FlagShares(Shown):
         Fractions of successive groups of `n_rows` rows, at most 4096 values; the last group may be
         shorter.
     n_rows : int
-        Rows in each value of `time`: 1 for up to 4096 rows, else a power of two.
+        Number of rows in each value of `time`: 1 for up to 4096 rows, otherwise a power of two.
     before : float or None
         Fraction of all samples that would have weight 0 without the stages of the chain that flag;
         None if it was not counted.
@@ -62,7 +62,7 @@ class FlagShares(Shown):
 
     @property
     def new(self) -> float | None:
-        """Fraction of all samples that the stages of the chain flagged; None if not counted."""
+        """Fraction of all samples flagged by the stages of the chain; None if not counted."""
         return None if self.before is None else max(0.0, self.total - self.before)
 
     def record(self) -> dict[str, Any]:
@@ -114,7 +114,7 @@ class ShareCounter(Sink):
     ----------
     stream : SpectrumStream
     products : sequence of int, optional
-        Numbers of the products that are counted; by default all.
+        Indices of the products that are counted; by default all.
 
     Raises
     ------
@@ -169,9 +169,9 @@ class ShareCounter(Sink):
 def flag_shares(product: Any, *, workers: int | None = None) -> FlagShares:
     """Return the fractions of the samples that have weight 0. All rows are read.
 
-    ``total`` is the sum of ``before``, the samples that were missing before, and ``new``, those
-    that the flagging stages of the chain gave weight 0. Samples that were flagged in the file that
-    was opened were missing before.
+    ``total`` is the sum of two fractions: ``new``, that of the samples to which the flagging stages
+    of the chain gave weight 0, and ``before``, that of the samples that have weight 0 without these
+    stages, such as samples flagged in the file.
 
     A `FastsigWarning` is issued if the stage `flag` of the chain flagged whole channels, or more
     than a tenth of the samples outside its bands.

@@ -198,7 +198,7 @@ def write_bursts_page(
     data: Iterable[str | os.PathLike[str]] = (), overwrite: bool = False, name: str = "",
     page_size: int | None = None, advance: Callable[[int], None] | None = None,
 ) -> dict[int, str]:
-    """Write a page of burst candidates, to be sorted, filtered and marked, with pictures.
+    """Write a page on which burst candidates can be sorted, filtered and marked, with pictures.
 
     Parameters
     ----------
@@ -243,7 +243,7 @@ def write_hits_page(
     overwrite: bool = False, name: str = "", page_size: int | None = None,
     advance: Callable[[int], None] | None = None,
 ) -> dict[int, str]:
-    """Write a page of drifting carriers, to be sorted, filtered and marked, with pictures.
+    """Write a page on which drifting carriers can be sorted, filtered and marked, with pictures.
 
     Parameters
     ----------
@@ -278,7 +278,7 @@ def write_pulsars_page(
     data: Iterable[str | os.PathLike[str]] = (), overwrite: bool = False, name: str = "",
     page_size: int | None = None, advance: Callable[[int], None] | None = None,
 ) -> dict[int, str]:
-    """Write a page of pulsar candidates, to be sorted, filtered and marked, with folded profiles.
+    """Write a page on which pulsar candidates can be sorted, filtered and marked, with profiles.
 
     Parameters
     ----------
@@ -552,9 +552,9 @@ def draw_profiles(
     """Draw folded profiles: two periods of the mean profile, and profiles by time and frequency.
 
     The channels are aligned by the dispersion measure. If the products are Stokes parameters, or
-    AA, BB, CR and CI, the picture of the profile includes the linear polarisation without its bias,
-    V, and the position angle with its error. Values in recorded units are drawn in units of the
-    noise of each subintegration and channel; all are relative to the off-pulse bins.
+    AA, BB, CR and CI, the picture of the profile includes the linear polarisation (corrected for
+    bias), V, and the position angle with its error. Values in recorded units are drawn in units of
+    the noise of each subintegration and channel; all are relative to the off-pulse bins.
 
     Parameters
     ----------

@@ -26,7 +26,7 @@ _CLOCK_S = Fraction(251_658_240, 250_000_000)  # a nominal second of FAST's diod
 
 @dataclass(frozen=True)
 class DiodeMode:
-    """A known pattern by which a noise diode is switched, with an unknown phase.
+    """A known pattern in which a noise diode is switched, with an unknown phase.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ class DiodeCycle:
     snr_per_cycle : float
         Step of the diode in sigmas of the on-minus-off difference of one cycle.
     step : float
-        Power of the diode over the mean power.
+        Power of the diode divided by the mean power.
     phase_error_s, period_error_s : float
         Standard errors; 0 for the period of a known mode.
     n_cycle : int
@@ -120,7 +120,7 @@ class DiodeCycle:
                    schedule.first_tick * tick)
 
     def schedule(self) -> DiodeSchedule:
-        """Return a schedule that covers row 0 too, in ticks of 4 ns if these are exact."""
+        """Return a schedule that also covers row 0, in ticks of 4 ns if these are exact."""
         first = self.phase - (self.period if self.phase + self.on > self.period else 0)
         times = (self.period, self.on, first)
         rate = lcm(250_000_000, *(time.denominator for time in times))
@@ -199,7 +199,7 @@ def on_share(rate: Any, start: int, n: int, cycle: DiodeCycle) -> NDArray[np.flo
 def classify(
     rate: Any, start: int, n: int, cycle: DiodeCycle, guard: Any = 0
 ) -> NDArray[np.int8]:
-    """Classify rows by the diode: on, off, or an edge if it is on during a part of the row.
+    """Classify rows by the diode: on, off, or edge if it is on during a part of the row.
 
     Parameters
     ----------

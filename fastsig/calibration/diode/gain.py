@@ -41,7 +41,7 @@ class DiodeModel(Shown):
     knots_s, knot_gain, knot_error : ndarray, shape (knot,), (knot, pol), (knot, pol)
         The smooth gain, piecewise linear between knots.
     gain_s : float
-        Time-scale of the smooth gain, s: the largest distance between knots.
+        Timescale of the smooth gain, s: the largest distance between knots.
     """
 
     times_s: F8
@@ -76,10 +76,10 @@ def fit_diode(
     """Split on-minus-off spectra into gain(t) and shape(frequency), without the bad cycles.
 
     ``D[c, p, f] = g[c, p] s[p, f]`` is fitted by weighted alternating least squares, ``s = sum_c w
-    g D / sum_c w g^2`` and ``g = sum_f w s D / sum_f w s^2``, with a median of g of 1. A cycle is
-    bad if its gain is more than `n_sigma` robust sigmas away from the smooth gain, or if the
-    chi-square of its residual over frequency is equally far from that of the others. The fit and
-    the test are repeated without bad cycles.
+    g D / sum_c w g^2`` and ``g = sum_f w s D / sum_f w s^2``; the median of g is 1. A cycle is bad
+    if its gain is more than `n_sigma` robust standard deviations away from the smooth gain, or if
+    the chi-squared of its residual over frequency is equally far from that of the others. The fit
+    and the test are repeated without bad cycles.
 
     Parameters
     ----------
@@ -94,19 +94,19 @@ def fit_diode(
     mask : array of bool, shape (chan,) or (pol, chan), optional
         Channels to leave out; the smooth shape continues through them.
     smooth_hz : float
-        Width of the local straight line with which the shape is smoothed, Hz; 0 for none. HiFAST
-        uses 5 MHz.
+        Width of the window in which local straight lines are fitted to smooth the shape, Hz; 0 for
+        no smoothing. HiFAST uses 5 MHz.
     gain_s : float
-        Time-scale of the gain, s.
+        Timescale of the gain, s.
     n_sigma : float
-        Threshold for bad cycles.
+        Threshold for bad cycles, in robust standard deviations.
     path : str
         Path with which messages begin.
 
     Raises
     ------
     DataError
-        If nothing is left, or the diode adds no power.
+        If no valid data are left, or the diode adds no power.
     UsageError
         If a shape or a number is not allowed.
 
@@ -220,9 +220,9 @@ def antenna_temperature(
 ) -> Calibrated:
     """Return antenna temperatures, ``P Tcal / (gain shape)``, minus Tcal where the diode is on.
 
-    Its variance is the sum of the radiometer's, ``T^2 / (n w)`` with T before Tcal is subtracted,
-    and of the scale's, ``T_A^2 ((dg/g)^2 + (ds/s)^2)``. The scale's error is common to neighbouring
-    rows and channels, so averaging does not reduce it.
+    The variance of a temperature is the sum of two terms: ``T^2 / (n w)`` from the radiometer
+    equation, where T includes Tcal, and ``T_A^2 ((dg/g)^2 + (ds/s)^2)`` from the scale. The error
+    of the scale is common to neighbouring rows and channels, so averaging does not reduce it.
 
     Parameters
     ----------
@@ -235,11 +235,11 @@ def antenna_temperature(
     tcal_k : array, shape (chan,) or (pol, chan), K
         Temperature of the diode; NaN where it is unknown.
     state : array, shape (time,), int8, optional
-        1 on, 0 off, -1 an edge; rows at an edge become NaN. All off by default.
+        1 on, 0 off, -1 at an edge; rows at an edge become NaN. By default, all rows are off.
     weight : array, broadcastable to power, optional
         Valid fraction; values of weight 0 become NaN.
     n_average : float
-        Independent samples of a value of weight 1.
+        Number of independent samples in a value of weight 1.
 
     Raises
     ------

@@ -19,7 +19,7 @@ class Difference(NamedTuple):
 
     `number` (cycle,) is int64; `power` (cycle, pol, chan), in the unit of power, is NaN if a cycle
     lacks on or off rows; `weight` is the inverse variance by the radiometer formula; `rows`
-    (cycle,) is the mean number of the on rows.
+    (cycle,) is the mean of the numbers of the on rows.
     """
 
     number: NDArray[np.int64]
@@ -48,7 +48,8 @@ def on_minus_off(
     number : ndarray, shape (time,), int64
         Cycle of each row, ascending.
     n_average : float
-        Channel width times row length, reduced by the correlation due to windows.
+        Channel width times row length, reduced by the correlation due to the windows of a filter
+        bank.
 
     Raises
     ------

@@ -40,13 +40,13 @@ def find_cycle(
 
     The series, minus its running mean over one period, is folded at each candidate period and
     fitted with a boxcar of the candidate's on-time at every phase. Known modes are tried first. If
-    none of them is present, or if the spectrum of the residual has lines, a blind search follows:
-    sums of harmonics, folding, and boxcars of any on-time. Phases have a resolution of an eighth
-    of a row.
+    none of them is present, or if the spectrum of the residual has lines, a blind search follows,
+    with sums of harmonics, folding, and boxcars of any on-time. Phases have a resolution of an
+    eighth of a row.
 
-    The S/N of a cycle is the step over the noise of the on-minus-off difference of one cycle,
-    ``h / (sigma sqrt(1/n_on + 1/n_off))``; K cycles have a significance of sqrt(K) times that. It
-    is reduced if cycles scatter more than white noise does.
+    The S/N of a cycle is the step divided by the noise of the on-minus-off difference of one cycle,
+    ``h / (sigma sqrt(1/n_on + 1/n_off))``. The significance of K cycles is sqrt(K) times this S/N,
+    and is reduced if cycles scatter more than white noise does.
 
     Parameters
     ----------
@@ -57,9 +57,9 @@ def find_cycle(
     step_s : Fraction, int, float or str
         Length of a row, s; the rows are evenly spaced, gaps included.
     hint : DiodeSchedule, optional
-        The schedule of the header or the user, from the start of row 0.
+        The schedule stated by the header or the user, counted from the start of row 0.
     hint_from : {"header", "user"}
-        Origin of the hint: disagreement with the header causes a warning, disagreement with the
+        Origin of the hint. Disagreement with the header causes a warning, and disagreement with the
         user an error.
     modes : sequence of DiodeMode
         Known patterns, tried first.
@@ -67,7 +67,7 @@ def find_cycle(
         Power with the diode off, known from elsewhere. It distinguishes a diode that is always on
         from a missing one.
     false_alarm : float
-        Largest probability that noise passes as a diode, over all trials.
+        Largest probability, over all trials, that noise is mistaken for a diode.
     path : str
         Path with which messages begin.
 

@@ -2,8 +2,8 @@
 
 The image is mapped, not read, so only the requested parts are loaded from disk, whatever its size.
 The axes are returned as (Stokes, channel, y, x), whatever their order in the file. An image WEIGHT
-may contain the effective integration time in s, in the image's shape or as (y, x): the noise of a
-value is that of one second divided by the square root of its weight.
+may contain the effective integration time in s, with the shape of the image or (y, x); the noise of
+a value is that of one second divided by the square root of its weight.
 """
 
 from __future__ import annotations
@@ -210,7 +210,7 @@ class CubeFile:
         return found
 
     def mapped(self, *, stokes: int = 0) -> NDArray[Any]:
-        """Return all values (chan, y, x): the mapped file itself if its floats have no scale."""
+        """Return all values (chan, y, x): the mapped file itself if it contains unscaled floats."""
         plane = self._ordered(self.image)[stokes]
         found: NDArray[Any] = plane if self.image.plain else self.image.values(plane)
         return found
@@ -219,7 +219,7 @@ class CubeFile:
                     stokes: int = 0) -> NDArray[Any] | None:
         """Return weights (chan or 1, y, x) in s that broadcast against `read`, or None.
 
-        Weights that are not positive numbers are 0.
+        Weights that are not positive numbers become 0.
         """
         image = self.weight_image
         if image is None:
@@ -251,7 +251,7 @@ class CubeFile:
         return float(width), float(height)
 
     def tell(self) -> None:
-        """Warn of each fault, and once of all doubts."""
+        """Warn of each fault, and issue one warning for all doubts."""
         for fault in self.faults:
             warnings.warn(fault, FastsigWarning, stacklevel=users_line())
         if self.doubts:

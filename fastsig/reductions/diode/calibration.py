@@ -77,7 +77,7 @@ class DiodeMeasurement(Shown):
         Measured scatter of neighbouring spectra, divided by the scatter that the radiometer
         formula predicts.
     noise_samples : float
-        Independent samples in a value: channel width times integration time times n_eff.
+        Number of independent samples in a value: channel width times integration time times n_eff.
     """
 
     cycle: DiodeCycle
@@ -131,8 +131,8 @@ def solve(stream: Stream, tcal: Any, *, diode: Any = None, guard: Any = 0, gain_
     smooth : value, Hz, optional
         Width over which the spectrum of the diode is smoothed by fitting local straight lines; 0
         for no smoothing. The default is 5 MHz, as in HiFAST, but at most 1/32 of the band. Where
-        the lines do not follow the spectrum within the noise, the residuals are smoothed too and
-        added.
+        the lines do not follow the spectrum within the noise, the residuals are also smoothed, and
+        are added to the lines.
     phase : bool
         Whether the phase of the diode is removed from CR + i CI; the signal of the diode is assumed
         to be injected at 45 degrees to both receptors.
@@ -342,8 +342,8 @@ def calibrated(
         Table of FAST's feed cabin, from which positions are added as columns.
     refraction : str or Refraction, optional
         Pressure in hPa, temperature in degrees C, relative humidity and wavelength, such as
-        ``"925,15,0.8,0.3m"``; ``"none"`` for no refraction. By default the values that `ky`
-        states, or HiFAST's air at FAST if it states none.
+        ``"925,15,0.8,0.3m"``; ``"none"`` for no refraction. By default, the values stated by `ky`,
+        or the values that HiFAST uses for FAST if `ky` states none.
     beam : int, optional
         Number of the beam; by default the header's.
     flux : bool
@@ -385,7 +385,7 @@ def calibrated(
 
 
 def described(stream: Stream) -> list[str]:
-    """Return lines for the user about the steps of `calibrated` that use values from files."""
+    """Return lines of text that describe the steps of `calibrated` that use values from files."""
     found: Any = stream_of(stream)
     while found is not None and not isinstance(found, Locate):
         found = getattr(found, "source", None)

@@ -1,4 +1,4 @@
-"""fold: the profiles of a pulsar from a chain of spectra."""
+"""Folding of a chain of spectra into the profiles of a pulsar."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def fold(chain: Any, predictor: Any = None, *, period: Any = None, pdot: Any = N
     acceleration : Quantity or str, optional
         Acceleration along the line of sight, such as ``"20m/s2"``, positive towards the observer.
     dm : float, str or Quantity, optional
-        Dispersion measure, pc cm^-3; by default, that of the predictor, or the one that was removed
+        Dispersion measure, pc cm^-3; by default, that of the predictor, or that which was removed
         from the spectra, between channels or within channels. If none is known, channels are not
         aligned.
     n_bin : int, optional
@@ -64,12 +64,13 @@ def fold(chain: Any, predictor: Any = None, *, period: Any = None, pdot: Any = N
         Dispersion constant, MHz^2 pc^-1 cm^3 s; by default, that in the header, or 1/2.41e-4.
     tcal : Quantity, str or path, optional
         Temperature of the noise diode, as for `measure_diode`. The diode is measured first, and the
-        spectra are calibrated: profiles are in K, without the differences of gain and phase between
-        the receptors. The diode's signal must be injected at 45 degrees to both receptors.
+        spectra are calibrated. The profiles are then in K, without the differences of gain and
+        phase between the receptors. The diode's signal must be injected at 45 degrees to both
+        receptors.
     diode, beam : optional
         As for `measure_diode`.
     gain : Quantity or str, optional
-        Gain of one polarisation, K/Jy, for Stokes parameters in Jy; with `tcal` only.
+        Gain of one polarisation, K/Jy, for Stokes parameters in Jy; allowed only with `tcal`.
     workers, memory : int, optional
         As for `fastsig.run.engine.run`.
 
@@ -109,7 +110,7 @@ def fold(chain: Any, predictor: Any = None, *, period: Any = None, pdot: Any = N
 
 def folds_of(chain: Any, predictors: Sequence[Predictor], *, workers: int | None = None,
              memory: int | None = None, progress: Any = None, **options: Any) -> list[Profiles]:
-    """Fold spectra with several predictors, in one pass; options as for `Fold`."""
+    """Fold spectra with several predictors in one pass; the options are those of `Fold`."""
     sink = Fold(spectra_of(chain), predictors, **options)
     found: list[Profiles] = run_watched([sink], workers=workers, memory=memory,
                                         progress=progress)[0]
@@ -118,7 +119,7 @@ def folds_of(chain: Any, predictors: Sequence[Predictor], *, workers: int | None
 
 def aligned_for_turns(stream: Stream, predictors: Sequence[Predictor], dm: Any = None,
                       constant: Any = None) -> Stream:
-    """Return a stream whose channels are aligned, so that a turn is in the same rows of each."""
+    """Return a stream with aligned channels: a turn is in the same rows of each channel."""
     phases = ChannelPhases(stream, predictors[0], dm, constant)
     if not phases.shifted:
         return stream

@@ -29,7 +29,7 @@ _LARGEST_DM = Fraction(3000)  # of pulsars, for an ephemeris that has not been r
 
 def constant_period(stream: Stream, period: Any, pdot: Any = None, acceleration: Any = None,
                     dm: Any = None) -> ConstantPeriod:
-    """Return the predictor of a period at the telescope, at the start of the data."""
+    """Return the predictor for a period at the telescope, at the start of the data."""
     return ConstantPeriod(
         epoch=stream.header.start_time, period=period, pdot=pdot, acceleration=acceleration,
         dm=None if dm is None else float(dm_of(dm)), source=stream.header.source or "")
@@ -37,15 +37,15 @@ def constant_period(stream: Stream, period: Any, pdot: Any = None, acceleration:
 
 def of_files(stream: Stream, polycos: Sequence[str | PathLike[str]],
              pars: Sequence[str | PathLike[str]] = (), dm: Any = None) -> list[Predictor]:
-    """Return the predictors of polyco files, and then those of par files for the stream's times.
+    """Return the predictors of polyco files, followed by those of par files for the stream's times.
 
     Raises
     ------
     FormatError
         If a file cannot be read.
     UsageError
-        If PINT is not installed, the telescope is not known, or a file has polycos of several
-        pulsars, none of which is the source of the stream.
+        If PINT is not installed, if the telescope is not known, or if a file has polycos of several
+        pulsars and none of these is the source of the stream.
     """
     found: list[Predictor] = [_of_polyco(stream, each) for each in polycos]
     return found + [_of_par(stream, each, dm) for each in pars]

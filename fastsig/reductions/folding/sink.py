@@ -54,16 +54,17 @@ class Fold(Sink):
     Parameters
     ----------
     stream : SpectrumStream
-        With a known end, or a piece that may end early; its last subintegration then ends with it.
+        Spectra with a known end, or a piece that may end early; its last subintegration then ends
+        with it.
     predictors : sequence of Predictor
     n_bin : int, optional
-        Bins of a turn; by default the largest power of two that is at most 256 and not more than
-        the samples of a turn.
+        Number of bins in a turn; by default, the largest power of two that is at most 256 and does
+        not exceed the number of samples in a turn.
     n_chan : int, optional
-        Channels of the profiles, a divisor of those of the stream; by default the largest one up
-        to 128.
+        Number of channels of the profiles, a divisor of the number of channels of the stream; by
+        default, the largest divisor that does not exceed 128.
     subint : Quantity or str, optional
-        Duration of a subintegration; all rows are in one if it is None.
+        Duration of a subintegration; None makes a single subintegration.
     single : bool
         Whether each complete turn is a subintegration.
     dm, constant : optional
@@ -76,8 +77,8 @@ class Fold(Sink):
     PlanError
         If the stream does not contain spectra with a known band, or `single` is not possible.
     UsageError
-        If an argument is not allowed, a period is below two samples, or a predictor does not cover
-        the stream.
+        If an argument is not allowed, a period is shorter than two samples, or a predictor does not
+        cover the stream.
     """
 
     name = "fold"

@@ -1,8 +1,8 @@
-"""Maps: spectra of any beams and scans on the pixels of a cube, a band of channels at a time.
+"""Maps: spectra of any beams and scans, averaged on the pixels of a cube.
 
-`fastsig_kernels.Gridder` computes the means of pixels, over the spectra in the order in which they
-are given. Channels are gridded in blocks that fit into memory; the bytes depend neither on the
-blocks nor on the number of threads.
+`fastsig_kernels.Gridder` computes the means of pixels over the spectra, in the order in which these
+are given. Channels are gridded in blocks that fit into memory. The bytes of a map depend neither on
+the blocks nor on the number of threads.
 """
 
 from __future__ import annotations
@@ -94,14 +94,14 @@ class Map:
     center : SkyCoord or str, optional
         Centre in ICRS; the middle of the positions by default.
     size : angle, or two, optional
-        Width, or width and height; large enough for all positions by default.
+        Width, or width and height; by default large enough for all positions.
     beam_size : angle, optional
         Full width of the telescope's beam; the receiver's by default.
     products : {"I", "IQUV", "V"}
         Products of the map; I is the mean of AA and BB if the spectra have these.
     frame : {"topocentric", "geocentric", "barycentric", "heliocentric", "lsrk"}, optional
         Frame of the channels, to which each spectrum is shifted and resampled, as in
-        `fastsig.stages.velocity_frame.VelocityFrame`; by default they stay as they are.
+        `fastsig.stages.velocity_frame.VelocityFrame`; by default, the channels are not shifted.
     axis : {"FREQ", "VRAD", "VOPT"}
         The spectral axis; channels are evenly spaced in frequency in all of them.
     rest : str or Quantity, optional
@@ -113,13 +113,13 @@ class Map:
         Lowest and highest channel centre as velocities, in the optical convention if the axis is
         VOPT and otherwise in the radio convention.
     zero : {"keep", "median"}
-        Whether to subtract the median over time of each input, product and channel before channels
-        are shifted ("median"). This removes the level of the system from drift scans that mostly
-        cover empty sky.
+        "median" subtracts the median over time of each input, product and channel before channels
+        are shifted. This removes the level of the system from drift scans that mostly cover empty
+        sky. "keep" subtracts nothing.
     keep : sequence of {"extrapolated", "diode"}
-        Rows to include that are left out by default.
+        Rows to include, which are left out by default.
     min_weight : value, s
-        Pixels with a smaller weight are NaN.
+        Smallest weight; pixels with a smaller one become NaN.
 
     Raises
     ------
@@ -305,12 +305,12 @@ class Map:
         }
 
     def plan(self, *, workers: int | None = None, memory: int | None = None) -> MapPlan:
-        """Choose the numbers of threads, and of channels at a time, that fit into `memory`.
+        """Choose numbers of threads and of channels per block that fit into `memory`.
 
         Raises
         ------
         PlanError
-            If `memory` is below the floor, which the message states.
+            If `memory` is below the minimum, which the message states.
         """
         _ = self.gridder  # so that the gridder and the compiler are resident
         return plan_blocks(self._bytes, self.axis.n_chan, workers, memory)
@@ -398,14 +398,14 @@ class Map:
         overwrite : bool
             Whether an existing file may be replaced.
         hash_inputs : bool
-            Hash the whole of every input for the provenance, not only its ends.
+            Whether to hash every input completely for the provenance, instead of only its ends.
         progress : callable, optional
-            Called with the number of channels done since the last call.
+            Called with the number of channels written since the last call.
 
         Raises
         ------
         PlanError
-            If `memory` is below the floor.
+            If `memory` is below the minimum.
         OutputError
             If the file exists or cannot be written.
         DataError

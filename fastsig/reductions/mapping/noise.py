@@ -1,4 +1,4 @@
-"""Noise of maps: of a pixel, its correlation between pixels and channels, and of sums of pixels.
+"""Noise of maps: of pixels and of sums of pixels, and its correlation in space and frequency.
 
 Gridding spreads each sample over several pixels, so neighbours share noise. A sum ``F = sum a_i
 d_i`` over pixels has
@@ -108,7 +108,7 @@ def measure(values: NDArray[np.floating], weight: NDArray[np.floating], reach: i
     weight : ndarray, shape (chan or 1, y, x)
         Weights, to which the variance is inversely proportional; 0 where there are no data.
     reach : int
-        Largest distance, in y and in x, at which pixels may be correlated.
+        Largest distance in y and in x, in pixels, at which the noise of pixels may be correlated.
     """
     apart = [_differences(values, weight, step) for step in range(1, APART + 1)]
     far = apart[-1]
@@ -132,7 +132,7 @@ def measure_channels(values: F8, weight: F8) -> tuple[float, tuple[float, ...]]:
     Returns
     -------
     unit_noise, channels
-        As in `MapNoise`; NaN and nothing if there are fewer than 200 differences.
+        As in `MapNoise`; NaN and an empty tuple if there are fewer than 200 differences.
     """
     apart = [_differences(values, weight, step) for step in range(1, APART + 1)]
     sigma, n = clipped_scatter(apart[-1])

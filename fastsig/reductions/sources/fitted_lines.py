@@ -76,12 +76,12 @@ class Line(NamedTuple):
         return "<Line of velocity {}, peak {}>".format(*self.texts())
 
     def texts(self) -> tuple[str, str]:
-        """Return the velocity and the width as text, and the peak and the flux."""
+        """Return a text with velocity and width, and a text with peak and flux."""
         return (f"{self.velocity}, W50 {self.w50}".replace(" / ", "/"),
                 f"{self.peak}, flux {self.flux}".replace(" / ", "/"))
 
     def covers(self, speeds: F8) -> NDArray[np.bool_]:
-        """Return which velocities, km/s, lie within W20 plus half of W50 on each side."""
+        """Return whether velocities, km/s, lie within W20, plus half of W50 on each side."""
         reach = self.w20.value.value / 2 + self.w50.value.value / 2
         found: NDArray[np.bool_] = np.abs(speeds - self.velocity.value.value) <= reach
         return found
@@ -106,7 +106,7 @@ class LineFit(Shown):
     lines : tuple of Line
         Lines in the order of their velocities.
     model, baseline : Quantity, shape (chan,)
-        The whole fit, and its polynomial alone; NaN in channels that were not fitted.
+        The whole fit, and only its polynomial; NaN in channels that were not fitted.
     velocity : Quantity, shape (chan,), km/s
     convention, frame : str
         Convention and frame of the velocities.
@@ -167,7 +167,7 @@ class LineFit(Shown):
                 "flux_sum": [float(each.value) for each in self.flux_sum]}
 
     def beside(self) -> tuple[F8, NDArray[np.bool_]]:
-        """Return values of channels without the fitted lines, and which channels are off them."""
+        """Return channel values minus the fitted lines, and a mask of channels off the lines."""
         speeds, inside = self.velocity.value, np.zeros(len(self.velocity), bool)
         for line in self.lines:
             inside |= line.covers(speeds)

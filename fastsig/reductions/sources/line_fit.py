@@ -1,23 +1,24 @@
 """Lines of a spectrum: velocity, width and flux by least squares, with errors that can be trusted.
 
 The solver is SciPy's. The models here are means over channels, and errors must include noise that
-channels share; the fitters of specutils, which use astropy's models with one weight per channel,
-support neither. Channels are weighted by 1 / noise^2; with J the derivatives, W the weights and C
-the covariance of the channels, the parameters have
+channels share. The fitters of specutils, which use astropy's models with one weight per channel,
+support neither of these. Channels are weighted by 1 / noise^2; with J the derivatives, W the
+weights and C the covariance of the channels, the parameters have
 
     cov = (J' W J)^-1  J' W C W J  (J' W J)^-1,
 
-which is the usual ``(J' W J)^-1`` if channels share no noise. The noise is used as given, and not
-scaled to the fit's own residuals; `LineFit.chi2` over `LineFit.dof` shows whether they agree.
+which is the usual ``(J' W J)^-1`` if channels share no noise. The noise is used as given, and is
+not scaled to the residuals of the fit; `LineFit.chi2` divided by `LineFit.dof` shows whether they
+agree.
 
-The noise of the gain of calibrated spectra, which channels share, is added to C, and their noise is
-higher on a line, by the temperature of the line over that of the receiver
-(`fastsig.reductions.sources.shared_noise`).
+The noise of the gain of calibrated spectra, which channels share, is added to C. The noise of the
+channels is higher on a line, according to the ratio of the temperatures of the line and the
+receiver (`fastsig.reductions.sources.shared_noise`).
 
-A profile's shape is loosely constrained, since a faint line does not determine it: edge over half
-width is assumed to be 0.2 within a factor of e^2, and slope, bend and horn to be 0 within three
-times the level. These priors act like measurements, in the fit and in its errors, and lose their
-influence where the spectrum constrains the shape better.
+The shape of a profile is loosely constrained, since a faint line does not determine it: the ratio
+of edge to half width is assumed to be 0.2 within a factor of e^2, and slope, bend and horn are
+assumed to be 0 within three times the level. These priors act like measurements in the fit and in
+its errors, and lose their influence if the spectrum constrains the shape better.
 """
 
 from __future__ import annotations
@@ -80,14 +81,14 @@ def fit_gaussians(spectrum: Any, n: int = 1, *, product: str | None = None, wind
     The spectra of a chain are first averaged over all rows, weighted by their weights. To fit only
     part of the rows or channels, use a slice: ``scan["00:10:00":, "1419MHz":"1421MHz"]`` excludes
     the band edges. Velocities are those of the channel centres, in the frame of the spectra (which
-    ``frame`` can change), and are positive for recession; the models are averaged over each
+    the verb `frame` can change), and are positive for recession. The models are averaged over each
     channel.
 
     The noise of a channel is ``sigma / sqrt(weight)``, with the weight of the mean spectrum. Unless
     `sigma` is given, it is measured from differences between channels that are four channels apart,
-    and measured again without the channels of the fitted lines. The correlation between channels
+    and is measured again without the channels of the fitted lines. The correlation between channels
     that are closer together, such as that from Hann smoothing, is measured if it is significant. If
-    there are fewer than 200 channels, they are assumed to be independent.
+    there are fewer than 200 channels, the channels are assumed to be independent.
 
     The errors include the noise of the gain (``header.gain_noise``), which all spectra and
     neighbouring channels share, and the higher noise on a line. If the spectra do not record the
@@ -140,7 +141,7 @@ def fit_profile(spectrum: Any, *, product: str | None = None, window: Any = None
                 sigma: Any = None, correlation: Sequence[float] | None = None) -> LineFit:
     """Fit the profile of a galaxy: two edges with a parabola between them, and a baseline.
 
-    Parameters and errors are those of `fit_gaussians`.
+    The parameters and errors are those of `fit_gaussians`, but there is no parameter `n`.
     """
     def fitted(given: SkySpectrum) -> LineFit:
         return _profile(_Task(given, window, baseline, convention, rest, correlation))

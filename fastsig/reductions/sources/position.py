@@ -1,13 +1,13 @@
-"""The spectrum at a position of a map: of a point source in the beam, or the sum in an aperture.
+"""The spectrum at a position of a map: that of a point source, or the sum in an aperture.
 
 The spectrum of a point source is the amplitude of the beam b fitted to each channel,
 
     F = sum(b W d) / sum(b^2 W),
 
-over the pixels within one full width of the position, with their weights W. It is unbiased even if
-neighbours share noise. The spectrum of an aperture is ``sum(a d) omega_pixel / omega_beam``, with
-the fraction a of each pixel that lies inside. The noise is explained in
-`fastsig.reductions.mapping.noise`.
+over the pixels within one full width of the position, with their weights W. The amplitude is
+unbiased even if neighbouring pixels share noise. The spectrum of an aperture is ``sum(a d)
+omega_pixel / omega_beam``, with the fraction a of each pixel that lies inside. The noise is
+explained in `fastsig.reductions.mapping.noise`.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ _FINE = 10  # subdivisions of a pixel along each side, for its fraction inside a
 class PositionSpectrum(SkySpectrum):
     """A spectrum with its noise, with methods to fit lines and to write it.
 
-    See `SkySpectrum` for its fields.
+    `SkySpectrum` describes its fields.
     """
 
     def fit(self, lines: int | str = 1, **options: Any) -> Any:
-        """Fit a number of Gaussians, or "profile"; see `fastsig.reductions.sources.line_fit`."""
+        """Fit `lines` Gaussians, or a "profile"; the options are those of `fit_gaussians`."""
         from fastsig.reductions.sources.line_fit import fit_gaussians, fit_profile
 
         if isinstance(lines, str):
@@ -104,7 +104,8 @@ def in_beam(values: F8, weight: F8, east: F8, north: F8, beam: Beam) -> tuple[F8
     amounts : ndarray, shape (y, x)
         ``b W / sum(b^2 W)`` with the channels' mean weight.
     relative : ndarray, shape (chan,)
-        ``sqrt(sum a_i^2 / W_i)`` for each channel: its noise without the correlation of pixels.
+        ``sqrt(sum a_i^2 / W_i)`` for each channel: the noise of the amplitude for independent
+        pixels, in units of the noise at weight 1.
     """
     profile = beam.response(east, north)
     profile = np.where(profile >= 1 / 16, profile, 0.0)  # one full width away
@@ -121,7 +122,7 @@ def in_beam(values: F8, weight: F8, east: F8, north: F8, beam: Beam) -> tuple[F8
 
 def aperture(values: F8, weight: F8, east: F8, north: F8, radius: float, per_beam: float
              ) -> tuple[F8, F8, F8]:
-    """Sum the pixels within a circle, divided by the number of pixels in a beam.
+    """Return the sum of the pixels within a circle, divided by the number of pixels in a beam.
 
     Parameters
     ----------
@@ -130,7 +131,7 @@ def aperture(values: F8, weight: F8, east: F8, north: F8, radius: float, per_bea
     radius : float
         Radius of the circle, deg.
     per_beam : float
-        Solid angle of a pixel over that of the beam.
+        Solid angle of a pixel divided by that of the beam.
 
     Returns
     -------
@@ -171,15 +172,15 @@ def to_jansky(unit: str, frequency_hz: F8, beam: Beam | None, kelvin: Any, path:
         Meaning of a kelvin: None leaves values in K; "brightness" uses
         ``S = 2 k nu^2 / c^2 omega T`` in the beam; a Quantity is a gain of the telescope in K/Jy.
     widened : float
-        Solid angle of the map's beam over that of the telescope, the factor by which gridding
-        lowers the peak of a point source in K.
+        Solid angle of the map's beam divided by that of the telescope's beam, which is the factor
+        by which gridding lowers the peak of a point source in K.
 
     Raises
     ------
     FormatError
         If the unit is not one of a map.
     UsageError
-        If `kelvin` is none of these, or a beam is needed and not known.
+        If `kelvin` is none of these, or if a beam is needed but not known.
     """
     one = np.ones(len(frequency_hz))
     try:

@@ -27,19 +27,20 @@ class SkySpectrum(Shown):
     ----------
     frequency : Quantity, shape (chan,), Hz
     flux : Quantity, shape (chan,)
-        Flux density, Jy; in K if the cube is in K and no conversion of kelvins is specified. NaN
-        where nothing was observed.
+        Flux density in Jy, or in K if the cube is in K and no conversion of kelvins is specified;
+        NaN where nothing was observed.
     noise : Quantity, shape (chan,)
         Standard deviation of a channel, used by fits: `expected` times `scatter`.
     expected : Quantity, shape (chan,)
         Noise computed from the weights and the correlation of pixels.
     scatter : float
-        Noise of the spectrum itself over `expected`, from the difference of each channel from the
-        mean of its neighbours; 1 if there are too few channels to measure it.
+        Noise of the spectrum itself divided by `expected`, measured from the difference of each
+        channel from the mean of its neighbours; 1 if there are too few channels to measure it.
     at : SkyCoord or None
         Position, if it is known.
     method : {"beam", "aperture", "mean"}
-        How it was made: from a map by the beam or in an aperture, or as the mean of spectra.
+        How the spectrum was made: from a map, with the beam or in an aperture, or as the mean of
+        spectra.
     radius_deg : float or None
         Radius of the aperture.
     rest_hz : float or None
@@ -48,10 +49,10 @@ class SkySpectrum(Shown):
     correlation : tuple of float
         Correlation of the noise of channels 1, 2, ... apart.
     facts : mapping
-        Further values of the extraction; JSON-ready.
+        Further values of the extraction, ready for JSON.
     gain_noise : GainNoise or None
-        Noise of the gain, of which `noise` contains only what differs between channels that are
-        `apart` channels apart.
+        Noise of the gain. `noise` contains only the part of it that differs between channels that
+        are `apart` channels apart.
     apart : int
     """
 

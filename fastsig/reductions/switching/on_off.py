@@ -1,8 +1,8 @@
-"""Moves on and off the source at fixed times, in streams that do not record the moves.
+"""Reduction of spectra on and off a source, in streams that do not record the moves.
 
 FAST's ON-OFF files do not record which rows are on the source, so a schedule is needed. Rows that
 are only partly on the source, or that lie within the time that the telescope needs to move, count
-as neither on nor off. The same applies to the noise diode.
+as neither on nor off. The same applies to rows in which the noise diode is switched.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _SLACK = Fraction(1, 10**6)  # of a row
 
 @dataclass(frozen=True)
 class Schedule:
-    """Times at which the telescope is on the source, in s from the start of the stream.
+    """Times at which the telescope is on the source, in s after the start of the stream.
 
     The telescope is on the source from ``first + k period`` (k = 0, 1, ...) for the time `on`, and
     then off. The first `settle` seconds of both phases are left out.
@@ -57,7 +57,7 @@ class Schedule:
                              f"({float(self.period - self.on):g} s)")
 
     def rows(self, cycle: int, rate: Fraction) -> tuple[range, range]:
-        """Return the rows of a cycle wholly on and off the source, whatever the stream's length."""
+        """Return the rows of a cycle that are entirely on and entirely off the source."""
         begin = self.first + cycle * self.period
         return (_inside(begin + self.settle, begin + self.on, rate),
                 _inside(begin + self.on + self.settle, begin + self.period, rate))
@@ -113,17 +113,18 @@ def on_off(
     period : Quantity or str
         Time from the start of one phase on the source to the start of the next.
     on, first, settle : Quantity or str, optional
-        Time on the source (by default half of the period), start of the first phase on the source,
-        counted from the start of the stream (0 s), and time that is left out after each move (0 s).
+        Time on the source (by default half of the period); start of the first phase on the source,
+        counted from the start of the stream (by default 0 s); time that is left out after each move
+        (by default 0 s).
     tsys : Quantity or str, shape () or (product,), optional
         System temperature off the source, such as ``"20K"``, for rows without a diode.
     tcal : Quantity or str, shape (), (product,) or (product, chan), optional
-        Temperature of the noise diode, whose two states give Tsys.
+        Temperature of the noise diode, from whose two states Tsys is computed.
     diode : DiodeSchedule, optional
         Schedule of the diode; by default that in the header. Without a schedule, the diode is
         assumed to be off.
     kelvin : bool, optional
-        Whether rows are in K; by default according to the header's unit.
+        Whether rows are in K; by default according to the unit in the header.
     smooth_ref, n_eff
         As in `fastsig.reductions.switching.scans.position_switched`.
 

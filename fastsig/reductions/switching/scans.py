@@ -54,7 +54,7 @@ class _Row(NamedTuple):
 def position_switched(path: str | os.PathLike[str], scan: int, **picks: Any) -> Spectrum:
     """Return the antenna temperature of a position-switched pair, one row per integration.
 
-    It is ``(sig - ref) / ref Tsys``, with Tsys of the reference, from the noise diode.
+    It is ``(sig - ref) / ref Tsys``, where Tsys is that of the reference, from the noise diode.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ def position_switched(path: str | os.PathLike[str], scan: int, **picks: Any) -> 
     FormatError
         If the scan is not position-switched, or if its partner or a state of the diode is missing.
     DataError
-        If a spectrum contains only NaN, or the diode is not seen.
+        If a spectrum contains only NaN, or the diode is not detected.
     """
     return _reduced(path, "position_switched", _selection(scan, picks), _position)
 
@@ -81,8 +81,8 @@ def position_switched(path: str | os.PathLike[str], scan: int, **picks: Any) -> 
 def frequency_switched(path: str | os.PathLike[str], scan: int, **picks: Any) -> Spectrum:
     """Return the folded antenna temperature of a frequency-switched scan, one row per integration.
 
-    The states SIG = T and F are each other's reference; channels covered by both are valid. See
-    `fastsig.calibration.switching.frequency_switch`. Parameters and errors are those of
+    The states SIG = T and SIG = F are each other's reference. Channels covered by both are valid.
+    See `fastsig.calibration.switching.frequency_switch`. Parameters and errors are those of
     `position_switched`.
     """
     return _reduced(path, "frequency_switched", _selection(scan, picks), _frequency)
@@ -99,8 +99,8 @@ def nodded(path: str | os.PathLike[str], scan: int, *, feeds: Sequence[int] | No
     path, scan, **picks
         As in `position_switched`, except for `fdnum`.
     feeds : sequence of int, optional
-        FDNUM of the feed on the source in the first scan, and of the feed on it in the second; by
-        default the two lowest numbers in the scan.
+        FDNUM of the feed that is on the source in the first scan, and of the feed that is on it in
+        the second scan; by default the two lowest numbers in the scan.
 
     Raises
     ------
@@ -116,7 +116,7 @@ def nodded(path: str | os.PathLike[str], scan: int, *, feeds: Sequence[int] | No
 
 def total_power(path: str | os.PathLike[str], scan: int, *, sig: str = "T", **picks: Any
                 ) -> Spectrum:
-    """Return the mean power of the noise diode's two states, one row per integration.
+    """Return the mean power of the two states of the noise diode, one row per integration.
 
     The power is in the file's counts. Tsys is NaN if the scan has only one state.
 

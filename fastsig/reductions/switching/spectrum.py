@@ -42,7 +42,7 @@ class Spectrum(Shown):
     tsys : ndarray, shape (row, product), float64
         System temperature, K; NaN where it is not known.
     exposure : ndarray, shape (row,), float64
-        Effective exposure, for the radiometer equation, s.
+        Effective exposure for the radiometer equation, s.
     expected : ndarray, shape (row, product), float64
         Noise of a channel by the radiometer equation, in `unit`.
     width_hz : float
@@ -55,7 +55,7 @@ class Spectrum(Shown):
         Stages that produced the spectra, for the provenance.
     unit : {"K", "counts"}
     overrides : mapping
-        Values that the user gave instead of those in the file's header.
+        Values that the user gave instead of those in the header of the file.
     """
 
     values: NDArray[np.float64]
@@ -84,13 +84,13 @@ class Spectrum(Shown):
 
     @property
     def ratio(self) -> NDArray[np.float64]:
-        """Measured over expected noise of each row and product."""
+        """Ratio of measured to expected noise of each row and product."""
         with np.errstate(invalid="ignore", divide="ignore"):
             found: NDArray[np.float64] = self.measured / self.expected
         return found
 
     def stream(self) -> SpectrumStream:
-        """The rows as a stream, for stages, writers and pictures."""
+        """Stream of the rows, for stages, writers and pictures."""
         return _Rows(self)
 
 
@@ -138,7 +138,7 @@ class _Rows(SpectrumStream):
 
 
 def average(spectrum: Spectrum) -> Spectrum:
-    """Average all rows, weighted with exposure / Tsys^2, or with exposure alone for counts."""
+    """Average all rows with weights exposure / Tsys^2, or, for counts, with weights exposure."""
     n = len(spectrum.values)
     tsys = spectrum.tsys if spectrum.unit == "K" else np.ones_like(spectrum.tsys)
     weight = switching.weights(spectrum.exposure[:, np.newaxis], spectrum.width_hz, tsys)
@@ -156,7 +156,7 @@ def average(spectrum: Spectrum) -> Spectrum:
 
 
 def record(spectrum: Spectrum) -> dict[str, Any]:
-    """Return a product's record of its noise, JSON-ready; unknown values are None."""
+    """Return the record of the noise of a product, ready for JSON; unknown values are None."""
     return {"tsys_k": _plain(spectrum.tsys),
             "effective_exposure_s": _plain(spectrum.exposure),
             "noise_bandwidth_hz": spectrum.width_hz,
