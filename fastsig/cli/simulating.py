@@ -107,8 +107,8 @@ sending_options = common.options(
                  help="If the recording is sent (--to), send X seconds of it per second or, if X "
                       "is 0, send it as fast as possible.  [default: 1]"),
     click.option("--cycle", metavar="TIME",
-                 help="If the recording is sent (--to), simulate only this length of it, and send "
-                      "this part repeatedly."),
+                 help="If the recording is sent (--to), simulate only a part of this duration, and "
+                      "send it repeatedly."),
 )
 
 sky_options = common.options(
@@ -121,7 +121,7 @@ sky_options = common.options(
                       "(by default, that of HI) and velocity."),
     click.option("--pulsar", metavar="KEY=VALUE,...",
                  help="Add a pulsar, specified by period (or polyco), dm, duty, peak, time, "
-                      "linear, angle, circular, rm, pdot, orbit (its period), size (a sin i / "
+                      "linear, angle, circular, rm, pdot, orbit (period), size (a sin i / "
                       "c), node (time of ascending node) and nulls (fraction)."),
     click.option("--burst", metavar="KEY=VALUE,...",
                  help="Add a burst, specified by time, fwhm, dm, peak, linear, angle and "
