@@ -46,8 +46,8 @@ excision_options = common.options(
                       "mean over the band (mean), or this mean scaled to the strength of the "
                       "signal in each channel (zdot)."),
     click.option("--runs", type=float, metavar="X",
-                 help="Flag runs of 1 to 64 samples in time or in frequency with SumThreshold. "
-                      "Unlike flag --sum-threshold, do not compare channels. X is the threshold "
+                 help="Flag runs of 1 to 64 samples in time or frequency with SumThreshold; unlike "
+                      "with flag --sum-threshold, channels are not compared. X is the threshold "
                       "for one sample, in standard deviations, e.g. 6."),
 )
 

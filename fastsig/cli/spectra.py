@@ -36,9 +36,9 @@ def _numbers(context: click.Context, parameter: click.Parameter, value: str) -> 
               help="Oversample the channels by this ratio, at most 16, e.g. 4/3 or 32/27; with 1, "
                    "they are critically sampled.")
 @click.option("--dm", metavar="DM",
-              help="Remove the dispersion within channels, not between them, coherently for this "
+              help="Dedisperse coherently within each channel, but not between channels, for this "
                    "DM in pc cm^-3. Passbands are then rectangular; --n-tap, --window, "
-                   "--oversample and --flag do not apply.")
+                   "--oversample and --flag are refused.")
 @common.constant_option(" with --dm")
 @click.option("--products", type=click.Choice(["I", "AABB", "AABBCRCI", "IQUV", "V"]),
               default="I", show_default=True, help="Form these polarisation products.")
