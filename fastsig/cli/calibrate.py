@@ -55,7 +55,7 @@ from fastsig.cli import common, driver
 @click.option("--refraction", metavar="HPA,C,RH,WAVELENGTH",
               help="Correct positions for refraction at this pressure (hPa), temperature (deg "
                    "C), relative humidity and wavelength; with none, do not correct.  [default: "
-                   "that of a simulated track, or 925,15,0.8,0.3m]")
+                   "those of a simulated track, or 925,15,0.8,0.3m]")
 @click.option("--beam", type=click.IntRange(1, 19), metavar="N",
               help="Use the gain and the diode temperature of this beam.  [default: the beam "
                    "stated in the file]")

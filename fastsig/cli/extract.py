@@ -35,7 +35,7 @@ def _numbers(context: click.Context, parameter: click.Parameter, value: str | No
 
 
 @click.command()
-@click.argument("file", metavar="FILE")
+@click.argument("file", metavar="CUBE")
 @common.output_option("Write the spectrum to this ECSV table.")
 @click.option("--at", required=True, metavar="RA,DEC",
               help="Extract the spectrum at this position, e.g. 187.7,12.39 (in degrees) or "

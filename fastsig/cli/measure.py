@@ -22,9 +22,9 @@ _KIND = "profile measurements"
 @click.option("--convention", type=click.Choice(["PSR/IEEE", "IAU"]), default="PSR/IEEE",
               show_default=True, help="Write V with the sign of this convention.")
 @click.option("--feed-angle", metavar="ANGLE",
-              help="Measure position angles on the sky, rotated by the parallactic angle plus "
-                   "this angle of receptor A from the direction of the zenith, north through "
-                   "east.  [default: the frame of the archive]")
+              help="Rotate the profiles to the sky by the parallactic angle plus this angle of "
+                   "receptor A, measured from the zenith, north through east.  [default: keep "
+                   "the frame of the archive]")
 @common.set_option
 @common.json_option
 @common.quiet_options

@@ -10,7 +10,7 @@ from fastsig.cli import common, cubes
 
 
 @click.command()
-@click.argument("file", metavar="FILE")
+@click.argument("file", metavar="CUBE")
 @common.output_option("Write the map to this FITS image.")
 @click.option("--order", type=click.Choice(["0", "1", "2"]), default="0", show_default=True,
               help="Map the integral over velocity (0), the mean velocity (1) or the velocity "
