@@ -53,7 +53,8 @@ def search() -> None:
                    "voltages.")
 @click.option("--integrate", metavar="TIME",
               help="For voltages, integrate the detected power over this time, e.g. 50us.  "
-                   "[default: half of the shortest width]")
+                   "[default: half of the shortest width in --width; without --width, no "
+                   "integration]")
 @excision.flag_option
 @excision.excision_options
 @click.option("--inject", type=click.IntRange(1, 10**6), metavar="N",

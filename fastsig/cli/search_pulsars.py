@@ -81,7 +81,7 @@ def pulsars(files: tuple[str, ...], output: str, to: str | None, **options: Any)
     All FILEs must belong to one scan, and are searched together: they contain successive spectra,
     or time series at different dispersion measures. Channels are normalised and summed for many
     dispersion measures. In each resulting time series, harmonics of the Fourier spectrum are
-    summed. The series is also folded at all trial periods, and the profiles are matched with
+    summed. Each series is also folded at all trial periods, and the profiles are matched with
     boxcars (fast folding). The detections of a signal and of its harmonics at neighbouring
     dispersion measures form one candidate. Samples of weight 0, such as flagged ones, do not
     contribute.

@@ -60,7 +60,8 @@ def bursts(chain: Any, dms: Any = (0, 3000), *, width: Any = None, threshold: fl
     n_chan : int, optional
         Channels into which each channel of voltages is divided; required for voltages.
     time : Quantity or str, optional
-        Integration time of the powers of voltages; half of the shortest width by default.
+        Integration time of the powers of voltages; by default, half of the shortest width in
+        `width`, or one sample of a channel if no width is given.
     workers, memory : int, optional
         As for `fastsig.run.engine.run`.
     on_candidates : callable, optional

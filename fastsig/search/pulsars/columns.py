@@ -24,8 +24,8 @@ COLUMNS: dict[str, Column] = {
     "power": Column("f8", "", "sum of the powers of the harmonics, each of mean 1 in noise; nan "
                               "for fast folding", 4),
     "n_harmonic": Column("i4", None, "number of harmonics that were summed; 0 for fast folding"),
-    "r": Column("f8", "", "frequency times the duration of the series: number of rotations at "
-                          "constant frequency", 4),
+    "r": Column("f8", "", "mean frequency, in bins of the Fourier spectrum; for fast folding, "
+                          "number of turns in the series", 4),
     "z": Column("f8", "", "drift of the frequency over the series, in Fourier bins", 4),
     "width": Column("f8", "s", "width of the boxcar with the highest S/N; nan if it was not "
                                "measured", 9),
@@ -54,7 +54,7 @@ OPTIONAL: dict[str, Column] = {
     "segment_length": Column("f8", "s", "length of this segment", 6),
     "n_segment": Column("i4", None, "number of segments in which the signal was found"),
     "name": Column("U", None, "name of the known pulsar that the candidate may be, with the "
-                              "ratio of the periods if it is not 1; empty for none"),
+                              "ratio of the frequencies if it is not 1; empty for none"),
     "harmonics": Column("U", None, "ratios of the frequencies of weaker detections that "
                                    "belong to the candidate"),
     "fold_period": Column("f8", "s", "period at the epoch, from folding", 15),
