@@ -30,7 +30,7 @@ excision_options = common.options(
                       "is unlike that of noise, and spectra with impulses in most channels; flag "
                       "at most a fraction SHARE of pure noise, e.g. 0.001."),
     click.option("--kurtosis-n-sum", metavar="N|measured",
-                 help="With --kurtosis, assume that a value is the sum of N samples of one "
+                 help="With --kurtosis, assume that each value is the sum of N samples of one "
                       "polarisation; measured determines N from the data.  [default: channel width "
                       "times integration time]"),
     click.option("--iqrm", type=float, metavar="X",

@@ -16,8 +16,8 @@ _APART = ("path", "warnings", "provenance", "cards")
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @common.json_option
 @click.option("--deep", is_flag=True,
-              help="If the header does not state the valid fraction, read the whole file to "
-                   "compute it; for a cube, compute the noise and the valid fraction from all "
+              help="Read the whole file to compute the fraction of valid samples if the header "
+                   "does not state it; for a cube, compute the noise and this fraction from all "
                    "channels.")
 @click.option("--cards", is_flag=True, help="Also show all header cards of each file.")
 @common.set_option

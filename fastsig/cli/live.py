@@ -42,7 +42,8 @@ from fastsig.cli import common
               help="With --post, write VOEvent documents instead of JSON, one on each line, with "
                    "identifiers of the stream IVORN, e.g. ivo://example.org/bursts.")
 @click.option("--picture", is_flag=True,
-              help="Draw the spectra of the last minute as FOLDER/live.png.")
+              help="Draw the spectra of the last minute as FOLDER/live.png or, if there are "
+                   "several sources, as FOLDER/s1-live.png and so on.")
 @click.option("--every", metavar="TIME", default="5s", show_default=True,
               help="With --picture, redraw the picture at this interval.")
 @click.option("--n-chan", type=click.IntRange(1), metavar="N",
@@ -84,9 +85,9 @@ from fastsig.cli import common
 @click.option("-j", "--workers", type=click.IntRange(1, 1024), metavar="N",
               help="Use this many threads for each product.  [default: one per processor]")
 @click.option("--cpus", metavar="LIST",
-              help="Use only these processors, e.g. 0,4-7, divided among the sources; the first "
-                   "one of each source is reserved for the process that receives the data, if "
-                   "the source has more than one.")
+              help="Use only these processors, e.g. 0,4-7, divided among the sources. If a source "
+                   "has more than one, the first of them is reserved for the process that receives "
+                   "the data.")
 @click.option("--memory", metavar="SIZE",
               help="Limit the memory used by each process, e.g. to 500MB.")
 @common.set_option
