@@ -35,7 +35,7 @@ excision_options = common.options(
                       "times integration time]"),
     click.option("--iqrm", type=float, metavar="X",
                  help="Use IQRM to flag, in each segment of time, channels whose statistic exceeds "
-                      "that of other channels by more than X standard deviations, e.g. 3."),
+                      "that of surrounding channels by more than X standard deviations, e.g. 3."),
     click.option("--iqrm-statistic", type=click.Choice(_STATISTICS), default="std",
                  show_default=True,
                  help="With --iqrm, compare this statistic. std is the standard deviation over "

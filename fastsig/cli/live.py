@@ -64,7 +64,7 @@ from fastsig.cli import common
               default="fast-adc", show_default=True, help="Expect these packets from "
                                                           "udp://HOST:PORT.")
 @click.option("--beam", type=click.IntRange(1, 19), metavar="N",
-              help="Use only FAST's packets from this beam.  [default: use all packets]")
+              help="Use only the packets of this beam of FAST.  [default: use all packets]")
 @click.option("--epoch", metavar="TIME",
               help="Set the UTC time at which the counter of FAST's packets is 0.  [default: "
                    "derived from the arrival time of the first packet]")
@@ -83,7 +83,8 @@ from fastsig.cli import common
 @click.option("--page", metavar="PLACE",
               help="Serve a web page with counters, levels and the picture at 127.0.0.1:PORT.")
 @click.option("-j", "--workers", type=click.IntRange(1, 1024), metavar="N",
-              help="Use this many threads for each product.  [default: one per processor]")
+              help="Use this many threads for each product.  [default: one per processor; the "
+                   "burst search itself uses one]")
 @click.option("--cpus", metavar="LIST",
               help="Use only these processors, e.g. 0,4-7, divided among the sources. If a source "
                    "has more than one, the first of them is reserved for the process that receives "

@@ -49,8 +49,9 @@ def simulate() -> None:
 @simulating.receiver_options
 @simulating.sky_options
 @click.option("--loss", metavar="KEY=VALUE,...",
-              help="Simulate lost packets of 4096 samples: a random fraction (e.g. fraction=0.02), "
-                   "those listed (e.g. packets=X:30-41+Y:7), or both.")
+              help="Simulate lost packets of 4096 samples (with --coarse, of 8192 bytes): a random "
+                   "fraction (e.g. fraction=0.02), those listed (e.g. packets=X:30-41+Y:7), or "
+                   "both.")
 @common.quiet_options
 @common.debug_option
 def fast_voltage(output: str | None, overwrite: bool, workers: int | None, **options: Any) -> None:
