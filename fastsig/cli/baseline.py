@@ -40,16 +40,16 @@ _OPTIONS = ("order", "include", "lam", "ratio", "max_iter", "period", "width", "
                    "1.08MHz]")
 @click.option("--width", type=float, metavar="X",
               help="Set the width of the window in delay that contains the ripple, as a fraction "
-                   "of the delay at its centre, 1 / period.  [default: 0.2]")
+                   "of the delay at its centre (1 / period).  [default: 0.2]")
 @click.option("--trend", type=int, metavar="N",
               help="Fit a polynomial of this order together with the ripple, but subtract only "
                    "the ripple.  [default: 5]")
 @click.option("--harmonics", type=int, metavar="N",
               help="With ripple-sine, fit this many harmonics of the ripple.  [default: 1]")
 @click.option("--n-rows", type=int, metavar="N",
-              help="Measure the ripple in a running mean of this odd number of spectra; spectra "
-                   "with the noise diode on and spectra with it off are averaged separately.  "
-                   "[default: 1]")
+              help="Measure the ripple (with ripple-sine, its period) in a running mean over this "
+                   "odd number of spectra; spectra with the noise diode on and those with it off "
+                   "are averaged separately.  [default: 1]")
 @click.option("--keep", type=common.OutputPath(), metavar="PATH",
               help="Write the subtracted models to this file.")
 @common.picture_option("the original spectrum, the model and the result")

@@ -35,7 +35,7 @@ from fastsig.cli import common, driver
 @driver.coherent_option
 @click.option("--method", type=click.Choice(["snr", "structure"]), default="snr",
               show_default=True,
-              help="Measure the dispersion measure at which the S/N is highest (snr) or at which "
+              help="Determine the dispersion measure at which the S/N is highest (snr) or at which "
                    "the profile has the most structure (structure).")
 @click.option("--tsys", metavar="K",
               help="Compute the fluence with this system temperature, e.g. 20K.  [default: no "

@@ -100,8 +100,8 @@ quiet_options = options(
 )
 set_option = click.option(
     "--set", "overrides", multiple=True, metavar="KEY=VALUE",
-    help="Set a header value. KEY is one of sample_rate, frequency, sideband, start_time, "
-         "telescope, source, feed, ra and dec (e.g. ra=5h34m31.97s, dec=22.0145deg), or a "
+    help="Set a header value. KEY is sample_rate, frequency, sideband, start_time, telescope, "
+         "source, feed, position, ra or dec (e.g. ra=5h34m31.97s, dec=22.0145deg), or a "
          "format-specific key. May be repeated.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")

@@ -24,7 +24,7 @@ def convert(files: tuple[str, ...], output: str, to: str | None, **options: Any)
     that the format cannot hold is reported first, and the product is then written only with
     --lossy. Folded profiles (fold-mode PSRFITS) can be written as PSRFITS again, or as a table with
     a row for each subintegration, channel and bin. Tables written by a search can be joined into
-    one table (.ecsv), and one or several tables can be written in the format of another program:
+    one table (.ecsv). One or several tables can also be written in the format of another program:
     burst candidates for PRESTO (.singlepulse), heimdall (.cand) or TransientX (.cands), pulsar
     candidates for PRESTO (.accel) or riptide (.csv), and drifting carriers for turboSETI (.dat).
     """

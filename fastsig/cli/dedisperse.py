@@ -30,9 +30,9 @@ _SERIES = (".tim", ".dat")
               help="Average the channels, with their weights, into a single time series. Names "
                    "that end in .tim or .dat imply this option.")
 @click.option("--track", type=click.Choice(["sample", "half", "exact"]),
-              help="For several DMs, sum in a tree with steps of one (sample) or half a sample "
-                   "(half: up to twice as slow), or along exact delays (exact: least S/N lost).  "
-                   "[default: exact for up to 16, otherwise sample]")
+              help="For several DMs, sum in a tree with steps of 1 (sample) or 1/2 sample (half, "
+                   "up to twice as slow), or along exact delays (exact, least S/N loss).  "
+                   "[default: exact for up to 16 DMs, otherwise sample]")
 @click.option("--ref", metavar="FREQ",
               help="Refer times to the arrival of the signal at this frequency: top (the highest "
                    "channel), infinity or, e.g., 1500MHz. For several DMs, only top is allowed.  "

@@ -15,7 +15,7 @@ from fastsig.cli import common
 @common.json_option
 @common.debug_option
 def doctor(as_json: bool, debug: bool) -> int:
-    """Check the versions, processor, caches and tables in use."""
+    """Check the versions, processor, kernel cache and tables in use."""
     report = {**_versions(), **_processor(), **_places(), **_tables()}
     problems = _problems(report)
     if as_json:

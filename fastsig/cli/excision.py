@@ -30,12 +30,12 @@ excision_options = common.options(
                       "is unlike that of noise, and spectra with impulses in most channels; flag "
                       "at most a fraction SHARE of pure noise, e.g. 0.001."),
     click.option("--kurtosis-n-sum", metavar="N|measured",
-                 help="With --kurtosis, assume that a value is the sum of N samples of one "
+                 help="With --kurtosis, assume that each value is the sum of N samples of one "
                       "polarisation; measured determines N from the data.  [default: channel width "
                       "times integration time]"),
     click.option("--iqrm", type=float, metavar="X",
                  help="Use IQRM to flag, in each segment of time, channels whose statistic exceeds "
-                      "that of other channels by more than X standard deviations, e.g. 3."),
+                      "that of surrounding channels by more than X standard deviations, e.g. 3."),
     click.option("--iqrm-statistic", type=click.Choice(_STATISTICS), default="std",
                  show_default=True,
                  help="With --iqrm, compare this statistic. std is the standard deviation over "

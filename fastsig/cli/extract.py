@@ -46,8 +46,9 @@ def _numbers(context: click.Context, parameter: click.Parameter, value: str | No
 @click.option("--beam", metavar="ANGLE",
               help="Assume a circular beam with this FWHM.  [default: the beam stated in the file]")
 @click.option("--locate", is_flag=True,
-              help="Move from --at to the nearest point source, located in the mean map over "
-                   "--window or, without --window, over the whole band.")
+              help="Fit the position of a point source near --at in the mean map over --window "
+                   "(without --window, over the whole band), and extract the spectrum at this "
+                   "position.")
 @click.option("--fit", metavar="N|profile", callback=_lines,
               help="Fit this many Gaussians or, with profile, the line profile of a galaxy.")
 @click.option("--window", metavar="V,V", callback=cubes.velocities,

@@ -16,9 +16,9 @@ _RUNS = 5  # most spans of channels that are listed
 @common.output_option("Write the product to this file; {file} in the name is replaced by the "
                       "file number.")
 @click.option("--bands", multiple=True, metavar="NAME|FREQ-FREQ",
-              help="Flag these bands completely: all known interference in FAST's band (fast), a "
-                   "part of it (aviation, gnss, bursts), or an interval such as 1378MHz-1385MHz. "
-                   "May be repeated.")
+              help="Flag these bands completely: all bands of known interference at FAST (fast), "
+                   "some of them (aviation, gnss or bursts), or an interval such as "
+                   "1378MHz-1385MHz. May be repeated.")
 @click.option("--clip", type=float, default=5.0, show_default=True, metavar="X",
               help="Flag single samples that deviate from the median of their channel by more than "
                    "this many standard deviations; 0 skips this test.")
@@ -29,8 +29,8 @@ _RUNS = 5  # most spans of channels that are listed
               help="With --sum-threshold, test runs of up to N samples; N must be a power of two.")
 @click.option("--noise-share", type=float, metavar="X",
               help="Scale --clip and --sum-threshold by a common factor such that at most this "
-                   "fraction of pure noise is flagged in each product.  [default: no scaling; "
-                   "the default thresholds flag at most 0.0015]")
+                   "fraction of pure noise is flagged in each product.  [default: no scaling; the "
+                   "default thresholds flag at most 0.15 %]")
 @click.option("--protect", multiple=True, metavar="FREQ-FREQ",
               help="Never flag these frequencies, e.g. 1419MHz-1421.5MHz around a line, even if "
                    "--bands includes them. May be repeated.")
@@ -58,7 +58,7 @@ def flag(files: tuple[str, ...], output: str, to: str | None, **options: Any) ->
     """Flag interference in spectra by giving it weight 0.
 
     All FILEs must belong to one scan. If the header states when the noise diode is on, spectra with
-    the diode on and spectra with the diode off are searched separately. In a 32-bit FBH5 file,
+    the diode on and those with the diode off are searched separately. In a 32-bit FBH5 file,
     flagged values are NaN, and all other values are unchanged unless --zero-dm is used. The options
     --mask, --kurtosis, --iqrm, --zero-dm and --runs are applied first, in this order. With --clip 0
     and --sum-threshold 0, only these options and --bands are applied.

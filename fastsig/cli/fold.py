@@ -19,10 +19,11 @@ from fastsig.cli import common, driver, excision
 @click.option("--period", metavar="TIME",
               help="Fold with this period at the telescope, at the start of the data, e.g. "
                    "0.7143s.")
-@click.option("--pdot", metavar="X", help="Set the derivative of the period, e.g. 1e-15.")
+@click.option("--pdot", metavar="X", help="With --period, set the derivative of the period, e.g. "
+                                          "1e-15.")
 @click.option("--acc", metavar="A",
-              help="Set the acceleration along the line of sight, e.g. 20m/s2; positive towards "
-                   "the observer.")
+              help="With --period, set the acceleration along the line of sight, e.g. 20m/s2; it "
+                   "is positive towards the observer.")
 @click.option("--dm", metavar="DM",
               help="Align the channels for this dispersion measure, in pc cm^-3.  [default: that "
                    "of the ephemeris, otherwise the one for which the input was already "
@@ -46,8 +47,8 @@ from fastsig.cli import common, driver, excision
                    "(mode=pulsar), or period=, on= and first= with units of time.  [default: the "
                    "header's if it agrees, otherwise the measured one]")
 @click.option("--beam", type=click.IntRange(1, 19), metavar="N",
-              help="Use the diode temperature of this beam.  [default: the beam stated in the "
-                   "file]")
+              help="With --tcal, use the diode temperature of this beam.  [default: the beam "
+                   "stated in the file]")
 @click.option("--gain", metavar="K/JY",
               help="With --tcal, convert to Stokes parameters in Jy with this gain of one "
                    "polarisation, e.g. 16K/Jy, as measured on a calibrator.")

@@ -42,7 +42,8 @@ from fastsig.cli import common
               help="With --post, write VOEvent documents instead of JSON, one on each line, with "
                    "identifiers of the stream IVORN, e.g. ivo://example.org/bursts.")
 @click.option("--picture", is_flag=True,
-              help="Draw the spectra of the last minute as FOLDER/live.png.")
+              help="Draw the spectra of the last minute as FOLDER/live.png or, if there are "
+                   "several sources, as FOLDER/s1-live.png and so on.")
 @click.option("--every", metavar="TIME", default="5s", show_default=True,
               help="With --picture, redraw the picture at this interval.")
 @click.option("--n-chan", type=click.IntRange(1), metavar="N",
@@ -63,7 +64,7 @@ from fastsig.cli import common
               default="fast-adc", show_default=True, help="Expect these packets from "
                                                           "udp://HOST:PORT.")
 @click.option("--beam", type=click.IntRange(1, 19), metavar="N",
-              help="Use only FAST's packets from this beam.  [default: use all packets]")
+              help="Use only the packets of this beam of FAST.  [default: use all packets]")
 @click.option("--epoch", metavar="TIME",
               help="Set the UTC time at which the counter of FAST's packets is 0.  [default: "
                    "derived from the arrival time of the first packet]")
@@ -82,11 +83,12 @@ from fastsig.cli import common
 @click.option("--page", metavar="PLACE",
               help="Serve a web page with counters, levels and the picture at 127.0.0.1:PORT.")
 @click.option("-j", "--workers", type=click.IntRange(1, 1024), metavar="N",
-              help="Use this many threads for each product.  [default: one per processor]")
+              help="Use this many threads for each product.  [default: one per processor; the "
+                   "burst search itself uses one]")
 @click.option("--cpus", metavar="LIST",
-              help="Use only these processors, e.g. 0,4-7, divided among the sources; the first "
-                   "one of each source is reserved for the process that receives the data, if "
-                   "the source has more than one.")
+              help="Use only these processors, e.g. 0,4-7, divided among the sources. If a source "
+                   "has more than one, the first of them is reserved for the process that receives "
+                   "the data.")
 @click.option("--memory", metavar="SIZE",
               help="Limit the memory used by each process, e.g. to 500MB.")
 @common.set_option

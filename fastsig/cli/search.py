@@ -43,8 +43,8 @@ def search() -> None:
                    "between two widths or two dispersion measures loses at most a fraction X of "
                    "its S/N.")
 @click.option("--switch", type=float, metavar="X", default=1.5, show_default=True,
-              help="At high DMs, halve the sampling rate where the smearing in a channel is X "
-                   "times that due to samples and DM steps, if pulses of 10 spectra then span 2X "
+              help="Halve the sampling rate at DMs at which the smearing in a channel exceeds X "
+                   "times that due to samples and DM steps, and pulses of 10 spectra span 2X "
                    "samples. A larger X is slower but loses less S/N.")
 @common.constant_option()
 @click.option("--n-chan", type=click.IntRange(1), metavar="N",

@@ -45,12 +45,12 @@ __all__ = ["beams"]
 def beams(tables: tuple[str, ...], output: str, **options: Any) -> None:
     """Compare the candidates or hits of several beams.
 
-    Each TABLE is written by search bursts (candidates of one or several beams), search pulsars
-    (candidates of one beam) or search drift (hits of one beam). All TABLEs must belong to one
-    observation. Burst candidates that agree in time and DM, pulsar candidates that agree in
-    frequency, or hits that agree in frequency and drift rate become one row. The row states a
-    verdict (accepted, doubtful or interference), a reason for the verdict, and the most probable
-    position.
+    The TABLEs are written by search bursts, search pulsars or search drift. A table of burst
+    candidates may contain several beams; a table of pulsar candidates or hits contains one beam.
+    All TABLEs must belong to one observation. Burst candidates are combined into one row if they
+    agree in time and DM, pulsar candidates if they agree in frequency, and hits if they agree in
+    frequency and drift rate. The row states a verdict (accepted, doubtful or interference), a
+    reason for the verdict, and the most probable position.
     """
     from fastsig.io.files.safe import check_output
     from fastsig.run.finding_files import write_findings

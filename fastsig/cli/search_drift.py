@@ -23,8 +23,8 @@ __all__ = ["drift"]
               help="Search for slowly drifting carriers whose width is at most W, e.g. 20Hz.  "
                    "[default: 8 channels]")
 @click.option("--coarse", type=click.IntRange(1), metavar="N",
-              help="Assume that the band consists of N coarse channels.  [default: as in the "
-                   "recorded voltages; for spectra from the GBT, as in Breakthrough Listen; "
+              help="Assume that the band consists of N coarse channels.  [default: the number in "
+                   "the recorded voltages; for spectra from the GBT, that of Breakthrough Listen; "
                    "otherwise unknown]")
 @click.option("--dc/--no-dc", default=False, show_default=True,
               help="Search, or leave out, the central channel of each coarse channel, which "

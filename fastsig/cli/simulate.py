@@ -49,17 +49,18 @@ def simulate() -> None:
 @simulating.receiver_options
 @simulating.sky_options
 @click.option("--loss", metavar="KEY=VALUE,...",
-              help="Simulate lost packets of 4096 samples: a random fraction (e.g. fraction=0.02), "
-                   "those listed (e.g. packets=X:30-41+Y:7), or both.")
+              help="Simulate lost packets of 4096 samples (with --coarse, of 8192 bytes): a random "
+                   "fraction (e.g. fraction=0.02), those listed (e.g. packets=X:30-41+Y:7), or "
+                   "both.")
 @common.quiet_options
 @common.debug_option
 def fast_voltage(output: str | None, overwrite: bool, workers: int | None, **options: Any) -> None:
     """Simulate the voltages of one FAST beam.
 
     The 8-bit samples of the polarisations A and B, which --loss names X and Y, are real or, with
-    --coarse, complex. Give values with units, e.g. --pulsar period=5ms,dm=10,duty=0.05,peak=30K. A
-    native file contains the truth record. Times of pulsars and bursts are times of arrival at the
-    upper edge of the band.
+    --coarse, complex. Give values with units, except DMs and rotation measures, e.g. --pulsar
+    period=5ms,dm=10,duty=0.05,peak=30K. A native file contains the truth record. Times of
+    pulsars and bursts are times of arrival at the upper edge of the band.
     """
     from fastsig import simulate as library
     from fastsig.io.files.outputs import output_names

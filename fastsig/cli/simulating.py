@@ -100,9 +100,9 @@ receiver_options = common.options(
 
 sending_options = common.options(
     click.option("--network", metavar="KEY=VALUE,...",
-                 help="With --to udp://, alter the packet stream as specified by loss, "
-                      "duplicates, reorder (largest delay, in packets), first (counter of first "
-                      "packet), beam, jumps (2s:1000000), silences (1s:3s) and seed."),
+                 help="With --to udp://, alter the packets as specified by loss, duplicates, "
+                      "reorder (largest delay, in packets), first (counter of the first packet), "
+                      "beam, jumps (2s:1000000), silences (1s:3s) and seed."),
     click.option("--speed", metavar="X",
                  help="If the recording is sent (--to), send X seconds of it per second or, if X "
                       "is 0, send it as fast as possible.  [default: 1]"),

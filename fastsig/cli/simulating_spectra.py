@@ -41,8 +41,8 @@ _common = common.options(
                    "bits) to this address.")
 @simulating.sending_options
 @click.option("--bits", default="8", show_default=True, type=click.Choice(["8", "16", "32"]),
-              help="Write samples of this many bits: 32-bit samples are floats; samples of 8 or "
-                   "16 bits are integers with a scale and an offset for each row, product and "
+              help="Write samples of this many bits. 32-bit samples are floats; samples of 8 or 16 "
+                   "bits are integers with a scale and an offset for each row, product and "
                    "channel.")
 @click.option("--n-block", default=1024, show_default=True, type=click.IntRange(1), metavar="N",
               help="Write this many spectra per row (NSBLK).")
@@ -60,10 +60,10 @@ _common = common.options(
 def fast_psrfits(output: str | None, overwrite: bool, workers: int | None, **options: Any) -> None:
     """Simulate PSRFITS spectra of one FAST beam.
 
-    The products are AA, BB, CR and CI. Give values with units, e.g. --pulsar
-    period=5ms,dm=10,duty=0.05,peak=30K. Times of pulsars and bursts are times of arrival at the
-    upper edge of the band. If --diode specifies no times, the noise diode switches as in FAST's
-    pulsar mode.
+    The products are AA, BB, CR and CI. Give values with units, except DMs and rotation measures,
+    e.g. --pulsar period=5ms,dm=10,duty=0.05,peak=30K. Times of pulsars and bursts are times of
+    arrival at the upper edge of the band. If --diode specifies no times, the noise diode switches
+    as in FAST's pulsar mode.
     """
     from fastsig import simulate as library
 

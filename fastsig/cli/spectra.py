@@ -67,9 +67,9 @@ def _numbers(context: click.Context, parameter: click.Parameter, value: str) -> 
 @driver.spectra_to_option
 @driver.lossy_option
 @click.option("--bits", type=click.Choice(["8", "16", "32"]), default="32", show_default=True,
-              help="Write samples of this many bits: 32-bit samples are floats, 8-bit samples in "
-                   "fbh5 have a scale and an offset for each channel, and 16 bits are possible "
-                   "only in sigproc and psrfits.")
+              help="Write samples of this many bits. 32-bit samples are floats; 8-bit samples in "
+                   "fbh5 have a scale and an offset for each channel; 16 bits are possible only in "
+                   "sigproc and psrfits.")
 @driver.scale_option
 @click.option("--compression", type=click.Choice(["bitshuffle", "gzip", "none"]),
               help="Compress the samples of an FBH5 file with this method.  [default: bitshuffle]")
@@ -79,7 +79,7 @@ def _numbers(context: click.Context, parameter: click.Parameter, value: str) -> 
                    "fbh5, mean in sigproc and psrfits]")
 @common.span_options
 @click.option("--unfused", is_flag=True,
-              help="Do not use fused kernels: the product is identical, but the run takes longer.")
+              help="Do not use fused kernels; the product is identical, but the run takes longer.")
 @driver.product_run_options
 def spectra(files: tuple[str, ...], output: str, **options: Any) -> None:
     """Channelise, detect and integrate recorded voltages.

@@ -122,7 +122,8 @@ def switch(files: tuple[str, ...], output: str, **options: Any) -> None:
     """Reduce switched spectra to antenna temperature.
 
     FILE is an SDFITS file; with --mode onoff, the FILEs contain the spectra of one scan, in any
-    format.
+    format. With --mode tp, the product contains mean powers in the counts of the file. The option
+    --set is accepted only with --mode onoff.
     """
     from fastsig.io.files.safe import check_output
     from fastsig.reductions.switching.spectrum import average, record, write

@@ -22,7 +22,7 @@ from fastsig.cli import common
                    "or this panel of spectra (waterfall, spectrum or power) or of voltages "
                    "(histogram, power or bandpass).")
 @click.option("--cmap", metavar="NAME", help="Use this matplotlib colour map.  [default: viridis; "
-                                             "RdBu_r for Q, U, V, CR, CI]")
+                                             "RdBu_r for Q, U, V, CR and CI]")
 @click.option("--vmin", type=float, metavar="X",
               help="Start the colour scale, or the value axis of a line plot, at this value, in "
                    "the unit of the file.")

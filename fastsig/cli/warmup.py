@@ -15,8 +15,9 @@ from fastsig.cli import common
 def warmup(quiet: bool, debug: bool) -> None:
     """Compile the kernels in advance to save time in later runs.
 
-    The kernels that commands use by default are compiled. Kernels for other numbers of taps, and
-    for some sample formats, are compiled when they are first used, and a message is then printed.
+    The kernels that commands use by default are compiled. Kernels for other numbers of taps or
+    channels, for some sample formats and for some other options are compiled when they are first
+    used, and a message is then printed.
     """
     from fastsig_kernels import _cache
     from numba.core import event

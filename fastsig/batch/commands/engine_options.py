@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 engine_options: Callable[[Any], Any] = common.options(
     click.option("--shard", metavar="K/N",
-                 help="Process only part K of N; in a Slurm array, the default is the part that "
-                      "belongs to the array task."),
+                 help="Divide the tasks into N parts, and process only part K; in a Slurm array, "
+                      "the default is the part that belongs to the array task."),
     click.option("--dask-scheduler", metavar="ADDRESS",
                  help="Run the tasks on the Dask cluster whose scheduler has this address or wrote "
                       "this scheduler file; with local, start a cluster on this machine."),

@@ -26,8 +26,9 @@ if TYPE_CHECKING:
 
 run_options: Callable[[Any], Any] = common.options(
     click.option("-j", "--workers", type=click.IntRange(1, 1024), metavar="N",
-                 help="Use this many worker processes, among which the processors are divided.  "
-                      "[default: one per processor]"),
+                 help="Use this many worker processes, among which the processors are divided; "
+                      "with Dask, run at most this many tasks at a time.  [default: one per "
+                      "processor or, with Dask, one per thread of its workers]"),
     click.option("--memory", metavar="SIZE",
                  help="Limit the memory used by each task, e.g. to 4GB; overrides limits.memory."),
     click.option("--time", "time_limit", metavar="TIME",

@@ -30,9 +30,9 @@ def status(path: str, files: tuple[str, ...], all_: bool, strict: bool, as_json:
            debug: bool) -> int:
     """Report the state of every task.
 
-    Totals are printed first, then a row for each task that is neither done nor waiting, or that
-    has warnings. The ledger and the sizes and times of inputs and products are read; nothing is
-    changed.
+    Totals, the runs in progress and the products that no task makes are printed first. A row
+    follows for each task that is neither done nor waiting, or that has warnings. The command reads
+    the ledger and the sizes and modification times of inputs and products, and changes nothing.
     """
     from fastsig.batch.ledger.status import status as status_of
 
@@ -60,7 +60,7 @@ def verify(path: str, files: tuple[str, ...], workers: int | None, strict: bool,
     """Read the finished products in full and check them.
 
     Products that are missing, have changed since they were made, or are corrupt are marked as
-    damaged.
+    damaged. For pictures, pages and tables, only the size and the modification time are checked.
     """
     from fastsig.batch.commands.terminal import TerminalWatcher
     from fastsig.batch.running.verification import verify as verify_tasks
