@@ -247,9 +247,11 @@ class GrowingVdif(_Growing, VdifStream):
 
     def _n_come(self) -> int:
         with self._lock:
-            count, over = self._count(), self._data.over
+            over, count = self._data.over, self._count()
             oldest = -(-self._data.oldest // self._frames.frame_bytes)
             self._frames.oldest[0] = oldest
+            if count == self._known and not over:  # `come` and `arrived` ask again and again
+                return self._rows_come(late=self._late)
             low = max(self._known, oldest, count - _NEWEST)
             if count > low:
                 heads = self._frames.heads(0, low, count - low)
@@ -258,9 +260,11 @@ class GrowingVdif(_Growing, VdifStream):
                 if near.any():
                     self._last = max(self._last, int(heads.number[near].max()))
             self._known = self._frames.counts[0] = count
-            late = 0 if over else self._late
-            n_frame = int(self._last) + 1 - late - int(self._frames.begin)
-            return max(0, n_frame) * self._n_time
+            return self._rows_come(late=0 if over else self._late)
+
+    def _rows_come(self, late: int) -> int:
+        n_frame = int(self._last) + 1 - late - int(self._frames.begin)
+        return max(0, n_frame) * self._n_time
 
     def release(self, row: int) -> None:
         """Release the frames before a row, and those by which others may be late."""

@@ -23,6 +23,7 @@ from fastsig_kernels._ring_words import N_WORD, STATE_AT
 from numpy.typing import NDArray
 
 from fastsig.errors import DataError, OutputError, UsageError, unreadable
+from fastsig.io.files.positioned import scatter_into
 from fastsig.io.live.mapping import HUGE, allocate, mapped
 
 __all__ = ["N_READER", "READER_WORDS", "SharedMemory", "folder", "path_of", "ring_names", "sweep"]
@@ -206,6 +207,14 @@ class SharedMemory:
         except ValueError as error:
             raise DataError(self.path, "the header of the ring cannot be read") from error
         return record
+
+    def scatter_into(self, places: NDArray[np.int64], at: int) -> bool:
+        """Copy contiguous bytes of the payload, from byte `at` on, into many places of memory.
+
+        The system copies them from the file, in far less time than a call for each place would
+        take: see `positioned.scatter_into`, whose `places` and result these are.
+        """
+        return scatter_into(self._descriptor, places, _payload_at(self.payload.shape) + at)
 
     def writer_lives(self) -> bool:
         """Whether the process that writes the ring still runs."""

@@ -16,6 +16,7 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
 from fastsig.axes.polarization import PolBasis
@@ -32,6 +33,7 @@ __all__ = ["RingBytes", "RingFiles", "byte_ring", "fill", "pour"]
 _SLOT = 4096
 _GLANCE, _LONGEST = 0.001, 0.016  # s between looks at a ring that does not change, more and more
 _POLL_MS = 200
+_AT_A_TIME = 2**21  # bytes: readers wait less than a millisecond for those that are not yet noted
 _PIPE = 2**20  # bytes that a pipe holds: fewer changes between processes than with 64 KiB
 
 
@@ -74,7 +76,7 @@ def fill(ring: RingWriter, descriptor: int, stop: Callable[[], bool] = lambda: F
                 time.sleep(next(pauses))
             elif poll.poll(_POLL_MS):
                 pauses = pausing()
-                n = os.readv(descriptor, [memoryview(room)])  # type: ignore[arg-type]
+                n = _read(descriptor, memoryview(room)[:_AT_A_TIME], poll)  # type: ignore[arg-type]
                 if not n:
                     break
                 ring.advance(n)
@@ -83,6 +85,19 @@ def fill(ring: RingWriter, descriptor: int, stop: Callable[[], bool] = lambda: F
             reason = "stopped"
     finally:
         ring.end(reason)
+
+
+def _read(descriptor: int, room: memoryview, poll: select.poll) -> int:
+    """Read what is there, in as many calls as this takes; return the bytes, 0 at the end.
+
+    A program writes 64 or 128 KiB at a time, as a rule: to note so few in the ring each time would
+    take longer than to read them.
+    """
+    done = n = os.readv(descriptor, [room])
+    while n and done < len(room) and poll.poll(0):
+        n = os.readv(descriptor, [room[done:]])
+        done += n
+    return done
 
 
 def pour(ring: RingWriter, pieces: Iterable[NDArray[np.uint8]], stop: Callable[[], bool]) -> None:
@@ -163,8 +178,11 @@ class RingBytes:
         self.copy(out, place)
         return out.tobytes()
 
-    def piece(self, n: int, place: int) -> NDArray[np.uint8]:
+    def piece(self, n: int, place: int, room: NDArray[np.uint8] | None = None
+              ) -> NDArray[np.uint8]:
         """Return `n` bytes that have come, without copying them if they lie in one piece.
+
+        `room` is memory of this size for a copy.
 
         Raises
         ------
@@ -173,7 +191,7 @@ class RingBytes:
         """
         at = place % len(self._ring)
         if at + n > len(self._ring):
-            out = np.empty(n, np.uint8)
+            out = np.empty(n, np.uint8) if room is None else room
             self.copy(out, place)
             return out
         if place < self.oldest:
@@ -196,6 +214,21 @@ class RingBytes:
             done += n
         if place < self.oldest:
             raise DataError(self.name, f"byte {place} is no longer there")
+
+    def scatter_into(self, places: NDArray[np.int64], place: int) -> bool:
+        """Copy bytes that have come into many places of memory, as `positioned.scatter_into` does.
+
+        Raises
+        ------
+        DataError
+            If the bytes are no longer there.
+        """
+        memory, at = self.ring.memory, place % len(self._ring)
+        last, first = _parted(places, len(self._ring) - at)
+        done = memory.scatter_into(last, at) and memory.scatter_into(first, 0)
+        if place < self.oldest:
+            raise DataError(self.name, f"byte {place} is no longer there")
+        return done
 
     def release(self, place: int) -> None:
         """State that no byte before a place is needed."""
@@ -226,7 +259,22 @@ class RingFiles:
         self._wait(offset + len(flat))
         self.data.copy(flat, offset)
 
-    def read(self, index: int, n: int, offset: int) -> NDArray[np.uint8]:
+    def read_each(self, index: int, out: NDArray[np.uint8], offset: int, step: int) -> None:
+        """Fill the rows of `out` from byte `offset` on, ``offset + step``, and so on.
+
+        Raises
+        ------
+        DataError
+            If the stream ends too early, or the bytes are no longer there.
+        """
+        if not out.size:
+            return
+        n, each = out.shape
+        whole = self.read(index, (n - 1) * step + each, offset)
+        out[...] = as_strided(whole, out.shape, (step, 1), writeable=False)
+
+    def read(self, index: int, n: int, offset: int, room: NDArray[np.uint8] | None = None
+             ) -> NDArray[np.uint8]:
         """Return `n` bytes from byte `offset` on, waiting for them.
 
         They are those in the ring if they lie in one piece there, and remain until they are
@@ -238,7 +286,7 @@ class RingFiles:
             If the stream ends too early, or the bytes are no longer there.
         """
         self._wait(offset + n)
-        return self.data.piece(n, offset)
+        return self.data.piece(n, offset, room)
 
     def _wait(self, stop: int) -> None:
         self.data.wait(stop)
@@ -247,9 +295,27 @@ class RingFiles:
                             "were expected")
 
     def scatter_into(self, index: int, places: NDArray[np.int64], offset: int) -> bool:
-        """Return False: pieces are copied one by one."""
-        return False
+        """Copy contiguous bytes into many places, waiting for them, as for a file.
+
+        Raises
+        ------
+        DataError
+            If the stream ends too early, or the bytes are no longer there.
+        """
+        self._wait(offset + int(places[:, 1].sum()))
+        return self.data.scatter_into(places, offset)
 
     def close(self) -> None:
         """Stop being a reader."""
         self.data.close()
+
+
+def _parted(places: NDArray[np.int64], n: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Part pieces, each an address and a number of bytes, after the first `n` bytes of them."""
+    ends = np.cumsum(places[:, 1])
+    at = int(np.searchsorted(ends, n, side="right"))  # the piece that contains byte `n`
+    first, rest = places[:at], places[at:].copy()
+    if len(rest) and (before := n - int(ends[at] - places[at, 1])):
+        first = np.concatenate([first, [[rest[0, 0], before]]])
+        rest[0] += before, -before
+    return np.ascontiguousarray(first), rest

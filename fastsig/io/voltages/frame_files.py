@@ -118,8 +118,7 @@ class FrameFiles(ABC):
 
     def _raw_heads(self, file: int, first: int, n: int) -> NDArray[np.uint8]:
         raw = np.empty((n, self.head_bytes), np.uint8)
-        for i in range(n):
-            self.raw.read_into(file, raw[i], (first + i) * self.frame_bytes)
+        self.raw.read_each(file, raw, first * self.frame_bytes, self.frame_bytes)
         return raw
 
     def _at(self, file: int, frame: int) -> int:

@@ -192,8 +192,10 @@ class FramedVoltages(VoltageStream):
         buffer = self._buffers.take()
         try:
             for at in range(low, high, rows):
-                raw = buffer[: min(rows, high - at)]
-                self._frames.raw.read_into(file, raw, at * self._frames.frame_bytes)
+                room = buffer[: min(rows, high - at)]
+                raw = self._frames.raw.read(
+                    file, room.size, at * self._frames.frame_bytes, room.reshape(-1)
+                ).reshape(room.shape)
                 for run in self._runs(file, at, raw):
                     self._put(raw, run, start, n, place, found)
         finally:

@@ -64,11 +64,14 @@ class InterleavedVoltages(SegmentedVoltages):
         return self._layout.heap
 
     def as_recorded(self) -> VoltageStream:
-        """Return complex integers of one channel as pairs of integers."""
+        """Return the integers of one channel in the order of the file, complex ones as pairs."""
         layout = self._layout
-        pairs = (layout.n_dim == 2 and layout.n_chan == 1 and layout.heap == 1
-                 and layout.dtype in ("i1", "<i2"))
-        return IntegerPairs(self, layout.dtype, (0, 1, 2)) if pairs else self
+        plain = (layout.n_chan == 1 and layout.heap == 1
+                 and layout.dtype in ("i1", "u1", "<i2"))
+        if not plain:
+            return self
+        return IntegerPairs(self, layout.dtype, (0, 1, 2)[: 1 + layout.n_dim],
+                            zero=128 if layout.dtype == "u1" else 0)
 
     def _read_recorded(self, start: int, n: int, out: NDArray[Any]) -> tuple[Spans, ...]:
         return self._gather(start, n, out, self._fill_recorded)

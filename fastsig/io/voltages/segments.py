@@ -59,15 +59,29 @@ class RawFiles:
         finally:
             os.close(descriptor)
 
-    def read(self, index: int, n: int, offset: int) -> NDArray[np.uint8]:
-        """Return `n` bytes from byte `offset` of a file on, which are not to be changed.
+    def read_each(self, index: int, out: NDArray[np.uint8], offset: int, step: int) -> None:
+        """Fill the rows of `out` from byte `offset` on, ``offset + step``, and so on.
 
         Raises
         ------
         DataError
             If the file cannot be read, or ends too early.
         """
-        out = np.empty(n, np.uint8)
+        for row, target in enumerate(out):
+            self.read_into(index, target, offset + row * step)
+
+    def read(self, index: int, n: int, offset: int, room: NDArray[np.uint8] | None = None
+             ) -> NDArray[np.uint8]:
+        """Return `n` bytes from byte `offset` of a file on, which are not to be changed.
+
+        `room` is memory of this size that may be used for them.
+
+        Raises
+        ------
+        DataError
+            If the file cannot be read, or ends too early.
+        """
+        out = np.empty(n, np.uint8) if room is None else room
         self.read_into(index, out, offset)
         return out
 
