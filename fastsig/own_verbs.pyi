@@ -946,8 +946,8 @@ class OwnVerbs:
         smooth : value, Hz, optional
             Width over which the spectrum of the diode is smoothed by fitting local straight lines; 0
             for no smoothing. The default is 5 MHz, as in HiFAST, but at most 1/32 of the band. Where
-            the lines do not follow the spectrum within the noise, the residuals are smoothed too and
-            added.
+            the lines do not follow the spectrum within the noise, the residuals are also smoothed, and
+            are added to the lines.
         phase : bool
             Whether the phase of the diode is removed from CR + i CI; the signal of the diode is assumed
             to be injected at 45 degrees to both receptors.
@@ -989,17 +989,18 @@ class OwnVerbs:
         period : Quantity or str
             Time from the start of one phase on the source to the start of the next.
         on, first, settle : Quantity or str, optional
-            Time on the source (by default half of the period), start of the first phase on the source,
-            counted from the start of the stream (0 s), and time that is left out after each move (0 s).
+            Time on the source (by default half of the period); start of the first phase on the source,
+            counted from the start of the stream (by default 0 s); time that is left out after each move
+            (by default 0 s).
         tsys : Quantity or str, shape () or (product,), optional
             System temperature off the source, such as ``"20K"``, for rows without a diode.
         tcal : Quantity or str, shape (), (product,) or (product, chan), optional
-            Temperature of the noise diode, whose two states give Tsys.
+            Temperature of the noise diode, from whose two states Tsys is computed.
         diode : DiodeSchedule, optional
             Schedule of the diode; by default that in the header. Without a schedule, the diode is
             assumed to be off.
         kelvin : bool, optional
-            Whether rows are in K; by default according to the header's unit.
+            Whether rows are in K; by default according to the unit in the header.
         smooth_ref, n_eff
             As in `fastsig.reductions.switching.scans.position_switched`.
 
@@ -1018,9 +1019,9 @@ class OwnVerbs:
     ) -> FlagShares:
         """Return the fractions of the samples that have weight 0. All rows are read.
 
-        ``total`` is the sum of ``before``, the samples that were missing before, and ``new``, those
-        that the flagging stages of the chain gave weight 0. Samples that were flagged in the file that
-        was opened were missing before.
+        ``total`` is the sum of two fractions: ``new``, that of the samples to which the flagging stages
+        of the chain gave weight 0, and ``before``, that of the samples that have weight 0 without these
+        stages, such as samples flagged in the file.
 
         A `FastsigWarning` is issued if the stage `flag` of the chain flagged whole channels, or more
         than a tenth of the samples outside its bands.
@@ -1062,7 +1063,7 @@ class OwnVerbs:
         acceleration : Quantity or str, optional
             Acceleration along the line of sight, such as ``"20m/s2"``, positive towards the observer.
         dm : float, str or Quantity, optional
-            Dispersion measure, pc cm^-3; by default, that of the predictor, or the one that was removed
+            Dispersion measure, pc cm^-3; by default, that of the predictor, or that which was removed
             from the spectra, between channels or within channels. If none is known, channels are not
             aligned.
         n_bin : int, optional
@@ -1080,12 +1081,13 @@ class OwnVerbs:
             Dispersion constant, MHz^2 pc^-1 cm^3 s; by default, that in the header, or 1/2.41e-4.
         tcal : Quantity, str or path, optional
             Temperature of the noise diode, as for `measure_diode`. The diode is measured first, and the
-            spectra are calibrated: profiles are in K, without the differences of gain and phase between
-            the receptors. The diode's signal must be injected at 45 degrees to both receptors.
+            spectra are calibrated. The profiles are then in K, without the differences of gain and
+            phase between the receptors. The diode's signal must be injected at 45 degrees to both
+            receptors.
         diode, beam : optional
             As for `measure_diode`.
         gain : Quantity or str, optional
-            Gain of one polarisation, K/Jy, for Stokes parameters in Jy; with `tcal` only.
+            Gain of one polarisation, K/Jy, for Stokes parameters in Jy; allowed only with `tcal`.
         workers, memory : int, optional
             As for `fastsig.run.engine.run`.
 
@@ -1307,14 +1309,14 @@ class OwnVerbs:
         The spectra of a chain are first averaged over all rows, weighted by their weights. To fit only
         part of the rows or channels, use a slice: ``scan["00:10:00":, "1419MHz":"1421MHz"]`` excludes
         the band edges. Velocities are those of the channel centres, in the frame of the spectra (which
-        ``frame`` can change), and are positive for recession; the models are averaged over each
+        the verb `frame` can change), and are positive for recession. The models are averaged over each
         channel.
 
         The noise of a channel is ``sigma / sqrt(weight)``, with the weight of the mean spectrum. Unless
         `sigma` is given, it is measured from differences between channels that are four channels apart,
-        and measured again without the channels of the fitted lines. The correlation between channels
+        and is measured again without the channels of the fitted lines. The correlation between channels
         that are closer together, such as that from Hann smoothing, is measured if it is significant. If
-        there are fewer than 200 channels, they are assumed to be independent.
+        there are fewer than 200 channels, the channels are assumed to be independent.
 
         The errors include the noise of the gain (``header.gain_noise``), which all spectra and
         neighbouring channels share, and the higher noise on a line. If the spectra do not record the
