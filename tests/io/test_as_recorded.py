@@ -7,13 +7,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+import test_dada as dada
 from recordings import recorded
 from streams import MemoryVoltages, header
 from thorough import thorough
 
 import fastsig as fs
 from fastsig.axes import validity
+from fastsig.io.raw.reader import described
 from fastsig.io.vdif import reader as vdif
+from fastsig.io.voltages.interleaved import InterleavedVoltages
 from fastsig.run.products import write
 from fastsig.stages.spectrometer import Spectrometer
 
@@ -82,6 +85,42 @@ def test_spans_that_begin_within_a_byte(tmp_path: Path) -> None:
     chain = obs.channelize(2, n_tap=4).detect("I").integrate(n_int=3)
     assert [form.layout["kind"] for form in forms(chain)] == ["float32"]
     same_bytes(chain, tmp_path)
+
+
+@pytest.mark.parametrize(("kind", "words"), [
+    ("i1", {"n_bits": 8}), ("u1", {"n_bits": 8, "encoding": "offset"}), ("<i2", {"n_bits": 16})])
+def test_interleaved_numbers(kind: str, words: dict[str, Any], tmp_path: Path) -> None:
+    """Two polarisations that alternate go to the kernel as they are in the file."""
+    info, rng = np.iinfo(kind), np.random.default_rng(1)
+    raw = rng.integers(info.min, info.max, (N, 2), endpoint=True).astype(kind)
+    (tmp_path / "x.bin").write_bytes(raw.tobytes())
+    obs = fs.Chain(InterleavedVoltages(*described("x.bin", {
+        "sample_rate": "1MHz", "frequency": "1400MHz", "feed": "linear", "n_pol": 2,
+        "start_time": "2026-01-02T03:04:05", **words}), [str(tmp_path / "x.bin")],
+        np.array([[0, N, 0, 0, 0]])))
+    chain = obs[200:].channelize(64).detect("AABBCRCI").integrate(n_int=5)
+    assert {form.layout["interleaved"] for form in forms(chain)} == {True}
+    same_bytes(chain, tmp_path)
+    recorded_ = obs.stream.as_recorded()
+    assert recorded_.empty(9).flags.c_contiguous and not obs.stream.empty(9).flags.c_contiguous
+    zero = 128 if kind == "u1" else 0
+    np.testing.assert_array_equal(recorded_.read_block(30, 9).data, raw[30:39])
+    np.testing.assert_array_equal(obs.stream.read_block(30, 9).data, raw[30:39] - float(zero))
+
+
+def test_interleaved_numbers_between_gaps(tmp_path: Path) -> None:
+    """What lies between the files is no signal in either form."""
+    raw = np.random.default_rng(1).integers(-128, 128, (N, 2)).astype("i1")
+    cards = {"NDIM": 1, "BW": 0.5, "TSAMP": 1}
+    paths = [dada.write(tmp_path / f"{at}.dada", raw[at : at + 20_000], **cards, OBS_OFFSET=2 * at)
+             for at in (0, 30_000)]
+    obs = fs.open(paths, feed="linear")
+    chain = obs.channelize(64).detect("AABB").integrate(n_int=5)
+    same_bytes(chain, tmp_path)
+    assert (chain.read().weight == 0).any()
+    block = obs.stream.as_recorded().read_block(19_990, 10_020)
+    assert [spans.tolist() for spans in block.valid] == [[[19_990, 20_000], [30_000, 30_010]]] * 2
+    assert not block.data[10:-10].any() and (block.data[-10:] == raw[30_000:30_010]).all()
 
 
 @pytest.mark.recorded

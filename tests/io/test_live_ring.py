@@ -326,6 +326,34 @@ def test_pieces_are_poured_into_a_ring_and_read_in_place() -> None:
     ring.close()
 
 
+def test_bytes_of_a_ring_go_to_many_places() -> None:
+    """Pieces that cross the end of the ring are parted; equal distances are read at once."""
+    rng = np.random.default_rng(1)
+    raw = rng.integers(0, 256, 150_000).astype(np.uint8)
+    ring = byte_ring("x", 2**16)
+    data = RingBytes(ring)
+    reader = RingFiles(data)
+    thread = threading.Thread(target=pour, args=(ring, [raw], lambda: False))
+    thread.start()
+    for first in range(0, 140_000, 3500):
+        sizes = rng.integers(0, 2000, 5)
+        out = [np.zeros(n, np.uint8) for n in sizes]
+        places = np.array([[each.ctypes.data, each.size] for each in out])
+        assert reader.scatter_into(0, places, first)
+        np.testing.assert_array_equal(np.concatenate(out), raw[first : first + sizes.sum()])
+        heads = np.zeros((4, 16), np.uint8)
+        reader.read_each(0, heads, first, 1000)
+        np.testing.assert_array_equal(heads, [raw[at : at + 16] for at in range(
+            first, first + 4000, 1000)])
+        data.release(first)
+    with pytest.raises(fs.DataError, match="byte 5 is no longer there"):
+        reader.scatter_into(0, places, 5)
+    with pytest.raises(fs.DataError, match="ends at byte 150000"):
+        reader.scatter_into(0, places, 149_990)
+    thread.join()
+    ring.close()
+
+
 def test_pouring_stops() -> None:
     ring = byte_ring("x", 2**16)
     stopped: list[bool] = []
