@@ -17,7 +17,7 @@ from bench import data, peers
 from bench.data import MEGA, N_CHAN, N_FFT, N_TAP
 from bench.timing import Call, Case, Mark, Scale, Task, Yardstick
 
-DIGIFIL, ONE_THREAD = "digifil", "one thread"
+DIGIFIL, ONE_THREAD, FROM_FILE = "digifil", "one thread", "from the file"
 
 _N_INT, _RATE = 122, 10**9  # 1 ms, Hz
 _BLOCK_MB = 256  # fastest of 10 to 256; digifil refuses its default, which holds less than a sum
@@ -75,15 +75,25 @@ def in_threads(scale: Scale) -> Task:
     return Task(2 * n / MEGA, fastsig(path, 2), {ONE_THREAD: fastsig(path, 1)}, rounds=_ROUNDS)
 
 
-def fastsig(path: Path, threads: int) -> Call:
-    """Return a call of ``fastsig spectra``."""
+def through_pipe(scale: Scale) -> Task:
+    """One thread that reads a pipe, while `cat` has another processor, compared with the file."""
+    n = scale.pick(2**31, 2**21)
+    path = dada_file(scale.folder, n)
+    return Task(2 * n / MEGA, fastsig(path, 1, piped=True),
+                {FROM_FILE: fastsig(path, 1, processors=2)}, rounds=_ROUNDS)
+
+
+def fastsig(path: Path, threads: int, *, processors: int | None = None, piped: bool = False
+            ) -> Call:
+    """Return a call of ``fastsig spectra``; as many processors as threads, and one for a pipe."""
     arguments = [
-        sys.executable, "-m", "fastsig", "spectra", str(path), "-o", str(path.with_suffix(".fil")),
-        "--overwrite", "--lossy", "--n-chan", str(N_CHAN), "--n-tap", str(N_TAP), "--products",
-        "AABBCRCI", "--n-int", str(_N_INT), "-j", str(threads), "-q",
+        sys.executable, "-m", "fastsig", "spectra", "-" if piped else str(path), "-o",
+        str(path.with_suffix(".fil")), "--overwrite", "--lossy", "--n-chan", str(N_CHAN), "--n-tap",
+        str(N_TAP), "--products", "AABBCRCI", "--n-int", str(_N_INT), "-j", str(threads), "-q",
     ]
     folders = os.pathsep.join(entry or os.getcwd() for entry in sys.path)
-    return partial(_run, arguments, threads, {**os.environ, "PYTHONPATH": folders})
+    return partial(_run, arguments, processors or threads + piped,
+                   {**os.environ, "PYTHONPATH": folders}, path if piped else None)
 
 
 def digifil(program: str, path: Path, n_sample: int) -> Yardstick:
@@ -105,14 +115,21 @@ def digifil(program: str, path: Path, n_sample: int) -> Yardstick:
     return Yardstick(call, 2 * n_sample / MEGA)
 
 
-def _run(arguments: list[str], processors: int, environment: dict[str, str]) -> None:
+def _run(arguments: list[str], processors: int, environment: dict[str, str],
+         piped: Path | None = None) -> None:
     """Run a command on this many processors, so that no thread of it is additional."""
     allowed = os.sched_getaffinity(0)
     os.sched_setaffinity(0, sorted(allowed)[:processors])
+    feeder = None if piped is None else subprocess.Popen(["cat", str(piped)],
+                                                         stdout=subprocess.PIPE)
     try:
-        subprocess.run(arguments, check=True, env=environment, capture_output=True)
+        subprocess.run(arguments, check=True, env=environment, capture_output=True,
+                       stdin=feeder and feeder.stdout)
     finally:
         os.sched_setaffinity(0, allowed)
+        if feeder is not None and feeder.stdout is not None:
+            feeder.stdout.close()  # it then ends, whether or not all was read
+            feeder.wait()
 
 
 CASES = [
@@ -121,4 +138,7 @@ CASES = [
          ((Mark(4.0, (DIGIFIL,)),),)),
     Case("command-2", "MS", in_threads, "the same in two threads",
          ((Mark(1.7, (ONE_THREAD,)),),)),
+    Case("command-pipe", "MS", through_pipe,
+         "one thread that reads a pipe from cat, compared with the file; two processors",
+         ((Mark(0.9, (FROM_FILE,)),),)),
 ]
