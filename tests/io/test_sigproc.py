@@ -774,8 +774,8 @@ def test_what_is_lost_is_told(tmp_path: Path) -> None:
         polarization=PolBasis("linear", ("I", "Q", "U", "V")),
         extra={"OBSERVER": "someone", "rawdatafile": "x", "refdm": 5.0, "codes": "unsigned"})
     told = "; ".join(SigprocWriter.losses(head, (10**9, *shape[1:]), False))
-    for part in ("receiver", "backend", "'Tianlai', which has no number", "half channel",
-                 "averaged in", "feeds, signs", "1 more value of the header",
+    for part in ("receiver", "backend", "'Tianlai', which has no number",
+                 "only half inside", "averaged in", "feeds, signs", "1 more value of the header",
                  "source becomes '????", "the start is rounded, by", "time between spectra"):
         assert part in told, part
     written(tmp_path / "l.fil", random_codes(10, 8, 4, 8), head=head)

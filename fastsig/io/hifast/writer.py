@@ -137,7 +137,8 @@ class HiFASTWriter(AnnouncedFile, SpectraWriter):
                 if getattr(header, key) is not None]
         axis = header.channels
         if axis is not None and axis.half_channel is not None:
-            out.append("hifast has no place for the mark of the half channel")
+            out.append("hifast has no place for the number of the channel that is only half "
+                       "inside the band")
         if header.n_sum != 1:
             out.append("hifast has no place for the number of samples averaged in a value")
         _, left = _attributes(header.extra)

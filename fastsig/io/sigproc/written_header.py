@@ -134,7 +134,7 @@ def lost_fields(header: Header, shape: tuple[int, ...]) -> Iterator[str]:
     if header.telescope is not None and telescope_number(header.telescope) is None:
         missing.append(f"the telescope {header.telescope!r}, which has no number")
     if header.channels is not None and header.channels.half_channel is not None:
-        missing.append("the mark of the half channel")
+        missing.append("the number of the channel that is only half inside the band")
     if header.n_sum > channels_of(header):
         missing.append("the number of samples averaged in a value")
     if header.unit is not None:

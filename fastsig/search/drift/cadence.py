@@ -196,7 +196,7 @@ def _verdict(scans: list[_Scan], members: dict[int, int]) -> tuple[str, str]:
     if min(snr.values()) < needed:
         return "doubtful", (f"S/N {min(snr.values()):.1f} is too close to the threshold off the "
                             "source")
-    return "accepted", f"in all {len(on)} scans on the source and in none off it"
+    return "accepted", f"in all {len(on)} scans on the source and in no scan off it"
 
 
 def _joined(scans: list[_Scan], rows: list[tuple[int, int, int, str, str]], pattern: str,
