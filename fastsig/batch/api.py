@@ -32,7 +32,8 @@ class Recipe(ParsedRecipe):
     Attributes
     ----------
     problems : tuple of str
-        One line for each mistake in the recipe itself. Only files that options name are examined.
+        One line for each mistake in the recipe itself. Of the files that the recipe names, only
+        those in options are examined, not the inputs.
     inputs, output, steps, limits
         The parsed recipe; complete only if there are no problems. `output` is the absolute path of
         the output folder.
@@ -89,8 +90,8 @@ class Recipe(ParsedRecipe):
 
         Raises
         ------
-        RecipeError, OutputError, WorkerError
-            As `tasks` and `fastsig.batch.run` do.
+        RecipeError, OutputError, PlanError, WorkerError
+            As for `tasks` and `fastsig.batch.run`.
         """
         from fastsig.batch.running.run import run
 

@@ -92,8 +92,8 @@ class Profiles(ProfileData):
     def __getitem__(self, key: Any) -> Profiles:
         """Slice as data of streams: ``profiles[t0:t1, f0:f1, "I"]``; arrays are views.
 
-        Subintegrations are chosen by number, or by the time of their epochs: times of day, or
-        seconds after the start.
+        Subintegrations are chosen by number, or by the time of their epochs: UTC dates and times,
+        or seconds after the start.
         """
         return sliced(self, key)
 

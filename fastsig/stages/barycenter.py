@@ -118,7 +118,7 @@ def refuse_barycentric(source: Stream) -> None:
     Raises
     ------
     PlanError
-        If the header states that they are.
+        If the header states that its times are barycentric.
     """
     if source.header.barycentric:
         extra = source.header.extra

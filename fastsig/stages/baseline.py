@@ -25,8 +25,8 @@ _WHOLE = ("order", "max_iter", "trend", "n_rows", "harmonics")
 class Baseline(SpectraStage):
     """Spectra minus a model that is fitted to each spectrum.
 
-    ``out = in - model``; weights are unchanged. If too few channels of a spectrum have a weight
-    above 0 for a fit, the weight of the spectrum is set to 0.
+    ``out = in - model``; weights are unchanged, except that a spectrum with too few channels of
+    non-zero weight for a fit is given weight 0.
 
     Parameters
     ----------
@@ -38,12 +38,12 @@ class Baseline(SpectraStage):
         Frequencies of lines, which are excluded from every fit: ``"1419MHz-1421.5MHz"``, or pairs
         of values.
     **options
-        Options of the method. Polynomial: `order` (3), `include` (the only windows that are
-        fitted). arPLS: `lam` (1e8), `ratio` (0.01), `max_iter` (100). Ripples: `period` (1.08 MHz,
-        or several); `width` (0.2), the width of the delay window divided by the delay; `trend` (5),
-        the order of the polynomial fitted with the ripple; `n_rows` (1), the number of spectra
-        averaged for each measurement, with the diode on and off separately if the header has its
-        schedule; `harmonics` (1) of a sine.
+        Options of the method, with their defaults in parentheses. Polynomial: `order` (3);
+        `include`, the only windows that are fitted. arPLS: `lam` (1e8), `ratio` (0.01), `max_iter`
+        (100). Ripples: `period` (1.08 MHz, or several); `width` (0.2), the width of the delay
+        window divided by the delay; `trend` (5), the order of the polynomial fitted with the
+        ripple; `n_rows` (1), the number of spectra averaged for each measurement, with the diode on
+        and off separately if the header has its schedule; `harmonics` (1) of a sine.
 
     Raises
     ------
@@ -109,7 +109,11 @@ class Baseline(SpectraStage):
         return self.source.work_bytes(rows) + 64 * rows * int(np.prod(self.shape[1:]))
 
     def groups(self, start: int, n: int) -> NDArray[np.int64]:
-        """Return the group of each row: 0 diode off or not known, 1 on, 2 on for a part of it."""
+        """Return the group of each row.
+
+        It is 0 if the diode is off or its state is not known, 1 if the diode is on, and 2 if it is
+        on for a part of the row.
+        """
         if self.header.diode is None or self.method.n_rows == 1:
             return np.zeros(n, np.int64)
         return diode_groups(self.header.diode, self.header.sample_rate, start, n)
@@ -155,7 +159,7 @@ class Baseline(SpectraStage):
     def kept(self) -> tuple[Remaining, Removed]:
         """Return the spectra without the model, and the model, as two streams.
 
-        A pass over both fits each row once.
+        A single pass over both streams fits each row only once.
         """
         fits = Fits(self)
         return Remaining(fits), Removed(fits)
@@ -165,7 +169,7 @@ class Fits(SpectraStage):
     """The two results of a `Baseline` along the product axis: first the residuals, then the model.
 
     A pass over both streams of `Baseline.kept` reads them from here, so that each row is fitted
-    once.
+    only once.
     """
 
     name = "fits"

@@ -22,11 +22,11 @@ _PASSES = 6  # rounds of finding lines and fitting the spectrum without them
 def line_windows(
     stage: Baseline, *, sigma: float = 5.0, widths: Sequence[int] = (1, 4, 16, 64)
 ) -> list[tuple[float, float]]:
-    """Find windows, MHz, around the lines in the mean of all spectra of the source of a stage.
+    """Find windows, in MHz, around lines in the mean of all spectra of the source of a stage.
 
     The method of the stage is fitted to the mean, and lines are found in the residual. Both steps
-    are repeated with these lines excluded, until the lines no longer change. The result includes
-    the windows of the stage.
+    are repeated with these lines excluded, until the lines no longer change, but at most six times.
+    The result includes the windows of the stage.
 
     Parameters
     ----------

@@ -40,7 +40,7 @@ def protected_channels(stream: SpectrumStream, spans: tuple[Interval, ...]) -> F
 
 
 def banned_channels(stream: SpectrumStream, spans: tuple[Interval, ...]) -> Flags:
-    """Return a mask of the channels of `bands`, (chan,); warn of bands of the user without any."""
+    """Return a mask of the channels of `bands`, (chan,); warn of specified bands without any."""
     for low, high in spans:
         if not (interference.is_listed((low, high)) or channels_of(stream, ((low, high),)).any()):
             warnings.warn(_outside(stream, "bands", low, high), FastsigWarning,

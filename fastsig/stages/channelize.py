@@ -150,12 +150,15 @@ class Channelize(FrameStage):
         return self.hop * self.source.row_bytes
 
     def correlation(self) -> NDArray[np.float64]:
-        """Return the correlation of the powers of white noise in frames 1, 2, ... apart."""
+        """Return the correlation of the powers of white noise 1, 2, ... frames apart."""
         found: NDArray[np.float64] = frame_correlation(self.bank.taps, self.hop)
         return found
 
     def gamma_shape(self) -> NDArray[np.float64]:
-        """Return the shape of each channel's gamma distribution: 1, or 1/2 for real voltages."""
+        """Return the shape of each channel's gamma distribution.
+
+        It is 1, or 1/2 in the channel at 0 Hz of real voltages.
+        """
         shape = np.ones(self.shape[2])
         if not self.source.header.is_complex:
             edge = self.n_chan - 1 if self.source.header.sideband == "lower" else 0

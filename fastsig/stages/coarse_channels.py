@@ -29,9 +29,9 @@ class Analysis(NamedTuple):
     taps : ndarray, shape (n_tap, n_fft)
         The prototype.
     n_tap : int
-        Its length in transforms, without zeros that were added.
+        Length of the prototype in transforms, without the zeros that were added.
     window : str
-        The name of its window; empty if it was given as an array.
+        Name of the window of the prototype; empty if the prototype was given as an array.
     real : bool
         Whether the voltages of the band are real.
     sideband : {"upper", "lower"}
@@ -126,10 +126,11 @@ def analysis_of_voltages(
 def centred_prototype(n_fft: int, n_tap: int, window: str) -> NDArray[np.float64]:
     """Return a windowed sinc with its centre, and the origin of the phases, at a whole sample.
 
-    It is `fastsig_kernels.prototype` at times moved by half a sample, since the row of a recorder
-    that has a much higher sample rate has its time at the middle of the window. An odd number of
-    taps gets half a transform of zeros at both ends, so that the centre is at a multiple of
-    `n_fft`. The window "none", of a plain transform, has its origin at the first sample.
+    It is `fastsig_kernels.prototype` at times moved by half a sample, since a recorder, whose
+    sample rate is much higher than its row rate, gives each row the time of the middle of the
+    window. If the number of taps is odd, half a transform of zeros is added at each end, so that
+    the centre is at a multiple of `n_fft`. The window "none", of a plain transform, has its origin
+    at the first sample.
 
     Returns
     -------

@@ -1,8 +1,8 @@
-"""Coherent dedispersion of the voltages of a stream, from any place on.
+"""Coherent dedispersion of the voltages of a stream, starting at any sample.
 
 The kernel works in blocks that overlap and are numbered from the beginning of the stream, so that
 its bits do not depend on where a run begins. A run that continues another one takes over its state;
-otherwise it begins anew, for which one block is computed in addition.
+otherwise, it starts afresh and computes one additional block.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ class Bands:
         return [self._plan(band, kind) for band in range(self.n_band)]
 
     def needs(self, start: int, n: int) -> tuple[int, int]:
-        """Return the first sample of the source and the number for samples of the channels."""
+        """Return the first sample and the number of samples of the source for the given samples."""
         if not n:
             return start * self.unit, 0
         first, last = start // self.hop, (start + n - 1) // self.hop
@@ -112,14 +112,14 @@ class Runs:
 
     @property
     def work_bytes(self) -> int:
-        """Memory of a run: plans, and voltages that are read at a time."""
+        """Memory used by a run: its plans, and the voltages that are read at a time."""
         bands = self.bands
         return int(bands.plan_bytes + 2 * bands.form.work_bytes(bands.piece_rows)
                    + 2 * _PIECE_BYTES)
 
     @property
     def block_bytes(self) -> int:
-        """Memory of the voltages and weights of a block, which powers do not need."""
+        """Memory used by the voltages and weights of a block, which powers do not need."""
         bands = self.bands
         return 12 * bands.hop * bands.n_band * bands.n_chan * bands.source.shape[1]
 
@@ -141,7 +141,7 @@ class Runs:
         return found
 
     def _take(self, kind: Kind, start: int) -> _Run:
-        """Return a run at a sample: one that is there, one that goes there, or a new one."""
+        """Return a run at a sample: one already there, one that can move there, or a new one."""
         with self._lock:
             alike = [run for run in self._free if run.kind == kind]
             run = next((each for each in alike if each.at == start), alike[0] if alike else None)
@@ -154,7 +154,7 @@ class Runs:
 
 
 class _Run:
-    """Plans at a place in the stream, and results that were not returned yet."""
+    """Plans at a place in the stream, and results that have not been returned yet."""
 
     def __init__(self, bands: Bands, kind: Kind) -> None:
         self.kind, self._bands = kind, bands

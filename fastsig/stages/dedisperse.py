@@ -43,17 +43,18 @@ def Dedisperse(  # noqa: N802 - used like the class of a stage, for all kinds of
         For spectra: reference frequency of times, ``"top"``, ``"infinity"``, or a frequency such as
         ``"1500MHz"``; see `DedisperseSpectra`.
     constant : float or str, optional
-        Dispersion constant K, MHz^2 pc^-1 cm^3 s, 1/2.41e-4 by default.
+        Dispersion constant K, MHz^2 pc^-1 cm^3 s; 1/2.41e-4 by default.
     allow_negative : bool
         Whether `dm` may be negative, to restore dispersion.
     last : {"keep", "drop"}, optional
-        For spectra: whether those at the end that lack the lower channels are kept, as they are by
-        default, or dropped.
+        For spectra: whether the spectra at the end that lack the lower channels are kept (the
+        default) or dropped.
     n_chan : int, optional
-        For voltages: channels per channel of the source, 1 by default.
+        For voltages: number of channels into which each channel of the source is divided; 1 by
+        default.
     min_valid : float, optional
         For voltages: a sample is used if at least this fraction of the samples over which its
-        signal was dispersed is valid, 0.9 by default.
+        signal was dispersed is valid; 0.9 by default.
 
     Raises
     ------
@@ -92,13 +93,13 @@ class DedisperseSpectra(PassedSpectra):
 
     Each channel is shifted by its delay after the highest channel, rounded to the nearest whole
     spectrum; no values are interpolated, and no channel is misaligned by more than half a spectrum.
-    There are as many spectra as before: at the end, where the lower channels have not been
-    recorded, they have weight 0, unless `last` is "drop". Weights are shifted with the values.
+    Unless `last` is "drop", there are as many spectra as before: at the end, the lower channels,
+    which have not been recorded, have weight 0. Weights are shifted with the values.
 
     Times are those at which the signal passes the reference frequency, and are exact: if the
-    reference is not the highest channel, the start time changes. Rows keep the further columns,
-    such as positions, of the time at which the highest channel was recorded. The header has the
-    total dispersion measure, the reference frequency and the constant; the schedule of a noise
+    reference is not the highest channel, the start time changes. The other columns of a row, such
+    as positions, are those of the time at which the highest channel was recorded. The header has
+    the total dispersion measure, the reference frequency and the constant; the schedule of a noise
     diode, which is not dispersed, is left out.
 
     If dispersion has already been removed from the spectra, for a dispersion measure stated in the
@@ -186,7 +187,7 @@ class DedisperseSpectra(PassedSpectra):
         return self.shape[2] if self.moves else self.source.weight_channels
 
     def all_valid(self) -> bool | None:
-        """Return False if samples are missing at the end; else as the source."""
+        """Return False if samples are missing at the end; otherwise the same as for the source."""
         return False if self.moves and not self.n_dropped else self.source.all_valid()
 
     @property

@@ -34,9 +34,9 @@ class DedisperseVoltages(Stage, VoltageStream):
     back. The channels are critically sampled. The delays between channels remain: detect and
     integrate first, and then apply `dedisperse` to the spectra. White noise keeps its variance.
 
-    A row has the time of the first of the input samples that it replaces. A row that is read here
-    is valid if it is valid in all channels of a polarisation; `detect` uses the weight of each
-    channel instead.
+    A row has the time of the first of the input samples that it replaces. If rows are read from
+    this stage, a row of a polarisation is valid if all its channels are valid; `detect` uses the
+    weight of each channel instead.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ class DedisperseVoltages(Stage, VoltageStream):
     dm : float, str or Quantity
         Dispersion measure, pc cm^-3.
     n_chan : int
-        Channels per channel of the source.
+        Number of channels into which each channel of the source is divided.
     constant : float or str, optional
         Dispersion constant K, MHz^2 pc^-1 cm^3 s; 1/2.41e-4 by default.
     min_valid : float
@@ -120,12 +120,15 @@ class DedisperseVoltages(Stage, VoltageStream):
 
     @property
     def align(self) -> int:
-        """Samples of a block of the kernel, which are computed together."""
+        """Number of samples in a block of the kernel, which are computed together."""
         return self.bands.hop
 
     @property
     def read_bytes(self) -> int:  # type: ignore[override]
-        """Voltages of several blocks: where a unit begins, up to one block is computed again."""
+        """Bytes of the voltages of several blocks, which are read together.
+
+        At the start of each such group, up to one block is computed again.
+        """
         return _BLOCKS * self.bands.hop * self.bands.unit * self.bands.form.row_bytes
 
     def needs(self, start: int, n: int) -> tuple[int, int]:
@@ -163,7 +166,7 @@ def _axis(source: VoltageStream, n_chan: int) -> ChannelAxis:
 
 
 def _removed(header: Header, dm: Fraction, path: str) -> float:
-    """Return the dispersion measure that is removed within channels, before and now."""
+    """Return the dispersion measure removed within channels, before and by this stage together."""
     if header.dm is not None:
         raise PlanError(f"{path}: dispersion has already been removed, also between channels; "
                         "allowed: voltages as recorded")

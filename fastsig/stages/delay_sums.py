@@ -79,7 +79,7 @@ def _weighted(data: NDArray[np.float32], weight: NDArray[np.float32]) -> NDArray
 
 
 class _Ring:
-    """Results of each product and delay, from a row on that moves, in memory that is used in turns.
+    """Results of each product and delay from a first row on that moves, in a ring of memory.
 
     Parameters
     ----------
@@ -121,7 +121,7 @@ class _Ring:
             shift_rows(values, offsets, first, self._data[product])
 
     def is_all(self, value: float) -> bool:
-        """Whether all rows have one value, also those that were taken last."""
+        """Whether all rows have one value, including those that were taken last."""
         return bool((self._data == value).all())
 
     def take(self, n: int) -> NDArray[np.float32]:
@@ -134,7 +134,7 @@ class _Ring:
 
 
 class _State:
-    """The sums of a stream at work: the next row of the source, and results not returned yet.
+    """The state of sums: the next row of the source, and results that have not been returned yet.
 
     Parameters
     ----------
@@ -142,7 +142,7 @@ class _State:
     start : int
         First row of the results.
     by_weight : bool
-        Whether weights are summed in float32, or the valid samples counted.
+        Whether weights are summed in float32; otherwise, the valid samples are counted.
     """
 
     def __init__(self, owner: DelaySums, start: int, *, by_weight: bool) -> None:
@@ -213,7 +213,7 @@ class _FractionalError(Exception):
 
 
 class DelayPlans:
-    """Plans of the kernel for delays, which streams and threads share by turns.
+    """Plans of the kernel for delays, which streams and threads use in turn.
 
     Parameters
     ----------
@@ -242,7 +242,7 @@ class DelayPlans:
         self.reach = int(self.offsets.max())
 
     def take(self, n: int, kind: str) -> list[Any]:
-        """Return plans for `n` streams of a type, at their beginning."""
+        """Return plans for `n` streams of a type, in their initial state."""
         with self._lock:
             free = self._free.setdefault(kind, [])
             taken, self._free[kind] = free[:n], free[n:]
@@ -251,13 +251,13 @@ class DelayPlans:
         return taken + [_plan(*self._arguments, kind) for _ in range(n - len(taken))]
 
     def give_back(self, plans: list[Any], kind: str) -> None:
-        """Take plans that are not used any more."""
+        """Take back plans that are no longer used."""
         with self._lock:
             self._free[kind] += plans
 
 
 class DelaySums:
-    """Sums over the channels of a stream for delays.
+    """Sums over the channels of a stream for several dispersion delays.
 
     Parameters
     ----------
@@ -275,7 +275,7 @@ class DelaySums:
 
     @property
     def held_bytes(self) -> int:
-        """Memory of a state: plans for values and weights, and results that are not complete."""
+        """Memory used by a state: plans for values and weights, and incomplete results."""
         plans, n_product = self.plans, self.source.shape[1]
         results = plans.spread * len(plans.offsets) * n_product
         return int(8 * results + 2 * n_product * plans.plan_bytes)
@@ -328,7 +328,7 @@ class DelaySums:
 
     def _finish(self, state: _State | None, start: int, n: int, ahead: list[Block]
                 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Add the rows of the source that are missing, return results, and keep the state."""
+        """Add the rows of the source that are still missing, return results, and keep the state."""
         if state is None or (self._fractional and not state.by_weight):
             state = _State(self, start, by_weight=self._fractional)
         state.hold(n)
@@ -368,8 +368,8 @@ def _places(plan: Any, curve: NDArray[np.float64], delays: NDArray[np.float64]
     """Return the column of a plan's sums minus the row of the results, for each delay.
 
     The tracks of a tree differ from the curve by a constant, apart from less regular deviations;
-    the mean deviation over the channels is then less than half a sample. Also return the number
-    of rows before a row of the results that its sums include, at most.
+    the mean deviation over the channels is then less than half a sample. Also return the largest
+    number of rows before a row of the results that its sums include.
     """
     offsets = np.empty(len(delays), np.int64)
     lead = 0

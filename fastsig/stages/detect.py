@@ -42,12 +42,12 @@ def Detect(  # noqa: N802 - used like the class of a stage, for all kinds of str
     ----------
     source : Stream
         Frames of `channelize`, or voltages of `dedisperse`, of one or two polarisations; with one,
-        only I can be made.
+        only I can be computed.
     products : {"I", "AABB", "AABBCRCI", "IQUV", "V"}
         The products to compute.
     sign_q, sign_v : {1, -1}
-        Signs of Q and V, for recorders and users with the opposite convention; products record the
-        signs.
+        Signs of Q and V, for recorders and users with the opposite convention; output files record
+        the signs.
     engine : str
         For frames of `channelize`: the engine that computes the spectra; see `DetectFrames`.
 
@@ -74,22 +74,22 @@ class DetectFrames(SpectraStage):
     Parameters
     ----------
     source : FrameStream
-        Frames of one or two polarisations; with one, only I can be made.
+        Frames of one or two polarisations; with one, only I can be computed.
     products : {"I", "AABB", "AABBCRCI", "IQUV", "V"}
         The products to compute.
     sign_q, sign_v : {1, -1}
-        Signs of Q and V, for recorders and users with the opposite convention; products record the
-        signs.
+        Signs of Q and V, for recorders and users with the opposite convention; output files record
+        the signs.
     engine : str
         Engine that computes the spectra from the voltages that `channelize` reads: "cpu", one of a
-        plug-in, or one that `fastsig.registry.register_engine` added. Products record the name of
-        any but "cpu".
+        plug-in, or one that `fastsig.registry.register_engine` added. Output files record the name
+        of any engine other than "cpu".
 
     Raises
     ------
     PlanError
-        If the source contains no frames, or the engine is not "cpu" and the source not
-        `channelize`.
+        If the source contains no frames, or if the engine is not "cpu" and the frames are not those
+        of `channelize`.
     UsageError
         If the products cannot be computed from the polarisations of the source.
     """
@@ -131,7 +131,7 @@ class DetectFrames(SpectraStage):
 
     @property
     def run_rows(self) -> int:
-        """Rows processed at a time, so that voltages, frames and sums take a few MB."""
+        """Number of rows processed at a time, so that voltages, frames and sums take a few MB."""
         source = self.source
         return max(1, 2**22 // (self.row_bytes + source.row_bytes + source.hop_bytes))
 
@@ -160,7 +160,7 @@ class DetectFrames(SpectraStage):
 
     def group_sums(self, start: int, n: int, n_each: int, flag_sigma: float | None = None
                    ) -> Sums:
-        """Return the sums of every `n_each` of `n` frames; the last sum may have fewer.
+        """Return the sums of every `n_each` of `n` frames; the last sum may contain fewer.
 
         With `flag_sigma`, channels with a spectral kurtosis outside the thresholds are left out.
         """
@@ -185,7 +185,7 @@ class DetectFrames(SpectraStage):
                     weight[:, :, np.newaxis] * kept[:, np.newaxis])
 
     def _check_engine(self) -> None:
-        """Refuse to compute what another engine was asked for."""
+        """Refuse to compute products for which another engine was specified."""
         if self.engine != CPU:
             raise PlanError(f"{self.path}: engine {self.engine!r} works only in the fused form of "
                             "channelize and detect")
@@ -214,7 +214,7 @@ class DetectFrames(SpectraStage):
 
     @cached_property
     def least_flagged(self) -> int:  # type: ignore[override]
-        """Smallest number of frames in a sum for a test of kurtosis: 16, or more with overlap."""
+        """Smallest number of frames in a sum that is tested: 16, or more if frames overlap."""
         return int(least_frames(self._correlation))
 
 

@@ -1,4 +1,4 @@
-"""Detect dedispersed voltages: powers with the weight of each channel, in the kernel itself."""
+"""Detect dedispersed voltages: powers and a weight for each channel, computed in the kernel."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class DetectDedispersed(SpectraStage):
     The products are those of `DetectFrames`. They are summed over any number of samples in the
     kernel, in float64 and in order. Losses are compensated for in each sample of a channel: its
     power is divided by the fraction of its signal that was recorded, which is its weight. Stokes
-    parameters and cross products need both polarisations, and have the smaller of their weights.
+    parameters and cross products need both polarisations, and have the smaller of the two weights.
 
     Powers begin half a row before the voltages, so that the middle of a row has the time of its
     voltages, as in spectra of a filter bank.
@@ -61,12 +61,12 @@ class DetectDedispersed(SpectraStage):
 
     @property
     def weight_channels(self) -> int:
-        """Length of the weights' channel axis: signals are dispersed over different times."""
+        """Length of the weights' channel axis: the dispersion delay differs between channels."""
         return self.shape[2]
 
     @property
     def run_rows(self) -> int:
-        """Number of rows that are read at a time to be added."""
+        """Number of rows that are read at a time and added."""
         return max(super().run_rows, self.source.align)
 
     def work_bytes(self, n: int) -> int:

@@ -32,13 +32,14 @@ class Flag(FlagStage):
     """Spectra in which samples with interference have weight 0.
 
     Segments of `n_segment` spectra, counted from the first, are treated separately. In each
-    segment, a channel is flagged completely if its median over time deviates from the running
-    median over `width`. Changes that are smooth over a span `smooth` of the band, such as those of
-    gain and continuum, are then subtracted, and samples that deviate from the median of their
-    channel are flagged. Samples are tested one by one (`clip`) and in runs of up to `max_window`
-    samples in time and in frequency (`sum_threshold`). If the header contains the schedule of the
-    noise diode, spectra with the diode on, off, and partly on are treated separately. A channel
-    with 16 or more values in a segment that are all equal is considered dead, and is flagged.
+    segment, a channel is flagged completely if its median over time deviates too much from the
+    running median over `width`. Changes that are smooth over a span `smooth` of the band, such as
+    those of gain and continuum, are then subtracted, and samples that deviate too much from the
+    median of their channel are flagged. Samples are tested one by one (`clip`) and in runs of up to
+    `max_window` samples in time and in frequency (`sum_threshold`). If the header contains the
+    schedule of the noise diode, spectra with the diode on, off, and partly on are treated
+    separately. If a channel has 16 or more values in a segment, and all of them are equal, it is
+    considered dead and is flagged.
 
     The noise is measured, including its skewness and the quantisation steps of data with few bits,
     so that thresholds have the same meaning as for Gaussian noise, however many samples were
@@ -85,7 +86,7 @@ class Flag(FlagStage):
         2**20 values in a segment.
     noise_share : float, optional
         Fraction of pure noise that may be flagged in each product, 1e-9 to 0.1: `clip` and
-        `sum_threshold` are scaled in proportion.
+        `sum_threshold` are multiplied by the common factor that gives this fraction.
 
     Raises
     ------
@@ -129,7 +130,7 @@ class Flag(FlagStage):
         self._banned = banned & ~protected
 
     def _samples(self) -> float | None:
-        """Largest number of independent samples in a value, by the radiometer equation."""
+        """Largest number of independent samples in a value, from the radiometer equation."""
         axis = self.header.channels
         return None if axis is None else float(axis.step_hz / self.header.sample_rate)
 

@@ -65,10 +65,10 @@ class FlagKurtosis(FlagStage):
     If the header contains the schedule of the noise diode, spectra with the diode on, off, and
     partly on are tested separately.
 
-    Spectra in which more than half of the channels, of 32 or more, deviate in the same direction
-    from their means in the segment by more than their noise are flagged, and the channels are
-    tested without these spectra. A short impulse of all channels, or spectra that were not
-    recorded, would otherwise cause all channels to be flagged in the segment.
+    If there are 32 or more channels, spectra in which more than half of the channels deviate in the
+    same direction from their means in the segment by more than their noise are flagged, and the
+    channels are tested without these spectra. A short impulse in all channels, or spectra that were
+    not recorded, would otherwise cause all channels to be flagged in the segment.
 
     Values must be powers, so that the value 0 means no power. This is not the case in recordings
     with few bits if the recorder has set the levels of the channels, in spectra minus a baseline,
@@ -143,7 +143,7 @@ class FlagKurtosis(FlagStage):
         return found
 
     def _samples(self, n_sum: Any) -> float:
-        """Return N, of one polarisation."""
+        """Return N, for one polarisation."""
         if n_sum is None:
             axis = self.header.channels
             if axis is None:
@@ -305,7 +305,7 @@ def _beyond(sums: F8, count: int, shape: float, share: float, *, skewness: bool)
 
 @lru_cache(maxsize=4096)
 def _kurtosis_limits(n: int, shape: float, share: float) -> tuple[float, float]:
-    """Return the thresholds of SK that noise exceeds with a probability `share`, both together."""
+    """Return the two thresholds outside which the SK of noise lies with a probability `share`."""
     from fastsig_kernels import kurtosis_thresholds
 
     return kurtosis_thresholds(n, shape, _sigma(share))

@@ -103,8 +103,9 @@ def constant(x: F4) -> Flags:
 def noise_of(x: F4, lost: Flags) -> Noise:
     """Measure the noise of channels from differences of successive rows, without slow changes.
 
-    The noise follows from the rms of the differences up to three standard deviations, estimated by
-    their median. The median alone would be a multiple of the step, or 0, for values of few bits.
+    The noise follows from the rms of the differences up to three standard deviations, which are
+    estimated from their median. The median alone would be a multiple of the step, or 0, for values
+    of few bits.
     """
     steps = np.abs(x[1:] - x[:-1])
     steps[lost[1:] | lost[:-1]] = np.nan
@@ -153,7 +154,7 @@ def unrounded(x: F4, noise: Noise) -> F4:
 
 
 def _even(n: int) -> NDArray[np.float64]:
-    """Return numbers from -1/2 to 1/2 of which any successive ones are spread evenly."""
+    """Return numbers from -1/2 to 1/2; any run of successive numbers is spread evenly."""
     return np.asarray((_GOLDEN * np.arange(1, n + 1)) % 1 - 0.5, np.float64)
 
 
@@ -200,7 +201,8 @@ def share_of_noise(thresholds: NDArray[np.float64]) -> float:
 def student(freedom: float) -> float:
     """Return the ratio of Student's t to a Gaussian at the probability of 5 sigma (Wallace 1959).
 
-    A noise that was measured from few values, and may be too small, is multiplied by this factor.
+    A noise level that was measured from few values may be too low, and is multiplied by this
+    factor.
     """
     z = _EXCEEDED * (8 * freedom + 3) / (8 * freedom + 1)
     return float(np.sqrt(freedom * np.expm1(z**2 / freedom))) / _EXCEEDED
@@ -211,7 +213,7 @@ def gaussian(residual: F4, lost: Flags, step: F4) -> F4:
 
     Powers of few samples are skewed: for two samples, one value in 70 lies above five standard
     deviations. The cube root of a variable with a gamma distribution is nearly Gaussian (Wilson and
-    Hilferty 1931); the distribution is measured by the median and the octiles of all residuals.
+    Hilferty 1931); the distribution is described by the median and the octiles of all residuals.
 
     Parameters
     ----------
@@ -236,7 +238,7 @@ def gaussian(residual: F4, lost: Flags, step: F4) -> F4:
 
 
 def distribution(sample: F4, rounding: F4) -> Distribution | None:
-    """Return the function that makes residuals of noise Gaussian; None without any spread.
+    """Return the function that makes residuals of noise Gaussian; None if they do not vary.
 
     Parameters
     ----------
@@ -323,7 +325,7 @@ def _shape(octiles: NDArray[np.floating], most: float = _MOST_SKEWED) -> Distrib
 
 
 def _normal(x: F4, shape: Distribution) -> F4:
-    """Convert residuals, (n, chan) or (n,), by the function of a distribution."""
+    """Convert residuals, (n, chan) or (n,), with the function of a distribution."""
     n = x.shape[-1]
     made: F4 = deviations(np.atleast_2d(x), np.zeros(n, np.float32), np.ones(n, np.float32),
                           **shape._asdict())

@@ -41,10 +41,10 @@ class FlagRuns(FlagStage):
     In segments of `n_segment` spectra, counted from the first, the level and the noise of each
     channel are the mean and the standard deviation of its values over time, without outliers.
     If the header contains the schedule of the noise diode, spectra with the diode on, off, and
-    partly on are treated separately; fewer than 16 such spectra in a segment are not tested.
-    Deviations are converted to those of Gaussian noise by the skewness of all values, and samples
-    and runs of up to `max_window` samples in time and in frequency are flagged if their mean
-    deviates too much (SumThreshold, Offringa 2010).
+    partly on are treated separately; a group of fewer than 16 spectra in a segment is not tested.
+    Deviations are converted to those of Gaussian noise using the skewness of all values, and
+    samples and runs of up to `max_window` samples in time and in frequency are flagged if their
+    mean deviates too much (SumThreshold, Offringa 2010).
 
     The stage takes at most a tenth of the time of `flag`. It is meant for searches, after `iqrm` or
     `flag_kurtosis` has removed channels with steady interference, and `zero_dm` has removed changes
@@ -110,7 +110,7 @@ class FlagRuns(FlagStage):
         return sum_thresholds(threshold, self.max_window)
 
     def _at_share(self, wanted: float) -> float:
-        """Return the threshold for which a share of noise is flagged, rounded upwards."""
+        """Return the threshold for which a share of noise is flagged, rounded up."""
         low, high = 0.5, 50.0
         for _ in range(50):
             middle = (low + high) / 2
@@ -181,7 +181,7 @@ class FlagRuns(FlagStage):
     def read_coded(self, start: int, n: int) -> CodedBlock:
         """Return the codes of the source, with further flags.
 
-        The flags of segments that are found now are parts of one array, which is not copied.
+        Flags found during this call are parts of one array, which is not copied.
         """
         self._check_range(start, n)
         block = self.source.read_coded(start, n)
@@ -214,7 +214,7 @@ def _residuals(x: F4 | NDArray[np.uint8], series: F4 | None, level: F4, sigma: F
                ) -> tuple[F4, F4]:
     """Return some residuals in units of the noise, spread over rows and channels, and their steps.
 
-    Of every few values one is taken, from another channel in each row.
+    One of every few values is taken, from a different channel in each row.
     """
     rows, channels = _places(*x.shape)
     values = x[rows, channels].astype(np.float32)

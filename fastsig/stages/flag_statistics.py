@@ -1,6 +1,6 @@
 """Statistics of `Flag`: find the samples of a segment of spectra that are interference.
 
-This module does not know streams: its input are arrays of one product, and its output is flags.
+This module does not know streams: its inputs are arrays of one product, and its outputs are flags.
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ F4 = NDArray[np.float32]
 Flags = NDArray[np.bool_]
 States = NDArray[np.int8]
 
-#: Smallest number of rows of a state that are tested together over time; fewer are tested singly.
+#: Smallest number of rows of a state that are tested together over time; fewer are tested one by
+#: one.
 LEAST_ROWS = 8
 
 #: Smallest number of channels for a running median over frequency.
@@ -66,7 +67,7 @@ class Settings:
     max_window : int
         Longest window of SumThreshold, samples.
     width : int
-        Window of the running median over frequency for steady levels, channels, odd.
+        Window of the running median over frequency for steady levels, an odd number of channels.
     smooth : int
         Window over frequency for changes that are smooth and not interference, channels.
     protected : ndarray, shape (chan,), bool
@@ -206,7 +207,7 @@ class _Levels:
     n_mean: int = 1
 
     def part(self, channels: slice, width: int) -> _Levels:
-        """Return the levels of some channels, with noise smoothed over each one's neighbours."""
+        """Return the levels of some channels, with noise smoothed over the neighbours of each."""
         error, least = (None if x is None else x[channels] for x in (self.error, self.least))
         if error is not None:
             wide = _odd(4 * width + 1, len(error))
@@ -339,7 +340,7 @@ def _is_positive(level: F4) -> bool:
 
 
 def _over(residual: F4, scale: F4) -> F4:
-    """Return residuals divided by their scale; NaN where it is 0, as there is no noise."""
+    """Return residuals divided by their scale; NaN where the scale is 0, as there is no noise."""
     return np.divide(residual, np.where(scale > 0, scale, np.float32(np.nan)), dtype=np.float32)
 
 
@@ -414,7 +415,8 @@ def _through(x: F4, lost: Flags, size: int, width: int, *, even: bool) -> F4:
 def _robust_line(groups: F4) -> F4:
     """Fit a line to rows that almost half of the values cannot spoil (Siegel 1982), without level.
 
-    Without it, windows that end at the edge of the band would leave a residual of a slope there.
+    Without this line, windows that end at the edge of the band would leave a residual of a slope
+    there.
     """
     n = groups.shape[1]
     size = -(-n // _GROUPS)
@@ -439,7 +441,7 @@ def _between(knots: F4, place: NDArray[np.float64], n: int) -> F4:
 
 
 def _leave_poor(groups: F4, lost: Flags, size: int, *, bridge: bool) -> None:
-    """Remove groups of which less than half have values; interpolate them if `bridge` is set."""
+    """Remove groups with values in less than half of them; interpolate them if `bridge` is set."""
     if not lost.any():
         return
     starts = np.arange(0, lost.shape[1], size)
@@ -453,7 +455,7 @@ def _leave_poor(groups: F4, lost: Flags, size: int, *, bridge: bool) -> None:
 
 
 def _bridge(values: F4, good: Flags) -> None:
-    """Replace values that are not good by the line through the two good ones nearest to them."""
+    """Replace values that are not good with the line through the two good ones nearest to them."""
     known, poor = np.flatnonzero(good), np.flatnonzero(~good)
     right = np.clip(np.searchsorted(known, poor), 1, len(known) - 1)
     first, second = known[right - 1], known[right]

@@ -1,4 +1,4 @@
-"""Stages that give weight 0 to samples, whatever decides which."""
+"""Stages that give weight 0 to flagged samples, however these are found."""
 
 from __future__ import annotations
 
@@ -144,7 +144,8 @@ def diode_states(diode: DiodeSchedule | None, sample_rate: Fraction, first: int,
     Parameters
     ----------
     diode : DiodeSchedule or None
-        The schedule, counted from row 0; without one the diode is off in all rows.
+        The schedule, counted from row 0; without a schedule, the diode is taken to be off in all
+        rows.
     sample_rate : Fraction
         Rows per second, Hz.
     first, n : int

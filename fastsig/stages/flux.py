@@ -27,10 +27,10 @@ class Flux(SpectraStage):
 
     .. math:: S_{AA} = T_{AA} / G, \quad S_I = (T_{AA} + T_{BB}) / 2 G
 
-    AA, BB, CR and CI refer to a single polarisation, so the flux density of I is the mean of those
-    of AA and BB. I, Q, U and V, which combine both polarisations, are divided by 2 G. Columns
-    with the noise expected from the radiometer equation, ``radiometer_NAME``, are also converted to
-    Jy.
+    AA, BB, CR and CI are divided by the gain G of a single polarisation, so the flux density of I
+    is the mean of those of AA and BB. I, Q, U and V, which combine both polarisations, are divided
+    by 2 G. Columns with the noise expected from the radiometer equation, ``radiometer_NAME``, are
+    also converted to Jy.
 
     Parameters
     ----------
@@ -168,7 +168,7 @@ class Flux(SpectraStage):
 
 
 def receiver_of(source: SpectrumStream) -> Receiver:
-    """Return the receiver of the telescope in the header: the one that it names, or the first."""
+    """Return the receiver of the telescope in the header: the one named there, or the first."""
     name, own = source.header.telescope, source.header.receiver
     if name is None:
         raise UsageError(f"{source.path}: the file names no telescope whose gain could be used; "

@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 
 __all__ = ["calm_sums", "impulses", "mean_series", "sums_without"]
 
-#: Channels below which noise alone may raise most of them.
+#: Number of channels below which noise alone may raise most of them.
 _LEAST_CHANNELS = 32
-#: Deviation of the mean over the band, in the noise of a channel, from which spectra are tested.
+#: Smallest deviation of the mean over the band of spectra that are tested, in channel noise.
 _TESTED = 0.5
 
 F4 = NDArray[np.float32]
@@ -62,8 +62,8 @@ def impulses(x: Values, series: F4, sums: F8, shape: float, valid: NDArray[np.bo
 
     More than half of the valid channels deviate from their means by more than their noise, which is
     the mean divided by the root of `shape`. Noise raises a sixth of the channels by so much, and
-    a dispersed pulse only those that it crosses at the time. There are none if half of the spectra
-    or more deviate, since the undisturbed level is then not known.
+    a dispersed pulse only those that it crosses at the time. None is returned if half of the
+    spectra or more deviate, since the undisturbed level is then not known.
 
     Parameters
     ----------

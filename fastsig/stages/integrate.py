@@ -152,7 +152,7 @@ class Integrate(SpectraStage):
         return None if part is None else cast(SpectrumStream, self.on(part))
 
     def all_valid(self) -> bool | None:
-        """Return True if the whole source is valid, and integrations are complete; else None."""
+        """Return True if the whole source is valid, and integrations are complete; otherwise None."""
         is_whole = self.flag_sigma is None and not (
             self.source.shape[0] - self.n_dropped) % self.n_int
         return (is_whole and self.source.all_valid()) or None
@@ -163,7 +163,10 @@ class Integrate(SpectraStage):
         return self.source.columns
 
     def read_columns(self, start: int, n: int) -> dict[str, NDArray[np.float64]]:
-        """Return means over the spectra of each row; angles are averaged across 0 and 360 deg."""
+        """Return means over the spectra of each row.
+
+        Angles are averaged correctly across the step from 360 to 0 deg.
+        """
         first, count = self.needs(start, n)
         found = self.source.read_columns(first, count) if n else {}
         return {name: _mean_of_rows(values, self.n_int, self.columns[name])
@@ -245,7 +248,7 @@ class Integrate(SpectraStage):
 
 
 def _mean_of_rows(values: NDArray[np.float64], n_int: int, unit: str) -> NDArray[np.float64]:
-    """Return means of `n_int` rows, the last of fewer; angles in degrees may cross 0 or 360."""
+    """Return means of `n_int` rows (the last of fewer); angles in degrees may cross 0 or 360."""
     starts = np.arange(0, len(values), n_int)
     base = np.repeat(values[starts], n_int)[: len(values)]
     off = values - base

@@ -39,8 +39,8 @@ class IQRM(FlagStage):
         Spectra in any unit, with 16 or more channels.
     statistic : {"std", "modulation", "mean", "skewness", "kurtosis"}
         Statistic of the values of a channel in a segment; "std" is the standard deviation,
-        "modulation" is the standard deviation divided by the mean, which does not depend on the
-        bandpass, and "kurtosis" is the excess over the kurtosis of a Gaussian.
+        "modulation" is the ratio of the standard deviation to the mean (this ratio does not depend
+        on the bandpass), and "kurtosis" is the excess over the kurtosis of a Gaussian.
     threshold : float
         Smallest difference that is a vote, in standard deviations.
     radius : float or int

@@ -62,7 +62,7 @@ class Locate(PassedSpectra):
             raise UsageError(f"track = {track!r}; allowed: a CabinTrack, as returned by "
                              "fastsig.io.fast.ky.read")
         self.track, self.refraction = track, refraction
-        #: The conditions of the air for which positions are computed, or None.
+        #: Atmospheric conditions for which positions are computed, or None.
         self.air = Refraction.of(refraction, track.air)
         self.record = dict(record or {"name": track.path.rpartition("/")[2]})
         beam = source.header.beam if beam is None else beam

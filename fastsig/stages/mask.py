@@ -71,7 +71,10 @@ class Mask(FlaggedSpectra):
                           "frequencies", FastsigWarning, stacklevel=users_line())
 
     def parameters(self) -> Mapping[str, Any]:
-        """Name and hash of the file, or hash of the lines; the number of regions within."""
+        """Name and hash of the file, or hash of the lines.
+
+        Also the number of regions that lie within the spectra.
+        """
         return {**self._record, "n_region": len(self._rectangles.first),
                 "protect_mhz": in_mhz(self.protect)}
 
@@ -91,7 +94,7 @@ class Mask(FlaggedSpectra):
 
 
 def _read(mask: Any) -> tuple[tuple[Regions, ...], bytes, str | None]:
-    """Return the regions of a mask, what its hash is computed from, and the name of its file."""
+    """Return the regions of a mask, the data for its hash, and the name of its file."""
     if isinstance(mask, (str, os.PathLike)):
         regions, data = registry.mask_function("reader:read_mask")(mask)
         return regions, data, os.path.basename(os.fspath(mask))

@@ -34,7 +34,7 @@ def statistic(name: str, x: NDArray[np.float32]) -> F8:
 
 def statistic_of_codes(name: str, sums: F8, first: NDArray[np.uint8], lost: NDArray[np.bool_]
                        ) -> F8:
-    """Return the same for integers, of which the sums of powers are known.
+    """Return the same statistic for integers whose sums of powers are known.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ def statistic_of_codes(name: str, sums: F8, first: NDArray[np.uint8], lost: NDAr
 
 
 def _statistic(name: str, sums: F8, center: NDArray[np.float32]) -> F8:
-    """Return a statistic, given the sums of powers of differences from a center."""
+    """Return a statistic, given the sums of powers of differences from a centre."""
     with np.errstate(invalid="ignore", divide="ignore"):
         a, b, c, d = sums[1:] / sums[0]
         if name == "mean":

@@ -1,4 +1,4 @@
-"""Piece: rows of a stream without a known end, as far as they come; one file of a live product."""
+"""Piece: rows of a stream without a known end, as far as they arrive; a file of a live product."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ __all__ = ["Piece", "finished"]
 
 
 class PieceVoltages(SelectVoltages):
-    """A span of samples of voltages, which ends early if they do."""
+    """A span of samples of voltages, which ends early if the source does."""
 
     def __init__(self, source: VoltageStream, rows: tuple[int, int]) -> None:
         super().__init__(source, _clipped(rows, source))
 
     @property
     def endless(self) -> bool:
-        """Whether it is not known yet if all its rows will come."""
+        """Whether it is not yet known if all rows of the span will arrive."""
         return bool(self.source.endless)
 
     @property
     def most_rows(self) -> int:
-        """Number of rows that it has if all of them come."""
+        """Number of rows of the span if all of them arrive."""
         return self.shape[0]
 
     def as_recorded(self) -> VoltageStream:
-        """Return the same span of the source as recorded, if it begins with a byte."""
+        """Return the same span of the source as recorded, if it begins at a byte boundary."""
         recorded = self.source.as_recorded()
         if recorded is self.source or self.rows[0] % recorded.row_step:
             return self
@@ -40,19 +40,19 @@ class PieceVoltages(SelectVoltages):
 
 
 class PieceSpectra(SelectSpectra):
-    """A span of spectra, which ends early if they do."""
+    """A span of spectra, which ends early if the source does."""
 
     def __init__(self, source: SpectrumStream, rows: tuple[int, int]) -> None:
         super().__init__(source, _clipped(rows, source), (0, source.shape[2]))
 
     @property
     def endless(self) -> bool:
-        """Whether it is not known yet if all its rows will come."""
+        """Whether it is not yet known if all rows of the span will arrive."""
         return bool(self.source.endless)
 
     @property
     def most_rows(self) -> int:
-        """Number of rows that it has if all of them come."""
+        """Number of rows of the span if all of them arrive."""
         return self.shape[0]
 
     def narrowed(self, first: int, stop: int) -> SpectrumStream | None:
@@ -62,9 +62,9 @@ class PieceSpectra(SelectSpectra):
 
 
 def Piece(source: Stream, first: int, n: int) -> Stream:  # noqa: N802 - used like a class, as Select
-    """Return `n` rows from `first` on, or fewer if the stream ends before.
+    """Return `n` rows from `first` on, or fewer if the stream ends earlier.
 
-    Products record it as the selection of rows that it is.
+    Output files record the piece as a selection of rows.
     """
     kind: Any = PieceSpectra if isinstance(source, SpectrumStream) else PieceVoltages
     made: Stream = kind(source, (first, first + n))
@@ -72,7 +72,7 @@ def Piece(source: Stream, first: int, n: int) -> Stream:  # noqa: N802 - used li
 
 
 def finished(stream: Stream, n_rows: int) -> Stream:
-    """Return a stream with a known end, given the number of rows that came.
+    """Return a stream with a known end, given the number of rows that arrived.
 
     The sinks of a pass have the stream as it was planned, whose end was not known then.
     """

@@ -59,7 +59,7 @@ class Planes(Stage, PlaneStream):
         Dispersion constant K, as for `dedisperse`; by default that of the plan, if there is one.
     track : {"sample", "half", "exact"}, optional
         Rounding of delays: that of the tree; that of a tree with half samples, which takes up to
-        twice the time; or the nearest sample, as by `dedisperse`, which takes a time proportional
+        twice the time; or the nearest sample, as in `dedisperse`, which takes a time proportional
         to the number of dispersion measures. By default "exact" for up to 16 of them, otherwise
         "sample".
     last : {"keep", "drop"}
@@ -127,7 +127,7 @@ class Planes(Stage, PlaneStream):
 
     @property
     def _plans(self) -> DelayPlans:
-        """The plans of the kernel, made when they are needed first; copies share them."""
+        """The plans of the kernel, made when they are first needed; copies share them."""
         with self._lock:
             if not self._made:
                 self._check_memory()
@@ -136,7 +136,7 @@ class Planes(Stage, PlaneStream):
             return self._made[0]
 
     def _check_memory(self) -> None:
-        """Refuse plans that do not fit, before their memory is taken."""
+        """Refuse plans that do not fit into memory, before it is allocated."""
         least = self.least_held_bytes
         if least > (free := available_bytes()):
             raise PlanError(f"{self.path}: the sums for {len(self.dms)} dispersion measures up to "
@@ -176,17 +176,17 @@ class Planes(Stage, PlaneStream):
         return first, min(self.source.shape[0], start + n + self._plans.reach) - first
 
     def all_valid(self) -> bool | None:
-        """Return False if samples are missing at the end; else as the source."""
+        """Return False if samples are missing at the end; otherwise the same as for the source."""
         return self.source.all_valid() if self.n_dropped or self._span[-1] < 0.5 else False
 
     @property
     def least_held_bytes(self) -> int:
-        """A lower limit of `held_bytes`: that of a tree, which is not made for it."""
+        """A lower limit of `held_bytes`: that of a tree, computed without making the tree."""
         return int(_LEAST_BYTES * len(self._span) * self._span[-1])
 
     @property
     def held_bytes(self) -> int:
-        """Memory of the sums: the plans of the kernel, and results that are not complete."""
+        """Memory used by the sums: the plans of the kernel, and results that are not complete."""
         return self._sums.held_bytes
 
     def work_bytes(self, n: int) -> int:
@@ -213,7 +213,7 @@ def dms_of(value: Any, name: str = "dms") -> NDArray[np.float64]:
     Raises
     ------
     UsageError
-        If the values are none of these, or more than 131072.
+        If the values are none of these, or there are more than 131072 of them.
     """
     value = _stretch_of(value, name)
     value = getattr(value, "dms", value)

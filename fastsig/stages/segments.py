@@ -88,12 +88,12 @@ class SegmentStage(SpectraStage):
 
     @property
     def _result_bytes(self) -> int:
-        """Memory of the result of a segment."""
+        """Memory used by the result of a segment."""
         raise NotImplementedError
 
     @property
     def _most_kept(self) -> int:
-        """Largest number of segments with results in memory."""
+        """Largest number of segments whose results are kept in memory."""
         return max(4, _KEPT_BYTES // max(1, self._result_bytes))
 
     def work_bytes(self, n: int) -> int:
@@ -109,7 +109,7 @@ class SegmentStage(SpectraStage):
         return 0
 
     def _segment(self, row: int) -> int:
-        """Return the number of a row's segment; the last includes a remainder below half of one."""
+        """Return the number of a row's segment; a remainder below half of one joins the last."""
         count = max(1, (2 * self.shape[0] + self.n_segment) // (2 * self.n_segment))
         return min(row // self.n_segment, count - 1)
 

@@ -42,7 +42,7 @@ def Select(  # noqa: N802 - used like the class of a stage, for all kinds of str
     source : Stream
         Voltages or spectra.
     rows : pair or slice, optional
-        Row numbers, times from the start, or times of day.
+        Row numbers, times from the start, or UTC dates and times.
     channels : pair or slice, optional
         Channel numbers, or frequencies.
     products : str or sequence of str, optional
@@ -185,7 +185,7 @@ class SelectVoltages(SameSamples):
         return {"rows": list(self.rows)}
 
     def as_recorded(self) -> VoltageStream:
-        """Return the same span of the source as recorded, if it begins with a byte."""
+        """Return the same span of the source as recorded, if it begins at a byte boundary."""
         recorded = self.source.as_recorded()
         if recorded is self.source or self.rows[0] % recorded.row_step:
             return self
@@ -222,7 +222,7 @@ class SelectSpectra(PassedSpectra):
         self._choose()
 
     def _choose(self) -> None:
-        """Read only the selected channels if the source can; otherwise cut them out of all."""
+        """Read only the selected channels if the source can; otherwise, read all and select."""
         whole = self.channels == (0, self.source.shape[2])
         self._narrow = None if whole else self.source.narrowed(*self.channels)
         self._from = self.source if self._narrow is None else self._narrow

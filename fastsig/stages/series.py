@@ -1,4 +1,4 @@
-"""Series: one time series of the whole band, as the mean of its channels by their weights."""
+"""Series: one time series of the whole band, as the weighted mean of its channels."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class Series(SpectraStage):
     .. math:: y_t = \sum_c w_{tc} x_{tc} / \sum_c w_{tc}
 
     The weight of the result is the mean weight of the channels. Nothing is subtracted, and channels
-    are not normalised: those with a high level or a large noise dominate. The header states the
-    number of channels as ``extra["channels"]``.
+    are not normalised: those with a high level or high noise dominate. The header states the number
+    of channels as ``extra["channels"]``.
 
     Sums are those of a binary tree, which halves the band repeatedly, in float32. After
     `dedisperse`, both stages are done in one pass, which takes a few operations per sample, does
@@ -121,7 +121,7 @@ class FusedSeries(Series):
 
     @property
     def _plans(self) -> DelayPlans:
-        """The plans of the kernel, made when they are needed first; copies share them."""
+        """The plans of the kernel, made when they are first needed; copies share them."""
         if not self._made:
             aligned = self._aligned
             span = aligned.delays.span(float(aligned.dm), aligned.header.sample_rate)
@@ -137,7 +137,7 @@ class FusedSeries(Series):
 
     @property
     def columns(self) -> Mapping[str, str]:
-        """Those of the aligned spectra."""
+        """The columns of the aligned spectra."""
         return self._aligned.columns
 
     def read_columns(self, start: int, n: int) -> dict[str, NDArray[np.float64]]:

@@ -30,7 +30,7 @@ _PIECE = 2**13  # samples that are turned at a time, in a cache
 
 
 class Synthesize(Stage, VoltageStream):
-    """Voltages of a band from those of its channels, by a polyphase synthesis bank.
+    """Voltages of a band, computed from those of its channels with a polyphase synthesis bank.
 
     ``x[n] = 1/N sum_m g[n - m H] sum_k X[m, k] exp(2 pi i k n / N)`` with N the length of the
     transform of the analysis bank that made the channels, H its hop, and g the dual of its
@@ -38,14 +38,15 @@ class Synthesize(Stage, VoltageStream):
     which they were made: nearly exactly if the bank is oversampled (-118 dB), and with an error of
     about -37 dB, which depends on `noise`, if it is critically sampled.
 
-    For recorded channels, the prototype must be specified and, if the bank is oversampled, the
-    origin of the phases; the error is larger if these are not exactly those of the recorder. The
+    For recorded channels, the parameters must describe the prototype of the recorder (by default 8
+    taps and a Hamming window) and, if the bank is oversampled, the origin of the phases
+    (`first_frame`); the error is larger if these are not exactly those of the recorder. The
     channels are complex, with zero frequency at the centre of each channel, and the time of a
     sample is the middle of its window. The result is a complex band from the lower edge of the
     lowest channel to the upper edge of the highest one. Within half a channel of these edges the
     spectrum is incomplete, because neighbouring channels are missing.
 
-    The voltages are shorter than the source, because each of them is computed from all rows that
+    The result is shorter than the source, because each voltage is computed from all rows that
     contain a part of it.
 
     Lost samples of channels are replaced by 0. The H voltages of a hop have an energy: the sum of
@@ -77,8 +78,8 @@ class Synthesize(Stage, VoltageStream):
         Smallest energy of valid voltages, above 0 and at most 1; with 1, none of the rows may be
         invalid.
     noise : float, optional
-        Noise-to-signal power ratio for which g is optimal, 1e-12 to 1: 1e-3 for critical sampling,
-        otherwise 1e-10. A smaller ratio gives a smaller error, a longer g and more noise.
+        Noise-to-signal power ratio for which g is optimal, 1e-12 to 1; by default 1e-3 for critical
+        sampling, otherwise 1e-10. A smaller ratio gives a smaller error, a longer g and more noise.
     first_frame : int
         Number of the first sample of the recording, counted from a time at which the phases of all
         channels were 0. The number is used only for recorded channels that are oversampled.
@@ -168,7 +169,7 @@ class Synthesize(Stage, VoltageStream):
 
     @property
     def align(self) -> int:
-        """Samples of a hop, which are computed together."""
+        """Number of samples in a hop, which are computed together."""
         return int(self.hop)
 
     def needs(self, start: int, n: int) -> tuple[int, int]:
@@ -232,7 +233,7 @@ class Synthesize(Stage, VoltageStream):
             _turn(samples, turns, number * self.hop + bank.first_sample + skip, out)
 
     def _valid(self, rows: Spans, first: int, n_hop: int) -> Spans:
-        """Return the valid samples of hops `first` to ``first + n_hop - 1``; `rows` are valid."""
+        """Return the valid samples of hops `first` to ``first + n_hop - 1``, given valid `rows`."""
         stop, history = first + n_hop, self.bank.history
         lost = validity.complement(rows, first, stop + history)
         reached = validity.clip(validity.as_spans(lost - [[history, 0]]), first, stop)
@@ -261,7 +262,10 @@ def _bank(analysis: Analysis, n_chan: int, noise: float | None) -> Synthesizer:
 
 
 def _half_turns(n_fft: int) -> NDArray[np.float32]:
-    """Return real and imaginary parts of ``exp(pi i n / n_fft)``: half a channel; whole periods."""
+    """Return the real and imaginary parts of ``exp(pi i n / n_fft)``, for whole periods.
+
+    Multiplication by them shifts a band by half a channel.
+    """
     period = np.exp(1j * np.pi / n_fft * np.arange(2 * n_fft))
     turns = np.tile(period, -(-_PIECE // len(period)))
     return np.stack([turns.real, turns.imag]).astype(np.float32)
@@ -269,9 +273,9 @@ def _half_turns(n_fft: int) -> NDArray[np.float32]:
 
 def _turn(samples: NDArray[np.complex64], turns: NDArray[np.float32], number: int,
           out: NDArray[np.complex64]) -> None:
-    """Write samples to `out`, multiplied by turns; `number` is that of the first one.
+    """Write samples to `out`, multiplied by phase factors; `number` is that of the first sample.
 
-    Real and imaginary parts are computed one by one: the last bits of NumPy's product of complex
+    Real and imaginary parts are computed separately: the last bits of NumPy's product of complex
     numbers depend on their place in the array.
     """
     number, done = number % turns.shape[1], 0

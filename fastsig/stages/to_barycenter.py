@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["BarycentricPlanes", "BarycentricRows", "BarycentricSpectra", "ToBarycenter",
            "clock_of"]
 
-#: Rows between those whose times are computed: over them, clocks drift apart evenly.
+#: Number of rows between those whose times are computed: in between, clocks drift evenly.
 _STEP = 1024
 _PIECE = 2**20  # rows of which runs are found at a time
 _LONGEST_ROW_S = 100
@@ -40,9 +40,9 @@ def ToBarycenter(  # noqa: N802 - used like the class of a stage, for all kinds 
 
     Row k of the result is row n_k of the source. About one row in 10000 is left out or repeated,
     where the clocks of the telescope and the barycentre have drifted apart by half a row. PRESTO's
-    prepdata does the same, but repeats a mean instead of a row. The Einstein, Roemer and Shapiro
-    delays are included. The start is a barycentric time (TDB), written as if it were UTC, and
-    ``extra["barycentered"]`` is 1.
+    prepdata does the same, but inserts a mean value instead of repeating a row. The Einstein,
+    Roemer and Shapiro delays are included. The start is a barycentric time (TDB), written as if it
+    were UTC, and ``extra["barycentered"]`` is 1.
 
     Dispersion delays are not corrected to the barycentre: remove the dispersion first, at the
     frequencies of the telescope.
@@ -225,7 +225,7 @@ class BarycentricPlanes(_AtBarycenter, PlaneStream):
         return self.source.held_bytes
 
     def all_valid(self) -> bool | None:
-        """Return True if the whole source is valid; else None, as everything must be read."""
+        """Return True if the whole source is valid; otherwise None, as all rows must be read."""
         return self.source.all_valid() or None
 
 

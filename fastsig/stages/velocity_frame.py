@@ -75,8 +75,8 @@ class VelocityFrame(SpectraStage):
     width in the same frame share their channels, whatever their sources. By default, the number of
     channels is that which fills the band of the source. The first output channel is the one nearest
     to the first channel of the source after a shift by the mean of the smallest and the largest
-    shift among five rows. Rows with other shifts lack a few channels at one end; these have weight
-    0.
+    shift among five evenly spaced rows. Rows with other shifts lack a few channels at one end;
+    these have weight 0.
 
     Raises
     ------

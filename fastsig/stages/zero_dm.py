@@ -52,11 +52,11 @@ class ZeroDM(SegmentStage):
 
     .. math:: y_c(t) = x_c(t) - s(t) - (a_c - 1)\,(s(t) - \langle s \rangle)
 
-    Afterwards, the mean of the values over the band is 0, so that they are no longer powers. A
-    pulse of dispersion measure 0 is removed, and a dispersed pulse loses power if its delay T
-    across the band is not much longer than its width: its Fourier transform is multiplied by
-    1 - sinc^2(f T) at the frequency f of the fluctuation. If T is much longer than the pulse, the
-    mean over the band is small, and little power is lost.
+    Afterwards, the mean over the band is 0, so the values are no longer powers. A pulse of
+    dispersion measure 0 is removed, and a dispersed pulse loses power if its delay T across the
+    band is not much longer than its width: its Fourier transform is multiplied by 1 - sinc^2(f T)
+    at the fluctuation frequency f. If T is much longer than the pulse, the mean over the band is
+    small, and little power is lost.
 
     Parameters
     ----------

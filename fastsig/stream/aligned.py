@@ -25,8 +25,8 @@ class Aligned(Stream):
     """Several streams, of beams or receivers, with rows that begin at the same times.
 
     Row 0 is the earliest row of all streams, and the last row is the latest. If a stream lacks a
-    row, the row has weight 0 (spectra) or is not valid (voltages). Blocks have a tuple of arrays
-    instead of one array, and a tuple for what is valid.
+    row, the row has weight 0 (spectra) or is not valid (voltages). In a block, `data` is a tuple of
+    arrays instead of one array, and `valid` is a tuple as well.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ class Aligned(Stream):
     Raises
     ------
     UsageError
-        If there are no streams, or the number of names differs from theirs.
+        If there are no streams, or the number of names differs from that of the streams.
     PlanError
         If kinds or rates differ, or start times do not differ by whole rows.
     """
@@ -80,7 +80,7 @@ class Aligned(Stream):
 
     @property
     def row_bytes(self) -> int:
-        """Memory of a row of all streams."""
+        """Memory used by one row of all streams."""
         return sum(each.row_bytes for each in self.streams)
 
     @property
@@ -116,7 +116,7 @@ class Aligned(Stream):
                      tuple(block.valid for block in blocks), start, n)
 
     def _read_one(self, index: int, start: int, n: int) -> Block:
-        """Return rows of one stream; rows that it lacks have no weight."""
+        """Return rows of one stream; rows that it lacks have weight 0 or are invalid."""
         stream, (first, count) = self.streams[index], self.needs_of(index, start, n)
         block = stream.read_block(first, count)
         late = self.offsets[index] + first - start

@@ -21,7 +21,7 @@ from fastsig.work.shown import table
 
 __all__ = ["ENDLESS", "Block", "Stream", "stream_of"]
 
-#: Number of rows of a stream without a known end: more than those of any stream that ends.
+#: Number of rows of a stream without a known end: more than any stream with an end has.
 ENDLESS = 2**62
 
 
@@ -81,7 +81,7 @@ class Stream(ABC):
         self._position = 0
 
     def facts(self) -> dict[str, Any]:
-        """Return the main facts by name, for a repr; unknown ones are left out."""
+        """Return the main facts by name, for a repr; unknown facts are left out."""
         header, axis = self.header, self.header.channels
         edges = None if axis is None else " to ".join(
             f"{float(edge) / 1e6:.6g}" for edge in axis.edges_hz) + " MHz"
@@ -178,7 +178,7 @@ class Stream(ABC):
 
     @property
     def most_rows(self) -> int | None:
-        """Largest number of rows that there can be; None if no limit is known."""
+        """Largest number of rows that the stream can have; None if no limit is known."""
         return None if self.endless else self.shape[0]
 
     def arrived(self, stop: int) -> int:

@@ -1,7 +1,7 @@
-"""Spectra as the 8-bit codes of which they were recorded, with what was found about them.
+"""Spectra as the 8-bit codes in which they were recorded, with the flags found so far.
 
-Codes take a quarter of the memory of float32, and a pass over them a fraction of the time. Stages
-that flag samples, or subtract a series of time from all channels, need not change them.
+Codes take a quarter of the memory of float32, and a pass over them takes a fraction of the time.
+Stages that flag samples, or subtract a time series from all channels, need not change them.
 """
 
 from __future__ import annotations
@@ -36,11 +36,13 @@ class CodedBlock:
     flags : ndarray, shape (n or 1, chan), bool, optional
         Samples of weight 0; None if there are none.
     changes : tuple of int, optional
-        Rows of the stream at which flags of channels begin and end; None if they may do so at any.
+        Rows of the stream at which flags of channels begin and end; None if they may do so at any
+        row.
     series : ndarray, shape (n,), float32, optional
         Series that is subtracted from all channels.
     sums : dict
-        Sums of powers of the codes, by first row and row after the last, for all stages.
+        Sums of powers of the codes, with the first row and the row after the last as keys; shared
+        by all stages.
     room : ndarray, shape (n, chan), bool, optional
         Memory, all False, for the flags that a stage finds.
     """
@@ -65,7 +67,7 @@ class CodedBlock:
             room=None if self.room is None else self.room[rows])
 
     def counted(self, start: int, channels: slice) -> CodedBlock:
-        """Return some channels of the rows, counted from another row on."""
+        """Return some channels of the block, with its rows numbered from another start."""
         late = start - self.start
         weight = self.weight if self.weight.shape[2] == 1 else self.weight[:, :, channels]
         return replace(
@@ -82,7 +84,7 @@ class CodedBlock:
         return replace(self, flags=flags, changes=both)
 
     def without(self, rows: Flags) -> CodedBlock:
-        """Return the rows with weight 0 in all channels of some of them, (n,) bool."""
+        """Return the block with weight 0 in all channels of the given rows, (n,) bool."""
         weight = np.where(rows[:, np.newaxis, np.newaxis], np.float32(0), self.weight)
         weight.flags.writeable = False
         return replace(self, weight=weight)
@@ -156,7 +158,7 @@ class CodedBlock:
             np.copyto(out, np.float32(np.nan), where=lost)
 
     def _weights(self) -> F4:
-        """Return weights, which are stored once if they are those of all rows."""
+        """Return weights, which are stored once if all rows have the same."""
         if self.flags is None:
             return self.weight
         weight = self.weight

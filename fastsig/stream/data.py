@@ -404,7 +404,7 @@ def scatter(values: NDArray[Any], weight: NDArray[Any]) -> NDArray[np.float64]:
 
 
 def _plain(value: Any) -> Any:
-    """Return a value as numbers and text, which every format of tables can store."""
+    """Return a value as numbers and text, which every table format can store."""
     if isinstance(value, Mapping):
         return {str(key): _plain(each) for key, each in value.items() if each is not None}
     if isinstance(value, Time):

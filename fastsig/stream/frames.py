@@ -21,9 +21,10 @@ class FrameStream(Stream):
         return int(np.prod(self.shape[1:])) * 8
 
     def covering(self, first: int, stop: int) -> tuple[FrameStream, int] | None:
-        """Return frames of fewer channels, including `first` to ``stop - 1``, and their first one.
+        """Return frames of fewer channels, including channels `first` to ``stop - 1``.
 
-        None if these channels cannot be computed without all others.
+        Also return the number of the first of these channels. The result is None if these channels
+        cannot be computed without all others.
         """
         return None
 
@@ -37,5 +38,8 @@ class FrameStream(Stream):
         return np.empty(0)
 
     def gamma_shape(self) -> NDArray[np.float64]:
-        """Return the shape of the gamma distribution of powers, (chan,): 1, or 1/2 if real."""
+        """Return the shape of the gamma distribution of powers, (chan,).
+
+        It is 1, or 1/2 in the channel at 0 Hz of real voltages.
+        """
         return np.ones(self.shape[2])

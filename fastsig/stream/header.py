@@ -40,7 +40,7 @@ class FilterBank(NamedTuple):
     oversample: Fraction
 
 
-#: Cards by which files state that their times are barycentric.
+#: Cards in which files state that their times are barycentric.
 BARYCENTRIC_CARDS = ("barycentric", "pulsarcentric", "barycentered")
 
 
@@ -80,8 +80,8 @@ class Header(Shown):
         Number of independent samples in a value divided by the product of channel width and
         integration time, if it is not that of the bank (`fastsig.calibration.radiometer.n_eff`).
     gain_noise : mapping of str to GainNoise, or None
-        Noise of the gain that neighbouring channels share, by product; None if it is not known, or
-        if the spectra are not calibrated.
+        Noise of the gain that neighbouring channels share, for each product; None if it is not
+        known, or if the spectra are not calibrated.
     dm : float or None
         Dispersion measure at which the data were dedispersed, pc cm^-3.
     dispersion_constant : Fraction
@@ -98,7 +98,7 @@ class Header(Shown):
     extra : Mapping
         Header cards of the file that have no field here, verbatim.
     origin : Mapping
-        The origin of each value, by the name of its field.
+        The origin of each value, with the names of the fields as keys.
     """
 
     start_time: Time
@@ -150,7 +150,7 @@ class Header(Shown):
         Parameters
         ----------
         overrides : mapping
-            Values by the names of the overrides of `fastsig.open`.
+            Values, with the names of the overrides of `fastsig.open` as keys.
         n_chan : int
             Number of adjacent channels, for a file that does not state their frequency.
         """

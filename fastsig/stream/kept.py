@@ -73,7 +73,7 @@ class Pages:
 
 
 class Kept(Stage):
-    """Rows of its source, each read once while several readers go through them together."""
+    """Rows of a source, each read once while several readers go through them together."""
 
     name = "kept"
     recorded = False
@@ -102,12 +102,12 @@ class Kept(Stage):
 
     @property
     def kept_row_bytes(self) -> int:
-        """Memory of a row in the form in which it is kept."""
+        """Memory used by a row in the form in which it is kept."""
         return int(self.source.row_bytes)
 
     @property
     def page_bytes(self) -> int:
-        """Memory of a page."""
+        """Memory used by a page."""
         return self.page_rows * self.kept_row_bytes
 
     def hold(self, n_bytes: int) -> None:
@@ -162,12 +162,12 @@ class KeptVoltages(Kept, SameSamples):
 
     @property
     def kept_row_bytes(self) -> int:
-        """Memory of a row in the form that is mostly read."""
+        """Memory used by a row in the form that is mostly read."""
         return super().kept_row_bytes if self.recorded_form is None else (
             self.recorded_form.kept_row_bytes)
 
     def hold(self, n_bytes: int) -> None:
-        """Keep at most `n_bytes`, but at least one page, also as recorded if that is read."""
+        """Keep at most `n_bytes`, but at least one page, in each form that is read."""
         super().hold(n_bytes)
         if self.recorded_form is not None:
             self.recorded_form.hold(n_bytes)
@@ -199,7 +199,7 @@ class KeptVoltages(Kept, SameSamples):
 
 
 def _scaled(rows: slice, step: int) -> slice:
-    """Convert rows to positions on an axis of bytes with several rows each."""
+    """Convert rows to positions on an axis of bytes, each with several rows."""
     return slice(rows.start // step, rows.stop // step)
 
 
@@ -230,7 +230,7 @@ class KeptSpectra(Kept, PassedSpectra):
 
     @property
     def kept_row_bytes(self) -> int:
-        """Memory of a row: its mean, its weights, and its sums if they are requested."""
+        """Memory used by a row: its mean, its weights, and its sums if they are requested."""
         mean = 4 * self.shape[1] * (self.shape[2] + self.weight_channels)
         return mean if self.means_alone else mean + super().kept_row_bytes
 

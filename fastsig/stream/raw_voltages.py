@@ -24,7 +24,7 @@ class _AsRecorded(VoltageStream):
     source: Any
 
     def come(self, stop: int, seconds: float) -> bool:
-        """Wait for at most some seconds as the file does."""
+        """Wait for at most some seconds, as the stream of the file does."""
         return bool(self.source.come(stop, seconds))
 
     def content_records(self, *, whole: bool = False) -> list[dict[str, Any]] | None:

@@ -69,7 +69,7 @@ class Sink(ABC):
         return 0
 
     def part_bytes(self, n: int) -> int:
-        """Memory of the part computed from `n` rows, while it waits to be merged."""
+        """Memory used by the part computed from `n` rows, while it waits to be merged."""
         return n * self.stream.row_bytes
 
     def partial(self, block: Block) -> Any:
@@ -81,7 +81,7 @@ class Sink(ABC):
         """Add the next part, in the order of rows."""
 
     def finish(self, n_rows: int) -> Any:
-        """Return the product, after all parts of a stream of `n_rows` rows are merged."""
+        """Return the product, after all parts of a stream of `n_rows` rows have been merged."""
         return None
 
     def record(self) -> Mapping[str, Any]:

@@ -140,7 +140,7 @@ def row_span(what: Sliced, span: slice) -> tuple[int, int]:
     Raises
     ------
     UsageError
-        If the slice is empty, or has both a number and a time.
+        If the slice is empty, or combines a number with a time.
     """
     _check_ends(span, "row numbers", "times")
     n = what.shape[0]
@@ -183,8 +183,8 @@ def _row(what: Sliced, at: Any) -> int:
     time, rate = civil_time(at), what.header.sample_rate
     seconds = exact(at, "s", "time") if time is None else elapsed(what.header.start_time, time)
     if time is None and seconds < 0:
-        raise UsageError(f"time = {shown(at)} is before the start; allowed: 0 or more, or a time "
-                         "of day")
+        raise UsageError(f"time = {shown(at)} is before the start; allowed: 0 or more, or a UTC "
+                         "date and time")
     rows = seconds * rate
     # A time has steps of 5 ps: allow 0.1 ns, but at least a millionth of a row.
     slack = min(Fraction(1, 4), max(Fraction(1, 10**6), rate / 10**10))
@@ -192,7 +192,7 @@ def _row(what: Sliced, at: Any) -> int:
 
 
 def civil_time(at: Any) -> Time | None:
-    """Return the time of day of an end of a slice; None if it counts from the start."""
+    """Return the UTC date and time of an end of a slice; None if it counts from the start."""
     if isinstance(at, Time):
         return at
     if isinstance(at, np.datetime64) and not np.isnat(at):
@@ -210,7 +210,7 @@ def channel_span(what: Sliced, span: slice, path: str) -> tuple[int, int]:
     Raises
     ------
     UsageError
-        If the slice is empty, or has both a number and a frequency.
+        If the slice is empty, or combines a number with a frequency.
     PlanError
         If there are no channels.
     """

@@ -105,12 +105,12 @@ class SpectrumStream(Stream):
 
     @property
     def row_bytes(self) -> int:
-        """Bytes of one spectrum in memory, its sums included."""
+        """Bytes of one spectrum in memory, including its sums."""
         return int(np.prod(self.shape[1:]) * (4 + np.dtype(self.sum_dtype).itemsize))
 
     @property
     def run_rows(self) -> int:
-        """Number of rows that are read at a time to be added."""
+        """Number of rows that are read at a time and added."""
         return max(1, _RUN_BYTES // max(1, self.row_bytes))
 
     def read_block(self, start: int, n: int, out: NDArray[Any] | None = None) -> Block:
@@ -156,7 +156,8 @@ class SpectrumStream(Stream):
         ----------
         start, n, n_each : int
         flag_sigma : float, optional
-            Leave out channels with a spectral kurtosis beyond this many sigmas in a group.
+            Leave out channels with a spectral kurtosis that differs from that of noise by more than
+            this many standard deviations in a group.
 
         Returns
         -------

@@ -2,7 +2,8 @@
 
 A stage states its output (header, shape), the rows of its input from which output is computed
 (`needs`), and how it is best run (`align`, `overlap`). Everything else comes from its source. It
-keeps no results: a stage can be rebuilt on another source, run in pieces, or in another process.
+keeps no results: a stage can be rebuilt on another source, run in pieces, or run in another
+process.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ class Stage(Stream):
     """A stream computed from the rows of another stream, `source`.
 
     Subclasses derive from `VoltageStage`, `FrameStage` or `SpectraStage`. The first argument of the
-    constructor is the source; all other arguments can be pickled.
+    constructor is the source; all other arguments must be picklable.
 
     Parameters
     ----------
@@ -58,7 +59,7 @@ class Stage(Stream):
     #: Whether it requires a source with a known end.
     needs_end: ClassVar[bool] = False
 
-    #: Names of the stages that it represents; a fused form has several, the first one first.
+    #: Names of the stages that it represents; a fused form has several, in order.
     stands_for: tuple[str, ...] = ()
 
     #: Best number of bytes of input to read at a time; 0 if it does not matter.
@@ -118,7 +119,7 @@ class Stage(Stream):
         return {key: _plain(value) for key, value in self.arguments().items()}
 
     def on(self, *sources: Stream) -> Stream:
-        """Rebuild the stage on another source by its constructor."""
+        """Rebuild the stage on another source with its constructor."""
         return type(self)(*sources, *self._given[0], **self._given[1])
 
     def with_source(self, *sources: Stream) -> Self:
@@ -192,7 +193,7 @@ class VoltageStage(Stage, VoltageStream):
         return cast("tuple[Spans, ...] | None", self.source.valid_spans())
 
     def valid_fraction(self) -> float | None:
-        """Return the fraction of valid samples if it is known from headers alone; else None."""
+        """Return the fraction of valid samples if it is known from headers alone; otherwise None."""
         same = self.source.shape[0] == self.shape[0]
         return cast("float | None", self.source.valid_fraction()) if same else None
 
@@ -250,7 +251,7 @@ class SpectraStage(Stage, SpectrumStream):
 
     @property
     def sum_dtype(self) -> Any:  # type: ignore[override]
-        """Type of sums: that of the source if its sums are passed on, else float64."""
+        """Type of sums: that of the source if its sums are passed on, otherwise float64."""
         made = type(self).read_sums is SpectrumStream.read_sums
         return np.float64 if made else getattr(self.source, "sum_dtype", np.float64)
 
@@ -276,7 +277,7 @@ class SpectraStage(Stage, SpectrumStream):
 
     @property
     def run_rows(self) -> int:
-        """Number of rows read at a time to be added: many compared with their overlap."""
+        """Number of rows read at a time and added: many compared with their overlap."""
         longest = _LONG_RUN_BYTES // max(1, self.row_bytes)
         return max(super().run_rows, min(int(_RUN_HALOS * self.halo), longest))
 
@@ -289,7 +290,7 @@ class PassedSpectra(SpectraStage):
         return cast("Codes | None", self.source.codes())
 
     def all_valid(self) -> bool | None:
-        """Return True if the whole source is valid; else None, as everything must be read."""
+        """Return True if the whole source is valid; otherwise None, as all rows must be read."""
         return self.source.all_valid() or None
 
     def read_block(self, start: int, n: int, out: NDArray[Any] | None = None) -> Block:

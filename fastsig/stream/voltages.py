@@ -16,7 +16,7 @@ __all__ = ["VoltageStream"]
 
 
 class VoltageStream(Stream):
-    """Voltages; a format only implements `_read`.
+    """Voltages; a format implements only `_read`.
 
     Real integer samples are returned as recorded, complex samples as complex64.
     """
@@ -76,11 +76,11 @@ class VoltageStream(Stream):
     blanked = True
 
     def valid_fraction(self) -> float | None:
-        """Return the fraction of valid samples if it is known from headers alone; else None."""
+        """Return the fraction of valid samples if it is known from headers alone; otherwise None."""
         return None
 
     def valid_spans(self) -> tuple[Spans, ...] | None:
-        """Return valid spans of each polarisation if known from headers alone; else None."""
+        """Return valid spans of each polarisation if known from headers alone; otherwise None."""
         return None
 
     def read_block(self, start: int, n: int, out: NDArray[Any] | None = None) -> Block:

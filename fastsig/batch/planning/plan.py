@@ -62,7 +62,10 @@ class Plan:
 
     @property
     def usable(self) -> tuple[Kind, ...]:
-        """Kinds that no command refuses, whose needs are summed; all if there are none."""
+        """Kinds that no command refuses; all kinds if every one is refused.
+
+        Their needs are summed.
+        """
         return tuple(kind for kind in self.kinds if not kind.error) or self.kinds
 
     @property
@@ -83,7 +86,10 @@ class Plan:
 
     @property
     def memory(self) -> int | None:
-        """Bytes of memory of the largest task's process of `usable` kinds; None if unknown."""
+        """Bytes of memory of the process of the largest task of the `usable` kinds.
+
+        None if unknown.
+        """
         bytes_of = [kind.memory for kind in self.usable]
         return None if None in bytes_of or not bytes_of else max(filter(None, bytes_of))
 

@@ -59,7 +59,8 @@ def write_report(
     Raises
     ------
     OutputError
-        If the page cannot be written, or `output` is another file and `overwrite` is false.
+        If the page cannot be written, or `output` is an existing file that is not such a report,
+        and `overwrite` is false.
     """
     base = os.path.abspath(folder)
     path = os.path.join(base, NAME) if output is None else os.path.abspath(output)

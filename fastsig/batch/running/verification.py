@@ -24,6 +24,27 @@ def verify(tasks: Sequence[Task], folder: str | os.PathLike[str], *, workers: in
            watcher: Watcher | None = None) -> Status:
     """Read the products of finished tasks in full, and mark damaged products in the ledger.
 
+    Parameters
+    ----------
+    tasks : sequence of Task
+        Tasks whose output folder is `folder`.
+    folder : path
+        The output folder.
+    workers : int, optional
+        Number of processes that read products; by default one per processor.
+    limits : Limits, optional
+        Only `time` is used: the maximum time for reading the products of one task, in seconds.
+    node_cache : bool
+        Whether to keep compiled kernels in a folder of this node, unless ``NUMBA_CACHE_DIR``
+        specifies another.
+    watcher : Watcher, optional
+        Receives a line for each damaged product.
+
+    Returns
+    -------
+    Status
+        The state of the tasks after the verification.
+
     Raises
     ------
     OutputError

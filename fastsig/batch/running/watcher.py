@@ -16,10 +16,13 @@ class Watcher:
     """Receives the events of a run, from several threads; the methods here do nothing."""
 
     def planned(self, choice: Choice, stale: Sequence[str]) -> None:
-        """Receive the selected tasks before the first begins; no task makes `stale` products."""
+        """Receive the selected tasks before the first begins.
+
+        `stale` names products that no task makes.
+        """
 
     def came(self, tasks: Sequence[Task], choice: Choice) -> None:
-        """Receive all tasks when new recordings have arrived, and the selected new ones."""
+        """When new recordings have arrived, receive all tasks, and the selected new ones."""
 
     def begun(self, job: Job) -> None:
         """Receive a job that begins."""

@@ -62,7 +62,7 @@ def unevenness(power: Any, weight: Any, step_s: Any, cycle: DiodeCycle) -> float
 
 
 def _parts(n: int, period: float, on: float, phase: float, guard: float) -> NDArray[np.int8]:
-    """Label rows: 1 to 4 in quarters of the on-time, 5 before, 6 after it, -1 at edges, else 0."""
+    """Label rows: 1 to 4 in quarters of the on-time, 5 before, 6 after it, -1 at edges, 0 elsewhere."""
     begin = (np.arange(n) - phase) % period  # of a row
     middle = begin + 0.5
     beside = min(on / _PARTS, (period - on) / 4)
