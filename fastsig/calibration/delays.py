@@ -40,7 +40,7 @@ class DelayWindow:
         Evenly spaced axis.
     periods : sequence of float
     width : float
-        Width of a window over its delay.
+        Width of a window divided by its delay.
     """
 
     def __init__(self, axis: F8, periods: Sequence[float], width: float) -> None:

@@ -1,4 +1,4 @@
-"""The third moment of powers of noise over the third power of their mean: its distribution.
+"""Distribution of the third moment of powers of noise, divided by the cube of their mean.
 
 Values with a gamma distribution, divided by their sum, have a Dirichlet distribution, so that the
 moments of every polynomial of them are known exactly (Lukacs 1955).
@@ -27,7 +27,7 @@ def skewness_moments(n: int, shape: float) -> tuple[float, float, float, float]:
     n : int
         Number of powers.
     shape : float
-        k of their gamma distribution.
+        Shape k of the gamma distribution of the powers.
     """
     k = Fraction(round(shape * _DIGITS), _DIGITS)
     raw = [_raw(n, k, order) for order in range(5)]

@@ -1,4 +1,4 @@
-"""The methods that fit a baseline or ripple to be removed from spectra, with options, by name."""
+"""The methods that fit a baseline or a ripple to be removed from spectra, with their options."""
 
 from __future__ import annotations
 

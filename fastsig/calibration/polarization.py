@@ -129,7 +129,7 @@ class PolGain(Shown):
         self, aabbcrci: NDArray[Any], *, weight: NDArray[Any] | None = None,
         out: NDArray[Any] | None = None,
     ) -> NDArray[Any]:
-        """Return products in kelvin: AA and BB over their gains, <A* B> over ``g_A* g_B``.
+        """Return products in kelvin: AA and BB are divided by their gains, <A* B> by ``g_A* g_B``.
 
         Parameters
         ----------

@@ -34,7 +34,7 @@ def inner_channels(n_chan: int) -> slice:
 
 
 def n_eff(header: Header) -> float:
-    """Return the independent samples of a value over channel width times integration time.
+    """Return the number of independent samples in a value, divided by channel width times time.
 
     It is the header's value, if there is one, or else that of the filter bank that made the
     channels: frames of a bank share samples, so their powers are correlated. With the correlation

@@ -99,7 +99,7 @@ def rotate(iquv: Any, angle_rad: Any, *, out: NDArray[Any] | None = None) -> NDA
 
 @dataclass(frozen=True, repr=False)
 class MuellerTable(Shown):
-    """Mueller matrices of a receiver by date and frequency: ``S_seen = M S``.
+    """Mueller matrices of a receiver for several dates and frequencies: ``S_seen = M S``.
 
     Parameters
     ----------

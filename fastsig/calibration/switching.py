@@ -262,7 +262,7 @@ def average(spectra: ArrayLike, weight: ArrayLike) -> tuple[Floats, Floats]:
     ----------
     spectra : array, shape (n, ..., chan)
     weight : array, shape (n, ...)
-        Weights, as from `weights`.
+        Weights, such as those of `weights`.
 
     Returns
     -------

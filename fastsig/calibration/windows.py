@@ -86,6 +86,6 @@ def joined(windows: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
 
 def diode_groups(diode: DiodeSchedule, sample_rate: Fraction, start: int, n: int
                  ) -> NDArray[np.int64]:
-    """Return the diode's state in rows `start` to ``start + n - 1``: off 0, on 1, partly on 2."""
+    """Return the diode's state in rows `start` to ``start + n - 1``: 0 off, 1 on, 2 partly on."""
     state = scheduled(diode, sample_rate, start, n).astype(np.int64)
     return np.where(state < 0, 2, state)

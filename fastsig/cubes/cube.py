@@ -181,7 +181,7 @@ class Cube(Planes):
 
     @property
     def _widened(self) -> float:
-        """Solid angle of the map's beam over the telescope's (BEAMSCAL); 1 if not stated."""
+        """Solid angle of the map's beam divided by the telescope's (BEAMSCAL); 1 if not stated."""
         found = self.file.header.cards.number("BEAMSCAL")
         return found if found is not None and found > 0 else 1.0
 
@@ -192,7 +192,7 @@ class Cube(Planes):
         return self._beam
 
     def _per_beam(self, beam: Beam) -> float:
-        """Return the solid angle of a pixel over that of the beam."""
+        """Return the solid angle of a pixel divided by that of the beam."""
         width, height = self.file.pixel_deg
         return math.radians(width) * math.radians(height) / beam.solid_angle
 
@@ -379,7 +379,7 @@ def open_cube(path: str | os.PathLike[str], *, stokes: str | None = None, rest: 
 
 
 def _refuse_streams(path: str | os.PathLike[str]) -> None:
-    """Raise `FormatError` if a file is a stream, with what it contains."""
+    """Raise `FormatError`, which states what a file contains, if it is a stream."""
     from fastsig.io.opening import detect_files
 
     try:

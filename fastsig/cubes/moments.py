@@ -171,7 +171,7 @@ def moment(cube: Planes, order: int, *, vrange: Any = None, sigma: float | None 
 
 @dataclass(frozen=True)
 class _Kept:
-    """The values of a cube that count."""
+    """The values of a cube that contribute to a moment."""
 
     cube: Planes
     chosen: slice

@@ -97,7 +97,7 @@ def match_template(profiles: Any, template: Any) -> Shifts:
     profiles : array, shape (..., bin), any unit
         Profiles with white noise of equal standard deviation in all bins of a profile.
     template : array, shape (bin,), any unit
-        Template without noise; one that is made from the same profiles leads to shifts that are
+        Template without noise. A template made from the same profiles leads to shifts that are
         biased towards 0 and to errors that are too small.
 
     Returns

@@ -59,7 +59,7 @@ def _levels(data: F4) -> F8:
 
 
 def _means(values: F8, weights: F8, numbers: tuple[int, ...]) -> tuple[F8, F8]:
-    """Return ``sum(w x) / sum(w)``, NaN without weight, and ``sum(w)``."""
+    """Return ``sum(w x) / sum(w)``, NaN where that is 0, and ``sum(w)``."""
     total = values * weights
     for axis, n in enumerate(numbers):
         if n > 1:

@@ -1,7 +1,7 @@
 """Corrections of telescopes' clocks, from a folder of clock files of TEMPO and tempo2.
 
-No package on PyPI has these files; without them a telescope's clock is taken as UTC, and
-terrestrial time as TT(TAI). That is usually right to 1 us, apart from a constant: TT(BIPM) is
+No package on PyPI has these files; without them, a telescope's clock is taken to be UTC, and
+terrestrial time to be TT(TAI). That is usually right to 1 us, apart from a constant: TT(BIPM) is
 27.7 us ahead of TT(TAI).
 """
 

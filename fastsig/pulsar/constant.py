@@ -53,7 +53,7 @@ class ConstantPeriod:
         Clock at the barycentre for the telescope and the source; without one, the values are those
         at the telescope.
     acceleration : Quantity or str, optional
-        As in ``"20 m/s2"``.
+        Acceleration along the line of sight, as in ``"20 m/s2"``.
     dm : float, optional
         Dispersion measure, pc cm^-3.
     source : str
@@ -110,7 +110,7 @@ class ConstantPeriod:
                 **({} if clock is None else clock.parameters())}
 
     def _since_epoch(self, start: Time, seconds: Array) -> tuple[Fraction, Array]:
-        """Return the time from the epoch to the start, exact, and that from there on."""
+        """Return the exact time from the epoch to the start, and the times after the start."""
         x = np.asarray(seconds, np.float64)
         if self.clock is None:
             return Instant.of(start).since(Instant.of(self.epoch)), x

@@ -26,7 +26,7 @@ class TreeCost:
     n_addition : int
         Additions for each downsampled spectrum.
     memory_bytes : int
-        Tables, work space and state, bytes.
+        Memory used by tables, work space and state, bytes.
     jitter : float
         Rms distance of its tracks from the exact delays after subtraction of the best constant for
         each row, in downsampled spectra.

@@ -73,12 +73,12 @@ def dm_plan(source: Any, dms: Any = (0, 3000), *, width: Any = None, loss: float
 
 def planned(source: Any, dms: Any, *, width: Any, loss: float, constant: Any, rules: Rules
             ) -> DMPlan:
-    """Plan the dispersion measures of a search, as `dm_plan` does, by some rules.
+    """Plan the dispersion measures of a search, as `dm_plan` does, with the given rules.
 
     Raises
     ------
     UsageError
-        As `dm_plan`.
+        As for `dm_plan`.
     """
     recording = _recording(source, constant)
     low, high = dm_limits(dms)

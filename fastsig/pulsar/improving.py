@@ -89,7 +89,7 @@ class Improvement:
     dm, dm_error : float
         Dispersion measure and its error, pc cm^-3.
     covariance : ndarray, shape (3, 3)
-        Of frequency (Hz), derivative (Hz/s) and DM.
+        Covariance of frequency (Hz), derivative (Hz/s) and DM.
     chi2, dof : float, int
         chi^2 of the aligned profile, and its degrees of freedom.
     snr : float
@@ -129,10 +129,10 @@ def improve(
 ) -> Improvement:
     """Return the period, derivative and DM of the highest chi^2, with maps and errors.
 
-    A coarse, joint search of all three by the lowest harmonics yields a start. From there, the DM
-    is searched at the best frequency and derivative, and these are searched at the best DM,
-    alternately, until the best trial remains the same. Newton's method on the likelihood then
-    refines that trial.
+    A coarse, joint search of all three with the lowest harmonics yields a starting point. From
+    there, the DM is searched at the best frequency and derivative, and these are searched at the
+    best DM, alternately, until the best trial remains the same. Newton's method on the likelihood
+    then refines that trial.
 
     Parameters
     ----------
@@ -145,13 +145,13 @@ def improve(
     period_s, derivative : float
         Period and derivative with which the cube was folded, s and s/s.
     dm : float
-        DM at which it was dedispersed, pc cm^-3; 0 if it was not.
+        DM at which the cube was dedispersed, pc cm^-3; 0 if it was not dedispersed.
     constant : float
         Dispersion constant, MHz^2 pc^-1 cm^3 s.
     weights : array, shape (subint, chan), optional
         Weights, proportional to the number of valid samples.
     noise : array, shape (chan,), optional
-        Noise of a bin of weight 1; by default from the upper half of the harmonics.
+        Noise of a bin of weight 1; by default measured from the upper half of the harmonics.
     n_trial : int
         Odd number of trials of each parameter.
     turns : float
@@ -201,8 +201,8 @@ class _Search(FoldedCube):
     def _start(self, offsets: list[F8]) -> tuple[int, ...]:
         """Return the best trial of a coarse, joint search of all three by the H test.
 
-        Searched in turn from their initial values, faint pulses that are smeared by two parameters
-        at once would be missed.
+        If the parameters were searched in turn from their initial values, faint pulses that are
+        smeared by two of them at once would be missed.
         """
         every = max(1, (offsets[0].size - 1) // (_COARSE - 1))
         coarse = [axis[axis.size // 2 % every :: every] for axis in offsets]

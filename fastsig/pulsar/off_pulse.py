@@ -133,7 +133,7 @@ def level_and_noise(values: F8, weight: F8, off: Mask) -> tuple[float, float]:
 
 
 def _boxed(values: F8, width: int) -> F8:
-    """Return circular sums of `width` neighbours, from each bin on."""
+    """Return circular sums of `width` neighbours, beginning at each bin."""
     sums = np.concatenate([[0.0], np.cumsum(np.concatenate([values, values[:width]]))])
     return np.asarray(sums[width : width + values.size] - sums[: values.size], np.float64)
 
@@ -154,9 +154,10 @@ def _lowest(values: F8, weight: F8, width: int) -> Mask:
 
 
 def _unraised(above: F8, weight: F8, sigma: float, of_level: float) -> Mask:
-    """Return bins outside all boxcars that exceed the level, from the most significant one on.
+    """Return bins outside all boxcars that exceed the level, the most significant one first.
 
-    `of_level` is the sum of the weights that the level is from, and so determines its error.
+    `of_level` is the sum of the weights from which the level was computed; it determines the error
+    of the level.
     """
     left, n_bin = weight > 0, above.size
     while left.any():

@@ -2,9 +2,9 @@ r"""Phase as an exact polynomial of time, evaluated in two parts.
 
 .. math:: \phi(t) = \sum_k c_k (t - t_0)^k
 
-with t in SI seconds. The coefficients are fractions, moved exactly to the start of the times that
-are asked for; there the polynomial is evaluated in pairs of float64. The result is right to 1e-12
-turn after 1e11 turns; it is limited by the times, whose steps are 5 ps in an astropy `Time`.
+with t in SI seconds. The coefficients are fractions, moved exactly to the start of the requested
+times; there the polynomial is evaluated in pairs of float64. The result is right to 1e-12 turn
+after 1e11 turns; it is limited by the times, whose steps are 5 ps in an astropy `Time`.
 
 References
 ----------
@@ -60,7 +60,7 @@ class Instant:
 
     @property
     def time(self) -> Time:
-        """The same as an astropy `Time`, UTC, rounded to its steps of 5 ps."""
+        """The instant as an astropy `Time`, UTC, rounded to steps of 5 ps."""
         return time_from_mjd(self.day, self.seconds)
 
     def since(self, other: Instant) -> Fraction:
@@ -107,8 +107,9 @@ class PhasePolynomial:
 def moved(coefficients: tuple[Fraction, ...], by: Fraction) -> tuple[Fraction, ...]:
     """Return the coefficients of the same polynomial about another origin: p(x + by).
 
-    Those of 15 terms take 1 ms, and are asked for again and again with the start of a stream. They
-    are kept for the polynomials of about a day, as a session of days has a start for each file.
+    Those of 15 terms take 1 ms to compute, and are requested repeatedly for the start of a stream.
+    They are kept for the polynomials of about a day, because a session of several days has a start
+    for each file.
     """
     powers = [Fraction(1)]
     for _ in coefficients:

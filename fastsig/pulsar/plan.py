@@ -77,7 +77,7 @@ class Cost:
     rate_per_s : float
         Additions per second of the kernel, measured in a short trial.
     memory_bytes : int
-        Memory of all trees together.
+        Memory used by all trees together, bytes.
     """
 
     n_addition_per_s: float

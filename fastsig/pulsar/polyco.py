@@ -35,10 +35,10 @@ _ROUNDED_S = 1e-6
 class Polyco:
     """The phase of a pulsar from polynomials, each for a span of minutes or hours.
 
-    A time uses the block whose middle is nearest, among those whose span covers it; spans are
-    extended by 1 s at either end. A block is not used beyond a leap second, where TEMPO and other
-    programs would count a second less: times there need a block with its middle on their side.
-    The leap second itself belongs to the side before it.
+    For each time, the block with the nearest middle is used, among those whose span covers the
+    time; spans are extended by 1 s at either end. A block is not used beyond a leap second, where
+    TEMPO and other programs would count a second less: times beyond it need a block whose middle is
+    on the same side. The leap second itself belongs to the side before it.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ class Polyco:
         ----------
         path : path
         source : str, optional
-            Name of the pulsar, for a file with blocks of several.
+            Name of the pulsar, for a file with blocks of several pulsars.
 
         Raises
         ------

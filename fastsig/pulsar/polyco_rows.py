@@ -1,8 +1,8 @@
 """Rows of PSRFITS' table POLYCO for TEMPO's polynomials, with numbers that doubles hold exactly.
 
-TEMPO's text has 11 decimals of the middle of a block, steps of 0.9 us, and 6 of its phase; PSRFITS
-has doubles for both, and some programs read one and write the other. A middle that is a multiple of
-1/1024 day is exact in both, and so is a whole phase. The rest is in the coefficients.
+TEMPO's text states the middle of a block with 11 decimals, in steps of 0.9 us, and its phase with
+6; PSRFITS has doubles for both, and some programs read one and write the other. A middle that is a
+multiple of 1/1024 day is exact in both, and so is a whole phase. The rest is in the coefficients.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ _DAY_S = 86400
 def rows_of(blocks: Sequence[Block]) -> tuple[dict[str, Any], ...]:
     """Return the rows of POLYCO for blocks, such as those of a `Polyco`.
 
-    A phase by a row differs from that of its block only by the rounding of coefficients to doubles,
-    1e-16 turn for the first.
+    A phase computed from a row differs from that of its block only by the rounding of coefficients
+    to doubles, 1e-16 turn for the first.
     """
     return tuple(_row(block, len(blocks)) for block in blocks)
 
@@ -62,7 +62,7 @@ def block_of(row: Mapping[str, Any], source: str = "", dm: float | None = None) 
 
 def phases_by(row: Mapping[str, Any], reference: tuple[int, Fraction], seconds: F8
               ) -> tuple[F8, F8]:
-    """Return phases by a row, within (-0.5, 0.5] turns, and frequencies, Hz.
+    """Return phases computed from a row, within (-0.5, 0.5] turns, and frequencies, Hz.
 
     Parameters
     ----------

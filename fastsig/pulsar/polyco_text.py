@@ -51,7 +51,7 @@ class Block:
     day : int
         UTC day number of the middle, MJD.
     day_part : Fraction
-        Part of that day, of 86400 s.
+        Fraction of that day, in units of 86400 s.
     dm : float
         pc cm^-3.
     doppler : float

@@ -1,7 +1,7 @@
 """Predictors of a pulsar's phase: what they have in common, and a constant period.
 
 A predictor returns the phase of a pulsar at times of a telescope. `Polyco` reads it from TEMPO's
-polynomials, `from_par` makes these from an ephemeris, and `ConstantPeriod` needs a period alone.
+polynomials, `from_par` makes these from an ephemeris, and `ConstantPeriod` needs only a period.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ class Predictor(Protocol):
     def reference_mhz(self) -> float | None:
         """Frequency at which the phases are those of the pulse, MHz.
 
-        ``inf`` is infinite frequency. None means that the phases hold at whatever frequency the
-        data are dedispersed to.
+        ``inf`` is infinite frequency. None means that the phases are valid at whatever frequency
+        the data are dedispersed to.
         """
 
     @property
@@ -61,7 +61,7 @@ class Predictor(Protocol):
         turns : ndarray, int64
             Whole turns.
         fraction : ndarray, float64
-            The rest, in [0, 1), to 1e-9 turn.
+            The remainder, in [0, 1), accurate to 1e-9 turn.
 
         Raises
         ------

@@ -26,9 +26,8 @@ _DESCRIPTIONS = {
 def profile_table(profiles: ProfileData) -> QTable:
     """Return the table of `Profiles.to_table`.
 
-    ``meta`` has the header, and lists with a value for each subintegration:
-    epoch (day, and seconds of the day as text), duration and
-    period.
+    ``meta`` contains the header, and lists with a value for each subintegration: epoch (day, and
+    seconds of the day as text), duration and period.
     """
     from astropy.table import QTable  # takes as long to import as everything else together
 

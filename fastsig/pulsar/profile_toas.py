@@ -56,7 +56,7 @@ def profile_toas(profiles: Profiles, template: Template, *, n_subint: int = 1,
     least_snr : float
         Times of profiles with a lower S/N are left out.
     flags : mapping of str to str, optional
-        Further flags of all times. Those of receiver, backend, subintegration, channel, S/N,
+        Further flags for all times. Those of receiver, backend, subintegration, channel, S/N,
         duration and bandwidth (``fe``, ``be``, ``subint``, ``chan``, ``snr``, ``tobs``, ``bw``) are
         always set.
 

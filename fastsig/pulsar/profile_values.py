@@ -62,7 +62,7 @@ def profile_values(profiles: Profiles, *, sefd_jy: float | None = None, n_pol: i
                    convention: str = "PSR/IEEE", feed_angle: Any = None) -> dict[str, Any]:
     """Return the measurements of the mean profile; NaN for those that cannot be made.
 
-    The polarisation is that of four products, after the measured RM was removed.
+    The polarisation is that of four products, after the rotation by the measured RM was removed.
 
     Parameters
     ----------

@@ -75,8 +75,8 @@ class Profiles(ProfileData):
         Width of the channels of the spectra that were folded, MHz, within which dispersion smears
         the pulse, except for the part removed with ``header.coherent_dm``; None if not known.
     predictor : tuple of mapping
-        Rows of the polyco of the fold, by the names of the columns of PSRFITS: ``NSPAN`` (min),
-        ``NSITE``, ``REF_FREQ`` (MHz), ``REF_MJD``, ``REF_PHS`` (turns), ``REF_F0`` (Hz),
+        Rows of the polyco of the fold, with the names of the columns of PSRFITS as keys: ``NSPAN``
+        (min), ``NSITE``, ``REF_FREQ`` (MHz), ``REF_MJD``, ``REF_PHS`` (turns), ``REF_F0`` (Hz),
         ``COEFF``, and others. `fastsig.pulsar.polyco_rows.rows_of` makes them from the blocks of a
         `Polyco`.
     ephemeris : str
@@ -90,7 +90,7 @@ class Profiles(ProfileData):
     """
 
     def __getitem__(self, key: Any) -> Profiles:
-        """Slice as data of streams: ``profiles[t0:t1, f0:f1, "I"]``; arrays are views.
+        """Slice as for data of streams: ``profiles[t0:t1, f0:f1, "I"]``; arrays are views.
 
         Subintegrations are chosen by number, or by the time of their epochs: UTC dates and times,
         or seconds after the start.
@@ -139,7 +139,7 @@ class Profiles(ProfileData):
         ----------
         *axes : {"time", "frequency"}
             Axes over which the mean is taken. If the channels are not aligned and a dispersion
-            measure is known, they are first aligned, as by `dedisperse`.
+            measure is known, they are first aligned, as in `dedisperse`.
         """
         unknown = [each for each in axes if each not in _AXES]
         if unknown or not axes:
@@ -164,7 +164,7 @@ class Profiles(ProfileData):
         n_chan, n_bin : int
             Numbers of channels and of bins to average, which must divide those of the profiles. If
             the channels are not aligned and a dispersion measure is known, they are first aligned,
-            as by `dedisperse`.
+            as in `dedisperse`.
         """
         return averaged(self, n_subint, n_chan, n_bin)
 

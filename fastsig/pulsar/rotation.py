@@ -83,7 +83,7 @@ def _split(shift: F8) -> tuple[NDArray[np.int64], F8]:
 
 
 def _side(rest: F8) -> NDArray[np.int64]:
-    """Return the direction, in bins, of the second bin between which a shift ends."""
+    """Return the direction, in bins, of the second of the bins between which a shift ends."""
     return np.sign(rest).astype(np.int64)
 
 

@@ -281,7 +281,7 @@ class _Faraday:
         return float(np.sqrt(max(1.0, np.average(ratio, weights=power))))
 
     def _maximum(self, rm: float, step: float, chi2: Callable[[F8], F8]) -> tuple[float, float]:
-        """Return where chi^2 is highest, by parabolas, and the error by its curvature."""
+        """Return where chi^2 is highest, from parabolas, and the error from the curvature."""
         for _ in range(4):
             low, middle, high = chi2(rm + step * np.array([-1.0, 0.0, 1.0]))
             bend = (high - 2 * middle + low) / step**2

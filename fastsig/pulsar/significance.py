@@ -109,14 +109,14 @@ class Boxcar:
 
 @dataclass(frozen=True)
 class Flux:
-    """Flux densities by the radiometer equation, Jy, with errors.
+    """Flux densities from the radiometer equation, Jy, with errors.
 
     Parameters
     ----------
     mean_jy, mean_error_jy : float
-        Averaged over the turn.
+        Flux density averaged over the turn, and its error.
     peak_jy, peak_error_jy : float
-        Of the highest bin.
+        Flux density of the highest bin, and its error.
     jy_per_unit : float
         Flux density for one unit of the profile.
     """

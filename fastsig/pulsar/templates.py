@@ -50,9 +50,9 @@ class Template:
     profile : ndarray, shape (bin,), float64
         Values above the baseline, with a peak of 1.
     method : str
-        How it was made: "wiener", "savgol" or "gaussians".
+        How the template was made: "wiener", "savgol" or "gaussians".
     components : tuple of Component
-        Components, if it is a sum of Gaussians.
+        Components, if the template is a sum of Gaussians.
     smear : tuple of (float, float)
         Widths, in turns, and weights of the smear in the template, which is due to dispersion
         within channels; empty if it is not known.

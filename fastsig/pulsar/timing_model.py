@@ -1,7 +1,7 @@
-"""A pulsar's timing model from a par file: what is asked of PINT, and nothing of the network.
+"""A pulsar's timing model from a par file, computed with PINT and without the network.
 
-PINT looks for kernels and clock files on the network. Here it has a telescope of its own without
-clock files, the kernel of an installed package, and astropy's installed tables of the Earth.
+PINT looks for kernels and clock files on the network. Here, PINT is given a telescope without clock
+files, the kernel of an installed package, and astropy's installed tables of the Earth.
 
 References
 ----------
@@ -83,7 +83,7 @@ class TimingModel:
 
     @property
     def source(self) -> str:
-        """Name of the pulsar; that of the file, if it states none."""
+        """Name of the pulsar; if the file states none, the name of the file."""
         return str(self.model.PSR.value or Path(self.path).stem)
 
     @property
@@ -149,7 +149,7 @@ class TimingModel:
 
     @contextmanager
     def _named(self) -> Iterator[None]:
-        """A context in which errors of PINT, of which each part of a model has its own, get a name.
+        """A context in which any error of PINT becomes a `FormatError` with the name of the file.
 
         Raises
         ------
@@ -220,7 +220,7 @@ def _check(path: str, model: Any) -> None:
 def _observatory(name: str) -> Any:
     """Return PINT's entry for a telescope, which lists its clock files; None if it has none.
 
-    For a name that it does not know, PINT would ask the network.
+    For a name that it does not know, PINT would query the network.
     """
     from pint.observatory import Observatory, get_observatory
 

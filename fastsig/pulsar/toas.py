@@ -41,11 +41,11 @@ class Toa:
     error_us : float
         Standard error, us.
     freq_mhz : float
-        Frequency to which it refers, MHz; infinity is allowed.
+        Frequency to which the time refers, MHz; infinity is allowed.
     site : str
         Code of the observatory, such as ``fast``.
     name : str
-        First word of the line: the file that it is from.
+        First word of the line: the file that the time comes from.
     flags : mapping of str to str
         Names, without a hyphen, and values; neither may contain spaces.
     """

@@ -52,7 +52,8 @@ class Widths:
     Parameters
     ----------
     w50, w10 : Width
-        Between the outermost points at 50 and 10 per cent of the peak in the on-pulse region.
+        Widths between the outermost points at 50 and 10 per cent of the peak in the on-pulse
+        region.
     equivalent : Width
         Area above the baseline divided by the peak; NaN if no bin is on-pulse.
     peak, peak_error : float

@@ -46,8 +46,8 @@ class Findings:
     Parameters
     ----------
     columns : mapping
-        Values of the columns, by name: `Time`, arrays of numbers in the unit of the column, and
-        text.
+        Values of the columns, with the names as keys: `Time`, arrays of numbers in the unit of the
+        column, and text.
     meta : mapping
         How the signals were found, in types that JSON can store.
 

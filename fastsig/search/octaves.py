@@ -68,9 +68,9 @@ class Octaves(ABC):
 
     @property
     def waiting_bytes(self) -> int:
-        """Memory of the spectra that are waiting to be normalised, and of a segment of codes.
+        """Memory used by spectra that are waiting to be normalised, and by a segment of codes.
 
-        With which of them are valid; codes at all lower rates are as many again.
+        The flags of valid samples are included; codes at all lower rates need as much again.
         """
         size = self._normalizer.segment
         waiting = (self._dtype.itemsize + 1) * (self._normalizer.latency + size)
@@ -204,7 +204,7 @@ class Octaves(ABC):
 
 
 def _neighbours(live: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Return a live channel for each: itself, or for those of a gap those below it, mirrored.
+    """Return a live channel for each: itself or, in a gap, the mirror image below the gap.
 
     Channels that share one would make weights fluctuate more than the noise of sums.
     """
@@ -217,7 +217,7 @@ def _neighbours(live: NDArray[np.bool_]) -> NDArray[np.int64]:
 
 
 def _share(valid: NDArray[np.bool_] | None) -> float:
-    """Return the share of samples that are valid."""
+    """Return the fraction of samples that are valid."""
     return 1.0 if valid is None or not valid.size else float(valid.mean())
 
 
@@ -227,7 +227,7 @@ def segment_of(sample_s: float) -> int:
 
 
 def _octaves(stretches: Sequence[Stretch]) -> list[list[int]]:
-    """Return the numbers of the stretches of each octave, from the full rate on."""
+    """Return the numbers of the stretches of each octave, the full rate first."""
     levels = [int(each.downsampling).bit_length() - 1 for each in stretches]
     return [[number for number, each in enumerate(levels) if each == level]
             for level in range(max(levels) + 1)]

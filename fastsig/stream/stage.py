@@ -193,7 +193,7 @@ class VoltageStage(Stage, VoltageStream):
         return cast("tuple[Spans, ...] | None", self.source.valid_spans())
 
     def valid_fraction(self) -> float | None:
-        """Return the fraction of valid samples if it is known from headers alone; otherwise None."""
+        """Return the fraction of valid samples if known from headers alone; otherwise None."""
         same = self.source.shape[0] == self.shape[0]
         return cast("float | None", self.source.valid_fraction()) if same else None
 

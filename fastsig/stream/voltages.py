@@ -76,7 +76,7 @@ class VoltageStream(Stream):
     blanked = True
 
     def valid_fraction(self) -> float | None:
-        """Return the fraction of valid samples if it is known from headers alone; otherwise None."""
+        """Return the fraction of valid samples if known from headers alone; otherwise None."""
         return None
 
     def valid_spans(self) -> tuple[Spans, ...] | None:

@@ -70,7 +70,7 @@ class Telescope(Shown):
         return EarthLocation.from_geocentric(*self.itrf_m, unit=u.m)
 
     def receiver(self, name: str | None = None, **options: Any) -> Receiver:
-        """Return a receiver by its name, the first by default.
+        """Return a receiver by its name; by default, the first.
 
         Raises
         ------

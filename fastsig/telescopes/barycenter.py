@@ -128,7 +128,7 @@ def light_travel_times(times: Time, ra_deg: Any, dec_deg: Any, location: Any) ->
 
 
 def observer(nodes: Time, location: Any) -> tuple[Array, Array]:
-    """Return an observer's position (light seconds) and velocity (c) to the barycentre, ICRS."""
+    """Return an observer's barycentric position (light seconds) and velocity (c), ICRS."""
     utc = nodes.utc
     dut1, xp, yp = earth.orientation(utc, warn=False)
     lon, lat, height = location.to_geodetic("WGS84")

@@ -75,7 +75,7 @@ _SETTINGS = _Settings()
 def orientation(times: Time, *, warn: bool = True) -> Orientation:
     """Return UT1 and the pole at given times, from the tables installed with astropy.
 
-    Outside the tables the nearest values are used.
+    Outside the tables, the nearest values are used.
 
     Parameters
     ----------

@@ -38,7 +38,8 @@ class GbtL(Receiver):
              outside: Outside = "raise") -> u.Quantity:
         """Return the gain of one polarisation; see `Receiver.gain`.
 
-        It is one value for the whole band; no dependence on elevation or temperature is known.
+        The gain is one value for the whole band; no dependence on elevation or temperature is
+        known.
         """
         low, high = self.band.value
         mhz = self._megahertz(frequency, low, high, "gain", outside)

@@ -28,7 +28,7 @@ class Kernel:
     Parameters
     ----------
     name : str
-        As in par files, such as DE440.
+        Name as in par files, such as DE440.
     path : str
     origin : str
         Package and version, or the file's name.

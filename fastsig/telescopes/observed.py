@@ -175,7 +175,7 @@ def observer_velocity(times: Time, location: EarthLocation) -> Array:
     Parameters
     ----------
     times : Time
-        Shape (time,). Where UT1 is only known to 0.9 s, the velocity is good to 0.03 m/s.
+        Shape (time,). Where UT1 is known only to 0.9 s, the velocity is good to 0.03 m/s.
     location : EarthLocation
 
     Returns

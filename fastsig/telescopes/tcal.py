@@ -164,7 +164,8 @@ def read(path: str | os.PathLike[str] | Iterable[str | os.PathLike[str]], *,
     FormatError
         If a file is not such a table.
     UsageError
-        If there are no files, or if they have both levels, or one beam and polarisation twice.
+        If there are no files, or if they contain both levels, or the same beam and polarisation
+        twice.
     """
     if isinstance(path, (str, os.PathLike)):
         whole = Path(path)

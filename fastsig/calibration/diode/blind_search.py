@@ -101,7 +101,7 @@ def _periods(series: Series) -> list[float]:
 
 
 def strongest_line(series: Series) -> float:
-    """Return the highest power of the spectrum over the noise, at periods `search` can find."""
+    """Return the highest power divided by the noise, at periods that `search` can find."""
     power, unit = _white_spectrum(series)
     return float(power[int(unit * CYCLES) :].max(initial=0.0))
 

@@ -40,12 +40,12 @@ class FittedBoxcar:
 
     @cached_property
     def cycles(self) -> Cycles:
-        """Steps cycle by cycle."""
+        """The step of each cycle."""
         return each_cycle(self.fit, self.flat, self.variance)
 
     @cached_property
     def chi2(self) -> float:
-        """Decrease of chi-square by the diode, in variances of the red noise present."""
+        """Decrease of chi-square due to the diode, in variances of the red noise present."""
         rest = Series(self.flat.y - self.fit.model(self.flat.n), self.flat.w)
         red = redness(rest, self.fit.on)
         used = int(np.count_nonzero(self.flat.w))

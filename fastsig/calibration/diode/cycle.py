@@ -199,7 +199,7 @@ def on_share(rate: Any, start: int, n: int, cycle: DiodeCycle) -> NDArray[np.flo
 def classify(
     rate: Any, start: int, n: int, cycle: DiodeCycle, guard: Any = 0
 ) -> NDArray[np.int8]:
-    """Classify rows by the diode: on, off, or edge if it is on during a part of the row.
+    """Classify rows by the state of the diode: on, off, or edge if it is on for part of the row.
 
     Parameters
     ----------
@@ -229,7 +229,7 @@ def classify(
 
 
 def scheduled(schedule: DiodeSchedule, rate: Any, start: int, n: int) -> NDArray[np.int8]:
-    """Classify rows like `classify`, by a header's schedule: before its first tick they are off.
+    """Classify rows as `classify` does, from a header's schedule; rows before its start are off.
 
     Parameters
     ----------

@@ -18,7 +18,7 @@ class Difference(NamedTuple):
     """On-minus-off spectra of cycles.
 
     `number` (cycle,) is int64; `power` (cycle, pol, chan), in the unit of power, is NaN if a cycle
-    lacks on or off rows; `weight` is the inverse variance by the radiometer formula; `rows`
+    lacks on or off rows; `weight` is the inverse variance from the radiometer formula; `rows`
     (cycle,) is the mean of the numbers of the on rows.
     """
 

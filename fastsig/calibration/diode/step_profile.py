@@ -62,7 +62,7 @@ def unevenness(power: Any, weight: Any, step_s: Any, cycle: DiodeCycle) -> float
 
 
 def _parts(n: int, period: float, on: float, phase: float, guard: float) -> NDArray[np.int8]:
-    """Label rows: 1 to 4 in quarters of the on-time, 5 before, 6 after it, -1 at edges, 0 elsewhere."""
+    """Label rows: 1 to 4 in quarters of the on-time, 5 before it, 6 after it, -1 at edges, or 0."""
     begin = (np.arange(n) - phase) % period  # of a row
     middle = begin + 0.5
     beside = min(on / _PARTS, (period - on) / 4)
@@ -79,7 +79,7 @@ def _parts(n: int, period: float, on: float, phase: float, guard: float) -> NDAr
 def _excess(flat: Series, part: NDArray[np.int8]) -> tuple[float, float]:
     """Return the mean square of the deviations minus that of noise, and that of noise.
 
-    Both are NaN without a step.
+    Both are NaN if there is no step.
     """
     used = (flat.w > 0) & (part >= 0)
     n = np.bincount(part[used], minlength=_PARTS + 3)

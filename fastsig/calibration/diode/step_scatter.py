@@ -19,7 +19,7 @@ _SEEN = 0.3  # fraction of the best cycle's information that a cycle must have
 
 
 class Cycles(NamedTuple):
-    """Number of cycles with data, S/N of one cycle, rms of steps over that of white noise."""
+    """Number of cycles with data, S/N of one cycle, rms of steps divided by that of white noise."""
 
     n: int
     snr: float

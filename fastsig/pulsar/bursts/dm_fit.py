@@ -80,10 +80,10 @@ def fit_dm(bands: Subbands, off: NDArray[np.bool_], boxcar: Boxcar, *, method: s
         The burst in the profile at the present measure.
     method : {"snr", "structure"}
     reach : float, optional
-        Largest change, pc cm^-3; by default that which shifts the lowest subband relative to the
-        highest by three widths of the burst.
+        Largest change, pc cm^-3; by default the change that shifts the lowest subband relative to
+        the highest by three widths of the burst.
     seed : int
-        Of the noise from which the error results.
+        Seed of the noise that is added to determine the error.
 
     Raises
     ------
@@ -111,7 +111,7 @@ def snr_curve(bands: Subbands, off: NDArray[np.bool_], boxcar: Boxcar, trials: F
 
 
 def _near(boxcar: Boxcar, n: int) -> tuple[int, int]:
-    """Return the samples in which the middle of a burst is looked for."""
+    """Return the samples in which the middle of a burst is searched for."""
     return (max(0, int(boxcar.start - 2 * boxcar.width)),
             min(n, boxcar.start + 3 * boxcar.width))
 

@@ -1,4 +1,4 @@
-"""The fluence of a burst, by the radiometer equation or from calibrated spectra.
+"""The fluence of a burst, from the radiometer equation or from calibrated spectra.
 
 The noise of a channel is ``T_sys / (G sqrt(n_pol b t))`` Jy, with the gain G of one polarisation,
 the width b of the channel and the duration t of a sample; n_pol is 2 for total intensity. Measured
@@ -49,7 +49,7 @@ def jansky_per_sigma(made: Normalized, *, unit: str | None, n_pol: int, channel_
         Unit of the spectra; None for recorded units, which need `tsys_k` and `gain_k_jy`. Spectra
         in K need the gain.
     n_pol : {1, 2}
-        Polarisations whose sum the spectra are.
+        Number of polarisations that were added in the spectra.
     channel_hz, step_s : float
         Width of a channel, and duration of a sample.
     tsys_k : float, optional

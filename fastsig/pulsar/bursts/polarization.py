@@ -36,12 +36,12 @@ class BurstPolarization:
     Parameters
     ----------
     profile : PolarizationProfile
-        Stokes parameters, L, V and PA of the samples of which half of the channels are valid,
-        averaged over the band; in units of the noise of I in a channel.
+        Stokes parameters, L, V and PA of the samples in which at least half of the channels are
+        valid, averaged over the band; in units of the noise of I in a channel.
     rotation : RotationMeasure
         The best rotation measure.
     is_rotated : bool
-        Whether it is significant, so that the rotation was removed.
+        Whether the rotation measure is significant; if it is, the rotation was removed.
     linear, circular, absolute : (float, float)
         L/I, V/I and abs(V)/I of the samples of the burst, with their errors.
     pa_deg, pa_error_deg : float

@@ -26,7 +26,7 @@ __all__ = ["BurstFit", "FWHM", "cumulative", "fit_shape"]
 F8 = NDArray[np.float64]
 
 FWHM = 2 * np.sqrt(2 * np.log(2))
-#: Index of the scattering time of Kolmogorov turbulence is 4.4, that of a thin screen 4.
+#: The index of the scattering time is 4.4 for Kolmogorov turbulence, and 4 for a thin screen.
 _INDEX = 4.0
 _MOST_BANDS, _LEAST_SNR = 8, 6.0
 
@@ -40,7 +40,7 @@ class BurstFit:
     centre_s, centre_error_s : float
         Centre of the Gaussian, s, on the axis of times that was given, at the reference frequency.
     fwhm_s, fwhm_error_s : float
-        Full width at half maximum of the Gaussian, without what widens it in the recording.
+        Full width at half maximum of the Gaussian, before the recording widens it.
     tau_s, tau_error_s : float or None
         Time constant of the tail at `tau_mhz`; None for a Gaussian without one.
     tau_mhz, index : float
@@ -116,8 +116,9 @@ def fit_shape(bands: Subbands, seconds: F8, boxcar: Boxcar, *, scattered: bool,
 class _Problem:
     """Residuals of a model whose linear parameters are solved for.
 
-    The others are the centre, sigma, the change of the dispersion measure in the delay across the
-    band, if there are several subbands, and tau; all in units of the width of the boxcar.
+    The other parameters are the centre, sigma, the change of the dispersion measure in the delay
+    across the band, if there are several subbands, and tau; all in units of the width of the
+    boxcar.
     """
 
     def __init__(self, bands: Subbands, seconds: F8, sigma_s: F8, scattered: bool, index: float,

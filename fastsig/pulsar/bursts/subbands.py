@@ -4,9 +4,9 @@ Each channel is reduced to its level and its noise off the burst: ``z = (x - lev
 profile is the sum of z over the channels divided by the square root of their number, so that its
 noise is 1 if the noise of the channels is independent.
 
-For trial dispersion measures the subbands are shifted by the shift theorem of the Fourier
-transform, by fractions of a sample; the ends of the window are joined, so that it must extend
-beyond the burst by more than the largest shift.
+For trial dispersion measures the subbands are shifted with the shift theorem of the Fourier
+transform, also by fractions of a sample; the ends of the window are joined, so the window must
+extend beyond the burst by more than the largest shift.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Boxcar:
 
     @property
     def centre(self) -> float:
-        """Its middle, in samples from the beginning of the first one."""
+        """Middle of the boxcar, in samples from the beginning of the first sample."""
         return self.start + self.width / 2
 
 
@@ -52,11 +52,11 @@ class Subbands:
     values : ndarray, shape (subband, time)
         Sums of z over the channels of a subband, 0 where nothing is valid.
     counts : ndarray, shape (subband,)
-        Number of channels with data in each.
+        Number of channels with data in each subband.
     inverse_sq : ndarray, shape (subband,), MHz^-2
         Mean of ``f^-2`` of these channels.
     freq_mhz : ndarray, shape (subband,)
-        Their mean frequency.
+        Mean frequency of these channels.
     share : ndarray, shape (time,)
         Valid share of the samples of these channels.
     step_s : float
@@ -124,7 +124,7 @@ class Normalized(NamedTuple):
     share : ndarray, shape (time, good chan)
         Valid share of the samples.
     level, sigma : ndarray, shape (good chan,)
-        In the unit of the values.
+        Level and noise of each channel, in the unit of the values.
     good : ndarray, shape (good chan,), int
         Numbers of the channels that have noise.
     """
@@ -189,7 +189,7 @@ def grouped(made: Normalized, freq_mhz: F8, most: int, step_s: float, constant: 
 
 
 def boxcar_sums(profile: F8, width: int) -> F8:
-    """Return sums of `width` samples that begin at each sample, as far as they are complete."""
+    """Return sums of `width` samples that begin at each sample, without incomplete ones."""
     total = np.concatenate([[0.0], np.cumsum(profile)])
     return np.asarray(total[width:] - total[:-width])
 

@@ -1,6 +1,6 @@
 """The position of a point source from its S/N in several beams.
 
-A beam is a Gaussian of the receiver's half-power width, averaged over the band. A source at x of
+A beam is a Gaussian of the receiver's half-power width, averaged over the band. A source at x with
 the S/N s in the middle of a beam has in beam b the S/N ``m_b = s g_b P_b(x)``, with the variance
 ``1 + (e m_b)^2 + (l s)^2``: the noise, the error e of the shape and gain of the beams, and side
 lobes up to l, but at most 0.04 of the highest S/N. Without this limit, a source far from all beams
@@ -84,7 +84,7 @@ class BeamSource:
     east_error, north_error : float
         Standard errors, arcmin.
     snr : float
-        S/N that it has in the middle of a beam.
+        S/N that the source has in the middle of a beam.
     expected, scatter : dict
         Most probable S/N in each beam, and its standard deviation.
     chi2 : float
@@ -103,14 +103,14 @@ class BeamSource:
 
 
 def fit_source(geometry: Geometry, snr: Mapping[int, float], threshold: float) -> BeamSource:
-    """Return the point source that explains the S/N in beams best.
+    """Return the point source that best explains the S/N in beams.
 
     Parameters
     ----------
     geometry : Geometry
         All beams that were searched.
     snr : mapping
-        S/N by number of the beam; nothing was found in the other beams.
+        S/N in each beam, with the numbers of the beams as keys; nothing was found in the others.
     threshold : float
         S/N from which candidates were reported.
 

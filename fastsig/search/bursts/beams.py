@@ -1,11 +1,10 @@
-"""Candidates of several beams on one clock: which belong together, and the verdict on each group.
+"""Candidates of several beams on one clock, their groups, and the verdict on each group.
 
 Candidates are friends if their boxcars overlap in time and their dispersion measures agree within
 three standard errors plus the deviation that widens a burst to twice its width. A group of friends
 is compared with a point source (`fastsig.search.bursts.beam_source`):
 
-- **accepted**: one position explains the S/N in all beams, and that nothing was found in the
-  others;
+- **accepted**: one position explains the S/N in all beams, and why nothing was found in the others;
 - **interference**: two or more beams are much brighter than the best position explains;
 - **doubtful**: any other case, such as one beam that is too bright, or a neighbouring beam in which
   nothing was found.
@@ -84,10 +83,10 @@ class Group:
     members : ndarray, int
         Numbers of the candidates; the brightest first.
     snr : mapping
-        The highest S/N in each beam, by number.
+        The highest S/N in each beam, with the numbers of the beams as keys.
     verdict : Verdict
     source : BeamSource
-        The point source that explains them best.
+        The point source that best explains the candidates.
     chance : float
         Probability that a candidate of another beam belongs to the group by chance.
     """
@@ -214,7 +213,7 @@ def _group(found: Detections, geometry: Geometry, members: I8, threshold: float,
 
 
 def _verdict(source: BeamSource, snr: dict[int, float], threshold: float) -> Verdict:
-    """Return what a group is."""
+    """Return the verdict on a group."""
     above = {beam: (snr[beam] - source.expected[beam]) / source.scatter[beam] for beam in snr}
     bright = [beam for beam, excess in above.items() if excess > _UNEXPLAINED]
     faint = [beam for beam, excess in above.items() if excess < -_UNEXPLAINED]

@@ -81,7 +81,7 @@ class BurstSearch(Octaves):
 
     @property
     def memory_bytes(self) -> int:
-        """Memory of tables, state and events."""
+        """Memory used by tables, state and events, bytes."""
         return int(self._store.memory_bytes + self.waiting_bytes
                    + sum(search.memory_bytes for search, _ in self._each()))
 
@@ -154,7 +154,7 @@ class BurstSearch(Octaves):
             self._add(self.members[octave], search.process(x, valid=valid))
 
     def _add(self, members: Sequence[int], found: NDArray[Any]) -> None:
-        """Add events of some stretches; weights become shares of the samples as they arrived."""
+        """Add events of some stretches; weights become fractions of the samples as they arrived."""
         first = np.cumsum([0, *(self.plan.stretches[number].n_dm for number in members)])
         of = np.searchsorted(first, found["row"], side="right") - 1
         for place, number in enumerate(members):

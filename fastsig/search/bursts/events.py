@@ -58,7 +58,7 @@ class EventStore:
 
     @property
     def memory_bytes(self) -> int:
-        """Largest memory of the events."""
+        """Largest amount of memory used by the events, bytes."""
         return 4 * self._most * EVENT.itemsize
 
     def add(self, events: NDArray[Any]) -> None:
@@ -95,7 +95,7 @@ def events_of(stretch: int, found: NDArray[Any]) -> NDArray[Any]:
 
 
 def brightest(events: NDArray[Any], most: int) -> NDArray[Any]:
-    """Return at most this many events, the brightest, whatever their order."""
+    """Return the brightest events, at most this many, whatever their order."""
     if len(events) <= most:
         return events
     order = np.lexsort((*(events[name] for name in _ORDER), -events["snr"]))

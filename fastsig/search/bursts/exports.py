@@ -86,6 +86,6 @@ def _plan_dms(candidates: Candidates) -> NDArray[np.float64]:
                          "format contains; allowed: the table of one search") from error
 
 
-#: Text of a table by the name of its format.
+#: Functions that return the text of a table, by the name of its format.
 EXPORTS: dict[str, Callable[[Candidates], str]] = {
     "singlepulse": singlepulse_text, "heimdall": heimdall_text, "transientx": transientx_text}

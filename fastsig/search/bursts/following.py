@@ -1,15 +1,16 @@
-r"""Candidates of a search while it runs: each as soon as no later event can change it.
+r"""Candidates of a search while it runs: each is returned when no later event can change it.
 
 Two things can change a candidate. An event may become a friend of its own; it begins no earlier
-than `BurstSearch.earliest` states for its dispersion measure. And a candidate that is not known yet
-may be a satellite of it, or it one of that. With t the time of a candidate, d its dispersion
-measure and p the delay across the band for a measure of 1, an event has a :math:`t + d p`, which is
-about the time when it leaves the band, no smaller than that of the first event that is to come or
-whose candidate is open. The candidate has no less, apart from half a boxcar, since it lies between
-its events. A satellite is no later than :math:`\max(0, d - d') p` after a candidate with the
-measure d', and half of both widths. So nothing is a satellite of a candidate, or it of that, if the
-least :math:`t + d p` is later by the delay of the largest measure and these widths. What holds for
-a candidate must also hold for all that are its satellites or of which it is one, and for theirs.
+than `BurstSearch.earliest` states for its dispersion measure. A candidate that is not yet known may
+also be a satellite of the first one, or the reverse. With t the time of a candidate, d its
+dispersion measure and p the delay across the band for a measure of 1, an event has a :math:`t + d
+p`, which is about the time when it leaves the band, no smaller than that of the first event that is
+to come or whose candidate is open. The candidate has no less, apart from half a boxcar, since it
+lies between its events. A satellite is no later than :math:`\max(0, d - d') p` after a candidate
+with the measure d', and half of both widths. So nothing is a satellite of a candidate, or it of
+that, if the least :math:`t + d p` is later by the delay of the largest measure and these widths.
+What holds for a candidate must also hold for all that are its satellites or of which it is one, and
+for theirs.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from fastsig.search.bursts.groups import ROWS, Gathered, Grouped, Searched, grou
 __all__ = ["Follower"]
 
 _MOST_EVENTS = 2**16
-#: Events that are looked at whenever some are new; of more, correspondingly rarely.
+#: Up to this many events are examined whenever some are new; more are examined less often.
 _AT_ONCE = 2**11
 
 
@@ -40,9 +41,9 @@ class Follower:
     Parameters
     ----------
     searches : sequence of BurstSearch
-        They have not begun.
+        Searches that have not begun.
     late_s, first_rows : sequence
-        Time and number of the first spectrum of each in the recording.
+        Time and number, in the recording, of the first spectrum of each search.
     most : int
         Largest number of events that wait, for each search; these are the brightest.
     """
@@ -59,7 +60,7 @@ class Follower:
     def completed(self) -> Gathered | None:
         """Return the candidates that have become final since the last call, in the order of time.
 
-        None if no search has come further.
+        None if no search has advanced.
         """
         frontier = min(_frontier(each, late) for each, late in zip(
             self._searches, self._late_s, strict=True))

@@ -18,15 +18,15 @@ __all__ = ["MOST", "ROWS", "Gathered", "Grouped", "Groups", "Members", "Searched
 F8 = NDArray[np.float64]
 I8 = NDArray[np.int64]
 
-#: Neighbouring dispersion measures of the plan that friends are apart, at most.
+#: Largest distance of friends, in neighbouring dispersion measures of the plan.
 ROWS = 2
 #: FWHM of a Gaussian pulse divided by the width of its best boxcar.
 _FWHM = 1 / 1.189
-#: Share of the highest S/N above which a parabola is fitted, to at least this many DMs.
+#: Fraction of the highest S/N above which a parabola is fitted, to at least this many DMs.
 _HIGH, _LEAST_HIGH = 0.8, 5
 #: Error of a dispersion measure in that of the likelihood.
 _ERROR = 2.0
-#: Groups that are measured, at most: of more, the brightest.
+#: Largest number of groups that are measured; these are the brightest.
 MOST = 100_000
 #: Exponents below this many are as good as 0.
 _MOST_POWER = 60.0
@@ -43,7 +43,7 @@ class Gathered:
     step : ndarray, float64
         Step of the dispersion measures.
     search : ndarray, int64
-        Number of the search that found it.
+        Number of the search that found each candidate.
     """
 
     time_s: F8
@@ -78,9 +78,9 @@ class Searched:
     events : Events
     plan : SearchPlan
     late_s : float
-        Time of its first spectrum.
+        Time of the first spectrum of the search.
     first_row : int
-        Number of its first spectrum.
+        Number of this spectrum in the recording.
     """
 
     events: Events
@@ -108,7 +108,7 @@ class Grouped:
 
 
 def grouped(search: Searched, number: int = 0) -> Grouped:
-    """Return the groups of friends of one search, which has a number among others."""
+    """Return the groups of friends of one search, which is identified by its number."""
     from fastsig_kernels import friends
 
     members = Members(search.events.rows, search.plan)

@@ -228,7 +228,7 @@ def _within(stretch: Stretch, low: float, high: float) -> Stretch | None:
 
 
 def _ascending(stretches: tuple[Stretch, ...]) -> tuple[Stretch, ...]:
-    """Return stretches without a measure that the one before ends with."""
+    """Return stretches without measures at which the preceding stretch ends."""
     found: list[Stretch] = []
     for each in stretches:
         if found and each.low <= found[-1].high:

@@ -58,7 +58,7 @@ def trials(step: float, n_dm: int, ladder: Ladder, threshold: float,
     threshold : float
         S/N.
     constants : tuple of float
-        As in `CONSTANTS`.
+        Constants, in the order of `CONSTANTS`.
     """
     by_time, by_dm, by_width, factor = constants
     w, t = ladder.widths.astype(np.float64), ladder.steps.astype(np.float64)

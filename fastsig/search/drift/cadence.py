@@ -28,7 +28,7 @@ _MEGA = 1e6
 
 @dataclass
 class _Scan:
-    """Hits of a scan, by frequency."""
+    """Hits of a scan, in ascending order of frequency."""
 
     number: int
     is_on: bool
@@ -89,7 +89,7 @@ class _Track:
         return self.freq_hz + self.drift * (time_s - self.time_s), error
 
     def through(self, scan: _Scan, k: int) -> _Track:
-        """Return the track through another hit, with a better known drift."""
+        """Return the track through another hit, if that makes its drift rate more accurate."""
         apart = scan.time_s - self.time_s
         error = (self.width_hz + float(scan.width_hz[k])) / 2 / abs(apart) if apart else np.inf
         if error >= self.drift_error:

@@ -64,7 +64,7 @@ class Hits(Findings):
     Parameters
     ----------
     columns : mapping
-        Values of the columns of `fastsig.search.drift.hits`, by name.
+        Values of the columns of `fastsig.search.drift.hits`, with the names as keys.
     meta : mapping
         How the hits were found, in types that JSON can store: threshold, drift rates, losses and
         more.

@@ -40,9 +40,10 @@ class Known:
         n : int
             Number of channels in a group.
         count : ndarray, shape (n_chan,), float32
-            Number of valid samples in each channel; others are looked up only where some are not.
+            Number of valid samples in each channel; samples are examined only where some are not
+            valid.
         out : ndarray, shape of x, bool, optional
-            Receives them.
+            Receives the result.
         """
         samples = np.empty(x.shape, np.bool_) if out is None else out
         samples.fill(True)
@@ -64,7 +65,7 @@ class Known:
 
     @property
     def gone(self) -> NDArray[np.int64]:
-        """Channels of which no sample is valid, ascending."""
+        """Channels without valid samples, ascending."""
         return np.flatnonzero(self.share == 0)
 
     def piece(self, first: int, stop: int) -> Known:

@@ -138,7 +138,7 @@ def sum_noise(total: F4, share: F4 | None, widths: tuple[int, ...], shape: float
 
 def _between(widths: NDArray[np.int64], powers: NDArray[np.int64], noise: NDArray[np.float64]
              ) -> NDArray[np.float64]:
-    """Return noise of widths: between those that are known, by a power law."""
+    """Return the noise of widths; between known widths, it is interpolated with a power law."""
     above = np.searchsorted(powers, widths)
     below = np.maximum(above - 1, 0)
     part = np.log(powers[above] / widths) / np.log(2)  # 0 for a power of two

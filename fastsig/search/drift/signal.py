@@ -18,19 +18,20 @@ class Signal:
     Parameters
     ----------
     start : float
-        First channel of its boxcar at the centre of the first spectrum.
+        First channel of the boxcar at the centre of the first spectrum.
     drift : float
-        Number of channels that it drifts until the centre of the last spectrum.
+        Number of channels that the carrier drifts until the centre of the last spectrum.
     width : int
         Width of the boxcar, channels.
     snr : float
-        Sum of its samples, divided by the noise of this sum.
+        Sum of the samples in the boxcar, divided by the noise of this sum.
     excess : float
-        Mean of its samples above the level, divided by the level; 1 if it doubles the power.
+        Mean of these samples above the level, divided by the level; 1 if the carrier doubles the
+        power.
     valid_share : float
-        Fraction of its samples that are valid.
+        Fraction of these samples that are valid.
     leak : int
-        Number of channels on each side that also contain its power.
+        Number of channels on each side that also contain power of the carrier.
     """
 
     start: float
@@ -43,7 +44,7 @@ class Signal:
 
     @property
     def low(self) -> float:
-        """Lowest channel of its boxcar, at the centre of the first or the last spectrum."""
+        """Lowest channel of the boxcar, at the centre of the first or the last spectrum."""
         return self.start + min(self.drift, 0.0)
 
     def limits(self, n_spectrum: int) -> NDArray[np.int64]:
@@ -53,7 +54,7 @@ class Signal:
         return whole + moved.astype(np.int64)
 
     def span(self) -> tuple[int, int]:
-        """Return the first channel that it covers, and the one after the last."""
+        """Return the first channel that the signal covers, and the one after the last."""
         ends = self.start, self.start + self.drift
         return int(min(ends)) - self.leak, ceil(max(ends)) + self.width + self.leak
 

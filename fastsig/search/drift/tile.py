@@ -48,7 +48,7 @@ class Searched(NamedTuple):
 
 
 class _Peak(NamedTuple):
-    """Maxima of a stretch of cells, the highest first, with the channels of the tracks of it."""
+    """Maxima of a stretch of cells, the highest first, with the channels of its tracks."""
 
     octave: Octave
     heights: F4
@@ -133,7 +133,7 @@ class Tile:
         self._maxima.close()
 
     def _noise(self, total: F4, share: F4 | None, shape: float) -> dict[int, float]:
-        """Return the noise of the sum of all spectra by the width of boxcars."""
+        """Return the noise of the sum of all spectra for each width of boxcars."""
         noise = sum_noise(total, share, self._plan.all_widths, shape * self._plan.n_spectrum)
         return dict(zip(self._plan.all_widths, noise.tolist(), strict=True))
 
@@ -159,7 +159,7 @@ class Tile:
         return found, True
 
     def _around(self, places: list[tuple[int, int]], n_chan: int) -> list[tuple[int, int]]:
-        """Return the pieces of the band that are to be searched again, apart."""
+        """Return the separate pieces of the band that are to be searched again."""
         reach = self._plan.reach + self._plan.widest_channels
         grain = max((octave.n_sum for octave in self._plan.octaves), default=1)
         pieces: list[tuple[int, int]] = []
@@ -201,7 +201,7 @@ class Tile:
 
     def _peaks(self, piece: F4, valid: Known | None, noise: dict[int, float], low: int
                ) -> Iterator[_Peak]:
-        """Return the stretches of cells above the limit, of a piece from a channel on."""
+        """Return the stretches of cells above the limit in a piece that begins at a channel."""
         for octave, cells, heights in self._maxima(piece, valid, noise):
             if not cells.size:
                 continue

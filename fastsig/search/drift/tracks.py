@@ -39,7 +39,7 @@ class Maxima(Protocol):
                  ) -> Iterator[tuple[Octave, NDArray[np.int64], F4]]:
         """Return each octave with the cells above its limit, in ascending order, and their S/N.
 
-        `valid` says which samples of the channels are valid; None if all are.
+        `valid` states which samples of the channels are valid; None if all are.
         """
         ...
 
@@ -185,7 +185,7 @@ def _tracks_of(octaves: Sequence[Octave], phase: NDArray[np.float64]) -> NDArray
 
 
 def window_of(octave: Octave, cell: int, n_chan: int) -> tuple[int, int]:
-    """Return the channels in which the track of a maximum is looked for; whole cells."""
+    """Return the channels in which the track of a maximum is searched for; whole cells."""
     margin = _AROUND * octave.widths[-1]
     n = octave.n_sum
     return n * max(0, cell - margin), min(n_chan, n * (cell + octave.last + margin))

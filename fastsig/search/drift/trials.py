@@ -39,7 +39,7 @@ def trials(plan: DriftPlan, threshold: float,
     threshold : float
         S/N.
     constants : tuple of float
-        As `CONSTANTS`.
+        Constants, in the order of `CONSTANTS`.
     """
     found: dict[int, float] = {}
     for octave in plan.octaves:

@@ -136,7 +136,7 @@ def parse_dat(text: str) -> Hits:
 
 
 def fields_of(text: str) -> dict[str, str]:
-    """Return the values of the header of a .dat file by name."""
+    """Return the values of the header of a .dat file, with the names as keys."""
     found: dict[str, str] = {}
     for line in text.splitlines():
         if line.startswith("#") and ":" in line:

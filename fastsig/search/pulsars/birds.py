@@ -17,7 +17,7 @@ __all__ = ["lines", "mains", "merged", "of_frequencies"]
 
 F8 = NDArray[np.float64]
 
-#: How far the frequency of the mains varies, as a share of it.
+#: How far the frequency of the mains varies, as a fraction of it.
 _MAINS_WANDER = 0.002
 #: Bins on each side of a candidate that belong to it.
 _REACH = 1.5

@@ -20,7 +20,7 @@ class PulsarCandidates(Findings):
     Parameters
     ----------
     columns : mapping
-        Values of the columns of `fastsig.search.pulsars.columns`, by name.
+        Values of the columns of `fastsig.search.pulsars.columns`, with the names as keys.
     meta : mapping
         How the candidates were found, in types that JSON can store: threshold, dispersion
         measures, ranges of both searches, numbers of trials and more.

@@ -102,7 +102,7 @@ class Searches(NamedTuple):
 
     @property
     def memory_bytes(self) -> int:
-        """Memory of a thread, in bytes."""
+        """Memory used by a thread, bytes."""
         total = 0
         if self.fourier is not None:
             total += self.fourier.memory_bytes
@@ -219,7 +219,7 @@ def search_series(read: Read, trials: Sequence[Trials], searches: Sequence[Searc
     trials : sequence of Trials
         Stretches, and their segments.
     searches : sequence of Searches
-        As from `searches_of`.
+        Searches, as returned by `searches_of`.
     zapped : array, shape (n, 2), Hz
         Ranges of frequencies that are not used.
     workers : int

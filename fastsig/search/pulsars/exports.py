@@ -24,8 +24,9 @@ def accel_text(candidates: PulsarCandidates) -> str:
 
     Columns: number, sigma, summed power, number of harmonics, period, frequency, Fourier bin,
     derivative of the frequency, its drift in bins, acceleration, and as notes the dispersion
-    measure, which PRESTO reads from the name of the file. Coherent powers are not known and 0.
-    Then follow the two lines of the .inf file from which PRESTO computes the duration.
+    measure, which PRESTO reads from the name of the file. Coherent powers are not known, and are
+    written as 0. Then follow the two lines of the .inf file from which PRESTO computes the
+    duration.
 
     Raises
     ------
@@ -69,7 +70,7 @@ def _cells(candidates: PulsarCandidates, k: int, number: int) -> list[str]:
 
 
 def _with_error(value: float, error: float) -> str:
-    """Return a value with one digit of its error in parentheses, which is that of the last."""
+    """Return a value with one digit of its error, that of the last digit, in parentheses."""
     if not (np.isfinite(error) and error > 0):
         return f"{value:.9g}"
     digits = max(0, -int(np.floor(np.log10(error))))
@@ -106,6 +107,6 @@ def _bins_of(candidates: PulsarCandidates) -> float:
                          ) from error
 
 
-#: Text of a table by the name of its format.
+#: Functions that return the text of a table, by the name of its format.
 EXPORTS: dict[str, Callable[[PulsarCandidates], str]] = {"accel": accel_text,
                                                          "riptide": riptide_text}

@@ -94,8 +94,8 @@ class FourierSearch:
     trials : float
         Number of independent series that are searched in the same way.
     frequency : tuple of two floats, optional
-        Lowest and highest frequency of fundamentals, Hz. By default from 16 turns in a series to
-        half the sample rate.
+        Lowest and highest frequency of fundamentals, Hz. By default, the range is from 16 turns in
+        a series to half the sample rate.
     most : int
         Largest number of candidates of a series; the most significant ones are kept.
 
@@ -336,7 +336,7 @@ def distinct(found: NDArray[Any], most: int) -> NDArray[Any]:
 
 
 def _errors(found: NDArray[Any]) -> F8:
-    """Return errors of frequencies, in bins: of noise, and of the steps of the search."""
+    """Return errors of frequencies, in bins, due to noise and to the steps of the search."""
     n = found["n_harmonic"].astype(np.float64)
     signal = np.maximum(found["power"] - found["n_valid"], 1) * (n + 1) * (2 * n + 1) / 6
     steps = np.where(np.arange(len(found)) < REFINED, 0, 0.5 / n / np.sqrt(12))

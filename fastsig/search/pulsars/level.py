@@ -93,7 +93,7 @@ def _block_means(x: F4, weight: F4 | None, size: int) -> F4:
 
 
 def _smooth(level: F4) -> F4:
-    """Return running means; beyond the ends, a row continues as its mirror image, turned around.
+    """Return running means; beyond the ends, a row continues as its point reflection.
 
     A running median or mean alone passes frequencies of 1.5 turns in its window with a negative
     sign. What is left of a series without it is amplified there, by up to 1.2, and profiles of such

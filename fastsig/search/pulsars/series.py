@@ -52,7 +52,7 @@ class SeriesMaker(Octaves):
     recording : Recording
     stretches : sequence of Stretch
     lengths : sequence of (int, int)
-        As from `lengths_of`.
+        Lengths, as returned by `lengths_of`.
     put : callable
         Receives pieces of series: number of the stretch and of the series, first sample, values,
         and weights from 0 to 1, or None if all are 1.
@@ -77,7 +77,7 @@ class SeriesMaker(Octaves):
 
     @property
     def memory_bytes(self) -> int:
-        """Memory of tables, state and results, without that of the series."""
+        """Memory used by tables, state and results, but not by the series, bytes."""
         size = self._normalizer.segment
         return int(self.waiting_bytes + sum(each.memory_bytes + 8 * size * each.n_delay
                                             for each in self._trees))

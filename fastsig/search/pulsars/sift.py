@@ -51,7 +51,8 @@ DETECTION = np.dtype([
     ("width", np.float64), ("duty", np.float64), ("method", np.int8), ("dm", np.float64),
     ("segment", np.int32), ("start", np.float64), ("length", np.float64)])
 
-#: Bins by which the frequency of a signal may differ between detections, and from a harmonic.
+#: Number of bins by which the frequency of a signal may differ between detections, and from a
+#: harmonic.
 TOLERANCE = 1.1
 #: The same for detections that are fainter by this factor.
 _BESIDE, _FAINT = 4.0, 5.0

@@ -63,7 +63,7 @@ def _log_upper(s: F8, n: int) -> F8:
 
 
 def combined_log_chance(chance: Any, trials: float) -> F8:
-    """Return the logarithm of the chance in any of `trials` from that in one.
+    """Return the logarithm of the chance in any of `trials`, given that in one trial.
 
     Parameters
     ----------
@@ -137,8 +137,8 @@ def power_of_sigma(sigma: float, n: int, trials: float = 1.0) -> float:
 def _power_of(chance: float, n: int) -> float:
     """Solve ``ln Q(n, S) = chance`` by Newton's method.
 
-    The logarithm is concave and falls, so from a power that is too large the method approaches the
-    solution from one side.
+    The logarithm is concave and decreases, so from a power that is too large the method approaches
+    the solution from one side.
     """
     from scipy.special import gammaln
 
