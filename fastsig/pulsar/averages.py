@@ -52,14 +52,14 @@ def grouped(data: F4, weights: F8, numbers: tuple[int, ...]) -> tuple[F4, F8]:
 
 
 def _levels(data: F4) -> F8:
-    """Return the median of the valid bins of each profile, 0 without any; the lower of two."""
+    """Return the median of each profile's valid bins (of two, the lower); 0 if none is valid."""
     count = np.isfinite(data).sum(axis=-1, keepdims=True)
     middle = np.take_along_axis(np.sort(data, axis=-1), np.maximum(count - 1, 0) // 2, axis=-1)
     return np.where(count > 0, middle, 0).astype(np.float64)
 
 
 def _means(values: F8, weights: F8, numbers: tuple[int, ...]) -> tuple[F8, F8]:
-    """Return ``sum(w x) / sum(w)``, NaN where that is 0, and ``sum(w)``."""
+    """Return ``sum(w x) / sum(w)``, NaN where the weight is 0, and ``sum(w)``."""
     total = values * weights
     for axis, n in enumerate(numbers):
         if n > 1:

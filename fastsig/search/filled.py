@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 
 __all__ = ["Filled"]
 
-#: Smallest number of channels: noise in fewer, of one or two bits, may repeat by chance. As many,
-#: which are
-#: in a few cache lines, are compared first.
+#: Smallest number of channels: noise in fewer, of one or two bits, may repeat by chance. This
+#: many, which are in a few cache lines, are compared first.
 _LEAST = 64
 
 

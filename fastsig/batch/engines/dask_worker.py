@@ -40,7 +40,7 @@ _stopped: set[str] = set()  # runs that must stop now
 class _Wanted(threading.Event):
     """Set if the run must stop, or Dask no longer wants the job.
 
-    Dask no longer wants it if the client that submitted it is gone, or the scheduler.
+    Dask no longer wants the job if the scheduler, or the client that submitted the job, is gone.
     """
 
     def __init__(self, run: str) -> None:

@@ -61,7 +61,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Outcome:
-    """The outcome of an attempt; parameters as of `fastsig.batch.ledger.records.Record`."""
+    """The outcome of an attempt; parameters as for `fastsig.batch.ledger.records.Record`."""
 
     state: str
     outputs: tuple[Product, ...] = ()

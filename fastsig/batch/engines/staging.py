@@ -270,7 +270,7 @@ class Stage:
         Raises
         ------
         OutputError
-            If one cannot be written, or a file of its name exists, or a copy differs.
+            If a product cannot be written, a file with its name exists, or a copy differs.
         StagingError
             If a product cannot be read.
         """

@@ -39,7 +39,7 @@ class Record:
         Wall time, peak memory, and number of worker processes that died while running the task
         since it was chosen.
     warnings : tuple of str
-        Warnings of the task's commands, one line each; of very many only the first.
+        Warnings of the task's commands, one line each; if there are very many, only the first.
     """
 
     task: str

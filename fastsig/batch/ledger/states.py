@@ -21,9 +21,11 @@ class State:
     again : bool
         Whether a run repeats tasks in this state without being asked.
     retry : str
-        Option of ``batch retry`` that selects it, beside ``--all``: failed, killed, or none.
+        Option of ``batch retry`` that selects the state, besides ``--all``: failed, killed, or
+        none.
     recorded : bool
-        Whether journals record it; the other states are derived from the records and the disk.
+        Whether journals record the state; the other states are derived from the records and the
+        disk.
     """
 
     meaning: str
@@ -82,7 +84,7 @@ def state_of(code: int, message: str, missing: Iterable[str] = ()) -> str:
 
 
 def chosen_by(choices: Iterable[str]) -> frozenset[str]:
-    """Return the states that ``batch retry`` selects by ``failed``, ``killed`` or ``all``."""
+    """Return the states that ``batch retry`` selects with ``failed``, ``killed`` or ``all``."""
     taken = set(choices)
     return frozenset(
         name for name, state in STATES.items()

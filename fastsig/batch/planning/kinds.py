@@ -34,7 +34,7 @@ class Kind:
     memory : int or None
         Bytes that the process of one task is expected to need.
     memory_bound : int or None
-        Most bytes that it needs according to the commands' own plan.
+        Upper limit of these bytes according to the commands' own plan.
     seconds : float or None
         Time of all tasks, one after the other.
     how : str

@@ -70,7 +70,7 @@ class Plan:
 
     @property
     def bytes_out(self) -> int | None:
-        """Bytes of products that are kept, of `usable` kinds; None if unknown for some of them."""
+        """Bytes of the products of `usable` kinds that are kept; None if unknown for some kinds."""
         total: int | None = total_of(kind.bytes_out for kind in self.usable)
         return total
 

@@ -56,7 +56,7 @@ class Stated:
     bytes_out : dict
         Most bytes that a step writes, by its index, for the steps that state it.
     memory : int or None
-        Memory of the step that needs most, in bytes.
+        Memory used by the step that needs most, in bytes.
     error, code
         Message and exit code of the first command that refused.
     """

@@ -75,7 +75,7 @@ class Vocabulary:
     ----------
     command : click.Command
     name : str, optional
-        Its full name, such as ``search bursts``, if it belongs to a group.
+        Full name of the command, such as ``search bursts``, if it belongs to a group.
     """
 
     def __init__(self, command: click.Command, name: str | None = None) -> None:

@@ -62,7 +62,7 @@ class Thumbnails:
             self._made.update(_kept(page))
 
     def of(self, row: Row, folder: str, until: float) -> tuple[str, Thumbnail | None]:
-        """Return key and thumbnail of a task; None if it is not made yet.
+        """Return key and thumbnail of a task; None if it has not been made yet.
 
         Parameters
         ----------

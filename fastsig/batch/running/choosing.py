@@ -38,7 +38,7 @@ class Choice:
     changed : list of str
         Products that have changed since they were made, and are made again: one line for each.
     refused : list of Refusal
-        Tasks that may not run, as a name is taken.
+        Tasks that may not run, because a name is taken.
     left : list of Record
         Tasks that are not to be repeated without being asked (poison), or were not selected, with
         their states now.
@@ -62,8 +62,8 @@ def choose(
     tasks : sequence of Task
     ledger : Ledger
     states : iterable of str, optional
-        Only tasks in these states, and those not begun whose predecessor is in one of these; by
-        default all that are not done and not set aside.
+        Only tasks in these states, and tasks not begun that replace a task in one of these states;
+        by default, all that are not done and not set aside.
     overwrite, replace_stale : bool
         Whether files may be replaced that no batch made, or that another task made.
     """

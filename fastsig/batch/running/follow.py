@@ -41,7 +41,8 @@ class Follow:
     quiet : float
         Seconds for which files must not have changed.
     stop : float, optional
-        Seconds without a new or changed file and without a running task, after which it ends.
+        Seconds without a new or changed file and without a running task, after which following
+        ends.
     strict : bool
         As for `Recipe.tasks`.
     only : callable, optional

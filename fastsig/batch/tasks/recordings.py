@@ -39,7 +39,7 @@ class Recording:
     stem : str
         Common part of their names, or the name without its extension.
     fields : dict
-        Values from the names, by the names of fields in templates.
+        Values from the names, with the names of fields in templates as keys.
     refused : str
         Why this cannot be an input; empty if it can.
     notes : tuple of str

@@ -15,7 +15,7 @@ def series_of(words: Sequence[str], plan: str | None, output: str) -> list[str] 
     words : sequence of str
         Options of the step as words of the command line, such as ``--dm=0:100:1``.
     plan : str or None
-        Path of its plan.
+        Path of the plan of dispersion measures.
     output : str
         Name that is given to the output.
 
