@@ -103,8 +103,8 @@ def run(
     limits : Limits, optional
     states : iterable of str, optional
         Only tasks in these states, as `fastsig.batch.ledger.states.chosen_by` returns them, and
-        tasks that replace a task in one of these states because the inputs or the recipe have
-        changed.
+        tasks that replace a task in one of these states because the inputs, the recipe or the
+        version of fastsig have changed.
     shard : (int, int), optional
         K and N, if `tasks` are those of shard K of N.
     every : sequence of Task, optional

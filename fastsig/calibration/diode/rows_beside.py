@@ -23,7 +23,7 @@ _APART = 1.0  # row; with a tenth of the on-time, the largest distance of on and
 
 def near_rows(rate: Fraction, start: int, n: int, cycle: DiodeCycle, guard: Fraction
               ) -> NDArray[np.int8]:
-    """Return the states of rows: 1 on, 0 off within one on-time of it, 2 off within two; else -1.
+    """Return the states of rows: 1 on, 0 off within one on-time of it, 2 off within two, or -1.
 
     Off rows lie symmetrically on both sides of an on-time. `NEAR` times the mean of state 0 plus
     `FAR` times the mean of state 2 estimates the power during the on-time without the diode. Any
