@@ -129,7 +129,7 @@ hash_option = click.option("--hash-inputs", is_flag=True,
 
 
 def run_options(dry_run: str, *, explain: bool = True,
-                messages: Callable[[Command], Command] = quiet_options
+                messages: Callable[[Any], Any] = quiet_options
                 ) -> Callable[[Command], Command]:
     """Return the options of commands that read recordings in passes.
 
