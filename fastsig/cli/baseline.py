@@ -19,11 +19,11 @@ _OPTIONS = ("order", "include", "lam", "ratio", "max_iter", "period", "width", "
 @common.output_option("Write the product to this file.")
 @click.option("--method", type=click.Choice(_METHODS), required=True,
               help="Subtract a polynomial, a smooth curve below the peaks (arpls), or a ripple "
-                   "(standing wave) that is filtered in delay (ripple-fourier) or fitted as a sine "
-                   "(ripple-sine).")
+                   "(standing wave) that is found by Fourier components in a window of delay "
+                   "(ripple-fourier) or by fitting a sine (ripple-sine).")
 @click.option("--protect", multiple=True, metavar="WINDOW",
-              help="Exclude these frequencies from the fit, e.g. 1419MHz-1421.5MHz; auto finds "
-                   "lines in the mean spectrum and excludes them. May be repeated.")
+              help="Exclude these frequencies from the fit, e.g. 1419MHz-1421.5MHz; with auto, "
+                   "lines are found in the mean spectrum and excluded. May be repeated.")
 @click.option("--order", type=int, metavar="N",
               help="With polynomial, fit a polynomial of this order, 0 to 40.  [default: 3]")
 @click.option("--include", multiple=True, metavar="WINDOW",
@@ -47,9 +47,9 @@ _OPTIONS = ("order", "include", "lam", "ratio", "max_iter", "period", "width", "
 @click.option("--harmonics", type=int, metavar="N",
               help="With ripple-sine, fit this many harmonics of the ripple.  [default: 1]")
 @click.option("--n-rows", type=int, metavar="N",
-              help="Measure the ripple (with ripple-sine, its period) in a running mean over this "
-                   "odd number of spectra; spectra with the noise diode on and those with it off "
-                   "are averaged separately.  [default: 1]")
+              help="Measure the ripple (with ripple-sine, its period) in a running mean over N "
+                   "spectra, where N is odd; spectra with the noise diode on and those with it "
+                   "off are averaged separately.  [default: 1]")
 @click.option("--keep", type=common.OutputPath(), metavar="PATH",
               help="Write the subtracted models to this file.")
 @common.picture_option("the original spectrum, the model and the result")

@@ -91,13 +91,23 @@ def _be_verbose(context: click.Context, parameter: click.Parameter, value: bool)
         logging.getLogger("fastsig").setLevel(logging.INFO)
 
 
-quiet_options = options(
-    click.option("-v", "--verbose", is_flag=True, expose_value=False, callback=_be_verbose,
-                 help="Print additional information, such as file formats, the plan and the time "
-                      "taken."),
-    click.option("-q", "--quiet", is_flag=True, help="Print no messages except warnings and "
-                                                     "errors."),
-)
+#: Helps of ``-v`` of commands that print no plan, or nothing more.
+SAYS_SWEPT = "Report the temporary files of killed runs that are removed."
+SAYS_NOTHING = "Accepted for uniformity; prints no additional information."
+
+
+def message_options(*, verbose: str = "Print additional information, such as file formats, the "
+                                      "plan and the time taken.",
+                    quiet: str = "Print no messages except warnings and errors."
+                    ) -> Callable[[Command], Command]:
+    """Return the options ``-v/--verbose`` and ``-q/--quiet``, with these helps."""
+    return options(
+        click.option("-v", "--verbose", is_flag=True, expose_value=False, callback=_be_verbose,
+                     help=verbose),
+        click.option("-q", "--quiet", is_flag=True, help=quiet))
+
+
+quiet_options = message_options()
 set_option = click.option(
     "--set", "overrides", multiple=True, metavar="KEY=VALUE",
     help="Set a header value. KEY is sample_rate, frequency, sideband, start_time, telescope, "
@@ -111,13 +121,16 @@ workers_option = click.option(
 )
 memory_option = click.option("--memory", metavar="SIZE",
                              help="Limit the memory used by the process, e.g. to 500MB.")
-explain_option = click.option("--explain", is_flag=True, help="Print every step of the plan.")
+explain_option = click.option("--explain", is_flag=True,
+                              help="Print every step of the plan before the run.")
 hash_option = click.option("--hash-inputs", is_flag=True,
                            help="Record in the provenance a hash of each entire input file, not "
                                 "only of its first and last MiB.")
 
 
-def run_options(dry_run: str, *, explain: bool = True) -> Callable[[Command], Command]:
+def run_options(dry_run: str, *, explain: bool = True,
+                messages: Callable[[Any], Any] = quiet_options
+                ) -> Callable[[Command], Command]:
     """Return the options of commands that read recordings in passes.
 
     Parameters
@@ -126,6 +139,8 @@ def run_options(dry_run: str, *, explain: bool = True) -> Callable[[Command], Co
         Help of ``--dry-run``: what it prints.
     explain : bool
         Whether the command has ``--explain``.
+    messages : callable
+        The options ``-v`` and ``-q``.
     """
     return options(
         workers_option, memory_option,
@@ -133,7 +148,7 @@ def run_options(dry_run: str, *, explain: bool = True) -> Callable[[Command], Co
                      help="Read the whole input first to verify its checksums."),
         hash_option, click.option("--dry-run", is_flag=True, help=dry_run),
         *([explain_option] if explain else []),
-        json_option, set_option, quiet_options, debug_option)
+        json_option, set_option, messages, debug_option)
 
 
 def picture_option(what: str) -> Callable[[Command], Command]:

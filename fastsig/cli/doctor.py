@@ -15,7 +15,10 @@ from fastsig.cli import common
 @common.json_option
 @common.debug_option
 def doctor(as_json: bool, debug: bool) -> int:
-    """Check the versions, processor, kernel cache and tables in use."""
+    """Check the versions, processor, kernel cache and time tables.
+
+    The time tables are the tables of Earth rotation and leap seconds.
+    """
     report = {**_versions(), **_processor(), **_places(), **_tables()}
     problems = _problems(report)
     if as_json:

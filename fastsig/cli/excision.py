@@ -31,8 +31,8 @@ excision_options = common.options(
                       "at most a fraction SHARE of pure noise, e.g. 0.001."),
     click.option("--kurtosis-n-sum", metavar="N|measured",
                  help="With --kurtosis, assume that each value is the sum of N samples of one "
-                      "polarisation; measured determines N from the data.  [default: channel width "
-                      "times integration time]"),
+                      "polarisation; with measured, N is determined from the data.  [default: "
+                      "channel width times integration time]"),
     click.option("--iqrm", type=float, metavar="X",
                  help="Use IQRM to flag, in each segment of time, channels whose statistic exceeds "
                       "that of surrounding channels by more than X standard deviations, e.g. 3."),
@@ -46,9 +46,9 @@ excision_options = common.options(
                       "mean over the band (mean), or this mean scaled to the strength of the "
                       "signal in each channel (zdot)."),
     click.option("--runs", type=float, metavar="X",
-                 help="Flag runs of 1 to 64 samples in time or frequency with SumThreshold; unlike "
-                      "with flag --sum-threshold, channels are not compared. X is the threshold "
-                      "for one sample, in standard deviations, e.g. 6."),
+                 help="Flag runs of 1 to 64 samples in time or frequency; X is the threshold for "
+                      "one sample, in standard deviations, e.g. 6. Unlike --sum-threshold of flag, "
+                      "do not compare a channel with its neighbours."),
 )
 
 

@@ -64,15 +64,15 @@ def _numbers(context: click.Context, parameter: click.Parameter, value: str | No
               help="Derive the errors from the measured scatter of the spectrum, or from the "
                    "weights alone.")
 @click.option("--kelvin", metavar="brightness|K/JY",
-              help="Convert a cube from K to Jy. Give brightness for brightness temperatures "
-                   "averaged over the beam of the map; for antenna temperatures, give the "
+              help="Convert from K to Jy. For brightness temperatures averaged over the beam of "
+                   "the map, specify the word brightness; for antenna temperatures, specify the "
                    "telescope's gain, e.g. 16K/Jy.")
 @click.option("--distance", metavar="D",
               help="Compute the HI mass for this distance, e.g. 12.3Mpc.")
 @common.picture_option("the spectrum and its fit")
 @cubes.cube_options
 @common.json_option
-@common.quiet_options
+@common.message_options(verbose=common.SAYS_SWEPT)
 @common.debug_option
 def extract(file: str, output: str, **options: Any) -> None:
     """Extract a spectrum from a cube and fit its lines."""

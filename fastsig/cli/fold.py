@@ -43,7 +43,7 @@ from fastsig.cli import common, driver, excision
                    "value, one per polarisation (1.1K,1.2K), or a table. The diode's signal must "
                    "be injected at 45 degrees to both receptors.")
 @click.option("--diode", metavar="KEY=VALUE,...",
-              help="Use this schedule of the diode, which must agree with the data: a mode "
+              help="With --tcal, use this schedule, which must agree with the data: a mode "
                    "(mode=pulsar), or period=, on= and first= with units of time.  [default: the "
                    "header's if it agrees, otherwise the measured one]")
 @click.option("--beam", type=click.IntRange(1, 19), metavar="N",
@@ -53,9 +53,9 @@ from fastsig.cli import common, driver, excision
               help="With --tcal, convert to Stokes parameters in Jy with this gain of one "
                    "polarisation, e.g. 16K/Jy, as measured on a calibrator.")
 @click.option("--feed-angle", metavar="ANGLE",
-              help="Write I, Q, U and V, with Q and U rotated to the sky by the parallactic "
-                   "angle plus this angle of receptor A from the direction of the zenith, north "
-                   "through east.  [default: no rotation]")
+              help="Write I, Q, U and V, rotated to the sky by the parallactic angle plus ANGLE, "
+                   "the angle of receptor A from the direction of the zenith, in the sense from "
+                   "north through east.  [default: no rotation]")
 @excision.flag_option
 @common.span_options
 @driver.products_option

@@ -20,7 +20,7 @@ _APART = ("path", "warnings", "provenance", "cards")
                    "noise as well.")
 @click.option("--cards", is_flag=True, help="Also show all header cards of each file.")
 @common.set_option
-@common.quiet_options
+@common.message_options(verbose=common.SAYS_NOTHING)
 @common.debug_option
 def info(
     files: tuple[str, ...], as_json: bool, deep: bool, cards: bool, overrides: tuple[str, ...],

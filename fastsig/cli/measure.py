@@ -22,12 +22,12 @@ _KIND = "profile measurements"
 @click.option("--convention", type=click.Choice(["PSR/IEEE", "IAU"]), default="PSR/IEEE",
               show_default=True, help="Write V with the sign of this convention.")
 @click.option("--feed-angle", metavar="ANGLE",
-              help="Rotate the profiles to the sky by the parallactic angle plus this angle of "
-                   "receptor A, measured from the zenith, north through east.  [default: keep "
-                   "the frame of the archive]")
+              help="Rotate Q and U to the sky by the parallactic angle plus ANGLE, the angle of "
+                   "receptor A from the direction of the zenith, in the sense from north through "
+                   "east.  [default: keep the frame of the archive]")
 @common.set_option
 @common.json_option
-@common.quiet_options
+@common.message_options(verbose=common.SAYS_SWEPT)
 @common.debug_option
 def measure(files: tuple[str, ...], output: str, **options: Any) -> None:
     """Measure flux densities, widths and polarisation of profiles.

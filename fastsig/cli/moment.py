@@ -22,7 +22,7 @@ from fastsig.cli import common, cubes
               help="Leave out values below X times their noise; recommended for orders 1 and 2.")
 @cubes.cube_options
 @common.json_option
-@common.quiet_options
+@common.message_options(verbose=common.SAYS_SWEPT)
 @common.debug_option
 def moment(file: str, output: str, **options: Any) -> None:
     """Make a moment map from a cube."""

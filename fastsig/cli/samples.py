@@ -17,13 +17,14 @@ from fastsig.cli import common
               help="Replace existing files that differ from the samples.")
 @click.option("--list", "only_list", is_flag=True,
               help="List the files and their sizes without copying them.")
-@common.quiet_options
+@common.message_options(verbose=common.SAYS_SWEPT,
+                        quiet="Print no messages except warnings, errors and the files of --list.")
 @common.debug_option
 def samples(folder: str, overwrite: bool, only_list: bool, quiet: bool, debug: bool) -> None:
     """Copy the sample recordings into a folder.
 
-    The default FOLDER is data/samples, where the examples in the documentation expect the
-    recordings.
+    The default FOLDER is data/samples, where the examples in the documentation expect to
+    find the recordings.
     """
     files = sorted(path for path in source().iterdir() if path.suffix != ".py")
     if only_list:

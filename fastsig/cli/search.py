@@ -43,8 +43,8 @@ def search() -> None:
                    "between two widths or two dispersion measures loses at most a fraction X of "
                    "its S/N.")
 @click.option("--switch", type=float, metavar="X", default=1.5, show_default=True,
-              help="Halve the sampling rate at DMs at which the smearing in a channel exceeds X "
-                   "times that due to samples and DM steps, and pulses of 10 spectra span 2X "
+              help="Halve the sampling rate above the DM at which the smearing in a channel is X "
+                   "times that of samples and DM steps, and a pulse of 10 spectra spans 2X "
                    "samples. A larger X is slower but loses less S/N.")
 @common.constant_option()
 @click.option("--n-chan", type=click.IntRange(1), metavar="N",
@@ -71,7 +71,10 @@ def search() -> None:
 @common.span_options
 @driver.products_option
 @common.format_option(["ecsv", "singlepulse", "heimdall", "transientx"])
-@common.run_options("Print the plan and the expected time and memory; write nothing.")
+@common.run_options("Print the plan and the expected time and memory; write nothing.",
+                    messages=common.message_options(
+                        quiet="Print no messages except warnings, errors and the results of "
+                              "--inject."))
 def bursts(files: tuple[str, ...], output: str, to: str | None, **options: Any) -> None:
     """Search spectra or voltages for single pulses and bursts.
 

@@ -40,7 +40,7 @@ __all__ = ["beams"]
               metavar="X", help="Allow for sidelobes up to this level, relative to the peak.")
 @findings.keep_option
 @common.json_option
-@common.quiet_options
+@common.message_options(verbose=common.SAYS_SWEPT)
 @common.debug_option
 def beams(tables: tuple[str, ...], output: str, **options: Any) -> None:
     """Compare the candidates or hits of several beams.

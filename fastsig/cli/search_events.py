@@ -24,7 +24,7 @@ __all__ = ["events"]
                    "X times their errors.")
 @findings.keep_option
 @common.json_option
-@common.quiet_options
+@common.message_options(verbose=common.SAYS_SWEPT)
 @common.debug_option
 def events(tables: tuple[str, ...], output: str, **options: Any) -> None:
     """Compare the hits of scans on and off a source.

@@ -40,7 +40,8 @@ COMPONENTS: Components = {
 
 
 truth_option = click.option("--truth", type=common.OutputPath(), metavar="PATH",
-                            help="Also write the truth record to this JSON file.")
+                            help="Also write a record of the simulated contents (the truth "
+                                 "record) to this JSON file.")
 
 file_rows_option = click.option("--file-rows", type=click.IntRange(1), metavar="N",
                                 help="Split the recording into files of at most N rows.")
@@ -107,8 +108,8 @@ sending_options = common.options(
                  help="If the recording is sent (--to), send X seconds of it per second or, if X "
                       "is 0, send it as fast as possible.  [default: 1]"),
     click.option("--cycle", metavar="TIME",
-                 help="If the recording is sent (--to), simulate only a part of this duration, and "
-                      "send it repeatedly."),
+                 help="If the recording is sent (--to), simulate only a stretch of this length, "
+                      "and send it repeatedly."),
 )
 
 sky_options = common.options(

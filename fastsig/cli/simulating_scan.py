@@ -101,7 +101,7 @@ _sky = common.options(
                       "frequency (at which flux is given; by default 1400MHz), and q, u and v "
                       "(fractions of I, on the sky). May be repeated."),
     click.option("--disk", metavar=LIST, multiple=True,
-                 help="Add an HI disk, specified by ra, dec, mass, distance, velocity, frame, "
+                 help="Add an HI disc, specified by ra, dec, mass, distance, velocity, frame, "
                       "inclination, position_angle, radius, turnover, rotation and dispersion. "
                       "May be repeated."),
     click.option("--pulsar", metavar=LIST, multiple=True,
@@ -141,13 +141,14 @@ _receiver = common.options(
 @_track
 @_sky
 @_receiver
-@common.quiet_options
+@common.message_options(verbose=common.SAYS_SWEPT)
 @common.debug_option
 def fast_scan(output: str, overwrite: bool, workers: int | None, **options: Any) -> None:
     """Simulate a scan of FAST's 19 beams over a known sky.
 
-    The command writes the spectra of every beam, the track of the feed cabin and the truth record.
-    Give values with units, e.g. --point ra=5h34m31.9s,dec=22d0m52s,flux=3Jy,index=-0.7.
+    The command writes the spectra of every beam, the track of the feed cabin, and a record of the
+    simulated contents (the truth record). Give values with units, e.g. --point
+    ra=5h34m31.9s,dec=22d0m52s,flux=3Jy,index=-0.7.
     """
     from fastsig import simulate as library
 

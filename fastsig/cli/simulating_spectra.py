@@ -55,7 +55,7 @@ _common = common.options(
 @click.option("--bandwidth", metavar="FREQ", default="500MHz", show_default=True,
               help="Set the bandwidth, at most 500MHz.")
 @click.option("--level", metavar="X", default="40", show_default=True, help=simulating.LEVEL)
-@common.quiet_options
+@common.message_options(verbose=common.SAYS_SWEPT)
 @common.debug_option
 def fast_psrfits(output: str | None, overwrite: bool, workers: int | None, **options: Any) -> None:
     """Simulate PSRFITS spectra of one FAST beam.
@@ -92,7 +92,7 @@ def fast_psrfits(output: str | None, overwrite: bool, workers: int | None, **opt
               help="Set the integration time of a spectrum. FAST uses 0.100663296s, 0.50331648s "
                    "and 1.00663296s.")
 @click.option("--level", metavar="X", default="5e11", show_default=True, help=simulating.LEVEL)
-@common.quiet_options
+@common.message_options(verbose=common.SAYS_SWEPT)
 @common.debug_option
 def fast_spectral(output: str, overwrite: bool, workers: int | None, **options: Any) -> None:
     """Simulate spectral FITS files of one FAST beam.

@@ -30,8 +30,8 @@ def _numbers(context: click.Context, parameter: click.Parameter, value: str) -> 
 @click.option("--n-tap", type=int, metavar="N", default=8, show_default=True,
               help="Use a polyphase filter bank with this many taps.")
 @click.option("--window", metavar="NAME", default="hamming", show_default=True,
-              help="Use this window: hamming, hann, blackman, rect, kaiser:BETA or none; none "
-                   "requires --n-tap 1 and gives a plain FFT.")
+              help="Use this window: hamming, hann, blackman, rect, kaiser:BETA or none; with "
+                   "none, which gives a plain FFT, --n-tap must be 1.")
 @click.option("--oversample", metavar="RATIO", default="1", show_default=True,
               help="Oversample the channels by this ratio, at most 16, e.g. 4/3 or 32/27; with 1, "
                    "they are critically sampled.")

@@ -61,9 +61,9 @@ def _kelvins(context: click.Context, parameter: click.Parameter, value: str | No
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @common.output_option("Write the product to this FBH5 file.")
 @click.option("--mode", type=click.Choice(["ps", "fs", "nod", "tp", "onoff"]), required=True,
-              help="Reduce a scan with position switching (ps), frequency switching (fs), nodding "
-                   "between two feeds (nod), total power (tp) or, for files of any format, moves "
-                   "on and off the source at fixed times (onoff).")
+              help="Reduce position switching (ps), frequency switching (fs), nodding between two "
+                   "feeds (nod), total power (tp) or, for files of any format, alternation between "
+                   "on and off source at fixed times (onoff).")
 @click.option("--scan", type=int, metavar="N",
               help="Reduce this scan, which may be either scan of a pair; required in all modes "
                    "except onoff.")
@@ -95,8 +95,8 @@ def _kelvins(context: click.Context, parameter: click.Parameter, value: str | No
                    "telescope.  [default: 0s]")
 @click.option("--diode", metavar="KEY=VALUE,...", callback=_schedule,
               help="With onoff, specify when the noise diode is on: period, on and first in ticks "
-                   "of 4 ns.  [default: the schedule in the header; without one, the diode is "
-                   "assumed to be off]")
+                   "of 4 ns (calibrate takes times).  [default: the schedule in the "
+                   "header; without one, the diode is assumed to be off]")
 @click.option("--tsys", metavar="K[,K]", callback=_kelvins,
               help="Use this off-source system temperature instead of measuring it with the "
                    "noise diode; with onoff, give one value for each polarisation.")
@@ -121,9 +121,10 @@ def _kelvins(context: click.Context, parameter: click.Parameter, value: str | No
 def switch(files: tuple[str, ...], output: str, **options: Any) -> None:
     """Reduce switched spectra to antenna temperature.
 
-    FILE is an SDFITS file; with --mode onoff, the FILEs contain the spectra of one scan, in any
-    format. With --mode tp, the product contains mean powers in the counts of the file. The option
-    --set is accepted only with --mode onoff.
+    In all modes but onoff, FILE is a single SDFITS file. With --mode onoff, the FILEs contain the
+    spectra of one scan, in any format. With --mode tp, the product contains mean powers in the
+    units (counts) in which the file records them. The option --set is accepted only with --mode
+    onoff.
     """
     from fastsig.io.files.safe import check_output
     from fastsig.reductions.switching.spectrum import average, record, write

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
               help="Write this observatory code.  [default: TEMPO's code for the telescope]")
 @common.set_option
 @common.json_option
-@common.quiet_options
+@common.message_options(verbose=common.SAYS_SWEPT)
 @common.debug_option
 def toas(files: tuple[str, ...], output: str, **options: Any) -> None:
     """Measure times of arrival from folded profiles.

@@ -10,7 +10,7 @@ from fastsig.cli import common
 
 
 @click.command()
-@common.quiet_options
+@common.message_options(verbose=common.SAYS_NOTHING)
 @common.debug_option
 def warmup(quiet: bool, debug: bool) -> None:
     """Compile the kernels in advance to save time in later runs.

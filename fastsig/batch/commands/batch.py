@@ -27,7 +27,8 @@ def batch() -> None:
 @click.option("-o", "--output", type=common.OutputPath(), metavar="PATH",
               help="Write the recipe to this file.  [default: NAME.toml]")
 @click.option("--overwrite", is_flag=True, help="Replace PATH if it exists.")
-@common.quiet_options
+@common.message_options(verbose=common.SAYS_SWEPT,
+                        quiet="Print no messages except warnings, errors and the list of examples.")
 @common.debug_option
 def init(name: str | None, output: str | None, overwrite: bool, quiet: bool, debug: bool) -> None:
     """Write an example recipe; without NAME, list the examples."""
@@ -51,7 +52,7 @@ def init(name: str | None, output: str | None, overwrite: bool, quiet: bool, deb
 @recipe_option
 @files_argument
 @common.json_option
-@common.quiet_options
+@common.message_options(verbose=common.SAYS_NOTHING)
 @common.debug_option
 def check(path: str, files: tuple[str, ...], as_json: bool, quiet: bool, debug: bool) -> int:
     """Report the mistakes in a recipe and its inputs.

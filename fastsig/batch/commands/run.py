@@ -54,7 +54,9 @@ run_options: Callable[[Any], Any] = common.options(
     click.option("--no-report", is_flag=True, help="Do not write report.html."),
     click.option("--report-every", type=click.FloatRange(min=1), metavar="SECONDS", default=30.0,
                  show_default=True, help="Rewrite report.html at this interval during the run."),
-    engine_options, common.json_option, common.quiet_options, common.debug_option)
+    engine_options, common.json_option,
+    common.message_options(verbose="Print a line for each task that is done or was stopped."),
+    common.debug_option)
 
 
 @click.command()

@@ -24,15 +24,17 @@ if TYPE_CHECKING:
 @click.option("--all", "all_", is_flag=True, help="List all tasks, including those that are done.")
 @strict_as_run_option
 @common.json_option
-@common.quiet_options
+@common.message_options(verbose=common.SAYS_NOTHING,
+                        quiet="Print only the totals, the runs in progress, and errors.")
 @common.debug_option
 def status(path: str, files: tuple[str, ...], all_: bool, strict: bool, as_json: bool, quiet: bool,
            debug: bool) -> int:
-    """Report the state of every task.
+    """Report the state of the tasks.
 
-    Totals, the runs in progress and the products that no task makes are printed first. A row
-    follows for each task that is neither done nor waiting, or that has warnings. The command reads
-    the ledger and the sizes and modification times of inputs and products, and changes nothing.
+    The totals, the runs in progress, and existing products that belong to no task of the recipe
+    are printed first. A row follows for each task that is neither done nor waiting, or that has
+    warnings; with --all, for every task. The command reads the ledger and the sizes and
+    modification times of inputs and products, and changes nothing.
     """
     from fastsig.batch.ledger.status import status as status_of
 
@@ -53,7 +55,7 @@ def status(path: str, files: tuple[str, ...], all_: bool, strict: bool, as_json:
               help="Use this many worker processes.  [default: one per processor]")
 @strict_as_run_option
 @common.json_option
-@common.quiet_options
+@common.message_options(verbose=common.SAYS_NOTHING)
 @common.debug_option
 def verify(path: str, files: tuple[str, ...], workers: int | None, strict: bool, as_json: bool,
            quiet: bool, debug: bool) -> int:
