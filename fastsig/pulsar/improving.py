@@ -151,7 +151,7 @@ def improve(
     weights : array, shape (subint, chan), optional
         Weights, proportional to the number of valid samples.
     noise : array, shape (chan,), optional
-        Noise of a bin of weight 1; by default from the upper half of the harmonics.
+        Noise of a bin of weight 1; by default, from the upper half of the harmonics.
     n_trial : int
         Odd number of trials of each parameter.
     turns : float

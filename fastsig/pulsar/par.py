@@ -63,10 +63,10 @@ def from_par(path: str | PathLike[str], telescope: str | Telescope, first: Time,
         Frequency at the telescope to which the phases refer, MHz; infinite by default. A pulse at
         another frequency is dispersed. Specify the frequency to which the data are dedispersed.
     kernel : path, optional
-        Ephemeris of the solar system (.bsp); by default that of the installed package. If it is not
-        that named in the par file, a warning is issued.
+        Ephemeris of the solar system (.bsp); by default, that of the installed package. If it is
+        not that named in the par file, a warning is issued.
     clock_dir : path, optional
-        Folder of clock files; by default a telescope's clock is UTC, and terrestrial time TT(TAI).
+        Folder of clock files; by default, a telescope's clock is UTC, and terrestrial time TT(TAI).
 
     Raises
     ------

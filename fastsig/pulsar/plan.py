@@ -136,7 +136,7 @@ class DMPlan:
         dm : float
             Dispersion measure within the plan, pc cm^-3.
         width_s : float, optional
-            Width (FWHM) of the pulse, s; by default that of the plan, or else one sample.
+            Width (FWHM) of the pulse, s; by default, that of the plan, or else one sample.
         """
         return self.smears_in(self._stretch(dm), dm, width_s)
 

@@ -135,7 +135,7 @@ def polarization_profile(
     iquv : array, shape (4, bin), any unit
         I, Q, U, V.
     off : array, shape (bin,), bool, optional
-        Off-pulse bins; by default those of `find_off_pulse` for I.
+        Off-pulse bins; by default, those of `find_off_pulse` for I.
     handedness, convention : {"PSR/IEEE", "IAU"}
         Sign of V of the input, and of the result.
     frame : {"receiver", "sky"}

@@ -156,7 +156,7 @@ def fit_rm(q: Any, u: Any, freq_mhz: Any, sigma: Any, *, start: RotationMeasure,
     channel_mhz : float
         Width of a channel; 0 to neglect depolarisation within it.
     spectrum : array, shape (chan,), optional
-        Relative polarised flux density s of channels; by default the same in all.
+        Relative polarised flux density s of channels; by default, the same in all.
 
     Raises
     ------

@@ -139,7 +139,7 @@ def baseline(profile: Any, off: Any = None, weights: Any = None) -> Baseline:
     profile : array, shape (bin,), any unit
         Profile.
     off : array, shape (bin,), bool, optional
-        Off-pulse bins; by default those of `find_off_pulse`.
+        Off-pulse bins; by default, those of `find_off_pulse`.
     weights : array, shape (bin,), optional
         Weights.
 

@@ -160,7 +160,7 @@ def smooth_wiener(profile: Any, off: Any = None) -> Template:
     profile : array, shape (bin,), any unit
         Profile.
     off : array, shape (bin,), bool, optional
-        Off-pulse bins; by default those of `find_off_pulse`.
+        Off-pulse bins; by default, those of `find_off_pulse`.
 
     Raises
     ------
@@ -218,10 +218,10 @@ def fit_gaussians(profile: Any, n_component: int | None = None, off: Any = None)
     profile : array, shape (bin,), any unit
         Profile.
     n_component : int, optional
-        Number of components; by default they are added until chi^2 decreases by less than 25, or
+        Number of components; by default, they are added until chi^2 decreases by less than 25, or
         there are 12.
     off : array, shape (bin,), bool, optional
-        Off-pulse bins, for the noise; by default those of `find_off_pulse`.
+        Off-pulse bins, for the noise; by default, those of `find_off_pulse`.
 
     Raises
     ------

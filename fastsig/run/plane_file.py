@@ -36,7 +36,7 @@ class PlaneFile(Sink):
         Name of the file, with the extension .h5 or .hdf5; or a name such as ``scan.dat``, from
         which the names of the series are made, such as ``scan_DM12.50.dat`` and ``.inf``.
     to : {"planes", "presto"}, optional
-        The format; by default that of the extension.
+        The format; by default, that of the extension.
     bits, scale, file_bytes : optional
         Only their defaults are allowed: floats of 32 bits.
     lossy : bool

@@ -159,7 +159,7 @@ def write(stream: Any, path: str | os.PathLike[str], *, workers: int | None = No
     path : path
         Final name of the file.
     workers : int, optional
-        Number of threads; by default as many as the process may use.
+        Number of threads; by default, as many as the process may use.
     memory : int or str, optional
         Maximum memory of the process in bytes, or text such as ``"1GB"``.
     fused : bool

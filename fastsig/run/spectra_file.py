@@ -45,9 +45,9 @@ class SpectraFile(Sink):
         Name of the file; ``{file}`` in it is replaced by the number of the file if there are
         several.
     to : {"fbh5", "sigproc", "psrfits", "presto", "hifast"}, optional
-        The format; by default that of the extension of `path` (.h5, .fil, .fits, .dat), else FBH5.
+        The format; by default, that of the extension of `path` (.h5, .fil, .fits, .dat), else FBH5.
     bits : int, optional
-        Bits of a number; by default 32 for FBH5, and for others the fewest that preserve all
+        Bits of a number; by default, 32 for FBH5, and for others the fewest that preserve all
         values.
     scale : float
         Factor by which values are multiplied before they become SIGPROC codes.

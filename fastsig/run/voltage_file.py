@@ -36,9 +36,9 @@ class VoltageFile(Sink):
         Name of the file; ``{file}`` in it is replaced by the number of the file if there are
         several.
     to : {"native", "guppi", "dada", "vdif"}, optional
-        The format; by default that of the extension of `path` (.h5, .raw, .dada, .vdif).
+        The format; by default, that of the extension of `path` (.h5, .raw, .dada, .vdif).
     bits : int, optional
-        Bits of a number in the file; by default as recorded, or the fewest that preserve all
+        Bits of a number in the file; by default, as recorded, or the fewest that preserve all
         values.
     scale : float
         Factor by which samples are multiplied before they are rounded.

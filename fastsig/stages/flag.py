@@ -77,11 +77,11 @@ class Flag(FlagStage):
         products that are computed from both polarisations are flagged where either polarisation is
         flagged.
     width, smooth : Quantity, str or int, optional
-        The windows described above, as a frequency span or a number of channels. By default `width`
-        is 51 channels, but at most half the band; `smooth` is 20 MHz, but at least 64 channels and
-        at most the whole band.
+        The windows described above, as a frequency span or a number of channels. By default,
+        `width` is 51 channels, but at most half the band; `smooth` is 20 MHz, but at least 64
+        channels and at most the whole band.
     n_segment : int, optional
-        Number of spectra in a segment; by default 32 to 1024, chosen so that a product has about
+        Number of spectra in a segment; by default, 32 to 1024, chosen so that a product has about
         2**20 values in a segment.
     noise_share : float, optional
         Fraction of pure noise that may be flagged in each product, 1e-9 to 0.1: `clip` and

@@ -64,7 +64,7 @@ class FlagRuns(FlagStage):
         Fraction of pure noise that may be flagged in each product, 1e-9 to 0.1, instead of
         `threshold`.
     n_segment : int, optional
-        Number of spectra in a segment; by default 32 to 1024, chosen so that a product has about
+        Number of spectra in a segment; by default, 32 to 1024, chosen so that a product has about
         2**20 values in a segment.
     protect : str or sequence, optional
         Frequency intervals that are never flagged.

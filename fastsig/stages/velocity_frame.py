@@ -61,9 +61,9 @@ class VelocityFrame(SpectraStage):
     position : SkyCoord or pair of Quantity, optional
         Position of all rows, ICRS, instead of that in the source.
     location : EarthLocation or str, optional
-        Location of the telescope, or its name; by default the telescope in the header.
+        Location of the telescope, or its name; by default, the telescope in the header.
     width : Quantity, optional
-        Width of output channels; by default that of the source.
+        Width of output channels; by default, that of the source.
     band : pair of Quantity, optional
         Lowest and highest centre of output channels, in the new frame.
     lobes, min_valid

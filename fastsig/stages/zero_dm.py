@@ -65,7 +65,7 @@ class ZeroDM(SegmentStage):
     method : {"mean", "zdot"}
         What is subtracted.
     n_segment : int, optional
-        Number of spectra in a segment; by default 32 to 1024, chosen so that a product has about
+        Number of spectra in a segment; by default, 32 to 1024, chosen so that a product has about
         2**20 values in a segment.
 
     Raises

@@ -170,7 +170,7 @@ class Data:
         Parameters
         ----------
         rest, convention
-            As for `velocity`; by default the rest frequency in the header.
+            As for `velocity`; by default, the rest frequency in the header.
         """
         from astropy.table import QTable
 
@@ -254,7 +254,7 @@ class Data:
         Parameters
         ----------
         rest : str or Quantity, optional
-            The line, as `fastsig.axes.velocity.line` accepts it; by default the rest frequency in
+            The line, as `fastsig.axes.velocity.line` accepts it; by default, the rest frequency in
             the header.
         convention : {"radio", "optical", "relativistic"}
             Convention in which the velocities are computed.

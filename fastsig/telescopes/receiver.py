@@ -191,7 +191,7 @@ class Receiver(ABC):
         zenith_angle : Quantity
             Zenith angle of the telescope's axis. All four are broadcast against one another.
         temperature : Quantity, optional
-            Ambient temperature; by default its term is left out.
+            Ambient temperature; by default, its term is left out.
         outside : {"raise", "nan"}
             Result for frequencies that the table does not cover: an error, or NaN.
 

@@ -155,9 +155,9 @@ def read(path: str | os.PathLike[str] | Iterable[str | os.PathLike[str]], *,
     path : path or iterable of path
         An ``.npz`` file, text files of beams and polarisations, or the folder that contains them.
     date : Time, optional
-        Date; by default from the name of the file or its folder, as 20201014 or 2020-10-14.
+        Date; by default, from the name of the file or its folder, as 20201014 or 2020-10-14.
     name : str, optional
-        Name; by default that of the file or folder.
+        Name; by default, that of the file or folder.
 
     Raises
     ------

@@ -61,7 +61,7 @@ def draw(
         The only panel to draw: "waterfall", "spectrum" or "power" for spectra, and "histogram",
         "power" or "bandpass" for voltages.
     ax : matplotlib Axes, optional
-        Axes in an existing figure, in which a single panel is drawn (by default the first panel);
+        Axes in an existing figure, in which a single panel is drawn (by default, the first panel);
         this figure is returned.
     cmap : str or Colormap, optional
         Colour map of a waterfall; by default, viridis, or RdBu_r for products that can have either

@@ -63,7 +63,7 @@ def choose(
     ledger : Ledger
     states : iterable of str, optional
         Only tasks in these states, and those not begun whose predecessor is in one of these; by
-        default all that are not done and not set aside.
+        default, all that are not done and not set aside.
     overwrite, replace_stale : bool
         Whether files may be replaced that no batch made, or that another task made.
     """

@@ -114,7 +114,7 @@ def read_table(path: str | os.PathLike[str], *, kind: str | None = None) -> QTab
     path : path
         The file.
     kind : str, optional
-        The only kind that is accepted; by default any.
+        The only kind that is accepted; by default, any.
 
     Raises
     ------

@@ -80,7 +80,7 @@ def fit_dm(bands: Subbands, off: NDArray[np.bool_], boxcar: Boxcar, *, method: s
         The burst in the profile at the present measure.
     method : {"snr", "structure"}
     reach : float, optional
-        Largest change, pc cm^-3; by default that which shifts the lowest subband relative to the
+        Largest change, pc cm^-3; by default, that which shifts the lowest subband relative to the
         highest by three widths of the burst.
     seed : int
         Of the noise from which the error results.

@@ -36,11 +36,11 @@ def coherent_spectra(stream: VoltageStream, predictors: Sequence[Predictor], n_c
     n_chan : int
         Channels per channel of the voltages.
     dm : float, str or Quantity, optional
-        Dispersion measure, pc cm^-3; by default that of the predictors.
+        Dispersion measure, pc cm^-3; by default, that of the predictors.
     constant : optional
         Dispersion constant.
     n_bin : int, optional
-        Bins of a turn; by default as for `Fold`, with the samples of a channel.
+        Bins of a turn; by default, as for `Fold`, with the samples of a channel.
 
     Raises
     ------

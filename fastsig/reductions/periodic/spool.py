@@ -30,7 +30,7 @@ class Spool:
     lengths : sequence of (int, int)
         Number of series, and their samples, for each stretch of dispersion measures.
     folder : str, optional
-        Folder of the file; by default that of temporary files.
+        Folder of the file; by default, that of temporary files.
     in_memory : bool
         Whether there is no file.
     """

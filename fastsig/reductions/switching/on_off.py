@@ -113,9 +113,9 @@ def on_off(
     period : Quantity or str
         Time from the start of one phase on the source to the start of the next.
     on, first, settle : Quantity or str, optional
-        Time on the source (by default half of the period); start of the first phase on the source,
-        counted from the start of the stream (by default 0 s); time that is left out after each move
-        (by default 0 s).
+        Time on the source (by default, half of the period); start of the first phase on the source,
+        counted from the start of the stream (by default, 0 s); time that is left out after each
+        move (by default, 0 s).
     tsys : Quantity or str, shape () or (product,), optional
         System temperature off the source, such as ``"20K"``, for rows without a diode.
     tcal : Quantity or str, shape (), (product,) or (product, chan), optional

@@ -117,7 +117,7 @@ def false_alarms(plan: SearchPlan, duration_s: float, *, degrees: float | None =
         the samples that are valid: sums of fewer samples have longer tails. Gaussian noise by
         default.
     threshold : float, optional
-        S/N; by default that of the plan.
+        S/N; by default, that of the plan.
     """
     x = plan.threshold if threshold is None else threshold
     return sum(_of_stretch(each, ladder, x, duration_s, degrees)

@@ -94,7 +94,7 @@ class FourierSearch:
     trials : float
         Number of independent series that are searched in the same way.
     frequency : tuple of two floats, optional
-        Lowest and highest frequency of fundamentals, Hz. By default from 16 turns in a series to
+        Lowest and highest frequency of fundamentals, Hz. By default, from 16 turns in a series to
         half the sample rate.
     most : int
         Largest number of candidates of a series; the most significant ones are kept.
