@@ -37,7 +37,7 @@ class PolBasis:
     sign_q, sign_v : {1, -1}
         Signs applied to Q and V.
     calibrated : bool
-        Whether the differences of gain and phase between the feeds were removed.
+        Whether the differences in gain and phase between the feeds were removed.
     """
 
     kind: Literal["linear", "circular", "unknown"] = "linear"

@@ -85,12 +85,12 @@ class Recipe(ParsedRecipe):
         files, strict
             As for `tasks`.
         **options
-            Options of `fastsig.batch.run`; `limits` are the recipe's by default.
+            Options of `fastsig.batch.run`; by default, `limits` are those of the recipe.
 
         Raises
         ------
         RecipeError, OutputError, WorkerError
-            As `tasks` and `fastsig.batch.run` do.
+            As for `tasks` and `fastsig.batch.run`.
         """
         from fastsig.batch.running.run import run
 

@@ -80,7 +80,7 @@ class Trials:
 
 @dataclass(frozen=True)
 class Improvement:
-    """Improved parameters, with errors, and how significant the pulse is.
+    """Improved parameters, with their errors, and the significance of the pulse.
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ class Improvement:
     dm, dm_error : float
         Dispersion measure and its error, pc cm^-3.
     covariance : ndarray, shape (3, 3)
-        Of frequency (Hz), derivative (Hz/s) and DM.
+        Covariance of frequency (Hz), derivative (Hz/s) and DM.
     chi2, dof : float, int
         chi^2 of the aligned profile, and its degrees of freedom.
     snr : float
@@ -103,7 +103,7 @@ class Improvement:
     n_round : int
         Number of times that DM, and frequency with derivative, were searched alternately.
     profile : ndarray, shape (bin,)
-        Aligned profile, weighted mean of the cells.
+        Aligned profile: the weighted mean of the cells.
     trials : Trials
     """
 
@@ -137,7 +137,7 @@ def improve(
     Parameters
     ----------
     cube : array, shape (subint, chan, bin), any unit
-        Total intensity, folded.
+        Folded total intensity.
     times_s : array, shape (subint,), s
         Middles of the subintegrations, after the epoch of `period_s`.
     freq_mhz : array, shape (chan,), MHz
@@ -151,7 +151,7 @@ def improve(
     weights : array, shape (subint, chan), optional
         Weights, proportional to the number of valid samples.
     noise : array, shape (chan,), optional
-        Noise of a bin of weight 1; by default, from the upper half of the harmonics.
+        Noise of a bin of weight 1; by default, it is measured from the upper half of the harmonics.
     n_trial : int
         Odd number of trials of each parameter.
     turns : float

@@ -66,7 +66,8 @@ def from_par(path: str | PathLike[str], telescope: str | Telescope, first: Time,
         Ephemeris of the solar system (.bsp); by default, that of the installed package. If it is
         not that named in the par file, a warning is issued.
     clock_dir : path, optional
-        Folder of clock files; by default, a telescope's clock is UTC, and terrestrial time TT(TAI).
+        Folder of clock files; by default, the clock of a telescope is UTC, and terrestrial time is
+        TT(TAI).
 
     Raises
     ------

@@ -146,7 +146,8 @@ def polarization_profile(
     Raises
     ------
     UsageError
-        If an option is not allowed, the shape is not (4, bin), or the frame is already the sky's.
+        If an option is not allowed, the shape is not (4, bin), or the frame is already that of the
+        sky.
     """
     values = checked(iquv, "iquv", 2)
     if len(values) != 4 or not np.isfinite(values).all():
@@ -203,7 +204,7 @@ def debiased(linear: Any, sigma: float) -> F8:
 
 
 def pa_error(ratio: Any) -> F8:
-    """Return the error of position angles, rad, for L divided by the noise of Q and U.
+    """Return the error of position angles, rad, given L divided by the noise of Q and U.
 
     Parameters
     ----------

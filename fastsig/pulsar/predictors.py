@@ -1,7 +1,7 @@
-"""Predictors of a pulsar's phase: what they have in common, and a constant period.
+"""Predictors of the phase of a pulsar: their common interface, and the check of the sampling.
 
-A predictor returns the phase of a pulsar at times of a telescope. `Polyco` reads it from TEMPO's
-polynomials, `from_par` makes these from an ephemeris, and `ConstantPeriod` needs a period alone.
+A predictor returns the phase of a pulsar at times of a telescope. `Polyco` computes it from TEMPO's
+polynomials, `from_par` makes these from an ephemeris, and `ConstantPeriod` needs only a period.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ class Predictor(Protocol):
     def reference_mhz(self) -> float | None:
         """Frequency at which the phases are those of the pulse, MHz.
 
-        ``inf`` is infinite frequency. None means that the phases hold at whatever frequency the
-        data are dedispersed to.
+        ``inf`` is infinite frequency. None means that the phases are those at the frequency to
+        which the data are dedispersed.
         """
 
     @property
@@ -61,7 +61,7 @@ class Predictor(Protocol):
         turns : ndarray, int64
             Whole turns.
         fraction : ndarray, float64
-            The rest, in [0, 1), to 1e-9 turn.
+            The remaining fraction of a turn, in [0, 1), accurate to 1e-9 turn.
 
         Raises
         ------
@@ -73,7 +73,7 @@ class Predictor(Protocol):
         """Return the frequency of the pulses at the telescope, Hz, at the times of `phase`."""
 
     def parameters(self) -> Mapping[str, Any]:
-        """Return what determines the phases, for provenance."""
+        """Return the parameters that determine the phases, for the provenance."""
 
 
 def check_sampling(predictor: Predictor, start: Time, duration_s: float, sample_s: float) -> None:

@@ -47,7 +47,7 @@ class Profiles(ProfileData):
         fold, equal to this number). Weights add up where values are averaged. A PSRFITS file
         contains one weight for each subintegration and channel.
     reference : (int, Fraction)
-        UTC from which `offsets` count: day number (MJD), and exact seconds of that day.
+        UTC from which `offsets` are counted: day number (MJD), and exact seconds of that day.
     offsets : ndarray, shape (subint,), float64
         Epochs of the subintegrations, s after `reference`; elapsed seconds, leap seconds included.
     durations : ndarray, shape (subint,), float64

@@ -64,7 +64,7 @@ class Pulse:
     baseline : Baseline
         Off-pulse level.
     mean, mean_error : float
-        Sum over on-pulse bins above the baseline, divided by the number of all bins.
+        Sum of the on-pulse bins above the baseline, divided by the number of all bins.
     snr : float
         `mean` divided by `mean_error`. The error includes that of the baseline.
     peak : float
@@ -89,14 +89,14 @@ class Pulse:
 
 @dataclass(frozen=True)
 class Boxcar:
-    """Boxcar of highest S/N.
+    """The boxcar of highest S/N.
 
     Parameters
     ----------
     snr : float
         S/N of the sum over the boxcar; not corrected for the number of trials.
     width, first : int
-        Number of bins, and first bin.
+        Number of bins of the boxcar, and its first bin.
     n_trial : int
         Number of boxcars that were tried.
     """
@@ -109,14 +109,14 @@ class Boxcar:
 
 @dataclass(frozen=True)
 class Flux:
-    """Flux densities by the radiometer equation, Jy, with errors.
+    """Flux densities according to the radiometer equation, Jy, with errors.
 
     Parameters
     ----------
     mean_jy, mean_error_jy : float
-        Averaged over the turn.
+        Flux density averaged over the turn, and its error.
     peak_jy, peak_error_jy : float
-        Of the highest bin.
+        Flux density of the highest bin, and its error.
     jy_per_unit : float
         Flux density for one unit of the profile.
     """
@@ -219,8 +219,9 @@ def radiometer_flux(pulse: Pulse, *, sefd_jy: float, time_bandwidth: float, n_po
     """Return flux densities from the noise that the radiometer equation predicts.
 
     The noise of a bin is ``SEFD / sqrt(n_pol n_eff time_bandwidth / n_bin)``; dividing it by the
-    measured noise yields the flux density for one unit of the profile. Errors include that of the
-    measured noise, ``1 / sqrt(2 (n_off - 1))`` of the value, but not that of the SEFD.
+    measured noise yields the flux density for one unit of the profile. The errors include that of
+    the measured noise, which is a fraction ``1 / sqrt(2 (n_off - 1))`` of the value, but not that
+    of the SEFD.
 
     Parameters
     ----------
@@ -234,7 +235,7 @@ def radiometer_flux(pulse: Pulse, *, sefd_jy: float, time_bandwidth: float, n_po
     n_pol : int
         Number of polarisations that were added.
     n_eff : float
-        Independent samples of a channel divided by its time times width.
+        Number of independent samples of a channel divided by the product of its time and its width.
 
     Raises
     ------

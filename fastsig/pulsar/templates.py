@@ -34,7 +34,7 @@ _LEAST_GAIN = 25.0
 
 @dataclass(frozen=True)
 class Component:
-    """Gaussian component: phase of its centre and FWHM, both in turns, and height."""
+    """A Gaussian component: the phase of its centre, its FWHM (both in turns) and its height."""
 
     phase: float
     fwhm: float
@@ -43,14 +43,14 @@ class Component:
 
 @dataclass(frozen=True)
 class Template:
-    """Profile without noise.
+    """A pulse profile without noise.
 
     Parameters
     ----------
     profile : ndarray, shape (bin,), float64
         Values above the baseline, with a peak of 1.
     method : str
-        How it was made: "wiener", "savgol" or "gaussians".
+        Method by which it was made: "wiener", "savgol" or "gaussians".
     components : tuple of Component
         Components, if it is a sum of Gaussians.
     smear : tuple of (float, float)
@@ -95,7 +95,7 @@ class Template:
         return series(parts[:stop] * other[:stop] / own[:stop], n_bin, n_bin)
 
     def table(self) -> QTable:
-        """Return a table with the profile, and the components and the smear in its meta."""
+        """Return a table with the profile; its meta contains the components and the smear."""
         from astropy import units as u
         from astropy.table import QTable
 
@@ -113,7 +113,7 @@ class Template:
 
     @classmethod
     def from_table(cls, table: QTable) -> Template:
-        """Return the template of a table that `table` returned.
+        """Return the template from a table that `table` returned.
 
         Raises
         ------

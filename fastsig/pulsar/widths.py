@@ -52,7 +52,8 @@ class Widths:
     Parameters
     ----------
     w50, w10 : Width
-        Between the outermost points at 50 and 10 per cent of the peak in the on-pulse region.
+        Widths between the outermost points at 50 and 10 per cent of the peak in the on-pulse
+        region.
     equivalent : Width
         Area above the baseline divided by the peak; NaN if no bin is on-pulse.
     peak, peak_error : float
@@ -82,7 +83,7 @@ def pulse_widths(profile: Any, off: Any = None, *, n_harmonic: int | None = None
     off : array, shape (bin,), bool, optional
         Off-pulse bins; by default, those of `find_off_pulse`.
     n_harmonic : int, optional
-        Number of harmonics to keep; by default, twice those of `n_significant`.
+        Number of harmonics to keep; by default, twice the result of `n_significant`.
 
     Raises
     ------

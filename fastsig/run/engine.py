@@ -46,7 +46,7 @@ def run(sinks: Sequence[Sink], *, workers: int | None = None, memory: int | None
     workers : int, optional
         Number of threads; by default, as many as the process may use.
     memory : int, optional
-        Largest memory of the process, bytes.
+        Maximum memory of the process, bytes.
     fused : bool
         Whether to use fused kernels (same result, byte for byte).
     progress : callable, optional

@@ -204,7 +204,7 @@ def write_many(
     rows that other chains still need, parts of the input are read again.
 
     A `FastsigWarning` is issued if the stage `flag` of a chain flagged whole channels, or more than
-    a tenth of the samples outside its bands.
+    a tenth of the samples outside the requested bands.
 
     Parameters
     ----------

@@ -68,9 +68,9 @@ class Octaves(ABC):
 
     @property
     def waiting_bytes(self) -> int:
-        """Memory of the spectra that are waiting to be normalised, and of a segment of codes.
+        """Memory needed for spectra that wait to be normalised, and for a segment of codes.
 
-        With which of them are valid; codes at all lower rates are as many again.
+        It includes the flags of valid samples; the codes at all lower rates need as much again.
         """
         size = self._normalizer.segment
         waiting = (self._dtype.itemsize + 1) * (self._normalizer.latency + size)

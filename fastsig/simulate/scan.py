@@ -70,6 +70,7 @@ class FastScan:
     """A simultaneous scan of several beams.
 
     It consists of the spectra of each beam, the track of the feed cabin, and the truth record.
+
     Parameters
     ----------
     duration : value, s

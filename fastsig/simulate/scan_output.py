@@ -29,6 +29,7 @@ def write_scan(
     """Write a scan to files with FAST's names, and its truth record, in a folder.
 
     The truth record is written to NAME_OBSERVING_truth.json.
+
     Parameters
     ----------
     scan : FastScan

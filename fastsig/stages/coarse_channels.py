@@ -1,4 +1,4 @@
-"""The analysis bank that made the channels of voltages or frames, as far as it must be known."""
+"""The analysis bank that made the channels of voltages or frames."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ class Analysis(NamedTuple):
     taps : ndarray, shape (n_tap, n_fft)
         The prototype.
     n_tap : int
-        Its length in transforms, without zeros that were added.
+        Length of the prototype in transforms, without zeros that were added.
     window : str
-        The name of its window; empty if it was given as an array.
+        Name of the window; empty if the prototype was given as an array.
     real : bool
         Whether the voltages of the band are real.
     sideband : {"upper", "lower"}

@@ -42,7 +42,7 @@ class Bands:
     dm_constant : float
         Dispersion measure times dispersion constant, MHz^2 s.
     n_chan : int
-        Channels per channel of the source.
+        Number of channels per channel of the source.
     min_valid : float
         As for the kernel.
     """
@@ -112,14 +112,14 @@ class Runs:
 
     @property
     def work_bytes(self) -> int:
-        """Memory of a run: plans, and voltages that are read at a time."""
+        """Memory needed for a run: plans, and voltages that are read at a time."""
         bands = self.bands
         return int(bands.plan_bytes + 2 * bands.form.work_bytes(bands.piece_rows)
                    + 2 * _PIECE_BYTES)
 
     @property
     def block_bytes(self) -> int:
-        """Memory of the voltages and weights of a block, which powers do not need."""
+        """Memory needed for the voltages and weights of a block, which powers do not need."""
         bands = self.bands
         return 12 * bands.hop * bands.n_band * bands.n_chan * bands.source.shape[1]
 

@@ -1,4 +1,4 @@
-"""Dedisperse voltages: divide their band into channels without dispersion in any of them."""
+"""Dedisperse voltages: divide their band into channels, within which the dispersion is removed."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class DedisperseVoltages(Stage, VoltageStream):
     dm : float, str or Quantity
         Dispersion measure, pc cm^-3.
     n_chan : int
-        Channels per channel of the source.
+        Number of channels per channel of the source.
     constant : float or str, optional
         Dispersion constant K, MHz^2 pc^-1 cm^3 s; 1/2.41e-4 by default.
     min_valid : float

@@ -275,7 +275,7 @@ class DelaySums:
 
     @property
     def held_bytes(self) -> int:
-        """Memory of a state: plans for values and weights, and results that are not complete."""
+        """Memory needed for a state: plans for values and weights, and incomplete results."""
         plans, n_product = self.plans, self.source.shape[1]
         results = plans.spread * len(plans.offsets) * n_product
         return int(8 * results + 2 * n_product * plans.plan_bytes)

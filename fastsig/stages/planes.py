@@ -186,7 +186,7 @@ class Planes(Stage, PlaneStream):
 
     @property
     def held_bytes(self) -> int:
-        """Memory of the sums: the plans of the kernel, and results that are not complete."""
+        """Memory needed for the sums: the plans of the kernel, and results that are incomplete."""
         return self._sums.held_bytes
 
     def work_bytes(self, n: int) -> int:

@@ -88,7 +88,7 @@ class SegmentStage(SpectraStage):
 
     @property
     def _result_bytes(self) -> int:
-        """Memory of the result of a segment."""
+        """Memory needed for the result of a segment."""
         raise NotImplementedError
 
     @property

@@ -80,7 +80,7 @@ class Aligned(Stream):
 
     @property
     def row_bytes(self) -> int:
-        """Memory of a row of all streams."""
+        """Memory needed for a row of all streams."""
         return sum(each.row_bytes for each in self.streams)
 
     @property

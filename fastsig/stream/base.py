@@ -81,7 +81,7 @@ class Stream(ABC):
         self._position = 0
 
     def facts(self) -> dict[str, Any]:
-        """Return the main facts by name, for a repr; unknown ones are left out."""
+        """Return the main properties by name, for a repr; unknown ones are left out."""
         header, axis = self.header, self.header.channels
         edges = None if axis is None else " to ".join(
             f"{float(edge) / 1e6:.6g}" for edge in axis.edges_hz) + " MHz"

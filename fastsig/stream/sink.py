@@ -69,11 +69,11 @@ class Sink(ABC):
         return 0
 
     def part_bytes(self, n: int) -> int:
-        """Memory of the part computed from `n` rows, while it waits to be merged."""
+        """Memory needed for the part computed from `n` rows, while it waits to be merged."""
         return n * self.stream.row_bytes
 
     def partial(self, block: Block) -> Any:
-        """Reduce a block to a part, on any thread; by default, the block itself."""
+        """Reduce a block to a part, on any thread; by default, the part is the block itself."""
         return block
 
     @abstractmethod

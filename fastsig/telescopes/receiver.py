@@ -97,7 +97,7 @@ class Receiver(ABC):
     diode_modes : mapping
         Name -> `DiodeMode`.
     sources : mapping
-        Sources of the values, by kind.
+        References for the values, by kind.
     """
 
     def __init__(self, table: Mapping[str, Any]) -> None:

@@ -325,6 +325,7 @@ def draw_hits(hits: Hits, path: str | os.PathLike[str] | None = None, *,
 
     Without `data`, the drift rates are drawn against frequency; with `data`, the spectra of the
     strongest carrier are drawn.
+
     Parameters
     ----------
     hits : Hits

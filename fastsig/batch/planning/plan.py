@@ -62,7 +62,7 @@ class Plan:
 
     @property
     def usable(self) -> tuple[Kind, ...]:
-        """Kinds that no command refuses, whose needs are summed; all if there are none."""
+        """Kinds that no command refuses, whose needs are summed; all kinds if there are none."""
         return tuple(kind for kind in self.kinds if not kind.error) or self.kinds
 
     @property
@@ -183,7 +183,7 @@ def plan(tasks: Sequence[Task], *, sizes: Sequence[int] | None = None, processes
         Bytes and seconds of tasks that were done before: if there are enough, the time is
         estimated from them.
     machine_bytes : int, optional
-        Memory that the processes share; by default, that of this machine, 0 for no limit.
+        Memory that the processes share; by default, that of this machine; 0 for no limit.
 
     Raises
     ------

@@ -16,16 +16,16 @@ class Watcher:
     """Receives the events of a run, from several threads; the methods here do nothing."""
 
     def planned(self, choice: Choice, stale: Sequence[str]) -> None:
-        """Receive the selected tasks before the first begins; no task makes `stale` products."""
+        """Receive the selected tasks, and products that no task makes, before the first begins."""
 
     def came(self, tasks: Sequence[Task], choice: Choice) -> None:
-        """Receive all tasks when new recordings have arrived, and the selected new ones."""
+        """Receive all tasks, and the selected new ones, when new recordings have arrived."""
 
     def begun(self, job: Job) -> None:
         """Receive a job that begins."""
 
     def ended(self, job: Job, record: Record, again: bool) -> None:
-        """Receive a job that has ended; with `again` it is repeated."""
+        """Receive a job that has ended; if `again` is true, it is repeated."""
 
     def note(self, text: str) -> None:
         """Receive a line to be reported."""

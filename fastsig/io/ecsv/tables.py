@@ -39,7 +39,7 @@ def table_bytes(table: Table) -> bytes:
 
 def write_table(table: Table, path: str | os.PathLike[str], *, kind: str,
                 provenance: Mapping[str, Any], overwrite: bool = False) -> None:
-    """Write a table as ECSV, whole or not at all; equal tables give equal bytes.
+    """Write a table as ECSV, completely or not at all; identical tables give identical files.
 
     Parameters
     ----------

@@ -34,7 +34,7 @@ def coherent_spectra(stream: VoltageStream, predictors: Sequence[Predictor], n_c
     stream : VoltageStream
     predictors : sequence of Predictor
     n_chan : int
-        Channels per channel of the voltages.
+        Number of channels per channel of the voltages.
     dm : float, str or Quantity, optional
         Dispersion measure, pc cm^-3; by default, that of the predictors.
     constant : optional

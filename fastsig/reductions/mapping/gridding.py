@@ -96,7 +96,7 @@ class Map:
     size : angle, or two, optional
         Width, or width and height; by default, large enough for all positions.
     beam_size : angle, optional
-        Full width of the telescope's beam; the receiver's by default.
+        Full width of the telescope's beam; by default, that of the receiver.
     products : {"I", "IQUV", "V"}
         Products of the map; I is the mean of AA and BB if the spectra have these.
     frame : {"topocentric", "geocentric", "barycentric", "heliocentric", "lsrk"}, optional

@@ -58,7 +58,7 @@ class EventStore:
 
     @property
     def memory_bytes(self) -> int:
-        """Largest memory of the events."""
+        """Maximum memory needed for the events."""
         return 4 * self._most * EVENT.itemsize
 
     def add(self, events: NDArray[Any]) -> None:
@@ -86,7 +86,7 @@ class EventStore:
 
 
 def events_of(stretch: int, found: NDArray[Any]) -> NDArray[Any]:
-    """Return the results of the search of a stretch as events."""
+    """Return the results of searching a stretch as events."""
     made = np.empty(len(found), EVENT)
     made["stretch"] = stretch
     for name in ("row", "time", "width", "snr", "weight"):
@@ -95,7 +95,7 @@ def events_of(stretch: int, found: NDArray[Any]) -> NDArray[Any]:
 
 
 def brightest(events: NDArray[Any], most: int) -> NDArray[Any]:
-    """Return at most this many events, the brightest, whatever their order."""
+    """Return the brightest events, at most `most` of them, regardless of their order."""
     if len(events) <= most:
         return events
     order = np.lexsort((*(events[name] for name in _ORDER), -events["snr"]))

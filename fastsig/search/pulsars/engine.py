@@ -68,7 +68,7 @@ class Trials(NamedTuple):
     Parameters
     ----------
     n_sample : int
-        Samples of a series, or of a segment.
+        Number of samples of a series, or of a segment.
     sample_s : float
         Time from one sample to the next, s.
     dms : ndarray, shape (n,), float64, pc cm^-3
@@ -102,7 +102,7 @@ class Searches(NamedTuple):
 
     @property
     def memory_bytes(self) -> int:
-        """Memory of a thread, in bytes."""
+        """Memory needed by a thread, in bytes."""
         total = 0
         if self.fourier is not None:
             total += self.fourier.memory_bytes
