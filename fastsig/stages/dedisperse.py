@@ -43,17 +43,17 @@ def Dedisperse(  # noqa: N802 - used like the class of a stage, for all kinds of
         For spectra: reference frequency of times, ``"top"``, ``"infinity"``, or a frequency such as
         ``"1500MHz"``; see `DedisperseSpectra`.
     constant : float or str, optional
-        Dispersion constant K, MHz^2 pc^-1 cm^3 s, 1/2.41e-4 by default.
+        Dispersion constant K, MHz^2 pc^-1 cm^3 s; 1/2.41e-4 by default.
     allow_negative : bool
         Whether `dm` may be negative, to restore dispersion.
     last : {"keep", "drop"}, optional
         For spectra: whether those at the end that lack the lower channels are kept, as they are by
         default, or dropped.
     n_chan : int, optional
-        For voltages: channels per channel of the source, 1 by default.
+        For voltages: number of channels per channel of the source; 1 by default.
     min_valid : float, optional
         For voltages: a sample is used if at least this fraction of the samples over which its
-        signal was dispersed is valid, 0.9 by default.
+        signal was dispersed is valid; 0.9 by default.
 
     Raises
     ------

@@ -41,12 +41,12 @@ class Flag(FlagStage):
     with 16 or more values in a segment that are all equal is considered dead, and is flagged.
 
     The noise is measured, including its skewness and the quantisation steps of data with few bits,
-    so that thresholds have the same meaning as for Gaussian noise, however many samples were
-    integrated: at most a fraction `noise_share` of pure noise, 0.15 % by default, is flagged in
-    each product. If the levels of a recording with few bits were set in such a way that the noise
-    is far above that of the radiometer equation and not proportional to the levels, the levels are
-    compared with the noise of a single sample. A pulse keeps 97 % of its signal-to-noise ratio if
-    this ratio is at most 2.5 times the square root of the number of channels.
+    so that thresholds have the same meaning as for Gaussian noise, regardless of the number of
+    integrated samples: at most a fraction `noise_share` of pure noise, 0.15 % by default, is
+    flagged in each product. If the levels of a recording with few bits were set in such a way that
+    the noise is far above that of the radiometer equation and not proportional to the levels, the
+    levels are compared with the noise of a single sample. A pulse keeps 97 % of its signal-to-noise
+    ratio if this ratio is at most 2.5 times the square root of the number of channels.
 
     `write`, `write_many` and the measurements `flag_shares`, `measure_diode` and `fit_gaussians`
     issue a `FastsigWarning` if whole channels, or a tenth of the samples outside `bands`, were

@@ -84,7 +84,7 @@ class FlagKurtosis(FlagStage):
         Fraction of pure noise that may be flagged in each product, 1e-8 to 0.1.
     n_sum : float or str, optional
         N, the number of independent samples in a value of one polarisation, or "measured". By
-        default, it is the channel width times the integration time, times the header's `n_eff`: 6
+        default, it is the channel width times the integration time, times `n_eff` of the header: 6
         for spectra of FAST at 49.152 us with 4096 channels.
     skewness : bool
         Whether the skewness is also tested, unless `n_sum` is "measured".

@@ -46,10 +46,10 @@ class FlagRuns(FlagStage):
     and runs of up to `max_window` samples in time and in frequency are flagged if their mean
     deviates too much (SumThreshold, Offringa 2010).
 
-    The stage takes at most a tenth of the time of `flag`. It is meant for searches, after `iqrm` or
-    `flag_kurtosis` has removed channels with steady interference, and `zero_dm` has removed changes
-    that are common to all channels: the stage does not compare channels with each other, and
-    changes of gain within a segment are flagged if they are larger than the noise.
+    The stage takes at most a tenth of the time of `flag`. It is intended for searches, after `iqrm`
+    or `flag_kurtosis` has removed channels with steady interference, and `zero_dm` has removed
+    changes that are common to all channels: the stage does not compare channels with each other,
+    and changes of gain within a segment are flagged if they are larger than the noise.
 
     Parameters
     ----------

@@ -30,7 +30,7 @@ _PIECE = 2**13  # samples that are turned at a time, in a cache
 
 
 class Synthesize(Stage, VoltageStream):
-    """Voltages of a band from those of its channels, by a polyphase synthesis bank.
+    """Voltages of a band, computed from those of its channels with a polyphase synthesis bank.
 
     ``x[n] = 1/N sum_m g[n - m H] sum_k X[m, k] exp(2 pi i k n / N)`` with N the length of the
     transform of the analysis bank that made the channels, H its hop, and g the dual of its

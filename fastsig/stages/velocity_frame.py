@@ -72,11 +72,11 @@ class VelocityFrame(SpectraStage):
     Notes
     -----
     The centres of output channels are integer multiples of their width, so products with the same
-    width in the same frame share their channels, whatever their sources. By default, the number of
-    channels is that which fills the band of the source. The first output channel is the one nearest
-    to the first channel of the source after a shift by the mean of the smallest and the largest
-    shift among five rows. Rows with other shifts lack a few channels at one end; these have weight
-    0.
+    width in the same frame share their channels, regardless of their sources. By default, the
+    number of channels is that which fills the band of the source. The first output channel is the
+    one nearest to the first channel of the source after a shift by the mean of the smallest and the
+    largest shift among five rows. Rows with other shifts lack a few channels at one end; these have
+    weight 0.
 
     Raises
     ------
