@@ -65,7 +65,10 @@ class FlagShares(Shown):
 
     @property
     def new(self) -> float | None:
-        """Fraction of all samples that the stages of the chain flagged; None if not counted."""
+        """Fraction of all samples that the stages of the chain flagged.
+
+        It is None if it was not counted.
+        """
         return None if self.before is None else max(0.0, self.total - self.before)
 
     def record(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Coherent dedispersion of the voltages of a stream, from any place on.
+"""Coherent dedispersion of the voltages of a stream, from any sample on.
 
 The kernel works in blocks that overlap and are numbered from the beginning of the stream, so that
 its bits do not depend on where a run begins. A run that continues another one takes over its state;
@@ -24,7 +24,7 @@ _PIECE_BYTES = 2**24  # voltages that are read at a time
 
 
 class Kind(NamedTuple):
-    """What a run computes: voltages ("V"), or powers of `products` summed over `n_each` samples."""
+    """Results of a run: voltages ("V"), or powers of `products` summed over `n_each` samples."""
 
     products: str = "V"
     n_each: int = 1

@@ -186,7 +186,7 @@ class DedisperseSpectra(PassedSpectra):
         return self.shape[2] if self.moves else self.source.weight_channels
 
     def all_valid(self) -> bool | None:
-        """Return False if samples are missing at the end; else as the source."""
+        """Return False if samples are missing at the end; otherwise, as the source does."""
         return False if self.moves and not self.n_dropped else self.source.all_valid()
 
     @property

@@ -251,7 +251,7 @@ class DelayPlans:
         return taken + [_plan(*self._arguments, kind) for _ in range(n - len(taken))]
 
     def give_back(self, plans: list[Any], kind: str) -> None:
-        """Take plans that are not used any more."""
+        """Take back plans that are no longer used."""
         with self._lock:
             self._free[kind] += plans
 

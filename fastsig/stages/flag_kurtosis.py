@@ -60,10 +60,10 @@ class FlagKurtosis(FlagStage):
     is 1 for noise of any power (Nita and Gary 2010); intermittent interference increases it, and a
     steady carrier lowers it. The thresholds follow from the exact distribution for noise. With
     `skewness`, channels are also flagged if the third moment about the mean, divided by the third
-    power of the mean, is larger than that of noise, whose moments are known exactly. At most the
-    fraction `noise_share` of noise is flagged in each product, half of it by each test.
-    If the header contains the schedule of the noise diode, spectra with the diode on, off, and
-    partly on are tested separately.
+    power of the mean, is larger than that of noise, whose moments are known exactly. At most a
+    fraction `noise_share` of noise is flagged in each product, half of it by each test. If the
+    header contains the schedule of the noise diode, spectra with the diode on, off, and partly on
+    are tested separately.
 
     Spectra in which more than half of the channels, of 32 or more, deviate in the same direction
     from their means in the segment by more than their noise are flagged, and the channels are

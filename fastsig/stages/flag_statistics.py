@@ -1,6 +1,6 @@
 """Statistics of `Flag`: find the samples of a segment of spectra that are interference.
 
-This module does not know streams: its input are arrays of one product, and its output is flags.
+This module does not use streams: its inputs are arrays of one product, and its outputs are flags.
 """
 
 from __future__ import annotations

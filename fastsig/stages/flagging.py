@@ -1,4 +1,4 @@
-"""Stages that give weight 0 to samples, whatever decides which."""
+"""Stages that give weight 0 to samples, regardless of the criterion."""
 
 from __future__ import annotations
 

@@ -152,7 +152,7 @@ class Integrate(SpectraStage):
         return None if part is None else cast(SpectrumStream, self.on(part))
 
     def all_valid(self) -> bool | None:
-        """Return True if the whole source is valid, and integrations are complete; else None."""
+        """Return True if the whole source is valid, with complete integrations; otherwise None."""
         is_whole = self.flag_sigma is None and not (
             self.source.shape[0] - self.n_dropped) % self.n_int
         return (is_whole and self.source.all_valid()) or None

@@ -71,7 +71,7 @@ class Mask(FlaggedSpectra):
                           "frequencies", FastsigWarning, stacklevel=users_line())
 
     def parameters(self) -> Mapping[str, Any]:
-        """Name and hash of the file, or hash of the lines; the number of regions within."""
+        """Name and hash of the file, or hash of the lines, and the number of its regions."""
         return {**self._record, "n_region": len(self._rectangles.first),
                 "protect_mhz": in_mhz(self.protect)}
 

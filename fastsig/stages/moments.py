@@ -22,7 +22,7 @@ def statistic(name: str, x: NDArray[np.float32]) -> F8:
     ----------
     name : str
         One of `STATISTICS`; "modulation" is the standard deviation divided by the mean, and
-        "kurtosis" is that in excess of a Gaussian.
+        "kurtosis" is the excess over that of a Gaussian.
     x : ndarray, shape (n_time, n_chan), float32
         Spectra; NaN is ignored.
     """
@@ -34,7 +34,7 @@ def statistic(name: str, x: NDArray[np.float32]) -> F8:
 
 def statistic_of_codes(name: str, sums: F8, first: NDArray[np.uint8], lost: NDArray[np.bool_]
                        ) -> F8:
-    """Return the same for integers, of which the sums of powers are known.
+    """Return the same statistic for integers, given the sums of their powers.
 
     Parameters
     ----------

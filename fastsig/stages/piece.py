@@ -1,4 +1,4 @@
-"""Piece: rows of a stream without a known end, as far as they come; one file of a live product."""
+"""Piece: rows of a stream without a known end, as far as they arrive; a file of a live product."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def Piece(source: Stream, first: int, n: int) -> Stream:  # noqa: N802 - used li
 
 
 def finished(stream: Stream, n_rows: int) -> Stream:
-    """Return a stream with a known end, given the number of rows that came.
+    """Return a stream with a known end, given the number of rows that arrived.
 
     The sinks of a pass have the stream as it was planned, whose end was not known then.
     """

@@ -60,7 +60,7 @@ class Planes(Stage, PlaneStream):
     track : {"sample", "half", "exact"}, optional
         Rounding of delays: that of the tree; that of a tree with half samples, which takes up to
         twice the time; or the nearest sample, as by `dedisperse`, which takes a time proportional
-        to the number of dispersion measures. By default "exact" for up to 16 of them, otherwise
+        to the number of dispersion measures. By default, "exact" for up to 16 of them, otherwise
         "sample".
     last : {"keep", "drop"}
         Whether the times at the end for which channels are missing at the largest dispersion
@@ -176,7 +176,7 @@ class Planes(Stage, PlaneStream):
         return first, min(self.source.shape[0], start + n + self._plans.reach) - first
 
     def all_valid(self) -> bool | None:
-        """Return False if samples are missing at the end; else as the source."""
+        """Return False if samples are missing at the end; otherwise, as the source does."""
         return self.source.all_valid() if self.n_dropped or self._span[-1] < 0.5 else False
 
     @property

@@ -1,4 +1,4 @@
-"""Series: one time series of the whole band, as the mean of its channels by their weights."""
+"""Series: one time series of the whole band, as the weighted mean of its channels."""
 
 from __future__ import annotations
 

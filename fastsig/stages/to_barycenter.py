@@ -225,7 +225,7 @@ class BarycentricPlanes(_AtBarycenter, PlaneStream):
         return self.source.held_bytes
 
     def all_valid(self) -> bool | None:
-        """Return True if the whole source is valid; else None, as everything must be read."""
+        """Return True if the whole source is valid; otherwise None, as everything must be read."""
         return self.source.all_valid() or None
 
 

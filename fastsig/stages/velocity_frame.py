@@ -182,7 +182,7 @@ class VelocityFrame(SpectraStage):
         """Return frequencies in the new frame divided by those in the source, for each row.
 
         The factors are NaN where the position is not known. They are computed in segments counted
-        from row 0, so that they have the same bits whichever rows are requested.
+        from row 0, so that they have the same bits regardless of which rows are requested.
         """
         first = start // _SEGMENT
         parts = [self._segment(k) for k in range(first, max(start, start + n - 1) // _SEGMENT + 1)]

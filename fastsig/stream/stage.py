@@ -289,7 +289,7 @@ class PassedSpectra(SpectraStage):
         return cast("Codes | None", self.source.codes())
 
     def all_valid(self) -> bool | None:
-        """Return True if the whole source is valid; else None, as everything must be read."""
+        """Return True if the whole source is valid; otherwise None, as everything must be read."""
         return self.source.all_valid() or None
 
     def read_block(self, start: int, n: int, out: NDArray[Any] | None = None) -> Block:
