@@ -215,7 +215,7 @@ class Chain(OwnVerbs):
         return Chain(registry.stage("select")(self.stream, **found)) if found else self
 
     def write(self, path: str | os.PathLike[str], **options: Any) -> Any:
-        """Compute all rows and write them, in the format of `to` or of the extension of `path`.
+        """Compute all rows and write them, in the format given by `to` or the extension of `path`.
 
         The options and the returned object, which has `losses` and `n_bits`, are those of
         `fastsig.run.products.write`.

@@ -132,7 +132,7 @@ def synthesized_axis(
     is_complex : bool
         Whether its voltages are complex.
     sideband : {"upper", "lower"}
-        That of the band.
+        Sideband of the band.
     """
     last = axis.n_chan - 1
     if is_complex:

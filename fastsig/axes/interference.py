@@ -1,9 +1,9 @@
-"""Bands of known interference, each with its source, and intervals of frequency as text.
+"""Bands of known interference, with references for their limits, and frequency intervals as text.
 
-Limits are band edges. Interference whose frequencies are not known well enough is not listed: the
-harmonics of 8.1 MHz that are seen at FAST (arXiv:2401.17364), for example, have no published width,
-and 8.1 has too few digits to locate the 150th harmonic. The verb `flag` finds such interference
-with its running median.
+The limits are the edges of the bands. Interference whose frequencies are not known well enough is
+not listed: the harmonics of 8.1 MHz that are seen at FAST (arXiv:2401.17364), for example, have no
+published width, and 8.1 has too few digits to locate the 150th harmonic. The verb `flag` finds such
+interference with its running median.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ Interval = tuple[Fraction, Fraction]
 
 
 class Band(NamedTuple):
-    """An interval of frequency used by a service.
+    """A frequency interval that is used by a service or affected by known interference.
 
     Parameters
     ----------
     name : str
-        The service.
+        The service or the interference.
     low_mhz, high_mhz : str
-        Edges, as decimal text.
+        Edges, MHz, as decimal text.
     source : str
-        The source of the figures.
+        The reference for these values.
     """
 
     name: str
@@ -45,7 +45,7 @@ class Band(NamedTuple):
 
     @property
     def interval(self) -> Interval:
-        """Edges, Hz."""
+        """Lower and upper edge, Hz."""
         return Fraction(self.low_mhz) * 10**6, Fraction(self.high_mhz) * 10**6
 
 
@@ -67,7 +67,7 @@ _GNSS = (
     Band("Galileo E6", "1258.29", "1299.21", "Galileo E6-B/C: 1278.75 MHz, 40.92 MHz"),
 )
 
-#: Tables by name. `fast` lists all interference known in the band of its receiver, 1.0 to 1.5 GHz.
+#: Tables by name. `fast` combines the other tables, for FAST's receiver, 1.0 to 1.5 GHz.
 BANDS: dict[str, tuple[Band, ...]] = {
     "aviation": _AVIATION,
     "bursts": _BURSTS,
@@ -79,7 +79,7 @@ _PAIR = re.compile(r"\s*(.*?[A-Za-z])\s*-\s*(.+)")
 
 
 def bands(value: Any) -> tuple[Interval, ...]:
-    """Return intervals from names of tables in `BANDS`, and from intervals as in `intervals`.
+    """Return intervals, given names of tables in `BANDS`, and intervals as in `intervals`.
 
     Raises
     ------
@@ -99,7 +99,10 @@ def bands(value: Any) -> tuple[Interval, ...]:
 
 
 def is_listed(interval: Interval) -> bool:
-    """Return whether a table lists an interval; tables extend beyond the band of one receiver."""
+    """Return whether an interval is one of those in the tables.
+
+    The tables also contain bands outside the range of a given receiver.
+    """
     return any(band.interval == interval for table in BANDS.values() for band in table)
 
 

@@ -30,14 +30,14 @@ class PolBasis:
     names : tuple of str
         One name for each entry of the polarisation axis: ("X", "Y") or ("I", "Q", "U", "V").
     handedness : str
-        Convention for the sign of V; by default the IEEE convention as used by pulsar astronomers
+        Convention for the sign of V; by default, the IEEE convention as used by pulsar astronomers
         (van Straten et al. 2010, PASA 27, 104).
     frame : {"receiver", "sky"}
         Whether Q and U are along the receiver's axes or along north and east.
     sign_q, sign_v : {1, -1}
         Signs applied to Q and V.
     calibrated : bool
-        Whether the differences of gain and phase between the feeds were removed.
+        Whether the differences in gain and phase between the feeds were removed.
     """
 
     kind: Literal["linear", "circular", "unknown"] = "linear"

@@ -185,14 +185,14 @@ def parse_time(text: str) -> Time:
 
 
 def iso(time: Time) -> str:
-    """Format a time as ISO text, UTC, with nine decimals."""
+    """Format a time as ISO text, UTC, with nine decimal places."""
     utc = time.utc.copy()
     utc.precision = 9
     return str(utc.isot)
 
 
 def as_iso(time: Time) -> Time:
-    """Return the same time in a format that prints as ISO text with nine decimals."""
+    """Return the same time in a format that prints as ISO text with nine decimal places."""
     if time.format == "isot" and time.precision == 9:
         return time
     shown = Time(time, format="isot", copy=True)

@@ -47,7 +47,7 @@ class Line(NamedTuple):
 
     @property
     def hz(self) -> float:
-        """Rest frequency, Hz: the float nearest to the decimals of `mhz`."""
+        """Rest frequency, Hz: the float nearest to the exact value of `mhz`."""
         return round(self.mhz * 1e6, 4)
 
 

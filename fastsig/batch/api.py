@@ -86,7 +86,7 @@ class Recipe(ParsedRecipe):
         files, strict
             As for `tasks`.
         **options
-            Options of `fastsig.batch.run`; `limits` are the recipe's by default.
+            Options of `fastsig.batch.run`; by default, `limits` are those of the recipe.
 
         Raises
         ------

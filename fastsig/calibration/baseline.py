@@ -21,7 +21,7 @@ MOST_ORDER = 40
 
 
 class Smooth(NamedTuple):
-    """Baselines of `arpls`.
+    """The result of `arpls`.
 
     Parameters
     ----------

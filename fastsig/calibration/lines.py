@@ -29,7 +29,7 @@ def inside(x: ArrayLike, windows: Windows) -> NDArray[np.bool_]:
     x : array_like, shape (chan,)
         The axis.
     windows : sequence of (low, high)
-        Windows in the axis's unit.
+        Windows in the unit of the axis.
 
     Returns
     -------

@@ -59,7 +59,7 @@ class Method:
         raise NotImplementedError
 
     def parameters(self) -> Mapping[str, Any]:
-        """Return all options, JSON-ready."""
+        """Return all options, ready for JSON."""
         return asdict(self)  # type: ignore[call-overload, no-any-return]
 
 

@@ -103,8 +103,8 @@ def scatter(spectrum: ArrayLike, channels: slice | None = None) -> Floats:
     """Return the measured noise of spectra, independent of their smooth shape.
 
     It is the standard deviation of ``(x[i] - (x[i-2] + x[i+2]) / 2) sqrt(2/3)``, clipped at 4
-    sigma, so that lines and baselines wider than a few channels cancel. Channels two apart are
-    independent even if adjacent channels overlap, as in a correlator.
+    sigma, so that lines and baselines wider than a few channels cancel. Channels that are two
+    channels apart are independent even if adjacent channels overlap, as in a correlator.
 
     Parameters
     ----------

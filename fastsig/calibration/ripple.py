@@ -31,14 +31,14 @@ _EVEN = 1e-3  # largest relative difference of channel spacings
 
 
 class Sine(NamedTuple):
-    """Sine waves of `sine`.
+    """The result of `sine`.
 
     Parameters
     ----------
     model : ndarray, shape (row, ..., chan), float64
         The sum of the waves, in the unit of the spectra.
     period : ndarray, shape (row, n_period), float64
-        Fitted periods, in the axis's unit.
+        Fitted periods, in the unit of the axis.
     amplitude : ndarray, shape (row, ..., n_period, harmonics), complex128
         A + iB of ``A cos(2 pi n (x - x0) / period) + B sin(...)``, where x0 is the middle of the
         band.

@@ -108,7 +108,7 @@ class MuellerTable(Shown):
     freq_hz : array, shape (freq,), Hz, ascending
         Frequencies.
     matrix : array, shape (date, freq, 4, 4)
-        Matrices in the signs and the frame of the Stokes parameters to which they are applied.
+        Matrices, for the signs and the frame of the Stokes parameters to which they are applied.
     """
 
     mjd: F8

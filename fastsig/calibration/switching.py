@@ -83,7 +83,8 @@ def smoothed(spectrum: ArrayLike, width: int) -> Floats:
     Parameters
     ----------
     spectrum : array, shape (..., chan)
-        Spectrum; NaN is left out of the means, and the result is NaN if all of a window is NaN.
+        Spectrum; NaN values are left out of the means, and the result is NaN where a whole window
+        is NaN.
     width : int
         Odd number of channels; 1 does nothing. An even number is increased by one, as in IDL's
         ``smooth``.
@@ -110,7 +111,7 @@ def _running(values: NDArray[Any], width: int) -> Floats:
 
 
 def position_switch(sig: ArrayLike, ref: ArrayLike, tsys: ArrayLike, smooth_ref: int = 1) -> Floats:
-    """Return the antenna temperature of a source: ``(sig - ref) / ref Tsys``.
+    """Return the antenna temperature of a source: ``Tsys (sig - ref) / ref``.
 
     Parameters
     ----------
@@ -176,8 +177,8 @@ def frequency_switch(sig: ArrayLike, ref: ArrayLike, tsys_sig: ArrayLike, tsys_r
                      shift: float, smooth_ref: int = 1) -> tuple[Floats, Floats]:
     """Fold the two frequencies of a switched spectrum.
 
-    Each spectrum is the other's reference, channel by channel: ``(sig - ref) / ref Tsys_ref`` and
-    ``(ref - sig) / sig Tsys_sig``. The second is shifted to the sky frequencies of the first, and
+    Each spectrum is the other's reference, channel by channel: ``Tsys_ref (sig - ref) / ref`` and
+    ``Tsys_sig (ref - sig) / sig``. The second is shifted to the sky frequencies of the first, and
     both are averaged with weights 1 / Tsys^2. A line seen at both frequencies remains, with two
     negative images of half its height. Channels covered by only one of the two spectra are NaN.
 

@@ -16,8 +16,8 @@ _APART = ("path", "warnings", "provenance", "cards")
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @common.json_option
 @click.option("--deep", is_flag=True,
-              help="Read the whole file to compute the valid fraction; for a cube, compute the "
-                   "noise as well.")
+              help="Read the whole file to compute the valid fraction and, for a cube, the noise; "
+                   "otherwise, both are computed from up to 16 channels of a cube.")
 @click.option("--cards", is_flag=True, help="Also show all header cards of each file.")
 @common.set_option
 @common.message_options(verbose=common.SAYS_NOTHING)

@@ -136,12 +136,12 @@ def moment(cube: Planes, order: int, *, vrange: Any = None, sigma: float | None 
     vrange : pair of Quantity, optional
         Velocities to include; all channels by default.
     sigma : float, optional
-        Multiple of their noise below which values are left out.
+        Values below this multiple of their noise are left out.
     convention : {"radio", "optical"}
         Convention of the velocities. If the axis of the cube is one of velocities, it is used as it
         is.
     rest : str or Quantity, optional
-        Rest frequency instead of the file's.
+        Rest frequency, instead of that in the file.
 
     Raises
     ------

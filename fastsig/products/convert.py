@@ -28,7 +28,7 @@ def convertible(paths: Paths, output: str, to: str | None = None, **overrides: A
     output : str
         Name of the output file.
     to : str, optional
-        The format; by default that of the extension of `output`.
+        The format; by default, that of the extension of `output`.
     overrides
         As for `fastsig.open`.
 

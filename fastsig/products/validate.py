@@ -15,7 +15,7 @@ __all__ = ["HANDLERS", "validate", "verify"]
 
 
 def verify(path: Paths, **overrides: Any) -> bool:
-    """Read a whole file and compare its checksums; return whether it has any.
+    """Read a whole file and verify its checksums; return whether it has any.
 
     Raises
     ------
@@ -34,7 +34,7 @@ def validate(path: str | os.PathLike[str], **overrides: Any) -> dict[str, Any]:
     Raises
     ------
     UsageError
-        If the format has no such override.
+        If the format does not have an override that is given.
     """
     name = os.fspath(path)
     with warnings.catch_warnings(record=True) as caught:

@@ -40,7 +40,7 @@ class Wanted:
     fstart, fstop : text, optional
         Frequency range, for streams and cubes.
     data : sequence of path, optional
-        Recordings in which candidates were found, or their folders.
+        Recordings in which candidates were found, or folders that contain them.
     overrides : mapping
         Values that replace those of the header.
     """

@@ -6,10 +6,10 @@ plus white noise of unknown standard deviation. With harmonics P_h and T_h, and 
     ``C(tau) = 2 / n_bin sum_h Re(P_h T_h* exp(2 pi i h tau))``, ``E_T = 2 / n_bin sum_h |T_h|^2``.
 
 The best shift maximises C, the best scale is ``b = C / E_T``, and the residual is ``R = E_P - C^2 /
-E_T``. The usual error is derived from the curvature of C at its maximum (Taylor 1992); it assumes
-that the likelihood is a Gaussian in tau. Here the probability of every shift in a turn is computed,
-with flat priors for tau and b > 0, and with a prior of 1 / sigma for the noise, over which it is
-integrated:
+E_T``. The usual error is derived from the curvature of C at its maximum (Taylor 1992), which
+assumes that the likelihood is a Gaussian in tau. Here the probability of every shift in a turn is
+computed, with flat priors for tau and b > 0, and with a prior of 1 / sigma for the noise, over
+which it is integrated:
 
     ``p(tau) ~ R(tau)^(-nu / 2) S_nu(C / sqrt(E_T R / nu))``, ``nu = 2 n_harmonic - 1``,
 
@@ -55,14 +55,14 @@ class Shifts:
     Parameters
     ----------
     shift : ndarray, shape of the profiles without bins
-        How much later than the template each profile is, in turns, from -0.5 to 0.5. NaN for a
-        profile with bins without data.
+        Delay of each profile relative to the template, in turns, from -0.5 to 0.5. NaN for a
+        profile in which a bin has no data.
     error : ndarray
         Root mean square deviation from `shift` under its probability distribution, in turns.
     error68 : ndarray
         Half width of the interval about `shift` with a probability of 68.27 per cent.
     error_curvature : ndarray
-        Error derived from the curvature at the maximum alone, for comparison.
+        Error derived only from the curvature at the maximum, for comparison.
     scale, scale_error : ndarray
         Scale of the template, and its error.
     sigma : ndarray

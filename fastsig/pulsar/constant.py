@@ -42,7 +42,7 @@ class ConstantPeriod:
     Parameters
     ----------
     period, frequency : Quantity or str
-        One of the two, as in ``"0.7s"`` or ``"1.4286Hz"``; text is exact.
+        Either of the two, as in ``"0.7s"`` or ``"1.4286Hz"``; text is exact.
     pdot, pddot : optional
         Derivatives of the period: a number (s/s), and a value such as ``"1e-20 / s"``.
     fdot, fddot : Quantity or str, optional
@@ -101,7 +101,7 @@ class ConstantPeriod:
         return found * (1 + (late - early) / (2 * _HALF_S))
 
     def parameters(self) -> Mapping[str, Any]:
-        """Return what determines the phases."""
+        """Return the parameters that determine the phases."""
         _, f, half, sixth = self._coefficients
         clock = self.clock
         return {"predictor": "constant period", "frequency_hz": float(f),

@@ -24,7 +24,7 @@ class TreeCost:
     Parameters
     ----------
     n_addition : int
-        Additions for each downsampled spectrum.
+        Number of additions for each downsampled spectrum.
     memory_bytes : int
         Memory used by tables, work space and state, bytes.
     jitter : float

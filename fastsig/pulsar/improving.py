@@ -80,7 +80,7 @@ class Trials:
 
 @dataclass(frozen=True)
 class Improvement:
-    """Improved parameters, with errors, and how significant the pulse is.
+    """Improved parameters, with their errors, and the significance of the pulse.
 
     Parameters
     ----------
@@ -103,7 +103,7 @@ class Improvement:
     n_round : int
         Number of times that DM, and frequency with derivative, were searched alternately.
     profile : ndarray, shape (bin,)
-        Aligned profile, weighted mean of the cells.
+        Aligned profile: the weighted mean of the cells.
     trials : Trials
     """
 
@@ -137,7 +137,7 @@ def improve(
     Parameters
     ----------
     cube : array, shape (subint, chan, bin), any unit
-        Total intensity, folded.
+        Folded total intensity.
     times_s : array, shape (subint,), s
         Middles of the subintegrations, after the epoch of `period_s`.
     freq_mhz : array, shape (chan,), MHz

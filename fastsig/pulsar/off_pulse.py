@@ -1,4 +1,4 @@
-"""Off-pulse region of a profile, and its level and noise.
+"""The off-pulse region of a profile, and the level and noise of this region.
 
 Weights per bin, if given, are proportional to the number of valid samples. Bins of weight 0, and
 those that are not finite, are ignored.
@@ -112,7 +112,7 @@ def weighted(profile: Any, weights: Any) -> tuple[F8, F8]:
 
 
 def mask_of(off: Any, values: F8) -> Mask:
-    """Return a given off-pulse region, checked."""
+    """Check a given off-pulse region, and return it."""
     found = np.asarray(off)
     if found.dtype != np.bool_ or found.shape != values.shape:
         raise UsageError(f"off: {found.dtype} of shape {found.shape}; allowed: bool, "

@@ -1,4 +1,4 @@
-"""A plan of dispersion measures: stretches, what widens a pulse, S/N and cost."""
+"""A plan of dispersion measures: stretches, effects that widen a pulse, S/N and cost."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ _DM = "pc / cm3"
 
 @dataclass(frozen=True)
 class Smears:
-    """Widths (s) that are added to a pulse at a dispersion measure, and the S/N that remains.
+    """Widths (s) that are added to a pulse at a dispersion measure, and the remaining S/N.
 
     Parameters
     ----------
     sample, downsampled : float
-        Time of a recorded and of a downsampled spectrum.
+        Duration of a recorded and of a downsampled spectrum.
     channel : float
         Delay across a channel at the middle of the band.
     step : float
@@ -73,7 +73,7 @@ class Cost:
     Parameters
     ----------
     n_addition_per_s : float
-        Additions for a second of data.
+        Number of additions for a second of data.
     rate_per_s : float
         Additions per second of the kernel, measured in a short trial.
     memory_bytes : int
@@ -129,14 +129,14 @@ class DMPlan:
         return sum(each.n_dm for each in self)
 
     def smears(self, dm: float, width_s: float | None = None) -> Smears:
-        """Return what widens a pulse at a dispersion measure, and the S/N that remains.
+        """Return the effects that widen a pulse at a dispersion measure, and the remaining S/N.
 
         Parameters
         ----------
         dm : float
             Dispersion measure within the plan, pc cm^-3.
         width_s : float, optional
-            Width (FWHM) of the pulse, s; by default that of the plan, or else one sample.
+            Width (FWHM) of the pulse, s; by default, that of the plan, otherwise one sample.
         """
         return self.smears_in(self._stretch(dm), dm, width_s)
 
@@ -186,7 +186,7 @@ class DMPlan:
 
     @classmethod
     def from_table(cls, table: QTable) -> DMPlan:
-        """Return the plan of a table that `table` returned.
+        """Return the plan from a table that `table` returned.
 
         Raises
         ------

@@ -135,7 +135,7 @@ def polarization_profile(
     iquv : array, shape (4, bin), any unit
         I, Q, U, V.
     off : array, shape (bin,), bool, optional
-        Off-pulse bins; by default those of `find_off_pulse` for I.
+        Off-pulse bins; by default, those of `find_off_pulse` for I.
     handedness, convention : {"PSR/IEEE", "IAU"}
         Sign of V of the input, and of the result.
     frame : {"receiver", "sky"}
@@ -146,7 +146,8 @@ def polarization_profile(
     Raises
     ------
     UsageError
-        If an option is not allowed, the shape is not (4, bin), or the frame is already the sky's.
+        If an option is not allowed, the shape is not (4, bin), or the frame is already that of the
+        sky.
     """
     values = checked(iquv, "iquv", 2)
     if len(values) != 4 or not np.isfinite(values).all():
@@ -203,7 +204,7 @@ def debiased(linear: Any, sigma: float) -> F8:
 
 
 def pa_error(ratio: Any) -> F8:
-    """Return the error of position angles, rad, for L divided by the noise of Q and U.
+    """Return the error of position angles, rad, given L divided by the noise of Q and U.
 
     Parameters
     ----------

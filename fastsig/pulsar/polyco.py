@@ -146,7 +146,7 @@ class Polyco:
         return found
 
     def parameters(self) -> Mapping[str, Any]:
-        """Return what determines the phases: a hash of the blocks' text, and how they were made."""
+        """Return a hash of the text of the blocks, and how they were made."""
         text = text_of(self.blocks)
         return {"predictor": "polyco", "source": self.source, "n_block": len(self.blocks),
                 "reference_mhz": self.blocks[0].mhz or "infinity",

@@ -1,7 +1,7 @@
 """The text of TEMPO's polyco files: two lines of numbers and the coefficients of each block.
 
-All decimals are kept exactly: reference phases of 1e11 turns with six decimals do not fit into a
-float64.
+All digits are kept exactly: reference phases of 1e11 turns with six decimal places do not fit into
+a float64.
 
 References
 ----------
@@ -56,8 +56,7 @@ class Block:
         pc cm^-3.
     doppler : float
         Doppler shift due to the Earth's motion, in units of 1e-4: 1e4 (1 - f / f_b), with f the
-        frequency at the telescope and f_b that at the barycentre; positive where the Earth moves
-        away.
+        frequency at the telescope and f_b that at the barycentre; positive if the Earth moves away.
     log_rms : float
         Logarithm to base 10 of the rms of the fit, in turns.
     phase : Fraction
@@ -73,8 +72,8 @@ class Block:
     coefficients : tuple of Fraction
         c_1 and onwards, turns per minute^k.
     orbit : str
-        What follows on the second line: the phase of a binary orbit, turns, and the frequency of
-        the orbit, 1/day.
+        The rest of the second line: the phase of a binary orbit, turns, and the frequency of the
+        orbit, 1/day.
     """
 
     source: str
@@ -197,9 +196,9 @@ def _exact(text: str) -> Fraction:
 def text_of(blocks: Sequence[Block]) -> str:
     """Write blocks as TEMPO does, so that reading the text yields the same phases.
 
-    The reference phase has six decimals, the reference frequency twelve, and the middle of the
-    span, in days, eleven. The remainders are moved into the coefficients, whose 18 digits are read
-    to 1e-17 of their value.
+    The reference phase has six decimal places, the reference frequency twelve, and the middle of
+    the span, in days, eleven. The remainders are moved into the coefficients, whose 18 digits are
+    read to 1e-17 of their value.
     """
     return "".join(map(_text, blocks))
 

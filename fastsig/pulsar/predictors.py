@@ -1,4 +1,4 @@
-"""Predictors of a pulsar's phase: what they have in common, and a constant period.
+"""Predictors of the phase of a pulsar: their common interface, and the check of the sampling.
 
 A predictor returns the phase of a pulsar at times of a telescope. `Polyco` reads it from TEMPO's
 polynomials, `from_par` makes these from an ephemeris, and `ConstantPeriod` needs only a period.
@@ -73,7 +73,7 @@ class Predictor(Protocol):
         """Return the frequency of the pulses at the telescope, Hz, at the times of `phase`."""
 
     def parameters(self) -> Mapping[str, Any]:
-        """Return what determines the phases, for provenance."""
+        """Return the parameters that determine the phases, for the provenance."""
 
 
 def check_sampling(predictor: Predictor, start: Time, duration_s: float, sample_s: float) -> None:

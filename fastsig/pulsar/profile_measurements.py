@@ -132,7 +132,7 @@ def measured_rm(profiles: Profiles, off: Any = None, *, most_rm: float | None = 
         Profiles with four products and several channels, which are aligned first if the dispersion
         measure is known. If Faraday rotation was removed, the result is what remains of it.
     off : array, shape (bin,), bool, optional
-        Off-pulse bins; by default those of `find_off_pulse` for the mean total intensity.
+        Off-pulse bins; by default, those of `find_off_pulse` for the mean total intensity.
     most_rm, sign_u
         As for `fastsig.pulsar.rotation_measure.synthesize_rm`.
 

@@ -35,8 +35,8 @@ def profile_toas(profiles: Profiles, template: Template, *, n_subint: int = 1,
 
     Channels are averaged with the dispersion removed, if the dispersion measure is known, and each
     average is then delayed again by the delay at its centre frequency, to which its time refers.
-    Profiles with bins without data have no time of arrival. If the pulse is within a leap second,
-    which has no MJD, the time is that of the last pulse before it.
+    Profiles in which a bin has no data have no time of arrival. If the pulse is within a leap
+    second, which has no MJD, the time is that of the last pulse before it.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ def profile_toas(profiles: Profiles, template: Template, *, n_subint: int = 1,
     n_chan : int or None
         Number of channels after averaging; None for no averaging.
     site : str, optional
-        Code of the observatory; by default TEMPO's code for the telescope in the header, or that
+        Code of the observatory; by default, TEMPO's code for the telescope in the header, or that
         of the barycentre (@) if the times are barycentric.
     least_snr : float
         Times of profiles with a lower S/N are left out.
@@ -102,9 +102,9 @@ def intensity(profiles: Profiles) -> Profiles:
 
 
 def site_code(profiles: Profiles, site: str | None = None) -> str:
-    """Return the code of the observatory: the given one, or TEMPO's code for the telescope.
+    """Return the code of the observatory: `site`, or TEMPO's code for the telescope.
 
-    For barycentric times, it is that of the barycentre.
+    For barycentric times, the latter is the code of the barycentre.
 
     Raises
     ------

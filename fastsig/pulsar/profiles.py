@@ -47,7 +47,7 @@ class Profiles(ProfileData):
         fold, equal to this number). Weights add up where values are averaged. A PSRFITS file
         contains one weight for each subintegration and channel.
     reference : (int, Fraction)
-        UTC from which `offsets` count: day number (MJD), and exact seconds of that day.
+        UTC from which `offsets` are counted: day number (MJD), and exact seconds of that day.
     offsets : ndarray, shape (subint,), float64
         Epochs of the subintegrations, s after `reference`; elapsed seconds, leap seconds included.
     durations : ndarray, shape (subint,), float64
@@ -108,7 +108,7 @@ class Profiles(ProfileData):
             (subint, product, chan).
         keep_times : bool
             Whether the epochs move by the same amount in the opposite direction, so that every bin
-            keeps its time. This requires one shift for each subintegration. By default the epochs
+            keeps its time. This requires one shift for each subintegration. By default, the epochs
             are unchanged, and the profiles have a different phase 0.
         """
         return turned(self, turns, keep_times)
@@ -120,14 +120,14 @@ class Profiles(ProfileData):
         Parameters
         ----------
         dm : float, str or Quantity, optional
-            The total dispersion measure to remove, pc cm^-3; by default `dm` of the profiles. 0
+            The total dispersion measure to remove, pc cm^-3; by default, `dm` of the profiles. 0
             restores the dispersion.
         ref : str or Quantity, optional
             Reference frequency: ``"top"`` for the centre of the highest channel, ``"infinity"``, or
-            a frequency such as ``"1500MHz"``. By default that of the dispersion that was already
+            a frequency such as ``"1500MHz"``. By default, that of the dispersion that was already
             removed, or else `reference_mhz`, or the centre of the band.
         constant : float or str, optional
-            Dispersion constant, MHz^2 pc^-1 cm^3 s; by default that of the header.
+            Dispersion constant, MHz^2 pc^-1 cm^3 s; by default, that of the header.
         """
         return aligned(self, dm, ref, constant)
 

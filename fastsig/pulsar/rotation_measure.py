@@ -116,7 +116,7 @@ def derotate(linear: Any, freq_mhz: Any, rm: float, lambda0_sq: float = 0.0) -> 
 
 def synthesize_rm(q: Any, u: Any, freq_mhz: Any, sigma: Any, *, most_rm: float | None = None,
                   sign_u: int = 1) -> RotationMeasure:
-    """Return the RM at which the on-pulse bins are polarised most.
+    """Return the RM at which the on-pulse bins are most strongly polarised.
 
     Parameters
     ----------
@@ -130,7 +130,7 @@ def synthesize_rm(q: Any, u: Any, freq_mhz: Any, sigma: Any, *, most_rm: float |
         Largest absolute value of RM to try, rad m^-2. By default, the value that rotates PA by 0.87
         rad across the channel with the largest range of wavelengths.
     sign_u : {1, -1}
-        -1 if U has the opposite sign to that of the IAU's definition of position angles.
+        -1 if the sign of U is opposite to that in the IAU's definition of position angles.
 
     Raises
     ------
@@ -156,7 +156,7 @@ def fit_rm(q: Any, u: Any, freq_mhz: Any, sigma: Any, *, start: RotationMeasure,
     channel_mhz : float
         Width of a channel; 0 to neglect depolarisation within it.
     spectrum : array, shape (chan,), optional
-        Relative polarised flux density s of channels; by default the same in all.
+        Relative polarised flux density s of channels; by default, it is the same in all channels.
 
     Raises
     ------

@@ -64,7 +64,7 @@ class Pulse:
     baseline : Baseline
         Off-pulse level.
     mean, mean_error : float
-        Sum over on-pulse bins above the baseline, divided by the number of all bins.
+        Sum of the on-pulse bins above the baseline, divided by the number of all bins.
     snr : float
         `mean` divided by `mean_error`. The error includes that of the baseline.
     peak : float
@@ -89,14 +89,14 @@ class Pulse:
 
 @dataclass(frozen=True)
 class Boxcar:
-    """Boxcar of highest S/N.
+    """The boxcar of highest S/N.
 
     Parameters
     ----------
     snr : float
         S/N of the sum over the boxcar; not corrected for the number of trials.
     width, first : int
-        Number of bins, and first bin.
+        Number of bins of the boxcar, and its first bin.
     n_trial : int
         Number of boxcars that were tried.
     """
@@ -139,7 +139,7 @@ def baseline(profile: Any, off: Any = None, weights: Any = None) -> Baseline:
     profile : array, shape (bin,), any unit
         Profile.
     off : array, shape (bin,), bool, optional
-        Off-pulse bins; by default those of `find_off_pulse`.
+        Off-pulse bins; by default, those of `find_off_pulse`.
     weights : array, shape (bin,), optional
         Weights.
 
@@ -219,8 +219,9 @@ def radiometer_flux(pulse: Pulse, *, sefd_jy: float, time_bandwidth: float, n_po
     """Return flux densities from the noise that the radiometer equation predicts.
 
     The noise of a bin is ``SEFD / sqrt(n_pol n_eff time_bandwidth / n_bin)``; dividing it by the
-    measured noise yields the flux density for one unit of the profile. Errors include that of the
-    measured noise, ``1 / sqrt(2 (n_off - 1))`` of the value, but not that of the SEFD.
+    measured noise yields the flux density for one unit of the profile. The errors include that of
+    the measured noise, which is a fraction ``1 / sqrt(2 (n_off - 1))`` of the value, but not that
+    of the SEFD.
 
     Parameters
     ----------
@@ -234,7 +235,7 @@ def radiometer_flux(pulse: Pulse, *, sefd_jy: float, time_bandwidth: float, n_po
     n_pol : int
         Number of polarisations that were added.
     n_eff : float
-        Independent samples of a channel divided by its time times width.
+        Number of independent samples of a channel divided by the product of its time and its width.
 
     Raises
     ------

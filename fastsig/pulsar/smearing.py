@@ -1,4 +1,4 @@
-"""What widens a dispersed pulse, and the S/N that remains.
+"""The effects that widen a dispersed pulse, and the S/N that remains.
 
 Widths are full widths at half maximum; frequencies are in MHz, dispersion measures (DM) in
 pc cm^-3. The dispersion constant K, in MHz^2 pc^-1 cm^3 s, is an argument of each function.
@@ -64,7 +64,8 @@ def off_dm(kept: float) -> float:
 def kept_by_jitter(width: float, rms: float) -> float:
     """Return the S/N of a pulse if its channels are misaligned by `rms`, relative to aligned ones.
 
-    ``(1 + (rms / sigma)^2)^(-1/4)``: the square root of the ratio of the widths, before and after.
+    It is ``(1 + (rms / sigma)^2)^(-1/4)``, the square root of the ratio of the widths before and
+    after.
     """
     return float((1 + (_FWHM * rms / width) ** 2) ** -0.25)
 

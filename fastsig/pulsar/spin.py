@@ -66,7 +66,7 @@ class Spin:
 
     @property
     def period_derivative_error(self) -> float:
-        """Error of the derivative of the period; the part from the frequency is negligible."""
+        """Error of the derivative of the period; that due to the frequency is negligible."""
         return self.derivative_error_hz_s / self.frequency_hz**2
 
     def at(self, time_s: float) -> Spin:

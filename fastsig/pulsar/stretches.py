@@ -40,13 +40,13 @@ _MOST_DMS = 2**20
 
 @dataclass(frozen=True)
 class Rules:
-    """Where the rate is halved, and where steps grow.
+    """The rules by which the sampling rate is halved and the steps grow.
 
     Parameters
     ----------
     switch : float
-        The rate is halved where the smear of a channel is this many times wider than all that the
-        plan adds, whatever the width of the pulses.
+        The rate is halved where the smear of a channel is this many times wider than the total
+        smear that the plan adds, regardless of the width of the pulses.
     resolved : float
         Width of pulses that half the rate must resolve, in recorded samples: smeared over a
         channel, they are at least ``2 switch`` samples wide at half the rate. 0 for none.
@@ -66,7 +66,7 @@ class Rules:
 
 @dataclass(frozen=True)
 class Recording:
-    """The properties of spectra on which a plan depends.
+    """The properties of spectra that determine a plan.
 
     Parameters
     ----------
@@ -135,7 +135,7 @@ class Recording:
 
     @property
     def curve(self) -> F8:
-        """Delay of each channel after the highest, in units of that of the lowest, (n_chan,)."""
+        """Delay of each channel after the highest, relative to that of the lowest, (n_chan,)."""
         mhz = np.linspace(self.low_mhz, self.high_mhz, self.n_chan)
         later = lateness(mhz, self.high_mhz)
         curve: F8 = later / later[0]
@@ -159,7 +159,7 @@ class Subbands:
     smear_s : float
         Delay across a subband for half this step, s.
     n_addition : int
-        Additions for each downsampled spectrum.
+        Number of additions for each downsampled spectrum.
     """
 
     n_subband: int
@@ -201,7 +201,7 @@ class Stretch:
 
     @property
     def sample_s(self) -> float:
-        """Time of a downsampled spectrum, s."""
+        """Duration of a downsampled spectrum, s."""
         return self.recording.sample_s * self.downsampling
 
     @property

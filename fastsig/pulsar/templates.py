@@ -34,7 +34,7 @@ _LEAST_GAIN = 25.0
 
 @dataclass(frozen=True)
 class Component:
-    """Gaussian component: phase of its centre and FWHM, both in turns, and height."""
+    """A Gaussian component: the phase of its centre, its FWHM (both in turns) and its height."""
 
     phase: float
     fwhm: float
@@ -43,7 +43,7 @@ class Component:
 
 @dataclass(frozen=True)
 class Template:
-    """Profile without noise.
+    """A pulse profile without noise.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ class Template:
         return series(parts[:stop] * other[:stop] / own[:stop], n_bin, n_bin)
 
     def table(self) -> QTable:
-        """Return a table with the profile, and the components and the smear in its meta."""
+        """Return a table with the profile; its meta contains the components and the smear."""
         from astropy import units as u
         from astropy.table import QTable
 
@@ -113,7 +113,7 @@ class Template:
 
     @classmethod
     def from_table(cls, table: QTable) -> Template:
-        """Return the template of a table that `table` returned.
+        """Return the template from a table that `table` returned.
 
         Raises
         ------
@@ -160,7 +160,7 @@ def smooth_wiener(profile: Any, off: Any = None) -> Template:
     profile : array, shape (bin,), any unit
         Profile.
     off : array, shape (bin,), bool, optional
-        Off-pulse bins; by default those of `find_off_pulse`.
+        Off-pulse bins; by default, those of `find_off_pulse`.
 
     Raises
     ------
@@ -218,10 +218,10 @@ def fit_gaussians(profile: Any, n_component: int | None = None, off: Any = None)
     profile : array, shape (bin,), any unit
         Profile.
     n_component : int, optional
-        Number of components; by default they are added until chi^2 decreases by less than 25, or
+        Number of components; by default, they are added until chi^2 decreases by less than 25, or
         there are 12.
     off : array, shape (bin,), bool, optional
-        Off-pulse bins, for the noise; by default those of `find_off_pulse`.
+        Off-pulse bins, for the noise; by default, those of `find_off_pulse`.
 
     Raises
     ------

@@ -81,9 +81,9 @@ def pulse_widths(profile: Any, off: Any = None, *, n_harmonic: int | None = None
     profile : array, shape (bin,), any unit
         Profile with positive pulses, without missing bins.
     off : array, shape (bin,), bool, optional
-        Off-pulse bins; by default those of `find_off_pulse`.
+        Off-pulse bins; by default, those of `find_off_pulse`.
     n_harmonic : int, optional
-        Number of harmonics to keep; by default twice those of `n_significant`.
+        Number of harmonics to keep; by default, twice the result of `n_significant`.
 
     Raises
     ------

@@ -44,9 +44,9 @@ def run(sinks: Sequence[Sink], *, workers: int | None = None, memory: int | None
     sinks : sequence of Sink
         The sinks, each with its chain; parts that chains have in common are computed once.
     workers : int, optional
-        Number of threads; by default as many as the process may use.
+        Number of threads; by default, as many as the process may use.
     memory : int, optional
-        Largest memory of the process, bytes.
+        Maximum memory of the process, bytes.
     fused : bool
         Whether to use fused kernels (same result, byte for byte).
     progress : callable, optional

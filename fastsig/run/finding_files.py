@@ -1,4 +1,4 @@
-"""Files of what searches find: tables in ECSV, and the tables of other programs."""
+"""Files of the findings of searches: tables in ECSV, and the tables of other programs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Found = TypeVar("Found", bound=Findings)
 
 
 class Files(NamedTuple):
-    """How findings of one kind are written.
+    """The formats in which findings of one kind are written.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ class Files(NamedTuple):
 
     @property
     def formats(self) -> tuple[str, ...]:
-        """Formats in which they can be written."""
+        """The names of these formats."""
         return ("ecsv", *self.exports)
 
     def format_of(self, path: str | os.PathLike[str], to: str | None = None) -> str:

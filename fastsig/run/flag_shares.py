@@ -1,4 +1,7 @@
-"""Fractions of spectra without weight: in total, for each product and channel, and over time."""
+"""Fractions of the samples of spectra that have weight 0.
+
+The fractions are those of all samples, of each product, of each channel, and over time.
+"""
 
 from __future__ import annotations
 
@@ -62,11 +65,14 @@ class FlagShares(Shown):
 
     @property
     def new(self) -> float | None:
-        """Fraction of all samples flagged by the stages of the chain; None if not counted."""
+        """Fraction of all samples that the stages of the chain flagged.
+
+        It is None if it was not counted.
+        """
         return None if self.before is None else max(0.0, self.total - self.before)
 
     def record(self) -> dict[str, Any]:
-        """Return the fractions with six decimals, for JSON."""
+        """Return the fractions, rounded to six decimal places, for JSON."""
         return {
             "share": round(self.total, 6),
             "product": dict(zip(self.names, np.round(self.product, 6).tolist(), strict=True)),
@@ -108,13 +114,13 @@ class _Times:
 
 
 class ShareCounter(Sink):
-    """A sink that counts samples without weight; its product is `FlagShares`.
+    """A sink that counts samples with weight 0; its product is `FlagShares`.
 
     Parameters
     ----------
     stream : SpectrumStream
     products : sequence of int, optional
-        Indices of the products that are counted; by default all.
+        Indices of the products that are counted; by default, all.
 
     Raises
     ------
@@ -138,15 +144,15 @@ class ShareCounter(Sink):
         self._frequency = None if axis is None else axis.centers
 
     def work_bytes(self, n: int) -> int:
-        """Memory that `partial` needs."""
+        """Memory needed by `partial`."""
         return n * self._n_product * int(self._lost.shape[1])
 
     def part_bytes(self, n: int) -> int:
-        """Memory of the counts."""
+        """Memory needed for the counts."""
         return 8 * (n + self._lost.size)
 
     def partial(self, block: Block) -> _Counts:
-        """Count a block."""
+        """Count the samples with weight 0 in a block."""
         shape = block.n, self._n_product, self._lost.shape[1]
         lost = np.broadcast_to(~(block.valid > 0), shape)
         if len(self._picks) < self._n_product:
@@ -174,14 +180,14 @@ def flag_shares(product: Any, *, workers: int | None = None) -> FlagShares:
     stages, such as samples flagged in the file.
 
     A `FastsigWarning` is issued if the stage `flag` of the chain flagged whole channels, or more
-    than a tenth of the samples outside its bands.
+    than a tenth of the samples outside the requested bands.
 
     Parameters
     ----------
     product : chain or SpectrumStream
         Spectra: a chain, a file or a stage.
     workers : int, optional
-        Number of threads; by default as many as the process may use.
+        Number of threads; by default, as many as the process may use.
 
     Raises
     ------
@@ -222,7 +228,7 @@ def warn_of(watched: Sequence[Watch], results: Sequence[FlagShares]) -> None:
 
 
 class Watch(NamedTuple):
-    """A `Flag` of a chain, and the rows of it that a pass over the chain needs."""
+    """A `Flag` of a chain, and those of its rows that a pass over the chain needs."""
 
     flag: Flag
     first: int
@@ -230,7 +236,7 @@ class Watch(NamedTuple):
 
     @property
     def sinks(self) -> tuple[ShareCounter, ShareCounter]:
-        """Sinks that count samples without weight after and before the stage."""
+        """Sinks that count the samples with weight 0 after and before the stage."""
         return ShareCounter(self._rows(self.flag)), ShareCounter(self._rows(self.flag.source))
 
     def _rows(self, stream: Stream) -> Stream:
@@ -238,7 +244,11 @@ class Watch(NamedTuple):
         return stream if whole else Select(stream, rows=(self.first, self.stop))
 
     def warn(self, after: FlagShares, before: FlagShares) -> None:
-        """Warn if the stage flagged whole channels or a large fraction of the rows."""
+        """Warn if the stage flagged too much.
+
+        This is the case if whole channels were flagged, or more than a tenth of the samples outside
+        the requested bands.
+        """
         for text in excesses(self.flag, after, before, "draw_flags"):
             warnings.warn(f"{self.flag.path}: {text}", FastsigWarning, stacklevel=users_line())
 
@@ -269,7 +279,7 @@ def excesses(flag: Stream, after: FlagShares, before: FlagShares, shows: str) ->
     flag : Stream
         The last stage that flags.
     after, before : FlagShares
-        Fractions without weight after and before the stage.
+        Fractions with weight 0 after and before the stage.
     shows : str
         Option or function that draws the flags.
     """

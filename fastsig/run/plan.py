@@ -162,7 +162,7 @@ def plan(sinks: Sequence[Sink], *, workers: int | None = None, memory: int | Non
     sinks : sequence of Sink
         The sinks; equal parts of chains are computed once.
     workers : int, optional
-        Largest number of threads; by default as many as the process may use.
+        Largest number of threads; by default, as many as the process may use.
     memory : int, optional
         Largest memory of the whole process, bytes. By default, the number of threads and the length
         of units are limited to what fits into the available memory; a plan that does not fit at all

@@ -24,7 +24,7 @@ def write_plan(plan: DMPlan, path: str | os.PathLike[str], *, inputs: Sequence[s
     plan : DMPlan
     path : path
     inputs : sequence of str
-        Files for whose headers the plan was made; their names are recorded.
+        Files from whose headers the plan was made; their names are recorded.
     overwrite : bool
         Whether an existing file may be replaced.
 

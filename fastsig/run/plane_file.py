@@ -36,7 +36,7 @@ class PlaneFile(Sink):
         Name of the file, with the extension .h5 or .hdf5; or a name such as ``scan.dat``, from
         which the names of the series are made, such as ``scan_DM12.50.dat`` and ``.inf``.
     to : {"planes", "presto"}, optional
-        The format; by default that of the extension.
+        The format; by default, that of the extension.
     bits, scale, file_bytes : optional
         Only their defaults are allowed: floats of 32 bits.
     lossy : bool
@@ -44,7 +44,7 @@ class PlaneFile(Sink):
     overwrite : bool
         Whether an existing file may be replaced.
     hash_inputs : bool
-        Hash every input completely for the provenance, not only its ends.
+        Whether to hash every input completely for the provenance, instead of only its ends.
     surveyed : None
         Not used.
 
@@ -83,7 +83,7 @@ class PlaneFile(Sink):
         if self.format == "presto":
             self.path = series_names(self._given, stream.dms)[0]
         self.lossy, self._overwrite, self._hash_inputs = lossy, overwrite, hash_inputs
-        #: Descriptions of what the files cannot store.
+        #: Descriptions of the information that the files cannot store.
         self.losses = self._losses()
         #: Descriptions of what other programs will misinterpret: nothing.
         self.cautions: list[str] = []
@@ -124,7 +124,7 @@ class PlaneFile(Sink):
 
     @property
     def held_bytes(self) -> int:  # type: ignore[override]
-        """Memory of the writer, with a segment in the order of the file, and of the sums."""
+        """Memory needed for the writer, a segment in the order of the file, and the sums."""
         series = 0 if self.format == "planes" else len(self.planes.dms) * _SERIES_BYTES
         return 2 * SEGMENT * self.planes.row_bytes + series + self.planes.held_bytes
 

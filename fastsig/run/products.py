@@ -159,7 +159,7 @@ def write(stream: Any, path: str | os.PathLike[str], *, workers: int | None = No
     path : path
         Final name of the file.
     workers : int, optional
-        Number of threads; by default as many as the process may use.
+        Number of threads; by default, as many as the process may use.
     memory : int or str, optional
         Maximum memory of the process in bytes, or text such as ``"1GB"``.
     fused : bool
@@ -204,7 +204,7 @@ def write_many(
     rows that other chains still need, parts of the input are read again.
 
     A `FastsigWarning` is issued if the stage `flag` of a chain flagged whole channels, or more than
-    a tenth of the samples outside its bands.
+    a tenth of the samples outside the requested bands.
 
     Parameters
     ----------

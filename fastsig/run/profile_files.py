@@ -136,7 +136,7 @@ def write_profiles(profiles: Profiles, path: str | os.PathLike[str], *, to: str 
     path : path
         The file.
     to : {"psrfits", "ecsv"}, optional
-        The format; by default that of the extension: PSRFITS for .ar and .fits, and a table with a
+        The format; by default, that of the extension: PSRFITS for .ar and .fits, and a table with a
         row for each value of phase for .ecsv.
     overwrite : bool
         Whether an existing file may be replaced.

@@ -45,10 +45,11 @@ class SpectraFile(Sink):
         Name of the file; ``{file}`` in it is replaced by the number of the file if there are
         several.
     to : {"fbh5", "sigproc", "psrfits", "presto", "hifast"}, optional
-        The format; by default that of the extension of `path` (.h5, .fil, .fits, .dat), else FBH5.
+        The format; by default, that indicated by the extension of `path` (.h5, .fil, .fits, .dat),
+        otherwise FBH5.
     bits : int, optional
-        Bits of a number; by default 32 for FBH5, and for others the fewest that preserve all
-        values.
+        Number of bits of a value; by default, 32 for FBH5, and for other formats the fewest that
+        preserve all values.
     scale : float
         Factor by which values are multiplied before they become SIGPROC codes.
     file_bytes : int, optional
@@ -60,7 +61,7 @@ class SpectraFile(Sink):
     overwrite : bool
         Whether an existing file may be replaced.
     hash_inputs : bool
-        Hash every input completely for the provenance, not only its ends.
+        Whether to hash every input completely for the provenance, instead of only its ends.
     surveyed : Surveyed, optional
         Result of `survey`, for formats in which the number of bits depends on the values.
 
@@ -113,9 +114,9 @@ class SpectraFile(Sink):
             self.options["level"] = level_of(known.codes, self.n_bits)
         #: Sizes of the files and memory of the writer.
         self.sizes: Sizes = _sizes(self._kind, self._shape, self.options)
-        #: Descriptions of what the files cannot store.
+        #: Descriptions of the information that the files cannot store.
         self.losses = self._losses(known, exact=exact)
-        #: Descriptions of what other programs will misinterpret in the files.
+        #: Descriptions of the values in the files that other programs will misinterpret.
         self.cautions = self._kind.cautions(stream.header, stream.shape, **self.options)
         #: Name of the file, or of the first of several.
         self.path = os.fspath(path) if self.format == "psrfits" else output_names(
@@ -196,7 +197,7 @@ class SpectraFile(Sink):
 
     @property
     def held_bytes(self) -> int:  # type: ignore[override]
-        """Memory of the writer."""
+        """Memory needed for the writer."""
         return self.sizes.memory
 
     @property
@@ -273,7 +274,7 @@ class SpectraFile(Sink):
 
 
 def spectra_format(path: str | os.PathLike[str], to: str | None = None) -> str | None:
-    """Return the format for spectra: `to`, or that of the name's extension, or None."""
+    """Return the format for spectra: `to`, or that indicated by the extension, or None."""
     return to or _SUFFIXES.get(os.path.splitext(os.fspath(path))[1].lower())
 
 

@@ -66,7 +66,7 @@ class SpectraSurvey(Sink):
         return known and not (self._asked and self._sum.whole)
 
     def part_bytes(self, n: int) -> int:
-        """Memory of a result, which is very small."""
+        """Memory needed for a result, which is very small."""
         return 64
 
     def partial(self, block: Block) -> _Range:
@@ -105,7 +105,7 @@ class ValidSpans(Sink):
         self._found: list[list[Spans]] = [[validity.full(0, 0)] for _ in range(stream.n_pol)]
 
     def part_bytes(self, n: int) -> int:
-        """Memory of the spans."""
+        """Memory needed for the spans."""
         return 2**16
 
     def partial(self, block: Block) -> tuple[Spans, ...]:

@@ -36,10 +36,10 @@ class VoltageFile(Sink):
         Name of the file; ``{file}`` in it is replaced by the number of the file if there are
         several.
     to : {"native", "guppi", "dada", "vdif"}, optional
-        The format; by default that of the extension of `path` (.h5, .raw, .dada, .vdif).
+        The format; by default, that indicated by the extension of `path` (.h5, .raw, .dada, .vdif).
     bits : int, optional
-        Bits of a number in the file; by default as recorded, or the fewest that preserve all
-        values.
+        Number of bits of a value in the file; by default, as recorded, or the fewest that preserve
+        all values.
     scale : float
         Factor by which samples are multiplied before they are rounded.
     file_bytes : int, optional
@@ -49,7 +49,7 @@ class VoltageFile(Sink):
     overwrite : bool
         Whether existing files may be replaced.
     hash_inputs : bool
-        Hash every input completely for the provenance, not only its ends.
+        Whether to hash every input completely for the provenance, instead of only its ends.
     one_thread, dspsr_header : bool
         As for `fastsig.io.vdif.writer.VdifWriter`; only for VDIF.
     surveyed : tuple of Spans, optional
@@ -134,17 +134,17 @@ class VoltageFile(Sink):
 
     @property
     def losses(self) -> list[str]:
-        """Descriptions of what the files cannot store."""
+        """Descriptions of the information that the files cannot store."""
         return self.writer.losses
 
     @property
     def cautions(self) -> list[str]:
-        """Descriptions of what other programs will misinterpret in the files."""
+        """Descriptions of the values in the files that other programs will misinterpret."""
         return self.writer.cautions
 
     @property
     def n_bits(self) -> int:
-        """Bits of a number in the files."""
+        """Number of bits of a value in the files."""
         return self.writer.n_bits
 
     @property
@@ -164,7 +164,7 @@ class VoltageFile(Sink):
 
     @property
     def frame(self) -> int:
-        """Rows of the smallest unit of the format: only whole units are written."""
+        """Number of rows in the smallest unit of the format; only whole units are written."""
         return self.writer.frame
 
     @property
@@ -186,7 +186,7 @@ class VoltageFile(Sink):
         return self.writer.work_bytes
 
     def part_bytes(self, n: int) -> int:
-        """Memory of an encoded piece that waits to be written."""
+        """Memory needed for an encoded piece that waits to be written."""
         return self.writer.work_bytes
 
     def refuse_losses(self) -> None:
@@ -242,7 +242,7 @@ class VoltageFile(Sink):
 
 
 def voltage_format(path: str | os.PathLike[str], to: str | None = None) -> str | None:
-    """Return the format to write: `to`, or that of the name's extension, or None."""
+    """Return the format to write: `to`, or that indicated by the extension of the name, or None."""
     return to or _SUFFIXES.get(os.path.splitext(os.fspath(path))[1].lower())
 
 

@@ -25,7 +25,7 @@ _ROWS = 10  # that a repr shows
 
 
 class Column(NamedTuple):
-    """A column: NumPy type, unit, description, and decimals.
+    """A column: NumPy type, unit, description, and number of decimal places.
 
     The type is ``"time"`` for UTC times; the unit is None for whole numbers, text and times.
     """

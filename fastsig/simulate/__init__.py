@@ -1,4 +1,7 @@
-"""Simulated recordings with known truth, made independently of the stages that they test."""
+"""Simulated recordings whose contents are known.
+
+They are made independently of the stages that are tested with them.
+"""
 
 from fastsig.simulate.coarse import CoarseVoltage
 from fastsig.simulate.components import (

@@ -39,46 +39,46 @@ class CoarseVoltage:
 
     ``y[m, k] = sum_j h[j] x[m + j] exp(-2 pi i (k + 1/2) (m + j) / N)`` at every N-th m, with ``N =
     2 n_chan`` and h symmetric about j = 0. Channel k of the recorded band is centred at ``(k + 1/2)
-    sample_rate / N``. Sample m / N has the time of digitised sample m, which is in the middle of
-    its window, so the first sample has the start time of the recording. The signal extends beyond
-    the first and the last digitised sample, so windows are complete at both ends.
+    sample_rate / N``. Sample m / N has the time of digitised sample m, the middle of the window
+    from which it is computed, so the first sample has the start time of the recording. The signal
+    extends beyond the first and the last digitised sample, so windows are complete at both ends.
 
-    The prototype filter is a sinc function with a width of 1.05815 channels and a Kaiser window
-    with a beta of 7 over 16 samples of a channel. Relative to the centre of a channel, its power is
-    constant to within 0.5 % up to 0.39 channels from the centre, 1/2 at the edge, -21 dB at 0.6
-    channels, below -60 dB from 0.67 channels on, and below -70 dB from 1 channel on. Because
+    The prototype filter is a sinc function with a width of 1.05815 channels, multiplied by a Kaiser
+    window (beta = 7) that spans 16 samples of a channel. Relative to the centre of a channel, its
+    power is constant to within 0.5 % up to 0.39 channels from the centre, 1/2 at the edge, -21 dB
+    at 0.6 channels, below -60 dB from 0.67 channels on, and below -70 dB from 1 channel on. Because
     channels are sampled critically, power beyond one edge is aliased to the other edge; the two
-    powers add up to 1 to within 0.5 %, so a flat noise spectrum stays flat across edges. As for any
-    real samples, the mirror image of the band, with V of opposite sign, is beyond its outer edges;
-    it contributes about 1.7 % of the noise in an outer channel.
+    powers add up to 1 to within 0.5 %, so a flat noise spectrum stays flat across edges. As with
+    any real-valued samples, the mirror image of the band, with V of opposite sign, is beyond its
+    outer edges; it contributes about 1.7 % of the noise in an outer channel.
 
-    A lower sideband is recorded as it is, and the header states this: channels are in order of
-    ascending sky frequency, but the baseband frequency within a channel decreases with sky
-    frequency.
+    A lower sideband is not converted to an upper sideband, and the header states that it is one:
+    channels are in order of ascending sky frequency, but the baseband frequency within a channel
+    decreases with sky frequency.
 
-    Sample n depends only on the parameters and on n: any part of the recording is the same,
-    whatever other parts are made.
+    Sample n depends only on the parameters and on n. A part of the recording is therefore the same
+    regardless of which other parts are made.
 
     Parameters
     ----------
     recording : FastVoltage
-        The recording to channelise; its samples are used before rounding. It must not have a loss,
-        because packets are lost after the filter bank.
+        The recording to channelise; its samples are used before they are rounded. It must not have
+        a `loss`, because packets are lost after the filter bank.
     n_chan : int
         Number of channels, up to 65536.
     level : value, optional
-        Rms of the receiver noise in each real or imaginary part, averaged over the band, in units
-        of the last place; by default that of the recording.
+        Rms of the receiver noise in each real or imaginary part, averaged over the band, in
+        quantisation steps of the 8-bit samples; by default, that of the recording.
     loss : Loss, optional
         Lost packets, counted from sample 0. A packet contains both polarisations.
     packet : int, optional
-        Number of samples in a packet; by default as many as fit into 8192 bytes, but at least one.
+        Number of samples in a packet; by default, as many as fit into 8192 bytes, but at least one.
 
     Raises
     ------
     UsageError
-        If a parameter is out of range, the recording is shorter than a sample or has a loss,
-        or the loss names different packets for X and Y.
+        If a parameter is out of range, if the recording is shorter than a sample or has a `loss`,
+        or if `loss` lists different packets for X and Y.
     """
 
     def __init__(
@@ -126,7 +126,7 @@ class CoarseVoltage:
 
     @property
     def block(self) -> int:
-        """Number of samples for which `generate` is fastest, if it begins at a multiple of it."""
+        """Number of samples for which `generate` is fastest if `start` is a multiple of it."""
         longest = self._recording.block
         digitised = max(longest, min(4 * longest, MAX_BLOCK))  # the halo needs two more segments
         return self._step * max(1, digitised // (self._step * self._hop))
@@ -137,10 +137,11 @@ class CoarseVoltage:
         Returns
         -------
         data : ndarray, shape (n, 2, n_chan, 2), int8
-            Real and imaginary parts of the channels, ascending on the sky, of X and Y; each
-            polarisation is contiguous. Lost samples are 0.
+            Real and imaginary parts of the channels of X and Y, in order of ascending sky
+            frequency; each polarisation is contiguous. Lost samples are 0.
         valid : tuple of Spans
-            Absolute sample spans that were not lost, the same for X and Y.
+            Spans of the samples that were not lost, counted from the start of the recording; the
+            same for X and Y.
 
         Raises
         ------
@@ -151,7 +152,10 @@ class CoarseVoltage:
         return data, valid
 
     def blocks(self, workers: int = 1) -> Iterator[Made]:
-        """Yield all samples in order: data, valid spans, clipped counts; in `workers` threads."""
+        """Yield all samples in order, made in `workers` threads.
+
+        Each item consists of the data, the valid spans, and the numbers of clipped samples.
+        """
         return in_order(self._make, self.n_time, self.block, workers)
 
     def _make(self, start: int, n: int) -> Made:

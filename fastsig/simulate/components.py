@@ -1,4 +1,4 @@
-"""The signals that the sky, the receiver and the surroundings put into simulated voltages.
+"""The signals from the sky, the receiver and the surroundings in simulated voltages.
 
 Every field accepts text with a unit (``"5 ms"``) or a Quantity; only 0, dispersion measures and
 values without a unit may be bare numbers. Once the component is made, a field contains the exact
@@ -40,8 +40,9 @@ def _check_polarized(component: Any, option: str) -> None:
 class Source:
     """A polarised continuum source with the same Stokes parameters at all frequencies.
 
-    ``CR + i CI = <A* B>``, ``I = AA + BB``, ``Q = AA - BB``, ``U = 2 CR``, ``V = 2 CI`` in the
-    sense of sky frequency, with A = X and B = Y.
+    ``I = AA + BB``, ``Q = AA - BB``, ``U = 2 CR``, ``V = 2 CI`` and ``CR + i CI = <A* B>``, with A
+    = X and B = Y, where the sign of CI is that for a band in which the recorded frequency increases
+    with the sky frequency.
 
     Parameters
     ----------
@@ -79,7 +80,7 @@ class Line:
     fwhm : value, Hz or km/s
         Full width at half maximum.
     frequency : value, Hz
-        Rest frequency; by default that of HI.
+        Rest frequency; by default, that of HI.
     velocity : value, km/s
         Velocity in the radio convention: the line is at ``frequency (1 - velocity / c)``.
     """
@@ -115,7 +116,9 @@ def _speed(value: Any) -> Fraction | None:
 
 @dataclass(frozen=True)
 class Diode:
-    """A noise diode, switched on a schedule and injected equally and in phase into X and Y.
+    """A noise diode that is switched on a schedule.
+
+    Its signal is injected equally and in phase into X and Y.
 
     Parameters
     ----------
@@ -124,7 +127,8 @@ class Diode:
         "high" of FAST are 1.1 and 12.5 K.
     period, on, first : int, ticks of 4 ns
         The diode is on in ticks ``first + k period`` to ``first + k period + on - 1``, k = 0, 1,
-        ... The default is FAST's pulsar mode, 0.201326592 s at 50 %.
+        ... The default is FAST's pulsar mode, with a period of 0.201326592 s and a duty cycle of
+        50 %.
     """
 
     temperature: Any = value_field("K", DIODE_KELVIN["low"], low=0)
@@ -150,7 +154,7 @@ class Pulsar:
     Parameters
     ----------
     period : value, s
-        Period, constant during the recording.
+        Period; constant unless `pdot` or an orbit is given.
     dm : value, pc / cm^3
         Dispersion measure.
     duty : value
@@ -160,18 +164,18 @@ class Pulsar:
     time : value, s
         Time after the start at which a pulse (phase 0) peaks at the top of the band.
     linear, circular : value
-        Polarised fractions; ``linear^2 + circular^2`` is at most 1, and circular is signed.
+        Polarised fractions; ``linear^2 + circular^2`` is at most 1, and `circular` may be negative.
     angle : value, deg
         Angle in ``Q = linear I cos 2 angle``, ``U = linear I sin 2 angle`` at the top of the band.
     rm : value, rad / m2
-        Rotation measure: the angle increases by rm times the increase of the squared wavelength.
+        Rotation measure: the angle increases by `rm` times the increase of the squared wavelength.
     pdot : value
         Derivative of the period.
     orbit, size, node : value, s
         Period of a circular orbit, its projected radius in light-seconds, and the time after the
-        start at which the pulsar crosses the plane of the sky, receding.
+        start at which the pulsar crosses the plane of the sky while receding.
     nulls : value
-        Fraction of the turns without a pulse, from 0 to 1; a random number decides in each turn.
+        Fraction of the turns without a pulse, from 0 to 1; which turns these are is random.
     polyco : str
         Polyco of TEMPO that determines the phase at the telescope instead of `period`, `time`,
         `pdot` and the orbit. Phase 0 is at the top of the band.

@@ -23,16 +23,16 @@ _BLOCK = 2**20  # samples made together
 
 
 class Written(NamedTuple):
-    """What was written to a ring.
+    """The result of writing a recording to a ring buffer.
 
     Parameters
     ----------
     bytes : int
-        Bytes of samples.
+        Number of bytes of samples that were written.
     seconds : float
-        Time that it took.
+        Time taken, s.
     late_s : float
-        Time by which the last block was late, because this machine, or a program that reads the
+        Time, s, by which the last block was late because this machine, or a program that reads the
         ring, is too slow.
     """
 
@@ -55,15 +55,15 @@ def write_ring(recording: Any, to: str, *, speed: Any = 1, cycle: Any = None,
         Number of seconds of the recording that are written in a second; 0 means as fast as
         possible.
     cycle : value, s, optional
-        Make only a part of the recording of this duration, and write it repeatedly until the
-        duration of the recording has passed.
+        Make only a part of this duration, and write it repeatedly until the duration of the
+        recording has passed.
     progress : callable, optional
         Called with the number of samples that were written since the last call.
 
     Raises
     ------
     UsageError
-        If a value is not possible.
+        If a value is not allowed.
     DataError
         If there is no such ring.
     """

@@ -1,4 +1,4 @@
-"""Simulated voltages of one beam of FAST, made sample by sample with known truth."""
+"""Simulated voltages of one beam of FAST, made sample by sample; their contents are known."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ M = TypeVar("M")
 class FastVoltage:
     """Simulated voltages of one beam: 8-bit real samples of X and Y.
 
-    Sample n of a polarisation depends only on the parameters and on n: any part of the recording is
-    the same, whatever other parts are made and whichever thread makes it.
+    Sample n of a polarisation depends only on the parameters and on n. A part of the recording is
+    therefore the same regardless of which other parts are made, and of the thread that makes it.
 
     Parameters
     ----------
@@ -67,7 +67,8 @@ class FastVoltage:
     seed : int
         Seed of the random numbers, from 0 to 2**64 - 1.
     level : value
-        Rms of the receiver noise in units of the last place; this determines the gain.
+        Rms of the receiver noise, in quantisation steps of the 8-bit samples; this determines the
+        gain.
     tsys : value, K
         Receiver noise of each polarisation.
     noise : bool
@@ -92,10 +93,10 @@ class FastVoltage:
     Notes
     -----
     Pulses are dispersed coherently. If the delay across the band is longer than 2**22 samples for
-    a burst, or 2**25 for a pulsar, the band is divided into subbands with smooth edges that add up
-    to 1, each of which is dispersed separately. For a burst, this takes a few times as long as
-    simulating noise for the duration of the delay. For a pulsar, the time per sample is multiplied
-    by the ratio of the delay to 2**24 samples.
+    a burst, or 2**25 for a pulsar, the band is divided into subbands with smooth edges, whose
+    responses add up to 1 and each of which is dispersed separately. For a burst, this takes a few
+    times as long as simulating noise for the duration of the delay. For a pulsar, the time per
+    sample is multiplied by the ratio of the delay to 2**24 samples.
     """
 
     def __init__(
@@ -156,7 +157,7 @@ class FastVoltage:
 
     @property
     def block(self) -> int:
-        """Number of samples for which `generate` is fastest, if it begins at a multiple of it."""
+        """Number of samples for which `generate` is fastest if `start` is a multiple of it."""
         return max([layers.SEGMENT, *(layer.size for layer in self._layers)])
 
     def generate(self, start: int, n: int) -> tuple[NDArray[np.int8], tuple[Spans, Spans]]:
@@ -167,7 +168,8 @@ class FastVoltage:
         data : ndarray, shape (n, 2), int8
             X and Y, each contiguous; lost samples are 0.
         valid : tuple of Spans
-            Absolute spans of the samples that were not lost, for X and for Y.
+            Spans of the samples of X and of Y that were not lost, counted from the start of the
+            recording.
 
         Raises
         ------
@@ -178,11 +180,11 @@ class FastVoltage:
         return data, valid
 
     def signal(self, start: int, n: int) -> NDArray[np.float32]:
-        """Return voltages before rounding, clipping and loss, even before the first sample.
+        """Return voltages without rounding, clipping and loss; `start` may be negative.
 
         Returns
         -------
-        ndarray, shape (2, n), float32, units of the last place
+        ndarray, shape (2, n), float32, quantisation steps of the 8-bit samples
             X and Y.
         """
         out = np.zeros((2, n), np.float32)
@@ -201,7 +203,10 @@ class FastVoltage:
         return data.T, valid, (clipped[0], clipped[1])
 
     def valid(self, start: int = 0, n: int | None = None) -> tuple[Spans, Spans]:
-        """Return the spans of samples of X and of Y that are not lost; by default, in all."""
+        """Return the spans of samples of X and of Y that are not lost.
+
+        By default, these are the spans in the whole recording.
+        """
         count = self.n_time - start if n is None else n
         return self._valid(0, start, count), self._valid(1, start, count)
 
@@ -210,7 +215,10 @@ class FastVoltage:
                           seed=self._seed, stream=STREAM_LOSS + pol)
 
     def blocks(self, workers: int = 1) -> Iterator[Made]:
-        """Yield all samples in order: data, valid spans, clipped counts; in `workers` threads."""
+        """Yield all samples in order, made in `workers` threads.
+
+        Each item consists of the data, the valid spans, and the numbers of clipped samples.
+        """
         return in_order(self._make, self.n_time, self.block, workers)
 
 

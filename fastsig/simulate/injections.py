@@ -1,6 +1,6 @@
 """Bursts of known dispersion measure, width and S/N, to be added to recorded spectra.
 
-The truth is computed independently: delays, smears and S/N do not use the code of searches.
+The true values are computed independently: delays, smears and S/N do not use the code of searches.
 """
 
 from __future__ import annotations

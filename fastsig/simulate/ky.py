@@ -71,14 +71,15 @@ def ky_name(name: str, track: Track) -> str:
 
 def write_ky(track: Track, path: str | os.PathLike[str], step: Fraction = Fraction(1, 5), *,
              overwrite: bool = False) -> None:
-    """Write the track of the feed cabin in FAST's format; equal tracks yield equal bytes.
+    """Write the track of the feed cabin in FAST's format; identical tracks give identical files.
 
-    A second sheet, `ABOUT`, states the refraction.
+    A second sheet, named fastsig, states the refraction.
 
     Raises
     ------
     UsageError
-        As for `ky_rows`, or if the package XlsxWriter is missing.
+        If `step`, the time between rows in s, is not a positive whole number of milliseconds, if
+        there are more rows than a sheet can have, or if the package XlsxWriter is missing.
     OutputError
         If the file exists or cannot be written.
     """

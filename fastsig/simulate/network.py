@@ -82,13 +82,14 @@ class Network:
     first : int
         Counter of the first packet; after ``2**56 - 1``, the counter continues at 0.
     beam : int, optional
-        Number of the beam, 1 to 19; by default that of the recording.
+        Number of the beam, 1 to 19; by default, that of the recording.
     jumps : sequence of (time, int), or text
         Times at which the counter jumps, and by how many steps: ``"2s:1000000+3s:-500"``. The
         samples are those of the time that the counter states.
     silences : sequence of (time, time), or text
         Times at which transmission stops, and for how long: ``"1s:3s"``.
     seed : int
+        Seed of the random numbers.
     """
 
     loss: Any = value_field("", 0, low=0, high=1)
@@ -115,7 +116,11 @@ class Network:
             object.__setattr__(self, name, _pairs(getattr(self, name), name))
 
     def spans(self, n_slot: int, slots_per_second: Fraction, most: int) -> Iterator[Span]:
-        """Yield the steps of a recording of `n_slot` slots, in spans of at most `most` steps."""
+        """Yield the steps of a recording of `n_slot` slots, in spans of at most `most` steps.
+
+        A slot is a part of the recording that is sent in one packet per polarisation or product. A
+        step is the time in which one slot is sent; the slot of a step depends on the jumps.
+        """
         at = sorted((round(time * slots_per_second), int(by)) for time, by in self.jumps)
         quiet = [(round(time * slots_per_second), round((time + long) * slots_per_second))
                  for time, long in self.silences]
@@ -133,9 +138,10 @@ class Network:
 
     def order(self, spans: Iterable[Span], n_part: int, kept: Callable[[Span], NDArray[np.bool_]]
               ) -> Iterator[tuple[Span | None, Events]]:
-        """Yield spans with the packets that are sent at the end of each, and finally all others.
+        """Yield each span with the packets that are due by its end, and finally the remaining ones.
 
-        `kept` is called with a span, and returns which packets are not already lost, (slot, part).
+        `kept` is called with a span, and returns which packets are not already lost in the
+        recording, (slot, part).
         """
         waiting = Events(np.empty(0), np.empty(0, np.int64), np.empty(0, np.int64))
         for span in spans:

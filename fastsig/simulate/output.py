@@ -51,7 +51,7 @@ def fast_voltage(
     duration : value, s
         Duration of the recording.
     workers : int or None
-        Threads; None for one per core. The file is the same for any number.
+        Number of threads; None for one per core. The file is the same for any number of threads.
     overwrite : bool
         Whether an existing file may be replaced.
     progress : callable, optional

@@ -28,8 +28,8 @@ STANDING_WAVE_HZ = Fraction(1_080_000)  # of FAST, arXiv:2401.17364
 class Tcal:
     """Deviations of a noise diode from an ideal one with the temperature T of the `Diode`.
 
-    ``A = T (1 + q) (1 + slope_a x)``, ``B = T (1 - q) (1 + slope_b x)``, x from -1/2 to 1/2 over
-    the band, and ``<A* B> = coherence sqrt(A B) exp(i phase)``.
+    ``A = T (1 + q) (1 + slope_a x)``, ``B = T (1 - q) (1 + slope_b x)``, where x increases from
+    -1/2 to 1/2 across the band, and ``<A* B> = coherence sqrt(A B) exp(i phase)``.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ class Tcal:
     coherence : value
         Coherence of the two polarisations: 1 for one diode that feeds both.
     slope_a, slope_b : value
-        Relative change over the band.
+        Relative change across the band.
     """
 
     q: Any = value_field("", 0, low=-1, high=1)
@@ -106,7 +106,8 @@ class Ripple:
     """A standing wave between feed and reflector: a system temperature that varies with frequency.
 
     It adds ``amplitude (1 + amplitude_rate t) cos(2 pi (f - low) / period + phase + phase_rate t)``
-    to A, and the same with `phase_b` added to its phase to B. ``low`` is the band's lower edge.
+    to A. To B it adds the same term, with its phase increased by `phase_b`. ``low`` is the lower
+    edge of the band.
 
     Parameters
     ----------
@@ -115,7 +116,8 @@ class Ripple:
     period : value, Hz
         Period in frequency; FAST's is 1.08 MHz.
     phase, phase_b : value, deg
-        Phase of A at the start at the lower edge, and the phase of B minus that of A.
+        Phase of A at the lower edge at the start of the recording, and the phase of B minus that of
+        A.
     phase_rate : value, deg / s
         Drift of the phase.
     amplitude_rate : value, 1 / s

@@ -67,7 +67,9 @@ def _number(value: Any, unit: str, name: str) -> float:
 
 
 class FastScan:
-    """A scan of several beams at once: spectra of each beam, the feed cabin's track, and the truth.
+    """A simultaneous scan of several beams.
+
+    It consists of the spectra of each beam, the track of the feed cabin, and the truth record.
 
     Parameters
     ----------
@@ -80,11 +82,11 @@ class FastScan:
         "tracking": the cabin follows the target; "onoff": the cabin alternates between the target
         and the off position, beginning with the target.
     ra, dec : angle
-        The target, ICRS; by default the right ascension on the meridian in the middle of the scan,
+        The target, ICRS; by default, the right ascension on the meridian in the middle of the scan,
         and the declination of the zenith.
     rotation : value, deg
         Rotation of the beams on the sky, from east to north: M02 is east of M01 at 0 deg, and north
-        of it at 90 deg. By default 23.4 for drift scans, otherwise 0.
+        of it at 90 deg. By default, 23.4 deg for drift scans, otherwise 0.
     feed_angle : value, deg
         Position angle of A's axis minus that of the line from M01 to M02, north through east. Its
         value at FAST is not published.
@@ -180,5 +182,5 @@ class FastScan:
 
     @cached_property
     def truth(self) -> dict[str, Any]:
-        """The contents of the scan: plain data, ready for JSON."""
+        """The truth record: the contents of the scan as plain data, ready for JSON."""
         return scan_truth.record(self)

@@ -26,7 +26,9 @@ def write_scan(
     n_bits: int = 8, n_block: int = 1024, file_rows: int | None = None, workers: int | None = 1,
     overwrite: bool = False, progress: Callable[[int], Any] | None = None,
 ) -> list[str]:
-    """Write a scan into a folder under FAST's names, and its truth as NAME_OBSERVING_truth.json.
+    """Write a scan to files with FAST's names, and its truth record, in a folder.
+
+    The truth record is written to NAME_OBSERVING_truth.json.
 
     Parameters
     ----------
@@ -34,7 +36,7 @@ def write_scan(
     folder : path
         An existing folder.
     ky_step : value, s
-        Time between rows of the feed cabin's file.
+        Time between the rows of the file of the feed cabin.
     n_bits, n_block : int
         For PSRFITS, as for `write_psrfits`.
     file_rows, workers, overwrite, progress

@@ -37,17 +37,18 @@ _PASSING = {errno.ECONNREFUSED, errno.ENOBUFS, errno.EAGAIN, errno.EINTR}
 
 
 class Sent(NamedTuple):
-    """What was sent.
+    """The result of sending a recording.
 
     Parameters
     ----------
     packets : int
+        Number of packets that were sent.
     refused : int
-        Number of replies which state that no program is listening on the port.
+        Number of replies that state that no program is listening on the port.
     seconds : float
         Duration of the transmission, s.
     late_s : float
-        Time by which the last packet was late, because this machine cannot send faster.
+        Time, s, by which the last packet was late because this machine cannot send faster.
     """
 
     packets: int
@@ -72,8 +73,8 @@ def send(recording: FastVoltage | FastSpectra, to: str, network: Network | None 
     speed : value
         Number of seconds of the recording that are sent in a second; 0 means as fast as possible.
     cycle : value, s, optional
-        Make only a part of the recording of this duration, and send it repeatedly until the
-        duration of the recording has passed.
+        Make only a part of this duration, and send it repeatedly until the duration of the
+        recording has passed.
     progress : callable, optional
         Called with the number of time steps that were sent since the last call.
 

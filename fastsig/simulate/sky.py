@@ -73,7 +73,7 @@ class PointSource:
     index : value
         Spectral index.
     frequency : value, Hz
-        Reference frequency; by default 1400 MHz.
+        Reference frequency; by default, 1400 MHz.
     q, u, v : value
         Fractions of I, in the frame of the sky.
     """
@@ -94,7 +94,7 @@ class PointSource:
 
 @dataclass(frozen=True)
 class SkyPulsar:
-    """A polarised pulsar on the sky; envelope and dispersion as for `Pulsar`.
+    """A polarised pulsar on the sky, with an envelope and a dispersion as for `Pulsar`.
 
     Parameters
     ----------
@@ -137,7 +137,7 @@ class Continuum:
     temperature : value, K
         Temperature in each polarisation at 1400 MHz.
     index : value
-        Spectral index; by default -2.7, for synchrotron emission.
+        Spectral index; by default, -2.7, for synchrotron emission.
     """
 
     temperature: Any = value_field("K", low=0)
@@ -157,7 +157,7 @@ class HIDisk:
     """A thin disk of HI with exponential surface density and a rotation curve that becomes flat.
 
     ``Sigma ~ exp(-R / radius)``, ``V = rotation (1 - exp(-R / turnover))``. The line is optically
-    thin, with a mass of 2.356e5 D^2 solar masses per Jy km/s.
+    thin, so that 1 Jy km/s corresponds to 2.356e5 D^2 solar masses.
 
     Parameters
     ----------
@@ -170,7 +170,7 @@ class HIDisk:
     velocity : value, km / s
         Velocity of the centre in `frame`, radio convention.
     frame : {"barycentric", "lsrk", "topocentric"}
-        Frame of the velocity.
+        Frame in which `velocity` is given.
     inclination : value, deg
         Inclination; 0 is face-on.
     position_angle : value, deg
@@ -202,12 +202,12 @@ class HIDisk:
 
     @property
     def flux_jy_km_s(self) -> float:
-        """Integral of the line."""
+        """Flux of the line, integrated over velocity, Jy km/s."""
         return float(self.mass) / (HI_MASS * float(self.distance) ** 2)
 
     @property
     def flux_jy_hz(self) -> float:
-        """Integral of the line over frequency."""
+        """Flux of the line, integrated over frequency, Jy Hz."""
         return self.flux_jy_km_s * float(HI_REST_HZ) * 1000 / SPEED_OF_LIGHT
 
 

@@ -1,4 +1,4 @@
-"""Simulated spectra of one beam of FAST, made spectrum by spectrum with known truth."""
+"""Simulated spectra of one beam of FAST, made spectrum by spectrum; their contents are known."""
 
 from __future__ import annotations
 
@@ -51,32 +51,35 @@ STREAM_LOSS, STREAM_POWER, STREAM_CROSS, STREAM_CARRIER = 0, 0, 0, 16
 
 
 class FastSpectra:
-    """Simulated spectra of one beam: AA, BB, CR and CI of X and Y, integrated.
+    """Simulated integrated spectra of one beam: AA, BB, CR and CI of X and Y.
 
-    A value of a spectrum represents ``integration x channel width`` independent complex samples of
-    X and Y. Its four products therefore follow the Wishart distribution for this number of samples,
-    about the mean coherency at its time and channel, with all correlations among the products.
+    Each channel of a spectrum represents ``integration x channel width`` independent complex
+    samples of X and Y. The four products of a channel therefore follow the Wishart distribution for
+    this number of samples, about the mean coherency at this time and in this channel, with all
+    correlations among the products.
     Carriers are coherent within a spectrum: each is added to one of the samples, and beats with the
     noise. If the power changes within a spectrum, the mean is exact and the scatter is that of
     steady noise with this mean.
 
     Channels have sharp edges: they contain only the power between their edges, and neighbouring
-    channels are not correlated. A spectrum depends only on the parameters and on its number: any
-    part of the recording is the same, whatever other parts are made and whichever thread makes it.
+    channels are not correlated. A spectrum depends only on the parameters and on its number. A part
+    of the recording is therefore the same regardless of which other parts are made, and of the
+    thread that makes it.
 
     Parameters
     ----------
     duration : value, s
         Duration, rounded to whole spectra.
     n_chan : int
-        Channels of the band, up to 2**20.
+        Number of channels of the band, up to 2**20.
     integration : value, s
         Exact integration time of a spectrum; its product with the width of a channel must be an
         integer, at least 1.
     fstart, bandwidth : value, Hz
         Lower edge of the band on the sky and its width, up to 500 MHz.
     shift : value, Hz
-        Frequency added to all channels, which otherwise tile the band edge to edge.
+        Offset that is added to the frequencies of all channels; without it, the channels fill the
+        band from edge to edge.
     level : value
         Receiver noise in the units of the products, averaged over the band; this determines the
         gain.

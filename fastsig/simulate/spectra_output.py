@@ -30,18 +30,19 @@ LEVEL = 5 * 10**11  # FAST's values are 1e11 to 1e12
 
 def spectral(mode: str = "W", *, n_chan: Any = None, fstart: Any = Fraction(10**9),
              integration: Any = INTEGRATION, level: Any = LEVEL, **parameters: Any) -> FastSpectra:
-    """Simulate a recording of FAST's spectral backend in one of its modes, or part of its channels.
+    """Simulate a recording of FAST's spectral backend.
 
-    Channel 0 of the finest mode, F, is centred at the edge of the band, as in a Fourier transform;
-    a channel of mode W is as wide as 16 of these channels. The channel frequencies are therefore
-    the same as in FAST's files.
+    The recording is made in one of the backend's modes, with all channels or some of them. Channel
+    0 of the finest mode, F, is centred at the edge of the band, as in a Fourier transform; a
+    channel of mode W is as wide as 16 of these channels. The channel frequencies are therefore the
+    same as in FAST's files.
 
     Parameters
     ----------
     mode : {"W", "F", "N"}
         W: 65536 channels of 7629.39 Hz; F: 1048576 of 476.84 Hz; N: 65536 of 476.84 Hz.
     n_chan : int, optional
-        Number of channels from `fstart` on; by default all channels of the mode.
+        Number of channels from `fstart` on; by default, all channels of the mode.
     fstart, integration, level, **parameters
         As for `FastSpectra`; the bandwidth follows from the channels.
 
@@ -83,7 +84,7 @@ def write_psrfits(
     n_bits: int = 8, n_block: int = 1024, file_rows: int | None = None, workers: int | None = 1,
     overwrite: bool = False, progress: Callable[[int], Any] | None = None,
 ) -> list[str]:
-    """Write a recording as PSRFITS in search mode, four products, as FAST's pulsar backend does.
+    """Write a recording as PSRFITS in search mode with four products, like FAST's pulsar backend.
 
     The integer values have a scale and an offset for each row, product and channel. Those in FAST's
     own files have neither, but it is not certain whether CR and CI are signed there; files with
@@ -93,17 +94,18 @@ def write_psrfits(
     ----------
     recording : FastSpectra
     path : path
-        Name of the file, with ``{file}`` for several files, or a folder for FAST's names.
+        Name of the file, with ``{file}`` if there are several files, or a folder, in which the
+        files have FAST's names.
     observing : str
-        One of `OBSERVING`, for FAST's names.
+        Observing mode in FAST's names: one of `OBSERVING`, such as "tracking".
     n_bits : {8, 16, 32}
         Number of bits of a value; 32 for floats.
     n_block : int
-        Spectra per row, NSBLK.
+        Number of spectra per row, NSBLK.
     file_rows : int, optional
-        Maximum number of rows of a file; by default there is one file.
+        Maximum number of rows of a file; by default, there is one file.
     workers : int or None
-        Threads; None for one per core. The files are the same for any number.
+        Number of threads; None for one per core. The files are the same for any number of threads.
     overwrite : bool
         Whether existing files may be replaced.
     progress : callable, optional
@@ -138,15 +140,15 @@ def write_spectral(
     observing: str = "tracking", file_rows: int | None = None, workers: int | None = 1,
     overwrite: bool = False, progress: Callable[[int], Any] | None = None,
 ) -> list[str]:
-    """Write a recording as FAST's spectral FITS; rows of lost spectra are missing.
+    """Write a recording as FAST's spectral FITS; there are no rows for lost spectra.
 
     Parameters
     ----------
     mode : {"W", "F", "N"}, optional
-        Mode in FAST's file names; by default the mode whose channels have the width of those of the
-        recording.
+        Mode in FAST's file names; by default, the mode whose channels have the width of those of
+        the recording.
     file_rows : int, optional
-        Maximum number of rows of a file; by default as many as fit into 2 GiB, as in FAST's own
+        Maximum number of rows of a file; by default, as many as fit into 2 GiB, as in FAST's own
         files.
     recording, path, observing, workers, overwrite, progress
         As for `write_psrfits`.

@@ -36,11 +36,11 @@ class SimulatedVoltages(VoltageStream):
 
     @property
     def files(self) -> list[str]:
-        """No files: the samples are made."""
+        """An empty list, because the samples are simulated."""
         return []
 
     def parameters(self) -> Mapping[str, Any]:
-        """Return the parameters that determine the numbers."""
+        """Return the parameters that determine the values of the samples."""
         return {"truth": self.truth}
 
     def valid_spans(self) -> tuple[Spans, ...]:
@@ -79,11 +79,11 @@ class SimulatedSpectra(FileSpectra):
 
     @property
     def files(self) -> list[str]:
-        """No files: the spectra are made."""
+        """An empty list, because the spectra are simulated."""
         return []
 
     def parameters(self) -> Mapping[str, Any]:
-        """Return the parameters that determine the numbers."""
+        """Return the parameters that determine the values of the samples."""
         return {"truth": self.truth}
 
     def _values(self, start: int, n: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

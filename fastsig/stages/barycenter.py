@@ -40,7 +40,7 @@ class Barycenter(PassedSpectra):
     position : SkyCoord, pair of Quantity, or str, optional
         Position of all rows, ICRS, instead of that in the source.
     location : EarthLocation or str, optional
-        Location of the telescope, or its name; by default the telescope in the header.
+        Location of the telescope, or its name; by default, the telescope in the header.
 
     Raises
     ------

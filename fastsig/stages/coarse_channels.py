@@ -1,4 +1,4 @@
-"""The analysis bank that made the channels of voltages or frames, as far as it must be known."""
+"""The analysis bank that made the channels of voltages or frames."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ _PIECE_BYTES = 2**24  # voltages that are read at a time
 
 
 class Kind(NamedTuple):
-    """What a run computes: voltages ("V"), or powers of `products` summed over `n_each` samples."""
+    """Results of a run: voltages ("V"), or powers of `products` summed over `n_each` samples."""
 
     products: str = "V"
     n_each: int = 1
@@ -42,7 +42,7 @@ class Bands:
     dm_constant : float
         Dispersion measure times dispersion constant, MHz^2 s.
     n_chan : int
-        Channels per channel of the source.
+        Number of channels per channel of the source.
     min_valid : float
         As for the kernel.
     """

@@ -113,10 +113,10 @@ class DedisperseSpectra(PassedSpectra):
         Dispersion measure, pc cm^-3.
     ref : str or Quantity, optional
         Reference frequency: ``"top"`` for the centre of the highest channel, ``"infinity"``, or a
-        frequency such as ``"1500MHz"``. By default that of the source if its dispersion has already
-        been removed, otherwise ``"top"``.
+        frequency such as ``"1500MHz"``. By default, that of the source if its dispersion has
+        already been removed, otherwise ``"top"``.
     constant : float or str, optional
-        Dispersion constant K, MHz^2 pc^-1 cm^3 s. By default that of the source if its dispersion
+        Dispersion constant K, MHz^2 pc^-1 cm^3 s. By default, that of the source if its dispersion
         has already been removed, otherwise 1/2.41e-4, which pulsar catalogues, PRESTO and dspsr
         use; the other value in use is 4148.808.
     allow_negative : bool

@@ -1,4 +1,4 @@
-"""Dedisperse voltages: divide their band into channels without dispersion in any of them."""
+"""Dedisperse voltages: divide their band into channels, within which the dispersion is removed."""
 
 from __future__ import annotations
 

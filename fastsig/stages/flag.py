@@ -42,12 +42,12 @@ class Flag(FlagStage):
     considered dead and is flagged.
 
     The noise is measured, including its skewness and the quantisation steps of data with few bits,
-    so that thresholds have the same meaning as for Gaussian noise, however many samples were
-    integrated: at most a fraction `noise_share` of pure noise, 0.15 % by default, is flagged in
-    each product. If the levels of a recording with few bits were set in such a way that the noise
-    is far above that of the radiometer equation and not proportional to the levels, the levels are
-    compared with the noise of a single sample. A pulse keeps 97 % of its signal-to-noise ratio if
-    this ratio is at most 2.5 times the square root of the number of channels.
+    so that thresholds have the same meaning as for Gaussian noise, regardless of the number of
+    integrated samples: at most a fraction `noise_share` of pure noise, 0.15 % by default, is
+    flagged in each product. If the levels of a recording with few bits were set in such a way that
+    the noise is far above that of the radiometer equation and not proportional to the levels, the
+    levels are compared with the noise of a single sample. A pulse keeps 97 % of its signal-to-noise
+    ratio if this ratio is at most 2.5 times the square root of the number of channels.
 
     `write`, `write_many` and the measurements `flag_shares`, `measure_diode` and `fit_gaussians`
     issue a `FastsigWarning` if whole channels, or a tenth of the samples outside `bands`, were
@@ -78,11 +78,11 @@ class Flag(FlagStage):
         products that are computed from both polarisations are flagged where either polarisation is
         flagged.
     width, smooth : Quantity, str or int, optional
-        The windows described above, as a frequency span or a number of channels. By default `width`
-        is 51 channels, but at most half the band; `smooth` is 20 MHz, but at least 64 channels and
-        at most the whole band.
+        The windows described above, as a frequency span or a number of channels. By default,
+        `width` is 51 channels, but at most half the band; `smooth` is 20 MHz, but at least 64
+        channels and at most the whole band.
     n_segment : int, optional
-        Number of spectra in a segment; by default 32 to 1024, chosen so that a product has about
+        Number of spectra in a segment; by default, 32 to 1024, chosen so that a product has about
         2**20 values in a segment.
     noise_share : float, optional
         Fraction of pure noise that may be flagged in each product, 1e-9 to 0.1: `clip` and

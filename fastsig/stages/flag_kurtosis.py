@@ -60,10 +60,10 @@ class FlagKurtosis(FlagStage):
     is 1 for noise of any power (Nita and Gary 2010); intermittent interference increases it, and a
     steady carrier lowers it. The thresholds follow from the exact distribution for noise. With
     `skewness`, channels are also flagged if the third moment about the mean, divided by the third
-    power of the mean, is larger than that of noise, whose moments are known exactly. At most the
-    fraction `noise_share` of noise is flagged in each product, half of it by each test.
-    If the header contains the schedule of the noise diode, spectra with the diode on, off, and
-    partly on are tested separately.
+    power of the mean, is larger than that of noise, whose moments are known exactly. At most a
+    fraction `noise_share` of noise is flagged in each product, half of it by each test. If the
+    header contains the schedule of the noise diode, spectra with the diode on, off, and partly on
+    are tested separately.
 
     If there are 32 or more channels, spectra in which more than half of the channels deviate in the
     same direction from their means in the segment by more than their noise are flagged, and the
@@ -84,12 +84,12 @@ class FlagKurtosis(FlagStage):
         Fraction of pure noise that may be flagged in each product, 1e-8 to 0.1.
     n_sum : float or str, optional
         N, the number of independent samples in a value of one polarisation, or "measured". By
-        default it is the channel width times the integration time, times the header's `n_eff`: 6
+        default, it is the channel width times the integration time, times `n_eff` of the header: 6
         for spectra of FAST at 49.152 us with 4096 channels.
     skewness : bool
         Whether the skewness is also tested, unless `n_sum` is "measured".
     n_segment : int, optional
-        Number of spectra in a segment, 16 or more; by default 32 to 1024, chosen so that a product
+        Number of spectra in a segment, 16 or more; by default, 32 to 1024, chosen so that a product
         has about 2**20 values in a segment.
     protect : str or sequence, optional
         Frequency intervals that are never flagged.

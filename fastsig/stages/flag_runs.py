@@ -46,10 +46,10 @@ class FlagRuns(FlagStage):
     samples and runs of up to `max_window` samples in time and in frequency are flagged if their
     mean deviates too much (SumThreshold, Offringa 2010).
 
-    The stage takes at most a tenth of the time of `flag`. It is meant for searches, after `iqrm` or
-    `flag_kurtosis` has removed channels with steady interference, and `zero_dm` has removed changes
-    that are common to all channels: the stage does not compare channels with each other, and
-    changes of gain within a segment are flagged if they are larger than the noise.
+    The stage takes at most a tenth of the time of `flag`. It is intended for searches, after `iqrm`
+    or `flag_kurtosis` has removed channels with steady interference, and `zero_dm` has removed
+    changes that are common to all channels: the stage does not compare channels with each other,
+    and changes of gain within a segment are flagged if they are larger than the noise.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ class FlagRuns(FlagStage):
         Fraction of pure noise that may be flagged in each product, 1e-9 to 0.1, instead of
         `threshold`.
     n_segment : int, optional
-        Number of spectra in a segment; by default 32 to 1024, chosen so that a product has about
+        Number of spectra in a segment; by default, 32 to 1024, chosen so that a product has about
         2**20 values in a segment.
     protect : str or sequence, optional
         Frequency intervals that are never flagged.

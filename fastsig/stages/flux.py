@@ -38,7 +38,7 @@ class Flux(SpectraStage):
         Spectra of one beam in K, with the column ``zenith_deg`` unless `zenith_angle` or `gain` is
         specified.
     receiver : Receiver, optional
-        The receiver, with a gain that depends on beam, frequency and zenith angle; by default the
+        The receiver, with a gain that depends on beam, frequency and zenith angle; by default, the
         receiver of the telescope in the header, if it is known. The parameters record its name and
         the reference for its gain.
     gain : Quantity, optional
@@ -49,7 +49,7 @@ class Flux(SpectraStage):
     temperature : Quantity, optional
         Ambient temperature; by default, its term in the gain is left out.
     beam : int, optional
-        Beam of the receiver; by default that in the header.
+        Beam of the receiver; by default, that in the header.
 
     Raises
     ------

@@ -46,7 +46,7 @@ class IQRM(FlagStage):
     radius : float or int
         Longest lag, as a fraction of the channels (below 1) or a number of channels.
     n_segment : int, optional
-        Number of spectra in a segment; by default 32 to 1024, chosen so that a product has about
+        Number of spectra in a segment; by default, 32 to 1024, chosen so that a product has about
         2**20 values in a segment.
     protect : str or sequence, optional
         Frequency intervals that are never flagged.

@@ -33,13 +33,13 @@ class Locate(PassedSpectra):
     track : CabinTrack
         The track of the feed cabin, as returned by `fastsig.io.fast.ky.read`.
     beam : int, optional
-        Number of the beam; by default that in the header.
+        Number of the beam; by default, that in the header.
     refraction : Refraction or str, optional
         Atmospheric conditions for refraction, instead of those in the track; also as text, such as
         ``"925,15,0.8,0.3m"`` (pressure in hPa, temperature in deg C, relative humidity,
         wavelength), or ``"none"`` for no refraction.
     record : mapping, optional
-        Description of the file of the track for the provenance; by default its name.
+        Description of the file of the track for the provenance; by default, its name.
 
     Raises
     ------

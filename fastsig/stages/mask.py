@@ -35,10 +35,10 @@ class Mask(FlaggedSpectra):
         Spectra in any unit.
     mask : path, or sequence of str
         A file, or the lines of a text file. The times and frequencies of a ``.mask`` file of PRESTO
-        are used, whatever the channels of the spectra. In a text file, each line contains an
+        are used, regardless of the channels of the spectra. In a text file, each line contains an
         interval of frequency, or ``*`` for all channels, and optionally an interval of time:
-        ``1378MHz-1385MHz 3.2s-5s``, counted from the first spectrum, or
-        ``* 2023-12-01T16:30:03/2023-12-01T16:30:05``. Text after ``#`` is ignored.
+        ``1378MHz-1385MHz 3.2s-5s``, counted from the first spectrum, or ``*
+        2023-12-01T16:30:03/2023-12-01T16:30:05``. Text after ``#`` is ignored.
     protect : str or sequence, optional
         Frequency intervals that are not masked.
 

@@ -22,7 +22,7 @@ def statistic(name: str, x: NDArray[np.float32]) -> F8:
     ----------
     name : str
         One of `STATISTICS`; "modulation" is the standard deviation divided by the mean, and
-        "kurtosis" is that in excess of a Gaussian.
+        "kurtosis" is the excess over that of a Gaussian.
     x : ndarray, shape (n_time, n_chan), float32
         Spectra; NaN is ignored.
     """

@@ -56,7 +56,7 @@ class Planes(Stage, PlaneStream):
         has only one stretch. The dispersion measures are added to that of the source, if its
         dispersion has already been removed.
     constant : float or str, optional
-        Dispersion constant K, as for `dedisperse`; by default that of the plan, if there is one.
+        Dispersion constant K, as for `dedisperse`; by default, that of the plan, if there is one.
     track : {"sample", "half", "exact"}, optional
         Rounding of delays: that of the tree; that of a tree with half samples, which takes up to
         twice the time; or the nearest sample, as in `dedisperse`, which takes a time proportional

@@ -31,7 +31,7 @@ class SegmentStage(SpectraStage):
     ----------
     source : SpectrumStream
     n_segment : int or None
-        Rows in a segment; by default 32 to 1024, so that a product has about 2^20 values in it.
+        Rows in a segment; by default, 32 to 1024, so that a product has about 2^20 values in it.
     """
 
     source: SpectrumStream

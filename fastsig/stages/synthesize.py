@@ -59,21 +59,21 @@ class Synthesize(Stage, VoltageStream):
         Complex voltages in several channels that abut or overlap, or frames of `channelize`.
     oversample : Fraction, str or int, optional
         Sample rate of a channel divided by the spacing of channels: 1, "4/3", "32/27", ...; by
-        default that of the header, which it must not contradict.
+        default, that of the header, which it must not contradict.
     n_tap : int, optional
-        Length of the prototype of the analysis in units of N; by default that of the bank that
+        Length of the prototype of the analysis in units of N; by default, that of the bank that
         made the frames, or 8 for recorded channels.
     window : str, optional
-        Window of the prototype's sinc function; by default that of the bank that made the frames,
+        Window of the prototype's sinc function; by default, that of the bank that made the frames,
         or "hamming" for recorded channels.
     taps : ndarray, shape (n_tap, N), float32 or float64, optional
         The prototype itself, instead of `n_tap` and `window`, at the sample rate of the result.
         Phases refer to its first sample.
     real : bool, optional
         Whether the result is real, with the lowest channel (in a lower sideband the highest) at 0
-        Hz. By default frames of real voltages give real voltages, and all others complex ones.
+        Hz. By default, frames of real voltages give real voltages, and all others complex ones.
     sideband : {"upper", "lower"}, optional
-        Sideband of the result; by default that of the voltages of the frames, or "upper".
+        Sideband of the result; by default, that of the voltages of the frames, or "upper".
     min_valid : float
         Smallest energy of valid voltages, above 0 and at most 1; with 1, none of the rows may be
         invalid.

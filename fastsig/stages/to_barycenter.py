@@ -55,9 +55,9 @@ def ToBarycenter(  # noqa: N802 - used like the class of a stage, for all kinds 
     position : SkyCoord, pair of Quantity, or str, optional
         Position of the source, ICRS, instead of that in the header.
     location : EarthLocation or str, optional
-        Location of the telescope, or its name; by default the telescope in the header.
+        Location of the telescope, or its name; by default, the telescope in the header.
     ephemeris : str, optional
-        A JPL kernel (.bsp), or ``"erfa"`` for ERFA's series; by default the kernel of the extra
+        A JPL kernel (.bsp), or ``"erfa"`` for ERFA's series; by default, the kernel of the extra
         ``[pulsar]`` if it is installed, and otherwise ERFA's series. With a kernel, times agree
         with PINT's to 1 us. Times from the series differ from those of a kernel by up to 0.43 ms,
         and this difference changes by up to 0.03 ms per month.

@@ -61,9 +61,9 @@ class VelocityFrame(SpectraStage):
     position : SkyCoord or pair of Quantity, optional
         Position of all rows, ICRS, instead of that in the source.
     location : EarthLocation or str, optional
-        Location of the telescope, or its name; by default the telescope in the header.
+        Location of the telescope, or its name; by default, the telescope in the header.
     width : Quantity, optional
-        Width of output channels; by default that of the source.
+        Width of output channels; by default, that of the source.
     band : pair of Quantity, optional
         Lowest and highest centre of output channels, in the new frame.
     lobes, min_valid
@@ -182,7 +182,7 @@ class VelocityFrame(SpectraStage):
         """Return frequencies in the new frame divided by those in the source, for each row.
 
         The factors are NaN where the position is not known. They are computed in segments counted
-        from row 0, so that they have the same bits whichever rows are requested.
+        from row 0, so that they have the same bits regardless of which rows are requested.
         """
         first = start // _SEGMENT
         parts = [self._segment(k) for k in range(first, max(start, start + n - 1) // _SEGMENT + 1)]

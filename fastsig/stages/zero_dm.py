@@ -63,9 +63,9 @@ class ZeroDM(SegmentStage):
     source : SpectrumStream
         Spectra in any unit, with two or more channels.
     method : {"mean", "zdot"}
-        What is subtracted.
+        Method that determines what is subtracted, as described above.
     n_segment : int, optional
-        Number of spectra in a segment; by default 32 to 1024, chosen so that a product has about
+        Number of spectra in a segment; by default, 32 to 1024, chosen so that a product has about
         2**20 values in a segment.
 
     Raises

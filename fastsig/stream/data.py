@@ -165,12 +165,12 @@ class Data:
         rest frequency is known, ``velocity``; the products in their unit, each with a column of
         weights, ``weight_NAME``; and the further columns of the data. In a table of spectra, each
         value of a product is an array over channels. ``meta`` contains the fields of the header as
-        numbers and text, and ``frequency`` once.
+        numbers and text and, once, ``frequency``.
 
         Parameters
         ----------
         rest, convention
-            As for `velocity`; by default the rest frequency in the header.
+            As for `velocity`; by default, the rest frequency in the header.
         """
         from astropy.table import QTable
 
@@ -254,7 +254,7 @@ class Data:
         Parameters
         ----------
         rest : str or Quantity, optional
-            The line, as `fastsig.axes.velocity.line` accepts it; by default the rest frequency in
+            The line, as `fastsig.axes.velocity.line` accepts it; by default, the rest frequency in
             the header.
         convention : {"radio", "optical", "relativistic"}
             Convention in which the velocities are computed.
@@ -318,7 +318,7 @@ class Data:
 
     @checked
     def to_xarray(self, rest: Any = None, convention: str = "radio") -> xarray.Dataset:
-        """Return an xarray Dataset with the same names of axes as a product (needs xarray).
+        """Return an xarray Dataset with the same axis names as a product (needs xarray).
 
         If a rest frequency is known, from the header or `rest`, the Dataset has a coordinate
         ``velocity`` (km/s, in `convention`) in addition to ``frequency``; its attributes state the

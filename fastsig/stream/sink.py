@@ -73,7 +73,7 @@ class Sink(ABC):
         return n * self.stream.row_bytes
 
     def partial(self, block: Block) -> Any:
-        """Reduce a block to a part, on any thread; by default the block itself."""
+        """Reduce a block to a part, on any thread; by default, the part is the block itself."""
         return block
 
     @abstractmethod

@@ -21,7 +21,7 @@ _RUN_BYTES = 2**21  # size of the rows that are added at a time: they stay in th
 
 @dataclass(frozen=True)
 class Sums:
-    """The additive form of spectra: mean = total / weight, whatever was added.
+    """The additive form of spectra: mean = total / weight, regardless of the number of terms.
 
     Parameters
     ----------
@@ -123,7 +123,7 @@ class SpectrumStream(Stream):
         return sums(block, self.header.n_sum, self.weight_channels)
 
     def checked(self, block: Block) -> Block:
-        """Return a block after checking that it has as many weights as the stream states.
+        """Return a block, after a check that it has as many weights as the stream states.
 
         Raises
         ------

@@ -42,11 +42,11 @@ class Stage(Stream):
     source : Stream
         The stream that is read.
     header : Header, optional
-        Header of the output; by default that of the source.
+        Header of the output; by default, that of the source.
     shape : tuple of int, optional
-        Shape of the output; by default that of the source.
+        Shape of the output; by default, that of the source.
     dtype : dtype, optional
-        Type of the output; by default that of the source.
+        Type of the output; by default, that of the source.
     """
 
     #: Name in the registry, in `--explain` and in provenance, which never changes.

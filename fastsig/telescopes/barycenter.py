@@ -92,7 +92,7 @@ def located(location: Any) -> Any:
 
 
 def light_travel_times(times: Time, ra_deg: Any, dec_deg: Any, location: Any) -> Array:
-    """Return the seconds by which a wave front reaches the barycentre later than the telescope.
+    """Return the time, s, by which a wave front reaches the barycentre later than the telescope.
 
     The observer's position is computed for every minute and interpolated with its velocity, to
     better than 1 ns.

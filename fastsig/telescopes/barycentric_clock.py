@@ -67,7 +67,7 @@ class BarycentricClock:
         self._lock = threading.Lock()
 
     def parameters(self) -> Mapping[str, Any]:
-        """Return what determines the times, and how accurate they are."""
+        """Return the parameters that determine the times, and the accuracy of the times."""
         kernel = self.kernel
         return {"position_deg": list(self.position),
                 "site_m": [round(float(each.to_value("m")), 4)

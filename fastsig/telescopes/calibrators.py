@@ -39,7 +39,7 @@ class Calibrator:
     position : SkyCoord
         Position, ICRS.
     variable : str or None
-        Remark on its variability.
+        Remark on the variability of the source.
     """
 
     name: str

@@ -29,7 +29,7 @@ _UNKNOWN_POLE_ARCSEC = 0.6
 
 
 class Orientation(NamedTuple):
-    """UT1 - UTC, s, and the pole's x and y, arcsec, float64, with one value per time."""
+    """UT1 - UTC, s, and x and y of the pole, arcsec: float64, with one value per time."""
 
     dut1: NDArray[np.float64]
     xp: NDArray[np.float64]

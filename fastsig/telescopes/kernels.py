@@ -31,7 +31,7 @@ class Kernel:
         Name as in par files, such as DE440.
     path : str
     origin : str
-        Package and version, or the file's name.
+        Package and version, or the name of the file.
     """
 
     name: str
@@ -40,7 +40,7 @@ class Kernel:
 
 
 def installed() -> Kernel | None:
-    """Return the kernel of an installed package; None if there is none, or nothing to read it."""
+    """Return the kernel of an installed package; None if it, or jplephem, is missing."""
     if find_spec("jplephem") is None:
         return None
     for package, attribute in _PACKAGES:
@@ -51,7 +51,7 @@ def installed() -> Kernel | None:
 
 
 def kernel_of(path: str | PathLike[str] | None = None) -> Kernel:
-    """Return a kernel from a file, by default that of an installed package.
+    """Return the kernel in a file or, by default, that of an installed package.
 
     Raises
     ------

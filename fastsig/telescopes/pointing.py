@@ -101,7 +101,7 @@ class CabinTrack(Shown):
     angle : ndarray
         Rotation of the receiver, rad, shape (row,), float64.
     air : Refraction, optional
-        Air for refraction, None for no refraction; by default HiFAST's air at FAST.
+        Air for refraction; None for no refraction. By default, the air that HiFAST assumes.
     """
 
     path: str
@@ -137,8 +137,8 @@ class CabinTrack(Shown):
         beams : int or sequence of int, optional
             Beams; all by default.
         refraction : Refraction or str, optional
-            Air to use instead of the track's own `air`; as text, ``"925,15,0.8,0.3m"``, or
-            ``"none"`` for no refraction.
+            Air to use instead of `air` of the track; as text, ``"925,15,0.8,0.3m"``, or ``"none"``
+            for no refraction.
         receiver : FastL19, optional
         location : EarthLocation, optional
             FAST's timing position by default.

@@ -97,7 +97,7 @@ class Receiver(ABC):
     diode_modes : mapping
         Name -> `DiodeMode`.
     sources : mapping
-        Sources of the values, by kind.
+        References for the values, by kind.
     """
 
     def __init__(self, table: Mapping[str, Any]) -> None:
@@ -191,7 +191,7 @@ class Receiver(ABC):
         zenith_angle : Quantity
             Zenith angle of the telescope's axis. All four are broadcast against one another.
         temperature : Quantity, optional
-            Ambient temperature; by default its term is left out.
+            Ambient temperature; by default, its term is left out.
         outside : {"raise", "nan"}
             Result for frequencies that the table does not cover: an error, or NaN.
 

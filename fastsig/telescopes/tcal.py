@@ -83,7 +83,7 @@ class TcalTable(Shown):
         axis : ChannelAxis
         beam : int
         max_gap : float
-            Channels without a temperature in the table within this distance, MHz, become NaN.
+            Channels for which the table has no temperature within this distance, MHz, become NaN.
 
         Returns
         -------
@@ -155,9 +155,10 @@ def read(path: str | os.PathLike[str] | Iterable[str | os.PathLike[str]], *,
     path : path or iterable of path
         An ``.npz`` file, text files of beams and polarisations, or the folder that contains them.
     date : Time, optional
-        Date; by default from the name of the file or its folder, as 20201014 or 2020-10-14.
+        Date; by default, it is taken from the name of the file or of its folder, as 20201014 or
+        2020-10-14.
     name : str, optional
-        Name; by default that of the file or folder.
+        Name; by default, that of the file or folder.
 
     Raises
     ------

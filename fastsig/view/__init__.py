@@ -1,4 +1,4 @@
-"""Pictures of streams, for a first look: with units, UTC and sensible limits."""
+"""Pictures of streams for a first look, with units, UTC and sensible limits."""
 
 from __future__ import annotations
 
@@ -57,7 +57,9 @@ def draw_baseline(
         As for `draw`.
     tsys : Quantity, str or float, optional
         System temperature in the unit of the spectra, or a plain number if they have none; by
-        default the mean spectrum itself, which is correct if the spectra contain the total power.
+        default, the mean spectrum itself, which is correct if the spectra contain the total power.
+    rows : Block, optional
+        The result of the sink of `baseline_rows` in a pass; by default, the rows are read here.
 
     Raises
     ------
@@ -76,7 +78,9 @@ def draw_baseline(
 
 
 def baseline_rows(fits: Fits) -> Sink:
-    """Return the sink of the rows for `draw_baseline`, for a pass over both results of a stage.
+    """Return the sink that collects the rows for `draw_baseline`.
+
+    The sink is used in a pass over both results of a stage.
 
     Parameters
     ----------
@@ -95,14 +99,16 @@ def draw_burst(
     facts: Sequence[str] = (), beams: BeamFacts | None = None,
     measured: tuple[float, Time, float] | None = None,
 ) -> Figure:
-    """Draw a burst, aligned and as recorded, with its profile, its S/N against DM, and its beams.
+    """Draw a burst, aligned and as recorded, with its profile and its S/N as a function of DM.
+
+    The beams in which it was found can also be drawn.
 
     Parameters
     ----------
     chain : chain or SpectrumStream
         Spectra.
     time : Time, Quantity or str
-        Time of the burst at the highest channel: a date, or a time after the start.
+        Time of the burst at the highest channel: a date and time, or a time after the start.
     dm : float, str or Quantity
         Dispersion measure, pc cm^-3.
     width : Quantity or str, optional
@@ -116,8 +122,8 @@ def draw_burst(
     beams : BeamFacts, optional
         Beams in which the burst was found.
     measured : float, Time and float, optional
-        S/N, time, and time after the start of the data, s, that were measured; by default, those of
-        the boxcar that is drawn.
+        Measured S/N, time, and time after the start of the data in s; by default, those of the
+        boxcar that is drawn.
 
     Raises
     ------
@@ -146,13 +152,13 @@ def draw_burst(
 @checked
 def draw_candidates(candidates: Candidates, path: str | os.PathLike[str] | None = None, *,
                     overwrite: bool = False, name: str = "") -> Figure:
-    """Draw a table of burst candidates: DM against time, and histograms of DM and S/N.
+    """Draw the candidates of a burst search: DM against time, and histograms of DM and S/N.
 
     Parameters
     ----------
     candidates : Candidates
     path, overwrite
-        As for `draw`; `write_bursts_page` makes the page of a table.
+        As for `draw`; `write_bursts_page` writes an interactive page of the table.
     name : str
         Title, such as the name of the table.
 
@@ -171,7 +177,7 @@ def draw_candidates(candidates: Candidates, path: str | os.PathLike[str] | None 
 @checked
 def draw_pulsars(candidates: PulsarCandidates, path: str | os.PathLike[str] | None = None, *,
                  overwrite: bool = False, name: str = "") -> Figure:
-    """Draw a table of pulsar candidates: DM against period, and histograms.
+    """Draw the candidates of a pulsar search: DM against period, and histograms.
 
     Parameters
     ----------
@@ -198,7 +204,7 @@ def write_bursts_page(
     data: Iterable[str | os.PathLike[str]] = (), overwrite: bool = False, name: str = "",
     page_size: int | None = None, advance: Callable[[int], None] | None = None,
 ) -> dict[int, str]:
-    """Write a page on which burst candidates can be sorted, filtered and marked, with pictures.
+    """Write a page with pictures, on which burst candidates can be sorted, filtered and marked.
 
     Parameters
     ----------
@@ -220,12 +226,12 @@ def write_bursts_page(
     Returns
     -------
     dict
-        Reasons why candidates have no picture, by their numbers.
+        Reasons why candidates have no picture; the keys are the numbers of the candidates.
 
     Raises
     ------
     UsageError
-        If the extension of the path is not that of a page, or a place in `data` does not exist.
+        If the extension of the path is not that of a page, or a path in `data` does not exist.
     OutputError
         If the file exists or cannot be written.
     """
@@ -243,7 +249,7 @@ def write_hits_page(
     overwrite: bool = False, name: str = "", page_size: int | None = None,
     advance: Callable[[int], None] | None = None,
 ) -> dict[int, str]:
-    """Write a page on which drifting carriers can be sorted, filtered and marked, with pictures.
+    """Write a page with pictures, on which drifting carriers can be sorted, filtered and marked.
 
     Parameters
     ----------
@@ -255,12 +261,12 @@ def write_hits_page(
     Returns
     -------
     dict
-        Reasons why hits have no picture, by their numbers.
+        Reasons why hits have no picture; the keys are the numbers of the hits.
 
     Raises
     ------
     UsageError
-        If the extension of the path is not that of a page, or a place in `data` does not exist.
+        If the extension of the path is not that of a page, or a path in `data` does not exist.
     OutputError
         If the file exists or cannot be written.
     """
@@ -278,7 +284,7 @@ def write_pulsars_page(
     data: Iterable[str | os.PathLike[str]] = (), overwrite: bool = False, name: str = "",
     page_size: int | None = None, advance: Callable[[int], None] | None = None,
 ) -> dict[int, str]:
-    """Write a page on which pulsar candidates can be sorted, filtered and marked, with profiles.
+    """Write a page with profiles, on which pulsar candidates can be sorted, filtered and marked.
 
     Parameters
     ----------
@@ -291,12 +297,12 @@ def write_pulsars_page(
     Returns
     -------
     dict
-        Reasons why candidates have no picture, by their numbers.
+        Reasons why candidates have no picture; the keys are the numbers of the candidates.
 
     Raises
     ------
     UsageError
-        If the extension of the path is not that of a page, or a place in `data` does not exist.
+        If the extension of the path is not that of a page, or a path in `data` does not exist.
     OutputError
         If the file exists or cannot be written.
     """
@@ -315,13 +321,16 @@ def write_pulsars_page(
 def draw_hits(hits: Hits, path: str | os.PathLike[str] | None = None, *,
               data: Iterable[str | os.PathLike[str]] = (), overwrite: bool = False, name: str = ""
               ) -> Figure:
-    """Draw drifting carriers: drift against frequency or, with data, the spectra of the strongest.
+    """Draw drifting carriers.
+
+    Without `data`, the drift rates are drawn against frequency; with `data`, the spectra of the
+    strongest carrier are drawn.
 
     Parameters
     ----------
     hits : Hits
-        Hits of one scan, or the events of a cadence. From the latter, the strongest accepted event
-        is drawn in all scans, or the strongest event if none is accepted.
+        Hits of one scan, or the events of a cadence. Of the latter, the strongest accepted event is
+        drawn in all scans, or the strongest event if none is accepted.
     path, overwrite
         As for `draw`.
     data : iterable of path
@@ -379,10 +388,10 @@ def draw_flags(
     before: SpectrumStream, after: SpectrumStream, path: str | os.PathLike[str] | None = None, *,
     overwrite: bool = False, product: str | None = None, seen: Sequence[Any] | None = None,
 ) -> Figure:
-    """Draw spectra before and after flagging, in the same colours, and the fractions flagged.
+    """Draw spectra before and after flagging, in the same colours, and the flagged fractions.
 
     A fraction is the number of samples that flagging gave the weight 0, divided by the number of
-    all samples, including those that had no weight before.
+    all samples, including those that had weight 0 before.
 
     Parameters
     ----------
@@ -391,7 +400,7 @@ def draw_flags(
     path, overwrite, product
         As for `draw`.
     seen : sequence, optional
-        The results of the sinks of `flag_pixels` in a pass; by default all rows are read here.
+        The results of the sinks of `flag_pixels` in a pass; by default, all rows are read here.
 
     Raises
     ------
@@ -416,7 +425,9 @@ def draw_flags(
 
 def flag_pixels(before: SpectrumStream, after: SpectrumStream, product: str | None = None
                 ) -> list[Sink]:
-    """Return the sinks of the pixels and fractions for `draw_flags`, for a pass over both streams.
+    """Return the sinks that collect the pixels and the fractions for `draw_flags`.
+
+    The sinks are used in a pass over both streams.
 
     Raises
     ------
@@ -433,12 +444,12 @@ def draw_switched(
     mean: SpectrumStream, rows: SpectrumStream, path: str | os.PathLike[str] | None = None, *,
     overwrite: bool = False, notes: Sequence[str] = (),
 ) -> Figure:
-    """Draw a reduced spectrum with its expected noise, and the rows that were averaged in it.
+    """Draw a reduced spectrum with its expected noise, and the rows of which it is the mean.
 
     Parameters
     ----------
     mean : SpectrumStream
-        One row, with columns ``radiometer_NAME``.
+        One row, with a column ``radiometer_NAME`` for each product.
     rows : SpectrumStream
         The rows that were averaged; those of the first product are drawn.
     path, overwrite
@@ -475,11 +486,11 @@ def draw_cube(
     at : SkyCoord or str, optional
         The position, for "spectrum".
     frange : pair of Quantity, optional
-        Frequencies to draw; by default all.
+        Lower and upper limit of the frequencies to draw; by default, all frequencies are drawn.
     rest : str or Quantity, optional
-        Rest frequency instead of that of the file.
+        Rest frequency, instead of that in the file.
     cmap : str or Colormap, optional
-        Colour map of matplotlib for maps of values; viridis by default.
+        Colour map of matplotlib for maps of values; by default, viridis.
     vmin, vmax : float or Quantity, optional
         Limits of the colours of these maps, in the unit of the colour bar.
 
@@ -521,7 +532,7 @@ def draw_position(
 @checked
 def draw_dm_plan(plan: DMPlan, path: str | os.PathLike[str] | None = None, *,
                  overwrite: bool = False) -> Figure:
-    """Draw a plan of dispersion measures: what widens a pulse, and the S/N that remains.
+    """Draw a plan of dispersion measures: the effects that widen a pulse, and the remaining S/N.
 
     Parameters
     ----------
@@ -549,12 +560,13 @@ def draw_profiles(
     cmap: str | Colormap | None = None, vmin: Any = None, vmax: Any = None,
     scale: str | None = None, percent: float | None = None,
 ) -> Figure:
-    """Draw folded profiles: two periods of the mean profile, and profiles by time and frequency.
+    """Draw two periods of the mean profile, and profiles as functions of time and of frequency.
 
-    The channels are aligned by the dispersion measure. If the products are Stokes parameters, or
+    The channels are aligned for the dispersion measure. If the products are Stokes parameters, or
     AA, BB, CR and CI, the picture of the profile includes the linear polarisation (corrected for
     bias), V, and the position angle with its error. Values in recorded units are drawn in units of
-    the noise of each subintegration and channel; all are relative to the off-pulse bins.
+    the noise of each subintegration and channel; all values are relative to the mean of the
+    off-pulse bins.
 
     Parameters
     ----------
@@ -562,9 +574,9 @@ def draw_profiles(
     path, overwrite
         As for `draw`.
     product : str, optional
-        The product to draw; by default Stokes I.
+        The product to draw; by default, Stokes I.
     trials : Trials, optional
-        Chi^2 against dispersion measures, periods and derivatives that were tried.
+        Chi^2 as a function of the dispersion measures, periods and derivatives that were tried.
     cmap, vmin, vmax, scale, percent
         As for `draw`.
 
@@ -587,7 +599,7 @@ def draw_profiles(
 def draw_made(make: Callable[[], Figure], facts: Callable[[], Mapping[str, Any]],
               path: str | os.PathLike[str], *, inputs: Sequence[str], overwrite: bool = False
               ) -> Figure:
-    """Save a figure made by another package as a picture or a page.
+    """Save a figure that another package made, as a picture or a page.
 
     Parameters
     ----------

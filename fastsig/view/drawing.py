@@ -40,8 +40,9 @@ def draw(
     Spectra are drawn as a waterfall with the mean spectrum, the power against time and the fraction
     of valid data; a single spectrum or channel is drawn as a line. Voltages are drawn as a
     histogram, the power against time and the bandpass. If a pixel is the mean of several spectra or
-    channels, the picture states this; its lines show every channel and every spectrum. DM-time
-    planes are computed as a whole, and drawn with their S/N against dispersion measure.
+    channels, the picture states this; the curves beside the waterfall still show every channel and
+    every spectrum. DM-time planes are computed as a whole, and drawn with their S/N against
+    dispersion measure.
 
     Parameters
     ----------
@@ -54,16 +55,16 @@ def draw(
     overwrite : bool
         Whether an existing file may be replaced.
     product : str, optional
-        The product of spectra to draw; by default the first product, or all products if there is
+        The product of spectra to draw; by default, the first product, or all products if there is
         only one spectrum.
     what : str, optional
         The only panel to draw: "waterfall", "spectrum" or "power" for spectra, and "histogram",
         "power" or "bandpass" for voltages.
     ax : matplotlib Axes, optional
-        Axes in an existing figure, in which a single panel is drawn (by default the first panel);
+        Axes in an existing figure, in which a single panel is drawn (by default, the first panel);
         this figure is returned.
     cmap : str or Colormap, optional
-        Colour map of a waterfall; by default viridis, or RdBu_r for products that can have either
+        Colour map of a waterfall; by default, viridis, or RdBu_r for products that can have either
         sign.
     vmin, vmax : float or Quantity, optional
         Limits of the colours, or of the value axis of a line that is drawn alone; in dB with

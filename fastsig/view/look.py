@@ -37,7 +37,7 @@ class Look:
     Parameters
     ----------
     cmap : str or Colormap, optional
-        A colour map of matplotlib; by default viridis, or RdBu_r for products of either sign.
+        A colour map of matplotlib; by default, viridis, or RdBu_r for products of either sign.
     vmin, vmax : float or Quantity, optional
         Limits in the unit of the values, or in dB of this unit.
     scale : {"linear", "asinh", "db"}, optional

@@ -68,7 +68,7 @@ def draw_plane(plane: Plane, product: str | None = None) -> Figure:
     ----------
     plane : Plane
     product : str, optional
-        The product to draw; by default the first.
+        The product to draw; by default, the first.
     """
     names = plane.header.polarization.names
     index = 0 if product is None else product_indices([product], names, "plane")[0]

@@ -76,7 +76,7 @@ def draw_page(profiles: Profiles, product: str | None = None, look: Look | None 
     ----------
     profiles : Profiles
     product : str, optional
-        The product to draw; by default Stokes I, with L, V and position angles if the products
+        The product to draw; by default, Stokes I, with L, V and position angles if the products
         allow.
     look : Look, optional
         Colours.

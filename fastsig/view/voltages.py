@@ -45,7 +45,7 @@ def draw_voltages(stream: VoltageStream) -> Figure:
 
 
 def draw_voltage_panel(axes: Any, stream: VoltageStream, what: str | None) -> None:
-    """Draw one panel in axes; by default the histogram."""
+    """Draw one panel in axes; by default, the histogram."""
     if what not in (None, *PANELS):
         raise UsageError(f"what = {what!r}; allowed for voltages: {', '.join(PANELS)}")
     PANELS[what or "histogram"](axes, stream, _blocks(stream)[0])

@@ -24,7 +24,7 @@ class SpectrometerPlan(SamplePlan, Protocol):
     Raises
     ------
     TypeError, ValueError
-        By the methods, as for `Spectrometer`.
+        Raised by the methods, as for `Spectrometer`.
     """
 
     @property

@@ -94,7 +94,7 @@ class Layout:
 
     @property
     def pair(self) -> int:
-        """How many numbers a sample consists of."""
+        """Number of numbers in a sample: 2 for complex samples, otherwise 1."""
         return 2 if self.is_complex else 1
 
     def n_time(self, shape: tuple[int, ...]) -> int:

@@ -38,8 +38,9 @@ def half_bin_powers(x: np.ndarray, *, n_side: int = 16, lags: np.ndarray | None 
     n_side : int
         Number of bins on each side that are used between two bins, 4 to 64.
     lags : ndarray, shape (n_lag,), complex, optional
-        Correlation of the noise of bins k and k - d, such as gaps in the series cause; by default,
-        the noise is not correlated. The mean power of noise c between bins is computed from it.
+        Correlation of the noise of bins k and k - d, which is caused by gaps in the series, for
+        example; by default, the noise is not correlated. The mean power of noise c between bins is
+        computed from it.
     out : ndarray, shape (2 n_bin,), float32, C-contiguous, optional
         Receives the result.
 

@@ -1,4 +1,4 @@
-"""How boxcars of a series scatter, without the stretches in which signals raise it."""
+"""The scatter of boxcars of a series, without the stretches in which signals raise it."""
 
 import numpy as np
 
@@ -34,7 +34,7 @@ def boxcar_scatter(x: np.ndarray, n_width: int, *, weights: np.ndarray | None = 
         Number of widths, 1 to 40.
     weights : ndarray, shape (n,), float32, optional
         Fraction of the samples of each value that are valid, 0 to 1; by default, all are. Boxcars
-        with less than half of their samples are left out; others are divided by the square root of
+        with fewer than half of their samples are left out; others are divided by the square root of
         the fraction.
 
     Returns

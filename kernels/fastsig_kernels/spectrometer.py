@@ -244,8 +244,8 @@ class Spectrometer(Plan):
         ----------
         first_frame : int
             Number of that frame in its stream, as for `Channelizer.process`. In an oversampled
-            bank it determines the rotation of frames. Integrations begin with that frame, whatever
-            its number.
+            bank it determines the rotation of frames. Integrations begin with that frame,
+            regardless of its number.
 
         Raises
         ------

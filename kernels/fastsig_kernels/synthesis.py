@@ -66,7 +66,7 @@ class Synthesizer(Plan):
         Whether sky frequency decreases as the frequency of the voltages increases.
     noise : float, optional
         Ratio of noise power to signal power in a channel for which g is optimal,
-        1e-12 to 1. By default 1e-3 for critical sampling, else 1e-10.
+        1e-12 to 1. By default, 1e-3 for critical sampling, otherwise 1e-10.
 
     Raises
     ------
@@ -255,7 +255,8 @@ class Synthesizer(Plan):
         It is calculated for white noise that is independent in all channels and frames, as
         the mean over branches of ``sum_t g^2``, that is of the mean of ``|G|^2``: 1 for an ideal
         orthogonal bank, 1 / oversample for a tight oversampled bank. Dimensionless. With real
-        voltages it is lower by the fraction ``1.5 / n_fft``, for lack of the Nyquist channel.
+        voltages it is lower by the fraction ``1.5 / n_fft``, because the Nyquist channel is
+        missing.
         """
         return float(self._gain.mean())
 

@@ -47,8 +47,8 @@ def whiten(x: np.ndarray, *, valid: np.ndarray | None = None, lags: np.ndarray |
     valid : ndarray, shape (n_bin,), bool, C-contiguous, optional
         Bins that are used.
     lags : ndarray, shape (n_lag,), complex, optional
-        Correlation of the noise of bins k and k - d, such as gaps in the series cause; by default,
-        the noise is not correlated.
+        Correlation of the noise of bins k and k - d, which is caused by gaps in the series, for
+        example; by default, the noise is not correlated.
     first : int
         First bin of the first block. Levels at lower frequencies are extrapolated.
     least, most : int

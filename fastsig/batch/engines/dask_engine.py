@@ -52,8 +52,8 @@ class DaskEngine:
         Address of the scheduler, such as ``tcp://host:8786``, or path of its scheduler file;
         ``local`` for a cluster on this machine that exists only during the run.
     workers : int, optional
-        Maximum number of jobs at a time; by default one per thread of the workers. For a local
-        cluster, the number of its processes; by default one per processor.
+        Maximum number of jobs at a time; by default, one per thread of the workers. For a local
+        cluster, the number of its processes; by default, one per processor.
     tls : Tls, optional
     warm : bool
         Whether to compile the kernels on each node first, if none is cached.

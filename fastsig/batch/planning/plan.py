@@ -189,7 +189,7 @@ def plan(tasks: Sequence[Task], *, sizes: Sequence[int] | None = None, processes
         Bytes and seconds of tasks that were done before: if there are enough, the time is
         estimated from them.
     machine_bytes : int, optional
-        Memory that the processes share; by default that of this machine, 0 for no limit.
+        Memory that the processes share; by default, that of this machine; 0 for no limit.
 
     Raises
     ------

@@ -103,7 +103,7 @@ class _StepParser:
         return str(name)
 
     def _source(self) -> int | None:
-        """Return the index of the step whose products are the input; by default the one before."""
+        """Return the index of the step whose products are the input; by default, the one before."""
         source = self.table.get("input")
         taken = [step.name for step in self.before]
         if source is None:

@@ -47,7 +47,7 @@ def write_report(
     reload : float, optional
         Seconds after which a run rewrites the page, which then offers to reload itself.
     thumbnails : Thumbnails, optional
-        Thumbnails of earlier pages; by default those of the page that is replaced.
+        Thumbnails of earlier pages; by default, those of the page that is replaced.
     seconds : float
         Maximum time for making new thumbnails.
 

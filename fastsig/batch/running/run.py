@@ -97,9 +97,9 @@ def run(
     folder : path
         The output folder; it is created if it does not exist.
     engine : Engine, optional
-        Engine that runs the tasks; by default worker processes on this machine.
+        Engine that runs the tasks; by default, worker processes on this machine.
     workers : int, optional
-        Number of worker processes; by default one per processor.
+        Number of worker processes; by default, one per processor.
     limits : Limits, optional
     states : iterable of str, optional
         Only tasks in these states, as `fastsig.batch.ledger.states.chosen_by` returns them, and

@@ -28,7 +28,7 @@ class Watcher:
         """Receive a job that begins."""
 
     def ended(self, job: Job, record: Record, again: bool) -> None:
-        """Receive a job that has ended; with `again` it is repeated."""
+        """Receive a job that has ended; if `again` is true, it is repeated."""
 
     def note(self, text: str) -> None:
         """Receive a line to be reported."""

@@ -41,7 +41,7 @@ class Task:
     Parameters
     ----------
     id : str
-        Hexadecimal SHA-256 of its inputs, its recipe, its outputs and the version of fastsig.
+        Hexadecimal SHA-256 of the inputs, the recipe, the outputs and the version of fastsig.
     name : str
         Name that is shown and used for the log; contains no separators or control characters.
     inputs : tuple of str

@@ -173,7 +173,7 @@ def combine(models: Sequence[DiodeModel]) -> DiodeModel:
     """Combine the models of a scan's files: a common shape, and all gains in order of time.
 
     The shape of each file is scaled to the same mean, and its gains are scaled inversely. Shapes
-    are averaged with their inverse variances.
+    are averaged, weighted by their inverse variances.
 
     Raises
     ------

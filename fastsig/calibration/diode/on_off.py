@@ -18,8 +18,8 @@ class Difference(NamedTuple):
     """On-minus-off spectra of cycles.
 
     `number` (cycle,) is int64; `power` (cycle, pol, chan), in the unit of power, is NaN if a cycle
-    lacks on or off rows; `weight` is the inverse variance from the radiometer formula; `rows`
-    (cycle,) is the mean of the numbers of the on rows.
+    lacks on or off rows; `weight` is the inverse variance according to the radiometer equation;
+    `rows` (cycle,) is the mean of the numbers of the on rows.
     """
 
     number: NDArray[np.int64]
@@ -34,8 +34,8 @@ def on_minus_off(
 ) -> Difference:
     """Return the mean of the on rows minus that of the off rows for every cycle.
 
-    The variance is that of the radiometer: ``P_on^2 / (n w_on) + P_off^2 / (n w_off)``, with w the
-    sum of weights and n the number of independent samples in a row.
+    The variance follows from the radiometer equation: ``P_on^2 / (n w_on) + P_off^2 / (n w_off)``,
+    with w the sum of weights and n the number of independent samples in a row.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ def on_minus_off(
 
     References
     ----------
-    R. H. Dicke, Rev. Sci. Instrum. 17 (1946) 268: the radiometer formula.
+    R. H. Dicke, Rev. Sci. Instrum. 17 (1946) 268: the radiometer equation.
     """
     values = np.asarray(power)
     if values.ndim != 3 or len(state) != len(values) or len(number) != len(values):

@@ -69,7 +69,7 @@ class DiodeSolution(Shown):
     gain_error : ndarray, shape (k, pol)
         Standard errors of `gain`.
     facts : mapping
-        Values of the measurement for the record of the product; JSON-ready.
+        Values of the measurement for the record of the product; ready for JSON.
     noise : mapping of str to mapping, or None
         Noise of the scale in each product, if the temperature of the diode is subtracted from rows
         with the diode on ("subtract"), and if these are left out ("blank").

@@ -72,7 +72,7 @@ def open(path: str | os.PathLike[str] | Sequence[str], **overrides: Any) -> Inte
         The files, in any order.
     order : {"TFP", "TPF", "PFT"}, optional
         Whether polarisation or channel varies faster, or that there are heaps in which time does;
-        by default ORDER in the header. Without ORDER, INSTRUMENT = MKBF means heaps, and any other
+        by default, ORDER in the header. Without ORDER, INSTRUMENT = MKBF means heaps, and any other
         file of several channels is refused (DSPSR writes "TFP", `baseband` assumes "TPF").
     heap : int, optional
         Samples of a heap, if the order is "PFT"; 256 by default.

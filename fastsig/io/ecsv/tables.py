@@ -39,7 +39,7 @@ def table_bytes(table: Table) -> bytes:
 
 def write_table(table: Table, path: str | os.PathLike[str], *, kind: str,
                 provenance: Mapping[str, Any], overwrite: bool = False) -> None:
-    """Write a table as ECSV, whole or not at all; equal tables give equal bytes.
+    """Write a table as ECSV, completely or not at all; identical tables give identical files.
 
     Parameters
     ----------
@@ -114,7 +114,7 @@ def read_table(path: str | os.PathLike[str], *, kind: str | None = None) -> QTab
     path : path
         The file.
     kind : str, optional
-        The only kind that is accepted; by default any.
+        The only kind that is accepted; by default, any.
 
     Raises
     ------

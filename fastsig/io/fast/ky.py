@@ -43,8 +43,8 @@ def read(path: str | os.PathLike[str], *, utc_offset: Any = "8h") -> CabinTrack:
     """Read a KY file.
 
     Rows that lack a number or repeat a time are left out, with one warning. Directions in recorded
-    tables are affected by refraction, by default as HiFAST assumes; tables of the simulator state
-    their refraction, or that there was none.
+    tables are affected by refraction, which by default is that assumed by HiFAST; tables of the
+    simulator state their refraction, or that there was none.
 
     Parameters
     ----------

@@ -113,7 +113,7 @@ def open(path: str | os.PathLike[str] | Sequence[str], **overrides: Any) -> RowS
             Whether FREQ is the centre of channel 0, as the header states (the default), or half a
             channel of mode F (238.4 Hz) below it, as HiFAST assumes. Sources conflict.
         utobs : {"start", "middle", "end"}
-            The instant of a row that UTOBS records. It is not documented. By default UTOBS is used
+            The instant of a row that UTOBS records. It is not documented. By default, UTOBS is used
             unchanged, as the start of the row, which is the time of a row in fastsig.
 
     Raises

@@ -66,12 +66,12 @@ class FastSpectralWriter(Writer):
     shape : tuple of int
         (row, 4, chan) of the spectra to be written.
     slots : ndarray, shape (row,), int64, optional
-        Spectrum number in the stream of each row, ascending; numbers left out are gaps. By default
+        Spectrum number in the stream of each row, ascending; numbers left out are gaps. By default,
         rows are consecutive.
     overwrite : bool
         Whether existing files may be replaced.
     file_rows : int, optional
-        Largest number of rows in a file; by default as many as fit into 2 GiB, as in FAST's own
+        Largest number of rows in a file; by default, as many as fit into 2 GiB, as in FAST's own
         files.
     first_file : int
         Number in the name of the first file.

@@ -35,7 +35,8 @@ def scan_files(paths: Paths, choice: Choice = lambda _, files: files) -> list[st
         A path is a file or folder; or a pattern such as ``"night.*.raw"``; or a stem: ``"night"``
         means ``night.0000.raw``, ``night.0001.raw`` and so on.
     choice : function
-        Selects the files of a stem out of all whose names begin with it; by default it selects all.
+        Selects the files of a stem out of all whose names begin with it; by default, it selects
+        all.
 
     Raises
     ------

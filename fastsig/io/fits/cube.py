@@ -1,9 +1,9 @@
 """Cubes of maps as FITS images, written by fastsig or by other programs.
 
-The image is mapped, not read, so only the requested parts are loaded from disk, whatever its size.
-The axes are returned as (Stokes, channel, y, x), whatever their order in the file. An image WEIGHT
-may contain the effective integration time in s, with the shape of the image or (y, x); the noise of
-a value is that of one second divided by the square root of its weight.
+The image is mapped, not read, so only the requested parts are loaded from disk, regardless of its
+size. The axes are returned as (Stokes, channel, y, x), regardless of their order in the file. An
+image WEIGHT may contain the effective integration time in s, with the shape of the image or (y, x);
+the noise of a value is that of one second divided by the square root of its weight.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ class CubeFile:
     ----------
     path : path
     rest : str or Quantity, optional
-        Rest frequency instead of the file's: the name of a line, or a frequency.
+        Rest frequency, instead of that in the file: the name of a line, or a frequency.
     convention : {"radio", "optical"}, optional
         Velocity convention of a VELO axis, if the file does not state it.
 
@@ -251,7 +251,7 @@ class CubeFile:
         return float(width), float(height)
 
     def tell(self) -> None:
-        """Warn of each fault, and issue one warning for all doubts."""
+        """Issue a warning for each fault, and a single warning for all doubts."""
         for fault in self.faults:
             warnings.warn(fault, FastsigWarning, stacklevel=users_line())
         if self.doubts:
@@ -394,9 +394,9 @@ def verify(path: str | os.PathLike[str], **overrides: Any) -> bool:
     Raises
     ------
     DataError
-        If one of them is wrong.
+        If a checksum is wrong.
     FormatError
-        See `CubeFile`.
+        As for `CubeFile`.
     """
     cube = CubeFile(path, **checked(overrides))
     cube.tell()

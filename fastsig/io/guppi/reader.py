@@ -96,7 +96,7 @@ def open(path: str | os.PathLike[str] | Sequence[str], **overrides: Any) -> Gupp
     path : path or sequence of path
         The files, in any order.
     n_pol : int, optional
-        Number of polarisations, 1 or 2, if NPOL is ambiguous. By default NPOL = 2 and 4 both mean
+        Number of polarisations, 1 or 2, if NPOL is ambiguous. By default, NPOL = 2 and 4 both mean
         two; `baseband` writes 2 for one polarisation of complex numbers.
     **overrides
         The common options of `fastsig.open`.

@@ -96,7 +96,7 @@ _STEPS = 10**11  # a two-part day number has steps of 5 ps, so finer digits woul
 
 
 def exact_start(time: Time) -> tuple[str, str]:
-    """Return ISO text with nine decimals, and the remainder as text of seconds to 10 ps."""
+    """Return ISO text with nine decimal places, and the remainder as text of seconds to 10 ps."""
     text = iso(time)
     rest = Fraction(round(elapsed(parse_time(text), time) * _STEPS), _STEPS)
     return text, str(rest)

@@ -38,7 +38,7 @@ def spectra_of(group: h5py.Group, field: str | None, path: str,
     group : h5py.Group
         The group S.
     field : str or None
-        Name of the spectra; by default the first of `FIELDS` in the group.
+        Name of the spectra; by default, the first of `FIELDS` in the group.
     path : str
         The file of `group`.
     keep : callable

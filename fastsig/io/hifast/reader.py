@@ -86,13 +86,13 @@ def open(path: str | os.PathLike[str], **overrides: Any) -> HiFASTSpectra:
         The common options of `fastsig.open`, and
 
         field : {"T", "Ta", "Power", "flux"}
-            Which spectra to read if there are several; by default the first in this order, as in
+            Which spectra to read if there are several; by default, the first in this order, as in
             HiFAST.
         rfi : {"keep", "weight"}
             Whether values flagged by ``is_rfi`` are kept unchanged (the default; flags are
             available from `HiFASTSpectra.read_field`), or have the weight 0.
         utobs : {"start", "middle", "end"}
-            The instant of a row that ``mjd`` records, as for FAST's own files; by default the
+            The instant of a row that ``mjd`` records, as for FAST's own files; by default, the
             start.
 
     Raises

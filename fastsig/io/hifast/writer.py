@@ -71,7 +71,7 @@ class HiFASTWriter(AnnouncedFile, SpectraWriter):
     n_bits : {32}
         HiFAST has only float32.
     field : {"T", "Ta", "Power", "flux"}, optional
-        Name of the spectra; by default that in the HiFAST file they come from, else Power.
+        Name of the spectra; by default, that in the HiFAST file they come from, else Power.
     fields : mapping of str to ndarray, optional
         Other datasets of the group S, such as ``is_on`` (time,), ``ra`` (time,), ``is_rfi``
         (time, chan). ``mjd`` (time,) replaces the times of the stream.

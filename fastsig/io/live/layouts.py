@@ -85,7 +85,7 @@ def fast_adc(*, beam: int | None = None, n_pol: int = 2, epoch: Time | str | Non
     n_pol : {1, 2}
         Polarisations; with 1, only packets of the first one are used.
     epoch : Time or ISO text, optional
-        UTC of counter 0; by default the first packet has the time at which it arrives.
+        UTC of counter 0; by default, the first packet has the time at which it arrives.
     reorder : int
         Packets of a polarisation by which a packet may be late; others wait for it for so long.
     **overrides

@@ -47,7 +47,7 @@ class RingWriter(Ring):
         label : str
             Name of the source.
         name : str, optional
-            Name by which readers attach; by default one that no other ring has.
+            Name by which readers attach; by default, one that no other ring has.
         n_readers : int, optional
             Number of readers for which `space` waits until they have attached.
         huge : bool

@@ -139,7 +139,7 @@ class NativeWriter(AnnouncedFile, Writer):
         data : ndarray, shape (n, pol[, chan][, 2])
             Integers (or float32) as recorded.
         valid : tuple of Spans, optional
-            Absolute valid spans of each polarisation within these rows; by default all are valid.
+            Absolute valid spans of each polarisation within these rows; by default, all are valid.
         """
         n = len(data)
         expected = (n, len(self._offsets), *self._shape[1:])

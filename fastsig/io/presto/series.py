@@ -62,7 +62,7 @@ class TransformedSeries(PrestoSeries):
         return np.asarray(irfft(spectrum, n=n, overwrite_x=True), np.float32)
 
     def work_bytes(self, n: int) -> int:
-        """Memory of the transform."""
+        """Memory needed for the transform."""
         return 20 * self.shape[0]
 
     def close(self) -> None:

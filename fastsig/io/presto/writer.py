@@ -65,8 +65,8 @@ class PrestoWriter(SpectraWriter):
     n_bits : {32}
         Floats.
     dm : float, optional
-        Dispersion measure, cm^-3 pc; by default that of the header (`dm`, or `DM` or `refdm` of the
-        file from which it comes), or 0.
+        Dispersion measure, cm^-3 pc; by default, that of the header (`dm`, or `DM` or `refdm` of
+        the file from which it comes), or 0.
     reserve : bool
         Whether to claim the space before the work starts.
     writer : str, optional

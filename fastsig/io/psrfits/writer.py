@@ -69,12 +69,12 @@ class PsrfitsWriter(SpectraWriter):
         (in the first row code 0, or 0). For floats also 0, or NaN, which PRESTO and dspsr spread
         over whole spectra and time series.
     n_block : int, optional
-        Number of spectra in a row, NSBLK, at most the number of all spectra. By default
+        Number of spectra in a row, NSBLK, at most the number of all spectra. By default,
         `block_length`, up to 1024.
     descending : bool
         Whether the highest channel comes first.
     file_rows : int, optional
-        Largest number of rows in a file; by default all rows are in one file.
+        Largest number of rows in a file; by default, all rows are in one file.
     first_file : int
         Number of the first file, in its name.
     axes : {4, 3}, optional

@@ -132,7 +132,9 @@ def open(path: str | os.PathLike[str], **overrides: Any) -> RowSpectra:
 
 
 def states(path: str | os.PathLike[str], **overrides: Any) -> list[dict[str, Any]]:
-    """List the states of rows between which `open` would have to choose; empty if there is one.
+    """List the states of rows between which `open` would have to choose.
+
+    The list is empty if there is only one state.
 
     Parameters
     ----------

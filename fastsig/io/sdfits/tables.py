@@ -38,9 +38,9 @@ class SDFITSTable:
     Attributes
     ----------
     rows : astropy.table.Table
-        All columns except DATA, in the order of the file; masked if the table of a row lacks one.
-        TABLE is the number of the table (the first after the primary header is 1), ROW the row in
-        it.
+        All columns except DATA, in the order of the file; masked where the table of a row lacks a
+        column. TABLE is the number of the table (the first after the primary header is 1), and ROW
+        is the row in this table.
 
     Raises
     ------

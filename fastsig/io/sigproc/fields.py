@@ -158,7 +158,7 @@ def _even_table(keys: Keywords, n_chan: int) -> tuple[Fraction, Fraction]:
 
 
 def _signed(texts: Mapping[str, str], own: Mapping[str, Any], n_bits: int) -> bool:
-    """Whether codes are in two's complement; by default the header decides for 8 bits."""
+    """Whether codes are in two's complement; by default, the header decides for 8 bits."""
     given = choice(own, "signed")
     if given is not None and n_bits not in (8, 16):
         raise UsageError(f"signed = {own['signed']!r} with {n_bits} bits; allowed: with 8 and 16")

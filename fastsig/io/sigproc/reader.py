@@ -71,7 +71,7 @@ def open(path: str | os.PathLike[str] | Sequence[str], **overrides: Any) -> Sigp
     nchans, nbits, nifs, fch1, foff : optional
         Replacements of header values, in the units of the header (MHz).
     signed : {"yes", "no"}, optional
-        Whether codes of 8 or 16 bits are in two's complement. By default the header decides for 8
+        Whether codes of 8 or 16 bits are in two's complement. By default, the header decides for 8
         bits, and 1 means signed, as in PRESTO, sigpyproc and riptide; SIGPROC's own programs
         write 1 with unsigned codes and -1 with signed ones. Codes of 16 bits are unsigned.
     products : str, optional

@@ -103,13 +103,13 @@ def open(path: str | os.PathLike[str], **overrides: Any) -> GsbStream:
         ``(("L1", "L2"), ("R1", "R2"))``, or the text ``"L1,L2;R1,R2"``, in which names may be
         patterns. The default for NAME.timestamp is NAME.dat, or NAME.Pol-L1.dat and so on.
     samples_per_frame : int, optional
-        Number of samples in a frame; by default the number in 4 MiB of each raw file.
+        Number of samples in a frame; by default, the number in 4 MiB of each raw file.
     nchan : int, optional
-        Number of channels; by default 1 for a rawdump, 512 for a phased recording.
+        Number of channels; by default, 1 for a rawdump, 512 for a phased recording.
     bps : int, optional
-        Bits per number; by default 4 for a rawdump, 8 for a phased recording.
+        Bits per number; by default, 4 for a rawdump, 8 for a phased recording.
     **overrides
-        The common overrides of `fastsig.open`; by default a frame lasts 0.251658240 s, whatever
+        The common overrides of `fastsig.open`; by default, a frame lasts 0.251658240 s, whatever
         its contents.
 
     Raises

@@ -41,7 +41,7 @@ def open(path: str | os.PathLike[str], **overrides: Any) -> HeldSpectra:
     unit : str, optional
         Unit of the values.
     columns : str, optional
-        Names of the columns that are spectra, ``"XX,YY"``; by default all except those of noise,
+        Names of the columns that are spectra, ``"XX,YY"``; by default, all except those of noise,
         weights and similar quantities.
     rest : str, optional
         The spectral line, by its name or frequency.

@@ -158,11 +158,11 @@ def open(path: str | os.PathLike[str] | Sequence[str], **overrides: Any) -> Vdif
     path : path or sequence of path
         The files, in any order.
     input : int or str, optional
-        Inputs to return, such as ``0`` or ``"0,1"``; by default all. Threads are in the order of
+        Inputs to return, such as ``0`` or ``"0,1"``; by default, all. Threads are in the order of
         their numbers, and the channels of a thread are consecutive.
     channelized : {"yes", "no"}, optional
         Whether the channels of a thread are neighbours in one band, made by a filter bank; by
-        default yes if complex samples have 32 channels or more.
+        default, yes if complex samples have 32 channels or more.
     **overrides
         The common options of `fastsig.open`; `sample_rate` is needed if the headers have none
         (extended data versions 0, 2 and 0xAB, and legacy headers).

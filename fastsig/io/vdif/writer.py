@@ -57,7 +57,7 @@ class VdifWriter(VoltageWriter):
     recording, path, **options
         As for `VoltageWriter`.
     one_thread : bool
-        Whether all polarisations and channels are in one thread; by default each has its own.
+        Whether all polarisations and channels are in one thread; by default, each has its own.
     dspsr_header : bool
         Whether to write dspsr's header file, ``PATH.hdr``, as well; this implies one thread.
     """

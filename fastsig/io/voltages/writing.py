@@ -103,7 +103,7 @@ class VoltageWriter(Writer):
     path : path
         Name of the file; a name for several files contains ``{file}`` for their numbers.
     n_bits : int, optional
-        Bits of the numbers in the file; by default those recorded, or the fewest that suffice.
+        Bits of the numbers in the file; by default, those recorded, or the fewest that suffice.
     scale : float
         Factor by which samples are multiplied before they are rounded.
     file_bytes : int, optional

@@ -1,4 +1,4 @@
-"""Voltages searched coherently: dedispersed within channels at coarse dispersion measures.
+"""Coherent searches of voltages: the dispersion within channels is removed.
 
 The dispersion within channels is removed exactly at one dispersion measure; at neighbouring ones,
 the remaining dispersion smears a pulse by the delay across a channel for the difference. The coarse
@@ -36,7 +36,7 @@ class Coarse:
     ----------
     stream : SpectrumStream
     plan : SearchPlan
-        Measures around that of the stream.
+        Plan of the dispersion measures around that of the stream.
     """
 
     stream: SpectrumStream
@@ -54,7 +54,7 @@ def coarse_searches(stream: VoltageStream, dms: Any, n_chan: int, *, time: Any =
     dms : pair, or text such as "0:3000"
         Lowest and highest dispersion measure, pc cm^-3.
     n_chan : int
-        Channels per channel of the voltages.
+        Number of channels per channel of the voltages.
     time : Quantity or str, optional
         Integration time of the spectra; by default, half of the shortest width, or one sample of a
         channel if no widths are given.

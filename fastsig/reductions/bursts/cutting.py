@@ -50,7 +50,7 @@ def cut_out(chain: Any, time: Time, dm: Any, *, around: Any = "1s",
     folder : path
         Existing folder.
     reference_mhz : float, optional
-        Reference frequency of the time, MHz; by default the centre of the highest channel.
+        Reference frequency of the time, MHz; by default, the centre of the highest channel.
     constant : float or str, optional
         Dispersion constant, MHz^2 pc^-1 cm^3 s.
     overwrite : bool

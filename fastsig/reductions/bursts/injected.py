@@ -1,4 +1,4 @@
-"""Spectra with injected bursts, and how many of them a search finds."""
+"""Spectra with injected bursts, and the fraction of these bursts that a search finds."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def planned(stream: SpectrumStream, plan: SearchPlan, n: int, seed: int) -> list
 
 
 class Completeness(NamedTuple):
-    """Which injected bursts a search found.
+    """The result of a search for injected bursts.
 
     Parameters
     ----------
@@ -133,7 +133,9 @@ class Completeness(NamedTuple):
         return made
 
     def rows(self, by: str) -> list[dict[str, float]]:
-        """Return the numbers of bursts injected and found, and the mean ratio, by a parameter.
+        """Return the numbers of bursts injected and found, and the mean ratio.
+
+        They are returned for ranges of a parameter.
 
         Parameters
         ----------

@@ -126,7 +126,7 @@ class BurstMeasurement(Shown):
 
     @property
     def is_scattered(self) -> bool:
-        """Whether the tail lowers chi^2 by 16 or more; the probability by chance is 3e-5."""
+        """Whether the tail lowers chi^2 by 16 or more; the chance probability is 3e-5."""
         return self.tail_gain >= _LEAST_GAIN
 
     @property
@@ -162,7 +162,7 @@ class BurstMeasurement(Shown):
         return shown
 
     def record(self) -> dict[str, Any]:
-        """Return the values by the names of `COLUMNS`, JSON-ready; None if not known."""
+        """Return the values by the names of `COLUMNS`, ready for JSON; unknown values are None."""
         fit, flux, made = self.fit, self.flux, self.polarization
         found: dict[str, Any] = {
             "file": os.path.basename(self.path), "time": iso(self.time), "time_s": self.time_s,

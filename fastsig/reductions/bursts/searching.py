@@ -58,7 +58,7 @@ def bursts(chain: Any, dms: Any = (0, 3000), *, width: Any = None, threshold: fl
         smearing that the plan adds, and pulses of ten spectra still span twice this many samples.
         With smaller values, the search takes less time, but short pulses lose more S/N.
     n_chan : int, optional
-        Channels into which each channel of voltages is divided; required for voltages.
+        Number of channels into which each channel of voltages is divided; required for voltages.
     time : Quantity or str, optional
         Integration time of the powers of voltages; by default, half of the shortest width in
         `width`, or one sample of a channel if no width is given.

@@ -67,15 +67,15 @@ class Bursts(Sink):
 
     @property
     def held_bytes(self) -> int:  # type: ignore[override]
-        """Memory of the search: trees, boxcars and events."""
+        """Memory needed for the search: trees, boxcars and events."""
         return self.search.memory_bytes
 
     def work_bytes(self, n: int) -> int:
-        """Memory of the values as they are searched."""
+        """Memory needed for the values as they are searched."""
         return n * self.stream.shape[2] * (np.dtype(self._kind).itemsize + 1)
 
     def part_bytes(self, n: int) -> int:
-        """Memory of the values that are waiting."""
+        """Memory needed for the values that are waiting."""
         return self.work_bytes(n)
 
     def partial(self, block: Block | CodedBlock) -> Part:
@@ -107,7 +107,7 @@ class Bursts(Sink):
             self.on_merged()
 
     def record(self) -> Mapping[str, Any]:
-        """Return what determines the events."""
+        """Return the parameters that determine the events."""
         return {"search": self.plan.record()}
 
 

@@ -1,4 +1,4 @@
-"""Calibration of a scan by its noise diode: find the diode, measure it, apply the result."""
+"""Calibration of a scan with its noise diode: find the diode, measure it, and apply the result."""
 
 from __future__ import annotations
 
@@ -74,8 +74,8 @@ class DiodeMeasurement(Shown):
     tsys : tuple of float
         Median temperature with the diode off, K, for each polarisation.
     noise_ratio : tuple of float
-        Measured scatter of neighbouring spectra, divided by the scatter that the radiometer
-        formula predicts.
+        Measured scatter between neighbouring spectra, divided by that predicted by the radiometer
+        equation.
     noise_samples : float
         Number of independent samples in a value: channel width times integration time times n_eff.
     """
@@ -137,9 +137,9 @@ def solve(stream: Stream, tcal: Any, *, diode: Any = None, guard: Any = 0, gain_
         Whether the phase of the diode is removed from CR + i CI; the signal of the diode is assumed
         to be injected at 45 degrees to both receptors.
     beam : int, optional
-        Beam for which temperatures are read from the tables; by default the beam in the header.
+        Beam for which temperatures are read from the tables; by default, that in the header.
     workers : int, optional
-        Number of threads; by default as many as the process may use.
+        Number of threads; by default, as many as the process may use.
     memory : int, optional
         Maximum number of bytes that the process may use.
     progress : callable, optional
@@ -150,7 +150,7 @@ def solve(stream: Stream, tcal: Any, *, diode: Any = None, guard: Any = 0, gain_
     ------
     DataError
         If no diode is found, if it is on all the time, or if it disagrees with `diode`; without a
-        schedule, also if the diode is detected in less than half of the channels, in only one
+        schedule, also if the diode is detected in fewer than half of the channels, in only one
         cycle, or in noise far above that of the radiometer equation.
     PlanError, UsageError
         If the spectra cannot be calibrated, if a parameter is not allowed, or if `memory` is too
@@ -345,7 +345,7 @@ def calibrated(
         ``"925,15,0.8,0.3m"``; ``"none"`` for no refraction. By default, the values stated by `ky`,
         or the values that HiFAST uses for FAST if `ky` states none.
     beam : int, optional
-        Number of the beam; by default the header's.
+        Number of the beam; by default, that in the header.
     flux : bool
         Whether to convert to flux densities with the telescope's gain.
     zenith_angle : Quantity or str, optional

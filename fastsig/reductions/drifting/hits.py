@@ -90,7 +90,7 @@ def drifting(chain: Any, drift: Any = ("-4 Hz/s", "4 Hz/s"), *, snr: float = 10.
 
 @dataclass(frozen=True)
 class Request:
-    """A planned search: what is searched, how, and with how many threads.
+    """A planned search: its input, its settings and its number of threads.
 
     Parameters
     ----------
@@ -103,7 +103,7 @@ class Request:
     workers : int
         Number of threads.
     memory : int or None
-        Largest memory of the process, bytes.
+        Maximum memory of the process, bytes.
     """
 
     stream: SpectrumStream

@@ -75,14 +75,14 @@ class Band(NamedTuple):
 
 
 class Found(NamedTuple):
-    """What a search found.
+    """The result of a search.
 
     Parameters
     ----------
     signals : list of Signal
-        By ascending channel.
+        Signals in order of ascending channel.
     n_full : int
-        Number of pieces that contain more.
+        Number of pieces that contain further signals.
     noise : list of (int, float)
         Channels of each piece, and the shape of the gamma distribution of its samples.
     """

@@ -1,6 +1,6 @@
 """Calibration of spectra to kelvin or jansky with the noise diode, before they are folded.
 
-The differences of gain and phase between the feeds are removed, so that profiles of four products
+The differences in gain and phase between the feeds are removed, so that profiles of four products
 yield the Stokes parameters of the pulsar in the frame of the receiver.
 """
 

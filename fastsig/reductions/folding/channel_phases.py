@@ -46,10 +46,10 @@ class ChannelPhases:
         Spectra with known frequencies.
     predictor : Predictor
     dm : float, str or Quantity, optional
-        Dispersion measure, pc cm^-3; by default that of the predictor, or else the one that was
+        Dispersion measure, pc cm^-3; by default, that of the predictor, or else the one that was
         removed from the data, between channels or within them.
     constant : optional
-        Dispersion constant; by default that of the header.
+        Dispersion constant; by default, that of the header.
 
     Raises
     ------

@@ -34,13 +34,13 @@ def coherent_spectra(stream: VoltageStream, predictors: Sequence[Predictor], n_c
     stream : VoltageStream
     predictors : sequence of Predictor
     n_chan : int
-        Channels per channel of the voltages.
+        Number of channels per channel of the voltages.
     dm : float, str or Quantity, optional
-        Dispersion measure, pc cm^-3; by default that of the predictors.
+        Dispersion measure, pc cm^-3; by default, that of the predictors.
     constant : optional
         Dispersion constant.
     n_bin : int, optional
-        Bins of a turn; by default as for `Fold`, with the samples of a channel.
+        Bins of a turn; by default, as for `Fold`, with the samples of a channel.
 
     Raises
     ------

@@ -64,8 +64,7 @@ def fold(chain: Any, predictor: Any = None, *, period: Any = None, pdot: Any = N
         Dispersion constant, MHz^2 pc^-1 cm^3 s; by default, that in the header, or 1/2.41e-4.
     tcal : Quantity, str or path, optional
         Temperature of the noise diode, as for `measure_diode`. The diode is measured first, and the
-        spectra are calibrated. The profiles are then in K, without the differences of gain and
-        phase between the receptors. The diode's signal must be injected at 45 degrees to both
+    XX The diode's signal must be injected at 45 degrees to both
         receptors.
     diode, beam : optional
         As for `measure_diode`.
@@ -119,7 +118,7 @@ def folds_of(chain: Any, predictors: Sequence[Predictor], *, workers: int | None
 
 def aligned_for_turns(stream: Stream, predictors: Sequence[Predictor], dm: Any = None,
                       constant: Any = None) -> Stream:
-    """Return a stream with aligned channels: a turn is in the same rows of each channel."""
+    """Return a stream with aligned channels: each turn is in the same rows of all channels."""
     phases = ChannelPhases(stream, predictors[0], dm, constant)
     if not phases.shifted:
         return stream

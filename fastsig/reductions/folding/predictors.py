@@ -37,7 +37,9 @@ def constant_period(stream: Stream, period: Any, pdot: Any = None, acceleration:
 
 def of_files(stream: Stream, polycos: Sequence[str | PathLike[str]],
              pars: Sequence[str | PathLike[str]] = (), dm: Any = None) -> list[Predictor]:
-    """Return the predictors of polyco files, followed by those of par files for the stream's times.
+    """Return the predictors of polyco files, followed by those made from par files.
+
+    The latter are made for the times of the stream.
 
     Raises
     ------
@@ -52,7 +54,10 @@ def of_files(stream: Stream, polycos: Sequence[str | PathLike[str]],
 
 
 def of_file(stream: Stream, path: str | PathLike[str], dm: Any = None) -> Predictor:
-    """Return the predictor of a par file, if its extension is .par, or else of a polyco file."""
+    """Return the predictor of a file.
+
+    The file is read as a par file if its extension is .par, and otherwise as a polyco file.
+    """
     if fspath(path).lower().endswith(".par"):
         return _of_par(stream, path, dm)
     return _of_polyco(stream, path)

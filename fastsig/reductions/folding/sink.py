@@ -54,8 +54,8 @@ class Fold(Sink):
     Parameters
     ----------
     stream : SpectrumStream
-        Spectra with a known end, or a piece that may end early; its last subintegration then ends
-        with it.
+        Spectra with a known end, or a piece of a stream that may end early; the last subintegration
+        then ends where the piece ends.
     predictors : sequence of Predictor
     n_bin : int, optional
         Number of bins in a turn; by default, the largest power of two that is at most 256 and does
@@ -68,7 +68,7 @@ class Fold(Sink):
     single : bool
         Whether each complete turn is a subintegration.
     dm, constant : optional
-        Dispersion measure instead of those of the predictors, and dispersion constant.
+        Dispersion measure, instead of those of the predictors, and dispersion constant.
     hash_inputs : bool
         Whether the provenance contains hashes of entire input files.
 
@@ -130,7 +130,7 @@ class Fold(Sink):
 
     @property
     def archive_bytes(self) -> int:
-        """Size of the archive of one predictor, with numbers of 16 bits."""
+        """Size of the archive of one predictor, with 16-bit numbers."""
         return (len(self.edges) - 1) * int(np.prod(self._shape[1:])) * 2
 
     @property
@@ -147,18 +147,18 @@ class Fold(Sink):
         return each * max(k for k in range(1, min(fit, self.n_chan) + 1) if self.n_chan % k == 0)
 
     def work_bytes(self, n: int) -> int:
-        """Memory of the profiles of a band of channels, and of the work space of the kernel."""
+        """Memory needed for the profiles of a band of channels, and for the kernel's work space."""
         size = int(np.prod(self._shape[:3])) * self._band
         return 32 * size + 2**22 + 16 * n * len(self.phases)
 
     def part_bytes(self, n: int) -> int:
-        """Memory of the profiles of all subintegrations in `n` rows."""
+        """Memory needed for the profiles of all subintegrations in `n` rows."""
         shortest = int(np.diff(self.edges).min())
         return (8 * int(np.prod(self._shape)) + 8 * self._n_weight) * (2 + n // max(1, shortest))
 
     @property
     def held_bytes(self) -> int:  # type: ignore[override]
-        """Memory of all profiles."""
+        """Memory needed for all profiles."""
         n_subint = len(self.edges) - 1
         return (4 * n_subint + 8) * int(np.prod(self._shape)) + 8 * n_subint * self._n_weight
 
@@ -281,7 +281,7 @@ class Fold(Sink):
                 for k, phases in enumerate(self.phases)]
 
     def record(self) -> Mapping[str, Any]:
-        """Return what determines the profiles of each predictor."""
+        """Return the parameters that determine the profiles of each predictor."""
         return {"folds": [self._record(each) for each in self.phases]}
 
     def _record(self, phases: ChannelPhases) -> dict[str, Any]:
@@ -348,7 +348,7 @@ def _bins(n_bin: int | None, stream: Stream, phases: Sequence[ChannelPhases]) ->
 
 
 def usual_bins(samples: float) -> int:
-    """Return the usual number of bins for a number of samples in a turn: a power of two."""
+    """Return the default number of bins, a power of two, for a number of samples in a turn."""
     return int(min(_USUAL_BINS, 2 ** int(np.log2(max(2.0, samples)))))
 
 

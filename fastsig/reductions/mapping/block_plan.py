@@ -17,7 +17,7 @@ _BLOCK_BYTES = 2**30  # in a block of channels, if no bound is given
 
 @dataclass(frozen=True)
 class MapPlan:
-    """The number of channels in a block, threads and memory with which a map is computed.
+    """The number of threads, the channels in a block and the memory with which a map is computed.
 
     Parameters
     ----------

@@ -86,7 +86,7 @@ class Map:
     kernel : angle, optional
         Full width of the Gaussian kernel; half the telescope's beam by default.
     radius : angle, optional
-        Radius at which the kernel ends; by default 1.5 times its full width.
+        Radius at which the kernel ends; by default, 1.5 times its full width.
     pixel : angle, optional
         Side of a pixel; a third of the effective beam, in whole arcseconds, by default.
     projection : str
@@ -94,9 +94,9 @@ class Map:
     center : SkyCoord or str, optional
         Centre in ICRS; the middle of the positions by default.
     size : angle, or two, optional
-        Width, or width and height; by default large enough for all positions.
+        Width, or width and height; by default, large enough for all positions.
     beam_size : angle, optional
-        Full width of the telescope's beam; the receiver's by default.
+        Full width of the telescope's beam; by default, that of the receiver.
     products : {"I", "IQUV", "V"}
         Products of the map; I is the mean of AA and BB if the spectra have these.
     frame : {"topocentric", "geocentric", "barycentric", "heliocentric", "lsrk"}, optional
@@ -105,7 +105,7 @@ class Map:
     axis : {"FREQ", "VRAD", "VOPT"}
         The spectral axis; channels are evenly spaced in frequency in all of them.
     rest : str or Quantity, optional
-        Line, as in `fastsig.axes.velocity.line`; by default the line in the spectra's headers, if
+        Line, as in `fastsig.axes.velocity.line`; by default, the line in the spectra's headers, if
         there is one.
     fstart, fstop : frequency, optional
         Lowest and highest channel centre.
@@ -392,7 +392,7 @@ class Map:
         path : path
             Final name.
         workers : int, optional
-            Number of threads; by default as many as the process may use.
+            Number of threads; by default, as many as the process may use.
         memory : int, optional
             Largest number of bytes that the process may use.
         overwrite : bool

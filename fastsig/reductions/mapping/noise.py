@@ -47,7 +47,7 @@ class MapNoise(NamedTuple):
     rho : ndarray, shape (2 m + 1, 2 m + 1)
         Correlation of pixels by their distance in y and x, 1 in the middle.
     channels : tuple of float
-        Correlation of channels 1, 2, ... apart; 0 where it is not certain.
+        Correlation of channels that are 1, 2, ... channels apart; 0 where it is not significant.
     n : int
         Number of differences used.
     """
@@ -87,7 +87,7 @@ def bends(values: F8, noise: F8, correlation: Sequence[float] = ()) -> F8:
     values, noise : ndarray, shape (chan,)
         The spectrum, and the standard deviation of each channel.
     correlation : sequence of float
-        Correlation of the noise of channels 1, 2, ... apart.
+        Correlation of the noise of channels that are 1, 2, ... channels apart.
     """
     near, far = (*correlation, 0.0, 0.0)[:2]
     left, middle, right = (noise[at : len(noise) - 2 + at] for at in range(3))

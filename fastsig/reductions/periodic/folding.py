@@ -45,7 +45,7 @@ class FoldedPulsar:
     row : int
         Its row in the table.
     profiles : Profiles
-        Folded with the values of the search.
+        Profiles folded with the values of the search.
     improvement : Improvement or None
         Period, derivative and dispersion measure of the highest significance.
     """

@@ -100,7 +100,7 @@ def _number(value: Any, unit: str, name: str) -> float:
 
 @dataclass(frozen=True)
 class Request:
-    """A planned search: what is searched, how, and with how many threads.
+    """A planned search: its input, its settings and its number of threads.
 
     Parameters
     ----------
@@ -116,7 +116,7 @@ class Request:
     workers : int
         Number of threads.
     memory : int or None
-        Largest memory of the process, bytes.
+        Maximum memory of the process, bytes.
     in_memory : bool
         Whether all series are in memory.
     clock : BarycentricClock or None
@@ -200,7 +200,7 @@ class Request:
 
     @property
     def series_are(self) -> str:
-        """Where the series are, in words."""
+        """Text that states where the series are."""
         if isinstance(self.source, SeriesFiles):
             return "read from files"
         return "in memory" if self.in_memory else "in a temporary file beside the table"

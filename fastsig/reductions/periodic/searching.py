@@ -99,8 +99,8 @@ def pulsars(chain: Any, dms: Any = (0, 500), *, harmonics: int = 16, accel: floa
     ephemeris : str, optional
         As for `to_barycenter`.
     segment : Quantity or str, optional
-        Length of segments, such as ``"10min"``, that are searched in addition to the whole: equal
-        ones that overlap by half or more.
+        Length of segments, such as ``"10min"``, that are searched in addition to the whole.
+        Segments have the same length, and overlap by half or more.
     others : sequence of Chain or stream
         If the chain is a time series, the time series of the same scan at other dispersion
         measures.

@@ -59,7 +59,7 @@ class SeriesFiles:
 
     @property
     def read_bytes(self) -> int:
-        """Memory of a series and its weights while it is read and searched."""
+        """Memory needed for a series and its weights while it is read and searched."""
         return max(8 * each.shape[0] + each.work_bytes(min(each.shape[0], _PIECE))
                    for each in self.streams)
 

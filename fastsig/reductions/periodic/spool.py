@@ -28,9 +28,9 @@ class Spool:
     Parameters
     ----------
     lengths : sequence of (int, int)
-        Number of series, and their samples, for each stretch of dispersion measures.
+        Number of series, and of their samples, for each stretch of dispersion measures.
     folder : str, optional
-        Folder of the file; by default that of temporary files.
+        Folder of the file; by default, that of temporary files.
     in_memory : bool
         Whether there is no file.
     """
@@ -50,7 +50,7 @@ class Spool:
 
     @property
     def held_bytes(self) -> int:
-        """Memory that the series occupy; with weights, it is a quarter more."""
+        """Memory needed for the series; with weights, a quarter more is needed."""
         return self.n_bytes * 5 // 4 if self.in_memory else 0
 
     def __enter__(self) -> Self:

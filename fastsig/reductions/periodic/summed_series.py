@@ -65,12 +65,12 @@ class SummedSeries:
 
     @property
     def held_bytes(self) -> int:
-        """Memory of all series, with weights."""
+        """Memory needed for all series, with weights."""
         return sum(4 * n_dm * n for n_dm, n in self._lengths) * 5 // 4
 
     @property
     def read_bytes(self) -> int:
-        """Memory of a series at the barycentre and its weights while it is searched."""
+        """Memory needed for a series at the barycentre and its weights while it is searched."""
         return 0 if self._rows is None else 8 * max(n for _, n in self._lengths)
 
     def sink(self, folder: str | None, *, threads: int, in_memory: bool) -> Series:

@@ -69,7 +69,7 @@ class Line(NamedTuple):
 
     @property
     def sigma(self) -> Measured:
-        """Standard deviation of a Gaussian of this W50, km/s: W50 / 2.3548."""
+        """Standard deviation of a Gaussian with this W50, km/s: W50 / 2.3548."""
         return Measured(self.w50.value / FWHM, self.w50.error / FWHM)
 
     def __repr__(self) -> str:
@@ -87,7 +87,7 @@ class Line(NamedTuple):
         return found
 
     def record(self) -> dict[str, float]:
-        """Return the values by name, JSON-ready."""
+        """Return the values by name, ready for JSON."""
         found = {}
         for name, each in zip(self._fields, self, strict=True):
             unit = each.value.unit.to_string().replace(" / ", "_").replace(" ", "_").lower()
@@ -120,7 +120,7 @@ class LineFit(Shown):
         plus half of W50 on each side. Its error includes only the noise.
     parameters : ndarray, shape (n,)
         Parameters as `fastsig.reductions.sources.line_models` accepts them, line by line, followed
-        by the baseline's.
+        by those of the baseline.
     covariance : ndarray, shape (n, n)
     spectrum : SkySpectrum
         The spectrum that was fitted, with its noise.
@@ -160,7 +160,7 @@ class LineFit(Shown):
             self.lines[0].flux)
 
     def record(self) -> dict[str, Any]:
-        """Return the results, JSON-ready."""
+        """Return the results, ready for JSON."""
         return {"kind": self.kind, "convention": self.convention, "frame": self.frame or None,
                 "rest_frequency_mhz": self.rest_hz / 1e6, "chi2": self.chi2, "dof": self.dof,
                 "lines": [line.record() for line in self.lines],
@@ -178,7 +178,8 @@ class LineFit(Shown):
     def to_table(self) -> QTable:
         """Return the lines as an astropy table, one row for each, with errors and units.
 
-        Convention, frame and rest frequency of the velocities, chi2 and dof are in its meta.
+        Its ``meta`` contains the convention, frame and rest frequency of the velocities, chi2 and
+        dof.
         """
         from astropy.table import QTable
 
@@ -240,7 +241,7 @@ def _added(parts: list[Measured]) -> Measured:
 
 
 def rounded(value: float, error: float) -> str:
-    """Format a value as ``1234.567 ± 0.012``, with two digits of the error."""
+    """Format a value as ``1234.567 ± 0.012``, with the error rounded to two digits."""
     if not (math.isfinite(error) and error > 0):
         return f"{value:.6g}"
     digits = max(0, 1 - math.floor(math.log10(error)))

@@ -1,4 +1,4 @@
-"""Lines of a spectrum: velocity, width and flux by least squares, with errors that can be trusted.
+"""Lines of a spectrum: velocity, width and flux from a least-squares fit, with their errors.
 
 The solver is SciPy's. The models here are means over channels, and errors must include noise that
 channels share. The fitters of specutils, which use astropy's models with one weight per channel,
@@ -103,7 +103,7 @@ def fit_gaussians(spectrum: Any, n: int = 1, *, product: str | None = None, wind
     n : int
         Number of lines, 1 to 10.
     product : str, optional
-        The product to fit; by default I, or the only product.
+        The product to fit; by default, I, or the only product.
     window : pair of Quantity, optional
         Range of velocities in which to fit; all velocities by default.
     baseline : int or None
@@ -111,7 +111,7 @@ def fit_gaussians(spectrum: Any, n: int = 1, *, product: str | None = None, wind
     convention : {"radio", "optical", "relativistic"}
         Convention in which velocities are computed.
     rest : str or Quantity, optional
-        Rest frequency instead of the spectrum's: "HI", another line, or a frequency.
+        Rest frequency, instead of that of the spectrum: "HI", another line, or a frequency.
     sigma : Quantity, optional
         Noise of a channel with weight 1 in the mean spectrum, instead of the measured noise.
     correlation : sequence of float, optional

@@ -67,7 +67,7 @@ def mean_spectrum(stream: SpectrumStream, product: str | None = None, sigma: Any
     product : str, optional
         By default I, or the only product.
     sigma : Quantity, optional
-        Noise of a channel of weight 1; by default it is measured.
+        Noise of a channel of weight 1; by default, it is measured.
 
     Raises
     ------

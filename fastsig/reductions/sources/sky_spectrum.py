@@ -47,7 +47,7 @@ class SkySpectrum(Shown):
     frame : str
         SPECSYS; "" if not known.
     correlation : tuple of float
-        Correlation of the noise of channels 1, 2, ... apart.
+        Correlation of the noise of channels that are 1, 2, ... channels apart.
     facts : mapping
         Further values of the extraction, ready for JSON.
     gain_noise : GainNoise or None
@@ -83,7 +83,7 @@ class SkySpectrum(Shown):
         return velocity(self.frequency, self.require_rest(rest) << u.Hz, convention)
 
     def require_rest(self, rest: Any = None) -> float:
-        """Return the rest frequency, Hz: `rest` if given, otherwise the spectrum's."""
+        """Return the rest frequency, Hz: `rest` if given, otherwise that of the spectrum."""
         from fastsig.io.fits.cube import rest_hz
 
         found = rest_hz(rest) or self.rest_hz

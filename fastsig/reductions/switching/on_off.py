@@ -1,4 +1,4 @@
-"""Reduction of spectra on and off a source, in streams that do not record the moves.
+"""Reduction of spectra on and off a source, in streams that do not record when the telescope moves.
 
 FAST's ON-OFF files do not record which rows are on the source, so a schedule is needed. Rows that
 are only partly on the source, or that lie within the time that the telescope needs to move, count
@@ -57,7 +57,7 @@ class Schedule:
                              f"({float(self.period - self.on):g} s)")
 
     def rows(self, cycle: int, rate: Fraction) -> tuple[range, range]:
-        """Return the rows of a cycle that are entirely on and entirely off the source."""
+        """Return the rows of a cycle that are entirely on the source, and those entirely off it."""
         begin = self.first + cycle * self.period
         return (_inside(begin + self.settle, begin + self.on, rate),
                 _inside(begin + self.on + self.settle, begin + self.period, rate))
@@ -100,10 +100,10 @@ def on_off(
 ) -> Spectrum:
     """Return antenna temperatures from spectra on and off a source, one row per cycle.
 
-    For rows in K, the temperature is ``on - off``. For rows in other units, it is ``(on - off) /
-    off Tsys``, computed for each state of the diode and averaged with weights from the expected
-    variances. Tsys of a cycle is that of its rows off the source; for the average, it is the root
-    mean square of the Tsys of both states.
+    For rows in K, the temperature is ``on - off``. For rows in other units, it is ``Tsys (on - off)
+    / off``, computed for each state of the diode and averaged with weights from the expected
+    variances. Tsys of a cycle is that of its rows off the source; for the average, it is the
+    weighted root mean square of the Tsys of the two states.
 
     Parameters
     ----------
@@ -113,18 +113,18 @@ def on_off(
     period : Quantity or str
         Time from the start of one phase on the source to the start of the next.
     on, first, settle : Quantity or str, optional
-        Time on the source (by default half of the period); start of the first phase on the source,
-        counted from the start of the stream (by default 0 s); time that is left out after each move
-        (by default 0 s).
+        Time on the source (by default, half of the period); start of the first phase on the source,
+        counted from the start of the stream (by default, 0 s); time that is left out after each
+        move (by default, 0 s).
     tsys : Quantity or str, shape () or (product,), optional
         System temperature off the source, such as ``"20K"``, for rows without a diode.
     tcal : Quantity or str, shape (), (product,) or (product, chan), optional
         Temperature of the noise diode, from whose two states Tsys is computed.
     diode : DiodeSchedule, optional
-        Schedule of the diode; by default that in the header. Without a schedule, the diode is
+        Schedule of the diode; by default, that in the header. Without a schedule, the diode is
         assumed to be off.
     kelvin : bool, optional
-        Whether rows are in K; by default according to the unit in the header.
+        Whether rows are in K; by default, this is determined by the unit in the header.
     smooth_ref, n_eff
         As in `fastsig.reductions.switching.scans.position_switched`.
 

@@ -1,8 +1,8 @@
 """Switched scans of SDFITS files: position and frequency switching, nodding, total power.
 
-The results are those of GBTIDL's `getps`, `getfs`, `getnod` and `gettp`, checked against their
-output to 3e-6 K. The scans of a pair are found from OBSMODE, PROCSEQN and PROCSIZE, and the
-switching states from SIG and CAL; files that do not fit are refused.
+The results are those of GBTIDL's `getps`, `getfs`, `getnod` and `gettp`, and agree with their
+output to within 3e-6 K. The scans of a pair are found from OBSMODE, PROCSEQN and PROCSIZE, and the
+switching states from SIG and CAL; files in which these values are inconsistent are refused.
 
 References
 ----------
@@ -54,7 +54,7 @@ class _Row(NamedTuple):
 def position_switched(path: str | os.PathLike[str], scan: int, **picks: Any) -> Spectrum:
     """Return the antenna temperature of a position-switched pair, one row per integration.
 
-    It is ``(sig - ref) / ref Tsys``, where Tsys is that of the reference, from the noise diode.
+    It is ``Tsys (sig - ref) / ref``, where Tsys is that of the reference, from the noise diode.
 
     Parameters
     ----------
@@ -69,7 +69,8 @@ def position_switched(path: str | os.PathLike[str], scan: int, **picks: Any) -> 
     Raises
     ------
     UsageError
-        If the file contains no such rows; the message lists those that exist.
+        If the file contains no rows that match the selection; the message lists the rows that
+        exist.
     FormatError
         If the scan is not position-switched, or if its partner or a state of the diode is missing.
     DataError
@@ -81,9 +82,9 @@ def position_switched(path: str | os.PathLike[str], scan: int, **picks: Any) -> 
 def frequency_switched(path: str | os.PathLike[str], scan: int, **picks: Any) -> Spectrum:
     """Return the folded antenna temperature of a frequency-switched scan, one row per integration.
 
-    The states SIG = T and SIG = F are each other's reference. Channels covered by both are valid.
-    See `fastsig.calibration.switching.frequency_switch`. Parameters and errors are those of
-    `position_switched`.
+    The states SIG = T and SIG = F are each other's reference. Only channels that are covered by
+    both states are valid. See `fastsig.calibration.switching.frequency_switch`. Parameters and
+    errors are those of `position_switched`.
     """
     return _reduced(path, "frequency_switched", _selection(scan, picks), _frequency)
 
@@ -100,7 +101,7 @@ def nodded(path: str | os.PathLike[str], scan: int, *, feeds: Sequence[int] | No
         As in `position_switched`, except for `fdnum`.
     feeds : sequence of int, optional
         FDNUM of the feed that is on the source in the first scan, and of the feed that is on it in
-        the second scan; by default the two lowest numbers in the scan.
+        the second scan; by default, the two lowest numbers in the scan.
 
     Raises
     ------
@@ -118,14 +119,15 @@ def total_power(path: str | os.PathLike[str], scan: int, *, sig: str = "T", **pi
                 ) -> Spectrum:
     """Return the mean power of the two states of the noise diode, one row per integration.
 
-    The power is in the file's counts. Tsys is NaN if the scan has only one state.
+    The power is in the counts of the file. Tsys is NaN if the scan contains only one of the two
+    states.
 
     Parameters
     ----------
     path, scan, **picks
         As in `position_switched`.
     sig : {"T", "F"}
-        Switching state.
+        Switching state (SIG) of the rows.
     """
     if sig not in ("T", "F"):
         raise UsageError(f"sig = {sig!r}; allowed: T, F")

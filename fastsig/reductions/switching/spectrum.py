@@ -38,19 +38,19 @@ class Spectrum(Shown):
     weight : ndarray, shape (row, product, chan), float32
         Fraction of the samples that are valid.
     header : Header
-        Header of the rows; `channels` is known.
+        Header of the rows, whose `channels` must be known.
     tsys : ndarray, shape (row, product), float64
         System temperature, K; NaN where it is not known.
     exposure : ndarray, shape (row,), float64
         Effective exposure for the radiometer equation, s.
     expected : ndarray, shape (row, product), float64
-        Noise of a channel by the radiometer equation, in `unit`.
+        Noise of a channel according to the radiometer equation, in `unit`.
     width_hz : float
         Noise bandwidth of a channel, Hz.
     starts : sequence of str
-        UTC of the rows' starts, ISO.
+        UTC at the start of each row, as ISO text.
     path, files : str and sequence of str
-        Input of the spectra.
+        Name of the input, and all of its files.
     stages : sequence of mapping
         Stages that produced the spectra, for the provenance.
     unit : {"K", "counts"}
@@ -74,7 +74,7 @@ class Spectrum(Shown):
 
     @property
     def channels(self) -> ChannelAxis:
-        """Channel centres."""
+        """The channels of the rows."""
         return self.header.require_channels(self.path)
 
     @property
@@ -138,7 +138,7 @@ class _Rows(SpectrumStream):
 
 
 def average(spectrum: Spectrum) -> Spectrum:
-    """Average all rows with weights exposure / Tsys^2, or, for counts, with weights exposure."""
+    """Average all rows, weighted by exposure / Tsys^2 or, for counts, by exposure."""
     n = len(spectrum.values)
     tsys = spectrum.tsys if spectrum.unit == "K" else np.ones_like(spectrum.tsys)
     weight = switching.weights(spectrum.exposure[:, np.newaxis], spectrum.width_hz, tsys)

@@ -46,7 +46,7 @@ class Geometry:
     hpbw : ndarray, shape (beam, frequency), arcmin
         Half-power widths at some frequencies of the band, over which a beam is averaged.
     gains : ndarray, shape (beam,), optional
-        Relative S/N in the middle of each beam; by default equal.
+        Relative S/N in the middle of each beam; by default, equal.
     shape_error, side_lobe : float
         Relative error of the beam's shape and gain, and sidelobes relative to the middle.
     """

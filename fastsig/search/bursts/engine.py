@@ -94,7 +94,7 @@ class BurstSearch(Octaves):
             for search, members in self._each()))
 
     def expected_seconds(self, n_time: int) -> float:
-        """Return how long the search of these spectra takes, from trials of their sums and boxcars.
+        """Return the expected duration of the search, from trials of the sums and boxcars, s.
 
         The time for reading and normalising is not included.
         """
@@ -144,7 +144,7 @@ class BurstSearch(Octaves):
         return np.split(values, np.cumsum([self.plan.stretches[k].n_dm for k in members])[:-1])
 
     def few_alive(self, share: float) -> None:
-        """Expect the noise of sums of fewer channels."""
+        """Prepare for the noise of sums of fewer channels."""
         self._searches = self._made(LEVELS * share**0.5)
 
     def take(self, octave: int, x: NDArray[np.int8], valid: NDArray[np.bool_] | None) -> None:

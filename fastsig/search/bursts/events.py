@@ -86,7 +86,7 @@ class EventStore:
 
 
 def events_of(stretch: int, found: NDArray[Any]) -> NDArray[Any]:
-    """Return the results of the search of a stretch as events."""
+    """Return the results of searching a stretch as events."""
     made = np.empty(len(found), EVENT)
     made["stretch"] = stretch
     for name in ("row", "time", "width", "snr", "weight"):

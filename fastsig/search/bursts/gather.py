@@ -50,7 +50,7 @@ class Satellites:
     found : Gathered
         Candidates before satellites have been merged.
     plan : SearchPlan
-        Plan with their threshold and delays.
+        Plan that contains their threshold and delays.
     """
 
     def __init__(self, found: Gathered, plan: SearchPlan) -> None:
@@ -75,7 +75,7 @@ class Satellites:
 
 
 def absorbed(satellites: Satellites) -> Gathered:
-    """Return candidates, to which their satellites have been added, the brightest first."""
+    """Return candidates to which their satellites have been added, the brightest first."""
     found = satellites.found
     owner, free = np.arange(len(found)), np.ones(len(found), bool)
     for k in range(len(found)):

@@ -1,4 +1,4 @@
-"""What a search for bursts does with given spectra: dispersion measures, rates and widths."""
+"""The plan of a search for bursts in given spectra: dispersion measures, rates and widths."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class SearchPlan:
 
     @property
     def resolved_s(self) -> float:
-        """Width of pulses that lose little at any dispersion measure, s: that of ten spectra."""
+        """Width of pulses that lose little at any dispersion measure, s: ten spectra."""
         return max(self.widths_s[0], _RESOLVED * self.dm_plan.recording.sample_s)
 
     def kept_at(self, width_s: float) -> tuple[float, ...]:
@@ -121,7 +121,7 @@ class SearchPlan:
         return max(float(each.high) for each in self.stretches) * self.dm_plan.recording.unit_s
 
     def record(self) -> dict[str, Any]:
-        """Return the plan for the meta of a table."""
+        """Return the plan as plain data, for the meta of a table."""
         plan = self.dm_plan
         rows = [{"low_dm": each.low, "high_dm": each.high, "step": each.step, "n_dm": each.n_dm,
                  "downsampling": each.downsampling, "kept": round(kept, 4)}

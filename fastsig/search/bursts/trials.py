@@ -71,7 +71,7 @@ def trials(step: float, n_dm: int, ladder: Ladder, threshold: float,
 
 
 def clusters(x: float, slope: F8) -> F8:
-    """Return the clusters of correlated values above a threshold, relative to independent ones."""
+    """Return clusters of correlated values per independent value, both above a threshold."""
     from scipy.special import ndtr
 
     half = x * np.sqrt(slope / 2)
@@ -111,13 +111,13 @@ def false_alarms(plan: SearchPlan, duration_s: float, *, degrees: float | None =
     ----------
     plan : SearchPlan
     duration_s : float
-        Length of the data, without spectra that are lost.
+        Duration of the data, without spectra that are lost, s.
     degrees : float, optional
         Degrees of freedom of a power, for one channel and spectrum, multiplied by the fraction of
-        the samples that are valid: sums of fewer samples have longer tails. Gaussian noise by
-        default.
+        the samples that are valid: sums of fewer samples have longer tails. By default, the noise
+        is Gaussian.
     threshold : float, optional
-        S/N; by default that of the plan.
+        S/N; by default, that of the plan.
     """
     x = plan.threshold if threshold is None else threshold
     return sum(_of_stretch(each, ladder, x, duration_s, degrees)

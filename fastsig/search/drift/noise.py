@@ -148,9 +148,10 @@ def _between(widths: NDArray[np.int64], powers: NDArray[np.int64], noise: NDArra
 
 
 def gamma_shape(ratio: float) -> float:
-    """Return the shape of a gamma distribution from its median absolute deviation over its median.
+    """Return the shape of a gamma distribution.
 
-    It is limited to the range from 0.5 to 1e9.
+    It is computed from the median absolute deviation divided by the median, and is limited to the
+    range from 0.5 to 1e9.
     """
     from scipy.optimize import brentq
 

@@ -1,4 +1,4 @@
-"""How drift rates are searched: steps, sums of channels, and the losses of fast drifts."""
+"""The plan of a search for drift rates: steps, sums of channels, and the losses of fast drifts."""
 
 from __future__ import annotations
 
@@ -175,7 +175,7 @@ class DriftPlan:
 
     @cached_property
     def all_widths(self) -> tuple[int, ...]:
-        """Widths of all boxcars in channels, and 1."""
+        """Widths of all boxcars, in channels, including 1."""
         return tuple(sorted({1, *self.widths} | {
             width for n_sum in {o.n_sum for o in self.octaves} for width in self.widths_of(n_sum)}))
 
@@ -197,14 +197,14 @@ class DriftPlan:
 
 
 def kept_by_boxcar(spread: float, width: int, step: int = 1) -> float:
-    """Return the mean fraction of the S/N of an evenly spread carrier in the nearest boxcar.
+    """Return the mean fraction of S/N that the nearest boxcar keeps of an evenly spread carrier.
 
     Parameters
     ----------
     spread : float
-        Channels that the carrier crosses during a spectrum.
+        Number of channels that the carrier crosses during a spectrum.
     width, step : int
-        Width of the boxcars, and the distance between them, channels.
+        Width of the boxcars, and the distance between them, in channels.
     """
     off = step * (np.arange(64) + 0.5) / 64 - step / 2
     if not spread:

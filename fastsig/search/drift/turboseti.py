@@ -29,7 +29,7 @@ _TRIM = 0.05  # share of the sums that is left out at either end
 
 
 def trimmed_noise(total: NDArray[Any]) -> tuple[float, float]:
-    """Return the median and standard deviation of the middle 90 % of a coarse channel's sums.
+    """Return the median and standard deviation of the middle 90 % of the sums of a coarse channel.
 
     For Gaussian noise, this standard deviation is 0.79 of the true one, so that the S/N is 1.27
     times as high.

@@ -24,12 +24,12 @@ _REACH = 1.5
 
 
 def merged(*birds: Any) -> F8:
-    """Return the union of ranges, ascending.
+    """Return the union of ranges, in ascending order.
 
     Raises
     ------
     UsageError
-        If a range is not two numbers, the lower one first.
+        If a range does not consist of two numbers, the lower one first.
     """
     given = [np.asarray(each, np.float64).reshape(-1, 2) for each in birds]
     found = np.concatenate([np.empty((0, 2)), *given])

@@ -68,7 +68,7 @@ class Trials(NamedTuple):
     Parameters
     ----------
     n_sample : int
-        Samples of a series, or of a segment.
+        Number of samples of a series, or of a segment.
     sample_s : float
         Time from one sample to the next, s.
     dms : ndarray, shape (n,), float64, pc cm^-3

@@ -141,7 +141,7 @@ class FoldingSearch:
         return float(len(self.widths) * sum(int(part.bins.sum()) for part in self._parts))
 
     def sigma(self, snr: float) -> float:
-        """Return the significance of an S/N after all trials, in standard deviations."""
+        """Return the significance of an S/N, corrected for all trials, in standard deviations."""
         return float(significance.sigma_of_log_chance(
             significance.combined_log_chance(self._log_chance(snr), self.n_trial)))
 
@@ -170,7 +170,7 @@ class FoldingSearch:
 
     @property
     def memory_bytes(self) -> int:
-        """Work space of a search, without gaps in the series; bytes."""
+        """Size of the work space of a search, in bytes, if the series have no gaps."""
         tables = sum(28 * len(each.order) for each in self._parts)
         work = sum(each.plan.work_bytes for each in self._parts)
         return int(24 * self.n_sample + tables + work)

@@ -64,7 +64,7 @@ class Whitened:
         Amplitudes, 0 where they are not valid.
     valid : ndarray, shape (n_bin,), bool
     lags : ndarray, shape (n_lag,), complex
-        Correlation of the noise of bins, such as gaps in the series cause.
+        Correlation of the noise of bins, which is caused by gaps in the series, for example.
     """
 
     amplitude: NDArray[np.complex64]
@@ -78,7 +78,7 @@ class FourierSearch:
     Parameters
     ----------
     n_sample : int
-        Samples of a series, 64 to 2^31.
+        Number of samples of a series, 64 to 2^31.
     sample_s : float
         Time from one sample to the next, s.
     n_harmonic : int

@@ -21,7 +21,7 @@ _TRACK = "half"
 
 
 def lengths_of(stretches: Sequence[Stretch], n_time: int) -> list[tuple[int, int]]:
-    """Return the number of series of each stretch, and their samples.
+    """Return the number of series of each stretch, and the number of their samples.
 
     Series end where the lowest channel of the largest dispersion measure of their stretch ends.
 
@@ -54,8 +54,8 @@ class SeriesMaker(Octaves):
     lengths : sequence of (int, int)
         Lengths, as returned by `lengths_of`.
     put : callable
-        Receives pieces of series: number of the stretch and of the series, first sample, values,
-        and weights from 0 to 1, or None if all are 1.
+        Function that receives pieces of series: numbers of the stretch and of the series, first
+        sample, values, and weights from 0 to 1, or None if all are 1.
     dtype : str
         Type of the spectra: uint8, int8, uint16, int16 or float32.
     threads : int

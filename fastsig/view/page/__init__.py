@@ -41,7 +41,7 @@ def spectra_page(
     ----------
     stream : SpectrumStream
     product : str, optional
-        The product that is shown first; by default the first.
+        The product that is shown first; by default, the first.
     page_size : int
         Maximum size of the page in bytes: as few spectra and channels as possible are averaged.
     """

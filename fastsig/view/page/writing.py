@@ -41,7 +41,7 @@ def write_findings_page(
     Raises
     ------
     UsageError
-        If the extension of the path is not that of a page, or a place in `data` does not exist.
+        If the extension of the path is not that of a page, or a path in `data` does not exist.
     OutputError
         If the file exists or cannot be written.
     """
