@@ -6,12 +6,13 @@ searched whenever `Times.chunk` of its samples are new, for boxcars that begin u
 them before. A boxcar belongs to the segment of time in which it is searched.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
-from ._noise_widths import scale, steadied
+from ._noise_widths import leveled, scale, steadied
 from .ladder import Ladder
 
 #: Samples of a tile, which is searched at once; samples of a level that begin a vector.
@@ -67,42 +68,53 @@ class Times:
         return max(TILE >> level, LANES)
 
 
-def noise_of(sums: list[np.ndarray], ladder: Ladder, n_row: int,
-             scale: Callable[..., np.ndarray] = scale) -> np.ndarray:
-    """Return the noise of each group of rows and width, in units of what is expected.
+class Statistics(NamedTuple):
+    """Noise and level of each group of rows and width, (n_group, n_width) float64.
+
+    The noise of a boxcar is in units of that expected of independent samples, and the level is the
+    mean of a sample in units of the noise expected of it.
+    """
+
+    noise: np.ndarray
+    level: np.ndarray
+
+
+def statistics_of(sums: Sequence[np.ndarray], ladder: Ladder, n_row: int,
+                  scale: Callable[..., np.ndarray] = scale) -> Statistics:
+    """Return the noise and the level of each group of rows and width.
 
     Parameters
     ----------
-    sums : list of four ndarray, shape (n_segment, n_group, n_width), float64
-        Squares and numbers of values within the cut, numbers of all values, and cuts, of segments.
+    sums : list of six ndarray, shape (n_segment, n_group, n_width), float64
+        Of the values within the cut, squares, numbers, sums and weights; numbers of all values; and
+        cuts, of segments.
     ladder : Ladder
         Widths.
     n_row : int
         Number of rows of the plane.
     scale : callable
-        Computes the noise from such sums.
-
-    Returns
-    -------
-    ndarray, shape (n_group, n_width), float64
+        Computes the noise from squares, numbers and cuts.
     """
-    square, within, total, cut = sums
+    square, within, total, weight, every, cut = sums
     rows = np.minimum(GROUP, n_row - np.arange(0, n_row, GROUP))
     measured = -(-rows // EVERY)[:, np.newaxis]
-    number = total.sum(axis=0) / measured * (ladder.steps / ladder.widths)
-    return steadied(scale(square, within, total, cut), number)
+    number = every.sum(axis=0) / measured * (ladder.steps / ladder.widths)
+    noise = scale(square, within, every, cut)
+    noise, level = leveled(noise, within.sum(axis=0), total.sum(axis=0), weight.sum(axis=0), number)
+    return Statistics(steadied(noise, number), level)
 
 
-def final_events(raw: np.ndarray, noise: np.ndarray, ladder: Ladder, threshold: float,
+def final_events(raw: np.ndarray, found_of: Statistics, ladder: Ladder, threshold: float,
                  delay: np.ndarray | None = None) -> np.ndarray:
-    """Return the events among boxcars of which the noise is known, in the order of time.
+    """Return the events among boxcars whose noise and level are known, in the order of time.
 
     An event is above the threshold, and no better one of the same row overlaps it in time.
     """
     found = np.zeros(len(raw), EVENT)
     found["row"], found["time"] = raw["row"], raw["time"]
-    found["snr"] = raw["sum"] / (noise[raw["row"] // GROUP, raw["index"]] * np.sqrt(
-        raw["weight"].astype(np.float64)))
+    place, weight = (raw["row"] // GROUP, raw["index"]), raw["weight"].astype(np.float64)
+    found["snr"] = (raw["sum"] - found_of.level[place] * weight) / (
+        found_of.noise[place] * np.sqrt(weight))
     found["width"] = ladder.widths[raw["index"]]
     found["weight"] = raw["weight"] / found["width"]
     found = found[found["snr"] >= threshold]

@@ -152,9 +152,9 @@ def _above_nb(spec, weighted, level, n, x, weight, limit, least, factor):
 @jit_strict_inner
 def _measure_nb(spec, weighted, level, x, weight, start, chunk, cut, least, group, begin, end,
                 tables, lanes, sums):
-    """Add the boxcars of a level to the sums for their noise."""
+    """Add the boxcars of a level to the sums for their noise and level."""
     for j in range(end - begin):
-        for i in range(3):
+        for i in range(5):
             for lane in range(LANES):
                 lanes[j, i, lane] = 0
     place = address_of(lanes)
@@ -170,13 +170,16 @@ def _measure_nb(spec, weighted, level, x, weight, start, chunk, cut, least, grou
         else:
             measure(spec, 0, 0, here, there, cut, least, place)
     for j in range(end - begin):
-        if not weighted:
-            sums[2, group, begin + j] += max(0, chunk - start)
-        for i in range(3 if weighted else 2):
+        width = np.float64(tables[group, 5, begin + j]) * (1 << level)
+        for i in range(5 if weighted else 3):
             total = np.float64(0)
             for lane in range(LANES):
                 total += lanes[j, i, lane]
             sums[i, group, begin + j] += total * (tables[group, 4, begin + j] if i == 0 else 1)
+            if i == 1 and not weighted:
+                sums[3, group, begin + j] += total * width
+        if not weighted:
+            sums[4, group, begin + j] += max(0, chunk - start)
 
 
 @jit_strict_inner

@@ -12,9 +12,10 @@ from ._boxcar_events import (
     RAW,
     RAW_SHARE,
     TILE,
+    Statistics,
     Times,
     final_events,
-    noise_of,
+    statistics_of,
 )
 from ._boxcar_loops import search_rows_nb
 from ._noise_loops import scale
@@ -124,9 +125,9 @@ class Tiles:
         self.n_known = 0
         self._table[:, _FILL] = 0
         self._past = np.zeros((self._n_row, 0), np.float32)
-        self._sums = [np.zeros((0, *self._shape))] * 4
+        self._sums = [np.zeros((0, *self._shape))] * 6
         self._ends = np.zeros(0, np.int64)  # of the segments of these sums
-        self._noise = np.ones(self._shape)
+        self._statistics = Statistics(np.ones(self._shape), np.zeros(self._shape))
         self._waiting: list[np.ndarray] = []
         self.n_dropped = 0
         self._begin_segment()
@@ -134,7 +135,7 @@ class Tiles:
     @property
     def memory_bytes(self) -> int:
         """Size of the state, in bytes, with weights."""
-        arrays = (self._store, self._store, self._own, *self._waiting, *self._sums, self._noise,
+        arrays = (self._store, self._store, self._own, *self._waiting, *self._sums, *self._statistics,
                   *self._tables)
         return sum(a.nbytes for a in arrays) + sum(each.memory_bytes for each in self._threads)
 
@@ -150,10 +151,11 @@ class Tiles:
         return (self.times.halo + self.times.chunk(top)) << top
 
     def _begin_segment(self) -> None:
-        self._cut = CUT * self._noise
+        noise = self._statistics.noise
+        self._cut = CUT * noise
         #: With all weights 1, and with others.
-        self._tables = [self._table_of(self._noise, weighted) for weighted in (False, True)]
-        self._own = np.zeros((3, *self._shape))
+        self._tables = [self._table_of(noise, weighted) for weighted in (False, True)]
+        self._own = np.zeros((5, *self._shape))
         for each in self._threads:
             each.clear()
 
@@ -250,7 +252,7 @@ class Tiles:
         """Return the events of the segments that wait."""
         waiting, self._waiting = self._waiting, []
         self.n_known = max(0, self._n - (self.times.halo << (self._ladder.n_level - 1)))
-        return [final_events(each, self._noise, self._ladder, self._threshold, self._delay)
+        return [final_events(each, self._statistics, self._ladder, self._threshold, self._delay)
                 for each in waiting]
 
     def finish(self, n: int, x: np.ndarray, weight: np.ndarray) -> np.ndarray:
@@ -272,13 +274,14 @@ class Tiles:
 
     def _end_segment(self) -> None:
         """Add a segment to those whose noise is known, and its boxcars to those that wait."""
+        self._own[2] *= self._unit
         ends = np.append(self._ends, self._n)
         near = ends > self._n - self._n_segment * self.times.segment
         self._ends = ends[near]
         self._sums = [np.concatenate([a, b[np.newaxis]])[near]
                       for a, b in zip(self._sums, (*self._own, self._cut), strict=True)]
-        self._noise = noise_of(self._sums, self._ladder, self._n_row,
-                               partial(scale, crew=self.crew))
+        self._statistics = statistics_of(self._sums, self._ladder, self._n_row,
+                                         partial(scale, crew=self.crew))
         raw, values = (np.concatenate(each) for each in zip(*(
             work.kept() for work in self._threads), strict=True))
         keep = best_of(raw, values[:, 2], self._most)
@@ -300,7 +303,7 @@ class _Work:
         self.clear()
         # With room for a vector that begins with the last samples.
         self.values, self.weights = (aligned(4 * (n_work + LANES)) for _ in range(2))
-        self.lanes = np.zeros((n_width, 3, LANES), np.float32)
+        self.lanes = np.zeros((n_width, 5, LANES), np.float32)
 
     @property
     def memory_bytes(self) -> int:

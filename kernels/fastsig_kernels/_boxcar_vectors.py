@@ -176,11 +176,12 @@ def extremes(typingctx, spec, part, n, x):
 
 @intrinsic(prefer_literal=True)
 def measure(typingctx, spec, weighted, part, x, weight, cut, least, sums):
-    """Add boxcars of a vector to sums for their noise: squares, number within the cut, number.
+    """Add boxcars of a vector to the sums for their noise and level.
 
-    `sums` is the address of three vectors for each width. The square of a boxcar, divided by its
-    weight if `weighted`, is added if it is less than that of the cut. The number of all is added
-    only if `weighted`.
+    `sums` is the address of five vectors for each width: of the boxcars within the cut, squares,
+    number, values and weights, and the number of all. The square of a boxcar, divided by its weight
+    if `weighted`, is compared with that of the cut. Weights and the number of all are added only if
+    `weighted`.
     """
     if not all(isinstance(each, types.IntegerLiteral) for each in (weighted, part)):
         return None
@@ -198,10 +199,13 @@ def measure(typingctx, spec, weighted, part, x, weight, cut, least, sums):
                 (valid,) = weights.of(width)
                 enough = _compare(emit, ">=", valid, emit.load_scalar(least, 4 * place))
                 square = emit.select(enough, square / valid, limit)
-                _add(emit, emit.select(enough, one, zero), sums, 192 * place + 128)
             within = _compare(emit, "<", square, limit)
-            _add(emit, emit.select(within, square, zero), sums, 192 * place)
-            _add(emit, emit.select(within, one, zero), sums, 192 * place + 64)
+            added = [square, one, total]
+            if weighted.literal_value:
+                added.append(valid)
+                _add(emit, emit.select(enough, one, zero), sums, 64 * (5 * place + 4))
+            for i, each in enumerate(added):
+                _add(emit, emit.select(within, each, zero), sums, 64 * (5 * place + i))
         return context.get_dummy_value()
 
     return types.void(spec, weighted, part, *(_i,) * 5), codegen

@@ -1,4 +1,4 @@
-"""Noise of boxcars of each width, from sums of squares of values that are not outliers.
+"""Noise and level of boxcars of each width, from sums over values that are not outliers.
 
 Values are in units of the noise expected if samples were independent. Those beyond a cut, about
 2.5 times the noise, are left out, so that pulses and interference do not count as noise; the
@@ -16,8 +16,10 @@ CUT = 2.5
 LEAST_WITHIN = 0.75
 #: Least noise, for samples that hardly vary.
 _LEAST = 0.1
-#: Independent values that the noise of the next narrower width counts as.
+#: Independent values that the noise of the next narrower width, and a level of 0, count as.
 _PRIOR = 16.0
+#: The largest level that is believed to be one, in units of the noise.
+_MOST_LEVEL = 0.5
 N_STEP = 20  # of an iteration
 
 
@@ -59,6 +61,41 @@ def scale(square: np.ndarray, within: np.ndarray, total: np.ndarray, cut: np.nda
         mean_cut = (cut * total).sum(axis=0) / total.sum(axis=0)
     broad = mean_cut / np.interp(inside, shares, cuts)
     return np.where(inside < LEAST_WITHIN, np.fmax(noise, broad), noise)
+
+
+def leveled(noise: np.ndarray, within: np.ndarray, total: np.ndarray, weight: np.ndarray,
+            number: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the noise about the level, and the level, from the noise about 0.
+
+    Bright pulses lower the level of the samples between them, as far as it was subtracted before.
+    The level of boxcars of few independent values is close to 0, and none is larger than half of
+    the noise: a larger one counts as noise.
+
+    Parameters
+    ----------
+    noise : ndarray, shape (...), float64
+        Noise about 0, from `scale`.
+    within, total, weight : ndarray, shape (...), float64
+        Number of the values within the cut; the sums of their samples, and of their weights.
+    number : ndarray, shape (...), float64
+        Number of independent values.
+
+    Returns
+    -------
+    tuple of ndarray, shape (...), float64
+        The noise, and the mean of a sample.
+    """
+    with np.errstate(invalid="ignore", divide="ignore"):
+        wide = np.sqrt(weight / within)  # a value is the sum of the samples, divided by this
+        # Of values with a small offset, those within the cut have that fraction of it as their
+        # mean that they have of the variance; `scale` adds the square of the offset.
+        share = np.interp(CUT, *gaussian()[::2])
+        off = total / weight * wide / share * number / (number + _PRIOR)
+        off = np.clip(np.where(np.isfinite(off), off, 0), -_MOST_LEVEL * noise,
+                      _MOST_LEVEL * noise)
+        about = np.sqrt(noise**2 - off**2)
+        level = off / wide
+    return about, np.where(np.isfinite(level), level, 0)
 
 
 def steadied(noise: np.ndarray, number: np.ndarray) -> np.ndarray:

@@ -18,10 +18,11 @@ class Boxcars(Plan):
     """Plan that finds pulses in rows of samples, such as series at neighbouring delays.
 
     Sums of samples (boxcars) of all widths of a ladder are compared with their noise. The S/N of a
-    boxcar is its sum divided by the noise of its width and by the square root of its weight. The
-    noise of a width is the standard deviation of such boxcars in neighbouring rows, without
-    outliers, over `n_segment` segments of time, so that it is correct even if samples are
-    correlated. It is at least a tenth of the expected noise.
+    boxcar is the difference of its sum from the level, divided by the noise of its width and by the
+    square root of its weight. The level and the noise of a width are the mean and the standard
+    deviation of such boxcars in neighbouring rows, without outliers, over `n_segment` segments of
+    time, so that they are correct even if samples are correlated, or if the mean that was
+    subtracted before included bright pulses. The noise is at least a tenth of the expected noise.
 
     Parameters
     ----------
@@ -65,7 +66,8 @@ class Boxcars(Plan):
     threads. They are returned when their segment, and at least `n_segment` segments, are complete;
     `finish` returns the others.
 
-    *Level.* Rows must have a level of 0. A constant level counts as noise of wide boxcars.
+    *Level.* Rows must have a level of about 0. The part of a constant level that exceeds half of the
+    noise of a boxcar counts as noise.
 
     *Loss.* Until the noise of a segment has been measured, boxcars above 0.8 times the threshold
     are kept, with the noise of the preceding segments. Events are therefore complete unless the

@@ -14,7 +14,7 @@ from ._boxcar_events import (
     RAW_SHARE,
     Times,
     final_events,
-    noise_of,
+    statistics_of,
 )
 from ._noise_widths import CUT
 from ._packet_forms import VDIF, PacketForm
@@ -707,13 +707,13 @@ def boxcar_events(x: np.ndarray, ladder: Ladder, weight: np.ndarray | None = Non
     values, weights = np.zeros((2, n_row, n_all))
     values[:, :n], weights[:, :n] = x / noise, 1 if weight is None else weight
     n_group, n_width = -(-n_row // GROUP), len(ladder.widths)
-    sums = [np.zeros((0, n_group, n_width))] * 4
+    sums = [np.zeros((0, n_group, n_width))] * 6
     raw, found, ends = [], [], times.ends(n_all)
     reach = n_segment * times.segment
     for s, end in enumerate(ends):
         start = ends[s - 1] if s else 0
         window = slice(np.searchsorted(ends[:s], start - reach, "right"), s)
-        before = (noise_of([each[window] for each in sums], ladder, n_row) if s
+        before = (statistics_of([each[window] for each in sums], ladder, n_row).noise if s
                   else np.ones((n_group, n_width)))
         own, boxcars = _segment_boxcars(values, weights, ladder, times, (start, end), before,
                                         RAW_SHARE * threshold, least_share)
@@ -723,14 +723,14 @@ def boxcar_events(x: np.ndarray, ladder: Ladder, weight: np.ndarray | None = Non
     for end, boxcars in zip(ends, raw, strict=True):
         last = max(end, reach)
         window = slice(*(np.searchsorted(ends, each, "right") for each in (last - reach, last)))
-        now = noise_of([each[window] for each in sums], ladder, n_row)
+        now = statistics_of([each[window] for each in sums], ladder, n_row)
         found.append(final_events(boxcars, now, ladder, threshold))
     return np.concatenate(found) if found else np.empty(0, EVENT)
 
 
 def _segment_boxcars(values, weights, ladder, times, segment, noise, threshold, least_share):
-    """Return sums for the noise, and the best boxcar of each 16 neighbours of a row and level."""
-    sums, boxcars = np.zeros((3, *noise.shape)), []
+    """Return sums for the noise and level, and the best boxcar of each 16 neighbours of a row and level."""
+    sums, boxcars = np.zeros((5, *noise.shape)), []
     for level in range(ladder.n_level):
         step, chunk = 1 << level, times.chunk(level)
         for end in range(chunk * step, values.shape[1] + 1, chunk * step):
@@ -755,7 +755,8 @@ def _best_boxcars(values, weights, ladder, level, first, noise, threshold, least
             snr = np.where(enough, total, 0) / np.sqrt(np.where(enough, weight, 1))
             if row % EVERY == 0:
                 within = enough & (np.abs(snr) < CUT * noise[group, j])
-                sums[:, group, j] += (snr[within] ** 2).sum(), within.sum(), enough.sum()
+                sums[:, group, j] += ((snr[within] ** 2).sum(), within.sum(), total[within].sum(),
+                                      weight[within].sum(), enough.sum())
             i = int(np.argmax(snr))
             if snr[i] / noise[group, j] > top[0]:
                 top = snr[i] / noise[group, j], (row, begin[i], j, total[i], weight[i])

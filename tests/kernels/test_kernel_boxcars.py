@@ -350,6 +350,47 @@ def test_noise_of_values_within_a_cut():
     assert np.isnan(scale(*(0 * sums), cuts)).all()
 
 
+def test_a_level_is_found_and_does_not_count_as_noise():
+    """Gaussian values about a small level, of which a share is far away; a large one is noise."""
+    rng = np.random.default_rng(1)
+    for offset, most in ((-0.3, 0.01), (0.2, 0.01), (0.0, 0.01), (2.0, None)):
+        values = 1.7 * (rng.standard_normal(10**6) + offset)
+        values[::50] = 1000
+        inside = values[np.abs(values) < 1.7 * _noise_widths.CUT]
+        n, every = len(inside), np.array([float(len(values))])
+        noise = scale(*(np.array(each).reshape(1, 1, 1) for each in (
+            (inside**2).sum(), n, len(values), 1.7 * _noise_widths.CUT)))[0]
+        # Boxcars of 4 samples: a value is their sum, divided by 2.
+        about, level = _noise_widths.leveled(noise, np.array([float(n)]), np.array(
+            [2 * inside.sum()]), np.array([4.0 * n]), every)
+        if most is None:
+            assert about > 2.5 and 2 * level <= noise / 2
+        else:
+            assert abs(about / 1.7 - 1) < most and abs(2 * level / 1.7 - offset) < most
+    few = _noise_widths.leveled(np.ones(1), np.array([4.0]), np.array([1.0]), np.array([4.0]),
+                                np.array([4.0]))[1]
+    assert 0 < few < 0.25 / 4
+
+
+def test_bright_pulses_do_not_lower_the_others():
+    """Wide pulses every 100 widths: without the mean of all samples, the S/N are the same."""
+    rng, width, snr = np.random.default_rng(5), 64, 30.0
+    x = noise_of(1, 2**19, seed=3)
+    starts = np.arange(2000, 2**19 - 2000, 100 * width)
+    for at in starts:
+        x[0, at : at + width] += snr / np.sqrt(width)
+    weight = np.ones_like(x)
+    weight[:, rng.random(x.shape[1]) < 0.1] = 0
+    for lost in (None, weight):
+        means = []
+        for level in (0, np.float32(x.mean())):  # 0.3 of the noise of a boxcar of 64 samples
+            y = x - level if lost is None else (x - level) * lost
+            found = events(fk.Boxcars(1, LADDER, threshold=8.0), y, lost)
+            near = [found["snr"][np.abs(found["time"] - at) < width].max() for at in starts[20:]]
+            means.append(np.mean(near))
+        assert means[1] == pytest.approx(means[0], rel=0.005), means
+
+
 def test_few_values_hardly_change_the_noise():
     noise = np.array([[2.0, np.nan, 50.0, 2.0]])
     found = _noise_widths.steadied(noise, np.array([[1e5, 0.0, 1.0, 1e5]]))
