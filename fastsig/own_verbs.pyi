@@ -46,7 +46,7 @@ class OwnVerbs:
         Parameters
         ----------
         n_chan : int
-            Channels per input channel, even.
+            Number of channels per input channel; even.
         n_tap : int
             Length of the prototype filter in units of n_fft.
         window : str
@@ -71,7 +71,7 @@ class OwnVerbs:
         real: bool | None = None, sideband: Sideband | None = None, min_valid: float = 0.9,
         noise: float | None = None, first_frame: int = 0,
     ) -> Self:
-        """Voltages of a band from those of its channels, by a polyphase synthesis bank.
+        """Voltages of a band, computed from those of its channels with a polyphase synthesis bank.
 
         ``x[n] = 1/N sum_m g[n - m H] sum_k X[m, k] exp(2 pi i k n / N)`` with N the length of the
         transform of the analysis bank that made the channels, H its hop, and g the dual of its
@@ -79,14 +79,15 @@ class OwnVerbs:
         which they were made: nearly exactly if the bank is oversampled (-118 dB), and with an error of
         about -37 dB, which depends on `noise`, if it is critically sampled.
 
-        For recorded channels, the prototype must be specified and, if the bank is oversampled, the
-        origin of the phases; the error is larger if these are not exactly those of the recorder. The
+        For recorded channels, the parameters must describe the prototype of the recorder (by default 8
+        taps and a Hamming window) and, if the bank is oversampled, the origin of the phases
+        (`first_frame`); the error is larger if these are not exactly those of the recorder. The
         channels are complex, with zero frequency at the centre of each channel, and the time of a
         sample is the middle of its window. The result is a complex band from the lower edge of the
         lowest channel to the upper edge of the highest one. Within half a channel of these edges the
         spectrum is incomplete, because neighbouring channels are missing.
 
-        The voltages are shorter than the source, because each of them is computed from all rows that
+        The result is shorter than the source, because each voltage is computed from all rows that
         contain a part of it.
 
         Lost samples of channels are replaced by 0. The H voltages of a hop have an energy: the sum of
@@ -97,27 +98,27 @@ class OwnVerbs:
         ----------
         oversample : Fraction, str or int, optional
             Sample rate of a channel divided by the spacing of channels: 1, "4/3", "32/27", ...; by
-            default that of the header, which it must not contradict.
+            default, that of the header, which it must not contradict.
         n_tap : int, optional
-            Length of the prototype of the analysis in units of N; by default that of the bank that
+            Length of the prototype of the analysis in units of N; by default, that of the bank that
             made the frames, or 8 for recorded channels.
         window : str, optional
-            Window of the prototype's sinc function; by default that of the bank that made the frames,
+            Window of the prototype's sinc function; by default, that of the bank that made the frames,
             or "hamming" for recorded channels.
         taps : ndarray, shape (n_tap, N), float32 or float64, optional
             The prototype itself, instead of `n_tap` and `window`, at the sample rate of the result.
             Phases refer to its first sample.
         real : bool, optional
             Whether the result is real, with the lowest channel (in a lower sideband the highest) at 0
-            Hz. By default frames of real voltages give real voltages, and all others complex ones.
+            Hz. By default, frames of real voltages give real voltages, and all others complex ones.
         sideband : {"upper", "lower"}, optional
-            Sideband of the result; by default that of the voltages of the frames, or "upper".
+            Sideband of the result; by default, that of the voltages of the frames, or "upper".
         min_valid : float
             Smallest energy of valid voltages, above 0 and at most 1; with 1, none of the rows may be
             invalid.
         noise : float, optional
-            Noise-to-signal power ratio for which g is optimal, 1e-12 to 1: 1e-3 for critical sampling,
-            otherwise 1e-10. A smaller ratio gives a smaller error, a longer g and more noise.
+            Noise-to-signal power ratio for which g is optimal, 1e-12 to 1; by default 1e-3 for critical
+            sampling, otherwise 1e-10. A smaller ratio gives a smaller error, a longer g and more noise.
         first_frame : int
             Number of the first sample of the recording, counted from a time at which the phases of all
             channels were 0. The number is used only for recorded channels that are oversampled.
@@ -143,8 +144,8 @@ class OwnVerbs:
         products : {"I", "AABB", "AABBCRCI", "IQUV", "V"}
             The products to compute.
         sign_q, sign_v : {1, -1}
-            Signs of Q and V, for recorders and users with the opposite convention; products record the
-            signs.
+            Signs of Q and V, for recorders and users with the opposite convention; output files record
+            the signs.
         engine : str
             For frames of `channelize`: the engine that computes the spectra; see `DetectFrames`.
 
@@ -176,17 +177,18 @@ class OwnVerbs:
             For spectra: reference frequency of times, ``"top"``, ``"infinity"``, or a frequency such as
             ``"1500MHz"``; see `DedisperseSpectra`.
         constant : float or str, optional
-            Dispersion constant K, MHz^2 pc^-1 cm^3 s, 1/2.41e-4 by default.
+            Dispersion constant K, MHz^2 pc^-1 cm^3 s; 1/2.41e-4 by default.
         allow_negative : bool
             Whether `dm` may be negative, to restore dispersion.
         last : {"keep", "drop"}, optional
-            For spectra: whether those at the end that lack the lower channels are kept, as they are by
-            default, or dropped.
+            For spectra: whether the spectra at the end that lack the lower channels are kept (the
+            default) or dropped.
         n_chan : int, optional
-            For voltages: channels per channel of the source, 1 by default.
+            For voltages: number of channels into which each channel of the source is divided; 1 by
+            default.
         min_valid : float, optional
             For voltages: a sample is used if at least this fraction of the samples over which its
-            signal was dispersed is valid, 0.9 by default.
+            signal was dispersed is valid; 0.9 by default.
 
         Raises
         ------
@@ -206,8 +208,8 @@ class OwnVerbs:
         .. math:: y_t = \sum_c w_{tc} x_{tc} / \sum_c w_{tc}
 
         The weight of the result is the mean weight of the channels. Nothing is subtracted, and channels
-        are not normalised: those with a high level or a large noise dominate. The header states the
-        number of channels as ``extra["channels"]``.
+        are not normalised: those with a high level or high noise dominate. The header states the number
+        of channels as ``extra["channels"]``.
 
         Sums are those of a binary tree, which halves the band repeatedly, in float32. After
         `dedisperse`, both stages are done in one pass, which takes a few operations per sample, does
@@ -246,10 +248,10 @@ class OwnVerbs:
             has only one stretch. The dispersion measures are added to that of the source, if its
             dispersion has already been removed.
         constant : float or str, optional
-            Dispersion constant K, as for `dedisperse`; by default that of the plan, if there is one.
+            Dispersion constant K, as for `dedisperse`; by default, that of the plan, if there is one.
         track : {"sample", "half", "exact"}, optional
             Rounding of delays: that of the tree; that of a tree with half samples, which takes up to
-            twice the time; or the nearest sample, as by `dedisperse`, which takes a time proportional
+            twice the time; or the nearest sample, as in `dedisperse`, which takes a time proportional
             to the number of dispersion measures. By default "exact" for up to 16 of them, otherwise
             "sample".
         last : {"keep", "drop"}
@@ -318,10 +320,10 @@ class OwnVerbs:
         ----------
         mask : path, or sequence of str
             A file, or the lines of a text file. The times and frequencies of a ``.mask`` file of PRESTO
-            are used, whatever the channels of the spectra. In a text file, each line contains an
+            are used, regardless of the channels of the spectra. In a text file, each line contains an
             interval of frequency, or ``*`` for all channels, and optionally an interval of time:
-            ``1378MHz-1385MHz 3.2s-5s``, counted from the first spectrum, or
-            ``* 2023-12-01T16:30:03/2023-12-01T16:30:05``. Text after ``#`` is ignored.
+            ``1378MHz-1385MHz 3.2s-5s``, counted from the first spectrum, or ``*
+            2023-12-01T16:30:03/2023-12-01T16:30:05``. Text after ``#`` is ignored.
         protect : str or sequence, optional
             Frequency intervals that are not masked.
 
@@ -351,15 +353,15 @@ class OwnVerbs:
         is 1 for noise of any power (Nita and Gary 2010); intermittent interference increases it, and a
         steady carrier lowers it. The thresholds follow from the exact distribution for noise. With
         `skewness`, channels are also flagged if the third moment about the mean, divided by the third
-        power of the mean, is larger than that of noise, whose moments are known exactly. At most the
-        fraction `noise_share` of noise is flagged in each product, half of it by each test.
-        If the header contains the schedule of the noise diode, spectra with the diode on, off, and
-        partly on are tested separately.
+        power of the mean, is larger than that of noise, whose moments are known exactly. At most a
+        fraction `noise_share` of noise is flagged in each product, half of it by each test. If the
+        header contains the schedule of the noise diode, spectra with the diode on, off, and partly on
+        are tested separately.
 
-        Spectra in which more than half of the channels, of 32 or more, deviate in the same direction
-        from their means in the segment by more than their noise are flagged, and the channels are
-        tested without these spectra. A short impulse of all channels, or spectra that were not
-        recorded, would otherwise cause all channels to be flagged in the segment.
+        If there are 32 or more channels, spectra in which more than half of the channels deviate in the
+        same direction from their means in the segment by more than their noise are flagged, and the
+        channels are tested without these spectra. A short impulse in all channels, or spectra that were
+        not recorded, would otherwise cause all channels to be flagged in the segment.
 
         Values must be powers, so that the value 0 means no power. This is not the case in recordings
         with few bits if the recorder has set the levels of the channels, in spectra minus a baseline,
@@ -373,12 +375,12 @@ class OwnVerbs:
             Fraction of pure noise that may be flagged in each product, 1e-8 to 0.1.
         n_sum : float or str, optional
             N, the number of independent samples in a value of one polarisation, or "measured". By
-            default it is the channel width times the integration time, times the header's `n_eff`: 6
+            default, it is the channel width times the integration time, times `n_eff` of the header: 6
             for spectra of FAST at 49.152 us with 4096 channels.
         skewness : bool
             Whether the skewness is also tested, unless `n_sum` is "measured".
         n_segment : int, optional
-            Number of spectra in a segment, 16 or more; by default 32 to 1024, chosen so that a product
+            Number of spectra in a segment, 16 or more; by default, 32 to 1024, chosen so that a product
             has about 2**20 values in a segment.
         protect : str or sequence, optional
             Frequency intervals that are never flagged.
@@ -417,14 +419,14 @@ class OwnVerbs:
         ----------
         statistic : {"std", "modulation", "mean", "skewness", "kurtosis"}
             Statistic of the values of a channel in a segment; "std" is the standard deviation,
-            "modulation" is the standard deviation divided by the mean, which does not depend on the
-            bandpass, and "kurtosis" is the excess over the kurtosis of a Gaussian.
+            "modulation" is the ratio of the standard deviation to the mean (this ratio does not depend
+            on the bandpass), and "kurtosis" is the excess over the kurtosis of a Gaussian.
         threshold : float
             Smallest difference that is a vote, in standard deviations.
         radius : float or int
             Longest lag, as a fraction of the channels (below 1) or a number of channels.
         n_segment : int, optional
-            Number of spectra in a segment; by default 32 to 1024, chosen so that a product has about
+            Number of spectra in a segment; by default, 32 to 1024, chosen so that a product has about
             2**20 values in a segment.
         protect : str or sequence, optional
             Frequency intervals that are never flagged.
@@ -461,18 +463,18 @@ class OwnVerbs:
 
         .. math:: y_c(t) = x_c(t) - s(t) - (a_c - 1)\,(s(t) - \langle s \rangle)
 
-        Afterwards, the mean of the values over the band is 0, so that they are no longer powers. A
-        pulse of dispersion measure 0 is removed, and a dispersed pulse loses power if its delay T
-        across the band is not much longer than its width: its Fourier transform is multiplied by
-        1 - sinc^2(f T) at the frequency f of the fluctuation. If T is much longer than the pulse, the
-        mean over the band is small, and little power is lost.
+        Afterwards, the mean over the band is 0, so the values are no longer powers. A pulse of
+        dispersion measure 0 is removed, and a dispersed pulse loses power if its delay T across the
+        band is not much longer than its width: its Fourier transform is multiplied by 1 - sinc^2(f T)
+        at the fluctuation frequency f. If T is much longer than the pulse, the mean over the band is
+        small, and little power is lost.
 
         Parameters
         ----------
         method : {"mean", "zdot"}
-            What is subtracted.
+            Method that determines what is subtracted, as described above.
         n_segment : int, optional
-            Number of spectra in a segment; by default 32 to 1024, chosen so that a product has about
+            Number of spectra in a segment; by default, 32 to 1024, chosen so that a product has about
             2**20 values in a segment.
 
         Raises
@@ -497,15 +499,15 @@ class OwnVerbs:
         In segments of `n_segment` spectra, counted from the first, the level and the noise of each
         channel are the mean and the standard deviation of its values over time, without outliers.
         If the header contains the schedule of the noise diode, spectra with the diode on, off, and
-        partly on are treated separately; fewer than 16 such spectra in a segment are not tested.
-        Deviations are converted to those of Gaussian noise by the skewness of all values, and samples
-        and runs of up to `max_window` samples in time and in frequency are flagged if their mean
-        deviates too much (SumThreshold, Offringa 2010).
+        partly on are treated separately; a group of fewer than 16 spectra in a segment is not tested.
+        Deviations are converted to those of Gaussian noise using the skewness of all values, and
+        samples and runs of up to `max_window` samples in time and in frequency are flagged if their
+        mean deviates too much (SumThreshold, Offringa 2010).
 
-        The stage takes at most a tenth of the time of `flag`. It is meant for searches, after `iqrm` or
-        `flag_kurtosis` has removed channels with steady interference, and `zero_dm` has removed changes
-        that are common to all channels: the stage does not compare channels with each other, and
-        changes of gain within a segment are flagged if they are larger than the noise.
+        The stage takes at most a tenth of the time of `flag`. It is intended for searches, after `iqrm`
+        or `flag_kurtosis` has removed channels with steady interference, and `zero_dm` has removed
+        changes that are common to all channels: the stage does not compare channels with each other,
+        and changes of gain within a segment are flagged if they are larger than the noise.
 
         Parameters
         ----------
@@ -518,7 +520,7 @@ class OwnVerbs:
             Fraction of pure noise that may be flagged in each product, 1e-9 to 0.1, instead of
             `threshold`.
         n_segment : int, optional
-            Number of spectra in a segment; by default 32 to 1024, chosen so that a product has about
+            Number of spectra in a segment; by default, 32 to 1024, chosen so that a product has about
             2**20 values in a segment.
         protect : str or sequence, optional
             Frequency intervals that are never flagged.
@@ -548,21 +550,22 @@ class OwnVerbs:
         """Spectra in which samples with interference have weight 0.
 
         Segments of `n_segment` spectra, counted from the first, are treated separately. In each
-        segment, a channel is flagged completely if its median over time deviates from the running
-        median over `width`. Changes that are smooth over a span `smooth` of the band, such as those of
-        gain and continuum, are then subtracted, and samples that deviate from the median of their
-        channel are flagged. Samples are tested one by one (`clip`) and in runs of up to `max_window`
-        samples in time and in frequency (`sum_threshold`). If the header contains the schedule of the
-        noise diode, spectra with the diode on, off, and partly on are treated separately. A channel
-        with 16 or more values in a segment that are all equal is considered dead, and is flagged.
+        segment, a channel is flagged completely if its median over time deviates too much from the
+        running median over `width`. Changes that are smooth over a span `smooth` of the band, such as
+        those of gain and continuum, are then subtracted, and samples that deviate too much from the
+        median of their channel are flagged. Samples are tested one by one (`clip`) and in runs of up to
+        `max_window` samples in time and in frequency (`sum_threshold`). If the header contains the
+        schedule of the noise diode, spectra with the diode on, off, and partly on are treated
+        separately. If a channel has 16 or more values in a segment, and all of them are equal, it is
+        considered dead and is flagged.
 
         The noise is measured, including its skewness and the quantisation steps of data with few bits,
-        so that thresholds have the same meaning as for Gaussian noise, however many samples were
-        integrated: at most a fraction `noise_share` of pure noise, 0.15 % by default, is flagged in
-        each product. If the levels of a recording with few bits were set in such a way that the noise
-        is far above that of the radiometer equation and not proportional to the levels, the levels are
-        compared with the noise of a single sample. A pulse keeps 97 % of its signal-to-noise ratio if
-        this ratio is at most 2.5 times the square root of the number of channels.
+        so that thresholds have the same meaning as for Gaussian noise, regardless of the number of
+        integrated samples: at most a fraction `noise_share` of pure noise, 0.15 % by default, is
+        flagged in each product. If the levels of a recording with few bits were set in such a way that
+        the noise is far above that of the radiometer equation and not proportional to the levels, the
+        levels are compared with the noise of a single sample. A pulse keeps 97 % of its signal-to-noise
+        ratio if this ratio is at most 2.5 times the square root of the number of channels.
 
         `write`, `write_many` and the measurements `flag_shares`, `measure_diode` and `fit_gaussians`
         issue a `FastsigWarning` if whole channels, or a tenth of the samples outside `bands`, were
@@ -591,15 +594,15 @@ class OwnVerbs:
             products that are computed from both polarisations are flagged where either polarisation is
             flagged.
         width, smooth : Quantity, str or int, optional
-            The windows described above, as a frequency span or a number of channels. By default `width`
-            is 51 channels, but at most half the band; `smooth` is 20 MHz, but at least 64 channels and
-            at most the whole band.
+            The windows described above, as a frequency span or a number of channels. By default,
+            `width` is 51 channels, but at most half the band; `smooth` is 20 MHz, but at least 64
+            channels and at most the whole band.
         n_segment : int, optional
-            Number of spectra in a segment; by default 32 to 1024, chosen so that a product has about
+            Number of spectra in a segment; by default, 32 to 1024, chosen so that a product has about
             2**20 values in a segment.
         noise_share : float, optional
             Fraction of pure noise that may be flagged in each product, 1e-9 to 0.1: `clip` and
-            `sum_threshold` are scaled in proportion.
+            `sum_threshold` are multiplied by the common factor that gives this fraction.
 
         Raises
         ------
@@ -650,13 +653,13 @@ class OwnVerbs:
         track : CabinTrack
             The track of the feed cabin, as returned by `fastsig.io.fast.ky.read`.
         beam : int, optional
-            Number of the beam; by default that in the header.
+            Number of the beam; by default, that in the header.
         refraction : Refraction or str, optional
             Atmospheric conditions for refraction, instead of those in the track; also as text, such as
             ``"925,15,0.8,0.3m"`` (pressure in hPa, temperature in deg C, relative humidity,
             wavelength), or ``"none"`` for no refraction.
         record : mapping, optional
-            Description of the file of the track for the provenance; by default its name.
+            Description of the file of the track for the provenance; by default, its name.
 
         Raises
         ------
@@ -709,15 +712,15 @@ class OwnVerbs:
 
         .. math:: S_{AA} = T_{AA} / G, \quad S_I = (T_{AA} + T_{BB}) / 2 G
 
-        AA, BB, CR and CI refer to a single polarisation, so the flux density of I is the mean of those
-        of AA and BB. I, Q, U and V, which combine both polarisations, are divided by 2 G. Columns
-        with the noise expected from the radiometer equation, ``radiometer_NAME``, are also converted to
-        Jy.
+        AA, BB, CR and CI are divided by the gain G of a single polarisation, so the flux density of I
+        is the mean of those of AA and BB. I, Q, U and V, which combine both polarisations, are divided
+        by 2 G. Columns with the noise expected from the radiometer equation, ``radiometer_NAME``, are
+        also converted to Jy.
 
         Parameters
         ----------
         receiver : Receiver, optional
-            The receiver, with a gain that depends on beam, frequency and zenith angle; by default the
+            The receiver, with a gain that depends on beam, frequency and zenith angle; by default, the
             receiver of the telescope in the header, if it is known. The parameters record its name and
             the reference for its gain.
         gain : Quantity, optional
@@ -728,7 +731,7 @@ class OwnVerbs:
         temperature : Quantity, optional
             Ambient temperature; by default, its term in the gain is left out.
         beam : int, optional
-            Beam of the receiver; by default that in the header.
+            Beam of the receiver; by default, that in the header.
 
         Raises
         ------
@@ -744,8 +747,8 @@ class OwnVerbs:
     ) -> Self:
         """Spectra minus a model that is fitted to each spectrum.
 
-        ``out = in - model``; weights are unchanged. If too few channels of a spectrum have a weight
-        above 0 for a fit, the weight of the spectrum is set to 0.
+        ``out = in - model``; weights are unchanged, except that a spectrum with too few channels of
+        non-zero weight for a fit is given weight 0.
 
         Parameters
         ----------
@@ -755,12 +758,12 @@ class OwnVerbs:
             Frequencies of lines, which are excluded from every fit: ``"1419MHz-1421.5MHz"``, or pairs
             of values.
         **options
-            Options of the method. Polynomial: `order` (3), `include` (the only windows that are
-            fitted). arPLS: `lam` (1e8), `ratio` (0.01), `max_iter` (100). Ripples: `period` (1.08 MHz,
-            or several); `width` (0.2), the width of the delay window divided by the delay; `trend` (5),
-            the order of the polynomial fitted with the ripple; `n_rows` (1), the number of spectra
-            averaged for each measurement, with the diode on and off separately if the header has its
-            schedule; `harmonics` (1) of a sine.
+            Options of the method, with their defaults in parentheses. Polynomial: `order` (3);
+            `include`, the only windows that are fitted. arPLS: `lam` (1e8), `ratio` (0.01), `max_iter`
+            (100). Ripples: `period` (1.08 MHz, or several); `width` (0.2), the width of the delay
+            window divided by the delay; `trend` (5), the order of the polynomial fitted with the
+            ripple; `n_rows` (1), the number of spectra averaged for each measurement, with the diode on
+            and off separately if the header has its schedule; `harmonics` (1) of a sine.
 
         Raises
         ------
@@ -803,9 +806,9 @@ class OwnVerbs:
         position : SkyCoord or pair of Quantity, optional
             Position of all rows, ICRS, instead of that in the source.
         location : EarthLocation or str, optional
-            Location of the telescope, or its name; by default the telescope in the header.
+            Location of the telescope, or its name; by default, the telescope in the header.
         width : Quantity, optional
-            Width of output channels; by default that of the source.
+            Width of output channels; by default, that of the source.
         band : pair of Quantity, optional
             Lowest and highest centre of output channels, in the new frame.
         lobes, min_valid
@@ -817,8 +820,8 @@ class OwnVerbs:
         width in the same frame share their channels, whatever their sources. By default, the number of
         channels is that which fills the band of the source. The first output channel is the one nearest
         to the first channel of the source after a shift by the mean of the smallest and the largest
-        shift among five rows. Rows with other shifts lack a few channels at one end; these have weight
-        0.
+        shift among five evenly spaced rows. Rows with other shifts lack a few channels at one end;
+        these have weight 0.
 
         Raises
         ------
@@ -846,7 +849,7 @@ class OwnVerbs:
         position : SkyCoord, pair of Quantity, or str, optional
             Position of all rows, ICRS, instead of that in the source.
         location : EarthLocation or str, optional
-            Location of the telescope, or its name; by default the telescope in the header.
+            Location of the telescope, or its name; by default, the telescope in the header.
 
         Raises
         ------
@@ -866,9 +869,9 @@ class OwnVerbs:
 
         Row k of the result is row n_k of the source. About one row in 10000 is left out or repeated,
         where the clocks of the telescope and the barycentre have drifted apart by half a row. PRESTO's
-        prepdata does the same, but repeats a mean instead of a row. The Einstein, Roemer and Shapiro
-        delays are included. The start is a barycentric time (TDB), written as if it were UTC, and
-        ``extra["barycentered"]`` is 1.
+        prepdata does the same, but inserts a mean value instead of repeating a row. The Einstein,
+        Roemer and Shapiro delays are included. The start is a barycentric time (TDB), written as if it
+        were UTC, and ``extra["barycentered"]`` is 1.
 
         Dispersion delays are not corrected to the barycentre: remove the dispersion first, at the
         frequencies of the telescope.
@@ -878,9 +881,9 @@ class OwnVerbs:
         position : SkyCoord, pair of Quantity, or str, optional
             Position of the source, ICRS, instead of that in the header.
         location : EarthLocation or str, optional
-            Location of the telescope, or its name; by default the telescope in the header.
+            Location of the telescope, or its name; by default, the telescope in the header.
         ephemeris : str, optional
-            A JPL kernel (.bsp), or ``"erfa"`` for ERFA's series; by default the kernel of the extra
+            A JPL kernel (.bsp), or ``"erfa"`` for ERFA's series; by default, the kernel of the extra
             ``[pulsar]`` if it is installed, and otherwise ERFA's series. With a kernel, times agree
             with PINT's to 1 us. Times from the series differ from those of a kernel by up to 0.43 ms,
             and this difference changes by up to 0.03 ms per month.
@@ -907,7 +910,7 @@ class OwnVerbs:
         Parameters
         ----------
         rows : pair or slice, optional
-            Row numbers, times from the start, or times of day.
+            Row numbers, times from the start, or UTC dates and times.
         channels : pair or slice, optional
             Channel numbers, or frequencies.
         products : str or sequence of str, optional
@@ -952,9 +955,9 @@ class OwnVerbs:
             Whether the phase of the diode is removed from CR + i CI; the signal of the diode is assumed
             to be injected at 45 degrees to both receptors.
         beam : int, optional
-            Beam for which temperatures are read from the tables; by default the beam in the header.
+            Beam for which temperatures are read from the tables; by default, that in the header.
         workers : int, optional
-            Number of threads; by default as many as the process may use.
+            Number of threads; by default, as many as the process may use.
         memory : int, optional
             Maximum number of bytes that the process may use.
         progress : callable, optional
@@ -965,7 +968,7 @@ class OwnVerbs:
         ------
         DataError
             If no diode is found, if it is on all the time, or if it disagrees with `diode`; without a
-            schedule, also if the diode is detected in less than half of the channels, in only one
+            schedule, also if the diode is detected in fewer than half of the channels, in only one
             cycle, or in noise far above that of the radiometer equation.
         PlanError, UsageError
             If the spectra cannot be calibrated, if a parameter is not allowed, or if `memory` is too
@@ -979,28 +982,28 @@ class OwnVerbs:
     ) -> Spectrum:
         """Return antenna temperatures from spectra on and off a source, one row per cycle.
 
-        For rows in K, the temperature is ``on - off``. For rows in other units, it is ``(on - off) /
-        off Tsys``, computed for each state of the diode and averaged with weights from the expected
-        variances. Tsys of a cycle is that of its rows off the source; for the average, it is the root
-        mean square of the Tsys of both states.
+        For rows in K, the temperature is ``on - off``. For rows in other units, it is ``Tsys (on - off)
+        / off``, computed for each state of the diode and averaged with weights from the expected
+        variances. Tsys of a cycle is that of its rows off the source; for the average, it is the
+        weighted root mean square of the Tsys of the two states.
 
         Parameters
         ----------
         period : Quantity or str
             Time from the start of one phase on the source to the start of the next.
         on, first, settle : Quantity or str, optional
-            Time on the source (by default half of the period); start of the first phase on the source,
-            counted from the start of the stream (by default 0 s); time that is left out after each move
-            (by default 0 s).
+            Time on the source (by default, half of the period); start of the first phase on the source,
+            counted from the start of the stream (by default, 0 s); time that is left out after each
+            move (by default, 0 s).
         tsys : Quantity or str, shape () or (product,), optional
             System temperature off the source, such as ``"20K"``, for rows without a diode.
         tcal : Quantity or str, shape (), (product,) or (product, chan), optional
             Temperature of the noise diode, from whose two states Tsys is computed.
         diode : DiodeSchedule, optional
-            Schedule of the diode; by default that in the header. Without a schedule, the diode is
+            Schedule of the diode; by default, that in the header. Without a schedule, the diode is
             assumed to be off.
         kelvin : bool, optional
-            Whether rows are in K; by default according to the unit in the header.
+            Whether rows are in K; by default, this is determined by the unit in the header.
         smooth_ref, n_eff
             As in `fastsig.reductions.switching.scans.position_switched`.
 
@@ -1024,12 +1027,12 @@ class OwnVerbs:
         stages, such as samples flagged in the file.
 
         A `FastsigWarning` is issued if the stage `flag` of the chain flagged whole channels, or more
-        than a tenth of the samples outside its bands.
+        than a tenth of the samples outside the requested bands.
 
         Parameters
         ----------
         workers : int, optional
-            Number of threads; by default as many as the process may use.
+            Number of threads; by default, as many as the process may use.
 
         Raises
         ------
@@ -1081,8 +1084,7 @@ class OwnVerbs:
             Dispersion constant, MHz^2 pc^-1 cm^3 s; by default, that in the header, or 1/2.41e-4.
         tcal : Quantity, str or path, optional
             Temperature of the noise diode, as for `measure_diode`. The diode is measured first, and the
-            spectra are calibrated. The profiles are then in K, without the differences of gain and
-            phase between the receptors. The diode's signal must be injected at 45 degrees to both
+        XX The diode's signal must be injected at 45 degrees to both
             receptors.
         diode, beam : optional
             As for `measure_diode`.
@@ -1140,7 +1142,7 @@ class OwnVerbs:
             smearing that the plan adds, and pulses of ten spectra still span twice this many samples.
             With smaller values, the search takes less time, but short pulses lose more S/N.
         n_chan : int, optional
-            Channels into which each channel of voltages is divided; required for voltages.
+            Number of channels into which each channel of voltages is divided; required for voltages.
         time : Quantity or str, optional
             Integration time of the powers of voltages; by default, half of the shortest width in
             `width`, or one sample of a channel if no width is given.
@@ -1275,8 +1277,8 @@ class OwnVerbs:
         ephemeris : str, optional
             As for `to_barycenter`.
         segment : Quantity or str, optional
-            Length of segments, such as ``"10min"``, that are searched in addition to the whole: equal
-            ones that overlap by half or more.
+            Length of segments, such as ``"10min"``, that are searched in addition to the whole.
+            Segments have the same length, and overlap by half or more.
         others : sequence of Chain or stream
             If the chain is a time series, the time series of the same scan at other dispersion
             measures.
@@ -1329,7 +1331,7 @@ class OwnVerbs:
         n : int
             Number of lines, 1 to 10.
         product : str, optional
-            The product to fit; by default I, or the only product.
+            The product to fit; by default, I, or the only product.
         window : pair of Quantity, optional
             Range of velocities in which to fit; all velocities by default.
         baseline : int or None
@@ -1337,7 +1339,7 @@ class OwnVerbs:
         convention : {"radio", "optical", "relativistic"}
             Convention in which velocities are computed.
         rest : str or Quantity, optional
-            Rest frequency instead of the spectrum's: "HI", another line, or a frequency.
+            Rest frequency, instead of that of the spectrum: "HI", another line, or a frequency.
         sigma : Quantity, optional
             Noise of a channel with weight 1 in the mean spectrum, instead of the measured noise.
         correlation : sequence of float, optional
