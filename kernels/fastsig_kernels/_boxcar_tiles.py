@@ -135,8 +135,8 @@ class Tiles:
     @property
     def memory_bytes(self) -> int:
         """Size of the state, in bytes, with weights."""
-        arrays = (self._store, self._store, self._own, *self._waiting, *self._sums, *self._statistics,
-                  *self._tables)
+        arrays = (self._store, self._store, self._own, *self._waiting, *self._sums,
+                  *self._statistics, *self._tables)
         return sum(a.nbytes for a in arrays) + sum(each.memory_bytes for each in self._threads)
 
     @property

@@ -66,8 +66,8 @@ class Boxcars(Plan):
     threads. They are returned when their segment, and at least `n_segment` segments, are complete;
     `finish` returns the others.
 
-    *Level.* Rows must have a level of about 0. The part of a constant level that exceeds half of the
-    noise of a boxcar counts as noise.
+    *Level.* Rows must have a level of about 0. The part of a constant level that exceeds half of
+    the noise of a boxcar counts as noise.
 
     *Loss.* Until the noise of a segment has been measured, boxcars above 0.8 times the threshold
     are kept, with the noise of the preceding segments. Events are therefore complete unless the

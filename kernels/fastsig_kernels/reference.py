@@ -729,7 +729,7 @@ def boxcar_events(x: np.ndarray, ladder: Ladder, weight: np.ndarray | None = Non
 
 
 def _segment_boxcars(values, weights, ladder, times, segment, noise, threshold, least_share):
-    """Return sums for the noise and level, and the best boxcar of each 16 neighbours of a row and level."""
+    """Return sums for noise and level, and the best boxcar of each 16 of a row and level."""
     sums, boxcars = np.zeros((5, *noise.shape)), []
     for level in range(ladder.n_level):
         step, chunk = 1 << level, times.chunk(level)
