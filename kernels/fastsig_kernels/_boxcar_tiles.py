@@ -1,7 +1,9 @@
 """The state of a search for pulses on a plane of rows, tile by tile."""
 
+from collections.abc import Sequence
 from functools import partial
-from itertools import pairwise
+from itertools import accumulate, pairwise
+from typing import NamedTuple
 
 import numpy as np
 
@@ -59,7 +61,8 @@ class Planes:
 class Tiles:
     """A search for pulses by boxcars, of a stream of tiles of rows.
 
-    A tile is searched by `begin`, `search` for all rows, in parts that threads share, and `end`.
+    A tile is searched by `begin`, `search` for the rows of each thread, and `end`: `search_tiles`
+    does so for one or several searches.
 
     Parameters
     ----------
@@ -73,13 +76,15 @@ class Tiles:
         Samples of a segment of time, or 0; segments whose noise is used; most events of a segment.
     delay : ndarray, shape (n_row,), int64, samples, optional
         What is subtracted from times.
-    n_thread : int
-        Number of threads.
+    crew : Crew
+        Threads that share the work.
+    cuts : sequence of int
+        First row of each thread, and the number of rows, as from `rows_of_threads`.
     """
 
     def __init__(self, n_row: int, ladder: Ladder, *, noise: float, threshold: float,
                  least_share: float, segment: int, n_segment: int, most: int,
-                 delay: np.ndarray | None, n_thread: int) -> None:
+                 delay: np.ndarray | None, crew: Crew, cuts: Sequence[int]) -> None:
         self._n_row, self._ladder, self._delay = n_row, ladder, delay
         self._unit, self._threshold, self._n_segment = 1 / noise, threshold, n_segment
         self._least, self._most = least_share, most
@@ -87,16 +92,15 @@ class Tiles:
         self._spec = Spec(first=ladder.first, later=ladder.later, lanes=LANES)
         self._levels = np.searchsorted(ladder.levels, np.arange(ladder.n_level + 1))
         self._plan_levels()
-        self.crew = Crew(n_thread)
-        n_group = -(-n_row // GROUP)
-        cuts = [min(n_row, n_group * i // n_thread * GROUP) for i in range(n_thread + 1)]
-        #: Rows of each thread.
-        self.parts = [(a, b) for a, b in pairwise(cuts) if b > a]
-        self._shape = n_group, len(ladder.widths)
+        self.crew = crew
+        self._shape = -(-n_row // GROUP), len(ladder.widths)
         self._store = self._rows_kept(n_row)
         self._past = np.zeros((n_row, 0), np.float32)
-        self._threads = [_Work(2 * most + self._most_of_row + 1, self._n_work, len(ladder.widths))
-                         for _ in self.parts]
+        #: Rows and work space of each thread that has rows, by its number.
+        self._threads = {
+            i: (slice(*pair), _Work(2 * most + self._most_of_row + 1, self._n_work,
+                                    len(ladder.widths)))
+            for i, pair in enumerate(pairwise(cuts)) if pair[1] > pair[0]}
         self.reset()
 
     def _plan_levels(self) -> None:
@@ -137,7 +141,10 @@ class Tiles:
         """Size of the state, in bytes, with weights."""
         arrays = (self._store, self._store, self._own, *self._waiting, *self._sums,
                   *self._statistics, *self._tables)
-        return sum(a.nbytes for a in arrays) + sum(each.memory_bytes for each in self._threads)
+        return sum(a.nbytes for a in arrays) + sum(each.memory_bytes for each in self._works())
+
+    def _works(self) -> list["_Work"]:
+        return [work for _, work in self._threads.values()]
 
     @property
     def n(self) -> int:
@@ -156,7 +163,7 @@ class Tiles:
         #: With all weights 1, and with others.
         self._tables = [self._table_of(noise, weighted) for weighted in (False, True)]
         self._own = np.zeros((5, *self._shape))
-        for each in self._threads:
+        for each in self._works():
             each.clear()
 
     def _table_of(self, noise: np.ndarray, weighted: bool) -> np.ndarray:
@@ -195,17 +202,23 @@ class Tiles:
         """Whether weights are needed in this tile, because there were some not long ago."""
         return self._past.size > 0
 
-    def search(self, part: int, x: np.ndarray, weight: np.ndarray | None, start: int, stop: int
-               ) -> None:
-        """Search some rows of a thread, which are in memory from `Planes`."""
-        work, weighted, row = self._threads[part], self.weighted, start
-        step = x.strides[0]
+    @property
+    def threads(self) -> list[int]:
+        """Numbers of the threads that have rows."""
+        return list(self._threads)
+
+    def search(self, thread: int, x: np.ndarray, weight: np.ndarray | None) -> None:
+        """Search the rows of a thread in a tile, which is in memory from `Planes`."""
+        if thread not in self._threads:
+            return
+        rows, work = self._threads[thread]
+        row, stop, step, weighted = rows.start, rows.stop, x.strides[0], self.weighted
+        source, weights = address(x), 0 if weight is None else address(weight)
         while row < stop:
-            before = step * (row - start)
+            before = step * row
             row = search_rows_nb(
-                self._spec, weighted, address(x) + before,
-                before + (0 if weight is None else address(weight)), step, row, stop, self._table,
-                self._levels, self._tables[weighted], self._store, self._past,
+                self._spec, weighted, source + before, before + weights, step, row, stop,
+                self._table, self._levels, self._tables[weighted], self._store, self._past,
                 address(work.values), address(work.weights), work.lanes, self._own, work.raw,
                 work.sums, work.n, self._most_of_row)
             if row < stop:
@@ -219,27 +232,6 @@ class Tiles:
                 added = fill[k] + self._table[k - 1, _CHUNK] // 2
                 fill[k] = 0 if ready[k] else added
         return self._completed() if self.times.is_end(self._n) else np.empty(0, EVENT)
-
-    def search_all(self, x: np.ndarray, weight: np.ndarray | None, *, weighted: bool
-                   ) -> np.ndarray:
-        """Search a tile of all rows; return the events that are now known.
-
-        Parameters
-        ----------
-        x : ndarray, shape (n_row, halo + TILE), float32
-            Samples, after memory for those of the past; rows may be further apart.
-        weight : ndarray, shape and strides of x, float32, or None
-            Their weights. If there were others than 1 not long ago, this is overwritten with 1.
-        weighted : bool
-            Whether some of the weights are not 1.
-        """
-        self.begin(weighted)
-        if self.weighted and not weighted and weight is not None:
-            weight[:, self.times.halo :] = 1
-        weight = weight if self.weighted else None
-        self.crew.run([partial(self.search, i, x[a:b], None if weight is None else weight[a:b],
-                               a, b) for i, (a, b) in enumerate(self.parts)])
-        return self.end()
 
     def _completed(self) -> np.ndarray:
         """End a segment; return the events of those whose noise is now known."""
@@ -258,7 +250,7 @@ class Tiles:
     def finish(self, n: int, x: np.ndarray, weight: np.ndarray) -> np.ndarray:
         """End the stream, of `n` samples; return the rest of the events.
 
-        Arrays are those of `search_all`, whose contents are lost.
+        Arrays are those of `search_tiles`, whose contents are lost.
         """
         times = self.times
         reach = n + (times.halo << (self._ladder.n_level - 1))
@@ -266,7 +258,7 @@ class Tiles:
         while self._n < -(-reach // times.longest) * times.longest:
             x.fill(0)
             weight.fill(0)
-            found.append(self.search_all(x, weight, weighted=True))
+            found += search_tiles([Tile(self, x, weight, True)])
         if self._n and not times.is_end(self._n):
             self._end_segment()
         found += self._final() if self._waiting else []
@@ -283,14 +275,69 @@ class Tiles:
         self._statistics = statistics_of(self._sums, self._ladder, self._n_row,
                                          partial(scale, crew=self.crew))
         raw, values = (np.concatenate(each) for each in zip(*(
-            work.kept() for work in self._threads), strict=True))
+            work.kept() for work in self._works()), strict=True))
         keep = best_of(raw, values[:, 2], self._most)
-        self.n_dropped += sum(int(work.n[1]) for work in self._threads) + len(raw) - len(keep)
+        self.n_dropped += sum(int(each.n[1]) for each in self._works()) + len(raw) - len(keep)
         some = np.zeros(len(keep), RAW)
         for name, column in zip(("row", "time", "index"), raw[keep].T, strict=True):
             some[name] = column
         some["sum"], some["weight"] = self._unit * values[keep, 0], values[keep, 1]
         self._waiting.append(some)
+
+
+class Tile(NamedTuple):
+    """A tile of the rows of a search.
+
+    Parameters
+    ----------
+    search : Tiles
+    x : ndarray, shape (n_row, halo + TILE), float32
+        Samples, after memory for those of the past; rows may be further apart.
+    weight : ndarray, shape and strides of x, float32, or None
+        Their weights. If there were others than 1 not long ago, this is overwritten with 1.
+    weighted : bool
+        Whether some of the weights are not 1.
+    """
+
+    search: Tiles
+    x: np.ndarray
+    weight: np.ndarray | None
+    weighted: bool
+
+
+def search_tiles(tiles: Sequence[Tile]) -> list[np.ndarray]:
+    """Search a tile of each of some searches; return the events of each that are now known.
+
+    All have the same threads, each of which does its rows of all searches at once: this takes less
+    time than to begin the threads for one search after the other.
+    """
+    known: list[tuple[Tiles, np.ndarray, np.ndarray | None]] = []
+    for search, x, weight, weighted in tiles:
+        search.begin(weighted)
+        if search.weighted and not weighted and weight is not None:
+            weight[:, search.times.halo :] = 1
+        known.append((search, x, weight if search.weighted else None))
+
+    def part(thread: int) -> None:
+        for search, x, weight in known:
+            search.search(thread, x, weight)
+
+    threads = sorted({each for search, *_ in known for each in search.threads})
+    if threads:
+        known[0][0].crew.run([partial(part, each) for each in threads])
+    return [search.end() for search, *_ in known]
+
+
+def rows_of_threads(sizes: Sequence[int], n_thread: int) -> list[list[int]]:
+    """Divide the rows of searches of some sizes among threads; return the `cuts` of each search.
+
+    Each thread has whole groups, of which all have equally many in total.
+    """
+    groups = [-(-n // GROUP) for n in sizes]
+    before = accumulate(groups, initial=0)
+    ends = [sum(groups) * i // n_thread for i in range(n_thread + 1)]
+    return [[min(n, GROUP * min(max(end - first, 0), n_group)) for end in ends]
+            for n, n_group, first in zip(sizes, groups, before, strict=False)]
 
 
 class _Work:

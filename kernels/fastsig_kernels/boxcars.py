@@ -7,6 +7,7 @@ import numpy as np
 from . import _check
 from ._boxcar_events import EVENT, TILE
 from ._plan import Plan
+from ._team import Crew
 from .ladder import Ladder
 
 __all__ = ["Boxcars"]
@@ -81,13 +82,16 @@ class Boxcars(Plan):
                  most: int = 2**16, threads: int = 1) -> None:
         self._n_row = _check.count("n_row", n_row, maximum=2**24)
         self._options_of_tiles = checked_options(ladder, noise, threshold, segment, n_segment,
-                                                 least_share, most, threads)
+                                                 least_share, most)
+        self._threads = _check.count("threads", threads, maximum=64)
         self._own_state()
 
     def _own_state(self) -> None:
-        from ._boxcar_tiles import Planes, Tiles
+        from ._boxcar_tiles import Planes, Tiles, rows_of_threads
 
-        self._tiles = Tiles(self._n_row, delay=None, **self._options_of_tiles)
+        cuts, = rows_of_threads([self._n_row], self._threads)
+        self._tiles = Tiles(self._n_row, delay=None, crew=Crew(self._threads), cuts=cuts,
+                            **self._options_of_tiles)
         self._planes = Planes()
         self._reset()
 
@@ -206,9 +210,11 @@ class Boxcars(Plan):
         return self._planes.weights(self._n_row, self._tiles.times.halo)
 
     def _tile(self) -> np.ndarray:
+        from ._boxcar_tiles import Tile, search_tiles
+
         needed = self._is_weighted or self._tiles.weighted
-        found = self._tiles.search_all(self._samples, self._weights if needed else None,
-                                       weighted=self._is_weighted)
+        found, = search_tiles([Tile(self._tiles, self._samples, self._weights if needed else None,
+                                    self._is_weighted)])
         self._is_weighted = False
         return found
 
@@ -239,7 +245,7 @@ class Boxcars(Plan):
 
 
 def checked_options(ladder: Any, noise: Any, threshold: Any, segment: Any, n_segment: Any,
-                    least_share: Any, most: Any, threads: Any) -> dict[str, Any]:
+                    least_share: Any, most: Any) -> dict[str, Any]:
     """Return the arguments of `_boxcar_tiles.Tiles` that all searches have; refuse wrong ones."""
     if not isinstance(ladder, Ladder):
         raise TypeError(f"ladder: found {type(ladder).__name__}, allowed a Ladder")
@@ -251,7 +257,6 @@ def checked_options(ladder: Any, noise: Any, threshold: Any, segment: Any, n_seg
         "n_segment": _check.count("n_segment", n_segment, maximum=2**10),
         "least_share": _between("least_share", least_share, 0.01, 1),
         "most": _check.count("most", most, maximum=_MOST_EVENTS),
-        "n_thread": _check.count("threads", threads, maximum=64),
     }
 
 

@@ -1,6 +1,6 @@
 """Search for dispersed pulses in a stream of normalised spectra."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +9,7 @@ import numpy as np
 from . import _check
 from ._boxcar_events import EVENT, TILE, Times
 from ._plan import Plan
+from ._team import Crew
 from .boxcars import checked_options
 from .fdmt import FDMT
 from .ladder import Ladder
@@ -75,8 +76,8 @@ class PulseSearch(Plan):
                  track: str = "sample", noise: float = float(LEVELS), segment: int = 0,
                  n_segment: int = 16, least_share: float = 0.25, most: int = 2**16,
                  parts: Sequence[int] | None = None, threads: int = 1) -> None:
-        options = checked_options(ladder, noise, threshold, segment, n_segment, least_share, most,
-                                  threads)
+        options = checked_options(ladder, noise, threshold, segment, n_segment, least_share, most)
+        self._threads = _check.count("threads", threads, maximum=64)
         self._fdmt = FDMT(curve, delays, dtype="int8", order=order, mask=mask, track=track,
                           threads=threads)
         self._by_time = order == "time"
@@ -97,11 +98,13 @@ class PulseSearch(Plan):
         self._begin()
 
     def _begin(self) -> None:
-        from ._boxcar_tiles import Planes, Tiles
+        from ._boxcar_tiles import Planes, Tiles, rows_of_threads
 
         self._late = np.rint(self._fdmt.delays).astype(np.int64)
-        self._tiles = [Tiles(b - a, **self._options_of_tiles, delay=self._late[a:b])
-                       for a, b in self._parts]
+        crew = Crew(self._threads)
+        cuts = rows_of_threads([b - a for a, b in self._parts], self._threads)
+        self._tiles = [Tiles(b - a, **self._options_of_tiles, delay=self._late[a:b], crew=crew,
+                             cuts=each) for (a, b), each in zip(self._parts, cuts, strict=True)]
         self._planes, self._is_shared = Planes(), False
         self._reset()
 
@@ -114,14 +117,18 @@ class PulseSearch(Plan):
     def _times(self) -> Times:
         return self._tiles[0].times
 
-    def _of_parts(self, search: Callable[["Tiles", slice, int], np.ndarray]) -> np.ndarray:
-        """Return the events of the parts that still need samples: of tiles, rows and reach."""
-        found = [np.empty(0, EVENT)]
-        for tiles, (a, b), reach in zip(self._tiles, self._parts, self._reach, strict=True):
-            if self._end is None or tiles.n < self._end + reach:
-                found.append(search(tiles, slice(a, b), reach))
-                found[-1]["row"] += a
-        return np.concatenate(found)
+    def _open_parts(self) -> list[tuple["Tiles", slice, int]]:
+        """Return the parts that still need samples: tiles, rows and reach."""
+        return [(tiles, slice(a, b), reach) for tiles, (a, b), reach in
+                zip(self._tiles, self._parts, self._reach, strict=True)
+                if self._end is None or tiles.n < self._end + reach]
+
+    @staticmethod
+    def _in_rows(parts: list[tuple["Tiles", slice, int]], found: list[np.ndarray]) -> np.ndarray:
+        """Return the events of parts, in whose rows they are counted."""
+        for (_, rows, _), events in zip(parts, found, strict=True):
+            events["row"] += rows.start
+        return np.concatenate([np.empty(0, EVENT), *found])
 
     def prepare(self, other: "PulseSearch | None" = None) -> None:
         """Begin a stream, with all memory that it will need; as `FDMT.prepare`.
@@ -288,6 +295,8 @@ class PulseSearch(Plan):
 
     def _block(self, x: np.ndarray, valid: np.ndarray | None) -> np.ndarray:
         """Search a block of `TILE` spectra."""
+        from ._boxcar_tiles import Tile, search_tiles
+
         samples, weights = self._make_planes()
         there = slice(self._times.halo, None)
         self._fdmt.process(x, valid=valid, out=samples[:, there], out_weight=weights[:, there])
@@ -297,8 +306,10 @@ class PulseSearch(Plan):
             np.multiply(weights[:, there], np.float32(1 / self._n_used), out=weights[:, there])
         # Those whose rows need no sample that is not valid are searched without weights.
         n_whole = self._fdmt.n_valid - TILE
-        return self._of_parts(lambda tiles, rows, reach: tiles.search_all(
-            samples[rows], weights[rows], weighted=weighted and n_whole < reach))
+        parts = self._open_parts()
+        return self._in_rows(parts, search_tiles([
+            Tile(tiles, samples[rows], weights[rows], weighted and n_whole < reach)
+            for tiles, rows, reach in parts]))
 
     def finish(self) -> np.ndarray:
         """Return the rest of the events; the next sample is the first of another stream.
@@ -324,8 +335,9 @@ class PulseSearch(Plan):
             found.append(self._searched(nothing[0][here], nothing[1][here]))
         samples, weights = self._make_planes()
         self._end = None  # all parts end
-        found.append(self._of_parts(lambda tiles, rows, _: tiles.finish(
-            tiles.n, samples[rows], weights[rows])))
+        parts = self._open_parts()
+        found.append(self._in_rows(parts, [tiles.finish(tiles.n, samples[rows], weights[rows])
+                                           for tiles, rows, _ in parts]))
         dropped = [tiles.n_dropped for tiles in self._tiles]
         self._reset()
         for tiles, n in zip(self._tiles, dropped, strict=True):
