@@ -8,8 +8,9 @@ import numpy as np
 
 from ._jit import jit_strict, jit_strict_inner
 
-#: Channels whose sums stay in the first-level cache.
-_CHANNELS = 512
+#: Channels whose sums stay in the first-level cache, for so many rows that the addresses of their
+#: pages remain known to the processor.
+_CHANNELS, _ROWS = 512, 8
 
 
 @jit_strict
@@ -18,16 +19,18 @@ def measure_nb(x, series, valid, has_valid, kept, kept_valid, sums, start, stop)
 
     Values are those of `x` minus those of the series.
     """
-    for first in range(start, stop, _CHANNELS):
-        last = min(first + _CHANNELS, stop)
-        number, total, square = sums[0, first:last], sums[1, first:last], sums[2, first:last]
-        for row in range(x.shape[0]):
-            values, copy = x[row, first:last], kept[row, first:last]
-            if has_valid:
-                good, keep = valid[row, first:last], kept_valid[row, first:last]
-                _add_valid_nb(values, series[row], good, copy, keep, number, total, square)
-            else:
-                _add_nb(values, series[row], copy, total, square)
+    for above in range(0, x.shape[0], _ROWS):
+        below = min(above + _ROWS, x.shape[0])
+        for first in range(start, stop, _CHANNELS):
+            last = min(first + _CHANNELS, stop)
+            number, total, square = sums[0, first:last], sums[1, first:last], sums[2, first:last]
+            for row in range(above, below):
+                values, copy = x[row, first:last], kept[row, first:last]
+                if has_valid:
+                    good, keep = valid[row, first:last], kept_valid[row, first:last]
+                    _add_valid_nb(values, series[row], good, copy, keep, number, total, square)
+                else:
+                    _add_nb(values, series[row], copy, total, square)
 
 
 @jit_strict_inner
