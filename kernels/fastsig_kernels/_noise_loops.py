@@ -6,11 +6,11 @@ from itertools import pairwise
 import numpy as np
 
 from ._jit import jit_strict, jit_strict_inner
-from ._noise_widths import LEAST_WITHIN, N_STEP, gaussian
+from ._noise_widths import LEAST_WITHIN, gaussian
 from ._team import Crew
 
-#: Change of the noise, relative to it, that ends the iteration.
-_SMALL = 1e-7
+#: Change of the noise, relative to it, that ends the iteration; steps of it at most.
+_SMALL, _MOST_STEPS = 1e-7, 20
 
 
 def scale(square: np.ndarray, within: np.ndarray, total: np.ndarray, cut: np.ndarray,
@@ -54,12 +54,19 @@ def scale_nb(square, within, total, cut, cuts, shares, squares, out, start, stop
                 number += total[s, g, j]
                 mean_cut += cut[s, g, j] * total[s, g, j]
             noise = np.sqrt(sums / counts)
-            for _ in range(N_STEP):
-                before, expected = noise, 0.0
+            before, change_before = noise, 0.0
+            for step in range(_MOST_STEPS):
+                expected = 0.0
                 for s in range(square.shape[0]):
                     expected += within[s, g, j] * _between_nb(cut[s, g, j] / noise, cuts, squares)
-                noise = np.sqrt(sums / expected)
-                if not abs(noise - before) > _SMALL * noise:
+                change = np.sqrt(sums / expected) - noise
+                # Changes are about proportional to what is missing: the next is extrapolated.
+                factor = 1.0
+                if step > 0 and change_before * change > 0 and abs(change) < abs(change_before):
+                    factor = (noise - before) / (change_before - change)
+                before, change_before = noise, change
+                noise += factor * change
+                if not abs(factor * change) > _SMALL * noise:
                     break
             inside = counts / number
             if inside < LEAST_WITHIN:

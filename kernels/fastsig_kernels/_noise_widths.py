@@ -20,7 +20,8 @@ _LEAST = 0.1
 _PRIOR = 16.0
 #: The largest level that is believed to be one, in units of the noise.
 _MOST_LEVEL = 0.5
-N_STEP = 20  # of an iteration
+#: Change of the noise, relative to it, that ends the iteration, which is slow if the cut is low.
+_SMALL, _MOST_STEPS = 1e-9, 5000
 
 
 @lru_cache(maxsize=1)
@@ -54,9 +55,11 @@ def scale(square: np.ndarray, within: np.ndarray, total: np.ndarray, cut: np.nda
     sums, counts = square.sum(axis=0), within.sum(axis=0)
     with np.errstate(invalid="ignore", divide="ignore"):
         noise = np.sqrt(sums / counts)
-        for _ in range(N_STEP):
+        for _ in range(_MOST_STEPS):
             share = np.interp(cut / noise, cuts, squares)
-            noise = np.sqrt(sums / (within * share).sum(axis=0))
+            before, noise = noise, np.sqrt(sums / (within * share).sum(axis=0))
+            if not (np.abs(noise - before) > _SMALL * noise).any():
+                break
         inside = counts / total.sum(axis=0)
         mean_cut = (cut * total).sum(axis=0) / total.sum(axis=0)
     broad = mean_cut / np.interp(inside, shares, cuts)
