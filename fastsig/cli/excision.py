@@ -48,7 +48,7 @@ excision_options = common.options(
     click.option("--runs", type=float, metavar="X",
                  help="Flag runs of 1 to 64 samples in time or frequency; X is the threshold for "
                       "one sample, in standard deviations, e.g. 6. Unlike --sum-threshold of flag, "
-                      "do not compare a channel with its neighbours."),
+                      "it compares no channel with its neighbours."),
 )
 
 

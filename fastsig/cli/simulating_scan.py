@@ -147,8 +147,8 @@ def fast_scan(output: str, overwrite: bool, workers: int | None, **options: Any)
     """Simulate a scan of FAST's 19 beams over a known sky.
 
     The command writes the spectra of every beam, the track of the feed cabin, and a record of the
-    simulated contents (the truth record). Give values with units, e.g. --point
-    ra=5h34m31.9s,dec=22d0m52s,flux=3Jy,index=-0.7.
+    simulated contents (the truth record). Physical values other than DMs need units, e.g. --point
+    ra=5h34m31.9s,dec=22d0m52s,flux=3Jy,index=-0.7. The command requires fastsig[spectral].
     """
     from fastsig import simulate as library
 
