@@ -148,7 +148,8 @@ def fast_scan(output: str, overwrite: bool, workers: int | None, **options: Any)
 
     The command writes the spectra of every beam, the track of the feed cabin, and a record of the
     simulated contents (the truth record). Physical values other than DMs need units, e.g. --point
-    ra=5h34m31.9s,dec=22d0m52s,flux=3Jy,index=-0.7. The command requires fastsig[spectral].
+    ra=5h34m31.9s,dec=22d0m52s,flux=3Jy,index=-0.7. The track requires the packages
+    that pip install "fastsig[spectral]" installs.
     """
     from fastsig import simulate as library
 
