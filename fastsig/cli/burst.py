@@ -39,8 +39,8 @@ from fastsig.cli import common, driver
                    "the profile has the most structure (structure).")
 @click.option("--tsys", metavar="K",
               help="Compute the fluence with this system temperature, e.g. 20K. Requires --gain or "
-                   "--zenith-angle.  [default: no fluence, unless the spectra are in Jy, or in K with "
-                   "a gain]")
+                   "--zenith-angle.  [default: no fluence, unless the spectra are in Jy, or in K "
+                   "with a gain]")
 @click.option("--gain", metavar="K/JY",
               help="Compute the fluence with this gain of one polarisation, e.g. 16K/Jy.  "
                    "[default: the telescope's gain for --beam at --zenith-angle]")

@@ -105,9 +105,9 @@ _sky = common.options(
                       "inclination, position_angle, radius, turnover, rotation and dispersion. "
                       "May be repeated."),
     click.option("--pulsar", metavar=LIST, multiple=True,
-                 help="Add a pulsar, specified by ra, dec, flux (at the peak, in Jy), period, dm, "
-                      "duty, time, index, and linear, angle and circular (on the sky). May be "
-                      "repeated."),
+                 help="Add a pulsar, specified by ra, dec, flux (at the peak, at 1400 MHz, in Jy), "
+                      "period, dm, duty, time, index, and linear, angle and circular (on the sky). "
+                      "May be repeated."),
     click.option("--continuum", metavar=LIST,
                  help="Add a uniform continuum, specified by temperature (in K, in each "
                       "polarisation at 1400 MHz) and index (by default -2.7)."),
