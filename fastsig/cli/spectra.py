@@ -75,8 +75,8 @@ def _numbers(context: click.Context, parameter: click.Parameter, value: str) -> 
               help="Compress the samples of an FBH5 file with this method.  [default: bitshuffle]")
 @click.option("--blank", type=click.Choice(["nan", "mean", "zero"]),
               help="In fbh5, sigproc and psrfits, write this value where the weight is 0. For "
-                   "programs that cannot read NaN, use mean (the mean of the channel) or zero (not "
-                   "in fbh5).  [default: nan in fbh5, otherwise mean]")
+                   "programs that cannot read NaN, use mean (that of the channel) or zero (not in "
+                   "fbh5).  [default: nan in fbh5, otherwise mean]")
 @common.span_options
 @click.option("--unfused", is_flag=True,
               help="Do not use fused kernels; the product is identical, but the run takes longer.")
