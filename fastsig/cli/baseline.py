@@ -18,9 +18,9 @@ _OPTIONS = ("order", "include", "lam", "ratio", "max_iter", "period", "width", "
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @common.output_option("Write the product to this file.")
 @click.option("--method", type=click.Choice(_METHODS), required=True,
-              help="Subtract a polynomial, a smooth curve below the peaks (arpls), or a ripple "
-                   "(standing wave) that is found by Fourier components in a window of delay "
-                   "(ripple-fourier) or by fitting a sine (ripple-sine).")
+              help="Subtract a polynomial, a smooth curve below the peaks (arpls; requires "
+                   "fastsig[spectral]), or a ripple (standing wave) found from Fourier components "
+                   "(ripple-fourier) or by a sine fit (ripple-sine).")
 @click.option("--protect", multiple=True, metavar="WINDOW",
               help="Exclude these frequencies from the fit, e.g. 1419MHz-1421.5MHz; with auto, "
                    "lines are found in the mean spectrum and excluded. May be repeated.")
@@ -36,19 +36,19 @@ _OPTIONS = ("order", "include", "lam", "ratio", "max_iter", "period", "width", "
 @click.option("--max-iter", type=int, metavar="N",
               help="With arpls, stop after this many iterations.  [default: 100]")
 @click.option("--period", multiple=True, metavar="FREQ",
-              help="Remove a ripple with this period in frequency. May be repeated.  [default: "
-                   "1.08MHz]")
+              help="With a ripple method, remove a ripple with this period in frequency. May be "
+                   "repeated.  [default: 1.08MHz]")
 @click.option("--width", type=float, metavar="X",
-              help="Set the width of the window in delay that contains the ripple, as a fraction "
-                   "of the delay at its centre (1 / period).  [default: 0.2]")
+              help="With a ripple method, set the width of the window in delay that contains the "
+                   "ripple, as a fraction of the delay at its centre (1 / period).  [default: 0.2]")
 @click.option("--trend", type=int, metavar="N",
-              help="Fit a polynomial of this order together with the ripple, but subtract only "
-                   "the ripple.  [default: 5]")
+              help="With a ripple method, fit a polynomial of this order together with the ripple, "
+                   "but subtract only the ripple.  [default: 5]")
 @click.option("--harmonics", type=int, metavar="N",
               help="With ripple-sine, fit this many harmonics of the ripple.  [default: 1]")
 @click.option("--n-rows", type=int, metavar="N",
-              help="Measure the ripple (with ripple-sine, its period) in a running mean over N "
-                   "spectra, where N is odd; spectra with the noise diode on and those with it "
+              help="Measure the ripple (with ripple-sine, only its period) in a running mean over "
+                   "N spectra, where N is odd; spectra with the noise diode on and those with it "
                    "off are averaged separately.  [default: 1]")
 @click.option("--keep", type=common.OutputPath(), metavar="PATH",
               help="Write the subtracted models to this file.")

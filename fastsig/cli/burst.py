@@ -38,8 +38,9 @@ from fastsig.cli import common, driver
               help="Determine the dispersion measure at which the S/N is highest (snr) or at which "
                    "the profile has the most structure (structure).")
 @click.option("--tsys", metavar="K",
-              help="Compute the fluence with this system temperature, e.g. 20K.  [default: no "
-                   "fluence, unless the spectra are in K or Jy]")
+              help="Compute the fluence with this system temperature, e.g. 20K. Requires --gain or "
+                   "--zenith-angle.  [default: no fluence, unless the spectra are in Jy, or in K "
+                   "with a gain]")
 @click.option("--gain", metavar="K/JY",
               help="Compute the fluence with this gain of one polarisation, e.g. 16K/Jy.  "
                    "[default: the telescope's gain for --beam at --zenith-angle]")

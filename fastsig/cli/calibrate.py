@@ -51,7 +51,7 @@ from fastsig.cli import common, driver
                    "--stokes IQUV.")
 @click.option("--ky", type=common.InputPath(), metavar="FILE.xlsx",
               help="Read the track of FAST's feed cabin from this file, and write the positions "
-                   "of the beam as columns of the product.")
+                   "of the beam as columns of the product. Requires fastsig[spectral].")
 @click.option("--refraction", metavar="HPA,C,RH,WAVELENGTH",
               help="Correct positions for refraction at this pressure (hPa), temperature (deg "
                    "C), relative humidity and wavelength; with none, do not correct.  [default: "

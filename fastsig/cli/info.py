@@ -16,11 +16,11 @@ _APART = ("path", "warnings", "provenance", "cards")
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @common.json_option
 @click.option("--deep", is_flag=True,
-              help="Read the whole file to compute the valid fraction and, for a cube, the noise; "
-                   "otherwise, both are computed from up to 16 channels of a cube.")
+              help="Read the whole file to compute the valid fraction and, for a cube, the noise. "
+                   "By default, only up to 16 channels of a cube are read.")
 @click.option("--cards", is_flag=True, help="Also show all header cards of each file.")
 @common.set_option
-@common.message_options(verbose=common.SAYS_NOTHING)
+@common.message_options(verbose=common.SAYS_NOTHING, quiet=common.ERRORS_ONLY)
 @common.debug_option
 def info(
     files: tuple[str, ...], as_json: bool, deep: bool, cards: bool, overrides: tuple[str, ...],

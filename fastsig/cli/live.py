@@ -19,7 +19,7 @@ from fastsig.cli import common
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
 @click.option("-o", "--output", type=common.OutputPath(), metavar="FOLDER", required=True,
               help="Write the products to this folder, which is created if necessary; the name of "
-                   "each file contains the UTC time of its first row.")
+                   "each data file contains the UTC time of its first row.")
 @click.option("--record", type=click.Choice(["native", "dada", "vdif"]),
               help="Record the voltages in this format. Lost samples are marked as invalid in "
                    "native files; they are 0 in DADA files, which cannot mark them, and in VDIF "

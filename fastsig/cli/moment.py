@@ -25,7 +25,10 @@ from fastsig.cli import common, cubes
 @common.message_options(verbose=common.SAYS_SWEPT)
 @common.debug_option
 def moment(file: str, output: str, **options: Any) -> None:
-    """Make a moment map from a cube."""
+    """Make a moment map from a cube.
+
+    The command requires the packages that pip install "fastsig[spectral]" installs.
+    """
     from fastsig.io.files.safe import check_output
 
     check_output(output, overwrite=options["overwrite"], inputs=[file])

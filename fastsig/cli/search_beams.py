@@ -49,7 +49,7 @@ def beams(tables: tuple[str, ...], output: str, **options: Any) -> None:
     candidates may contain several beams; a table of pulsar candidates or hits contains one beam.
     All TABLEs must belong to one observation. Burst candidates are combined into one row if they
     agree in time and DM, pulsar candidates if they agree in frequency, and hits if they agree in
-    frequency and drift rate. The row states a verdict (accepted, doubtful or interference), a
+    frequency and drift rate. Each row states a verdict (accepted, doubtful or interference), a
     reason for the verdict, and the most probable position.
     """
     from fastsig.io.files.safe import check_output

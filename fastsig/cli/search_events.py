@@ -14,8 +14,8 @@ __all__ = ["events"]
 
 @click.command("events")
 @click.argument("tables", nargs=-1, required=True, metavar="TABLE...", type=common.InputPath())
-@common.output_option("Write the hits, with the numbers of their events, to this table "
-                      "(.ecsv).")
+@common.output_option("Write the hits that belong to events, with the numbers of the events, to "
+                      "this table (.ecsv).")
 @click.option("--pattern", metavar="LETTERS", default="ABACAD", show_default=True,
               help="Give one letter for each TABLE: A for a scan on the source, any other letter "
                    "for a scan off the source.")
@@ -30,9 +30,9 @@ def events(tables: tuple[str, ...], output: str, **options: Any) -> None:
     """Compare the hits of scans on and off a source.
 
     Each TABLE contains the hits of one scan, as written by search drift. Hits that lie on one
-    drifting track form an event, which is given a verdict (accepted, doubtful or interference) and
-    a reason for the verdict. An accepted event is found in all scans on the source and in no scan
-    off the source.
+    drifting track, at least one of them on the source, form an event, which is given a verdict
+    (accepted, doubtful or interference) and a reason for the verdict. An accepted event is found in
+    all scans on the source and in no scan off the source.
     """
     from fastsig.io.files.safe import check_output
     from fastsig.run.hit_files import format_of, read_hits, write_hits

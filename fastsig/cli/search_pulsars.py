@@ -52,9 +52,9 @@ __all__ = ["pulsars"]
 @click.option("--mains", type=click.Choice(["50", "60"]),
               help="Leave out signals at the mains frequency, 50 or 60 Hz, and its harmonics.")
 @click.option("--birds", multiple=True, metavar="FILE|find", type=common.InputPath(or_value=True),
-              help="Leave out signals at the frequencies in FILE, which is a zaplist or a table "
-                   "written by search beams; with find, leave out signals that are strongest at DM "
-                   "0. May be repeated.")
+              help="Leave out signals at the frequencies in FILE (a zaplist, or the interference "
+                   "in a table written by search beams); with find, leave out signals that are "
+                   "strongest at DM 0. May be repeated.")
 @click.option("--known", metavar="TABLE", type=common.InputPath(),
               help="Name candidates after the pulsars in TABLE with which they agree. TABLE has "
                    "the columns name, period (s) or frequency (Hz), dm and, if known, ra and dec.")

@@ -105,9 +105,9 @@ _sky = common.options(
                       "inclination, position_angle, radius, turnover, rotation and dispersion. "
                       "May be repeated."),
     click.option("--pulsar", metavar=LIST, multiple=True,
-                 help="Add a pulsar, specified by ra, dec, flux (at the peak, in Jy), period, dm, "
-                      "duty, time, index, and linear, angle and circular (on the sky). May be "
-                      "repeated."),
+                 help="Add a pulsar, specified by ra, dec, flux (at the peak, at 1400 MHz, in Jy), "
+                      "period, dm, duty, time, index, and linear, angle and circular (on the sky). "
+                      "May be repeated."),
     click.option("--continuum", metavar=LIST,
                  help="Add a uniform continuum, specified by temperature (in K, in each "
                       "polarisation at 1400 MHz) and index (by default -2.7)."),
@@ -147,8 +147,9 @@ def fast_scan(output: str, overwrite: bool, workers: int | None, **options: Any)
     """Simulate a scan of FAST's 19 beams over a known sky.
 
     The command writes the spectra of every beam, the track of the feed cabin, and a record of the
-    simulated contents (the truth record). Give values with units, e.g. --point
-    ra=5h34m31.9s,dec=22d0m52s,flux=3Jy,index=-0.7.
+    simulated contents (the truth record). Physical values other than DMs need units, e.g. --point
+    ra=5h34m31.9s,dec=22d0m52s,flux=3Jy,index=-0.7. The track requires the packages
+    that pip install "fastsig[spectral]" installs.
     """
     from fastsig import simulate as library
 

@@ -67,16 +67,16 @@ def _numbers(context: click.Context, parameter: click.Parameter, value: str) -> 
 @driver.spectra_to_option
 @driver.lossy_option
 @click.option("--bits", type=click.Choice(["8", "16", "32"]), default="32", show_default=True,
-              help="Write samples of this many bits. 32-bit samples are floats; 8-bit samples in "
-                   "fbh5 have a scale and an offset for each channel; 16 bits are possible only in "
-                   "sigproc and psrfits.")
+              help="Write samples of this many bits. 32-bit samples are floats; 16 bits are "
+                   "possible in sigproc and psrfits, and 8 bits also in fbh5, with a scale and an "
+                   "offset for each channel.")
 @driver.scale_option
 @click.option("--compression", type=click.Choice(["bitshuffle", "gzip", "none"]),
               help="Compress the samples of an FBH5 file with this method.  [default: bitshuffle]")
 @click.option("--blank", type=click.Choice(["nan", "mean", "zero"]),
-              help="Write this value where the weight is 0. For programs that cannot read NaN, "
-                   "use mean (the mean of the channel) or zero (not in fbh5).  [default: nan in "
-                   "fbh5, mean in sigproc and psrfits]")
+              help="In fbh5, sigproc and psrfits, write this value where the weight is 0. For "
+                   "programs that cannot read NaN, use mean (that of the channel) or zero (not in "
+                   "fbh5).  [default: nan in fbh5, otherwise mean]")
 @common.span_options
 @click.option("--unfused", is_flag=True,
               help="Do not use fused kernels; the product is identical, but the run takes longer.")

@@ -99,10 +99,10 @@ def _kelvins(context: click.Context, parameter: click.Parameter, value: str | No
                    "header; without one, the diode is assumed to be off]")
 @click.option("--tsys", metavar="K[,K]", callback=_kelvins,
               help="Use this off-source system temperature instead of measuring it with the "
-                   "noise diode; with onoff, give one value for each polarisation.")
+                   "noise diode; with onoff, give one value, or one for each polarisation.")
 @click.option("--tcal", metavar="K[,K]", callback=_kelvins,
-              help="Set the temperature of the noise diode; with onoff, give one value for each "
-                   "polarisation.  [default: TCAL of the SDFITS file]")
+              help="Set the temperature of the noise diode; with onoff, give one value, or one for "
+                   "each polarisation.  [default: TCAL of the SDFITS file]")
 @click.option("--smooth-ref", metavar="N", type=int, default=1, show_default=True,
               help="Smooth the reference spectrum over this many channels; an even number is "
                    "increased by one.")

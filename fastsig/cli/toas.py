@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 @click.option("--min-snr", type=click.FloatRange(0), metavar="X", default=0.0, show_default=True,
               help="Leave out times of arrival whose S/N is below X.")
 @click.option("--site", metavar="CODE",
-              help="Write this observatory code.  [default: TEMPO's code for the telescope]")
+              help="Write this observatory code.  [default: TEMPO's code for the telescope, or @ "
+                   "if the times are barycentric]")
 @common.set_option
 @common.json_option
 @common.message_options(verbose=common.SAYS_SWEPT)

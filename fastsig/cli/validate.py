@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @common.json_option
 @common.set_option
-@common.message_options(verbose=common.SAYS_NOTHING)
+@common.message_options(verbose=common.SAYS_NOTHING, quiet=common.ERRORS_ONLY)
 @common.debug_option
 def validate(
     files: tuple[str, ...], as_json: bool, overrides: tuple[str, ...], quiet: bool, debug: bool

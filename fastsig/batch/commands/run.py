@@ -68,8 +68,8 @@ run_options: Callable[[Any], Any] = common.options(
               help="Print the number of tasks and the expected time, memory and disk space; write "
                    "nothing.")
 @click.option("--follow", is_flag=True,
-              help="Keep looking for new inputs until interrupted with Ctrl-C, and process each "
-                   "file once it has stopped changing.")
+              help="Keep looking for new inputs until Ctrl-C is pressed or --follow-stop takes "
+                   "effect, and process each file once it has stopped changing.")
 @click.option("--follow-every", type=click.FloatRange(min=0.1), metavar="SECONDS", default=10.0,
               show_default=True, help="With --follow, look for new inputs at this interval.")
 @click.option("--follow-quiet", type=click.FloatRange(min=0), metavar="SECONDS", default=30.0,
