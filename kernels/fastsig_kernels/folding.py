@@ -45,8 +45,8 @@ class Folder(Plan):
     into calls in any way gives the same bits. NaN spreads to the sums that include it, unless its
     weight is 0.
 
-    *Memory.* `memory_bytes` does not depend on the number of rows. The GIL is released. A
-    plan is used by one thread at a time; it can be pickled and copied, and has no state.
+    *Memory.* `memory_bytes` does not depend on the number of rows. The GIL is released. Only one
+    thread may use a plan at a time. Plans can be pickled and copied, and have no state.
     """
 
     def __init__(
@@ -113,7 +113,7 @@ class Folder(Plan):
             Value that is added to the phase in each channel, to align channels with different
             delays.
         weight : ndarray, shape (n_time, 1 or n_product, 1 or n_chan), float32, optional
-            Weights; 1 by default. Samples whose weight is not above 0 are left out.
+            Weights, 1 by default. Samples whose weight is not above 0 are left out.
         add : bool
             Whether to add to the contents of `out` and `out_weight`.
         out : ndarray, shape (n_ephemeris, n_bin, n_product, n_chan), float64, optional

@@ -1,4 +1,4 @@
-"""Widths of boxcars with which pulses of any width are found at a stated loss. NumPy only."""
+"""Widths of boxcars that find pulses of any width with a stated loss; needs only NumPy."""
 
 from dataclasses import dataclass
 from functools import lru_cache

@@ -68,9 +68,9 @@ def kurtosis(
 
     Notes
     -----
-    Allocates nothing large when `out` is given; NaN propagates; the GIL is
-    released. The computation is in double precision, but sums in single precision
-    cause an error of about 2e-7 k in SK, which matters if k exceeds a few tens of thousands.
+    A call allocates nothing large when `out` is given. NaN propagates, and the GIL is released. The
+    computation is in double precision, but sums in single precision cause an error of about 2e-7 k
+    in SK, which matters if k exceeds a few tens of thousands.
 
     References
     ----------
@@ -150,7 +150,7 @@ def keep(
 
     Notes
     -----
-    Allocates nothing large when `out` is given; the GIL is released.
+    A call allocates nothing large when `out` is given; the GIL is released.
     """
     _check.array("sk", sk, ("float32",), _AXES)
     lows = _along_channels("low", low, sk.shape[-1])
@@ -310,10 +310,10 @@ def kurtosis_thresholds(
 
     ``P(SK < low) = P(SK > high) = erfc(sigma / sqrt(2)) / 2``
 
-    The exact distribution is used, since a Pearson fit to the exact four moments is not
-    accurate enough. At 3 sigma the fit flags 0.57 (k = 1/2) to 0.62 (k = 1) of the correct
-    fraction on the low side for M near 100 to 200, and is within 10 % only for M above 1300
-    (k = 1/2) or 600 (k = 1).
+    The exact distribution is used, since a Pearson fit to the exact four moments is not accurate
+    enough. At 3 sigma, the fit flags 0.57 (k = 1/2) to 0.62 (k = 1) of the correct fraction on the
+    low side for M near 100 to 200, and is within 10 % only for M above 1300 (k = 1/2) or 600 (k =
+    1).
 
     Parameters
     ----------
@@ -330,10 +330,10 @@ def kurtosis_thresholds(
     Returns
     -------
     low, high : float, dimensionless
-        Thresholds for `keep`. Their probabilities are accurate to about 1 part in 1000
-        for M of 32 or more, to 1 in 100 below that, and to 1 in 5 at 6 sigma for M below
-        24. With a correlation, they are accurate to about 1 in 10 at 3 sigma (simulated,
-        n_fft / hop up to 2).
+        Thresholds for `keep`. The probabilities beyond them are accurate to about 1 part in 1000
+        for M of 32 or more, to 1 in 100 below that, and to 1 in 5 at 6 sigma for M below 24. With a
+        correlation, the probabilities are accurate to about 1 in 10 at 3 sigma (simulated, n_fft /
+        hop up to 2).
 
     Raises
     ------
@@ -346,14 +346,13 @@ def kurtosis_thresholds(
     M = 32 (0.2 s and 100 MB for M = 16). The latest 1024 results are cached.
 
     Let x be the powers, with mean k, and ``d = x - k``. Then SK is a linear function of
-    ``Q = sum (d^2 - 2 d - k)`` on ``sum d = 0``. It is independent of S1 [2]_, so its
-    distribution there is the same as anywhere. The characteristic function of Q on
+    ``Q = sum (d^2 - 2 d - k)`` on ``sum d = 0``. It is independent of S1 [2]_, so its distribution
+    under this condition is its distribution in general. The characteristic function of Q on
     ``sum d = 0`` is ``integral phi(s, t)^M ds / integral phi(s, 0)^M ds`` [3]_, where
-    ``phi = E exp(i s d + i t (d^2 - 2 d - k))``, and a sum over it gives the
-    distribution [4]_.
+    ``phi = E exp(i s d + i t (d^2 - 2 d - k))``, and a sum over it gives the distribution [4]_.
 
-    Correlated powers are replaced by a smaller number of independent powers, which have
-    a kurtosis of the same variance and skewness after scaling.
+    Correlated powers are replaced by a smaller number of independent powers, whose kurtosis has the
+    same variance and skewness after scaling.
 
     References
     ----------
