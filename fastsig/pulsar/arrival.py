@@ -1,7 +1,8 @@
 """Times of arrival (TOAs) of pulses: a template is matched to profiles in the Fourier domain.
 
 A profile is the template t, shifted later by a phase tau, scaled by b and raised by a constant,
-plus white noise of unknown standard deviation. With harmonics P_h and T_h, and n_bin bins,
+plus white noise of unknown standard deviation. With the harmonics P_h of the profile and T_h of the
+template, and n_bin bins, we have
 
     ``C(tau) = 2 / n_bin sum_h Re(P_h T_h* exp(2 pi i h tau))``, ``E_T = 2 / n_bin sum_h |T_h|^2``.
 

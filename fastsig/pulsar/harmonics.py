@@ -1,9 +1,10 @@
 """Pulse profiles as Fourier series: checks, rotation, and the number of significant harmonics.
 
-A profile has `n_bin` equal bins of a turn. Its harmonic h, from 1, is ``P_h = sum_k p_k
-exp(-2 pi i h k / n_bin)``. White noise of standard deviation sigma per bin adds noise of variance
-``n_bin sigma^2 / 2`` to the real and to the imaginary part of each harmonic. The mean (h = 0) and,
-for an even number of bins, the harmonic n_bin / 2, whose phase is not determined, are not used.
+A profile has `n_bin` equal bins of a turn. Its harmonic h, counted from 1, is
+``P_h = sum_k p_k exp(-2 pi i h k / n_bin)``. White noise of standard deviation sigma per bin adds
+noise of variance ``n_bin sigma^2 / 2`` to the real and to the imaginary part of each harmonic. The
+mean (h = 0) and, for an even number of bins, the harmonic n_bin / 2, whose phase is not determined,
+are not used.
 """
 
 from __future__ import annotations

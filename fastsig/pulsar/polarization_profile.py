@@ -1,8 +1,8 @@
 """Polarisation of a profile: linear polarisation without bias, V, and position angles with errors.
 
-Noise makes the measured ``sqrt(Q^2 + U^2)`` too large. The estimate without this bias is ``L =
-sigma sqrt((L_measured / sigma)^2 - 1)`` if L_measured is 1.57 sigma or more, and otherwise 0
-(Everett & Weisberg 2001, eq. 11), with sigma the off-pulse noise of Q and U.
+Noise makes the measured ``sqrt(Q^2 + U^2)`` too large. The estimate without this bias is
+``L = sigma sqrt((L_measured / sigma)^2 - 1)`` if L_measured is 1.57 sigma or more, and otherwise 0
+(Everett & Weisberg 2001, eq. 11), where sigma is the off-pulse noise of Q and U.
 
 The position angle (PA) is ``atan2(U, Q) / 2``. Its probability about the true angle, for a true
 ``p = L / sigma``, is (Naghizadeh-Khouei & Clarke 1993)

@@ -43,7 +43,7 @@ class Polyco:
     Parameters
     ----------
     blocks : sequence of Block
-        For one pulsar, observing frequency and site.
+        Blocks for one pulsar, observing frequency and site.
     path : str
         File of the blocks, for messages.
     made : mapping, optional

@@ -43,7 +43,7 @@ class Block:
 
     .. math:: \phi = \phi_0 + 60 f_0 \, dt + c_1 + c_2 dt + c_3 dt^2 + ...
 
-    with dt in minutes since the middle.
+    where dt is the time since the middle, in minutes.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ class Block:
     dm : float
         pc cm^-3.
     doppler : float
-        Doppler shift due to the Earth's motion, in units of 1e-4: 1e4 (1 - f / f_b), with f the
+        Doppler shift due to the Earth's motion, in units of 1e-4: 1e4 (1 - f / f_b), where f is the
         frequency at the telescope and f_b that at the barycentre; positive if the Earth moves away.
     log_rms : float
         Logarithm to base 10 of the rms of the fit, in turns.
@@ -197,8 +197,8 @@ def text_of(blocks: Sequence[Block]) -> str:
     """Write blocks as TEMPO does, so that reading the text yields the same phases.
 
     The reference phase has six decimal places, the reference frequency twelve, and the middle of
-    the span, in days, eleven. The remainders are moved into the coefficients, whose 18 digits are
-    read to 1e-17 of their value.
+    the span, in days, eleven. The remainders are moved into the coefficients, which have 18 digits
+    and are read to 1e-17 of their value.
     """
     return "".join(map(_text, blocks))
 

@@ -1,7 +1,8 @@
 """Predictors of the phase of a pulsar: their common interface, and the check of the sampling.
 
-A predictor returns the phase of a pulsar at times of a telescope. `Polyco` reads it from TEMPO's
-polynomials, `from_par` makes these from an ephemeris, and `ConstantPeriod` needs only a period.
+A predictor returns the phase of a pulsar at times measured at a telescope. `Polyco` computes it
+from TEMPO's polynomials, `from_par` makes these from an ephemeris, and `ConstantPeriod` needs only
+a period.
 """
 
 from __future__ import annotations

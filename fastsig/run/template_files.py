@@ -24,7 +24,7 @@ def write_template(template: Template, path: str | os.PathLike[str], *, inputs: 
     template : Template
     path : path
     inputs : sequence of str
-        Files that it was made from; their names are recorded.
+        Files from which the template was made; their names are recorded.
     overwrite : bool
         Whether an existing file may be replaced.
 

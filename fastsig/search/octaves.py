@@ -80,7 +80,7 @@ class Octaves(ABC):
                 series: NDArray[np.float32] | None = None) -> None:
         """Accept the next spectra.
 
-        Those that were filled, as `Filled` finds them, are not valid.
+        Spectra that `Filled` identifies as filled in are not valid.
 
         Parameters
         ----------
@@ -110,7 +110,7 @@ class Octaves(ABC):
 
     @property
     def valid_share(self) -> float:
-        """Valid fraction of the samples of these spectra; 1 if there are none."""
+        """Valid fraction of the samples of the spectra with valid samples; 1 if there are none."""
         return float(np.mean(self._shares)) / self.live_share if any(self._live) else 1.0
 
     def complete(self) -> None:
@@ -128,7 +128,7 @@ class Octaves(ABC):
         Parameters
         ----------
         octave : int
-            Number of the octave, whose stretches are `members` of this number, one or more.
+            Number of the octave, which has one stretch or more.
         x : ndarray, shape (n_time, n_chan), int8
             Values with a level of 0 and a noise of `LEVELS`.
         valid : ndarray of bool, shape (n_time, n_chan), or None

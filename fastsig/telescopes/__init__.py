@@ -47,7 +47,7 @@ class Telescope(Shown):
     sigproc : int or None
         SIGPROC's telescope_id.
     receivers : mapping
-        Name -> callable that returns a `Receiver`; the first is the default.
+        Callables that return a `Receiver`, by the name of the receiver; the first is the default.
     """
 
     name: str
@@ -138,8 +138,8 @@ def get(name: str, site: str | None = None) -> Telescope:
     ----------
     name : str
     site : str, optional
-        Name of a published position, if there are several: for FAST ``"timing"`` (the default) or
-        ``"header"``, 28.7 m above it.
+        Name of a published position, if there are several: for FAST, ``"timing"`` (the default) or
+        ``"header"``, which is 28.7 m above it.
 
     Raises
     ------

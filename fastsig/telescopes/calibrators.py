@@ -33,9 +33,10 @@ class Calibrator:
     name : str
     aliases : tuple of str
     coefficients : tuple of float
-        Coefficients of log10 of the flux density in Jy, in ascending powers of log10 of GHz.
+        Coefficients of log10 of the flux density in Jy, in ascending powers of log10 of the
+        frequency in GHz.
     range_ghz : tuple of float
-        Frequencies for which the coefficients are valid.
+        Lowest and highest frequency, GHz, for which the coefficients are valid.
     position : SkyCoord
         Position, ICRS.
     variable : str or None

@@ -1,9 +1,9 @@
 """The Dask engine: jobs run on the workers of a Dask cluster, one on each of their threads.
 
 Only the client keeps the queue and the ledger. A job is sent to one worker, by its address: Dask
-neither moves nor repeats it, so that each death is counted here. If a worker dies, its job loses an
-attempt. If the scheduler or the client dies, workers stop their jobs, and the next run continues
-from the ledger.
+neither moves nor repeats it, so each death of a worker is counted here. If a worker dies, its job
+loses an attempt. If the scheduler or the client dies, workers stop their jobs, and the next run
+continues from the ledger.
 """
 
 from __future__ import annotations

@@ -76,7 +76,7 @@ class Injected(SpectraStage):
 def noise_of(stream: SpectrumStream) -> NDArray[np.float64]:
     """Return the noise of each channel, (n_chan,), from the median variance of some pieces.
 
-    Channels without noise, or without samples, have 0.
+    The noise is 0 for channels without noise or without samples.
     """
     n = min(_PIECE, stream.shape[0])
     starts = np.unique(np.linspace(0, stream.shape[0] - n, _PIECES).astype(int))

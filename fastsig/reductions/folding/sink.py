@@ -130,7 +130,7 @@ class Fold(Sink):
 
     @property
     def archive_bytes(self) -> int:
-        """Size of the archive of one predictor, with 16-bit numbers."""
+        """Size of the archive of one predictor with 16-bit numbers, bytes."""
         return (len(self.edges) - 1) * int(np.prod(self._shape[1:])) * 2
 
     @property

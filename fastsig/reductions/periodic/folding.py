@@ -43,7 +43,7 @@ class FoldedPulsar:
     Parameters
     ----------
     row : int
-        Its row in the table.
+        Row of the candidate in the table.
     profiles : Profiles
         Profiles folded with the values of the search.
     improvement : Improvement or None
@@ -84,7 +84,8 @@ def fold_candidates(chain: Any, candidates: PulsarCandidates, n: int = 10, *,
     Returns
     -------
     candidates : PulsarCandidates
-        The same rows, with the columns ``fold_...``: NaN where a candidate was not folded.
+        The same rows. If values are improved, they have the columns ``fold_...``, which are NaN
+        where a candidate was not folded.
     folded : list of FoldedPulsar
 
     Raises

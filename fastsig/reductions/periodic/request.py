@@ -112,7 +112,7 @@ class Request:
     searched : tuple of Trials
         The stretches of dispersion measures and, with segments, the segments of each.
     searches : tuple of Searches
-        Searches of each of these.
+        The searches of each element of `searched`.
     workers : int
         Number of threads.
     memory : int or None

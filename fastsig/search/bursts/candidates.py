@@ -20,8 +20,8 @@ class Candidates(Findings):
     Parameters
     ----------
     columns : mapping
-        Values of the columns of `fastsig.search.bursts.columns`, with the names as keys: `Time`,
-        arrays of numbers in the unit of the column, and text.
+        Values of the columns of `fastsig.search.bursts.columns`, with the names as keys. Values are
+        a `Time`, arrays of numbers in the unit of the column, or arrays of text.
     meta : mapping
         How the candidates were found, in types that JSON can store: threshold, plan, widths,
         expected false alarms and more.

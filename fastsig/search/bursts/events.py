@@ -26,7 +26,8 @@ class Events:
     rows : ndarray, dtype `EVENT`
         Sorted by stretch, row and time.
     n_dropped : int
-        Number of events that were left out because there were too many; all others are brighter.
+        Number of events that were left out because there were too many; all events kept are
+        brighter.
     n_time : int
         Number of spectra that were searched.
     live_share : float
