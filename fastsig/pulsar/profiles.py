@@ -231,7 +231,7 @@ class Profiles(ProfileData):
         path : path
             The file: PSRFITS for .ar and .fits, a table for .ecsv.
         **options
-            ``to``, ``overwrite``, ``bits``.
+            Options `to`, `overwrite` and `bits` of `write_profiles`.
         """
         write = registry.profile_function("write_profiles")
         check_options("write", write, options)

@@ -111,7 +111,7 @@ class BarycentricRows:
         return rows + np.floor(np.interp(rows, nodes, shifts) + 0.5).astype(np.int64)
 
     def runs(self) -> list[tuple[int, int, int]]:
-        """Return runs of successive rows: first row, first row of the source, and number of rows."""
+        """Return runs of successive rows: first row, first row of the source, number of rows."""
         found: list[tuple[int, int, int]] = []
         for first in range(0, self.n_row, _PIECE):
             rows = self(first, min(_PIECE, self.n_row - first))

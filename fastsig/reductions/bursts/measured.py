@@ -92,12 +92,12 @@ class BurstMeasurement(Shown):
     gaussian, scattered : BurstFit
         Fits without and with a tail.
     flux : Fluence or None
-        None if the system temperature or the gain is not known.
+        Fluence; None if the system temperature or the gain is not known.
     band_mhz : (float, float)
         Edges of the channels that were used.
     n_chan : int
     polarization : BurstPolarization or None
-        None if there are not four products.
+        Polarisation; None if there are not four products.
     """
 
     path: str
