@@ -117,6 +117,7 @@ def velocity(frequency: Any, rest: Any, convention: str = "radio") -> u.Quantity
     rest : str, Quantity or Line
         The line, as `line` accepts it.
     convention : {"radio", "optical", "relativistic"}
+        Convention of the velocities.
 
     Raises
     ------

@@ -109,6 +109,7 @@ def scatter(spectrum: ArrayLike, channels: slice | None = None) -> Floats:
     Parameters
     ----------
     spectrum : array, shape (..., chan)
+        Spectra.
     channels : slice, optional
         `inner_channels` by default.
 

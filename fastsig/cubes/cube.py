@@ -49,6 +49,7 @@ class Source(NamedTuple):
     Parameters
     ----------
     at : SkyCoord
+        Position.
     ra_error, dec_error : Quantity
         Standard errors along east and north, arcsec, from the noise and from misfits of the beam;
         errors of pointing are not included.

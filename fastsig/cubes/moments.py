@@ -44,6 +44,7 @@ class Moment(Shown):
     Parameters
     ----------
     order : int
+        Order of the moment.
     values : ndarray, shape (y, x), float32
         Values in `unit`; NaN where there are none.
     error : ndarray, shape (y, x), float32, or None
@@ -51,6 +52,7 @@ class Moment(Shown):
     count : ndarray, shape (y, x), int32
         Number of channels added.
     unit : str
+        Unit of the values.
     header : fits.Header
         Celestial coordinates, beam, and parameters of the moment.
     """

@@ -106,6 +106,7 @@ class Improvement:
     profile : ndarray, shape (bin,)
         Aligned profile: the weighted mean of the cells.
     trials : Trials
+        Maps of the last round.
     """
 
     spin: Spin

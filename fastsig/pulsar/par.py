@@ -57,6 +57,7 @@ def from_par(path: str | PathLike[str], telescope: str | Telescope, first: Time,
     path : path
         Par file of TEMPO, tempo2 or PINT.
     telescope : str or Telescope
+        Telescope, or its name.
     first, last : Time
         Times to cover.
     mhz : float

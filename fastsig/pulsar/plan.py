@@ -109,6 +109,7 @@ class DMPlan:
     loss : float
         Largest fraction of the S/N that is lost half a step from the nearest dispersion measure.
     stretches : tuple of Stretch
+        Stretches, in ascending order of dispersion measure.
     """
 
     recording: Recording

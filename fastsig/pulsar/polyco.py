@@ -78,6 +78,7 @@ class Polyco:
         Parameters
         ----------
         path : path
+            The file.
         source : str, optional
             Name of the pulsar, for a file with blocks of several pulsars.
 

@@ -48,6 +48,7 @@ class Block:
     Parameters
     ----------
     source : str
+        Name of the pulsar.
     day : int
         UTC day number of the middle, MJD.
     day_part : Fraction

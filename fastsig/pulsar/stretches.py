@@ -74,6 +74,7 @@ class Recording:
     low_mhz, high_mhz : float
         Centres of the lowest and of the highest channel, MHz.
     n_chan : int
+        Number of channels.
     sample_s : float
         Time from one spectrum to the next, s.
     constant : float
@@ -96,6 +97,7 @@ class Recording:
         fstart, bandwidth : value, Hz
             Lower edge of the band and its width.
         n_chan : int
+            Number of channels.
         sample_time : value, s
             Time from one spectrum to the next.
         constant : float
@@ -155,6 +157,7 @@ class Subbands:
     Parameters
     ----------
     n_subband : int
+        Number of subbands.
     step : float
         Step of the dispersion measures for which subbands are summed, pc cm^-3.
     smear_s : float
@@ -176,6 +179,7 @@ class Stretch:
     Parameters
     ----------
     recording : Recording
+        Properties of the spectra.
     low, step : float
         The first dispersion measure and the step, pc cm^-3.
     n_dm : int

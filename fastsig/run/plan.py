@@ -45,6 +45,7 @@ class Plan:
     Parameters
     ----------
     lanes : list of Lane
+        Chains, each with the sinks that receive its blocks.
     given : list of Sink
         All sinks, in the order in which they were given.
     workers, in_flight : int

@@ -22,7 +22,9 @@ def write_template(template: Template, path: str | os.PathLike[str], *, inputs: 
     Parameters
     ----------
     template : Template
+        Template to write.
     path : path
+        The file.
     inputs : sequence of str
         Files from which the template was made; their names are recorded.
     overwrite : bool

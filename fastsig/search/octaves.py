@@ -35,7 +35,9 @@ class Octaves(ABC):
     Parameters
     ----------
     recording : Recording
+        Properties of the spectra.
     stretches : sequence of Stretch
+        Stretches of dispersion measure.
     dtype : str
         Type of the spectra: uint8, int8, uint16, int16 or float32.
     threads : int
@@ -87,6 +89,7 @@ class Octaves(ABC):
         x : ndarray, shape (n_time, n_chan)
             Values of any unit; they need not be finite where they are not valid.
         valid : ndarray of bool, shape (n_time, n_chan), optional
+            Which samples are valid; all by default.
         series : ndarray of float32, shape (n_time,), optional
             Values that are first subtracted from all channels.
         """

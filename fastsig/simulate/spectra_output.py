@@ -93,6 +93,7 @@ def write_psrfits(
     Parameters
     ----------
     recording : FastSpectra
+        The recording to write.
     path : path
         Name of the file, with ``{file}`` if there are several files, or a folder, in which the
         files have FAST's names.

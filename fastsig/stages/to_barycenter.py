@@ -85,7 +85,9 @@ class BarycentricRows:
     Parameters
     ----------
     clock : BarycentricClock
+        Clock at the barycentre.
     start : Time
+        Time of the start of row 0 at the telescope.
     rate : Fraction
         Rows per second.
     n_row : int

@@ -30,7 +30,9 @@ class FilterBank(NamedTuple):
     Parameters
     ----------
     n_tap : int
+        Length of the prototype, in transforms.
     window : str
+        Window of the prototype.
     oversample : Fraction
         Length of the transform divided by the hop.
     """

@@ -137,6 +137,7 @@ def get(name: str, site: str | None = None) -> Telescope:
     Parameters
     ----------
     name : str
+        Name or alias of the telescope.
     site : str, optional
         Name of a published position, if there are several: for FAST, ``"timing"`` (the default) or
         ``"header"``, which is 28.7 m above it.

@@ -104,6 +104,7 @@ def light_travel_times(times: Time, ra_deg: Any, dec_deg: Any, location: Any) ->
     ra_deg, dec_deg : float or ndarray
         Position of the source, ICRS, in the shape of `times` or one for all times.
     location : EarthLocation
+        Position of the telescope.
 
     Returns
     -------

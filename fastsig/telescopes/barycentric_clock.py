@@ -55,6 +55,7 @@ class BarycentricClock:
     position : tuple of float
         Right ascension and declination, ICRS, deg.
     location : EarthLocation
+        Position of the telescope.
     kernel : Kernel, optional
         Ephemeris of the solar system; without one, ERFA's series for the Earth is used.
     """

@@ -31,7 +31,9 @@ class Calibrator:
     Parameters
     ----------
     name : str
+        Name of the source.
     aliases : tuple of str
+        Other names of the source.
     coefficients : tuple of float
         Coefficients of log10 of the flux density in Jy, in ascending powers of log10 of the
         frequency in GHz.
@@ -58,6 +60,7 @@ class Calibrator:
         Parameters
         ----------
         frequency : Quantity
+            Frequencies.
         outside : {"raise", "nan"}
             Result for frequencies outside the valid range: an error, or NaN.
 

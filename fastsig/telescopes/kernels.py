@@ -31,6 +31,7 @@ class Kernel:
     name : str
         Name as in par files, such as DE440.
     path : str
+        The file.
     origin : str
         Package and version, or the name of the file.
     """

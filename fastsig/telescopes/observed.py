@@ -121,6 +121,7 @@ def observed_to_icrs(azimuth: Any, zenith_distance: Any, times: Time, location: 
     times : Time
         Shape (time,).
     location : EarthLocation
+        Position of the telescope.
     refraction : Refraction, optional
         Parameters of the air; by default, directions are those without an atmosphere.
     warn : bool
@@ -179,6 +180,7 @@ def observer_velocity(times: Time, location: EarthLocation) -> Array:
     times : Time
         Shape (time,). Where UT1 is known only to 0.9 s, the velocity is good to 0.03 m/s.
     location : EarthLocation
+        Position of the telescope.
 
     Returns
     -------

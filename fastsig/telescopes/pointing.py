@@ -60,6 +60,7 @@ class BeamPositions(Shown):
     time : Time
         UTC, shape (time,).
     beams : tuple of int
+        Numbers of the beams.
     ra, dec : Quantity
         ICRS, degrees, shape (time, beam), float64.
     azimuth, zenith_distance : Quantity
@@ -67,6 +68,7 @@ class BeamPositions(Shown):
     extrapolated : array of bool
         Whether a time is more than 1 s from the nearest row of the table, shape (time,).
     location : EarthLocation
+        Position of the telescope.
     """
 
     time: Time
@@ -140,6 +142,7 @@ class CabinTrack(Shown):
             Air to use instead of `air` of the track; as text, ``"925,15,0.8,0.3m"``, or ``"none"``
             for no refraction.
         receiver : FastL19, optional
+            Receiver; by default, FAST's 19-beam receiver.
         location : EarthLocation, optional
             FAST's timing position by default.
 
@@ -172,6 +175,7 @@ class CabinTrack(Shown):
         times : Time
             Shape (time,).
         location : EarthLocation, optional
+            Position of the telescope; by default, FAST's timing position.
         """
         ends = np.array([[0.0, _ARM_M], [0.0, -_ARM_M]])  # a horn in the south looks north
         az, zd, _, where = self._observed(times, ends, location)

@@ -90,6 +90,7 @@ class Receiver(ABC):
     Attributes
     ----------
     name, title : str
+        Name, and description in words.
     beams : tuple of int
         Beams, counted from 1.
     band, recorded : Quantity
@@ -161,6 +162,7 @@ class Receiver(ABC):
         Parameters
         ----------
         beam : int or array of int
+            Beams.
         frequency : Quantity
             Frequencies; broadcast against `beam`.
         outside : {"raise", "nan"}
@@ -187,7 +189,9 @@ class Receiver(ABC):
         Parameters
         ----------
         beam : int or array of int
+            Beams.
         frequency : Quantity
+            Frequencies.
         zenith_angle : Quantity
             Zenith angle of the telescope's axis. Beams, frequencies, zenith angles and temperatures
             are broadcast against one another.

@@ -54,6 +54,7 @@ class TcalTable(Shown):
         Temperatures, K, for each pair (beam, pol), where pol is 0 or 1: shape (chan,), float64; NaN
         where masked.
     date : Time or None
+        Date of the measurement, if it is known.
     level : str or None
         "low" or "high".
     """
@@ -82,7 +83,9 @@ class TcalTable(Shown):
         Parameters
         ----------
         axis : ChannelAxis
+            The channels.
         beam : int
+            Number of the beam.
         max_gap : float
             Channels for which the table has no temperature within this distance, MHz, become NaN.
 

@@ -157,6 +157,7 @@ def draw_candidates(candidates: Candidates, path: str | os.PathLike[str] | None 
     Parameters
     ----------
     candidates : Candidates
+        Candidates of a burst search.
     path, overwrite
         As for `draw`; `write_bursts_page` writes an interactive page of the table.
     name : str
@@ -182,6 +183,7 @@ def draw_pulsars(candidates: PulsarCandidates, path: str | os.PathLike[str] | No
     Parameters
     ----------
     candidates : PulsarCandidates
+        Candidates of a pulsar search.
     path, overwrite
         As for `draw`.
     name : str
@@ -209,6 +211,7 @@ def write_bursts_page(
     Parameters
     ----------
     candidates : Candidates
+        Candidates of a burst search.
     path : path
         The page (.html) to write.
     data : iterable of path
@@ -518,6 +521,7 @@ def draw_position(
     Parameters
     ----------
     spectrum : SkySpectrum
+        The spectrum.
     fit : mapping, optional
         As returned by `fastsig.reductions.sources.position.PositionSpectrum.read_with_fit`.
     path, overwrite
@@ -571,6 +575,7 @@ def draw_profiles(
     Parameters
     ----------
     profiles : Profiles
+        Folded profiles.
     path, overwrite
         As for `draw`.
     product : str, optional

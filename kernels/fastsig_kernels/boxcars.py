@@ -48,7 +48,7 @@ class Boxcars(Plan):
         Largest number of boxcars above the threshold that are kept in a segment; the best ones are
         kept.
     threads : int
-        Number of threads that share the work of a call, with the same events.
+        Number of threads that share the work of a call; the events do not depend on it.
 
     Raises
     ------

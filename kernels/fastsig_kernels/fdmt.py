@@ -58,7 +58,7 @@ class FDMT(Plan):
         takes up to twice as long. With "exact", each channel is summed at the sample nearest to its
         exact delay: the best choice for a few delays, but many times slower for thousands.
     threads : int
-        Number of threads that share the work of a call, with the same bits.
+        Number of threads that share the work of a call; the bits do not depend on it.
 
     Raises
     ------

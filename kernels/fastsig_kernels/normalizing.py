@@ -46,7 +46,7 @@ class Normalizer(Plan):
         Number of segments on each side. Near the beginning and the end of the stream, there are
         fewer on one side.
     threads : int
-        Number of threads that share the work of a call, with the same bits.
+        Number of threads that share the work of a call; the bits do not depend on it.
 
     Raises
     ------
@@ -389,7 +389,7 @@ def halve(x: np.ndarray, valid: np.ndarray | None = None, *, out: np.ndarray | N
     out_valid : ndarray, shape (n, n_chan), bool, optional
         Receives whether each code is valid, if `valid` is given; must not overlap the inputs.
     threads : int
-        Number of threads that share the work, with the same bits.
+        Number of threads that share the work; the bits do not depend on it.
 
     Returns
     -------

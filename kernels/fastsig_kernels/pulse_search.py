@@ -50,7 +50,7 @@ class PulseSearch(Plan):
         with its own groups of rows and its own limit of `most` boxcars. By default, all rows are
         searched together.
     threads : int
-        Number of threads that share the work of a call, with the same events.
+        Number of threads that share the work of a call; the events do not depend on it.
 
     Raises
     ------

@@ -83,9 +83,9 @@ class Spectrometer(Plan):
     scale : {"mean", "sum"}
         Whether to return means, or numerators and weights that can be added to others.
     threads : int
-        Number of threads that share the work of a call, with the same bits. Calls that take at
-        least a few milliseconds benefit from several threads, if sums of `n_int` or `n_inner`
-        frames are shorter than the call.
+        Number of threads that share the work of a call; the bits do not depend on it. Calls that
+        take at least a few milliseconds benefit from several threads, if sums of `n_int` or
+        `n_inner` frames are shorter than the call.
     n_stream : int, optional
         Number of streams with the same losses, such as the coarse channels of one receiver, which
         each call processes together: arrays then have an axis for them. By default there is one,

@@ -55,6 +55,7 @@ class DaskEngine:
         Maximum number of jobs at a time; by default, one per thread of the workers. For a local
         cluster, the number of its processes; by default, one per processor.
     tls : Tls, optional
+        PEM files, if the scheduler is encrypted; by default, Dask's own configuration.
     warm : bool
         Whether to compile the kernels on each node first, if none is cached.
     note : callable, optional

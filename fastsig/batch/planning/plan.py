@@ -35,6 +35,7 @@ class Plan:
     refused : tuple of (str, str)
         Name and reason for each task that may not run.
     kinds : tuple of Kind
+        Kinds of similar tasks, with their needs.
     processes : int
         Number of tasks that run at once.
     memory_limit : int or None

@@ -47,6 +47,7 @@ class Task:
     inputs : tuple of str
         Absolute paths.
     steps : tuple of Step
+        Commands that are run one after the other.
     folder : str
         Absolute path of the output folder: nothing is written outside it.
     refused : str

@@ -110,6 +110,7 @@ class CubeFile:
     Parameters
     ----------
     path : path
+        The file.
     rest : str or Quantity, optional
         Rest frequency, instead of that in the file: the name of a line, or a frequency.
     convention : {"radio", "optical"}, optional
@@ -118,6 +119,7 @@ class CubeFile:
     Attributes
     ----------
     header : CubeHeader
+        Header of the cube.
     shape : tuple of int
         (stokes, chan, y, x).
     faults : list of str

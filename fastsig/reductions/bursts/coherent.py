@@ -35,6 +35,7 @@ class Coarse:
     Parameters
     ----------
     stream : SpectrumStream
+        Spectra in which the dispersion within channels was removed.
     plan : SearchPlan
         Plan of the dispersion measures around that of the stream.
     """
@@ -51,6 +52,7 @@ def coarse_searches(stream: VoltageStream, dms: Any, n_chan: int, *, time: Any =
     Parameters
     ----------
     stream : VoltageStream
+        Voltages.
     dms : pair, or text such as "0:3000"
         Lowest and highest dispersion measure, pc cm^-3.
     n_chan : int

@@ -33,6 +33,7 @@ class Injected(SpectraStage):
     source : SpectrumStream
         Spectra that have an intensity.
     bursts : sequence of Injection
+        Bursts to add.
     sigma : ndarray, shape (n_chan,), float64
         Noise of the intensity in each channel, in the unit of the spectra.
     constant : float
@@ -110,6 +111,7 @@ class Completeness(NamedTuple):
     Parameters
     ----------
     injections : tuple of Injection
+        Bursts that were injected.
     match : ndarray, int64
         Number of the candidate that matches each burst; -1 if there is none.
     ratio : ndarray, float64
@@ -140,6 +142,7 @@ class Completeness(NamedTuple):
         Parameters
         ----------
         by : {"snr", "dm", "width_s"}
+            The parameter.
         """
         values = np.array([getattr(each, by) for each in self.injections])
         made = []
@@ -172,9 +175,11 @@ def completeness(found: Candidates, injections: Sequence[Injection], late_s: flo
     found : Candidates
         The brightest first.
     injections : sequence of Injection
+        Bursts that were injected.
     late_s : float
         Time of the first spectrum after the start of the scan, s.
     plan : SearchPlan
+        Plan of the search.
     live : float
         Fraction of the channels to which bursts were added.
     """

@@ -87,6 +87,7 @@ class BurstMeasurement(Shown):
     boxcar : Boxcar
         The best boxcar; `width_s` is its width.
     width_s : float
+        Width of the best boxcar, s.
     valid_share : float
         Fraction of the samples of the boxcar that are valid.
     gaussian, scattered : BurstFit
@@ -96,6 +97,7 @@ class BurstMeasurement(Shown):
     band_mhz : (float, float)
         Edges of the channels that were used.
     n_chan : int
+        Number of channels that were used.
     polarization : BurstPolarization or None
         Polarisation; None if there are not four products.
     """

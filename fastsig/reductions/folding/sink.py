@@ -57,6 +57,7 @@ class Fold(Sink):
         Spectra with a known end, or a piece of a stream that may end early; the last subintegration
         then ends where the piece ends.
     predictors : sequence of Predictor
+        Predictors of the phase.
     n_bin : int, optional
         Number of bins in a turn; by default, the largest power of two that is at most 256 and does
         not exceed the number of samples in a turn.

@@ -22,6 +22,7 @@ class MapPlan:
     Parameters
     ----------
     threads : int
+        Number of threads.
     n_chan : int
         Number of channels in a block.
     memory, floor : int

@@ -72,6 +72,7 @@ def fold_candidates(chain: Any, candidates: PulsarCandidates, n: int = 10, *,
     chain : Chain or stream
         The spectra that were searched, with two channels or more.
     candidates : PulsarCandidates
+        Candidates of the search.
     n : int
         Number of candidates.
     clock : BarycentricClock, optional

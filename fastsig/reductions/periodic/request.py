@@ -109,6 +109,7 @@ class Request:
     source : SummedSeries or SeriesFiles
         Source of the series.
     settings : Settings
+        Settings of the search.
     searched : tuple of Trials
         The stretches of dispersion measures and, with segments, the segments of each.
     searches : tuple of Searches

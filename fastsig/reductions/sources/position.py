@@ -96,6 +96,7 @@ def in_beam(values: F8, weight: F8, east: F8, north: F8, beam: Beam) -> tuple[F8
     east, north : ndarray, shape (y, x)
         Offsets from the position, deg.
     beam : Beam
+        The beam.
 
     Returns
     -------

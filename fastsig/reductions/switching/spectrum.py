@@ -54,6 +54,7 @@ class Spectrum(Shown):
     stages : sequence of mapping
         Stages that produced the spectra, for the provenance.
     unit : {"K", "counts"}
+        Unit of the values.
     overrides : mapping
         Values that the user gave instead of those in the header of the file.
     """

@@ -33,6 +33,7 @@ class BurstSearch(Octaves):
     Parameters
     ----------
     plan : SearchPlan
+        Plan of the search.
     dtype : str
         Type of the spectra: uint8, int8, uint16, int16 or float32.
     threads : int

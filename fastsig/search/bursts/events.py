@@ -51,6 +51,7 @@ class EventStore:
     Parameters
     ----------
     most : int
+        Largest number of events that are kept.
     """
 
     def __init__(self, most: int) -> None:

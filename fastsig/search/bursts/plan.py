@@ -45,6 +45,7 @@ class SearchPlan:
     Parameters
     ----------
     dm_plan : DMPlan
+        Plan of the dispersion measures.
     widths_s : tuple of float
         Shortest and longest width requested, s; 0 for the shortest that the spectra resolve.
     ladders : tuple of fastsig_kernels.Ladder

@@ -110,6 +110,7 @@ def false_alarms(plan: SearchPlan, duration_s: float, *, degrees: float | None =
     Parameters
     ----------
     plan : SearchPlan
+        Plan of the search.
     duration_s : float
         Duration of the data, without spectra that are lost, s.
     degrees : float, optional

@@ -57,6 +57,7 @@ class Flat(NamedTuple):
     known : Known or None
         Which samples are valid; None if all are.
     levels : Levels
+        Levels of the groups of channels.
     """
 
     y: F4

@@ -63,6 +63,7 @@ class Whitened:
     amplitude : ndarray, shape (n_bin,), complex64
         Amplitudes, 0 where they are not valid.
     valid : ndarray, shape (n_bin,), bool
+        Whether each bin is valid.
     lags : ndarray, shape (n_lag,), complex
         Correlation of the noise of bins, caused for example by gaps in the series.
     """

@@ -111,7 +111,9 @@ def names_of(candidates: PulsarCandidates, known: Sequence[Pulsar], *, radius_de
     Parameters
     ----------
     candidates : PulsarCandidates
+        Candidates to name.
     known : sequence of Pulsar
+        Known pulsars.
     radius_deg : float
         Largest distance on the sky, degrees.
 

@@ -50,7 +50,9 @@ class SeriesMaker(Octaves):
     Parameters
     ----------
     recording : Recording
+        Properties of the spectra.
     stretches : sequence of Stretch
+        Stretches of dispersion measure.
     lengths : sequence of (int, int)
         Lengths, as returned by `lengths_of`.
     put : callable
