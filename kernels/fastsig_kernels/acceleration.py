@@ -67,12 +67,12 @@ class AccelerationSearch(Plan):
 
     Notes
     -----
-    *Events.* As for `HarmonicSearch`; ``z`` is the drift of the fundamental, and ``w`` its jerk. An
-    event is the best of the sums with its drift, jerk and number of harmonics in 16 neighbouring
-    half bins of the highest harmonic.
+    *Events.* These are as for `HarmonicSearch`; ``z`` is the drift of the fundamental, and ``w``
+    its jerk. An event is the best of the sums with its drift, jerk and number of harmonics in 16
+    neighbouring half bins of the highest harmonic.
 
-    *Weights.* As for `HarmonicSearch`. The power of a template is valid if the bins at its
-    frequency are; where other bins that it crosses are not valid, the power is too small.
+    *Weights.* These are as for `HarmonicSearch`. The power of a template is valid if the bins at
+    its frequency are; where other bins that it crosses are not valid, the power is too small.
 
     *Speed.* Tiles of a few thousand bins are searched with all that they need in the cache, and
     correlations use transforms of at most 4096 points for drifts up to 1000. Each jerk takes as

@@ -41,7 +41,7 @@ class Boxcars(Plan):
     n_segment : int
         Number of segments from which noise is measured: that of the event, and those before it. In
         the first segments of a stream, the noise is that of the first `n_segment` segments. These
-        are divided into shorter ones, the first of which is a tile of 2048 samples.
+        segments are divided into shorter ones, the first of which is a tile of 2048 samples.
     least_share : float
         Smallest fraction of the samples of a boxcar that must be valid, 0.01 to 1.
     most : int
@@ -64,8 +64,8 @@ class Boxcars(Plan):
     time. Events are in the order of their segments and, within these, of time, row and width.
 
     *Splits.* Events do not depend on how a stream is split into calls, nor on the number of
-    threads. They are returned when their segment is complete, and at least `n_segment` segments of
-    the stream are; `finish` returns the others.
+    threads. They are returned once their segment, and at least `n_segment` segments of the stream,
+    are complete; `finish` returns the others.
 
     *Level.* Rows must have a level of about 0. The part of a constant level that exceeds half of
     the noise of a boxcar counts as noise.
@@ -107,7 +107,7 @@ class Boxcars(Plan):
 
     @property
     def ladder(self) -> Ladder:
-        """Widths."""
+        """Widths of the boxcars."""
         return self._options_of_tiles["ladder"]
 
     @property

@@ -35,11 +35,11 @@ class Channelizer(Plan):
     Parameters
     ----------
     n_chan : int
-        Number of output channels, even.
+        Number of output channels, an even number.
     n_tap : int
-        Length of the prototype in transforms. Ignored if `taps` is given.
+        Length of the prototype in transforms; ignored if `taps` is given.
     window : str
-        See `fastsig_kernels.filters.prototype`. Ignored if `taps` is given.
+        Window, as for `fastsig_kernels.filters.prototype`; ignored if `taps` is given.
     taps : ndarray, shape (n_tap, n_fft), float32 or float64, dimensionless, optional
         Another prototype, which is copied and not normalised.
     lower_sideband : bool

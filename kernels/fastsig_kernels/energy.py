@@ -85,7 +85,7 @@ def frame_energy(
     taps_cumulative : ndarray, shape (L + 1,), float64, dimensionless
         From `cumulative_energy`.
     hop : int
-        Samples from one frame to the next.
+        Number of samples from one frame to the next.
     out : ndarray, shape (n_frame,), float64, dimensionless, optional
         Receives the result.
 

@@ -106,7 +106,7 @@ class Folder(Plan):
             Rows, in the plan's dtype; copied if the last axis is not contiguous.
         phase : ndarray, shape (n_ephemeris, n_piece, 3), uint64, 2^-64 turn
             Start, step and bend of each piece, as from `phase_pieces`: row j of a piece has the
-            phase ``start + j step + j (j - 1) / 2 bend``, modulo a turn.
+            phase ``start + j step + (j (j - 1) / 2) bend``, modulo a turn.
         piece : int
             Number of rows in a piece; the last one may have fewer.
         offset : ndarray, shape (n_ephemeris, n_chan), uint64, 2^-64 turn, optional

@@ -28,7 +28,7 @@ class Layout:
     kind : {"int8", "uint8", "int16", "float32", "packed"}
         Type of numbers; uint8 is offset binary (128 is zero).
     bits : int
-        Number of bits of a packed number: 1, 2 or 4. Ignored for other kinds.
+        Number of bits of a packed number: 1, 2 or 4; ignored for other kinds.
     is_complex : bool
         Whether samples are complex.
     order : {"lsb", "msb"}

@@ -227,9 +227,9 @@ def deviations_nb(x, level, sigma, middle, unit, scale, offset, out):
 
 @jit_strict
 def deviation_factors_nb(level, sigma, middle, unit, scale, offset, factor, base):
-    """Fill `factor` and `base` so that ``x factor + base`` is what `finish_deviations_nb` takes.
+    """Fill `factor` and `base` so that ``x factor + base`` is what `finish_deviations_nb` accepts.
 
-    Returns its last two arguments.
+    The function returns the last two arguments of `finish_deviations_nb`.
     """
     curved = np.isfinite(unit)
     for c in range(level.size):

@@ -395,8 +395,8 @@ def halve(x: np.ndarray, valid: np.ndarray | None = None, *, out: np.ndarray | N
     -------
     codes : ndarray, shape (n, n_chan), int8
         Sums of two rows divided by the square root of 2, rounded, and limited to +-127: `out`, or a
-        new array. Where only one of the two samples is valid, it is the result, which then has the
-        same noise; where neither is, the result is 0.
+        new array. Where only one of the two samples is valid, the result is this sample, which has
+        the same noise; where neither is, the result is 0.
     valid : ndarray, shape (n, n_chan), bool, or None
         Which codes have at least one valid term: `out_valid`, or a new array; None if `valid` is
         None.

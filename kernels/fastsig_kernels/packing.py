@@ -234,7 +234,7 @@ def nearest_codes_nb(x, codes, levels, least, out):
     """Fill `out` with the codes of the nearest of ascending `levels`; nothing is checked.
 
     ``least[k]`` is the lowest sample of level k; its last entry is the lowest sample that is
-    clipped at the upper end. Returns (n_clipped, n_inexact, n_nan).
+    clipped at the upper end. The function returns (n_clipped, n_inexact, n_nan).
     """
     n_clipped = 0
     n_inexact = 0
@@ -270,7 +270,8 @@ def nearest_codes_nb(x, codes, levels, least, out):
 def round_codes_nb(x, offset, least, most, out):
     """Fill `out` with ``round(x + offset)``, between `least` and `most`; nothing is checked.
 
-    Negative codes are stored in two's complement. Returns (n_clipped, n_inexact, n_nan).
+    Negative codes are stored in two's complement. The function returns (n_clipped, n_inexact,
+    n_nan).
     """
     n_clipped = 0
     n_inexact = 0

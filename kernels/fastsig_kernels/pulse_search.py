@@ -181,7 +181,7 @@ class PulseSearch(Plan):
 
     @property
     def ladder(self) -> Ladder:
-        """Widths."""
+        """Widths of the boxcars."""
         return self._options_of_tiles["ladder"]
 
     @property

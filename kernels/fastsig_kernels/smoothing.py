@@ -21,7 +21,7 @@ def moving_median(x: np.ndarray, width: int, *, out: np.ndarray | None = None) -
     x : ndarray, shape (n_row, n_value), float32, any unit
         Values, with any strides; windows lie along rows.
     width : int
-        Length of the window, odd.
+        Length of the window, an odd number.
     out : ndarray, shape of x, float32, unit of x, optional
         Receives the medians; NaN where no value is valid.
 

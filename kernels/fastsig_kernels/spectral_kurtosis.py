@@ -36,9 +36,9 @@ def kurtosis(
 ) -> np.ndarray:
     """Compute the spectral kurtosis from the sums of powers and of squared powers.
 
-    ``SK = (M k + 1) / (M - 1) (M S2 / S1^2 - 1)``, with M = `n_sum`, k = `shape`.
+    ``SK = ((M k + 1) / (M - 1)) (M S2 / S1^2 - 1)``, with M = `n_sum` and k = `shape`.
 
-    For the powers of stationary Gaussian noise, its mean is 1 and its variance is
+    For the powers of stationary Gaussian noise, SK has a mean of 1 and a variance of
     ``2 k (k + 1) M^2 / ((M - 1) (M k + 2) (M k + 3))``.
 
     Parameters
@@ -175,14 +175,15 @@ def keep_nb(sk, low, high, out):
 def frame_correlation(taps: np.ndarray, hop: int) -> np.ndarray:
     """Return the correlation of the powers of polyphase frames, for white Gaussian noise.
 
-    ``rho[l - 1] = (sum_i h[i] h[i + l hop] / sum_i h[i]^2)^2``, for frames that are l apart
+    ``rho[l - 1] = (sum_i h[i] h[i + l hop] / sum_i h[i]^2)^2``, for frames at a distance of l
+    frames.
 
     Parameters
     ----------
     taps : ndarray, shape (n_tap, n_fft), float32 or float64, dimensionless
         Prototype, as from `prototype`.
     hop : int
-        Samples from one frame to the next.
+        Number of samples from one frame to the next.
 
     Returns
     -------
@@ -210,7 +211,7 @@ def frame_correlation(taps: np.ndarray, hop: int) -> np.ndarray:
 
 
 def checked_sigma(name: str, sigma: float) -> float:
-    """Return a threshold in Gaussian sigmas as a float after checking its range."""
+    """Return a threshold in Gaussian sigmas as a float, after a check of its range."""
     value = _check.number(name, sigma)
     if not 0 < value <= _MAX_SIGMA:
         raise ValueError(f"{name}: found {value}, allowed above 0, up to {_MAX_SIGMA:g}")
@@ -293,7 +294,7 @@ def least_frames(correlation: np.ndarray) -> int:
 
 @jit_strict
 def keep_noise_nb(s1, s2, n_sum, shape, low, high, kept):
-    """Do `kurtosis` and `keep` for one row of channels, so that only noise is kept.
+    """Apply `kurtosis` and `keep` to one row of channels, so that only noise is kept.
 
     `kept`, bool, is cleared in place for channels that are excluded; nothing is checked.
     """
@@ -306,7 +307,7 @@ def keep_noise_nb(s1, s2, n_sum, shape, low, high, kept):
 def kurtosis_thresholds(
     n_sum: int, shape: float, sigma: float = 3.0, *, correlation: np.ndarray | None = None
 ) -> tuple[float, float]:
-    """Return the lower and upper thresholds of the spectral kurtosis of noise, for given `sigma`.
+    """Return the lower and upper thresholds of the spectral kurtosis of noise for a `sigma`.
 
     ``P(SK < low) = P(SK > high) = erfc(sigma / sqrt(2)) / 2``
 

@@ -88,8 +88,8 @@ class Spectrometer(Plan):
         `n_inner` frames are shorter than the call.
     n_stream : int, optional
         Number of streams with the same losses, such as the coarse channels of one receiver, which
-        each call processes together: arrays then have an axis for them. By default there is one,
-        without an axis.
+        each call processes together: arrays then have an axis for them. By default there is one
+        stream, and arrays have no axis for it.
 
     Raises
     ------
@@ -366,7 +366,7 @@ class Spectrometer(Plan):
         """Compile everything that `process` and `flush` need; this takes seconds, once per machine.
 
         With `flag_sigma` the thresholds are computed as well, for as many frames as an inner sum
-        has and up to 256 fewer, so that later calls do not have to.
+        has and up to 256 fewer, so that later calls need not compute them.
         """
         prepare_copies(self._layout, self._n_pol)
         if self._sigma is not None:
@@ -415,7 +415,7 @@ class Spectrometer(Plan):
         ----------
         x : ndarray, shape (n_pol, n_time), any unit, or as specified by the layout
             Any number of samples. The first axis may be missing for one polarisation. With
-            `n_stream`, (n_stream, n_pol, n_time).
+            `n_stream`, the shape is (n_stream, n_pol, n_time).
         valid : ndarray (n_span, 2) of int64, or a list of one for each polarisation
             First sample, and one past the last, of each run of valid samples, in order, counted
             from the first sample of this call. By default, all samples are valid.
@@ -429,7 +429,7 @@ class Spectrometer(Plan):
         ndarray, shape (n_output, n_product, n_channel), float32, unit of x squared
             A view of `out`, or a new array: means, which are NaN where the weight is 0, or sums.
             Sums of more than `n_inner` frames are float64. n_channel is n_chan, or the number of
-            `channels`. With `n_stream`, (n_output, n_stream, n_product, n_channel).
+            `channels`. With `n_stream`, the shape is (n_output, n_stream, n_product, n_channel).
 
         Raises
         ------
@@ -810,8 +810,8 @@ class Spectrometer(Plan):
         Returns
         -------
         ndarray, shape (0 or 1, n_product, n_channel), float32 (float64 as for `process`)
-            The unfinished integration; `weight` contains its weight. Samples of an incomplete
-            frame are discarded. With `n_stream`, (0 or 1, n_stream, n_product, n_channel).
+            The unfinished integration; `weight` contains its weight. Samples of an incomplete frame
+            are discarded. With `n_stream`, the shape is (0 or 1, n_stream, n_product, n_channel).
 
         Raises
         ------

@@ -49,14 +49,14 @@ class Synthesizer(Plan):
     Parameters
     ----------
     n_chan : int
-        Number of channels, even.
+        Number of channels, an even number.
     oversample : Fraction, str, int or tuple of two ints
         n_fft / hop, as ``Fraction(32, 27)``, ``"32/27"``, ``2`` or ``(32, 27)``;
         1 to 16. n_fft must be a multiple of the numerator.
     n_tap : int
-        Length of the analysis prototype in transforms. Ignored if `taps` is given.
+        Length of the analysis prototype in transforms; ignored if `taps` is given.
     window : str
-        See `fastsig_kernels.filters.prototype`. Ignored if `taps` is given.
+        Window, as for `fastsig_kernels.filters.prototype`; ignored if `taps` is given.
     taps : ndarray, shape (n_tap, n_fft), float32 or float64, dimensionless, optional
         Another analysis prototype.
     layout : Layout
@@ -327,7 +327,7 @@ class Synthesizer(Plan):
         Parameters
         ----------
         spectra : ndarray, shape (n_frame, n_chan), complex64, any unit
-            Consecutive frames; any strides.
+            Consecutive frames, with any strides.
         first_frame : int
             Index of the first of these frames in the stream, which determines the phase; arbitrary
             for critical sampling.

@@ -179,9 +179,9 @@ def blocks_nb(spec, source, source_row, source_step, n_row, n_byte, levels, leve
     """Decode `n_row` contiguous rows of `n_byte` bytes, one block or more; nothing is checked.
 
     Memory is specified by address. `_row` is the distance between rows, and `_step` between bytes,
-    levels or samples, in bytes. Items of `spec`: lanes; bits; msb; values (levels, signed or
-    offset); and past_cache, whether whole vectors bypass the cache. Most vectors do not split cache
-    lines.
+    levels or samples, in bytes. The items of `spec` are lanes, bits, msb, values (levels, signed or
+    offset), and past_cache (whether whole vectors bypass the cache). Most vectors do not split
+    cache lines.
     """
     table = _stack(spec)
     for i in range(_constant(spec, "n_level")):
