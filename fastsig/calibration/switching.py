@@ -137,9 +137,9 @@ def shifted(spectrum: ArrayLike, channels: float) -> Floats:
     """Return the spectrum shifted to higher channels; channels left empty are NaN.
 
     A shift by whole channels moves values unchanged. The rest of the shift, at most half a channel,
-    is a phase shift of the Fourier transform, as in GBTIDL: noise stays noise, but a line of one
-    channel rings. Before the transform, the spectrum is mirrored at its ends, and invalid channels
-    are interpolated; these channels are NaN in the result.
+    is a phase shift of the Fourier transform, as in GBTIDL: the noise level is preserved, but a
+    line of one channel rings. Before the transform, the spectrum is mirrored at its ends, and
+    invalid channels are interpolated; these channels are NaN in the result.
     """
     values = np.asarray(spectrum, np.float64)
     whole = int(np.rint(channels))

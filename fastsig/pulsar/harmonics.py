@@ -87,7 +87,7 @@ def rotate(profiles: Any, turns: Any) -> F8:
     profiles : array, shape (..., bin), any unit
         Profiles.
     turns : float or array, shape that broadcasts with (...)
-        Shifts, in turns; any fraction of a bin.
+        Shifts, in turns, which may be any fraction of a bin.
 
     Returns
     -------
@@ -105,9 +105,9 @@ def rotate(profiles: Any, turns: Any) -> F8:
 def n_significant(profile: F8, sigma: float, penalty: float = 4.0) -> int:
     """Return the number of harmonics that makes a profile most significant, at least 1.
 
-    The result is the m that maximises ``Z_m^2 - penalty m``, where ``Z_m^2 = 2 / (n_bin sigma^2)
-    sum_(h <= m) |P_h|^2`` has a chi^2 distribution of 2 m degrees of freedom for noise alone. With
-    a penalty of 4, this is the H test.
+    The result is the m that maximises ``Z_m^2 - penalty m``, where
+    ``Z_m^2 = (2 / (n_bin sigma^2)) sum_(h <= m) |P_h|^2`` has a chi^2 distribution of 2 m degrees
+    of freedom for noise alone. With a penalty of 4, this is the H test.
 
     References
     ----------

@@ -9,7 +9,7 @@ aligns it again. With weights ``g = w / sigma^2``, where sigma is the noise of a
 w, and with sums over the cells of their harmonics X_h, ``S_h = sum g X_h exp(-2 pi i h rotation)``,
 the statistic is
 
-    ``chi^2 = 2 / (n_bin sum g) sum_h |S_h|^2``,
+    ``chi^2 = (2 / (n_bin sum g)) sum_h |S_h|^2``,
 
 which has a chi^2 distribution of 2 n_harmonic degrees of freedom for noise alone, if this is white
 within a cell. The statistic is also twice the logarithm of the likelihood ratio of a pulse of any

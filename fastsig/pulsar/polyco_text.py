@@ -54,7 +54,7 @@ class Block:
     day_part : Fraction
         Fraction of that day, in units of 86400 s.
     dm : float
-        pc cm^-3.
+        Dispersion measure, pc cm^-3.
     doppler : float
         Doppler shift due to the Earth's motion, in units of 1e-4: 1e4 (1 - f / f_b), where f is the
         frequency at the telescope and f_b that at the barycentre; positive if the Earth moves away.
@@ -71,7 +71,7 @@ class Block:
     mhz : float
         Observing frequency to which the phases refer, MHz; 0 for infinite frequency.
     coefficients : tuple of Fraction
-        c_1 and onwards, turns per minute^k.
+        c_1, c_2, ..., in turns per minute^k.
     orbit : str
         The rest of the second line: the phase of a binary orbit, turns, and the frequency of the
         orbit, 1/day.

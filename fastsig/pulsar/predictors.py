@@ -39,8 +39,8 @@ class Predictor(Protocol):
     def reference_mhz(self) -> float | None:
         """Frequency at which the phases are those of the pulse, MHz.
 
-        ``inf`` is infinite frequency. None means that the phases are valid at whatever frequency
-        the data are dedispersed to.
+        ``inf`` is infinite frequency. None means that the phases are valid at the frequency to
+        which the data are dedispersed, whichever this is.
         """
 
     @property

@@ -144,7 +144,7 @@ def fit_rm(q: Any, u: Any, freq_mhz: Any, sigma: Any, *, start: RotationMeasure,
            channel_mhz: float = 0.0, spectrum: Any = None) -> RotationMeasure:
     """Return the RM of a least-squares fit to Q and U near a result of `synthesize_rm`.
 
-    The model is ``A_b s_c sin(x) / x exp(2 i RM (lambda_c^2 - lambda_0^2))``, where x is RM times
+    The model is ``A_b s_c (sin(x) / x) exp(2 i RM (lambda_c^2 - lambda_0^2))``, where x is RM times
     the range of lambda^2 of a channel.
 
     Parameters

@@ -27,7 +27,7 @@ LEVELS = 16  # standard deviation of normalised noise
 
 
 class Octaves(ABC):
-    """Normalises a stream of spectra, and halves its rate, by octaves, for stretches that allow it.
+    """Normalises a stream of spectra, and halves its rate repeatedly for stretches that allow it.
 
     What the stretches receive does not depend on how the spectra are divided among calls, or on the
     number of threads.
@@ -135,7 +135,7 @@ class Octaves(ABC):
         x : ndarray, shape (n_time, n_chan), int8
             Values with a level of 0 and a noise of `LEVELS`.
         valid : ndarray of bool, shape (n_time, n_chan), or None
-            None if all are valid.
+            Which samples are valid; None if all are.
         """
 
     def _normalised(self, x: NDArray[np.int8], valid: NDArray[np.bool_] | None) -> None:

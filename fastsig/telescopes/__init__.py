@@ -43,7 +43,7 @@ class Telescope(Shown):
     aliases : tuple of str
         Other names in headers.
     tempo, itoa : str or None
-        Codes of timing programs.
+        Codes of the telescope in timing programs.
     sigproc : int or None
         SIGPROC's telescope_id.
     receivers : mapping

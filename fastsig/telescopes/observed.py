@@ -119,7 +119,7 @@ def observed_to_icrs(azimuth: Any, zenith_distance: Any, times: Time, location: 
         Azimuth from north through east, and distance from the zenith; shape (time,) or
         (time, ...).
     times : Time
-        Shape (time,).
+        Times, shape (time,).
     location : EarthLocation
         Position of the telescope.
     refraction : Refraction, optional
@@ -178,7 +178,7 @@ def observer_velocity(times: Time, location: EarthLocation) -> Array:
     Parameters
     ----------
     times : Time
-        Shape (time,). Where UT1 is known only to 0.9 s, the velocity is good to 0.03 m/s.
+        Times, shape (time,). Where UT1 is known only to 0.9 s, the velocity is good to 0.03 m/s.
     location : EarthLocation
         Position of the telescope.
 

@@ -135,7 +135,7 @@ class CabinTrack(Shown):
         Parameters
         ----------
         times : Time
-            Shape (time,); usually the mid-times of spectra.
+            Times, shape (time,); usually the mid-times of spectra.
         beams : int or sequence of int, optional
             Beams; all by default.
         refraction : Refraction or str, optional
@@ -144,7 +144,7 @@ class CabinTrack(Shown):
         receiver : FastL19, optional
             Receiver; by default, FAST's 19-beam receiver.
         location : EarthLocation, optional
-            FAST's timing position by default.
+            Position of the telescope; by default, FAST's timing position.
 
         Raises
         ------
@@ -173,7 +173,7 @@ class CabinTrack(Shown):
         Parameters
         ----------
         times : Time
-            Shape (time,).
+            Times, shape (time,).
         location : EarthLocation, optional
             Position of the telescope; by default, FAST's timing position.
         """

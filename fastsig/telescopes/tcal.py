@@ -192,7 +192,7 @@ def masked(values: Array) -> Array:
     Parameters
     ----------
     values : ndarray
-        Shape (chan,).
+        Temperatures, shape (chan,).
     """
     from scipy.ndimage import median_filter
 

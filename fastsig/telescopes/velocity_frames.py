@@ -80,7 +80,7 @@ def factor(frame: str, ra: Any, dec: Any, times: Time, location: EarthLocation) 
     ra, dec : Quantity
         Position, ICRS, shape (), (time,) or (time, beam); NaN gives NaN.
     times : Time
-        Shape (time,).
+        Times, shape (time,).
     location : EarthLocation
         Position of the telescope.
 

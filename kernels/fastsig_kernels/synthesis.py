@@ -2,7 +2,7 @@
 
 A synthesis prototype g inverts the analysis prototype h by overlap and add,
 
-``x[n] = sum_m g[n - m H] v[m, n mod N]``, ``v[m, r] = 1/N sum_k X[m, k] exp(2 pi i k r / N)``
+``x[n] = sum_m g[n - m H] v[m, n mod N]``, ``v[m, r] = (1/N) sum_k X[m, k] exp(2 pi i k r / N)``
 
 where N is the length of the transform and H is the hop. The voltage folded with h is
 ``v[m, r] = sum_{n = r mod N} h[n - m H] x[n]``. For all n and l, g must therefore satisfy
@@ -39,7 +39,7 @@ _PIECE = 32
 class Synthesizer(Plan):
     """Plan of a synthesis bank: spectra of `Channelizer` in, voltages out.
 
-    ``x[n] = 1/N sum_m g[n - m H] sum_k X[m, k] exp(2 pi i k n / N)``
+    ``x[n] = (1/N) sum_m g[n - m H] sum_k X[m, k] exp(2 pi i k n / N)``
 
     inverts ``X[m, k] = sum_i h[i] x[m H + i] exp(-2 pi i k (m H + i) / N)``, with
     N = n_fft and H = n_fft / oversample. The phase is absolute: n = 0 and m = 0
@@ -319,7 +319,7 @@ class Synthesizer(Plan):
     ) -> np.ndarray:
         """Return the samples that the frames of `spectra` determine.
 
-        ``x[n] = 1/N sum_m g[n - m H] sum_k X[m, k] exp(2 pi i k n / N)``
+        ``x[n] = (1/N) sum_m g[n - m H] sum_k X[m, k] exp(2 pi i k n / N)``
 
         If a stream is split into blocks that share `history` frames, their samples
         follow one another without gaps or overlap.

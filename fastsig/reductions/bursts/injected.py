@@ -173,7 +173,7 @@ def completeness(found: Candidates, injections: Sequence[Injection], late_s: flo
     Parameters
     ----------
     found : Candidates
-        The brightest first.
+        Candidates, the brightest first.
     injections : sequence of Injection
         Bursts that were injected.
     late_s : float

@@ -78,7 +78,7 @@ def clipped_scatter(values: NDArray[np.floating]) -> tuple[float, int]:
 
 
 def bends(values: F8, noise: F8, correlation: Sequence[float] = ()) -> F8:
-    """Return ``F_k - (F_k-1 + F_k+1) / 2`` of a spectrum divided by its expected noise.
+    """Return ``F_k - (F_(k-1) + F_(k+1)) / 2`` of a spectrum divided by its expected noise.
 
     A line that is wider than a few channels cancels almost completely.
 

@@ -1,4 +1,4 @@
-"""Candidates: the product of a search for bursts, a table with a row for each candidate."""
+"""Candidates: the product of a search for bursts, as a table with a row for each candidate."""
 
 from __future__ import annotations
 

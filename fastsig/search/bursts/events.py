@@ -24,7 +24,7 @@ class Events:
     Parameters
     ----------
     rows : ndarray, dtype `EVENT`
-        Sorted by stretch, row and time.
+        Events, sorted by stretch, row and time.
     n_dropped : int
         Number of events that were left out because there were too many; all events kept are
         brighter.

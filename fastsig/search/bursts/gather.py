@@ -64,7 +64,7 @@ class Satellites:
         self._widest = float(found.width.max(initial=0.0))
 
     def of(self, k: int, free: NDArray[np.bool_] | None = None) -> I8:
-        """Return the satellites of candidate `k`, all fainter, among those that are free."""
+        """Return the satellites of candidate `k`, which are fainter, among those that are free."""
         found = self.found
         reach = found.width[k] * (_SATELLITE * found.snr[k] / self._least) ** 2
         low, high = np.searchsorted(self._times, found.time_s[k] + np.array([-1, 1]) * (

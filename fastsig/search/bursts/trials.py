@@ -56,7 +56,7 @@ def trials(step: float, n_dm: int, ladder: Ladder, threshold: float,
     ladder : Ladder
         Widths of boxcars.
     threshold : float
-        S/N.
+        Threshold of the S/N.
     constants : tuple of float
         Constants, in the order of `CONSTANTS`.
     """
@@ -86,7 +86,7 @@ def chance(threshold: float, shape: F8 | float) -> F8:
     Parameters
     ----------
     threshold : float
-        S/N.
+        Threshold of the S/N.
     shape : float or ndarray
         Shape of the gamma distribution; infinite for Gaussian noise.
     """

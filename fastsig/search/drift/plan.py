@@ -186,7 +186,7 @@ class DriftPlan:
     def kept(self, rate: float) -> float:
         """Return the fraction of its S/N that a carrier with this drift rate, Hz/s, keeps.
 
-        It is compared with the same carrier without drift in a single channel. The mean over its
+        The reference is the same carrier without drift in a single channel. The mean over its
         positions in a cell is returned; the response of the filter bank is not included.
         """
         spread = abs(rate) * self.sample_s / self.chan_hz

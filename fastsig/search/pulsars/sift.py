@@ -125,7 +125,7 @@ def _blank(n: int, dm: float) -> NDArray[Any]:
 
 
 def sift(found: NDArray[Any], duration_s: float, *, most: int = 1000) -> Sifted:
-    """Return the signals of detections in whole series, or in one segment, by the rules above.
+    """Return the signals of detections in whole series, or in one segment, sifted as above.
 
     Parameters
     ----------
