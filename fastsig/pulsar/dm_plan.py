@@ -62,7 +62,7 @@ def dm_plan(source: Any, dms: Any = (0, 3000), *, width: Any = None, loss: float
     Notes
     -----
     The step is such that a pulse loses no more than the fraction `loss` of its S/N at half a step
-    from its dispersion measure; the width of the pulse is the square root of the sum of the squares
+    from its dispersion measure. The width of the pulse is the square root of the sum of the squares
     of `width`, the smearing within a channel and a downsampled sample. The step is rounded down to
     two digits. The sampling rate is halved in two cases: where a sample at half the rate is no
     longer than half of `width`, and above the dispersion measure at which the pulse in a channel is

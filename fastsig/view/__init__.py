@@ -116,7 +116,7 @@ def draw_burst(
     path, overwrite
         As for `draw`.
     constant : float or str, optional
-        Dispersion constant.
+        Dispersion constant, MHz^2 pc^-1 cm^3 s.
     facts : sequence of str
         Further lines of text.
     beams : BeamFacts, optional
@@ -374,7 +374,7 @@ def draw_calibration(
     Parameters
     ----------
     found : DiodeMeasurement
-        As returned by `fastsig.reductions.diode.calibration.solve`.
+        Measurement, as returned by `fastsig.reductions.diode.calibration.solve`.
     stream : SpectrumStream
         The spectra in which the diode was measured.
     path, overwrite
@@ -478,7 +478,7 @@ def draw_cube(
     Parameters
     ----------
     cube : Cube
-        As returned by `fastsig.open_cube`.
+        Cube, as returned by `fastsig.open_cube`.
     path, overwrite
         As for `draw`.
     what : {"sheet", "coverage", "channels", "moments", "spectrum"}
@@ -523,7 +523,7 @@ def draw_position(
     spectrum : SkySpectrum
         The spectrum.
     fit : mapping, optional
-        As returned by `fastsig.reductions.sources.position.PositionSpectrum.read_with_fit`.
+        Fit, as returned by `fastsig.reductions.sources.position.PositionSpectrum.read_with_fit`.
     path, overwrite
         As for `draw`.
     """
@@ -541,7 +541,7 @@ def draw_dm_plan(plan: DMPlan, path: str | os.PathLike[str] | None = None, *,
     Parameters
     ----------
     plan : DMPlan
-        As made by `fastsig.dm_plan`.
+        Plan, as made by `fastsig.dm_plan`.
     path, overwrite
         As for `draw`.
 

@@ -34,7 +34,7 @@ class Spectrum(Shown):
     Parameters
     ----------
     values : ndarray, shape (row, product, chan), float64
-        In `unit`, ascending in sky frequency; NaN where the weight is 0.
+        Values in `unit`, ascending in sky frequency; NaN where the weight is 0.
     weight : ndarray, shape (row, product, chan), float32
         Fraction of the samples that are valid.
     header : Header
