@@ -111,7 +111,7 @@ def scatter(spectrum: ArrayLike, channels: slice | None = None) -> Floats:
     spectrum : array, shape (..., chan)
         Spectra.
     channels : slice, optional
-        `inner_channels` by default.
+        Channels that are used; `inner_channels` by default.
 
     Returns
     -------

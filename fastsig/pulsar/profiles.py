@@ -82,7 +82,7 @@ class Profiles(ProfileData):
     ephemeris : str
         Text of the par file.
     history : tuple of (str, str)
-        Steps by which the profiles were made: dates and commands, as recorded by each program.
+        Steps in which the profiles were made: dates and commands, as recorded by each program.
     provenance : mapping
         Versions, inputs and parameters of the fold.
     path : str

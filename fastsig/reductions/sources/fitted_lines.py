@@ -115,8 +115,8 @@ class LineFit(Shown):
     rest_hz : float
         Rest frequency, Hz.
     chi2 : float
-        Sum of the squared differences from the fit over the noise of the channels. Without noise
-        of the gain, it is about `dof` for a good fit.
+        Sum of the squares of the differences from the fit, each divided by the noise of its
+        channel. Without noise of the gain, it is about `dof` for a good fit.
     dof : int
         Number of degrees of freedom.
     flux_sum : Measured
