@@ -31,8 +31,8 @@ def info(path: Paths, *, deep: bool = False, cards: bool = False, **overrides: A
     path : path or iterable of path
         A file, a folder if the format consists of a folder, or the files of one scan.
     deep : bool
-        Whether to read the whole file to compute the valid fraction and, for a cube, the noise.
-        Otherwise, for a cube, both are computed from up to 16 channels.
+        Whether to read the whole file to compute the valid fraction and, for a cube, the noise;
+        otherwise, both are computed from up to 16 channels of a cube.
     cards : bool
         Whether to add ``cards``, the header cards of the file by section; for a FITS file, all
         cards.
