@@ -95,7 +95,7 @@ class FormatError(InputError):
 
 
 class MissingFileError(FormatError, FileNotFoundError):
-    """A file or folder does not exist; scripts may catch it as `FileNotFoundError` too."""
+    """A file or folder does not exist; scripts may also catch this as `FileNotFoundError`."""
 
     def __init__(self, path: str | PathLike[str], message: str | None = None) -> None:
         super().__init__(path, message or os.strerror(errno.ENOENT))
@@ -104,7 +104,7 @@ class MissingFileError(FormatError, FileNotFoundError):
 
 
 class ForbiddenFileError(FormatError, PermissionError):
-    """No permission to read a file or folder; scripts may catch it as `PermissionError` too."""
+    """A file or folder may not be read; scripts may also catch this as `PermissionError`."""
 
     def __init__(self, path: str | PathLike[str], message: str | None = None) -> None:
         super().__init__(path, message or os.strerror(errno.EACCES))

@@ -29,8 +29,8 @@ class ChannelAxis:
     n_chan : int
         Number of channels. An unchannelised band is one channel as wide as the band.
     half_channel : int or None
-        Index of a channel that contains only half a channel's band: channel 0 of real input, the
-        other half of which lies beyond the edge of the band.
+        Index of a channel that contains only half a channel's band, if there is one. This is
+        channel 0 of real input, whose other half lies beyond the edge of the band.
     """
 
     first_hz: Fraction
@@ -121,16 +121,16 @@ def channelized_axis(
 def synthesized_axis(
     axis: ChannelAxis, rate: Fraction, *, is_complex: bool, sideband: Sideband
 ) -> ChannelAxis:
-    """Return the axis of the band that channels are joined into, as `channelized_axis` splits it.
+    """Return the axis of a band synthesised from channels: the inverse of `channelized_axis`.
 
     Parameters
     ----------
     axis : ChannelAxis
-        An even number of channels.
+        Axis of the channels, whose number is even.
     rate : Fraction
         Sample rate of the band, Hz.
     is_complex : bool
-        Whether its voltages are complex.
+        Whether the voltages of the band are complex.
     sideband : {"upper", "lower"}
         Sideband of the band.
     """

@@ -28,7 +28,8 @@ class PolBasis:
     kind : {"linear", "circular", "unknown"}
         Type of feed.
     names : tuple of str
-        One name for each entry of the polarisation axis: ("X", "Y") or ("I", "Q", "U", "V").
+        One name for each entry of the polarisation axis, such as ("X", "Y") or ("I", "Q", "U",
+        "V").
     handedness : str
         Convention for the sign of V; by default, the IEEE convention as used by pulsar astronomers
         (van Straten et al. 2010, PASA 27, 104).

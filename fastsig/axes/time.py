@@ -135,8 +135,8 @@ def time_from_mjd(day: int, seconds: Fraction | int | float = 0) -> Time:
 def mjd_and_seconds(time: Time) -> tuple[int, Fraction]:
     """Return the UTC day number and the seconds of that day, as `time_from_mjd` accepts them.
 
-    A two-part time has steps of 5 ps. The seconds are whole nanoseconds if one is within 20 ps, and
-    otherwise multiples of 10 ps.
+    A two-part time has steps of 5 ps. The seconds are a whole number of nanoseconds if one is
+    within 20 ps of them, and otherwise a multiple of 10 ps.
     """
     utc = time.utc
     day = int(np.floor(utc.mjd))

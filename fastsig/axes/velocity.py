@@ -4,7 +4,7 @@ r"""Velocities of lines: rest frequencies, and the radio, optical and relativist
     v_{relativistic} = c \frac{f_0^2 - f^2}{f_0^2 + f^2}
 
 Positive velocities mean recession. The conventions agree to first order; at 10 000 km/s radio and
-optical velocities differ by 330 km/s, so that a velocity must be stated with its convention.
+optical velocities differ by about 330 km/s, so a velocity must be stated with its convention.
 
 References
 ----------
@@ -117,6 +117,7 @@ def velocity(frequency: Any, rest: Any, convention: str = "radio") -> u.Quantity
     rest : str, Quantity or Line
         The line, as `line` accepts it.
     convention : {"radio", "optical", "relativistic"}
+        Convention of the velocities.
 
     Raises
     ------

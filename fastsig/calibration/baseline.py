@@ -49,7 +49,7 @@ def polynomial(
     values : array_like, shape (..., chan)
         Spectra, of any unit; NaN does not count.
     x : array_like, shape (chan,)
-        Axis: channel numbers, MHz, ...
+        Axis, such as channel numbers or MHz.
     weight : array_like, optional
         Inverse variances up to a factor, which broadcast against `values`. Channels of weight 0 do
         not count.
@@ -139,7 +139,7 @@ def arpls(
 
     The baseline z minimises ``sum w (y - z)^2 + lam sum (D^2 z)^2``. The weight of a channel then
     becomes ``1 / (1 + exp(2 (d - (2 s - m)) / s))``, where d is its residual y - z, and m and s are
-    the mean and the standard deviation of the negative residuals. This is repeated until the
+    the mean and the standard deviation of the negative residuals. Both steps are repeated until the
     weights change by less than `ratio`. Channels that do not count or are protected have weight 0
     throughout, and the baseline passes smoothly through them.
 
@@ -164,7 +164,8 @@ def arpls(
     Returns
     -------
     Smooth
-        ``model`` and ``converged``. Spectra with fewer than 3 channels that count are NaN.
+        The baselines, and whether their weights converged. Spectra with fewer than 3 channels that
+        count have a baseline of NaN.
 
     Raises
     ------

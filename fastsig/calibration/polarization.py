@@ -129,7 +129,7 @@ class PolGain(Shown):
         self, aabbcrci: NDArray[Any], *, weight: NDArray[Any] | None = None,
         out: NDArray[Any] | None = None,
     ) -> NDArray[Any]:
-        """Return products in kelvin: AA and BB are divided by their gains, <A* B> by ``g_A* g_B``.
+        """Return products in kelvin: AA and BB divided by their gains, and <A* B> by ``g_A* g_B``.
 
         Parameters
         ----------
@@ -152,9 +152,10 @@ def solve_gain(
 ) -> PolGain:
     """Compute gains from folded products with the diode on and off.
 
-    With D = on - off and the diode's products M: ``|g_A|^2 = D_AA / M_AA``, ``|g_B|^2 = D_BB /
-    M_BB``, ``arg g_A* g_B = arg(D_CR + i D_CI) - arg(M_CR + i M_CI)``. Only the phase of the cross
-    product is used, so the result does not depend on the coherence of the diode's signal.
+    With D = on - off and the diode's products M, the gains are ``|g_A|^2 = D_AA / M_AA``,
+    ``|g_B|^2 = D_BB / M_BB`` and ``arg g_A* g_B = arg(D_CR + i D_CI) - arg(M_CR + i M_CI)``. Only
+    the phase of the cross product is used, so the result does not depend on the coherence of the
+    diode's signal.
 
     Parameters
     ----------

@@ -37,9 +37,9 @@ def n_eff(header: Header) -> float:
     """Return the number of independent samples in a value, divided by channel width times time.
 
     It is the header's value, if there is one, or else that of the filter bank that made the
-    channels: frames of a bank share samples, so their powers are correlated. With the correlation
-    rho_l of frames l apart it is ``oversample / (1 + 2 sum rho_l)``, which is 0.969 for 8 taps. It
-    is 1 for spectra from other programs, whose filter banks are not known.
+    channels. Frames of a bank share samples, so their powers are correlated. If frames l apart have
+    the correlation rho_l, the number is ``oversample / (1 + 2 sum rho_l)``, which is 0.969 for 8
+    taps. It is 1 for spectra from other programs, whose filter banks are not known.
     """
     if header.n_eff is not None:
         return header.n_eff
@@ -109,8 +109,9 @@ def scatter(spectrum: ArrayLike, channels: slice | None = None) -> Floats:
     Parameters
     ----------
     spectrum : array, shape (..., chan)
+        Spectra.
     channels : slice, optional
-        `inner_channels` by default.
+        Channels that are used; `inner_channels` by default.
 
     Returns
     -------

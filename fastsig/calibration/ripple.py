@@ -1,8 +1,9 @@
-"""Standing waves between dish and receiver: fit a ripple in frequency.
+"""Standing waves between dish and receiver: fits of a ripple in frequency.
 
 A reflection that arrives later by `delay` causes a ripple of period ``1 / delay`` in the spectrum.
-At FAST, the period is 1.08 MHz, which corresponds to a delay of 0.92 us on the path between feed
-cabin and reflector; periods of 0.039 MHz and 1.92 MHz occur too (HiFAST, arXiv:2401.17364).
+At FAST, the period is 1.08 MHz, which corresponds to a delay of 0.92 us on the path between the
+feed cabin and the reflector; periods of 0.039 MHz and 1.92 MHz occur too (HiFAST,
+arXiv:2401.17364).
 """
 
 from __future__ import annotations

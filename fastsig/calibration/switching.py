@@ -53,8 +53,8 @@ def tsys(cal_on: ArrayLike, cal_off: ArrayLike, tcal: ArrayLike, channels: slice
     Returns
     -------
     ndarray, shape (...), float64
-        System temperature, K; NaN if no channel is valid, and not positive or infinite if the diode
-        is not detected.
+        System temperature, K; NaN if no channel is valid. It is infinite or not positive if the
+        diode is not detected.
     """
     on, off = (np.asarray(each, np.float64) for each in (cal_on, cal_off))
     part = inner_channels(off.shape[-1]) if channels is None else channels
@@ -86,8 +86,8 @@ def smoothed(spectrum: ArrayLike, width: int) -> Floats:
         Spectrum; NaN values are left out of the means, and the result is NaN where a whole window
         is NaN.
     width : int
-        Odd number of channels; 1 does nothing. An even number is increased by one, as in IDL's
-        ``smooth``.
+        Odd number of channels; 1 leaves the spectrum unchanged. An even number is increased by one,
+        as in IDL's ``smooth``.
     """
     values = np.asarray(spectrum, np.float64)
     if not 1 <= width <= values.shape[-1]:
@@ -137,9 +137,9 @@ def shifted(spectrum: ArrayLike, channels: float) -> Floats:
     """Return the spectrum shifted to higher channels; channels left empty are NaN.
 
     A shift by whole channels moves values unchanged. The rest of the shift, at most half a channel,
-    is a phase shift of the Fourier transform, as in GBTIDL: noise stays noise, but a line of one
-    channel rings. Before the transform, the spectrum is mirrored at its ends, and invalid channels
-    are interpolated; these channels are NaN in the result.
+    is a phase shift of the Fourier transform, as in GBTIDL: the noise level is preserved, but a
+    line of one channel rings. Before the transform, the spectrum is mirrored at its ends, and
+    invalid channels are interpolated; these channels are NaN in the result.
     """
     values = np.asarray(spectrum, np.float64)
     whole = int(np.rint(channels))
@@ -177,10 +177,11 @@ def frequency_switch(sig: ArrayLike, ref: ArrayLike, tsys_sig: ArrayLike, tsys_r
                      shift: float, smooth_ref: int = 1) -> tuple[Floats, Floats]:
     """Fold the two frequencies of a switched spectrum.
 
-    Each spectrum is the other's reference, channel by channel: ``Tsys_ref (sig - ref) / ref`` and
-    ``Tsys_sig (ref - sig) / sig``. The second is shifted to the sky frequencies of the first, and
-    both are averaged with weights 1 / Tsys^2. A line seen at both frequencies remains, with two
-    negative images of half its height. Channels covered by only one of the two spectra are NaN.
+    Each spectrum is the reference of the other one, channel by channel, which gives
+    ``Tsys_ref (sig - ref) / ref`` and ``Tsys_sig (ref - sig) / sig``. The second result is shifted
+    to the sky frequencies of the first, and the two are averaged with weights 1 / Tsys^2. A line
+    seen at both frequencies remains, with two negative images of half its height. Channels covered
+    by only one of the two spectra are NaN.
 
     Parameters
     ----------
@@ -217,10 +218,10 @@ def nod(first_on: ArrayLike, first_off: ArrayLike, tsys_first: ArrayLike, second
     Parameters
     ----------
     first_on, first_off : array, shape (chan,)
-        Powers of the feed that is on the source in the first scan, in the first and in the second
+        Powers, in the first and in the second scan, of the feed that is on the source in the first
         scan.
     second_on, second_off : array, shape (chan,)
-        Powers of the feed that is on the source in the second scan, in the second and in the first
+        Powers, in the second and in the first scan, of the feed that is on the source in the second
         scan.
     tsys_first, tsys_second : float
         System temperatures of the feeds off the source, K.
@@ -251,7 +252,7 @@ def _both(first: Floats, second: Floats, tsys_first: ArrayLike, tsys_second: Arr
 
 
 def weights(exposure_s: ArrayLike, width_hz: ArrayLike, tsys: ArrayLike) -> Floats:
-    """Return the weight of a spectrum in a mean, ``t |df| / Tsys^2``, its inverse variance."""
+    """Return the weight of a spectrum in a mean: its inverse variance, ``t |df| / Tsys^2``."""
     width = np.abs(np.asarray(width_hz, np.float64))
     return np.asarray(exposure_s, np.float64) * width / np.asarray(tsys, np.float64) ** 2
 
@@ -261,8 +262,7 @@ def average(spectra: ArrayLike, weight: ArrayLike) -> tuple[Floats, Floats]:
 
     Parameters
     ----------
-    spectra : array, shape (n, ..., chan)
-    weight : array, shape (n, ...)
+    spectra : array, shape (n, ..., chan) weight : array, shape (n, ...)
         Weights, such as those of `weights`.
 
     Returns

@@ -49,6 +49,7 @@ class Source(NamedTuple):
     Parameters
     ----------
     at : SkyCoord
+        Position.
     ra_error, dec_error : Quantity
         Standard errors along east and north, arcsec, from the noise and from misfits of the beam;
         errors of pointing are not included.
@@ -58,7 +59,7 @@ class Source(NamedTuple):
         Level of the map around the source.
     chi2, n_pixel : float, int
         chi2 and number of pixels of the fit. Errors are scaled by the square root of chi2 over the
-        degrees of freedom if that is above 1.
+        degrees of freedom if this ratio is above 1.
     channels : int
         Number of channels averaged.
     """

@@ -44,6 +44,7 @@ class Moment(Shown):
     Parameters
     ----------
     order : int
+        Order of the moment.
     values : ndarray, shape (y, x), float32
         Values in `unit`; NaN where there are none.
     error : ndarray, shape (y, x), float32, or None
@@ -51,6 +52,7 @@ class Moment(Shown):
     count : ndarray, shape (y, x), int32
         Number of channels added.
     unit : str
+        Unit of the values.
     header : fits.Header
         Celestial coordinates, beam, and parameters of the moment.
     """
@@ -132,14 +134,13 @@ def moment(cube: Planes, order: int, *, vrange: Any = None, sigma: float | None 
     cube : Cube
         A cube, or a `fastsig.cubes.planes.Planes`.
     order : {0, 1, 2}
-        Integral (unit km/s), mean velocity (km/s), dispersion (km/s).
+        Integral (in the cube's unit times km/s), mean velocity (km/s) or dispersion (km/s).
     vrange : pair of Quantity, optional
         Velocities to include; all channels by default.
     sigma : float, optional
         Values below this multiple of their noise are left out.
     convention : {"radio", "optical"}
-        Convention of the velocities. If the axis of the cube is one of velocities, it is used as it
-        is.
+        Convention of the velocities. A velocity axis of the cube is used as it is.
     rest : str or Quantity, optional
         Rest frequency, instead of that in the file.
 

@@ -34,7 +34,7 @@ def validate(path: str | os.PathLike[str], **overrides: Any) -> dict[str, Any]:
     Raises
     ------
     UsageError
-        If the format does not have an override that is given.
+        If an override is given that the format does not have.
     """
     name = os.fspath(path)
     with warnings.catch_warnings(record=True) as caught:

@@ -83,9 +83,11 @@ def draw_file(paths: Paths, output: str, wanted: Wanted | None = None, *, overwr
     Parameters
     ----------
     paths : path or iterable of path
+        A file, or the files of one scan.
     output : str
         Picture (.png, .pdf, .svg) or page (.html).
     wanted : Wanted, optional
+        Options for the picture.
     overwrite : bool
         Whether an existing file may be replaced.
 

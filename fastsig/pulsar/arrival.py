@@ -1,9 +1,11 @@
 """Times of arrival (TOAs) of pulses: a template is matched to profiles in the Fourier domain.
 
 A profile is the template t, shifted later by a phase tau, scaled by b and raised by a constant,
-plus white noise of unknown standard deviation. With harmonics P_h and T_h, and n_bin bins,
+plus white noise of unknown standard deviation. With the harmonics P_h of the profile and T_h of the
+template, and n_bin bins, the correlation C of the two and the power E_T of the template are
 
-    ``C(tau) = 2 / n_bin sum_h Re(P_h T_h* exp(2 pi i h tau))``, ``E_T = 2 / n_bin sum_h |T_h|^2``.
+    ``C(tau) = (2 / n_bin) sum_h Re(P_h T_h* exp(2 pi i h tau))``,
+    ``E_T = (2 / n_bin) sum_h |T_h|^2``.
 
 The best shift maximises C, the best scale is ``b = C / E_T``, and the residual is ``R = E_P - C^2 /
 E_T``. The usual error is derived from the curvature of C at its maximum (Taylor 1992), which

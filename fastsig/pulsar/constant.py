@@ -33,18 +33,19 @@ class ConstantPeriod:
 
     .. math:: \phi(t) = f t + \dot f t^2 / 2 + \ddot f t^3 / 6
 
-    with t in seconds since the epoch, where the phase is 0: SI seconds at the telescope, or seconds
-    of TDB at the barycentre. For a period f = 1/P,
-    :math:`\dot f = -\dot P / P^2` and :math:`\ddot f = 2 \dot P^2 / P^3 - \ddot P / P^2`. The
-    acceleration a along the line of sight adds a f / c to the first derivative; as in PRESTO and
-    PulsarX, it is positive where the frequency rises, that is, towards us.
+    where t is the time since the epoch, at which the phase is 0, in SI seconds at the telescope or
+    in seconds of TDB at the barycentre. For a period f = 1/P, :math:`\dot f = -\dot P / P^2` and
+    :math:`\ddot f = 2 \dot P^2 / P^3 - \ddot P / P^2`. The acceleration a along the line of sight
+    adds a f / c to the first derivative; as in PRESTO and PulsarX, it is positive where the
+    frequency rises, that is, towards us.
 
     Parameters
     ----------
     period, frequency : Quantity or str
-        Either of the two, as in ``"0.7s"`` or ``"1.4286Hz"``; text is exact.
+        One of the two, as in ``"0.7s"`` or ``"1.4286Hz"``; text is exact.
     pdot, pddot : optional
-        Derivatives of the period: a number (s/s), and a value such as ``"1e-20 / s"``.
+        First and second derivative of the period: a number (s/s), and a value such as
+        ``"1e-20 / s"``.
     fdot, fddot : Quantity or str, optional
         Derivatives of the frequency, as in ``"-1e-14 Hz/s"`` and ``"1e-25 Hz/s2"``.
     epoch : Time

@@ -37,7 +37,7 @@ def dm_plan(source: Any, dms: Any = (0, 3000), *, width: Any = None, loss: float
     dms : pair, or text such as "0:3000"
         Lowest and highest dispersion measure, pc cm^-3.
     width : Quantity or str, optional
-        Width (FWHM) of the narrowest pulses of interest, e.g. ``"1ms"``; by default, the sample
+        Width (FWHM) of the narrowest pulses of interest, such as ``"1ms"``; by default, the sample
         time.
     loss : float
         Largest fraction of its S/N that such a pulse may lose if its dispersion measure is halfway
@@ -62,11 +62,12 @@ def dm_plan(source: Any, dms: Any = (0, 3000), *, width: Any = None, loss: float
     Notes
     -----
     The step is such that a pulse loses no more than the fraction `loss` of its S/N at half a step
-    from its dispersion measure; the width of the pulse is the square root of the sum of the squares
+    from its dispersion measure. The width of the pulse is the square root of the sum of the squares
     of `width`, the smearing within a channel and a downsampled sample. The step is rounded down to
-    two digits. The sampling rate is halved at the dispersion measure at which the pulse in a
-    channel is twice as wide as a sample, a downsampled sample and half a step together (their
-    squares are added), and where a sample at half the rate is no longer than half of `width`.
+    two digits. The sampling rate is halved in two cases: where a sample at half the rate is no
+    longer than half of `width`, and above the dispersion measure at which the pulse in a channel is
+    twice as wide as a sample, a downsampled sample and half a step together (their squares are
+    added).
     """
     return planned(source, dms, width=width, loss=loss, constant=constant, rules=Rules(switch))
 

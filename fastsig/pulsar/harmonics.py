@@ -1,9 +1,10 @@
 """Pulse profiles as Fourier series: checks, rotation, and the number of significant harmonics.
 
-A profile has `n_bin` equal bins of a turn. Its harmonic h, from 1, is ``P_h = sum_k p_k
-exp(-2 pi i h k / n_bin)``. White noise of standard deviation sigma per bin adds noise of variance
-``n_bin sigma^2 / 2`` to the real and to the imaginary part of each harmonic. The mean (h = 0) and,
-for an even number of bins, the harmonic n_bin / 2, whose phase is not determined, are not used.
+A profile has `n_bin` equal bins of a turn. Its harmonic h, counted from 1, is
+``P_h = sum_k p_k exp(-2 pi i h k / n_bin)``. White noise of standard deviation sigma per bin adds
+noise of variance ``n_bin sigma^2 / 2`` to the real and to the imaginary part of each harmonic. The
+mean (h = 0) and, for an even number of bins, the harmonic n_bin / 2, whose phase is not determined,
+are not used.
 """
 
 from __future__ import annotations
@@ -86,7 +87,7 @@ def rotate(profiles: Any, turns: Any) -> F8:
     profiles : array, shape (..., bin), any unit
         Profiles.
     turns : float or array, shape that broadcasts with (...)
-        Shifts, in turns; any fraction of a bin.
+        Shifts, in turns, which may be any fraction of a bin.
 
     Returns
     -------
@@ -104,9 +105,9 @@ def rotate(profiles: Any, turns: Any) -> F8:
 def n_significant(profile: F8, sigma: float, penalty: float = 4.0) -> int:
     """Return the number of harmonics that makes a profile most significant, at least 1.
 
-    The result is the m that maximises ``Z_m^2 - penalty m``, where ``Z_m^2 = 2 / (n_bin sigma^2)
-    sum_(h <= m) |P_h|^2`` has a chi^2 distribution of 2 m degrees of freedom for noise alone. With
-    a penalty of 4, this is the H test.
+    The result is the m that maximises ``Z_m^2 - penalty m``, where
+    ``Z_m^2 = (2 / (n_bin sigma^2)) sum_(h <= m) |P_h|^2`` has a chi^2 distribution of 2 m degrees
+    of freedom for noise alone. With a penalty of 4, this is the H test.
 
     References
     ----------

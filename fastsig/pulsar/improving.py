@@ -5,16 +5,17 @@ dedispersed at a DM, is rotated to trial values. A pulse of another frequency dr
 
     ``df (t - t_c) + df1 (t - t_c)^2 / 2 - K dDM (nu^-2 - nu_ref^-2) f_0``  turns
 
-aligns it again. With weights w over the noise of a bin of unit weight, ``g = w / sigma^2``, and
-harmonics X_h of each cell, ``S_h = sum g X_h exp(-2 pi i h rotation)``, the statistic is
+aligns it again. With weights ``g = w / sigma^2``, where sigma is the noise of a bin of unit weight
+w, and with sums over the cells of their harmonics X_h, ``S_h = sum g X_h exp(-2 pi i h rotation)``,
+the statistic is
 
-    ``chi^2 = 2 / (n_bin sum g) sum_h |S_h|^2``,
+    ``chi^2 = (2 / (n_bin sum g)) sum_h |S_h|^2``,
 
-which for noise alone has a chi^2 distribution of 2 n_harmonic degrees of freedom (Parseval; noise
-that is white within a cell). It is also twice the logarithm of the likelihood ratio of a pulse of
-any shape, so parameters at which it is 1 below its maximum are one standard deviation from the best
-ones, and half of the matrix of its second derivatives, with the sign changed, is the inverse of the
-covariance of the parameters.
+which has a chi^2 distribution of 2 n_harmonic degrees of freedom for noise alone, if this is white
+within a cell. The statistic is also twice the logarithm of the likelihood ratio of a pulse of any
+shape. Parameters at which it is 1 below its maximum are therefore one standard deviation from the
+best ones. The inverse of the covariance of the parameters is half of the matrix of its second
+derivatives, with the sign changed.
 
 For frequency and derivative the rotation is a sum, so the map is a product of matrices for each
 harmonic.
@@ -105,6 +106,7 @@ class Improvement:
     profile : ndarray, shape (bin,)
         Aligned profile: the weighted mean of the cells.
     trials : Trials
+        Maps of the last round.
     """
 
     spin: Spin

@@ -38,10 +38,10 @@ def find_off_pulse(profile: Any, weights: Any = None) -> Mask:
     """Return the off-pulse bins of a profile.
 
     Level and noise are first those of the quarter of a turn with the lowest mean. The boxcar of
-    highest S/N above them, up to half a turn wide, is taken as on-pulse, and then the next one
-    among the remaining bins, as long as the S/N exceeds 3.8; each is widened by half of its width,
-    and by a bin, at both ends, since wings are fainter. This is repeated with the level and noise
-    of the bins that remain.
+    highest S/N relative to these, up to half a turn wide, is taken as on-pulse, and then the next
+    one among the remaining bins, as long as the S/N exceeds 3.8. Each boxcar is widened at both
+    ends by half of its width and by a bin, since wings are fainter. The procedure is repeated with
+    the level and noise of the bins that remain.
 
     If the region is chosen from the profile that is then measured, it depends on the noise of this
     profile: the scatter of level, signal and S/N is up to 1.2 times the stated errors. With the

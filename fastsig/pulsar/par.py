@@ -48,15 +48,16 @@ def from_par(path: str | PathLike[str], telescope: str | Telescope, first: Time,
     """Return polycos of a par file that cover a scan, fitted to PINT's phases.
 
     Blocks begin and end at fixed times of the day, so that they do not depend on the scan. They are
-    45 minutes long, or shorter where an orbit requires it, so that the phases agree with those of
-    PINT to 1e-6 turn at times between those of the fit; the largest difference is in
-    ``parameters()``.
+    45 minutes long, or shorter where an orbit requires it. At times between those of the fit, the
+    phases agree with those of PINT to 1e-6 turn; ``parameters()`` of the result contains the
+    largest difference.
 
     Parameters
     ----------
     path : path
         Par file of TEMPO, tempo2 or PINT.
     telescope : str or Telescope
+        Telescope, or its name.
     first, last : Time
         Times to cover.
     mhz : float

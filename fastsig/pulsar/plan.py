@@ -42,8 +42,8 @@ class Smears:
     tree : float
         Width of the misalignment of channels by the tree: 2.355 times its rms.
     kept_step, kept_rate, kept_tree : float
-        S/N of a pulse divided by that without the error of half a step, without downsampling, and
-        with aligned channels; the last is for the worst track, because tracks differ.
+        S/N of a pulse divided by its S/N without the error of half a step, without downsampling,
+        and with aligned channels, respectively; `kept_tree` is that of the worst track.
     """
 
     sample: float
@@ -109,6 +109,7 @@ class DMPlan:
     loss : float
         Largest fraction of the S/N that is lost half a step from the nearest dispersion measure.
     stretches : tuple of Stretch
+        Stretches, in ascending order of dispersion measure.
     """
 
     recording: Recording
@@ -136,7 +137,7 @@ class DMPlan:
         dm : float
             Dispersion measure within the plan, pc cm^-3.
         width_s : float, optional
-            Width (FWHM) of the pulse, s; by default, that of the plan, otherwise one sample.
+            Width (FWHM) of the pulse, s; by default, that of the plan or, if that is 0, one sample.
         """
         return self.smears_in(self._stretch(dm), dm, width_s)
 

@@ -1,8 +1,8 @@
 """Polarisation of a profile: linear polarisation without bias, V, and position angles with errors.
 
-Noise makes the measured ``sqrt(Q^2 + U^2)`` too large. The estimate without this bias is ``L =
-sigma sqrt((L_measured / sigma)^2 - 1)`` if L_measured is 1.57 sigma or more, and otherwise 0
-(Everett & Weisberg 2001, eq. 11), with sigma the off-pulse noise of Q and U.
+Noise makes the measured ``sqrt(Q^2 + U^2)`` too large. The estimate without this bias is
+``L = sigma sqrt((L_measured / sigma)^2 - 1)`` if L_measured is 1.57 sigma or more, and otherwise 0
+(Everett & Weisberg 2001, eq. 11), where sigma is the off-pulse noise of Q and U.
 
 The position angle (PA) is ``atan2(U, Q) / 2``. Its probability about the true angle, for a true
 ``p = L / sigma``, is (Naghizadeh-Khouei & Clarke 1993)
@@ -11,7 +11,8 @@ The position angle (PA) is ``atan2(U, Q) / 2``. Its probability about the true a
     ``e = p cos(2 d) / sqrt(2)``,
 
 which is not a Gaussian at a low S/N. The error is the half width of the interval that contains
-68.27 per cent, with the estimate L for the true value; it tends to ``1 / (2 p)`` rad for large p.
+68.27 per cent, with the estimate L in place of the true value; it tends to ``1 / (2 p)`` rad for
+large p.
 
 References
 ----------

@@ -43,7 +43,7 @@ class Polyco:
     Parameters
     ----------
     blocks : sequence of Block
-        For one pulsar, observing frequency and site.
+        Blocks for one pulsar, observing frequency and site.
     path : str
         File of the blocks, for messages.
     made : mapping, optional
@@ -78,6 +78,7 @@ class Polyco:
         Parameters
         ----------
         path : path
+            The file.
         source : str, optional
             Name of the pulsar, for a file with blocks of several pulsars.
 

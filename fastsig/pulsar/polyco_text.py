@@ -43,19 +43,20 @@ class Block:
 
     .. math:: \phi = \phi_0 + 60 f_0 \, dt + c_1 + c_2 dt + c_3 dt^2 + ...
 
-    with dt in minutes since the middle.
+    where dt is the time since the middle, in minutes.
 
     Parameters
     ----------
     source : str
+        Name of the pulsar.
     day : int
         UTC day number of the middle, MJD.
     day_part : Fraction
         Fraction of that day, in units of 86400 s.
     dm : float
-        pc cm^-3.
+        Dispersion measure, pc cm^-3.
     doppler : float
-        Doppler shift due to the Earth's motion, in units of 1e-4: 1e4 (1 - f / f_b), with f the
+        Doppler shift due to the Earth's motion, in units of 1e-4: 1e4 (1 - f / f_b), where f is the
         frequency at the telescope and f_b that at the barycentre; positive if the Earth moves away.
     log_rms : float
         Logarithm to base 10 of the rms of the fit, in turns.
@@ -70,7 +71,7 @@ class Block:
     mhz : float
         Observing frequency to which the phases refer, MHz; 0 for infinite frequency.
     coefficients : tuple of Fraction
-        c_1 and onwards, turns per minute^k.
+        c_1, c_2, ..., in turns per minute^k.
     orbit : str
         The rest of the second line: the phase of a binary orbit, turns, and the frequency of the
         orbit, 1/day.
@@ -197,8 +198,8 @@ def text_of(blocks: Sequence[Block]) -> str:
     """Write blocks as TEMPO does, so that reading the text yields the same phases.
 
     The reference phase has six decimal places, the reference frequency twelve, and the middle of
-    the span, in days, eleven. The remainders are moved into the coefficients, whose 18 digits are
-    read to 1e-17 of their value.
+    the span, in days, eleven. The remainders are moved into the coefficients, which have 18 digits
+    and are read to 1e-17 of their value.
     """
     return "".join(map(_text, blocks))
 

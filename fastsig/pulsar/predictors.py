@@ -1,7 +1,8 @@
 """Predictors of the phase of a pulsar: their common interface, and the check of the sampling.
 
-A predictor returns the phase of a pulsar at times of a telescope. `Polyco` reads it from TEMPO's
-polynomials, `from_par` makes these from an ephemeris, and `ConstantPeriod` needs only a period.
+A predictor returns the phase of a pulsar at times measured at a telescope. `Polyco` computes it
+from TEMPO's polynomials, `from_par` makes these from an ephemeris, and `ConstantPeriod` needs only
+a period.
 """
 
 from __future__ import annotations
@@ -38,8 +39,8 @@ class Predictor(Protocol):
     def reference_mhz(self) -> float | None:
         """Frequency at which the phases are those of the pulse, MHz.
 
-        ``inf`` is infinite frequency. None means that the phases are valid at whatever frequency
-        the data are dedispersed to.
+        ``inf`` is infinite frequency. None means that the phases are valid at the frequency to
+        which the data are dedispersed, whichever this is.
         """
 
     @property

@@ -1,7 +1,7 @@
 """Measurements of `Profiles`: improved parameters, polarisation, and rotation measure.
 
-Each function prepares the arrays that the functions for NumPy arrays take, with the weights, times,
-frequencies, dispersion and signs of the profiles.
+Each function prepares the arrays that the functions for NumPy arrays accept, with the weights,
+times, frequencies, dispersion and signs of the profiles.
 """
 
 from __future__ import annotations

@@ -69,8 +69,9 @@ def profile_values(profiles: Profiles, *, sefd_jy: float | None = None, n_pol: i
     profiles : Profiles
         Profiles; channels are aligned first if the dispersion measure is known.
     sefd_jy : float, optional
-        System equivalent flux density of one polarisation, Jy, for the flux density. The exposure
-        is that of the durations and weights, relative to the largest weight.
+        System equivalent flux density of one polarisation, Jy, from which the flux density follows.
+        The exposure is computed from the durations and from the weights relative to the largest
+        weight.
     n_pol : int
         Number of polarisations in the total intensity.
     convention : {"PSR/IEEE", "IAU"}

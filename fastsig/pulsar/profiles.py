@@ -82,7 +82,7 @@ class Profiles(ProfileData):
     ephemeris : str
         Text of the par file.
     history : tuple of (str, str)
-        Steps by which the profiles were made: dates and commands, as recorded by each program.
+        Steps in which the profiles were made: dates and commands, as recorded by each program.
     provenance : mapping
         Versions, inputs and parameters of the fold.
     path : str
@@ -231,7 +231,7 @@ class Profiles(ProfileData):
         path : path
             The file: PSRFITS for .ar and .fits, a table for .ecsv.
         **options
-            ``to``, ``overwrite``, ``bits``.
+            Options `to`, `overwrite` and `bits` of `write_profiles`.
         """
         write = registry.profile_function("write_profiles")
         check_options("write", write, options)

@@ -9,8 +9,8 @@ depolarise. For weights ``g = 1 / sigma^2``, ``F_b(RM) = sum_c g_c (Q + i U)_cb 
 
 has, for noise alone, a chi^2 distribution of two degrees of freedom for each bin, and is twice the
 logarithm of the likelihood ratio for any A. Its maximum is the result of the synthesis; the error
-is the distance at which it is 1 lower. The fit also takes into account that a channel of finite
-width depolarises, and that the polarised flux density depends on frequency.
+is the distance from the maximum at which chi^2 is 1 lower. The fit also takes into account that a
+channel of finite width depolarises, and that the polarised flux density depends on frequency.
 
 RM is positive for a magnetic field towards the observer, and PA increases from north to east. If U
 of a receiver has the opposite sign, so does RM; see `sign_u`.
@@ -56,7 +56,7 @@ class RotationMeasure:
         residuals of the bins that determine the RM are larger than sigma, for example because of
         the noise of a bright pulsar itself, the error is larger in proportion.
     method : {"synthesis", "fit"}
-        How it was measured.
+        Method by which the RM was measured.
     lambda0_sq : float
         Reference wavelength squared, m^2: the weighted mean, so that PA there and RM are
         independent.
@@ -68,7 +68,7 @@ class RotationMeasure:
         Bins from which the RM was measured.
     sigma_single, sigma : float
         Gaussian equivalents of the probability of the maximum for noise alone: for one trial, and
-        for as many independent trials as there are widths of the response in the range.
+        for as many independent trials as the range contains widths of the response.
     width : float
         Width (FWHM) of the response, rad m^-2: 3.79 divided by the range of lambda^2.
     reduced_chi2 : float
@@ -144,7 +144,7 @@ def fit_rm(q: Any, u: Any, freq_mhz: Any, sigma: Any, *, start: RotationMeasure,
            channel_mhz: float = 0.0, spectrum: Any = None) -> RotationMeasure:
     """Return the RM of a least-squares fit to Q and U near a result of `synthesize_rm`.
 
-    The model is ``A_b s_c sin(x) / x exp(2 i RM (lambda_c^2 - lambda_0^2))``, where x is RM times
+    The model is ``A_b s_c (sin(x) / x) exp(2 i RM (lambda_c^2 - lambda_0^2))``, where x is RM times
     the range of lambda^2 of a channel.
 
     Parameters

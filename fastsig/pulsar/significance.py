@@ -94,7 +94,7 @@ class Boxcar:
     Parameters
     ----------
     snr : float
-        S/N of the sum over the boxcar; not corrected for the number of trials.
+        S/N of the sum over the boxcar, which is not corrected for the number of trials.
     width, first : int
         Number of bins of the boxcar, and its first bin.
     n_trial : int
@@ -185,7 +185,7 @@ def pulse_signal(profile: Any, off: Any = None, weights: Any = None) -> Pulse:
 def best_boxcar(profile: Any, sigma: float) -> Boxcar:
     """Return the boxcar of highest S/N on a profile of uniform weight.
 
-    ``(sum_w p - w mean(p)) / (sigma sqrt(w (1 - w / n_bin)))``, so no baseline is needed.
+    The S/N is ``(sum_w p - w mean(p)) / (sigma sqrt(w (1 - w / n_bin)))``; no baseline is needed.
 
     Parameters
     ----------

@@ -36,8 +36,8 @@ def smear_s(dm: F8 | float, width_mhz: float, center_mhz: float, constant: float
 def kept_off_dm(smear: float, width: float) -> float:
     """Return the S/N of a pulse at a wrong DM, divided by that at its own DM.
 
-    ``sqrt(pi)/2 erf(z)/z`` with ``z = sqrt(ln 2) smear / width``. For dispersion this is ``z =
-    6.91e-3 dDM bandwidth_MHz / (width_ms center_GHz^3)``.
+    The result is ``(sqrt(pi) / 2) erf(z) / z`` with ``z = sqrt(ln 2) smear / width``. For
+    dispersion, ``z = 6.91e-3 dDM bandwidth_MHz / (width_ms center_GHz^3)``.
 
     Parameters
     ----------
@@ -62,10 +62,10 @@ def off_dm(kept: float) -> float:
 
 
 def kept_by_jitter(width: float, rms: float) -> float:
-    """Return the S/N of a pulse if its channels are misaligned by `rms`, relative to aligned ones.
+    """Return the S/N of a pulse in channels misaligned by `rms`, divided by that in aligned ones.
 
     It is ``(1 + (rms / sigma)^2)^(-1/4)``, the square root of the ratio of the widths before and
-    after.
+    after the misalignment.
     """
     return float((1 + (_FWHM * rms / width) ** 2) ** -0.25)
 

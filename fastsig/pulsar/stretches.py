@@ -40,7 +40,7 @@ _MOST_DMS = 2**20
 
 @dataclass(frozen=True)
 class Rules:
-    """The rules by which the sampling rate is halved and the steps grow.
+    """The rules according to which the sampling rate is halved and the steps grow.
 
     Parameters
     ----------
@@ -48,11 +48,12 @@ class Rules:
         The rate is halved where the smear of a channel is this many times wider than the total
         smear that the plan adds, regardless of the width of the pulses.
     resolved : float
-        Width of pulses that half the rate must resolve, in recorded samples: smeared over a
-        channel, they are at least ``2 switch`` samples wide at half the rate. 0 for none.
+        Width, in recorded samples, of pulses that must be resolved at half the rate: with the smear
+        of a channel, they must be at least ``2 switch`` samples wide there. 0 imposes no such
+        condition.
     growth : float
-        Steps at the same rate grow in ratios of about this, along with the smear of a channel; with
-        infinity, they remain the same.
+        Approximate ratio of successive steps at the same rate, which grow with the smear of a
+        channel. With infinity, steps at the same rate remain the same.
     state : float
         Largest product of the numbers of delays and of dispersion measures of a stretch; a larger
         stretch is divided.
@@ -73,6 +74,7 @@ class Recording:
     low_mhz, high_mhz : float
         Centres of the lowest and of the highest channel, MHz.
     n_chan : int
+        Number of channels.
     sample_s : float
         Time from one spectrum to the next, s.
     constant : float
@@ -95,6 +97,7 @@ class Recording:
         fstart, bandwidth : value, Hz
             Lower edge of the band and its width.
         n_chan : int
+            Number of channels.
         sample_time : value, s
             Time from one spectrum to the next.
         constant : float
@@ -154,6 +157,7 @@ class Subbands:
     Parameters
     ----------
     n_subband : int
+        Number of subbands.
     step : float
         Step of the dispersion measures for which subbands are summed, pc cm^-3.
     smear_s : float
@@ -175,6 +179,7 @@ class Stretch:
     Parameters
     ----------
     recording : Recording
+        Properties of the spectra.
     low, step : float
         The first dispersion measure and the step, pc cm^-3.
     n_dm : int
@@ -245,7 +250,7 @@ def stretches(recording: Recording, low: float, high: float, width_s: float, los
     loss : float
         Largest fraction of the S/N that is lost half a step from the nearest dispersion measure.
     rules : Rules
-        Where the rate is halved, and where steps grow.
+        Rules according to which the rate is halved and steps grow.
 
     Raises
     ------

@@ -152,8 +152,8 @@ def smooth_wiener(profile: Any, off: Any = None) -> Template:
     """Return a profile whose harmonics are multiplied by the fraction of signal in their power.
 
     The fraction is ``max(0, 1 - noise / power)``, with the power averaged over five neighbouring
-    harmonics and the noise from off-pulse bins. Beyond the first harmonic without signal, all are
-    0, so that no isolated harmonics of noise remain.
+    harmonics and the noise from off-pulse bins. Beyond the first harmonic without signal, all
+    harmonics are 0, so that no isolated harmonics of noise remain.
 
     Parameters
     ----------
@@ -181,7 +181,7 @@ def smooth_wiener(profile: Any, off: Any = None) -> Template:
 
 
 def smooth_savgol(profile: Any, width: float = 0.05, order: int = 3) -> Template:
-    """Return a profile smoothed by local polynomials (Savitzky-Golay), around the turn.
+    """Return a profile smoothed by local polynomials (Savitzky-Golay), as a periodic function.
 
     Parameters
     ----------

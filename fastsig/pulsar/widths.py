@@ -57,7 +57,7 @@ class Widths:
     equivalent : Width
         Area above the baseline divided by the peak; NaN if no bin is on-pulse.
     peak, peak_error : float
-        Height of the peak above the baseline, corrected for its mean excess by noise.
+        Height of the peak above the baseline, corrected for its mean excess due to noise.
     peak_phase : float
         Phase of the peak, in turns.
     n_harmonic : int

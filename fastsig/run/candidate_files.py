@@ -23,10 +23,12 @@ def write_candidates(candidates: Candidates, path: str | os.PathLike[str], *,
     Parameters
     ----------
     candidates : Candidates
+        Candidates to write.
     path : path
         The extension selects the format if `to` does not: .ecsv, .singlepulse (PRESTO), .cand
         (heimdall) or .cands (TransientX).
     to : {"ecsv", "singlepulse", "heimdall", "transientx"}, optional
+        The format.
     overwrite : bool
         Whether an existing file may be replaced.
 

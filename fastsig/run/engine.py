@@ -1,10 +1,10 @@
 """The engine: run passes of chains into sinks, on a pool of threads.
 
-Lanes with a common file run together, in the order of the first input row of their units; files are
-read one after the other. The thread that reads a unit also computes the parts of the sinks; parts
-are merged on the calling thread, in the order of rows. The first exception stops everything: blocks
-in flight are finished, sinks remove what they have written, and the exception is raised with the
-file and the rows from which it came.
+A lane is a chain with the sinks that receive its blocks. Lanes with a common file run together, in
+the order of the first input row of their units; files are read one after the other. The thread that
+reads a unit also computes the parts of the sinks; parts are merged on the calling thread, in the
+order of rows. The first exception stops everything: blocks in flight are finished, sinks remove
+what they have written, and the exception is raised with the file and the rows from which it came.
 """
 
 from __future__ import annotations
@@ -48,10 +48,10 @@ def run(sinks: Sequence[Sink], *, workers: int | None = None, memory: int | None
     memory : int, optional
         Maximum memory of the process, bytes.
     fused : bool
-        Whether to use fused kernels (same result, byte for byte).
+        Whether to use fused kernels; the result is the same, byte for byte.
     progress : callable, optional
-        Called with the name of a pass, the input rows done since the last call, and the input rows
-        of the pass.
+        Called with the name of a pass, the number of input rows processed since the last call, and
+        the number of input rows of the pass.
 
     Returns
     -------

@@ -35,7 +35,7 @@ class Files(NamedTuple):
 
     @property
     def formats(self) -> tuple[str, ...]:
-        """The names of these formats."""
+        """Names of the formats."""
         return ("ecsv", *self.exports)
 
     def format_of(self, path: str | os.PathLike[str], to: str | None = None) -> str:

@@ -119,6 +119,7 @@ class ShareCounter(Sink):
     Parameters
     ----------
     stream : SpectrumStream
+        Spectra whose samples are counted.
     products : sequence of int, optional
         Indices of the products that are counted; by default, all.
 

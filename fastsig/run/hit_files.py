@@ -24,9 +24,11 @@ def write_hits(hits: Hits, path: str | os.PathLike[str], *, to: str | None = Non
     Parameters
     ----------
     hits : Hits
+        Hits to write.
     path : path
         The extension selects the format if `to` does not: .ecsv or .dat.
     to : {"ecsv", "turboseti"}, optional
+        The format.
     overwrite : bool
         Whether an existing file may be replaced.
 

@@ -45,18 +45,19 @@ class Plan:
     Parameters
     ----------
     lanes : list of Lane
+        Chains, each with the sinks that receive its blocks.
     given : list of Sink
         All sinks, in the order in which they were given.
     workers, in_flight : int
         Number of threads, and largest number of units begun and not yet merged.
     memory, floor : int
-        Expected memory of the process, and the smallest possible, bytes.
+        Expected memory of the process, and the smallest possible memory, bytes.
     kept_bytes : int
         Bytes of rows kept for other units and lanes, part of `memory`.
     asked : list of int
         Bytes that each `Kept` would need so that nothing is read twice.
     asked_bytes : int
-        Bytes needed by those that are in use at the same time.
+        Bytes needed by the `Kept` objects that are in use at the same time.
     """
 
     lanes: list[Lane]
@@ -168,7 +169,7 @@ def plan(sinks: Sequence[Sink], *, workers: int | None = None, memory: int | Non
         of units are limited to what fits into the available memory; a plan that does not fit at all
         is not refused.
     fused : bool
-        Whether to use fused kernels (same result, byte for byte).
+        Whether to use fused kernels; the result is the same, byte for byte.
 
     Raises
     ------

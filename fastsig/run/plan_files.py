@@ -22,7 +22,9 @@ def write_plan(plan: DMPlan, path: str | os.PathLike[str], *, inputs: Sequence[s
     Parameters
     ----------
     plan : DMPlan
+        Plan to write.
     path : path
+        The file.
     inputs : sequence of str
         Files from whose headers the plan was made; their names are recorded.
     overwrite : bool

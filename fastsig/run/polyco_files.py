@@ -17,7 +17,9 @@ def write_polyco(polyco: Polyco, path: str | os.PathLike[str], *, overwrite: boo
     Parameters
     ----------
     polyco : Polyco
+        Polycos to write.
     path : path
+        The file.
     overwrite : bool
         Whether an existing file may be replaced.
 

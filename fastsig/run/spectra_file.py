@@ -142,7 +142,7 @@ class SpectraFile(Sink):
 
     @staticmethod
     def takes_open_end(path: str | os.PathLike[str], to: str | None = None, bits: int = 32) -> bool:
-        """Whether spectra whose end is not known can be written to a file."""
+        """Return whether spectra whose end is not known can be written to a file."""
         name = spectra_format(path, to) or "fbh5"
         return bool(registry.spectra_writer(name).open_end(bits=bits))
 
@@ -197,7 +197,7 @@ class SpectraFile(Sink):
 
     @property
     def held_bytes(self) -> int:  # type: ignore[override]
-        """Memory needed for the writer."""
+        """Memory needed for the writer, bytes."""
         return self.sizes.memory
 
     @property

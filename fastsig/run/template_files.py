@@ -22,9 +22,11 @@ def write_template(template: Template, path: str | os.PathLike[str], *, inputs: 
     Parameters
     ----------
     template : Template
+        Template to write.
     path : path
+        The file.
     inputs : sequence of str
-        Files that it was made from; their names are recorded.
+        Files from which the template was made; their names are recorded.
     overwrite : bool
         Whether an existing file may be replaced.
 

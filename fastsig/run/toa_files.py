@@ -40,7 +40,7 @@ def template_of(path: str | os.PathLike[str], smoothing: str = "wiener") -> Temp
     Raises
     ------
     FormatError
-        If the file is neither, or its profile has no significant signal.
+        If the file is neither of these, or its profile has no significant signal.
     UsageError
         If there is no such smoothing.
     """

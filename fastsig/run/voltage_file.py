@@ -182,11 +182,11 @@ class VoltageFile(Sink):
         return ((start, start + n) for start, n in self.writer.pieces())
 
     def work_bytes(self, n: int) -> int:
-        """Memory needed to encode a piece."""
+        """Memory needed to encode a piece, bytes."""
         return self.writer.work_bytes
 
     def part_bytes(self, n: int) -> int:
-        """Memory needed for an encoded piece that waits to be written."""
+        """Memory needed for an encoded piece that waits to be written, bytes."""
         return self.writer.work_bytes
 
     def refuse_losses(self) -> None:

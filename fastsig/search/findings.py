@@ -1,4 +1,4 @@
-"""Findings: the product of a search, a table with a row for each signal that was found."""
+"""Findings: the product of a search, which is a table with a row for each signal that was found."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ class Findings:
     Parameters
     ----------
     columns : mapping
-        Values of the columns, with the names as keys: `Time`, arrays of numbers in the unit of the
-        column, and text.
+        Values of the columns, with the names as keys. Values are a `Time`, arrays of numbers in the
+        unit of the column, or arrays of text.
     meta : mapping
         How the signals were found, in types that JSON can store.
 

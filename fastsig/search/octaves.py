@@ -27,7 +27,7 @@ LEVELS = 16  # standard deviation of normalised noise
 
 
 class Octaves(ABC):
-    """Normalises a stream of spectra, and halves its rate, by octaves, for stretches that allow it.
+    """Normalises a stream of spectra, and halves its rate repeatedly for stretches that allow it.
 
     What the stretches receive does not depend on how the spectra are divided among calls, or on the
     number of threads.
@@ -35,7 +35,9 @@ class Octaves(ABC):
     Parameters
     ----------
     recording : Recording
+        Properties of the spectra.
     stretches : sequence of Stretch
+        Stretches of dispersion measure.
     dtype : str
         Type of the spectra: uint8, int8, uint16, int16 or float32.
     threads : int
@@ -80,13 +82,14 @@ class Octaves(ABC):
                 series: NDArray[np.float32] | None = None) -> None:
         """Accept the next spectra.
 
-        Those that were filled, as `Filled` finds them, are not valid.
+        Spectra that `Filled` identifies as filled in are not valid.
 
         Parameters
         ----------
         x : ndarray, shape (n_time, n_chan)
             Values of any unit; they need not be finite where they are not valid.
         valid : ndarray of bool, shape (n_time, n_chan), optional
+            Which samples are valid; all by default.
         series : ndarray of float32, shape (n_time,), optional
             Values that are first subtracted from all channels.
         """
@@ -110,7 +113,7 @@ class Octaves(ABC):
 
     @property
     def valid_share(self) -> float:
-        """Valid fraction of the samples of these spectra; 1 if there are none."""
+        """Valid fraction of the samples of the spectra with valid samples; 1 if there are none."""
         return float(np.mean(self._shares)) / self.live_share if any(self._live) else 1.0
 
     def complete(self) -> None:
@@ -128,11 +131,11 @@ class Octaves(ABC):
         Parameters
         ----------
         octave : int
-            Number of the octave, whose stretches are `members` of this number, one or more.
+            Number of the octave, which has one stretch or more.
         x : ndarray, shape (n_time, n_chan), int8
             Values with a level of 0 and a noise of `LEVELS`.
         valid : ndarray of bool, shape (n_time, n_chan), or None
-            None if all are valid.
+            Which samples are valid; None if all are.
         """
 
     def _normalised(self, x: NDArray[np.int8], valid: NDArray[np.bool_] | None) -> None:

@@ -1,6 +1,6 @@
 """Simulated recordings whose contents are known.
 
-They are made independently of the stages that are tested with them.
+The simulator does not use the stages that are tested with its recordings.
 """
 
 from fastsig.simulate.coarse import CoarseVoltage

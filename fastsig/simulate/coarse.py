@@ -52,9 +52,9 @@ class CoarseVoltage:
     any real-valued samples, the mirror image of the band, with V of opposite sign, is beyond its
     outer edges; it contributes about 1.7 % of the noise in an outer channel.
 
-    A lower sideband is not converted to an upper sideband, and the header states that it is one:
-    channels are in order of ascending sky frequency, but the baseband frequency within a channel
-    decreases with sky frequency.
+    A lower sideband is not converted to an upper sideband, and the header states that the sideband
+    is lower: channels are in order of ascending sky frequency, but the baseband frequency within a
+    channel decreases with sky frequency.
 
     Sample n depends only on the parameters and on n. A part of the recording is therefore the same
     regardless of which other parts are made.

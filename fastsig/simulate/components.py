@@ -166,7 +166,8 @@ class Pulsar:
     linear, circular : value
         Polarised fractions; ``linear^2 + circular^2`` is at most 1, and `circular` may be negative.
     angle : value, deg
-        Angle in ``Q = linear I cos 2 angle``, ``U = linear I sin 2 angle`` at the top of the band.
+        Angle in ``Q = linear I cos(2 angle)``, ``U = linear I sin(2 angle)`` at the top of the
+        band.
     rm : value, rad / m2
         Rotation measure: the angle increases by `rm` times the increase of the squared wavelength.
     pdot : value
@@ -175,7 +176,7 @@ class Pulsar:
         Period of a circular orbit, its projected radius in light-seconds, and the time after the
         start at which the pulsar crosses the plane of the sky while receding.
     nulls : value
-        Fraction of the turns without a pulse, from 0 to 1; which turns these are is random.
+        Fraction of the turns without a pulse, from 0 to 1; these turns are chosen at random.
     polyco : str
         Polyco of TEMPO that determines the phase at the telescope instead of `period`, `time`,
         `pdot` and the orbit. Phase 0 is at the top of the band.
@@ -258,8 +259,9 @@ class Burst:
 class Carrier:
     """A linearly polarised carrier with a drifting frequency, absent while it is outside the band.
 
-    ``cos 2 pi (phase + f t + drift t^2 / 2)``, with f relative to the band edge that is recorded at
-    0 Hz. The bandpass does not affect it: it is recorded with the specified strength.
+    The voltage is proportional to ``cos(2 pi (phase + f t + drift t^2 / 2))``, with f relative to
+    the band edge that is recorded at 0 Hz. The bandpass does not affect the carrier, which is
+    recorded with the specified strength.
 
     Parameters
     ----------
@@ -271,7 +273,7 @@ class Carrier:
     drift : value, Hz / s
         Drift rate on the sky.
     angle : value, deg
-        Angle in ``X = cos angle``, ``Y = sin angle``.
+        Angle in ``X = cos(angle)``, ``Y = sin(angle)``.
     phase : value, turns
         Phase at sample 0.
     """

@@ -56,6 +56,7 @@ class Injector:
     Parameters
     ----------
     bursts : sequence of Injection
+        Bursts to add.
     mhz : ndarray, shape (n_chan,), float64
         Centres of the channels, MHz, ascending.
     sample_s : float
@@ -198,6 +199,7 @@ def drawn(n: int, *, duration_s: float, dms: tuple[float, float], widths_s: tupl
     Parameters
     ----------
     n : int
+        Number of bursts.
     duration_s : float
         Length of the data.
     dms, widths_s, snrs : pair of float
@@ -206,6 +208,7 @@ def drawn(n: int, *, duration_s: float, dms: tuple[float, float], widths_s: tupl
     unit_s : float
         Delay across the band for a dispersion measure of 1.
     seed : int
+        Seed of the random numbers.
     scatter : float
         Scattering time as a fraction of the width.
     """

@@ -72,7 +72,8 @@ def diode_stokes(tcal: Tcal | None, temperature: float, place: F8) -> tuple[F8, 
 class GainDrift:
     """A gain that drifts in the same way for both polarisations.
 
-    ``1 + amplitude sin(2 pi t / period + phase) + slope t / (1 h)``, averaged over each spectrum.
+    The gain is ``1 + amplitude sin(2 pi t / period + phase) + slope t / (1 h)``, averaged over each
+    spectrum.
 
     Parameters
     ----------

@@ -104,7 +104,9 @@ class FastScan:
     backend : {"spectral", "psrfits"}
         Whether the recordings are made by `spectral` or by `FastSpectra`.
     sky : sequence of PointSource, HIDisk and SkyPulsar
+        Sources on the sky.
     continuum : Continuum, optional
+        Uniform emission from the sky.
     drift : GainDrift, optional
         Drift of the gain. Its phase applies to M01, and increases by 137.5 deg for each further
         beam.

@@ -33,6 +33,7 @@ def write_scan(
     Parameters
     ----------
     scan : FastScan
+        The scan to write.
     folder : path
         An existing folder.
     ky_step : value, s

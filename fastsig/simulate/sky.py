@@ -107,8 +107,8 @@ class SkyPulsar:
     index : value
         Spectral index.
     linear, angle, circular : value
-        Polarised fractions and position angle, deg: ``Q = linear I cos 2 angle``, ``U = linear I
-        sin 2 angle``, in the frame of the sky.
+        Polarised fractions and position angle, deg: ``Q = linear I cos(2 angle)``,
+        ``U = linear I sin(2 angle)``, in the frame of the sky.
     """
 
     ra: Any

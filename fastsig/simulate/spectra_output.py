@@ -86,13 +86,14 @@ def write_psrfits(
 ) -> list[str]:
     """Write a recording as PSRFITS in search mode with four products, like FAST's pulsar backend.
 
-    The integer values have a scale and an offset for each row, product and channel. Those in FAST's
-    own files have neither, but it is not certain whether CR and CI are signed there; files with
-    scales and offsets are read correctly in either case.
+    The integer values have a scale and an offset for each row, product and channel. The values in
+    FAST's own files have neither, but it is not certain whether CR and CI are signed there; files
+    with scales and offsets are read correctly in either case.
 
     Parameters
     ----------
     recording : FastSpectra
+        The recording to write.
     path : path
         Name of the file, with ``{file}`` if there are several files, or a folder, in which the
         files have FAST's names.

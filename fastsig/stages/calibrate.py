@@ -29,6 +29,7 @@ class Calibrate(SpectraStage):
     source : SpectrumStream
         The spectra in which the diode was measured, with the same rows and channels.
     solution : DiodeSolution, or the result of `Chain.measure_diode`
+        Solution with which the spectra are calibrated.
     on : {"subtract", "blank"}
         Whether the temperature of the diode is subtracted from rows in which it is on ("subtract"),
         or the weight of these rows is set to 0 ("blank").

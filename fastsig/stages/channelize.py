@@ -46,7 +46,7 @@ class Channelize(FrameStage):
     source : VoltageStream
         Real (int8, int16, float32) or complex (complex64) voltages, in one or several channels.
     n_chan : int
-        Number of channels per input channel; even.
+        Number of channels per input channel, an even number.
     n_tap : int
         Length of the prototype filter in units of n_fft.
     window : str

@@ -31,7 +31,9 @@ class DetectDedispersed(SpectraStage):
     Parameters
     ----------
     source : DedisperseVoltages
+        Dedispersed voltages.
     products : {"I", "AABB", "AABBCRCI", "IQUV", "V"}
+        The products to compute.
     sign_q, sign_v : {1, -1}
         As for `DetectFrames`.
     """

@@ -25,7 +25,7 @@ _STEP_DEG = 0.01  # of zenith angle: gains of FAST change by at most 1e-4
 class Flux(SpectraStage):
     r"""Flux densities in Jy.
 
-    .. math:: S_{AA} = T_{AA} / G, \quad S_I = (T_{AA} + T_{BB}) / 2 G
+    .. math:: S_{AA} = T_{AA} / G, \quad S_I = (T_{AA} + T_{BB}) / (2 G)
 
     AA, BB, CR and CI are divided by the gain G of a single polarisation, so the flux density of I
     is the mean of those of AA and BB. I, Q, U and V, which combine both polarisations, are divided

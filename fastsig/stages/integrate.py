@@ -47,9 +47,8 @@ class Integrate(SpectraStage):
     flag_sigma : float, optional
         For every 128 spectra (fewer at the end of an integration), leave out channels whose
         spectral kurtosis differs from that of noise, in any polarisation, by more than this many
-        standard deviations of a Gaussian.
-        Requires detected frames, and integrations of at least 16 spectra (more if frames overlap
-        strongly). Each channel then has its own weight.
+        standard deviations of a Gaussian. This requires detected frames, and integrations of at
+        least 16 spectra (more if frames overlap strongly). Each channel then has its own weight.
     last : {"keep", "drop"}
         Whether an incomplete last integration is kept or dropped; the parameters record the number
         of spectra dropped.

@@ -73,7 +73,7 @@ class Mask(FlaggedSpectra):
     def parameters(self) -> Mapping[str, Any]:
         """Name and hash of the file, or hash of the lines.
 
-        Also the number of regions that lie within the spectra.
+        The parameters also include the number of regions that lie within the spectra.
         """
         return {**self._record, "n_region": len(self._rectangles.first),
                 "protect_mhz": in_mhz(self.protect)}

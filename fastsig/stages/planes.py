@@ -60,8 +60,8 @@ class Planes(Stage, PlaneStream):
     track : {"sample", "half", "exact"}, optional
         Rounding of delays: that of the tree; that of a tree with half samples, which takes up to
         twice the time; or the nearest sample, as in `dedisperse`, which takes a time proportional
-        to the number of dispersion measures. By default "exact" for up to 16 of them, otherwise
-        "sample".
+        to the number of dispersion measures. The default is "exact" for up to 16 dispersion
+        measures, and "sample" otherwise.
     last : {"keep", "drop"}
         Whether the times at the end for which channels are missing at the largest dispersion
         measure are kept or dropped.

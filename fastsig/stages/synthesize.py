@@ -32,8 +32,8 @@ _PIECE = 2**13  # samples that are turned at a time, in a cache
 class Synthesize(Stage, VoltageStream):
     """Voltages of a band, computed from those of its channels with a polyphase synthesis bank.
 
-    ``x[n] = 1/N sum_m g[n - m H] sum_k X[m, k] exp(2 pi i k n / N)`` with N the length of the
-    transform of the analysis bank that made the channels, H its hop, and g the dual of its
+    ``x[n] = (1/N) sum_m g[n - m H] sum_k X[m, k] exp(2 pi i k n / N)`` where N is the length of the
+    transform of the analysis bank that made the channels, H is its hop, and g is the dual of its
     prototype h (see `fastsig_kernels.Synthesizer`). Frames of `channelize` give the voltages from
     which they were made: nearly exactly if the bank is oversampled (-118 dB), and with an error of
     about -37 dB, which depends on `noise`, if it is critically sampled.

@@ -85,7 +85,9 @@ class BarycentricRows:
     Parameters
     ----------
     clock : BarycentricClock
+        Clock at the barycentre.
     start : Time
+        Time of the start of row 0 at the telescope.
     rate : Fraction
         Rows per second.
     n_row : int
@@ -111,7 +113,7 @@ class BarycentricRows:
         return rows + np.floor(np.interp(rows, nodes, shifts) + 0.5).astype(np.int64)
 
     def runs(self) -> list[tuple[int, int, int]]:
-        """Return runs of successive rows: first row, first row of the source, and number."""
+        """Return runs of successive rows: first row, first row of the source, number of rows."""
         found: list[tuple[int, int, int]] = []
         for first in range(0, self.n_row, _PIECE):
             rows = self(first, min(_PIECE, self.n_row - first))

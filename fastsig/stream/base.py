@@ -239,7 +239,7 @@ class Stream(ABC):
         return None
 
     def file_of(self, row: int) -> str:
-        """Return the path of the file that contains a row: the first one if this is not known."""
+        """Return the path of the file that contains a row, or of the first if it is not known."""
         return self.files[0] if self.files else self.path
 
     def verify(self) -> None:
@@ -290,7 +290,7 @@ def stream_of(what: Any) -> Stream:
     Raises
     ------
     UsageError
-        If the argument is neither.
+        If the argument is neither of these.
     """
     stream = getattr(what, "stream", what)
     if not isinstance(stream, Stream):

@@ -29,6 +29,7 @@ class CodedBlock:
     Parameters
     ----------
     codes : ndarray, shape (n, chan), uint8
+        Codes, as recorded.
     weight : ndarray, shape (n, 1, 1 or chan), float32
         Weights without regard to flags.
     start, n : int

@@ -289,8 +289,8 @@ class Data:
             As for `velocity`; without a rest frequency, that of the axis is not set.
         sigma : Quantity, optional
             Noise of a channel with weight 1. By default, it is measured for each spectrum from the
-            scatter between neighbouring channels (1.48 times the median of their differences); this
-            value is too large if lines fill the band.
+            scatter between neighbouring channels (1.48 times the median of their absolute
+            differences, scaled to one channel); this value is too large if lines fill the band.
 
         Raises
         ------

@@ -30,7 +30,9 @@ class FilterBank(NamedTuple):
     Parameters
     ----------
     n_tap : int
+        Length of the prototype, in transforms.
     window : str
+        Window of the prototype.
     oversample : Fraction
         Length of the transform divided by the hop.
     """
@@ -93,8 +95,8 @@ class Header(Shown):
         cm^-3. The delays between channels may remain.
     zero_dm : {"mean", "zdot"} or None
         How the mean over the band was removed at each time (`fastsig.stages.zero_dm`); None if it
-        was not. If it was removed, the values are not powers, and pulses of low dispersion measure
-        are weaker than they were.
+        was not removed. If it was removed, the values are not powers, and pulses of low dispersion
+        measure are weaker than they were.
     extra : Mapping
         Header cards of the file that have no field here, verbatim.
     origin : Mapping

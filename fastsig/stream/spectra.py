@@ -155,6 +155,7 @@ class SpectrumStream(Stream):
         Parameters
         ----------
         start, n, n_each : int
+            First row, number of rows, and number of rows in a sum.
         flag_sigma : float, optional
             Leave out channels with a spectral kurtosis that differs from that of noise by more than
             this many standard deviations in a group.

@@ -43,11 +43,11 @@ class Telescope(Shown):
     aliases : tuple of str
         Other names in headers.
     tempo, itoa : str or None
-        Codes of timing programs.
+        Codes of the telescope in timing programs.
     sigproc : int or None
         SIGPROC's telescope_id.
     receivers : mapping
-        Name -> callable that returns a `Receiver`; the first is the default.
+        Callables that return a `Receiver`, by the name of the receiver; the first is the default.
     """
 
     name: str
@@ -137,9 +137,10 @@ def get(name: str, site: str | None = None) -> Telescope:
     Parameters
     ----------
     name : str
+        Name or alias of the telescope.
     site : str, optional
-        Name of a published position, if there are several: for FAST ``"timing"`` (the default) or
-        ``"header"``, 28.7 m above it.
+        Name of a published position, if there are several: for FAST, ``"timing"`` (the default) or
+        ``"header"``, which is 28.7 m above it.
 
     Raises
     ------

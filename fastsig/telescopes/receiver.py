@@ -1,4 +1,4 @@
-"""Properties of receivers: beams, their offsets and widths, gain, noise diode."""
+"""Properties of receivers: beams, their offsets and widths, gain and noise diode."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class DiodeMode:
         sample_time : Quantity or Fraction, optional
             Length of a sample (a Fraction is in seconds), for modes that are counted in samples.
         first_tick : int
-            Tick at which the diode is first switched on, from the stream's first sample.
+            Tick at which the diode is first switched on, counted from the stream's first sample.
 
         Raises
         ------
@@ -90,12 +90,13 @@ class Receiver(ABC):
     Attributes
     ----------
     name, title : str
+        Name, and description in words.
     beams : tuple of int
         Beams, counted from 1.
     band, recorded : Quantity
         Lower and upper edge of the nominal and of the recorded band, MHz.
     diode_modes : mapping
-        Name -> `DiodeMode`.
+        Modes of the noise diode, as a `DiodeMode` for each name.
     sources : mapping
         References for the values, by kind.
     """
@@ -118,7 +119,7 @@ class Receiver(ABC):
         return f"<{type(self).__name__} {self.title}: {len(self.beams)} beams>"
 
     def index(self, beam: Any) -> NDArray[np.intp]:
-        """Return the row of a beam in the tables, from 0; or the rows of an array of beams.
+        """Return the row of a beam in the tables, counted from 0, or the rows of several beams.
 
         Raises
         ------
@@ -161,6 +162,7 @@ class Receiver(ABC):
         Parameters
         ----------
         beam : int or array of int
+            Beams.
         frequency : Quantity
             Frequencies; broadcast against `beam`.
         outside : {"raise", "nan"}
@@ -187,11 +189,14 @@ class Receiver(ABC):
         Parameters
         ----------
         beam : int or array of int
+            Beams.
         frequency : Quantity
+            Frequencies.
         zenith_angle : Quantity
-            Zenith angle of the telescope's axis. All four are broadcast against one another.
+            Zenith angle of the telescope's axis. Beams, frequencies, zenith angles and temperatures
+            are broadcast against one another.
         temperature : Quantity, optional
-            Ambient temperature; by default, its term is left out.
+            Ambient temperature; by default, the gain has no term for it.
         outside : {"raise", "nan"}
             Result for frequencies that the table does not cover: an error, or NaN.
 

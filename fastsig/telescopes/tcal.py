@@ -51,8 +51,10 @@ class TcalTable(Shown):
     frequency : ndarray
         Channel centres, MHz, ascending, shape (chan,), float64.
     values : mapping
-        (beam, pol) -> temperatures, K, NaN where masked, shape (chan,), float64; pol is 0 or 1.
+        Temperatures, K, for each pair (beam, pol), where pol is 0 or 1: shape (chan,), float64; NaN
+        where masked.
     date : Time or None
+        Date of the measurement, if it is known.
     level : str or None
         "low" or "high".
     """
@@ -81,7 +83,9 @@ class TcalTable(Shown):
         Parameters
         ----------
         axis : ChannelAxis
+            The channels.
         beam : int
+            Number of the beam.
         max_gap : float
             Channels for which the table has no temperature within this distance, MHz, become NaN.
 
@@ -131,7 +135,7 @@ class TcalSet(Shown):
         return found[0]
 
     def nearest(self, time: Time, level: str | None = None) -> TcalTable:
-        """Return the table with the date nearest to a time; of two equally near, the earlier one.
+        """Return the table whose date is nearest to a time, or the earlier of two equally near.
 
         Raises
         ------
@@ -181,14 +185,14 @@ def read(path: str | os.PathLike[str] | Iterable[str | os.PathLike[str]], *,
 def masked(values: Array) -> Array:
     """Set impossible temperatures to NaN.
 
-    These are temperatures that are not finite or not positive. Within a 64th of the channels at
-    either end, they are also those more than 6 robust standard deviations away from the median of
-    15 channels around them.
+    These are temperatures that are not finite or not positive. In the first and in the last 64th of
+    the channels, temperatures are also impossible if they are more than 6 robust standard
+    deviations away from the median of the 15 channels around them.
 
     Parameters
     ----------
     values : ndarray
-        Shape (chan,).
+        Temperatures, shape (chan,).
     """
     from scipy.ndimage import median_filter
 

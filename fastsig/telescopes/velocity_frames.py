@@ -3,10 +3,10 @@ r"""Frames of velocity: the effect of an observer's motion on frequencies.
 .. math:: f_{frame} / f_{topo} = \sqrt{\frac{1 + \beta}{1 - \beta}}, \quad
     \beta = (v_{frame} - v_{site}) \cdot n / c
 
-n points from the observer to the source, and v are velocities relative to the solar system's
-barycentre. A site that moves towards a source therefore observes frequencies that are too high, and
-the factor is below 1. astropy's `SpectralCoord` and GBTIDL do the same: motion across the line of
-sight (at most 1.5 m/s) and gravity (3 m/s, nearly constant) are ignored.
+Here, n points from the observer to the source, and v_frame and v_site are velocities relative to
+the solar system's barycentre. A site that moves towards a source therefore observes frequencies
+that are too high, and the factor is below 1. astropy's `SpectralCoord` and GBTIDL do the same:
+motion across the line of sight (at most 1.5 m/s) and gravity (3 m/s, nearly constant) are ignored.
 
 References
 ----------
@@ -80,7 +80,7 @@ def factor(frame: str, ra: Any, dec: Any, times: Time, location: EarthLocation) 
     ra, dec : Quantity
         Position, ICRS, shape (), (time,) or (time, beam); NaN gives NaN.
     times : Time
-        Shape (time,).
+        Times, shape (time,).
     location : EarthLocation
         Position of the telescope.
 

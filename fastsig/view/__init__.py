@@ -116,7 +116,7 @@ def draw_burst(
     path, overwrite
         As for `draw`.
     constant : float or str, optional
-        Dispersion constant.
+        Dispersion constant, MHz^2 pc^-1 cm^3 s.
     facts : sequence of str
         Further lines of text.
     beams : BeamFacts, optional
@@ -157,6 +157,7 @@ def draw_candidates(candidates: Candidates, path: str | os.PathLike[str] | None 
     Parameters
     ----------
     candidates : Candidates
+        Candidates of a burst search.
     path, overwrite
         As for `draw`; `write_bursts_page` writes an interactive page of the table.
     name : str
@@ -182,6 +183,7 @@ def draw_pulsars(candidates: PulsarCandidates, path: str | os.PathLike[str] | No
     Parameters
     ----------
     candidates : PulsarCandidates
+        Candidates of a pulsar search.
     path, overwrite
         As for `draw`.
     name : str
@@ -209,6 +211,7 @@ def write_bursts_page(
     Parameters
     ----------
     candidates : Candidates
+        Candidates of a burst search.
     path : path
         The page (.html) to write.
     data : iterable of path
@@ -371,7 +374,7 @@ def draw_calibration(
     Parameters
     ----------
     found : DiodeMeasurement
-        As returned by `fastsig.reductions.diode.calibration.solve`.
+        Measurement, as returned by `fastsig.reductions.diode.calibration.solve`.
     stream : SpectrumStream
         The spectra in which the diode was measured.
     path, overwrite
@@ -475,7 +478,7 @@ def draw_cube(
     Parameters
     ----------
     cube : Cube
-        As returned by `fastsig.open_cube`.
+        Cube, as returned by `fastsig.open_cube`.
     path, overwrite
         As for `draw`.
     what : {"sheet", "coverage", "channels", "moments", "spectrum"}
@@ -518,8 +521,9 @@ def draw_position(
     Parameters
     ----------
     spectrum : SkySpectrum
+        The spectrum.
     fit : mapping, optional
-        As returned by `fastsig.reductions.sources.position.PositionSpectrum.read_with_fit`.
+        Fit, as returned by `fastsig.reductions.sources.position.PositionSpectrum.read_with_fit`.
     path, overwrite
         As for `draw`.
     """
@@ -537,7 +541,7 @@ def draw_dm_plan(plan: DMPlan, path: str | os.PathLike[str] | None = None, *,
     Parameters
     ----------
     plan : DMPlan
-        As made by `fastsig.dm_plan`.
+        Plan, as made by `fastsig.dm_plan`.
     path, overwrite
         As for `draw`.
 
@@ -571,6 +575,7 @@ def draw_profiles(
     Parameters
     ----------
     profiles : Profiles
+        Folded profiles.
     path, overwrite
         As for `draw`.
     product : str, optional

@@ -29,12 +29,12 @@ _MOST_DRIFT, _MOST_JERK = 1200.0, 6000.0
 class AccelerationSearch(Plan):
     """Plan that finds sums of harmonics of drifting frequency in whitened spectra.
 
-    A drift of z bins over the series is that of a constant acceleration ``a = z c / (T^2 f)``. The
-    power at frequency r (the mean over the series) and drift z is that of the correlation with the
-    transform of such a tone. For n = 1, 2, 4, ... harmonics, the highest is at each half bin and at
-    each drift that is a multiple of 2, and harmonic j is at j / n of both, rounded to such steps.
-    Their powers are summed, and sums that reach the threshold for their number of valid powers are
-    events.
+    A drift of z bins over a series of length T is that of a constant acceleration
+    ``a = z c / (T^2 f)`` at the frequency f, where c is the speed of light. The power at frequency
+    r (the mean over the series) and drift z is that of the correlation with the transform of such a
+    tone. For n = 1, 2, 4, ... harmonics, the highest is at each half bin and at each drift that is
+    a multiple of 2, and harmonic j is at j / n of both, rounded to such steps. Their powers are
+    summed, and sums that reach the threshold for their number of valid powers are events.
 
     A jerk of w bins is a drift that changes by w bins over the series, at a constant rate: that of
     a constant jerk ``j = w c / (T^3 f)``. Frequency and drift are then those of the mean over the
@@ -53,7 +53,8 @@ class AccelerationSearch(Plan):
         Largest jerk of the highest harmonic in either direction, 0 to 6000; rounded down to a
         multiple of 20.
     r_min, r_max : float
-        Lowest and highest frequency of fundamentals, in bins; by default, there is no highest one.
+        Lowest and highest frequency of fundamentals, in bins; by default, there is no highest
+        frequency.
     n_side : int
         Number of bins on each side of those that a template crosses, 4 to 64.
     most : int
@@ -66,17 +67,18 @@ class AccelerationSearch(Plan):
 
     Notes
     -----
-    *Events.* As for `HarmonicSearch`; ``z`` is the drift of the fundamental, and ``w`` its jerk. An
-    event is the best of 16 neighbouring half bins of the highest harmonic, its drift, its jerk and
-    its number of harmonics.
+    *Events.* These are as for `HarmonicSearch`; ``z`` is the drift of the fundamental, and ``w``
+    its jerk. An event is the best of the sums with its drift, jerk and number of harmonics in 16
+    neighbouring half bins of the highest harmonic.
 
-    *Weights.* As for `HarmonicSearch`. The power of a template is valid if the bins at its
-    frequency are; where other bins that it crosses are not, it is too small.
+    *Weights.* These are as for `HarmonicSearch`. The power of a template is valid if the bins at
+    its frequency are; where other bins that it crosses are not valid, the power is too small.
 
     *Speed.* Tiles of a few thousand bins are searched with all that they need in the cache, and
     correlations use transforms of at most 4096 points for drifts up to 1000. Each jerk takes as
-    long as a search without jerk: a `w_max` of 20 n takes 2 n + 1 times as long, and at 600 a
-    tenth more, since templates are longer. Tables and work space grow by less than 10 MB up to 600.
+    long as a search without jerk: a `w_max` of 20 n takes 2 n + 1 times as long, and a tenth more
+    than that at 600, where templates are longer. Up to a `w_max` of 600, tables and work space grow
+    by less than 10 MB.
 
     References
     ----------
@@ -208,7 +210,7 @@ class AccelerationSearch(Plan):
         x : ndarray, shape (n_bin,), complex64, C-contiguous
             Whitened amplitudes, as from `whiten`, 0 where bins are not valid.
         valid : ndarray, shape (n_bin,), bool, C-contiguous, optional
-            Bins that are used.
+            Whether each bin is used; all are by default.
         lags : ndarray, shape (n_lag,), complex, optional
             As for `half_bin_powers`.
 

@@ -1,9 +1,9 @@
-"""Compression of numbers as by the bitshuffle filter with LZ4, and decompression.
+"""Compression of numbers in the form of the bitshuffle filter with LZ4, and decompression.
 
 The compressed data begin with two numbers, highest byte first: the length of the data (8 bytes) and
 the length of a block (4 bytes). They are followed by the blocks, with their bits sorted by position
-(`_bit_planes`) and packed (`_lz4`), each after its packed length (4 bytes). The last block contains
-the remaining numbers, a multiple of 8; up to 7 more numbers follow unpacked.
+(`_bit_planes`) and packed (`_lz4`), each preceded by its packed length (4 bytes). The last block
+contains the remaining numbers, a multiple of 8; up to 7 more numbers follow unpacked.
 """
 
 import numpy as np
@@ -60,7 +60,7 @@ def expand_planes(
 
     Notes
     -----
-    Allocates nothing when `out` and `work` are given; the GIL is released.
+    A call allocates nothing when `out` and `work` are given; the GIL is released.
 
     References
     ----------
@@ -106,9 +106,10 @@ def compress_planes(
     Parameters
     ----------
     x : ndarray, any shape, numbers of 1, 2, 4 or 8 bytes, any unit
-        C-contiguous; packed in memory order, lowest byte first.
+        Numbers, C-contiguous; they are packed in memory order, lowest byte first.
     block : int, optional
-        Numbers in a block, a multiple of 8, at most 32 KiB; by default 8 KiB.
+        Number of numbers in a block, a multiple of 8. A block has at most 32 KiB, and 8 KiB by
+        default.
     out : ndarray, shape (compressed_bound or more,), uint8, dimensionless, optional
         Receives the bytes.
     work : ndarray, shape (n,), uint8, optional
@@ -128,7 +129,7 @@ def compress_planes(
 
     Notes
     -----
-    Allocates nothing when `out` and `work` are given; the GIL is released.
+    A call allocates nothing when `out` and `work` are given; the GIL is released.
 
     References
     ----------

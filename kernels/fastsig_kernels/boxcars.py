@@ -41,14 +41,14 @@ class Boxcars(Plan):
     n_segment : int
         Number of segments from which noise is measured: that of the event, and those before it. In
         the first segments of a stream, the noise is that of the first `n_segment` segments. These
-        are divided into shorter ones, the first of which is a tile of 2048 samples.
+        segments are divided into shorter ones, the first of which is a tile of 2048 samples.
     least_share : float
         Smallest fraction of the samples of a boxcar that must be valid, 0.01 to 1.
     most : int
-        Largest number of boxcars above the threshold that are kept in a segment; these are the
-        best.
+        Largest number of boxcars above the threshold that are kept in a segment; the best ones are
+        kept.
     threads : int
-        Number of threads that share the work of a call, with the same events.
+        Number of threads that share the work of a call; the events do not depend on it.
 
     Raises
     ------
@@ -59,13 +59,13 @@ class Boxcars(Plan):
     -----
     *Events.* Results are structured arrays with the fields ``row`` (int32), ``time`` (int64, first
     sample of the boxcar, counted from the first of the stream), ``width`` (int32, samples), ``snr``
-    (float32) and ``weight`` (float32, fraction of its full weight). An event is the best of its
-    level and of 16 neighbouring boxcars, and no better event of its row and segment overlaps it in
-    time. They are in the order of their segments and, within these, of time, row and width.
+    (float32) and ``weight`` (float32, fraction of its full weight). An event is the best of 16
+    neighbouring boxcars of its level, and no better event of its row and segment overlaps it in
+    time. Events are in the order of their segments and, within these, of time, row and width.
 
     *Splits.* Events do not depend on how a stream is split into calls, nor on the number of
-    threads. They are returned when their segment, and at least `n_segment` segments, are complete;
-    `finish` returns the others.
+    threads. They are returned once their segment, and at least `n_segment` segments of the stream,
+    are complete; `finish` returns the others.
 
     *Level.* Rows must have a level of about 0. The part of a constant level that exceeds half of
     the noise of a boxcar counts as noise.
@@ -73,8 +73,8 @@ class Boxcars(Plan):
     *Loss.* Until the noise of a segment has been measured, boxcars above 0.8 times the threshold
     are kept, with the noise of the preceding segments. Events are therefore complete unless the
     noise decreases by more than a fifth from one segment to the next. In the first 2048 samples,
-    the expected noise is used, so that the best `most` boxcars there may be those of rows with more
-    noise.
+    the expected noise is used, so that the `most` boxcars that are kept there may be those of rows
+    with more noise.
     """
 
     def __init__(self, n_row: int, ladder: Ladder, *, noise: float = 1.0, threshold: float = 6.0,
@@ -107,7 +107,7 @@ class Boxcars(Plan):
 
     @property
     def ladder(self) -> Ladder:
-        """Widths."""
+        """Widths of the boxcars."""
         return self._options_of_tiles["ladder"]
 
     @property
@@ -117,7 +117,7 @@ class Boxcars(Plan):
 
     @property
     def latency(self) -> int:
-        """Samples from the beginning of a boxcar to those with which its event is returned.
+        """Number of samples from the start of a boxcar to the return of its event.
 
         The first events of a stream are returned after `n_segment` segments.
         """

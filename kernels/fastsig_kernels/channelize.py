@@ -35,11 +35,11 @@ class Channelizer(Plan):
     Parameters
     ----------
     n_chan : int
-        Number of output channels, even.
+        Number of output channels, an even number.
     n_tap : int
-        Length of the prototype in transforms. Ignored if `taps` is given.
+        Length of the prototype in transforms; ignored if `taps` is given.
     window : str
-        See `fastsig_kernels.filters.prototype`. Ignored if `taps` is given.
+        Window, as for `fastsig_kernels.filters.prototype`; ignored if `taps` is given.
     taps : ndarray, shape (n_tap, n_fft), float32 or float64, dimensionless, optional
         Another prototype, which is copied and not normalised.
     lower_sideband : bool
@@ -59,13 +59,13 @@ class Channelizer(Plan):
     A plan has work space, so each thread needs a `copy`, which shares the tables; a call while
     another call of the same plan is in progress raises `RuntimeError`. There is no state, and a
     plan can be pickled. NaN and Inf spread over the frames that contain them. The filter and the
-    transform release the GIL.
-    The bits of a frame depend neither on the other frames of a call nor on strides. The
-    computation is in single precision, with a relative L2 error near 0.6 u sqrt(log2 n_fft),
-    u = 2^-24.
+    transform release the GIL. The bits of a frame depend neither on the other frames of a call nor
+    on strides. The computation is in single precision, with a relative L2 error near 0.6 u
+    sqrt(log2 n_fft), where u = 2^-24.
 
-    Lengths with no prime factor above 7 use the vector code of this package, powers of two and
-    others at similar rates; other lengths use `numpy.fft`, at about a fifth of the speed.
+    Transforms of lengths with no prime factor above 7 use the vector code of this package, at
+    similar rates whether or not the length is a power of two. Other lengths use `numpy.fft`, at
+    about a fifth of the speed.
     """
 
     def __init__(
@@ -151,7 +151,7 @@ class Channelizer(Plan):
 
     @property
     def hop(self) -> int:
-        """Samples from one frame to the next."""
+        """Number of samples from one frame to the next."""
         return self._hop
 
     def n_frame(self, n_sample: int) -> int:
@@ -187,12 +187,12 @@ class Channelizer(Plan):
         Parameters
         ----------
         x : ndarray, shape (n_sample,), any unit, or as specified by the layout
-            Any stride. Samples after the last whole frame are ignored.
+            Samples, with any stride. Those after the last whole frame are ignored.
         first_frame : int
             Index of the first frame of x in its stream, which determines the phase of an
             oversampled bank.
         out : ndarray, shape (n_frame, n_chan), complex64, unit of x, optional
-            Receives the result; any strides. Must not overlap x.
+            Receives the result, with any strides; must not overlap x.
 
         Returns
         -------

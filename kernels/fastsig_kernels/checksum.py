@@ -23,9 +23,9 @@ _RUN_BYTES = 2 * _LANES * _STEPS
 def fletcher32(data: np.ndarray) -> int:
     """Return the checksum of bytes, as HDF5 computes it.
 
-    ``2^16 sum_i (n - i) w_i + sum_i w_i``, with both sums modulo 65535, over n words w of two
-    bytes. The first byte of a word is the upper one; a last byte without a partner is the upper
-    byte of a word. A sum of 0 is replaced by 65535 if any word is not 0.
+    The checksum is ``2^16 sum_i (n - i) w_i + sum_i w_i``, with both sums modulo 65535, over n
+    words w of two bytes. The first byte of a word is the upper one; a last byte without a partner
+    is the upper byte of a word. A sum of 0 is replaced by 65535 if any word is not 0.
 
     Parameters
     ----------
@@ -42,11 +42,11 @@ def fletcher32(data: np.ndarray) -> int:
     TypeError
         If `data` is an ndarray subclass or has the wrong dtype.
     ValueError
-        If its shape or its strides are not allowed.
+        If the shape or the strides of `data` are not allowed.
 
     Notes
     -----
-    Allocates nothing; the GIL is released.
+    A call allocates nothing; the GIL is released.
 
     References
     ----------

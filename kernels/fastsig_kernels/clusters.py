@@ -34,8 +34,7 @@ def friends(time: np.ndarray, row: np.ndarray, width: np.ndarray, *, time_link: 
     Returns
     -------
     ndarray, shape (n,), int64
-        Number of the burst; bursts are numbered in the order in which their first events were
-        given.
+        Number of the burst of each event; bursts are numbered in the order of their first events.
 
     Raises
     ------
@@ -44,8 +43,8 @@ def friends(time: np.ndarray, row: np.ndarray, width: np.ndarray, *, time_link: 
 
     Notes
     -----
-    Which events share a burst does not depend on their order. The time taken is proportional to n,
-    apart from sorting, and to the number of rows of events within `row_link`.
+    Which events share a burst does not depend on their order. Apart from sorting, the time taken is
+    proportional to n and to the number of rows with events within `row_link`.
     """
     for name, values in (("time", time), ("row", row), ("width", width)):
         _check.array(name, values, ("int64",), 1)

@@ -62,17 +62,18 @@ class CoherentDedispersion(Plan):
     lower_sideband : bool
         Whether sky frequency decreases as the frequency of the voltages increases.
     n_point : int, optional
-        Points of a channel's transform; an even number. By default it is the power of two that
-        takes the least time. If that would be more than 2^25 for a single channel, it is the
-        smallest number that is 3 or 5 times a power of two and leaves at least a fifth of the
-        points, which needs less memory.
+        Number of points of a channel's transform, which must be even. By default it is the power of
+        two that takes the least time. If a plan with a single channel needs more than 2^25 points,
+        it is the smallest number that is 3 or 5 times a power of two and leaves at least a fifth of
+        the points, which needs less memory.
     margin : float
         Additional samples that are discarded at each end of a transform, as a fraction of the
         dispersion within a channel.
     discarded : tuple of int, optional
-        Samples that are discarded at the beginning and at the end of a transform, instead of the
-        numbers that follow from `margin`; at least the dispersion within a channel. Plans for
-        several bands with the same numbers and `n_point` return their samples at the same time.
+        Numbers of samples that are discarded at the beginning and at the end of a transform,
+        instead of those that follow from `margin`. They must cover the dispersion within a channel.
+        Plans for several bands return their samples at the same time if `discarded` and `n_point`
+        are the same.
     min_valid : float
         A sample is used if at least this fraction of the input samples over which its pulse was
         dispersed is valid.
@@ -98,8 +99,8 @@ class CoherentDedispersion(Plan):
     Losses are blanked. `weight` is the fraction of the samples of a dispersed pulse that are
     valid, since all times within it have the same share of its energy.
 
-    The bits do not depend on how a stream is split into calls. A plan is used by one thread at a
-    time; it can be pickled and copied, with an empty state.
+    The bits do not depend on how a stream is split into calls. Only one thread may use a plan at a
+    time. Plans can be pickled and copied; copies have an empty state.
     """
 
     def __init__(
@@ -262,9 +263,9 @@ class CoherentDedispersion(Plan):
             Number of the block that comes next; its first sample of a channel is
             ``block * hop``.
         first_sum : int
-            A sample of a channel at which a mean power begins. Others begin `n_int` earlier and
-            later; the first one may have begun before the block, and then lacks the samples before
-            it.
+            A sample of a channel at which a mean power begins. The others begin at distances of
+            `n_int` samples from it. The first mean may have begun before the block; it then lacks
+            the samples before the block.
 
         Returns
         -------
@@ -319,17 +320,17 @@ class CoherentDedispersion(Plan):
 
     @property
     def n_point(self) -> int:
-        """Points of a channel's transform."""
+        """Number of points of a channel's transform."""
         return self._n_point
 
     @property
     def hop(self) -> int:
-        """Samples of a channel that each block yields."""
+        """Number of samples of a channel that each block yields."""
         return self._hop
 
     @property
     def before(self) -> int:
-        """Samples of a channel that are discarded at the beginning of a transform."""
+        """Number of samples of a channel discarded at the beginning of a transform."""
         return self._before
 
     @property
@@ -383,16 +384,17 @@ class CoherentDedispersion(Plan):
         x : ndarray, shape (n_pol, n_time), any unit, or as specified by the layout
             Any number of samples. The first axis may be missing for one polarisation.
         valid : ndarray (n_span, 2) of int64, or a list of one for each polarisation
-            Runs of valid samples, counted from the first sample of this call; all by default.
+            First sample, and one past the last, of each run of valid samples, counted from the
+            first sample of this call. By default, all samples are valid.
         out : ndarray, optional
-            Receives the result; contiguous along the last axis. Must not overlap x.
+            Receives the result; contiguous along the last axis. It must not overlap x.
 
         Returns
         -------
         ndarray, shape (n_pol, n_chan, n_output), complex64, unit of x
             `out`, or a new array: voltages of channels in ascending order of sky frequency, with
-            the frequency of their middle at zero; NaN where the weight is below `min_valid`. Noise
-            has the same mean power as in `Spectrometer`.
+            their centre frequencies at zero; NaN where the weight is below `min_valid`. Noise has
+            the same mean power as in `Spectrometer`.
         ndarray, shape (n_output, n_product, n_chan), float32, unit of x squared
             For products other than voltages: mean powers, NaN where no sample is used.
 

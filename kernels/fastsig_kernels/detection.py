@@ -70,9 +70,9 @@ def detect(
 
     Notes
     -----
-    Allocates nothing when both outputs are given; the GIL is released. NaN and
-    Inf propagate in frames of positive weight; a frame of weight 0 gives 0 for
-    any x. Energies of exactly 1 give scale factors of exactly 1.
+    A call allocates nothing when both outputs are given; the GIL is released. NaN and Inf propagate
+    in frames of positive weight; a frame of weight 0 gives 0 for any x. Energies of exactly 1 give
+    scale factors of exactly 1.
 
     References
     ----------
@@ -108,9 +108,9 @@ def detect_accumulate(
     x, energy, products, sign_q, sign_v, basis
         As for `detect`.
     total : ndarray, shape (n_product, n_chan), float32, unit of x squared
-        Sum of numerators, changed in place; starts from zeros.
+        Sum of numerators, changed in place; its initial values are zeros.
     total_weight : ndarray, shape (n_product,), float64, dimensionless
-        Sum of weights, changed in place; starts from zeros.
+        Sum of weights, changed in place; its initial values are zeros.
 
     Raises
     ------
@@ -121,7 +121,7 @@ def detect_accumulate(
 
     Notes
     -----
-    Allocates nothing; NaN and the GIL as for `detect`.
+    A call allocates nothing; NaN and the GIL are treated as by `detect`.
     """
     _check_input(x, energy)
     codes = product_codes(products, x.shape[1], basis)

@@ -16,14 +16,14 @@ def detrend(x: np.ndarray, *, weight: np.ndarray | None = None, n_piece: int = 3
     """Subtract straight lines between the means of pieces from the valid samples of a series.
 
     With the weighted mean ``m = sum x / sum w`` of each piece at its middle, and lines l(t) between
-    the means of pieces that have valid samples, ``out = x - w l(t)``. It is 0 where a sample is not
-    valid, that is, where its weight is 0 or it is not finite. This filter attenuates signals and
-    noise of the same frequency equally.
+    the means of pieces that have valid samples, ``out = x - w l(t)``. The result is 0 where a
+    sample is not valid, that is, where its weight is 0 or it is not finite. This filter attenuates
+    signals and noise of the same frequency equally.
 
     Parameters
     ----------
     x : ndarray, shape (n_sample,), float32, any unit, C-contiguous
-        Sums of the valid terms, at most 2^40.
+        Sums of the valid terms, with magnitudes of at most 2^40.
     weight : ndarray, shape (n_sample,), float32, C-contiguous, optional
         Fraction of the terms of each sample that are valid, 0 to 1; 1 by default.
     n_piece : int
@@ -38,8 +38,8 @@ def detrend(x: np.ndarray, *, weight: np.ndarray | None = None, n_piece: int = 3
     out : ndarray, shape (n_sample,), float32, unit of x
         `out`, or a new array.
     total : ndarray, shape (n_piece * n_part,), float64
-        Sums of the weights of valid samples, of parts of ``ceil(n_sample / (n_piece n_part))``
-        samples; the last ones may be shorter or empty.
+        Sums of the weights of valid samples in parts of ``ceil(n_sample / (n_piece n_part))``
+        samples; the last parts may be shorter or empty.
 
     Raises
     ------
@@ -48,7 +48,7 @@ def detrend(x: np.ndarray, *, weight: np.ndarray | None = None, n_piece: int = 3
 
     Notes
     -----
-    Allocates memory for the parts if `out` is given. The GIL is released.
+    A call allocates memory for the parts if `out` is given. The GIL is released.
     """
     _check.array("x", x, ("float32",), 1)
     _check.c_contiguous("x", x)

@@ -32,7 +32,7 @@ def cumulative_energy(taps: np.ndarray) -> np.ndarray:
 
     Notes
     -----
-    Allocates its result; intended for set-up.
+    A call allocates its result; the function is intended for set-up.
     """
     _check.array("taps", taps, ("float32", "float64"), 2)
     sums = np.zeros(taps.size + 1)
@@ -55,7 +55,7 @@ def _ones(width: int) -> np.ndarray:
 
 
 def is_whole(energy: np.ndarray) -> bool:
-    """Whether no sample of any frame is lost, which is nearly always the case."""
+    """Return whether no sample of any frame is lost, which is nearly always the case."""
     return not energy.flags.writeable or bool((energy == 1).all())
 
 
@@ -76,8 +76,8 @@ def frame_energy(
     Parameters
     ----------
     spans : ndarray, shape (n_span, 2), int64, samples
-        First and one-past-last absolute sample of each run of valid samples. Spans
-        are in order, not empty and not overlapping; they may touch.
+        First absolute sample, and one past the last, of each run of valid samples. Spans are in
+        order, and are neither empty nor overlapping; they may touch.
     start : int
         Absolute sample at which frame 0 begins.
     n_frame : int
@@ -85,14 +85,14 @@ def frame_energy(
     taps_cumulative : ndarray, shape (L + 1,), float64, dimensionless
         From `cumulative_energy`.
     hop : int
-        Samples from one frame to the next.
+        Number of samples from one frame to the next.
     out : ndarray, shape (n_frame,), float64, dimensionless, optional
         Receives the result.
 
     Returns
     -------
     ndarray, shape (n_frame,), float64, dimensionless
-        e, exactly 1 for a completely valid frame, exactly 0 for a completely lost one.
+        e: exactly 1 for a completely valid frame, and exactly 0 for a completely lost one.
 
     Raises
     ------
@@ -101,9 +101,9 @@ def frame_energy(
 
     Notes
     -----
-    Allocates nothing large when `out` is given; the GIL is released. The bits of a
-    frame depend only on the validity of its own samples: neither on `start`, nor
-    on how spans are split where they touch or outside the frame.
+    A call allocates nothing large when `out` is given; the GIL is released. The bits of a frame
+    depend only on the validity of its own samples: neither on `start`, nor on how spans are split
+    where they touch or outside the frame.
     """
     check_spans("spans", spans)
     _check.array("taps_cumulative", taps_cumulative, ("float64",), 1)
@@ -168,7 +168,7 @@ def intersect_spans(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     Parameters
     ----------
     a, b : ndarray, shape (n_span, 2), int64, samples
-        Half-open spans in order, not empty, not overlapping.
+        Half-open spans in order, neither empty nor overlapping.
 
     Returns
     -------
@@ -182,7 +182,7 @@ def intersect_spans(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
     Notes
     -----
-    Allocates its result (its length is not known in advance); the GIL is released.
+    A call allocates its result (its length is not known in advance); the GIL is released.
     """
     check_spans("a", a)
     check_spans("b", b)

@@ -13,13 +13,13 @@ from ._plan import SamplePlan
 
 @runtime_checkable
 class SpectrometerPlan(SamplePlan, Protocol):
-    """The interface of `Spectrometer`, whose docstrings define what each part does.
+    """The interface of `Spectrometer`, whose docstrings define what each method and property does.
 
     Voltages and spectra are arrays in main memory, in the layout and shape that the arguments of
     the constructor specify. An engine that lacks something, such as `flag_sigma` or a layout,
-    raises ValueError in its constructor. Spectra must agree with those of `Spectrometer` to the
-    rounding of float32, weights exactly, and neither may depend on how a stream is split into
-    calls. A plan is used by one thread at a time; its copies are used by several.
+    raises ValueError in its constructor. Spectra must agree with those of `Spectrometer` to within
+    the rounding of float32, and weights must agree exactly; neither may depend on how a stream is
+    split into calls. Only one thread uses a plan at a time; other threads use its copies.
 
     Raises
     ------

@@ -33,18 +33,18 @@ class FDMT(Plan):
     """Plan that sums the channels of a stream of spectra for many delays, by a tree.
 
     ``out[d, t] = sum_c x[t - n(d, c), c]``, where the integer n(d, c) approximates the delay
-    ``delays[d] (curve[last] - curve[c])`` between channel c and the channel that arrives last.
-    A signal that arrives at time t0 at the frequency where `curve` is 0 is therefore in row d at
-    ``t0 + plan.delays[d]``.
+    ``delays[d] (curve[last] - curve[c])`` between the arrival in channel c and that in the channel
+    where the signal arrives last. A signal that arrives at time t0 at the frequency where `curve`
+    is 0 is therefore in row d at ``t0 + plan.delays[d]``.
 
     Parameters
     ----------
     curve : ndarray, shape (n_chan,), float64, dimensionless
-        Delay of each channel for a delay of 1, in ascending or descending order. For dispersion,
-        ``(f^-2 - f_ref^-2) / (f_low^-2 - f_high^-2)``.
+        Delay of each channel in a row whose delay is 1, in ascending or descending order. For
+        dispersion, ``(f^-2 - f_ref^-2) / (f_low^-2 - f_high^-2)``.
     delays : ndarray, shape (n_delay,), float64, samples
-        Delays to sum for, in ascending order, 0 or more. They need not be equally spaced; fewer
-        delays take less time.
+        Delays for which channels are summed: 0 or more, in ascending order. They need not be
+        equally spaced; fewer delays take less time.
     dtype : {"uint8", "int8", "uint16", "int16", "float32"}
         Type of the spectra.
     order : {"time", "channel"}
@@ -58,7 +58,7 @@ class FDMT(Plan):
         takes up to twice as long. With "exact", each channel is summed at the sample nearest to its
         exact delay: the best choice for a few delays, but many times slower for thousands.
     threads : int
-        Number of threads that share the work of a call, with the same bits.
+        Number of threads that share the work of a call; the bits do not depend on it.
 
     Raises
     ------
@@ -81,10 +81,11 @@ class FDMT(Plan):
     number of valid samples in each sum of the last call. Where samples are not valid, or the stream
     has just begun, computing it takes as long as the sums; otherwise it takes no time.
 
-    *Memory.* `memory_bytes` in total; most of it holds earlier samples: of the channels, in bytes
-    if samples have 8 bits, or of rows of sums, about as many as delays, whichever takes less. The
-    weights need about as much again. The GIL is released. A plan is used by one thread at a time;
-    it can be pickled and copied, with an empty state.
+    *Memory.* A plan occupies `memory_bytes` in total. Most of this holds earlier samples, either of
+    the channels (in bytes if samples have 8 bits) or of about as many rows of sums as there are
+    delays, whichever takes less. The weights need about as much again. The GIL is released. Only
+    one thread may use a plan at a time. Plans can be pickled and copied; copies have an empty
+    state.
     """
 
     def __init__(
@@ -173,13 +174,14 @@ class FDMT(Plan):
     def prepare(self, other: "FDMT | None" = None) -> None:
         """Begin a stream, with all memory that the sums and their weights will need.
 
-        Without this, `process` makes the memory when it needs it.
+        Without this call, `process` allocates the memory when it needs it.
 
         Parameters
         ----------
         other : FDMT, optional
-            Plan whose work space is used, and which counts it as its memory. Calls of the two must
-            not be in progress at the same time. The one with more rows should be prepared first.
+            Plan whose work space this plan also uses; the work space is counted in the memory of
+            `other`. Calls of the two plans must not be in progress at the same time. The plan with
+            more rows should be prepared first.
         """
         with self._alone(renewing=True):
             self._unfinished = True
@@ -243,7 +245,7 @@ class FDMT(Plan):
 
     @property
     def memory_bytes(self) -> int:
-        """Size of tables, work space and state, in bytes; of those of weights if there are some."""
+        """Size of tables, work space and state, in bytes, with those of any weights."""
         return sum(size for place, size in self._sizes().items() if place not in self._elsewhere)
 
     def _sizes(self) -> dict[int, int]:
@@ -260,7 +262,7 @@ class FDMT(Plan):
     def n_valid(self) -> int:
         """Number of samples since the last one that was not valid, or since the stream began.
 
-        If there are `history` or more before a call, they are not counted further.
+        Samples are no longer counted once there are `history` or more before a call.
         """
         return self._n_valid
 
@@ -306,9 +308,9 @@ class FDMT(Plan):
         valid : ndarray of bool, shape of x, optional
             Which samples are valid; all by default.
         out : ndarray, shape (n_delay, n_time), float32, optional
-            Receives the sums; contiguous along the last axis. Must not overlap x.
+            Receives the sums; contiguous along the last axis. It must not overlap x.
         out_weight : ndarray, as `out`, optional
-            Receives `weight` if some samples are not valid. Must not overlap x or `out`.
+            Receives `weight` if some samples are not valid; must not overlap x or `out`.
 
         Returns
         -------

@@ -45,27 +45,27 @@ class FFA(Plan):
     all widths and phases are compared with the rest of the turn.
 
     Bins have ``2^(k / n_step)`` samples, k = 0, 1, ..., and for each k, profiles have from `n_bin`
-    bins to less than ``2^(1 / n_step)`` times as many, so that no period is missed. These values do
-    not depend on the range: a wider range has the same periods, and more.
+    bins to less than ``2^(1 / n_step)`` times as many, so that no period is missed. The sizes of
+    bins and the periods do not depend on the range: a wider range adds periods and changes none.
 
     Parameters
     ----------
     n_time : int
         Number of samples of a series.
     shortest, longest : float
-        Limits of the period, samples; the shortest is `n_bin` or more, and the longest at most half
-        of the series.
+        Limits of the period, in samples; the shortest is `n_bin` or more, and the longest at most
+        half of the series.
     n_bin : int
         Smallest number of bins.
     widths : sequence of int
-        Widths of boxcars, bins, ascending, less than `n_bin`.
+        Widths of boxcars, in bins, in ascending order; all are less than `n_bin`.
     n_step : int
-        Number of sizes of bins in a factor of 2.
+        Number of bin sizes in a factor of 2.
     exact : bool
         Whether all sums are in float32. By default, series without gaps are folded as 16-bit
         integers, in which the noise of a bin is 16, unless a pulse is so strong that sums would
         overflow. Profiles of many turns are divided by a power of two, so that the noise of a bin
-        is 32 to 64. This takes less time, and adds an error of 0.02 to the S/N.
+        is 32 to 64. Folding of integers takes less time, and adds an error of 0.02 to the S/N.
 
     Raises
     ------
@@ -74,11 +74,11 @@ class FFA(Plan):
 
     Notes
     -----
-    *S/N.* This is the difference between the means in a boxcar of w bins and in the rest of the
-    turn, divided by its standard deviation. With d = 1/W_in + 1/W_out, where W is the weight of the
-    samples, the variance of the difference is d - s d^2. The term s accounts for samples that are
-    divided between two bins, which makes their noise smaller by a third of a sample; it is 0 where
-    bins have whole numbers of samples.
+    *S/N.* The S/N is the difference between the means in a boxcar of w bins and in the rest of the
+    turn, divided by its standard deviation. With d = 1/W_in + 1/W_out, where W_in and W_out are the
+    weights of the samples in the two parts, the variance of the difference is d - s d^2. The term s
+    accounts for samples that are divided between two bins, which reduces the variance of a sum by
+    that of a third of a sample; s is 0 where bins have whole numbers of samples.
 
     *Gaps.* Samples that are not finite have weight 0. Weights are folded as samples are, and each
     boxcar is divided by its weight. A boxcar is not used if its weight, or that of the rest of the
@@ -121,7 +121,7 @@ class FFA(Plan):
 
     @property
     def widths(self) -> np.ndarray:
-        """Widths of boxcars, bins, (n_width,) int64."""
+        """Widths of boxcars, in bins: (n_width,) int64."""
         return self._widths.copy()
 
     @property
@@ -131,7 +131,7 @@ class FFA(Plan):
 
     @property
     def periods(self) -> np.ndarray:
-        """Periods, samples, (n_trial,) float64, in the order of the results: nearly ascending."""
+        """Periods, in samples: (n_trial,) float64, in the nearly ascending order of the results."""
         out = np.empty(self.n_trial)
         for each, first, stop in self._pieces():
             drift = np.arange(each.first, each.stop) / (each.n_row - 1)
@@ -140,7 +140,7 @@ class FFA(Plan):
 
     @property
     def bins(self) -> np.ndarray:
-        """Number of bins of the profile of each period, (n_trial,) int32."""
+        """Number of bins of the profile of each period: (n_trial,) int32."""
         out = np.empty(self.n_trial, np.int32)
         for each, first, stop in self._pieces():
             out[first:stop] = each.n_bin
@@ -182,9 +182,9 @@ class FFA(Plan):
             Weights, such as the fractions of the terms of samples that are valid, 0 to 1; 1 by
             default. Samples of weight 0 may have any value.
         out : ndarray, shape (n_trial,), float32, optional
-            Array for the S/N.
+            Receives the S/N.
         out_width : ndarray, shape (n_trial,), uint8, optional
-            Array for the widths.
+            Receives the indices of the widths.
 
         Returns
         -------

@@ -26,24 +26,24 @@ def fft_plan(
 ) -> "FFTPlan":
     """Return a plan for many transforms of one length.
 
-    Forward: ``X[k] = sum_j x[j] exp(-2 pi i j k / n)``; inverse: its inverse, with the
-    factor ``1 / n``.
+    The forward transform is ``X[k] = sum_j x[j] exp(-2 pi i j k / n)``; the inverse transform
+    inverts it, with the factor ``1 / n``.
 
     Parameters
     ----------
     n : int
-        Points of the transform; for real signals, the number of real samples.
+        Number of points of the transform; for real signals, the number of real samples.
     kind : {"complex", "real"}
         Real signals have spectra of ``n // 2 + 1`` points (including channel n / 2).
     direction : {"forward", "inverse"}
-        From signal to spectrum or back.
+        From signal to spectrum, or from spectrum to signal.
     dtype : {"complex64", "complex128"}
         Type of the spectrum; real signals are float32 or float64.
 
     Returns
     -------
     FFTPlan
-        A plan that is not yet compiled, see `FFTPlan.compile`.
+        A plan that is not yet compiled; see `FFTPlan.compile`.
 
     Raises
     ------
@@ -63,15 +63,16 @@ class FFTPlan(Plan):
 
     Notes
     -----
-    Powers of two from 2^3 to 2^30, and other lengths from 5 to 2^17 without a prime factor above
-    7, in complex64 use the code of this package. Real signals may have twice as many samples, if
-    the number is even; in forward transforms, longer real signals are also allowed if their number
-    of samples is a power of two times an odd number up to 15. The relative L2 error is then at most
-    u sqrt(log2 n) with u = 2^-24 (u sqrt(1 + log2 n) for lengths that are not powers of two), the
-    GIL is released, and NaN spreads only over its own transform. The bits of a transform do not
-    depend on the other transforms of a call. Tables do not change after construction, but the work
-    space does: give each thread its own `copy`, which shares the tables. A call while another call
-    of the same plan is in progress raises `RuntimeError`. Plans can be pickled.
+    Transforms with spectra of type complex64 use the code of this package if their length is a
+    power of two from 2^3 to 2^30, or another number from 5 to 2^17 without a prime factor above 7.
+    Real signals may have twice as many samples, if the number of samples is even; in forward
+    transforms, longer real signals are also allowed if their number of samples is a power of two
+    times an odd number up to 15. The relative L2 error is then at most u sqrt(log2 n) with u =
+    2^-24 (u sqrt(1 + log2 n) for lengths that are not powers of two), the GIL is released, and NaN
+    spreads only over its own transform. The bits of a transform do not depend on the other
+    transforms of a call. Tables do not change after construction, but the work space does: give
+    each thread its own `copy`, which shares the tables. A call while another call of the same plan
+    is in progress raises `RuntimeError`. Plans can be pickled.
     """
 
     def __init__(self, n: int, *, kind: str, direction: str, dtype: str) -> None:
@@ -156,11 +157,10 @@ class FFTPlan(Plan):
 
         Notes
         -----
-        Allocates nothing of the data's size when `out` is given and rows are contiguous, with one
-        exception: from 2^21 complex points on, transforms in place and those from spectra to real
-        signals allocate the memory of one result. Writing
-        bypasses the cache if `out` has 16 MiB or more and its rows begin on cache lines (64
-        bytes), as those of a new array do.
+        A call allocates nothing of the data's size when `out` is given and rows are contiguous,
+        with one exception: from 2^21 complex points on, transforms in place and those from spectra
+        to real signals allocate the memory of one result. Writing bypasses the cache if `out` has
+        16 MiB or more and its rows begin on cache lines (64 bytes), as those of a new array do.
         """
         (n_in, kind_in), (n_out, kind_out) = self._input, self._output
         _check.array("x", x, (kind_in,), _AXES)

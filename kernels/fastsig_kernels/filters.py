@@ -1,4 +1,4 @@
-"""Prototype low-pass filters of polyphase filter banks. NumPy only."""
+"""Prototype low-pass filters of polyphase filter banks; needs only NumPy."""
 
 from collections.abc import Callable
 
@@ -38,9 +38,9 @@ def prototype(n_fft: int, n_tap: int, window: str = "hamming") -> np.ndarray:
     n_tap : int
         Length of the filter in units of `n_fft`.
     window : str
-        One of `window_names`. ``"rect"`` gives the bare sinc. ``"none"`` uses
-        neither window nor sinc but equal coefficients, that is a plain FFT, and
-        requires ``n_tap = 1``. All other windows include the sinc even if ``n_tap = 1``.
+        One of `window_names`. ``"rect"`` gives the bare sinc. ``"none"`` uses equal coefficients,
+        without a window or a sinc, which gives a plain FFT; it requires ``n_tap = 1``. All other
+        windows include the sinc even if ``n_tap = 1``.
 
     Returns
     -------
@@ -56,7 +56,7 @@ def prototype(n_fft: int, n_tap: int, window: str = "hamming") -> np.ndarray:
 
     Notes
     -----
-    Allocates a few arrays of L float64; intended for set-up, not for loops.
+    A call allocates a few arrays of L float64; the function is intended for set-up, not for loops.
 
     References
     ----------
@@ -85,7 +85,7 @@ def response(taps: np.ndarray, offset: np.ndarray | float) -> np.ndarray:
     taps : ndarray, shape (n_tap, n_fft), float32 or float64, dimensionless
         Coefficients, as from `prototype`.
     offset : float or ndarray of any shape, float64, channels
-        Centre of the channel minus frequency of the tone.
+        Centre of the channel minus the frequency of the tone.
 
     Returns
     -------
@@ -100,7 +100,7 @@ def response(taps: np.ndarray, offset: np.ndarray | float) -> np.ndarray:
 
     Notes
     -----
-    Computes the exact direct sum, for 64 offsets at a time to limit memory.
+    The function computes the exact direct sum, for 64 offsets at a time to limit the memory.
     """
     _check.array("taps", taps, ("float32", "float64"), 2)
     if taps.size == 0:

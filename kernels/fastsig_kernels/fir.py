@@ -37,9 +37,9 @@ def polyphase_fir(x: np.ndarray, taps: np.ndarray, *, out: np.ndarray | None = N
 
     Notes
     -----
-    Allocates nothing when `out` is given; NaN propagates to the frames and
-    columns that use it; the GIL is released. The bits of a frame depend neither
-    on the other frames of a call nor on strides.
+    A call allocates nothing when `out` is given. NaN propagates to the frames and columns that use
+    it, and the GIL is released. The bits of a frame depend neither on the other frames of a call
+    nor on strides.
     """
     n_frame = _check_input(x, taps)
     dtype = "complex64" if x.dtype == np.complex64 else "float32"

@@ -40,7 +40,8 @@ def apply_flags(
 
     Notes
     -----
-    Allocates nothing large when both outputs are given; NaN propagates; the GIL is released.
+    A call allocates nothing large when both outputs are given. NaN propagates, and the GIL is
+    released.
     """
     _check.array("x", x, ("float32",), 3)
     _check.array("weight", weight, ("float32",), 3)

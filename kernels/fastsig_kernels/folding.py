@@ -45,8 +45,8 @@ class Folder(Plan):
     into calls in any way gives the same bits. NaN spreads to the sums that include it, unless its
     weight is 0.
 
-    *Memory.* `memory_bytes` does not depend on the number of rows. The GIL is released. A
-    plan is used by one thread at a time; it can be pickled and copied, and has no state.
+    *Memory.* `memory_bytes` does not depend on the number of rows. The GIL is released. Only one
+    thread may use a plan at a time. Plans can be pickled and copied, and have no state.
     """
 
     def __init__(
@@ -106,14 +106,14 @@ class Folder(Plan):
             Rows, in the plan's dtype; copied if the last axis is not contiguous.
         phase : ndarray, shape (n_ephemeris, n_piece, 3), uint64, 2^-64 turn
             Start, step and bend of each piece, as from `phase_pieces`: row j of a piece has the
-            phase ``start + j step + j (j - 1) / 2 bend``, modulo a turn.
+            phase ``start + j step + (j (j - 1) / 2) bend``, modulo a turn.
         piece : int
             Number of rows in a piece; the last one may have fewer.
         offset : ndarray, shape (n_ephemeris, n_chan), uint64, 2^-64 turn, optional
             Value that is added to the phase in each channel, to align channels with different
             delays.
         weight : ndarray, shape (n_time, 1 or n_product, 1 or n_chan), float32, optional
-            Weights; 1 by default. Samples whose weight is not above 0 are left out.
+            Weights, 1 by default. Samples whose weight is not above 0 are left out.
         add : bool
             Whether to add to the contents of `out` and `out_weight`.
         out : ndarray, shape (n_ephemeris, n_bin, n_product, n_chan), float64, optional

@@ -17,8 +17,8 @@ def apply_gain(
 ) -> np.ndarray:
     """Multiply spectra by the gains of each channel, in one pass.
 
-    ``out[t, p, c] = (values[t, p, c] gain[p, c]) row[t, p]`` for powers, and for a final pair
-    CR, CI ``out[t, 2] + i out[t, 3] = ((values[t, 2] + i values[t, 3]) cross) row[t, 2 and 3]``.
+    Powers become ``out[t, p, c] = (values[t, p, c] gain[p, c]) row[t, p]``. A final pair CR and CI
+    becomes ``out[t, 2] + i out[t, 3] = ((values[t, 2] + i values[t, 3]) cross) row[t, 2 and 3]``.
     Each operation is rounded to float32, in this order.
 
     Parameters
@@ -51,8 +51,8 @@ def apply_gain(
 
     Notes
     -----
-    Allocates nothing of the data's size when `out` is given; NaN propagates, also from gains; the
-    GIL is released. `out` may be `values` itself, but must not overlap it otherwise.
+    A call allocates nothing of the data's size when `out` is given. NaN propagates, also from
+    gains, and the GIL is released. `out` may be `values` itself, but must not overlap it otherwise.
 
     References
     ----------

@@ -53,8 +53,8 @@ class Gridder(Plan):
 
     If w is the inverse variance of a sample in some unit, then W is the inverse variance of the
     mean. Angles are true angles on the sphere, for any projection of the pixels. Right ascension
-    may wrap, and the poles are treated like other positions. Everything that depends only on
-    positions is computed in the constructor, once for all channels.
+    may wrap, and the poles are treated like other positions. The constructor computes everything
+    that depends only on positions, once for all channels.
 
     Parameters
     ----------
@@ -69,8 +69,8 @@ class Gridder(Plan):
         `gaussian_table`; interpolated linearly.
     stretch : ndarray, shape (n_sample,), float64, dimensionless, optional
         Factor by which the kernel of each sample is widened, for samples observed with beams of
-        different widths. Its height is divided by the square of this factor, which preserves its
-        volume.
+        different widths. Its height is divided by the square of this factor, which preserves the
+        volume of the kernel.
 
     Raises
     ------
@@ -83,8 +83,8 @@ class Gridder(Plan):
     `copy`, which shares the tables. The sums of a pixel follow the order of the sorted samples, in
     a chain of float32 for each piece of up to 64 samples and in float64 over pieces. The bits
     therefore depend neither on tiles, nor on the channels of a call, nor on threads. A plan is
-    pickled with its tables, which contain no addresses, and not with its arguments, of which it
-    keeps no copy.
+    pickled with its tables, which contain no addresses, but without its arguments, which it does
+    not keep.
 
     References
     ----------
@@ -193,7 +193,7 @@ class Gridder(Plan):
 
     @property
     def n_tile(self) -> int:
-        """Number of tiles, of 16 x 16 pixels, which are ordered row by row."""
+        """Number of tiles of 16 x 16 pixels; tiles are numbered row by row."""
         return len(self._tiles)
 
     @property
@@ -219,12 +219,13 @@ class Gridder(Plan):
         data : ndarray, shape (n_sample, n_chan), float32, any unit
             Values; those that are not finite are ignored.
         weight : ndarray, shape (n_sample, 1 or n_chan), float32
-            w; samples with a weight that is not above 0 are ignored.
+            Weights w; samples whose weight is not above 0 are ignored.
         first, stop : int
             First tile, and the tile after the last.
         out, out_weight : ndarray, shape (n_chan, n_y, n_x), float32, optional
             Receive V and W, in the units of data and weight; NaN and 0 where no sample is in reach.
-            Other tiles are left as they are. These arrays must not overlap others.
+            Other tiles are left as they are. These arrays must not overlap each other or the
+            inputs.
 
         Returns
         -------
@@ -240,9 +241,9 @@ class Gridder(Plan):
 
         Notes
         -----
-        All arrays must be C-contiguous. Allocates nothing of the data's size when both outputs
-        are given, except that the work space grows in the first call and in calls of more channels.
-        NaN is ignored; the GIL is released.
+        All arrays must be C-contiguous. A call allocates nothing of the data's size when both
+        outputs are given, except that the work space grows in the first call and in calls with more
+        channels. NaN is ignored, and the GIL is released.
         """
         from ._gridding_loops import CHANNELS, grid_tiles_nb
         from ._simd import Spec, host_lanes

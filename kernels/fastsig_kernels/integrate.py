@@ -34,8 +34,8 @@ def accumulate(
 
     Notes
     -----
-    Allocates nothing; NaN propagates; the GIL is released. The bits do not depend on
-    how frames are split into calls.
+    A call allocates nothing. NaN propagates, and the GIL is released. The bits do not depend on how
+    frames are split into calls.
     """
     _check.array("power", power, ("float32",), 3)
     _check.array("weight", weight, ("float64",), 2)
@@ -87,8 +87,8 @@ def accumulate_groups(
 
     Notes
     -----
-    Allocates nothing for C-contiguous arrays; NaN propagates; the GIL is released. The bits do not
-    depend on how rows are split into calls.
+    A call allocates nothing for C-contiguous arrays. NaN propagates, and the GIL is released. The
+    bits do not depend on how rows are split into calls.
     """
     _check.array("power", power, _FLOATS, 3)
     _check.array("weight", weight, ("float64",), 3)
@@ -152,7 +152,7 @@ def average_channels(total: np.ndarray, n: int, *, out: np.ndarray | None = None
 
     Notes
     -----
-    Allocates nothing when `out` is given; NaN propagates; the GIL is released.
+    A call allocates nothing when `out` is given. NaN propagates, and the GIL is released.
     """
     _check.array("total", total, _FLOATS, (1, 2, 3))
     n = _check.count("n", n)
@@ -214,8 +214,7 @@ def normalize(
 
     Notes
     -----
-    Allocates nothing when both outputs are given; NaN propagates; the GIL is
-    released.
+    A call allocates nothing when both outputs are given. NaN propagates, and the GIL is released.
     """
     _check.array("total", total, _FLOATS, (2, 3))
     _check.array("total_weight", total_weight, ("float64",), total.ndim - 1)

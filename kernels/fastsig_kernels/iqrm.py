@@ -16,11 +16,12 @@ def iqrm_mask(x: np.ndarray, radius: int, threshold: float = 3.0, *,
               out: np.ndarray | None = None) -> np.ndarray:
     """Mark the channels whose statistic is an outlier above those of the channels around them.
 
-    For lags of 1, 2, 3, 4, 6, 9, ... channels up to `radius`, in both directions, a channel
-    receives a vote from the channel at the lag if their difference exceeds the median of such
-    differences by `threshold` times their interquartile range divided by 1.349. A channel is marked
-    if it has a vote from a channel that casts fewer votes than the marked one receives. Beyond the
-    ends, missing channels are replaced by the first or the last channel.
+    For lags of 1, 2, 3, 4, 6, 9, ... channels up to `radius`, in both directions, the statistic of
+    a channel minus that of the channel at that lag is compared with all such differences. The
+    channel receives a vote from the other one if its difference exceeds their median by `threshold`
+    times their interquartile range divided by 1.349. A channel is marked if it has a vote from a
+    channel that casts fewer votes than the first channel receives. Beyond the ends, missing
+    channels are replaced by the first or the last channel.
 
     Parameters
     ----------
@@ -28,9 +29,9 @@ def iqrm_mask(x: np.ndarray, radius: int, threshold: float = 3.0, *,
         Statistic that is larger where there is interference, such as the standard deviation in
         time; NaN for channels that are left out, which are not marked.
     radius : int
-        Longest lag, channels; a tenth of their number is recommended.
+        Longest lag, in channels; a tenth of the number of channels is recommended.
     threshold : float
-        Standard deviations; above 0.
+        Number of standard deviations, above 0.
     out : ndarray, shape (n_chan,), bool, optional
         Receives the marks.
 
@@ -46,8 +47,8 @@ def iqrm_mask(x: np.ndarray, radius: int, threshold: float = 3.0, *,
 
     Notes
     -----
-    Allocates memory for the votes, a byte for each lag and channel; NaN is ignored; the GIL is
-    released. The marks are those of the package iqrm 0.2.
+    A call allocates memory for the votes, a byte for each lag and channel. NaN is ignored, and the
+    GIL is released. The marks are those of the package iqrm 0.2.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""Widths of boxcars with which pulses of any width are found at a stated loss. NumPy only."""
+"""Widths of boxcars that find pulses of any width with a stated loss; needs only NumPy."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -83,7 +83,7 @@ class Ladder:
 
     @property
     def holds_from(self) -> float:
-        """Width of pulses from which the loss is no more than `loss`, in samples."""
+        """Smallest width of pulses for which the loss is at most `loss`, in samples."""
         width = np.arange(8.0, 16 * self.base + 1) / 8
         lossy = width[self.losses(width) > self.loss]
         return float(lossy[-1]) + 0.125 if lossy.size else 1.0
@@ -164,7 +164,7 @@ def _climb(first: int, base: int, loss: float) -> list[int]:
 
 
 def boxcar_ladder(loss: float, longest: int) -> Ladder:
-    """Return widths of boxcars that find pulses of any width and phase at a stated loss.
+    """Return widths of boxcars that find pulses of any width and phase with a stated loss.
 
     Parameters
     ----------

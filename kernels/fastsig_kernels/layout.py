@@ -19,16 +19,16 @@ _AXES = tuple(range(1, 9))
 class Layout:
     """Format of voltages: the type of a number, and whether a sample has one or two numbers.
 
-    Arrays are (..., n_time) for real samples and for complex64, (..., n_time, 2) for
-    complex samples of integers or float32, real part first, and (..., n_byte) of uint8
-    for packed samples. Leading axes and strides are arbitrary.
+    Arrays have the shape (..., n_time) for real samples and for complex64. The shape is (...,
+    n_time, 2) for complex samples of integers or float32, with the real part first, and (...,
+    n_byte), of uint8, for packed samples. Leading axes and strides are arbitrary.
 
     Parameters
     ----------
     kind : {"int8", "uint8", "int16", "float32", "packed"}
         Type of numbers; uint8 is offset binary (128 is zero).
     bits : int
-        Bits of a packed number: 1, 2 or 4. Ignored for other kinds.
+        Number of bits of a packed number: 1, 2 or 4; ignored for other kinds.
     is_complex : bool
         Whether samples are complex.
     order : {"lsb", "msb"}
@@ -37,8 +37,8 @@ class Layout:
         Values of packed codes, in the unit of the voltages. Packed numbers require them, since
         nothing else defines the codes.
     interleaved : bool
-        Whether two polarisations alternate sample by sample. Arrays are then views
-        with axes (pol, time) of memory in the order (time, pol). Not for packed numbers.
+        Whether two polarisations alternate sample by sample. Arrays are then views with axes (pol,
+        time) of memory in the order (time, pol). Packed numbers cannot be interleaved.
 
     Raises
     ------
@@ -84,7 +84,7 @@ class Layout:
 
     @property
     def sample_bits(self) -> int:
-        """Bits of a sample."""
+        """Number of bits of a sample."""
         return self.bits * self.pair
 
     @property
@@ -104,7 +104,7 @@ class Layout:
         return shape[-2] if self.is_complex else shape[-1]
 
     def cut(self, x: np.ndarray, start: int, stop: int) -> np.ndarray:
-        """Return samples `start` to `stop` of an array of this layout; whole bytes if packed."""
+        """Return samples from `start` to `stop` - 1 of such an array; whole bytes if packed."""
         if self.kind == "packed":
             return x[..., start * self.sample_bits // 8 : stop * self.sample_bits // 8]
         return x[..., start:stop, :] if self.is_complex and x.shape[-1:] == (2,) else (

@@ -1,4 +1,4 @@
-"""Deviations of spectra from a level that is known at points along the band, and their sums."""
+"""Deviations of spectra from a level that is known at points along the band, and sums of these."""
 
 import numpy as np
 
@@ -53,8 +53,8 @@ def relative_to_level(
 
     Notes
     -----
-    Allocates a number for each channel of a group when `out`, `total` and `count` are given; the
-    GIL is released.
+    A call allocates a number for each channel of a group when `out`, `total` and `count` are given;
+    the GIL is released.
     """
     _check.array("x", x, ("float32",), 2)
     n = _check.count("n", n)
@@ -165,7 +165,7 @@ def pair_sums(x: np.ndarray, *, out: np.ndarray | None = None) -> np.ndarray:
     Parameters
     ----------
     x : ndarray, shape (n_row, n), float32, any unit
-        Values; the last one of an odd number is left out.
+        Values; the last one is left out if their number is odd.
     out : ndarray, shape (n_row, n // 2), float32, unit of x, optional
         Receives the sums; the last axis is contiguous.
 
@@ -181,8 +181,8 @@ def pair_sums(x: np.ndarray, *, out: np.ndarray | None = None) -> np.ndarray:
 
     Notes
     -----
-    Allocates no memory when `out` is given and the last axis of x is contiguous; NaN propagates;
-    the GIL is released.
+    A call allocates no memory when `out` is given and the last axis of x is contiguous. NaN
+    propagates, and the GIL is released.
     """
     _check.array("x", x, ("float32",), 2)
     out = _check.output("out", out, (x.shape[0], x.shape[1] // 2), "float32", x)

@@ -28,10 +28,10 @@ def channel_levels(
     """Return the mean and the standard deviation of each channel, without outliers.
 
     The first estimates are the median and the median absolute deviation of up to 63 rows that are
-    spread over all rows; the second and third are the mean and the standard deviation of the values
-    within three standard deviations of the previous mean, the latter divided by 0.986578, as for
-    Gaussian noise. The second uses 64 rows or more that are spread over all rows, and the third
-    uses all rows.
+    spread over all rows; the second and third estimates are the mean and the standard deviation of
+    the values within three standard deviations of the previous mean. The standard deviation is
+    divided by 0.986578, which corrects it for Gaussian noise. The second estimate uses 64 rows or
+    more that are spread over all rows, and the third estimate uses all rows.
 
     Parameters
     ----------
@@ -40,8 +40,8 @@ def channel_levels(
     series : ndarray, shape (n_time,), float32, unit of x, optional
         Values that are first subtracted from all channels, as by `subtract_series`.
     out, out_sigma : ndarray, shape (n_chan,), float32, unit of x, optional
-        Receive mean and standard deviation; NaN where no value is valid, and a deviation of 0 for
-        channels that are constant.
+        Receive the mean and the standard deviation, which are NaN where no value is valid. The
+        standard deviation is 0 for channels that are constant.
 
     Returns
     -------
@@ -55,9 +55,9 @@ def channel_levels(
 
     Notes
     -----
-    Allocates a few lines of working memory when both outputs are given, and a copy of x if its
-    channels are not neighbours in memory; NaN is ignored; the GIL is released. Differences are
-    added in float32 over 64 rows, and these sums in float64.
+    A call allocates a few lines of working memory when both outputs are given, and a copy of x if
+    its channels are not neighbours in memory. NaN is ignored, and the GIL is released. Differences
+    are added in float32 over 64 rows, and these sums in float64.
     """
     _check.array("x", x, KINDS, 2)
     check_series(x, series)
@@ -82,7 +82,7 @@ def _levels(x: np.ndarray, series: np.ndarray, out: np.ndarray, out_sigma: np.nd
 
 
 def check_series(x: Any, series: Any) -> None:
-    """Refuse what is not a series of the rows of x, or None."""
+    """Refuse `series` unless it has a value for each row of x, or is None."""
     if series is not None:
         _check.array("series", series, ("float32",), 1)
         _check.shape("series", series, x.shape[:1])
@@ -152,10 +152,10 @@ def deviations(
 ) -> np.ndarray:
     """Return how far values are from their level, as standard deviations of a Gaussian.
 
-    With ``r = (x - level) / sigma``, it is ``scale (r - middle) - offset`` if `unit` is infinite,
-    and otherwise ``scale (cbrt(1 + (r - middle) / unit) - 1) - offset``, the root that makes powers
-    of few samples nearly Gaussian (Wilson and Hilferty 1931). Where the root is below 0.8, its
-    tangent at 0.8 is used instead.
+    With ``r = (x - level) / sigma``, the deviation is ``scale (r - middle) - offset`` if `unit` is
+    infinite, and otherwise ``scale (cbrt(1 + (r - middle) / unit) - 1) - offset``, the root that
+    makes powers of few samples nearly Gaussian (Wilson and Hilferty 1931). Where the root is below
+    0.8, its tangent at 0.8 is used instead.
 
     Parameters
     ----------
@@ -181,8 +181,8 @@ def deviations(
 
     Notes
     -----
-    Allocates memory for one row when `out` is given; NaN propagates; the GIL is released. Cube
-    roots have a relative error of up to 2e-5.
+    A call allocates memory for one row when `out` is given. NaN propagates, and the GIL is
+    released. Cube roots have a relative error of up to 2e-5.
     """
     check_deviations(x, level, sigma, middle, unit, scale, offset, kinds=("float32",))
     if out is None:
@@ -227,9 +227,9 @@ def deviations_nb(x, level, sigma, middle, unit, scale, offset, out):
 
 @jit_strict
 def deviation_factors_nb(level, sigma, middle, unit, scale, offset, factor, base):
-    """Fill `factor` and `base` so that ``x factor + base`` is what `finish_deviations_nb` takes.
+    """Fill `factor` and `base` so that ``x factor + base`` is what `finish_deviations_nb` accepts.
 
-    Returns its last two arguments.
+    The function returns the last two arguments of `finish_deviations_nb`.
     """
     curved = np.isfinite(unit)
     for c in range(level.size):

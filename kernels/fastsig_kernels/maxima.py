@@ -56,8 +56,8 @@ def boxcar_maxima(
 
     Notes
     -----
-    Allocates memory for a few thousand columns; boxcars that contain NaN are left out; the GIL is
-    released. The bits of a sum do not depend on where the plane begins.
+    A call allocates memory for a few thousand columns. Boxcars that contain NaN are left out, and
+    the GIL is released. The bits of a sum do not depend on where the plane begins.
     """
     _check.array("sums", sums, ("float32",), 2)
     _check_widths(widths, scale, sums.shape[1])
@@ -95,9 +95,10 @@ def track_maxima(
     scale : ndarray, shape (n_width,), float32, inverse of the unit of x
         Inverse of the noise of a sum of each width in which every sample is valid.
     best : ndarray, shape (n - tracks.max() - widths[-1] + 1,), float32, dimensionless
-        Highest S/N so far; modified in place. For several sets of tracks, a row for each.
+        Highest S/N so far; modified in place. If there are several sets of tracks, it has a row for
+        each set.
     valid : ndarray, shape of x, float32, optional
-        1 for samples that are valid, otherwise 0; by default, all are.
+        1 for samples that are valid, otherwise 0; by default, all are valid.
     min_share : float
         Sums with a smaller fraction of valid samples are left out; above 0 and at most 1.
     limit : float
@@ -110,9 +111,10 @@ def track_maxima(
 
     Notes
     -----
-    Every sample of every track is added: for many rows, a tree such as `FDMT` and `boxcar_maxima`
-    take less time. Allocates memory for a few thousand columns of each row; sums that contain NaN
-    are left out; the GIL is released. The bits of a sum do not depend on where the rows begin.
+    Every sample of every track is added, so for many rows a tree such as `FDMT`, followed by
+    `boxcar_maxima`, takes less time. A call allocates memory for a few thousand columns of each
+    row. Sums that contain NaN are left out, and the GIL is released. The bits of a sum do not
+    depend on where the rows begin.
     """
     _check.array("x", x, ("float32",), 2)
     _check.array("tracks", tracks, ("int64",), 3 if np.ndim(tracks) == 3 else 2)
@@ -137,7 +139,7 @@ def best_boxcar(
     sums: np.ndarray, starts: np.ndarray, drifts: np.ndarray, widths: np.ndarray,
     scale: np.ndarray, *, counts: np.ndarray | None = None, min_share: float = 0.5,
 ) -> np.ndarray:
-    """Return the boxcar with the highest S/N of those that follow straight tracks.
+    """Return the boxcar with the highest S/N among those that follow straight tracks.
 
     In row i of N, a boxcar begins at column ``floor(start + drift i / (N - 1) + 1/2)``. Its S/N is
     its sum times `scale` and, with `counts`, divided by the square root of the fraction of valid
@@ -174,8 +176,8 @@ def best_boxcar(
 
     Notes
     -----
-    Allocates no memory besides the result; the GIL is released. Of boxcars with the same S/N, the
-    first is returned, in the order of widths, then of starts.
+    A call allocates no memory besides the result; the GIL is released. Of boxcars with the same
+    S/N, the first is returned, in the order of widths, then of starts.
     """
     _check.array("sums", sums, ("float64",), 2)
     _check.array("starts", starts, ("float64",), 2)

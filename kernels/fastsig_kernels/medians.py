@@ -51,7 +51,8 @@ def group_median(
 
     Notes
     -----
-    Allocates memory for one group when `out` is given; NaN is ignored; the GIL is released.
+    A call allocates memory for one group when `out` is given. NaN is ignored, and the GIL is
+    released.
     """
     _check.array("x", x, ("float32",), 2)
     n = _check.count("n", n)
@@ -140,12 +141,13 @@ def _sort_groups(many, n, count, out):
 def median_nb(values, n):
     """Return the median of the first `n` float32 values, which must be contiguous and not NaN.
 
-    The values are overwritten. The bits of floats, interpreted as integers, are in the order of
-    the floats except for the sign. Counting the values below a limit is vector code without
+    The values are overwritten. The bits of floats, interpreted as integers, are in the order of the
+    floats except for the sign. Counting the values below a limit is vector code without
     unpredictable branches, so narrowing the range of integers is about ten times faster than
     sorting the values. The limit is where the median would be if the values were evenly distributed
-    in the range, or the middle of the range after a limit that left more than half of the values.
-    Of values that exceed the cache, those outside the range are removed when few are left in it.
+    in the range. After a limit that left more than half of the values, it is the middle of the
+    range. If the values exceed the cache, those outside the range are removed when few are left in
+    it.
     """
     if n == 0:
         return np.float32(np.nan)
@@ -284,7 +286,8 @@ def column_median(
 
     Notes
     -----
-    Allocates memory for 64 columns when `out` is given; NaN is ignored; the GIL is released.
+    A call allocates memory for 64 columns when `out` is given. NaN is ignored, and the GIL is
+    released.
     """
     _check.array("x", x, ("float32",), 2)
     flags = _flags(flags, x)
@@ -406,14 +409,15 @@ def running_median(
     x : ndarray, shape (n_row, n_value), float32, any unit
         Values, with any strides; windows lie along rows.
     width : int
-        Length of the window, odd. Beyond a few hundred, the time is proportional to it.
+        Length of the window, an odd number. Beyond a few hundred values, the time is proportional
+        to it.
     flags : ndarray, shape of x, bool, optional
         Values to ignore, in addition to those that are not finite.
     even : bool
         Whether windows at the ends of a row shrink on both sides, so that a slope leaves no
         residual. Otherwise they keep their length and are moved to fit into the row.
     out, out_scale : ndarray, shape of x, float32, unit of x, optional
-        Receive median and scale; NaN where no value is valid.
+        Receive the median and the scale; NaN where no value is valid.
 
     Returns
     -------
@@ -427,7 +431,8 @@ def running_median(
 
     Notes
     -----
-    Allocates one window when both outputs are given; NaN is ignored; the GIL is released.
+    A call allocates one window when both outputs are given. NaN is ignored, and the GIL is
+    released.
     """
     _check.array("x", x, ("float32",), 2)
     width = _check.count("width", width)

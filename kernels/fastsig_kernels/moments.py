@@ -40,9 +40,9 @@ def power_sums(x: np.ndarray, *, center: np.ndarray | None = None,
 
     Notes
     -----
-    Allocates the sums of 512 channels, or for uint8 of all; NaN is ignored; the GIL is released.
-    Four successive rows are added before they are added to the sum, in float64; the sums of
-    integers about whole numbers are exact.
+    A call allocates the sums of 512 channels, or of all channels for uint8. NaN is ignored, and the
+    GIL is released. Four successive rows are added before they are added to the sum, in float64;
+    the sums of integers about whole numbers are exact.
     """
     _check.array("x", x, _KINDS, 2)
     if center is None:

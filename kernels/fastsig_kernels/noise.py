@@ -26,7 +26,7 @@ _GAMMA = np.uint64(2)
 def philox_nb(c0, c1, c2, c3, k0, k1):
     """Return four random words of Philox4x32-10 from a counter and a key.
 
-    Applies ten rounds of a keyed bijection to the 128-bit counter.
+    The function applies ten rounds of a keyed bijection to the 128-bit counter.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ def philox_nb(c0, c1, c2, c3, k0, k1):
 
     Notes
     -----
-    Allocates nothing. Words are passed as uint64, since products need this width; no
+    A call allocates nothing. Words are passed as uint64, since products need this width; no
     addition can overflow.
 
     References
@@ -64,8 +64,8 @@ def gaussian(
 ) -> np.ndarray:
     """Return Gaussian noise of mean 0 and variance 1; each sample has its own address.
 
-    ``z = sqrt(-2 ln u) (cos 2 pi v, sin 2 pi v)`` with u, v from Philox4x32-10 at
-    counter ``(i // 4, stream, 0)`` and key `seed`, which gives two pairs per counter.
+    ``z = sqrt(-2 ln u) (cos 2 pi v, sin 2 pi v)`` with u and v from Philox4x32-10 at counter
+    ``(i // 4, stream, 0)`` and key `seed`, which gives two pairs per counter.
 
     Parameters
     ----------
@@ -92,9 +92,9 @@ def gaussian(
 
     Notes
     -----
-    Allocates nothing when `out` is given; the GIL is released. Sample i depends only
-    on seed, stream and i, so the bits do not depend on how samples are split into
-    calls. The last bit may differ between machines, as logarithms and cosines do.
+    A call allocates nothing when `out` is given; the GIL is released. Sample i depends only on
+    seed, stream and i, so the bits do not depend on how samples are split into calls. The last bit
+    may differ between machines, as logarithms and cosines do.
 
     References
     ----------
@@ -134,8 +134,8 @@ def uniform(
 
     Notes
     -----
-    Allocates nothing when `out` is given; the GIL is released. The bits are the same on
-    all machines and for any split into calls.
+    A call allocates nothing when `out` is given; the GIL is released. The bits are the same on all
+    machines and for any split into calls.
 
     References
     ----------
@@ -152,9 +152,10 @@ def gamma(
 ) -> np.ndarray:
     """Return gamma noise of mean and variance `shape`; each sample has its own address.
 
-    ``d (1 + z / sqrt(9 d))^3`` with ``d = shape - 1/3``, for the first normal z that passes the
-    test of Marsaglia and Tsang; attempt t uses Philox4x32-10 at counter ``(i, stream, 2 + t)`` and
-    key `seed`. This is half the total power of ``2 shape`` real numbers of variance 1.
+    Samples are ``d (1 + z / sqrt(9 d))^3`` with ``d = shape - 1/3``, for the first normal z that
+    passes the test of Marsaglia and Tsang; attempt t uses Philox4x32-10 at counter
+    ``(i, stream, 2 + t)`` and key `seed`. A sample has the distribution of half the total power of
+    ``2 shape`` normal numbers of variance 1.
 
     Parameters
     ----------
@@ -177,9 +178,9 @@ def gamma(
 
     Notes
     -----
-    Allocates nothing when `out` is given; the GIL is released. Sample i depends only on
-    shape, seed, stream and i, so the bits do not depend on how samples are split into calls.
-    The last bit may differ between machines, as logarithms and cosines do.
+    A call allocates nothing when `out` is given; the GIL is released. Sample i depends only on
+    shape, seed, stream and i, so the bits do not depend on how samples are split into calls. The
+    last bit may differ between machines, as logarithms and cosines do.
 
     References
     ----------

@@ -24,14 +24,15 @@ class Normalizer(Plan):
     """Plan that subtracts the running level of each channel and divides by its noise.
 
     The stream is divided into segments, counted from its first row. Means and variances of a
-    channel are measured in each segment. Its level at the boundary of two segments is the mean of
-    the means of `half` segments on each side, without outliers, which are further than four
-    standard deviations from the middle of the shortest interval that contains more than half of the
-    means. Between boundaries, it is interpolated. The variance in a segment is the mean of those of
-    `half` segments on each side and of the segment itself, without outliers. Pulses and
-    interference that are much brighter than the noise of the mean of a segment therefore do not
-    change the level if they are shorter than about half of ``2 half segment`` rows. Fainter pulses
-    are reduced by about the fraction of these rows that they fill.
+    channel are measured in each segment. At the boundary of two segments, the level of the channel
+    is the mean of the means of `half` segments on each side, without outliers. Outliers are further
+    than four standard deviations from the middle of the shortest interval that contains more than
+    half of the means. Between boundaries, the level is interpolated. The variance in a segment is
+    the mean of the variances of `half` segments on each side and of the segment itself, without
+    outliers. The level therefore does not change with pulses and interference that are much
+    brighter than the noise of a segment's mean, if they last for less than about half of the
+    ``2 half segment`` rows. Fainter pulses are reduced by about the fraction of these rows that
+    they fill.
 
     Parameters
     ----------
@@ -45,7 +46,7 @@ class Normalizer(Plan):
         Number of segments on each side. Near the beginning and the end of the stream, there are
         fewer on one side.
     threads : int
-        Number of threads that share the work of a call, with the same bits.
+        Number of threads that share the work of a call; the bits do not depend on it.
 
     Raises
     ------
@@ -158,9 +159,10 @@ class Normalizer(Plan):
         series : ndarray, shape (n_time,), float32, unit of x, optional
             Values that are first subtracted from all channels, as by `subtract_series`.
         out : ndarray, shape (``n_output(n_time)`` or more, n_chan), int8, optional
-            Receives the codes in its first rows. Using the same memory again takes less time.
+            Receives the codes in its first rows. Calls take less time if they use the same memory
+            again.
         out_valid : ndarray, shape as of `out`, bool, optional
-            Receives which codes are valid, if some are not.
+            Receives whether each code is valid, if some are not.
 
         Returns
         -------
@@ -168,7 +170,7 @@ class Normalizer(Plan):
             Rows of the segments that are now known, none or more, in the order of the stream: a
             view of `out`, or a new array.
         valid : ndarray, shape (n, n_chan), bool, or None
-            Which of them are valid: a view of `out_valid`, or a new array; None if all are.
+            Which of these codes are valid: a view of `out_valid`, or a new array; None if all are.
 
         Raises
         ------
@@ -383,20 +385,20 @@ def halve(x: np.ndarray, valid: np.ndarray | None = None, *, out: np.ndarray | N
     valid : ndarray, shape (2 n, n_chan), bool, optional
         Which samples are valid; all by default.
     out : ndarray, shape (n, n_chan), int8, optional
-        Receives the codes. Must not overlap the inputs.
+        Receives the codes; must not overlap the inputs.
     out_valid : ndarray, shape (n, n_chan), bool, optional
-        Receives which codes are valid, if `valid` is given. Must not overlap the inputs.
+        Receives whether each code is valid, if `valid` is given; must not overlap the inputs.
     threads : int
-        Number of threads that share the work, with the same bits.
+        Number of threads that share the work; the bits do not depend on it.
 
     Returns
     -------
     codes : ndarray, shape (n, n_chan), int8
         Sums of two rows divided by the square root of 2, rounded, and limited to +-127: `out`, or a
-        new array. Where only one of the two samples is valid, it is the result, which then has the
-        same noise; where neither is, the result is 0.
+        new array. Where only one of the two samples is valid, the result is this sample, which has
+        the same noise; where neither is, the result is 0.
     valid : ndarray, shape (n, n_chan), bool, or None
-        Which codes have one valid term or two: `out_valid`, or a new array; None if `valid` is
+        Which codes have at least one valid term: `out_valid`, or a new array; None if `valid` is
         None.
 
     Raises

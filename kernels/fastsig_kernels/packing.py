@@ -16,7 +16,7 @@ def pack(
     """Pack codes of 1 to 16 bits into bytes: the inverse of `unpack`.
 
     ``unit i of out = sum_j codes[i s + j] 2^(shift of j)``, with units of s samples as for
-    `unpack`; unused bits are 0.
+    `unpack`. Unused bits are 0.
 
     Parameters
     ----------
@@ -25,7 +25,7 @@ def pack(
     n_bits : int
         Bits per sample, 1 to 16.
     order : str
-        ``"lsb"`` or ``"msb"``, see `unpack`.
+        ``"lsb"`` or ``"msb"``; see `unpack`.
     out : ndarray, shape (n_byte,), uint8, dimensionless, optional
         Receives the result.
 
@@ -43,7 +43,7 @@ def pack(
 
     Notes
     -----
-    Allocates nothing when `out` is given; the GIL is released.
+    A call allocates nothing when `out` is given; the GIL is released.
     """
     n_bits = check_bits(n_bits)
     _check.array("codes", codes, (code_type(n_bits),), 1)
@@ -110,12 +110,12 @@ def quantize(x: np.ndarray, *, out: np.ndarray | None = None) -> tuple[np.ndarra
     TypeError
         If an array is an ndarray subclass or has the wrong dtype.
     ValueError
-        If a shape is wrong, or x contains NaN, which no integer can represent; `out` is
-        then 0 there.
+        If a shape is wrong, or x contains NaN, which no integer can represent; NaN is then 0 in
+        `out`.
 
     Notes
     -----
-    Allocates nothing when `out` is given; the GIL is released.
+    A call allocates nothing when `out` is given; the GIL is released.
     """
     _check.array("x", x, ("float32",), 1)
     out = _check.output("out", out, x.shape, "int8", x)
@@ -162,8 +162,8 @@ def to_codes(
     levels : ndarray, shape (2**n_bits,), float32, any unit, optional
         Value of each code, in any order, for up to 4 bits.
     offset : float, unit of a code, optional
-        The code with the value 0, converted to float32. By default, codes of 8 and 16 bits are
-        in two's complement, and the offset is 0 for others.
+        The code with the value 0, converted to float32. By default, codes of 8 and 16 bits are in
+        two's complement, and the offset of others is 0.
     out : ndarray, shape (n_sample,), uint8 or for more than 8 bits uint16, dimensionless, optional
         Receives the codes.
 
@@ -172,8 +172,8 @@ def to_codes(
     out : ndarray, shape (n_sample,), uint8 or uint16, dimensionless
         `out`, or a new array.
     n_clipped : int
-        Number of samples beyond the outermost values by more than half a step, or by more than
-        half the distance of the outermost two levels.
+        Number of samples beyond the outermost values by more than half a step, or, with levels, by
+        more than half the distance between the outermost two.
     n_inexact : int
         Number of samples that their codes do not represent exactly, including clipped samples.
 
@@ -183,11 +183,11 @@ def to_codes(
         If an array is an ndarray subclass or has the wrong dtype.
     ValueError
         If a shape, the bits or a level is not allowed, levels and offset are both given, or x
-        contains NaN, for which there is no code; the code in `out` is then arbitrary.
+        contains NaN, for which there is no code; its code in `out` is then arbitrary.
 
     Notes
     -----
-    Allocates a few kB when `out` is given; the GIL is released.
+    A call allocates a few kB when `out` is given; the GIL is released.
     """
     _check.array("x", x, ("float32", "int16", "int8"), 1)
     n_bits = check_bits(n_bits)
@@ -234,7 +234,7 @@ def nearest_codes_nb(x, codes, levels, least, out):
     """Fill `out` with the codes of the nearest of ascending `levels`; nothing is checked.
 
     ``least[k]`` is the lowest sample of level k; its last entry is the lowest sample that is
-    clipped at the upper end. Returns (n_clipped, n_inexact, n_nan).
+    clipped at the upper end. The function returns (n_clipped, n_inexact, n_nan).
     """
     n_clipped = 0
     n_inexact = 0
@@ -270,7 +270,8 @@ def nearest_codes_nb(x, codes, levels, least, out):
 def round_codes_nb(x, offset, least, most, out):
     """Fill `out` with ``round(x + offset)``, between `least` and `most`; nothing is checked.
 
-    Negative codes are stored in two's complement. Returns (n_clipped, n_inexact, n_nan).
+    Negative codes are stored in two's complement. The function returns (n_clipped, n_inexact,
+    n_nan).
     """
     n_clipped = 0
     n_inexact = 0

@@ -26,7 +26,7 @@ MOST_BINS, MOST_HARMONICS, MOST_EVENTS = 2**30, 32, 2**22
 
 def half_bin_powers(x: np.ndarray, *, n_side: int = 16, lags: np.ndarray | None = None,
                     out: np.ndarray | None = None) -> np.ndarray:
-    """Return powers at steps of half a bin: ``|A_k|^2``, then ``|sum_l t_l A_l|^2 / c`` in between.
+    """Return powers in steps of half a bin: ``|A_k|^2``, or ``|sum_l t_l A_l|^2 / c`` between bins.
 
     With 16 bins on each side, a tone halfway between two bins has 0.9874 of the power of a tone on
     a bin, and a tone a quarter of a bin from the nearest step has 0.811.
@@ -36,11 +36,11 @@ def half_bin_powers(x: np.ndarray, *, n_side: int = 16, lags: np.ndarray | None 
     x : ndarray, shape (n_bin,), complex64, C-contiguous
         Whitened amplitudes of a real series; beyond both ends, they are taken as 0.
     n_side : int
-        Number of bins on each side that are used between two bins, 4 to 64.
+        Number of bins on each side from which a power between two bins is computed, 4 to 64.
     lags : ndarray, shape (n_lag,), complex, optional
-        Correlation of the noise of bins k and k - d, which is caused by gaps in the series, for
-        example; by default, the noise is not correlated. The mean power of noise c between bins is
-        computed from it.
+        Correlation of the noise of bins k and k - d, caused for example by gaps in the series; by
+        default, the noise is not correlated. It determines c, the mean power of the noise between
+        bins.
     out : ndarray, shape (2 n_bin,), float32, C-contiguous, optional
         Receives the result.
 
@@ -56,8 +56,8 @@ def half_bin_powers(x: np.ndarray, *, n_side: int = 16, lags: np.ndarray | None 
 
     Notes
     -----
-    Allocates nothing of the size of the data if `out` is given. NaN spreads over `n_side` bins on
-    each side. The GIL is released.
+    A call allocates nothing of the size of the data if `out` is given. NaN spreads over `n_side`
+    bins on each side. The GIL is released.
     """
     _check.array("x", x, ("complex64",), 1)
     _check.c_contiguous("x", x)
@@ -167,7 +167,8 @@ class HarmonicSearch(Plan):
         Thresholds of sums of 1, 2, 3, ... valid powers, increasing. Their number is the largest
         number of harmonics that are summed: 1, 2, 4, 8, 16 or 32.
     r_min, r_max : float
-        Lowest and highest frequency of fundamentals, in bins; by default, there is no highest one.
+        Lowest and highest frequency of fundamentals, in bins; by default, there is no highest
+        frequency.
     n_side : int
         As for `half_bin_powers`.
     most : int
@@ -182,11 +183,11 @@ class HarmonicSearch(Plan):
     -----
     *Events.* The fields of results are ``r`` (float64, frequency of the fundamental in bins, a
     multiple of ``1 / (2 n)``), ``z`` and ``w`` (float32, 0), ``n_harmonic`` and ``n_valid``
-    (int16), and ``power`` (float32). An event is the best of 16 neighbouring half bins of the
-    highest harmonic and of its number of harmonics.
+    (int16), and ``power`` (float32). An event is the best of the sums with its number of harmonics
+    in 16 neighbouring half bins of the highest harmonic.
 
-    *Weights.* Harmonics that are not valid are left out, and so are half bins beside them. The
-    sum of the others is compared with the threshold of their number.
+    *Weights.* Harmonics at bins that are not valid, or at half bins beside these, are left out. The
+    sum of the others is compared with the threshold for their number.
     """
 
     def __init__(self, n_bin: int, thresholds: np.ndarray, *, r_min: float = 1.0,
@@ -238,13 +239,13 @@ class HarmonicSearch(Plan):
         x : ndarray, shape (n_bin,), complex64, C-contiguous
             Whitened amplitudes, as from `whiten`, 0 where bins are not valid.
         valid : ndarray, shape (n_bin,), bool, C-contiguous, optional
-            Bins that are used.
+            Whether each bin is used; all are by default.
         lags : ndarray, shape (n_lag,), complex, optional
             As for `half_bin_powers`.
 
         Returns
         -------
-        ndarray, shape (n,), fields r, z, n_harmonic, n_valid and power
+        ndarray, shape (n,), fields r, z, w, n_harmonic, n_valid and power
             Events, in the order of their number of harmonics and frequency.
 
         Raises

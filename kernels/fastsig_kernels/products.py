@@ -1,4 +1,4 @@
-"""Names of the products of detection, and their codes in the kernels. NumPy only."""
+"""Names of the products of detection, and their codes; needs only NumPy."""
 
 from types import MappingProxyType
 

@@ -46,10 +46,11 @@ class PulseSearch(Plan):
     segment, n_segment, least_share, most
         As for `Boxcars`.
     parts : sequence of int, optional
-        Numbers of neighbouring rows that are searched as if each had a plan of its own, with
-        groups of rows and `most` boxcars of its own; by default, all rows are searched together.
+        Numbers of rows in successive parts. Each part is searched as if it had a plan of its own,
+        with its own groups of rows and its own limit of `most` boxcars. By default, all rows are
+        searched together.
     threads : int
-        Number of threads that share the work of a call, with the same events.
+        Number of threads that share the work of a call; the events do not depend on it.
 
     Raises
     ------
@@ -58,17 +59,17 @@ class PulseSearch(Plan):
 
     Notes
     -----
-    *Events.* As for `Boxcars`; rows are those of `delays`. ``time`` is that of arrival at the
-    frequency where `curve` is 0, counted from the first sample of the stream, so that it may be
-    negative. ``weight`` is the fraction of valid samples in the channels that are not left out.
+    *Events.* These are as for `Boxcars`, and their rows are those of `delays`. ``time`` is that of
+    arrival at the frequency where `curve` is 0, counted from the first sample of the stream; it may
+    be negative. ``weight`` is the fraction of valid samples in the channels that are not left out.
     Samples before the stream and after its end are not valid, so pulses that are cut off there are
     found from the part that is in the stream.
 
     *Weights.* Samples that are not valid are left out of sums and of their expected noise, so S/N
-    is that of the valid samples. A block of `block` samples that needs some of them takes about
-    twice the time.
+    is that of the valid samples. A block of `block` samples whose sums include such samples takes
+    about twice the time.
 
-    *Splits and level.* As for `Boxcars`.
+    *Splits* and *level* are as for `Boxcars`.
     """
 
     def __init__(self, curve: np.ndarray, delays: np.ndarray, ladder: Ladder, *,
@@ -131,13 +132,14 @@ class PulseSearch(Plan):
         return np.concatenate([np.empty(0, EVENT), *found])
 
     def prepare(self, other: "PulseSearch | None" = None) -> None:
-        """Begin a stream, with all memory that it will need; as `FDMT.prepare`.
+        """Begin a stream, with all memory that it will need, as `FDMT.prepare` does.
 
         Parameters
         ----------
         other : PulseSearch, optional
-            Plan whose work space is used, and which counts it as its memory. Calls of the two must
-            not be in progress at the same time. The one with more rows should be prepared first.
+            Plan whose work space this plan also uses; the work space is counted in the memory of
+            `other`. Calls of the two plans must not be in progress at the same time. The plan with
+            more rows should be prepared first.
         """
         with self._alone(renewing=True):
             self._unfinished = True
@@ -179,7 +181,7 @@ class PulseSearch(Plan):
 
     @property
     def ladder(self) -> Ladder:
-        """Widths."""
+        """Widths of the boxcars."""
         return self._options_of_tiles["ladder"]
 
     @property
@@ -194,7 +196,7 @@ class PulseSearch(Plan):
 
     @property
     def latency(self) -> int:
-        """Samples from the arrival of a pulse, where `curve` is 0, to the return of its event.
+        """Number of samples from a pulse's arrival, where `curve` is 0, to the return of its event.
 
         The first events of a stream are returned after `n_segment` segments.
         """
@@ -203,12 +205,12 @@ class PulseSearch(Plan):
 
     @property
     def earliest(self) -> np.ndarray:
-        """For each row, the sample before which no event begins that has yet to be returned."""
+        """First sample of each row at which an event that has yet to be returned may begin."""
         return self._tiles[0].n_known - self._late
 
     @property
     def memory_bytes(self) -> int:
-        """Size of tables, work space and state, in bytes, with those for samples that are lost."""
+        """Size of tables, work space and state, in bytes, including those for lost samples."""
         planes = 0 if self._is_shared else self._planes.memory_bytes
         tiles = sum(each.memory_bytes for each in self._tiles)
         # Spectra of a block, which of them are valid, and spectra with 0 where they are not.

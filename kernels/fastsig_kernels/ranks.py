@@ -31,7 +31,7 @@ def quantiles(x: np.ndarray, shares: np.ndarray, *, out: np.ndarray | None = Non
 
     Notes
     -----
-    Allocates memory for a copy of x; NaN is ignored; the GIL is released.
+    A call allocates memory for a copy of x. NaN is ignored, and the GIL is released.
     """
     _check.array("x", x, ("float32",), 1)
     _check.array("shares", shares, ("float64",), 1)

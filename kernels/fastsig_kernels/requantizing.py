@@ -28,10 +28,10 @@ def requantize(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, tuple[int, int]]:
     """Convert a segment of spectra to codes, with a scale and offset for each product and channel.
 
-    ``scale = sigma / 11`` (at least 2^-23 of the mean), ``offset = min(mean - 58 scale,
-    least)`` and ``out = min(max(round((power - offset) / scale), 0), 255)``, with halves rounded
-    to even. Mean, standard deviation and least are those of the finite values of the segment. If
-    a segment has up to 256 values, none is outside the range of the codes.
+    ``scale = sigma / 11`` (at least 2^-23 of the mean), ``offset = min(mean - 58 scale, least)``
+    and ``out = min(max(round((power - offset) / scale), 0), 255)``, with halves rounded to even.
+    The mean, the standard deviation sigma and the least value are those of the finite values of the
+    segment. If a segment has up to 256 values, none is outside the range of the codes.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ def requantize(
     out, scale, offset : ndarray
         As above; new arrays if none were given.
     n_clipped : tuple of int
-        Number of values below code 0, and above code 255. Inf is clipped.
+        Numbers of values below code 0 and above code 255. Inf is clipped.
 
     Raises
     ------
@@ -59,13 +59,13 @@ def requantize(
 
     Notes
     -----
-    Allocates a few kB when all outputs are given; the GIL is released. NaN receives the code of
-    the mean, so only weights can mark missing values. The bits depend neither on strides nor on
+    A call allocates a few kB when all outputs are given; the GIL is released. NaN receives the code
+    of the mean, so only weights can mark missing values. The bits depend neither on strides nor on
     other channels.
 
     References
     ----------
-    F. A. Jenet and S. B. Anderson, PASP 110, 1467 (1998): losses by quantisation.
+    F. A. Jenet and S. B. Anderson, PASP 110, 1467 (1998): losses through quantisation.
     """
     _check.array("power", power, ("float32",), 3)
     out = _check.output("out", out, power.shape, "uint8", power)
@@ -146,7 +146,7 @@ def restore(
     *,
     out: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Return the values of the codes of a segment: the inverse of `requantize`, to half a step.
+    """Return the values of the codes of a segment: the inverse of `requantize`, within half a step.
 
     ``out = offset + scale codes``, rounded once.
 
@@ -173,7 +173,7 @@ def restore(
 
     Notes
     -----
-    Allocates nothing when `out` is given; NaN in scale and offset propagates; the GIL is
+    A call allocates nothing when `out` is given. NaN in scale and offset propagates, and the GIL is
     released.
     """
     _check.array("codes", codes, ("uint8",), 3)

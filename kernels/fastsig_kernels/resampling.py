@@ -2,10 +2,10 @@
 
 Positions are in input channels: ``k`` is the centre of channel k, and its edges are at
 ``k -+ 1/2``. Values are densities (means over a channel), so the flux of a line is the sum of its
-channels times their width. The kernel is a sinc with a Kaiser window and extends ``lobes``
-channels to either side. If output channels are wider than input channels it is stretched by the
-ratio of the widths, which suppresses aliases. Its coefficients are divided by their sum for every
-output channel, so a constant is preserved.
+values times the width of a channel. The kernel is a sinc with a Kaiser window and extends ``lobes``
+channels to either side. If output channels are wider than input channels, the kernel is stretched
+by the ratio of the widths, which suppresses aliases. Its coefficients are divided by their sum for
+every output channel, so a constant is preserved.
 
 References
 ----------
@@ -52,13 +52,13 @@ def resample(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Resample spectra to other channels, which may differ from row to row.
 
-    ``out[t, p, k] = sum_j c_j x[t, p, j] / sum_j c_j`` over valid channels j, with
+    The values are ``out[t, p, k] = sum_j c_j x[t, p, j] / sum_j c_j`` over valid channels j, with
     ``c_j = h((j - q) / s) / s``, ``q = position[t] + (first_out + k) step[t]``,
-    ``s = max(1, step[t])`` and ``h(d) = sinc(d) kaiser(d / lobes)``; and
+    ``s = max(1, step[t])`` and ``h(d) = sinc(d) kaiser(d / lobes)``. The weights are
     ``out_weight = sum_j c_j^2 w_j / sum_j c_j^2``, where the last sum includes lost channels. If
-    the step is within 3.1e-4 of 1, the window has ``beta = 2`` and s is 1. This is a shift, and a
-    line of one channel keeps its width within 1 %. Otherwise ``beta = 6``, which preserves the
-    flux of any line to 1e-4.
+    the step is within 3.1e-4 of 1, the window has ``beta = 2`` and s is 1. The spectrum is then
+    only shifted, and a line of one channel keeps its width to within 1 %. Otherwise ``beta = 6``,
+    which preserves the flux of any line to 1e-4.
 
     Parameters
     ----------
@@ -73,8 +73,8 @@ def resample(
     n_out : int
         Number of output channels.
     weight : ndarray, shape (n_time, 1 or n_product, 1 or n_chan), float32, dimensionless, optional
-        All 1 by default. Channels with weight 0 (or NaN) are lost; other weights do not affect
-        the values.
+        Weights of the channels, all 1 by default. Channels with weight 0 (or NaN) are lost; other
+        weights do not affect the values.
     first_in, first_out : int
         Index of the first channel of `x` and of `out` in the whole axes, in which positions are
         counted; up to 2**40 on either side of 0.
@@ -83,7 +83,7 @@ def resample(
         100.
     min_valid : float
         Minimum fraction of the kernel's energy, ``sum c^2`` over valid channels, for an output
-        channel; above 0.5 and at most 1. With less, the value is NaN and its weight 0.
+        channel; above 0.5 and at most 1. Below this minimum, the value is NaN and its weight is 0.
     out : ndarray, shape (n_time, n_product, n_out), float32, unit of x, optional
         Receives the values.
     out_weight : ndarray, shape of out, float32, dimensionless, optional
@@ -103,12 +103,12 @@ def resample(
 
     Notes
     -----
-    Allocates 20 bytes per input channel of one spectrum and 0.1 MiB, but nothing of the data's size
-    when both outputs are given. The GIL is released. NaN does not propagate, since it marks lost
-    channels. A row is NaN if its position or step is not finite. The bits of an output channel
-    depend neither on `first_out` and `n_out` nor on where a slice begins, if the slice contains
-    everything that its kernel spans. Steps within 3.1e-4 of 1 are fastest. The noise of output
-    channels is correlated; `resampling_covariance` returns the covariance.
+    A call allocates 20 bytes per input channel of one spectrum and 0.1 MiB, but nothing of the
+    data's size when both outputs are given. The GIL is released. NaN does not propagate, since it
+    marks lost channels. A row is NaN if its position or step is not finite. The bits of an output
+    channel depend neither on `first_out` and `n_out` nor on where a slice begins, if the slice
+    contains everything that its kernel spans. Steps within 3.1e-4 of 1 are fastest. The noise of
+    output channels is correlated; `resampling_covariance` returns the covariance.
     """
     _check.array("x", x, ("float32",), 3)
     n_time, n_product = x.shape[:2]
@@ -148,19 +148,20 @@ def resampling_covariance(
 ) -> np.ndarray:
     """Return the covariance of the noise of output channels at each lag, for unit input variance.
 
-    ``cov[l] = sum_ij c_i(q) c_j(q + l step) r[|i - j|]``, with the coefficients of `resample`.
-    The weight of an output channel does not include this: if a kernel is stretched, ``cov[0]`` is
-    about 1 / step.
+    ``cov[l] = sum_ij c_i(q) c_j(q + l step) r[|i - j|]``, with the coefficients of `resample`. The
+    weight of an output channel does not include this covariance. If a kernel is stretched,
+    ``cov[0]`` is about 1 / step.
 
     Parameters
     ----------
     step : float
-        As for `resample`, but constant; the fraction of the position advances by it at each lag.
+        As for `resample`, but constant; the position advances by one step at each lag.
     n_lag : int
         Number of lags beyond 0, up to 1000.
     fraction : float, optional
-        Fraction of the position of the first of the two channels, 0 to 1. By default the mean
-        over all fractions, which is the mean over the channels of a band (or over many spectra).
+        Fractional part of the position of the first of the two channels, 0 to 1. By default, the
+        result is the mean over all fractions, which is the mean over the channels of a band (or
+        over many spectra).
     lobes : int
         As for `resample`.
     correlation : ndarray, shape (n,), float64, optional
@@ -247,7 +248,7 @@ def resampling_tables(lobes: int = LOBES) -> tuple[np.ndarray, np.ndarray]:
 
     Notes
     -----
-    The tables are read-only, and the same arrays for the same number.
+    The tables are read-only. Calls with the same `lobes` return the same arrays.
     """
     return _tables(_lobes(lobes))
 

@@ -49,9 +49,9 @@ def apply_scales(
 
     Notes
     -----
-    Allocates nothing of the data's size when `out` is given; NaN propagates, also from scale and
-    offset; the GIL is released. Unlike `restore`, which rounds once, the result is bit-identical
-    to float32 arithmetic with the formula of PSRFITS.
+    A call allocates nothing of the data's size when `out` is given. NaN propagates, also from scale
+    and offset, and the GIL is released. Unlike `restore`, which rounds once, the result is
+    bit-identical to float32 arithmetic with the formula of PSRFITS.
 
     References
     ----------
@@ -128,12 +128,12 @@ def widen(
 
     Notes
     -----
-    Allocates nothing when `out` is given; NaN remains NaN; the GIL is released. The result is
-    exact, since float32 can represent all of these codes.
+    A call allocates nothing when `out` is given. NaN remains NaN, and the GIL is released. The
+    result is exact, since float32 can represent all of these codes.
 
     References
     ----------
-    D. R. Lorimer, SIGPROC: (Pulsar) Signal Processing Programs: foff below 0.
+    D. R. Lorimer, SIGPROC: (Pulsar) Signal Processing Programs, on foff below 0.
     """
     _check.array("codes", codes, ("uint8", "int8", "int16", "float32"), 3)
     out = _check.output("out", out, codes.shape, "float32", codes)
@@ -178,21 +178,21 @@ def fit_scales(
     """Return codes that cover the range of each product and channel; `apply_scales` inverts this.
 
     ``scale = (most - least) / (2^n_bits - 1)``, ``out = round((values - offset) / scale)``, with
-    halves rounded to even, where least and most are the extremes of the finite values. Nothing is
+    halves rounded to even, where least and most are the extremes of the finite values. No value is
     clipped. Whole numbers with a range no larger than that of the codes have the scale 1, and are
     exact up to 2^24.
 
     Parameters
     ----------
     values : ndarray, shape (n_time, n_product, n_chan), float32, any unit
-        Spectra, with any strides. Values that are not finite are missing.
+        Spectra, with any strides. Values that are not finite count as missing.
     n_bits : int
         8 for unsigned codes, or 16 for signed codes.
     out : ndarray, shape of values, uint8 or int16, dimensionless, optional
         Receives the codes; a missing value receives the code of the mean of the others.
     scale, offset : ndarray, shape (n_product, n_chan), float32, unit of values, optional
         Receive the step, and the value of code 0. The step is 1 if all values are equal. If all
-        are missing, they are treated as 0.
+        values are missing, they are treated as 0.
 
     Returns
     -------
@@ -208,9 +208,9 @@ def fit_scales(
 
     Notes
     -----
-    ``scale codes + offset`` differs from the values by no more than half a step and the rounding
-    of float32. Allocates a few kB when all outputs are given; the GIL is released. The bits depend
-    neither on strides nor on other channels.
+    ``scale codes + offset`` differs from the values by no more than half a step and the rounding of
+    float32. A call allocates a few kB when all outputs are given; the GIL is released. The bits
+    depend neither on strides nor on other channels.
     """
     _check.array("values", values, ("float32",), 3)
     n_bits = _check.count("n_bits", n_bits)

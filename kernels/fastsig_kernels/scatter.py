@@ -22,9 +22,9 @@ def boxcar_scatter(x: np.ndarray, n_width: int, *, weights: np.ndarray | None = 
 
     Up to 8192 boxcars of a width, at even distances, are measured. Two neighbouring stretches of 64
     values are left out if their sum is more than 2.5 standard deviations above the median of such
-    sums, and so are the stretches beside them: a signal may end there. The standard deviation is
-    that of sums below the median, which signals do not raise. This is repeated until there are no
-    such stretches, or fewer than 16 are left.
+    sums, and so are the stretches beside them, in which a signal may begin or end. The standard
+    deviation is that of sums below the median, which signals do not raise. This is repeated until
+    there are no such stretches, or fewer than 16 are left.
 
     Parameters
     ----------
@@ -33,16 +33,16 @@ def boxcar_scatter(x: np.ndarray, n_width: int, *, weights: np.ndarray | None = 
     n_width : int
         Number of widths, 1 to 40.
     weights : ndarray, shape (n,), float32, optional
-        Fraction of the samples of each value that are valid, 0 to 1; by default, all are. Boxcars
-        with fewer than half of their samples are left out; others are divided by the square root of
-        the fraction.
+        Fraction of the samples of each value that are valid, 0 to 1; by default, all are valid.
+        Boxcars with fewer than half of their samples are left out; other boxcars are divided by the
+        square root of their fraction.
 
     Returns
     -------
     deviation : ndarray, shape (n_width,), float64, unit of x
-        Median absolute deviations from the median; NaN for fewer than 16 boxcars.
+        Median absolute deviations from the median; NaN where there are fewer than 16 boxcars.
     count : ndarray, shape (n_width,), int64
-        Number of boxcars.
+        Number of boxcars of each width.
 
     Raises
     ------
@@ -51,7 +51,7 @@ def boxcar_scatter(x: np.ndarray, n_width: int, *, weights: np.ndarray | None = 
 
     Notes
     -----
-    Allocates memory for three times the values at most; the GIL is released.
+    A call allocates memory for three times the values at most; the GIL is released.
     """
     _check.array("x", x, ("float32",), 1)
     n_width = _check.count("n_width", n_width)

@@ -93,7 +93,8 @@ def shift_rows(x: np.ndarray, shift: np.ndarray, first: int, out: np.ndarray) ->
 
     Notes
     -----
-    Allocates nothing for C-contiguous arrays; values are copied bit for bit; the GIL is released.
+    A call allocates nothing for C-contiguous arrays. Values are copied bit for bit, and the GIL is
+    released.
     """
     _check.array("x", x, ("float32",), 2)
     _check.array("shift", shift, ("int64",), 1)

@@ -21,7 +21,7 @@ def moving_median(x: np.ndarray, width: int, *, out: np.ndarray | None = None) -
     x : ndarray, shape (n_row, n_value), float32, any unit
         Values, with any strides; windows lie along rows.
     width : int
-        Length of the window, odd.
+        Length of the window, an odd number.
     out : ndarray, shape of x, float32, unit of x, optional
         Receives the medians; NaN where no value is valid.
 
@@ -37,8 +37,8 @@ def moving_median(x: np.ndarray, width: int, *, out: np.ndarray | None = None) -
 
     Notes
     -----
-    Allocates memory for 64 rows and as many windows when `out` is given; NaN is ignored; the GIL
-    is released. The time is proportional to the width.
+    A call allocates memory for 64 rows and as many windows when `out` is given. NaN is ignored, and
+    the GIL is released. The time is proportional to the width.
     """
     _check.array("x", x, ("float32",), 2)
     width = _check.count("width", width)
@@ -173,7 +173,8 @@ def through_knots(knots: np.ndarray, first: np.ndarray, weight: np.ndarray, *,
 
     Notes
     -----
-    Allocates memory for one row when `out` is given; NaN propagates; the GIL is released.
+    A call allocates memory for one row when `out` is given. NaN propagates, and the GIL is
+    released.
     """
     _check.array("knots", knots, ("float32",), 2)
     _check.array("first", first, ("int64",), 1)

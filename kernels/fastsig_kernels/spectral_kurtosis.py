@@ -36,9 +36,9 @@ def kurtosis(
 ) -> np.ndarray:
     """Compute the spectral kurtosis from the sums of powers and of squared powers.
 
-    ``SK = (M k + 1) / (M - 1) (M S2 / S1^2 - 1)``, with M = `n_sum`, k = `shape`.
+    ``SK = ((M k + 1) / (M - 1)) (M S2 / S1^2 - 1)``, with M = `n_sum` and k = `shape`.
 
-    For the powers of stationary Gaussian noise, its mean is 1 and its variance is
+    For the powers of stationary Gaussian noise, SK has a mean of 1 and a variance of
     ``2 k (k + 1) M^2 / ((M - 1) (M k + 2) (M k + 3))``.
 
     Parameters
@@ -68,9 +68,9 @@ def kurtosis(
 
     Notes
     -----
-    Allocates nothing large when `out` is given; NaN propagates; the GIL is
-    released. The computation is in double precision, but sums in single precision
-    cause an error of about 2e-7 k in SK, which matters if k exceeds a few tens of thousands.
+    A call allocates nothing large when `out` is given. NaN propagates, and the GIL is released. The
+    computation is in double precision, but sums in single precision cause an error of about 2e-7 k
+    in SK, which matters if k exceeds a few tens of thousands.
 
     References
     ----------
@@ -150,7 +150,7 @@ def keep(
 
     Notes
     -----
-    Allocates nothing large when `out` is given; the GIL is released.
+    A call allocates nothing large when `out` is given; the GIL is released.
     """
     _check.array("sk", sk, ("float32",), _AXES)
     lows = _along_channels("low", low, sk.shape[-1])
@@ -175,14 +175,15 @@ def keep_nb(sk, low, high, out):
 def frame_correlation(taps: np.ndarray, hop: int) -> np.ndarray:
     """Return the correlation of the powers of polyphase frames, for white Gaussian noise.
 
-    ``rho[l - 1] = (sum_i h[i] h[i + l hop] / sum_i h[i]^2)^2``, for frames that are l apart
+    ``rho[l - 1] = (sum_i h[i] h[i + l hop] / sum_i h[i]^2)^2``, for frames at a distance of l
+    frames.
 
     Parameters
     ----------
     taps : ndarray, shape (n_tap, n_fft), float32 or float64, dimensionless
         Prototype, as from `prototype`.
     hop : int
-        Samples from one frame to the next.
+        Number of samples from one frame to the next.
 
     Returns
     -------
@@ -210,7 +211,7 @@ def frame_correlation(taps: np.ndarray, hop: int) -> np.ndarray:
 
 
 def checked_sigma(name: str, sigma: float) -> float:
-    """Return a threshold in Gaussian sigmas as a float after checking its range."""
+    """Return a threshold in Gaussian sigmas as a float, after a check of its range."""
     value = _check.number(name, sigma)
     if not 0 < value <= _MAX_SIGMA:
         raise ValueError(f"{name}: found {value}, allowed above 0, up to {_MAX_SIGMA:g}")
@@ -293,7 +294,7 @@ def least_frames(correlation: np.ndarray) -> int:
 
 @jit_strict
 def keep_noise_nb(s1, s2, n_sum, shape, low, high, kept):
-    """Do `kurtosis` and `keep` for one row of channels, so that only noise is kept.
+    """Apply `kurtosis` and `keep` to one row of channels, so that only noise is kept.
 
     `kept`, bool, is cleared in place for channels that are excluded; nothing is checked.
     """
@@ -306,14 +307,14 @@ def keep_noise_nb(s1, s2, n_sum, shape, low, high, kept):
 def kurtosis_thresholds(
     n_sum: int, shape: float, sigma: float = 3.0, *, correlation: np.ndarray | None = None
 ) -> tuple[float, float]:
-    """Return the lower and upper thresholds of the spectral kurtosis of noise, for given `sigma`.
+    """Return the lower and upper thresholds of the spectral kurtosis of noise for a `sigma`.
 
     ``P(SK < low) = P(SK > high) = erfc(sigma / sqrt(2)) / 2``
 
-    The exact distribution is used, since a Pearson fit to the exact four moments is not
-    accurate enough. At 3 sigma the fit flags 0.57 (k = 1/2) to 0.62 (k = 1) of the correct
-    fraction on the low side for M near 100 to 200, and is within 10 % only for M above 1300
-    (k = 1/2) or 600 (k = 1).
+    The exact distribution is used, since a Pearson fit to the exact four moments is not accurate
+    enough. At 3 sigma, the fit flags 0.57 (k = 1/2) to 0.62 (k = 1) of the correct fraction on the
+    low side for M near 100 to 200, and is within 10 % only for M above 1300 (k = 1/2) or 600 (k =
+    1).
 
     Parameters
     ----------
@@ -330,10 +331,10 @@ def kurtosis_thresholds(
     Returns
     -------
     low, high : float, dimensionless
-        Thresholds for `keep`. Their probabilities are accurate to about 1 part in 1000
-        for M of 32 or more, to 1 in 100 below that, and to 1 in 5 at 6 sigma for M below
-        24. With a correlation, they are accurate to about 1 in 10 at 3 sigma (simulated,
-        n_fft / hop up to 2).
+        Thresholds for `keep`. The probabilities beyond them are accurate to about 1 part in 1000
+        for M of 32 or more, to 1 in 100 below that, and to 1 in 5 at 6 sigma for M below 24. With a
+        correlation, the probabilities are accurate to about 1 in 10 at 3 sigma (simulated, n_fft /
+        hop up to 2).
 
     Raises
     ------
@@ -346,14 +347,13 @@ def kurtosis_thresholds(
     M = 32 (0.2 s and 100 MB for M = 16). The latest 1024 results are cached.
 
     Let x be the powers, with mean k, and ``d = x - k``. Then SK is a linear function of
-    ``Q = sum (d^2 - 2 d - k)`` on ``sum d = 0``. It is independent of S1 [2]_, so its
-    distribution there is the same as anywhere. The characteristic function of Q on
+    ``Q = sum (d^2 - 2 d - k)`` on ``sum d = 0``. It is independent of S1 [2]_, so its distribution
+    under this condition is its distribution in general. The characteristic function of Q on
     ``sum d = 0`` is ``integral phi(s, t)^M ds / integral phi(s, 0)^M ds`` [3]_, where
-    ``phi = E exp(i s d + i t (d^2 - 2 d - k))``, and a sum over it gives the
-    distribution [4]_.
+    ``phi = E exp(i s d + i t (d^2 - 2 d - k))``, and a sum over it gives the distribution [4]_.
 
-    Correlated powers are replaced by a smaller number of independent powers, which have
-    a kurtosis of the same variance and skewness after scaling.
+    Correlated powers are replaced by a smaller number of independent powers, whose kurtosis has the
+    same variance and skewness after scaling.
 
     References
     ----------

@@ -43,8 +43,9 @@ _PACKED_LOST = ("found lost samples of packed numbers, which have no zero; unpac
 class Spectrometer(Plan):
     """Plan and state of a spectrometer: voltages in, mean power spectra out.
 
-    ``P[i, k] = sum_m |X[m, k]|^2 / sum_m e[m]`` over the `n_int` frames of integration i,
-    with X as for `Channelizer`, for the products of `detect`.
+    ``P[i, k] = sum_m |X[m, k]|^2 / sum_m e[m]`` over the `n_int` frames of integration i, with X as
+    for `Channelizer`. This is the product I of one polarisation; the other products are those of
+    `detect`.
 
     Lost samples count as 0. The energy of a frame is ``e = sum(h^2 valid) / sum(h^2)``, and
     frames with energies below `min_valid` are excluded. The weight of a mean is
@@ -53,7 +54,7 @@ class Spectrometer(Plan):
     Parameters
     ----------
     n_chan : int
-        Number of channels, even; fast if no prime factor of it is above 7.
+        Number of channels, an even number; fastest if it has no prime factor above 7.
     n_tap, window, taps, lower_sideband, oversample
         As for `Channelizer`.
     layout : Layout
@@ -68,8 +69,8 @@ class Spectrometer(Plan):
     n_int : int
         Number of frames in an integration.
     n_inner : int
-        Number of frames in an inner sum, which is in float32; inner sums are added in float64.
-        A kurtosis decision is based on the same frames.
+        Number of frames in an inner sum, which is in float32; inner sums are added in float64. Each
+        inner sum is also the unit in which data are excluded by their spectral kurtosis.
     flag_sigma : float, optional
         Exclude an inner sum of a channel if its spectral kurtosis lies outside this many
         Gaussian sigmas in any polarisation. Weights are then per channel. Inner sums with
@@ -77,18 +78,18 @@ class Spectrometer(Plan):
     min_valid : float
         Minimum energy of a frame, above 0 and at most 1.
     channels : pair of int, optional
-        First channel and stop: only these channels are returned, with the same bits. All by
-        default.
+        First channel to return, and one past the last. The values have the same bits as those for
+        the whole band. By default, all channels are returned.
     scale : {"mean", "sum"}
         Whether to return means, or numerators and weights that can be added to others.
     threads : int
-        Number of threads that share the work of a call, with the same bits. Calls that take at
-        least a few milliseconds benefit from several, if sums of `n_int` or `n_inner` frames are
-        shorter than the call.
+        Number of threads that share the work of a call; the bits do not depend on it. Calls that
+        take at least a few milliseconds benefit from several threads, if sums of `n_int` or
+        `n_inner` frames are shorter than the call.
     n_stream : int, optional
         Number of streams with the same losses, such as the coarse channels of one receiver, which
-        each call processes together: arrays then have an axis for them. By default there is one,
-        without an axis.
+        each call processes together: arrays then have an axis for them. By default there is one
+        stream, and arrays have no axis for it.
 
     Raises
     ------
@@ -97,20 +98,18 @@ class Spectrometer(Plan):
 
     Notes
     -----
-    *State.* Unfinished samples and sums are kept from call to call, so the bits do not
-    depend on the pieces in which a stream is passed. `reset` discards them, and accepts the
-    number of the first frame for streams that are entered in the middle.
-    If an exception interrupts the computation itself, the state is lost: until `reset` is called,
-    further calls raise `RuntimeError`.
-    *Threads.* Only one thread may use a plan at a time; a call while another is in progress raises
-    `RuntimeError`. `copy` returns a plan for another thread, with its own empty state and work
-    space and the same tables. The GIL is released in all long loops, and nothing is compiled
-    after `compile`.
-    *Processes.* A plan is pickled as the arguments of its constructor, without its state.
-    *Memory.* `memory_bytes` in total. If `out` is given, a call allocates a few MB at most,
-    independent of the length of x. x is copied only if its strides are irregular or invalid
-    samples must be blanked.
-    *NaN* in floating-point voltages spreads over its frames, unless it is marked invalid.
+    *State.* Unfinished samples and sums are kept from call to call, so the bits do not depend on
+    the pieces in which a stream is passed. `reset` discards them, and accepts the number of the
+    first frame for streams that are entered in the middle. If an exception interrupts the
+    computation itself, the state is lost: until `reset` is called, further calls raise
+    `RuntimeError`. *Threads.* Only one thread may use a plan at a time; a call while another is in
+    progress raises `RuntimeError`. `copy` returns a plan for another thread, with its own empty
+    state and work space and the same tables. The GIL is released in all long loops, and nothing is
+    compiled after `compile`. *Processes.* A plan is pickled as the arguments of its constructor,
+    without its state. *Memory.* A plan occupies `memory_bytes` in total. If `out` is given, a call
+    allocates a few MB at most, independent of the length of x. x is copied only if its strides are
+    irregular or invalid samples must be blanked. *NaN* in floating-point voltages spreads over the
+    frames that contain it, unless it is marked as not valid.
 
     References
     ----------
@@ -250,7 +249,7 @@ class Spectrometer(Plan):
         Raises
         ------
         TypeError, ValueError
-            If it is not an integer, or below 0; the state is then unchanged.
+            If `first_frame` is not an integer or is below 0; the state is then unchanged.
         RuntimeError
             If another call is in progress.
         """
@@ -292,7 +291,7 @@ class Spectrometer(Plan):
 
     @property
     def channels(self) -> tuple[int, int]:
-        """First channel of the spectra, and stop."""
+        """First channel of the spectra, and one past the last."""
         return self._channels
 
     @property
@@ -302,7 +301,7 @@ class Spectrometer(Plan):
 
     @property
     def hop(self) -> int:
-        """Samples from one frame to the next."""
+        """Number of samples from one frame to the next."""
         return self._hop
 
     @property
@@ -342,16 +341,16 @@ class Spectrometer(Plan):
     def weight(self) -> np.ndarray:
         """Weights of the last call's spectra: (n_output, n_product, `weight_width`).
 
-        For means they are float32 from 0 to 1; for sums they are float64 sums of energies.
-        They are per channel, and with `n_stream` (n_output, n_stream, n_product, n_channel), if
-        spectral kurtosis is used.
+        Weights of means are float32 from 0 to 1; those of sums are float64 sums of energies. With
+        both spectral kurtosis and `n_stream`, the shape is (n_output, n_stream, n_product,
+        n_channel).
         """
         own = self._n_stream is not None and self._sigma is not None
         return self._weight if own else self._weight[:, 0]
 
     @property
     def weight_width(self) -> int:
-        """Length of the weights' last axis: 1, or that of the spectra with spectral kurtosis."""
+        """Length of the last axis of `weight`: 1, or n_channel if spectral kurtosis is used."""
         return 1 if self._sigma is None else self._width
 
     def n_frame(self, n_sample: int) -> int:
@@ -364,10 +363,10 @@ class Spectrometer(Plan):
         return (self._frame % self._n_int + self.n_frame(n_sample)) // self._n_int
 
     def compile(self) -> None:
-        """Compile everything `process` and `flush` need; this takes seconds, once per machine.
+        """Compile everything that `process` and `flush` need; this takes seconds, once per machine.
 
         With `flag_sigma` the thresholds are computed as well, for as many frames as an inner sum
-        has and up to 256 fewer, so that later calls do not have to.
+        has and up to 256 fewer, so that later calls need not compute them.
         """
         prepare_copies(self._layout, self._n_pol)
         if self._sigma is not None:
@@ -416,21 +415,21 @@ class Spectrometer(Plan):
         ----------
         x : ndarray, shape (n_pol, n_time), any unit, or as specified by the layout
             Any number of samples. The first axis may be missing for one polarisation. With
-            `n_stream`, (n_stream, n_pol, n_time).
+            `n_stream`, the shape is (n_stream, n_pol, n_time).
         valid : ndarray (n_span, 2) of int64, or a list of one for each polarisation
-            Runs of valid samples, in order: first and one past last, counted from the first
-            sample of this call. All samples by default.
+            First sample, and one past the last, of each run of valid samples, in order, counted
+            from the first sample of this call. By default, all samples are valid.
         zeroed : bool
             Whether invalid samples are already 0, so that none must be blanked.
         out : ndarray, shape (n_output or more, n_product, n_channel), float32, optional
-            Receives the spectra. Must not overlap x.
+            Receives the spectra; must not overlap x.
 
         Returns
         -------
         ndarray, shape (n_output, n_product, n_channel), float32, unit of x squared
-            A view of `out`, or a new array: means, NaN where the weight is 0, or sums.
-            float64 for sums of more than `n_inner` frames. n_channel is n_chan, or the number
-            of `channels`. With `n_stream`, (n_output, n_stream, n_product, n_channel).
+            A view of `out`, or a new array: means, which are NaN where the weight is 0, or sums.
+            Sums of more than `n_inner` frames are float64. n_channel is n_chan, or the number of
+            `channels`. With `n_stream`, the shape is (n_output, n_stream, n_product, n_channel).
 
         Raises
         ------
@@ -466,12 +465,13 @@ class Spectrometer(Plan):
     def skip(self, n: int, *, out: np.ndarray | None = None) -> np.ndarray:
         """Continue after `n` lost samples, as `process` does if none of them is valid.
 
-        The call takes as long as processing a few frames and finishing the spectra that end.
+        The call takes as long as processing a few frames and finishing the spectra that the lost
+        samples complete.
 
         Parameters
         ----------
         n : int
-            Number of samples; a stream has up to 2^62.
+            Number of lost samples; a stream may have up to 2^62 samples.
         out : ndarray, optional
             As for `process`.
 
@@ -810,8 +810,8 @@ class Spectrometer(Plan):
         Returns
         -------
         ndarray, shape (0 or 1, n_product, n_channel), float32 (float64 as for `process`)
-            The unfinished integration; `weight` contains its weight. Samples of an incomplete
-            frame are discarded. With `n_stream`, (0 or 1, n_stream, n_product, n_channel).
+            The unfinished integration; `weight` contains its weight. Samples of an incomplete frame
+            are discarded. With `n_stream`, the shape is (0 or 1, n_stream, n_product, n_channel).
 
         Raises
         ------

@@ -2,10 +2,10 @@
 
 A synthesis prototype g inverts the analysis prototype h by overlap and add,
 
-``x[n] = sum_m g[n - m H] v[m, n mod N]``, ``v[m, r] = 1/N sum_k X[m, k] exp(2 pi i k r / N)``
+``x[n] = sum_m g[n - m H] v[m, n mod N]``, ``v[m, r] = (1/N) sum_k X[m, k] exp(2 pi i k r / N)``
 
-with N the length of the transform and H the hop. v is the voltage folded with h,
-``v[m, r] = sum_{n = r mod N} h[n - m H] x[n]``. So g must satisfy, for all n and l,
+where N is the length of the transform and H is the hop. The voltage folded with h is
+``v[m, r] = sum_{n = r mod N} h[n - m H] x[n]``. For all n and l, g must therefore satisfy
 
 ``sum_m g[n - m H] h[n + l N - m H] = 1 if l = 0 else 0``   (1)
 
@@ -39,7 +39,7 @@ _PIECE = 32
 class Synthesizer(Plan):
     """Plan of a synthesis bank: spectra of `Channelizer` in, voltages out.
 
-    ``x[n] = 1/N sum_m g[n - m H] sum_k X[m, k] exp(2 pi i k n / N)``
+    ``x[n] = (1/N) sum_m g[n - m H] sum_k X[m, k] exp(2 pi i k n / N)``
 
     inverts ``X[m, k] = sum_i h[i] x[m H + i] exp(-2 pi i k (m H + i) / N)``, with
     N = n_fft and H = n_fft / oversample. The phase is absolute: n = 0 and m = 0
@@ -49,24 +49,24 @@ class Synthesizer(Plan):
     Parameters
     ----------
     n_chan : int
-        Number of channels, even.
+        Number of channels, an even number.
     oversample : Fraction, str, int or tuple of two ints
         n_fft / hop, as ``Fraction(32, 27)``, ``"32/27"``, ``2`` or ``(32, 27)``;
         1 to 16. n_fft must be a multiple of the numerator.
     n_tap : int
-        Length of the analysis prototype in transforms. Ignored if `taps` is given.
+        Length of the analysis prototype in transforms; ignored if `taps` is given.
     window : str
-        See `fastsig_kernels.filters.prototype`. Ignored if `taps` is given.
+        Window, as for `fastsig_kernels.filters.prototype`; ignored if `taps` is given.
     taps : ndarray, shape (n_tap, n_fft), float32 or float64, dimensionless, optional
         Another analysis prototype.
     layout : Layout
-        Format of the voltages of the analysis, real int8 by default. Those that are returned are
+        Format of the voltages of the analysis, real int8 by default. Synthesised voltages are
         float32, or complex64 if the layout is complex.
     lower_sideband : bool
         Whether sky frequency decreases as the frequency of the voltages increases.
     noise : float, optional
-        Ratio of noise power to signal power in a channel for which g is optimal,
-        1e-12 to 1. By default, 1e-3 for critical sampling, otherwise 1e-10.
+        Ratio of noise power to signal power in a channel for which g is optimal, 1e-12 to 1. The
+        default is 1e-3 for critical sampling, and 1e-10 otherwise.
 
     Raises
     ------
@@ -75,19 +75,19 @@ class Synthesizer(Plan):
 
     Notes
     -----
-    *Design.* g minimises the mean square error for white voltages plus white noise in
-    the spectra: for each n mod H, it is the solution of ``(A^T A + noise) g = A^T e``, with
-    A the matrix of the equations (1) of this module for h of unit mean power, and e their
-    right-hand side. g is centred on h, and long enough that this error is within 5 % of its
-    limit. `residual` and `noise_gain` are the values achieved; single precision adds -130 dB.
+    *Design.* g minimises the mean square error for white voltages plus white noise in the spectra:
+    for each n mod H, it is the solution of ``(A^T A + noise) g = A^T e``, with A the matrix of the
+    equations (1) of this module for h of unit mean power, and e their right-hand side. g is centred
+    on h, and long enough that this error is within 5 % of its limit. `residual` and `noise_gain`
+    are the values achieved; single precision adds an error of -130 dB.
 
-    *Oversampled* banks are near-perfect. All windows give a residual of -118 dB or less at
-    ratios from 8/7 to 2 and 4 to 16 taps; `condition` is 2 to 2.7, the noise gain is
-    below 1, and g is two to three times as long as h.
+    *Oversampled* banks are near-perfect. At ratios from 8/7 to 2 and with 4 to 16 taps, all windows
+    give a residual of -118 dB or less; `condition` is 2 to 2.7, the noise gain is below 1, and g is
+    two to three times as long as h.
 
-    *Critical* sampling (oversample 1) has no exact inverse. With prototypes that cut at half
-    a channel, the samples halfway between two frames lose the frequencies halfway between
-    two channels. The result is the Wiener estimate: a smaller `noise` gives a smaller
+    *Critical* sampling (oversample 1) has no exact inverse. With prototypes whose cutoff is half a
+    channel from the centre, the samples halfway between two frames lose the frequencies halfway
+    between two channels. The result is the Wiener estimate: a smaller `noise` gives a smaller
     residual, a larger noise gain and a longer g. For 8 taps and a Hamming window:
 
     ======  ========  ==========  ============  ==========
@@ -99,19 +99,19 @@ class Synthesizer(Plan):
     1e-4    -49 dB    1.73        12 dB         392
     ======  ========  ==========  ============  ==========
 
-    *Real voltages* lack the Nyquist channel, which the analysis drops and which is replaced
-    by 0 here. So the upper half channel of the band is lost, the next half is partly lost, and
-    signals there leave residues in the rest of the band at about -40 to -60 dB. A tone d
+    *Real voltages* lack the Nyquist channel, which the analysis drops and which is replaced by 0
+    here. The upper half channel of the band is therefore lost, and the next half channel is partly
+    lost; signals there leave residues in the rest of the band at about -40 to -60 dB. A tone d
     channels below the edge has an error of about the sidelobe ``|H(d)|`` of h: for 8 taps and a
-    Hamming window -64 dB at 1, -84 dB at 2.3. `residual` applies to voltages that are limited
-    to a band a few channels below the edge, and never to the window "none". The imaginary part
-    of channel 0 is not used.
+    Hamming window, -64 dB at d = 1 and -84 dB at d = 2.3. `residual` applies to voltages that are
+    limited to a band a few channels below the edge, and never to the window "none". The imaginary
+    part of channel 0 is not used.
 
-    The tables have ``n_lag H`` floats. The work space does not grow with the frames of a call
-    beyond a few times `n_lag`. Each thread needs a `copy`, which shares the tables; a call while
-    another call of the same plan is in progress raises `RuntimeError`. There is no state, and a
-    plan can be pickled. Set-up takes half a second for 2^16 oversampled channels, and four seconds
-    for critical sampling. NaN and Inf spread to the samples that depend on their frame. The
+    The tables have ``n_lag H`` floats. The work space does not grow with the number of frames of a
+    call beyond a few times `n_lag`. Each thread needs a `copy`, which shares the tables; a call
+    while another call of the same plan is in progress raises `RuntimeError`. There is no state, and
+    a plan can be pickled. Set-up takes half a second for 2^16 oversampled channels, and four
+    seconds for critical sampling. NaN and Inf spread to the samples that depend on their frame. The
     transform and the sum release the GIL. The bits of a sample depend neither on how a stream is
     split into calls nor on strides.
 
@@ -174,7 +174,7 @@ class Synthesizer(Plan):
 
     @property
     def hop(self) -> int:
-        """Samples from one frame to the next: ``n_fft / oversample``."""
+        """Number of samples from one frame to the next: ``n_fft / oversample``."""
         return self._hop
 
     @property
@@ -236,7 +236,8 @@ class Synthesizer(Plan):
     def latency(self) -> int:
         """Number of input samples of the analysis after the last sample that is returned.
 
-        ``n_tap n_fft + (e - 1) hop``, with e the number of hops by which g begins before h.
+        It is ``n_tap n_fft + (e - 1) hop``, where e is the number of hops by which g begins before
+        h.
         """
         return self._taps.size + (self._extension - 1) * self._hop
 
@@ -244,7 +245,7 @@ class Synthesizer(Plan):
     def residual(self) -> float:
         """Relative rms error of the design, for white voltages and spectra without noise.
 
-        It is calculated for exact arithmetic, with the Nyquist channel. Dimensionless.
+        It is calculated for exact arithmetic, with the Nyquist channel, and is dimensionless.
         """
         return float(np.sqrt(self._error.mean()))
 
@@ -252,9 +253,9 @@ class Synthesizer(Plan):
     def noise_gain(self) -> float:
         """Noise-to-signal power ratio of the voltages, divided by that of the spectra.
 
-        It is calculated for white noise that is independent in all channels and frames, as
-        the mean over branches of ``sum_t g^2``, that is of the mean of ``|G|^2``: 1 for an ideal
-        orthogonal bank, 1 / oversample for a tight oversampled bank. Dimensionless. With real
+        It is calculated for white noise that is independent in all channels and frames, as the mean
+        over branches of ``sum_t g^2``, which is the mean of ``|G|^2``. It is dimensionless: 1 for
+        an ideal orthogonal bank, and 1 / oversample for a tight oversampled bank. With real
         voltages it is lower by the fraction ``1.5 / n_fft``, because the Nyquist channel is
         missing.
         """
@@ -269,9 +270,9 @@ class Synthesizer(Plan):
     def condition(self) -> float:
         """Ratio of the frame bounds of the analysis bank, 1 or more; computed on access.
 
-        This is the largest power that voltages of unit power can have in the spectra,
-        divided by the smallest, from a sample of branches and frequencies; 1 for a tight
-        frame, thousands for critical sampling.
+        This is the largest power that voltages of unit power can have in the spectra, divided by
+        the smallest, and is computed from a sample of branches and frequencies. It is 1 for a tight
+        frame, and thousands for critical sampling.
         """
         _, unit = _unit_taps(self._taps)
         low, high = _frame_bounds(unit, self._n_fft, self._oversample)
@@ -290,7 +291,7 @@ class Synthesizer(Plan):
     def frames(self, start: int, stop: int) -> range:
         """Return the frames of the stream that samples `start` to `stop` - 1 depend on.
 
-        ``start // hop - history + e`` to ``(stop - 1) // hop + e``, with e as for
+        These are ``start // hop - history + e`` to ``(stop - 1) // hop + e``, with e as for
         `latency`. A negative frame is before the stream; the sample is then undetermined.
         """
         start = _check.count("start", start, 0)
@@ -318,7 +319,7 @@ class Synthesizer(Plan):
     ) -> np.ndarray:
         """Return the samples that the frames of `spectra` determine.
 
-        ``x[n] = 1/N sum_m g[n - m H] sum_k X[m, k] exp(2 pi i k n / N)``
+        ``x[n] = (1/N) sum_m g[n - m H] sum_k X[m, k] exp(2 pi i k n / N)``
 
         If a stream is split into blocks that share `history` frames, their samples
         follow one another without gaps or overlap.
@@ -326,12 +327,12 @@ class Synthesizer(Plan):
         Parameters
         ----------
         spectra : ndarray, shape (n_frame, n_chan), complex64, any unit
-            Consecutive frames; any strides.
+            Consecutive frames, with any strides.
         first_frame : int
-            Index of the first of them in the stream, which determines the phase; arbitrary for
-            critical sampling.
+            Index of the first of these frames in the stream, which determines the phase; arbitrary
+            for critical sampling.
         out : ndarray, shape (n_sample,), float32 or complex64, unit of spectra, optional
-            Receives the result; any stride. Must not overlap spectra.
+            Receives the result, with any stride; must not overlap spectra.
             ``n_sample = (n_frame - history) hop``.
 
         Returns
@@ -483,8 +484,8 @@ def _dual(
 def dual_nb(h, n_fft, hop, noise, extension, branches, g, error, gain):
     """Fill `g`, `error` and `gain` as `_dual` does.
 
-    Each branch solves ``(A^T A + noise) g = A^T e``. The matrix is banded, since columns of A at
-    the distance of a prototype do not overlap, and its Cholesky factor has the same band.
+    Each branch solves ``(A^T A + noise) g = A^T e``. The matrix is banded, since columns of A that
+    are a prototype's length apart do not overlap, and its Cholesky factor has the same band.
     """
     n_lag = g.shape[0]
     band = min(n_lag, -(-h.size // hop))

@@ -29,7 +29,7 @@ def sum_thresholds(threshold: float, max_window: int = 64, rho: float = 1.5) -> 
     max_window : int
         Longest window, a power of two.
     rho : float
-        Factor by which thresholds decrease when the window doubles, 1 or more.
+        Factor, 1 or more, by which thresholds decrease when the length of the window doubles.
 
     Returns
     -------
@@ -60,16 +60,17 @@ def sum_threshold(
 ) -> None:
     """Flag runs of 1, 2, 4, ... samples along an axis if their mean exceeds a threshold.
 
-    A window of M samples is flagged if ``|sum| > M chi_M``. Flagged samples count as chi_M with
-    the sign of the sum, so that they do not cause flags of their neighbours; this is the same as
-    ``|sum of the others| > chi_M x number of the others``. Samples that are not finite count as
-    0, the expected value, and are not flagged. Windows of one length use the flags from all
-    shorter windows, but not those from each other.
+    A window of M samples is flagged if ``|sum| > M chi_M``. Flagged samples count as chi_M with the
+    sign of the sum, so that they do not cause flags of their neighbours. The condition is therefore
+    ``|sum of the others| > chi_M x number of the others``. Samples that are not finite count as 0,
+    the expected value, and are not flagged. Windows of one length use the flags from all shorter
+    windows, but not those from each other.
 
     Parameters
     ----------
     x : ndarray, shape (n_time, n_chan), float32, any unit
-        Residuals: samples minus their expected values, divided by their noise. Any strides.
+        Residuals, which are samples minus their expected values, divided by their noise; with any
+        strides.
     flags : ndarray, shape (n_time, n_chan), bool
         Samples that are already flagged; modified in place.
     thresholds : ndarray, shape (n_window,), float64, unit of x
@@ -84,8 +85,8 @@ def sum_threshold(
 
     Notes
     -----
-    Allocates a few lines of working memory, but no copy of x; NaN counts as 0; the GIL is released.
-    Sums are in float32. The flags of a line do not depend on other lines.
+    A call allocates a few lines of working memory, but no copy of x. NaN counts as 0, and the GIL
+    is released. Sums are in float32. The flags of a line do not depend on other lines.
 
     References
     ----------
@@ -138,9 +139,9 @@ def flag_deviations(
 
     Notes
     -----
-    Allocates a few lines of working memory, and a copy of x if its channels are not neighbours in
-    memory, for windows of more than 64 samples, or if a threshold is infinite or not above 0. The
-    GIL is released.
+    A call allocates a few lines of working memory, and a copy of x if its channels are not
+    neighbours in memory, for windows of more than 64 samples, or if a threshold is infinite or not
+    above 0. The GIL is released.
     """
     check_deviations(x, level, sigma, middle, unit, scale, offset, series)
     _check.array("thresholds", thresholds, ("float64",), 1)

@@ -1,10 +1,9 @@
 """Unpacking of integers to floats.
 
-Decoding uses vectors (`_simd`): a block with as many 32-bit words as the host has lanes is
-decoded to whole vectors of samples. The rest of a row is decoded by a block that ends at the end
-of the row, and so repeats some samples. Shorter rows, and strided ones, are copied through a
-block on the stack. Whole vectors of large results bypass the cache, since their time is limited
-by memory.
+Decoding uses vectors (`_simd`): a block with as many 32-bit words as the host has lanes is decoded
+to whole vectors of samples. The rest of a row is decoded by a block that ends at the end of the
+row, and thus decodes some samples again. Shorter rows, and strided ones, are copied through a block
+on the stack. Whole vectors of large results bypass the cache, since memory limits their rate.
 """
 
 from functools import lru_cache
@@ -54,11 +53,11 @@ def unpack(
         ``"lsb"`` if a byte's first sample is in its lowest bits, or ``"msb"``, which is allowed
         for 1, 2, 4 and 8 bits.
     levels : ndarray, shape (2**n_bits,), float32, any unit, optional
-        Value of each code, for up to 8 bits. By default the two's complement value for 8 and
-        16 bits, and the code itself, an unsigned integer, for others.
+        Value of each code, for up to 8 bits. By default, codes of 8 and 16 bits are in two's
+        complement, and the values of others are the codes themselves, as unsigned integers.
     offset : float, unit of a code, optional
-        Offset of offset binary, instead of `levels`: the unsigned code with the value 0. It is
-        converted to float32 and subtracted in float32.
+        Offset of codes in offset binary, which is the unsigned code with the value 0; an
+        alternative to `levels`. It is converted to float32 and subtracted in float32.
     out : ndarray, shape (n_sample,) or (n_row, n_sample), float32, unit of levels, optional
         Receives the result.
 
@@ -76,9 +75,9 @@ def unpack(
 
     Notes
     -----
-    Allocates nothing when `out` is given; NaN levels propagate; the GIL is released. If samples
-    consist of several numbers and may not cross words, a word has room for more numbers than it
-    contains; the caller must discard the values of the unused room.
+    A call allocates nothing when `out` is given. NaN levels propagate, and the GIL is released. If
+    samples consist of several numbers and may not cross words, a word has room for more numbers
+    than it contains; the caller must discard the values of the unused room.
 
     References
     ----------
@@ -179,10 +178,10 @@ def blocks_nb(spec, source, source_row, source_step, n_row, n_byte, levels, leve
               target, target_row, target_step):
     """Decode `n_row` contiguous rows of `n_byte` bytes, one block or more; nothing is checked.
 
-    Memory is specified by address. `_row` is the distance between rows, and `_step` between
-    bytes, levels or samples, in bytes. Items of `spec`: lanes; bits; msb; values, which is levels,
-    signed or offset; and past_cache, whether whole vectors bypass the cache. Most vectors do not
-    split cache lines.
+    Memory is specified by address. `_row` is the distance between rows, and `_step` between bytes,
+    levels or samples, in bytes. The items of `spec` are lanes, bits, msb, values (levels, signed or
+    offset), and past_cache (whether whole vectors bypass the cache). Most vectors do not split
+    cache lines.
     """
     table = _stack(spec)
     for i in range(_constant(spec, "n_level")):

@@ -28,27 +28,27 @@ _LEAST_NOISE = 1e-6  # of that of white noise; rounding leaves 1e-16 where there
 def whiten(x: np.ndarray, *, valid: np.ndarray | None = None, lags: np.ndarray | None = None,
            first: int = 8, least: int = 16, growth: float = 0.4, most: int = 8192,
            out: np.ndarray | None = None) -> np.ndarray:
-    """Divide amplitudes by the square root of the level around them: noise has a mean power of 1.
+    """Divide amplitudes by the square root of the level around them: noise gets a mean power of 1.
 
     The level is the mean power of blocks whose widths grow with frequency. Bright lines do not
-    raise it: it is computed from the mean of the powers below a limit of about 3 times the level,
-    on the assumption of an exponential distribution. The sidelobes of very bright lines do not
-    raise it either: in blocks where their power is significant, and in or beside which a power is
-    100 times the level, amplitudes are those of the series with Hann's window, ``A_k - (A_(k-1) +
-    A_(k+1)) / 2``, whose sidelobes decrease with the third power of the distance. Between the
-    centres of blocks, the logarithm of the level is interpolated in the logarithm of frequency. The
-    level of a block of fewer than 128 bins is the value of a straight line fitted to this block and
-    its neighbours.
+    raise the level, because it is computed from the mean of the powers below a limit of about 3
+    times the level, on the assumption of an exponential distribution. The sidelobes of very bright
+    lines do not raise it either. Where these sidelobes are significant, and a power in the block or
+    beside it is 100 times the level, the block uses the amplitudes of the series with a Hann
+    window, ``A_k - (A_(k-1) + A_(k+1)) / 2``. The sidelobes of this window decrease with the third
+    power of the distance. Between the centres of blocks, the logarithm of the level is interpolated
+    in the logarithm of frequency. The level of a block of fewer than 128 bins is the value of a
+    straight line fitted to this block and its neighbours.
 
     Parameters
     ----------
     x : ndarray, shape (n_bin,), complex64, any unit, C-contiguous
         Amplitudes of a real series without its mean, from frequency 0 on. Bin 0 is not used.
     valid : ndarray, shape (n_bin,), bool, C-contiguous, optional
-        Bins that are used.
+        Whether each bin is used; all are by default.
     lags : ndarray, shape (n_lag,), complex, optional
-        Correlation of the noise of bins k and k - d, which is caused by gaps in the series, for
-        example; by default, the noise is not correlated.
+        Correlation of the noise of bins k and k - d, caused for example by gaps in the series; by
+        default, the noise is not correlated.
     first : int
         First bin of the first block. Levels at lower frequencies are extrapolated.
     least, most : int
@@ -70,8 +70,8 @@ def whiten(x: np.ndarray, *, valid: np.ndarray | None = None, lags: np.ndarray |
 
     Notes
     -----
-    Allocates memory for the blocks if `out` is given. Amplitudes that are NaN remain so and do not
-    change the level. The GIL is released.
+    A call allocates memory for the blocks if `out` is given. Amplitudes that are NaN remain NaN and
+    do not change the level. The GIL is released.
     """
     _check.array("x", x, ("complex64",), 1)
     _check.c_contiguous("x", x)

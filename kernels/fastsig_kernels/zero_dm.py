@@ -14,8 +14,8 @@ def band_mean(x: np.ndarray, *, level: np.ndarray | None = None, valid: np.ndarr
 
     ``out[t] = mean of (x[t] - level) over valid channels + mean of level over all its channels``
 
-    Without a level it is the mean of the valid channels. With the mean spectrum as level, the
-    series does not change with the set of valid channels.
+    Without a level, the series is the mean of the valid channels. With the mean spectrum as level,
+    the series does not change with the set of valid channels.
 
     Parameters
     ----------
@@ -40,8 +40,8 @@ def band_mean(x: np.ndarray, *, level: np.ndarray | None = None, valid: np.ndarr
 
     Notes
     -----
-    Allocates nothing large when `out` is given; NaN is ignored; the GIL is released. The mean of
-    a row is computed in float64 and does not depend on other rows.
+    A call allocates nothing large when `out` is given. NaN is ignored, and the GIL is released. The
+    mean of a row is computed in float64 and does not depend on other rows.
 
     References
     ----------
@@ -134,7 +134,7 @@ def series_gain(x: np.ndarray, series: np.ndarray, *, out: np.ndarray | None = N
     series : ndarray, shape (n_time,), float32, any unit
         Series, as from `band_mean`.
     out : ndarray, shape (n_chan,), float32, unit of x over that of the series, optional
-        Receives the slopes; NaN where the series does not vary.
+        Receives the slopes, which are NaN where the series does not vary.
 
     Returns
     -------
@@ -148,8 +148,8 @@ def series_gain(x: np.ndarray, series: np.ndarray, *, out: np.ndarray | None = N
 
     Notes
     -----
-    Allocates a few values for each channel; NaN is ignored; the GIL is released. Sums are in
-    float64, in the order of the rows.
+    A call allocates a few values for each channel. NaN is ignored, and the GIL is released. Sums
+    are in float64, in the order of the rows.
 
     References
     ----------
@@ -223,7 +223,7 @@ def subtract_series(x: np.ndarray, series: np.ndarray, *, gain: np.ndarray | Non
 
     Notes
     -----
-    Allocates nothing large when `out` is given; NaN propagates; the GIL is released.
+    A call allocates nothing large when `out` is given. NaN propagates, and the GIL is released.
     """
     _check.array("x", x, ("float32",), 2)
     _check.array("series", series, ("float32",), 1)

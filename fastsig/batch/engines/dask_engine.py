@@ -1,9 +1,9 @@
 """The Dask engine: jobs run on the workers of a Dask cluster, one on each of their threads.
 
 Only the client keeps the queue and the ledger. A job is sent to one worker, by its address: Dask
-neither moves nor repeats it, so that each death is counted here. If a worker dies, its job loses an
-attempt. If the scheduler or the client dies, workers stop their jobs, and the next run continues
-from the ledger.
+neither moves nor repeats it, so each death of a worker is counted here. If a worker dies, its job
+loses an attempt. If the scheduler or the client dies, workers stop their jobs, and the next run
+continues from the ledger.
 """
 
 from __future__ import annotations
@@ -55,6 +55,7 @@ class DaskEngine:
         Maximum number of jobs at a time; by default, one per thread of the workers. For a local
         cluster, the number of its processes; by default, one per processor.
     tls : Tls, optional
+        PEM files, if the scheduler is encrypted; by default, Dask's own configuration.
     warm : bool
         Whether to compile the kernels on each node first, if none is cached.
     note : callable, optional

@@ -92,6 +92,7 @@ def status(tasks: Sequence[Task], folder: str | os.PathLike[str], *,
     Parameters
     ----------
     tasks : sequence of Task
+        Tasks whose state is returned.
     folder : path
         The output folder.
     every : sequence of Task, optional

@@ -1,8 +1,8 @@
 """The plan of a batch: bytes to read and write, memory and time, and whether the batch fits.
 
-Tasks of one kind (the same steps, extensions and sizes of inputs) are assumed to be similar: for
-one task of each kind the commands' own plans are read and a trial processes its first seconds; the
-others are scaled by size.
+Tasks of one kind (the same steps, extensions and sizes of inputs) are assumed to be similar. For
+one task of each kind, the commands' own plans are read, and a trial processes its first seconds.
+The other tasks are scaled by size.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ class Plan:
     refused : tuple of (str, str)
         Name and reason for each task that may not run.
     kinds : tuple of Kind
+        Kinds of similar tasks, with their needs.
     processes : int
         Number of tasks that run at once.
     memory_limit : int or None

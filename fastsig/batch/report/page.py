@@ -33,11 +33,13 @@ def write_report(
     Parameters
     ----------
     tasks : sequence of Task
+        Tasks on which to report.
     folder : path
         The output folder.
     output : path, optional
         Path of the page; ``report.html`` in the output folder by default.
     title : str
+        Title of the page.
     overwrite : bool
         Whether an existing file that is not such a report may be replaced.
     pictures : bool

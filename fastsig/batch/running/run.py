@@ -41,6 +41,7 @@ class Summary:
     n_before : int
         Number of tasks that were done before.
     seconds : float
+        Duration of the run, s.
     refused, stale : tuple of str
         One line for each task that was refused; names of products that no task makes.
     signal_code : int
@@ -101,6 +102,7 @@ def run(
     workers : int, optional
         Number of worker processes; by default, one per processor.
     limits : Limits, optional
+        Limits of each task; by default, those of ``Limits()``.
     states : iterable of str, optional
         Only tasks in these states, as `fastsig.batch.ledger.states.chosen_by` returns them, and
         tasks that replace a task in one of these states because the inputs, the recipe or the

@@ -45,8 +45,9 @@ class Task:
     name : str
         Name that is shown and used for the log; contains no separators or control characters.
     inputs : tuple of str
-        Absolute paths.
+        Absolute paths of the input files.
     steps : tuple of Step
+        Commands that are run one after the other.
     folder : str
         Absolute path of the output folder: nothing is written outside it.
     refused : str

@@ -211,7 +211,7 @@ def classify(
     Returns
     -------
     ndarray, shape (n,), int8
-        1 on, 0 off, -1 an edge.
+        1 for on, 0 for off, and -1 for an edge.
 
     Raises
     ------
@@ -241,7 +241,7 @@ def scheduled(schedule: DiodeSchedule, rate: Any, start: int, n: int) -> NDArray
     Returns
     -------
     ndarray, shape (n,), int8
-        1 on, 0 off, -1 an edge.
+        1 for on, 0 for off, and -1 for an edge.
     """
     first = Fraction(schedule.first_tick, schedule.ticks_per_second) * fraction(rate)  # in rows
     if 0 < schedule.on_ticks < schedule.period_ticks:

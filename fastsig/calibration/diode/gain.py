@@ -34,12 +34,13 @@ class DiodeModel(Shown):
     gain, gain_error : ndarray, shape (cycle, pol), float64, dimensionless
         Gain of each cycle, about 1, and its standard error; NaN if a cycle has none.
     shape, shape_error : ndarray, shape (pol, chan), float64, counts
-        Diode power at gain 1 and its standard error; NaN if no channel within the smoothing width
-        is left.
+        Diode power at gain 1 and its standard error; NaN where no valid channel lies within the
+        smoothing width.
     bad : ndarray, shape (cycle,), bool
-        Cycles left out.
+        Whether each cycle is left out.
     knots_s, knot_gain, knot_error : ndarray, shape (knot,), (knot, pol), (knot, pol)
-        The smooth gain, piecewise linear between knots.
+        Times of the knots, and the smooth gain and its standard error at these times; the gain is
+        linear between knots.
     gain_s : float
         Timescale of the smooth gain, s: the largest distance between knots.
     """
@@ -75,11 +76,11 @@ def fit_diode(
 ) -> DiodeModel:
     """Split on-minus-off spectra into gain(t) and shape(frequency), without the bad cycles.
 
-    ``D[c, p, f] = g[c, p] s[p, f]`` is fitted by weighted alternating least squares, ``s = sum_c w
-    g D / sum_c w g^2`` and ``g = sum_f w s D / sum_f w s^2``; the median of g is 1. A cycle is bad
-    if its gain is more than `n_sigma` robust standard deviations away from the smooth gain, or if
-    the chi-squared of its residual over frequency is equally far from that of the others. The fit
-    and the test are repeated without bad cycles.
+    ``D[c, p, f] = g[c, p] s[p, f]`` is fitted by weighted alternating least squares,
+    ``s = sum_c w g D / sum_c w g^2`` and ``g = sum_f w s D / sum_f w s^2``; the median of g is 1. A
+    cycle is bad if its gain is more than `n_sigma` robust standard deviations away from the smooth
+    gain, or if the chi-squared of its residual over frequency is equally far from that of the other
+    cycles. The fit and the test are repeated without bad cycles.
 
     Parameters
     ----------
@@ -235,7 +236,8 @@ def antenna_temperature(
     tcal_k : array, shape (chan,) or (pol, chan), K
         Temperature of the diode; NaN where it is unknown.
     state : array, shape (time,), int8, optional
-        1 on, 0 off, -1 at an edge; rows at an edge become NaN. By default, all rows are off.
+        1 where the diode is on, 0 where it is off, -1 at an edge; rows at an edge become NaN. By
+        default, all rows are off.
     weight : array, broadcastable to power, optional
         Valid fraction; values of weight 0 become NaN.
     n_average : float

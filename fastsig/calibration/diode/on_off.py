@@ -35,7 +35,7 @@ def on_minus_off(
     """Return the mean of the on rows minus that of the off rows for every cycle.
 
     The variance follows from the radiometer equation: ``P_on^2 / (n w_on) + P_off^2 / (n w_off)``,
-    with w the sum of weights and n the number of independent samples in a row.
+    where w is the sum of weights and n is the number of independent samples in a row.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ def on_minus_off(
     weight : array, broadcastable to power, dimensionless, or None
         Valid fraction of each value.
     state : ndarray, shape (time,), int8
-        1 on, 0 off; other rows are left out.
+        1 where the diode is on, 0 where it is off; other rows are left out.
     number : ndarray, shape (time,), int64
         Cycle of each row, ascending.
     n_average : float

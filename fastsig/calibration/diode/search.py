@@ -51,18 +51,19 @@ def find_cycle(
     Parameters
     ----------
     power : array, shape (time,), (time, pol) or (time, pol, sub-band), any unit
-        Total power, above 0; NaN where it is missing. Use a few sub-bands, not channels.
+        Total power, above 0; NaN where it is missing. Use a few sub-bands rather than single
+        channels.
     weight : array, broadcastable to power from the left, dimensionless, optional
         Fraction of each row that is valid: 0 in gaps.
     step_s : Fraction, int, float or str
-        Length of a row, s; the rows are evenly spaced, gaps included.
+        Length of a row, s; the rows are evenly spaced, and include those in gaps.
     hint : DiodeSchedule, optional
         The schedule stated by the header or the user, counted from the start of row 0.
     hint_from : {"header", "user"}
-        Origin of the hint. Disagreement with the header causes a warning, and disagreement with the
-        user an error.
+        Origin of the hint. Disagreement with the header causes a warning; disagreement with the
+        user causes an error.
     modes : sequence of DiodeMode
-        Known patterns, tried first.
+        Known patterns, which are tried first.
     off_level : float or array, shape of a row, unit of power, optional
         Power with the diode off, known from elsewhere. It distinguishes a diode that is always on
         from a missing one.

@@ -1,8 +1,8 @@
 """FAST's pointing tables (KY files): xlsx, with a row for each position of the feed cabin.
 
-Columns: SysTime, Beijing time; SDP_PhaPos_X, _Y, _Z, metres east, north and up from the centre of
-the sphere; SDP_SwtDPose_Y, _P, _R, yaw, pitch and roll in radians; SDP_AngleM, the rotation of the
-receiver in radians.
+The columns are SysTime (Beijing time); SDP_PhaPos_X, _Y and _Z (metres east, north and up from the
+centre of the sphere); SDP_SwtDPose_Y, _P and _R (yaw, pitch and roll in radians); and SDP_AngleM
+(the rotation of the receiver in radians).
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def read(path: str | os.PathLike[str], *, utc_offset: Any = "8h") -> CabinTrack:
 
     Rows that lack a number or repeat a time are left out, with one warning. Directions in recorded
     tables are affected by refraction, which by default is that assumed by HiFAST; tables of the
-    simulator state their refraction, or that there was none.
+    simulator state the refraction, or that there was none.
 
     Parameters
     ----------

@@ -1,9 +1,9 @@
 """Cubes of maps as FITS images, written by fastsig or by other programs.
 
-The image is mapped, not read, so only the requested parts are loaded from disk, regardless of its
-size. The axes are returned as (Stokes, channel, y, x), regardless of their order in the file. An
-image WEIGHT may contain the effective integration time in s, with the shape of the image or (y, x);
-the noise of a value is that of one second divided by the square root of its weight.
+The image is mapped, not read, so only the requested parts are loaded from disk, however large the
+image is. The axes are returned as (Stokes, channel, y, x), regardless of their order in the file.
+An image WEIGHT may contain the effective integration time in s, with the shape of the image or (y,
+x); the noise of a value is that of one second divided by the square root of its weight.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ _OPTIONS = ("rest", "convention")
 
 
 def sniff(probe: Probe) -> bool:
-    """Whether a file begins with a FITS image of two or more axes."""
+    """Return whether a file begins with a FITS image of two or more axes."""
     if probe.container != "fits":
         return False
     for at in range(80, len(probe.head) - 79, 80):
@@ -110,6 +110,7 @@ class CubeFile:
     Parameters
     ----------
     path : path
+        The file.
     rest : str or Quantity, optional
         Rest frequency, instead of that in the file: the name of a line, or a frequency.
     convention : {"radio", "optical"}, optional
@@ -118,6 +119,7 @@ class CubeFile:
     Attributes
     ----------
     header : CubeHeader
+        Header of the cube.
     shape : tuple of int
         (stokes, chan, y, x).
     faults : list of str
@@ -389,7 +391,7 @@ def checked(overrides: dict[str, Any]) -> dict[str, Any]:
 
 
 def verify(path: str | os.PathLike[str], **overrides: Any) -> bool:
-    """Read a whole cube and check CHECKSUM and DATASUM; False if an HDU has no DATASUM.
+    """Read a cube and check CHECKSUM and DATASUM; return False if an HDU has no DATASUM.
 
     Raises
     ------

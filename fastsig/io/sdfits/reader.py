@@ -58,7 +58,7 @@ _KEPT = ("SCAN", "IFNUM", "PLNUM", "FDNUM", "CAL", "SIG", "OBSMODE", "PROCSEQN",
 
 
 def sniff(probe: Probe) -> bool:
-    """Whether a file begins with a table SINGLE DISH that is not FAST's own."""
+    """Return whether a file begins with a table SINGLE DISH that is not FAST's own."""
     return "DATA" in column_names(probe) and not spectral.sniff(probe)
 
 
@@ -101,9 +101,10 @@ def header_of(found: SDFITSTable, rows: Sequence[int]) -> Header:
 def open(path: str | os.PathLike[str], **overrides: Any) -> RowSpectra:
     """Open the rows of one state as a stream of spectra of one product.
 
-    DATE-OBS places the rows on a clock, at the nearest step if a scan is not on the clock of the
-    previous one. If there is no regular clock, rows are consecutive at their mean cadence. Warnings
-    report both, and the recorded times remain in `times`.
+    The rows are placed on a regular clock according to DATE-OBS. A scan that is not on the clock of
+    the previous one is moved to the nearest step. If there is no regular clock, rows are
+    consecutive at their mean cadence. Warnings report both cases, and the recorded times remain in
+    `times`.
 
     Parameters
     ----------

@@ -129,7 +129,7 @@ class SDFITSTable:
         Parameters
         ----------
         rows : int, sequence of int, or ndarray of bool
-            Rows of the attribute `rows`, of one width.
+            Rows of the attribute `rows`, whose spectra have the same number of channels.
 
         Returns
         -------
@@ -164,7 +164,7 @@ class SDFITSTable:
     def line(self, row: int) -> tuple[Fraction, Fraction]:
         """Return the exact centre of channel 0 of a row and the step to the next, Hz.
 
-        ``f(i) = CRVAL1 + (i + 1 - CRPIX1) CDELT1``, i from 0.
+        The frequencies are ``f(i) = CRVAL1 + (i + 1 - CRPIX1) CDELT1``, for i from 0.
         """
         kind = str(self.value(row, "CTYPE1") or "").strip()
         if not kind.startswith("FREQ"):

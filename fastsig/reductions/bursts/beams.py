@@ -29,8 +29,8 @@ def compare_beams(
 ) -> Candidates:
     """Return one row for each burst of several beams, with a verdict and a position.
 
-    Candidates that agree in time and dispersion measure are one burst, whose row is that of the
-    beam with the highest S/N. The S/N of all beams are compared with those of a point source; see
+    Candidates that agree in time and dispersion measure are one burst. Its row is that of the beam
+    with the highest S/N. The S/N in all beams are compared with those of a point source; see
     `fastsig.search.bursts.beams` for the verdicts.
 
     Parameters

@@ -2,7 +2,7 @@
 
 The dispersion within channels is removed exactly at one dispersion measure; at neighbouring ones,
 the remaining dispersion smears a pulse by the delay across a channel for the difference. The coarse
-measures are so dense that this loses no more S/N than the steps of the search.
+measures are so dense that this smear loses no more S/N than the steps of the search.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ class Coarse:
     Parameters
     ----------
     stream : SpectrumStream
+        Spectra in which the dispersion within channels was removed.
     plan : SearchPlan
         Plan of the dispersion measures around that of the stream.
     """
@@ -51,10 +52,11 @@ def coarse_searches(stream: VoltageStream, dms: Any, n_chan: int, *, time: Any =
     Parameters
     ----------
     stream : VoltageStream
+        Voltages.
     dms : pair, or text such as "0:3000"
         Lowest and highest dispersion measure, pc cm^-3.
     n_chan : int
-        Number of channels per channel of the voltages.
+        Number of channels into which each channel of the voltages is divided.
     time : Quantity or str, optional
         Integration time of the spectra; by default, half of the shortest width, or one sample of a
         channel if no widths are given.

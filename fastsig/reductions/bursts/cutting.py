@@ -52,7 +52,7 @@ def cut_out(chain: Any, time: Time, dm: Any, *, around: Any = "1s",
     reference_mhz : float, optional
         Reference frequency of the time, MHz; by default, the centre of the highest channel.
     constant : float or str, optional
-        Dispersion constant, MHz^2 pc^-1 cm^3 s.
+        Dispersion constant, MHz^2 pc^-1 cm^3 s; 1/2.41e-4 by default.
     overwrite : bool
         Whether an existing file may be replaced.
 

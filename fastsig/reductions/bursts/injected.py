@@ -33,6 +33,7 @@ class Injected(SpectraStage):
     source : SpectrumStream
         Spectra that have an intensity.
     bursts : sequence of Injection
+        Bursts to add.
     sigma : ndarray, shape (n_chan,), float64
         Noise of the intensity in each channel, in the unit of the spectra.
     constant : float
@@ -76,7 +77,7 @@ class Injected(SpectraStage):
 def noise_of(stream: SpectrumStream) -> NDArray[np.float64]:
     """Return the noise of each channel, (n_chan,), from the median variance of some pieces.
 
-    Channels without noise, or without samples, have 0.
+    The noise is 0 for channels without noise or without samples.
     """
     n = min(_PIECE, stream.shape[0])
     starts = np.unique(np.linspace(0, stream.shape[0] - n, _PIECES).astype(int))
@@ -110,6 +111,7 @@ class Completeness(NamedTuple):
     Parameters
     ----------
     injections : tuple of Injection
+        Bursts that were injected.
     match : ndarray, int64
         Number of the candidate that matches each burst; -1 if there is none.
     ratio : ndarray, float64
@@ -140,6 +142,7 @@ class Completeness(NamedTuple):
         Parameters
         ----------
         by : {"snr", "dm", "width_s"}
+            The parameter.
         """
         values = np.array([getattr(each, by) for each in self.injections])
         made = []
@@ -170,11 +173,13 @@ def completeness(found: Candidates, injections: Sequence[Injection], late_s: flo
     Parameters
     ----------
     found : Candidates
-        The brightest first.
+        Candidates, the brightest first.
     injections : sequence of Injection
+        Bursts that were injected.
     late_s : float
         Time of the first spectrum after the start of the scan, s.
     plan : SearchPlan
+        Plan of the search.
     live : float
         Fraction of the channels to which bursts were added.
     """

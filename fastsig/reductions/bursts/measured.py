@@ -87,17 +87,19 @@ class BurstMeasurement(Shown):
     boxcar : Boxcar
         The best boxcar; `width_s` is its width.
     width_s : float
+        Width of the best boxcar, s.
     valid_share : float
         Fraction of the samples of the boxcar that are valid.
     gaussian, scattered : BurstFit
         Fits without and with a tail.
     flux : Fluence or None
-        None if the system temperature or the gain is not known.
+        Fluence; None if the system temperature or the gain is not known.
     band_mhz : (float, float)
         Edges of the channels that were used.
     n_chan : int
+        Number of channels that were used.
     polarization : BurstPolarization or None
-        None if there are not four products.
+        Polarisation; None if there are not four products.
     """
 
     path: str

@@ -100,6 +100,7 @@ def searches_of(stream: Stream, dms: Any, *, n_chan: int | None = None, time: An
     Parameters
     ----------
     stream : Stream
+        Spectra or voltages.
     dms, n_chan, time
         As for `bursts`.
     **options

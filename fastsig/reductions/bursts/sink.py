@@ -67,15 +67,15 @@ class Bursts(Sink):
 
     @property
     def held_bytes(self) -> int:  # type: ignore[override]
-        """Memory needed for the search: trees, boxcars and events."""
+        """Memory needed for the trees, boxcars and events of the search, bytes."""
         return self.search.memory_bytes
 
     def work_bytes(self, n: int) -> int:
-        """Memory needed for the values as they are searched."""
+        """Memory needed for the values as they are searched, bytes."""
         return n * self.stream.shape[2] * (np.dtype(self._kind).itemsize + 1)
 
     def part_bytes(self, n: int) -> int:
-        """Memory needed for the values that are waiting."""
+        """Memory needed for the values that are waiting, bytes."""
         return self.work_bytes(n)
 
     def partial(self, block: Block | CodedBlock) -> Part:

@@ -97,9 +97,11 @@ class Request:
     stream : SpectrumStream
         Spectra of one product.
     settings : Settings
+        Settings of the search.
     n_coarse : int or None
         Number of coarse channels, if it is known.
     band : Band
+        The band that is searched.
     workers : int
         Number of threads.
     memory : int or None
@@ -165,6 +167,7 @@ def found_hits(request: Request, *, folder: str | None = None, like_turboseti: b
     Parameters
     ----------
     request : Request
+        The planned search.
     folder : str, optional
         Folder for a copy of the spectra, which is needed if channels cannot be read separately.
     like_turboseti : bool

@@ -42,6 +42,7 @@ class Settings:
     Parameters
     ----------
     plan : DriftPlan
+        Plan of the search.
     threshold : float
         Lowest S/N.
     min_share : float
@@ -144,7 +145,9 @@ def search_band(bands: Bands, band: Band, settings: Settings, *, workers: int = 
     bands : Bands
         Pieces of the band.
     band : Band
+        The band that is searched.
     settings : Settings
+        Settings of the search.
     workers : int
         Number of threads.
     progress : callable, optional
@@ -219,7 +222,9 @@ def search_bytes(plan: DriftPlan, band: Band, workers: int, run: int) -> int:
     Parameters
     ----------
     plan : DriftPlan
+        Plan of the search.
     band : Band
+        The band that is searched.
     workers : int
         Number of threads.
     run : int

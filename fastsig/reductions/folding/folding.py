@@ -64,7 +64,8 @@ def fold(chain: Any, predictor: Any = None, *, period: Any = None, pdot: Any = N
         Dispersion constant, MHz^2 pc^-1 cm^3 s; by default, that in the header, or 1/2.41e-4.
     tcal : Quantity, str or path, optional
         Temperature of the noise diode, as for `measure_diode`. The diode is measured first, and the
-    XX The diode's signal must be injected at 45 degrees to both
+        spectra are calibrated. The profiles are then in K, without the differences of gain and
+        phase between the receptors. The diode's signal must be injected at 45 degrees to both
         receptors.
     diode, beam : optional
         As for `measure_diode`.

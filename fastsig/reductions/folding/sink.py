@@ -57,6 +57,7 @@ class Fold(Sink):
         Spectra with a known end, or a piece of a stream that may end early; the last subintegration
         then ends where the piece ends.
     predictors : sequence of Predictor
+        Predictors of the phase.
     n_bin : int, optional
         Number of bins in a turn; by default, the largest power of two that is at most 256 and does
         not exceed the number of samples in a turn.
@@ -130,7 +131,7 @@ class Fold(Sink):
 
     @property
     def archive_bytes(self) -> int:
-        """Size of the archive of one predictor, with 16-bit numbers."""
+        """Size of the archive of one predictor with 16-bit numbers, bytes."""
         return (len(self.edges) - 1) * int(np.prod(self._shape[1:])) * 2
 
     @property

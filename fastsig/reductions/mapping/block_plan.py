@@ -22,10 +22,11 @@ class MapPlan:
     Parameters
     ----------
     threads : int
+        Number of threads.
     n_chan : int
-        Channels in a block.
+        Number of channels in a block.
     memory, floor : int
-        Bytes that the process uses, and the least that it could use.
+        Bytes that the process uses, and the smallest number that it could use.
     """
 
     threads: int
@@ -47,9 +48,9 @@ def plan_blocks(cost: Callable[[int, int], int], n_chan: int, workers: int | Non
     Parameters
     ----------
     cost : callable
-        Bytes of a block as a function of the numbers of threads and channels.
+        Function that returns the bytes of a block, given the numbers of threads and channels.
     n_chan : int
-        Channels in the map.
+        Number of channels in the map.
     workers, memory : int, optional
         Upper bounds.
 

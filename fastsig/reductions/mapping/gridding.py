@@ -54,7 +54,7 @@ class MapData(Shown):
     Parameters
     ----------
     values : ndarray, shape (chan, y, x) or (stokes, chan, y, x), float32
-        NaN where there are no data.
+        Values; NaN where there are no data.
     weight : ndarray, shape of values, float32
         Effective integration time, s. The noise is that of a spectrum of 1 s, divided by the
         square root of the weight.
@@ -119,7 +119,7 @@ class Map:
     keep : sequence of {"extrapolated", "diode"}
         Rows to include, which are left out by default.
     min_weight : value, s
-        Smallest weight; pixels with a smaller one become NaN.
+        Smallest weight; pixels with a smaller weight become NaN.
 
     Raises
     ------

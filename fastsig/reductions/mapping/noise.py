@@ -5,9 +5,9 @@ d_i`` over pixels has
 
     var F = sum_ij a_i a_j s_i s_j rho(r_i - r_j),    s_i = s_1 / sqrt(W_i),
 
-with the noise s_1 at weight 1 and the correlation rho at a distance. Both are measured from
-differences of channels that are a few channels apart. These contain only noise, since continuum and
-wide lines cancel, and outliers are excluded.
+where s_1 is the noise at weight 1 and rho is the correlation at a distance. Both are measured from
+differences of channels that are a few channels apart. These differences contain only noise, since
+continuum and wide lines cancel and outliers are excluded.
 """
 
 from __future__ import annotations
@@ -78,9 +78,9 @@ def clipped_scatter(values: NDArray[np.floating]) -> tuple[float, int]:
 
 
 def bends(values: F8, noise: F8, correlation: Sequence[float] = ()) -> F8:
-    """Return ``F_k - (F_k-1 + F_k+1) / 2`` of a spectrum divided by its expected noise.
+    """Return ``F_k - (F_(k-1) + F_(k+1)) / 2`` of a spectrum divided by its expected noise.
 
-    This removes a line that is wider than a few channels almost completely.
+    A line that is wider than a few channels cancels almost completely.
 
     Parameters
     ----------
@@ -104,7 +104,7 @@ def measure(values: NDArray[np.floating], weight: NDArray[np.floating], reach: i
     Parameters
     ----------
     values : ndarray, shape (chan, y, x)
-        NaN where nothing was observed.
+        Values; NaN where nothing was observed.
     weight : ndarray, shape (chan or 1, y, x)
         Weights, to which the variance is inversely proportional; 0 where there are no data.
     reach : int

@@ -30,8 +30,8 @@ def compare_pulsar_beams(
     """Return one row for each periodic signal of several beams, with a verdict and a position.
 
     Candidates whose mean frequencies agree within 1.1 bins of the spectrum are one signal, at any
-    dispersion measure, whose row is that of the beam with the highest S/N. The S/N of all beams are
-    compared with those of a point source, as by `fastsig.reductions.bursts.beams.compare_beams`.
+    dispersion measure. Its row is that of the beam with the highest S/N. The S/N in all beams are
+    compared with those of a point source, as in `fastsig.reductions.bursts.beams.compare_beams`.
 
     Parameters
     ----------

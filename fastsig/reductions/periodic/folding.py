@@ -43,7 +43,7 @@ class FoldedPulsar:
     Parameters
     ----------
     row : int
-        Its row in the table.
+        Row of the candidate in the table.
     profiles : Profiles
         Profiles folded with the values of the search.
     improvement : Improvement or None
@@ -72,6 +72,7 @@ def fold_candidates(chain: Any, candidates: PulsarCandidates, n: int = 10, *,
     chain : Chain or stream
         The spectra that were searched, with two channels or more.
     candidates : PulsarCandidates
+        Candidates of the search.
     n : int
         Number of candidates.
     clock : BarycentricClock, optional
@@ -84,7 +85,8 @@ def fold_candidates(chain: Any, candidates: PulsarCandidates, n: int = 10, *,
     Returns
     -------
     candidates : PulsarCandidates
-        The same rows, with the columns ``fold_...``: NaN where a candidate was not folded.
+        The same rows. If values are improved, they have the columns ``fold_...``, which are NaN
+        where a candidate was not folded.
     folded : list of FoldedPulsar
 
     Raises

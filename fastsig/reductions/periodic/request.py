@@ -109,10 +109,11 @@ class Request:
     source : SummedSeries or SeriesFiles
         Source of the series.
     settings : Settings
+        Settings of the search.
     searched : tuple of Trials
         The stretches of dispersion measures and, with segments, the segments of each.
     searches : tuple of Searches
-        Searches of each of these.
+        The searches of each element of `searched`.
     workers : int
         Number of threads.
     memory : int or None

@@ -147,6 +147,7 @@ def found_pulsars(request: Request, *, find_birds: bool = False, known: Any = No
     Parameters
     ----------
     request : Request
+        The planned search.
     find_birds : bool
         Whether to leave out periodic signals that are strongest at DM 0.
     known, radius, folder, progress

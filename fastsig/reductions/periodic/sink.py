@@ -69,15 +69,15 @@ class Series(Sink):
 
     @property
     def held_bytes(self) -> int:  # type: ignore[override]
-        """Memory needed for the sums and for the series."""
+        """Memory needed for the sums and for the series, bytes."""
         return self.maker.memory_bytes + self.spool.held_bytes
 
     def work_bytes(self, n: int) -> int:
-        """Memory needed for the values as they are summed."""
+        """Memory needed for the values as they are summed, bytes."""
         return n * self.stream.shape[2] * (np.dtype(self._kind).itemsize + 1)
 
     def part_bytes(self, n: int) -> int:
-        """Memory needed for the values that are waiting."""
+        """Memory needed for the values that are waiting, bytes."""
         return self.work_bytes(n)
 
     def partial(self, block: Block) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:

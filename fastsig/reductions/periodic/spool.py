@@ -32,7 +32,7 @@ class Spool:
     folder : str, optional
         Folder of the file; by default, that of temporary files.
     in_memory : bool
-        Whether there is no file.
+        Whether the series are kept in memory, without a file.
     """
 
     def __init__(self, lengths: Sequence[tuple[int, int]], *, folder: str | None = None,
@@ -50,7 +50,7 @@ class Spool:
 
     @property
     def held_bytes(self) -> int:
-        """Memory needed for the series; with weights, a quarter more is needed."""
+        """Memory needed for the series, bytes; with weights, a quarter more is needed."""
         return self.n_bytes * 5 // 4 if self.in_memory else 0
 
     def __enter__(self) -> Self:

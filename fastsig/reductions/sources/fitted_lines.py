@@ -103,18 +103,22 @@ class LineFit(Shown):
     Parameters
     ----------
     kind : {"gaussian", "profile"}
+        Kind of the fitted lines.
     lines : tuple of Line
         Lines in the order of their velocities.
     model, baseline : Quantity, shape (chan,)
         The whole fit, and only its polynomial; NaN in channels that were not fitted.
     velocity : Quantity, shape (chan,), km/s
+        Velocities of the channels.
     convention, frame : str
         Convention and frame of the velocities.
     rest_hz : float
+        Rest frequency, Hz.
     chi2 : float
-        Sum of the squared differences from the fit over the noise of the channels. Without noise
-        of the gain, it is about `dof` for a good fit.
+        Sum of the squares of the differences from the fit, each divided by the noise of its
+        channel. Without noise of the gain, it is about `dof` for a good fit.
     dof : int
+        Number of degrees of freedom.
     flux_sum : Measured
         Sum of the channels minus the baseline, without a model. Around each line, it covers W20
         plus half of W50 on each side. Its error includes only the noise.
@@ -122,6 +126,7 @@ class LineFit(Shown):
         Parameters as `fastsig.reductions.sources.line_models` accepts them, line by line, followed
         by those of the baseline.
     covariance : ndarray, shape (n, n)
+        Covariance of the parameters.
     spectrum : SkySpectrum
         The spectrum that was fitted, with its noise.
     """

@@ -8,8 +8,8 @@ weights and C the covariance of the channels, the parameters have
     cov = (J' W J)^-1  J' W C W J  (J' W J)^-1,
 
 which is the usual ``(J' W J)^-1`` if channels share no noise. The noise is used as given, and is
-not scaled to the residuals of the fit; `LineFit.chi2` divided by `LineFit.dof` shows whether they
-agree.
+not scaled to the residuals of the fit; `LineFit.chi2` divided by `LineFit.dof` shows whether the
+noise and the residuals agree.
 
 The noise of the gain of calibrated spectra, which channels share, is added to C. The noise of the
 channels is higher on a line, according to the ratio of the temperatures of the line and the

@@ -96,6 +96,7 @@ def in_beam(values: F8, weight: F8, east: F8, north: F8, beam: Beam) -> tuple[F8
     east, north : ndarray, shape (y, x)
         Offsets from the position, deg.
     beam : Beam
+        The beam.
 
     Returns
     -------
@@ -170,7 +171,7 @@ def to_jansky(unit: str, frequency_hz: F8, beam: Beam | None, kelvin: Any, path:
     ----------
     kelvin : None, "brightness" or Quantity
         Meaning of a kelvin: None leaves values in K; "brightness" uses
-        ``S = 2 k nu^2 / c^2 omega T`` in the beam; a Quantity is a gain of the telescope in K/Jy.
+        ``S = (2 k nu^2 / c^2) omega T`` in the beam; a Quantity is a gain of the telescope in K/Jy.
     widened : float
         Solid angle of the map's beam divided by that of the telescope's beam, which is the factor
         by which gridding lowers the peak of a point source in K.

@@ -26,6 +26,7 @@ class SkySpectrum(Shown):
     Parameters
     ----------
     frequency : Quantity, shape (chan,), Hz
+        Channel centres.
     flux : Quantity, shape (chan,)
         Flux density in Jy, or in K if the cube is in K and no conversion of kelvins is specified;
         NaN where nothing was observed.
@@ -44,6 +45,7 @@ class SkySpectrum(Shown):
     radius_deg : float or None
         Radius of the aperture.
     rest_hz : float or None
+        Rest frequency, Hz; None if it is not known.
     frame : str
         SPECSYS; "" if not known.
     correlation : tuple of float
@@ -54,6 +56,7 @@ class SkySpectrum(Shown):
         Noise of the gain. `noise` contains only the part of it that differs between channels that
         are `apart` channels apart.
     apart : int
+        Distance, in channels, to which the noise of the gain in `noise` applies.
     """
 
     frequency: u.Quantity

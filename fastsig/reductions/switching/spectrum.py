@@ -34,7 +34,7 @@ class Spectrum(Shown):
     Parameters
     ----------
     values : ndarray, shape (row, product, chan), float64
-        In `unit`, ascending in sky frequency; NaN where the weight is 0.
+        Values in `unit`, ascending in sky frequency; NaN where the weight is 0.
     weight : ndarray, shape (row, product, chan), float32
         Fraction of the samples that are valid.
     header : Header
@@ -54,6 +54,7 @@ class Spectrum(Shown):
     stages : sequence of mapping
         Stages that produced the spectra, for the provenance.
     unit : {"K", "counts"}
+        Unit of the values.
     overrides : mapping
         Values that the user gave instead of those in the header of the file.
     """

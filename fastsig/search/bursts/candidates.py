@@ -1,4 +1,4 @@
-"""Candidates: the product of a search for bursts, a table with a row for each candidate."""
+"""Candidates: the product of a search for bursts, as a table with a row for each candidate."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class Candidates(Findings):
     Parameters
     ----------
     columns : mapping
-        Values of the columns of `fastsig.search.bursts.columns`, with the names as keys: `Time`,
-        arrays of numbers in the unit of the column, and text.
+        Values of the columns of `fastsig.search.bursts.columns`, with the names as keys. Values are
+        a `Time`, arrays of numbers in the unit of the column, or arrays of text.
     meta : mapping
         How the candidates were found, in types that JSON can store: threshold, plan, widths,
         expected false alarms and more.

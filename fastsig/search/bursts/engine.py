@@ -1,4 +1,4 @@
-"""The search of a stream of spectra: normalise, halve the rate by octaves, sum, find pulses."""
+"""The search of a stream: spectra are normalised, reduced in rate, summed and searched."""
 
 from __future__ import annotations
 
@@ -33,6 +33,7 @@ class BurstSearch(Octaves):
     Parameters
     ----------
     plan : SearchPlan
+        Plan of the search.
     dtype : str
         Type of the spectra: uint8, int8, uint16, int16 or float32.
     threads : int
@@ -128,8 +129,8 @@ class BurstSearch(Octaves):
     def earliest(self) -> NDArray[np.int64]:
         """For each dispersion measure, the spectrum before which all events are known.
 
-        The measures are those of all stretches; spectra are counted at the full rate. The first
-        spectra may have negative numbers.
+        The dispersion measures are those of all stretches; spectra are counted at the full rate.
+        The first spectra may have negative numbers.
         """
         if self._is_finished:
             return np.full(self.plan.n_dm, np.iinfo(np.int64).max)
@@ -144,7 +145,7 @@ class BurstSearch(Octaves):
         return np.split(values, np.cumsum([self.plan.stretches[k].n_dm for k in members])[:-1])
 
     def few_alive(self, share: float) -> None:
-        """Prepare for the noise of sums of fewer channels."""
+        """Prepare for the noise of sums of only a fraction of the channels."""
         self._searches = self._made(LEVELS * share**0.5)
 
     def take(self, octave: int, x: NDArray[np.int8], valid: NDArray[np.bool_] | None) -> None:

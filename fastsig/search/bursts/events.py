@@ -24,9 +24,10 @@ class Events:
     Parameters
     ----------
     rows : ndarray, dtype `EVENT`
-        Sorted by stretch, row and time.
+        Events, sorted by stretch, row and time.
     n_dropped : int
-        Number of events that were left out because there were too many; all others are brighter.
+        Number of events that were left out because there were too many; all events kept are
+        brighter.
     n_time : int
         Number of spectra that were searched.
     live_share : float
@@ -50,6 +51,7 @@ class EventStore:
     Parameters
     ----------
     most : int
+        Largest number of events that are kept.
     """
 
     def __init__(self, most: int) -> None:

@@ -18,8 +18,8 @@ __all__ = ["EXPORTS", "heimdall_text", "singlepulse_text", "transientx_text"]
 def singlepulse_text(candidates: Candidates) -> str:
     """Return the text of a PRESTO .singlepulse file, in order of time.
 
-    Columns: DM, sigma, time (s after the start), sample at the centre, and width in samples. A
-    sample is a recorded spectrum.
+    The columns are the DM, sigma, time (s after the start), sample at the centre, and width in
+    samples. A sample is a recorded spectrum.
     """
     lines = ["# DM      Sigma      Time (s)     Sample    Downfact"]
     for k in _by_time(candidates):
@@ -33,9 +33,9 @@ def singlepulse_text(candidates: Candidates) -> str:
 def heimdall_text(candidates: Candidates) -> str:
     """Return the text of a heimdall .cand file, in order of time.
 
-    Columns: S/N, sample at the centre, its time (s), logarithm of the width in samples to base 2,
-    number of the dispersion measure in the plan, dispersion measure, number of members, first and
-    last sample.
+    The columns are the S/N, the sample at the centre, its time (s), the logarithm to base 2 of the
+    width in samples, the number of the dispersion measure in the plan, the dispersion measure, the
+    number of members, and the first and the last sample.
 
     Raises
     ------
@@ -57,8 +57,9 @@ def heimdall_text(candidates: Candidates) -> str:
 def transientx_text(candidates: Candidates) -> str:
     """Return the text of a TransientX .cands file, in order of time.
 
-    Columns: beam, number, time (MJD, UTC, at the highest channel), dispersion measure, width (ms),
-    S/N, lowest and highest frequency (MHz), name of a picture, number of the plan, file.
+    The columns are the beam, number, time (MJD, UTC, at the highest channel), dispersion measure,
+    width (ms), S/N, lowest and highest frequency (MHz), name of a picture ("none"), number of the
+    plan (1), and file.
     """
     lines = []
     for number, k in enumerate(_by_time(candidates), 1):

@@ -23,13 +23,13 @@ def gather(searches: Sequence[Searched]) -> tuple[Gathered, int]:
     """Return the candidates of searches of one recording, with times and rows of the recording.
 
     The second result is the number of groups of events that were left out, because there were more
-    than `MOST`; all others are brighter.
+    than `MOST`; all groups kept are brighter.
 
     Events are friends if they are at most two dispersion measures of the plan apart and their
     boxcars overlap in time; a candidate consists of events that are connected through friends.
     Fainter candidates on the tracks of a brighter one, where its own signal is expected at wrong
-    dispersion measures, are merged with it, as are those that other searches found at neighbouring
-    measures.
+    dispersion measures, are merged with it, as are candidates that other searches found at
+    neighbouring measures.
     """
     found = [grouped(each, number) for number, each in enumerate(searches)]
     made = absorbed(Satellites(joined([each.found for each in found]), searches[0].plan))
@@ -64,7 +64,7 @@ class Satellites:
         self._widest = float(found.width.max(initial=0.0))
 
     def of(self, k: int, free: NDArray[np.bool_] | None = None) -> I8:
-        """Return the satellites of candidate `k`, all fainter, among those that are free."""
+        """Return the satellites of candidate `k`, which are fainter, among those that are free."""
         found = self.found
         reach = found.width[k] * (_SATELLITE * found.snr[k] / self._least) ** 2
         low, high = np.searchsorted(self._times, found.time_s[k] + np.array([-1, 1]) * (

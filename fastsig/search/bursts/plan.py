@@ -45,6 +45,7 @@ class SearchPlan:
     Parameters
     ----------
     dm_plan : DMPlan
+        Plan of the dispersion measures.
     widths_s : tuple of float
         Shortest and longest width requested, s; 0 for the shortest that the spectra resolve.
     ladders : tuple of fastsig_kernels.Ladder
@@ -88,10 +89,10 @@ class SearchPlan:
     def kept_at(self, width_s: float) -> tuple[float, ...]:
         """Return the smallest fraction of its S/N that a pulse keeps, for each stretch.
 
-        This is what remains half a step from the nearest dispersion measure, at the sampling rate
+        This is the fraction half a step from the nearest dispersion measure, at the sampling rate
         of the stretch and with the deviations of the tree, relative to an exact boxcar on the sum
         of channels without dispersion between them; the loss between two widths is added. The
-        dispersion within a channel, which widens the pulse in both, is not included.
+        dispersion within a channel, which widens the pulse in both cases, is not included.
 
         Parameters
         ----------
@@ -160,11 +161,11 @@ def search_plan(source: Any, dms: Any = (0, 3000), *, widths: Any = None, thresh
         Largest fraction of its S/N that a pulse may lose between two widths, and half a step from
         the nearest dispersion measure; text such as ``"5%"`` is allowed.
     constant : value, optional
-        Dispersion constant, MHz^2 pc^-1 cm^3 s.
+        Dispersion constant, MHz^2 pc^-1 cm^3 s; 1/2.41e-4 by default.
     switch : float
-        The rate is halved where the smear of a channel is this many times the smearing that the
-        plan adds, as for `fastsig.dm_plan`, and where pulses of ten spectra span at least
-        twice this many samples at half the rate.
+        The rate is halved where two conditions are met: the smear of a channel is this many times
+        the smearing that the plan adds, as for `fastsig.dm_plan`; and pulses of ten spectra span at
+        least twice this many samples at half the rate.
 
     Raises
     ------
@@ -244,7 +245,7 @@ def share_of(loss: Any) -> float:
     Raises
     ------
     UsageError
-        If the value is neither, or out of range.
+        If the value is neither of these, or out of range.
     """
     try:
         is_percent = isinstance(loss, str) and loss.strip().endswith("%")
@@ -263,7 +264,7 @@ def widths_of(widths: Any) -> tuple[float, float]:
     Raises
     ------
     UsageError
-        If the widths are neither, or out of range.
+        If the widths are neither of these, or out of range.
     """
     if widths is None:
         return 0.0, 0.1

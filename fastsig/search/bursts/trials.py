@@ -7,11 +7,11 @@ distance k, the number of clusters above a threshold x, relative to that of inde
 .. math:: f = x^2 \beta\, \nu(x \sqrt{2 \beta}) \le 1, \quad
           \nu(y) \approx \frac{(2 / y) (\Phi(y/2) - 1/2)}{(y/2) \Phi(y/2) + \phi(y/2)}
 
-(Siegmund and Yakir). The factors of distances in time, in dispersion measure and in the logarithm
-of the width are multiplied; with a step of s samples between delays and t between starts,
-:math:`\beta` is proportional to t / w, s / w and the ratio of widths. ``python -m bench trials``
-determines the four constants from searches of noise, and compares the formula with searches of
-other noise: they agree to 20 %.
+(Siegmund and Yakir). The factors for distances in time, in dispersion measure and in the logarithm
+of the width are multiplied. For boxcars of w samples, with steps of t samples between starts and s
+samples between delays, :math:`\beta` is proportional to t / w, to s / w and to the ratio of widths,
+respectively. ``python -m bench trials`` determines the four constants from searches of noise, and
+compares the formula with searches of other noise; the two agree to within 20 %.
 
 Powers have a distribution with a longer tail than a Gaussian: a sum of N powers, with d degrees of
 freedom each, has a gamma distribution with the shape N d / 2.
@@ -56,7 +56,7 @@ def trials(step: float, n_dm: int, ladder: Ladder, threshold: float,
     ladder : Ladder
         Widths of boxcars.
     threshold : float
-        S/N.
+        Threshold of the S/N.
     constants : tuple of float
         Constants, in the order of `CONSTANTS`.
     """
@@ -71,7 +71,7 @@ def trials(step: float, n_dm: int, ladder: Ladder, threshold: float,
 
 
 def clusters(x: float, slope: F8) -> F8:
-    """Return clusters of correlated values per independent value, both above a threshold."""
+    """Return the number of correlated clusters per independent value, both above a threshold."""
     from scipy.special import ndtr
 
     half = x * np.sqrt(slope / 2)
@@ -86,7 +86,7 @@ def chance(threshold: float, shape: F8 | float) -> F8:
     Parameters
     ----------
     threshold : float
-        S/N.
+        Threshold of the S/N.
     shape : float or ndarray
         Shape of the gamma distribution; infinite for Gaussian noise.
     """
@@ -110,6 +110,7 @@ def false_alarms(plan: SearchPlan, duration_s: float, *, degrees: float | None =
     Parameters
     ----------
     plan : SearchPlan
+        Plan of the search.
     duration_s : float
         Duration of the data, without spectra that are lost, s.
     degrees : float, optional

@@ -1,4 +1,4 @@
-"""Hits: the product of a search for drifting carriers, a table with a row for each carrier."""
+"""Hits: the product of a search for drifting carriers, as a table with a row for each carrier."""
 
 from __future__ import annotations
 

@@ -53,10 +53,11 @@ class Flat(NamedTuple):
     y : ndarray, shape (n_spectrum, n_chan), float32
         Spectra as ``x / level - 1``, 0 where they are not valid.
     total : ndarray, shape (n_chan,), float32
-        Their sum.
+        Sum of the spectra.
     known : Known or None
         Which samples are valid; None if all are.
     levels : Levels
+        Levels of the groups of channels.
     """
 
     y: F4
@@ -76,12 +77,13 @@ def flatten(x: F4, n: int, out: tuple[F4, F4, F4, NDArray[np.bool_]] | None = No
     n : int
         Number of channels in a group in which the level is measured, a multiple of 4.
     out : tuple of ndarray, float32, optional
-        Receive the spectra relative to their level, with the shape of x; and, (n_chan,), their sum
-        and the number of samples in it; and, bool with the shape of x, which samples are valid.
+        Receive the spectra relative to their level (shape of x), their sum and the number of
+        samples in the sum (n_chan,), and which samples are valid (bool, shape of x).
     lost : ndarray of int, optional
         Channels that are not valid.
     core : slice, optional
-        Channels that measure the shape of the noise; they begin with a group. All by default.
+        Channels that measure the shape of the noise; they begin with a group. By default, these are
+        all channels.
     """
     from fastsig_kernels import relative_to_level
 

@@ -59,8 +59,8 @@ class DriftPlan:
 
     A drift is the number of channels between the frequencies at the centres of the first and of the
     last spectrum. Drifts below two channels per spectrum are searched in steps of one channel
-    during the scan. Faster ones spread over several channels during a spectrum; with each doubling,
-    twice as many channels are summed and the step is twice as large.
+    during the scan. Faster ones spread over several channels during a spectrum; with each doubling
+    of the drift, twice as many channels are summed and the step is twice as large.
 
     Parameters
     ----------
@@ -154,7 +154,7 @@ class DriftPlan:
 
     @property
     def slowest_sum(self) -> float:
-        """Drift in channels up to which no channels are summed; infinite if they never are."""
+        """Drift, in channels, up to which no channels are summed; infinite if none ever are."""
         return self._most_cells + 1.0 if self.smeared else np.inf
 
     def widths_of(self, n_sum: int) -> tuple[int, ...]:
@@ -186,7 +186,7 @@ class DriftPlan:
     def kept(self, rate: float) -> float:
         """Return the fraction of its S/N that a carrier with this drift rate, Hz/s, keeps.
 
-        It is compared with the same carrier without drift in a single channel. The mean over its
+        The reference is the same carrier without drift in a single channel. The mean over its
         positions in a cell is returned; the response of the filter bank is not included.
         """
         spread = abs(rate) * self.sample_s / self.chan_hz

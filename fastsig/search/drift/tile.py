@@ -34,7 +34,7 @@ class Searched(NamedTuple):
     Parameters
     ----------
     signals : list of Signal
-        Strongest first.
+        Signals, the strongest first.
     is_full : bool
         Whether there may be further, weaker signals.
     shape : float
@@ -69,14 +69,14 @@ class _Peak(NamedTuple):
 
 
 class Tile:
-    """A search of pieces of one scan; an object is used by one thread.
+    """A search of pieces of one scan; each thread needs an object of its own.
 
     Parameters
     ----------
     plan : DriftPlan
         Drifts and widths.
     window : int
-        Channels of a group in which the level is measured.
+        Number of channels of a group in which the level is measured.
     threshold : float
         Lowest S/N.
     min_share : float
@@ -103,12 +103,13 @@ class Tile:
         Parameters
         ----------
         x : ndarray, shape (n_spectrum, n_chan), float32
-            Spectra in any unit, not finite where they are not valid; the channels are a multiple
-            of the window and of all sums.
+            Spectra in any unit, not finite where they are not valid. The number of channels is a
+            multiple of the window and of all numbers of summed channels.
         lost : ndarray of int, optional
             Channels that are not valid.
         core : slice, optional
-            Channels that measure the noise; they begin with a window. All by default.
+            Channels that measure the noise; they begin with a window. By default, these are all
+            channels.
         """
         core = slice(0, x.shape[1]) if core is None else core
         y, total, known, levels = flatten(x, self._window, self._room(*x.shape), lost, core)

@@ -1,4 +1,4 @@
-"""Pulsar candidates: the product of a search for periodic signals, a row for each signal."""
+"""Pulsar candidates: the table of a search for periodic signals, with a row for each signal."""
 
 from __future__ import annotations
 

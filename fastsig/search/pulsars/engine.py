@@ -95,7 +95,7 @@ class Trials(NamedTuple):
 
 
 class Searches(NamedTuple):
-    """Both searches of the series of a stretch; None for one that is not done."""
+    """Both searches of the series of a stretch; None for a search that is not made."""
 
     fourier: FourierSearch | None
     folding: FoldingSearch | None
@@ -210,12 +210,12 @@ def search_series(read: Read, trials: Sequence[Trials], searches: Sequence[Searc
                  ) -> tuple[NDArray[Any], int]:
     """Return the detections in all series, and the number of series that do not vary.
 
-    Detections are in the order of the series; fields of `sift.DETECTION`.
+    Detections are in the order of the series, and have the fields of `sift.DETECTION`.
 
     Parameters
     ----------
     read : callable
-        A `Read`.
+        Function that returns a series and its weights, of type `Read`.
     trials : sequence of Trials
         Stretches, and their segments.
     searches : sequence of Searches

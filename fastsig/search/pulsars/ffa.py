@@ -61,21 +61,21 @@ class _Part:
 class FoldingSearch:
     """Search of series of one length by fast folding; each thread needs a copy.
 
-    Every two octaves of the period have a separate level: the running mean of the running median,
-    both over the longest of these periods. Periods, levels and noise of an octave do not depend on
-    the range of the search. The S/N is relative to the noise of a few samples. Where profiles are
-    noisier because the noise is red, the significance is that of an S/N relative to the noise of
-    profiles.
+    Each range of two octaves of the period has a separate level: the running mean of the running
+    median, both over the longest of these periods. Periods, levels and noise of an octave do not
+    depend on the range of the search. The S/N is relative to the noise of a few samples. Where
+    profiles are noisier because the noise is red, the significance is that of an S/N relative to
+    the noise of profiles.
 
     Parameters
     ----------
     n_sample : int
-        Samples of a series.
+        Number of samples of a series.
     sample_s : float
         Time from one sample to the next, s.
     period : tuple of two floats
-        Shortest and longest period, s. The shortest is at least `n_bin` samples; series have at
-        least 8 turns of the longest, or it is shortened.
+        Shortest and longest period, s. The shortest is at least `n_bin` samples. The longest is
+        shortened if a series has fewer than 8 turns of it.
     duty : tuple of two floats
         Smallest and largest width of a pulse, as a fraction of the period. The smallest determines
         the number of bins.
@@ -146,7 +146,7 @@ class FoldingSearch:
             significance.combined_log_chance(self._log_chance(snr), self.n_trial)))
 
     def false_alarms(self, snr: float) -> float:
-        """Return the expected number of candidates of noise above an S/N, in all series."""
+        """Return the expected number of candidates above an S/N that noise causes in all series."""
         return float(self.n_trial * np.exp(self._log_chance(snr)))
 
     @staticmethod
@@ -197,7 +197,7 @@ class FoldingSearch:
             Sums of the valid terms. Samples that are not finite are not valid.
         weight : ndarray, shape (n_sample,), float32, optional
             Variance of each sample relative to that of a complete one, 0 to 1: the fraction of its
-            terms that are valid.
+            terms that are valid; 1 by default.
         zapped : array, shape (n, 2), Hz
             Lower and upper edges of ranges of frequencies that are removed from the series.
 
@@ -305,7 +305,7 @@ def _median_of_white_noise(n: float) -> float:
 
 
 def widths_of(n_bin: int, duty: float) -> tuple[int, ...]:
-    """Return widths of boxcars, each about 1.5 times the last, up to a fraction of the turn."""
+    """Return widths of boxcars in ratios of about 1.5, up to a fraction of the turn."""
     found, width = [], 1
     while width <= max(1, int(duty * n_bin + 1e-9)):
         found.append(width)

@@ -63,8 +63,9 @@ class Whitened:
     amplitude : ndarray, shape (n_bin,), complex64
         Amplitudes, 0 where they are not valid.
     valid : ndarray, shape (n_bin,), bool
+        Whether each bin is valid.
     lags : ndarray, shape (n_lag,), complex
-        Correlation of the noise of bins, which is caused by gaps in the series, for example.
+        Correlation of the noise of bins, caused for example by gaps in the series.
     """
 
     amplitude: NDArray[np.complex64]
@@ -82,7 +83,7 @@ class FourierSearch:
     sample_s : float
         Time from one sample to the next, s.
     n_harmonic : int
-        Largest number of harmonics that are summed: 1, 2, 4, 8, 16 or 32. Smaller ones are tried
+        Largest number of harmonics that are summed: 1, 2, 4, 8, 16 or 32. Smaller numbers are tried
         too.
     z_max : float
         Largest drift of the highest harmonic, in bins over the series, 0 to 948.
@@ -177,7 +178,7 @@ class FourierSearch:
             Sums of the valid terms. Samples that are not finite are not valid.
         weight : ndarray, shape (n_sample,), float32, optional
             Variance of each sample relative to that of a complete one, 0 to 1: the fraction of its
-            terms that are valid.
+            terms that are valid; 1 by default.
         zapped : array, shape (n, 2), Hz
             Lower and upper edges of ranges of frequencies that are not used.
 

@@ -1,9 +1,10 @@
 """Known pulsars: a table of them, and the candidates that they may be.
 
-A candidate of frequency f may be a pulsar of frequency f0 if ``f = (a / b) f0`` with a and b up to
-8, within 2e-4 of it (because of the motion of the Earth) or 1.5 bins of the spectrum, and if their
-dispersion measures agree within a tenth, 3 pc cm^-3 or the range of the candidate's detections, and
-their positions, where both are known, within the given radius.
+A candidate of frequency f may be a pulsar of frequency f0 if three conditions are met. The
+frequency f is ``(a / b) f0`` with a and b up to 8, to within 2e-4 of it (because of the motion of
+the Earth) or 1.5 bins of the spectrum. The dispersion measures agree to within a tenth, 3 pc cm^-3
+or the range of the candidate's detections. The positions, where both are known, agree to within the
+given radius.
 """
 
 from __future__ import annotations
@@ -111,7 +112,9 @@ def names_of(candidates: PulsarCandidates, known: Sequence[Pulsar], *, radius_de
     Parameters
     ----------
     candidates : PulsarCandidates
+        Candidates to name.
     known : sequence of Pulsar
+        Known pulsars.
     radius_deg : float
         Largest distance on the sky, degrees.
 

@@ -20,7 +20,7 @@ _QUARTILE = 0.6744897501960817  # of a Gaussian
 
 
 def without_mean(series: F4, weight: F4 | None, n_sample: int) -> tuple[F4, F4 | None]:
-    """Return a series with a weighted mean of 0, and 0 where it is not valid, and its weights.
+    """Return a series with a weighted mean of 0, set to 0 where it is not valid, and its weights.
 
     Samples are sums of their valid terms, so their mean is proportional to their weight.
 
@@ -70,7 +70,7 @@ def levelled(x: F4, weight: F4 | None, window: int, n_bin: int = 1) -> F4:
     weight : ndarray, shape (n,), float32, optional
         Weights, 0 to 1; 1 by default.
     window, n_bin : int
-        Samples.
+        Numbers of samples.
     """
     size = max(1, min(window, len(x)) // _BLOCKS)
     level = _smooth(_medians(_block_means(x, weight, size)))

@@ -28,7 +28,7 @@ def lengths_of(stretches: Sequence[Stretch], n_time: int) -> list[tuple[int, int
     Raises
     ------
     PlanError
-        If half of the data or more are lost there.
+        If half of the data or more are lost in this way.
     """
     found = []
     for each in stretches:
@@ -50,7 +50,9 @@ class SeriesMaker(Octaves):
     Parameters
     ----------
     recording : Recording
+        Properties of the spectra.
     stretches : sequence of Stretch
+        Stretches of dispersion measure.
     lengths : sequence of (int, int)
         Lengths, as returned by `lengths_of`.
     put : callable

@@ -2,26 +2,26 @@
 
 The rules, from the most significant detection to the least:
 
-1. *Neighbours.* A detection belongs to a signal if its frequency differs by at most 1.1 bins of the
-   spectrum, each ``1 / T`` wide, plus half the difference of the drifts and a twelfth of that of
-   the jerks, at any dispersion measure and in either search; or by at most 4 bins if its S/N is at
-   most a fifth of that of the signal; or by d bins if its S/N is at most ``2 / (pi d)`` of that of
-   the signal, twice that of its sidelobes.
-   The signal has the values of its most significant detection, except its dispersion measure, which
+1. *Neighbours.* A detection belongs to a signal, at any dispersion measure and in either search, if
+   its frequency differs by at most 1.1 bins of the spectrum, each ``1 / T`` wide, plus half the
+   difference of the drifts and a twelfth of that of the jerks. It also belongs to the signal within
+   4 bins if its S/N is at most a fifth of that of the signal, and within d bins if its S/N is at
+   most ``2 / (pi d)`` of that of the signal, which is twice the S/N of the sidelobes.
+   The signal has the values of its most significant detection, except its dispersion measure. This
    is the middle of the range in which the S/N found by the same search is lower than that of this
    detection by at most 1, the noise of an S/N, or by at most a tenth if that is more. The tenth is
    allowed because other bright signals change the S/N of a bright one by several per cent,
    differently at each dispersion measure.
 2. *Harmonics.* A signal of frequency f is a harmonic of a more significant one of frequency f0 if
-   ``f = a f0``, a up to 64, or ``f = f0 / b``, b up to 16, within ``1.1 max(1, a / b)`` bins, or
-   for ``a f0`` within d bins as above. Fractions ``(a / b) f0`` of these numbers count if the other
-   signal has 1.5 times the S/N or more and multiples of ``f0 / b`` are 4 or more bins apart, within
-   ``0.5 max(1, a / b)`` bins. Most frequencies would be as close to a multiple or a fraction of
-   that of a slow signal: the difference is at most 1.1 bins (0.1 for fractions) plus three standard
-   errors, or for ``a f0`` and ``f0 / b`` also ``f0 / (20 b^2)`` if that is more. The drift must be
-   ``a / b`` times as large within
-   ``2 max(1, a / b) + 2`` bins, the jerk within ten times as many bins, and the
-   ranges of dispersion measure, from the lowest to the highest detection of each, must overlap.
+   ``f = a f0``, with a up to 64, or ``f = f0 / b``, with b up to 16, within ``1.1 max(1, a / b)``
+   bins, or for ``a f0`` within d bins as above. Fractions ``(a / b) f0`` with such a and b count,
+   within ``0.5 max(1, a / b)`` bins, if the other signal has 1.5 times the S/N or more and
+   multiples of ``f0 / b`` are 4 or more bins apart. Most frequencies are that close to a multiple
+   or a fraction of the frequency of a slow signal. The difference must therefore also be at most
+   1.1 bins (0.1 for fractions) plus three standard errors, or for ``a f0`` and ``f0 / b`` at most
+   ``f0 / (20 b^2)`` if that is more. The drift must be ``a / b`` times as large within
+   ``2 max(1, a / b) + 2`` bins, and the jerk within ten times as many bins. The ranges of
+   dispersion measure, from the lowest to the highest detection of each, must overlap.
 
 Harmonics are left out, and listed with the signal.
 """
@@ -74,15 +74,15 @@ class Sifted(NamedTuple):
     Parameters
     ----------
     best : ndarray, shape (n,), fields of `DETECTION`
-        The most significant detection of each, at the middle of its dispersion measures.
+        The most significant detection of each signal, at the middle of its dispersion measures.
     n_member : ndarray, shape (n,), int64
-        Number of detections.
+        Number of detections of each signal.
     n_segment : ndarray, shape (n,), int64
         Number of the segments with a detection.
     dm_low, dm_high : ndarray, shape (n,), float64
-        Lowest and highest dispersion measure of these.
+        Lowest and highest dispersion measure of the detections.
     harmonics : list of str
-        Ratios of the frequencies of its harmonics that were left out.
+        Ratios of the frequencies of each signal's harmonics that were left out.
     n_harmonic : int
         Number of signals that were left out as harmonics.
     n_dropped : int
@@ -125,7 +125,7 @@ def _blank(n: int, dm: float) -> NDArray[Any]:
 
 
 def sift(found: NDArray[Any], duration_s: float, *, most: int = 1000) -> Sifted:
-    """Return the signals of detections in whole series, or in one segment, by the rules above.
+    """Return the signals of detections in whole series, or in one segment, sifted as above.
 
     Parameters
     ----------

@@ -35,7 +35,7 @@ def log_chance(power: Any, n: Any) -> F8:
     power : array of float
         Sums of powers with a mean of 1.
     n : array of int
-        Numbers of powers in each sum, from 1; broadcast with `power`.
+        Numbers of powers in each sum, 1 or more; broadcast with `power`.
 
     Raises
     ------
@@ -70,12 +70,12 @@ def combined_log_chance(chance: Any, trials: float) -> F8:
     chance : array of float
         Logarithm of the chance in one trial.
     trials : float
-        Number of independent trials, from 1.
+        Number of independent trials, 1 or more.
 
     Raises
     ------
     UsageError
-        If there are fewer than 1 trials.
+        If `trials` is below 1.
     """
     _check_trials(trials)
     one = np.asarray(chance, np.float64)
