@@ -8,8 +8,8 @@ import numpy as np
 
 from ._jit import jit_strict, jit_strict_inner
 
-#: Channels whose sums stay in the first-level cache, for so many rows that the addresses of their
-#: pages remain known to the processor.
+#: Channels whose sums stay in the first-level cache; rows whose pages the processor can keep track
+#: of, as each row is a page or more.
 _CHANNELS, _ROWS = 512, 8
 
 
