@@ -46,7 +46,7 @@ class OwnVerbs:
         Parameters
         ----------
         n_chan : int
-            Number of channels per input channel; even.
+            Number of channels per input channel, an even number.
         n_tap : int
             Length of the prototype filter in units of n_fft.
         window : str
@@ -73,8 +73,8 @@ class OwnVerbs:
     ) -> Self:
         """Voltages of a band, computed from those of its channels with a polyphase synthesis bank.
 
-        ``x[n] = 1/N sum_m g[n - m H] sum_k X[m, k] exp(2 pi i k n / N)`` with N the length of the
-        transform of the analysis bank that made the channels, H its hop, and g the dual of its
+        ``x[n] = (1/N) sum_m g[n - m H] sum_k X[m, k] exp(2 pi i k n / N)`` where N is the length of the
+        transform of the analysis bank that made the channels, H is its hop, and g is the dual of its
         prototype h (see `fastsig_kernels.Synthesizer`). Frames of `channelize` give the voltages from
         which they were made: nearly exactly if the bank is oversampled (-118 dB), and with an error of
         about -37 dB, which depends on `noise`, if it is critically sampled.
@@ -252,8 +252,8 @@ class OwnVerbs:
         track : {"sample", "half", "exact"}, optional
             Rounding of delays: that of the tree; that of a tree with half samples, which takes up to
             twice the time; or the nearest sample, as in `dedisperse`, which takes a time proportional
-            to the number of dispersion measures. By default "exact" for up to 16 of them, otherwise
-            "sample".
+            to the number of dispersion measures. The default is "exact" for up to 16 dispersion
+            measures, and "sample" otherwise.
         last : {"keep", "drop"}
             Whether the times at the end for which channels are missing at the largest dispersion
             measure are kept or dropped.
@@ -294,9 +294,8 @@ class OwnVerbs:
         flag_sigma : float, optional
             For every 128 spectra (fewer at the end of an integration), leave out channels whose
             spectral kurtosis differs from that of noise, in any polarisation, by more than this many
-            standard deviations of a Gaussian.
-            Requires detected frames, and integrations of at least 16 spectra (more if frames overlap
-            strongly). Each channel then has its own weight.
+            standard deviations of a Gaussian. This requires detected frames, and integrations of at
+            least 16 spectra (more if frames overlap strongly). Each channel then has its own weight.
         last : {"keep", "drop"}
             Whether an incomplete last integration is kept or dropped; the parameters record the number
             of spectra dropped.
@@ -568,8 +567,8 @@ class OwnVerbs:
         ratio if this ratio is at most 2.5 times the square root of the number of channels.
 
         `write`, `write_many` and the measurements `flag_shares`, `measure_diode` and `fit_gaussians`
-        issue a `FastsigWarning` if whole channels, or a tenth of the samples outside `bands`, were
-        flagged in the rows that they needed.
+        issue a `FastsigWarning` if whole channels, or more than a tenth of the samples outside `bands`,
+        were flagged in the rows that they needed.
 
         A signal that fills more than half of a segment, or of a window, is mistaken for the undisturbed
         level. Lines that must not be lost should be listed in `protect`.
@@ -626,6 +625,7 @@ class OwnVerbs:
         Parameters
         ----------
         solution : DiodeSolution, or the result of `Chain.measure_diode`
+            Solution with which the spectra are calibrated.
         on : {"subtract", "blank"}
             Whether the temperature of the diode is subtracted from rows in which it is on ("subtract"),
             or the weight of these rows is set to 0 ("blank").
@@ -710,7 +710,7 @@ class OwnVerbs:
     ) -> Self:
         r"""Flux densities in Jy.
 
-        .. math:: S_{AA} = T_{AA} / G, \quad S_I = (T_{AA} + T_{BB}) / 2 G
+        .. math:: S_{AA} = T_{AA} / G, \quad S_I = (T_{AA} + T_{BB}) / (2 G)
 
         AA, BB, CR and CI are divided by the gain G of a single polarisation, so the flux density of I
         is the mean of those of AA and BB. I, Q, U and V, which combine both polarisations, are divided
@@ -1084,7 +1084,8 @@ class OwnVerbs:
             Dispersion constant, MHz^2 pc^-1 cm^3 s; by default, that in the header, or 1/2.41e-4.
         tcal : Quantity, str or path, optional
             Temperature of the noise diode, as for `measure_diode`. The diode is measured first, and the
-        XX The diode's signal must be injected at 45 degrees to both
+            spectra are calibrated. The profiles are then in K, without the differences of gain and
+            phase between the receptors. The diode's signal must be injected at 45 degrees to both
             receptors.
         diode, beam : optional
             As for `measure_diode`.
