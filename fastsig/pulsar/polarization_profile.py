@@ -11,7 +11,7 @@ The position angle (PA) is ``atan2(U, Q) / 2``. Its probability about the true a
     ``e = p cos(2 d) / sqrt(2)``,
 
 which is not a Gaussian at a low S/N. The error is the half width of the interval that contains
-68.27 per cent, with the estimate L in place of the true value; it tends to ``1 / (2 p)`` rad for
+68.27 per cent, with the estimate L instead of the true value; it tends to ``1 / (2 p)`` rad for
 large p.
 
 References
