@@ -109,23 +109,35 @@ def run_document(name: str) -> None:
     warming.GROUPS = {"banks": warming.GROUPS["banks"]}
     warming.LAYOUTS, warming.CHANNELS, warming.PRODUCTS = warming.LAYOUTS[:1], (1024,), ("I",)
     namespace: dict[str, Any] = {"__name__": "__main__"}
-    for snippet in snippets(name):
+    found = snippets(name)
+    for snippet, after in zip(found, [*found[1:], None], strict=True):
         where = f"{name}:{snippet.line}"
         if snippet.language == "python":
-            run_python(snippet, name, namespace)
+            printed = run_python(snippet, name, namespace)
+            if after is not None and after.language == "text" and follows(after, snippet):
+                assert printed == after.text, f"{where} prints:\n{printed}"
         elif snippet.language == "console" and snippet.mark != "recorded":
             run_commands(snippet.text, where)
 
 
-def run_python(snippet: Snippet, name: str, namespace: dict[str, Any]) -> None:
-    """Run a Python block; where fastsig warns, a comment "# warns ..." has to say so."""
+def follows(after: Snippet, before: Snippet) -> bool:
+    """Whether only an empty line is between two blocks: the second one is the output."""
+    return after.line == before.line + before.text.count("\n") + 3
+
+
+def run_python(snippet: Snippet, name: str, namespace: dict[str, Any]) -> str:
+    """Run a Python block and return what it prints.
+
+    Where fastsig warns, a comment "# warns ..." has to say so.
+    """
     from fastsig.errors import FastsigWarning
 
     code = "\n" * snippet.line + snippet.text  # so that a traceback names the line
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()) as printed:
         if "# warns" in snippet.text:
             warnings.simplefilter("ignore", FastsigWarning)
         exec(compile(code, ROOT / name, "exec"), namespace)
+    return printed.getvalue()
 
 
 def run_commands(text: str, where: str) -> None:
