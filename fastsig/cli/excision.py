@@ -47,8 +47,8 @@ excision_options = common.options(
                       "signal in each channel (zdot)."),
     click.option("--runs", type=float, metavar="X",
                  help="Flag runs of 1 to 64 samples in time or frequency; X is the threshold for "
-                      "one sample, in standard deviations, e.g. 6. Unlike with --sum-threshold of "
-                      "flag, channels are not compared with neighbours."),
+                      "one sample in standard deviations, e.g. 6. Unlike fastsig flag "
+                      "--sum-threshold, --runs does not compare neighbouring channels."),
 )
 
 

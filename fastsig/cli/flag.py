@@ -16,9 +16,9 @@ _RUNS = 5  # most spans of channels that are listed
 @common.output_option("Write the product to this file; {file} in the name is replaced by the "
                       "file number.")
 @click.option("--bands", multiple=True, metavar="NAME|FREQ-FREQ",
-              help="Flag these bands completely: all bands of known interference at FAST (fast), "
-                   "some of them (aviation, gnss or bursts), or an interval such as "
-                   "1378MHz-1385MHz. May be repeated.")
+              help="Flag these bands completely: all bands of known interference at FAST (fast); "
+                   "only aviation, gnss or bursts (short interference at 1378-1385 MHz); or an "
+                   "interval, e.g. 1240MHz-1250MHz. May be repeated.")
 @click.option("--clip", type=float, default=5.0, show_default=True, metavar="X",
               help="Flag single samples that deviate from the median of their channel by more than "
                    "this many standard deviations; 0 skips this test.")

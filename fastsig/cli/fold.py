@@ -53,9 +53,9 @@ from fastsig.cli import common, driver, excision
               help="With --tcal, convert to Stokes parameters in Jy with this gain of one "
                    "polarisation, e.g. 16K/Jy, as measured on a calibrator.")
 @click.option("--feed-angle", metavar="ANGLE",
-              help="Write I, Q, U and V, rotated to the sky by the parallactic angle plus ANGLE, "
-                   "the angle of receptor A from the direction of the zenith, in the sense from "
-                   "north through east.  [default: no rotation]")
+              help="Write I, Q, U and V in the frame of the sky. Q and U are rotated by the "
+                   "parallactic angle plus ANGLE, which is measured north through east from the "
+                   "zenith to receptor A.  [default: no rotation]")
 @excision.flag_option
 @common.span_options
 @driver.products_option
@@ -69,7 +69,7 @@ def fold(files: tuple[str, ...], output: str, to: str | None, **options: Any) ->
 
     All FILEs must belong to one scan. Every sample is added to the bin that contains the phase at
     its own time and frequency. Samples of weight 0, such as flagged ones, do not contribute.
-    PSRCHIVE can open PSRFITS archives.
+    Archives written as PSRFITS can be opened with PSRCHIVE.
     """
     from fastsig.chain import open_chain
     from fastsig.io.files.outputs import output_names

@@ -17,7 +17,8 @@ _APART = ("path", "warnings", "provenance", "cards")
 @common.json_option
 @click.option("--deep", is_flag=True,
               help="Read the whole file to compute the valid fraction and, for a cube, the noise. "
-                   "By default, only up to 16 channels of a cube are read.")
+                   "By default, up to 16 channels of a cube are read; for other files, the valid "
+                   "fraction is shown only if the file states it.")
 @click.option("--cards", is_flag=True, help="Also show all header cards of each file.")
 @common.set_option
 @common.message_options(verbose=common.SAYS_NOTHING, quiet=common.ERRORS_ONLY)

@@ -40,7 +40,7 @@ from fastsig.cli import common
               help="Write a line of JSON for each burst to this file, FIFO or local socket.")
 @click.option("--voevent", metavar="IVORN",
               help="With --post, write VOEvent documents instead of JSON, one on each line, with "
-                   "identifiers of the stream IVORN, e.g. ivo://example.org/bursts.")
+                   "identifiers in the stream IVORN, e.g. ivo://example.org/bursts.")
 @click.option("--picture", is_flag=True,
               help="Draw the spectra of the last minute as FOLDER/live.png or, if there are "
                    "several sources, as FOLDER/s1-live.png and so on.")
@@ -54,7 +54,7 @@ from fastsig.cli import common
                    "integration]")
 @click.option("--products", default="I", show_default=True,
               type=click.Choice(["I", "AABB", "AABBCRCI", "IQUV"]),
-              help="Form these polarisation products of voltages.")
+              help="Form these polarisation products from voltages.")
 @click.option("--to", type=click.Choice(["fbh5", "sigproc"]), default="fbh5", show_default=True,
               help="Write spectra in this format.")
 @common.profile_options

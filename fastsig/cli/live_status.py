@@ -9,7 +9,7 @@ import click
 from fastsig.cli import common
 
 
-@click.command("live-status")
+@click.command("live-status", short_help="Report the state of a live session.")
 @click.argument("folder", metavar="FOLDER")
 @common.json_option
 @common.debug_option

@@ -38,7 +38,7 @@ _HEAD = ("low DM", "high DM", "step", "down", "DMs", "sample", "channel", "step"
 @click.option("--overwrite", is_flag=True, help="Replace existing output files.")
 @common.set_option
 @common.json_option
-@common.quiet_options
+@common.message_options(verbose=common.SAYS_FORMATS)
 @common.debug_option
 def plan_dm(files: tuple[str, ...], dms: str, output: str | None, **options: Any) -> None:
     """Plan a search over DMs: steps, downsampling, losses and cost.

@@ -43,9 +43,9 @@ def search() -> None:
                    "between two widths or two dispersion measures loses at most a fraction X of "
                    "its S/N.")
 @click.option("--switch", type=float, metavar="X", default=1.5, show_default=True,
-              help="Halve the sampling rate above the DM at which a channel's smearing is X times "
-                   "that of samples and DM steps, and a pulse of 10 spectra spans 2X new "
-                   "samples. A larger X is slower but loses less S/N.")
+              help="Halve the sampling rate above each DM at which the smearing within a channel "
+                   "is large enough. With a larger X, these DMs are higher, so that less S/N is "
+                   "lost but the search takes longer.")
 @common.constant_option()
 @click.option("--n-chan", type=click.IntRange(1), metavar="N",
               help="Divide each channel of voltages into N channels, in which the dispersion is "

@@ -75,8 +75,8 @@ diode_option = click.option(
 
 rfi_option = click.option(
     "--rfi", metavar="KEY=VALUE,...", multiple=True,
-    help="Add interference, specified by start, duration, low, high and temperature. May be "
-         "repeated.")
+    help="Add interference, specified by start, duration, low and high (edges of its band), and "
+         "temperature. May be repeated.")
 
 spectra_loss_option = click.option(
     "--loss", metavar="KEY=VALUE,...",
@@ -102,8 +102,8 @@ receiver_options = common.options(
 sending_options = common.options(
     click.option("--network", metavar="KEY=VALUE,...",
                  help="With --to udp://, alter the packets as specified by loss, duplicates, "
-                      "reorder (largest delay, in packets), first (counter of the first packet), "
-                      "beam, jumps (2s:1000000), silences (1s:3s) and seed."),
+                      "reorder (largest delay, in packets), first (initial counter), beam, jumps "
+                      "(time:counter steps), silences (time:duration) and seed."),
     click.option("--speed", metavar="X",
                  help="If the recording is sent (--to), send X seconds of it per second or, if X "
                       "is 0, send it as fast as possible.  [default: 1]"),

@@ -99,15 +99,15 @@ _sky = common.options(
     click.option("--point", metavar=LIST, multiple=True,
                  help="Add a point source, specified by ra, dec, flux (Stokes I, Jy), index, "
                       "frequency (at which flux is given; by default 1400MHz), and q, u and v "
-                      "(fractions of I, on the sky). May be repeated."),
+                      "(fractions of I, in the frame of the sky). May be repeated."),
     click.option("--disk", metavar=LIST, multiple=True,
                  help="Add an HI disc, specified by ra, dec, mass, distance, velocity, frame, "
                       "inclination, position_angle, radius, turnover, rotation and dispersion. "
                       "May be repeated."),
     click.option("--pulsar", metavar=LIST, multiple=True,
                  help="Add a pulsar, specified by ra, dec, flux (at the peak, at 1400 MHz, in Jy), "
-                      "period, dm, duty, time, index, and linear, angle and circular (on the sky). "
-                      "May be repeated."),
+                      "period, dm, duty, time, index, and linear, angle and circular (in the frame "
+                      "of the sky). May be repeated."),
     click.option("--continuum", metavar=LIST,
                  help="Add a uniform continuum, specified by temperature (in K, in each "
                       "polarisation at 1400 MHz) and index (by default -2.7)."),
@@ -116,7 +116,8 @@ _receiver = common.options(
     simulating.diode_option,
     click.option("--tcal", metavar=LIST,
                  help="Make the diode imperfect, as specified by q (Q / I), phase (of <A* B>), "
-                      "coherence, and slope_a and slope_b (relative, over the band)."),
+                      "coherence, and slope_a and slope_b (relative change across the band in A "
+                      "and B)."),
     click.option("--drift", metavar=LIST,
                  help="Let the gain drift, as specified by amplitude, period, phase and slope "
                       "(per hour); the phases of successive beams differ by 137.5 degrees."),
@@ -147,9 +148,9 @@ def fast_scan(output: str, overwrite: bool, workers: int | None, **options: Any)
     """Simulate a scan of FAST's 19 beams over a known sky.
 
     The command writes the spectra of every beam, the track of the feed cabin, and a record of the
-    simulated contents (the truth record). Physical values other than DMs need units, e.g. --point
-    ra=5h34m31.9s,dec=22d0m52s,flux=3Jy,index=-0.7. The track requires the packages
-    that pip install "fastsig[spectral]" installs.
+    simulated contents (the truth record). Physical values other than DMs and the times of the noise
+    diode need units, e.g. --point ra=5h34m31.9s,dec=22d0m52s,flux=3Jy,index=-0.7. The track
+    requires the packages that pip install "fastsig[spectral]" installs.
     """
     from fastsig import simulate as library
 

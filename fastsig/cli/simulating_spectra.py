@@ -60,10 +60,10 @@ _common = common.options(
 def fast_psrfits(output: str | None, overwrite: bool, workers: int | None, **options: Any) -> None:
     """Simulate PSRFITS spectra of one FAST beam.
 
-    The products are AA, BB, CR and CI. Physical values other than DMs and rotation measures need
-    units, e.g. --pulsar period=5ms,dm=10,duty=0.05,peak=30K. Times of pulsars and bursts are times
-    of arrival at the upper edge of the band. If --diode specifies no times, the noise diode
-    switches as in FAST's pulsar mode.
+    The products are AA, BB, CR and CI. Physical values other than DMs, rotation measures and the
+    times of the noise diode need units, e.g. --pulsar period=5ms,dm=10,duty=0.05,peak=30K. Times of
+    pulsars and bursts are times of arrival at the upper edge of the band. If --diode specifies no
+    times, the noise diode switches as in FAST's pulsar mode.
     """
     from fastsig import simulate as library
 
@@ -97,9 +97,10 @@ def fast_psrfits(output: str | None, overwrite: bool, workers: int | None, **opt
 def fast_spectral(output: str, overwrite: bool, workers: int | None, **options: Any) -> None:
     """Simulate spectral FITS files of one FAST beam.
 
-    The products are AA, BB, CR and CI. Physical values other than DMs and rotation measures need
-    units, e.g. --line peak=5K,fwhm=100kHz,velocity=200km/s. Lost spectra are left out of the table.
-    The times of the noise diode are in ticks of 4 ns: 251658240 ticks are 1.00663296 s.
+    The products are AA, BB, CR and CI. Physical values other than DMs, rotation measures and the
+    times of the noise diode need units, e.g. --line peak=5K,fwhm=100kHz,velocity=200km/s. Lost
+    spectra are left out of the table. The times of the noise diode are in ticks of 4 ns: 251658240
+    ticks are 1.00663296 s.
     """
     from fastsig import simulate as library
 

@@ -42,8 +42,9 @@ from fastsig.cli import common
               help="Set the rest frequency for the velocities of a cube, given as a line such as "
                    "HI, OH1667 or H166a, or as a frequency.  [default: that stated in the file]")
 @click.option("--data", type=common.InputPath(), multiple=True, metavar="PATH",
-              help="Look in this file or folder for the recordings to which a table of candidates "
-                   "or hits refers. May be repeated.  [default: draw no spectra]")
+              help="Draw the spectra of the candidates or hits of a table from this recording, or "
+                   "from the recordings in this folder. May be repeated.  [default: draw no "
+                   "spectra]")
 @click.option("--page-size", metavar="SIZE",
               help="Limit the size of an interactive page.  [default: 3MB; 10MB for candidates]")
 @common.span_options
@@ -53,18 +54,18 @@ from fastsig.cli import common
 def view(files: tuple[str, ...], output: str, **options: Any) -> None:
     """Draw a file as a picture or an interactive page.
 
-    Several FILEs must belong to one scan. A cube, a DM-time plane, an archive of folded profiles or
-    a table (such as a spectrum written by extract) must be the only FILE. The picture of spectra is
-    a waterfall with averages over time and frequency. The picture of voltages shows a histogram,
-    the power over time and the bandpass. The picture of a cube shows its integral over velocity,
-    its coverage and its mean spectrum. The picture of a DM-time plane shows the S/N against time
-    and dispersion measure, and the highest S/N at each dispersion measure. The picture of folded
-    profiles shows two periods of the mean profile with its polarisation, and the profiles against
-    time and against frequency. The DM is plotted against time for burst candidates, and against
-    period for pulsar candidates. The drift rate of carriers is plotted against frequency; with
-    --data, the spectra around the strongest accepted hit (or the strongest hit, if none is
-    accepted) are drawn instead. On a page, spectra and cubes can be zoomed and sliced, and
-    candidates can be sorted, filtered and marked.
+    If several FILEs are given, they must belong to one scan. A cube, a DM-time plane, an archive of
+    folded profiles or a table (such as a spectrum written by extract) must be the only FILE. The
+    picture of spectra is a waterfall with averages over time and frequency. The picture of voltages
+    shows a histogram, the power over time and the bandpass. The picture of a cube shows its
+    integral over velocity, its coverage and its mean spectrum. The picture of a DM-time plane shows
+    the S/N against time and dispersion measure, and the highest S/N at each dispersion measure. The
+    picture of folded profiles shows two periods of the mean profile with its polarisation, and the
+    profiles against time and against frequency. The DM is plotted against time for burst
+    candidates, and against period for pulsar candidates. The drift rate of carriers is plotted
+    against frequency; with --data, the spectra around the strongest accepted hit (or the strongest
+    hit, if none is accepted) are drawn instead. On a page, spectra and cubes can be zoomed and
+    sliced, and candidates can be sorted, filtered and marked.
     """
     from fastsig.products.view import Wanted, draw_file
 

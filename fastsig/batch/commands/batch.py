@@ -22,7 +22,7 @@ def batch() -> None:
     """Run a recipe over many recordings."""
 
 
-@batch.command()
+@batch.command(short_help="Write an example recipe, or list the examples.")
 @click.argument("name", required=False, metavar="[NAME]")
 @click.option("-o", "--output", type=common.OutputPath(), metavar="PATH",
               help="Write the recipe to this file.  [default: NAME.toml]")

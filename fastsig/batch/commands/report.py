@@ -24,7 +24,7 @@ from fastsig.cli import common
               help="Replace PATH even if it is not a report written by fastsig batch.")
 @click.option("--no-pictures", is_flag=True, help="Do not make new thumbnails.")
 @strict_as_run_option
-@common.quiet_options
+@common.message_options(verbose=common.SAYS_FORMATS)
 @common.debug_option
 def report(path: str, files: tuple[str, ...], output: str | None, overwrite: bool,
            no_pictures: bool, strict: bool, quiet: bool, debug: bool) -> int:

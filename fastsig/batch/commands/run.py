@@ -97,11 +97,11 @@ def run(path: str, files: tuple[str, ...], dry_run: bool, **options: Any) -> int
 @recipe_option
 @files_argument
 @click.option("--failed", is_flag=True,
-              help="Repeat tasks that failed for any reason, were refused, or have damaged or "
-                   "stale products.")
+              help="Repeat tasks that failed for any reason or were refused, and tasks whose "
+                   "products are damaged or, with --replace-stale, stale.")
 @click.option("--killed", is_flag=True,
-              help="Repeat tasks whose worker process or run died or was stopped, and those that "
-                   "were set aside.")
+              help="Repeat tasks whose worker process or run died or was stopped, including tasks "
+                   "that were set aside because their worker processes died repeatedly.")
 @click.option("--all", "all_", is_flag=True, help="Repeat all tasks that are not done.")
 @run_options
 def retry(path: str, files: tuple[str, ...], failed: bool, killed: bool, all_: bool,
@@ -109,8 +109,8 @@ def retry(path: str, files: tuple[str, ...], failed: bool, killed: bool, all_: b
     """Repeat tasks that failed or were interrupted.
 
     At least one of --failed, --killed and --all is required. Tasks that failed and whose inputs
-    have been repaired since then are included by --failed and --all. Tasks that were set aside are
-    included by --killed and --all.
+    have been repaired since then are included by --failed and --all. Tasks that were set aside
+    because their worker processes died repeatedly are included by --killed and --all.
     """
     chosen = [name for name, on in (("failed", failed), ("killed", killed), ("all", all_)) if on]
     if not chosen:
