@@ -53,7 +53,7 @@ from fastsig.cli import common
 def view(files: tuple[str, ...], output: str, **options: Any) -> None:
     """Draw a file as a picture or an interactive page.
 
-    Several FILEs must belong to one scan. A cube, a DM-time plane, an archive of folded profiles or
+    Several files must belong to one scan. A cube, a DM-time plane, an archive of folded profiles or
     a table (such as a spectrum written by extract) must be the only FILE. The picture of spectra is
     a waterfall with averages over time and frequency. The picture of voltages shows a histogram,
     the power over time and the bandpass. The picture of a cube shows its integral over velocity,
