@@ -67,7 +67,7 @@ _OPTIONS = ("order", "include", "lam", "ratio", "max_iter", "period", "width", "
 def baseline(files: tuple[str, ...], output: str, **options: Any) -> None:
     """Remove a baseline or a standing wave from spectra.
 
-    All FILEs must belong to one scan.
+    All files must belong to one scan.
     """
     from fastsig.chain import open_chain
     from fastsig.errors import FormatError

@@ -67,7 +67,7 @@ from fastsig.cli import common, driver
 def burst(files: tuple[str, ...], at: str, dm: str, **options: Any) -> None:
     """Measure the DM, width, fluence and polarisation of a burst.
 
-    All FILEs must belong to one scan of spectra or, with --coherent, of voltages. With four
+    All files must belong to one scan of spectra or, with --coherent, of voltages. With four
     polarisation products, the linear and circular polarisation, the position angle and the
     rotation measure are also measured.
     """

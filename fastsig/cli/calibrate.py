@@ -75,7 +75,7 @@ from fastsig.cli import common, driver
 def calibrate(files: tuple[str, ...], output: str, to: str | None, **options: Any) -> None:
     """Convert recorded powers to K or Jy using the noise diode.
 
-    All FILEs must belong to one scan. The period and phase of the diode are measured from the
+    All files must belong to one scan. The period and phase of the diode are measured from the
     data. Spectra during which the diode switches on or off are given weight 0.
     """
     from fastsig.chain import open_chain

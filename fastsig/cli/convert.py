@@ -20,7 +20,7 @@ from fastsig.cli import common, driver
 def convert(files: tuple[str, ...], output: str, to: str | None, **options: Any) -> None:
     """Convert files to another format.
 
-    FILEs that contain voltages, spectra or folded profiles must belong to one scan. If the format
+    Files that contain voltages, spectra or folded profiles must belong to one scan. If the format
     cannot hold all the information in voltages or spectra, the losses are reported first, and the
     product is written only with --lossy. Folded profiles (fold-mode PSRFITS) can be written as
     PSRFITS again, or as a table with a row for each subintegration, channel and bin. Tables written

@@ -55,7 +55,7 @@ _SERIES = (".tim", ".dat")
 def dedisperse(files: tuple[str, ...], output: str, to: str | None, **options: Any) -> None:
     """Remove the dispersion of a signal from spectra.
 
-    All FILEs must belong to one scan. Every channel is shifted by its delay relative to the highest
+    All files must belong to one scan. Every channel is shifted by its delay relative to the highest
     channel. The delay is rounded to the nearest spectrum. For more than 16 dispersion measures, it
     is by default approximated instead, so that channels can be summed in a tree. Samples of weight
     0, such as flagged ones, do not contribute to a time series. Either --dm or --plan is required.

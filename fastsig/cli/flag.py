@@ -57,7 +57,7 @@ _RUNS = 5  # most spans of channels that are listed
 def flag(files: tuple[str, ...], output: str, to: str | None, **options: Any) -> None:
     """Flag interference in spectra by giving it weight 0.
 
-    All FILEs must belong to one scan. If the header states when the noise diode is on, spectra with
+    All files must belong to one scan. If the header states when the noise diode is on, spectra with
     the diode on and those with the diode off are searched separately. In a 32-bit FBH5 file,
     flagged values are NaN, and all other values are unchanged unless --zero-dm is used. The options
     --mask, --kurtosis, --iqrm, --zero-dm and --runs are applied first, in this order. With --clip 0

@@ -67,7 +67,7 @@ from fastsig.cli import common, driver, excision
 def fold(files: tuple[str, ...], output: str, to: str | None, **options: Any) -> None:
     """Fold spectra or voltages into the profiles of a pulsar.
 
-    All FILEs must belong to one scan. Every sample is added to the bin that contains the phase at
+    All files must belong to one scan. Every sample is added to the bin that contains the phase at
     its own time and frequency. Samples of weight 0, such as flagged ones, do not contribute.
     Archives written as PSRFITS can be opened with PSRCHIVE.
     """

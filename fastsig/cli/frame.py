@@ -50,7 +50,7 @@ _OPTIONS = ("rest", "position", "width", "band", "lobes", "min_valid")
 def frame(files: tuple[str, ...], output: str, to: str | None, **options: Any) -> None:
     """Shift spectra to another velocity frame, such as LSRK.
 
-    All FILEs must belong to one scan. Each spectrum is corrected for the velocity of the telescope
+    All files must belong to one scan. Each spectrum is corrected for the velocity of the telescope
     towards the observed position at the time of the spectrum, and is resampled onto channels that
     are the same for all spectra.
     """

@@ -76,7 +76,7 @@ from fastsig.cli import common
 def grid(files: tuple[str, ...], output: str, **options: Any) -> None:
     """Grid calibrated spectra into a FITS cube.
 
-    The FILEs may come from any beams and scans. The spectra must be in K or Jy, and must have
+    The files may come from any beams and scans. The spectra must be in K or Jy, and must have
     positions. The beam of the map is the telescope's beam convolved with the kernel; in Jy/beam, a
     point source peaks at its flux density.
     """

@@ -78,7 +78,7 @@ def search() -> None:
 def bursts(files: tuple[str, ...], output: str, to: str | None, **options: Any) -> None:
     """Search spectra or voltages for single pulses and bursts.
 
-    All FILEs must belong to one scan. Channels are normalised and summed for many dispersion
+    All files must belong to one scan. Channels are normalised and summed for many dispersion
     measures, and boxcars of many widths are applied to each sum. Neighbouring boxcars above the
     threshold form one candidate. Samples of weight 0, such as flagged ones, do not contribute.
     """

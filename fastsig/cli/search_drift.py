@@ -47,7 +47,7 @@ __all__ = ["drift"]
 def drift(files: tuple[str, ...], output: str, to: str | None, **options: Any) -> None:
     """Search spectra or voltages for carriers whose frequency drifts.
 
-    All FILEs must belong to one scan. Spectra are summed along straight tracks at all drift rates,
+    All files must belong to one scan. Spectra are summed along straight tracks at all drift rates,
     and with boxcars of several widths in frequency. When a carrier has been found, its samples are
     removed, so that it does not hide others. Samples of weight 0, such as flagged ones, do not
     contribute.

@@ -78,7 +78,7 @@ __all__ = ["pulsars"]
 def pulsars(files: tuple[str, ...], output: str, to: str | None, **options: Any) -> None:
     """Search spectra or time series for pulsars.
 
-    All FILEs must belong to one scan, and are searched together: they contain successive spectra,
+    All files must belong to one scan, and are searched together: they contain successive spectra,
     or time series at different dispersion measures. Channels are normalised and summed for many
     dispersion measures. In each resulting time series, harmonics of the Fourier spectrum are
     summed. Each series is also folded at all trial periods, and the profiles are matched with

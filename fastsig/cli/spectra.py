@@ -84,7 +84,7 @@ def _numbers(context: click.Context, parameter: click.Parameter, value: str) -> 
 def spectra(files: tuple[str, ...], output: str, **options: Any) -> None:
     """Channelise, detect and integrate recorded voltages.
 
-    All FILEs must belong to one scan.
+    All files must belong to one scan.
     """
     from fastsig.errors import FormatError
     from fastsig.io.files.outputs import output_names

@@ -121,7 +121,7 @@ def _kelvins(context: click.Context, parameter: click.Parameter, value: str | No
 def switch(files: tuple[str, ...], output: str, **options: Any) -> None:
     """Reduce switched spectra to antenna temperature.
 
-    In all modes but onoff, FILE is a single SDFITS file. With --mode onoff, the FILEs contain the
+    In all modes but onoff, FILE is a single SDFITS file. With --mode onoff, the files contain the
     spectra of one scan, in any format. With --mode tp, the product contains mean powers in the
     units (counts) in which the file records them. The option --set is accepted only with --mode
     onoff.

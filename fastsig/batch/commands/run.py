@@ -83,7 +83,8 @@ def run(path: str, files: tuple[str, ...], dry_run: bool, **options: Any) -> int
     """Run the tasks of a recipe that are not done.
 
     Tasks that were set aside because their worker processes died repeatedly are left out. It is
-    safe to repeat the command at any time. The FILEs replace the inputs that the recipe names.
+    safe to repeat the command at any time. The files given as FILE replace the inputs that the
+    recipe names.
     """
     if options["follow"] and (dry_run or options["verify"]):
         raise click.UsageError("--follow waits for new files; allowed: without --dry-run and "
