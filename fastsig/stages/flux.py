@@ -35,7 +35,7 @@ class Flux(SpectraStage):
     Parameters
     ----------
     source : SpectrumStream
-        Spectra of one beam in K, with the column ``zenith_deg`` unless `zenith_angle` or `gain` is
+        Spectra in K of one beam, with the column ``zenith_deg`` unless `zenith_angle` or `gain` is
         specified.
     receiver : Receiver, optional
         The receiver, with a gain that depends on beam, frequency and zenith angle; by default, the
