@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from streams import Collected, MemoryVoltages, header, noise
 
 import fastsig as fs
@@ -20,6 +21,7 @@ from fastsig.axes.frequency import ChannelAxis
 from fastsig.axes.polarization import PRODUCTS, PolBasis
 from fastsig.axes.time import elapsed
 from fastsig.io.live import memory as shared
+from fastsig.io.live.pipes import open_bytes
 from fastsig.io.live.reader_state import readers
 from fastsig.io.live.ring import Ring
 from fastsig.io.live.ring_bytes import RingBytes, RingFiles, byte_ring, pour
@@ -28,6 +30,7 @@ from fastsig.io.live.streams import RingSpectra, RingVoltages, open_ring
 from fastsig.io.live.writer import RingWriter
 from fastsig.run import fitting
 from fastsig.run.engine import run
+from fastsig.run.products import write
 from fastsig.stream import Stream
 
 PAIR = RingLayout("voltage", slot_rows=64, n_part=2, part_bytes=64)
@@ -351,6 +354,49 @@ def test_bytes_of_a_ring_go_to_many_places() -> None:
     with pytest.raises(fs.DataError, match="ends at byte 150000"):
         reader.scatter_into(0, places, 149_990)
     thread.join()
+    ring.close()
+
+
+@pytest.mark.parametrize("to", ["dada", "vdif"])
+@pytest.mark.parametrize("n", [100, 4096, 5000])
+def test_a_head_that_comes_in_two_parts(to: str, n: int, tmp_path: Path) -> None:
+    """A program may write the header long before the first samples: these are waited for."""
+    path = tmp_path / f"x.{to}"
+    write(MemoryVoltages(noise(np.random.default_rng(1), 60_000), header(
+        start="2026-01-02T00:00:00")), path, lossy=True)
+    raw = np.fromfile(path, np.uint8)
+
+    def parts() -> Iterator[NDArray[np.uint8]]:
+        yield raw[:n]
+        time.sleep(0.5)
+        yield raw[n:]
+
+    ring = byte_ring("x", 2**23)
+    thread = threading.Thread(target=pour, args=(ring, parts(), lambda: False))
+    thread.start()
+    data = RingBytes(ring)
+    given = {"frequency": "1400MHz"} if to == "vdif" else {}
+    stream = open_bytes("x", data, RingFiles(data), given)
+    assert stream.format_name == to and stream.arrived(60_000) == 60_000
+    np.testing.assert_array_equal(stream.read_block(0, 60_000).data,
+                                  fs.open(path, **given).stream.read_block(0, 60_000).data)
+    thread.join()
+    ring.close()
+
+
+@pytest.mark.parametrize(("n", "message"), [
+    (3000, "truncated: 3000 bytes, but its header alone has 4096"), (4096, "contains no samples"),
+    (0, "have no header")])
+def test_a_head_that_remains_incomplete(n: int, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "x.dada"
+    write(MemoryVoltages(noise(np.random.default_rng(1), 100), header(
+        start="2026-01-02T00:00:00")), path, lossy=True)
+    raw = np.fromfile(path, np.uint8)[:n] if n else np.arange(5000).astype(np.uint8)
+    ring = byte_ring("a pipe", 2**23)
+    pour(ring, [raw], lambda: False)
+    data = RingBytes(ring)
+    with pytest.raises(fs.FormatError, match=f"^a pipe: .*{message}"):
+        open_bytes("a pipe", data, RingFiles(data), {})
     ring.close()
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from fastsig.errors import DoubtWarning, FormatError, users_line
+from fastsig.errors import DoubtWarning, FormatError, UsageError, users_line
 from fastsig.io.live.growing import Bytes, growing
 from fastsig.io.live.ring_bytes import RingBytes, RingFiles, byte_ring, fill
 from fastsig.io.raw.reader import described, descriptor_of, format_with_header, no_sample
@@ -28,6 +28,7 @@ __all__ = ["open_bytes", "open_pipe", "usual_bytes"]
 _LEAST_BYTES, _UNIT_BYTES = 2**27, 2**24  # of a ring, and of what is processed at a time
 _FIRST, _MOST_HEAD = 4096, 2**22  # bytes for which the format, and the headers, wait
 _HEAD_S = 0.2  # s for which further headers are waited for
+_ENOUGH = 2**18  # bytes that contain the first headers and some samples
 _MOST_BLOCK = 2**41
 
 
@@ -88,16 +89,29 @@ def open_bytes(path: str, data: Bytes, files: Any, overrides: dict[str, Any]) ->
 
 
 def _opened(path: str, data: Bytes, overrides: dict[str, Any]) -> tuple[str, VoltageStream]:
-    """Open the head of the bytes as a file; return the name of its format, and the stream."""
+    """Open the head of the bytes as a file; return the name of its format, and the stream.
+
+    As long as few bytes have come, the head may be refused only because it is not complete.
+    """
     data.wait(_FIRST)
-    data.wait(_MOST_HEAD, _HEAD_S)
-    head = data.pread(min(data.size, _MOST_HEAD), 0)
+    while True:
+        data.wait(_MOST_HEAD, _HEAD_S)
+        is_last, n = data.over or data.size >= _ENOUGH, data.size
+        try:
+            return _opened_head(path, data.pread(min(n, _MOST_HEAD), 0), overrides)
+        except (FormatError, UsageError):
+            if is_last:
+                raise
+        data.wait(n + 1)
+
+
+def _opened_head(path: str, head: bytes, overrides: dict[str, Any]) -> tuple[str, VoltageStream]:
     if not head:
         raise FormatError(path, no_sample(path))
     descriptor = os.memfd_create("head")
+    stored = f"/proc/self/fd/{descriptor}"
     try:
         os.pwrite(descriptor, head, 0)
-        stored = f"/proc/self/fd/{descriptor}"
         found = format_with_header(stored)
         if found is None:
             described(path, overrides)  # raises the error that asks for a description
@@ -106,6 +120,10 @@ def _opened(path: str, data: Bytes, overrides: dict[str, Any]) -> tuple[str, Vol
         if found[0] == "guppi":  # only the header of the first block has to be there
             os.ftruncate(descriptor, _MOST_BLOCK)
         return found[0], _quietly(found[1].open, stored, overrides)
+    except FormatError as error:
+        if error.path != stored:
+            raise
+        raise FormatError(path, str(error).removeprefix(f"{stored}: ")) from error
     finally:
         os.close(descriptor)
 
