@@ -17,7 +17,13 @@ import numpy as np
 from fastsig.errors import DoubtWarning, FormatError, UsageError, users_line
 from fastsig.io.live.growing import Bytes, growing
 from fastsig.io.live.ring_bytes import RingBytes, RingFiles, byte_ring, fill
-from fastsig.io.raw.reader import described, descriptor_of, format_with_header, no_sample
+from fastsig.io.raw.reader import (
+    described,
+    descriptor_of,
+    format_with_header,
+    naming,
+    no_sample,
+)
 from fastsig.io.voltages.interleaved import InterleavedVoltages
 from fastsig.stream import VoltageStream
 from fastsig.stream.header import override_text
@@ -119,11 +125,8 @@ def _opened_head(path: str, head: bytes, overrides: dict[str, Any]) -> tuple[str
                               "guppi, dada, vdif, and samples described with --set")
         if found[0] == "guppi":  # only the header of the first block has to be there
             os.ftruncate(descriptor, _MOST_BLOCK)
-        return found[0], _quietly(found[1].open, stored, overrides)
-    except FormatError as error:
-        if error.path != stored:
-            raise
-        raise FormatError(path, str(error).removeprefix(f"{stored}: ")) from error
+        with naming(path, stored):
+            return found[0], _quietly(found[1].open, stored, overrides)
     finally:
         os.close(descriptor)
 

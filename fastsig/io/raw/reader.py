@@ -1,19 +1,20 @@
 """Samples without a header, from standard input or a pipe; the user specifies their format.
 
 If standard input is a file, it is read in place. For work that needs all of it, or its end, input
-from a pipe is first stored in an unnamed
-file in the folder for temporary files (``TMPDIR``), so that it can be read at any position.
+from a pipe is first stored in an unnamed file in the folder for temporary files (``TMPDIR``), so
+that it can be read at any position.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import stat
 import sys
 import tempfile
 import weakref
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from typing import Any
 
@@ -28,7 +29,7 @@ from fastsig.stream import VoltageStream
 from fastsig.stream.header import Header, split_overrides
 
 __all__ = ["KINDS", "NAME", "STANDARD_INPUT", "described", "descriptor_of", "format_with_header",
-           "is_pipe", "no_sample", "open"]
+           "is_pipe", "naming", "no_sample", "open"]
 
 NAME, KINDS = "raw", ("voltage",)
 
@@ -138,10 +139,22 @@ def _with_header(path: str, descriptor: int, overrides: Mapping[str, Any]) -> An
     if found is None:
         return None
     name, module = found
-    stream = module.open(stored, **overrides)
+    with naming(path, stored):
+        stream = module.open(stored, **overrides)
     stream.path, stream.format_name = path, name
     weakref.finalize(stream, os.close, descriptor)
     return stream
+
+
+@contextlib.contextmanager
+def naming(path: str, stored: str) -> Iterator[None]:
+    """Let an error in the file `stored`, which contains bytes of a pipe, name the pipe."""
+    try:
+        yield
+    except FormatError as error:
+        if error.path != stored:
+            raise
+        raise FormatError(path, str(error).removeprefix(f"{stored}: ")) from error
 
 
 class _StandardInput(InterleavedVoltages):
