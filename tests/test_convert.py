@@ -237,7 +237,7 @@ def test_standard_input_that_is_none(tmp_path: Path) -> None:
         told = piped(data, "spectra", "-", "-o", "x.h5", "--n-chan", 8, *words, cwd=tmp_path,
                      code=code)
         assert message in told
-    head = b"HDR_VERSION 1.0\nHDR_SIZE 4096\n".ljust(3000, b"\0")
+    head = b"HDR_VERSION 1.0\nHDR_SIZE 4096\nNBIT 8\nNDIM 1\nNPOL 1\nNCHAN 1\n".ljust(3000, b"\0")
     told = piped(head, "validate", "-", cwd=tmp_path, code=1)
     assert "-: truncated: 3000 bytes, but its header alone has 4096" in told
     assert "/proc" not in told
