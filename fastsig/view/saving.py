@@ -26,6 +26,8 @@ __all__ = ["check_picture", "drawn", "is_page", "write_page"]
 
 _SUFFIXES = (".png", ".pdf", ".svg", ".html")
 _DPI = 150
+#: Names of the time of drawing in metadata.
+_DATES = {"pdf": "CreationDate", "svg": "Date"}
 
 
 def check_picture(path: str) -> None:
@@ -126,8 +128,12 @@ def _png(figure: Figure) -> bytes:
 
 
 def _vectors(figure: Figure, kind: str) -> bytes:
+    """Return a picture as PDF or SVG, the same bytes whenever it is drawn."""
+    from matplotlib import rc_context
+
     picture = memory.BytesIO()
-    figure.savefig(picture, format=kind, dpi=_DPI)
+    with rc_context({"svg.hashsalt": "fastsig"}):  # otherwise, names in SVG are random
+        figure.savefig(picture, format=kind, dpi=_DPI, metadata={_DATES[kind]: None})
     return picture.getvalue()
 
 

@@ -237,6 +237,17 @@ def test_cubes_of_one_channel_and_none_seen(tmp_path: Path) -> None:
         view.draw_cube(fs.open_cube(path), what=what)
 
 
+@pytest.mark.parametrize("kind", ["pdf", "svg", "png"])
+def test_pictures_have_the_same_bytes_whenever_they_are_drawn(kind: str, tmp_path: Path,
+                                                              monkeypatch: pytest.MonkeyPatch
+                                                              ) -> None:
+    cube = fs.open_cube(_cube(tmp_path, n=1))
+    for name, seconds in (("a", "1000000000"), ("b", "1700000000")):
+        monkeypatch.setenv("SOURCE_DATE_EPOCH", seconds)  # what Matplotlib takes for the time
+        view.draw_cube(cube, what="spectrum", path=tmp_path / f"{name}.{kind}")
+    assert (tmp_path / f"a.{kind}").read_bytes() == (tmp_path / f"b.{kind}").read_bytes()
+
+
 def test_cubes_on_the_command_line(tmp_path: Path) -> None:
     path = _cube(tmp_path)
     fastsig("view", path, "-o", tmp_path / "a.png", "--what", "spectrum", "--at", "187.5,12.3")
