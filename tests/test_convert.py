@@ -234,16 +234,16 @@ def test_standard_input_that_is_none(tmp_path: Path) -> None:
         (b"12", (*RAW, "--set", "colour=red"), 2, "unknown override 'colour' for raw"),
         (b"12", (*RAW, "--set", "order=FTP"), 2, "order = 'FTP'; allowed: TFP, TPF"),
     ):
-        told = piped(data, "spectra", "-", "-o", "x.h5", "--n-chan", 8, *words, cwd=tmp_path,
+        output = piped(data, "spectra", "-", "-o", "x.h5", "--n-chan", 8, *words, cwd=tmp_path,
                      code=code)
-        assert message in told
+        assert message in output
     head = b"HDR_VERSION 1.0\nHDR_SIZE 4096\nNBIT 8\nNDIM 1\nNPOL 1\nNCHAN 1\n".ljust(3000, b"\0")
-    told = piped(head, "validate", "-", cwd=tmp_path, code=1)
-    assert "-: truncated: 3000 bytes, but its header alone has 4096" in told
-    assert "/proc" not in told
-    told = piped(b"1234", "spectra", "-", "x.raw", "-o", "x.h5", "--n-chan", 8, *RAW, cwd=tmp_path,
-                 code=2)
-    assert "cannot be combined with files" in told
+    output = piped(head, "validate", "-", cwd=tmp_path, code=1)
+    assert "-: truncated: 3000 bytes, but its header alone has 4096" in output
+    assert "/proc" not in output
+    output = piped(b"1234", "spectra", "-", "x.raw", "-o", "x.h5", "--n-chan", 8, *RAW,
+                   cwd=tmp_path, code=2)
+    assert "cannot be combined with files" in output
     done = fastsig("spectra", "-", "-o", "x.h5", "--n-chan", 8, *RAW, cwd=tmp_path, code=3,
                    before="import os; os.close(0);")
     assert "standard input is closed" in done.stderr

@@ -45,7 +45,7 @@ OPTIONS = {
     "label": ("center", "lower", "upper"),
     "rows": ("auto", "offs_sub", "count"),
     "stt": ("auto", "scan", "file"),
-    "padding": ("told", "keep"),
+    "padding": ("drop", "keep"),
     "repair": ("no", "yes"),
 }
 
@@ -101,7 +101,7 @@ def open(path: str | os.PathLike[str] | Sequence[str], **overrides: Any) -> Psrf
         - ``rows=auto | offs_sub | count``: rows are placed by OFFS_SUB in units of its own step,
           or of the row length NSBLK x TBIN; or they follow one another from NSUBOFFS on;
         - ``stt=auto | scan | file``: whether STT_* is the start of the scan or of each file;
-        - ``padding=told | keep``: whether spectra beyond NSTOT, which fill up a file's last row,
+        - ``padding=drop | keep``: whether spectra beyond NSTOT, which fill up a file's last row,
           are left out;
         - ``repair=no | yes``: whether a wrong TBIN is corrected, and files that all claim the same
           time are placed end to end.
@@ -134,14 +134,14 @@ def open(path: str | os.PathLike[str] | Sequence[str], **overrides: Any) -> Psrf
     if not placed.rows:
         raise FormatError(paths[0], "contains no complete row")
     rows = placed.rows
-    if chosen["padding"] == "told":
+    if chosen["padding"] == "drop":
         rows = _without_padding(rows, [file.table for file in files], layout.n_block)
     table, begin = from_first(rows, placed.rate, paths[0])
     parts = disjoint(table)
     notes += [*placed.notes, *_overlap(table, parts)]
     header = header.replace(
         sample_rate=placed.rate, start_time=sample_time(header.start_time, begin, placed.rate),
-        extra={**header.extra, **chosen, "weights": _weights_told(files)})
+        extra={**header.extra, **chosen, "weights": _weights_stated(files)})
     header = _overridden(header, {key: value for key, value in common.items()
                                   if key != "sample_rate"})
     stream = PsrfitsSpectra(header, layout, files, parts, descending, chosen)
@@ -221,7 +221,7 @@ def _overlap(table: NDArray[np.int64], parts: NDArray[np.int64]) -> list[str]:
     return [f"{twice} spectra are in two rows; the first row is used"] if twice else []
 
 
-def _weights_told(files: Sequence[SearchFile]) -> str:
+def _weights_stated(files: Sequence[SearchFile]) -> str:
     """Describe the range of DAT_WTS in the first row of every file, and the use of weights."""
     found = [read_column(file.path, file.table, "DAT_WTS", 0, 1) for file in files
              if file.table.n_row and "DAT_WTS" in file.table.columns]
