@@ -70,9 +70,9 @@ def leveled(noise: np.ndarray, within: np.ndarray, total: np.ndarray, weight: np
             number: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the noise about the level, and the level, from the noise about 0.
 
-    Bright pulses lower the level of the samples between them, as far as it was subtracted before.
-    The level of boxcars of few independent values is close to 0, and none is larger than half of
-    the noise: a larger one counts as noise.
+    If a mean that includes bright pulses was subtracted before, the level between them is below 0.
+    If few values are independent, the level returned is closer to 0 than their mean. The level is
+    at most half of the noise; what exceeds this counts as noise.
 
     Parameters
     ----------
@@ -90,8 +90,8 @@ def leveled(noise: np.ndarray, within: np.ndarray, total: np.ndarray, weight: np
     """
     with np.errstate(invalid="ignore", divide="ignore"):
         wide = np.sqrt(weight / within)  # a value is the sum of the samples, divided by this
-        # Of values with a small offset, those within the cut have that fraction of it as their
-        # mean that they have of the variance; `scale` adds the square of the offset.
+        # If the offset of all values is small, the mean of those within the cut is a fraction of
+        # it: their fraction of the variance. `scale` adds the square of the offset to the variance.
         share = np.interp(CUT, *gaussian()[::2])
         off = total / weight * wide / share * number / (number + _PRIOR)
         off = np.clip(np.where(np.isfinite(off), off, 0), -_MOST_LEVEL * noise,

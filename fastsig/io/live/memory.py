@@ -211,8 +211,8 @@ class SharedMemory:
     def scatter_into(self, places: NDArray[np.int64], at: int) -> bool:
         """Copy contiguous bytes of the payload, from byte `at` on, into many places of memory.
 
-        The system copies them from the file, in far less time than a call for each place would
-        take: see `positioned.scatter_into`, whose `places` and result these are.
+        The operating system copies them from the file, which takes far less time than one call for
+        each place. `places` and the result are those of `positioned.scatter_into`.
         """
         return scatter_into(self._descriptor, places, _payload_at(self.payload.shape) + at)
 

@@ -88,10 +88,10 @@ def fill(ring: RingWriter, descriptor: int, stop: Callable[[], bool] = lambda: F
 
 
 def _read(descriptor: int, room: memoryview, poll: select.poll) -> int:
-    """Read what is there, in as many calls as this takes; return the bytes, 0 at the end.
+    """Read all bytes that have come, in several calls if necessary; return their number.
 
-    A program writes 64 or 128 KiB at a time, as a rule: to note so few in the ring each time would
-    take longer than to read them.
+    The number is 0 at the end. Programs usually write 64 or 128 KiB at a time; adding so few bytes
+    to the ring in each step would take longer than reading them.
     """
     done = n = os.readv(descriptor, [room])
     while n and done < len(room) and poll.poll(0):
