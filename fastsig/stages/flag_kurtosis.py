@@ -256,8 +256,8 @@ class FlagKurtosis(FlagStage):
         """Return flags of the channels of a product, given the sums of powers of their values."""
         shapes = np.full(sums.shape[1], self._shape(sums, added))
         axis = self.header.channels
-        if axis is not None and axis.half_channel:
-            shapes[0] /= 2
+        if axis is not None and axis.half_channel is not None:
+            shapes[axis.half_channel] /= 2
         found = np.zeros(sums.shape[1], np.bool_)
         share = self.noise_share / (2 if self.skewness else 1)
         counts = _rounded_down(sums[0])

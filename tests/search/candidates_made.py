@@ -16,7 +16,7 @@ META = {"threshold": 7.0, "n_dropped": 0, "n_event": 3,
         "provenance": {"inputs": []}}
 
 
-def candidates(n: int = 3, **columns: Any) -> Candidates:
+def candidates(n: int = 3, meta: Any = META, **columns: Any) -> Candidates:
     """Candidates at 1 s, 2 s ..., each brighter than the one before."""
     seconds = 1.0 + np.arange(n)
     made = {
@@ -28,4 +28,4 @@ def candidates(n: int = 3, **columns: Any) -> Candidates:
         "dm_high": np.full(n, 101.0), "first_row": 1000 + 1000 * np.arange(n),
         "last_row": 1001 + 1000 * np.arange(n), "downsampling": np.full(n, 1),
         "file": ["night_0001.fits"] * n}
-    return Candidates({**made, **columns}, META)
+    return Candidates({**made, **columns}, meta)

@@ -13,6 +13,7 @@ from thorough import many
 
 from fastsig import telescopes
 from fastsig.errors import UsageError
+from fastsig.pulsar.stretches import Recording
 from fastsig.reductions.beams import geometry_of
 from fastsig.run.candidate_files import read_candidates, write_candidates
 from fastsig.search.bursts.beam_source import Geometry, fit_source
@@ -22,6 +23,7 @@ from fastsig.search.bursts.beams import (
     compare,
     friends_of_beams,
 )
+from fastsig.search.bursts.plan import search_plan
 from fastsig.simulate import beams as simulated
 
 F8 = Any
@@ -229,6 +231,17 @@ def test_one_row_for_each_burst_with_a_position_on_the_sky() -> None:
         compare_beams([table(-1, snr=[9.0])], table_beams=[3, 4])
     with pytest.raises(UsageError, match="all beams of the tables"):
         compare_beams(tables, beams=[1, 2])
+
+
+def test_tables_with_different_dispersion_constants_are_refused() -> None:
+    from fastsig.reductions.bursts.beams import compare_beams
+
+    band = Recording.of_band("1GHz", "500MHz", 128, "1ms")
+    one, other = (table(1, snr=[9.0], meta=search_plan(band, (0, 500), constant=constant).record())
+                  for constant in (None, 4148.808))
+    with pytest.raises(UsageError, match=r"dispersion constants \[4148\.808, 4149\.37"):
+        compare_beams([one, other])
+    assert len(compare_beams([one, one])) == 1
 
 
 def test_the_command_reports_verdicts(tmp_path: Any) -> None:

@@ -65,6 +65,18 @@ def test_samples_of_a_value_are_those_of_the_header() -> None:
     assert FlagKurtosis(MemorySpectra(np.ones((40, 1, 64)), other)).n_sum == pytest.approx(3)
 
 
+@pytest.mark.parametrize("half", [0, 7])
+def test_a_half_channel_has_half_the_samples(half: int) -> None:
+    """That of real input is the first one, or the last one of an inverted band."""
+    shape = np.full(8, 2.0 * N)
+    shape[half] /= 2
+    data = np.random.default_rng(4).gamma(shape, 1 / shape, (256 * 500, 8))
+    source = MemorySpectra(data[:, np.newaxis], head(8).replace(
+        channels=ChannelAxis(Fraction(10**9), Fraction(122_070), 8, half_channel=half)))
+    found = lost(FlagKurtosis(source, n_segment=256, noise_share=0.01))[:, 0].mean(axis=0)
+    assert (found < 0.01 + 4 * np.sqrt(0.01 / 500)).all()
+
+
 def test_interference_goes() -> None:
     data = powers(1024, 512, 2 * N)
     data[100:150, 40] *= 4  # a pulse

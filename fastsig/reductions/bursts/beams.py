@@ -20,7 +20,6 @@ from fastsig.work.arguments import checked
 __all__ = ["compare_beams"]
 
 
-
 @checked
 def compare_beams(
     tables: Sequence[Candidates], *, telescope: str = "FAST", receiver: str | None = None,
@@ -81,7 +80,8 @@ def compare_beams(
 
 def _constant(tables: Sequence[Candidates]) -> float:
     """Return the dispersion constant of all tables."""
-    stated = {float(each.meta["constant"]) for each in tables if "constant" in each.meta}
+    stated = {float(each.meta["dispersion_constant"]) for each in tables
+              if "dispersion_constant" in each.meta}
     if len(stated) > 1:
         raise UsageError(f"the tables have the dispersion constants {sorted(stated)}; allowed: one")
     return stated.pop() if stated else float(DISPERSION_CONSTANT)
