@@ -43,7 +43,7 @@ from fastsig.cli import common
                    "does.  [default: leave the channels unchanged]")
 @click.option("--rest", metavar="LINE|FREQ",
               help="Set the rest frequency, given as a line such as HI, OH1667 or H166a, or as a "
-                   "frequency. Velocities require a rest frequency.  [default: the one in the "
+                   "frequency. Velocities require a rest frequency.  [default: that stated in the "
                    "files, if they agree]")
 @click.option("--fstart", metavar="FREQ", callback=common._with_unit,
               help="Map only channels centred at or above this frequency, e.g. 1400MHz.")
