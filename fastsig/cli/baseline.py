@@ -47,9 +47,9 @@ _OPTIONS = ("order", "include", "lam", "ratio", "max_iter", "period", "width", "
 @click.option("--harmonics", type=int, metavar="N",
               help="With ripple-sine, fit this many harmonics of the ripple.  [default: 1]")
 @click.option("--n-rows", type=int, metavar="N",
-              help="Measure the ripple (with ripple-sine, only its period) in a running mean over "
-                   "N spectra, where N is odd; spectra with the noise diode on and those with it "
-                   "off are averaged separately.  [default: 1]")
+              help="With a ripple method, measure the ripple (with ripple-sine, only its period) "
+                   "in a running mean over N spectra (N odd), separately for spectra with the "
+                   "noise diode on and off.  [default: 1]")
 @click.option("--keep", type=common.OutputPath(), metavar="PATH",
               help="Write the subtracted models to this file.")
 @common.picture_option("the original spectrum, the model and the result")

@@ -57,8 +57,8 @@ from fastsig.cli import common, driver
                    "C), relative humidity and wavelength; with none, do not correct.  [default: "
                    "those of a simulated track, or 925,15,0.8,0.3m]")
 @click.option("--beam", type=click.IntRange(1, 19), metavar="N",
-              help="Use the gain and the diode temperature of this beam.  [default: the beam "
-                   "stated in the file]")
+              help="Use the gain, the diode temperature and the position of this beam.  [default: "
+                   "the beam stated in the file]")
 @click.option("--flux", is_flag=True, help="Convert to Jy with the telescope's gain for the "
                                            "beam, frequency and zenith angle.")
 @click.option("--zenith-angle", metavar="ANGLE",

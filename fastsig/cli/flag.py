@@ -16,12 +16,13 @@ _RUNS = 5  # most spans of channels that are listed
 @common.output_option("Write the product to this file; {file} in the name is replaced by the "
                       "file number.")
 @click.option("--bands", multiple=True, metavar="NAME|FREQ-FREQ",
-              help="Flag these bands completely: all bands of known interference at FAST (fast); "
-                   "only aviation, gnss or bursts (short interference at 1378-1385 MHz); or an "
-                   "interval, e.g. 1240MHz-1250MHz. May be repeated.")
+              help="Flag these bands completely: aviation, gnss, bursts (short interference at "
+                   "1378-1385 MHz), all three (fast), or an interval, e.g. 1240MHz-1250MHz. May be "
+                   "repeated.")
 @click.option("--clip", type=float, default=5.0, show_default=True, metavar="X",
-              help="Flag single samples that deviate from the median of their channel by more than "
-                   "this many standard deviations; 0 skips this test.")
+              help="Flag single samples that deviate from the median of their channel, and "
+                   "channels that deviate from their neighbours, by more than this many standard "
+                   "deviations; 0 skips this test.")
 @click.option("--sum-threshold", type=float, default=6.0, show_default=True, metavar="X",
               help="Set the threshold of SumThreshold for single samples, in standard "
                    "deviations; 0 skips this test.")
@@ -58,10 +59,10 @@ def flag(files: tuple[str, ...], output: str, to: str | None, **options: Any) ->
     """Flag interference in spectra by giving it weight 0.
 
     All files must belong to one scan. If the header states when the noise diode is on, spectra with
-    the diode on and those with the diode off are searched separately. In a 32-bit FBH5 file,
-    flagged values are NaN, and all other values are unchanged unless --zero-dm is used. The options
-    --mask, --kurtosis, --iqrm, --zero-dm and --runs are applied first, in this order. With --clip 0
-    and --sum-threshold 0, only these options and --bands are applied.
+    the diode on and those with the diode off are searched separately (except by --iqrm). In a
+    32-bit FBH5 file, flagged values are NaN, and all other values are unchanged unless --zero-dm is
+    used. The options --mask, --kurtosis, --iqrm, --zero-dm and --runs are applied first, in this
+    order. With --clip 0 and --sum-threshold 0, only these options and --bands are applied.
     """
     from fastsig.chain import open_chain
     from fastsig.errors import FormatError

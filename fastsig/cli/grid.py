@@ -43,7 +43,8 @@ from fastsig.cli import common
                    "does.  [default: leave the channels unchanged]")
 @click.option("--rest", metavar="LINE|FREQ",
               help="Set the rest frequency, given as a line such as HI, OH1667 or H166a, or as a "
-                   "frequency; required if velocities are used.")
+                   "frequency. Velocities require a rest frequency.  [default: that stated in the "
+                   "files, if they agree]")
 @click.option("--fstart", metavar="FREQ", callback=common._with_unit,
               help="Map only channels centred at or above this frequency, e.g. 1400MHz.")
 @click.option("--fstop", metavar="FREQ", callback=common._with_unit,
@@ -69,7 +70,8 @@ from fastsig.cli import common
               help="Print the expected memory and disk space, and describe the pixels, channels "
                    "and beam; write nothing.")
 @click.option("--explain", is_flag=True,
-              help="Print the same information as --dry-run, then make the cube.")
+              help="Print the expected memory, and describe the pixels, channels and beam; then "
+                   "make the cube.")
 @common.json_option
 @common.quiet_options
 @common.debug_option
@@ -77,8 +79,8 @@ def grid(files: tuple[str, ...], output: str, **options: Any) -> None:
     """Grid calibrated spectra into a FITS cube.
 
     The files may come from any beams and scans. The spectra must be in K or Jy, and must have
-    positions. The beam of the map is the telescope's beam convolved with the kernel; in Jy/beam, a
-    point source peaks at its flux density.
+    positions. The beam of the map is the telescope's beam convolved with the kernel; in maps in
+    Jy/beam, the peak of a point source equals its flux density.
     """
     from fastsig.reductions.mapping.closed_files import ClosedFile
     from fastsig.reductions.mapping.gridding import Map
