@@ -34,7 +34,7 @@ __all__ = ["pulsars"]
               show_default=True,
               help="Also search for signals whose drift changes by up to W Fourier bins, at the "
                    "highest harmonic, over the duration of the data. The Fourier search then takes "
-                   "1 + W/10 times as long.")
+                   "about 1 + W/10 times as long.")
 @click.option("--period", metavar="LOW:HIGH", default="0.5s:1800s", show_default=True,
               help="Search for periods in this range by fast folding, up to an eighth of the "
                    "duration of the data; none skips fast folding.")
