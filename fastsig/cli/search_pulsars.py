@@ -20,24 +20,24 @@ __all__ = ["pulsars"]
 @click.option("--dm", "dms", metavar="LOW:HIGH", default="0:500", show_default=True,
               help="Search dispersion measures from LOW to HIGH, in pc cm^-3.")
 @click.option("--loss", type=float, metavar="X", default=0.1, show_default=True,
-              help="Choose steps such that a pulse as wide as one sample, halfway between two "
-                   "dispersion measures, loses at most a fraction X of its S/N.")
+              help="Choose dispersion measures such that a pulse as wide as one sample, halfway "
+                   "between two of them, loses at most a fraction X of its S/N.")
 @click.option("--harmonics", type=click.Choice(["0", "1", "2", "4", "8", "16", "32"]),
               default="16", show_default=True,
               help="Sum up to this many harmonics in the Fourier spectrum; 0 skips the Fourier "
                    "search.")
 @click.option("--accel", type=click.FloatRange(0, 1200), metavar="Z", default=0.0,
               show_default=True,
-              help="Also search for signals whose frequency drifts, such that the highest harmonic "
-                   "drifts by up to Z Fourier bins over the duration of the data.")
+              help="Also search for signals whose frequency drifts by up to Z Fourier bins, at the "
+                   "highest harmonic, over the duration of the data.")
 @click.option("--jerk", type=click.FloatRange(0, 4200), metavar="W", default=0.0,
               show_default=True,
               help="Also search for signals whose drift changes by up to W Fourier bins, at the "
                    "highest harmonic, over the duration of the data. The Fourier search then takes "
-                   "1 + W/10 times as long.")
+                   "about 1 + W/10 times as long.")
 @click.option("--period", metavar="LOW:HIGH", default="0.5s:1800s", show_default=True,
               help="Search for periods in this range by fast folding, up to an eighth of the "
-                   "duration of the data; with none, skip fast folding.")
+                   "duration of the data; none skips fast folding.")
 @click.option("--duty", metavar="LOW:HIGH", default="0.42%:20%", show_default=True,
               help="Search for pulses of these widths, as fractions of the period, by fast "
                    "folding.")
@@ -62,8 +62,8 @@ __all__ = ["pulsars"]
               help="Compare a candidate with the pulsars of --known within this angular distance.")
 @click.option("--fold", "n_fold", type=click.IntRange(1, 1000), metavar="N",
               help="Also fold the N most significant candidates, refine their periods, period "
-                   "derivatives and DMs, and draw each candidate: for x.ecsv, in x.1.png, x.2.png "
-                   "and so on.")
+                   "derivatives and DMs, and draw each candidate (for x.ecsv, as x.1.png, x.2.png "
+                   "and so on).")
 @common.constant_option()
 @click.option("--barycenter", is_flag=True,
               help="Search for periods at the solar system's barycentre: resample the series "
@@ -78,9 +78,9 @@ __all__ = ["pulsars"]
 def pulsars(files: tuple[str, ...], output: str, to: str | None, **options: Any) -> None:
     """Search spectra or time series for pulsars.
 
-    All files must belong to one scan, and are searched together: they contain successive spectra,
-    or time series at different dispersion measures. Channels are normalised and summed for many
-    dispersion measures. In each resulting time series, harmonics of the Fourier spectrum are
+    All files must belong to one scan, and are searched together. They contain either successive
+    spectra or time series at different dispersion measures. Channels are normalised and summed for
+    many dispersion measures. In each resulting time series, harmonics of the Fourier spectrum are
     summed. Each series is also folded at all trial periods, and the profiles are matched with
     boxcars (fast folding). The detections of a signal and of its harmonics at neighbouring
     dispersion measures form one candidate. Samples of weight 0, such as flagged ones, do not
