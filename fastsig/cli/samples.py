@@ -18,7 +18,7 @@ from fastsig.cli import common
 @click.option("--list", "only_list", is_flag=True,
               help="List the files and their sizes without copying them.")
 @common.message_options(verbose=common.SAYS_SWEPT,
-                        quiet="Print no messages except warnings, errors and the files of --list.")
+                        quiet="Print no messages except warnings, errors and the output of --list.")
 @common.debug_option
 def samples(folder: str, overwrite: bool, only_list: bool, quiet: bool, debug: bool) -> None:
     """Copy the sample recordings into a folder.
