@@ -92,7 +92,7 @@ def _be_verbose(context: click.Context, parameter: click.Parameter, value: bool)
 
 
 #: Helps of ``-v`` of commands that print no plan, or nothing more.
-SAYS_SWEPT = "List the temporary files of killed runs that the command removes."
+SAYS_SWEPT = "Report which temporary files of killed runs are removed."
 SAYS_FORMATS = "Print additional information, such as the formats of the files."
 SAYS_NOTHING = "Accepted for uniformity; prints no additional information."
 #: Help of ``-q`` of commands whose warnings are part of their results.
