@@ -50,15 +50,15 @@ from fastsig.cli import common, driver
               help="Use the telescope's gain for this beam.  [default: the beam stated in the "
                    "file]")
 @click.option("--scale-error", type=click.FloatRange(0, 10), default=0.0, show_default=True,
-              metavar="X", help="Add this relative error of the ratio of system temperature to "
-                                "gain, in quadrature, to the error of the fluence.")
+              metavar="X", help="Assume this relative error of the ratio of system temperature to "
+                                "gain, and add it in quadrature to the error of the fluence.")
 @click.option("--index", type=click.FloatRange(0, 10), default=4.0, show_default=True,
               metavar="X", help="Fit a scattering time that is proportional to frequency to the "
                                 "power of -X.")
 @click.option("--most-rm", type=click.FloatRange(0, min_open=True), metavar="RM",
               help="Try rotation measures from -RM to RM, in rad m^-2.  [default: the rotation "
-                   "measure that depolarises a channel]")
-@common.constant_option(default="1/2.41e-4, or that of the input")
+                   "measure that rotates the position angle by 0.87 rad across a channel]")
+@common.constant_option(default="that of the input if it is known, otherwise 1/2.41e-4")
 @click.option("--overwrite", is_flag=True, help="Replace existing output files.")
 @common.set_option
 @common.json_option

@@ -28,8 +28,8 @@ __all__ = ["beams"]
               help="Set the half-power width of all beams, e.g. 2.9arcmin.  [default: the width of "
                    "each beam of the receiver, averaged over the band]")
 @click.option("--beams", "numbers", metavar="LIST",
-              help="Specify all beams that were searched, e.g. 1-19; beams without a TABLE are "
-                   "those in which nothing was found.  [default: those of the TABLEs]")
+              help="Specify all beams that were searched, e.g. 1-19, including those in which "
+                   "nothing was found.  [default: those of the candidates or hits in the TABLEs]")
 @click.option("--table-beams", metavar="LIST",
               help="Specify the beams of the TABLEs, in the order of the TABLEs, e.g. 1,2,3.  "
                    "[default: those that the TABLEs state]")
@@ -50,7 +50,7 @@ def beams(tables: tuple[str, ...], output: str, **options: Any) -> None:
     All TABLEs must belong to one observation. Burst candidates are combined into one row if they
     agree in time and DM, pulsar candidates if they agree in frequency, and hits if they agree in
     frequency and drift rate. Each row states a verdict (accepted, doubtful or interference), a
-    reason for the verdict, and the most probable position.
+    reason for the verdict, and an estimate of the position.
     """
     from fastsig.io.files.safe import check_output
     from fastsig.run.finding_files import write_findings

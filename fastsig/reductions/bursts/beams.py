@@ -45,7 +45,7 @@ def compare_beams(
         Half-power width of all beams; by default, those of the receiver, averaged over the band.
     beams : sequence of int, optional
         All beams that were searched, including those without candidates; by default, those of the
-        tables.
+        candidates.
     table_beams : sequence of int, optional
         The beam of each table, instead of that of its candidates.
     shape_error, side_lobe : float
