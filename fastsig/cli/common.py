@@ -92,9 +92,9 @@ def _be_verbose(context: click.Context, parameter: click.Parameter, value: bool)
 
 
 #: Helps of ``-v`` of commands that print no plan, or nothing more.
-SAYS_SWEPT = "Report the temporary files of killed runs that are removed."
+SAYS_SWEPT = "List the temporary files of killed runs that the command removes."
 SAYS_FORMATS = "Print additional information, such as the formats of the files."
-SAYS_NOTHING = "Accepted for uniformity; prints no additional information."
+SAYS_NOTHING = "Accepted for consistency with other commands; has no effect."
 #: Help of ``-q`` of commands whose warnings are part of their results.
 ERRORS_ONLY = "Print no messages except errors."
 

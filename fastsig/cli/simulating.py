@@ -129,7 +129,7 @@ sky_options = common.options(
                       "circular."),
     click.option("--carrier", metavar="KEY=VALUE,...", multiple=True,
                  help="Add a carrier, specified by frequency, level (in units of the noise rms), "
-                      "drift, angle and phase. May be repeated."),
+                      "drift, angle and phase (in turns; ignored for spectra). May be repeated."),
     rfi_option,
 )
 
