@@ -87,7 +87,7 @@ receiver_options = common.options(
     click.option("--seed", metavar="N", default="1", show_default=True,
                  help="Set the seed of the random numbers."),
     click.option("--tsys", metavar="T", default="20K", show_default=True,
-                 help="Set the system temperature in each polarisation, without the simulated "
+                 help="Set the system temperature in each polarisation, excluding the simulated "
                       "signals."),
     click.option("--noise/--no-noise", default=True, show_default=True,
                  help="Include, or leave out, the system noise."),

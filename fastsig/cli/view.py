@@ -46,7 +46,8 @@ from fastsig.cli import common
                    "this recording or from the recordings in this folder. May be repeated.  "
                    "[default: draw no data]")
 @click.option("--page-size", metavar="SIZE",
-              help="Limit the size of an interactive page.  [default: 3MB; 10MB for candidates]")
+              help="Limit the size of an interactive page.  [default: 3MB; 10MB for candidates and "
+                   "hits]")
 @common.span_options
 @common.set_option
 @common.quiet_options
