@@ -94,7 +94,7 @@ def _be_verbose(context: click.Context, parameter: click.Parameter, value: bool)
 #: Helps of ``-v`` of commands that print no plan, or nothing more.
 SAYS_SWEPT = "Report which temporary files of killed runs are removed."
 SAYS_FORMATS = "Print additional information, such as the formats of the files."
-SAYS_NOTHING = "Accepted for uniformity; prints no additional information."
+SAYS_NOTHING = "Accepted for consistency with other commands; has no effect."
 #: Help of ``-q`` of commands whose warnings are part of their results.
 ERRORS_ONLY = "Print no messages except errors."
 
@@ -189,7 +189,7 @@ def ephemeris_options(name: str) -> Callable[[Command], Command]:
                      help="Fold with the ephemeris in this par file. Requires fastsig[pulsar]. May "
                           "be repeated."),
         click.option("--polyco", "polycos", type=InputPath(), multiple=True, metavar="PATH",
-                     help="Fold with the polynomials in this polyco file of TEMPO. May be "
+                     help="Fold with the polynomials in this polyco file (TEMPO format). May be "
                           "repeated."))
 
 

@@ -25,9 +25,9 @@ def convert(files: tuple[str, ...], output: str, to: str | None, **options: Any)
     product is written only with --lossy. Folded profiles (fold-mode PSRFITS) can be written as
     PSRFITS again, or as a table with a row for each subintegration, channel and bin. Tables written
     by a search can be joined into one table (.ecsv). One or several tables can also be written in
-    the format of another program: burst candidates for PRESTO (.singlepulse), heimdall (.cand) or
-    TransientX (.cands), pulsar candidates for PRESTO (.accel) or riptide (.csv), and drifting
-    carriers for turboSETI (.dat).
+    the format of another program. Burst candidates can be written for PRESTO (.singlepulse),
+    heimdall (.cand) or TransientX (.cands). Pulsar candidates can be written for PRESTO (.accel) or
+    riptide (.csv), and drifting carriers for turboSETI (.dat).
     """
     from fastsig.cli.findings import copy_findings, table_of_findings
     from fastsig.cli.profiles import copy_profiles, has_profiles

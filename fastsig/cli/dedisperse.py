@@ -30,14 +30,14 @@ _SERIES = (".tim", ".dat")
               help="Average the channels, with their weights, into a single time series. Names "
                    "that end in .tim or .dat imply this option.")
 @click.option("--track", type=click.Choice(["sample", "half", "exact"]),
-              help="With several DMs, sum in a tree whose delays have steps of 1 sample (sample) "
-                   "or 1/2 (half), or separately for each DM with rounded delays (exact).  "
+              help="For several DMs, sum channels in a tree with delay steps of 1 or 1/2 sample "
+                   "(sample, half), or separately for each DM with rounded delays (exact).  "
                    "[default: exact for up to 16 DMs, otherwise sample]")
 @click.option("--ref", metavar="FREQ",
-              help="Refer times to the arrival of the signal at this frequency: top (the highest "
-                   "channel), infinity or, e.g., 1500MHz. For several DMs, only top is allowed.  "
-                   "[default: top, or that of the input]")
-@common.constant_option(default="1/2.41e-4, or that of the input")
+              help="Refer times of arrival to this frequency: top (the highest channel), infinity "
+                   "or, e.g., 1500MHz. Several DMs always use top.  [default: that of the input, "
+                   "if it was dedispersed, otherwise top]")
+@common.constant_option(default="that of the input, if it was dedispersed, otherwise 1/2.41e-4")
 @click.option("--last", type=click.Choice(["keep", "drop"]),
               help="Keep or drop the last spectra, for which the delayed samples of the lower "
                    "channels were not recorded.  [default: drop in sigproc, psrfits and presto, "
@@ -56,9 +56,10 @@ def dedisperse(files: tuple[str, ...], output: str, to: str | None, **options: A
     """Remove the dispersion of a signal from spectra.
 
     All files must belong to one scan. Every channel is shifted by its delay relative to the highest
-    channel. The delay is rounded to the nearest spectrum. For more than 16 dispersion measures, it
-    is by default approximated instead, so that channels can be summed in a tree. Samples of weight
-    0, such as flagged ones, do not contribute to a time series. Either --dm or --plan is required.
+    channel. The delay is rounded to the nearest spectrum. For more than 16 dispersion measures,
+    delays are by default approximated instead, so that channels can be summed in a tree. Samples of
+    weight 0, such as flagged ones, do not contribute to a time series. Either --dm or --plan is
+    required.
     """
     from fastsig.chain import open_chain
     from fastsig.errors import FormatError

@@ -28,7 +28,7 @@ _OPTIONS = ("rest", "position", "width", "band", "lobes", "min_valid")
 @click.option("--position", metavar="RA,DEC",
               help="Use this ICRS position for all spectra, e.g. 187.5deg,12.4deg or "
                    "12h30m00s,+12d24m00s.  [default: the columns ra_deg and dec_deg of the file, "
-                   "or its header]")
+                   "or the position in its header]")
 @click.option("--site", metavar="NAME",
               help="Use the location of this telescope.  [default: the telescope named in the "
                    "file]")
@@ -38,8 +38,8 @@ _OPTIONS = ("rest", "position", "width", "band", "lobes", "min_valid")
               help="Make channels whose centres cover this band in the new frame, e.g. "
                    "1419MHz-1421.5MHz.  [default: the band of the input]")
 @click.option("--lobes", type=int, metavar="N",
-              help="Extend the resampling kernel over this many channels on either side, 2 to "
-                   "100.  [default: 47]")
+              help="Extend the resampling kernel over this many channels (2 to 100) on either "
+                   "side.  [default: 47]")
 @click.option("--min-valid", type=float, default=0.9, show_default=True, metavar="X",
               help="Give weight 0 to channels for which less than this fraction (above 0.5) of the "
                    "energy of the kernel falls on valid channels.")

@@ -39,7 +39,7 @@ from fastsig.cli import common
 @click.option("--post", type=common.OutputPath(), metavar="PATH",
               help="Write a line of JSON for each burst to this file, FIFO or local socket.")
 @click.option("--voevent", metavar="IVORN",
-              help="With --post, write VOEvent documents instead of JSON, one on each line, with "
+              help="With --post, write VOEvent documents instead of JSON, one per line, with "
                    "identifiers in the stream IVORN, e.g. ivo://example.org/bursts.")
 @click.option("--picture", is_flag=True,
               help="Draw the spectra of the last minute as FOLDER/live.png or, if there are "
@@ -61,7 +61,7 @@ from fastsig.cli import common
 @click.option("--roll", metavar="TIME", default="60s", show_default=True,
               help="Begin new files at this interval.")
 @click.option("--packets", type=click.Choice(["fast-adc", "fast-spectra", "vdif"]),
-              default="fast-adc", show_default=True, help="Expect these packets from "
+              default="fast-adc", show_default=True, help="Expect packets of this kind from "
                                                           "udp://HOST:PORT.")
 @click.option("--beam", type=click.IntRange(1, 19), metavar="N",
               help="Use only the packets of this beam of FAST.  [default: use all packets]")

@@ -24,8 +24,8 @@ __all__ = ["drift"]
                    "[default: 8 channels]")
 @click.option("--coarse", type=click.IntRange(1), metavar="N",
               help="Assume that the band consists of N coarse channels.  [default: the number in "
-                   "the recorded voltages; for spectra from the GBT, that of Breakthrough Listen; "
-                   "otherwise unknown]")
+                   "the recorded voltages; for spectra from the GBT, that of Breakthrough Listen's "
+                   "recordings; otherwise unknown]")
 @click.option("--dc/--no-dc", default=False, show_default=True,
               help="Search, or leave out, the central channel of each coarse channel, which "
                    "contains the DC component.")

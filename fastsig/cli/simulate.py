@@ -23,7 +23,7 @@ def simulate() -> None:
                       required=False)
 @common.workers_option
 @click.option("--to", type=simulating.Destination(VOLTAGES),
-              help="Write in this format, or send packets to udp://HOST:PORT, or samples to "
+              help="Write in this format, send packets to udp://HOST:PORT, or write to "
                    "psrdada:KEY, a PSRDADA ring buffer.  [default: implied by the extension of "
                    "PATH: guppi (.raw), dada or vdif; otherwise native]")
 @simulating.sending_options

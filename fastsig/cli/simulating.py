@@ -87,7 +87,7 @@ receiver_options = common.options(
     click.option("--seed", metavar="N", default="1", show_default=True,
                  help="Set the seed of the random numbers."),
     click.option("--tsys", metavar="T", default="20K", show_default=True,
-                 help="Set the system temperature in each polarisation, without the simulated "
+                 help="Set the system temperature in each polarisation, excluding the simulated "
                       "signals."),
     click.option("--noise/--no-noise", default=True, show_default=True,
                  help="Include, or leave out, the system noise."),
@@ -129,7 +129,7 @@ sky_options = common.options(
                       "circular."),
     click.option("--carrier", metavar="KEY=VALUE,...", multiple=True,
                  help="Add a carrier, specified by frequency, level (in units of the noise rms), "
-                      "drift, angle and phase. May be repeated."),
+                      "drift, angle and phase (in turns; ignored for spectra). May be repeated."),
     rfi_option,
 )
 

@@ -64,7 +64,7 @@ _track = common.options(
                  help="Move the feed cabin as in this observing mode."),
     click.option("--ra", metavar="ANGLE",
                  help="Set the ICRS right ascension of the target, e.g. 5h34m31.9s or "
-                      "83.633deg.  [default: on the meridian in the middle of the scan]"),
+                      "83.633deg.  [default: that of the meridian in the middle of the scan]"),
     click.option("--dec", metavar="ANGLE",
                  help="Set the ICRS declination of the target, e.g. 22d0m52s or 22.014deg.  "
                       "[default: the declination of the zenith]"),
@@ -74,7 +74,7 @@ _track = common.options(
                       "otherwise 0]"),
     click.option("--feed-angle", metavar="ANGLE", default="0deg", show_default=True,
                  help="Set the position angle of receptor A minus that of the line from beam M01 "
-                      "to beam M02; its value at FAST is not published."),
+                      "to beam M02; the value at FAST is not published."),
     click.option("--yaw", metavar="ANGLE", default="0deg", show_default=True,
                  help="Set the yaw of the feed cabin; pitch and roll are then set so that the "
                       "axis of the cabin passes through the centre of the reflector's sphere."),
@@ -101,9 +101,9 @@ _sky = common.options(
                       "frequency (at which flux is given; by default 1400MHz), and q, u and v "
                       "(fractions of I, in the frame of the sky). May be repeated."),
     click.option("--disk", metavar=LIST, multiple=True,
-                 help="Add an HI disc, specified by ra, dec, mass, distance, velocity, frame, "
-                      "inclination, position_angle, radius, turnover, rotation and dispersion. "
-                      "May be repeated."),
+                 help="Add an HI disc, specified by ra, dec, mass (in solar masses), distance, "
+                      "velocity, frame, inclination, position_angle, radius, turnover, rotation "
+                      "and dispersion. May be repeated."),
     click.option("--pulsar", metavar=LIST, multiple=True,
                  help="Add a pulsar, specified by ra, dec, flux (at the peak, at 1400 MHz, in Jy), "
                       "period, dm, duty, time, index, and linear, angle and circular (in the frame "
@@ -148,9 +148,10 @@ def fast_scan(output: str, overwrite: bool, workers: int | None, **options: Any)
     """Simulate a scan of FAST's 19 beams over a known sky.
 
     The command writes the spectra of every beam, the track of the feed cabin, and a record of the
-    simulated contents (the truth record). Physical values other than DMs and the times of the noise
-    diode need units, e.g. --point ra=5h34m31.9s,dec=22d0m52s,flux=3Jy,index=-0.7. The track
-    requires the packages that pip install "fastsig[spectral]" installs.
+    simulated contents (the truth record). Physical values other than DMs, HI masses, the slope of
+    --drift and the times of the noise diode need units, e.g. --point
+    ra=5h34m31.9s,dec=22d0m52s,flux=3Jy,index=-0.7. The track requires the packages that pip install
+    "fastsig[spectral]" installs.
     """
     from fastsig import simulate as library
 

@@ -12,8 +12,8 @@ __all__ = ["fast_psrfits", "fast_spectral"]
 
 OBSERVING = ("tracking", "drifting", "arcdrift", "onoff", "MultiBeamOTF", "snapshot")
 
-_OUTPUT = ("Write to this file, in whose name {file} is replaced by the file number, starting at "
-           "0001; or write into this folder, with file names like FAST's.")
+_OUTPUT = ("Write to this file ({file} in the name is replaced by the file number, starting at "
+           "0001), or write files with names like FAST's into this folder.")
 
 _common = common.options(
     common.workers_option,
@@ -37,8 +37,8 @@ _common = common.options(
 @common.output_option(f"{_OUTPUT} Required without --to.", required=False)
 @_common
 @click.option("--to", metavar="udp://HOST:PORT", type=simulating.Destination(()),
-              help="Write no file, but send the packets of FAST's backend (4096 channels of 8 "
-                   "bits) to this address.")
+              help="Send packets like those of FAST's backend (4096 channels, 8 bits) to this "
+                   "address instead of writing them to files.")
 @simulating.sending_options
 @click.option("--bits", default="8", show_default=True, type=click.Choice(["8", "16", "32"]),
               help="Write samples of this many bits. 32-bit samples are floats; samples of 8 or 16 "

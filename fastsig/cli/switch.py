@@ -61,9 +61,9 @@ def _kelvins(context: click.Context, parameter: click.Parameter, value: str | No
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @common.output_option("Write the product to this FBH5 file.")
 @click.option("--mode", type=click.Choice(["ps", "fs", "nod", "tp", "onoff"]), required=True,
-              help="Reduce position switching (ps), frequency switching (fs), nodding between two "
-                   "feeds (nod), total power (tp) or, for files of any format, alternation between "
-                   "on and off source at fixed times (onoff).")
+              help="Reduce spectra taken in this mode: position switching (ps), frequency "
+                   "switching (fs), nodding between two feeds (nod), total power (tp) or, in any "
+                   "format, on-off switching at fixed times (onoff).")
 @click.option("--scan", type=int, metavar="N",
               help="Reduce this scan, which may be either scan of a pair; required in all modes "
                    "except onoff.")

@@ -11,7 +11,7 @@ from fastsig.cli import common
 
 @click.command()
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
-@common.output_option("Write this picture (.png, .pdf, .svg) or page (.html).")
+@common.output_option("Write this picture (.png, .pdf or .svg) or page (.html).")
 @click.option("--product", metavar="NAME",
               help="Plot this polarisation product or, for a cube, this Stokes parameter.  "
                    "[default: the first one]")
@@ -42,11 +42,12 @@ from fastsig.cli import common
               help="Set the rest frequency for the velocities of a cube, given as a line such as "
                    "HI, OH1667 or H166a, or as a frequency.  [default: that stated in the file]")
 @click.option("--data", type=common.InputPath(), multiple=True, metavar="PATH",
-              help="Draw the spectra of the candidates or hits of a table from this recording, or "
-                   "from the recordings in this folder. May be repeated.  [default: draw no "
-                   "spectra]")
+              help="Draw the data of the hits or, on a page, of the candidates in a table, from "
+                   "this recording or from the recordings in this folder. May be repeated.  "
+                   "[default: draw no data]")
 @click.option("--page-size", metavar="SIZE",
-              help="Limit the size of an interactive page.  [default: 3MB; 10MB for candidates]")
+              help="Limit the size of an interactive page.  [default: 3MB; 10MB for candidates and "
+                   "hits]")
 @common.span_options
 @common.set_option
 @common.quiet_options
