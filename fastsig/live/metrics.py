@@ -19,7 +19,7 @@ _MOST_REQUEST, _MOST_WAITING = 2**14, 8
 _HELP = {
     "received": "Packets that the kernel delivered, or blocks read from a pipe.",
     "placed": "Packets that were written to the ring.",
-    "lost": "Packets that did not arrive.",
+    "lost": "Packets that did not arrive, or arrived too late.",
     "late": "Packets that arrived too late to be written to the ring.",
     "duplicate": "Packets that arrived more than once.",
     "bad_length": "Packets whose length is not the expected one.",

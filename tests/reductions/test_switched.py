@@ -257,8 +257,12 @@ def test_a_made_frequency_switched_scan(tmp_path: Path, step: float, shift: int)
 def test_noise_of_folding(tmp_path: Path) -> None:
     rows = [row for sig in "TF" for row in integrations(
         3, 0, 30, SIG=sig, OBSMODE="Track:NONE:FSWITCH", CRVAL1=1.42e9 + 60400 * (sig == "F"))]
-    found = frequency_switched(written(tmp_path / "n.fits", rows, seed=4), 3)
+    path = written(tmp_path / "n.fits", rows, seed=4)
+    found = frequency_switched(path, 3)
     assert found.ratio.mean() == pytest.approx(1, abs=0.015)
+    even, odd = (frequency_switched(path, 3, smooth_ref=n) for n in (2, 3))  # of the same window
+    np.testing.assert_array_equal(even.values, odd.values)
+    np.testing.assert_array_equal(even.expected, odd.expected)
 
 
 def test_a_made_nodding_pair(tmp_path: Path) -> None:

@@ -275,7 +275,7 @@ def _frequency(scans: Scans, asked: Selection) -> Iterator[_Row]:
         exposure = 2 * float(switching.effective_exposure(
             sig.exposure, ref.exposure, asked.smooth_ref))
         noise = float(tsys) / np.sqrt(2) * float(np.hypot(
-            _part(scans, sig, asked), _part(scans, ref, asked) / np.sqrt(asked.smooth_ref)))
+            _part(scans, sig, asked), _part(scans, ref, asked) / np.sqrt(asked.smooth_ref | 1)))
         yield _Row(values, float(tsys), exposure, noise, sig.row)
 
 
