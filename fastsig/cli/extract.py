@@ -95,9 +95,12 @@ def extract(file: str, output: str, **options: Any) -> None:
                            baseline=options["baseline"], convention=options["convention"],
                            rest=options["rest"], correlation=options["correlation"])
     mass = hi_mass(fit.flux, options["distance"]) if fit and options["distance"] else None
-    spectrum.write(output, fit=fit, overwrite=options["overwrite"])
+    spectrum.write(output, fit=fit, convention=options["convention"],
+                   overwrite=options["overwrite"])
     if options["picture"]:
-        draw_position(spectrum, options["picture"], fit=_shown(fit), overwrite=options["overwrite"])
+        draw_position(spectrum, options["picture"],
+                      fit=_shown(spectrum, fit, options["convention"]),
+                      overwrite=options["overwrite"])
     _print(spectrum, source, fit, mass, {**options, "output": output})
 
 
@@ -121,10 +124,13 @@ def _source(cube: Any, options: dict[str, Any]) -> Any:
                        rest=options["rest"], kelvin=options["kelvin"])
 
 
-def _shown(fit: Any) -> dict[str, Any] | None:
-    """Return a fit in the form that pictures use."""
-    return None if fit is None else {"velocity": fit.velocity, "fit": fit.model,
-                                     "baseline": fit.baseline, "record": fit.record()}
+def _shown(spectrum: Any, fit: Any, convention: str) -> dict[str, Any]:
+    """Return velocities, and a fit if there is one, in the form that pictures use."""
+    if fit is not None:
+        return {"velocity": fit.velocity, "fit": fit.model, "baseline": fit.baseline,
+                "record": fit.record()}
+    return ({"velocity": spectrum.velocity(convention), "convention": convention}
+            if spectrum.rest_hz else {})
 
 
 def _print(spectrum: Any, source: Any, fit: Any, mass: Any, options: dict[str, Any]) -> None:

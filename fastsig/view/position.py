@@ -93,7 +93,7 @@ def _axis(spectrum: SkySpectrum, fit: Mapping[str, Any], rest: Any) -> tuple[NDA
                                                                                   str]:
     frame = spectrum.frame or "frame not stated"
     if "velocity" in fit:
-        convention = fit["record"]["convention"] if "record" in fit else "radio"
+        convention = fit.get("record", fit)["convention"]
         return fit["velocity"].to_value("km/s"), f"{convention} velocity (km/s, {frame})"
     if spectrum.rest_hz or rest is not None:
         return spectrum.velocity(rest=rest).value, f"radio velocity (km/s, {frame})"

@@ -50,9 +50,12 @@ class PositionSpectrum(SkySpectrum):
             return fit_profile(self, **options)
         return fit_gaussians(self, lines, **options)
 
-    def write(self, path: str | os.PathLike[str], *, fit: Any = None, overwrite: bool = False
-              ) -> None:
+    def write(self, path: str | os.PathLike[str], *, fit: Any = None, convention: str = "radio",
+              overwrite: bool = False) -> None:
         """Write the spectrum as ECSV, with a fit if one is given.
+
+        The velocities are those of the fit. Without a fit, they are in `convention`: radio,
+        optical or relativistic.
 
         Raises
         ------
@@ -61,7 +64,7 @@ class PositionSpectrum(SkySpectrum):
         """
         from fastsig.reductions.sources.spectrum_file import write_spectrum
 
-        write_spectrum(self, path, fit=fit, overwrite=overwrite)
+        write_spectrum(self, path, fit=fit, convention=convention, overwrite=overwrite)
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> PositionSpectrum:
@@ -73,7 +76,7 @@ class PositionSpectrum(SkySpectrum):
         """Read a spectrum written by `write`, and its fit.
 
         The fit consists of ``velocity``, ``fit``, ``baseline`` and ``record``, as far as the file
-        contains them.
+        contains them. Without a record, ``convention`` is that of the velocities.
 
         Raises
         ------

@@ -25,8 +25,11 @@ KIND = "spectrum of a place"
 
 
 def write_spectrum(spectrum: SkySpectrum, path: str | os.PathLike[str], *,
-                   fit: LineFit | None = None, overwrite: bool = False) -> None:
+                   fit: LineFit | None = None, convention: str = "radio",
+                   overwrite: bool = False) -> None:
     """Write a spectrum, and its fit if one is given, as ECSV.
+
+    The velocities are those of the fit. Without a fit, they are in `convention`.
 
     Raises
     ------
@@ -51,8 +54,8 @@ def write_spectrum(spectrum: SkySpectrum, path: str | os.PathLike[str], *,
         table["velocity"], table["fit"], table["baseline"] = fit.velocity, fit.model, fit.baseline
         meta["fit"] = fit.record()
     elif spectrum.rest_hz:
-        table["velocity"] = spectrum.velocity()
-        meta["convention"] = "radio"
+        table["velocity"] = spectrum.velocity(convention)
+        meta["convention"] = convention
     table.meta.update({**meta, **seal(table)})
     write_bytes(table_bytes(table), path, overwrite=overwrite)
 
@@ -61,7 +64,7 @@ def read_spectrum(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[st
     """Return the fields of a spectrum, and the fit in its file.
 
     The fit consists of ``velocity``, ``fit``, ``baseline`` and ``record``, as far as the file
-    contains them.
+    contains them. Without a record, ``convention`` is that of the velocities.
 
     Raises
     ------
@@ -105,4 +108,6 @@ def _fit(table: QTable, meta: Mapping[str, Any]) -> dict[str, Any]:
                              for name in ("velocity", "fit", "baseline") if name in table.colnames}
     if "fit" in found:
         found["record"] = dict(meta["fit"])
+    elif "velocity" in found:
+        found["convention"] = str(meta["convention"])
     return found
