@@ -1188,8 +1188,8 @@ class OwnVerbs:
             were made, or that of recordings of Breakthrough Listen at Green Bank if the band consists
             of a whole number of their coarse channels.
         dc : bool
-            Whether the channels at the centres of coarse channels, which contain their DC components,
-            are also searched.
+            Whether the two central channels of each coarse channel are also searched. One of them
+            contains the DC component.
         smeared : bool
             Whether carriers spread over the channels that they cross during a spectrum, as recorded
             carriers do; see `DriftPlan`.

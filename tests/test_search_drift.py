@@ -160,8 +160,10 @@ def test_a_full_disk_is_reported(files, tmp_path):
     assert "a.ecsv" in error and "space" in error and not list(tmp_path.iterdir())
 
 
-def test_the_centre_of_a_coarse_channel_is_left_out():
-    dc = stream(carriers=[(1024.0, 0.0, 1, 300.0), (3072.0, 0.0, 1, 300.0), (900.0, 0.0, 1, 30.0)])
+@pytest.mark.parametrize("low", [0, 1])  # 1: the band was recorded with descending frequency
+def test_the_centre_of_a_coarse_channel_is_left_out(low):
+    dc = stream(carriers=[(1024.0 - low, 0.0, 1, 300.0), (3072.0 - low, 0.0, 1, 300.0),
+                          (900.0, 0.0, 1, 30.0)])
     assert len(drifting(dc)) == 3  # no whole number of Green Bank's coarse channels
     found = drifting(dc, coarse=4)
     assert found.values("channel").tolist() == [900]

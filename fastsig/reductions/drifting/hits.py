@@ -58,8 +58,8 @@ def drifting(chain: Any, drift: Any = ("-4 Hz/s", "4 Hz/s"), *, snr: float = 10.
         were made, or that of recordings of Breakthrough Listen at Green Bank if the band consists
         of a whole number of their coarse channels.
     dc : bool
-        Whether the channels at the centres of coarse channels, which contain their DC components,
-        are also searched.
+        Whether the two central channels of each coarse channel are also searched. One of them
+        contains the DC component.
     smeared : bool
         Whether carriers spread over the channels that they cross during a spectrum, as recorded
         carriers do; see `DriftPlan`.
@@ -264,11 +264,17 @@ def _recorded_channels(stream: SpectrumStream) -> int | None:
 
 
 def lost_channels(n_chan: int, n_coarse: int | None) -> NDArray[np.int64]:
-    """Return the channels at the centres of coarse channels, which contain their DC components."""
+    """Return the central channels of coarse channels, which contain their DC components.
+
+    Of an even number of channels, DC is in the upper one of the two central channels if the band
+    was recorded with ascending frequency, and otherwise in the lower one. Spectra do not state
+    which of them it is.
+    """
     if n_coarse is None or n_chan // n_coarse < 64:
         return np.empty(0, np.int64)
     wide = n_chan // n_coarse
-    return np.arange(n_coarse, dtype=np.int64) * wide + wide // 2
+    central = np.unique([(wide - 1) // 2, wide // 2])
+    return np.add.outer(np.arange(n_coarse, dtype=np.int64) * wide, central).ravel()
 
 
 def hits_of(stream: SpectrumStream, found: Found, settings: Settings, *,
