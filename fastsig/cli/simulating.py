@@ -177,7 +177,9 @@ def sends(output: str | None, options: dict[str, Any], without: tuple[str, ...])
     to = options["to"]
     given = ["-o"] if output is not None else []
     if to is not None and to.startswith(("udp://", _RING)):
-        given += [f"--{name.replace('_', '-')}" for name in without if options[name]]
+        source = click.get_current_context().get_parameter_source
+        given += [f"--{name.replace('_', '-')}" for name in without
+                  if source(name) is click.core.ParameterSource.COMMANDLINE]
         if given:
             raise click.UsageError(f"{given[0]} with --to {to}, which writes no file")
         if to.startswith(_RING) and options["network"] is not None:

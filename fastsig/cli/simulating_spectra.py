@@ -68,7 +68,7 @@ def fast_psrfits(output: str | None, overwrite: bool, workers: int | None, **opt
     from fastsig import simulate as library
 
     own = ("bits", "n_block", "file_rows", "observing", "to", *simulating.SENDING)
-    sends = simulating.sends(output, options, ("file_rows",))
+    sends = simulating.sends(output, options, ("file_rows", "bits", "n_block"))
     recording = library.FastSpectra(
         **simulating.parameters(options, "LostSpectra", without=own))
     if sends:

@@ -56,8 +56,9 @@ def dm_plan(source: Any, dms: Any = (0, 3000), *, width: Any = None, loss: float
     Raises
     ------
     UsageError
-        If a value is out of range, the spectra have one channel, their frequencies are not known
-        or not above 0, or their dispersion has already been removed.
+        If a value is out of range, the source contains voltages, the spectra have one channel,
+        their frequencies are not known or not above 0, or their dispersion has already been
+        removed.
 
     Notes
     -----
@@ -101,13 +102,16 @@ def planned(source: Any, dms: Any, *, width: Any, loss: float, constant: Any, ru
 def _recording(source: Any, constant: Any) -> Recording:
     if isinstance(source, Recording):
         return source if constant is None else replace(source, constant=_constant(constant))
-    header = getattr(getattr(source, "stream", source), "header", source)
-    path = getattr(getattr(source, "stream", source), "path", None)
+    stream = getattr(source, "stream", source)
+    header, path = getattr(stream, "header", stream), getattr(stream, "path", None)
     of = f"{path}: " if path else ""
     axis, rate = getattr(header, "channels", None), getattr(header, "sample_rate", None)
     if not hasattr(header, "channels") or not rate:
         raise UsageError(f"{shown(source)} has no band and sample time; allowed: spectra, or their "
                          "header")
+    if getattr(stream, "kind", "spectra") == "voltage":
+        raise UsageError(f"{of}contains voltages; allowed: spectra, as channelize and detect make "
+                         "them")
     if axis is None:
         raise UsageError(f"{of}the frequencies of the channels are not known; allowed: spectra "
                          "whose header states them, or with frequency=")

@@ -327,6 +327,10 @@ def test_total_power_of_one_state(tmp_path: Path) -> None:
     found = total_power(path, 8)
     np.testing.assert_allclose(found.values[0, 0, ::-1], GAIN * SYSTEM, rtol=1e-6)
     assert np.isnan(found.tsys).all() and np.isfinite(average(found).expected).all()
+    assert total_power(path, 8, tsys="20K").tsys.tolist() == [[20.0]] * len(found.tsys)
+    on = written(tmp_path / "u.fits", [row for row in pair() if row["CAL"] == "T"])
+    with pytest.raises(FormatError, match="only CAL = T; allowed: rows with the noise diode off"):
+        total_power(on, 8)
     write(average(found), tmp_path / "t.h5")
     assert fs.open(tmp_path / "t.h5").header.extra["tsys_k"] == [[None]]
 

@@ -273,3 +273,9 @@ def test_the_commands_send(tmp_path: Path) -> None:
     (["--to", "fits"], "'fits' is not one of")])
 def test_what_the_command_refuses(arguments: list[str], message: str) -> None:
     assert message in said("simulate", "fast-voltage", *arguments, code=2)
+
+
+@pytest.mark.parametrize("option", ["--file-rows", "--bits", "--n-block"])
+def test_options_of_files_are_refused_where_spectra_are_sent(option: str) -> None:
+    assert f"{option} with --to udp://127.0.0.1:9, which writes no file" in said(
+        "simulate", "fast-psrfits", "--to", "udp://127.0.0.1:9", option, 8, code=2)

@@ -297,7 +297,7 @@ class _OnOff:
         """Return the rows on the source, and off it, of cycles that have both."""
         n = self.stream.shape[0]
         last = int((n / self.rate - self.schedule.first) // self.schedule.period)
-        cycles = [self.schedule.rows(cycle, self.rate) for cycle in range(min(0, last), last + 1)]
+        cycles = [self.schedule.rows(cycle, self.rate) for cycle in range(last + 1)]
         within = [(_within(on, n), _within(off, n)) for on, off in cycles]
         return [(on, off) for on, off in within if on and off]
 

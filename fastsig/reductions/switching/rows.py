@@ -215,8 +215,11 @@ class Scans:
                           FastsigWarning, stacklevel=users_line())
         if both:
             return [(off[start], on[start]) for start in both]
-        if needed or not off:
-            has = " and ".join(f"CAL = {key}" for key, each in states.items() if each)
+        has = " and ".join(f"CAL = {key}" for key, each in states.items() if each)
+        if not needed and not off:
+            raise FormatError(self.path, f"scan {scan} has only {has}; allowed: rows with the "
+                              "noise diode off (CAL = F), or with both states")
+        if needed:
             raise FormatError(self.path, f"scan {scan} has only {has}; Tsys needs the noise diode "
                               "on and off (CAL = T and F), or specify it: --tsys 20K")
         return [(off[start], None) for start in sorted(off)]

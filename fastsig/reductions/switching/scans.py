@@ -119,8 +119,8 @@ def total_power(path: str | os.PathLike[str], scan: int, *, sig: str = "T", **pi
                 ) -> Spectrum:
     """Return the mean power of the two states of the noise diode, one row per integration.
 
-    The power is in the counts of the file. Tsys is NaN if the scan contains only one of the two
-    states.
+    The power is in the counts of the file. A scan may also contain only rows with the diode off;
+    Tsys is then NaN, unless `tsys` is given.
 
     Parameters
     ----------

@@ -50,7 +50,7 @@ HITS = Layout(
              "coarse_channel", "product", "beam", "ra", "dec", "source", "first_row", "last_row",
              "file", "snr_turboseti", "event", "scan", "verdict", "reason", "n_beam", "beams",
              "east", "north", "east_error", "north_error", "signal_ra", "signal_dec", "chance"),
-    panels=(Panel("mean along the drift against frequency", "curve", 90),
+    panels=(Panel("S/N at the drift rate of the hit against frequency", "curve", 90),
             Panel("spectra against frequency", "image", 250),
             Panel("S/N against frequency and drift rate", "image", 170)))
 
