@@ -96,6 +96,14 @@ def test_neighbours_that_do_not_follow_the_drift_are_no_members():
     assert set(events_of(scans)["verdict"]) == {"accepted"}
 
 
+def test_a_hit_off_the_source_is_interference_for_all_that_agree_with_it():
+    """Two carriers in the scans on the source of which only one is found in those off it."""
+    one, other = (1420e6, 0.1, 30.0), (1420e6 + 2 * CHAN_HZ, 0.1, 20.0)
+    found = events_of([scan(k, [one, other] if k % 2 == 0 else [one]) for k in range(6)])
+    assert set(found.values("event")) == {0, 1} and len(found) == 9  # each hit has one row
+    assert set(found["verdict"]) == {"interference"}
+
+
 def test_beams_at_the_same_time():
     """Another beam with the signal makes it interference; one without does not."""
     here = scan(0, [SKY, RFI])

@@ -168,19 +168,23 @@ def _by_snr(scans: list[_Scan]) -> list[tuple[_Scan, int]]:
 
 def _event(scans: list[_Scan], on: _Scan, k: int, tolerance: float
            ) -> tuple[dict[int, int], str, str]:
-    """Return the hits of one event by scan, its verdict and the reason."""
-    members, track = {on.number: k}, _Track.of(on, k)
+    """Return the hits of one event by scan, its verdict and the reason.
+
+    A hit on the source belongs to one event only. A hit off the source that belongs to a stronger
+    event is interference for each other event that agrees with it as well.
+    """
+    members, against, track = {on.number: k}, {}, _Track.of(on, k)
     others = sorted((each for each in scans if each is not on),
                     key=lambda each: (not each.is_on, abs(each.time_s - on.time_s), each.number))
     for scan in others:
         found = scan.nearest(track, tolerance)
-        if found is None or found in scan.used:
+        if found is None or (scan.is_on and found in scan.used):
             continue
-        members[scan.number] = found
+        (against if found in scan.used else members)[scan.number] = found
         track = track.through(scan, found)
     for number, found in members.items():
         scans[number].used.add(found)
-    return members, *_verdict(scans, members)
+    return members, *_verdict(scans, members | against)
 
 
 def _verdict(scans: list[_Scan], members: dict[int, int]) -> tuple[str, str]:
