@@ -37,8 +37,8 @@ class OwnVerbs:
         samples, with one frame every ``n_fft`` samples; ``n_fft`` is ``2 n_chan`` for real input
         (channel 0 is kept, the Nyquist channel is dropped) and ``n_chan`` for complex input. Channels
         ascend in sky frequency; a lower sideband is reversed and conjugated, so that cross products
-        keep their sign. White noise of variance s^2 has a mean ``|X|^2`` of s^2 in every channel except
-        channel 0 of real input. An oversampled bank has one frame every ``n_fft / oversample`` samples.
+        keep their sign. White noise of variance s^2 has a mean ``|X|^2`` of s^2 in every channel. An
+        oversampled bank has one frame every ``n_fft / oversample`` samples.
 
         Lost samples are replaced by 0. The energy of a frame is ``sum(h^2 valid) / sum(h^2)``; if it is
         below `min_valid`, it is set to 0.
