@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from fastsig.axes.sky import place as sky_place
 from fastsig.errors import PlanError, UsageError
 from fastsig.stream import PassedSpectra, SpectrumStream, Stream, Sums
-from fastsig.stream.header import BARYCENTRIC_CARDS
 from fastsig.telescopes.pointing import mid_times
 
 if TYPE_CHECKING:
@@ -120,7 +119,7 @@ def refuse_barycentric(source: Stream) -> None:
     PlanError
         If the header states that its times are barycentric.
     """
-    if source.header.barycentric:
-        extra = source.header.extra
-        done = next(key for key in BARYCENTRIC_CARDS if extra.get(key) not in (None, 0, "0", ""))
-        raise PlanError(f"{source.path}: {done} = {extra[done]}: its times are barycentric already")
+    card = source.header.barycentric_card
+    if card is not None:
+        raise PlanError(f"{source.path}: {card} = {source.header.extra[card]}: its times are "
+                        "barycentric already")

@@ -25,8 +25,6 @@ from fastsig.telescopes.velocity_frames import SPECSYS, factor, frame_of, known_
 __all__ = ["VelocityFrame"]
 
 _COLUMN = "frame_m_s"
-# Cards by which files state that a quantity is barycentric, without stating which.
-_BARYCENTRED = ("barycentric", "pulsarcentric", "barycentered")
 _LAGS = 4
 _MOST_MOVED = 0.1  # channels
 _WIDEST, _MOST_CHANNELS = 10_000, 2**26
@@ -301,9 +299,9 @@ def _source_frame(source: SpectrumStream, given: str | None) -> tuple[str, str]:
             raise UsageError(f"{source.path}: the frame is {header.specsys!r}; allowed: "
                              f"{', '.join(SPECSYS)}; specify it with --from")
         return found, "header"
-    claims = [key for key in _BARYCENTRED if header.extra.get(key) not in (None, 0, "0", "")]
-    if claims:
-        raise UsageError(f"{source.path}: {claims[0]} = {header.extra[claims[0]]}: it is not known "
+    card = header.barycentric_card
+    if card is not None:
+        raise UsageError(f"{source.path}: {card} = {header.extra[card]}: it is not known "
                          "whether frequencies are barycentric too; give --from barycentric, or "
                          "topocentric")
     return "topocentric", "assumed"

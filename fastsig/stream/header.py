@@ -20,8 +20,7 @@ from fastsig.axes.units import exact
 from fastsig.errors import FormatError, UsageError
 from fastsig.work.shown import Shown
 
-__all__ = ["BARYCENTRIC_CARDS", "OVERRIDES", "FilterBank", "Header", "override_text",
-           "split_overrides"]
+__all__ = ["OVERRIDES", "FilterBank", "Header", "override_text", "split_overrides"]
 
 
 class FilterBank(NamedTuple):
@@ -43,7 +42,7 @@ class FilterBank(NamedTuple):
 
 
 #: Cards in which files state that their times are barycentric.
-BARYCENTRIC_CARDS = ("barycentric", "pulsarcentric", "barycentered")
+_BARYCENTRIC_CARDS = ("barycentric", "pulsarcentric", "barycentered")
 
 
 @dataclass(frozen=True, repr=False)
@@ -174,7 +173,13 @@ class Header(Shown):
     @property
     def barycentric(self) -> bool:
         """Whether times are those of the barycentre (TDB), as a card of the file states."""
-        return any(self.extra.get(key) not in (None, 0, "0", "") for key in BARYCENTRIC_CARDS)
+        return self.barycentric_card is not None
+
+    @property
+    def barycentric_card(self) -> str | None:
+        """The first card of the file which states that its times are barycentric, if any does."""
+        return next((key for key in _BARYCENTRIC_CARDS
+                     if self.extra.get(key) not in (None, 0, "0", "")), None)
 
     @property
     def _bandwidth(self) -> Fraction:

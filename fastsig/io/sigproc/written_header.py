@@ -84,6 +84,8 @@ def _kept(header: Header) -> dict[str, Any]:
     """Return the values of `_KEPT` in a header that have the right type."""
     found = {key: header.extra[key] for key, kind in _KEPT.items()
              if isinstance(header.extra.get(key), kind)}
+    if header.barycentric and not found.get("pulsarcentric"):  # PRESTO's card has another name
+        found["barycentric"] = 1
     return {key: _text(value) if isinstance(value, str) else value for key, value in found.items()
             if not isinstance(value, int) or abs(value) < 2**31}
 
@@ -147,7 +149,7 @@ def lost_fields(header: Header, shape: tuple[int, ...]) -> Iterator[str]:
     if pol.kind != "unknown" or pol.sign_q != 1 or pol.sign_v != 1 or pol.frame != "receiver":
         missing.append("feeds, signs and frame of its products")
     others = [key for key, value in header.extra.items()
-              if key not in _KEPT and key not in (*KEYWORDS, "codes", "channels")
+              if key not in _KEPT and key not in (*KEYWORDS, "codes", "channels", "barycentered")
               and not says_nothing(key, value)]
     missing += more_values(others)
     if missing:
