@@ -113,9 +113,9 @@ class SegmentedSpectra(FileSpectra):
         As for `FileSpectra`.
     paths : sequence of str
         The files.
-    table : ndarray, shape (n, k), int64
-        Rows, as returned by `fastsig.io.voltages.segments.disjoint`: first spectrum, stop, and the
-        values that the format needs to find the bytes.
+    table : ndarray, shape (n, 3 or more), int64
+        Rows, as returned by `fastsig.io.voltages.segments.disjoint`: first spectrum, stop, index
+        of the file, and further values that the format needs to find the bytes.
     """
 
     def __init__(self, header: Header, shape: tuple[int, ...], path: str, paths: Sequence[str],

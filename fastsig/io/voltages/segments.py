@@ -174,9 +174,9 @@ class SegmentedVoltages(VoltageStream):
         As for `Stream`.
     paths : sequence of str
         The files.
-    table : ndarray, shape (n, k), int64
-        Rows, as returned by `disjoint`: first sample, stop, and the values that the format needs
-        to find the bytes.
+    table : ndarray, shape (n, 3 or more), int64
+        Rows, as returned by `disjoint`: first sample, stop, index of the file in `paths`, and
+        further values that the format needs to find the bytes.
     """
 
     def __init__(
