@@ -76,8 +76,8 @@ class OwnVerbs:
         ``x[n] = (1/N) sum_m g[n - m H] sum_k X[m, k] exp(2 pi i k n / N)`` where N is the length of the
         transform of the analysis bank that made the channels, H is its hop, and g is the dual of its
         prototype h (see `fastsig_kernels.Synthesizer`). Frames of `channelize` give the voltages from
-        which they were made: nearly exactly if the bank is oversampled (-118 dB), and with an error of
-        about -37 dB, which depends on `noise`, if it is critically sampled.
+        which they were made, nearly exactly (to -118 dB) if the bank is oversampled, and with an error
+        of about -37 dB, which depends on `noise`, if it is critically sampled.
 
         For recorded channels, the parameters must describe the prototype of the recorder (by default 8
         taps and a Hamming window) and, if the bank is oversampled, the origin of the phases
@@ -938,8 +938,8 @@ class OwnVerbs:
             Temperature of the diode: one value, or one value per polarisation (``"1.1K,1.2K"``), or
             tables that `fastsig.telescopes.tcal` reads.
         diode : DiodeSchedule, mapping or str, optional
-            Schedule of the diode, which is checked against the data, such as ``"mode=pulsar"`` or
-            ``"period=2s,on=1s,first=0s"``. By default, the schedule is found in the data; if the header
+            Schedule of the diode, such as ``"mode=pulsar"`` or ``"period=2s,on=1s,first=0s"``, which is
+            checked against the data. By default, the schedule is found in the data; if the header
             contains a schedule, it is checked against the data.
         guard : value, s
             Maximum error of the times at which the diode is switched.
