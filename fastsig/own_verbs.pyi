@@ -261,7 +261,8 @@ class OwnVerbs:
         Raises
         ------
         PlanError
-            If the source contains no spectra, has one channel, or is shorter than the largest delay.
+            If the source contains no spectra, has one channel, or is shorter than the largest delay; if
+            the plan is for other spectra; or if the sums do not fit into memory.
         UsageError
             If a parameter is not allowed.
         FormatError
@@ -303,7 +304,8 @@ class OwnVerbs:
         Raises
         ------
         PlanError
-            If the source contains no spectra.
+            If the source contains no spectra, or if `flag_sigma` is given for spectra that are not
+            detected frames.
         UsageError
             If a parameter is not allowed.
         """
@@ -634,8 +636,11 @@ class OwnVerbs:
 
         Raises
         ------
-        PlanError, UsageError
-            If the solution belongs to other spectra.
+        PlanError
+            If the source contains no spectra.
+        UsageError
+            If a parameter is not allowed, or the solution is for other products or another number of
+            channels.
         """
 
     def locate(
@@ -736,7 +741,7 @@ class OwnVerbs:
         Raises
         ------
         PlanError
-            If the source is not in K.
+            If the source is not in K, or the gain is not known in any channel.
         UsageError
             If the telescope, its gain, the beam or the zenith angle is not known, or an argument is
             not allowed.
@@ -891,7 +896,8 @@ class OwnVerbs:
         Raises
         ------
         PlanError
-            If the source contains neither spectra nor planes, or its times are already barycentric.
+            If the source contains neither spectra nor planes, its times are already barycentric, or its
+            rows are longer than 100 s.
         UsageError
             If the position or the telescope is not known.
         FormatError
