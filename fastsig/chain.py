@@ -49,8 +49,9 @@ def open_chain(path: Paths, **overrides: Any) -> Chain:
     Parameters
     ----------
     path : path or iterable of path
-        A file, or a folder if the format consists of a folder; or the files of one scan, given as a
-        list of names, a pattern (``"night.*.raw"``) or the beginning of the names (``"night"``).
+        A file, or a folder if the format stores a recording as a folder; or the files of one scan,
+        given as a list of names, a pattern (``"night.*.raw"``) or the beginning of the names
+        (``"night"``).
     overrides
         Values that replace those in the header: `sample_rate`, `frequency`, `sideband`,
         `start_time`, `telescope`, `source`, `feed`, `position` (a SkyCoord, or a pair of angles) or

@@ -76,8 +76,8 @@ class OwnVerbs:
         ``x[n] = (1/N) sum_m g[n - m H] sum_k X[m, k] exp(2 pi i k n / N)`` where N is the length of the
         transform of the analysis bank that made the channels, H is its hop, and g is the dual of its
         prototype h (see `fastsig_kernels.Synthesizer`). Frames of `channelize` give the voltages from
-        which they were made: nearly exactly if the bank is oversampled (-118 dB), and with an error of
-        about -37 dB, which depends on `noise`, if it is critically sampled.
+        which they were made, nearly exactly (to -118 dB) if the bank is oversampled, and with an error
+        of about -37 dB, which depends on `noise`, if it is critically sampled.
 
         For recorded channels, the parameters must describe the prototype of the recorder (by default 8
         taps and a Hamming window) and, if the bank is oversampled, the origin of the phases
@@ -261,7 +261,8 @@ class OwnVerbs:
         Raises
         ------
         PlanError
-            If the source contains no spectra, has one channel, or is shorter than the largest delay.
+            If the source contains no spectra, has one channel, or is shorter than the largest delay; if
+            the plan is for other spectra; or if the sums do not fit into memory.
         UsageError
             If a parameter is not allowed.
         FormatError
@@ -303,7 +304,8 @@ class OwnVerbs:
         Raises
         ------
         PlanError
-            If the source contains no spectra.
+            If the source contains no spectra, or if `flag_sigma` is given for spectra that are not
+            detected frames.
         UsageError
             If a parameter is not allowed.
         """
@@ -566,8 +568,8 @@ class OwnVerbs:
         levels are compared with the noise of a single sample. A pulse keeps 97 % of its signal-to-noise
         ratio if this ratio is at most 2.5 times the square root of the number of channels.
 
-        `write`, `write_many` and the measurements `flag_shares`, `measure_diode` and `fit_gaussians`
-        issue a `FastsigWarning` if whole channels, or more than a tenth of the samples outside `bands`,
+        `write`, `write_many` and all measurements of a chain except `on_off` and `drifting` issue a
+        `FastsigWarning` if whole channels, or more than a tenth of the samples outside `bands`,
         were flagged in the rows that they needed.
 
         A signal that fills more than half of a segment, or of a window, is mistaken for the undisturbed
@@ -634,8 +636,11 @@ class OwnVerbs:
 
         Raises
         ------
-        PlanError, UsageError
-            If the solution belongs to other spectra.
+        PlanError
+            If the source contains no spectra.
+        UsageError
+            If a parameter is not allowed, or the solution is for other products or another number of
+            channels.
         """
 
     def locate(
@@ -736,7 +741,7 @@ class OwnVerbs:
         Raises
         ------
         PlanError
-            If the source is not in K.
+            If the source is not in K, or the gain is not known in any channel.
         UsageError
             If the telescope, its gain, the beam or the zenith angle is not known, or an argument is
             not allowed.
@@ -891,7 +896,8 @@ class OwnVerbs:
         Raises
         ------
         PlanError
-            If the source contains neither spectra nor planes, or its times are already barycentric.
+            If the source contains neither spectra nor planes, its times are already barycentric, or its
+            rows are longer than 100 s.
         UsageError
             If the position or the telescope is not known.
         FormatError
@@ -938,8 +944,8 @@ class OwnVerbs:
             Temperature of the diode: one value, or one value per polarisation (``"1.1K,1.2K"``), or
             tables that `fastsig.telescopes.tcal` reads.
         diode : DiodeSchedule, mapping or str, optional
-            Schedule of the diode, which is checked against the data, such as ``"mode=pulsar"`` or
-            ``"period=2s,on=1s,first=0s"``. By default, the schedule is found in the data; if the header
+            Schedule of the diode, such as ``"mode=pulsar"`` or ``"period=2s,on=1s,first=0s"``, which is
+            checked against the data. By default, the schedule is found in the data; if the header
             contains a schedule, it is checked against the data.
         guard : value, s
             Maximum error of the times at which the diode is switched.
@@ -1012,7 +1018,7 @@ class OwnVerbs:
         UsageError
             If the times on the source, or the arguments for Tsys, are invalid.
         PlanError
-            If the stream does not contain spectra, or contains no complete cycle.
+            If the stream does not contain spectra, or no cycle has rows both on and off the source.
         DataError
             If no data are valid, or the diode is not detected.
         """

@@ -113,6 +113,7 @@ def find_lines(
         Lowest height of a line divided by the scatter.
     widths : sequence of int
         Numbers of channels to average: about the widths of lines, and small ones for narrow lines.
+        Numbers above a quarter of the number of valid channels are not used.
     edge : float
         Fraction of a line's length by which its window is wider on each side.
 

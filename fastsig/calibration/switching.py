@@ -78,7 +78,7 @@ def total_power(cal_on: ArrayLike, cal_off: ArrayLike) -> Floats:
 
 
 def smoothed(spectrum: ArrayLike, width: int) -> Floats:
-    """Return the running mean over `width` channels; beyond the ends, the last channel is repeated.
+    """Return the running mean over `width` channels; beyond each end, the end channel is repeated.
 
     Parameters
     ----------
@@ -262,7 +262,9 @@ def average(spectra: ArrayLike, weight: ArrayLike) -> tuple[Floats, Floats]:
 
     Parameters
     ----------
-    spectra : array, shape (n, ..., chan) weight : array, shape (n, ...)
+    spectra : array, shape (n, ..., chan)
+        Spectra, of any unit; NaN values are left out.
+    weight : array, shape (n, ...)
         Weights, such as those of `weights`.
 
     Returns

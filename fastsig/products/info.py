@@ -29,10 +29,10 @@ def info(path: Paths, *, deep: bool = False, cards: bool = False, **overrides: A
     Parameters
     ----------
     path : path or iterable of path
-        A file, a folder if the format consists of a folder, or the files of one scan.
+        A file, a folder if the format stores a recording as a folder, or the files of one scan.
     deep : bool
         Whether to read the whole file to compute the valid fraction and, for a cube, the noise. By
-        default, only up to 16 channels of a cube are read.
+        default, at most 16 channels of a cube are read.
     cards : bool
         Whether to add ``cards``, the header cards of the file by section; for a FITS file, all
         cards.

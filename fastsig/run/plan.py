@@ -176,7 +176,8 @@ def plan(sinks: Sequence[Sink], *, workers: int | None = None, memory: int | Non
     UsageError
         If there are no sinks, or if `workers` is below 1.
     PlanError
-        If `memory` is below the smallest possible value, which the message states.
+        If `memory` is below the smallest possible value, which the message states, or if the end of
+        a stream is not known and a sink needs the number of rows.
     """
     threads = processors() if workers is None else workers
     if threads < 1:

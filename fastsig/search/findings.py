@@ -40,8 +40,8 @@ class Column(NamedTuple):
 class Findings:
     """Signals that a search found, the strongest first.
 
-    ``found["snr"]`` is a column, with its unit; ``found[:10]`` and ``found[mask]`` are some of the
-    rows.
+    ``found["snr"]`` is a column, with its unit; ``found[:10]`` and ``found[mask]`` are subsets of
+    the rows.
 
     Parameters
     ----------

@@ -38,8 +38,11 @@ class Calibrate(SpectraStage):
 
     Raises
     ------
-    PlanError, UsageError
-        If the solution belongs to other spectra.
+    PlanError
+        If the source contains no spectra.
+    UsageError
+        If a parameter is not allowed, or the solution is for other products or another number of
+        channels.
     """
 
     name = "calibrate"

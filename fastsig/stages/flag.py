@@ -49,8 +49,8 @@ class Flag(FlagStage):
     levels are compared with the noise of a single sample. A pulse keeps 97 % of its signal-to-noise
     ratio if this ratio is at most 2.5 times the square root of the number of channels.
 
-    `write`, `write_many` and the measurements `flag_shares`, `measure_diode` and `fit_gaussians`
-    issue a `FastsigWarning` if whole channels, or more than a tenth of the samples outside `bands`,
+    `write`, `write_many` and all measurements of a chain except `on_off` and `drifting` issue a
+    `FastsigWarning` if whole channels, or more than a tenth of the samples outside `bands`,
     were flagged in the rows that they needed.
 
     A signal that fills more than half of a segment, or of a window, is mistaken for the undisturbed

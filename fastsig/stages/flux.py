@@ -54,7 +54,7 @@ class Flux(SpectraStage):
     Raises
     ------
     PlanError
-        If the source is not in K.
+        If the source is not in K, or the gain is not known in any channel.
     UsageError
         If the telescope, its gain, the beam or the zenith angle is not known, or an argument is
         not allowed.

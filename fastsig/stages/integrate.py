@@ -56,7 +56,8 @@ class Integrate(SpectraStage):
     Raises
     ------
     PlanError
-        If the source contains no spectra.
+        If the source contains no spectra, or if `flag_sigma` is given for spectra that are not
+        detected frames.
     UsageError
         If a parameter is not allowed.
     """

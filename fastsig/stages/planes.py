@@ -69,7 +69,8 @@ class Planes(Stage, PlaneStream):
     Raises
     ------
     PlanError
-        If the source contains no spectra, has one channel, or is shorter than the largest delay.
+        If the source contains no spectra, has one channel, or is shorter than the largest delay; if
+        the plan is for other spectra; or if the sums do not fit into memory.
     UsageError
         If a parameter is not allowed.
     FormatError

@@ -35,8 +35,8 @@ class Synthesize(Stage, VoltageStream):
     ``x[n] = (1/N) sum_m g[n - m H] sum_k X[m, k] exp(2 pi i k n / N)`` where N is the length of the
     transform of the analysis bank that made the channels, H is its hop, and g is the dual of its
     prototype h (see `fastsig_kernels.Synthesizer`). Frames of `channelize` give the voltages from
-    which they were made: nearly exactly if the bank is oversampled (-118 dB), and with an error of
-    about -37 dB, which depends on `noise`, if it is critically sampled.
+    which they were made, nearly exactly (to -118 dB) if the bank is oversampled, and with an error
+    of about -37 dB, which depends on `noise`, if it is critically sampled.
 
     For recorded channels, the parameters must describe the prototype of the recorder (by default 8
     taps and a Hamming window) and, if the bank is oversampled, the origin of the phases

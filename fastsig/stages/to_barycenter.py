@@ -65,7 +65,8 @@ def ToBarycenter(  # noqa: N802 - used like the class of a stage, for all kinds 
     Raises
     ------
     PlanError
-        If the source contains neither spectra nor planes, or its times are already barycentric.
+        If the source contains neither spectra nor planes, its times are already barycentric, or its
+        rows are longer than 100 s.
     UsageError
         If the position or the telescope is not known.
     FormatError

@@ -393,7 +393,7 @@ def draw_flags(
 ) -> Figure:
     """Draw spectra before and after flagging, in the same colours, and the flagged fractions.
 
-    A fraction is the number of samples that flagging gave the weight 0, divided by the number of
+    A fraction is the number of samples to which flagging gave weight 0, divided by the number of
     all samples, including those that had weight 0 before.
 
     Parameters

@@ -83,7 +83,7 @@ class BurstMeasurement(Shown):
     dm, dm_error : float
         Dispersion measure, pc cm^-3.
     dm_fit : DMFit
-        The trials from which the dispersion measure results.
+        The trials from which the dispersion measure was determined.
     boxcar : Boxcar
         The best boxcar; `width_s` is its width.
     width_s : float

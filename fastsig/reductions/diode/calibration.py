@@ -120,8 +120,8 @@ def solve(stream: Stream, tcal: Any, *, diode: Any = None, guard: Any = 0, gain_
         Temperature of the diode: one value, or one value per polarisation (``"1.1K,1.2K"``), or
         tables that `fastsig.telescopes.tcal` reads.
     diode : DiodeSchedule, mapping or str, optional
-        Schedule of the diode, which is checked against the data, such as ``"mode=pulsar"`` or
-        ``"period=2s,on=1s,first=0s"``. By default, the schedule is found in the data; if the header
+        Schedule of the diode, such as ``"mode=pulsar"`` or ``"period=2s,on=1s,first=0s"``, which is
+        checked against the data. By default, the schedule is found in the data; if the header
         contains a schedule, it is checked against the data.
     guard : value, s
         Maximum error of the times at which the diode is switched.

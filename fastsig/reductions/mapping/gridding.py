@@ -117,7 +117,7 @@ class Map:
         are shifted. This removes the level of the system from drift scans that mostly cover empty
         sky. "keep" subtracts nothing.
     keep : sequence of {"extrapolated", "diode"}
-        Rows to include, which are left out by default.
+        Rows to include that are left out by default.
     min_weight : value, s
         Smallest weight; pixels with a smaller weight become NaN.
 

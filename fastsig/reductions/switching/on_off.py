@@ -133,7 +133,7 @@ def on_off(
     UsageError
         If the times on the source, or the arguments for Tsys, are invalid.
     PlanError
-        If the stream does not contain spectra, or contains no complete cycle.
+        If the stream does not contain spectra, or no cycle has rows both on and off the source.
     DataError
         If no data are valid, or the diode is not detected.
     """

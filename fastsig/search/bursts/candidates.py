@@ -15,7 +15,7 @@ class Candidates(Findings):
     """Burst candidates, the brightest first.
 
     ``candidates["dm"]`` is a column, with its unit; ``candidates[:10]`` and ``candidates[mask]``
-    are some of the candidates.
+    are subsets of the candidates.
 
     Parameters
     ----------

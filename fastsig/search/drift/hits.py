@@ -58,8 +58,8 @@ OPTIONAL: dict[str, Column] = {
 class Hits(Findings):
     """Drifting carriers, the strongest first.
 
-    ``hits["drift"]`` is a column, with its unit; ``hits[:10]`` and ``hits[mask]`` are some of the
-    hits.
+    ``hits["drift"]`` is a column, with its unit; ``hits[:10]`` and ``hits[mask]`` are subsets of
+    the hits.
 
     Parameters
     ----------

@@ -14,8 +14,8 @@ __all__ = ["PulsarCandidates"]
 class PulsarCandidates(Findings):
     """Periodic signals, the most significant first.
 
-    ``found["period"]`` is a column, with its unit; ``found[:10]`` and ``found[mask]`` are some of
-    the candidates.
+    ``found["period"]`` is a column, with its unit; ``found[:10]`` and ``found[mask]`` are subsets
+    of the candidates.
 
     Parameters
     ----------
