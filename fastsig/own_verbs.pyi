@@ -406,7 +406,7 @@ class OwnVerbs:
         self, *, statistic: str = 'std', threshold: float = 3.0, radius: Any = 0.1,
         n_segment: int | None = None, protect: Any = None, together: bool = True,
     ) -> Self:
-        """Spectra in which channels with outlying statistics have weight 0 in a segment.
+        """Spectra in which channels have weight 0 in segments where their statistics are outlying.
 
         In segments of `n_segment` spectra, counted from the first, a statistic of each channel is
         compared with that of the channels at lags of 1, 2, 3, 4, 6, 9, ... up to `radius`, in both

@@ -186,7 +186,7 @@ def flag_shares(product: Any, *, workers: int | None = None) -> FlagShares:
     Parameters
     ----------
     product : chain or SpectrumStream
-        Spectra, in any unit: a chain, a file or a stage.
+        Spectra in any unit, from a chain, a file or a stage.
     workers : int, optional
         Number of threads; by default, as many as the process may use.
 
