@@ -10,6 +10,7 @@ import numpy as np
 from fastsig_kernels import apply_gain
 from numpy.typing import NDArray
 
+from fastsig.axes.time import elapsed, iso
 from fastsig.axes.units import exact
 from fastsig.calibration.diode.cycle import classify, on_share
 from fastsig.calibration.diode.solution import DiodeSolution
@@ -41,8 +42,8 @@ class Calibrate(SpectraStage):
     PlanError
         If the source contains no spectra.
     UsageError
-        If a parameter is not allowed, or the solution is for other products or another number of
-        channels.
+        If a parameter is not allowed, or the solution is for other products, other channels or
+        spectra that begin at another time.
     """
 
     name = "calibrate"
@@ -62,6 +63,7 @@ class Calibrate(SpectraStage):
         if found != (source.polarization.names, source.shape[1:]):
             raise UsageError(f"{source.path}: the solution is for products "
                              f"{', '.join(solution.names)} and {solution.kelvin.shape[1]} channels")
+        _check_source(source, solution)
         self.solution, self.diode_on = solution, on
         self.guard = exact(guard, "s", "guard")
         self._kelvin = solution.kelvin.astype(np.float32)
@@ -121,6 +123,18 @@ class Calibrate(SpectraStage):
         view = data.view()
         view.flags.writeable = weight.flags.writeable = False
         return Block(view, weight, start, n)
+
+
+def _check_source(source: SpectrumStream, solution: DiodeSolution) -> None:
+    """Refuse spectra in which the diode was not measured; its times are counted from row 0."""
+    allowed = "allowed: the spectra in which the diode was measured"
+    if solution.channels not in (None, source.header.channels):
+        raise UsageError(f"{source.path}: the solution is for channels of other frequencies; "
+                         f"{allowed}")
+    start = solution.start_time
+    if start is not None and elapsed(start, source.start_time) != 0:
+        raise UsageError(f"{source.path}: begins at {iso(source.start_time)}, and the solution is "
+                         f"for spectra that begin at {iso(start)}; {allowed}")
 
 
 def _equalizes_feeds(solution: DiodeSolution) -> bool:

@@ -151,6 +151,11 @@ def test_measurements_read_and_stages_do_not(samples: Path) -> None:
     assert kelvin.flux(gain="16K/Jy").header.unit == "Jy"
     with pytest.raises(fs.UsageError, match="the result of measure_diode"):
         chain.calibrate("12.5K")
+    for other, message in ((chain[2:], "begins at .*; allowed: the spectra in which the diode"),
+                           (chain[:, 2:], "the solution is for products .* channels"),
+                           (fs.open(chain.stream.files[0], frequency="1 GHz"), "other frequenc")):
+        with pytest.raises(fs.UsageError, match=message):
+            other.calibrate(diode)
     with pytest.raises(fs.UsageError, match="neither a chain nor a stream"):
         from fastsig.run.flag_shares import flag_shares
 

@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from astropy.time import Time
 from numpy.typing import NDArray
 
+from fastsig.axes.frequency import ChannelAxis
 from fastsig.axes.gain_noise import Noises
 from fastsig.calibration.diode.cycle import DiodeCycle
 from fastsig.errors import UsageError
@@ -73,6 +75,10 @@ class DiodeSolution(Shown):
     noise : mapping of str to mapping, or None
         Noise of the scale in each product, if the temperature of the diode is subtracted from rows
         with the diode on ("subtract"), and if these are left out ("blank").
+    start_time : Time, optional
+        Start of row 0 of the spectra in which the diode was measured.
+    channels : ChannelAxis, optional
+        Channels of these spectra.
     """
 
     cycle: DiodeCycle
@@ -85,6 +91,8 @@ class DiodeSolution(Shown):
     gain_error: F8 | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
     noise: Mapping[str, Noises] | None = None
+    start_time: Time | None = None
+    channels: ChannelAxis | None = None
 
     def gain_at(self, times_s: F8) -> F8:
         """Return the gain of every product at given times, shape (n, product)."""

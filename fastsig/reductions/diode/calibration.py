@@ -286,7 +286,8 @@ def _found(stream: SpectrumStream, cycle: DiodeCycle, model: DiodeModel, found: 
         level=np.array(tsys), diode=added, share=float(cycle.on / cycle.period),
         samples=samples * stream.shape[0] / excess**2, step_hz=float(axis.step_hz))
     solution = DiodeSolution(cycle, stream.polarization.names, model.knots_s, model.knot_gain,
-                             kelvin, diode, turn, model.knot_error, record, noise)
+                             kelvin, diode, turn, model.knot_error, record, noise,
+                             stream.start_time, axis)
     return DiodeMeasurement(cycle, model, found, shape, error, tcal, solution, axis.centers.value,
                             tsys, ratio, samples)
 
