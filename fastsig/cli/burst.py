@@ -57,7 +57,8 @@ from fastsig.cli import common, driver
                                 "power of -X.")
 @click.option("--most-rm", type=click.FloatRange(0, min_open=True), metavar="RM",
               help="Try rotation measures from -RM to RM, in rad m^-2.  [default: the rotation "
-                   "measure that rotates the position angle by 0.87 rad across a channel]")
+                   "measure that rotates the position angle by 0.87 rad across a channel in the "
+                   "middle of the band]")
 @common.constant_option(default="that of the input if it is known, otherwise 1/2.41e-4")
 @click.option("--overwrite", is_flag=True, help="Replace existing output files.")
 @common.set_option

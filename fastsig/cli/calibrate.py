@@ -67,8 +67,8 @@ from fastsig.cli import common, driver
 @click.option("--gain", metavar="K/JY",
               help="Convert to Jy with this gain of one polarisation, e.g. 16K/Jy, as measured on "
                    "a calibrator.")
-@common.picture_option("the gain, the diode spectrum, the temperature with the diode off and the "
-                       "noise")
+@common.picture_option("the gain, the diode spectrum, the temperature with the diode off, "
+                       "and the noise")
 @common.span_options
 @driver.spectra_to_option
 @driver.spectra_options

@@ -22,7 +22,7 @@ _RUNS = 5  # most spans of channels that are listed
 @click.option("--clip", type=float, default=5.0, show_default=True, metavar="X",
               help="Flag single samples that deviate from the median of their channel, and "
                    "channels that deviate from their neighbours, by more than this many standard "
-                   "deviations; 0 skips this test.")
+                   "deviations; with 0, there is no limit.")
 @click.option("--sum-threshold", type=float, default=6.0, show_default=True, metavar="X",
               help="Set the threshold of SumThreshold for single samples, in standard "
                    "deviations; 0 skips this test.")

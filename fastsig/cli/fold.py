@@ -28,7 +28,7 @@ from fastsig.cli import common, driver, excision
               help="Align the channels for this dispersion measure, in pc cm^-3.  [default: that "
                    "of the ephemeris, otherwise the one for which the input was already "
                    "dedispersed (between or within channels)]")
-@common.constant_option(default="1/2.41e-4, or that of the input")
+@common.constant_option(default="that of the input if it is known, otherwise 1/2.41e-4")
 @driver.coherent_option
 @common.profile_options
 @click.option("--n-chan", type=click.IntRange(1), metavar="N",
@@ -54,8 +54,8 @@ from fastsig.cli import common, driver, excision
                    "polarisation, e.g. 16K/Jy, as measured on a calibrator.")
 @click.option("--feed-angle", metavar="ANGLE",
               help="Write I, Q, U and V in the frame of the sky. Q and U are rotated by the "
-                   "parallactic angle plus ANGLE, which is measured north through east from the "
-                   "zenith to receptor A.  [default: no rotation]")
+                   "parallactic angle plus ANGLE, the angle from the zenith to receptor A, "
+                   "measured north through east.  [default: no rotation]")
 @excision.flag_option
 @common.span_options
 @driver.products_option

@@ -23,7 +23,7 @@ _KIND = "profile measurements"
               show_default=True, help="Write V with the sign of this convention.")
 @click.option("--feed-angle", metavar="ANGLE",
               help="Rotate Q and U into the frame of the sky by the parallactic angle plus ANGLE, "
-                   "the angle of receptor A from the zenith, positive from north through east.  "
+                   "the angle from the zenith to receptor A, measured north through east.  "
                    "[default: keep the frame of the archive]")
 @common.set_option
 @common.json_option

@@ -123,7 +123,7 @@ sky_options = common.options(
     click.option("--pulsar", metavar="KEY=VALUE,...",
                  help="Add a pulsar, specified by period (or polyco), dm, duty, peak, time, "
                       "linear, angle, circular, rm, pdot, orbit (period), size (a sin i / "
-                      "c), node (time of ascending node) and nulls (fraction)."),
+                      "c), node (time of the ascending node) and nulls (fraction)."),
     click.option("--burst", metavar="KEY=VALUE,...",
                  help="Add a burst, specified by time, fwhm, dm, peak, linear, angle and "
                       "circular."),

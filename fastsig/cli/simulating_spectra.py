@@ -38,7 +38,7 @@ _common = common.options(
 @_common
 @click.option("--to", metavar="udp://HOST:PORT", type=simulating.Destination(()),
               help="Send packets like those of FAST's backend (4096 channels, 8 bits) to this "
-                   "address instead of writing them to files.")
+                   "address instead of writing the spectra to files.")
 @simulating.sending_options
 @click.option("--bits", default="8", show_default=True, type=click.Choice(["8", "16", "32"]),
               help="Write samples of this many bits. 32-bit samples are floats; samples of 8 or 16 "

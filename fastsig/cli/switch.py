@@ -63,7 +63,7 @@ def _kelvins(context: click.Context, parameter: click.Parameter, value: str | No
 @click.option("--mode", type=click.Choice(["ps", "fs", "nod", "tp", "onoff"]), required=True,
               help="Reduce spectra taken in this mode: position switching (ps), frequency "
                    "switching (fs), nodding between two feeds (nod), total power (tp) or, in any "
-                   "format, on-off switching at fixed times (onoff).")
+                   "file format, on-off switching at fixed times (onoff).")
 @click.option("--scan", type=int, metavar="N",
               help="Reduce this scan, which may be either scan of a pair; required in all modes "
                    "except onoff.")

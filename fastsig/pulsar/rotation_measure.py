@@ -128,7 +128,7 @@ def synthesize_rm(q: Any, u: Any, freq_mhz: Any, sigma: Any, *, most_rm: float |
         Noise of Q and U; infinite for channels to ignore.
     most_rm : float, optional
         Largest absolute value of RM to try, rad m^-2. By default, the value that rotates PA by 0.87
-        rad across the channel with the largest range of wavelengths.
+        rad across a channel in the middle of the band.
     sign_u : {1, -1}
         -1 if the sign of U is opposite to that in the IAU's definition of position angles.
 
@@ -235,7 +235,7 @@ class _Faraday:
                        trials=start.trials, chi2=start.chi2)
 
     def _most(self) -> float:
-        """Return the RM that turns PA by 0.87 rad across the widest channel."""
+        """Return the RM that turns PA by 0.87 rad across a channel in the middle of the band."""
         steps = np.abs(np.diff(np.sort(self.lambda_sq)))
         return float(np.sqrt(3) / 2 / np.median(steps[steps > 0]))
 

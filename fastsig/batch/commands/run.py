@@ -55,7 +55,8 @@ run_options: Callable[[Any], Any] = common.options(
     click.option("--report-every", type=click.FloatRange(min=1), metavar="SECONDS", default=30.0,
                  show_default=True, help="Rewrite report.html at this interval during the run."),
     engine_options, common.json_option,
-    common.message_options(verbose="Print a line for each task that is done or was stopped."),
+    common.message_options(verbose="Also print a line for each task that is done or has been "
+                                   "stopped."),
     common.debug_option)
 
 

@@ -134,7 +134,7 @@ def measure_burst(
         The scattering time is proportional to frequency to the power ``-index``, 0 to 10.
     most_rm : float, optional
         Largest absolute value of the rotation measure to try, rad m^-2; by default, that which
-        rotates the position angle by 0.87 rad across a channel.
+        rotates the position angle by 0.87 rad across a channel in the middle of the band.
     coherent : int, optional
         Number of channels into which each channel of voltages is divided; the dispersion is removed
         coherently in each of them.
