@@ -80,7 +80,7 @@ def _record(stream: Any) -> dict[str, Any]:
 def _say(stream: Any, options: dict[str, Any]) -> None:
     """Report the shift, and the frame of the input if it was assumed."""
     made, quiet = stream.parameters(), options["quiet"]
-    if made["from_told"] == "assumed":
+    if made["from_source"] == "assumed":
         common.say("the file states no frame; topocentric is assumed (use --from to specify "
                    "another)", quiet)
     first, last = (stream.read_columns(row, 1)["frame_m_s"][0]

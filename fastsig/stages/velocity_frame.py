@@ -216,7 +216,7 @@ class VelocityFrame(SpectraStage):
         noise = resampling_covariance(ratio, _LAGS, lobes=self.lobes)
         place = self.location
         return {
-            "to": self.to, "from": self.source_frame, "from_told": self.frame_from,
+            "to": self.to, "from": self.source_frame, "from_source": self.frame_from,
             "label": self.source.header.extra.get("label"),
             "position_deg": None if self.position is None else list(self.position),
             "site_m": None if place is None else [round(float(each.to_value("m")), 4)

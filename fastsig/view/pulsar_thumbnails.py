@@ -30,7 +30,7 @@ _SUBINTS, _BINS = 32, 64
 class PulsarPictures:
     """Draws the pictures of pulsar candidates for the layout `PULSARS`.
 
-    As many candidates of a recording as fit into memory are folded in one read.
+    One read folds up to 64 candidates of a recording, or fewer if it has many channels.
 
     Parameters
     ----------

@@ -59,9 +59,9 @@ def test_one_cycle_is_refused_unless_it_is_specified() -> None:
     made = Made(spectra(duration="400s", integration="1.00663296s", bandwidth="31.25MHz",
                         diode=simulate.Diode("12.5K", period=300 * 251658240, on=2 * 251658240,
                                              first=100 * 251658240)))
-    with pytest.raises(DataError, match=f"{NO_DIODE}.*1 cycle is seen"):
+    with pytest.raises(DataError, match=f"{NO_DIODE}.*only 1 of its cycles can be used"):
         solve(made, "12.5K")
-    with pytest.warns(DoubtWarning, match="1 cycle is seen"):
+    with pytest.warns(DoubtWarning, match="only 1 of its cycles can be used"):
         found = solve(made, "12.5K", diode="mode=otf,first=100.663296s")
     assert abs(found.tsys[0] - 20) < 0.5
 

@@ -181,7 +181,7 @@ def test_frames_that_files_tell_are_respected(tmp_path):
     head = header(band(n=600), ra_deg=10.0, dec_deg=3.0)
     topo = Chain(MemorySpectra(rng.standard_normal((4, 2, 600)) + 9, head))
     told = topo.frame("lsrk", rest="OH1667")
-    assert told.stream.parameters()["from_told"] == "assumed"
+    assert told.stream.parameters()["from_source"] == "assumed"
     for name in ("a.h5", "a-M01.hdf5"):
         told.write(tmp_path / name, to="fbh5" if name == "a.h5" else "hifast", lossy=True)
         again = fs.open(tmp_path / name)

@@ -53,7 +53,7 @@ def check_cycles(cycle: DiodeCycle, n_good: int, *, given: bool, path: str) -> N
         Instead of the error, if the cycle is given.
     """
     if n_good < 2:
-        _doubt(cycle, [f"{n_good} cycle is seen"], given=given, path=path)
+        _doubt(cycle, [f"only {n_good} of its cycles can be used"], given=given, path=path)
 
 
 @dataclass(frozen=True)

@@ -66,7 +66,7 @@ def pulsars(chain: Any, dms: Any = (0, 500), *, harmonics: int = 16, accel: floa
         Largest drift of the highest harmonic over the duration of the data, in Fourier bins.
     jerk : float
         Largest change of this drift over the duration of the data, in Fourier bins. The
-        Fourier search then takes 1 + jerk / 10 times as long.
+        Fourier search then takes at least about 1 + jerk / 10 times as long.
     period : pair of Quantity, or text such as "0.5s:1800s", or None
         Shortest and longest period of fast folding; the longest is at most an eighth of the
         duration of the data. None skips fast folding.
