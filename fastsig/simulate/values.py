@@ -21,8 +21,8 @@ _BARE = ("", "pc / cm3", "rad / m2")  # units of values that may be plain number
 def scalar(value: Any, unit: str, name: str) -> Fraction:
     """Return the exact number in `unit` of text or a Quantity; a `Fraction` is already in it.
 
-    Dispersion measures are the only physical values that need no unit, because they are always
-    written as numbers.
+    Dispersion measures and rotation measures need no unit, because they are always written as
+    numbers.
 
     Raises
     ------
