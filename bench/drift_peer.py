@@ -2,8 +2,8 @@
 
 The file contains carriers that drift by -4 to 4 Hz/s and spread over the channels that they cross.
 Both programs search it from S/N 10 as turboSETI defines it, which is 7.9 times the noise. A hit of
-turboSETI agrees with one of fastsig if both are within a step of the drift rate and within a
-channel at half time, or within half of the boxcar of fastsig if this is more.
+turboSETI agrees with one of fastsig if both are within a step of the drift rate and, at half time,
+within 1.5 channels, or within half of the boxcar of fastsig and half a channel if this is more.
 """
 
 from __future__ import annotations
