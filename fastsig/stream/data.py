@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from fastsig import registry
 from fastsig.axes import validity
 from fastsig.axes.time import iso, sample_time, sample_times
+from fastsig.axes.units import quantity
 from fastsig.axes.velocity import convention_of, line, velocity
 from fastsig.errors import PlanError, UsageError
 from fastsig.stream import Block, SpectrumStream, Stream
@@ -306,7 +307,7 @@ class Data:
         unit = u.Unit(self.header.unit or "")
         weight = np.broadcast_to(self.valid, self.values.shape)
         noise = scatter(self.values, weight) if sigma is None else (
-            u.Quantity(sigma, unit).value)
+            quantity(sigma, self.header.unit or "", "sigma").value)
         with np.errstate(divide="ignore", invalid="ignore"):
             inverse = np.where(weight > 0, weight / np.asarray(noise, np.float64) ** 2, 0)
         known = rest is not None or self.header.rest_hz is not None

@@ -260,6 +260,8 @@ def test_specutils_and_xarray():
     assert sigma == pytest.approx(0.5, rel=0.2)  # of 290 differences: 7 %
     given = read.to_specutils(sigma=2 * u.K).uncertainty.array
     assert given.max() == 0.25 and given.min() == 0
+    with pytest.raises(fs.UsageError, match="sigma = 2 has no unit; allowed: a value in K"):
+        read.to_specutils(sigma=2)
     table = read.to_xarray()
     assert table["velocity"].attrs["specsys"] == "lsrk"
     assert table["velocity"].attrs["convention"] == "radio"
