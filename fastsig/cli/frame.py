@@ -36,7 +36,8 @@ _OPTIONS = ("rest", "position", "width", "band", "lobes", "min_valid")
               help="Make channels of this width.  [default: the width of the input channels]")
 @click.option("--band", metavar="FREQ-FREQ",
               help="Make channels whose centres cover this band in the new frame, e.g. "
-                   "1419MHz-1421.5MHz.  [default: the band of the input]")
+                   "1419MHz-1421.5MHz.  [default: the band of the input, "
+                   "shifted to the new frame]")
 @click.option("--lobes", type=int, metavar="N",
               help="Extend the resampling kernel over this many channels (2 to 100) on either "
                    "side.  [default: 47]")

@@ -358,7 +358,7 @@ def open_cube(path: str | os.PathLike[str], *, stokes: str | None = None, rest: 
     rest : str or Quantity, optional
         Rest frequency, instead of that in the file: HI, or a frequency.
     convention : {"radio", "optical"}, optional
-        Velocity convention of a VELO axis, if the file does not state it.
+        Velocity convention of a VELO axis; by default, that which the file states (VELREF).
     beam : Quantity or str, optional
         Full width at half maximum of a circular beam, instead of the beam in the file.
 

@@ -139,7 +139,7 @@ def moment(cube: Planes, order: int, *, vrange: Any = None, sigma: float | None 
         Velocities to include; all channels by default.
     sigma : float, optional
         Values below this multiple of their noise are left out.
-    convention : {"radio", "optical"}
+    convention : {"radio", "optical", "relativistic"}
         Convention of the velocities. A velocity axis of the cube is used as it is.
     rest : str or Quantity, optional
         Rest frequency, instead of that in the file.

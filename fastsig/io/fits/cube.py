@@ -114,7 +114,7 @@ class CubeFile:
     rest : str or Quantity, optional
         Rest frequency, instead of that in the file: the name of a line, or a frequency.
     convention : {"radio", "optical"}, optional
-        Velocity convention of a VELO axis, if the file does not state it.
+        Velocity convention of a VELO axis; by default, that which the file states (VELREF).
 
     Attributes
     ----------

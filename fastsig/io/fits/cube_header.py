@@ -169,7 +169,7 @@ def cube_header(raw: bytes, cards: Cards, path: str, *, rest_hz: float | None = 
     rest_hz : float, optional
         Rest frequency instead of RESTFRQ, Hz.
     convention : {"radio", "optical"}, optional
-        Velocity convention of a VELO axis, if the header does not state it.
+        Velocity convention of a VELO axis; by default, that which the header states (VELREF).
 
     Raises
     ------
