@@ -1127,9 +1127,9 @@ class OwnVerbs:
         the same way as spectra.
 
         Channels are normalised, the sampling rate is halved where the dispersion within channels allows
-        it, spectra are summed for all dispersion measures by a tree, and boxcars of many widths are
-        applied to each time series. Boxcars above the threshold that are neighbours in dispersion
-        measure and time form one candidate.
+        it, spectra are summed for all dispersion measures by a tree algorithm, and boxcars of many
+        widths are applied to each time series. Boxcars above the threshold that are neighbours in
+        dispersion measure and time form one candidate.
 
         Parameters
         ----------
@@ -1145,9 +1145,10 @@ class OwnVerbs:
         constant : value, optional
             Dispersion constant, MHz^2 pc^-1 cm^3 s; 1/2.41e-4 by default.
         switch : float
-            The sampling rate is halved where the smearing within a channel is this many times the
-            smearing that the plan adds, and pulses of ten spectra still span twice this many samples.
-            With smaller values, the search takes less time, but short pulses lose more S/N.
+            The sampling rate is halved where the smearing within a channel is at least `switch` times
+            the smearing that the plan adds, and a pulse of ten spectra (or of the shortest width, if
+            this is longer), widened by the smearing within a channel, still spans at least ``2 switch``
+            samples. With smaller values, the search takes less time, but short pulses lose more S/N.
         n_chan : int, optional
             Number of channels into which each channel of voltages is divided; required for voltages.
         time : Quantity or str, optional
@@ -1169,8 +1170,8 @@ class OwnVerbs:
         UsageError
             If an argument is not allowed, or the dispersion has already been removed.
         PlanError
-            If the chain contains neither spectra with known frequencies and one intensity nor voltages,
-            or if they are too short.
+            If the chain contains neither voltages nor spectra with known frequencies and one intensity,
+            or if the data are too short.
         """
 
     def drifting(
@@ -1232,7 +1233,7 @@ class OwnVerbs:
     ) -> PulsarCandidates:
         """Return the pulsar candidates that two searches find in spectra or a time series.
 
-        The searches are those by Fourier transform and by fast folding.
+        One search uses the Fourier transform, and the other uses fast folding.
 
         Channels are normalised and summed for all dispersion measures. In each of these time series,
         sums of harmonics of the whitened Fourier spectrum, with and without a drift of the frequency,

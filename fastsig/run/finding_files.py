@@ -26,7 +26,7 @@ class Files(NamedTuple):
     suffixes : mapping of str to str
         Formats by extension.
     exports : mapping of str to function
-        The text of findings in the formats of other programs.
+        Functions that return findings as text in the formats of other programs, by name of format.
     """
 
     kind: str

@@ -1,4 +1,4 @@
-"""Spectra for searches of many dispersion measures: normalised, at the rates of all stretches."""
+"""Spectra for searches at many dispersion measures: normalised, at the rates of all stretches."""
 
 from __future__ import annotations
 
@@ -72,7 +72,8 @@ class Octaves(ABC):
     def waiting_bytes(self) -> int:
         """Memory used by spectra that are waiting to be normalised, and by a segment of codes.
 
-        The flags of valid samples are included; codes at all lower rates need as much again.
+        The flags of valid samples are included, as are the codes at all lower rates, which need as
+        much memory as this segment.
         """
         size = self._normalizer.segment
         waiting = (self._dtype.itemsize + 1) * (self._normalizer.latency + size)
@@ -113,7 +114,7 @@ class Octaves(ABC):
 
     @property
     def valid_share(self) -> float:
-        """Valid fraction of the samples of the spectra with valid samples; 1 if there are none."""
+        """Fraction of valid samples in the spectra that contain any; 1 if no spectrum does."""
         return float(np.mean(self._shares)) / self.live_share if any(self._live) else 1.0
 
     def complete(self) -> None:
@@ -122,7 +123,11 @@ class Octaves(ABC):
 
     @abstractmethod
     def few_alive(self, share: float) -> None:
-        """Prepare for fewer channels with samples than usual, before the first spectra."""
+        """Prepare for spectra in which only a fraction `share` of the channels have samples.
+
+        This method is called before the first call of `take`, if the fraction is below 0.8 in the
+        first segment.
+        """
 
     @abstractmethod
     def take(self, octave: int, x: NDArray[np.int8], valid: NDArray[np.bool_] | None) -> None:

@@ -1,6 +1,7 @@
 """Bursts of known dispersion measure, width and S/N, to be added to recorded spectra.
 
-The true values are computed independently: delays, smears and S/N do not use the code of searches.
+The true values are computed independently: delays, smears and S/N are computed without the code of
+the searches.
 """
 
 from __future__ import annotations
@@ -37,10 +38,10 @@ class Injection:
     width_s : float
         Width (FWHM), s.
     snr : float
-        Highest S/N of a boxcar of any width and time, in the sum of all channels without dispersion
-        between them; channels have equal weights in units of their noise.
+        Highest S/N of a boxcar of any width at any time, in the sum of all channels without
+        dispersion between them; channels have equal weights in units of their noise.
     scatter_s : float
-        Scattering time at the middle of the band; it varies as f^-4.
+        Scattering time at the middle of the band, s; it varies as f^-4.
     """
 
     time_s: float
@@ -79,7 +80,7 @@ class Injector:
         self._peaks: dict[int, float] = {}
 
     def delays_s(self, dm: float) -> F8:
-        """Return the delay of each channel after the highest, s."""
+        """Return the delay of each channel relative to the highest one, s."""
         found: F8 = self.constant * dm * (self._mhz**-2.0 - self._mhz[-1] ** -2.0)
         return found
 
@@ -96,7 +97,7 @@ class Injector:
         return found
 
     def add(self, start: int, data: F4) -> None:
-        """Add the bursts to spectra ``start`` and following, (n, n_chan) float32, in place."""
+        """Add the bursts in place to the spectra from number `start` on, (n, n_chan) float32."""
         stop = start + len(data)
         for k in np.flatnonzero((self._first < stop) & (self._stop > start)):
             self._add(int(k), start, data)

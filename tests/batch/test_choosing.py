@@ -198,3 +198,13 @@ def test_several_files_of_a_product(tmp_path: Path) -> None:
     found, missing = products.stat_products(folder, ["x.{file}.raw"])
     assert [name for name, _, _ in found] == ["x.0000.raw", "x.0001.raw"] and not missing
     assert products.stat_products(folder, ["x.{file}.raw", "y"])[1] == "y"
+
+
+def test_files_that_are_not_kept(tmp_path: Path) -> None:
+    """A time series of PRESTO consists of two files."""
+    steps = (Step("dedisperse", (), ("a.dat", "b_{file}.h5"), keep=False),
+             Step("view", (), ("c.png", "c.dat")))
+    for name in ("a.dat", "a.inf", "b_0001.h5", "c.png", "c.dat", "c.inf", "b.inf"):
+        make(tmp_path, name)
+    made = Task("1" * 64, "a", ("x",), steps, os.fspath(tmp_path))
+    assert products.passing(made) == {"a.dat", "a.inf", "b_0001.h5"}

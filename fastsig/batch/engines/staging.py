@@ -274,13 +274,9 @@ class Stage:
         StagingError
             If a product cannot be read.
         """
-        passing = {present for name in set(products.names_of(staged, kept=False))
-                   - set(products.names_of(staged)) for present in products.existing(
-                       staged.folder, name)}
-        stems = {os.path.splitext(name)[0] for name in passing}
+        passing = products.passing(staged)
         names = [name for _, path in self._tree(self.output)
-                 if (name := os.path.relpath(path, "out")) not in passing
-                 and not (name.endswith(".inf") and name[:-4] in stems)]
+                 if (name := os.path.relpath(path, "out")) not in passing]
         made: list[SafeOutput] = []
         writer, folders = writer_id(), set()
         paths = [os.path.realpath(os.path.join(self.task.folder, name)) for name in names]

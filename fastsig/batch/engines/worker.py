@@ -201,11 +201,9 @@ def _make_folders(task: Task) -> str:
 
 def _remove_passing(task: Task) -> None:
     """Remove the products of steps that are not kept."""
-    kept = set(products.names_of(task))
-    for name in set(products.names_of(task, kept=False)) - kept:
-        for present in products.existing(task.folder, name):
-            with contextlib.suppress(OSError):
-                os.unlink(os.path.join(task.folder, present))
+    for name in products.passing(task):
+        with contextlib.suppress(OSError):
+            os.unlink(os.path.join(task.folder, name))
 
 
 def _forget_peak() -> None:

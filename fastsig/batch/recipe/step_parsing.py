@@ -156,7 +156,7 @@ class _StepParser:
             return []
         if key in self.vocabulary.read and (
                 not self.vocabulary.may_be_value(key) or self._is_path(value)):
-            self._check_read(text_of(value), known)
+            self._check_read(text_of(value), [field for field in known if field != "file"])
             self.reads.append((key, value))
             return []
         return self.vocabulary.words(key, value)

@@ -10,7 +10,8 @@ from collections.abc import Iterable
 
 from fastsig.batch.tasks.model import Task
 
-__all__ = ["NO_ROOM", "Product", "changes", "existing", "names_of", "outside", "stat_products"]
+__all__ = ["NO_ROOM", "Product", "changes", "existing", "names_of", "outside", "passing",
+           "stat_products"]
 
 #: Name relative to the output folder, size, mtime in ns; both are -1 if it is not made yet.
 Product = tuple[str, int, int]
@@ -36,6 +37,14 @@ def existing(folder: str, name: str) -> list[str]:
     digits = re.compile("[0-9]{4,}".join(map(re.escape, path.split("{file}"))))
     return sorted(os.path.relpath(path, folder) for path in glob.glob(pattern)
                   if digits.fullmatch(path))
+
+
+def passing(task: Task) -> set[str]:
+    """Return the existing files of steps that are not kept, with the ``.inf`` of each ``.dat``."""
+    names = {present for name in set(names_of(task, kept=False)) - set(names_of(task))
+             for present in existing(task.folder, name)}
+    headers = {f"{os.path.splitext(name)[0]}.inf" for name in names if name.endswith(".dat")}
+    return names | {name for name in headers if os.path.lexists(os.path.join(task.folder, name))}
 
 
 def outside(folder: str, name: str) -> str | None:

@@ -1,8 +1,9 @@
 """Coherent searches of voltages: the dispersion within channels is removed.
 
-The dispersion within channels is removed exactly at one dispersion measure; at neighbouring ones,
-the remaining dispersion smears a pulse by the delay across a channel for the difference. The coarse
-measures are so dense that this smear loses no more S/N than the steps of the search.
+Each search removes the dispersion within channels exactly at one dispersion measure, its coarse
+dispersion measure. At neighbouring ones, a pulse remains smeared by the delay across a channel that
+corresponds to the difference. The coarse dispersion measures are so closely spaced that this
+smearing causes no greater loss of S/N than the steps of the search.
 """
 
 from __future__ import annotations
@@ -30,14 +31,17 @@ _MOST = 256  # coarse dispersion measures
 
 @dataclass(frozen=True)
 class Coarse:
-    """Spectra of voltages whose dispersion within channels was removed, and their search.
+    """Spectra and the plan of their search.
+
+    In spectra that are made from voltages, the dispersion within channels has been removed.
 
     Parameters
     ----------
     stream : SpectrumStream
-        Spectra in which the dispersion within channels was removed.
+        Spectra to search.
     plan : SearchPlan
-        Plan of the dispersion measures around that of the stream.
+        Plan of the search. For spectra that are made from voltages, its dispersion measures are
+        those around the coarse one.
     """
 
     stream: SpectrumStream

@@ -25,7 +25,7 @@ _EDGES = {"snr": (0, 6, 8, 10, 14, 20, 40), "dm": (0, 100, 300, 1000, 3000, 1e6)
 class Injected(SpectraStage):
     """Spectra to which bursts are added, with amplitudes in units of the noise of each channel.
 
-    Bursts are not polarised: they are added to the only product or to I, or half to each of AA and
+    Bursts are not polarised: they are added to the only product, to I, or in equal parts to AA and
     BB.
 
     Parameters
@@ -135,9 +135,7 @@ class Completeness(NamedTuple):
         return made
 
     def rows(self, by: str) -> list[dict[str, float]]:
-        """Return the numbers of bursts injected and found, and the mean ratio.
-
-        They are returned for ranges of a parameter.
+        """Return numbers of injected and found bursts and mean ratios, for ranges of a parameter.
 
         Parameters
         ----------
@@ -164,11 +162,13 @@ class Completeness(NamedTuple):
 
 def completeness(found: Candidates, injections: Sequence[Injection], late_s: float,
                  plan: SearchPlan, *, live: float = 1.0) -> Completeness:
-    """Return which candidates are injected bursts.
+    """Match candidates with injected bursts, and return the completeness of the search.
 
-    A candidate is an injected burst if the differences in time, at the middle of its delays, and in
-    dispersion measure are no larger than the widths of both allow. If several candidates match a
-    burst, the brightest is taken.
+    A candidate matches a burst if two conditions are met, where w is the larger of the width of the
+    candidate and the width of the burst plus the smearing within a channel. The times, at the mean
+    delay of the channels, differ by at most w; and the difference of the dispersion measures
+    changes the delay across the band by at most 3 w. If several candidates match a burst, the
+    brightest is taken.
 
     Parameters
     ----------
@@ -177,11 +177,11 @@ def completeness(found: Candidates, injections: Sequence[Injection], late_s: flo
     injections : sequence of Injection
         Bursts that were injected.
     late_s : float
-        Time of the first spectrum after the start of the scan, s.
+        Time from the start of the recording to the first spectrum, s.
     plan : SearchPlan
         Plan of the search.
     live : float
-        Fraction of the channels to which bursts were added.
+        Number of channels to which bursts were added, as a fraction of all channels.
     """
     match = np.full(len(injections), -1)
     ratio = np.full(len(injections), np.nan)

@@ -33,9 +33,9 @@ def bursts(chain: Any, dms: Any = (0, 3000), *, width: Any = None, threshold: fl
     the same way as spectra.
 
     Channels are normalised, the sampling rate is halved where the dispersion within channels allows
-    it, spectra are summed for all dispersion measures by a tree, and boxcars of many widths are
-    applied to each time series. Boxcars above the threshold that are neighbours in dispersion
-    measure and time form one candidate.
+    it, spectra are summed for all dispersion measures by a tree algorithm, and boxcars of many
+    widths are applied to each time series. Boxcars above the threshold that are neighbours in
+    dispersion measure and time form one candidate.
 
     Parameters
     ----------
@@ -54,9 +54,10 @@ def bursts(chain: Any, dms: Any = (0, 3000), *, width: Any = None, threshold: fl
     constant : value, optional
         Dispersion constant, MHz^2 pc^-1 cm^3 s; 1/2.41e-4 by default.
     switch : float
-        The sampling rate is halved where the smearing within a channel is this many times the
-        smearing that the plan adds, and pulses of ten spectra still span twice this many samples.
-        With smaller values, the search takes less time, but short pulses lose more S/N.
+        The sampling rate is halved where the smearing within a channel is at least `switch` times
+        the smearing that the plan adds, and a pulse of ten spectra (or of the shortest width, if
+        this is longer), widened by the smearing within a channel, still spans at least ``2 switch``
+        samples. With smaller values, the search takes less time, but short pulses lose more S/N.
     n_chan : int, optional
         Number of channels into which each channel of voltages is divided; required for voltages.
     time : Quantity or str, optional
@@ -78,8 +79,8 @@ def bursts(chain: Any, dms: Any = (0, 3000), *, width: Any = None, threshold: fl
     UsageError
         If an argument is not allowed, or the dispersion has already been removed.
     PlanError
-        If the chain contains neither spectra with known frequencies and one intensity nor voltages,
-        or if they are too short.
+        If the chain contains neither voltages nor spectra with known frequencies and one intensity,
+        or if the data are too short.
     """
     options = {"widths": width, "threshold": threshold, "loss": loss, "constant": constant,
                "switch": switch}
@@ -95,7 +96,7 @@ def bursts(chain: Any, dms: Any = (0, 3000), *, width: Any = None, threshold: fl
 
 def searches_of(stream: Stream, dms: Any, *, n_chan: int | None = None, time: Any = None,
                 **options: Any) -> list[Coarse]:
-    """Return the search of spectra, or the searches of voltages, one for each coherent measure.
+    """Return the searches: one of spectra, or one for each coarse dispersion measure of voltages.
 
     Parameters
     ----------

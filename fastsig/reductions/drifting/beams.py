@@ -42,8 +42,8 @@ def compare_hit_beams(
     Raises
     ------
     UsageError
-        If tables do not state their beams, are not of one scan, or the receiver's geometry is not
-        known.
+        If tables do not state their beams or are not of one scan, or if the receiver's geometry is
+        not known.
     """
     tables = of_beams(tables, table_beams)
     chan_hz, span_s, band_hz = _scan_of(tables)

@@ -83,7 +83,7 @@ class Found(NamedTuple):
     signals : list of Signal
         Signals in order of ascending channel.
     n_full : int
-        Number of pieces that contain further signals.
+        Number of pieces that may contain further, weaker signals.
     noise : list of (int, float)
         Channels of each piece, and the shape of the gamma distribution of its samples.
     """
@@ -228,7 +228,7 @@ def search_bytes(plan: DriftPlan, band: Band, workers: int, run: int) -> int:
     workers : int
         Number of threads.
     run : int
-        Number of neighbouring channels that are read together, as `Bands.run`.
+        Number of neighbouring channels that are read together; see `Bands.run`.
     """
     shape = _Shape.of(plan, band)
     together = min(_tiles_together(shape, plan.n_spectrum, run), -(-band.n_chan // shape.tile))

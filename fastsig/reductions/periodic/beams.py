@@ -43,8 +43,8 @@ def compare_pulsar_beams(
     Raises
     ------
     UsageError
-        If tables do not state their beams, are not of one scan, or the receiver's geometry is not
-        known.
+        If tables do not state their beams or are not of one scan, or if the receiver's geometry is
+        not known.
     """
     tables = of_beams(tables, table_beams)
     length_s, sample_s, least, band = _scan_of(tables)

@@ -32,9 +32,9 @@ _MOST_BYTES = 2**24
 def birds_of(names: Sequence[str | os.PathLike[str]]) -> F8:
     """Return the ranges of frequencies in files, Hz; the name `FIND` is ignored.
 
-    A file is a table of `search beams`, whose rows with the verdict interference are used, or text
-    with a line for each bird: its frequency and full width in Hz and, if it has harmonics, their
-    number, as in the zaplists of PRESTO. Text after ``#`` is a comment.
+    A file is a table of `search beams`, whose rows with the verdict ``interference`` are used, or
+    text with a line for each bird: its frequency and full width in Hz and, if it has harmonics,
+    their number, as in the zaplists of PRESTO. Text after ``#`` is a comment.
 
     Raises
     ------
@@ -81,7 +81,7 @@ def _of_line(path: str, number: int, parts: list[str]) -> F8:
 def found_at_zero_dm(request: Request, read: Read) -> F8:
     """Return the ranges of periodic signals of the series of DM 0.
 
-    A signal is not among them if its S/N is higher by more than 1, which is its noise, at one of
+    A signal is not among them if its S/N is higher by more than 1 (the noise of an S/N) at one of
     about ten other dispersion measures, each about twice the previous one, because the S/N of a
     pulsar increases towards its own dispersion measure.
 

@@ -85,8 +85,8 @@ def fold_candidates(chain: Any, candidates: PulsarCandidates, n: int = 10, *,
     Returns
     -------
     candidates : PulsarCandidates
-        The same rows. If values are improved, they have the columns ``fold_...``, which are NaN
-        where a candidate was not folded.
+        The same rows. If values are improved, the table also has the columns ``fold_...``, which
+        are NaN where a candidate was not folded.
     folded : list of FoldedPulsar
 
     Raises

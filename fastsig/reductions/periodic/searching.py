@@ -43,7 +43,7 @@ def pulsars(chain: Any, dms: Any = (0, 500), *, harmonics: int = 16, accel: floa
             memory: int | None = None, progress: Progress | None = None) -> PulsarCandidates:
     """Return the pulsar candidates that two searches find in spectra or a time series.
 
-    The searches are those by Fourier transform and by fast folding.
+    One search uses the Fourier transform, and the other uses fast folding.
 
     Channels are normalised and summed for all dispersion measures. In each of these time series,
     sums of harmonics of the whitened Fourier spectrum, with and without a drift of the frequency,

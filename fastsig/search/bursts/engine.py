@@ -95,7 +95,7 @@ class BurstSearch(Octaves):
             for search, members in self._each()))
 
     def expected_seconds(self, n_time: int) -> float:
-        """Return the expected duration of the search, from trials of the sums and boxcars, s.
+        """Return the expected duration of the search, s, from timing its sums and boxcars on zeros.
 
         The time for reading and normalising is not included.
         """

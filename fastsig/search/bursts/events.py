@@ -33,7 +33,7 @@ class Events:
     live_share : float
         Fraction of these spectra that had valid samples.
     valid_share : float
-        Fraction of the samples of the spectra with valid samples that were valid.
+        Fraction of valid samples in the spectra that contain any.
     """
 
     rows: NDArray[Any]

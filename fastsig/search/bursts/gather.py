@@ -22,8 +22,8 @@ _SATELLITE, _BY_NOISE = 1.5, 2.0
 def gather(searches: Sequence[Searched]) -> tuple[Gathered, int]:
     """Return the candidates of searches of one recording, with times and rows of the recording.
 
-    The second result is the number of groups of events that were left out, because there were more
-    than `MOST`; all groups kept are brighter.
+    The second result is the number of groups of events that were left out because a search had more
+    than `fastsig.search.bursts.groups.MOST`; all its groups that were kept are brighter.
 
     Events are friends if they are at most two dispersion measures of the plan apart and their
     boxcars overlap in time; a candidate consists of events that are connected through friends.
@@ -64,7 +64,11 @@ class Satellites:
         self._widest = float(found.width.max(initial=0.0))
 
     def of(self, k: int, free: NDArray[np.bool_] | None = None) -> I8:
-        """Return the satellites of candidate `k`, which are fainter, among those that are free."""
+        """Return the satellites of candidate `k`: fainter candidates to be merged with it.
+
+        If `free` is given, only candidates for which it is true are returned, which have not yet
+        been merged with another.
+        """
         found = self.found
         reach = found.width[k] * (_SATELLITE * found.snr[k] / self._least) ** 2
         low, high = np.searchsorted(self._times, found.time_s[k] + np.array([-1, 1]) * (

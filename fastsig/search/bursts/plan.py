@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 
 __all__ = ["SEARCH_SWITCH", "SearchPlan", "share_of", "search_plan", "widths_of"]
 
-#: The rate is halved where the smear of a channel is this many times wider than all that is added:
-#: later than that, pulses of one or two samples would gain little for the time that it takes.
+#: The rate is halved where the smearing within a channel is at least this many times the smearing
+#: that the plan adds. With a larger value, pulses of one or two samples would gain little S/N for
+#: the additional computing time.
 SEARCH_SWITCH = 1.5
 #: Recorded samples of pulses that lose no more than about 5 % of their S/N at any dispersion
 #: measure. What they gain costs little, since there are few samples at high dispersion measures.
@@ -56,7 +57,7 @@ class SearchPlan:
         Largest fraction of its S/N that a pulse may lose between two widths, and half a step from
         the nearest dispersion measure.
     removed : float
-        Dispersion measure that was already removed within channels, pc cm^-3.
+        Dispersion measure at which dispersion has already been removed within channels, pc cm^-3.
     """
 
     dm_plan: DMPlan
@@ -78,7 +79,10 @@ class SearchPlan:
 
     @property
     def kept(self) -> tuple[float, ...]:
-        """Smallest fraction of its S/N that a pulse of the shortest width keeps; see `kept_at`."""
+        """For each stretch, smallest fraction of its S/N that a pulse of the shortest width keeps.
+
+        See `kept_at`.
+        """
         return self.kept_at(self.widths_s[0] or self.dm_plan.recording.sample_s)
 
     @property
@@ -89,10 +93,12 @@ class SearchPlan:
     def kept_at(self, width_s: float) -> tuple[float, ...]:
         """Return the smallest fraction of its S/N that a pulse keeps, for each stretch.
 
-        This is the fraction half a step from the nearest dispersion measure, at the sampling rate
-        of the stretch and with the deviations of the tree, relative to an exact boxcar on the sum
-        of channels without dispersion between them; the loss between two widths is added. The
-        dispersion within a channel, which widens the pulse in both cases, is not included.
+        The pulse is assumed to be half a step from the nearest dispersion measure. The losses due
+        to this offset, to the sampling rate of the stretch and to the deviations of the tree's
+        tracks from the dispersion curve are included. The reference is the best boxcar at the full
+        rate on the sum of the channels, each delayed exactly. The loss between two widths is not
+        included. Neither is the loss due to dispersion within a channel, which widens the pulse of
+        the reference too.
 
         Parameters
         ----------
@@ -163,9 +169,10 @@ def search_plan(source: Any, dms: Any = (0, 3000), *, widths: Any = None, thresh
     constant : value, optional
         Dispersion constant, MHz^2 pc^-1 cm^3 s; 1/2.41e-4 by default.
     switch : float
-        The rate is halved where two conditions are met: the smear of a channel is this many times
-        the smearing that the plan adds, as for `fastsig.dm_plan`; and pulses of ten spectra span at
-        least twice this many samples at half the rate.
+        The rate is halved where two conditions are met: the smearing within a channel is at least
+        `switch` times the smearing that the plan adds, as for `fastsig.dm_plan`; and a pulse of ten
+        spectra (or of the shortest width, if this is longer), widened by the smearing within a
+        channel, spans at least ``2 switch`` samples at half the rate.
 
     Raises
     ------

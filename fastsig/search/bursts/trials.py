@@ -9,9 +9,10 @@ distance k, the number of clusters above a threshold x, relative to that of inde
 
 (Siegmund and Yakir). The factors for distances in time, in dispersion measure and in the logarithm
 of the width are multiplied. For boxcars of w samples, with steps of t samples between starts and s
-samples between delays, :math:`\beta` is proportional to t / w, to s / w and to the ratio of widths,
-respectively. ``python -m bench trials`` determines the four constants from searches of noise, and
-compares the formula with searches of other noise; the two agree to within 20 %.
+samples between delays, :math:`\beta` is proportional to t / w, to s / w and to the logarithm of the
+ratio of neighbouring widths, respectively. ``python -m bench trials`` determines the three
+constants of proportionality and a common factor (`CONSTANTS`) from searches of noise, and compares
+the formula with searches of other noise; the two agree to within 20 %.
 
 Powers have a distribution with a longer tail than a Gaussian: a sum of N powers, with d degrees of
 freedom each, has a gamma distribution with the shape N d / 2.
@@ -71,7 +72,10 @@ def trials(step: float, n_dm: int, ladder: Ladder, threshold: float,
 
 
 def clusters(x: float, slope: F8) -> F8:
-    """Return the number of correlated clusters per independent value, both above a threshold."""
+    """Return the number of clusters above a threshold `x`, relative to that of independent values.
+
+    The correlation of the values decreases as ``1 - slope |k|`` with their distance k.
+    """
     from scipy.special import ndtr
 
     half = x * np.sqrt(slope / 2)

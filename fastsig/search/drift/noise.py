@@ -21,7 +21,7 @@ _SERIES = 16.0  # shape of a gamma distribution from which its median and deviat
 
 
 class Levels:
-    """Levels of groups of `n` channels, (n_spectrum, n_group) float32, unit of the spectra.
+    """Levels of groups of `n` channels, (n_spectrum, n_group) float32, in the unit of the spectra.
 
     The levels are means; NaN in groups without valid samples. The level of a group depends on no
     other channels, and `shape` on no channels outside `core`.
@@ -77,13 +77,13 @@ def flatten(x: F4, n: int, out: tuple[F4, F4, F4, NDArray[np.bool_]] | None = No
     n : int
         Number of channels in a group in which the level is measured, a multiple of 4.
     out : tuple of ndarray, float32, optional
-        Receive the spectra relative to their level (shape of x), their sum and the number of
-        samples in the sum (n_chan,), and which samples are valid (bool, shape of x).
+        Arrays that receive the spectra relative to their level (shape of x), their sum and the
+        number of samples in the sum (n_chan,), and which samples are valid (bool, shape of x).
     lost : ndarray of int, optional
         Channels that are not valid.
     core : slice, optional
-        Channels that measure the shape of the noise; they begin with a group. By default, these are
-        all channels.
+        Channels in which the shape of the noise is measured; the first of them begins a group. By
+        default, these are all channels.
     """
     from fastsig_kernels import relative_to_level
 

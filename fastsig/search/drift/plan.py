@@ -1,4 +1,4 @@
-"""The plan of a search for drift rates: steps, sums of channels, and the losses of fast drifts."""
+"""The plan of a search over drift rates: steps, sums of channels, and losses at fast drifts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from fastsig.errors import UsageError
 
 __all__ = ["MOST_SPECTRA", "DriftPlan", "Octave", "kept_by_boxcar"]
 
-#: Largest number of spectra of a scan; longer scans are averaged first.
+#: Largest number of spectra of a scan; longer scans must be averaged first.
 MOST_SPECTRA = 4096
 _MOST_DRIFT = 2**20  # channels during a scan
 _WIDTHS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
@@ -31,7 +31,8 @@ class Octave:
     n_sum : int
         Number of channels that are summed in a cell, a power of two.
     first, last : int
-        Smallest and largest absolute drift during a scan, in cells; every one between is searched.
+        Smallest and largest absolute drift during a scan, in cells; all whole numbers between them
+        are searched.
     widths : tuple of int
         Widths of boxcars, in cells.
     """
@@ -55,12 +56,13 @@ class Octave:
 
 @dataclass(frozen=True)
 class DriftPlan:
-    """Drift rates of a search, from the slowest to the fastest.
+    """Drift rates of a search, from the lowest to the highest.
 
-    A drift is the number of channels between the frequencies at the centres of the first and of the
-    last spectrum. Drifts below two channels per spectrum are searched in steps of one channel
-    during the scan. Faster ones spread over several channels during a spectrum; with each doubling
-    of the drift, twice as many channels are summed and the step is twice as large.
+    A drift is the number of channels that a carrier crosses from the middle (in time) of the first
+    spectrum to the middle of the last. Drifts below two channels per spectrum are searched in steps
+    of one channel during the scan. Faster carriers spread over several channels during a spectrum;
+    with each doubling of the drift, twice as many channels are summed and the step is twice as
+    large.
 
     Parameters
     ----------
@@ -73,7 +75,7 @@ class DriftPlan:
     low, high : float
         Lowest and highest drift rate, Hz/s.
     widest : int
-        Widest boxcar for signals that do not drift, in channels.
+        Widest boxcar for signals that drift slowly or not at all, in channels.
     smeared : bool
         Whether carriers spread over the channels that they cross during a spectrum, as all real
         carriers do. Otherwise, every drift is searched in steps of one channel. This also finds
@@ -158,7 +160,7 @@ class DriftPlan:
         return self._most_cells + 1.0 if self.smeared else np.inf
 
     def widths_of(self, n_sum: int) -> tuple[int, ...]:
-        """Return the widths of boxcars, in channels, of drifts for which channels are summed."""
+        """Return the widths of boxcars, in channels, where `n_sum` channels are summed."""
         if n_sum == 1:
             return self.widths
         return (n_sum, n_sum * 3 // 2, *(n_sum * width for width in self._cells(n_sum)))
@@ -197,7 +199,7 @@ class DriftPlan:
 
 
 def kept_by_boxcar(spread: float, width: int, step: int = 1) -> float:
-    """Return the mean fraction of S/N that the nearest boxcar keeps of an evenly spread carrier.
+    """Return the mean fraction of an evenly spread carrier's S/N that the nearest boxcar keeps.
 
     Parameters
     ----------

@@ -108,8 +108,8 @@ class Tile:
         lost : ndarray of int, optional
             Channels that are not valid.
         core : slice, optional
-            Channels that measure the noise; they begin with a window. By default, these are all
-            channels.
+            Channels in which the noise is measured; the first of them begins a window. By default,
+            these are all channels.
         """
         core = slice(0, x.shape[1]) if core is None else core
         y, total, known, levels = flatten(x, self._window, self._room(*x.shape), lost, core)

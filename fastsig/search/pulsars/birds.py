@@ -53,7 +53,7 @@ def lines(frequency: Any, width: Any, n_harmonic: Any = 1) -> F8:
     frequency, width : array, Hz
         Centre and full width of each line; those of harmonic k are k times as large.
     n_harmonic : array of int
-        Number of harmonics of each line, itself included.
+        Number of harmonics of each line, including the line itself.
 
     Raises
     ------

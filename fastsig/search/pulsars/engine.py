@@ -22,7 +22,8 @@ __all__ = ["Read", "Searches", "Settings", "Trials", "search_series", "searches_
 #: Samples that are compared at a time, and rounding error of those that are divided by weights.
 _PIECE, _EQUAL = 2**14, 1e-6
 
-#: Returns a series and its weights, None if all are 1, given its stretch and its number there.
+#: Function that returns a series and its weights (None if all are 1), given the number of the
+#: stretch and the number of the series in it.
 Read = Callable[[int, int], tuple[NDArray[np.float32], NDArray[np.float32] | None]]
 
 @dataclass(frozen=True)
@@ -112,7 +113,7 @@ class Searches(NamedTuple):
 
     @property
     def snr_min(self) -> float:
-        """Lowest S/N that both searches report."""
+        """S/N above which both searches report a signal."""
         return max((each.snr_min for each in (self.fourier, self.folding) if each is not None),
                    default=0.0)
 
@@ -226,7 +227,7 @@ def search_series(read: Read, trials: Sequence[Trials], searches: Sequence[Searc
         Number of threads.
     progress : callable, optional
         Called with the name of the work, the number of series searched since the last call, and the
-        number of all series, which count again where their segments are searched.
+        total number of series. A series whose segments are also searched counts twice.
     """
     units = [(place, row) for place, each in enumerate(trials) for row in range(len(each.dms))]
     local = threading.local()

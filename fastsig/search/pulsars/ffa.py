@@ -19,8 +19,9 @@ __all__ = ["FOLDED", "FoldingSearch", "widths_of"]
 F4 = NDArray[np.float32]
 F8 = NDArray[np.float64]
 
-#: A candidate: period and frequency at constant frequency (s, Hz), its error, significance after
-#: trials, S/N, and width of the boxcar (s, and as a fraction of the period).
+#: A candidate: period (s) and frequency (Hz), which are taken to be constant, error of the
+#: frequency (Hz), significance after trials, S/N, and width of the boxcar (s, and as a fraction of
+#: the period).
 FOLDED = np.dtype([
     ("period", np.float64), ("frequency", np.float64), ("frequency_error", np.float64),
     ("sigma", np.float64), ("snr", np.float64), ("width", np.float64), ("duty", np.float64)])
@@ -63,9 +64,9 @@ class FoldingSearch:
 
     Each range of two octaves of the period has a separate level: the running mean of the running
     median, both over the longest of these periods. Periods, levels and noise of an octave do not
-    depend on the range of the search. The S/N is relative to the noise of a few samples. Where
-    profiles are noisier because the noise is red, the significance is that of an S/N relative to
-    the noise of profiles.
+    depend on the range of the search. The S/N is relative to the noise of single samples or of
+    short sums of samples. Where profiles are noisier because the noise is red, the significance is
+    that of an S/N relative to the noise of profiles.
 
     Parameters
     ----------
@@ -74,11 +75,12 @@ class FoldingSearch:
     sample_s : float
         Time from one sample to the next, s.
     period : tuple of two floats
-        Shortest and longest period, s. The shortest is at least `n_bin` samples. The longest is
-        shortened if a series has fewer than 8 turns of it.
+        Shortest and longest period, s. The shortest must have at least as many samples as the
+        least number of bins of a profile (see `duty`). The longest is shortened if a series has
+        fewer than 8 turns of it.
     duty : tuple of two floats
-        Smallest and largest width of a pulse, as a fraction of the period. The smallest determines
-        the number of bins.
+        Smallest and largest width of a pulse, as a fraction of the period. The inverse of the
+        smallest, rounded down, is the least number of bins of a profile.
     threshold : float
         Lowest significance after trials, in standard deviations.
     trials : float

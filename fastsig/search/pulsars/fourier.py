@@ -43,7 +43,7 @@ REFINED = 10
 #: Error of the frequency of a tone of power P, in bins, is this over sqrt(P).
 _ERROR = 3 / (np.pi * np.sqrt(6))
 _HARMONICS, _MOST_DRIFT, _MOST_JERK = (1, 2, 4, 8, 16, 32), 1200, 6000
-#: Samples of a series.
+#: Smallest and largest number of samples of a series.
 LEAST_SAMPLES, MOST_SAMPLES = 64, 2**31
 #: Pieces whose means are subtracted, at most; slower variations spread little over the spectrum.
 _MOST_PIECES = 256
@@ -245,7 +245,7 @@ class FourierSearch:
 
     @property
     def snr_min(self) -> float:
-        """Largest S/N of a pulse whose power, in one harmonic or many, is that of the threshold."""
+        """S/N above which a pulse exceeds the threshold, whatever the number of its harmonics."""
         return max(float(snr_of(self._powers[n - 1], n)) for n in self.stages)
 
     def false_alarms(self, sigma: float) -> float:

@@ -1,10 +1,10 @@
 """Known pulsars: a table of them, and the candidates that they may be.
 
-A candidate of frequency f may be a pulsar of frequency f0 if three conditions are met. The
-frequency f is ``(a / b) f0`` with a and b up to 8, to within 2e-4 of it (because of the motion of
-the Earth) or 1.5 bins of the spectrum. The dispersion measures agree to within a tenth, 3 pc cm^-3
-or the range of the candidate's detections. The positions, where both are known, agree to within the
-given radius.
+A candidate of frequency f may be a pulsar of frequency f0 if three conditions are met: f is
+``(a / b) f0``, with a and b up to 8, to within 2e-4 of it (because of the motion of the Earth) or
+1.5 bins of the spectrum, whichever is more; the dispersion measures agree to within 3 pc cm^-3 or a
+tenth of that of the pulsar, whichever is more, or that of the pulsar lies in the range of the
+candidate's detections; and the positions, where both are known, agree to within the given radius.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _NAMES = {"name": ("name", "psrj", "jname", "psr", "psrb"), "period": ("period",
 
 @dataclass(frozen=True)
 class Pulsar:
-    """A pulsar: period (s), dispersion measure (pc cm^-3), and position (deg) or nan."""
+    """A pulsar: name, period (s), DM (pc cm^-3) and position (deg; NaN if unknown)."""
 
     name: str
     period_s: float

@@ -1,4 +1,4 @@
-"""The level of a series that varies slowly, and its noise."""
+"""The slowly varying level of a series, and the noise of the series."""
 
 from __future__ import annotations
 

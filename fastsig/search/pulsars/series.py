@@ -23,7 +23,8 @@ _TRACK = "half"
 def lengths_of(stretches: Sequence[Stretch], n_time: int) -> list[tuple[int, int]]:
     """Return the number of series of each stretch, and the number of their samples.
 
-    Series end where the lowest channel of the largest dispersion measure of their stretch ends.
+    A series ends where, at the largest dispersion measure of its stretch, the data of the lowest
+    channel end.
 
     Raises
     ------
@@ -44,8 +45,8 @@ def lengths_of(stretches: Sequence[Stretch], n_time: int) -> list[tuple[int, int
 class SeriesMaker(Octaves):
     """Sums the channels of a stream of spectra for all dispersion measures.
 
-    Values of a series are sums of normalised channels, divided by the noise that independent
-    channels would have.
+    Values of a series are sums of normalised channels, divided by the noise that the sum of
+    independent channels would have.
 
     Parameters
     ----------

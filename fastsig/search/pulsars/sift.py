@@ -4,22 +4,24 @@ The rules, from the most significant detection to the least:
 
 1. *Neighbours.* A detection belongs to a signal, at any dispersion measure and in either search, if
    its frequency differs by at most 1.1 bins of the spectrum, each ``1 / T`` wide, plus half the
-   difference of the drifts and a twelfth of that of the jerks. It also belongs to the signal within
-   4 bins if its S/N is at most a fifth of that of the signal, and within d bins if its S/N is at
-   most ``2 / (pi d)`` of that of the signal, which is twice the S/N of the sidelobes.
-   The signal has the values of its most significant detection, except its dispersion measure. This
-   is the middle of the range in which the S/N found by the same search is lower than that of this
-   detection by at most 1, the noise of an S/N, or by at most a tenth if that is more. The tenth is
-   allowed because other bright signals change the S/N of a bright one by several per cent,
+   difference of the drifts and a twelfth of that of the jerks. A detection at most 4 bins away also
+   belongs to the signal if its S/N is at most a fifth of that of the signal. At any distance of d
+   bins, it belongs to the signal if its S/N is at most ``2 / (pi d)`` times that of the signal,
+   which is twice the S/N of the sidelobes there.
+   The signal has the values of its most significant detection, except for the dispersion measure.
+   This is the middle of the range in which the S/N found by the same search is lower than that of
+   this detection by at most 1, the noise of an S/N, or by at most a tenth if that is more. The
+   tenth is allowed because other bright signals change the S/N of a bright one by several per cent,
    differently at each dispersion measure.
 2. *Harmonics.* A signal of frequency f is a harmonic of a more significant one of frequency f0 if
    ``f = a f0``, with a up to 64, or ``f = f0 / b``, with b up to 16, within ``1.1 max(1, a / b)``
-   bins, or for ``a f0`` within d bins as above. Fractions ``(a / b) f0`` with such a and b count,
-   within ``0.5 max(1, a / b)`` bins, if the other signal has 1.5 times the S/N or more and
-   multiples of ``f0 / b`` are 4 or more bins apart. Most frequencies are that close to a multiple
-   or a fraction of the frequency of a slow signal. The difference must therefore also be at most
-   1.1 bins (0.1 for fractions) plus three standard errors, or for ``a f0`` and ``f0 / b`` at most
-   ``f0 / (20 b^2)`` if that is more. The drift must be ``a / b`` times as large within
+   bins, or for ``a f0`` at a distance of d bins if its S/N is as low as above. Fractions
+   ``(a / b) f0`` with such a and b count, within ``0.5 max(1, a / b)`` bins, if the other signal
+   has 1.5 times the S/N or more and multiples of ``f0 / b`` are 4 or more bins apart. If the period
+   of the more significant signal is long, most frequencies are within these limits of a multiple or
+   a fraction of its frequency. The difference must therefore also be at most 1.1 bins (0.1 for
+   fractions) plus three standard errors, or for ``a f0`` and ``f0 / b`` at most ``f0 / (20 b^2)``
+   if that is more. The drift must be ``a / b`` times as large within
    ``2 max(1, a / b) + 2`` bins, and the jerk within ten times as many bins. The ranges of
    dispersion measure, from the lowest to the highest detection of each, must overlap.
 
@@ -43,7 +45,8 @@ F8 = NDArray[np.float64]
 METHODS = ("fourier", "ffa")
 
 #: A detection in the series of a dispersion measure; see the columns of `PulsarCandidates`.
-#: `segment` is the number of a segment, counted from 1, with its start and length in s, or 0.
+#: `segment` is the number of a segment, counted from 1, and `start` and `length` are its start and
+#: length in s; all three are 0 for a whole series.
 DETECTION = np.dtype([
     ("frequency", np.float64), ("frequency_error", np.float64), ("fdot", np.float64),
     ("fddot", np.float64), ("sigma", np.float64), ("snr", np.float64), ("power", np.float64),

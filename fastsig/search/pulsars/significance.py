@@ -1,11 +1,11 @@
 """Significance of sums of Fourier powers, and the powers that a significance requires.
 
 Powers of noise have a mean of 1 and an exponential distribution, so the sum of n independent powers
-exceeds S by chance with the probability ``Q(n, S) = exp(-S) sum_(k < n) S^k / k!``, that of a chi^2
-of 2 n degrees of freedom above 2 S. In N independent trials, at least one sum does so with the
-probability ``1 - (1 - Q)^N``. The significance is the deviation, in standard deviations, that one
-Gaussian value exceeds with that probability. Everything is computed with logarithms, so that no
-power is too large.
+exceeds S by chance with the probability ``Q(n, S) = exp(-S) sum_(k < n) S^k / k!``, which is the
+probability that chi^2 with 2 n degrees of freedom exceeds 2 S. In N independent trials, at least
+one sum does so with the probability ``1 - (1 - Q)^N``. The significance is the deviation, in
+standard deviations, that one Gaussian value exceeds with that probability. Everything is computed
+with logarithms, so that no power is too large.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def combined_log_chance(chance: Any, trials: float) -> F8:
 
 
 def sigma_of_log_chance(chance: Any) -> F8:
-    """Return the deviation that one Gaussian value exceeds with a chance, given its logarithm."""
+    """Return the deviation that one Gaussian value exceeds with a chance of given logarithm."""
     from scipy.special import ndtri_exp
 
     return np.asarray(-ndtri_exp(np.asarray(chance, np.float64)), np.float64)
@@ -117,7 +117,7 @@ def sigma(power: Any, n: Any, trials: float = 1.0) -> F8:
 
 
 def power_of_sigma(sigma: float, n: int, trials: float = 1.0) -> float:
-    """Return the sum of `n` powers that has a significance after `trials`.
+    """Return the sum of `n` powers whose significance after `trials` trials is `sigma`.
 
     Raises
     ------
