@@ -83,8 +83,8 @@ product_run_options = common.run_options(
 #: Options of the commands that write spectra only.
 spectra_options = common.options(
     click.option("--bits", type=click.Choice(["8", "16", "32"]),
-                 help="Write samples of this many bits.  [default: 32 in fbh5, and in other "
-                      "formats the fewest that preserve all values]"),
+                 help="Write samples of this many bits.  [default: 32; by dedisperse in formats "
+                      "other than fbh5, the fewest that preserve all values]"),
     scale_option,
     click.option("--file-size", metavar="SIZE",
                  help="Split the product into PSRFITS files of at most this size, e.g. 4GB; if "

@@ -23,7 +23,8 @@ F8 = NDArray[np.float64]
 #: Upper limit of sample times and of widths of pulses, s.
 LONGEST_S = 1e6
 _SHORTEST_S = 1e-12
-#: The rate is halved where a pulse is this many times wider than all that the plan adds to it.
+#: The rate is halved where a pulse is at least this many times as wide as the smearing that the
+#: plan adds to it.
 SWITCH = 2.0
 #: Samples up to this fraction of the width of the pulses are short enough at any DM.
 FINE = 0.5
@@ -45,8 +46,8 @@ class Rules:
     Parameters
     ----------
     switch : float
-        The rate is halved where the smear of a channel is this many times wider than the total
-        smear that the plan adds, regardless of the width of the pulses.
+        The rate is halved where the smearing within a channel is at least this many times the
+        smearing that the plan adds, regardless of the width of the pulses.
     resolved : float
         Width, in recorded samples, of pulses that must be resolved at half the rate: with the smear
         of a channel, they must be at least ``2 switch`` samples wide there. 0 imposes no such

@@ -146,7 +146,7 @@ class CubeHeader:
             return np.asarray(C / self.axis, np.float64)
         if self.ctype == "VELO":
             raise FormatError(path, "its axis VELO may be radio or optical velocity; give "
-                              "convention = radio or optical")
+                              "convention = radio or optical (on the command line, --velo)")
         if not self.rest_hz:
             raise FormatError(path, f"its axis {self.ctype} has no rest frequency; give one, "
                               "rest = HI or 1420.405751768MHz")

@@ -96,7 +96,10 @@ def noise_of(stream: SpectrumStream) -> NDArray[np.float64]:
 
 
 def planned(stream: SpectrumStream, plan: SearchPlan, n: int, seed: int) -> list[Injection]:
-    """Draw bursts with the dispersion measures and widths of a search, and an S/N up to 30."""
+    """Draw bursts with the dispersion measures and widths of a search.
+
+    Their S/N range from 0.85 times the threshold to 30, or to twice the threshold if this is more.
+    """
     recording = plan.dm_plan.recording
     short = max(plan.widths_s[0], 2 * recording.sample_s)
     return drawn(n, duration_s=float(stream.duration.value), dms=plan.dm_plan.dms,
