@@ -49,7 +49,7 @@ _OPTIONS = ("order", "include", "lam", "ratio", "max_iter", "period", "width", "
 @click.option("--n-rows", type=int, metavar="N",
               help="With a ripple method, measure the ripple (with ripple-sine, only its period) "
                    "in a running mean over N spectra (N odd), separately for spectra with the "
-                   "noise diode on and off.  [default: 1]")
+                   "noise diode on and with it off.  [default: 1]")
 @click.option("--keep", type=common.OutputPath(), metavar="PATH",
               help="Write the subtracted models to this file.")
 @common.picture_option("the original spectrum, the model and the result")

@@ -22,10 +22,11 @@ from fastsig.cli import common, driver
               help="Write the measured values to this table (.ecsv).")
 @common.picture_option("the burst")
 @click.option("--cut-out", metavar="TIME",
-              help="Also copy the data from TIME before the burst at the upper edge of the band to "
-                   "TIME after the burst at the lower edge, e.g. 1s.")
+              help="Also copy the data, from TIME (e.g. 1s) before the burst reaches the upper "
+                   "edge of the band to TIME after it reaches the lower edge.")
 @click.option("--raw", type=common.InputPath(), multiple=True, metavar="FILE",
-              help="With --cut-out, also copy the burst from these voltages. May be repeated.")
+              help="With --cut-out, also copy the data around the burst from this file of "
+                   "voltages. May be repeated.")
 @click.option("--cut-out-to", type=common.OutputPath(), metavar="FOLDER",
               help="With --cut-out, write the copies to this folder.  [default: the current "
                    "folder]")
@@ -39,8 +40,8 @@ from fastsig.cli import common, driver
                    "the profile has the most structure (structure).")
 @click.option("--tsys", metavar="K",
               help="Compute the fluence with this system temperature, e.g. 20K. Requires --gain or "
-                   "--zenith-angle.  [default: no fluence, unless the spectra are in Jy, or in K "
-                   "with a gain]")
+                   "--zenith-angle.  [default: no fluence, unless the spectra are in Jy, or are in "
+                   "K and --gain or --zenith-angle is given]")
 @click.option("--gain", metavar="K/JY",
               help="Compute the fluence with this gain of one polarisation, e.g. 16K/Jy.  "
                    "[default: the telescope's gain for --beam at --zenith-angle]")

@@ -53,9 +53,9 @@ from fastsig.cli import common, driver
               help="Read the track of FAST's feed cabin from this file, and write the positions "
                    "of the beam as columns of the product. Requires fastsig[spectral].")
 @click.option("--refraction", metavar="HPA,C,RH,WAVELENGTH",
-              help="Correct positions for refraction at this pressure (hPa), temperature (deg "
-                   "C), relative humidity and wavelength; with none, do not correct.  [default: "
-                   "those of a simulated track, or 925,15,0.8,0.3m]")
+              help="Correct for refraction at this pressure (hPa), temperature (deg C), relative "
+                   "humidity and wavelength, or not at all (none).  [default: those stated in a "
+                   "simulated track, otherwise 925,15,0.8,0.3m]")
 @click.option("--beam", type=click.IntRange(1, 19), metavar="N",
               help="Use the gain, the diode temperature and the position of this beam.  [default: "
                    "the beam stated in the file]")

@@ -166,11 +166,12 @@ def format_option(formats: Sequence[str]) -> Callable[[Command], Command]:
                         help="Write in this format.  [default: implied by the extension of PATH]")
 
 
-def constant_option(where: str = "", *, default: str = "1/2.41e-4") -> Callable[[Command], Command]:
-    """Return the option ``--constant``; `where` names what it applies to."""
+def constant_option(use: str = "Use", *, default: str = "1/2.41e-4"
+                    ) -> Callable[[Command], Command]:
+    """Return the option ``--constant``; its help begins with `use`, which may state a condition."""
     return click.option(
         "--constant", metavar="K",
-        help=f"Use this dispersion constant{where}, in MHz^2 pc^-1 cm^3 s, e.g. 4148.808.  "
+        help=f"{use} this dispersion constant, in MHz^2 pc^-1 cm^3 s, e.g. 4148.808.  "
              f"[default: {default}]")
 
 

@@ -15,9 +15,10 @@ from fastsig.cli import common
 @common.json_option
 @common.debug_option
 def doctor(as_json: bool, debug: bool) -> int:
-    """Check the versions, processor, kernel cache and time tables.
+    """Check the installation, the processor and the tables of time.
 
-    The time tables are the tables of Earth rotation and leap seconds.
+    The command reports the versions of fastsig and its dependencies, the processor, the kernel
+    cache, and the dates until which the tables of Earth rotation and leap seconds are valid.
     """
     report = {**_versions(), **_processor(), **_places(), **_tables()}
     problems = _problems(report)

@@ -22,9 +22,9 @@ SPECTRA = registry.spectra_writers()
 
 to_option = click.option(
     "--to", type=click.Choice((*VOLTAGES, *SPECTRA, "ecsv")),
-    help="Write in this format.  [default: implied by the extension of PATH: native or fbh5 (.h5), "
-         "guppi (.raw), dada, vdif, sigproc (.fil, .tim), psrfits (.fits, .sf, .ar), presto (.dat) "
-         "or ecsv]")
+    help="Write in this format.  [default: implied by the extension of PATH: native or, for "
+         "spectra, fbh5 (.h5), guppi (.raw), dada, vdif, sigproc (.fil, .tim), psrfits (.fits, "
+         ".sf, .ar), presto (.dat) or ecsv]")
 
 def spectra_format_option(*names: str) -> Callable[[common.Command], common.Command]:
     """Return the option for the format of spectra, with these names."""

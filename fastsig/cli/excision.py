@@ -46,9 +46,9 @@ excision_options = common.options(
                       "mean over the band (mean), or this mean scaled to the strength of the "
                       "signal in each channel (zdot)."),
     click.option("--runs", type=float, metavar="X",
-                 help="Flag runs of 1 to 64 samples in time or frequency; X is the threshold for "
-                      "one sample in standard deviations, e.g. 6. Unlike fastsig flag "
-                      "--sum-threshold, --runs does not compare neighbouring channels."),
+                 help="Flag runs of 1 to 64 samples in time or in frequency that deviate from the "
+                      "levels of their channels, without comparing these levels; X is the "
+                      "threshold for one sample, in standard deviations, e.g. 6."),
 )
 
 

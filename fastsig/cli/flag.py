@@ -17,8 +17,8 @@ _RUNS = 5  # most spans of channels that are listed
                       "file number.")
 @click.option("--bands", multiple=True, metavar="NAME|FREQ-FREQ",
               help="Flag these bands completely: aviation, gnss, bursts (short interference at "
-                   "1378-1385 MHz), all three (fast), or an interval, e.g. 1240MHz-1250MHz. May be "
-                   "repeated.")
+                   "1378-1385 MHz), fast (all three of these), or an interval, e.g. "
+                   "1240MHz-1250MHz. May be repeated.")
 @click.option("--clip", type=float, default=5.0, show_default=True, metavar="X",
               help="Flag single samples that deviate from the median of their channel, and "
                    "channels that deviate from their neighbours, by more than this many standard "

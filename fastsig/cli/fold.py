@@ -17,8 +17,8 @@ from fastsig.cli import common, driver, excision
                       "ephemeris.")
 @common.ephemeris_options("--par")
 @click.option("--period", metavar="TIME",
-              help="Fold with this period at the telescope, at the start of the data, e.g. "
-                   "0.7143s.")
+              help="Fold with this period, e.g. 0.7143s, as observed at the telescope when the "
+                   "data start.")
 @click.option("--pdot", metavar="X", help="With --period, set the derivative of the period, e.g. "
                                           "1e-15.")
 @click.option("--acc", metavar="A",

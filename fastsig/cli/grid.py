@@ -19,8 +19,8 @@ from fastsig.cli import common
               help="Centre the map on this ICRS position, e.g. 12h30m49s,+12d23m or "
                    "187.7deg,12.4deg.  [default: the middle of the observed positions]")
 @click.option("--size", metavar="ANGLE[,ANGLE]",
-              help="Set the width of the map, or its width and height.  [default: large enough "
-                   "for all positions]")
+              help="Set the width and the height of the map; one angle is used for both.  "
+                   "[default: large enough for all positions]")
 @click.option("--pixel", metavar="ANGLE",
               help="Set the side length of a pixel.  [default: a third of the effective beam, "
                    "rounded down to whole arcseconds]")

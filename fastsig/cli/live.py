@@ -32,8 +32,8 @@ from fastsig.cli import common
 @click.option("--threshold", type=float, default=7.0, show_default=True, metavar="X",
               help="Report bursts whose S/N is at least X.")
 @click.option("--keep", metavar="TIME",
-              help="Keep the received data in memory for this time after they have been searched, "
-                   "and copy the data around each burst to a file.")
+              help="With --bursts, keep the received data in memory for this time after they have "
+                   "been searched, and copy the data around each burst to a file.")
 @click.option("--around", metavar="TIME", default="0.1s", show_default=True,
               help="With --keep, copy the data from TIME before each burst to TIME after it.")
 @click.option("--post", type=common.OutputPath(), metavar="PATH",
@@ -61,7 +61,7 @@ from fastsig.cli import common
 @click.option("--roll", metavar="TIME", default="60s", show_default=True,
               help="Begin new files at this interval.")
 @click.option("--packets", type=click.Choice(["fast-adc", "fast-spectra", "vdif"]),
-              default="fast-adc", show_default=True, help="Expect packets of this kind from "
+              default="fast-adc", show_default=True, help="Expect packets of this kind at "
                                                           "udp://HOST:PORT.")
 @click.option("--beam", type=click.IntRange(1, 19), metavar="N",
               help="Use only the packets of this beam of FAST.  [default: use all packets]")
@@ -81,10 +81,11 @@ from fastsig.cli import common
               help="Write metrics for Prometheus to this file once per second, or serve them at "
                    "127.0.0.1:PORT.")
 @click.option("--page", metavar="PLACE",
-              help="Serve a web page with counters, levels and the picture at 127.0.0.1:PORT.")
+              help="Serve a web page with counters, levels and, with --picture, the pictures; "
+                   "PLACE is 127.0.0.1:PORT.")
 @click.option("-j", "--workers", type=click.IntRange(1, 1024), metavar="N",
-              help="Use this many threads for each product.  [default: one per processor; the "
-                   "burst search itself uses one]")
+              help="Use this many threads for each product.  [default: one per processor; for the "
+                   "burst search itself, one]")
 @click.option("--cpus", metavar="LIST",
               help="Use only these processors, e.g. 0,4-7, divided among the sources. If a source "
                    "has more than one, the first of them is reserved for the process that receives "

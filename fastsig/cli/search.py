@@ -24,7 +24,10 @@ _MOST_CUT_OUTS = 100
 
 @click.group(cls=common.Group)
 def search() -> None:
-    """Search recordings for bursts, pulsars and drifting carriers."""
+    """Search recordings for bursts, pulsars and drifting carriers.
+
+    The commands search events and search beams compare the results of several scans or beams.
+    """
 
 
 @search.command("bursts")
@@ -44,8 +47,8 @@ def search() -> None:
                    "its S/N.")
 @click.option("--switch", type=float, metavar="X", default=1.5, show_default=True,
               help="Halve the sampling rate above each DM at which the smearing within a channel "
-                   "is large enough. With a larger X, these DMs are higher, so that less S/N is "
-                   "lost but the search takes longer.")
+                   "is at least about X times that due to samples and DM steps. With a larger X, "
+                   "less S/N is lost but the search takes longer.")
 @common.constant_option()
 @click.option("--n-chan", type=click.IntRange(1), metavar="N",
               help="Divide each channel of voltages into N channels, in which the dispersion is "
@@ -64,7 +67,8 @@ def search() -> None:
               help="With --inject, set the seed of the random numbers.")
 @click.option("--cut-out", metavar="TIME",
               help="Also copy the recording around each of the 100 brightest candidates, from TIME "
-                   "before the burst to TIME after it, to files in the folder of PATH.")
+                   "before it reaches the upper edge of the band to TIME after it reaches the "
+                   "lower edge, to files in the folder of PATH.")
 @click.option("--json-lines", is_flag=True,
               help="Print each candidate as a line of JSON during the search, as soon as no later "
                    "spectrum can change it.")

@@ -20,8 +20,9 @@ __all__ = ["drift"]
 @click.option("--snr", type=float, metavar="X", default=10.0, show_default=True,
               help="Report carriers whose S/N is at least X; X must be 5 or more.")
 @click.option("--width", metavar="W",
-              help="Search for slowly drifting carriers whose width is at most W, e.g. 20Hz.  "
-                   "[default: 8 channels]")
+              help="For drift rates of up to two channels per spectrum (with --unsmeared, for "
+                   "all), use boxcars at most W wide in frequency, e.g. 20Hz.  [default: 8 "
+                   "channels]")
 @click.option("--coarse", type=click.IntRange(1), metavar="N",
               help="Assume that the band consists of N coarse channels.  [default: the number in "
                    "the recorded voltages; for spectra from the GBT, that of Breakthrough Listen's "

@@ -21,7 +21,7 @@ __all__ = ["pulsars"]
               help="Search dispersion measures from LOW to HIGH, in pc cm^-3.")
 @click.option("--loss", type=float, metavar="X", default=0.1, show_default=True,
               help="Choose dispersion measures such that a pulse as wide as one sample, halfway "
-                   "between two of them, loses at most a fraction X of its S/N.")
+                   "between two dispersion measures, loses at most a fraction X of its S/N.")
 @click.option("--harmonics", type=click.Choice(["0", "1", "2", "4", "8", "16", "32"]),
               default="16", show_default=True,
               help="Sum up to this many harmonics in the Fourier spectrum; 0 skips the Fourier "
@@ -37,7 +37,7 @@ __all__ = ["pulsars"]
                    "about 1 + W/10 times as long.")
 @click.option("--period", metavar="LOW:HIGH", default="0.5s:1800s", show_default=True,
               help="Search for periods in this range by fast folding, up to an eighth of the "
-                   "duration of the data; none skips fast folding.")
+                   "duration of the data; with none, skip fast folding.")
 @click.option("--duty", metavar="LOW:HIGH", default="0.42%:20%", show_default=True,
               help="Search for pulses of these widths, as fractions of the period, by fast "
                    "folding.")
@@ -52,9 +52,9 @@ __all__ = ["pulsars"]
 @click.option("--mains", type=click.Choice(["50", "60"]),
               help="Leave out signals at the mains frequency, 50 or 60 Hz, and its harmonics.")
 @click.option("--birds", multiple=True, metavar="FILE|find", type=common.InputPath(or_value=True),
-              help="Leave out signals at the frequencies in FILE (a zaplist, or the interference "
-                   "in a table written by search beams); with find, leave out signals that are "
-                   "strongest at DM 0. May be repeated.")
+              help="Leave out signals at the frequencies in a zaplist, or at those of the "
+                   "interference in a table written by search beams; with find, leave out signals "
+                   "that are strongest at DM 0. May be repeated.")
 @click.option("--known", metavar="TABLE", type=common.InputPath(),
               help="Name candidates after the pulsars in TABLE with which they agree. TABLE has "
                    "the columns name, period (s) or frequency (Hz), dm and, if known, ra and dec.")

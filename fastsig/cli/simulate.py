@@ -52,17 +52,17 @@ def simulate() -> None:
               help="Simulate lost packets of 4096 samples (with --coarse, of 8192 bytes): a random "
                    "fraction (e.g. fraction=0.02), those listed (e.g. packets=X:30-41+Y:7), or "
                    "both.")
-@common.quiet_options
+@common.message_options(verbose="Report which temporary files of killed runs are removed and, for "
+                                "GUPPI, DADA and VDIF files, print the plan and the time taken.")
 @common.debug_option
 def fast_voltage(output: str | None, overwrite: bool, workers: int | None, **options: Any) -> None:
     """Simulate the voltages of one FAST beam.
 
     The 8-bit samples are real or, with --coarse, complex. The polarisations A and B are called X
-    and Y in --loss, in the output and in the file. Physical values other than DMs, rotation
-    measures and the times of the noise diode need units, e.g. --pulsar
-    period=5ms,dm=10,duty=0.05,peak=30K. A native file contains a record of the simulated contents
-    (the truth record). Times of pulsars and bursts are times of arrival at the upper edge of the
-    band.
+    and Y in --loss, in messages and in the file. Physical values other than DMs, rotation measures
+    and the times of the noise diode need units, e.g. --pulsar period=5ms,dm=10,duty=0.05,peak=30K.
+    A native file contains a record of the simulated contents (the truth record). Times of pulsars
+    and bursts are times of arrival at the upper edge of the band.
     """
     from fastsig import simulate as library
     from fastsig.io.files.outputs import output_names

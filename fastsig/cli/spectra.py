@@ -39,7 +39,7 @@ def _numbers(context: click.Context, parameter: click.Parameter, value: str) -> 
               help="Dedisperse coherently within each channel, but not between channels, for this "
                    "DM in pc cm^-3. Passbands are then rectangular; --n-tap, --window, "
                    "--oversample and --flag are refused.")
-@common.constant_option(" with --dm")
+@common.constant_option("With --dm, use")
 @click.option("--products", type=click.Choice(["I", "AABB", "AABBCRCI", "IQUV", "V"]),
               default="I", show_default=True, help="Form these polarisation products.")
 @driver.sign_options
@@ -79,7 +79,8 @@ def _numbers(context: click.Context, parameter: click.Parameter, value: str) -> 
                    "fbh5).  [default: nan in fbh5, otherwise mean]")
 @common.span_options
 @click.option("--unfused", is_flag=True,
-              help="Do not use fused kernels; the product is identical, but the run takes longer.")
+              help="Do not combine several stages of the processing in one routine (a fused "
+                   "kernel); the product is identical, but the run takes longer.")
 @driver.product_run_options
 def spectra(files: tuple[str, ...], output: str, **options: Any) -> None:
     """Channelise, detect and integrate recorded voltages.

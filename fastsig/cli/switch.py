@@ -94,9 +94,9 @@ def _kelvins(context: click.Context, parameter: click.Parameter, value: str | No
               help="With onoff, leave out the data within this time after each move of the "
                    "telescope.  [default: 0s]")
 @click.option("--diode", metavar="KEY=VALUE,...", callback=_schedule,
-              help="With onoff, specify when the noise diode is on: period, on and first in ticks "
-                   "of 4 ns (calibrate takes times).  [default: the schedule in the "
-                   "header; without one, the diode is assumed to be off]")
+              help="With onoff, set the schedule of the noise diode: period, on and first in ticks "
+                   "of 4 ns (in calibrate, in units of time).  [default: the schedule in the "
+                   "header or, if it states none, always off]")
 @click.option("--tsys", metavar="K[,K]", callback=_kelvins,
               help="Use this off-source system temperature instead of measuring it with the "
                    "noise diode; with onoff, give one value, or one for each polarisation.")

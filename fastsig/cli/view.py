@@ -42,9 +42,9 @@ from fastsig.cli import common
               help="Set the rest frequency for the velocities of a cube, given as a line such as "
                    "HI, OH1667 or H166a, or as a frequency.  [default: that stated in the file]")
 @click.option("--data", type=common.InputPath(), multiple=True, metavar="PATH",
-              help="Draw the data around the hits or, on a page, the candidates in a table, using "
-                   "this recording or the recordings in this folder. May be repeated.  [default: "
-                   "draw no data]")
+              help="For a table of hits or (on a page only) of candidates, draw the data around "
+                   "them, using this recording or the recordings in this folder. May be repeated.  "
+                   "[default: draw no data]")
 @click.option("--page-size", metavar="SIZE",
               help="Limit the size of an interactive page.  [default: 3MB; 10MB for candidates and "
                    "hits]")

@@ -13,11 +13,11 @@ from fastsig.cli import common
 @common.message_options(verbose=common.SAYS_NOTHING)
 @common.debug_option
 def warmup(quiet: bool, debug: bool) -> None:
-    """Compile the kernels in advance to save time in later runs.
+    """Compile the numerical kernels in advance to save time later.
 
-    The kernels that commands use by default are compiled. Kernels for other numbers of taps or
-    channels, for some sample formats and for some other options are compiled when they are first
-    used, and a message is then printed.
+    Kernels are the routines that process the data. Those that commands use by default are compiled
+    and cached. Kernels for other numbers of taps or channels, for some sample formats and for some
+    other options are compiled when they are first used, and a message is then printed.
     """
     from fastsig_kernels import _cache
     from numba.core import event

@@ -247,9 +247,9 @@ def test_thumbnails_are_kept_and_bounded(folder: Path, tmp_path: Path,
     monkeypatch.setattr(layout, "_MOST_CAUSES", 500)
     few = Path(write_report(tasks, folder / "out", path)).read_text()
     kept = sum(map(len, re.findall("base64,([^\"]+)", few)))
-    assert room / 2 < kept <= room and "finished tasks are not here" in few
+    assert room / 2 < kept <= room and "reach the limit of" in few
     assert few.count("<tr data-state") == N - 50 and "50 more tasks" in few
-    assert "1 causes are cut" in few and "a long cause" in few and "its end" not in few
+    assert "1 long message shortened" in few and "a long cause" in few and "its end" not in few
 
 
 def test_other_files_stay(folder: Path, tmp_path: Path) -> None:

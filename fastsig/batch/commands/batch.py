@@ -19,7 +19,11 @@ if TYPE_CHECKING:
 
 @click.group(cls=common.Group)
 def batch() -> None:
-    """Run a recipe over many recordings."""
+    """Process many recordings as specified by a recipe.
+
+    A recipe is a TOML file that specifies the inputs, the output folder, and the commands that
+    process each recording.
+    """
 
 
 @batch.command(short_help="Write an example recipe, or list the examples.")

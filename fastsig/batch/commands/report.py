@@ -31,7 +31,8 @@ def report(path: str, files: tuple[str, ...], output: str | None, overwrite: boo
     """Write an HTML report with one row per task.
 
     The report contains totals, thumbnails, states, times and causes of failure. The command can be
-    used at any time; it reads the ledger and the products but does not change them.
+    used at any time; it reads the ledger (the records of the batch in the output folder) and the
+    products but does not change them.
     """
     from fastsig.batch.report.page import write_report
 

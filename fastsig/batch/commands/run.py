@@ -30,12 +30,14 @@ run_options: Callable[[Any], Any] = common.options(
                       "with Dask, run at most this many tasks at a time.  [default: one per "
                       "processor or, with Dask, one per thread of its workers]"),
     click.option("--memory", metavar="SIZE",
-                 help="Limit the memory used by each task, e.g. to 4GB; overrides limits.memory."),
+                 help="Limit the memory used by each task, e.g. to 4GB; overrides limits.memory of "
+                      "the recipe."),
     click.option("--time", "time_limit", metavar="TIME",
-                 help="Limit the running time of each task, e.g. to 30min; overrides limits.time."),
+                 help="Limit the running time of each task, e.g. to 30min; overrides limits.time "
+                      "of the recipe."),
     click.option("--retries", type=click.IntRange(0, 100), metavar="N",
                  help="Repeat a task up to this many times if its worker process dies; overrides "
-                      "limits.retries."),
+                      "limits.retries of the recipe."),
     click.option("--overwrite", is_flag=True, help="Replace any existing file that has the name of "
                                                    "a product."),
     click.option("--replace-stale", is_flag=True,
@@ -64,7 +66,8 @@ run_options: Callable[[Any], Any] = common.options(
 @recipe_option
 @files_argument
 @click.option("--verify", is_flag=True,
-              help="Read all finished products in full first, and remake the damaged ones.")
+              help="First check the finished products as batch verify does, and remake the damaged "
+                   "ones.")
 @click.option("--dry-run", is_flag=True,
               help="Print the number of tasks and the expected time, memory and disk space; write "
                    "nothing.")

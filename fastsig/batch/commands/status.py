@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 @click.command()
 @recipe_option
 @files_argument
-@click.option("--all", "all_", is_flag=True, help="List all tasks, including those that are done.")
+@click.option("--all", "all_", is_flag=True,
+              help="List all tasks, including those that are done or waiting.")
 @strict_as_run_option
 @common.json_option
 @common.message_options(verbose=common.SAYS_NOTHING,
@@ -33,8 +34,9 @@ def status(path: str, files: tuple[str, ...], all_: bool, strict: bool, as_json:
 
     The totals, the runs in progress, and existing products that belong to no task of the recipe
     are printed first. A row follows for each task that is neither done nor waiting, or that has
-    warnings; with --all, for every task. The command reads the ledger and the sizes and
-    modification times of inputs and products, and changes nothing.
+    warnings; with --all, for every task. The command reads the ledger (the records of the batch in
+    the output folder) and the sizes and modification times of inputs and products, and changes
+    nothing.
     """
     from fastsig.batch.ledger.status import status as status_of
 
@@ -59,10 +61,11 @@ def status(path: str, files: tuple[str, ...], all_: bool, strict: bool, as_json:
 @common.debug_option
 def verify(path: str, files: tuple[str, ...], workers: int | None, strict: bool, as_json: bool,
            quiet: bool, debug: bool) -> int:
-    """Read the finished products in full and check them.
+    """Check the finished products for damage.
 
     Products that are missing, have changed since they were made, or are corrupt are marked as
-    damaged. For pictures, pages and tables, only the size and the modification time are checked.
+    damaged. Products are read in full, except pictures, pages and tables, of which only the sizes
+    and modification times are checked.
     """
     from fastsig.batch.commands.terminal import TerminalWatcher
     from fastsig.batch.running.verification import verify as verify_tasks

@@ -49,8 +49,9 @@ def page_of(status: Status, folder: str, where: str, *, title: str = "batch",
     lines = "".join(map(table.line, shown))
     notes = table.notes
     if len(rows) > len(shown):
-        notes.append(f"{len(rows) - len(shown)} more tasks, all {rows[-1].state} as the last, are "
-                     "left out: batch status lists them.")
+        n_left = len(rows) - len(shown)
+        notes.append(f"{plural(n_left, 'more task')} cannot be shown here; batch status lists all "
+                     "tasks.")
     live = "" if reload is None or not status.workers else f' data-reload="{max(1, round(reload))}"'
     head = "".join(f"<th scope=col>{escape(name)}</th>" for name in _COLUMNS)
     shown_notes = "".join(f"<p class=caption>{_text(note)}</p>\n" for note in notes)
@@ -166,11 +167,12 @@ class _Table:
         if len(self._meanings) > _MOST_MEANINGS:
             notes.append("Other thumbnails: hold the pointer over one to read what it shows.")
         if self._without:
-            notes.append(f"Pictures of {self._without} finished tasks are not here: they are not "
-                         f"made yet, or those above take {_MOST_PICTURES / 1e6:g} MB, the most "
-                         "that all may.")
+            notes.append(f"No picture of {plural(self._without, 'finished task')} is shown: it is "
+                         "not made yet, or the pictures above reach the limit of "
+                         f"{_MOST_PICTURES / 1e6:g} MB.")
         if self._cut:
-            notes.append(f"{self._cut} causes are cut: their logs have them whole.")
+            notes.append(f"{plural(self._cut, 'long message')} shortened; the logs contain the "
+                         "full text.")
         return notes
 
     def line(self, row: Row) -> str:
