@@ -109,7 +109,7 @@ class Recipe(ParsedRecipe):
 
     def verify(self, files: Iterable[str | os.PathLike[str]] | None = None, *,
                strict: bool = False, **options: Any) -> Status:
-        """Read all finished products in full and check them.
+        """Check all finished products, and read those in full that contain data.
 
         Parameters are those of `tasks` and `fastsig.batch.verify`.
         """

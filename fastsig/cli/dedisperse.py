@@ -24,8 +24,8 @@ _SERIES = (".tim", ".dat")
                    "files or in the DM-time plane of an .h5 file.")
 @click.option("--plan", type=common.InputPath(), metavar="PATH",
               help="Make time series with the dispersion measures and the downsampling of this "
-                   "plan, written by plan-dm. If the plan has several stretches, the name of an .h5 "
-                   "file must contain {file}.")
+                   "plan, written by plan-dm. If the plan has several stretches, the name of an "
+                   ".h5 file must contain {file}.")
 @click.option("--series", is_flag=True,
               help="Average the channels, with their weights, into a single time series. Names "
                    "that end in .tim or .dat imply this option.")

@@ -47,8 +47,8 @@ excision_options = common.options(
                       "signal in each channel (zdot)."),
     click.option("--runs", type=float, metavar="X",
                  help="Flag runs of 1 to 64 samples in time or in frequency that deviate from the "
-                      "levels of their channels, without comparing these levels; X is the "
-                      "threshold for one sample, in standard deviations, e.g. 6."),
+                      "levels of their channels; channels are not compared. X is the threshold "
+                      "for one sample, in standard deviations, e.g. 6."),
 )
 
 

@@ -25,10 +25,10 @@ from fastsig.cli import common
                                              "RdBu_r for Q, U, V, CR and CI]")
 @click.option("--vmin", type=float, metavar="X",
               help="Start the colour scale, or the value axis of a line plot, at this value, in "
-                   "the unit of the file.")
+                   "the unit of the file (with --scale db, in dB).")
 @click.option("--vmax", type=float, metavar="X",
               help="End the colour scale, or the value axis of a line plot, at this value, in the "
-                   "unit of the file.")
+                   "unit of the file (with --scale db, in dB).")
 @click.option("--scale", type=click.Choice(["linear", "asinh", "db"]),
               help="Use this colour scale; db also applies to line plots.  [default: linear; "
                    "asinh if a few values far exceed all others]")

@@ -142,7 +142,7 @@ class Settings:
         Raises
         ------
         UsageError
-            If no product is requested.
+            If no product is requested, or data are kept without a search for bursts.
         """
         asked = {"record": self.record, "spectra": self.spectra,
                  "fold": self.pars or self.polycos, "bursts": self.bursts, "picture": self.picture}
@@ -150,6 +150,8 @@ class Settings:
         if not found:
             raise UsageError("no product is requested; allowed: one or more of --record, "
                              "--spectra, --fold, --bursts and --picture")
+        if self.keep_s is not None and not self.bursts:  # nothing would release what is kept
+            raise UsageError("--keep without --bursts, which finds what is copied; allowed: both")
         return found
 
 

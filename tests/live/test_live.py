@@ -238,6 +238,7 @@ def test_what_is_refused(tmp_path: Path) -> None:
             (("a-file", "--spectra"), 2, "a-file: allowed"),
             (("-", "--record", "native", "--roll", "0s"), 2, "roll = 0s; allowed"),
             (("-", "-", "--spectra"), 2, "a source is named twice"),
+            (("-", "--spectra", "--keep", "2s"), 2, "--keep without --bursts"),
             (("-", "--spectra", "--metrics", "0.0.0.0:9"), 2, "allowed: 127.0.0.1:PORT")):
         process = running("live", *words, "-o", tmp_path / "out")
         errors = errors_of(process, 30)
