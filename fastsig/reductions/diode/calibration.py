@@ -409,8 +409,10 @@ def _check_steps(stokes: str | None, sign_q: int, sign_v: int, feed_angle: Any, 
         ("mueller without stokes IQUV", mueller is not None and stokes != "IQUV"),
         ("refraction without a track (ky)", refraction is not None and ky is None),
         ("zenith_angle without flux", zenith_angle is not None and not flux),
-        ("gain with flux, which uses the telescope's known gain", gain is not None and flux),
     ) if is_idle]
+    if gain is not None and flux:
+        raise UsageError("gain with flux, which uses the telescope's known gain; allowed: one of "
+                         "them")
     if idle:
         raise UsageError(f"{'; '.join(idle)}: has no effect; allowed: both together, or neither")
 
