@@ -198,10 +198,11 @@ def _cut(source: Any, found: Any, output: str, options: dict[str, Any]) -> list[
 
 def _print_dry_run(ready: Any, sinks: list[Any], output: str, options: dict[str, Any]) -> None:
     from fastsig.run.trial import expected_time
+    from fastsig.search.bursts.plan import joined_record
 
     if options["as_json"]:
         common.print_json({"output": output, "n_dm": sum(each.plan.n_dm for each in sinks),
-                           **sinks[0].plan.record(),
+                           **joined_record([each.plan for each in sinks]),
                            "memory_bytes": ready.memory, "dry_run": True,
                            "free_bytes": driver.free_bytes(output)})
         return

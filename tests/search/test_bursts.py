@@ -361,6 +361,11 @@ def test_voltages_are_searched_coherently(samples: Path) -> None:
     coarse = found.meta["coherent_dms"]
     assert len(coarse) > 1 and coarse == sorted(coarse)
     assert (np.diff([row["low_dm"] for row in found.meta["stretches"]]) > 0).all()
+    plan = json.loads(fastsig("search", "bursts", samples / "frb_carrier_16MHz.h5", "-o", "x.ecsv",
+                              "--dm", "250:350", "--n-chan", 16, "--width", "0.2ms:20ms",
+                              "--dry-run", "--json").stdout)
+    assert plan["n_dm"] == sum(row["n_dm"] for row in plan["stretches"])
+    assert (plan["low_dm"], plan["high_dm"]) == (250, 350)
     # Neighbouring searches find the same burst, and it is reported once.
     assert len(found) == 1
     spectra = voltages.channelize(64).detect("I").integrate(n_int=8).bursts((250, 350))

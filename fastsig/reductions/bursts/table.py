@@ -22,7 +22,7 @@ from fastsig.search.bursts.columns import COLUMNS
 from fastsig.search.bursts.events import Events
 from fastsig.search.bursts.gather import gather
 from fastsig.search.bursts.groups import Gathered, Searched
-from fastsig.search.bursts.plan import SearchPlan
+from fastsig.search.bursts.plan import SearchPlan, joined_record
 from fastsig.search.bursts.trials import degrees_of, false_alarms
 from fastsig.stream import SpectrumStream, Stream
 
@@ -136,9 +136,7 @@ def _meta(streams: Sequence[SpectrumStream], events: Sequence[Events],
         "beam": header.beam, "start_time": iso(roots(streams[0])[0].header.start_time),
         "duration_s": float(streams[0].duration.value), "n_time": events[0].n_time,
         "n_event": sum(len(each.rows) for each in events),
-        "n_dropped": sum(each.n_dropped for each in events), **plans[0].record(),
-        "low_dm": plans[0].dm_plan.dms[0], "high_dm": plans[-1].dm_plan.dms[1],
-        "stretches": [row for each in plans for row in each.record()["stretches"]]}
+        "n_dropped": sum(each.n_dropped for each in events), **joined_record(plans)}
     known["false_alarms"] = float(f"{sum(map(_false_alarms, streams, plans, events)):.3g}")
     coherent = [each.header.coherent_dm for each in streams]
     if coherent[0] is not None:

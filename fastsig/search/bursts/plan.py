@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ from fastsig.work.arguments import shown
 if TYPE_CHECKING:
     from fastsig_kernels import Ladder
 
-__all__ = ["SEARCH_SWITCH", "SearchPlan", "share_of", "search_plan", "widths_of"]
+__all__ = ["SEARCH_SWITCH", "SearchPlan", "joined_record", "search_plan", "share_of", "widths_of"]
 
 #: The rate is halved where the smearing within a channel is at least this many times the smearing
 #: that the plan adds. With a larger value, pulses of one or two samples would gain little S/N for
@@ -146,6 +146,13 @@ class SearchPlan:
                               rows_record(rows), self.kept_at(self.resolved_s), self.ladders,
                               strict=True)]}
         return dict(made)
+
+
+def joined_record(plans: Sequence[SearchPlan]) -> dict[str, Any]:
+    """Return the record of plans for adjacent ranges of dispersion measures, as of one plan."""
+    return {**plans[0].record(),
+            "low_dm": plans[0].dm_plan.dms[0], "high_dm": plans[-1].dm_plan.dms[1],
+            "stretches": [row for each in plans for row in each.record()["stretches"]]}
 
 
 def search_plan(source: Any, dms: Any = (0, 3000), *, widths: Any = None, threshold: float = 7.0,
