@@ -7,7 +7,7 @@ from typing import Literal
 
 from fastsig.errors import UsageError
 
-__all__ = ["PRODUCTS", "PolBasis", "product_names"]
+__all__ = ["PRODUCTS", "SIGNED", "PolBasis", "product_names"]
 
 # CR + i CI = <A* B>; I = AA + BB, Q = AA - BB, U = 2 CR, V = 2 CI for linear feeds.
 PRODUCTS: dict[str, tuple[str, ...]] = {
@@ -17,6 +17,9 @@ PRODUCTS: dict[str, tuple[str, ...]] = {
     "IQUV": ("I", "Q", "U", "V"),
     "V": ("V",),
 }
+
+#: Products that may be negative: their noise is not proportional to their value.
+SIGNED = ("Q", "U", "V", "CR", "CI")
 
 
 @dataclass(frozen=True)

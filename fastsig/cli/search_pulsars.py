@@ -26,19 +26,20 @@ __all__ = ["pulsars"]
               default="16", show_default=True,
               help="Sum up to this many harmonics in the Fourier spectrum; 0 skips the Fourier "
                    "search.")
-@click.option("--accel", type=click.FloatRange(0, 1200), metavar="Z", default=0.0,
+@click.option("--accel", type=click.FloatRange(0, 948), metavar="Z", default=0.0,
               show_default=True,
               help="Also search for signals whose frequency drifts by up to Z Fourier bins, at the "
-                   "highest harmonic, over the duration of the data.")
+                   "highest harmonic, over the duration of the data. With --jerk, the largest "
+                   "Z allowed is lower.")
 @click.option("--jerk", type=click.FloatRange(0, 4200), metavar="W", default=0.0,
               show_default=True,
               help="Also search for signals whose drift changes by up to W Fourier bins, at the "
                    "highest harmonic, over the duration of the data. The Fourier search then takes "
-                   "about 1 + W/10 times as long.")
+                   "at least about 1 + W/10 times as long.")
 @click.option("--period", metavar="LOW:HIGH", default="0.5s:1800s", show_default=True,
               help="Search for periods in this range by fast folding, up to an eighth of the "
                    "duration of the data; with none, skip fast folding.")
-@click.option("--duty", metavar="LOW:HIGH", default="0.42%:20%", show_default=True,
+@click.option("--duty", metavar="LOW:HIGH", default="1/240:20%", show_default=True,
               help="Search for pulses of these widths, as fractions of the period, by fast "
                    "folding.")
 @click.option("--segment", metavar="LENGTH",
@@ -167,6 +168,7 @@ def _search(streams: list[Any], output: str, kind: str, options: dict[str, Any])
     from fastsig.run.pulsar_files import write_pulsars
 
     request = _request(streams, options)
+    _check_format(request, kind)
     if request.segments and kind == "accel":
         raise click.UsageError("--segment: ACCEL files state one length for all candidates; "
                                "allowed: .ecsv and .csv")
@@ -184,6 +186,15 @@ def _search(streams: list[Any], output: str, kind: str, options: dict[str, Any])
         found, pictures = _folded(found, request, output, options, advance)
     write_pulsars(found, output, to=kind, overwrite=options["overwrite"])
     _report(found, output, kind, options, pictures)
+
+
+def _check_format(request: Any, kind: str) -> None:
+    """Refuse a format of one of the two searches, before the other one is made alone."""
+    for name, part, about in (("riptide", "folding", "fast folding"),
+                              ("accel", "fourier", "the Fourier search")):
+        if kind == name and not any(getattr(each, part) for each in request.searches):
+            raise click.UsageError(f"the format {name} contains the candidates of {about}, which "
+                                   "this search does not include; allowed: ecsv")
 
 
 def _check_pictures(request: Any, output: str, options: dict[str, Any]) -> None:

@@ -10,17 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsig.axes import interference
+from fastsig.axes.polarization import SIGNED
 from fastsig.axes.units import exact, whole
 from fastsig.errors import UsageError
 from fastsig.stages.channel_masks import banned_channels, in_mhz, protected_channels
 from fastsig.stages.flag_statistics import Settings, judge
-from fastsig.stages.flagging import FlagStage, diode_states
+from fastsig.stages.flagging import FlagStage, diode_states, shared
 from fastsig.stream import SpectrumStream, Stream
 
 __all__ = ["Flag"]
-
-#: Products that may be negative: their noise is not proportional to their value.
-SIGNED = frozenset({"Q", "U", "V", "CR", "CI"})
 
 _CHANNELS = 51  # default window of the running median
 _SMOOTH_HZ = 20 * 10**6
@@ -193,12 +191,7 @@ class Flag(FlagStage):
             x = np.where(valid, data[:, k], np.float32(np.nan))
             flags[:, k] = judge(x, states, power=bool(powers), settings=self.settings)
         flags[:, :, self._banned] = True
-        every: NDArray[np.bool_] = np.logical_or.reduce(flags, axis=1, keepdims=True)
-        if self.together:
-            return every
-        mixed = [k for k in range(len(names)) if k not in powers]
-        flags[:, mixed] |= every
-        return flags
+        return shared(flags, names, together=self.together)
 
 
 def _sigma(name: str, value: float | None) -> float | None:

@@ -19,7 +19,7 @@ from fastsig.axes.units import whole
 from fastsig.errors import UsageError
 from fastsig.stages.channel_masks import in_mhz, protected_channels
 from fastsig.stages.flag_noise import distribution, share_of_noise, student
-from fastsig.stages.flagging import FlagStage, rows_of_states
+from fastsig.stages.flagging import FlagStage, rows_of_states, shared
 from fastsig.stream import CodedBlock, Stream
 
 __all__ = ["FlagRuns"]
@@ -153,7 +153,7 @@ class FlagRuns(FlagStage):
                     found[rows] = flagged
             if found is not own:
                 own |= found
-        return flags
+        return flags if self.together else shared(flags, self.polarization.names, together=False)
 
     def _coded_result(self, first: int, block: CodedBlock) -> Flags:
         """Return the same flags, from codes."""

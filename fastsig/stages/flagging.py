@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -9,17 +10,41 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsig.axes.diode_schedule import DiodeSchedule
+from fastsig.axes.polarization import SIGNED
 from fastsig.calibration.diode.cycle import scheduled
 from fastsig.stages.segments import SegmentStage
 from fastsig.stream import Block, CodedBlock, Codes, SpectraStage, SpectrumStream, Sums
 from fastsig.stream.header import Header
 
-__all__ = ["EDGE", "OFF", "ON", "FlagStage", "FlaggedSpectra", "diode_states", "rows_of_states"]
+__all__ = ["EDGE", "OFF", "ON", "FlagStage", "FlaggedSpectra", "diode_states", "rows_of_states",
+           "shared"]
 
 #: Rows with the diode off throughout, on throughout, and switched within the row.
 OFF, ON, EDGE = 0, 1, 2
 
 Flags = NDArray[np.bool_]
+
+
+def shared(flags: Flags, names: Sequence[str], *, together: bool) -> Flags:
+    """Return the flags of all products together, or those of each product.
+
+    A product of two polarisations is flagged where either of these is flagged.
+
+    Parameters
+    ----------
+    flags : ndarray, shape (n, product, chan)
+        The flags of each product, which may be changed.
+    names : sequence of str
+        Names of the products.
+    together : bool
+        Whether what is flagged in one product is flagged in all, shape (n, 1, chan).
+    """
+    if together:
+        every: Flags = np.logical_or.reduce(flags, axis=1, keepdims=True)
+        return every
+    mixed = [k for k, name in enumerate(names) if name in SIGNED]
+    flags[:, mixed] |= np.delete(flags, mixed, axis=1).any(axis=1, keepdims=True)
+    return flags
 
 
 class FlaggedSpectra(SpectraStage):

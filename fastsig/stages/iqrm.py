@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsig.axes import interference
+from fastsig.axes.polarization import SIGNED
 from fastsig.axes.units import exact
 from fastsig.errors import PlanError, UsageError
 from fastsig.stages.channel_masks import in_mhz, protected_channels
-from fastsig.stages.flagging import FlagStage
+from fastsig.stages.flagging import FlagStage, shared
 from fastsig.stages.moments import STATISTICS, statistic, statistic_of_codes
 from fastsig.stream import CodedBlock, Stream
 
@@ -40,7 +41,7 @@ class IQRM(FlagStage):
     statistic : {"std", "modulation", "mean", "skewness", "kurtosis"}
         Statistic of the values of a channel in a segment; "std" is the standard deviation,
         "modulation" is the ratio of the standard deviation to the mean (this ratio does not depend
-        on the bandpass), and "kurtosis" is the excess over the kurtosis of a Gaussian.
+        on the bandpass, and is computed for powers only), and "kurtosis" is the excess over the kurtosis of a Gaussian.
     threshold : float
         Smallest difference that is a vote, in standard deviations.
     radius : float or int
@@ -84,6 +85,18 @@ class IQRM(FlagStage):
         self.radius, self.together = self._channels(radius), bool(together)
         self.protect = interference.intervals(protect, "protect")
         self._protected = protected_channels(self.source, self.protect)
+        self._tested = self._products()
+
+    def _products(self) -> list[int]:
+        """Return the products that are tested; the mean of one that may be negative can be 0."""
+        names = self.polarization.names
+        found = [p for p, name in enumerate(names)
+                 if self.statistic != "modulation" or name not in SIGNED]
+        if not found:
+            raise UsageError(f"{self.path}: statistic = 'modulation' with the products "
+                             f"{', '.join(names)}; allowed: another statistic, or spectra with "
+                             "powers")
+        return found
 
     def _channels(self, radius: Any) -> int:
         """Return the longest lag in channels."""
@@ -108,8 +121,9 @@ class IQRM(FlagStage):
     def _result(self, first: int, data: NDArray[np.float32], weight: NDArray[np.float32]
                 ) -> NDArray[np.bool_]:
         """Return the flags of channels, (1, 1 or product, chan)."""
+        unknown = np.full(data.shape[2], np.nan)  # such channels are not flagged
         return self._flags([statistic(self.statistic, np.ascontiguousarray(data[:, p]))
-                            for p in range(data.shape[1])])
+                            if p in self._tested else unknown for p in range(data.shape[1])])
 
     def _coded_result(self, first: int, block: CodedBlock) -> NDArray[np.bool_]:
         """Return the same flags, from sums of codes."""
@@ -125,5 +139,4 @@ class IQRM(FlagStage):
 
         flags = np.array([[iqrm_mask(each, self.radius, self.threshold) for each in measured]])
         flags[:, :, self._protected] = False
-        every: NDArray[np.bool_] = np.logical_or.reduce(flags, axis=1, keepdims=True)
-        return every if self.together else flags
+        return shared(flags, self.polarization.names, together=self.together)

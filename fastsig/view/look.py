@@ -8,18 +8,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fastsig.axes.polarization import SIGNED
 from fastsig.errors import UsageError
 
 if TYPE_CHECKING:
     from matplotlib.colors import Normalize
 
-__all__ = ["SCALES", "SIGNED", "Look", "Shades", "decibels", "has_outliers", "in_powers",
+__all__ = ["SCALES", "Look", "Shades", "decibels", "has_outliers", "in_powers",
            "powers", "value_label"]
 
 F8 = NDArray[np.float64]
 
-#: Products that may have either sign.
-SIGNED = ("Q", "U", "V", "CR", "CI")
 SCALES = ("linear", "asinh", "db")
 
 _PERCENT = (1.0, 99.5)  # percentiles of the values: the default limits

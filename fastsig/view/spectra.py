@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fastsig.axes.polarization import SIGNED
 from fastsig.errors import PlanError, UsageError
 from fastsig.run.engine import run
 from fastsig.run.waterfalls import Cells, Waterfall, pixels_of, reduced
@@ -22,7 +23,7 @@ from fastsig.view.figures import (
     width_text,
     wrapped,
 )
-from fastsig.view.look import SIGNED, Look, Shades
+from fastsig.view.look import Look, Shades
 from fastsig.view.marginals import Marginals, Means
 from fastsig.view.panels import (
     Heights,

@@ -85,3 +85,13 @@ def test_a_series_of_two_thousand_million_samples_is_planned_within_the_memory(
                        "--memory", "4GB", "--period", "none", code=code)
         assert message in done.stderr and len(done.stderr.splitlines()) == 1
     assert sorted(os.listdir(tmp_path)) == ["a.dat", "a.inf"]
+
+
+@pytest.mark.parametrize(("name", "options", "search"), [
+    ("a.csv", ["--period", "none"], "fast folding"),
+    ("a.accel", ["--harmonics", "0", "--period", "0.01s:0.1s"], "the Fourier search")])
+def test_a_format_of_the_other_search_is_refused(scan: Path, name: str, options: list[str],
+                                                 search: str) -> None:
+    done = fastsig("search", "pulsars", scan, "-o", scan.with_name(name), "--dm", "0:20", *options,
+                   code=2)
+    assert f"contains the candidates of {search}, which this search does not" in done.stderr

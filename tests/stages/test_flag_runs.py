@@ -85,6 +85,9 @@ def test_products_protection_gaps_and_any_rows() -> None:
     assert (each.weight[100:120, 0, 60:70] > 0).mean() > 0.99
     assert source.flag_runs(protect="1118MHz-1122MHz").read().weight[50, :, 30].all()
     check_rows(source.flag_runs(n_segment=64, together=False).stream)
+    four = np.concatenate([data, data - data.mean(axis=0)], axis=1)
+    cross = chain(four, ("AA", "BB", "CR", "CI"))
+    assert list(cross.flag_runs(together=False).read().weight[50, :, 30]) == [0, 1, 0, 0]
     assert chain(np.full((40, N_CHAN), np.nan)).flag_runs().read().weight.sum() == 0
     assert not lost(noise(12)).any()
 

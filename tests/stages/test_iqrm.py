@@ -11,6 +11,7 @@ from excised import N_CHAN, chain, noise
 from stage_checks import check_rows
 
 import fastsig as fs
+from fastsig.errors import UsageError
 
 EXAMPLE: dict[str, Any] = {}
 
@@ -51,6 +52,20 @@ def test_products_and_protected_channels() -> None:
     assert kept.weight[:, :, 40].all() and (kept.weight == 0).any()
     np.testing.assert_array_equal(np.isnan(kept.values), kept.weight == 0)
     check_rows(source.iqrm(n_segment=64, together=False).stream)
+
+
+def test_products_of_two_polarisations() -> None:
+    """They follow both; their mean is near 0, so that its ratio to the scatter has no meaning."""
+    cross = np.random.default_rng(5).normal(size=(2, 300, N_CHAN)).astype(np.float32)
+    data = np.stack([contaminated(), noise(300, 2), *cross], axis=1)
+    source = chain(data, ("AA", "BB", "CR", "CI"))
+    for kind in ("std", "modulation"):
+        each = source.iqrm(statistic=kind, together=False).read().weight
+        assert (each[:, [0, 2, 3], 40] == 0).all() and each[:, 1, 40].all()
+    found = source.iqrm(statistic="modulation").read().weight == 0
+    assert found[:, :, 40].all() and found.mean() < 0.03
+    with pytest.raises(UsageError, match="statistic = 'modulation' with the products Q; allowed"):
+        chain(cross[0][:, np.newaxis], ("Q",)).iqrm(statistic="modulation")
 
 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {

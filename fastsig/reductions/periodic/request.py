@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -82,7 +83,7 @@ def _pair(value: Any, unit: str, name: str) -> tuple[float, float]:
     parts = value.split(":") if isinstance(value, str) else value
     try:
         low, high = (_number(each, unit, name) for each in parts)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, ZeroDivisionError) as error:
         if isinstance(error, UsageError):
             raise
         raise UsageError(f"{name} = {value!r}; allowed: two values, such as "
@@ -95,7 +96,9 @@ def _pair(value: Any, unit: str, name: str) -> tuple[float, float]:
 def _number(value: Any, unit: str, name: str) -> float:
     if isinstance(value, str) and not unit and value.strip().endswith("%"):
         return float(value.strip()[:-1]) / 100
-    return number(value, unit, name) if unit else float(value)
+    if unit:
+        return number(value, unit, name)
+    return float(Fraction(value)) if isinstance(value, str) else float(value)
 
 
 @dataclass(frozen=True)

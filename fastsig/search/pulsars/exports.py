@@ -26,7 +26,8 @@ def accel_text(candidates: PulsarCandidates) -> str:
     derivative of the frequency, its drift in bins, acceleration, and as notes the dispersion
     measure, which PRESTO reads from the name of the file. Coherent powers are not known, and are
     written as 0. Then follow the two lines of the .inf file from which PRESTO computes the
-    duration.
+    duration T. As in PRESTO, the frequency f is the mean over T, and the bin and the drift are f T
+    and f' T^2, whatever the length of the transform was.
 
     Raises
     ------
@@ -37,7 +38,7 @@ def accel_text(candidates: PulsarCandidates) -> str:
     lines = [_line([each[k] for each in _TITLES]) for k in (0, 1)]
     lines.append("-" * len(lines[-1]))
     rows = np.flatnonzero(candidates.values("method") == "fourier")
-    lines += [_line(_cells(candidates, int(k), number), left=True)
+    lines += [_line(_cells(candidates, int(k), number, n_time * sample_s), left=True)
               for number, k in enumerate(rows, 1)]
     about = (("Number of bins in the time series", f"{n_time}"),
              ("Width of each time series bin (sec)", f"{sample_s:.15g}"))
@@ -59,14 +60,16 @@ def _line(cells: Sequence[str], *, left: bool = False) -> str:
     return "  ".join(padded).rstrip()
 
 
-def _cells(candidates: PulsarCandidates, k: int, number: int) -> list[str]:
+def _cells(candidates: PulsarCandidates, k: int, number: int, duration_s: float) -> list[str]:
     value = {name: candidates.values(name)[k] for name in candidates.names if name != "epoch"}
-    error = value["frequency_error"]
+    error, change = value["frequency_error"], value.get("fddot", 0.0)
+    drift = value["fdot"] + change * duration_s / 2
+    mean = value["frequency"] + (value["fdot"] / 2 + change * duration_s / 6) * duration_s
     return [f"{number}", f"{value['sigma']:.2f}", f"{value['power']:.2f}", "0.00",
             f"{value['n_harmonic']}",
-            _with_error(1e3 * value["period"], 1e3 * error * value["period"] ** 2),
-            _with_error(value["frequency"], error), f"{value['r']:.3f}", f"{value['fdot']:.4e}",
-            f"{value['z']:.2f}", f"{value['acceleration']:.4g}", f"DM={value['dm']:.4g}"]
+            _with_error(1e3 / mean, 1e3 * error / mean**2), _with_error(mean, error),
+            f"{mean * duration_s:.3f}", f"{drift:.4e}", f"{drift * duration_s**2:.2f}",
+            f"{value['acceleration']:.4g}", f"DM={value['dm']:.4g}"]
 
 
 def _with_error(value: float, error: float) -> str:

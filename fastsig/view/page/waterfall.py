@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastsig.axes.polarization import SIGNED
 from fastsig.axes.time import elapsed, iso, mjd_and_seconds, time_from_mjd
 from fastsig.errors import PlanError, UsageError
 from fastsig.run.waterfalls import reduced
@@ -18,10 +19,8 @@ from fastsig.view.page.colors import color_maps
 from fastsig.view.page.html import bytes_block, json_block
 from fastsig.view.spectra import product_index
 
-__all__ = ["SIGNED", "blocks", "factors", "page_room", "waterfall_blocks"]
+__all__ = ["blocks", "factors", "page_room", "waterfall_blocks"]
 
-#: Products that may have either sign.
-SIGNED = ("Q", "U", "V", "CR", "CI")
 _OVERHEAD = 120_000  # bytes of script, style, colours and axes, and some room
 _BYTES = 1.2  # per value in the page, about the minimum: 8 bits of noise deflated, then base64
 
