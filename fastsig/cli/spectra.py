@@ -60,7 +60,7 @@ def _numbers(context: click.Context, parameter: click.Parameter, value: str) -> 
 @click.option("--flag", type=click.Choice(["sk"]),
               help="In each group of up to 128 spectra, leave out channels whose spectral "
                    "kurtosis (sk) differs from that of noise. Requires integrations of at least "
-                   "16 spectra, or more if the spectra overlap.")
+                   "16 spectra, or more if the spectra overlap strongly.")
 @click.option("--flag-sigma", type=float, metavar="X",
               help="Set the threshold of --flag, in standard deviations of a Gaussian.  [default: "
                    "3]")

@@ -124,6 +124,8 @@ def _warn_of_length(stream: Stream) -> None:
             f"{stream.n_int} of one integration; the result has a weight below 1", FastsigWarning,
             stacklevel=users_line(),
         )
+    for source in stream.inputs():
+        _warn_of_length(source)
 
 
 def plan_products(made: Sequence[Product], *sinks: Sink, workers: int | None = None,

@@ -214,7 +214,7 @@ class DetectFrames(SpectraStage):
 
     @cached_property
     def least_flagged(self) -> int:  # type: ignore[override]
-        """Smallest number of frames in a sum that is tested: 16, or more if frames overlap."""
+        """Smallest number of frames in a sum that is tested: 16, or more if they overlap much."""
         return int(least_frames(self._correlation))
 
 

@@ -90,6 +90,8 @@ class Stokes(SpectraStage):
             if not np.isfinite(self._mueller).any():
                 raise UsageError(f"{source.path}: the table has no Mueller matrices within the "
                                  "band")
+        known = None if self._mueller is None else np.isfinite(self._mueller).all(axis=(1, 2))
+        self._beyond = None if known is None or known.all() else ~known  # the table's frequencies
         self.record = record
         self.products, self.sign_q, self.sign_v = products, sign_q, sign_v
         kept = PRODUCTS[products]
@@ -107,7 +109,12 @@ class Stokes(SpectraStage):
 
     def all_valid(self) -> bool | None:
         """Return True if the whole source is valid; otherwise None, as all rows must be read."""
-        return self.source.all_valid() or None
+        return (self._beyond is None and self.source.all_valid()) or None
+
+    @property
+    def weight_channels(self) -> int:
+        """Length of the weights' channel axis; channels without a Mueller matrix have weight 0."""
+        return self.source.weight_channels if self._beyond is None else self.shape[2]
 
     def read_block(self, start: int, n: int, out: NDArray[Any] | None = None) -> Block:
         """Return Stokes parameters, float32, with the smallest weight of their products."""
@@ -120,6 +127,8 @@ class Stokes(SpectraStage):
         weight = np.broadcast_to(block.valid, (n, self.source.shape[1], block.valid.shape[2]))
         weight = weight[:, : len(self._needed)].min(axis=1, keepdims=True)
         weight = np.repeat(weight, self.shape[1], axis=1)
+        if self._beyond is not None:
+            weight = np.where(self._beyond, np.float32(0), weight)
         if not weight.min(initial=1) > 0:
             np.copyto(data, np.float32(np.nan), where=~(weight > 0))
         view = data.view()

@@ -74,8 +74,9 @@ class TcalTable(Shown):
         """Return the fraction of a beam's temperatures that are masked."""
         return float(np.isnan([self._one(beam, pol) for pol in (0, 1)]).mean())
 
-    def at(self, axis: ChannelAxis, beam: int, *, max_gap: float = 1.0) -> u.Quantity:
-        """Return temperatures of both polarisations in the channels of an axis.
+    def at(self, axis: ChannelAxis, beam: int, *, max_gap: float = 1.0, n_pol: int = 2
+           ) -> u.Quantity:
+        """Return temperatures of the polarisations in the channels of an axis.
 
         The table is interpolated linearly, and averaged over the width of each channel. For
         channels narrower than those of the table, this is practically an interpolated value.
@@ -88,6 +89,8 @@ class TcalTable(Shown):
             Number of the beam.
         max_gap : float
             Channels for which the table has no temperature within this distance, MHz, become NaN.
+        n_pol : int
+            Number of polarisations, the first ones.
 
         Returns
         -------
@@ -102,7 +105,7 @@ class TcalTable(Shown):
         centers = axis.centers.to_value(u.MHz)
         width = float(axis.step_hz) / 1e6
         rows = [_mean_over(self.frequency, self._one(beam, pol), centers, width, max_gap)
-                for pol in (0, 1)]
+                for pol in range(n_pol)]
         return np.stack(rows) << u.K
 
     def _one(self, beam: int, pol: int) -> Array:

@@ -40,6 +40,8 @@ def test_medians_of_the_recorded_tables() -> None:
     assert found.value.mean(axis=1) == pytest.approx(means, abs=1e-4)
     with pytest.raises(fs.UsageError, match="no M09 pol 1; it has M01 pol 0, M01 pol 1, M09"):
         table.at(PULSAR, 9)
+    np.testing.assert_array_equal(table.at(PULSAR, 1, n_pol=1), found[:1])
+    assert table.at(PULSAR, 9, n_pol=1).shape == (1, 4096)
 
 
 @pytest.mark.recorded

@@ -71,14 +71,14 @@ def temperatures(tcal: Any, stream: SpectrumStream, n_pol: int, beam: int | None
         number = stream.header.beam if beam is None else beam
         if number is None:
             raise UsageError(f"{stream.path}: the file states no beam; give --beam 1")
-        table = read(tcal).at(stream.header.require_channels(stream.path), number)
+        total = stream.polarization.names == ("I",)  # the sum of both polarisations
+        table = read(tcal).at(stream.header.require_channels(stream.path), number,
+                              n_pol=2 if total else n_pol)
         kelvin = np.asarray(table.to_value(u.K))
         if not np.isfinite(kelvin).any():
             raise UsageError(f"{tcal}: has no temperature of the diode within the band of "
                              f"{stream.path}")
-        # I is the sum of both polarisations.
-        return kelvin.sum(axis=0, keepdims=True) if stream.polarization.names == ("I",) else (
-            kelvin[:n_pol])
+        return kelvin.sum(axis=0, keepdims=True) if total else kelvin
     if len(values) not in (1, n_pol):
         raise UsageError(f"tcal: {len(values)} temperatures for {n_pol} polarisations; allowed: "
                          "one for all, or one for each")

@@ -105,12 +105,6 @@ class ChannelPhases:
         """Whether channels have phases of their own."""
         return bool((self._delays != 0).any())
 
-    @property
-    def reach_s(self) -> tuple[float, float]:
-        """How long before and after a row phases are needed, s."""
-        ends = self.late_s + self._delays
-        return float(max(0.0, ends.max())), float(max(0.0, -ends.min()))
-
     def at(self, seconds: Array) -> Turns:
         """Return the phase at the reference frequency, some seconds after the start of row 0."""
         return self.predictor.phase(self._start, seconds - self.late_s)

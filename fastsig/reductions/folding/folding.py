@@ -11,7 +11,8 @@ from fastsig.pulsar.predictors import Predictor
 from fastsig.pulsar.profiles import Profiles
 from fastsig.reductions.folding.calibrated import calibrated_spectra, check_options
 from fastsig.reductions.folding.channel_phases import ChannelPhases
-from fastsig.reductions.folding.predictors import constant_period, of_file
+from fastsig.reductions.folding.ephemerides import with_ephemerides
+from fastsig.reductions.folding.predictors import constant_period, is_par, of_file
 from fastsig.reductions.folding.sink import Fold
 from fastsig.run.flag_shares import run_watched
 from fastsig.stages.dedisperse import Dedisperse
@@ -37,7 +38,8 @@ def fold(chain: Any, predictor: Any = None, *, period: Any = None, pdot: Any = N
         Spectra with known frequencies.
     predictor : Predictor or path, optional
         Predictor of the phase of the pulsar, such as `fastsig.pulsar.polyco.Polyco`; or an
-        ephemeris (.par), which requires PINT, or a file of polycos.
+        ephemeris (.par), which requires PINT and is stored in the profiles with its position, or a
+        file of polycos.
     period : Quantity or str, optional
         Period at the telescope, at the start of the data, such as ``"0.7s"``, instead of a
         predictor.
@@ -93,19 +95,21 @@ def fold(chain: Any, predictor: Any = None, *, period: Any = None, pdot: Any = N
     if tcal is not None:
         stream, _ = calibrated_spectra(stream, tcal, diode=diode, beam=beam, gain=gain,
                                        workers=workers, memory=memory)
+    pars: list[str | PathLike[str]] = []
     if predictor is None:
         predictor = constant_period(stream, period, pdot, acceleration, dm)
     elif pdot is not None or acceleration is not None:
         raise UsageError("pdot and acceleration belong to a period; allowed: without a predictor")
     elif isinstance(predictor, str | PathLike):
+        pars = [predictor] if is_par(predictor) else []
         predictor = of_file(stream, predictor, dm)
     elif not hasattr(predictor, "phase"):
         raise UsageError(f"predictor = {predictor!r}; allowed: a predictor, an ephemeris (.par), "
                          "or a file of polycos")
     made = aligned_for_turns(stream, [predictor], dm, constant) if single else stream
-    found, = folds_of(made, [predictor], workers=workers, memory=memory, dm=dm, n_bin=n_bin,
-                      n_chan=n_chan, subint=subint, single=single, constant=constant)
-    return found
+    found = folds_of(made, [predictor], workers=workers, memory=memory, dm=dm, n_bin=n_bin,
+                     n_chan=n_chan, subint=subint, single=single, constant=constant)
+    return with_ephemerides(found, pars)[0]
 
 
 def folds_of(chain: Any, predictors: Sequence[Predictor], *, workers: int | None = None,

@@ -21,7 +21,7 @@ from fastsig.pulsar.predictors import Predictor
 from fastsig.reductions.folding.channel_phases import reference_of
 from fastsig.stream import Stream
 
-__all__ = ["constant_period", "of_file", "of_files"]
+__all__ = ["constant_period", "is_par", "of_file", "of_files"]
 
 _MARGIN_S = 5
 _LARGEST_DM = Fraction(3000)  # of pulsars, for an ephemeris that has not been read yet
@@ -58,9 +58,12 @@ def of_file(stream: Stream, path: str | PathLike[str], dm: Any = None) -> Predic
 
     The file is read as a par file if its extension is .par, and otherwise as a polyco file.
     """
-    if fspath(path).lower().endswith(".par"):
-        return _of_par(stream, path, dm)
-    return _of_polyco(stream, path)
+    return _of_par(stream, path, dm) if is_par(path) else _of_polyco(stream, path)
+
+
+def is_par(path: str | PathLike[str]) -> bool:
+    """Whether the name of a file is that of an ephemeris."""
+    return fspath(path).lower().endswith(".par")
 
 
 def _of_polyco(stream: Stream, path: str | PathLike[str]) -> Polyco:
