@@ -51,6 +51,7 @@ class Searching(Rolling):
         super().__init__(chain, chain.shape[0], self._sink, self._ended, report)
         self._settings, self._label, self._cutter = settings, label, cutter
         self._rows: list[Candidates] = []
+        self._n_written = 0
         self._period = -1
         self._plan: SearchPlan | None = None
         self.n_unposted = 0
@@ -100,11 +101,18 @@ class Searching(Rolling):
             late = elapsed(self._piece_start, found["time"][row])
             period = math.floor(late / self._settings.roll_s)
             if period > self._period or not self._rows:
-                self._rows, self._period = [], period
+                self._write()
+                self._rows, self._n_written, self._period = [], 0, period
                 at = Select(self.chain, rows=_first_rows(self.chain, found["time"][row]))
                 self._path = name_of(self._settings.folder, self._label, "bursts", at, ".ecsv")
             self._rows.append(found[row : row + 1])
-        new = len(self._rows) == len(found)
+        self._write()
+
+    def _write(self) -> None:
+        """Write the table again if it has new rows."""
+        if len(self._rows) == self._n_written:
+            return
+        new, self._n_written = self._n_written == 0, len(self._rows)
         write_candidates(_joined(self._rows).sorted(), self._path, overwrite=not new
                          or os.path.exists(self._path))
         if new:

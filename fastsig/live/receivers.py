@@ -134,6 +134,8 @@ def _packets(source: Source, settings: Settings, report: Report, stopping: list[
     signal.signal(signal.SIGTERM, stop)
     if not stopping[0]:
         receiver.run()
+    if receiver.error is not None:
+        report({"error": f"packets can no longer be received: {receiver.error.strerror}"})
     report({"ended": receiver.ring.reason})
     return receiver.ring
 

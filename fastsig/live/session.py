@@ -28,7 +28,7 @@ _GRACE_S = 0.4  # for sinks to process what has come, before they are stopped
 _STALLED_S = 5.0  # after which a sink that has not ended is given up
 _LAGS = 0.5  # part of the ring, beyond which a lag is reported
 _QUIET_S = 5.0  # between reports of the same kind
-_MOST_AGAIN = 20
+_MOST_AGAIN, _AGAIN_S = 20, 3600.0  # a process is not started more often in this time
 _CLEAR_S = 20.0
 
 
@@ -49,11 +49,25 @@ class Beam:
         self.ring: Ring | None = None
         self._levels: Levels | None = None
         self.counts = {"receivers_begun": 1, "receiver_deaths": 0, "sink_deaths": 0}
+        self._begun_again: dict[str, list[float]] = {}
+        #: Whether its receiver has begun again too often.
+        self.given_up = False
 
     @property
     def children(self) -> list[Child]:
         """All processes."""
         return [*([self.receiver] if self.receiver else []), *self.sinks.values()]
+
+    def may_begin(self, name: str) -> bool:
+        """Whether a process may begin again: one that dies at once is not started for ever."""
+        now = time.monotonic()
+        recent = [at for at in self._begun_again.get(name, []) if at > now - _AGAIN_S]
+        self._begun_again[name] = recent
+        return len(recent) < _MOST_AGAIN
+
+    def note_begun(self, name: str) -> None:
+        """Note that a process has begun again."""
+        self._begun_again.setdefault(name, []).append(time.monotonic())
 
     def attach(self) -> None:
         """Attach to the ring, as soon as it is there."""
@@ -238,18 +252,26 @@ class Session:
     def _is_over(self, beam: Beam) -> bool:
         """Whether a stream of packets has ended although the session goes on."""
         receiver = beam.receiver
-        if receiver is None or not is_udp(beam.source) or self._stopped is not None or (
-                beam.counts["receivers_begun"] >= _MOST_AGAIN):
+        if receiver is None or not is_udp(beam.source) or self._stopped is not None:
             return False
         restarted = beam.said.get("receiver", {}).get("ended") == "restarted"
         killed = receiver.look() and (receiver.ended or 0) < 0
-        return (restarted or killed) and all(child.look() for child in beam.sinks.values())
+        if not (restarted or killed) or not all(child.look() for child in beam.sinks.values()):
+            return False
+        if beam.may_begin("receiver"):
+            return True
+        if not beam.given_up:
+            beam.given_up = self._failed = True
+            self._say(f"{self._name(beam, 'receiver')}: has begun again {_MOST_AGAIN} times within "
+                      "an hour; the source is given up")
+        return False
 
     def _renew(self, beam: Beam) -> None:
         """Begin again with a source: its receiver died, or its counter begins again."""
         self._end([beam])
         beam.forget()
         beam.counts["receivers_begun"] += 1
+        beam.note_begun("receiver")
         beam.source = beam.source.with_ring(beam.counts["receivers_begun"])
         self._begin(beam)
         self._say(f"{self._name(beam, 'receiver')}: started again")
@@ -278,6 +300,7 @@ class Session:
             self._say(f"{self._name(beam, name)}: {said['nothing']}")
         else:
             known.update(said)
+            self._failed |= said.get("ended") == "failed"
             if "port" in said:
                 more = "" if said["forced"] else ", the limit of the operating system"
                 self._say(f"{beam.source.url}: port {said['port']}; a buffer of "
@@ -301,9 +324,10 @@ class Session:
                 self._tell(beam, signal.SIGTERM)
             return
         beam.counts["sink_deaths"] += 1
-        again = killed and self._stopped is None and beam.counts["sink_deaths"] < _MOST_AGAIN
+        again = killed and self._stopped is None and beam.may_begin(child.name)
         if again and (is_udp(beam.source) or not has_receiver(beam.source)) and (
                 beam.ring is not None and not beam.ring.ended):
+            beam.note_begun(child.name)
             self._begin_sink(beam, child.name, again=True)
             self._say(f"{name}: started again")
 

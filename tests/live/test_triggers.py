@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from astropy import units as u
+from search.candidates_made import candidates
 
 import fastsig as fs
 from fastsig.errors import PlanError, UsageError
@@ -78,6 +80,21 @@ def test_a_burst_is_cut_out_of_the_ring(samples: Path, tmp_path: Path) -> None:
         np.testing.assert_array_equal(cut.read().values, data[first : first + cut.shape[0]])
         # The delay across 16 MHz is 13.9 ms, and 10 ms before and after it are copied as well.
         assert abs(cut.shape[0] / 32e6 - 0.0339) < 2e-3
+
+
+def test_candidates_that_come_together_are_in_the_tables_of_their_times(
+        samples: Path, tmp_path: Path) -> None:
+    chain = fs.open(samples / "frb_carrier_16MHz.h5").channelize(64).detect("I").stream
+    reports: list[dict[str, Any]] = []
+    made = searching(chain, Settings(str(tmp_path), bursts="0:600", roll_s=Fraction(1, 100)), "",
+                     reports.append, None)
+    made._piece_start = chain.start_time
+    seconds = [0.004, 0.005, 0.017]
+    for n in (3, 1):  # of the second batch, only the last one is new
+        made._tabulate(candidates(n, time=chain.start_time + np.array(seconds[-n:]) * u.s))
+    tables = [read_candidates(path) for path in sorted(tmp_path.glob("bursts*.ecsv"))]
+    assert [len(each) for each in tables] == [2, 2]
+    assert [each["file_rows"] for each in reports] == [2, 1]
 
 
 def test_a_ring_that_does_not_keep_enough(tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ def byte_ring(label: str, n_bytes: int, *, name: str | None = None, n_readers: i
     """
     about = Header(start_time=parse_time("2000-01-01"), sample_rate=Fraction(10**9),
                    is_complex=False, polarization=PolBasis("unknown", ("0",)), n_bits=8)
-    ring = RingWriter.create(RingLayout("voltage", _SLOT, 1, _SLOT), about, n_bytes, label=label,
+    ring = RingWriter.create(RingLayout("bytes", _SLOT, 1, _SLOT), about, n_bytes, label=label,
                              name=name, n_readers=n_readers, huge=False)
     ring.start()
     return ring

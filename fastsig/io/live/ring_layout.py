@@ -14,7 +14,8 @@ class RingLayout:
 
     Parameters
     ----------
-    kind : {"voltage", "spectra"}
+    kind : {"voltage", "spectra", "bytes"}
+        What the numbers are: "bytes" of a pipe may be anything.
     slot_rows : int
         Rows of the stream in a slot.
     n_part, part_bytes : int
@@ -37,7 +38,7 @@ class RingLayout:
         For spectra, whether each product consists of signed numbers of the size of `dtype`.
     """
 
-    kind: Literal["voltage", "spectra"]
+    kind: Literal["voltage", "spectra", "bytes"]
     slot_rows: int
     n_part: int
     part_bytes: int

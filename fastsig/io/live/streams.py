@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fastsig.axes import validity
 from fastsig.axes.validity import Spans
-from fastsig.errors import DataError
+from fastsig.errors import DataError, UsageError
 from fastsig.io.live.readers import Reader
 from fastsig.io.live.ring import Ring
 from fastsig.io.spectra.segments import FileSpectra
@@ -38,10 +38,15 @@ def open_ring(name: str | Ring, label: str = "", *, timeout: float = np.inf
     ------
     FormatError
         If there is no such ring.
+    UsageError
+        If it contains the bytes of a pipe, which are kept only for the readers known to its writer.
     DataError
         If no packet comes.
     """
     ring = Ring.attach(name) if isinstance(name, str) else name
+    if ring.layout.kind == "bytes":
+        raise UsageError(f"{ring.label}: its ring contains the bytes of a pipe, which only its own "
+                         "session can read; allowed: the ring of a source of packets")
     if not ring.wait_started(timeout):
         raise DataError(ring.label, "nothing has been received" + (
             f" within {timeout:g} s" if timeout < 1e9 else ", and nothing more will be"))
