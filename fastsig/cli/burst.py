@@ -135,9 +135,9 @@ def _cut_out(source: Any, found: Any, options: dict[str, Any]) -> list[str]:
 
     folder = options["cut_out_to"] or os.curdir
     cut = {"around": options["cut_out"], "folder": folder, "overwrite": options["overwrite"],
-           "constant": options["constant"]}
+           "constant": options["constant"], "reference_mhz": found.reference_mhz}
     made = cut_out(source, found.time, found.dm, **cut)
     if options["raw"]:
         with open_chain(options["raw"]) as raw:
-            made += cut_out(raw, found.time, found.dm, reference_mhz=found.reference_mhz, **cut)
+            made += cut_out(raw, found.time, found.dm, **cut)
     return made

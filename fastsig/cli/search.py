@@ -191,6 +191,7 @@ def _cut(source: Any, found: Any, output: str, options: dict[str, Any]) -> list[
     folder = os.path.dirname(output) or "."
     names = [cut_out(source, found["time"][k], float(found.values("dm")[k]), folder=folder,
                      around=options["cut_out"], overwrite=options["overwrite"],
+                     reference_mhz=found.meta["reference_mhz"],
                      constant=found.meta["dispersion_constant"])
              for k in range(min(len(found), _MOST_CUT_OUTS))]
     return [name for each in names for name in each]
