@@ -421,7 +421,7 @@ class OwnVerbs:
         statistic : {"std", "modulation", "mean", "skewness", "kurtosis"}
             Statistic of the values of a channel in a segment; "std" is the standard deviation,
             "modulation" is the ratio of the standard deviation to the mean (this ratio does not depend
-            on the bandpass), and "kurtosis" is the excess over the kurtosis of a Gaussian.
+            on the bandpass, and is computed for powers only), and "kurtosis" is the excess over the kurtosis of a Gaussian.
         threshold : float
             Smallest difference that is a vote, in standard deviations.
         radius : float or int
@@ -639,8 +639,8 @@ class OwnVerbs:
         PlanError
             If the source contains no spectra.
         UsageError
-            If a parameter is not allowed, or the solution is for other products or another number of
-            channels.
+            If a parameter is not allowed, or the solution is for other products, other channels or
+            spectra that begin at another time.
         """
 
     def locate(
@@ -1063,7 +1063,8 @@ class OwnVerbs:
         ----------
         predictor : Predictor or path, optional
             Predictor of the phase of the pulsar, such as `fastsig.pulsar.polyco.Polyco`; or an
-            ephemeris (.par), which requires PINT, or a file of polycos.
+            ephemeris (.par), which requires PINT and is stored in the profiles with its position, or a
+            file of polycos.
         period : Quantity or str, optional
             Period at the telescope, at the start of the data, such as ``"0.7s"``, instead of a
             predictor.

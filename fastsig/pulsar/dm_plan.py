@@ -46,8 +46,8 @@ def dm_plan(source: Any, dms: Any = (0, 3000), *, width: Any = None, loss: float
         Dispersion constant, MHz^2 pc^-1 cm^3 s; 1/2.41e-4 by default.
     switch : float
         The sampling rate is also halved where the smearing within a channel is at least this many
-        times the smearing that the plan adds. With values below 2, a search takes less time, but pulses
-        that are narrower than the smearing lose more S/N.
+        times the smearing that the plan adds. With values below 2, a search takes less time, but
+        pulses that are narrower than the smearing lose more S/N.
 
     Returns
     -------
