@@ -98,8 +98,7 @@ def test_series_at_the_barycentre(scan: Path, tmp_path: Path) -> None:
         assert spectra.header.extra["barycentered"] == 1
         assert spectra.start_time.mjd == pytest.approx(float(found[0]["epoch"]), abs=2e-11)
         assert "ERFA epv00" in json.dumps(spectra.stream.provenance)
-    notes = fastsig("dedisperse", scan, "-o", tmp_path / "a.fil", "--dm", "8", "--lossy", *options)
-    assert "barycent" not in notes.stderr  # SIGPROC's header states it
+    fastsig("dedisperse", scan, "-o", tmp_path / "a.fil", "--dm", "8", *options)  # nothing is lost
     with fs.open(tmp_path / "a.fil") as spectra:
         assert spectra.header.extra["barycentric"] == 1
 

@@ -95,7 +95,7 @@ def share_heap() -> None:
     Every file has new threads. With a heap of its own, each of them could keep what is freed, so
     that memory would grow by megabytes after many files. Arrays are outside the heap, and are
     returned as soon as they are freed: within it, their gaps would be filled differently for each
-    file, and memory would rise by a megabyte now and then.
+    file, and memory would sometimes rise by a megabyte.
     """
     with contextlib.suppress(AttributeError):  # another library than glibc
         library = ctypes.CDLL(None)

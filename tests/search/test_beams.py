@@ -244,6 +244,17 @@ def test_tables_with_different_dispersion_constants_are_refused() -> None:
     assert len(compare_beams([one, one])) == 1
 
 
+def test_tables_that_were_joined_have_the_facts_of_their_searches() -> None:
+    from fastsig.reductions.bursts.beams import compare_beams
+
+    meta = {"threshold": 7.5, "duration_s": 1800.0, "dispersion_constant": 4149.0}
+    parts = [table(beam, snr=[9.0], meta=meta) for beam in (1, 2)]
+    single, joined = compare_beams(parts), compare_beams([parts[0].join(parts)])
+    for name in ("threshold", "duration_s", "expected_by_chance"):
+        assert joined.meta["comparison"][name] == single.meta["comparison"][name]
+    assert joined.meta["comparison"]["threshold"] == 7.5
+
+
 def test_the_command_reports_verdicts(tmp_path: Any) -> None:
     names = []
     for beam, snr in ((1, [30.0, 20.0]), (8, [19.0]), (14, [18.0])):

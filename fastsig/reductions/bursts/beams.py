@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -65,8 +65,9 @@ def compare_beams(
                  ) if len(made) else (1000.0, 1500.0)
     geometry = geometry_of(telescopes.get(telescope).receiver(receiver), numbers, low, high,
                            angle=angle, hpbw=hpbw, shape_error=shape_error, side_lobe=side_lobe)
-    threshold = max(float(each.meta.get("threshold", 0.0)) for each in tables)
-    found, duration = _detections(made, _constant(tables)), _duration_s(made, tables)
+    searches = [meta for each in tables for meta in each.meta.get("searches", [each.meta])]
+    threshold = max(float(meta.get("threshold", 0.0)) for meta in searches)
+    found, duration = _detections(made, _constant(searches)), _duration_s(made, searches)
     groups = compare(found, geometry, threshold, duration) if len(made) else []
     return with_verdicts(made, groups, geometry, {
         "threshold": threshold, "duration_s": duration, "telescope": telescope,
@@ -78,10 +79,10 @@ def compare_beams(
         position="burst", count="n_burst")
 
 
-def _constant(tables: Sequence[Candidates]) -> float:
-    """Return the dispersion constant of all tables."""
-    stated = {float(each.meta["dispersion_constant"]) for each in tables
-              if "dispersion_constant" in each.meta}
+def _constant(searches: Sequence[Mapping[str, Any]]) -> float:
+    """Return the dispersion constant of all searches."""
+    stated = {float(meta["dispersion_constant"]) for meta in searches
+              if "dispersion_constant" in meta}
     if len(stated) > 1:
         raise UsageError(f"the tables have the dispersion constants {sorted(stated)}; allowed: one")
     return stated.pop() if stated else float(DISPERSION_CONSTANT)
@@ -97,8 +98,8 @@ def _detections(made: Candidates, constant: float) -> Detections:
                       made.values("snr"), made.values("beam").astype(np.int64), late)
 
 
-def _duration_s(made: Candidates, tables: Sequence[Candidates]) -> float:
+def _duration_s(made: Candidates, searches: Sequence[Mapping[str, Any]]) -> float:
     """Return the duration of the observation, or at least the interval of the candidates."""
-    stated = [float(each.meta["duration_s"]) for each in tables if "duration_s" in each.meta]
+    stated = [float(meta["duration_s"]) for meta in searches if "duration_s" in meta]
     between = float((made["time"].max() - made["time"].min()).sec) if len(made) else 0.0
     return max([between, *stated, 1e-3])
