@@ -183,7 +183,9 @@ class Channelize(FrameStage):
         block = self.source.read_block(*self.needs(start, n))
         data = np.empty((n, *self.shape[1:]), np.complex64) if out is None else out[:n]
         self.transform(block.data, start, data)
-        return Block(data, self.energy(block.valid, start, n), start, n)
+        view, energy = data.view(), self.energy(block.valid, start, n)
+        view.flags.writeable = energy.flags.writeable = False
+        return Block(view, energy, start, n)
 
     def transform(
         self, voltages: NDArray[Any], start: int, out: NDArray[np.complex64]

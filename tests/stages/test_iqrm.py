@@ -62,8 +62,9 @@ def test_products_of_two_polarisations() -> None:
     for kind in ("std", "modulation"):
         each = source.iqrm(statistic=kind, together=False).read().weight
         assert (each[:, [0, 2, 3], 40] == 0).all() and each[:, 1, 40].all()
-    found = source.iqrm(statistic="modulation").read().weight == 0
-    assert found[:, :, 40].all() and found.mean() < 0.03
+    powers = chain(data[:, :2], ("AA", "BB")).iqrm(statistic="modulation").read().weight
+    np.testing.assert_array_equal(
+        source.iqrm(statistic="modulation").read().weight[:, :2], powers)
     with pytest.raises(UsageError, match="statistic = 'modulation' with the products Q; allowed"):
         chain(cross[0][:, np.newaxis], ("Q",)).iqrm(statistic="modulation")
 
