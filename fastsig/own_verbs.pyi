@@ -1016,7 +1016,7 @@ class OwnVerbs:
         Raises
         ------
         UsageError
-            If the times on the source, or the arguments for Tsys, are invalid.
+            If the times on the source, the arguments for Tsys, or `n_eff` are invalid.
         PlanError
             If the stream does not contain spectra, or no cycle has rows both on and off the source.
         DataError

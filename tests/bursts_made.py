@@ -64,8 +64,9 @@ def polarized(area: float, *, linear: float, pa_deg: float, circular: float, rm:
     return chain(data, FULL)
 
 
-def chain(data: np.ndarray, names: tuple[str, ...], **changes: Any) -> fs.Chain:
+def chain(data: np.ndarray, names: tuple[str, ...], sign_q: Any = 1, sign_v: Any = 1,
+          **changes: Any) -> fs.Chain:
     head = header(RATE)
-    basis = replace(head.polarization, names=names)
+    basis = replace(head.polarization, names=names, sign_q=sign_q, sign_v=sign_v)
     head = head.replace(channels=AXIS, is_complex=False, n_bits=32, polarization=basis, **changes)
     return fs.Chain(MemorySpectra(data, head))

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import json
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
+from astropy import units as u
 from cli import fastsig
 from ephemerides import needs_pint
 from recordings import recorded
+from streams import MemorySpectra, header
 
 import fastsig as fs
+from fastsig.axes.frequency import ChannelAxis
+from fastsig.axes.polarization import PolBasis
 from fastsig.errors import UsageError
 from fastsig.pulsar.par import from_par
 from fastsig.pulsar.polyco import Polyco
 from fastsig.reductions.folding.channel_phases import ChannelPhases
+from fastsig.reductions.folding.folding import fold
 from fastsig.reductions.folding.predictors import of_files
 from fastsig.reductions.folding.reference_polyco import blocks_of
 
@@ -267,3 +273,20 @@ def test_phases_are_those_of_the_ephemeris_at_the_frequency_of_the_profiles(tmp_
     true = from_par(par, "FAST", start, start, mhz=1250.0).phase(start, seconds)
     off = (found[0] - true[0]) + (found[1] - true[1])
     np.testing.assert_allclose(off - np.round(off), 0, atol=2e-6)
+
+
+@needs_pint
+def test_a_scan_of_two_days_with_an_ephemeris(tmp_path: Path) -> None:
+    """The last blocks lie two days after the start; there too, each pulse is at its phase."""
+    par, n = ephemeris(tmp_path), 2 * 86400 * 20
+    par.write_text(par.read_text().replace("F0 11.198208286674", "F0 1.198208286674"))
+    head = header(20, start="2017-08-22T12:00:00").replace(
+        channels=ChannelAxis(Fraction(401 * 10**6), Fraction(2 * 10**6), 1), telescope="FAST",
+        polarization=PolBasis("linear", ("I",)), ra_deg=None, dec_deg=None)
+    start = head.start_time
+    _, phase = from_par(par, "FAST", start, start + 2 * u.day, mhz=401.0).phase(
+        start, (np.arange(n) + 0.5) / 20)
+    pulses = (np.abs(phase - 0.5) < 0.05).astype(np.float32)[:, np.newaxis, np.newaxis]
+    found = fold(MemorySpectra(pulses, head), str(par), n_bin=16, subint="4h")
+    assert found.shape == (12, 1, 1, 16)
+    assert (found.data[..., [7, 8]] > 0.7).all() and (found.data[..., [5, 10]] == 0).all()

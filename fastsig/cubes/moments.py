@@ -1,9 +1,9 @@
 """Moments of a cube's spectra, computed with spectral-cube.
 
-Order 0 is the integral ``sum(d) dv``, order 1 the mean velocity, and order 2 the dispersion, the
-square root of the second moment about the mean. Channels are selected by velocity, and values can
-be cut at a multiple of their own noise. This cut makes orders 1 and 2 insensitive to noise, but
-biases order 0.
+Order 0 is the integral ``sum(d dv)``, order 1 the mean velocity, and order 2 the dispersion, the
+square root of the second moment about the mean; both are weighted by ``d dv``. Channels are
+selected by velocity, and values can be cut at a multiple of their own noise. This cut makes orders
+1 and 2 insensitive to noise, but biases order 0.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from __future__ import annotations
 import math
 import os
 import warnings
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,7 @@ from fastsig.cubes.planes import Planes
 from fastsig.errors import UsageError
 from fastsig.io.files.provenance import file_record
 from fastsig.io.fits.cube import rest_hz
-from fastsig.reductions.mapping.noise import measure
+from fastsig.reductions.mapping.noise import APART, LEAST, MapNoise, measure
 from fastsig.work.shown import Shown
 
 __all__ = ["Moment", "moment", "to_spectral_cube"]
@@ -147,7 +148,7 @@ def moment(cube: Planes, order: int, *, vrange: Any = None, sigma: float | None 
     Raises
     ------
     UsageError
-        If an option is not valid.
+        If an option is not valid, or the noise that `sigma` refers to cannot be measured.
     """
     if whole("order", order) not in _ORDERS:
         raise UsageError(f"order = {order}; allowed: 0, 1, 2")
@@ -155,12 +156,14 @@ def moment(cube: Planes, order: int, *, vrange: Any = None, sigma: float | None 
         raise UsageError(f"sigma = {sigma}; allowed: above 0")
     chosen = cube.channels(vrange, convention, rest)
     velocity = cube.velocity(convention, rest).value
-    noise = _noise(cube, chosen) if sigma is not None or order < 2 else math.nan
-    kept = _Kept(cube, chosen, velocity, noise, sigma)
-    if order == 0 and not _even(velocity):
-        values = kept.integral()
-    else:
-        values = _by_spectral_cube(cube, order, kept, convention, rest)
+    noise = _noise(cube, chosen)
+    kept = _Kept(cube, chosen, velocity, noise.unit_noise, sigma)
+    if sigma is not None and not kept.noise > 0 and replace(kept, sigma=None).count().any():
+        raise UsageError(f"sigma = {sigma:g}: the noise of {cube.path} cannot be measured from "
+                         f"{noise.n} differences between channels {APART} apart in the middle of "
+                         f"the map; allowed: at least {LEAST} that are not 0")
+    values = (_by_spectral_cube(cube, order, kept, convention, rest) if _even(velocity)
+              else kept.moment(order))
     error = kept.error(order, values)
     count = kept.count()
     values[count == 0] = np.nan
@@ -201,12 +204,24 @@ class _Kept:
         """Return the masks of the chosen channels, (chan, y, x)."""
         return np.array([self.mask(chan) for chan in range(self.chosen.start, self.chosen.stop)])
 
-    def integral(self) -> F8:
-        """Sum the values times the width of each channel."""
+    def moment(self, order: int) -> F8:
+        """Return a moment of channels that differ in width."""
+        total = self._sum(lambda velocity: 1.0)
+        if order == 0:
+            return total
+        with np.errstate(invalid="ignore", divide="ignore"):
+            mean: F8 = self._sum(lambda velocity: velocity) / total
+            if order == 1:
+                return mean
+            return _root(self._sum(lambda velocity: (velocity - mean) ** 2) / total)
+
+    def _sum(self, factor: Callable[[float], Any]) -> F8:
+        """Sum the values times the width of each channel and a factor of its velocity."""
         steps, found = np.abs(np.gradient(self.velocity)), np.zeros(self.cube.shape[1:])
         for chan in range(self.chosen.start, self.chosen.stop):
             plane = self.cube.read(slice(chan, chan + 1))[0].astype(np.float64)
-            found += np.where(self.mask(chan), steps[chan] * plane, 0.0)
+            area = steps[chan] * plane * factor(self.velocity[chan])
+            found += np.where(self.mask(chan), area, 0.0)
         return found
 
     def count(self) -> NDArray[np.int32]:
@@ -242,8 +257,8 @@ def _even(velocity: F8) -> bool:
     return len(steps) < 2 or bool(np.ptp(steps) <= 1e-6 * abs(steps[0]))
 
 
-def _noise(cube: Planes, chosen: slice) -> float:
-    """Return the noise at weight 1, measured in the middle of the map."""
+def _noise(cube: Planes, chosen: slice) -> MapNoise:
+    """Measure the noise in the middle of the map."""
     spans = []
     for n in cube.shape[1:]:
         start = max(0, (n - _NOISE_SIZE) // 2)
@@ -252,7 +267,7 @@ def _noise(cube: Planes, chosen: slice) -> float:
     start = max(0, min(middle - _NOISE_CHANNELS // 2, cube.shape[0] - _NOISE_CHANNELS))
     part = slice(start, min(cube.shape[0], start + _NOISE_CHANNELS))
     values, weight = cube.weighted(part, *spans)
-    return measure(values, weight, 0).unit_noise
+    return measure(values, weight, 0)
 
 
 def _by_spectral_cube(cube: Planes, order: int, kept: _Kept, convention: str, rest: Any) -> F8:
@@ -269,7 +284,12 @@ def _by_spectral_cube(cube: Planes, order: int, kept: _Kept, convention: str, re
                 kept.masks(), found.wcs, shape=found.shape))
         result = found.moment(order=order, axis=0, how="slice")
     values = np.asarray(result.to_value((u.km / u.s) ** order if order else result.unit))
-    return np.sqrt(np.where(values > 0, values, np.nan)) if order == 2 else values.astype(float)
+    return _root(values) if order == 2 else values.astype(float)
+
+
+def _root(variance: F8) -> F8:
+    """Return the dispersion; NaN where noise makes the variance negative."""
+    return np.sqrt(np.where(variance > 0, variance, np.nan))
 
 
 def _ascii(text: str) -> str:

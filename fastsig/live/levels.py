@@ -28,7 +28,10 @@ class Levels:
         self._ring, self._stream = ring, open_ring(ring, "status", timeout=0)
 
     def read(self) -> dict[str, dict[str, float]]:
-        """Return ``rms`` and ``clipped`` of each polarisation, or ``mean`` of each product."""
+        """Return ``rms`` and ``clipped`` of each polarisation, or ``mean`` of each product.
+
+        There is no ``clipped`` for samples of 1 bit, which are always at a limit, and for floats.
+        """
         voltages = isinstance(self._stream, VoltageStream)
         rows = self._ring.rows
         n = min(rows, _ROWS if voltages else _SPECTRA)
@@ -44,17 +47,21 @@ class Levels:
                      for low, high in spans.tolist()]
             if parts:
                 self._add(found, name, np.concatenate(parts))
-        return found
+        return {what: values for what, values in found.items() if values}
 
     def _add(self, found: dict[str, dict[str, float]], name: str, samples: Any) -> None:
-        values = np.abs(samples.astype(np.complex64 if samples.dtype.kind == "c" else np.float32))
-        found["rms"][name] = float(np.sqrt(np.mean(values.astype(np.float64) ** 2)))
-        most = 2 ** (self._stream.header.n_bits - 1) - 1
-        if samples.dtype.kind == "i":
+        parts = samples.view(np.float32) if samples.dtype.kind == "c" else samples
+        values = np.abs(parts.astype(np.float64))
+        found["rms"][name] = float(np.sqrt(values.size / samples.size * np.mean(values**2)))
+        if (most := self._most()) is not None:
             found["clipped"][name] = float(np.mean(values >= most))
-        elif samples.dtype.kind == "c" and self._stream.header.n_bits < 32:
-            parts = samples.view(np.float32)
-            found["clipped"][name] = float(np.mean(np.abs(parts) >= most))
+
+    def _most(self) -> float | None:
+        """Return the largest value of samples; None if they have no limit, or only two values."""
+        layout = self._ring.layout
+        if layout.bits:
+            return float(np.float32(max(layout.levels))) if layout.bits > 1 else None
+        return None if layout.dtype == "<f4" else 2 ** (self._stream.header.n_bits - 1) - 1
 
     def close(self) -> None:
         """Detach from the ring."""

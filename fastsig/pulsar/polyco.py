@@ -159,10 +159,21 @@ class Polyco:
         used = self._chosen(at, x)
         found = tuple(np.zeros(x.shape, each) for each in types)
         for number in np.unique(used):
-            here = used == number
-            for out, values in zip(found, how(self._polynomials[number], at, x[here]), strict=True):
-                out[here] = values
+            here, near = used == number, self._near(number, at)
+            values = how(self._polynomials[number], at.later(Fraction(near)), x[here] - near)
+            for out, part in zip(found, values, strict=True):
+                out[here] = part
         return found
+
+    def _near(self, number: int, at: Instant) -> int:
+        """Return whole seconds from `at` to the end of a block that is nearer; 0 if it is within.
+
+        A polynomial of 15 terms overflows if it is moved by many times its span. All times of the
+        block are at least as far from `at`, so that their differences from this number are exact.
+        """
+        reach = 30 * self.blocks[number].span_min + _MARGIN_S
+        middle = self._polynomials[number].epoch.since(at)
+        return int(middle - reach) if middle > reach else min(int(middle + reach), 0)
 
     def _chosen(self, at: Instant, x: Array) -> NDArray[np.intp]:
         """Return the number of the block for each time."""

@@ -6,6 +6,7 @@ times, frequencies, dispersion and signs of the profiles.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,11 +20,12 @@ from fastsig.pulsar.profile_toas import intensity
 from fastsig.pulsar.rotation_measure import RotationMeasure, fit_rm, synthesize_rm
 from fastsig.pulsar.significance import baseline
 from fastsig.pulsar.spin import Spin
+from fastsig.pulsar.stokes_profiles import defined_stokes
 
 if TYPE_CHECKING:
     from fastsig.pulsar.profiles import Profiles
 
-__all__ = ["corrected", "folding_spin", "improved", "measured_rm", "polarization"]
+__all__ = ["corrected", "folding_spin", "four_stokes", "improved", "measured_rm", "polarization"]
 
 F8 = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -96,6 +98,20 @@ def folding_spin(profiles: Profiles) -> Spin:
     return Spin(start, slope)
 
 
+def four_stokes(profiles: Profiles) -> Profiles:
+    """Return I, Q, U, V of profiles as they are defined, whatever signs the header states.
+
+    Raises
+    ------
+    PlanError
+        If products are missing.
+    """
+    header, basis = profiles.header, profiles.header.polarization
+    data, weights = defined_stokes(profiles.data, profiles.weights, basis, profiles.path)
+    return profiles.replace(data=data, weights=weights, header=header.replace(
+        polarization=replace(basis, names=tuple("IQUV"), sign_q=1, sign_v=1)))
+
+
 def polarization(profiles: Profiles, off: Any = None, *, convention: str = "PSR/IEEE",
                  parallactic_deg: float | None = None) -> PolarizationProfile:
     """Return the polarisation of the mean profile.
@@ -115,7 +131,7 @@ def polarization(profiles: Profiles, off: Any = None, *, convention: str = "PSR/
     UsageError
         As for `polarization_profile`.
     """
-    mean = profiles.stokes("IQUV").mean("time", "frequency")
+    mean = four_stokes(profiles).mean("time", "frequency")
     basis = profiles.header.polarization
     return polarization_profile(
         mean.data[0, :, 0], off, handedness=basis.handedness, convention=convention,
@@ -143,7 +159,7 @@ def measured_rm(profiles: Profiles, off: Any = None, *, most_rm: float | None = 
     UsageError
         As for `synthesize_rm`.
     """
-    mean = profiles.stokes("IQUV").mean("time")
+    mean = four_stokes(profiles).mean("time")
     if mean.dm and not mean.dedispersed:
         mean = mean.dedisperse()
     values = mean.data[0].astype(np.float64)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastsig.errors import PlanError, UsageError
-from fastsig.pulsar.profile_measurements import measured_rm, polarization
+from fastsig.pulsar.profile_measurements import four_stokes, measured_rm, polarization
 from fastsig.pulsar.profile_toas import intensity
 from fastsig.pulsar.significance import best_boxcar, pulse_signal, radiometer_flux
 from fastsig.pulsar.sky_frame import in_sky_frame
@@ -148,7 +148,7 @@ def _time_bandwidth(total: Profiles) -> float:
 def _polarized(profiles: Profiles, off: Any, convention: str) -> dict[str, float]:
     """Return fractions of polarisation and the rotation measure."""
     result: dict[str, float] = {}
-    four = profiles.stokes("IQUV")
+    four = four_stokes(profiles)
     if profiles.n_chan >= 3:
         try:
             rm = measured_rm(four, off)

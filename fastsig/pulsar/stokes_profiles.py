@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from fastsig.axes.polarization import PRODUCTS, PolBasis
 from fastsig.errors import PlanError
 
-__all__ = ["check_products", "stokes_of"]
+__all__ = ["check_products", "defined_stokes", "stokes_of"]
 
 F4 = NDArray[np.float32]
 F8 = NDArray[np.float64]
@@ -43,6 +43,26 @@ def stokes_of(data: F4, weights: F8, basis: PolBasis, products: str, path: str
     made = _made(data[:, at], basis, products)
     weight = weights if weights.shape[1] == 1 else weights[:, at].min(axis=1, keepdims=True)
     return np.where(weight > 0, made, np.float32(np.nan)), weight
+
+
+def defined_stokes(data: F4, weights: F8, basis: PolBasis, path: str) -> tuple[F4, F8]:
+    """Return I, Q, U, V as they are defined, without the signs that were applied to Q and V.
+
+    Position angles, rotation measures and the handedness refer to these.
+
+    Parameters
+    ----------
+    data, weights, basis, path
+        As for `stokes_of`.
+
+    Raises
+    ------
+    PlanError
+        As for `stokes_of`.
+    """
+    made, weight = stokes_of(data, weights, basis, "IQUV", path)
+    signs = np.array([1, basis.sign_q, 1, basis.sign_v], np.float32)
+    return made * signs[:, np.newaxis, np.newaxis], weight
 
 
 def check_products(basis: PolBasis, products: str, path: str) -> tuple[str, ...]:

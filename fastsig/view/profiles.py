@@ -18,6 +18,7 @@ from fastsig.axes.time import iso
 from fastsig.errors import PlanError
 from fastsig.pulsar.off_pulse import off_pulse_or_lowest
 from fastsig.pulsar.polarization_profile import debiased, pa_error
+from fastsig.pulsar.profile_measurements import four_stokes
 from fastsig.pulsar.profiles import Profiles
 from fastsig.stream.slices import product_indices
 from fastsig.view.figures import COLORS, legend_above, new_figure, time_unit
@@ -120,7 +121,7 @@ def _shown(profiles: Profiles, product: str | None) -> tuple[Profiles, Profiles 
                                              profiles.header.polarization.kind != "unknown")
     if full:
         aligned = _aligned(profiles)
-        return aligned.stokes("I"), aligned.stokes("IQUV").mean("time", "frequency")
+        return aligned.stokes("I"), four_stokes(aligned).mean("time", "frequency")
     total = {"AA", "BB"} <= names
     return _aligned(profiles.stokes("I") if total else profiles[profiles.names[0]]), None
 

@@ -98,3 +98,8 @@ def test_a_schedule_begins_with_its_first_tick(rng: np.random.Generator) -> None
         wanted = np.where(lit == 0, 0, np.where(lit == row, 1, -1))
         found = scheduled(schedule, Fraction(10, row), start, 30)
         np.testing.assert_array_equal(found, wanted, str(schedule))
+        if row < 3 or not 2 <= schedule.on_ticks <= period - 2:
+            continue
+        wanted = np.where(lit <= 1, 0, np.where(lit >= row - 1, 1, -1))
+        found = scheduled(schedule, Fraction(10, row), start, 30, slack="0.1")
+        np.testing.assert_array_equal(found, wanted, str(schedule))

@@ -240,7 +240,7 @@ def test_moments_are_those_of_numpy(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("convention", ["radio", "optical"])
-def test_integrals_over_channels_of_uneven_width(convention: str, tmp_path: Path) -> None:
+def test_moments_over_channels_of_uneven_width(convention: str, tmp_path: Path) -> None:
     """Over 40 MHz channels of one width in frequency differ by 6 % in optical velocity."""
     cards, frequency = made.axis("FREQ", 128, first_hz=1.38e9, step_hz=320e3)
     head = made.header(8, 8, cards)
@@ -250,8 +250,26 @@ def test_integrals_over_channels_of_uneven_width(convention: str, tmp_path: Path
     speed = {"radio": made.C * (1 - frequency / made.HI),
              "optical": made.C * (made.HI / frequency - 1)}[convention] / 1e3
     found = opened(path).moment(0, convention=convention)
-    truth = (flux * np.abs(np.gradient(speed))).sum()
-    np.testing.assert_allclose(found.values, truth, rtol=1e-5)
+    area = flux * np.abs(np.gradient(speed))
+    np.testing.assert_allclose(found.values, area.sum(), rtol=1e-5)
+    mean = (area * speed).sum() / area.sum()
+    found = opened(path).moment(1, convention=convention)
+    np.testing.assert_allclose(found.values, mean, rtol=1e-6)
+    width = np.sqrt((area * (speed - mean) ** 2).sum() / area.sum())
+    found = opened(path).moment(2, convention=convention)
+    np.testing.assert_allclose(found.values, width, rtol=1e-5)
+
+
+@pytest.mark.parametrize("n", [4, 32])
+def test_a_cut_needs_noise_that_can_be_measured(n: int, tmp_path: Path) -> None:
+    """Not that of 4 channels, nor that of a map without noise: a map of NaN would result."""
+    cards, _ = made.axis("FREQ", n)
+    path = made.write(tmp_path / "c.fits", np.ones((n, 8, 8), np.float32),
+                      made.header(8, 8, cards))
+    for order in (0, 1, 2):
+        assert np.isfinite(opened(path).moment(order).values).all()
+        with pytest.raises(fs.UsageError, match="sigma = 3: the noise of .*c.fits cannot be meas"):
+            opened(path).moment(order, sigma=3)
 
 
 def test_moments_as_files(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from recordings import recorded
 
 from fastsig.errors import FormatError, OutputError, UsageError
 from fastsig.pulsar.polyco import Polyco
-from fastsig.pulsar.polyco_text import text_of
+from fastsig.pulsar.polyco_text import Block, text_of
 from fastsig.run.polyco_files import write_polyco
 
 VELA = """\
@@ -60,6 +60,28 @@ def test_the_phase_is_that_of_the_formula_in_exact_fractions(tmp_path):
     assert turns.dtype == np.int64
     slope = np.diff(np.array(polyco.phase(start, np.array([2000.0, 2000.01])))).sum() / 0.01
     assert slope == pytest.approx(polyco.frequency(start, np.array([2000.005]))[0], abs=1e-8)
+
+
+@pytest.mark.parametrize("hours", [1, 12, 20, 120])
+@pytest.mark.parametrize("side", [1, -1])
+def test_blocks_far_from_the_start_have_exact_phases(hours, side):
+    """Blocks of 45 minutes as `from_par` makes them, hours or days before or after the start."""
+    start = Time("2010-04-13T00:00:00.123456", scale="utc")
+    begin = Fraction(start.jd1) + Fraction(start.jd2) - Fraction(4800001, 2)
+    # Each term adds up to 1e4 turns at the ends of the block, 22.5 minutes from its middle.
+    terms = [Fraction(10) ** 4 * Fraction((-1) ** k, 1 + k) / Fraction(23) ** k for k in range(15)]
+    block = Block("J0000+00", 55299, Fraction(1, 64) + Fraction(side * hours, 24), 12.3, 0.0, -7.0,
+                  Fraction(10) ** 10 * 36, Fraction("641.928222127"), "FAST", 45, 0.0, tuple(terms))
+    seconds = side * hours * 3600 + np.array([0.5, 1000.3, 1350.0, 2222.123456789, 2699.7])
+    turns, part = Polyco([block]).phase(start, seconds)
+    frequency = Polyco([block]).frequency(start, seconds)
+    for n, x, hz, s in zip(turns, part, frequency, seconds, strict=True):
+        dt = (begin - block.day - block.day_part) * 1440 + Fraction(s) / 60
+        truth = block.phase + 60 * dt * block.frequency + sum(
+            c * dt**k for k, c in enumerate(terms))
+        slope = block.frequency + sum(k * c * dt ** (k - 1) for k, c in enumerate(terms) if k) / 60
+        assert abs(float(int(n) + Fraction(x) - truth)) < 1e-9
+        assert abs(float(Fraction(hz) - slope)) < 1e-9
 
 
 def test_a_time_outside_is_refused_with_the_span(tmp_path):

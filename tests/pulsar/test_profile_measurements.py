@@ -9,9 +9,11 @@ import pytest
 from pulsar.profiles_made import PERIOD, profiles
 from pulses_made import gaussian
 
+from fastsig.axes.frequency import ChannelAxis
 from fastsig.axes.polarization import PolBasis
 from fastsig.errors import PlanError
 from fastsig.pulsar.profile_measurements import corrected, improved, measured_rm, polarization
+from fastsig.pulsar.profile_values import profile_values
 from fastsig.pulsar.profiles import Profiles
 
 K = 1e6 / 241  # s MHz^2 cm^3 / pc
@@ -102,6 +104,36 @@ def test_polarisation_states_signs_and_frame() -> None:
     assert sky.fraction("circular")[0] == pytest.approx(-0.3, abs=0.02)
     assert np.abs(sky.pa_deg[good] - 35).max() < 5
     assert (sky.convention, sky.frame) == ("IAU", "sky")
+
+
+@pytest.mark.parametrize("kind", ["linear", "circular"])
+@pytest.mark.parametrize(("sign_q", "sign_v"), [(1, 1), (-1, 1), (1, -1), (-1, -1)])
+def test_signs_of_q_and_v_are_those_of_the_header(kind: Any, sign_q: Any, sign_v: Any) -> None:
+    """Angles, rotation measure and V are those of the pulsar, with whatever signs Q and V have."""
+    made = _pulsar(tuple("IQUV"), rm=100.0, noise=0.02)
+    i, q, u, v = made.data.transpose(1, 0, 2, 3)
+    same = {"kind": kind, "sign_q": sign_q, "sign_v": sign_v}
+    signed = np.stack([i, sign_q * q, u, sign_v * v], axis=1)
+    first, real, imaginary = (q, u, v) if kind == "linear" else (v, q, u)
+    powers = np.stack([(i + first) / 2, (i - first) / 2, real / 2, imaginary / 2], axis=1)
+    mhz = made.frequency.value
+    angle = 20 + np.degrees(100 * (299.792458 / mhz.mean()) ** 2)
+    for data, names in ((signed, tuple("IQUV")), (powers, ("AA", "BB", "CR", "CI"))):
+        told = made.replace(data=data, header=made.header.replace(
+            polarization=PolBasis(names=names, **same)))
+        found = measured_rm(told)
+        assert abs(found.rm - 100) < 4 * found.error
+        values = profile_values(told)
+        assert abs(values["rm"] - 100) < 4 * values["rm_error"]
+        assert abs((values["pa"] - angle + 90) % 180 - 90) < 4 * values["pa_error"] + 0.5
+        assert values["circular"] == pytest.approx(0.3, abs=0.02)
+        assert values["linear"] == pytest.approx(0.6, abs=0.02)
+        low = told.replace(data=data[:, :, :1], weights=told.weights[:, :, :1],
+                           header=told.header.replace(channels=ChannelAxis(
+                               told.header.channels.first_hz, told.header.channels.step_hz, 1)))
+        of_bins = polarization(low)
+        apart = of_bins.pa_deg - 20 - np.degrees(100 * (299.792458 / mhz[0]) ** 2)
+        assert np.abs((apart + 90) % 180 - 90)[of_bins.significant(10)].max() < 5
 
 
 def test_what_is_missing_is_one_line() -> None:

@@ -145,6 +145,20 @@ def test_polarisation_within_its_errors() -> None:
     assert record["rm"] == rotation.rm and record["rm_sigma"] > 10
 
 
+def test_signs_of_q_and_v_are_those_of_the_header() -> None:
+    """Angles, rotation measure and V are those of the burst, with whatever signs Q and V have."""
+    made = polarized(0.12, linear=0.6, pa_deg=30, circular=-0.2, rm=40)
+    aa, bb, cr, ci = made.stream.spectra.transpose(1, 0, 2)  # type: ignore[attr-defined]
+    signed = np.stack([aa + bb, bb - aa, 2 * cr, -2 * ci], axis=1)
+    told = chain(signed, tuple("IQUV"), sign_q=-1, sign_v=-1)
+    true, found = (measure_burst(each, "0.7s", 50, most_rm=300.0).polarization
+                   for each in (made, told))
+    assert true is not None and found is not None
+    assert found.rotation.rm == pytest.approx(true.rotation.rm, abs=1e-3)
+    assert found.pa_deg == pytest.approx(true.pa_deg, abs=1e-3)
+    assert found.circular[0] == pytest.approx(true.circular[0], abs=1e-6)
+
+
 def test_a_burst_without_polarisation_has_no_rotation_measure() -> None:
     made = measure_burst(polarized(0.06, linear=0, pa_deg=0, circular=0, rm=0), "0.7s", 50)
     assert made.polarization is not None and not made.polarization.is_rotated

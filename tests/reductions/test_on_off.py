@@ -164,6 +164,9 @@ def test_rows_that_are_wholly_in_a_phase(schedule: Schedule, on: range, off: ran
      "the power with the noise diode on is not above that with it off"),
     ({"tcal": "1K,2K,3K"}, UsageError, r"tcal has shape \(3,\); allowed"),
     ({"tcal": "-1K"}, UsageError, "tcal = -1K; allowed: K above 0"),
+    ({"n_eff": 0.0}, UsageError, "n_eff = 0.0; allowed: above 0"),
+    ({"n_eff": -1.0}, UsageError, "n_eff = -1.0; allowed: above 0"),
+    ({"n_eff": np.nan}, UsageError, "n_eff = nan; allowed: above 0"),
 ])
 def test_what_does_not_fit(scan: Path, options: dict[str, Any], error: Any, message: str) -> None:
     options = {"period": PERIOD, "tcal": "12.5K", "diode": BY_ROW} | options
@@ -176,6 +179,30 @@ def test_a_diode_that_is_on_all_the_time(scan: Path) -> None:
     with pytest.warns(FastsigWarning, match="3 cycles lack valid rows"), pytest.raises(
             PlanError, match="contain no cycle"):
         on_off(fs.open(scan).stream, PERIOD, tcal="12.5K", diode=DiodeSchedule(TICKS, TICKS, 0))
+
+
+def test_a_diode_that_is_first_switched_on_later(tmp_path: Path, rng: np.random.Generator) -> None:
+    """In the first cycle, the diode is not on; these rows are not used as if it were."""
+    values = rng.normal(20, 20 / np.sqrt(2 * 10_000), (40, 1, 2000))
+    values[20::2] += 10
+    values[np.arange(40) % 10 < 5] += 2
+    row = 500_000_000  # ticks, 2 s
+    with pytest.warns(FastsigWarning, match="2 cycles lack valid rows"):
+        found = on_off(product(tmp_path / "d.h5", values, None), "20s", tcal="10K",
+                       diode=DiodeSchedule(2 * row, row, 20 * row))
+    assert found.values.shape == (2, 1, 2000)
+    assert found.values.mean() == pytest.approx(2, rel=0.02)
+
+
+def test_a_rounded_rate_of_rows(tmp_path: Path, rng: np.random.Generator) -> None:
+    """Rows that are 1e-8 too long contain a part of the next state, which does not matter."""
+    values = rng.normal(20, 20 / np.sqrt(2 * 10_000), (40, 1, 2000))
+    values[::2] += 10
+    row = 499_999_995
+    found = on_off(product(tmp_path / "d.h5", values, None), "20s", tcal="10K",
+                   diode=DiodeSchedule(2 * row, row, 0))
+    assert found.values.shape == (4, 1, 2000)
+    assert found.tsys.mean() == pytest.approx(np.sqrt(2 / (20**-2 + 30**-2)), rel=0.01)
 
 
 def test_products_that_are_no_powers(tmp_path: Path) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -33,8 +35,13 @@ def polarized(noise: float = 0.02) -> Profiles:
     return made.replace(data=data.astype(np.float32))
 
 
-def test_polarisation_of_a_known_pulse() -> None:
-    figure = draw_page(polarized())
+@pytest.mark.parametrize("sign", [1, -1])
+def test_polarisation_of_a_known_pulse(sign: Any) -> None:
+    made = polarized()
+    if sign < 0:  # Q and V as stored, with the signs that the header states
+        basis = replace(made.header.polarization, sign_q=sign, sign_v=sign)
+        made = made.replace(header=made.header.replace(polarization=basis)).stokes("IQUV")
+    figure = draw_page(made)
     angle, profile = (next(axes for axes in figure.axes if label in axes.get_ylabel())
                       for label in ("PA", "I ("))
     lines = {line.get_label(): line.get_ydata() for line in profile.lines}

@@ -141,16 +141,18 @@ class _Whole:
     step: int
     phase: int
     guard: int
+    slack: int
 
 
-def _in_whole_units(rate: Any, start: int, cycle: DiodeCycle, guard: Any = 0) -> _Whole:
+def _in_whole_units(rate: Any, start: int, cycle: DiodeCycle, guard: Any = 0, slack: Any = 0
+                    ) -> _Whole:
     rate, edge = fraction(rate), fraction(guard)
     if rate <= 0 or edge < 0:
         raise UsageError(f"sample rate {rate} Hz, guard {edge} s; allowed: above 0, 0 or more")
     begun = (whole("start", start) / rate - cycle.phase) % cycle.period
     times = (cycle.period, cycle.on, 1 / rate, begun, edge)
     unit = lcm(*(time.denominator for time in times))
-    return _Whole(*(int(time * unit) for time in times))
+    return _Whole(*(int(time * unit) for time in (*times, fraction(slack))))
 
 
 def _starts(rows: _Whole, n: int) -> NDArray[Any]:
@@ -197,7 +199,7 @@ def on_share(rate: Any, start: int, n: int, cycle: DiodeCycle) -> NDArray[np.flo
 
 
 def classify(
-    rate: Any, start: int, n: int, cycle: DiodeCycle, guard: Any = 0
+    rate: Any, start: int, n: int, cycle: DiodeCycle, guard: Any = 0, slack: Any = 0
 ) -> NDArray[np.int8]:
     """Classify rows by the state of the diode: on, off, or edge if it is on for part of the row.
 
@@ -207,6 +209,9 @@ def classify(
         As in `on_share`.
     guard : Fraction, int or str
         Largest error of the edges, s: rows within this time of an edge count as edges.
+    slack : Fraction, int or str
+        Time in s, for rates that are rounded: a row whose state differs for at most this long does
+        not count as an edge.
 
     Returns
     -------
@@ -218,17 +223,18 @@ def classify(
     UsageError
         If the rate is not above 0, or the guard is below 0.
     """
-    rows = _in_whole_units(rate, start, cycle, guard)
+    rows = _in_whole_units(rate, start, cycle, guard, slack)
     begin = (_starts(rows, n) - rows.guard) % rows.period
     length = rows.step + 2 * rows.guard
     lit = _time_on(begin, length, rows)
     state = np.full(n, -1, np.int8)
-    state[np.asarray(lit == 0, bool)] = 0
-    state[np.asarray(lit == length, bool)] = 1
+    state[np.asarray(lit <= rows.slack, bool)] = 0
+    state[np.asarray(lit >= length - rows.slack, bool)] = 1
     return state
 
 
-def scheduled(schedule: DiodeSchedule, rate: Any, start: int, n: int) -> NDArray[np.int8]:
+def scheduled(schedule: DiodeSchedule, rate: Any, start: int, n: int, slack: Any = 0
+              ) -> NDArray[np.int8]:
     """Classify rows as `classify` does, from a header's schedule; rows before its start are off.
 
     Parameters
@@ -237,6 +243,8 @@ def scheduled(schedule: DiodeSchedule, rate: Any, start: int, n: int) -> NDArray
         Schedule counted from row 0.
     rate, start, n
         As in `on_share`.
+    slack
+        As in `classify`.
 
     Returns
     -------
@@ -244,13 +252,14 @@ def scheduled(schedule: DiodeSchedule, rate: Any, start: int, n: int) -> NDArray
         1 for on, 0 for off, and -1 for an edge.
     """
     first = Fraction(schedule.first_tick, schedule.ticks_per_second) * fraction(rate)  # in rows
+    edge = fraction(slack) * fraction(rate)
     if 0 < schedule.on_ticks < schedule.period_ticks:
-        state = classify(rate, start, n, DiodeCycle.of_schedule(schedule))
+        state = classify(rate, start, n, DiodeCycle.of_schedule(schedule), slack=slack)
     else:
         state = np.full(n, schedule.on_ticks > 0, np.int8)
-    whole_before = min(max(int(first // 1) - start, 0), n)
+    whole_before = min(max(int((first + edge) // 1) - start, 0), n)
     state[:whole_before] = 0
-    if first % 1 and whole_before < n and start + whole_before < first and schedule.on_ticks:
+    if whole_before < n and start + whole_before < first - edge and schedule.on_ticks:
         state[whole_before] = -1  # it is first switched on within this row
     return state
 

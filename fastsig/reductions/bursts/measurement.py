@@ -25,7 +25,7 @@ from fastsig.pulsar.bursts.subbands import (
     grouped,
     normalized,
 )
-from fastsig.pulsar.stokes_profiles import stokes_of
+from fastsig.pulsar.stokes_profiles import defined_stokes
 from fastsig.reductions.bursts.gains import gain_of
 from fastsig.reductions.bursts.measured import BurstMeasurement
 from fastsig.reductions.bursts.window import (
@@ -309,7 +309,7 @@ def _polarization(source: Any, burst: Burst, dm: float, constant: Any, most_rm: 
     whole = read_again(window, source, dm, constant)
     values = np.moveaxis(whole.values, 1, 2)[np.newaxis]
     weights = np.moveaxis(whole.weights, 1, 2)[np.newaxis].astype(np.float64)
-    iquv, weight = stokes_of(values, weights, basis, "IQUV", source.path)
+    iquv, weight = defined_stokes(values, weights, basis, source.path)
     data = np.where(np.isfinite(iquv[0]) & (weight[0] > 0), iquv[0], np.nan).astype(np.float64)
     on = np.zeros(data.shape[2], bool)
     on[burst.boxcar.start : burst.boxcar.start + burst.boxcar.width] = True

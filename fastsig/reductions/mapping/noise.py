@@ -19,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["APART", "LEAST_BENDS", "MapNoise", "bends", "clipped_scatter", "measure",
+__all__ = ["APART", "LEAST", "LEAST_BENDS", "MapNoise", "bends", "clipped_scatter", "measure",
            "measure_channels", "sum_noise"]
 
 F8 = NDArray[np.float64]
@@ -28,8 +28,9 @@ F8 = NDArray[np.float64]
 APART = 4
 #: Values of `bends` needed to measure the scatter of one spectrum.
 LEAST_BENDS = 24
+#: Differences needed for a measurement.
+LEAST = 200
 _CLIP, _FAR, _ROUNDS = 3.0, 4.5, 30
-_LEAST = 200  # differences needed for a measurement
 # Share of a Gaussian's variance that remains within 3 sigma.
 _KEPT_VARIANCE = 1 - 2 * _CLIP * math.exp(-_CLIP**2 / 2) / math.sqrt(2 * math.pi) / math.erf(
     _CLIP / math.sqrt(2))
@@ -115,7 +116,7 @@ def measure(values: NDArray[np.floating], weight: NDArray[np.floating], reach: i
     sigma, n = clipped_scatter(far)
     none = np.zeros((2 * reach + 1,) * 2)
     none[reach, reach] = 1
-    if n < _LEAST or not sigma > 0:
+    if n < LEAST or not sigma > 0:
         return MapNoise(math.nan, none, (), n)
     rho = _pixels(far / sigma, none)
     return MapNoise(sigma, rho, _channels(apart[:-1], sigma, n / max(1.0, float(rho.sum()))), n)
@@ -136,7 +137,7 @@ def measure_channels(values: F8, weight: F8) -> tuple[float, tuple[float, ...]]:
     """
     apart = [_differences(values, weight, step) for step in range(1, APART + 1)]
     sigma, n = clipped_scatter(apart[-1])
-    if n < _LEAST or not sigma > 0:
+    if n < LEAST or not sigma > 0:
         return math.nan, ()
     return sigma, _channels(apart[:-1], sigma, n)
 
@@ -173,7 +174,7 @@ def _pixels(noise: F8, none: F8) -> F8:
     seen = np.isfinite(noise).sum(axis=(1, 2))
     clean = good.sum(axis=(1, 2)) >= 0.99 * seen
     noise, good = noise[clean], good[clean]
-    if not good.sum() >= _LEAST:
+    if not good.sum() >= LEAST:
         return none
     shape = tuple(int(each) + reach for each in noise.shape[1:])
     products, pairs = (_lags(each, shape, reach)

@@ -22,6 +22,7 @@ from fastsig.axes.gain_noise import differenced
 from fastsig.axes.time import iso
 from fastsig.axes.units import exact, kelvins
 from fastsig.calibration import switching
+from fastsig.calibration.diode.cycle import scheduled
 from fastsig.errors import DataError, FastsigWarning, FormatError, PlanError, UsageError, users_line
 from fastsig.reductions.switching.spectrum import Spectrum
 from fastsig.run.engine import run
@@ -131,7 +132,7 @@ def on_off(
     Raises
     ------
     UsageError
-        If the times on the source, or the arguments for Tsys, are invalid.
+        If the times on the source, the arguments for Tsys, or `n_eff` are invalid.
     PlanError
         If the stream does not contain spectra, or no cycle has rows both on and off the source.
     DataError
@@ -224,6 +225,8 @@ class _OnOff:
 
     def _check(self, tsys: Any, tcal: Any) -> None:
         path = self.stream.path
+        if not 0 < self.n_eff < math.inf:
+            raise UsageError(f"n_eff = {self.n_eff}; allowed: above 0")
         if self.kelvin and (tsys is not None or tcal is not None):
             raise UsageError(f"{path}: rows in K need neither tsys nor tcal")
         if not self.kelvin and (tsys is None) == (tcal is None):
@@ -378,11 +381,5 @@ class _OnOff:
         """Return masks of the rows in which the diode is on throughout, and off throughout."""
         if self.diode is None or self.kelvin:
             return {False: np.ones(n, bool)}
-        ticks = self.diode.ticks_per_second / self.rate
-        period, on = self.diode.period_ticks, self.diode.on_ticks
-        begins = [(row * ticks - self.diode.first_tick) % period for row in range(start, start + n)]
-        slack = _SLACK * ticks
-        begins = [at - period if at >= period - slack else at for at in begins]
-        is_on = np.array([at + ticks <= on + slack for at in begins])
-        is_off = np.array([at >= on - slack and at + ticks <= period + slack for at in begins])
-        return {True: is_on, False: is_off}
+        state = scheduled(self.diode, self.rate, start, n, slack=_SLACK / self.rate)
+        return {True: state == 1, False: state == 0}
