@@ -196,10 +196,15 @@ def _verdict(scans: list[_Scan], members: dict[int, int]) -> tuple[str, str]:
     on = [scan.number for scan in scans if scan.is_on]
     if len(snr) < len(on):
         return "doubtful", f"in {len(snr)} of {len(on)} scans on the source"
-    needed = max(scan.hits.meta.get("threshold", 0) for scan in scans if not scan.is_on) + _CERTAIN
+    thresholds = {scan.number: scan.hits.threshold for scan in scans if not scan.is_on}
+    needed = max(known for known in (0.0, *thresholds.values()) if known is not None) + _CERTAIN
     if min(snr.values()) < needed:
         return "doubtful", (f"S/N {min(snr.values()):.1f} is too close to the threshold off the "
                             "source")
+    for number, known in thresholds.items():
+        if known is None:
+            return "doubtful", (f"the threshold of scan {number + 1} off the source, in which "
+                                "there are no hits, is not known")
     return "accepted", f"in all {len(on)} scans on the source and in no scan off it"
 
 
