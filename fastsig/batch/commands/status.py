@@ -64,8 +64,9 @@ def verify(path: str, files: tuple[str, ...], workers: int | None, strict: bool,
     """Check the finished products for damage.
 
     Products that are missing, have changed since they were made, or are corrupt are marked as
-    damaged. Products are read in full, except pictures, pages and tables, of which only the sizes
-    and modification times are checked.
+    damaged; tasks whose products could not be read to their end are reported as not verified.
+    Products are read in full, except pictures, pages and tables, of which only the sizes and
+    modification times are checked.
     """
     from fastsig.batch.commands.terminal import TerminalWatcher
     from fastsig.batch.running.verification import verify as verify_tasks
@@ -77,11 +78,12 @@ def verify(path: str, files: tuple[str, ...], workers: int | None, strict: bool,
     now = verify_tasks(survey.tasks, recipe.output, workers=workers,
                        watcher=TerminalWatcher(True))
     if as_json:
-        common.print_json(now.record())
-    counts = now.counts
-    good, bad = counts.get("done", 0), counts.get("damaged", 0)
-    common.say(f"{common.plural(good, 'task')} with sound products, {bad} damaged", quiet)
-    return now.signal_code or int(bad > 0)
+        common.print_json({**now.record(), "unverified": list(now.unverified)})
+    counts, unknown = now.counts, len(now.unverified)
+    good, bad = counts.get("done", 0) - unknown, counts.get("damaged", 0)
+    common.say(f"{common.plural(good, 'task')} with sound products, {bad} damaged"
+               + (f", {unknown} not verified" if unknown else ""), quiet)
+    return now.signal_code or int(bad + unknown > 0)
 
 
 def _print_status(status: Status, *, as_json: bool, all_: bool, quiet: bool) -> None:
