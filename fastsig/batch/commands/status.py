@@ -39,13 +39,14 @@ def status(path: str, files: tuple[str, ...], all_: bool, strict: bool, as_json:
     nothing.
     """
     from fastsig.batch.ledger.status import status as status_of
+    from fastsig.batch.tasks.survey import every_task
 
     known = surveyed(path, files, strict=strict)
     if known is None:
         return 2
     recipe, survey = known
     now = status_of(survey.tasks, recipe.output,
-                    every=recipe.tasks(strict=strict) if files else None)
+                    every=every_task(recipe, survey.tasks, strict=strict) if files else None)
     _print_status(now, as_json=as_json, all_=all_, quiet=quiet)
     return now.code
 
@@ -70,12 +71,14 @@ def verify(path: str, files: tuple[str, ...], workers: int | None, strict: bool,
     """
     from fastsig.batch.commands.terminal import TerminalWatcher
     from fastsig.batch.running.verification import verify as verify_tasks
+    from fastsig.batch.tasks.survey import every_task
 
     known = surveyed(path, files, strict=strict)
     if known is None:
         return 2
     recipe, survey = known
     now = verify_tasks(survey.tasks, recipe.output, workers=workers,
+                       every=every_task(recipe, survey.tasks, strict=strict) if files else None,
                        watcher=TerminalWatcher(True))
     if as_json:
         common.print_json({**now.record(), "unverified": list(now.unverified)})

@@ -21,7 +21,7 @@ __all__ = ["verify"]
 
 def verify(tasks: Sequence[Task], folder: str | os.PathLike[str], *, workers: int | None = None,
            limits: Limits | None = None, node_cache: bool = True,
-           watcher: Watcher | None = None) -> Status:
+           every: Sequence[Task] | None = None, watcher: Watcher | None = None) -> Status:
     """Read the products of finished tasks in full, and mark damaged products in the ledger.
 
     Parameters
@@ -37,6 +37,8 @@ def verify(tasks: Sequence[Task], folder: str | os.PathLike[str], *, workers: in
     node_cache : bool
         Whether to keep compiled kernels in a folder of this node, unless ``NUMBA_CACHE_DIR``
         specifies another.
+    every : sequence of Task, optional
+        All tasks of the recipe, as for `fastsig.batch.status`.
     watcher : Watcher, optional
         Receives a line for each task with a damaged product, and for each task whose products
         could not be verified.
@@ -60,4 +62,4 @@ def verify(tasks: Sequence[Task], folder: str | os.PathLike[str], *, workers: in
                                          limits=limits, node_cache=node_cache, stop=stop)
         finally:
             ledger.close(alone=claim.alone())
-    return replace(status(tasks, base), signal_code=stop.code, unverified=unverified)
+    return replace(status(tasks, base, every=every), signal_code=stop.code, unverified=unverified)
