@@ -84,7 +84,8 @@ def test_thresholds_of_turboseti_are_the_lowest_snr(tmp_path):
         scans = [scan(k, [SKY, WEAK]) for k in range(3)]
         for k, signals in enumerate(others):
             name = tmp_path / f"{k}.dat"
-            write_hits(scan(3 + k, signals).with_meta(n_chan=2**20, n_coarse=1), name, overwrite=True)
+            found = scan(3 + k, signals).with_meta(n_chan=2**20, n_coarse=1)
+            write_hits(found, name, overwrite=True)
             scans.append(read_hits(name))
             assert "threshold" not in scans[-1].meta
         found = events_of(scans, "AAABBB")

@@ -43,7 +43,8 @@ def report(path: str, files: tuple[str, ...], output: str | None, overwrite: boo
     recipe, survey = known
     written = write_report(
         survey.tasks, recipe.output, output, title=title_of(path), overwrite=overwrite,
-        pictures=not no_pictures, every=every_task(recipe, survey.tasks, strict=strict) if files else None)
+        pictures=not no_pictures,
+        every=every_task(recipe, survey.tasks, strict=strict) if files else None)
     common.say(f"wrote {os.path.relpath(written) if output is None else output}", quiet)
     return 0
 

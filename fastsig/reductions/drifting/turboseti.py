@@ -46,6 +46,7 @@ def snr_of(bands: Bands, hits: Hits, band: Band) -> NDArray[np.float64]:
 def _sum(values: NDArray[np.float32]) -> NDArray[np.float64]:
     """Return the sum over spectra of the valid samples, scaled to all; NaN if there is none."""
     valid = ~np.isnan(values)
-    total: NDArray[np.float64] = values.sum(axis=0, dtype=np.float64, where=valid)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return total * (len(values) / valid.sum(axis=0))
+        total: NDArray[np.float64] = values.sum(axis=0, dtype=np.float64, where=valid) * (
+            len(values) / valid.sum(axis=0))
+    return total

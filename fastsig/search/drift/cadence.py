@@ -173,7 +173,8 @@ def _event(scans: list[_Scan], on: _Scan, k: int, tolerance: float
     A hit on the source belongs to one event only. A hit off the source that belongs to a stronger
     event is interference for each other event that agrees with it as well.
     """
-    members, against, track = {on.number: k}, {}, _Track.of(on, k)
+    members, track = {on.number: k}, _Track.of(on, k)
+    against: dict[int, int] = {}
     others = sorted((each for each in scans if each is not on),
                     key=lambda each: (not each.is_on, abs(each.time_s - on.time_s), each.number))
     for scan in others:
