@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from cli import fastsig
 from pulsar.profiles_made import PERIOD, profiles
 from pulses_made import FWHM, gaussian
 
+from fastsig.axes.polarization import PolBasis
 from fastsig.errors import PlanError
 from fastsig.io.ecsv.tables import read_table
 from fastsig.pulsar.profile_values import profile_values
@@ -61,6 +63,21 @@ def test_total_intensity_has_no_polarisation_and_noise_no_width() -> None:
     assert abs(profile_values(noise)["snr"]) < 6
     values = profile_values(noise)
     assert np.isnan([values[name] for name in ("w50", "w_equivalent", "w_equivalent_error")]).all()
+
+
+def test_unknown_feeds_have_no_polarisation() -> None:
+    """Total intensity needs no feeds; all else of the polarisation is NaN."""
+    made = _archive()
+    i, q, u, v = made.data.swapaxes(0, 1)
+    basis = PolBasis("unknown", ("AA", "BB", "CR", "CI"))
+    products = np.stack([(i + q) / 2, (i - q) / 2, u / 2, v / 2], axis=1)
+    unknown = made.replace(data=products, header=made.header.replace(polarization=basis))
+    found, whole = profile_values(unknown), profile_values(made)
+    assert np.isnan([found[name] for name in ("linear", "circular", "pa", "rm")]).all()
+    assert found["snr"] == pytest.approx(whole["snr"], rel=1e-3)
+    known = replace(basis, kind="linear")
+    found = profile_values(unknown.replace(header=made.header.replace(polarization=known)))
+    assert found["rm"] == pytest.approx(whole["rm"], rel=1e-3)
 
 
 def test_lost_cells_reduce_the_exposure() -> None:

@@ -191,6 +191,22 @@ def test_snr_as_turboseti_defines_it():
     assert ratio == pytest.approx(1.27, abs=0.04)
 
 
+@pytest.mark.parametrize("lost", [(slice(5, 6), slice(None)), (slice(0, 4), slice(3990, 4001))])
+def test_snr_of_turboseti_is_that_of_valid_samples(lost):
+    """With a wholly lost spectrum, as if it contained zeros; with a few lost samples, still near.
+    """
+    made = stream(carriers=[(4000.0, 0.0, 1, 40.0)])
+    whole = found_hits(Request.of(made, "0:0"), like_turboseti=True)
+    made.spectra[lost[0], 0, lost[1]] = np.nan
+    found = found_hits(Request.of(made, "0:0"), like_turboseti=True)
+    snr = found.values("snr_turboseti")[0]
+    assert snr == pytest.approx(whole.values("snr_turboseti")[0], rel=0.15)
+    if lost[1] == slice(None):  # turboSETI takes lost samples to be 0
+        total = np.sort(np.nansum(made.spectra[:, 0], axis=0, dtype=np.float64))
+        middle = total[int(len(total) * 0.05) : int(len(total) * 0.95)]
+        assert snr == pytest.approx((total[-1] - np.median(middle)) / middle.std(), rel=1e-3)
+
+
 def test_a_hit_without_the_snr_of_turboseti_has_its_own_in_a_dat_file(tmp_path):
     request = Request.of(stream(carriers=[(4000.0, 0.0, 1, 40.0)]), "0:0")
     hits = found_hits(request, like_turboseti=True)

@@ -104,8 +104,8 @@ class Recipe(ParsedRecipe):
         """Return the state of the tasks from the ledger and the disk; parameters as for `tasks`."""
         from fastsig.batch.ledger.status import status
 
-        return status(self.tasks(files, strict=strict), self.output,
-                      every=None if files is None else self.tasks(strict=strict))
+        tasks, every = self._chosen(files, strict)
+        return status(tasks, self.output, every=every)
 
     def verify(self, files: Iterable[str | os.PathLike[str]] | None = None, *,
                strict: bool = False, **options: Any) -> Status:
@@ -115,4 +115,13 @@ class Recipe(ParsedRecipe):
         """
         from fastsig.batch.running.verification import verify
 
-        return verify(self.tasks(files, strict=strict), self.output, **options)
+        tasks, every = self._chosen(files, strict)
+        return verify(tasks, self.output, **{"every": every, **options})
+
+    def _chosen(self, files: Iterable[str | os.PathLike[str]] | None, strict: bool
+                ) -> tuple[list[Task], list[Task]]:
+        """Return the tasks of some files, and all tasks of the recipe."""
+        from fastsig.batch.tasks.survey import every_task
+
+        tasks = self.tasks(files, strict=strict)
+        return tasks, tasks if files is None else every_task(self, tasks, strict=strict)

@@ -6,7 +6,8 @@ import click
 
 from fastsig.cli import common
 
-# Printed for every product with channels, even if the file does not state them.
+# Printed for every product with channels, even if the file does not state them; not for rows in
+# several states, whose values may differ.
 _ALWAYS = ("frequency_mhz", "telescope", "source")
 # Printed elsewhere, or not at all.
 _APART = ("path", "warnings", "provenance", "cards")
@@ -54,7 +55,7 @@ def info(
 
 def _print(record: dict[str, object]) -> None:
     click.echo(record["path"])
-    always = () if record["n_chan"] is None else _ALWAYS
+    always = () if record["n_chan"] is None or "states" in record else _ALWAYS
     for key, value in record.items():
         if key in _APART or (value is None and key not in always):
             continue

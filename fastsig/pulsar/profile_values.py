@@ -62,7 +62,8 @@ def profile_values(profiles: Profiles, *, sefd_jy: float | None = None, n_pol: i
                    convention: str = "PSR/IEEE", feed_angle: Any = None) -> dict[str, Any]:
     """Return the measurements of the mean profile; NaN for those that cannot be made.
 
-    The polarisation is that of four products, after the rotation by the measured RM was removed.
+    The polarisation is that of four products of linear or circular feeds, after the rotation by the
+    measured RM was removed.
 
     Parameters
     ----------
@@ -146,9 +147,12 @@ def _time_bandwidth(total: Profiles) -> float:
 
 
 def _polarized(profiles: Profiles, off: Any, convention: str) -> dict[str, float]:
-    """Return fractions of polarisation and the rotation measure."""
+    """Return fractions of polarisation and the rotation measure; none if feeds are unknown."""
     result: dict[str, float] = {}
-    four = four_stokes(profiles)
+    try:
+        four = four_stokes(profiles)
+    except PlanError:
+        return result
     if profiles.n_chan >= 3:
         try:
             rm = measured_rm(four, off)

@@ -27,7 +27,8 @@ _ROWS = 10  # that a repr shows
 class Column(NamedTuple):
     """A column: NumPy type, unit, description, and number of decimal places.
 
-    The type is ``"time"`` for UTC times; the unit is None for whole numbers, text and times.
+    The type is ``"time"`` for UTC times, and ``"epoch"`` for times in UTC or in TDB; the unit is
+    None for whole numbers, text and times.
     """
 
     dtype: str
@@ -175,7 +176,8 @@ class Findings:
         UsageError
             If a column is missing, or has another unit or type.
         """
-        return cls({name: _of_column(name, table[name], column)
+        barycentric = table.meta.get("frame") == "barycentric"
+        return cls({name: _of_column(name, table[name], column, barycentric)
                     for name, column in cls.known().items() if name in table.colnames},
                    dict(table.meta))
 
@@ -204,20 +206,22 @@ class Findings:
 
 def _values(name: str, values: Any, column: Column) -> Any:
     """Return the values of a column in its own type, rounded."""
-    if column.dtype == "time":
+    if column.dtype in ("time", "epoch"):
         if not isinstance(values, Time):
             raise UsageError(f"{name}: not a Time; allowed: an astropy Time")
-        return Time(values.utc, format="isot", precision=9)
+        barycentric = column.dtype == "epoch" and values.scale == "tdb"
+        return Time(values if barycentric else values.utc, format="isot", precision=9)
     if column.dtype == "U":
         return np.asarray(values, dtype=np.str_)
     found = np.asarray(values, np.dtype(column.dtype))
     return found if column.decimals is None else np.round(found, column.decimals)
 
 
-def _of_column(name: str, values: Any, column: Column) -> Any:
+def _of_column(name: str, values: Any, column: Column, barycentric: bool) -> Any:
     """Return the numbers of a table's column in the unit of this one."""
-    if column.dtype == "time":
-        return values if isinstance(values, Time) else Time(list(map(str, values)), scale="utc")
+    if column.dtype in ("time", "epoch"):
+        scale = "tdb" if barycentric and column.dtype == "epoch" else "utc"
+        return values if isinstance(values, Time) else Time(list(map(str, values)), scale=scale)
     if isinstance(values, u.Quantity):
         try:
             return values.to_value(column.unit or "")
@@ -230,6 +234,9 @@ def _of_column(name: str, values: Any, column: Column) -> Any:
 
 def _joined(parts: list[Any]) -> Any:
     if isinstance(parts[0], Time):
+        scales = {each.scale for each in parts}
+        scale = scales.pop() if len(scales) == 1 else "utc"
+        parts = [getattr(each, scale) for each in parts]
         return Time(np.concatenate([each.jd1 for each in parts]),
-                    np.concatenate([each.jd2 for each in parts]), format="jd", scale="utc")
+                    np.concatenate([each.jd2 for each in parts]), format="jd", scale=scale)
     return np.concatenate(parts)

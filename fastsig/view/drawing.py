@@ -143,20 +143,20 @@ def _made(stream: VoltageStream | SpectrumStream, product: str | None, look: Loo
                 else draw_spectra(stream, product, look))
     figure = new_figure(9, 5.5)
     axes = figure.add_subplot()
-    _draw_panel(stream, axes, product, look, what)
+    note = _draw_panel(stream, axes, product, look, what)
     if what != "waterfall":
         axes.grid(alpha=0.3)
     name = "" if isinstance(stream, VoltageStream) else (
         f" · {stream.polarization.names[product_index(stream, product)]}")
-    note = averaged(stream) if what == "waterfall" and isinstance(stream, SpectrumStream) else ""
     figure.suptitle("\n".join([wrapped(f"{title(stream)}{name}", 90), *([note] if note else [])]),
                     fontsize=10)
     return figure
 
 
 def _draw_panel(stream: VoltageStream | SpectrumStream, axes: Axes, product: str | None,
-                look: Look, what: str | None) -> None:
+                look: Look, what: str | None) -> str:
+    """Draw one panel in axes; return what a title must state about its data, or an empty text."""
     if isinstance(stream, VoltageStream):
-        draw_voltage_panel(axes, stream, what)
-    else:
-        draw_panel(axes, stream, product, look, what)
+        return " · ".join(draw_voltage_panel(axes, stream, what))
+    draw_panel(axes, stream, product, look, what)
+    return averaged(stream) if what == "waterfall" else ""

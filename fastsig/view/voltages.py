@@ -44,11 +44,13 @@ def draw_voltages(stream: VoltageStream) -> Figure:
     return figure
 
 
-def draw_voltage_panel(axes: Any, stream: VoltageStream, what: str | None) -> None:
-    """Draw one panel in axes; by default, the histogram."""
+def draw_voltage_panel(axes: Any, stream: VoltageStream, what: str | None) -> list[str]:
+    """Draw one panel in axes, by default the histogram; return notes for a title."""
     if what not in (None, *PANELS):
         raise UsageError(f"what = {what!r}; allowed for voltages: {', '.join(PANELS)}")
-    PANELS[what or "histogram"](axes, stream, _blocks(stream)[0])
+    blocks, notes = _blocks(stream)
+    PANELS[what or "histogram"](axes, stream, blocks)
+    return notes
 
 
 def _blocks(stream: VoltageStream) -> tuple[list[Any], list[str]]:

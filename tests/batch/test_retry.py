@@ -113,3 +113,34 @@ def test_exit_codes_of_recipes(tmp_path: Path, command: str) -> None:
 
 def test_every_state_that_is_not_done_is_reached_by_all() -> None:
     assert chosen_by(["all"]) == set(STATES) - {"done", "running"}
+
+
+def test_products_of_other_tasks_are_not_stale(tmp_path: Path) -> None:
+    """With FILE or --shard, the recipe's other tasks still make their products."""
+    plugin = batches.install(tmp_path / "plugin")
+    path = batches.recipe(tmp_path, {"a": {}, "b": {}, "c": {}})
+    batches.batch(path, "-j", 1, "--no-report", plugin=plugin)
+    one = tmp_path / "in" / "a.try"
+    for command, options in (("run", [one]), ("verify", [one]), ("status", [one]),
+                             ("run", ["--shard", "1/3"])):
+        done = batches.batch(path, *options, "--json", command=command, plugin=plugin)
+        plain = json.loads(done.stdout)
+        n = plain["totals"]["tasks"]  # of a shard, as the identities of the tasks divide them
+        assert plain["stale"] == [] and (n == 1 or one not in options), command
+    batches.batch(path, one, plugin=plugin)
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert all(f"{name}.h5" in page for name in "abc") and "no task of this recipe" not in page
+    recipe = Recipe.read(path)
+    assert recipe.verify([one], workers=1).stale == recipe.status([one]).stale == ()
+    path.write_text(path.read_text().replace('["in/*.try"]', '["gone/*.try"]'))
+    plain = json.loads(batches.batch(path, one, "--json", command="status", plugin=plugin).stdout)
+    assert plain["totals"] == {"tasks": 1, "done": 1} and plain["stale"] == ["b.h5", "c.h5"]
+
+
+def test_a_dry_run_without_tasks_prints_its_plan(tmp_path: Path) -> None:
+    path = batches.recipe(tmp_path, {"a": {}})
+    begun(path, a="done")
+    done = fastsig("batch", "run", "-c", path, "--dry-run", "--json", code=0)
+    plan = json.loads(done.stdout)
+    assert plan["n_task"] == 0 and plan["seconds"] in (0, None) and plan["refusal"] is None
+    assert "0 tasks to do, 1 done before" in done.stderr

@@ -269,6 +269,7 @@ def test_info_lists_the_states(tmp_path: Path) -> None:
     assert "states" not in fs.info(path, plnum=0, cal="F")
     done = fastsig("info", path)
     assert "  plnum 1  fdnum 0  cal T  sig T  n_time 4  n_chan" in done.stdout
+    assert "unknown" not in done.stdout  # the file states the frequency of each state
     assert "other commands one, selected by --set plnum=0 --set cal=T" in done.stdout
     assert json.loads(fastsig("info", path, "--json").stdout)[0]["states"] == found["states"]
 

@@ -233,6 +233,21 @@ def test_zero_level_of_each_input() -> None:
     assert np.nanmin(fs.grid(parts).read().values) > 6
 
 
+@pytest.mark.parametrize("frame", [None, "lsrk"])
+def test_zero_level_does_not_depend_on_the_size_of_the_map(frame: str | None) -> None:
+    """The level is that of the whole file, also if a source fills the map."""
+    def made(level: float, zero: str) -> Any:
+        lit = np.zeros(17 * 60)
+        lit[:50] = 1
+        spectra = drift(value=lambda e, n: source(e, n) + level, columns={"diode_on": lit})
+        spectra.spectra[:50] = 1e9  # left out, and not in the median
+        found = fs.grid(spectra, zero=zero, center="50deg,20deg", size="2arcmin", frame=frame)
+        assert found.left_out["outside of the map"] > 500
+        return found.read().values[2]
+
+    np.testing.assert_allclose(made(5, "median"), made(0, "keep"), atol=0.05)
+
+
 @pytest.mark.filterwarnings("ignore:.*tracks are too sparse")  # single tracks suffice here
 @pytest.mark.parametrize("change, options, message", [
     ({"unit": None}, {}, "units of the recorder"),

@@ -78,6 +78,28 @@ def test_verdicts():
     assert found.meta["cadence"]["n_accepted"] == 1
 
 
+def test_thresholds_of_turboseti_are_the_lowest_snr(tmp_path):
+    """A .dat file states no threshold; without hits, nothing is known about it."""
+    def verdict(others):
+        scans = [scan(k, [SKY, WEAK]) for k in range(3)]
+        for k, signals in enumerate(others):
+            name = tmp_path / f"{k}.dat"
+            found = scan(3 + k, signals).with_meta(n_chan=2**20, n_coarse=1)
+            write_hits(found, name, overwrite=True)
+            scans.append(read_hits(name))
+            assert "threshold" not in scans[-1].meta
+        found = events_of(scans, "AAABBB")
+        return [verdict_near(found, mhz)[:2] for mhz in (1420.1, 1420.4)]
+
+    apart = [[(1420.6e6 + 1e4 * k, 0.0, 30.0), (1420.7e6 + 1e4 * k, 0.0, 8.0)] for k in range(3)]
+    sky, weak = verdict(apart)
+    assert sky[0] == "accepted"
+    assert weak == ("doubtful", "S/N 9.0 is too close to the threshold off the source")
+    sky, weak = verdict([apart[0], [], apart[2]])
+    assert sky[0] == "doubtful" and "scan 5 off the source" in sky[1] and "not known" in sky[1]
+    assert weak[0] == "doubtful" and "too close" in weak[1]
+
+
 @pytest.mark.parametrize("drift", [-3.9, -0.02, 0.0, 1.0, 3.9])
 def test_signals_of_any_drift_are_followed(drift):
     sky = (1420e6, drift, 20.0)
@@ -166,6 +188,10 @@ def test_beams_have_one_row_for_a_carrier_with_a_verdict(tmp_path):
     other = compare_hit_beams([beam(1, [(1420.1e6, 0.3, 30.0)]), beam(2, [(1420.1e6, 0.5, 30.0)]),
                                beam(3, [(1420.1e6 + 12, 0.3, 30.0)])])
     assert len(other) == 3
+    bare = [Hits({name: each.values(name) for name in each.names},
+                 {name: value for name, value in each.meta.items() if name != "threshold"})
+            for each in tables]  # as those of turboSETI
+    assert compare_hit_beams(bare).meta["comparison"]["threshold"] == 40.0
     names = []
     for k, each in enumerate(tables):
         write_hits(each, tmp_path / f"{k}.ecsv")

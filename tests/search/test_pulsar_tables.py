@@ -9,12 +9,14 @@ from pathlib import Path
 import astropy.units as u
 import numpy as np
 import pytest
+from astropy.time import Time
 from cli import fastsig
 from search.pulsars_made import pulsars
 
 import fastsig as fs
 from fastsig.errors import FormatError, UsageError
 from fastsig.run.pulsar_files import read_pulsars, write_pulsars
+from fastsig.search.pulsars.candidates import PulsarCandidates
 from fastsig.search.pulsars.exports import accel_text, riptide_text
 
 
@@ -38,6 +40,28 @@ def test_a_file_has_the_pulsars_that_were_written(tmp_path: Path, n: int) -> Non
     for name in set(made.names) - {"epoch", "width"}:
         assert (found[name] == made[name]).all()
     assert found.meta["ffa"] == made.meta["ffa"]
+
+
+@pytest.mark.parametrize("n", [0, 3])
+def test_epochs_are_utc_or_tdb(tmp_path: Path, n: int) -> None:
+    days = 59000 + np.arange(n)
+    there = pulsars(n, epoch=Time(days, format="mjd", scale="tdb"))
+    write_pulsars(there, tmp_path / "a.ecsv")
+    here = pulsars(n, epoch=Time(days, format="mjd", scale="tai"))
+    read, joined = fs.read_pulsars(tmp_path / "a.ecsv"), there.join([there, there])
+    for made, scale in ((read, "tdb"), (joined, "tdb"), (here, "utc"),
+                        (there.join([there, pulsars(n)]), "utc")):
+        assert made["epoch"].scale == scale
+    np.testing.assert_allclose(read["epoch"].tdb.mjd, days, rtol=0, atol=1e-12)
+
+
+def test_epochs_as_text_have_the_scale_of_the_frame() -> None:
+    """Other programs may write times as text."""
+    for frame, scale in (("barycentric", "tdb"), ("topocentric", "utc")):
+        plain = pulsars().table()
+        plain["epoch"], plain.meta["frame"] = plain["epoch"].isot, frame
+        found = PulsarCandidates.from_table(plain)["epoch"]
+        assert found.scale == scale and (found.isot == plain["epoch"]).all()
 
 
 def test_accel_files_have_the_rows_that_presto_parses() -> None:

@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from astropy.time import Time
 from cli import fastsig
 from search.spectra_made import MHZ, K, chain, noise
 from streams import MemorySpectra
 
 import fastsig as fs
 from fastsig import telescopes
-from fastsig.axes.time import iso, time_from_mjd
 from fastsig.errors import PlanError, UsageError
 from fastsig.reductions.periodic.folding import fold_candidates
 from fastsig.stages.to_barycenter import BarycentricRows, clock_of
@@ -57,8 +57,11 @@ def test_frequencies_and_the_epoch_are_those_at_the_barycentre(spectra: fs.Chain
     assert (here.meta["frame"], there.meta["frame"]) == ("topocentric", "barycentric")
     assert "barycenter" not in here.meta
     assert there.meta["barycenter"]["ephemeris"] == "ERFA epv00"
-    assert there.meta["start_time"] == iso(time_from_mjd(*_clock().start(start)))
-    assert abs(there["epoch"][0] - time_from_mjd(*_clock().start(start))).sec < 1e-9
+    day, seconds = _clock().start(start)
+    tdb = Time(day, float(seconds / 86400), format="mjd", scale="tdb", precision=9)
+    assert there.meta["start_time"] == tdb.isot
+    assert here["epoch"].scale == "utc" and there["epoch"].scale == "tdb"
+    assert abs(there["epoch"][0] - tdb).sec < 1e-9
 
 
 def test_folded_values_are_those_at_the_barycentre(spectra: fs.Chain) -> None:
@@ -67,6 +70,20 @@ def test_folded_values_are_those_at_the_barycentre(spectra: fs.Chain) -> None:
     off = made.values("fold_period")[0] - 1 / FREQUENCY
     assert abs(off) < 4 * made.values("fold_period_error")[0] < 2e-5 / FREQUENCY
     assert abs(made.values("fold_pdot")[0]) < 4 * made.values("fold_pdot_error")[0]
+
+
+def test_epochs_of_files_at_the_barycentre_are_tdb(spectra: fs.Chain) -> None:
+    """The search makes no correction, and folding refers to the times that the file states."""
+    stream = spectra.stream
+    moved = fs.Chain(MemorySpectra(stream.spectra, stream.header.replace(
+        extra={"barycentric": 1})))
+    plain, made = (each.pulsars("40:40.1", **OPTIONS) for each in (spectra, moved))
+    assert made.meta["frame"] == "barycentric" and made["epoch"].scale == "tdb"
+    assert made["epoch"][0].isot == plain["epoch"][0].isot == made.meta["start_time"]
+    one, two = (fold_candidates(chain, table[:1], 1)[0]
+                for chain, table in ((spectra, plain), (moved, made)))
+    for name in ("fold_period", "fold_snr"):
+        assert one.values(name)[0] == pytest.approx(two.values(name)[0], rel=1e-12)
 
 
 def test_runs_are_the_rows(spectra: fs.Chain) -> None:
@@ -93,6 +110,8 @@ def test_the_command_and_series_at_the_barycentre(spectra: fs.Chain, tmp_path: P
         assert abs(off) < 4 * made.values("frequency_error")[0]
         assert made.meta["frame"] == "barycentric"
         assert made.meta["start_time"] == of_spectra.meta["start_time"]
+        assert made["epoch"].scale == "tdb"  # as in the file
+        assert abs(made["epoch"][0] - of_spectra["epoch"][0]).sec < 1e-9
     assert np.isfinite(of_spectra.values("fold_period")[0])
 
 

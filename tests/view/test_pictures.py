@@ -228,6 +228,19 @@ def test_panels_of_voltages(what: str, rng: np.random.Generator) -> None:
         view.draw(stream, what="waterfall")
 
 
+@pytest.mark.parametrize("what", [None, "histogram", "power", "bandpass"])
+def test_pictures_of_voltages_state_what_they_show(
+    what: str | None, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    head = header().replace(polarization=PolBasis(names=tuple("ABCDEF")))
+    stream = MemoryVoltages(rng.integers(-9, 9, (200_000, 6), dtype=np.int8), head)
+    monkeypatch.setattr(view.voltages, "_SAMPLES", 300_000)
+    found = " ".join(texts(view.draw(stream, what=what)).split())
+    assert "from 50 % of the samples · first 4 of 6 inputs" in found
+    monkeypatch.undo()
+    assert "of the samples" not in texts(view.draw(stream, what=what))
+
+
 def test_figures_belong_to_pyplot(rng: np.random.Generator, tmp_path: Path) -> None:
     chain = fs.Chain(spectra(rng.normal(10, 1, (4, 1, 8))))
     figure = chain.plot()

@@ -35,6 +35,7 @@ def report(path: str, files: tuple[str, ...], output: str | None, overwrite: boo
     products but does not change them.
     """
     from fastsig.batch.report.page import write_report
+    from fastsig.batch.tasks.survey import every_task
 
     known = surveyed(path, files, strict=strict)
     if known is None:
@@ -42,7 +43,8 @@ def report(path: str, files: tuple[str, ...], output: str | None, overwrite: boo
     recipe, survey = known
     written = write_report(
         survey.tasks, recipe.output, output, title=title_of(path), overwrite=overwrite,
-        pictures=not no_pictures, every=recipe.tasks(strict=strict) if files else None)
+        pictures=not no_pictures,
+        every=every_task(recipe, survey.tasks, strict=strict) if files else None)
     common.say(f"wrote {os.path.relpath(written) if output is None else output}", quiet)
     return 0
 

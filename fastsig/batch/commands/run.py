@@ -135,6 +135,7 @@ def execute(path: str, files: tuple[str, ...], options: dict[str, Any],
     from fastsig.batch.report.live import Reporter
     from fastsig.batch.running.run import run as run_tasks
     from fastsig.batch.tasks.shards import of_shard
+    from fastsig.batch.tasks.survey import every_task
 
     shard = shard_of(options)
     follow = followed(path, files, options, shard) if options["follow"] else None
@@ -147,6 +148,9 @@ def execute(path: str, files: tuple[str, ...], options: dict[str, Any],
     else:
         return 2
     mine = tasks if shard is None else of_shard(tasks, shard)
+    every = tasks
+    if files and follow is None and (options["as_json"] or not options["no_report"]):
+        every = every_task(recipe, tasks, strict=options["strict"])
     limits, terminal = limits_of(recipe, options), TerminalWatcher(options["quiet"])
     scratch = options["scratch"] and os.path.abspath(options["scratch"])
     if follow is not None:
@@ -155,7 +159,7 @@ def execute(path: str, files: tuple[str, ...], options: dict[str, Any],
         common.say("following: each file is processed once it has not changed for "
                    f"{follow.quiet:g} s; the run continues until Ctrl-C{stop}", options["quiet"])
     reporter = None if options["no_report"] else Reporter(
-        tasks, recipe.output, terminal, title=title_of(path), every=options["report_every"],
+        every, recipe.output, terminal, title=title_of(path), every=options["report_every"],
         live=shard is None or shard[0] == 1, follow=follow is not None)
     summary = None
     try:
@@ -177,8 +181,9 @@ def execute(path: str, files: tuple[str, ...], options: dict[str, Any],
     if follow is not None:
         tasks = list(terminal.tasks)
         mine = tasks if shard is None else of_shard(tasks, shard)
+        every = every_task(recipe, tasks, strict=options["strict"]) if files else tasks
     if options["as_json"]:
-        common.print_json(status(mine, recipe.output).record())
+        common.print_json(status(mine, recipe.output, every=every).record())
     common.say(total_line(summary), options["quiet"] and not summary.code)
     if shard is not None:
         common.say(shards_line(status(tasks, recipe.output), shard), options["quiet"])
@@ -227,13 +232,14 @@ def foresee(path: str, files: tuple[str, ...], options: dict[str, Any]) -> int:
         common.say(f"refused {task.name}: {reason}")
     common.say(f"{common.plural(len(choice.jobs), 'task')} to do, {len(choice.finished)} done "
                "before", options["quiet"])
-    if not choice.jobs:
+    if not choice.jobs and not options["as_json"]:
         return 0
     tasks, sizes = [job.task for job in choice.jobs], dict(zip(
         (task.id for task in survey.tasks), survey.sizes, strict=True))
     n, setup = setup_of(tasks, len(tasks), options["workers"])
     needs = plan(tasks, sizes=[sizes[task.id] for task in tasks], processes=n,
                  threads=setup.threads, memory=limits_of(recipe, options).memory,
+                 folder=recipe.output,
                  recorded=[(sizes[record.task], record.seconds) for record in choice.finished])
     if options["as_json"]:
         common.print_json(needs.to_json())

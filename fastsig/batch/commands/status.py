@@ -39,13 +39,14 @@ def status(path: str, files: tuple[str, ...], all_: bool, strict: bool, as_json:
     nothing.
     """
     from fastsig.batch.ledger.status import status as status_of
+    from fastsig.batch.tasks.survey import every_task
 
     known = surveyed(path, files, strict=strict)
     if known is None:
         return 2
     recipe, survey = known
     now = status_of(survey.tasks, recipe.output,
-                    every=recipe.tasks(strict=strict) if files else None)
+                    every=every_task(recipe, survey.tasks, strict=strict) if files else None)
     _print_status(now, as_json=as_json, all_=all_, quiet=quiet)
     return now.code
 
@@ -64,24 +65,28 @@ def verify(path: str, files: tuple[str, ...], workers: int | None, strict: bool,
     """Check the finished products for damage.
 
     Products that are missing, have changed since they were made, or are corrupt are marked as
-    damaged. Products are read in full, except pictures, pages and tables, of which only the sizes
-    and modification times are checked.
+    damaged; tasks whose products could not be read to their end are reported as not verified.
+    Products are read in full, except pictures, pages and tables, of which only the sizes and
+    modification times are checked.
     """
     from fastsig.batch.commands.terminal import TerminalWatcher
     from fastsig.batch.running.verification import verify as verify_tasks
+    from fastsig.batch.tasks.survey import every_task
 
     known = surveyed(path, files, strict=strict)
     if known is None:
         return 2
     recipe, survey = known
     now = verify_tasks(survey.tasks, recipe.output, workers=workers,
+                       every=every_task(recipe, survey.tasks, strict=strict) if files else None,
                        watcher=TerminalWatcher(True))
     if as_json:
-        common.print_json(now.record())
-    counts = now.counts
-    good, bad = counts.get("done", 0), counts.get("damaged", 0)
-    common.say(f"{common.plural(good, 'task')} with sound products, {bad} damaged", quiet)
-    return now.signal_code or int(bad > 0)
+        common.print_json({**now.record(), "unverified": list(now.unverified)})
+    counts, unknown = now.counts, len(now.unverified)
+    good, bad = counts.get("done", 0) - unknown, counts.get("damaged", 0)
+    common.say(f"{common.plural(good, 'task')} with sound products, {bad} damaged"
+               + (f", {unknown} not verified" if unknown else ""), quiet)
+    return now.signal_code or int(bad + unknown > 0)
 
 
 def _print_status(status: Status, *, as_json: bool, all_: bool, quiet: bool) -> None:

@@ -45,13 +45,15 @@ class Row:
 class Status:
     """Rows of tasks, products on the disk that no task makes, and runs in progress in the folder.
 
-    `signal_code` is 130, 143 or 129 if a signal stopped a verification, otherwise 0.
+    After a verification, `unverified` contains the names of tasks whose products could not be
+    verified, and `signal_code` is 130, 143 or 129 if a signal stopped it, otherwise 0.
     """
 
     rows: tuple[Row, ...]
     stale: tuple[str, ...] = ()
     workers: tuple[str, ...] = ()
     signal_code: int = 0
+    unverified: tuple[str, ...] = ()
 
     @property
     def counts(self) -> dict[str, int]:

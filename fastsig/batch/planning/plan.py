@@ -170,7 +170,8 @@ def _time(seconds: float | None) -> str:
 
 def plan(tasks: Sequence[Task], *, sizes: Sequence[int] | None = None, processes: int = 1,
          threads: int | None = None, memory: int | None = None, trial: bool = True,
-         recorded: Sequence[tuple[int, float]] = (), machine_bytes: int | None = None) -> Plan:
+         recorded: Sequence[tuple[int, float]] = (), machine_bytes: int | None = None,
+         folder: str | None = None) -> Plan:
     """Plan a batch; files are written only in a temporary folder, which is removed.
 
     Parameters
@@ -191,20 +192,22 @@ def plan(tasks: Sequence[Task], *, sizes: Sequence[int] | None = None, processes
         estimated from them.
     machine_bytes : int, optional
         Memory that the processes share; by default, that of this machine; 0 for no limit.
+    folder : str, optional
+        Output folder; that of the tasks by default.
 
     Raises
     ------
     UsageError
-        If there are no tasks, or `processes` or `threads` is below 1.
+        If there are neither tasks nor a folder, or `processes` or `threads` is below 1.
     """
-    if not tasks:
+    if folder is None and not tasks:
         raise UsageError("no tasks; allowed: 1 or more")
     if processes < 1 or (threads is not None and threads < 1):
         raise UsageError(f"processes = {processes}, threads = {threads}; allowed: 1 or more")
     known = list(sizes) if sizes is not None else [_size(task) for task in tasks]
     pairs = [(task, size) for task, size in zip(tasks, known, strict=True) if not task.refused]
     words = {key: str(value) for key, value in (("workers", threads), ("memory", memory)) if value}
-    folder = tasks[0].folder
+    folder = tasks[0].folder if folder is None else folder
     return Plan(
         folder, len(pairs), sum(len(task.outputs) for task, _ in pairs),
         tuple((task.name, task.refused) for task in tasks if task.refused),

@@ -15,7 +15,7 @@ from fastsig.batch.ledger.records import Record
 from fastsig.batch.ledger.standing import standing
 from fastsig.batch.recipe.model import Limits
 from fastsig.batch.running.choosing import Choice
-from fastsig.batch.running.damage import damaged, find_damage
+from fastsig.batch.running.damage import verify_products
 from fastsig.batch.running.follow import Follow
 from fastsig.batch.running.watcher import Watcher
 from fastsig.batch.tasks import products
@@ -122,11 +122,9 @@ class Bookkeeper:
 
     def verify(self, workers: int | None, engine: Engine | None, node_cache: bool) -> None:
         """Read the products of finished tasks in full, and record damaged tasks."""
-        for record, line in find_damage(
-                self._tasks, self._ledger, engine=engine, workers=workers, limits=self._limits,
-                node_cache=node_cache, stop=self._stop):
-            self._ledger.append(damaged(record, line))
-            self._watcher.note(line)
+        verify_products(self._tasks, self._ledger, self._watcher.note, engine=engine,
+                        workers=workers, limits=self._limits, node_cache=node_cache,
+                        stop=self._stop)
 
     def counts(self, choice: Choice) -> dict[str, int]:
         """Return the number of tasks in each state now."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
 
 from fastsig.batch.engines.job_queue import Engine, Queue, Stop
 from fastsig.batch.engines.jobs import Job, Outcome, Setup
@@ -15,24 +17,28 @@ from fastsig.batch.tasks import products
 from fastsig.batch.tasks.model import Step, Task
 from fastsig.work.threads import processors
 
-__all__ = ["damaged", "find_damage"]
+__all__ = ["find_damage", "verify_products"]
 
 # Pictures, pages and tables have no reader here: only their sizes and times are checked.
 _UNREAD = (".png", ".pdf", ".svg", ".html", ".json", ".csv", ".txt", ".ecsv", ".inf", ".xlsx")
 
 _TIMES = b"FORMAT 1\n"
+_INVALID = 1  # exit code of `fastsig validate` for files that are not good
 
 
 def find_damage(
     tasks: Sequence[Task], ledger: Ledger, *, engine: Engine | None = None,
     workers: int | None = None, limits: Limits | None = None, node_cache: bool = True,
     stop: Stop | None = None,
-) -> list[tuple[Record, str]]:
-    """Return finished tasks with a product that is missing, changed or corrupt, and the reason.
+) -> tuple[list[tuple[Record, str]], list[tuple[Record, str]]]:
+    """Return finished tasks with damaged products, and those that could not be verified.
 
-    Parameters are those of `fastsig.batch.run`.
+    A product is damaged if it is missing, changed or corrupt. Tasks cannot be verified if the
+    process that reads their products dies, or exceeds its time or memory. Each task comes with the
+    reason. Parameters are those of `fastsig.batch.run`.
     """
     damages: list[tuple[Record, str]] = []
+    unverified: list[tuple[Record, str]] = []
     jobs = []
     done = {}
     for task in tasks:
@@ -51,7 +57,8 @@ def find_damage(
 
     def ended(job: Job, outcome: Outcome) -> bool:
         if outcome.state not in ("done", "preempted"):
-            damages.append((done[job.task.id], outcome.error))
+            invalid = outcome.state == "failed" and outcome.code == _INVALID
+            (damages if invalid else unverified).append((done[job.task.id], outcome.error))
         return False
 
     if jobs:
@@ -62,7 +69,7 @@ def find_damage(
         bounds = Limits(time=None if limits is None else limits.time)
         with stop.heeded():
             (engine or LocalEngine(n))(queue, setup, bounds)
-    return damages
+    return damages, unverified
 
 
 def _is_times(path: str) -> bool:
@@ -74,6 +81,17 @@ def _is_times(path: str) -> bool:
         return False
 
 
-def damaged(record: Record, line: str) -> Record:
-    """Return the record that a product of a finished task is damaged."""
-    return Record(**{**record.__dict__, "state": "damaged", "error": line})
+def verify_products(tasks: Sequence[Task], ledger: Ledger, note: Callable[[str], None],
+                    **options: Any) -> tuple[str, ...]:
+    """Record finished tasks with damaged products, and pass a line for each task to `note`.
+
+    Return the names of the tasks that could not be verified; they are still recorded as done.
+    Options are those of `find_damage`.
+    """
+    damages, unverified = find_damage(tasks, ledger, **options)
+    for record, line in damages:
+        ledger.append(replace(record, state="damaged", error=line))
+        note(line)
+    for record, line in unverified:
+        note(f"{record.name}: not verified: {line}")
+    return tuple(record.name for record, _ in unverified)

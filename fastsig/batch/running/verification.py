@@ -11,7 +11,7 @@ from fastsig.batch.ledger.claims import Claim
 from fastsig.batch.ledger.journal import Ledger
 from fastsig.batch.ledger.status import Status, status
 from fastsig.batch.recipe.model import Limits
-from fastsig.batch.running.damage import damaged, find_damage
+from fastsig.batch.running.damage import verify_products
 from fastsig.batch.running.signals import stopping
 from fastsig.batch.running.watcher import Watcher
 from fastsig.batch.tasks.model import Task
@@ -21,7 +21,7 @@ __all__ = ["verify"]
 
 def verify(tasks: Sequence[Task], folder: str | os.PathLike[str], *, workers: int | None = None,
            limits: Limits | None = None, node_cache: bool = True,
-           watcher: Watcher | None = None) -> Status:
+           every: Sequence[Task] | None = None, watcher: Watcher | None = None) -> Status:
     """Read the products of finished tasks in full, and mark damaged products in the ledger.
 
     Parameters
@@ -37,8 +37,11 @@ def verify(tasks: Sequence[Task], folder: str | os.PathLike[str], *, workers: in
     node_cache : bool
         Whether to keep compiled kernels in a folder of this node, unless ``NUMBA_CACHE_DIR``
         specifies another.
+    every : sequence of Task, optional
+        All tasks of the recipe, as for `fastsig.batch.status`.
     watcher : Watcher, optional
-        Receives a line for each damaged product.
+        Receives a line for each task with a damaged product, and for each task whose products
+        could not be verified.
 
     Returns
     -------
@@ -55,10 +58,8 @@ def verify(tasks: Sequence[Task], folder: str | os.PathLike[str], *, workers: in
         ledger = Ledger(base)
         ledger.begin(len(tasks))
         try:
-            for record, line in find_damage(tasks, ledger, workers=workers, limits=limits,
-                                            node_cache=node_cache, stop=stop):
-                ledger.append(damaged(record, line))
-                watcher.note(line)
+            unverified = verify_products(tasks, ledger, watcher.note, workers=workers,
+                                         limits=limits, node_cache=node_cache, stop=stop)
         finally:
             ledger.close(alone=claim.alone())
-    return replace(status(tasks, base), signal_code=stop.code)
+    return replace(status(tasks, base, every=every), signal_code=stop.code, unverified=unverified)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from fastsig.batch.recipe.model import ParsedRecipe, RecipeError
@@ -14,7 +14,7 @@ from fastsig.batch.tasks.input_files import FileStamp, Search, find
 from fastsig.batch.tasks.model import Task
 from fastsig.batch.tasks.recordings import Recording, gather
 
-__all__ = ["Survey", "survey", "tasks_of", "wrong_inputs"]
+__all__ = ["Survey", "every_task", "survey", "tasks_of", "wrong_inputs"]
 
 
 class Survey(NamedTuple):
@@ -37,6 +37,16 @@ def tasks_of(recipe: ParsedRecipe, files: Iterable[str | os.PathLike[str]] | Non
     if surveyed.wrong:
         raise RecipeError(surveyed.wrong)
     return surveyed.tasks
+
+
+def every_task(recipe: ParsedRecipe, tasks: Sequence[Task], *, strict: bool = False) -> list[Task]:
+    """Return all tasks of a recipe: those of its own inputs that exist, and the given ones.
+
+    Parameters are those of `Recipe.tasks`; `tasks` may be of other files.
+    """
+    own = survey(recipe, strict=strict).tasks
+    known = {task.id for task in own}
+    return [*own, *(task for task in tasks if task.id not in known)]
 
 
 def survey(recipe: ParsedRecipe, files: Iterable[str | os.PathLike[str]] | None = None, *,

@@ -53,7 +53,7 @@ def compare_hit_beams(
     geometry = geometry_of(telescopes.get(telescope).receiver(receiver), numbers, float(mhz.min()),
                            float(mhz.max()), angle=angle, hpbw=hpbw, shape_error=shape_error,
                            side_lobe=side_lobe)
-    threshold = max(float(each.meta.get("threshold", 0.0)) for each in tables)
+    threshold = max((each.threshold for each in tables if each.threshold is not None), default=0.0)
     found = _detections(made, chan_hz, span_s)
     groups = compare(found, geometry, threshold, band_hz) if len(made) else []
     return with_verdicts(made, groups, geometry, {

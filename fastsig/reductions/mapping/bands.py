@@ -15,7 +15,7 @@ from fastsig.stages.velocity_frame import VelocityFrame
 from fastsig.stream import Block, SpectrumStream
 from fastsig.telescopes.velocity_frames import frame_of, known_frame
 
-__all__ = ["Band", "common_band", "common_frame", "framed", "input_channels"]
+__all__ = ["Band", "common_band", "common_frame", "framed", "input_channels", "levelled"]
 
 
 def common_frame(streams: Sequence[SpectrumStream]) -> str:
@@ -128,14 +128,9 @@ class Band:
         self.source: SpectrumStream = source if whole else SelectSpectra(
             source, (0, source.shape[0]), read)
 
-    def made(self, block: Block, level: NDArray[np.int64] | None = None) -> Block:
-        """Return the channels, computed from a block of `source`.
-
-        The median of the rows `level`, counted from the first row of the block, is subtracted from
-        each product and channel before the channels are shifted, because signals of the receiver
-        stay in the same channels.
-        """
-        stream, block = self._stream, _levelled(block, level)
+    def made(self, block: Block) -> Block:
+        """Return the channels, computed from a block of `source`."""
+        stream = self._stream
         if not isinstance(stream, VelocityFrame):
             return block
         from fastsig_kernels import resample
@@ -154,27 +149,38 @@ class Band:
         return Block(data, out_weight, block.start, block.n)
 
 
+def levelled(block: Block, level: NDArray[np.int64], start: int, stop: int) -> Block:
+    """Return some rows of a block, minus the median of the rows `level` of the block.
+
+    The median is subtracted from each product and channel of a band before its channels are
+    shifted, because signals of the receiver stay in the same channels.
+
+    Parameters
+    ----------
+    block : Block
+    level : ndarray of int
+        Rows, counted from the first row of the block.
+    start, stop : int
+        The rows that are returned, counted from the first row of the stream.
+    """
+    from fastsig_kernels import column_median
+
+    part = slice(start - block.start, stop - block.start)
+    data = np.array(block.data[part], np.float32)
+    for product in range(data.shape[1]):
+        values = block.data[level, product].astype(np.float32, copy=False)
+        weight = block.valid[level, min(product, block.valid.shape[1] - 1)]
+        lost = np.ascontiguousarray(np.broadcast_to(~(weight > 0), values.shape))
+        data[:, product] -= column_median(values, flags=lost)
+    return Block(data, block.valid[part], start, stop - start)
+
+
 def _positions(stream: VelocityFrame, factors: NDArray[np.float64]
                ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the first output channel's place among the input channels, and the step, by row."""
     first = float(stream.out_axis.first_hz) / factors - float(stream.axis.first_hz)
     position = first / float(stream.axis.step_hz)
     return position, float(stream.out_axis.step_hz / stream.axis.step_hz) / factors
-
-
-def _levelled(block: Block, rows: NDArray[np.int64] | None) -> Block:
-    """Subtract the median of some rows from each product and channel of a block."""
-    if rows is None:
-        return block
-    from fastsig_kernels import column_median
-
-    data = np.array(block.data, np.float32)
-    for product in range(data.shape[1]):
-        values = data[rows, product]
-        weight = block.valid[rows, min(product, block.valid.shape[1] - 1)]
-        lost = np.ascontiguousarray(np.broadcast_to(~(weight > 0), values.shape))
-        data[:, product] -= column_median(values, flags=lost)
-    return Block(data, block.valid, block.start, block.n)
 
 
 def _spanned(stream: VelocityFrame, position: np.ndarray, step: np.ndarray,

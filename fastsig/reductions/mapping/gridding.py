@@ -114,8 +114,9 @@ class Map:
         VOPT and otherwise in the radio convention.
     zero : {"keep", "median"}
         "median" subtracts the median over time of each input, product and channel before channels
-        are shifted. This removes the level of the system from drift scans that mostly cover empty
-        sky. "keep" subtracts nothing.
+        are shifted. The median is that of all rows that could be used, whatever the size of the
+        map. This removes the level of the system from drift scans that mostly cover empty sky.
+        "keep" subtracts nothing.
     keep : sequence of {"extrapolated", "diode"}
         Rows to include that are left out by default.
     min_weight : value, s
@@ -168,7 +169,8 @@ class Map:
         self.celestial, plane = pixels(ra, dec, step, projection=projection, center=center,
                                        size=size)
         self._place = self._pixel_places(plane)
-        self.rows = [replace(self._near(each), levelled=zero == "median") for each in rows]
+        self.rows = [replace(self._near(each), level=each.kept if zero == "median" else None)
+                     for each in rows]
         self._check_any(self.rows)
         self._check_sampling()
         self.stokes = _STOKES[products]

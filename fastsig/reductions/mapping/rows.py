@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsig.errors import PlanError, UsageError
-from fastsig.reductions.mapping.bands import Band, input_channels
+from fastsig.reductions.mapping.bands import Band, input_channels, levelled
 from fastsig.reductions.mapping.closed_files import ClosedFile
 from fastsig.stream import Block, Sink, SpectrumStream, Stream
 
@@ -41,8 +41,9 @@ class Rows:
         ICRS.
     left_out : dict of str to int
         Number of rows left out, for each reason.
-    levelled : bool
-        Whether the median of the rows is subtracted from each product and channel.
+    level : ndarray, shape (m,), int64, optional
+        Row numbers, ascending, which include `kept`; the median of these rows is subtracted from
+        each product and channel. By default, nothing is subtracted.
     """
 
     stream: SpectrumStream
@@ -50,7 +51,7 @@ class Rows:
     ra: F8
     dec: F8
     left_out: dict[str, int] = field(default_factory=dict)
-    levelled: bool = False
+    level: NDArray[np.int64] | None = None
 
     def only(self, mask: NDArray[np.bool_], why: str) -> Rows:
         """Return only the rows in a mask."""
@@ -62,7 +63,7 @@ class Rows:
     def pieces(self) -> list[tuple[int, int]]:
         """Return spans of `kept` that are read together: about 16 MiB of the stream's rows.
 
-        All rows are one span if their median is subtracted.
+        All rows are one span if a median is subtracted.
         """
         most = self.most
         out, first = [], 0
@@ -75,7 +76,7 @@ class Rows:
     @property
     def most(self) -> int:
         """Largest number of rows in a piece."""
-        if self.levelled:
+        if self.level is not None:
             return self.stream.shape[0]
         return max(1, _PIECE_BYTES // max(1, self.stream.row_bytes))
 
@@ -89,7 +90,7 @@ class Rows:
 
     def made_bytes(self, n: int, n_chan: int) -> int:
         """Memory for computing a band of `n` rows; `n_chan` counts channels read and computed."""
-        return (20 if self.levelled else 12) * n * self.stream.shape[1] * n_chan
+        return (12 if self.level is None else 20) * n * self.stream.shape[1] * n_chan
 
 
 class MapRows(Sink):
@@ -124,7 +125,9 @@ class MapRows(Sink):
 
     def spans(self) -> Iterator[tuple[int, int]]:
         """Yield the span of rows of each piece."""
-        kept = self._rows.kept
+        kept, level = self._rows.kept, self._rows.level
+        if level is not None:
+            return iter([(int(level[0]), int(level[-1]) + 1)])
         return ((int(kept[first]), int(kept[stop - 1]) + 1) for first, stop in self._rows.pieces())
 
     def work_bytes(self, n: int) -> int:
@@ -138,8 +141,10 @@ class MapRows(Sink):
     def partial(self, block: Block) -> None:
         """Store the rows of a block that are used."""
         first, stop = np.searchsorted(self._rows.kept, (block.start, block.start + block.n))
-        here = self._rows.kept[first:stop] - block.start
-        made = self._band.made(block, here if self._rows.levelled else None)
+        kept = self._rows.kept[first:stop]
+        if self._rows.level is not None:
+            block = levelled(block, self._rows.level - block.start, int(kept[0]), int(kept[-1]) + 1)
+        made, here = self._band.made(block), kept - block.start
         self._store(made.data[here], np.asarray(made.valid)[here], slice(first, stop))
 
     def _store(self, values: F4, valid: F4, where: slice) -> None:

@@ -194,7 +194,11 @@ def _fddot(candidates: PulsarCandidates, k: int) -> str | None:
 
 
 def _epoch(candidates: PulsarCandidates, k: int) -> Time:
-    """Return the epoch; that at the barycentre is TDB, written as if it were UTC."""
+    """Return the epoch in the scale of its predictor.
+
+    Without a clock, this is the UTC with which the headers of spectra label all times, even those
+    of files at the barycentre.
+    """
     epoch = candidates["epoch"][k]
     scale = "tdb" if candidates.meta.get("barycenter") else "utc"
     return Time(epoch.jd1, epoch.jd2, format="jd", scale=scale)

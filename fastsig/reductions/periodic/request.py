@@ -13,7 +13,7 @@ from astropy import units as u
 from astropy.time import Time
 from numpy.typing import NDArray
 
-from fastsig.axes.time import time_from_mjd
+from fastsig.axes.time import as_iso, mjd_and_seconds
 from fastsig.axes.units import number
 from fastsig.errors import PlanError, UsageError
 from fastsig.pulsar.dm_plan import dm_plan
@@ -218,9 +218,14 @@ class Request:
 
     @property
     def start_time(self) -> Time:
-        """Start of the series; at the barycentre, it is in TDB, written as if it were UTC."""
-        start = self.stream.header.start_time
-        return start if self.clock is None else time_from_mjd(*self.clock.start(start))
+        """Start of the series: UTC at the telescope, or TDB at the barycentre."""
+        header = self.stream.header
+        if self.clock is None and not header.barycentric:
+            return header.start_time
+        # Headers label all times as UTC, those at the barycentre as well.
+        day, seconds = (mjd_and_seconds(header.start_time) if self.clock is None
+                        else self.clock.start(header.start_time))
+        return as_iso(Time(day, float(seconds / 86400), format="mjd", scale="tdb"))
 
     def check_memory(self) -> None:
         """Plan the series without making them.

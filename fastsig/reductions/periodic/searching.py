@@ -11,7 +11,7 @@ import numpy as np
 from astropy import constants
 from astropy.time import Time
 
-from fastsig.axes.time import iso
+from fastsig.axes.time import as_iso
 from fastsig.axes.units import number
 from fastsig.errors import FastsigWarning, UsageError, users_line
 from fastsig.io.files.provenance import provenance
@@ -194,7 +194,7 @@ def _provenance(request: Request, hash_inputs: bool) -> dict[str, Any]:
 def _columns(request: Request, sifted: Sifted) -> dict[str, Any]:
     stream = request.stream
     header, best, n = stream.header, sifted.best, len(sifted.best)
-    start = request.start_time.utc
+    start = request.start_time
     position = {"ra": header.ra_deg, "dec": header.dec_deg}
     return {
         **{name: best[name] for name in ("frequency", "frequency_error", "fdot", "dm", "sigma",
@@ -205,7 +205,7 @@ def _columns(request: Request, sifted: Sifted) -> dict[str, Any]:
         "method": [METHODS[each] for each in best["method"]], "n_member": sifted.n_member,
         "dm_low": sifted.dm_low, "dm_high": sifted.dm_high, "harmonics": sifted.harmonics,
         "epoch": Time(np.full(n, start.jd1), start.jd2 + best["start"] / 86400, format="jd",
-                      scale="utc"),
+                      scale=start.scale),
         **(_jerk_columns(best) if request.settings.w_max else {}),
         **(_segment_columns(request, sifted) if request.segments else {}),
         "beam": np.full(n, -1 if header.beam is None else header.beam),
@@ -229,7 +229,7 @@ def _meta(request: Request, zapped: Any, sifted: Sifted, n_detection: int) -> Ma
     folding = [each.folding for each in request.searches if each.folding is not None]
     known = {
         "source": header.source, "telescope": header.telescope, "receiver": header.receiver,
-        "beam": header.beam, "start_time": iso(request.start_time),
+        "beam": header.beam, "start_time": as_iso(request.start_time).isot,
         "frame": "barycentric" if header.barycentric or request.clock else "topocentric",
         "barycenter": None if request.clock is None else dict(request.clock.parameters()),
         "n_time": first.n_sample, "sample_s": first.sample_s, "threshold": settings.threshold,

@@ -173,7 +173,8 @@ def _event(scans: list[_Scan], on: _Scan, k: int, tolerance: float
     A hit on the source belongs to one event only. A hit off the source that belongs to a stronger
     event is interference for each other event that agrees with it as well.
     """
-    members, against, track = {on.number: k}, {}, _Track.of(on, k)
+    members, track = {on.number: k}, _Track.of(on, k)
+    against: dict[int, int] = {}
     others = sorted((each for each in scans if each is not on),
                     key=lambda each: (not each.is_on, abs(each.time_s - on.time_s), each.number))
     for scan in others:
@@ -196,10 +197,15 @@ def _verdict(scans: list[_Scan], members: dict[int, int]) -> tuple[str, str]:
     on = [scan.number for scan in scans if scan.is_on]
     if len(snr) < len(on):
         return "doubtful", f"in {len(snr)} of {len(on)} scans on the source"
-    needed = max(scan.hits.meta.get("threshold", 0) for scan in scans if not scan.is_on) + _CERTAIN
+    thresholds = {scan.number: scan.hits.threshold for scan in scans if not scan.is_on}
+    needed = max(known for known in (0.0, *thresholds.values()) if known is not None) + _CERTAIN
     if min(snr.values()) < needed:
         return "doubtful", (f"S/N {min(snr.values()):.1f} is too close to the threshold off the "
                             "source")
+    for number, known in thresholds.items():
+        if known is None:
+            return "doubtful", (f"the threshold of scan {number + 1} off the source, in which "
+                                "there are no hits, is not known")
     return "accepted", f"in all {len(on)} scans on the source and in no scan off it"
 
 

@@ -78,6 +78,17 @@ class Hits(Findings):
     required, optional, rows_are = COLUMNS, OPTIONAL, "hits"
     writer = "hit_files:write_hits"
 
+    @property
+    def threshold(self) -> float | None:
+        """Lowest S/N that the search reports; None if it is not known.
+
+        Tables of turboSETI do not state it; the lowest S/N in the table takes its place.
+        """
+        stated = self.meta.get("threshold")
+        if stated is not None:
+            return float(stated)
+        return float(self.values("snr").min()) if len(self) else None
+
     def order(self) -> NDArray[np.int64]:
         """Return the row numbers, the strongest first, then by frequency."""
         return np.lexsort((self.values("drift"), self.values("frequency"), -self.values("snr")))

@@ -6,7 +6,7 @@ from fastsig.search.findings import Column
 
 __all__ = ["COLUMNS", "OPTIONAL"]
 
-#: Columns of every table, in their order; `epoch` is a UTC time.
+#: Columns of every table, in their order.
 COLUMNS: dict[str, Column] = {
     "period": Column("f8", "s", "period at the epoch", 15),
     "frequency": Column("f8", "Hz", "frequency at the epoch", 12),
@@ -34,8 +34,9 @@ COLUMNS: dict[str, Column] = {
     "n_member": Column("i8", None, "number of detections that form the candidate"),
     "dm_low": Column("f8", "pc / cm3", "lowest dispersion measure of the detections", 4),
     "dm_high": Column("f8", "pc / cm3", "highest dispersion measure of the detections", 4),
-    "epoch": Column("time", None, "UTC of the start of the series, or of its segment, at the "
-                                  "reference frequency, at the place that the meta states"),
+    "epoch": Column("epoch", None, "start of the series, or of its segment, at the reference "
+                                   "frequency: TDB if the frame in the meta is barycentric, "
+                                   "otherwise UTC at the telescope"),
     "beam": Column("i4", None, "number of the beam; -1 if it is not known"),
     "ra": Column("f8", "deg", "right ascension of the beam, ICRS; nan if it is not known", 7),
     "dec": Column("f8", "deg", "declination of the beam, ICRS; nan if it is not known", 7),

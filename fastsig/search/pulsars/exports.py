@@ -76,7 +76,7 @@ def _with_error(value: float, error: float) -> str:
     """Return a value with one digit of its error, that of the last digit, in parentheses."""
     if not (np.isfinite(error) and error > 0):
         return f"{value:.9g}"
-    digits = max(0, -int(np.floor(np.log10(error))))
+    digits = max(0, -int(f"{error:.0e}".split("e")[1]))  # of the rounded error: 0.00099996 is 0.001
     return f"{value:.{digits}f}({min(9, max(1, round(error * 10**digits)))})"
 
 

@@ -177,7 +177,7 @@ def _columns(findings: Findings, layout: Layout) -> dict[str, list[Any]]:
 
 def _plain(findings: Findings, key: str) -> list[Any]:
     kind = findings.known()[key].dtype
-    if kind == "time":
+    if kind in ("time", "epoch"):
         return [str(each) for each in findings[key].isot]
     if kind == "U":
         return [str(each) for each in findings.values(key)]
