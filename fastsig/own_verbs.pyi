@@ -421,7 +421,8 @@ class OwnVerbs:
         statistic : {"std", "modulation", "mean", "skewness", "kurtosis"}
             Statistic of the values of a channel in a segment; "std" is the standard deviation,
             "modulation" is the ratio of the standard deviation to the mean (this ratio does not depend
-            on the bandpass, and is computed for powers only), and "kurtosis" is the excess over the kurtosis of a Gaussian.
+            on the bandpass, and is computed for powers only), and "kurtosis" is the excess over the
+            kurtosis of a Gaussian.
         threshold : float
             Smallest difference that is a vote, in standard deviations.
         radius : float or int
