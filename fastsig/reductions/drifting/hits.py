@@ -273,8 +273,9 @@ def lost_channels(n_chan: int, n_coarse: int | None) -> NDArray[np.int64]:
     if n_coarse is None or n_chan // n_coarse < 64:
         return np.empty(0, np.int64)
     wide = n_chan // n_coarse
-    central = np.unique([(wide - 1) // 2, wide // 2])
-    return np.add.outer(np.arange(n_coarse, dtype=np.int64) * wide, central).ravel()
+    central = np.unique(np.array([(wide - 1) // 2, wide // 2]))
+    lost: NDArray[np.int64] = np.arange(n_coarse)[:, np.newaxis] * wide + central
+    return lost.ravel()
 
 
 def hits_of(stream: SpectrumStream, found: Found, settings: Settings, *,
