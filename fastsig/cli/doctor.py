@@ -65,7 +65,7 @@ def _places() -> dict[str, object]:
 
     missing = missing_groups()
     compiled = "no" if len(missing) == len(GROUPS) else "yes" if not missing else (
-        f"in part: nothing for {', '.join(missing)}; fastsig warmup compiles all")
+        f"in part: nothing for {', '.join(missing)}; fastsig warmup compiles these")
     cache = os.environ.get("NUMBA_CACHE_DIR") or "beside the kernels, or in the user's cache"
     return {"numba cache": cache, "kernels compiled": compiled, "executable": sys.executable}
 
