@@ -406,7 +406,7 @@ class OwnVerbs:
         self, *, statistic: str = 'std', threshold: float = 3.0, radius: Any = 0.1,
         n_segment: int | None = None, protect: Any = None, together: bool = True,
     ) -> Self:
-        """Spectra in which channels have weight 0 in segments where their statistics are outlying.
+        """Spectra in which channels have weight 0 in segments where their statistics are outliers.
 
         In segments of `n_segment` spectra, counted from the first, a statistic of each channel is
         compared with that of the channels at lags of 1, 2, 3, 4, 6, 9, ... up to `radius`, in both
@@ -1233,7 +1233,7 @@ class OwnVerbs:
         folder: str | None = None, workers: int | None = None, memory: int | None = None,
         progress: Progress | None = None,
     ) -> PulsarCandidates:
-        """Return the pulsar candidates that two searches find in spectra or a time series.
+        """Return the pulsar candidates of a Fourier search and fast folding of spectra or series.
 
         One search uses the Fourier transform, and the other uses fast folding.
 

@@ -28,7 +28,7 @@ class Calibrate(SpectraStage):
     Parameters
     ----------
     source : SpectrumStream
-        The spectra in which the diode was measured, with the rows and channels that they had then.
+        The spectra in which the diode was measured, with the same rows and channels.
     solution : DiodeSolution, or the result of `Chain.measure_diode`
         Solution with which the spectra are calibrated.
     on : {"subtract", "blank"}

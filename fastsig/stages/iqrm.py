@@ -24,7 +24,7 @@ _LEAST_CHANNELS = 16
 
 
 class IQRM(FlagStage):
-    """Spectra in which channels have weight 0 in segments where their statistics are outlying.
+    """Spectra in which channels have weight 0 in segments where their statistics are outliers.
 
     In segments of `n_segment` spectra, counted from the first, a statistic of each channel is
     compared with that of the channels at lags of 1, 2, 3, 4, 6, 9, ... up to `radius`, in both

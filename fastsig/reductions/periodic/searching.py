@@ -41,7 +41,7 @@ def pulsars(chain: Any, dms: Any = (0, 500), *, harmonics: int = 16, accel: floa
             barycenter: bool = False, ephemeris: str | None = None, segment: Any = None,
             others: Sequence[Any] = (), folder: str | None = None, workers: int | None = None,
             memory: int | None = None, progress: Progress | None = None) -> PulsarCandidates:
-    """Return the pulsar candidates that two searches find in spectra or a time series.
+    """Return the pulsar candidates of a Fourier search and fast folding of spectra or series.
 
     One search uses the Fourier transform, and the other uses fast folding.
 
