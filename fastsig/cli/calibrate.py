@@ -75,8 +75,8 @@ from fastsig.cli import common, driver
 def calibrate(files: tuple[str, ...], output: str, to: str | None, **options: Any) -> None:
     """Convert recorded powers to K or Jy using the noise diode.
 
-    All files must belong to one scan. The period and phase of the diode are measured from the
-    data. Spectra during which the diode switches on or off are given weight 0.
+    All files must belong to one scan. The times at which the diode is switched are measured from
+    the data. Spectra during which the diode switches on or off are given weight 0.
     """
     from fastsig.chain import open_chain
     from fastsig.errors import DoubtWarning

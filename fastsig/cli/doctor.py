@@ -15,7 +15,7 @@ from fastsig.cli import common
 @common.json_option
 @common.debug_option
 def doctor(as_json: bool, debug: bool) -> int:
-    """Check the installation, the processor and the tables of time.
+    """Check the installation, the processor, and the tables of leap seconds.
 
     The command reports the versions of fastsig and its dependencies, the processor, the kernel
     cache, and the dates until which the tables of Earth rotation and leap seconds are valid.

@@ -32,7 +32,7 @@ excision_options = common.options(
     click.option("--kurtosis-n-sum", metavar="N|measured",
                  help="With --kurtosis, assume that each value is the sum of N samples of one "
                       "polarisation; with measured, N is determined from the data.  [default: "
-                      "channel width times integration time]"),
+                      "channel width times integration time times n_eff]"),
     click.option("--iqrm", type=float, metavar="X",
                  help="Use IQRM to flag, in each segment of time, channels whose statistic exceeds "
                       "that of surrounding channels by more than X standard deviations, e.g. 3."),
@@ -47,8 +47,8 @@ excision_options = common.options(
                       "signal in each channel (zdot)."),
     click.option("--runs", type=float, metavar="X",
                  help="Flag runs of 1 to 64 samples in time or in frequency that deviate from the "
-                      "levels of their channels; channels are not compared. X is the threshold "
-                      "for one sample, in standard deviations, e.g. 6."),
+                      "levels of their channels. X is the threshold for one sample, in standard "
+                      "deviations, e.g. 6."),
 )
 
 

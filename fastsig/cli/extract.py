@@ -47,8 +47,8 @@ def _numbers(context: click.Context, parameter: click.Parameter, value: str | No
               help="Assume a circular beam with this FWHM.  [default: the beam stated in the file]")
 @click.option("--locate", is_flag=True,
               help="Fit the position of a point source near --at in the mean map over --window "
-                   "(without --window, over the whole band), and extract the spectrum at this "
-                   "position.")
+                   "(without --window, over the whole band), and extract the spectrum at the "
+                   "fitted position.")
 @click.option("--fit", metavar="N|profile", callback=_lines,
               help="Fit this many Gaussians or, with profile, the line profile of a galaxy.")
 @click.option("--window", metavar="V,V", callback=cubes.velocities,

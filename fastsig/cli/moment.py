@@ -27,7 +27,7 @@ from fastsig.cli import common, cubes
 def moment(file: str, output: str, **options: Any) -> None:
     """Make a moment map from a cube.
 
-    The command requires the packages that pip install "fastsig[spectral]" installs.
+    This command requires fastsig[spectral].
     """
     from fastsig.io.files.safe import check_output
 

@@ -47,8 +47,8 @@ def search() -> None:
                    "its S/N.")
 @click.option("--switch", type=float, metavar="X", default=1.5, show_default=True,
               help="Halve the sampling rate above each DM at which the smearing within a channel "
-                   "is at least about X times that due to samples and DM steps. With a larger X, "
-                   "less S/N is lost but the search takes longer.")
+                   "is at least about X times the smearing due to the sample time and the DM step. "
+                   "With a larger X, less S/N is lost but the search takes longer.")
 @common.constant_option()
 @click.option("--n-chan", type=click.IntRange(1), metavar="N",
               help="Divide each channel of voltages into N channels, in which the dispersion is "

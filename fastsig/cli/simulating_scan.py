@@ -150,8 +150,7 @@ def fast_scan(output: str, overwrite: bool, workers: int | None, **options: Any)
     The command writes the spectra of every beam, the track of the feed cabin, and a record of the
     simulated contents (the truth record). Physical values other than DMs, HI masses, the slope of
     --drift and the times of the noise diode need units, e.g. --point
-    ra=5h34m31.9s,dec=22d0m52s,flux=3Jy,index=-0.7. The track requires the packages that pip install
-    "fastsig[spectral]" installs.
+    ra=5h34m31.9s,dec=22d0m52s,flux=3Jy,index=-0.7. Writing the track requires fastsig[spectral].
     """
     from fastsig import simulate as library
 
