@@ -24,8 +24,8 @@ _SERIES = (".tim", ".dat")
                    "files or in the DM-time plane of an .h5 file.")
 @click.option("--plan", type=common.InputPath(), metavar="PATH",
               help="Make time series with the dispersion measures and the downsampling of this "
-                   "plan, written by plan-dm. If the plan has several stretches (rows of its table), "
-                   "the name of an .h5 file must contain {file}.")
+                   "plan, written by plan-dm. If the plan has several stretches (rows of its "
+                   "table), the name of an .h5 file must contain {file}.")
 @click.option("--series", is_flag=True,
               help="Average the channels, with their weights, into a single time series. Names "
                    "that end in .tim or .dat imply this option.")
@@ -35,8 +35,8 @@ _SERIES = (".tim", ".dat")
                    "[default: exact for up to 16 DMs, otherwise sample]")
 @click.option("--ref", metavar="FREQ",
               help="Refer times of arrival to this frequency: top (the highest channel), infinity, "
-                   "or a frequency such as 1500MHz. For several DMs, only top is allowed.  [default: that of the "
-                   "input, if it was dedispersed, otherwise top]")
+                   "or a frequency such as 1500MHz. For several DMs, only top is allowed.  "
+                   "[default: that of the input, if it was dedispersed, otherwise top]")
 @common.constant_option(default="that of the input, if it was dedispersed, otherwise 1/2.41e-4")
 @click.option("--last", type=click.Choice(["keep", "drop"]),
               help="Keep or drop the last spectra, for which the delayed samples of the lower "
