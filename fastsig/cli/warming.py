@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import itertools
 import os
 import subprocess
 import sys
@@ -39,8 +40,8 @@ def _spectra(layouts: Any, products: tuple[str, ...] = PRODUCTS) -> None:
             Spectrometer(n_chan, layout=layout, n_pol=2, products=products[0], n_int=2).compile()
         for each in products[1:]:
             Spectrometer(CHANNELS[-1], layout=layout, n_pol=2, products=each, n_int=2).compile()
-        for lower in (False, True):
-            Spectrometer(64, layout=layout, n_pol=2, products=products[-1], n_int=2,
+        for each, lower in itertools.product(products, (False, True)):
+            Spectrometer(64, layout=layout, n_pol=2, products=each, n_int=2,
                          lower_sideband=lower).compile()
 
 
