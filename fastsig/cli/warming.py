@@ -36,8 +36,9 @@ def _spectra(layouts: Any, products: tuple[str, ...] = PRODUCTS) -> None:
 
     for kind, is_complex, interleaved in layouts:
         layout = Layout(kind, is_complex=is_complex, interleaved=interleaved)
-        for n_chan in CHANNELS:
-            Spectrometer(n_chan, layout=layout, n_pol=2, products=products[0], n_int=2).compile()
+        for n_chan, lower in itertools.product(CHANNELS, (False, True)):
+            Spectrometer(n_chan, layout=layout, n_pol=2, products=products[0], n_int=2,
+                         lower_sideband=lower).compile()
         for each in products[1:]:
             Spectrometer(CHANNELS[-1], layout=layout, n_pol=2, products=each, n_int=2).compile()
         for each, lower in itertools.product(products, (False, True)):
@@ -280,7 +281,7 @@ class Group(NamedTuple):
 GROUPS = {
     each.compile.__name__: each
     for each in (
-        Group(banks, 12, "_bank_loops.integrate_nb"),
+        Group(banks, 13, "_bank_loops.integrate_nb"),
         Group(files, 8, "bitshuffle.compress_planes_nb"),
         Group(flags, 6, "medians.running_median_nb"),
         Group(folding, 5, "_folding_shifts.add_groups_nb"),
