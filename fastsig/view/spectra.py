@@ -14,7 +14,6 @@ from fastsig.run.waterfalls import Cells, Waterfall, pixels_of, reduced
 from fastsig.stream import SpectrumStream
 from fastsig.view.figures import (
     COLORS,
-    counted,
     legend_above,
     line,
     new_figure,
@@ -35,6 +34,7 @@ from fastsig.view.panels import (
     time_label,
     velocity_axis,
 )
+from fastsig.work.shown import counted
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
