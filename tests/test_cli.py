@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import numpy as np
 import pytest
-from cli import ONE_FORM, fastsig
+from cli import ONE_FORM, ROOT, command, environment, fastsig
 from streams import header, noise, write_native
 
 import fastsig as fs
@@ -183,6 +185,40 @@ def test_doctor_and_warmup() -> None:
     assert "kernels" in fastsig("warmup", before=ONE_FORM).stderr
     assert "were in the cache already" in fastsig("warmup", before=ONE_FORM).stderr
     assert fastsig("warmup", "-q", before=ONE_FORM).stderr == ""
+
+
+#: Python that hides a package, as if it were not installed.
+HIDE = """
+import importlib.metadata, sys
+class Hidden:
+    def find_spec(self, name, *_):
+        if name == LACK.replace("-", "_"):
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+def version(name, real=importlib.metadata.version):
+    if name == LACK:
+        raise importlib.metadata.PackageNotFoundError(name)
+    return real(name)
+sys.meta_path.insert(0, Hidden())
+importlib.metadata.version = version
+"""
+
+
+@pytest.mark.parametrize("name", [
+    "numpy", "scipy", "numba", "llvmlite", "astropy", "astropy-iers-data", "h5py", "matplotlib",
+    "rich"])
+def test_doctor_reports_a_missing_package(name: str) -> None:
+    done = subprocess.run(command("doctor", "--json", before=f"LACK = {name!r}\n{HIDE}"),
+                          env=environment(), capture_output=True, text=True, timeout=100)
+    assert done.returncode == 1, done.stderr
+    report = json.loads(done.stdout)
+    assert report["problems"] == [f"{name} is not installed"] and report[name] == "missing"
+    assert report["executable"]
+
+
+def test_doctor_lists_what_is_required() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    required = {re.split("[<>=]", each)[0] for each in project["dependencies"]}
+    assert required <= set(json.loads(fastsig("doctor", "--json").stdout))
 
 
 def test_doctor_tells_which_kernels_are_compiled(tmp_path: Path) -> None:

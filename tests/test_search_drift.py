@@ -226,6 +226,18 @@ def test_the_command(files, tmp_path):
     assert "would write" in planned and not (tmp_path / "b.ecsv").exists()
 
 
+@pytest.mark.parametrize(("first", "name"), [(0, "0"), (3, "0"), (4, "1"), (9, "2")])
+def test_the_file_is_the_one_in_which_the_search_begins(first, name, tmp_path):
+    source = fs.Chain(stream(n_chan=2**10, carriers=[(500.0, 0.0, 1, 60.0)]))
+    for k, part in enumerate((source[:4], source[4:9], source[9:])):
+        part.write(tmp_path / f"{k}.fil", bits=32, lossy=True)
+    with fs.open([tmp_path / f"{k}.fil" for k in range(3)]) as scan:
+        assert drifting(scan[first:]).values("file").tolist() == [f"{name}.fil"]
+    fastsig("search", "drift", *(tmp_path / f"{k}.fil" for k in range(3)), "-o",
+            tmp_path / "a.ecsv", "--tstart", f"{float(first * SAMPLE_S)}s")
+    assert read_hits(tmp_path / "a.ecsv").values("file").tolist() == [f"{name}.fil"]
+
+
 def test_voltages_are_divided_into_channels(tmp_path):
     path = tmp_path / "tone.h5"
     fastsig("simulate", "fast-voltage", "-o", path, "--duration", "0.5s", "--fstart", "1400MHz",

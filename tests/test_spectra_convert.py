@@ -287,6 +287,14 @@ def test_values_without_a_meaning(tmp_path: Path, options: tuple[str, ...], code
     assert not (tmp_path / "c.fil").exists()
 
 
+def test_a_frequency_of_0_needs_no_unit(tmp_path: Path) -> None:
+    source = product(tmp_path / "s.h5", values(), head())
+    fastsig("cut", source, "-o", tmp_path / "c.h5", "--fstart", "0")
+    assert fs.open(tmp_path / "c.h5").shape == fs.open(source).shape
+    done = fastsig("cut", source, "-o", tmp_path / "d.h5", "--fstop", "0", code=2)
+    assert "no channels from the start to 0" in done.stderr
+
+
 def test_names_that_stand_for_something_else(tmp_path: Path) -> None:
     source = product(tmp_path / "s.h5", values(), head())
     done = fastsig("convert", source, "-o", tmp_path / "c.png", code=2)

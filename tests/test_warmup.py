@@ -47,10 +47,20 @@ DRIFT = ("--duration 20s --n-chan 64 --fstart 1419MHz --start-time 2023-12-01T16
 FEW = """
 warming.LAYOUTS, warming.CHANNELS, warming.PRODUCTS = warming.LAYOUTS[:1], (4096,), ("I",)
 """
+FEW_LOWER = """
+warming.LAYOUTS, warming.CHANNELS = warming.LAYOUTS[:1], (256, 1024)
+"""
+FEW_COARSE = """
+warming.LAYOUTS, warming.CHANNELS = warming.LAYOUTS[1:2], (4096,)
+"""
 SHORT = f"""
 spectra {BAND} -o spectra.h5 --n-chan 4096 --products I
 info spectra.h5 --deep
 """
+LOWER = "samples/pulsar_lower_8MHz.h5"
+SHORT_LOWER = "".join(f"spectra {LOWER} -o {n}.h5 --n-chan {n}\n" for n in (64, 256, 1024))
+SHORT_COARSE = "".join(f"spectra {COARSE} -o {each}.h5 --n-chan 64 --products {each}\n"
+                       for each in ("I", "IQUV", "AABB", "AABBCRCI"))
 ALL = f"""
 simulate fast-voltage -o voltages.h5 --duration 1ms
 simulate fast-voltage -o coarse.raw --to guppi --coarse 8 --duration 5ms --bandwidth 16MHz
@@ -69,8 +79,10 @@ spectra {CARRIER} -o fine.h5 --n-chan 8192
 spectra {CARRIER} -o carrier.fil --n-chan 256 --integrate 1ms --lossy
 spectra {CARRIER} -o carrier.fits --n-chan 256 --integrate 1ms --lossy
 spectra {COARSE} -o coarse.h5 --n-chan 64 --integrate 0.5ms
+{SHORT_COARSE.strip()}
 spectra {COARSE} -o coarse-stokes.h5 --n-chan 256 --products IQUV
-spectra samples/pulsar_lower_8MHz.h5 -o lower.h5 --n-chan 64 --products IQUV
+{SHORT_LOWER.strip()}
+spectra {LOWER} -o lower.h5 --n-chan 64 --products IQUV
 flag {HI} -o flagged.h5
 flag {PSR} -o flagged-pulsar.h5
 flag spectral.fits -o flagged-spectral.h5
@@ -129,8 +141,10 @@ def asked_afterwards(folder: Path, groups: list[str], text: str, limits: str = "
     return json.loads((folder / "asked.json").read_text())
 
 
-def test_some_commands_need_nothing_else(tmp_path: Path) -> None:
-    assert asked_afterwards(tmp_path, ["banks", "files", "sums"], SHORT, FEW) == []
+@pytest.mark.parametrize(("text", "limits"), [
+    (SHORT, FEW), (SHORT_LOWER, FEW_LOWER), (SHORT_COARSE, FEW_COARSE)])
+def test_some_commands_need_nothing_else(text: str, limits: str, tmp_path: Path) -> None:
+    assert asked_afterwards(tmp_path, ["banks", "files", "sums"], text, limits) == []
 
 
 @thorough

@@ -205,9 +205,16 @@ profile_options = options(
 
 
 def _with_unit(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
-    if value is not None and not value.strip()[-1:].isalpha():
+    if value is not None and not value.strip()[-1:].isalpha() and not _is_zero(value):
         raise click.BadParameter(f"{value!r} has no unit; allowed: a frequency such as 1400MHz")
     return value
+
+
+def _is_zero(text: str) -> bool:
+    try:
+        return float(text) == 0
+    except ValueError:
+        return False
 
 
 span_options = options(

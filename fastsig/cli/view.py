@@ -30,8 +30,8 @@ from fastsig.cli import common
               help="End the colour scale, or the value axis of a line plot, at this value, in the "
                    "unit of the file (with --scale db, in dB).")
 @click.option("--scale", type=click.Choice(["linear", "asinh", "db"]),
-              help="Use this colour scale; db also applies to line plots.  [default: linear; "
-                   "asinh if a few values far exceed all others]")
+              help="Use this colour scale; db also applies to line plots, and excludes Q, U, V, CR "
+                   "and CI.  [default: linear; asinh if a few values far exceed all others]")
 @click.option("--percent", type=float, metavar="P",
               help="Limit the colour scale to the central P per cent of the values.  [default: all "
                    "but the lowest 1 % and the highest 0.5 %]")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import itertools
 import os
 import subprocess
 import sys
@@ -35,12 +36,13 @@ def _spectra(layouts: Any, products: tuple[str, ...] = PRODUCTS) -> None:
 
     for kind, is_complex, interleaved in layouts:
         layout = Layout(kind, is_complex=is_complex, interleaved=interleaved)
-        for n_chan in CHANNELS:
-            Spectrometer(n_chan, layout=layout, n_pol=2, products=products[0], n_int=2).compile()
+        for n_chan, lower in itertools.product(CHANNELS, (False, True)):
+            Spectrometer(n_chan, layout=layout, n_pol=2, products=products[0], n_int=2,
+                         lower_sideband=lower).compile()
         for each in products[1:]:
             Spectrometer(CHANNELS[-1], layout=layout, n_pol=2, products=each, n_int=2).compile()
-        for lower in (False, True):
-            Spectrometer(64, layout=layout, n_pol=2, products=products[-1], n_int=2,
+        for each, lower in itertools.product(products, (False, True)):
+            Spectrometer(64, layout=layout, n_pol=2, products=each, n_int=2,
                          lower_sideband=lower).compile()
 
 
@@ -279,7 +281,7 @@ class Group(NamedTuple):
 GROUPS = {
     each.compile.__name__: each
     for each in (
-        Group(banks, 12, "_bank_loops.integrate_nb"),
+        Group(banks, 13, "_bank_loops.integrate_nb"),
         Group(files, 8, "bitshuffle.compress_planes_nb"),
         Group(flags, 6, "medians.running_median_nb"),
         Group(folding, 5, "_folding_shifts.add_groups_nb"),

@@ -67,12 +67,12 @@ def draw(
         Colour map of a waterfall; by default, viridis, or RdBu_r for products that can have either
         sign.
     vmin, vmax : float or Quantity, optional
-        Limits of the colours, or of the value axis of a line that is drawn alone; in dB with
-        ``scale="db"``.
+        Limits of the colours, or of the value axis of a line that is drawn alone. With
+        ``scale="db"``, numbers are in dB, and a Quantity has dB or the unit of the values.
     scale : {"linear", "asinh", "db"}, optional
         Scale of the colours. The default is linear or, if a few values are far above all others,
         asinh, which is linear near the median and logarithmic far from it. With "db", lines are
-        also in dB; with "linear", their axes are never logarithmic.
+        also in dB; Q, U, V, CR and CI are refused. With "linear", their axes are never logarithmic.
     percent : float, optional
         Central percentage of the values to which the colours are limited; by default, the lowest 1
         % and the highest 0.5 % of the values are outside the limits.

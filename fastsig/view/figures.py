@@ -88,11 +88,6 @@ def width_text(hertz: float) -> str:
     return f"{hertz / scale:.6g} {unit}"
 
 
-def counted(n: int, one: str, more: str) -> str:
-    """Return ``1 spectrum`` or ``2 spectra``."""
-    return f"{n} {one if n == 1 else more}"
-
-
 def time_unit(seconds: float) -> tuple[str, float]:
     """Return a suitable unit for a length of time, and the unit in seconds."""
     for unit, scale in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):

@@ -17,7 +17,8 @@ from fastsig.errors import PlanError
 from fastsig.reductions.drifting.bands import bands_of
 from fastsig.search.drift.hits import Hits
 from fastsig.stream import SpectrumStream
-from fastsig.view.figures import COLORS, counted, new_figure
+from fastsig.view.figures import COLORS, new_figure
+from fastsig.work.shown import counted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

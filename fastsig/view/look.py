@@ -38,7 +38,8 @@ class Look:
     cmap : str or Colormap, optional
         A colour map of matplotlib; by default, viridis, or RdBu_r for products of either sign.
     vmin, vmax : float or Quantity, optional
-        Limits in the unit of the values, or in dB of this unit.
+        Limits in the unit of the values. On the scale db, a number or a Quantity in dB is in dB of
+        this unit, and a Quantity in another unit is converted to dB.
     scale : {"linear", "asinh", "db"}, optional
         By default linear, or asinh if few values are far above the others.
     percent : float, optional
@@ -67,25 +68,40 @@ class Look:
                                  "magma, cividis, gray, RdBu_r")
 
     def ends(self, unit: str | None) -> tuple[float | None, float | None]:
-        """`vmin` and `vmax` as numbers in a unit."""
-        low, high = (_number(name, value, unit) for name, value in (("vmin", self.vmin),
-                                                                    ("vmax", self.vmax)))
+        """`vmin` and `vmax` as numbers in a unit, or in dB of it on the scale db."""
+        low, high = (_number(name, value, unit, self.scale == "db")
+                     for name, value in (("vmin", self.vmin), ("vmax", self.vmax)))
         if low is not None and high is not None and not low < high:
             raise UsageError(f"vmin = {low:g}, vmax = {high:g}; allowed: vmin below vmax")
         return low, high
 
+    def scale_of(self, *names: str) -> str | None:
+        """Return the scale for products; refuse db if the values of one have either sign."""
+        signed = next((name for name in names if name in SIGNED), None)
+        if self.scale == "db" and signed is not None:
+            raise UsageError(f"scale = 'db' for {signed}, which has either sign; allowed: linear, "
+                             "asinh")
+        return self.scale
 
-def _number(name: str, value: Any, unit: str | None) -> float | None:
+
+def _number(name: str, value: Any, unit: str | None, in_db: bool) -> float | None:
     if value is None:
         return None
+    is_in_db = in_db and str(getattr(value, "unit", "dB")) == "dB"  # as are plain numbers
+    wanted = "dB" if is_in_db else unit or ""
     try:
-        number = float(value.to_value(unit or "")) if hasattr(value, "to_value") else float(value)
+        number = float(value.to_value(wanted)) if hasattr(value, "to_value") else float(value)
     except (TypeError, ValueError) as error:  # or their subclass UnitConversionError
         raise UsageError(f"{name} = {value}; allowed: a number, or a Quantity in "
+                         f"{'dB or ' if in_db else ''}"
                          f"{unit or 'recorded units, which have no name'}") from error
     if not np.isfinite(number):
         raise UsageError(f"{name} = {value}; allowed: finite")
-    return number
+    if not in_db or is_in_db:
+        return number
+    if number <= 0:
+        raise UsageError(f"{name} = {value}; allowed on the scale db: above 0")
+    return 10 * float(np.log10(number))
 
 
 class Shades(NamedTuple):
@@ -118,19 +134,17 @@ class Shades(NamedTuple):
     @classmethod
     def of(cls, values: NDArray[Any], look: Look, name: str, unit: str | None) -> Shades:
         """Return the shades of the values of a product."""
-        signed, scale = name in SIGNED, look.scale
+        signed, scale = name in SIGNED, look.scale_of(name)
         if scale == "db":
-            if signed:
-                raise UsageError(f"scale = 'db' for {name}, which has either sign; allowed: "
-                                 "linear, asinh")
             values = decibels(values)
         shown, finite = np.asarray(values, np.float64), values[np.isfinite(values)]
         asked = look.ends(unit)
         limits = _limits(finite, look, asked, signed)
-        if scale is None and asked == (None, None) and look.percent is None:
+        free = asked == (None, None) and look.percent is None
+        if scale is None and free:
             scale = "asinh" if has_outliers(finite, limits) else "linear"
         if scale == "asinh":
-            norm, ticks = _asinh(finite, asked, limits, signed)
+            norm, ticks = _asinh(finite, limits, signed, free)
         else:
             from matplotlib.colors import Normalize
 
@@ -207,16 +221,19 @@ def _limits(finite: NDArray[Any], look: Look, asked: tuple[float | None, float |
     return low, high
 
 
-def _asinh(finite: NDArray[Any], asked: tuple[float | None, float | None],
-           limits: tuple[float, float], signed: bool) -> tuple[Normalize, list[float]]:
-    """Return a scale linear about the middle and logarithmic beyond, and evenly spaced ticks."""
+def _asinh(finite: NDArray[Any], limits: tuple[float, float], signed: bool, free: bool
+           ) -> tuple[Normalize, list[float]]:
+    """Return a scale linear about the middle and logarithmic beyond, and evenly spaced ticks.
+
+    If the limits are `free`, the scale extends to the highest value within reach.
+    """
     from matplotlib.colors import FuncNorm
 
     bottom, middle, top = (np.percentile(finite, (16, 50, 84)) if finite.size else (0, 0, 1))
     center = 0.0 if signed else float(middle)
     spread = float(top - bottom) / 2 or (limits[1] - limits[0]) / 10
     width, (low, high) = _BEND * spread, limits
-    if finite.size and asked == (None, None):
+    if finite.size and free:
         low, high = float(max(low, center - _REACH * spread)), float(
             min(finite.max(), center + _REACH * spread))
         high = max(high, low + spread)

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from fastsig.errors import PlanError
 from fastsig.search.bursts.candidates import Candidates
-from fastsig.view.figures import COLORS, counted, new_figure
+from fastsig.view.figures import COLORS, new_figure
+from fastsig.work.shown import counted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

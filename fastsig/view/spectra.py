@@ -14,7 +14,6 @@ from fastsig.run.waterfalls import Cells, Waterfall, pixels_of, reduced
 from fastsig.stream import SpectrumStream
 from fastsig.view.figures import (
     COLORS,
-    counted,
     legend_above,
     line,
     new_figure,
@@ -35,6 +34,7 @@ from fastsig.view.panels import (
     time_label,
     velocity_axis,
 )
+from fastsig.work.shown import counted
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -72,13 +72,14 @@ def draw_panel(axes: Any, stream: SpectrumStream, product: str | None, look: Loo
         image, shades, _ = _image(axes, stream, index, look, waterfall(stream, index))
         draw_bar(image, axes, shades)
         return
-    means: Means = run([Marginals(stream, index)])[0]
     name = stream.polarization.names[index]
+    scale = look.scale_of(name)
+    means: Means = run([Marginals(stream, index)])[0]
     if kind == "spectrum":
-        heights = Heights.of(means.spectrum, name, stream.header.unit, look.scale)
+        heights = Heights.of(means.spectrum, name, stream.header.unit, scale)
         _spectrum(axes, stream, means, heights, COLORS[0], label=name)
     else:
-        heights = Heights.of(means.highest, name, stream.header.unit, look.scale)
+        heights = Heights.of(means.highest, name, stream.header.unit, scale)
         _power(axes, stream, means, heights, COLORS[0], label=name)
     _limits(axes, look, stream)
 
@@ -136,6 +137,7 @@ def _lines(stream: SpectrumStream, product: str | None, look: Look, kind: str) -
     """Draw products as lines over frequency or time, those of either sign in a separate panel."""
     names, unit = stream.polarization.names, stream.header.unit
     chosen = range(len(names)) if product is None else [product_index(stream, product)]
+    scale = look.scale_of(*(names[k] for k in chosen))
     groups = [group for group in ([k for k in chosen if names[k] not in SIGNED],
                                   [k for k in chosen if names[k] in SIGNED]) if group]
     found = dict(zip(chosen, run([Marginals(stream, k) for k in chosen]), strict=True))
@@ -144,7 +146,7 @@ def _lines(stream: SpectrumStream, product: str | None, look: Look, kind: str) -
     for axes, group in zip(panels, groups, strict=True):
         values = [found[k].spectrum if kind == "spectrum" else found[k].highest for k in group]
         label = ", ".join(names[k] for k in group[:4]) + (" ..." if len(group) > 4 else "")
-        heights = Heights.of(np.concatenate(values), label, unit, look.scale)
+        heights = Heights.of(np.concatenate(values), label, unit, scale)
         for k in group:
             (_spectrum if kind == "spectrum" else _power)(
                 axes, stream, found[k], heights, COLORS[k % len(COLORS)], label=names[k])

@@ -53,6 +53,9 @@ def test_its_values(table: Path) -> None:
     assert hits.values("drift").tolist() == [1.867379, -1.663294]
     assert hits.values("snr").tolist() == hits.values("snr_turboseti").tolist()
     assert hits.values("source").tolist() == ["TEST"] * 2
+    # The file counts channels within a coarse channel of unknown width, the table over the band.
+    assert hits.values("channel").tolist() == [-1, -1]
+    assert hits.values("coarse_channel").tolist() == [0, 0]
     assert hits["ra"][0].value == pytest.approx(188.7333333, abs=1e-6)
     assert hits["time"][0].isot.startswith("2016-09-19T18:43:21.12")  # half a spectrum later
 
@@ -65,6 +68,8 @@ def test_it_is_converted_and_is_no_stream(table: Path, tmp_path: Path) -> None:
     assert len(fs.read_hits(tmp_path / "b.ecsv")) == 4
     done = fastsig("convert", tmp_path / "b.ecsv", "-o", tmp_path / "c.dat", code=2)
     assert "of several searches" in done.stderr
+    done = fastsig("convert", table, "-o", tmp_path / "c.dat", code=2)
+    assert "were read from a .dat file" in done.stderr
     assert "table of hits" in fastsig("cut", table, "-o", tmp_path / "x.h5", code=3).stderr
     with pytest.raises(UsageError, match="no options"):
         info(table, frequency="1GHz")

@@ -303,6 +303,18 @@ def test_refused_without_positions_or_rows(tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:.*tracks are too sparse")  # single tracks suffice here
+def test_a_single_spectrum_and_channel_are_described_in_the_singular() -> None:
+    spectra = drift(rows=1, n=2)
+    spectra.known["ra_deg"][0] = np.nan
+    made = fs.grid(spectra, fstart="1420.01MHz", fstop="1420.01MHz")
+    text = made.explain(workers=1)
+    assert text.startswith("1 channel at a time, 1 thread, ")
+    assert "\n1 spectrum of 1 file\nleft out: 1 spectrum, no position\n" in text
+    assert "\n1 channel, 1420.0" in text
+    assert repr(made).startswith("<Map of 1 spectrum, ")
+
+
+@pytest.mark.filterwarnings("ignore:.*tracks are too sparse")  # single tracks suffice here
 def test_bands() -> None:
     other = ChannelAxis(Fraction(1_420_020_000), Fraction(10_000), N_CHAN)
     made = fs.grid([drift(rows=3), drift(rows=3, channels=other)])

@@ -138,6 +138,45 @@ def test_decibels(rng: np.random.Generator) -> None:
         view.draw(spectra(rng.normal(0, 1, (4, 2, 8))), scale="db", product="Q")
 
 
+@pytest.mark.parametrize("limit", [20, 20 * u.dB, 100 * u.Jy, 1e5 * u.mJy, 20 * u.dB(u.Jy)])
+def test_limits_in_decibels(limit: Any, rng: np.random.Generator) -> None:
+    stream = spectra(rng.normal(100, 3, (8, 1, 64)), unit="Jy")
+    image = view.draw(stream, scale="db", vmax=limit, what="waterfall").axes[0].images[0]
+    assert image.get_clim()[1] == pytest.approx(20)
+    line = view.draw(stream, scale="db", vmin=limit, what="power").axes[0]
+    assert line.get_ylim()[0] == pytest.approx(20)
+
+
+def test_limits_that_are_not_decibels(rng: np.random.Generator) -> None:
+    stream = spectra(rng.normal(100, 3, (8, 1, 64)), unit="Jy")
+    for options, words in (({"scale": "db", "vmin": 0 * u.Jy}, "on the scale db: above 0"),
+                           ({"scale": "db", "vmin": 3 * u.K}, "Quantity in dB or Jy"),
+                           ({"vmin": 3 * u.dB}, "Quantity in Jy")):
+        with pytest.raises(fs.UsageError, match=words):
+            view.draw(stream, **options)
+
+
+def test_decibels_of_either_sign_are_no_curves(rng: np.random.Generator) -> None:
+    values = rng.normal(0, 1, (8, 2, 64))
+    for stream, options in ((spectra(values), {"what": "spectrum", "product": "Q"}),
+                            (spectra(values), {"what": "power", "product": "Q"}),
+                            (spectra(values[:1]), {}), (spectra(values[:, :, :1]), {})):
+        with pytest.raises(fs.UsageError, match="scale = 'db' for Q, which has either sign"):
+            view.draw(stream, scale="db", **options)
+    assert view.draw(spectra(values[:1]), scale="db", product="I").axes
+
+
+@pytest.mark.parametrize("product", ["I", "Q"])
+def test_a_share_of_the_values_limits_asinh(product: str, rng: np.random.Generator) -> None:
+    values = rng.normal(0, 1, (50, 2, 64))
+    values[:, :, 10] = 1e4
+    image = view.draw(spectra(values), scale="asinh", percent=90, product=product).axes[0].images[0]
+    shown = np.float32(values[:, "IQ".index(product)])
+    low, high = np.percentile(shown, (5, 95))
+    assert image.get_clim() == pytest.approx(
+        (low, high) if product == "I" else (-max(-low, high), max(-low, high)))
+
+
 def test_limits_and_colours(rng: np.random.Generator) -> None:
     stream = spectra(rng.normal(10, 1, (40, 2, 64)), unit="K")
 

@@ -13,7 +13,7 @@ from astropy.time import Time, TimeDelta
 from numpy.typing import NDArray
 
 from fastsig.axes.frequency import ChannelAxis
-from fastsig.axes.time import iso, later
+from fastsig.axes.time import elapsed, iso, later
 from fastsig.axes.units import number
 from fastsig.errors import PlanError, UsageError
 from fastsig.io.files.provenance import provenance
@@ -311,8 +311,15 @@ def _columns(stream: SpectrumStream, signals: list[Signal], n_coarse: int | None
         "dec": np.full(n, np.nan if header.dec_deg is None else header.dec_deg),
         "source": [header.source or ""] * n,
         "first_row": np.zeros(n, np.int64), "last_row": np.full(n, stream.shape[0] - 1),
-        "file": [os.path.basename(roots(stream)[0].path)] * n,
+        "file": [os.path.basename(_first_file(stream))] * n,
     }
+
+
+def _first_file(stream: SpectrumStream) -> str:
+    """Return the path of the file of a scan in which the first row of a stream begins."""
+    root = roots(stream)[0]
+    late = elapsed(root.header.start_time, stream.header.start_time)
+    return root.file_of(round(late * root.header.sample_rate))
 
 
 def _frequencies(axis: ChannelAxis, center: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from fastsig.errors import PlanError, UsageError
 from fastsig.work.memory import resident_bytes
+from fastsig.work.shown import counted
 
 __all__ = ["MapPlan", "plan_blocks"]
 
@@ -36,8 +37,8 @@ class MapPlan:
 
     def text(self) -> str:
         """Return the plan as a line for the user."""
-        return (f"{self.n_chan} channels at a time, {self.threads} "
-                f"{'thread' if self.threads == 1 else 'threads'}, memory about "
+        return (f"{counted(self.n_chan, 'channel', 'channels')} at a time, "
+                f"{counted(self.threads, 'thread', 'threads')}, memory about "
                 f"{self.memory / 1e6:.0f} MB (at least {self.floor / 1e6:.0f} MB)")
 
 

@@ -34,7 +34,7 @@ from fastsig.reductions.mapping.rows import PRODUCTS, Rows, as_streams, check_al
 from fastsig.reductions.mapping.sampling import point_source_error, vectors
 from fastsig.stream import SpectrumStream, Stream, stream_of
 from fastsig.work.arguments import check_options
-from fastsig.work.shown import Shown
+from fastsig.work.shown import Shown, counted
 from fastsig.work.signals import held
 
 __all__ = ["Map", "MapData", "MapPlan", "grid"]
@@ -335,14 +335,15 @@ class Map:
         """Describe in text how the map would be computed."""
         ready = self.plan(workers=workers, memory=memory)
         low, high = (float(edge) / 1e6 for edge in self.axis.edges_hz)
-        head, beam, n = self.header, self.beam, len(self.streams)
+        head, beam = self.header, self.beam
         return "\n".join([
             ready.text(),
-            f"{self.n_spectra} spectra of {n} {'file' if n == 1 else 'files'}",
-            *(f"left out: {count} spectra, {why}" for why, count in self.left_out.items()),
+            f"{_spectra(self.n_spectra)} of {counted(len(self.streams), 'file', 'files')}",
+            *(f"left out: {_spectra(count)}, {why}" for why, count in self.left_out.items()),
             f"{self.shape[-1]} x {self.shape[-2]} pixels of {self.pixel_deg * 3600:g} arcsec, "
             f"{head['CTYPE1'][-3:]} about {head['CRVAL1']:.4f}, {head['CRVAL2']:+.4f} deg",
-            f"{self.axis.n_chan} channels, {low:.6g} to {high:.6g} MHz, {head['SPECSYS']}",
+            f"{counted(self.axis.n_chan, 'channel', 'channels')}, {low:.6g} to {high:.6g} MHz, "
+            f"{head['SPECSYS']}",
             f"beam {beam.fwhm_deg * 60:.3f} arcmin ({beam.origin}), kernel "
             f"{self.kernel.fwhm_deg * 60:.3f} arcmin: effective {head['BMAJ'] * 60:.3f} arcmin, "
             f"{head['BUNIT']}",
@@ -435,7 +436,11 @@ class Map:
         return 8 * int(math.prod(self.shape)) + 2**16
 
     def __repr__(self) -> str:
-        return f"<Map of {self.n_spectra} spectra, {self.shape}, {self.header['BUNIT']}>"
+        return f"<Map of {_spectra(self.n_spectra)}, {self.shape}, {self.header['BUNIT']}>"
+
+
+def _spectra(n: int) -> str:
+    return counted(n, "spectrum", "spectra")
 
 
 def grid(inputs: Any, **options: Any) -> Map:

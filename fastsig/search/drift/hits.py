@@ -19,7 +19,8 @@ COLUMNS: dict[str, Column] = {
     "width": Column("f8", "Hz", "width of the boxcar", 6),
     "excess": Column("f8", "", "mean power in the boxcar above the level, divided by the level", 6),
     "valid_share": Column("f8", "", "fraction of the samples of the boxcar that were valid", 4),
-    "channel": Column("i8", None, "channel that contains the frequency, counted from the lowest"),
+    "channel": Column("i8", None, "channel that contains the frequency, counted from the lowest; "
+                                  "-1 if it is not known"),
     "coarse_channel": Column("i4", None, "coarse channel, counted from the lowest; -1 if coarse "
                                          "channels are not known"),
     "product": Column("U", None, "polarisation product"),

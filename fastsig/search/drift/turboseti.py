@@ -51,12 +51,16 @@ def dat_text(hits: Hits) -> str:
     Raises
     ------
     UsageError
-        If the hits come from several searches, which have different headers.
+        If the hits come from several searches, which have different headers, or from a .dat
+        file, so that the channels of the band are not known.
     """
     meta = hits.meta
     if "channel_hz" not in meta:
         raise UsageError("these hits are of several searches; allowed in a .dat file: the hits "
                          "of one search")
+    if "n_chan" not in meta:
+        raise UsageError("these hits were read from a .dat file; allowed in a .dat file: the hits "
+                         "of one search by fastsig")
     order = np.argsort(hits.values("frequency"), kind="stable")
     snr = hits.values("snr")
     if "snr_turboseti" in hits:
@@ -99,6 +103,9 @@ def _header(hits: Hits) -> str:
 def parse_dat(text: str) -> Hits:
     """Return the hits of a .dat file of turboSETI; its S/N is in both columns of S/N.
 
+    The channels are -1: the file counts them within coarse channels and does not state how wide
+    these are.
+
     Raises
     ------
     UsageError
@@ -126,7 +133,7 @@ def parse_dat(text: str) -> Hits:
     return Hits({
         "time": middle, "frequency": values[:, 3], "drift": values[:, 1], "snr": values[:, 2],
         "snr_turboseti": values[:, 2], "width": np.full(n, abs(step)), "excess": np.full(n, np.nan),
-        "valid_share": np.ones(n), "channel": values[:, 5].astype(np.int64),
+        "valid_share": np.ones(n), "channel": np.full(n, -1),
         "coarse_channel": values[:, 10].astype(np.int64), "product": ["I"] * n,
         "beam": np.full(n, -1), "ra": np.full(n, ra), "dec": np.full(n, dec),
         "source": [fields.get("Source", "")] * n, "first_row": np.zeros(n, np.int64),

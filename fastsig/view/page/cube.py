@@ -13,10 +13,10 @@ from fastsig.axes.polarization import SIGNED
 from fastsig.axes.velocity import velocity as line_velocity
 from fastsig.errors import FormatError, UsageError
 from fastsig.io.fits.cube import CubeFile
-from fastsig.view.figures import counted
 from fastsig.view.page.colors import color_maps
 from fastsig.view.page.html import bytes_block, json_block
 from fastsig.view.page.waterfall import blocks, page_room
+from fastsig.work.shown import counted
 
 __all__ = ["cube_blocks", "cube_factors", "reduced_cube"]
 

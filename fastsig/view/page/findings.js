@@ -200,7 +200,8 @@ class Page {
       const safe = typeof value === "string" && /^[=+\-@\t\r]/.test(text) ? `'${text}` : text;
       return /[",\n\r]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
     };
-    const rows = [...this.marks.of].sort(([a], [b]) => a - b).map(([row, mark]) => [row,
+    // Rows are counted from 1, as by `fastsig cut --row`.
+    const rows = [...this.marks.of].sort(([a], [b]) => a - b).map(([row, mark]) => [row + 1,
       ...names.map((name) => this.model.columns[name][row]), mark].map(cell).join(","));
     return `${["row", ...names, "mark"].join(",")}\r\n${rows.map((row) => `${row}\r\n`).join("")}`;
   }

@@ -13,11 +13,12 @@ from fastsig.axes.time import elapsed, iso, mjd_and_seconds, time_from_mjd
 from fastsig.errors import PlanError, UsageError
 from fastsig.run.waterfalls import reduced
 from fastsig.stream import SpectrumStream
-from fastsig.view.figures import counted, width_text
+from fastsig.view.figures import width_text
 from fastsig.view.page.codes import Scale, encode_weights, fitted
 from fastsig.view.page.colors import color_maps
 from fastsig.view.page.html import bytes_block, json_block
 from fastsig.view.spectra import product_index
+from fastsig.work.shown import counted
 
 __all__ = ["blocks", "factors", "page_room", "waterfall_blocks"]
 
