@@ -35,8 +35,8 @@ _SERIES = (".tim", ".dat")
                    "[default: exact for up to 16 DMs, otherwise sample]")
 @click.option("--ref", metavar="FREQ",
               help="Refer times of arrival to this frequency: top (the highest channel), infinity, "
-                   "or a frequency such as 1500MHz. For several DMs, only top is allowed.  "
-                   "[default: that of the input, if it was dedispersed, otherwise top]")
+                   "or a value such as 1500MHz. For several DMs, only top is allowed.  [default: "
+                   "that of dedispersed input, or top]")
 @common.constant_option(default="that of the input, if it was dedispersed, otherwise 1/2.41e-4")
 @click.option("--last", type=click.Choice(["keep", "drop"]),
               help="Keep or drop the last spectra, for which the delayed samples of the lower "

@@ -46,9 +46,9 @@ def search() -> None:
                    "between two widths or two dispersion measures loses at most a fraction X of "
                    "its S/N.")
 @click.option("--switch", type=float, metavar="X", default=1.5, show_default=True,
-              help="Halve the sampling rate above each DM at which the smearing within a channel "
-                   "is at least about X times the smearing due to the sample time and the DM step. "
-                   "With a larger X, less S/N is lost but the search takes longer.")
+              help="Halve the sampling rate above each DM at which the smearing in a channel is at "
+                   "least X times that of the sample time and the DM step. A larger X loses less "
+                   "S/N but takes longer.")
 @common.constant_option()
 @click.option("--n-chan", type=click.IntRange(1), metavar="N",
               help="Divide each channel of voltages into N channels, in which the dispersion is "

@@ -13,6 +13,7 @@ from fastsig.batch.api import Recipe
 from fastsig.batch.engines.jobs import Outcome
 from fastsig.batch.ledger.records import Record
 from fastsig.batch.recipe.model import Limits
+from fastsig.batch.running import damage
 from fastsig.batch.running.damage import find_damage, verify_products
 from fastsig.batch.tasks.model import Task
 
@@ -65,12 +66,18 @@ def test_only_products_that_validate_finds_invalid_are_damaged(
         outcome.error if damaged else f"one: not verified: {outcome.error}"])
 
 
-def test_sound_products_that_take_too_long_to_verify_stay_done(tmp_path: Path) -> None:
+def test_sound_products_that_take_too_long_to_verify_stay_done(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plugin = install(tmp_path / "plugin")
     path = recipe(tmp_path, {"a": {}})
     batch(path, "-j", 1, plugin=plugin)
     made = Recipe.read(path)
-    found = made.verify(workers=1, limits=Limits(time=1e-3))
+    assert made.verify(workers=1).unverified == ()
+
+    def too_long(tasks: Any, ledger: Any, **options: Any) -> Any:
+        return [], [(ledger.records[task.id], "exceeded the limit of 4 s") for task in tasks]
+
+    monkeypatch.setattr(damage, "find_damage", too_long)
+    found = made.verify(workers=1, limits=Limits(time=4))
     assert found.counts == {"done": 1} and found.unverified == ("a",)
     assert states(path) == {"a": "done"}
-    assert made.verify(workers=1).unverified == ()
