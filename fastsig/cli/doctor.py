@@ -19,7 +19,7 @@ _PACKAGES = ("numpy", "scipy", "numba", "llvmlite", "astropy", "astropy-iers-dat
 @common.json_option
 @common.debug_option
 def doctor(as_json: bool, debug: bool) -> int:
-    """Check the installation, the processor and the tables for times.
+    """Check the installation, the processor and the time tables.
 
     The command reports the versions of fastsig and its dependencies, the processor, the kernel
     cache, and the dates until which the tables of Earth rotation and leap seconds are valid.

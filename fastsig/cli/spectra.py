@@ -68,8 +68,8 @@ def _numbers(context: click.Context, parameter: click.Parameter, value: str) -> 
 @driver.lossy_option
 @click.option("--bits", type=click.Choice(["8", "16", "32"]), default="32", show_default=True,
               help="Write samples of this many bits; those of 32 bits are floats. 8 and 16 are "
-                   "possible in sigproc and psrfits; 8 in fbh5, with a scale and an offset for each "
-                   "segment, product and channel.")
+                   "possible in sigproc and psrfits; 8 in fbh5, with a scale and an offset for "
+                   "each segment, product and channel.")
 @driver.scale_option
 @click.option("--compression", type=click.Choice(["bitshuffle", "gzip", "none"]),
               help="Compress the samples of an FBH5 file with this method.  [default: bitshuffle]")
