@@ -95,8 +95,8 @@ spectra_options = common.options(
 copy_options = common.options(
     click.option("--bits", type=click.Choice(["1", "2", "4", "8", "16", "32"]),
                  help="Write samples of this many bits.  [default: for voltages, those of the "
-                      "input if the format allows it; for spectra, 32 in fbh5; for folded profiles, 16; "
-                      "otherwise the fewest that preserve all values]"),
+                      "input if the format allows it; for spectra, 32 in fbh5; for folded "
+                      "profiles, 16; otherwise the fewest that preserve all values]"),
     click.option("--scale", type=float, metavar="X", default=1.0, show_default=True,
                  help="Multiply the samples by this factor before they are rounded; for spectra, "
                       "this is possible only in sigproc."),
