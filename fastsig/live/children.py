@@ -16,8 +16,7 @@ from typing import Any
 
 __all__ = ["Child", "share_heap", "start", "trim_heap"]
 
-_PDEATHSIG, _ARENA_MAX, _MMAP_THRESHOLD = 1, -8, -3
-_LARGE = 2**18  # bytes of an array that is not in the heap; by default, up to 32 MiB, as it happens
+_PDEATHSIG, _ARENA_MAX = 1, -8
 _MOST_LINE = 2**16
 _TICKS = 5  # of 10 ms, as a process that waits for a disk takes a little time as well
 
@@ -93,14 +92,10 @@ def share_heap() -> None:
     """Let all threads of this process, and of those that it forks, allocate from one heap.
 
     Every file has new threads. With a heap of its own, each of them could keep what is freed, so
-    that memory would grow by megabytes after many files. Arrays are outside the heap, and are
-    returned as soon as they are freed: within it, their gaps would be filled differently for each
-    file, and memory would sometimes rise by a megabyte.
+    that memory would grow by megabytes after many files.
     """
     with contextlib.suppress(AttributeError):  # another library than glibc
-        library = ctypes.CDLL(None)
-        library.mallopt(_ARENA_MAX, 1)
-        library.mallopt(_MMAP_THRESHOLD, _LARGE)
+        ctypes.CDLL(None).mallopt(_ARENA_MAX, 1)
 
 
 def trim_heap() -> None:
