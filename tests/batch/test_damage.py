@@ -52,8 +52,8 @@ def test_only_products_that_validate_finds_invalid_are_damaged(
 
     product = tmp_path / "a.h5"
     product.write_bytes(b"sound")
-    told = product.stat()
-    record = Record("1", "done", "one", outputs=(("a.h5", told.st_size, told.st_mtime_ns),))
+    status = product.stat()
+    record = Record("1", "done", "one", outputs=(("a.h5", status.st_size, status.st_mtime_ns),))
     recorded: list[Record] = []
     notes: list[str] = []
     ledger: Any = SimpleNamespace(records={"1": record}, append=recorded.append)

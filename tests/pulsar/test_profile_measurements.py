@@ -119,18 +119,19 @@ def test_signs_of_q_and_v_are_those_of_the_header(kind: Any, sign_q: Any, sign_v
     mhz = made.frequency.value
     angle = 20 + np.degrees(100 * (299.792458 / mhz.mean()) ** 2)
     for data, names in ((signed, tuple("IQUV")), (powers, ("AA", "BB", "CR", "CI"))):
-        told = made.replace(data=data, header=made.header.replace(
+        recorded = made.replace(data=data, header=made.header.replace(
             polarization=PolBasis(names=names, **same)))
-        found = measured_rm(told)
+        found = measured_rm(recorded)
         assert abs(found.rm - 100) < 4 * found.error
-        values = profile_values(told)
+        values = profile_values(recorded)
         assert abs(values["rm"] - 100) < 4 * values["rm_error"]
         assert abs((values["pa"] - angle + 90) % 180 - 90) < 4 * values["pa_error"] + 0.5
         assert values["circular"] == pytest.approx(0.3, abs=0.02)
         assert values["linear"] == pytest.approx(0.6, abs=0.02)
-        low = told.replace(data=data[:, :, :1], weights=told.weights[:, :, :1],
-                           header=told.header.replace(channels=ChannelAxis(
-                               told.header.channels.first_hz, told.header.channels.step_hz, 1)))
+        axis = recorded.header.channels
+        low = recorded.replace(
+            data=data[:, :, :1], weights=recorded.weights[:, :, :1],
+            header=recorded.header.replace(channels=ChannelAxis(axis.first_hz, axis.step_hz, 1)))
         of_bins = polarization(low)
         apart = of_bins.pa_deg - 20 - np.degrees(100 * (299.792458 / mhz[0]) ** 2)
         assert np.abs((apart + 90) % 180 - 90)[of_bins.significant(10)].max() < 5

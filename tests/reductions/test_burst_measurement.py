@@ -150,9 +150,9 @@ def test_signs_of_q_and_v_are_those_of_the_header() -> None:
     made = polarized(0.12, linear=0.6, pa_deg=30, circular=-0.2, rm=40)
     aa, bb, cr, ci = made.stream.spectra.transpose(1, 0, 2)  # type: ignore[attr-defined]
     signed = np.stack([aa + bb, bb - aa, 2 * cr, -2 * ci], axis=1)
-    told = chain(signed, tuple("IQUV"), sign_q=-1, sign_v=-1)
+    reversed_signs = chain(signed, tuple("IQUV"), sign_q=-1, sign_v=-1)
     true, found = (measure_burst(each, "0.7s", 50, most_rm=300.0).polarization
-                   for each in (made, told))
+                   for each in (made, reversed_signs))
     assert true is not None and found is not None
     assert found.rotation.rm == pytest.approx(true.rotation.rm, abs=1e-3)
     assert found.pa_deg == pytest.approx(true.pa_deg, abs=1e-3)

@@ -176,14 +176,14 @@ def test_the_same_whatever_rows_are_read():
         assert np.array_equal(part.valid, whole.valid[first : first + n])
 
 
-def test_frames_that_files_tell_are_respected(tmp_path):
+def test_frames_that_files_state_are_respected(tmp_path):
     rng = np.random.default_rng(3)
     head = header(band(n=600), ra_deg=10.0, dec_deg=3.0)
     topo = Chain(MemorySpectra(rng.standard_normal((4, 2, 600)) + 9, head))
-    told = topo.frame("lsrk", rest="OH1667")
-    assert told.stream.parameters()["from_source"] == "assumed"
+    made = topo.frame("lsrk", rest="OH1667")
+    assert made.stream.parameters()["from_source"] == "assumed"
     for name in ("a.h5", "a-M01.hdf5"):
-        told.write(tmp_path / name, to="fbh5" if name == "a.h5" else "hifast", lossy=True)
+        made.write(tmp_path / name, to="fbh5" if name == "a.h5" else "hifast", lossy=True)
         again = fs.open(tmp_path / name)
         assert again.header.specsys == "lsrk"
         assert again.header.rest_hz == 1667.3590e6
@@ -201,7 +201,7 @@ def test_frames_that_files_tell_are_respected(tmp_path):
     assert np.abs(both).max() * C < 0.001
     for name in ("a.fil", "a.fits"):
         with pytest.raises(PlanError, match=r"frame of frequencies, lsrk"):
-            told.write(tmp_path / name, overwrite=True)
+            made.write(tmp_path / name, overwrite=True)
 
 
 def test_what_is_refused():
