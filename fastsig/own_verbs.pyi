@@ -345,7 +345,8 @@ class OwnVerbs:
         r"""Spectra in which channels with a kurtosis or skewness unlike that of noise have weight 0.
 
         The power of noise that was summed over N samples has a gamma distribution of shape k = N d,
-        with d = 1 for AA and BB and d = 2 for I, the sum of two polarisations of equal power. In
+        with d = 1 for AA and BB, and for I of a single recorded polarisation, and d = 2 for I of two
+        polarisations of equal power (the default where a file does not record their number). In
         segments of `n_segment` spectra, counted from the first, the spectral kurtosis of M values with
         the sums S1 and S2 of their first and second powers,
 
@@ -720,8 +721,8 @@ class OwnVerbs:
 
         AA, BB, CR and CI are divided by the gain G of a single polarisation, so the flux density of I
         is the mean of those of AA and BB. I, Q, U and V, which combine both polarisations, are divided
-        by 2 G. Columns with the noise expected from the radiometer equation, ``radiometer_NAME``, are
-        also converted to Jy.
+        by 2 G; I of a single recorded polarisation is divided by G. Columns with the noise expected
+        from the radiometer equation, ``radiometer_NAME``, are also converted to Jy.
 
         Parameters
         ----------

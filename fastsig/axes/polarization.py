@@ -42,6 +42,9 @@ class PolBasis:
         Signs applied to Q and V.
     calibrated : bool
         Whether the differences in gain and phase between the feeds were removed.
+    n_recorded : {1, 2}
+        Number of polarisations that were recorded: I is the power of one, or the sum of two. It is
+        2 where a file of spectra does not record it.
     """
 
     kind: Literal["linear", "circular", "unknown"] = "linear"
@@ -51,11 +54,16 @@ class PolBasis:
     sign_q: int = 1
     sign_v: int = 1
     calibrated: bool = False
+    n_recorded: int = 2
 
     @property
     def n_pol(self) -> int:
         """Length of the polarisation axis."""
         return len(self.names)
+
+    def n_added(self, name: str) -> int:
+        """Return the number of polarisations that a product combines, such as 1 for AA or CR."""
+        return self.n_recorded if name == "I" else 2 if name in ("Q", "U", "V") else 1
 
 
 def product_names(products: str, n_pol: int, kind: str = "linear") -> tuple[str, ...]:

@@ -65,7 +65,7 @@ def _meta(profiles: ProfileData) -> dict[str, Any]:
         "folded_mhz": profiles.folded_mhz, "coherent_dm": header.coherent_dm,
         "rm_removed": profiles.rm_removed, "feed": basis.kind, "handedness": basis.handedness,
         "sign_q": basis.sign_q, "sign_v": basis.sign_v, "frame": basis.frame,
-        "calibrated": basis.calibrated,
+        "calibrated": basis.calibrated, "n_recorded": basis.n_recorded,
         "epochs": [[day, _text(seconds)] for day, seconds in profiles.exact_epochs()],
         "durations_s": [float(each) for each in profiles.durations],
         "periods_s": [float(each) for each in profiles.periods],

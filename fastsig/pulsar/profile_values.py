@@ -58,7 +58,7 @@ def units_of_values() -> dict[str, str]:
     return {name: unit for name, (unit, _) in _COLUMNS.items() if unit}
 
 
-def profile_values(profiles: Profiles, *, sefd_jy: float | None = None, n_pol: int = 2,
+def profile_values(profiles: Profiles, *, sefd_jy: float | None = None, n_pol: int | None = None,
                    convention: str = "PSR/IEEE", feed_angle: Any = None) -> dict[str, Any]:
     """Return the measurements of the mean profile; NaN for those that cannot be made.
 
@@ -73,8 +73,8 @@ def profile_values(profiles: Profiles, *, sefd_jy: float | None = None, n_pol: i
         System equivalent flux density of one polarisation, Jy, from which the flux density follows.
         The exposure is computed from the durations and from the weights relative to the largest
         weight.
-    n_pol : int
-        Number of polarisations in the total intensity.
+    n_pol : int, optional
+        Number of polarisations in the total intensity; by default, as the profiles record it.
     convention : {"PSR/IEEE", "IAU"}
         Sign of V.
     feed_angle : Quantity or str, optional
@@ -102,7 +102,8 @@ def profile_values(profiles: Profiles, *, sefd_jy: float | None = None, n_pol: i
     found |= {"snr": pulse.snr, "snr_boxcar": best_boxcar(mean, pulse.baseline.sigma).snr}
     if sefd_jy is not None:
         flux = radiometer_flux(pulse, sefd_jy=sefd_jy, time_bandwidth=_time_bandwidth(total),
-                               n_pol=n_pol)
+                               n_pol=total.header.polarization.n_added("I") if n_pol is None
+                               else n_pol)
         found |= {"mean_flux": 1e3 * flux.mean_jy, "mean_flux_error": 1e3 * flux.mean_error_jy}
     widths = pulse_widths(mean, pulse.baseline.off)
     for name, width in (("w50", widths.w50), ("w10", widths.w10),

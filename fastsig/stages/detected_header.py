@@ -33,4 +33,4 @@ def detected_header(source: Stream, products: str, sign_q: int, sign_v: int) -> 
     basis = source.polarization
     names = product_names(products, basis.n_pol, basis.kind)
     return source.header.replace(is_complex=False, n_sum=1, polarization=replace(
-        basis, names=names, sign_q=int(sign_q), sign_v=int(sign_v)))
+        basis, names=names, sign_q=int(sign_q), sign_v=int(sign_v), n_recorded=basis.n_pol))

@@ -20,8 +20,7 @@ from fastsig.stream import Block, CodedBlock, Stream
 
 __all__ = ["FlagKurtosis"]
 
-#: Powers of complex samples that are added in a value of a product, for each accumulated sample.
-_ADDED = {"AA": 1, "BB": 1, "I": 2}
+_POWERS = ("AA", "BB", "I")
 
 _LEAST_ROWS = 16  # for which thresholds are known
 _SHARES = 1e-8, 0.1
@@ -51,7 +50,8 @@ class FlagKurtosis(FlagStage):
     r"""Spectra in which channels with a kurtosis or skewness unlike that of noise have weight 0.
 
     The power of noise that was summed over N samples has a gamma distribution of shape k = N d,
-    with d = 1 for AA and BB and d = 2 for I, the sum of two polarisations of equal power. In
+    with d = 1 for AA and BB, and for I of a single recorded polarisation, and d = 2 for I of two
+    polarisations of equal power (the default where a file does not record their number). In
     segments of `n_segment` spectra, counted from the first, the spectral kurtosis of M values with
     the sums S1 and S2 of their first and second powers,
 
@@ -132,11 +132,11 @@ class FlagKurtosis(FlagStage):
 
     def _powers(self) -> dict[int, int]:
         """Return the powers that are added in each product that is tested, by its number."""
-        names = self.polarization.names
-        found = {p: _ADDED[name] for p, name in enumerate(names) if name in _ADDED}
+        basis = self.polarization
+        found = {p: basis.n_added(name) for p, name in enumerate(basis.names) if name in _POWERS}
         if not found:
-            raise PlanError(f"{self.path}: the spectra have the products {', '.join(names)}; "
-                            f"allowed: powers, {', '.join(_ADDED)}")
+            raise PlanError(f"{self.path}: the spectra have the products {', '.join(basis.names)}; "
+                            f"allowed: powers, {', '.join(_POWERS)}")
         if self.header.zero_dm is not None:
             raise PlanError(f"{self.path}: the mean over the band was subtracted, and the values "
                             "are not powers; allowed: flag_kurtosis before zero_dm")

@@ -29,8 +29,8 @@ class Flux(SpectraStage):
 
     AA, BB, CR and CI are divided by the gain G of a single polarisation, so the flux density of I
     is the mean of those of AA and BB. I, Q, U and V, which combine both polarisations, are divided
-    by 2 G. Columns with the noise expected from the radiometer equation, ``radiometer_NAME``, are
-    also converted to Jy.
+    by 2 G; I of a single recorded polarisation is divided by G. Columns with the noise expected
+    from the radiometer equation, ``radiometer_NAME``, are also converted to Jy.
 
     Parameters
     ----------
@@ -85,8 +85,8 @@ class Flux(SpectraStage):
         self.receiver, self.axis = receiver, axis
         self.zenith = None if zenith_angle is None else number(zenith_angle, "deg", "zenith_angle")
         self.temperature = temperature
-        self._sum = np.array([1 if len(name) == 2 else 2 for name in source.polarization.names],
-                             np.float32)
+        self._sum = np.array([source.polarization.n_added(name)
+                              for name in source.polarization.names], np.float32)
         self._gains: dict[int, NDArray[np.float32]] = {}
         if self.zenith is not None or self.given is not None:
             first = self._gain(round((self.zenith or 0) / _STEP_DEG))

@@ -125,7 +125,8 @@ def _described(stage: Baseline) -> str:
 def _radiometer(stage: Baseline, seen: _Seen, name: str, tsys: Any) -> F8 | None:
     """Return the scatter of a channel of one spectrum by the radiometer equation, (chan,).
 
-    ``T / sqrt(bandwidth x time)``, or for I, the sum of two, ``T_I / sqrt(2 bandwidth x time)``.
+    ``T / sqrt(bandwidth x time)``, or for I of two polarisations, ``T_I / sqrt(2 bandwidth x
+    time)``.
     None if the product is not a power and no temperature is given.
     """
     powers = ("I", "AA", "BB", "XX", "YY", "RR", "LL")
@@ -134,7 +135,7 @@ def _radiometer(stage: Baseline, seen: _Seen, name: str, tsys: Any) -> F8 | None
     level: F8 = _mean(seen.before) if tsys is None else np.full(
         seen.before.shape[1], number(tsys, stage.header.unit or "", "tsys"))
     return radiometer(np.abs(level), float(stage.axis.step_hz), 1 / float(stage.header.sample_rate),
-                      n_pol=2 if name == "I" else 1)
+                      n_pol=stage.polarization.n_added(name))
 
 
 def _mean(values: F8) -> F8:

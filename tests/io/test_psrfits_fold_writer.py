@@ -63,7 +63,8 @@ def test_all_that_a_file_holds_comes_back(tmp_path: Path) -> None:
                  ephemeris="PSR J0000+00\nF0 81.3", history=(("2020-01-01", "dspsr -b 33"),),
                  provenance={"stages": [{"stage": "fold", "parameters": {"n_bin": 33}}],
                              "note": "x" * 900}).dedisperse(ref="1300 MHz")
-    basis = PolBasis("linear", FULL, sign_q=-1, sign_v=-1, frame="sky", handedness="IAU")
+    basis = PolBasis("linear", FULL, sign_q=-1, sign_v=-1, frame="sky", handedness="IAU",
+                     n_recorded=1)
     made = made.replace(header=made.header.replace(
         polarization=basis, unit="K", beam=3, receiver="19-beam", backend="ROACH2",
         dispersion_constant=Fraction("4148.808")))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Mapping
 from fractions import Fraction
@@ -389,6 +390,11 @@ def test_intensity_alone(tmp_path: Path) -> None:
     mhz = np.linspace(1390, 1410, 200)
     np.savez(table, freq=mhz, tcal=np.full((200, 2, 19), 12.5))
     assert abs(solve(made, str(table), beam=3).tsys[0] - 40) < 0.3
+    made.values = pair[:, :1]  # a single polarisation was recorded
+    made.header = made.header.replace(polarization=dataclasses.replace(
+        made.header.polarization, n_recorded=1))
+    for found in (solve(made, "12.5K"), solve(made, str(table), beam=3)):
+        assert abs(found.tsys[0] - 20) < 0.3 and abs(found.noise_ratio[0] - 1) < 0.03
 
 
 @pytest.mark.parametrize("steps, text", [

@@ -106,10 +106,11 @@ def test_the_projects_own_scan_has_the_source_on_throughout(samples: Path) -> No
 
 
 def product(path: Path, values: np.ndarray, unit: str | None, weight: float = 1.0,
-            names: tuple[str, ...] = ("AA",)) -> Any:
+            names: tuple[str, ...] = ("AA",), n_recorded: int = 2) -> Any:
     axis = ChannelAxis(Fraction(1_400_000_000), Fraction(10_000), values.shape[2])
     about = voltages_header(Fraction(1, 2)).replace(
-        channels=axis, polarization=PolBasis("linear", names), unit=unit, n_sum=1, diode=None)
+        channels=axis, polarization=PolBasis("linear", names, n_recorded=n_recorded),
+        unit=unit, n_sum=1, diode=None)
     with FBH5Writer(path, about, values.shape, provenance={}, overwrite=True) as writer:
         writer.append(values.astype(np.float32),
                       np.full((*values.shape[:2], 1), weight, np.float32))
@@ -133,9 +134,12 @@ def test_rows_in_kelvin_are_subtracted(tmp_path: Path, rng: np.random.Generator)
     np.testing.assert_allclose(again.values.mean(), found.values.mean(), rtol=1e-3)
 
 
-def test_intensity_is_of_two_polarisations(tmp_path: Path, rng: np.random.Generator) -> None:
-    values = rng.normal(40, 40 / np.sqrt(2 * 2 * 10_000), (80, 1, 1000))
-    found = on_off(product(tmp_path / "i.h5", values, None, names=("I",)), "20s", tsys="40K")
+@pytest.mark.parametrize("n_pol", [1, 2])
+def test_intensity_is_of_two_polarisations_or_one(n_pol: int, tmp_path: Path,
+                                                  rng: np.random.Generator) -> None:
+    values = rng.normal(40, 40 / np.sqrt(n_pol * 2 * 10_000), (80, 1, 1000))
+    found = on_off(product(tmp_path / "i.h5", values, None, names=("I",), n_recorded=n_pol), "20s",
+                   tsys="40K")
     assert found.ratio.mean() == pytest.approx(1, abs=0.03)
 
 

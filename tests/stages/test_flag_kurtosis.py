@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from stage_checks import check_rows
-from streams import MemorySpectra
+from streams import MemorySpectra, MemoryVoltages, noise
 from streams import header as voltages_header
 
 import fastsig as fs
@@ -63,6 +64,19 @@ def test_samples_of_a_value_are_those_of_the_header() -> None:
         assert made.n_sum == pytest.approx(N) and made.parameters()["n_sum"] == made.n_sum
     other = head(64).replace(n_eff=0.5)
     assert FlagKurtosis(MemorySpectra(np.ones((40, 1, 64)), other)).n_sum == pytest.approx(3)
+
+
+@pytest.mark.parametrize("n_pol", [1, 2])
+def test_intensity_of_one_or_two_polarisations(n_pol: int, tmp_path: Path,
+                                               rng: np.random.Generator) -> None:
+    """How many were recorded is kept in the file of spectra."""
+    source = MemoryVoltages(noise(rng, 2**21, n_pol), voltages_header(n_pol=n_pol))
+    path = tmp_path / "i.h5"
+    fs.Chain(source).channelize(64).detect("I").integrate(n_int=8).write(path)
+    assert fs.open(path).polarization.n_recorded == n_pol
+    flagged = lost(fs.open(path).flag_kurtosis(
+        noise_share=0.01, n_segment=64).stream).mean()
+    assert 0.001 < flagged < 0.015
 
 
 @pytest.mark.parametrize("half", [0, 7])

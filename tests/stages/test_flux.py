@@ -53,6 +53,12 @@ def test_a_gain_divides_a_polarisation_and_twice_the_gain_a_sum() -> None:
     np.testing.assert_allclose(found["tsys_AA"], [2, 3])
 
 
+def test_intensity_of_one_polarisation_is_divided_by_the_gain() -> None:
+    made = Flux(spectra(polarization=PolBasis("linear", ("mean", "I"), n_recorded=1)),
+                gain=f"{GAIN}K/Jy")
+    np.testing.assert_allclose(made.read_block(1, 4).data, spectra().spectra[1:5] / GAIN, rtol=1e-6)
+
+
 def test_the_receiver_s_gain_of_a_beam() -> None:
     receiver = telescopes.get("FAST").receiver()
     made = Flux(spectra(beam=None), receiver, zenith_angle="20deg", beam=7)

@@ -156,7 +156,8 @@ def _offset(reference: tuple[int, Fraction], day: int, seconds: Fraction) -> flo
 def _header(meta: Mapping[str, Any], names: tuple[str, ...], axis: ChannelAxis, start: Any,
             unit: str | None) -> Header:
     basis = PolBasis(meta["feed"], names, meta["handedness"], meta["frame"], int(meta["sign_q"]),
-                     int(meta["sign_v"]), bool(meta.get("calibrated")))
+                     int(meta["sign_v"]), bool(meta.get("calibrated")),
+                     int(meta.get("n_recorded", 2)))
     known: dict[str, Any] = {key: meta.get(key) for key in (
         "telescope", "receiver", "backend", "source", "beam")}
     if meta["dedispersed"]:

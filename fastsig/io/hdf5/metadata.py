@@ -162,10 +162,12 @@ def header_record(header: Header) -> dict[str, Any]:
 
 
 def _basis_record(basis: PolBasis) -> dict[str, Any]:
-    """Return a basis as plain data, with `calibrated` only where it is true."""
+    """Return a basis as plain data; `calibrated` and `n_recorded` only if they are not usual."""
     record = asdict(basis)
-    if not basis.calibrated:
-        del record["calibrated"]
+    usual = PolBasis()
+    for name in ("calibrated", "n_recorded"):
+        if record[name] == getattr(usual, name):
+            del record[name]
     return record
 
 

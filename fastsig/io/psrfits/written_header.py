@@ -197,6 +197,8 @@ def lost_fields(header: Header) -> list[str]:
         out.append(f"psrfits does not know the products {', '.join(basis.names)}")
     if (basis.sign_q, basis.sign_v, basis.frame) != (1, 1, "receiver"):
         out.append("psrfits has no place for the signs of Q and V and their frame")
+    if basis.n_recorded != 2:
+        out.append("psrfits has no place for the number of polarisations in I")
     if header.diode is not None:
         out.append("psrfits has no place for the schedule of the noise diode")
     if axis is not None and axis.half_channel is not None:

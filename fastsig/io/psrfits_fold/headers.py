@@ -240,4 +240,5 @@ def _signed(basis: PolBasis, cards: Cards, last: Mapping[str, Any]) -> PolBasis:
         basis, frame="sky" if on_sky else "receiver",
         handedness=cards.text("POLHAND") or basis.handedness,
         calibrated=last.get("CAL_MTHD", "").upper() not in _UNCALIBRATED,
+        n_recorded=1 if cards.number("NRECPOL") == 1 else 2,
         **signs)  # type: ignore[arg-type]

@@ -139,6 +139,8 @@ def _own(profiles: Profiles) -> dict[str, object]:
         out["UNIT"] = fitted(header.unit)
     if (basis.sign_q, basis.sign_v) != (1, 1):
         out |= {"SIGN_Q": basis.sign_q, "SIGN_V": basis.sign_v}
+    if basis.n_recorded != PolBasis().n_recorded:
+        out["NRECPOL"] = basis.n_recorded
     if basis.frame != "receiver":
         out["POLFRAME"] = basis.frame
     if basis.handedness != PolBasis().handedness:

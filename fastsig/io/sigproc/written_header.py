@@ -14,7 +14,7 @@ from typing import Any
 
 from fastsig.axes.constants import DISPERSION_CONSTANT
 from fastsig.axes.dispersion import top_hz
-from fastsig.axes.polarization import PRODUCTS
+from fastsig.axes.polarization import PRODUCTS, PolBasis
 from fastsig.axes.time import mjd_and_seconds
 from fastsig.errors import PlanError
 from fastsig.io.files.outputs import more_values
@@ -146,8 +146,8 @@ def lost_fields(header: Header, shape: tuple[int, ...]) -> Iterator[str]:
     if pol.names != PRODUCTS["I"] and _named(header) is None:
         missing.append(f"the names of its products ({', '.join(pol.names)}; --set products= "
                        "specifies them again)")
-    if pol.kind != "unknown" or pol.sign_q != 1 or pol.sign_v != 1 or pol.frame != "receiver":
-        missing.append("feeds, signs and frame of its products")
+    if pol != PolBasis("unknown", pol.names):
+        missing.append("feeds, signs and frame of its products, and the number of polarisations")
     others = [key for key, value in header.extra.items()
               if key not in _KEPT and key not in (*KEYWORDS, "codes", "channels", "barycentered")
               and not says_nothing(key, value)]

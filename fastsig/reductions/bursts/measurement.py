@@ -284,7 +284,8 @@ def _on(burst: Burst, fit: BurstFit) -> NDArray[np.bool_]:
 def _flux(burst: Burst, fit: BurstFit, tsys: Any, gain: F8 | None, scale_error: float
           ) -> Fluence | None:
     window = burst.window
-    n_pol = 2 if window.stream.polarization.names[0] == "I" else 1
+    basis = window.stream.polarization
+    n_pol = basis.n_added(basis.names[0])
     jansky = jansky_per_sigma(
         burst.made, unit=window.stream.header.unit, n_pol=n_pol, step_s=window.step_s,
         channel_hz=window.channel_mhz * 1e6,

@@ -121,8 +121,7 @@ def _false_alarms(stream: SpectrumStream, plan: SearchPlan, events: Events) -> f
     """Return the candidates that the noise of a stream is expected to cause."""
     header = stream.header
     axis = header.require_channels(stream.path)
-    n_pol = 2 if header.polarization.kind in ("linear", "circular") and (
-        header.polarization.names == ("I",)) else 1
+    n_pol = header.polarization.n_added(header.polarization.names[0])
     degrees = degrees_of(float(axis.step_hz), 1 / float(header.sample_rate), n_pol, n_eff(header))
     return false_alarms(plan, float(stream.duration.value) * events.live_share,
                         degrees=degrees * events.valid_share)

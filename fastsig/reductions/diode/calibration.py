@@ -176,7 +176,7 @@ def solve(stream: Stream, tcal: Any, *, diode: Any = None, guard: Any = 0, gain_
     cycle, given = _cycle(stream, power, weight, step, diode)
     independent = n_eff(stream.header)
     samples = float(axis.step_hz / stream.header.sample_rate) * independent
-    samples *= 2 if stream.polarization.names == ("I",) else 1  # of two polarisations
+    samples *= stream.polarization.n_added(stream.polarization.names[0])
     bands = axis.n_chan / power.shape[2] * float(step * stream.header.sample_rate)
     model, counting = gain_of(
         power, weight, step, cycle, gain_s=float(steady), guard=edge,

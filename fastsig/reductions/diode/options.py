@@ -64,6 +64,7 @@ def seconds(value: Any, name: str, *, least: bool) -> Fraction:
 def temperatures(tcal: Any, stream: SpectrumStream, n_pol: int, beam: int | None) -> F8:
     """Return the temperature of the diode, K, (pol, chan)."""
     n_chan = stream.shape[2]
+    total, added = stream.polarization.names == ("I",), stream.polarization.n_added("I")
     values = _numbers(tcal)
     if values is None:
         from fastsig.telescopes.tcal import read
@@ -71,9 +72,8 @@ def temperatures(tcal: Any, stream: SpectrumStream, n_pol: int, beam: int | None
         number = stream.header.beam if beam is None else beam
         if number is None:
             raise UsageError(f"{stream.path}: the file states no beam; give --beam 1")
-        total = stream.polarization.names == ("I",)  # the sum of both polarisations
         table = read(tcal).at(stream.header.require_channels(stream.path), number,
-                              n_pol=2 if total else n_pol)
+                              n_pol=added if total else n_pol)
         kelvin = np.asarray(table.to_value(u.K))
         if not np.isfinite(kelvin).any():
             raise UsageError(f"{tcal}: has no temperature of the diode within the band of "
@@ -82,8 +82,8 @@ def temperatures(tcal: Any, stream: SpectrumStream, n_pol: int, beam: int | None
     if len(values) not in (1, n_pol):
         raise UsageError(f"tcal: {len(values)} temperatures for {n_pol} polarisations; allowed: "
                          "one for all, or one for each")
-    if stream.polarization.names == ("I",):
-        values = [2 * values[0]]  # I is the sum of both polarisations
+    if total:
+        values = [added * values[0]]
     return np.repeat(np.broadcast_to(np.array(values, np.float64), (n_pol,))[:, np.newaxis],
                      n_chan, axis=1)
 

@@ -151,10 +151,10 @@ class MapRows(Sink):
         stream = self._rows.stream
         seconds = np.float32(1 / stream.header.sample_rate)
         valid = np.broadcast_to(valid, (*values.shape[:2], valid.shape[2]))
-        source, names = _source(stream, self._product), stream.polarization.names
+        source, basis = _source(stream, self._product), stream.polarization
+        added = basis.n_added(basis.names[source[0]]) if stream.header.unit == "K" else 1
         data, weight = self._data[:, where], self._weight[:, where]
-        _combine(values, valid * seconds, source, stream.header.unit, names[source[0]] == "mean",
-                 data, weight)
+        _combine(values, valid * seconds, source, added, data, weight)
         if self._scale != 1:
             data *= np.float32(self._scale)
             weight *= np.float32(1 / self._scale**2)
@@ -174,12 +174,12 @@ def _source(stream: SpectrumStream, product: str) -> tuple[int, ...]:
                     f"needs {allowed}")
 
 
-def _combine(values: F4, weight: F4, source: tuple[int, ...], unit: str | None, mean: bool,
-             data: F4, out_weight: F4) -> None:
+def _combine(values: F4, weight: F4, source: tuple[int, ...], added: int, data: F4, out_weight: F4
+             ) -> None:
     """Compute the products of a map from those of spectra.
 
-    I is the mean of AA and BB, in Jy and in K. In K, I, Q, U and V are sums of two polarisations,
-    so they are halved, unless they are a mean. In Jy they stay unchanged.
+    I is the mean of AA and BB, in Jy and in K. In K, products are divided by the number `added` of
+    polarisations that they combine.
     """
     if len(source) == 2:
         a, b = (weight[:, each] for each in source)
@@ -188,7 +188,7 @@ def _combine(values: F4, weight: F4, source: tuple[int, ...], unit: str | None, 
         with np.errstate(divide="ignore", invalid="ignore"):
             out_weight[0] = np.where((a > 0) & (b > 0), 2 / (1 / a + 1 / b), np.float32(0))
         return
-    factor = np.float32(0.5 if unit == "K" and not mean else 1)
+    factor = np.float32(1 / added)
     for place, each in enumerate(source):
         np.multiply(values[:, each], factor, out=data[place])
         out_weight[place] = weight[:, each]

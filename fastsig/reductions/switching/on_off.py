@@ -216,7 +216,7 @@ class _OnOff:
             raise PlanError(f"{stream.path}: products {', '.join(names)}; allowed: powers, as "
                             f"{', '.join(_POWERS)}")
         self._check(tsys, tcal)
-        self.n_pol = np.array([2 if names[k] == "I" else 1 for k in self.products])
+        self.n_pol = np.array([stream.polarization.n_added(names[k]) for k in self.products])
         self.tsys, self.tcal = (self._each(key, value) for key, value in
                                 (("tsys", tsys), ("tcal", tcal)))
         self.axis = stream.header.require_channels(stream.path)
