@@ -41,6 +41,7 @@ def main(kind: str, place: str) -> None:
     rehearse(Source("-", "", "none"), settings)
 
     def work(report: Any) -> int:
+        children.use_small_pages()
         found: list[tuple[int, int]] = []
 
         def said(what: dict[str, Any]) -> None:

@@ -14,9 +14,9 @@ import traceback
 from collections.abc import Callable, Collection
 from typing import Any
 
-__all__ = ["Child", "share_heap", "start", "trim_heap"]
+__all__ = ["Child", "share_heap", "start", "trim_heap", "use_small_pages"]
 
-_PDEATHSIG, _ARENA_MAX = 1, -8
+_PDEATHSIG, _THP_DISABLE, _ARENA_MAX = 1, 41, -8
 _MOST_LINE = 2**16
 _TICKS = 5  # of 10 ms, as a process that waits for a disk takes a little time as well
 
@@ -98,6 +98,15 @@ def share_heap() -> None:
         ctypes.CDLL(None).mallopt(_ARENA_MAX, 1)
 
 
+def use_small_pages() -> None:
+    """Let no array of this process have pages of 2 MB, as NumPy asks for.
+
+    How many of these an array fills depends on where it begins, so that the memory of equal files
+    would vary by megabytes. The receiver, whose ring is in such pages, is another process.
+    """
+    _prctl(_THP_DISABLE, 1)
+
+
 def trim_heap() -> None:
     """Return free memory to the system, also that of objects which refer to each other.
 
@@ -130,7 +139,7 @@ def start(name: str, work: Callable[[Callable[[dict[str, Any]], None]], int],
     try:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
-        ctypes.CDLL(None).prctl(_PDEATHSIG, signal.SIGTERM)
+        _prctl(_PDEATHSIG, signal.SIGTERM)
         if cpus is not None:
             os.sched_setaffinity(0, cpus)
         if os.getppid() == parent:
@@ -140,6 +149,10 @@ def start(name: str, work: Callable[[Callable[[dict[str, Any]], None]], int],
             sys.stdout.flush()
             sys.stderr.flush()
         os._exit(code)
+
+
+def _prctl(option: int, value: int) -> None:
+    ctypes.CDLL(None).prctl(option, *map(ctypes.c_ulong, (value, 0, 0, 0)))
 
 
 def _worked(work: Callable[[Callable[[dict[str, Any]], None]], int], pipe: int) -> int:

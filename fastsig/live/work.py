@@ -7,6 +7,7 @@ import signal
 from typing import Any
 
 from fastsig.errors import DataError
+from fastsig.live.children import use_small_pages
 from fastsig.live.receivers import open_source
 from fastsig.live.rolling import Report, Rolling
 from fastsig.live.settings import Settings, Source
@@ -33,6 +34,7 @@ def work(kind: str, source: Source, settings: Settings, report: Report, *, again
         for each in files:
             each.roll()
 
+    use_small_pages()
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGHUP, roll)
     try:

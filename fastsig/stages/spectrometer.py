@@ -112,7 +112,8 @@ class Spectrometer(DetectFrames):
         if key not in self._kernels:
             table, length = self._table(form, flag_sigma), self._rows_at_once(form)
             # The buffer for samples is reused: fresh pages would double the cost of reading.
-            self._kernels[key] = Scratch(lambda: (table.copy(n_int=n_each), form.empty(length)))
+            self._kernels[key] = Scratch(lambda: (table.copy(n_int=n_each), form.empty(length)),
+                                         thrifty=self.source.endless)
         return self._kernels[key]
 
     def work_bytes(self, n: int) -> int:
