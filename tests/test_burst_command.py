@@ -38,9 +38,17 @@ def test_values_table_picture_and_cut_outs(scan: Path, tmp_path: Path) -> None:
     assert report["rm"] is None and report["fluence"] > 0
     table = read_table(tmp_path / "b.ecsv")
     assert table["dm"][0].value == report["dm"] and table.meta["kind"] == "burst measurements"
+    assert table.meta["settings"] == {
+        "at": "0.7s", "dm": "51", "width": None, "method": "snr", "tsys": "20K", "gain": "16K/Jy",
+        "zenith_angle": None, "beam": None, "scale_error": 0.0, "constant": None, "index": 4.0,
+        "most_rm": None, "coherent": None}
+    assert table.meta["dispersion_constant"] == pytest.approx(1 / 2.41e-4)
     names = report["outputs"]
     assert len(names) == 4 and all(Path(name).exists() for name in names)
     assert [fs.open(name).stream.kind for name in names[2:]] == ["spectra", "voltage"]
+    done = fastsig("burst", scan, "--at", "0.7s", "--dm", "51", "-o", out / "b.ecsv", "--cut-out",
+                   "20ms", "--json", code=0)
+    assert [Path(name).parent for name in json.loads(done.stdout)["outputs"]] == [out, out]
     text = fastsig("burst", scan, "--at", "0.7s", "--dm", "50", code=0).stdout
     assert [line.split()[0] for line in text.splitlines()] == ["time", "S/N", "DM", "FWHM"]
     assert fastsig("burst", scan, "--at", "0.7s", "--dm", "50", "-q", code=0).stdout == ""

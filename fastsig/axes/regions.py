@@ -113,4 +113,5 @@ def _covered(low: F8, high: F8, n: int) -> tuple[I8, I8]:
     """Return the first number that an interval covers, and the one after the last, within n."""
     first = np.ceil(np.clip(low, -_MOST, _MOST) - 1 + _LEAST)
     stop = np.floor(np.clip(high, -_MOST, _MOST) + 1 - _LEAST)
+    stop = np.where(high - low < _LEAST, first, stop)  # wholly in one of them
     return (np.clip(first, 0, n).astype(np.int64), np.clip(stop, 0, n).astype(np.int64))

@@ -111,12 +111,13 @@ class Recipe(ParsedRecipe):
                strict: bool = False, **options: Any) -> Status:
         """Check all finished products, and read those in full that contain data.
 
-        Parameters are those of `tasks` and `fastsig.batch.verify`.
+        Parameters are those of `tasks` and `fastsig.batch.verify`; by default, `limits` are those
+        of the recipe.
         """
         from fastsig.batch.running.verification import verify
 
         tasks, every = self._chosen(files, strict)
-        return verify(tasks, self.output, **{"every": every, **options})
+        return verify(tasks, self.output, **{"limits": self.limits, "every": every, **options})
 
     def _chosen(self, files: Iterable[str | os.PathLike[str]] | None, strict: bool
                 ) -> tuple[list[Task], list[Task]]:

@@ -28,8 +28,8 @@ from fastsig.cli import common, driver
               help="With --cut-out, also copy the data around the burst from this file of "
                    "voltages. May be repeated.")
 @click.option("--cut-out-to", type=common.OutputPath(), metavar="FOLDER",
-              help="With --cut-out, write the copies to this folder.  [default: the current "
-                   "folder]")
+              help="With --cut-out, write the copies to this folder.  [default: the folder of "
+                   "--output, or the current folder]")
 @click.option("--width", metavar="TIME",
               help="Start from this width, e.g. 2ms.  [default: the width with the highest S/N "
                    "within 0.1 s of --at]")
@@ -133,9 +133,9 @@ def _cut_out(source: Any, found: Any, options: dict[str, Any]) -> list[str]:
     from fastsig.chain import open_chain
     from fastsig.reductions.bursts.cutting import cut_out
 
-    folder = options["cut_out_to"] or os.curdir
+    folder = options["cut_out_to"] or os.path.dirname(options["output"] or "") or os.curdir
     cut = {"around": options["cut_out"], "folder": folder, "overwrite": options["overwrite"],
-           "constant": options["constant"], "reference_mhz": found.reference_mhz}
+           "constant": found.constant, "reference_mhz": found.reference_mhz}
     made = cut_out(source, found.time, found.dm, **cut)
     if options["raw"]:
         with open_chain(options["raw"]) as raw:

@@ -70,7 +70,7 @@ def fast_voltage(output: str | None, overwrite: bool, workers: int | None, **opt
     from fastsig.run.voltage_file import voltage_format
 
     quiet = options["quiet"]
-    if simulating.sends(output, options, ("file_size", "lossy", "coarse")):
+    if simulating.sends(output, options, ("file_size", "lossy", "coarse"), ring=True):
         simulating.send(_recording(options), options, overwrite)
         return
     assert output is not None

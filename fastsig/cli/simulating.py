@@ -25,6 +25,7 @@ LEVEL = ("Set the level of the system noise, averaged over the band, in the unit
 SENDING = ("network", "speed", "cycle")
 
 _RING = "psrdada:"  # beginning of the name of a PSRDADA ring buffer
+_OR_RING = " or psrdada:KEY"
 
 # Option -> (component, parameter of the simulator, whether it may be repeated). Loss is separate.
 Components = dict[str, tuple[str, str, bool]]
@@ -172,8 +173,12 @@ class Destination(click.Choice):  # type: ignore[type-arg]
         return super().convert(value, parameter, context)
 
 
-def sends(output: str | None, options: dict[str, Any], without: tuple[str, ...]) -> bool:
-    """Whether packets are sent; refuse the options `without` then, and others if they are not."""
+def sends(output: str | None, options: dict[str, Any], without: tuple[str, ...], *,
+          ring: bool = False) -> bool:
+    """Whether packets are sent; refuse the options `without` then, and others if they are not.
+
+    `ring` is whether the samples may also be written into a ring buffer.
+    """
     to = options["to"]
     given = ["-o"] if output is not None else []
     if to is not None and to.startswith(("udp://", _RING)):
@@ -187,9 +192,11 @@ def sends(output: str | None, options: dict[str, Any], without: tuple[str, ...])
         return True
     for name in SENDING:
         if options[name] is not None:
-            raise click.UsageError(f"--{name} without --to udp://HOST:PORT, which sends packets")
+            there = f"--to udp://HOST:PORT{_OR_RING if ring and name != 'network' else ''}"
+            raise click.UsageError(f"--{name} without {there}")
     if output is None:
-        raise click.UsageError("Missing option '-o' / '--output', or --to udp://HOST:PORT.")
+        raise click.UsageError("Missing option '-o' / '--output', or --to udp://HOST:PORT"
+                               f"{_OR_RING if ring else ''}.")
     return False
 
 

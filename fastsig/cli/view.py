@@ -14,7 +14,8 @@ from fastsig.cli import common
 @common.output_option("Write this picture (.png, .pdf or .svg) or page (.html).")
 @click.option("--product", metavar="NAME",
               help="Plot this polarisation product or, for a cube, this Stokes parameter.  "
-                   "[default: the first one]")
+                   "[default: the first one; for folded profiles, I if it is known; for a single "
+                   "spectrum or channel, all]")
 @click.option("--what", type=click.Choice(["sheet", "coverage", "channels", "moments", "spectrum",
                                            "waterfall", "power", "histogram", "bandpass"]),
               metavar="NAME",

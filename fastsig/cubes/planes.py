@@ -164,6 +164,7 @@ class Planes:
         weight = self.read_weight(chan, y, x)
         whole = np.ones((1, 1, 1)) if weight is None else weight.astype(np.float64)
         return values, np.where(np.isfinite(values), whole, 0.0)
+
     def channels(self, vrange: Any = None, convention: str = "radio", rest: Any = None) -> slice:
         """Return the channels in a range of velocities; all channels if none is given.
 

@@ -48,7 +48,7 @@ class Searching(Rolling):
 
     def __init__(self, chain: Stream, settings: Settings, label: str, report: Report,
                  cutter: Cutter | None) -> None:
-        super().__init__(chain, chain.shape[0], self._sink, self._ended, report)
+        super().__init__(chain, chain.shape[0], self._sink, self._ended, report, rolls=False)
         self._settings, self._label, self._cutter = settings, label, cutter
         self._rows: list[Candidates] = []
         self._n_written = 0
@@ -58,10 +58,8 @@ class Searching(Rolling):
 
     def roll(self) -> None:
         """Begin a new table with the next candidate; the search goes on."""
-        if self.stopping:
-            super().roll()
-        else:
-            self._period = -1
+        super().roll()
+        self._period = -1
 
     def _sink(self, piece: Stream) -> Bursts:
         given = self._settings
@@ -69,6 +67,12 @@ class Searching(Rolling):
         self._plan = search_plan(piece, given.bursts, threshold=given.threshold)
         sink = Bursts(piece, self._plan, threads=given.workers or 1, most=_MOST_EVENTS)
         follow([sink], self._found)
+        latest = sink.search.latency_s + self._plan.longest_s + float(given.around_s)
+        if self._cutter is not None and given.keep_s is not None and given.keep_s < latest:
+            self._report({"note": f"--keep {float(given.keep_s):g}s: a burst may be found "
+                                  f"{latest:.3g} s after the first data that are to be copied, "
+                                  "which may then be lost; allowed: at least --keep "
+                                  f"{math.ceil(latest)}s"})
         if self._cutter is not None:
             reported, ratio = sink.on_merged, _ratio(self._cutter.stream, piece)
             first = _rows_before(self._cutter.stream, piece)

@@ -25,8 +25,8 @@ from fastsig.live.settings import Settings, Source
 from fastsig.stream import Stream
 from fastsig.work.memory import available_bytes
 
-__all__ = ["PACKETS", "check_source", "has_receiver", "is_udp", "layout_of", "open_source",
-           "receive", "ring_bytes"]
+__all__ = ["PACKETS", "check_source", "has_packets", "has_receiver", "is_udp", "layout_of",
+           "open_source", "receive", "ring_bytes"]
 
 #: Names of the packets that can be received.
 PACKETS = ("fast-adc", "fast-spectra", "vdif")
@@ -39,6 +39,11 @@ _USUAL_S = 1  # of data in a ring, if there is enough memory
 def is_udp(source: Source) -> bool:
     """Whether a source sends packets."""
     return source.url.startswith("udp:")
+
+
+def has_packets(source: Source) -> bool:
+    """Whether the ring of a source contains packets, and not a stream of bytes."""
+    return is_udp(source) or source.url.startswith("ring:")
 
 
 def has_receiver(source: Source) -> bool:
@@ -213,7 +218,7 @@ def open_source(source: Source, settings: Settings, label: str,
         grown = FileBytes(source.url, settings.follow_s or 0)
         return open_bytes(source.url, grown, RawFiles([source.url]), dict(settings.overrides))
     ring = _attached(source, stopped)
-    if is_udp(source) or not has_receiver(source):
+    if has_packets(source):
         return open_ring(ring, label)
     data = RingBytes(ring, label)
     return open_bytes(source.url, data, RingFiles(data), dict(settings.overrides))

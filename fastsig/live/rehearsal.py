@@ -23,7 +23,7 @@ from fastsig.io.live.ring_bytes import RingBytes, RingFiles, byte_ring
 from fastsig.io.live.streams import open_ring
 from fastsig.io.live.udp import Receiver, Socket
 from fastsig.io.live.writer import RingWriter
-from fastsig.live.receivers import is_udp, layout_of
+from fastsig.live.receivers import has_packets, layout_of
 from fastsig.live.settings import Settings, Source
 from fastsig.live.sinks import rolling
 from fastsig.stream import Stream
@@ -65,7 +65,7 @@ def _make(kind: str, stream: Any, settings: Settings) -> None:
 @contextlib.contextmanager
 def _zeros(source: Source, settings: Settings) -> Iterator[Callable[[], Stream]]:
     """Give a function that opens zeros in a ring, like those of a source, for another reader."""
-    layout = layout_of(settings) if is_udp(source) else None
+    layout = layout_of(settings) if has_packets(source) else None
     if layout is None:
         given = dict(settings.overrides)
         about = given if "n_bits" in given else {**_USUAL, **given}

@@ -115,11 +115,14 @@ class Rolling:
         `aligned` returns.
     aligned : callable
         ``aligned(row)`` returns the first row from `row` on at which a file can begin.
+    rolls : bool
+        Whether `roll` begins another file; what is written again and again has only one.
     """
 
     def __init__(self, chain: Stream, rows: int, make: Callable[[Stream], Sink],
                  ended: Callable[[Sink, Any], Sequence[str]], report: Report, *, frame: int = 1,
-                 aligned: Callable[[int], int] = lambda row: row) -> None:
+                 aligned: Callable[[int], int] = lambda row: row, rolls: bool = True) -> None:
+        self._rolls = rolls
         self.chain, self.rows, self._make, self._ended = chain, rows, make, ended
         self._report, self._frame, self._aligned = report, frame, aligned
         self._current: list[Sink] = []
@@ -131,7 +134,7 @@ class Rolling:
 
         A file of which the end was known when it was begun is completed first.
         """
-        for sink in self._current:
+        for sink in self._current if self._rolls or self.stopping else []:
             sink.satisfied = sink.satisfied or sink.stream.endless
 
     def stop(self) -> None:

@@ -16,7 +16,13 @@ from fastsig.io.live.ring import Ring
 from fastsig.live.children import Child, share_heap, start
 from fastsig.live.clock import Clock
 from fastsig.live.levels import Levels
-from fastsig.live.receivers import check_source, has_receiver, is_udp, receive
+from fastsig.live.receivers import (
+    check_source,
+    has_packets,
+    has_receiver,
+    is_udp,
+    receive,
+)
 from fastsig.live.rehearsal import rehearse
 from fastsig.live.settings import Settings, Source
 from fastsig.live.work import work
@@ -121,7 +127,7 @@ class Beam:
     def _seconds(self, slots: int, said: dict[str, Any]) -> float | None:
         if self.ring is None or not said.get("rate"):
             return None
-        if is_udp(self.source) or not has_receiver(self.source):
+        if has_packets(self.source):
             return float(slots * self.ring.layout.slot_rows / said["rate"])
         return float(slots * self.ring.layout.slot_bytes / (said["rate"] * said["row_bytes"]))
 
@@ -189,7 +195,8 @@ class Session:
         """Run until all sources have ended or `stop` is called; return an exit code."""
         sweep()  # rings that killed receivers left
         share_heap()
-        rehearse(self.beams[0].source, self.settings)
+        for source in {has_packets(beam.source): beam.source for beam in self.beams}.values():
+            rehearse(source, self.settings)
         for beam in self.beams:
             self._begin(beam)
         before = {number: signal.signal(number, handler) for number, handler in (
@@ -296,8 +303,8 @@ class Session:
         elif "error" in said:
             known["error"] = said["error"]
             self._say(f"{self._name(beam, name)}: {said['error']}")
-        elif "nothing" in said:
-            self._say(f"{self._name(beam, name)}: {said['nothing']}")
+        elif "nothing" in said or "note" in said:
+            self._say(f"{self._name(beam, name)}: {said.get('nothing') or said['note']}")
         else:
             known.update(said)
             self._failed |= said.get("ended") == "failed"

@@ -49,7 +49,7 @@ def rolling(kind: str, stream: Stream, settings: Settings, label: str, report: R
     chain = made.chain(stream)
     rows = rows_in(chain, settings.roll_s) if made.rolls else chain.shape[0]
     if kind != "record":
-        return Rolling(chain, rows, made.sink, made.ended, report)
+        return Rolling(chain, rows, made.sink, made.ended, report, rolls=made.rolls)
     frame = made.sink(Piece(chain, 0, rows)).frame
     rows = max(1, rows // frame) * frame
     return Rolling(chain, rows, made.sink, made.ended, report, frame=frame, aligned=lambda row: (

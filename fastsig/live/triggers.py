@@ -121,6 +121,7 @@ class Cutter:
     def __init__(self, stream: Any, keep_s: Fraction, report: Report) -> None:
         self.stream, self._report = stream, report
         self._keep = math.ceil(keep_s * stream.header.sample_rate)
+        self._counts = hasattr(stream, "reader")  # bytes of a pipe cannot be read too late
         _check_ring(stream, keep_s)
         self._jobs: queue.Queue[tuple[str, tuple[int, int]] | None] = queue.Queue(_MOST_WAITING)
         self._thread = threading.Thread(target=self._run, name="fastsig-cut", daemon=True)
@@ -160,6 +161,7 @@ class Cutter:
             self._report({"error": f"{path}: the source ended before the burst"})
             return
         part: Any = Select(self.stream, rows=(rows[0], stop))
+        before = self.stream.reader.overwritten if self._counts else 0
         if isinstance(part, VoltageStream):
             whole = tuple(validity.full(0, part.shape[0]) for _ in range(part.n_pol))
             run([VoltageFile(part, path, to="native", surveyed=whole)], workers=1)
@@ -167,6 +169,9 @@ class Cutter:
             run([SpectraFile(part, path, to="fbh5")], workers=1)
         self.n_cut += 1
         self._report({"wrote": path, "file_rows": stop - rows[0]})
+        if self._counts and self.stream.reader.overwritten > before:
+            self._report({"error": f"{path}: some of its rows were overwritten before they were "
+                                   "copied, and are invalid; allowed: a longer --keep"})
 
 
 def _check_ring(stream: Any, keep_s: Fraction) -> None:

@@ -4,17 +4,26 @@ from __future__ import annotations
 
 from typing import Any
 
+from fastsig.axes.time import elapsed
 from fastsig.stages.select import Select
 from fastsig.stream import Stream
 from fastsig.stream.kept import Kept
 
-__all__ = ["ended", "first_needed", "have_come", "missing_end", "on_equal", "reach", "roots"]
+__all__ = ["ended", "first_file", "first_needed", "have_come", "missing_end", "on_equal", "reach",
+           "roots"]
 
 
 def roots(stream: Stream) -> list[Stream]:
     """Return the files that a chain reads."""
     inputs = stream.inputs()
     return [stream] if not inputs else [file for source in inputs for file in roots(source)]
+
+
+def first_file(stream: Stream) -> str:
+    """Return the path of the file of a scan in which the first row of a stream begins."""
+    root = roots(stream)[0]
+    late = elapsed(root.header.start_time, stream.header.start_time)
+    return root.file_of(round(late * root.header.sample_rate))
 
 
 def reach(stream: Stream, start: int, n: int) -> tuple[int, int]:

@@ -50,7 +50,7 @@ class Data:
         weights of spectra.
     header : Header
         Header, in which `start_time` is that of the first row of `values`.
-    kind : {"voltage", "frames", "spectra"}
+    kind : {"voltage", "frames", "spectra", "planes"}
         Kind of the values.
     columns : dict of str to ndarray, shape (time,), float64
         Further quantities of each spectrum, such as ``ra_deg``.
@@ -295,15 +295,15 @@ class Data:
 
         Raises
         ------
-        TypeError
+        PlanError
             If the data are not spectra with known frequencies.
         """
         from astropy.nddata import InverseVariance
         from specutils import Spectrum
 
         if self.kind != "spectra" or self.frequency is None:
-            raise TypeError("only spectra with known frequencies can become a Spectrum, not "
-                            f"{self.kind}")
+            raise PlanError(f"{self.kind} cannot become a Spectrum; allowed: spectra with known "
+                            "frequencies")
         unit = u.Unit(self.header.unit or "")
         weight = np.broadcast_to(self.valid, self.values.shape)
         noise = scatter(self.values, weight) if sigma is None else (
@@ -325,12 +325,13 @@ class Data:
         ``velocity`` (km/s, in `convention`) in addition to ``frequency``; its attributes state the
         frame and the rest frequency. The attributes of ``data`` are its unit and a description. The
         attributes of the Dataset contain other values of the header: source, telescope, position,
-        and the exact start and spacing of the spectra.
+        the start to 1 ns, and the exact sample rate.
         """
         import xarray
 
         if self.kind != "spectra" or self.frequency is None:
-            raise TypeError(f"only spectra can become a Dataset, not {self.kind}")
+            raise PlanError(f"{self.kind} cannot become a Dataset; allowed: spectra with known "
+                            "frequencies")
         dims = ("time", "feed_id", "frequency")
         frame = {} if self.header.specsys is None else {"specsys": self.header.specsys}
         speeds = {}

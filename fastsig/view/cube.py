@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import astropy.units as u
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from fastsig.cubes.cube import Cube
+    from fastsig.reductions.sources.sky_spectrum import SkySpectrum
 
 __all__ = ["KINDS", "draw_maps"]
 
@@ -50,11 +52,21 @@ def draw_maps(cube: Cube, what: str, *, at: Any = None, frange: Any = None, rest
     if what == "spectrum" and at is not None:
         from fastsig.view.position import draw_spectrum
 
-        return draw_spectrum(cube.spectrum(at), {}, rest=rest)
+        return draw_spectrum(_part(cube.spectrum(at), view), {}, rest=rest)
     made: dict[str, Callable[[_View], Figure]] = {
         "sheet": _sheet, "coverage": _coverage, "channels": _channels, "moments": _moments,
         "spectrum": _mean_spectrum}
     return made[what](view)
+
+
+def _part(spectrum: SkySpectrum, view: _View) -> SkySpectrum:
+    """Return the channels of a spectrum, in ascending order, that are drawn."""
+    if view.frequency is None:
+        return spectrum
+    edges, mid = view.frequency[view.chosen], spectrum.frequency.to_value("Hz")
+    inside = (mid >= edges.min()) & (mid <= edges.max())
+    return replace(spectrum, **{name: getattr(spectrum, name)[inside] for name in (
+        "frequency", "flux", "noise", "expected")})
 
 
 class _View:

@@ -14,6 +14,7 @@ import pytest
 
 import fastsig.batch
 from fastsig.batch.engines import worker_process
+from fastsig.batch.engines.dask_engine import DaskEngine
 from fastsig.batch.engines.job_queue import Queue, Stop
 from fastsig.batch.engines.jobs import Job, Setup
 from fastsig.batch.engines.local import LocalEngine
@@ -23,7 +24,7 @@ from fastsig.batch.recipe.model import Limits
 from fastsig.batch.running.choosing import Choice
 from fastsig.batch.running.run import run, setup_of
 from fastsig.batch.running.watcher import Watcher
-from fastsig.errors import UsageError
+from fastsig.errors import PlanError, UsageError
 from fastsig.work.threads import processors
 
 
@@ -132,6 +133,18 @@ def test_another_engine_has_the_same_worker(tmp_path: Path) -> None:
 
     summary = run(tasks, tasks[0].folder, engine=engine, warm=False)
     assert summary.counts == {"done": 2}
+
+
+def test_the_memory_of_this_machine_is_not_that_of_a_cluster(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fastsig.batch.planning.plan._machine_bytes", lambda: 1000)
+    tasks = batches.tasks(batches.recipe(tmp_path, {"a": {}}))
+    local = DaskEngine("local", warm=False)
+    with pytest.raises(PlanError, match="the machine has 1 kB"):
+        run(tasks, tasks[0].folder, engine=local, warm=False)
+    engine = DaskEngine("tcp://127.0.0.1:1", warm=False)
+    with pytest.raises(UsageError, match="cannot be reached"):
+        run(tasks, tasks[0].folder, engine=engine, warm=False)
 
 
 def test_processes_times_threads_is_never_above_the_processors(

@@ -205,6 +205,21 @@ def test_a_status_that_cannot_be_written_ends_nothing(
     assert capsys.readouterr().err.count("the status cannot be written: x: no space") == 1
 
 
+def test_a_process_that_dies_again_and_again_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After 20 deaths within an hour; those of a session of days do not add up."""
+    now, beam = [0.0], session.Beam(Source("udp://:0", "", "none"))
+    monkeypatch.setattr(session.time, "monotonic", lambda: now[0])
+    for _ in range(50):
+        assert beam.may_begin("record")
+        beam.note_begun("record")
+        now[0] += 200
+    for _ in range(20):
+        beam.note_begun("spectra")
+    assert not beam.may_begin("spectra") and beam.may_begin("receiver")
+    now[0] += 3601
+    assert beam.may_begin("spectra")
+
+
 def test_a_clock_that_steps_is_counted(tmp_path: Path) -> None:
     wall, steady = [1000.0], [5.0]
     clock, said = Clock(lambda: wall[0], lambda: steady[0]), list[str]()

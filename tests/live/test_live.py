@@ -33,7 +33,7 @@ from live_runs import (
     until,
 )
 from psrdada_peer import READ, Peer
-from streams import MemoryVoltages, header, noise
+from streams import Collected, MemoryVoltages, header, noise
 from test_fold import polyco
 
 import fastsig as fs
@@ -174,6 +174,18 @@ def test_signals_end_and_roll(tmp_path: Path) -> None:
         assert len(made) == 2 and all(each.shape[0] for each in made)
         assert abs((made[1].stream.start_time - made[0].stream.stop_time).sec) < 1e-9
     assert not files(out, ".*part")
+
+
+def test_a_picture_goes_on_when_files_roll(tmp_path: Path) -> None:
+    live = Endless(noise(np.random.default_rng(1), 20_000))
+    for kind, ends in (("spectra", True), ("picture", False)):
+        made = rolling(kind, live, Settings(str(tmp_path), spectra=True, n_chan=16, time="1ms",
+                                            picture=True), "", lambda said: None, lambda: live)
+        made._current = [Collected(made.chain)]
+        made.roll()
+        assert made._current[0].satisfied is ends
+        made.stop()
+        assert made._current[0].satisfied
 
 
 def test_a_sink_that_is_killed_leaves_the_others(tmp_path: Path) -> None:

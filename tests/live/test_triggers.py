@@ -9,18 +9,23 @@ import threading
 import xml.etree.ElementTree as ET
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 from astropy import units as u
+from live_runs import Endless
 from search.candidates_made import candidates
+from streams import noise
 
 import fastsig as fs
+from fastsig.axes import validity
 from fastsig.errors import PlanError, UsageError
 from fastsig.io.live.layouts import fast_adc
 from fastsig.io.live.pipes import open_bytes
 from fastsig.io.live.ring_bytes import RingBytes, RingFiles, byte_ring, fill
+from fastsig.live import triggers
 from fastsig.live.bursts import searching
 from fastsig.live.receivers import ring_bytes
 from fastsig.live.settings import Settings
@@ -69,6 +74,7 @@ def test_a_burst_is_cut_out_of_the_ring(samples: Path, tmp_path: Path) -> None:
         each.join()
     os.close(readable)
     ring.close()
+    assert "--keep 0.125s: a burst may be found" in reports[0]["note"]
     lines = [json.loads(line) for line in (tmp_path / "alerts").read_text().splitlines()]
     table = read_candidates(next(tmp_path.glob("bursts*.ecsv")))
     assert len(table) == len(lines) == 2 and not any("error" in each for each in reports)
@@ -80,6 +86,28 @@ def test_a_burst_is_cut_out_of_the_ring(samples: Path, tmp_path: Path) -> None:
         np.testing.assert_array_equal(cut.read().values, data[first : first + cut.shape[0]])
         # The delay across 16 MHz is 13.9 ms, and 10 ms before and after it are copied as well.
         assert abs(cut.shape[0] / 32e6 - 0.0339) < 2e-3
+
+
+def test_data_that_were_overwritten_before_they_were_copied(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Slow(Endless):
+        reader = SimpleNamespace(overwritten=0)
+
+        def _read(self, start: int, n: int, out: np.ndarray) -> Any:
+            self.reader.overwritten += start < 500
+            return tuple(validity.clip(spans, max(start, 500), start + n)
+                         for spans in super()._read(start, n, out))
+
+    monkeypatch.setattr(triggers, "_check_ring", lambda *_: None)
+    reports: list[dict[str, Any]] = []
+    cutter = triggers.Cutter(Slow(noise(np.random.default_rng(1), 5000)), Fraction(1),
+                             reports.append)
+    for name, rows in (("whole", (1000, 2000)), ("part", (400, 2000))):
+        cutter.cut(str(tmp_path / f"{name}.h5"), rows)
+    cutter.close()
+    assert [list(each) for each in reports] == [["wrote", "file_rows"]] * 2 + [["error"]]
+    assert "part.h5: some of its rows were overwritten" in reports[2]["error"]
+    assert fs.open(tmp_path / "part.h5").read().valid[0].tolist() == [[100, 1600]]
 
 
 def test_candidates_that_come_together_are_in_the_tables_of_their_times(

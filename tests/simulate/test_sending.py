@@ -268,8 +268,9 @@ def test_the_commands_send(tmp_path: Path) -> None:
     (["--to", "udp://x"], "allowed: udp://HOST:PORT, such as"),
     (["--to", "udp://127.0.0.1:9", "-o", "x"], "-o with --to udp://127.0.0.1:9, which writes no"),
     (["--to", "udp://127.0.0.1:9", "--file-size", "1GB"], "--file-size with --to udp"),
-    (["--speed", "1", "-o", "x"], "--speed without --to udp://HOST:PORT, which sends packets"),
-    ([], "Missing option '-o' / '--output', or --to udp://HOST:PORT"),
+    (["--speed", "1", "-o", "x"], "--speed without --to udp://HOST:PORT or psrdada:KEY"),
+    (["--network", "loss=0.1", "-o", "x"], "--network without --to udp://HOST:PORT"),
+    ([], "Missing option '-o' / '--output', or --to udp://HOST:PORT or psrdada:KEY"),
     (["--to", "fits"], "'fits' is not one of")])
 def test_what_the_command_refuses(arguments: list[str], message: str) -> None:
     assert message in said("simulate", "fast-voltage", *arguments, code=2)

@@ -11,7 +11,8 @@ import pytest
 from astropy.coordinates import LSRK, SkyCoord, SpectralCoord
 from cli import fastsig
 from scipy.optimize import curve_fit
-from streams import MemorySpectra
+from streams import MemorySpectra, MemoryVoltages
+from streams import header as voltages_header
 
 import fastsig as fs
 from fastsig import telescopes
@@ -262,6 +263,11 @@ def test_specutils_and_xarray():
     assert given.max() == 0.25 and given.min() == 0
     with pytest.raises(fs.UsageError, match="sigma = 2 has no unit; allowed: a value in K"):
         read.to_specutils(sigma=2)
+    frames = Chain(MemoryVoltages(np.zeros((1000, 1), np.int8),
+                                  voltages_header(n_pol=1))).read()
+    for name in ("to_specutils", "to_xarray"):
+        with pytest.raises(fs.PlanError, match="voltage cannot become a"):
+            getattr(frames, name)()
     table = read.to_xarray()
     assert table["velocity"].attrs["specsys"] == "lsrk"
     assert table["velocity"].attrs["convention"] == "radio"

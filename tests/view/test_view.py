@@ -248,6 +248,13 @@ def test_pictures_have_the_same_bytes_whenever_they_are_drawn(kind: str, tmp_pat
     assert (tmp_path / f"a.{kind}").read_bytes() == (tmp_path / f"b.{kind}").read_bytes()
 
 
+def test_a_spectrum_at_a_position_has_the_channels_of_a_range(tmp_path: Path) -> None:
+    cube, ranges = fs.open_cube(_cube(tmp_path)), (None, ("1418.7MHz", "1418.9MHz"))
+    whole, part = (view.draw_cube(cube, what="spectrum", at="187.5,12.3", frange=frange)
+                   .axes[0].lines[0].get_xdata() for frange in ranges)
+    assert 1 < len(part) < len(whole) / 2 and np.isin(part, whole).all()
+
+
 def test_cubes_on_the_command_line(tmp_path: Path) -> None:
     path = _cube(tmp_path)
     fastsig("view", path, "-o", tmp_path / "a.png", "--what", "spectrum", "--at", "187.5,12.3")

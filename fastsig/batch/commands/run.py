@@ -237,9 +237,10 @@ def foresee(path: str, files: tuple[str, ...], options: dict[str, Any]) -> int:
     tasks, sizes = [job.task for job in choice.jobs], dict(zip(
         (task.id for task in survey.tasks), survey.sizes, strict=True))
     n, setup = setup_of(tasks, len(tasks), options["workers"])
+    engine = engine_of(options, lambda line: None)
     needs = plan(tasks, sizes=[sizes[task.id] for task in tasks], processes=n,
                  threads=setup.threads, memory=limits_of(recipe, options).memory,
-                 folder=recipe.output,
+                 folder=recipe.output, machine_bytes=None if getattr(engine, "here", True) else 0,
                  recorded=[(sizes[record.task], record.seconds) for record in choice.finished])
     if options["as_json"]:
         common.print_json(needs.to_json())

@@ -77,7 +77,7 @@ def verify(path: str, files: tuple[str, ...], workers: int | None, strict: bool,
     if known is None:
         return 2
     recipe, survey = known
-    now = verify_tasks(survey.tasks, recipe.output, workers=workers,
+    now = verify_tasks(survey.tasks, recipe.output, workers=workers, limits=recipe.limits,
                        every=every_task(recipe, survey.tasks, strict=strict) if files else None,
                        watcher=TerminalWatcher(True))
     if as_json:

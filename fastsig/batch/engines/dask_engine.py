@@ -62,6 +62,11 @@ class DaskEngine:
         Called with each line to be reported.
     """
 
+    @property
+    def here(self) -> bool:
+        """Whether the tasks run on this machine."""
+        return self.scheduler == LOCAL
+
     def __init__(self, scheduler: str, *, workers: int | None = None, tls: Tls | None = None,
                  warm: bool = True, note: Callable[[str], None] | None = None) -> None:
         self.scheduler, self.workers, self.tls, self.warm = scheduler, workers, tls or Tls(), warm

@@ -29,6 +29,7 @@ OWN = {
     "quiet": _LOGS, "verbose": _LOGS, "debug": _LOGS, "as_json": _LOGS,
     "dry_run": "see batch run --dry-run",
     "explain": "see batch run --dry-run",
+    "cut_out_to": "cut-outs are written to the folder of the output",
 }
 _SEVERAL = ("LIST", "K|TABLE")  # and any metavar with a comma
 

@@ -172,7 +172,7 @@ def run(
                 n, setup = setup_of(tasks, _MANY, workers, node_cache=node_cache)
                 setup = replace(setup, commands=follow.commands)
             if choice.jobs and plan and not stop.finishing.is_set():
-                _check_fit(choice.jobs, n, setup, limits)
+                _check_fit(choice.jobs, n, setup, limits, here=getattr(engine, "here", True))
             if warm and (choice.jobs or follow):
                 environment.warm(setup, stop, watcher.note)
             if follow is not None:
@@ -190,8 +190,10 @@ def run(
             tuple(refusal.reason for refusal in choice.refused), tuple(stale), stop.code)
 
 
-def _check_fit(jobs: Sequence[Job], n: int, setup: Setup, limits: Limits | None) -> None:
+def _check_fit(jobs: Sequence[Job], n: int, setup: Setup, limits: Limits | None, *, here: bool
+               ) -> None:
     from fastsig.batch.planning.plan import plan
 
     plan([job.task for job in jobs], processes=n, threads=setup.threads,
-         memory=None if limits is None else limits.memory, trial=False).check()
+         memory=None if limits is None else limits.memory, trial=False,
+         machine_bytes=None if here else 0).check()

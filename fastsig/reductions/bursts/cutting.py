@@ -52,7 +52,7 @@ def cut_out(chain: Any, time: Time, dm: Any, *, around: Any = "1s",
     reference_mhz : float, optional
         Reference frequency of the time, MHz; by default, the centre of the highest channel.
     constant : float or str, optional
-        Dispersion constant, MHz^2 pc^-1 cm^3 s; 1/2.41e-4 by default.
+        Dispersion constant, MHz^2 pc^-1 cm^3 s; by default, that of the recording, or 1/2.41e-4.
     overwrite : bool
         Whether an existing file may be replaced.
 
@@ -104,7 +104,7 @@ def _rows(stream: Stream, time: Time, dm: Fraction, margin: Fraction, reference_
           constant: Any) -> tuple[int, int]:
     """Return the first row, and that after the last."""
     axis = stream.header.require_channels(stream.path)
-    k = constant_of(constant)
+    k = stream.header.dispersion_constant if constant is None else constant_of(constant)
     low, high = axis.edges_hz
     if low <= 0:
         raise UsageError(f"{stream.path}: the band begins at {float(low):g} Hz; allowed: above 0")

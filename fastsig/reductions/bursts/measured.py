@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +13,7 @@ from astropy import units as u
 from astropy.time import Time
 
 from fastsig import registry
+from fastsig.axes.constants import DISPERSION_CONSTANT
 from fastsig.axes.time import iso
 from fastsig.pulsar.bursts.dm_fit import DMFit
 from fastsig.pulsar.bursts.fluence import Fluence
@@ -100,6 +103,10 @@ class BurstMeasurement(Shown):
         Number of channels that were used.
     polarization : BurstPolarization or None
         Polarisation; None if there are not four products.
+    constant : Fraction
+        Dispersion constant, MHz^2 pc^-1 cm^3 s.
+    settings : mapping
+        The arguments of the measurement, as numbers and text.
     """
 
     path: str
@@ -119,6 +126,8 @@ class BurstMeasurement(Shown):
     band_mhz: tuple[float, float]
     n_chan: int
     polarization: BurstPolarization | None
+    constant: Fraction = DISPERSION_CONSTANT
+    settings: Mapping[str, Any] = field(default_factory=dict)
     _source: Any = None
 
     @property
@@ -189,10 +198,15 @@ class BurstMeasurement(Shown):
         return {name: _plain(found.get(name)) for name in COLUMNS}
 
     def to_table(self) -> QTable:
-        """Return a table with one row; numbers that are not known are NaN."""
+        """Return a table with one row; numbers that are not known are NaN.
+
+        The meta contains the arguments of the measurement (``settings``) and the dispersion
+        constant.
+        """
         from astropy.table import QTable
 
-        record, table = self.record(), QTable()
+        record, table = self.record(), QTable(meta={
+            "settings": dict(self.settings), "dispersion_constant": float(self.constant)})
         for name, (unit, about) in COLUMNS.items():
             value = record[name]
             if name == "time":
@@ -210,7 +224,7 @@ class BurstMeasurement(Shown):
         """Draw the burst; save the picture if `path` is given, as `fastsig.view.draw` does."""
         figure: Figure = registry.drawing("draw_burst")(
             self._source, self.time_s * u.s, self.dm, self.width_s * u.s, path,
-            overwrite=overwrite, facts=self.texts(),
+            overwrite=overwrite, facts=self.texts(), constant=self.constant,
             measured=(self.boxcar.snr, self.time, self.time_s))
         return figure
 

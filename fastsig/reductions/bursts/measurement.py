@@ -7,10 +7,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from astropy.time import Time
 from numpy.typing import NDArray
 
 from fastsig.axes.dispersion import dm_of
 from fastsig.axes.polarization import PRODUCTS
+from fastsig.axes.time import iso
 from fastsig.axes.units import number
 from fastsig.errors import DataError, PlanError, UsageError
 from fastsig.pulsar.bursts.dm_fit import DMFit, fit_dm
@@ -152,6 +154,12 @@ def measure_burst(
         raise UsageError(f"scale_error = {scale_error}; allowed: 0 to 10, such as 0.1")
     if not 0 <= index <= 10:
         raise UsageError(f"index = {index}; allowed: 0 to 10, such as 4 or 4.4")
+    settings = {name: each if each is None or isinstance(each, (int, float)) else
+                iso(each) if isinstance(each, Time) else str(each) for name, each in {
+                    "at": at, "dm": dm, "width": width, "method": method, "tsys": tsys,
+                    "gain": gain, "zenith_angle": zenith_angle, "beam": beam,
+                    "scale_error": scale_error, "constant": constant, "index": index,
+                    "most_rm": most_rm, "coherent": coherent}.items()}
     source = _detected(stream_of(chain), dm, coherent, constant)
     stream = total_power(source)
     gains = gain_of(stream, gain, zenith_angle, beam, tsys)
@@ -161,7 +169,7 @@ def measure_burst(
     flux = _flux(burst, scattered, tsys, gains, scale_error)
     polarization = _polarization(source, burst, value, constant, most_rm)
     made = _Parts(burst, trials, gaussian, scattered, flux, polarization)
-    return _measurement(source, made, value)
+    return replace(_measurement(source, made, value), settings=settings)
 
 
 def _detected(stream: Stream, dm: Any, coherent: int | None, constant: Any) -> Stream:
@@ -339,7 +347,8 @@ def _measurement(source: Any, made: _Parts, dm: float) -> BurstMeasurement:
         source.path, window.time(fit.centre_s), window.at_s + fit.centre_s, fit.centre_error_s,
         window.reference_mhz, dm, made.trials.error, made.trials, boxcar, burst.width_s,
         float(share.mean()), made.gaussian, made.scattered, made.flux,
-        (float(freq[0]) - half, float(freq[-1]) + half), len(freq), made.polarization, source)
+        (float(freq[0]) - half, float(freq[-1]) + half), len(freq), made.polarization,
+        window.header.dispersion_constant, _source=source)
     if not found.is_scattered:
         return found
     fit = made.scattered

@@ -20,7 +20,7 @@ from fastsig.io.files.provenance import provenance
 from fastsig.reductions.drifting.bands import bands_of
 from fastsig.reductions.drifting.searching import Band, Found, Settings, search_band, search_bytes
 from fastsig.reductions.intensity import intensity_of
-from fastsig.run.chains import roots
+from fastsig.run.chains import first_file, roots
 from fastsig.run.engine import Progress
 from fastsig.search.drift.hits import Hits
 from fastsig.search.drift.plan import DriftPlan
@@ -311,15 +311,8 @@ def _columns(stream: SpectrumStream, signals: list[Signal], n_coarse: int | None
         "dec": np.full(n, np.nan if header.dec_deg is None else header.dec_deg),
         "source": [header.source or ""] * n,
         "first_row": np.zeros(n, np.int64), "last_row": np.full(n, stream.shape[0] - 1),
-        "file": [os.path.basename(_first_file(stream))] * n,
+        "file": [os.path.basename(first_file(stream))] * n,
     }
-
-
-def _first_file(stream: SpectrumStream) -> str:
-    """Return the path of the file of a scan in which the first row of a stream begins."""
-    root = roots(stream)[0]
-    late = elapsed(root.header.start_time, stream.header.start_time)
-    return root.file_of(round(late * root.header.sample_rate))
 
 
 def _frequencies(axis: ChannelAxis, center: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -18,7 +18,7 @@ from fastsig.io.files.provenance import provenance
 from fastsig.reductions.intensity import intensity_of
 from fastsig.reductions.periodic.birds import FIND, birds_of, found_at_zero_dm
 from fastsig.reductions.periodic.request import Request, settings_of
-from fastsig.run.chains import roots
+from fastsig.run.chains import first_file
 from fastsig.run.engine import Progress
 from fastsig.search.pulsars.birds import merged
 from fastsig.search.pulsars.candidates import PulsarCandidates
@@ -209,7 +209,7 @@ def _columns(request: Request, sifted: Sifted) -> dict[str, Any]:
         **(_jerk_columns(best) if request.settings.w_max else {}),
         **(_segment_columns(request, sifted) if request.segments else {}),
         "beam": np.full(n, -1 if header.beam is None else header.beam),
-        "file": [os.path.basename(roots(stream)[0].path)] * n}
+        "file": [os.path.basename(first_file(stream))] * n}
 
 
 def _jerk_columns(best: Any) -> dict[str, Any]:

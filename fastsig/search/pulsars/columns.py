@@ -40,7 +40,7 @@ COLUMNS: dict[str, Column] = {
     "beam": Column("i4", None, "number of the beam; -1 if it is not known"),
     "ra": Column("f8", "deg", "right ascension of the beam, ICRS; nan if it is not known", 7),
     "dec": Column("f8", "deg", "declination of the beam, ICRS; nan if it is not known", 7),
-    "file": Column("U", None, "name of the first file that was searched"),
+    "file": Column("U", None, "name of the file that contains the first spectrum searched"),
 }
 
 #: Columns that some tables have, after the others.

@@ -129,7 +129,7 @@ class Waterfall {
     if (["INPUT", "SELECT"].includes(document.activeElement?.tagName)) return;
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     if (event.key === "Escape") this.reset();
-    else if (event.key === "c") this.setMode(this.mode === "cuts" ? "means" : "cuts");
+    else if (event.key.toLowerCase() === "c") this.setMode(this.mode === "cuts" ? "means" : "cuts");
   }
 
   reset() {
