@@ -624,7 +624,7 @@ class OwnVerbs:
     def calibrate(
         self, solution: Any, *, on: str = 'subtract', guard: Any = 0,
     ) -> Self:
-        """Antenna temperatures in K; rows during which the diode is switched have weight 0.
+        """Antenna temperatures in K; spectra during which the diode switches have weight 0.
 
         Parameters
         ----------
@@ -988,7 +988,7 @@ class OwnVerbs:
         tsys: Any = None, tcal: Any = None, diode: DiodeSchedule | None = None,
         kelvin: bool | None = None, smooth_ref: int = 1, n_eff: float = 1.0,
     ) -> Spectrum:
-        """Return antenna temperatures from spectra on and off a source, one row per cycle.
+        """Return antenna temperatures from spectra on and off a source, one spectrum per cycle.
 
         For rows in K, the temperature is ``on - off``. For rows in other units, it is ``Tsys (on - off)
         / off``, computed for each state of the diode and averaged with weights from the expected
@@ -1004,9 +1004,10 @@ class OwnVerbs:
             counted from the start of the stream (by default, 0 s); time that is left out after each
             move (by default, 0 s).
         tsys : Quantity or str, shape () or (product,), optional
-            System temperature off the source, such as ``"20K"``, for rows without a diode.
+            System temperature off the source with the noise diode off, such as ``"20K"``. Only rows
+            with the diode off are then used.
         tcal : Quantity or str, shape (), (product,) or (product, chan), optional
-            Temperature of the noise diode, from whose two states Tsys is computed.
+            Temperature of the noise diode. Tsys is then computed from the two states of the diode.
         diode : DiodeSchedule, optional
             Schedule of the diode; by default, that in the header. Without a schedule, the diode is
             assumed to be off.
@@ -1034,7 +1035,7 @@ class OwnVerbs:
         of the chain gave weight 0, and ``before``, that of the samples that have weight 0 without these
         stages, such as samples flagged in the file.
 
-        A `FastsigWarning` is issued if the stage `flag` of the chain flagged whole channels, or more
+        A `FastsigWarning` is issued if a stage `flag` of the chain flagged whole channels, or more
         than a tenth of the samples outside the requested bands.
 
         Parameters
@@ -1064,9 +1065,9 @@ class OwnVerbs:
         Parameters
         ----------
         predictor : Predictor or path, optional
-            Predictor of the phase of the pulsar, such as `fastsig.pulsar.polyco.Polyco`; or an
-            ephemeris (.par), which requires PINT and is stored in the profiles with its position, or a
-            file of polycos.
+            Predictor of the phase of the pulsar, such as `fastsig.pulsar.polyco.Polyco`; path of a file
+            of polycos; or path of an ephemeris (.par), which requires PINT. The ephemeris and its
+            position are stored in the profiles.
         period : Quantity or str, optional
             Period at the telescope, at the start of the data, such as ``"0.7s"``, instead of a
             predictor.
@@ -1092,10 +1093,10 @@ class OwnVerbs:
         constant : float, optional
             Dispersion constant, MHz^2 pc^-1 cm^3 s; by default, that in the header, or 1/2.41e-4.
         tcal : Quantity, str or path, optional
-            Temperature of the noise diode, as for `measure_diode`. The diode is measured first, and the
-            spectra are calibrated. The profiles are then in K, without the differences of gain and
-            phase between the receptors. The diode's signal must be injected at 45 degrees to both
-            receptors.
+            Temperature of the noise diode, as for `measure_diode`. If it is given, the diode is
+            measured and the spectra are calibrated before they are folded. The profiles are then in K,
+            and are free of the differences in gain and phase between the receptors. The diode's signal
+            must be injected at 45 degrees to both receptors.
         diode, beam : optional
             As for `measure_diode`.
         gain : Quantity or str, optional
@@ -1110,8 +1111,8 @@ class OwnVerbs:
         Raises
         ------
         UsageError
-            If an argument is not allowed, neither or both of `predictor` and `period` are given, the
-            period is shorter than two samples, or the predictor does not cover the data.
+            If an argument is not allowed, if neither or both of `predictor` and `period` are given, if
+            the period is shorter than two samples, or if the predictor does not cover the data.
         PlanError
             If the chain does not contain spectra with known frequencies, or `single` is not possible.
         """
@@ -1234,7 +1235,7 @@ class OwnVerbs:
         folder: str | None = None, workers: int | None = None, memory: int | None = None,
         progress: Progress | None = None,
     ) -> PulsarCandidates:
-        """Return the pulsar candidates of a Fourier search and fast folding of spectra or series.
+        """Return pulsar candidates that a Fourier search and fast folding find in spectra or series.
 
         One search uses the Fourier transform, and the other uses fast folding.
 

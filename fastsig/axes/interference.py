@@ -79,7 +79,7 @@ _PAIR = re.compile(r"\s*(.*?[A-Za-z])\s*-\s*(.+)")
 
 
 def bands(value: Any) -> tuple[Interval, ...]:
-    """Return intervals, given names of tables in `BANDS`, and intervals as in `intervals`.
+    """Return the intervals of tables in `BANDS`, given by name, and intervals as in `intervals`.
 
     Raises
     ------

@@ -34,7 +34,7 @@ _OPTIONS = ("order", "include", "lam", "ratio", "max_iter", "period", "width", "
               help="With arpls, stop when the weights change by less than this fraction.  "
                    "[default: 0.01]")
 @click.option("--max-iter", type=int, metavar="N",
-              help="With arpls, stop after this many iterations.  [default: 100]")
+              help="With arpls, perform at most this many iterations.  [default: 100]")
 @click.option("--period", multiple=True, metavar="FREQ",
               help="With a ripple method, remove a ripple with this period in frequency. May be "
                    "repeated.  [default: 1.08MHz]")
@@ -47,9 +47,9 @@ _OPTIONS = ("order", "include", "lam", "ratio", "max_iter", "period", "width", "
 @click.option("--harmonics", type=int, metavar="N",
               help="With ripple-sine, fit this many harmonics of the ripple.  [default: 1]")
 @click.option("--n-rows", type=int, metavar="N",
-              help="With a ripple method, measure the ripple (with ripple-sine, only its period) "
-                   "in a running mean over N spectra (N odd), separately for spectra with the "
-                   "noise diode on and with it off.  [default: 1]")
+              help="With ripple-fourier, measure the ripple in a running mean of N spectra (N "
+                   "odd); with ripple-sine, measure its period in the mean power of N spectra. "
+                   "Each state of the noise diode is averaged separately.  [default: 1]")
 @click.option("--keep", type=common.OutputPath(), metavar="PATH",
               help="Write the subtracted models to this file.")
 @common.picture_option("the original spectrum, the model and the result")

@@ -52,7 +52,8 @@ from fastsig.cli import common, driver
                    "file]")
 @click.option("--scale-error", type=click.FloatRange(0, 10), default=0.0, show_default=True,
               metavar="X", help="Assume this relative error of the ratio of system temperature to "
-                                "gain, and add it in quadrature to the error of the fluence.")
+                                "gain, and add it in quadrature to the relative errors of "
+                                "the fluence and the peak flux density.")
 @click.option("--index", type=click.FloatRange(0, 10), default=4.0, show_default=True,
               metavar="X", help="Fit a scattering time that is proportional to frequency to the "
                                 "power of -X.")

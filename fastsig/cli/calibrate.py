@@ -43,8 +43,8 @@ from fastsig.cli import common, driver
 @driver.sign_options
 @click.option("--feed-angle", metavar="ANGLE",
               help="Rotate Q and U into the frame of the sky. ANGLE is the position angle of "
-                   "receptor A minus that of the line from beam M01 to M02 (not, as in fold, that "
-                   "of the zenith). Requires --ky and --stokes IQUV.")
+                   "receptor A relative to the line from beam M01 to M02 (in fold, relative to the "
+                   "zenith). Requires --ky and --stokes IQUV.")
 @click.option("--mueller", type=common.InputPath(), metavar="FILE.npz",
               help="Correct I, Q, U and V with the Mueller matrices whose date is nearest to that "
                    "of the data. The file contains the arrays mjd, freq_mhz and matrix. Requires "

@@ -15,7 +15,7 @@ from fastsig.cli import common, driver
                       "file number.")
 @common.span_options
 @click.option("--hits", type=common.InputPath(), metavar="TABLE",
-              help="Keep only the channels around the track of a hit in this table, as written by "
+              help="Keep only the channels around the track of a hit in this table, written by "
                    "search drift; the track is extrapolated to the time of FILE.")
 @click.option("--row", type=click.IntRange(1), default=1, show_default=True, metavar="N",
               help="With --hits, select the hit in row N of the table; row 1 contains the "

@@ -36,7 +36,7 @@ _SERIES = (".tim", ".dat")
 @click.option("--ref", metavar="FREQ",
               help="Refer times of arrival to this frequency: top (the highest channel), infinity, "
                    "or a value such as 1500MHz. For several DMs, only top is allowed.  [default: "
-                   "that of dedispersed input, or top]")
+                   "that of dedispersed input, otherwise top]")
 @common.constant_option(default="that of the input, if it was dedispersed, otherwise 1/2.41e-4")
 @click.option("--last", type=click.Choice(["keep", "drop"]),
               help="Keep or drop the last spectra, for which the delayed samples of the lower "
@@ -56,10 +56,10 @@ def dedisperse(files: tuple[str, ...], output: str, to: str | None, **options: A
     """Remove the dispersion of a signal from spectra.
 
     All files must belong to one scan. Every channel is shifted by its delay relative to the highest
-    channel. The delay is rounded to the nearest spectrum. For more than 16 dispersion measures,
-    delays are by default approximated instead, so that channels can be summed in a tree. Samples of
-    weight 0, such as flagged ones, do not contribute to a time series. Either --dm or --plan is
-    required.
+    channel. The delay is rounded to a whole number of spectra. For more than 16 dispersion
+    measures, delays are by default approximated instead, so that channels can be summed in a tree.
+    Samples of weight 0, such as flagged ones, do not contribute to a time series. Either --dm or
+    --plan is required.
     """
     from fastsig.chain import open_chain
     from fastsig.errors import FormatError

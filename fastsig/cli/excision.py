@@ -31,8 +31,8 @@ excision_options = common.options(
                       "at most a fraction SHARE of pure noise, e.g. 0.001."),
     click.option("--kurtosis-n-sum", metavar="N|measured",
                  help="With --kurtosis, assume that each value is the sum of N samples of one "
-                      "polarisation; with measured, N is determined from the data.  [default: "
-                      "channel width times integration time times n_eff]"),
+                      "polarisation, or measure N (measured).  [default: channel width times "
+                      "integration time, corrected for correlated samples (n_eff)]"),
     click.option("--iqrm", type=float, metavar="X",
                  help="Use IQRM to flag, in each segment of time, channels whose statistic exceeds "
                       "that of surrounding channels by more than X standard deviations, e.g. 3."),

@@ -13,8 +13,8 @@ __all__ = ["copy_findings", "keep_option", "kept", "table_of_findings"]
 
 keep_option = click.option(
     "--keep", type=click.Choice(["all", "possible", "accepted"]), default="all", show_default=True,
-    help="Write all rows (all), those that are not interference (possible), or only those that are "
-         "accepted (accepted).")
+    help="Write all rows (all), those whose verdict is not interference (possible), or those whose "
+         "verdict is accepted (accepted).")
 
 #: Options that apply to streams only, and their values if they are not given.
 _OF_STREAMS = {"products": None, "scale": 1.0, "file_size": None, "one_thread": False,

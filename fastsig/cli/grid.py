@@ -19,19 +19,19 @@ from fastsig.cli import common
               help="Centre the map on this ICRS position, e.g. 12h30m49s,+12d23m or "
                    "187.7deg,12.4deg.  [default: the middle of the observed positions]")
 @click.option("--size", metavar="ANGLE[,ANGLE]",
-              help="Set the width and the height of the map; one angle is used for both.  "
+              help="Set the width and the height of the map; a single angle applies to both.  "
                    "[default: large enough for all positions]")
 @click.option("--pixel", metavar="ANGLE",
-              help="Set the side length of a pixel.  [default: a third of the effective beam, "
-                   "rounded down to whole arcseconds]")
+              help="Set the side length of a pixel.  [default: a third of the FWHM of the "
+                   "effective beam, rounded down to whole arcseconds]")
 @click.option("--kernel", metavar="ANGLE",
               help="Set the FWHM of the Gaussian kernel.  [default: half the FWHM of the "
                    "telescope's beam, as in HiFAST]")
 @click.option("--radius", metavar="ANGLE",
               help="Truncate the kernel at this radius.  [default: 1.5 times the kernel's FWHM]")
 @click.option("--beam-size", metavar="ANGLE",
-              help="Set the FWHM of the telescope's beam.  [default: that of the receiver, "
-                   "averaged over the spectra and the band]")
+              help="Set the FWHM of the telescope's beam.  [default: that of the receiver's "
+                   "beams, averaged over the spectra and the band]")
 @click.option("--products", type=click.Choice(["I", "IQUV", "V"]), default="I", show_default=True,
               help="Map these polarisation products. In a cube, I is the mean of AA and BB, not "
                    "their sum; Stokes parameters in K are therefore halved.")
@@ -50,16 +50,17 @@ from fastsig.cli import common
 @click.option("--fstop", metavar="FREQ", callback=common._with_unit,
               help="Map only channels centred at or below this frequency, e.g. 1450MHz.")
 @click.option("--vstart", metavar="VELOCITY",
-              help="Set one end of the band as a velocity, e.g. -100km/s, in the optical "
-                   "convention if the axis is VOPT, and otherwise in the radio convention.")
+              help="Set one end of the band as a velocity, e.g. -100km/s; the convention is "
+                   "optical if --axis is VOPT, and radio otherwise.")
 @click.option("--vstop", metavar="VELOCITY", help="Set the other end of the band as a velocity, "
                                                   "e.g. 300km/s.")
 @click.option("--zero", type=click.Choice(["keep", "median"]), default="keep", show_default=True,
-              help="Keep the level of each channel, or subtract its median over the duration of "
-                   "each file, before any shift in frequency.")
+              help="Keep the level of each channel, or subtract the median of the channel over the "
+                   "duration of each file, before any shift in frequency.")
 @click.option("--keep", multiple=True, type=click.Choice(["extrapolated", "diode"]),
-              help="Include rows that are normally left out: those with positions beyond the "
-                   "track (extrapolated) or with the noise diode on (diode). May be repeated.")
+              help="Include spectra that are normally left out: those more than 1 s from any "
+                   "row of the ky table (extrapolated) or with the noise diode on (diode). May be "
+                   "repeated.")
 @click.option("--min-weight", default="0s", show_default=True, metavar="TIME",
               help="Blank pixels whose effective integration time is shorter than this time.")
 @common.set_option
@@ -79,8 +80,8 @@ def grid(files: tuple[str, ...], output: str, **options: Any) -> None:
     """Grid calibrated spectra into a FITS cube.
 
     The files may come from any beams and scans. The spectra must be in K or Jy, and must have
-    positions. The beam of the map is the telescope's beam convolved with the kernel; in maps in
-    Jy/beam, the peak of a point source equals its flux density.
+    positions. The effective beam, that of the map, is the telescope's beam convolved with the
+    kernel. In a map in Jy/beam, the peak of a point source equals its flux density.
     """
     from fastsig.reductions.mapping.closed_files import ClosedFile
     from fastsig.reductions.mapping.gridding import Map

@@ -19,7 +19,7 @@ from fastsig.cli import common
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
 @click.option("-o", "--output", type=common.OutputPath(), metavar="FOLDER", required=True,
               help="Write the products to this folder, which is created if necessary; the name of "
-                   "each data file contains the UTC time of its first row.")
+                   "each data file contains the UTC time at which its data begin.")
 @click.option("--record", type=click.Choice(["native", "dada", "vdif"]),
               help="Record the voltages in this format. Lost samples are marked as invalid in "
                    "native files; they are 0 in DADA files, which cannot mark them, and in VDIF "
@@ -32,8 +32,8 @@ from fastsig.cli import common
 @click.option("--threshold", type=float, default=7.0, show_default=True, metavar="X",
               help="Report bursts whose S/N is at least X.")
 @click.option("--keep", metavar="TIME",
-              help="With --bursts, keep the received data in memory for this time after they have "
-                   "been searched, and copy the data around each burst to a file.")
+              help="With --bursts, keep the received data in memory for this time after the search "
+                   "has read them, and copy the data around each burst to a file.")
 @click.option("--around", metavar="TIME", default="0.1s", show_default=True,
               help="With --keep, copy the data from TIME before each burst to TIME after it.")
 @click.option("--post", type=common.OutputPath(), metavar="PATH",
@@ -84,12 +84,12 @@ from fastsig.cli import common
               help="Serve a web page with counters, levels and, with --picture, the pictures; "
                    "PLACE is 127.0.0.1:PORT.")
 @click.option("-j", "--workers", type=click.IntRange(1, 1024), metavar="N",
-              help="Use this many threads for each product.  [default: one per processor; for the "
-                   "burst search itself, one]")
+              help="Use this many threads for each product.  [default: one per processor, except "
+                   "that a single thread searches the spectra for bursts]")
 @click.option("--cpus", metavar="LIST",
               help="Use only these processors, e.g. 0,4-7, divided among the sources. If a source "
                    "has more than one, the first of them is reserved for the process that receives "
-                   "the data.")
+                   "its data.")
 @click.option("--memory", metavar="SIZE",
               help="Limit the memory used by each process, e.g. to 500MB.")
 @common.set_option

@@ -26,7 +26,8 @@ _MOST_CUT_OUTS = 100
 def search() -> None:
     """Search recordings for bursts, pulsars and drifting carriers.
 
-    The commands search events and search beams compare the results of several scans or beams.
+    The results of several scans are compared with fastsig search events, and those of several beams
+    with fastsig search beams.
     """
 
 
@@ -46,9 +47,9 @@ def search() -> None:
                    "between two widths or two dispersion measures loses at most a fraction X of "
                    "its S/N.")
 @click.option("--switch", type=float, metavar="X", default=1.5, show_default=True,
-              help="Halve the sampling rate above each DM at which the smearing in a channel is at "
-                   "least X times that of the sample time and the DM step. A larger X loses less "
-                   "S/N but takes longer.")
+              help="Halve the sampling rate above each DM at which the smearing within a channel "
+                   "reaches X times that due to the sample time and the DM step. With a larger X, "
+                   "less S/N is lost, but the search is slower.")
 @common.constant_option()
 @click.option("--n-chan", type=click.IntRange(1), metavar="N",
               help="Divide each channel of voltages into N channels, in which the dispersion is "
@@ -83,8 +84,9 @@ def bursts(files: tuple[str, ...], output: str, to: str | None, **options: Any) 
     """Search spectra or voltages for single pulses and bursts.
 
     All files must belong to one scan. Channels are normalised and summed for many dispersion
-    measures, and boxcars of many widths are applied to each sum. Neighbouring boxcars above the
-    threshold form one candidate. Samples of weight 0, such as flagged ones, do not contribute.
+    measures, and boxcars of many widths are applied to each resulting time series. Boxcars above
+    the threshold that are neighbours in time and dispersion measure form one candidate. Samples of
+    weight 0, such as flagged ones, do not contribute.
     """
     from fastsig.chain import open_chain
     from fastsig.io.files.safe import check_output

@@ -25,14 +25,14 @@ __all__ = ["beams"]
               help="Set the angle by which the receiver is rotated, from east towards north, e.g. "
                    "23.4deg.")
 @click.option("--hpbw", metavar="ANGLE",
-              help="Set the half-power width of all beams, e.g. 2.9arcmin.  [default: the width of "
-                   "each beam of the receiver, averaged over the band]")
+              help="Set the half-power width of all beams, e.g. 2.9arcmin.  [default: the widths of "
+                   "the beams of the receiver, which depend on frequency]")
 @click.option("--beams", "numbers", metavar="LIST",
               help="Specify all beams that were searched, e.g. 1-19, including those in which "
                    "nothing was found.  [default: those of the candidates or hits in the TABLEs]")
 @click.option("--table-beams", metavar="LIST",
-              help="Specify the beams of the TABLEs, in the order of the TABLEs, e.g. 1,2,3.  "
-                   "[default: those that the TABLEs state]")
+              help="Specify the beam of each TABLE, in the order of the TABLEs, e.g. 1,2,3.  "
+                   "[default: the beams that the TABLEs state]")
 @click.option("--beam-error", type=click.FloatRange(0, 1), default=0.05, show_default=True,
               metavar="X", help="Allow for this relative error in the shapes and gains of the "
                                 "beams.")

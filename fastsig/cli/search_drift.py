@@ -20,16 +20,16 @@ __all__ = ["drift"]
 @click.option("--snr", type=float, metavar="X", default=10.0, show_default=True,
               help="Report carriers whose S/N is at least X; X must be 5 or more.")
 @click.option("--width", metavar="W",
-              help="For drift rates of up to two channels per spectrum (with --unsmeared, for "
-                   "all), use boxcars at most W wide in frequency, e.g. 20Hz.  [default: 8 "
+              help="For drift rates of up to two channels per spectrum (with --unsmeared, for all "
+                   "rates), use boxcars at most W wide in frequency, e.g. 20Hz.  [default: 8 "
                    "channels]")
 @click.option("--coarse", type=click.IntRange(1), metavar="N",
               help="Assume that the band consists of N coarse channels.  [default: the number in "
                    "the recorded voltages; for spectra from the GBT, that of Breakthrough Listen's "
                    "recordings; otherwise unknown]")
 @click.option("--dc/--no-dc", default=False, show_default=True,
-              help="Search, or leave out, the two central channels of each coarse channel, one "
-                   "of which contains the DC component.")
+              help="Search, or leave out, the two central channels of each coarse channel; one of "
+                   "the two contains the DC component.")
 @click.option("--unsmeared", is_flag=True,
               help="Search all drift rates in steps of one channel over the duration of the "
                    "data, to find simulated carriers that do not spread over the channels that "
@@ -49,9 +49,9 @@ def drift(files: tuple[str, ...], output: str, to: str | None, **options: Any) -
     """Search spectra or voltages for carriers whose frequency drifts.
 
     All files must belong to one scan. Spectra are summed along straight tracks at all drift rates,
-    and with boxcars of several widths in frequency. When a carrier has been found, its samples are
-    removed, so that it does not hide others. Samples of weight 0, such as flagged ones, do not
-    contribute.
+    and boxcars of several widths in frequency are applied to the sums. When a carrier has been
+    found, its samples are removed, so that it does not hide others. Samples of weight 0, such as
+    flagged ones, do not contribute.
     """
     from fastsig.chain import open_chain
     from fastsig.io.files.safe import check_output

@@ -29,10 +29,10 @@ __all__ = ["events"]
 def events(tables: tuple[str, ...], output: str, **options: Any) -> None:
     """Compare the hits of scans on and off a source.
 
-    Each TABLE contains the hits of one scan, as written by search drift. Hits that lie on one
-    drifting track, at least one of them in a scan on the source, form an event, which is given a
-    verdict (accepted, doubtful or interference) and a reason for the verdict. An accepted event is
-    found in all scans on the source and in no scan off the source.
+    Each TABLE contains the hits of one scan, as written by search drift. One or more hits that lie
+    on one drifting track, at least one of them in a scan on the source, form an event. Each event
+    is given a verdict (accepted, doubtful or interference) and a reason for the verdict. An
+    accepted event is found in all scans on the source and in no scan off the source.
     """
     from fastsig.io.files.safe import check_output
     from fastsig.run.hit_files import format_of, read_hits, write_hits

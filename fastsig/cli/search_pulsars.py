@@ -29,16 +29,16 @@ __all__ = ["pulsars"]
 @click.option("--accel", type=click.FloatRange(0, 948), metavar="Z", default=0.0,
               show_default=True,
               help="Also search for signals whose frequency drifts by up to Z Fourier bins, at the "
-                   "highest harmonic, over the duration of the data. With --jerk, the largest "
-                   "Z allowed is lower.")
+                   "highest harmonic, over the duration of the data. Z is at most 948, and less "
+                   "with --jerk.")
 @click.option("--jerk", type=click.FloatRange(0, 4200), metavar="W", default=0.0,
               show_default=True,
               help="Also search for signals whose drift changes by up to W Fourier bins, at the "
                    "highest harmonic, over the duration of the data. The Fourier search then takes "
                    "at least about 1 + W/10 times as long.")
 @click.option("--period", metavar="LOW:HIGH", default="0.5s:1800s", show_default=True,
-              help="Search for periods in this range by fast folding, up to an eighth of the "
-                   "duration of the data; with none, skip fast folding.")
+              help="Search for periods in this range, up to an eighth of the duration of the "
+                   "data, by fast folding; with none, skip fast folding.")
 @click.option("--duty", metavar="LOW:HIGH", default="1/240:20%", show_default=True,
               help="Search for pulses of these widths, as fractions of the period, by fast "
                    "folding.")
@@ -60,7 +60,8 @@ __all__ = ["pulsars"]
               help="Name candidates after the pulsars in TABLE with which they agree. TABLE has "
                    "the columns name, period (s) or frequency (Hz), dm and, if known, ra and dec.")
 @click.option("--radius", metavar="ANGLE", default="1deg", show_default=True,
-              help="Compare a candidate with the pulsars of --known within this angular distance.")
+              help="With --known, do not compare a candidate with pulsars that are farther from it "
+                   "than this angular distance.")
 @click.option("--fold", "n_fold", type=click.IntRange(1, 1000), metavar="N",
               help="Also fold the N most significant candidates, refine their periods, period "
                    "derivatives and DMs, and draw each candidate (for x.ecsv, as x.1.png, x.2.png "
@@ -81,7 +82,7 @@ def pulsars(files: tuple[str, ...], output: str, to: str | None, **options: Any)
 
     All files must belong to one scan, and are searched together. They contain either successive
     spectra or time series at different dispersion measures. Channels are normalised and summed for
-    many dispersion measures. In each resulting time series, harmonics of the Fourier spectrum are
+    many dispersion measures. In the Fourier spectrum of each resulting time series, harmonics are
     summed. Each series is also folded at all trial periods, and the profiles are matched with
     boxcars (fast folding). The detections of a signal and of its harmonics at neighbouring
     dispersion measures form one candidate. Samples of weight 0, such as flagged ones, do not

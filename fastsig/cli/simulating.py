@@ -45,7 +45,8 @@ truth_option = click.option("--truth", type=common.OutputPath(), metavar="PATH",
                                  "record) to this JSON file.")
 
 file_rows_option = click.option("--file-rows", type=click.IntRange(1), metavar="N",
-                                help="Split the recording into files of at most N rows.")
+                                help="Split the recording into files with tables of at most N "
+                                     "rows.")
 
 name_option = click.option(
     "--name", metavar="NAME", default="SIMULATED", show_default=True,
@@ -71,8 +72,8 @@ def duration_option(default: str, whole: str = "spectra"
 
 diode_option = click.option(
     "--diode", metavar="KEY=VALUE,...",
-    help="Add a noise diode, specified by temperature (low, high or a value in K) and by period, "
-         "on and first in ticks of 4 ns.")
+    help="Add a noise diode, specified by temperature (low, high or a value in K) and, in ticks of "
+         "4 ns, by period, on (how long it is on) and first (when it is first switched on).")
 
 rfi_option = click.option(
     "--rfi", metavar="KEY=VALUE,...", multiple=True,
@@ -109,8 +110,8 @@ sending_options = common.options(
                  help="If the recording is sent (--to), send X seconds of it per second or, if X "
                       "is 0, send it as fast as possible.  [default: 1]"),
     click.option("--cycle", metavar="TIME",
-                 help="If the recording is sent (--to), simulate only a stretch of this length, "
-                      "and send it repeatedly."),
+                 help="If the recording is sent (--to), simulate only its first TIME, and send "
+                      "this part repeatedly."),
 )
 
 sky_options = common.options(

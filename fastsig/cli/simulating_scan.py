@@ -92,8 +92,8 @@ _track = common.options(
     click.option("--ambient", metavar="T", default="15deg_C", show_default=True,
                  help="Set the ambient temperature, on which the gains depend."),
     click.option("--ky-step", metavar="TIME", default="0.2s", show_default=True,
-                 help="Write a row of the feed cabin's track at this interval, which must be a "
-                      "whole number of milliseconds."),
+                 help="Set the interval between the rows of the feed cabin's track, which must be "
+                      "a whole number of milliseconds."),
 )
 _sky = common.options(
     click.option("--point", metavar=LIST, multiple=True,
@@ -127,7 +127,7 @@ _receiver = common.options(
                       "(amplitude factor while the diode is on). May be repeated."),
     click.option("--jones", metavar=LIST,
                  help="Make the signal paths of the two polarisations differ, as specified by "
-                      "ratio (of AA to BB), phase (added to <A* B>) and delay (in ns)."),
+                      "ratio (of AA to BB), phase (added to <A* B>) and delay (of B, e.g. 2ns)."),
     click.option("--carrier", metavar=LIST, multiple=True,
                  help="Add a carrier, specified by frequency, level (in units of the noise rms), "
                       "drift and angle. May be repeated."),

@@ -60,16 +60,16 @@ def _numbers(context: click.Context, parameter: click.Parameter, value: str) -> 
 @click.option("--flag", type=click.Choice(["sk"]),
               help="In each group of up to 128 spectra, leave out channels whose spectral "
                    "kurtosis (sk) differs from that of noise. Requires integrations of at least "
-                   "16 spectra, or more if the spectra overlap strongly.")
+                   "16 spectra (more if the spectra overlap strongly).")
 @click.option("--flag-sigma", type=float, metavar="X",
               help="Set the threshold of --flag, in standard deviations of a Gaussian.  [default: "
                    "3]")
 @driver.spectra_to_option
 @driver.lossy_option
 @click.option("--bits", type=click.Choice(["8", "16", "32"]), default="32", show_default=True,
-              help="Write samples of this many bits; those of 32 bits are floats. 8 and 16 are "
-                   "possible in sigproc and psrfits; 8 in fbh5, with a scale and an offset for "
-                   "each segment, product and channel.")
+              help="Write samples of this many bits; 32-bit samples are floats. 8 requires "
+                   "sigproc, psrfits or fbh5 (where each segment, product and channel has a scale "
+                   "and an offset); 16 requires sigproc or psrfits.")
 @driver.scale_option
 @click.option("--compression", type=click.Choice(["bitshuffle", "gzip", "none"]),
               help="Compress the samples of an FBH5 file with this method.  [default: bitshuffle]")

@@ -95,24 +95,24 @@ def _kelvins(context: click.Context, parameter: click.Parameter, value: str | No
                    "telescope.  [default: 0s]")
 @click.option("--diode", metavar="KEY=VALUE,...", callback=_schedule,
               help="With onoff, set the schedule of the noise diode: period, on and first in ticks "
-                   "of 4 ns (in calibrate, in units of time).  [default: the schedule in the "
+                   "of 4 ns (unlike calibrate, which takes times).  [default: the schedule in the "
                    "header or, if it states none, always off]")
 @click.option("--tsys", metavar="K[,K]", callback=_kelvins,
               help="Use this off-source system temperature instead of measuring it with the "
                    "noise diode; with onoff, give one value, or one for each polarisation.")
 @click.option("--tcal", metavar="K[,K]", callback=_kelvins,
               help="Set the temperature of the noise diode; with onoff, give one value, or one for "
-                   "each polarisation.  [default: TCAL of the SDFITS file]")
+                   "each polarisation.  [default: TCAL of the SDFITS file; with onoff, none]")
 @click.option("--smooth-ref", metavar="N", type=int, default=1, show_default=True,
               help="Smooth the reference spectrum over this many channels; an even number is "
                    "increased by one.")
 @click.option("--n-eff", metavar="X", type=float, default=1.0, show_default=True,
               help="When computing the expected noise, multiply the number of independent samples "
-                   "(channel width times integration time) by this factor.")
+                   "(channel spacing times effective exposure) by this factor.")
 @click.option("--rows", type=click.Choice(["average", "all"]), default="average",
-              show_default=True, help="Write the average, or one row for each integration or "
-                                      "cycle.")
-@common.picture_option("the mean and the rows")
+              show_default=True, help="Write the average, or one spectrum for each integration "
+                                      "(with onoff, for each cycle).")
+@common.picture_option("the average spectrum and the individual spectra")
 @common.hash_option
 @common.json_option
 @common.set_option

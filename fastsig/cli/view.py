@@ -31,8 +31,9 @@ from fastsig.cli import common
               help="End the colour scale, or the value axis of a line plot, at this value, in the "
                    "unit of the file (with --scale db, in dB).")
 @click.option("--scale", type=click.Choice(["linear", "asinh", "db"]),
-              help="Use this colour scale; db also applies to line plots, and excludes Q, U, V, CR "
-                   "and CI.  [default: linear; asinh if a few values far exceed all others]")
+              help="Use this colour scale. db also applies to line plots; it cannot be used for "
+                   "Q, U, V, CR and CI.  [default: linear; asinh if a few values far exceed all "
+                   "others]")
 @click.option("--percent", type=float, metavar="P",
               help="Limit the colour scale to the central P per cent of the values.  [default: all "
                    "but the lowest 1 % and the highest 0.5 %]")
@@ -56,18 +57,18 @@ from fastsig.cli import common
 def view(files: tuple[str, ...], output: str, **options: Any) -> None:
     """Draw a file as a picture or an interactive page.
 
-    Several files must belong to one scan. A cube, a DM-time plane, an archive of folded profiles or
-    a table (such as a spectrum written by extract) must be the only FILE. The picture of spectra is
-    a waterfall with averages over time and frequency. The picture of voltages shows a histogram,
-    the power over time and the bandpass. The picture of a cube shows its integral over velocity,
-    its coverage and its mean spectrum. The picture of a DM-time plane shows the S/N against time
-    and dispersion measure, and the highest S/N at each dispersion measure. The picture of folded
-    profiles shows two periods of the mean profile with its polarisation, and the profiles against
-    time and against frequency. The DM is plotted against time for burst candidates, and against
-    period for pulsar candidates. The drift rate of carriers is plotted against frequency; with
-    --data, the spectra around the strongest accepted hit (or the strongest hit, if none is
-    accepted) are drawn instead. On a page, spectra and cubes can be zoomed and sliced, and
-    candidates can be sorted, filtered and marked.
+    If several files are given, they must belong to one scan. A cube, a DM-time plane, an archive of
+    folded profiles or a table (such as a spectrum written by extract) must be the only FILE. The
+    picture of spectra shows a waterfall, the mean spectrum and the mean over the band. The picture
+    of voltages shows a histogram, the power over time and the bandpass. The picture of a cube shows
+    its integral over velocity, its coverage and its mean spectrum. The picture of a DM-time plane
+    shows the S/N against time and dispersion measure, and the highest S/N at each dispersion
+    measure. The picture of folded profiles shows two periods of the mean profile with its
+    polarisation, and the profiles against time and against frequency. The DM is plotted against
+    time for burst candidates, and against period for pulsar candidates. The drift rate of carriers
+    is plotted against frequency; with --data, the spectra around the strongest accepted hit (or the
+    strongest hit, if none is accepted) are drawn instead. On a page, spectra and cubes can be
+    zoomed and sliced, and candidates can be sorted, filtered and marked.
     """
     from fastsig.products.view import Wanted, draw_file
 

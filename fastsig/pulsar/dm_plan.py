@@ -37,8 +37,8 @@ def dm_plan(source: Any, dms: Any = (0, 3000), *, width: Any = None, loss: float
     dms : pair, or text such as "0:3000"
         Lowest and highest dispersion measure, pc cm^-3.
     width : Quantity or str, optional
-        Width (FWHM) of the narrowest pulses of interest, such as ``"1ms"``; by default, the sample
-        time.
+        Width (FWHM) of the narrowest pulses of interest, such as ``"1ms"``; by default, 0
+        (for the fraction of the S/N that is kept, the sample time).
     loss : float
         Largest fraction of its S/N that such a pulse may lose if its dispersion measure is halfway
         between two dispersion measures of the plan. It determines the steps.

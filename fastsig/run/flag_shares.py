@@ -41,7 +41,7 @@ class FlagShares(Shown):
     total : float
         Fraction of all samples.
     product, channel : ndarray, float64
-        Fractions of each product and of each channel.
+        Fractions of the samples of each product and of each channel.
     frequency : Quantity, shape (chan,), or None
         Channel centres, MHz, if they are known.
     time : ndarray, float64
@@ -67,7 +67,7 @@ class FlagShares(Shown):
     def new(self) -> float | None:
         """Fraction of all samples that the stages of the chain flagged.
 
-        It is None if it was not counted.
+        It is None if `before` is None.
         """
         return None if self.before is None else max(0.0, self.total - self.before)
 
@@ -180,7 +180,7 @@ def flag_shares(product: Any, *, workers: int | None = None) -> FlagShares:
     of the chain gave weight 0, and ``before``, that of the samples that have weight 0 without these
     stages, such as samples flagged in the file.
 
-    A `FastsigWarning` is issued if the stage `flag` of the chain flagged whole channels, or more
+    A `FastsigWarning` is issued if a stage `flag` of the chain flagged whole channels, or more
     than a tenth of the samples outside the requested bands.
 
     Parameters
@@ -229,7 +229,7 @@ def warn_of(watched: Sequence[Watch], results: Sequence[FlagShares]) -> None:
 
 
 class Watch(NamedTuple):
-    """A `Flag` of a chain, and those of its rows that a pass over the chain needs."""
+    """A stage `Flag` of a chain, and those of its rows that a pass over the chain needs."""
 
     flag: Flag
     first: int

@@ -23,12 +23,13 @@ _ON = ("subtract", "blank")
 
 
 class Calibrate(SpectraStage):
-    """Antenna temperatures in K; rows during which the diode is switched have weight 0.
+    """Antenna temperatures in K; spectra during which the diode switches have weight 0.
 
     Parameters
     ----------
     source : SpectrumStream
-        The spectra in which the diode was measured, with the same rows and channels.
+        The spectra in which the diode was measured; their start time, channels and products must be
+        unchanged.
     solution : DiodeSolution, or the result of `Chain.measure_diode`
         Solution with which the spectra are calibrated.
     on : {"subtract", "blank"}

@@ -79,7 +79,7 @@ class FlagKurtosis(FlagStage):
     Parameters
     ----------
     source : SpectrumStream
-        Spectra of products AA, BB or I; other products are not tested.
+        Spectra with at least one of the products AA, BB and I; other products are not tested.
     noise_share : float
         Fraction of pure noise that may be flagged in each product, 1e-8 to 0.1.
     n_sum : float or str, optional

@@ -222,7 +222,7 @@ def write_bursts_page(
         Title, such as the name of the table.
     page_size : int, optional
         Maximum size of the page in bytes, 10 MB by default. If the pictures of all candidates do
-        not fit, only the first ones have pictures.
+        not fit, only the first candidates have pictures.
     advance : function, optional
         Called with 1 after each candidate.
 
@@ -294,8 +294,8 @@ def write_pulsars_page(
     candidates : PulsarCandidates
         Candidates of one or several searches, or of a comparison of beams.
     path, data, overwrite, name, page_size, advance
-        As for `write_bursts_page`. Candidates of a recording are folded in one pass over it, or in
-        several if there are many channels.
+        As for `write_bursts_page`. Up to 64 candidates of a recording are folded in one pass over
+        it, or fewer if it has many channels.
 
     Returns
     -------
@@ -391,7 +391,7 @@ def draw_flags(
     before: SpectrumStream, after: SpectrumStream, path: str | os.PathLike[str] | None = None, *,
     overwrite: bool = False, product: str | None = None, seen: Sequence[Any] | None = None,
 ) -> Figure:
-    """Draw spectra before and after flagging, in the same colours, and the flagged fractions.
+    """Draw spectra before and after flagging, on one colour scale, and the flagged fractions.
 
     A fraction is the number of samples to which flagging gave weight 0, divided by the number of
     all samples, including those that had weight 0 before.
@@ -495,7 +495,7 @@ def draw_cube(
     cmap : str or Colormap, optional
         Colour map of matplotlib for maps of values; by default, viridis.
     vmin, vmax : float or Quantity, optional
-        Limits of the colours of these maps, in the unit of the colour bar.
+        Limits of the colour scale of these maps, in the unit of the colour bar.
 
     Raises
     ------

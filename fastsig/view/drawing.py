@@ -72,7 +72,8 @@ def draw(
     scale : {"linear", "asinh", "db"}, optional
         Scale of the colours. The default is linear or, if a few values are far above all others,
         asinh, which is linear near the median and logarithmic far from it. With "db", lines are
-        also in dB; Q, U, V, CR and CI are refused. With "linear", their axes are never logarithmic.
+        also in dB; Q, U, V, CR and CI are refused. With "linear", the axes of lines are never
+        logarithmic.
     percent : float, optional
         Central percentage of the values to which the colours are limited; by default, the lowest 1
         % and the highest 0.5 % of the values are outside the limits.

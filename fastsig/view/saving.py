@@ -31,7 +31,7 @@ _DATES = {"pdf": "CreationDate", "svg": "Date"}
 
 
 def check_picture(path: str) -> None:
-    """Raise `UsageError` if the extension of a path is not that of a picture or page."""
+    """Raise `UsageError` if the extension of a path is not that of a picture or a page."""
     if os.path.splitext(path)[1].lower() not in _SUFFIXES:
         raise UsageError(f"{path}: a picture ends in {', '.join(_SUFFIXES)}")
 

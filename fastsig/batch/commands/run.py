@@ -103,7 +103,7 @@ def run(path: str, files: tuple[str, ...], dry_run: bool, **options: Any) -> int
 @files_argument
 @click.option("--failed", is_flag=True,
               help="Repeat tasks that failed for any reason or were refused, and tasks whose "
-                   "products are damaged or, with --replace-stale, stale.")
+                   "products are damaged or, with --replace-stale or --overwrite, stale.")
 @click.option("--killed", is_flag=True,
               help="Repeat tasks whose worker process or run died or was stopped, including tasks "
                    "that were set aside because their worker processes died repeatedly.")

@@ -1,4 +1,4 @@
-"""Calibration of a scan with its noise diode: find the diode, measure it, and apply the result."""
+"""Calibration of a scan with its noise diode, which is found and measured first."""
 
 from __future__ import annotations
 
@@ -72,12 +72,14 @@ class DiodeMeasurement(Shown):
     frequency : ndarray, shape (chan,), MHz
         Channel centres.
     tsys : tuple of float
-        Median temperature with the diode off, K, for each polarisation.
+        System temperature with the diode off, K, for each polarisation: the median over the middle
+        80 % of the band.
     noise_ratio : tuple of float
         Measured scatter between neighbouring spectra, divided by that predicted by the radiometer
-        equation.
+        equation, for each polarisation.
     noise_samples : float
-        Number of independent samples in a value: channel width times integration time times n_eff.
+        Number of independent samples in a value: channel width times integration time times n_eff
+        times the number of polarisations that the first product combines.
     """
 
     cycle: DiodeCycle
@@ -114,15 +116,15 @@ def solve(stream: Stream, tcal: Any, *, diode: Any = None, guard: Any = 0, gain_
     Parameters
     ----------
     stream : SpectrumStream
-        Spectra in the units of the recorder: AA and BB, with or without CR and CI; or AA or I
-        alone.
+        Spectra in the units of the recorder, with AA and BB (and, if recorded, CR and CI), with AA
+        alone, or with I alone.
     tcal : Quantity, str, or path
-        Temperature of the diode: one value, or one value per polarisation (``"1.1K,1.2K"``), or
+        Temperature of the diode: one value, one value per polarisation (``"1.1K,1.2K"``), or
         tables that `fastsig.telescopes.tcal` reads.
     diode : DiodeSchedule, mapping or str, optional
         Schedule of the diode, such as ``"mode=pulsar"`` or ``"period=2s,on=1s,first=0s"``, which is
-        checked against the data. By default, the schedule is found in the data; if the header
-        contains a schedule, it is checked against the data.
+        checked against the data. By default, the schedule in the header is checked in the same way;
+        if it disagrees with the data, or if there is none, the schedule found in the data is used.
     guard : value, s
         Maximum error of the times at which the diode is switched.
     gain_time : value, s
@@ -131,7 +133,7 @@ def solve(stream: Stream, tcal: Any, *, diode: Any = None, guard: Any = 0, gain_
     smooth : value, Hz, optional
         Width over which the spectrum of the diode is smoothed by fitting local straight lines; 0
         for no smoothing. The default is 5 MHz, as in HiFAST, but at most 1/32 of the band. Where
-        the lines do not follow the spectrum within the noise, the residuals are also smoothed, and
+        the lines do not follow the spectrum within the noise, the residuals are smoothed too, and
         are added to the lines.
     phase : bool
         Whether the phase of the diode is removed from CR + i CI; the signal of the diode is assumed
@@ -149,9 +151,10 @@ def solve(stream: Stream, tcal: Any, *, diode: Any = None, guard: Any = 0, gain_
     Raises
     ------
     DataError
-        If no diode is found, if it is on all the time, or if it disagrees with `diode`; without a
-        schedule, also if the diode is detected in fewer than half of the channels, in only one
-        cycle, or in noise far above that of the radiometer equation.
+        If no diode is found, if it is on all the time, or if it disagrees with `diode`. Without a
+        schedule, also if the diode is detected in fewer than half of the channels or in only one
+        cycle, if its power is negative in more than a quarter of the channels or changes
+        gradually, or if the noise is far above that of the radiometer equation.
     PlanError, UsageError
         If the spectra cannot be calibrated, if a parameter is not allowed, or if `memory` is too
         small.
@@ -327,7 +330,7 @@ def calibrated(
     ky: str | None = None, refraction: Any = None, beam: int | None = None, flux: bool = False,
     zenith_angle: Any = None, gain: Any = None, mueller: str | None = None,
 ) -> SpectrumStream:
-    """Return the calibrated spectra of a scan, in K or Jy, with any further steps requested.
+    """Return the calibrated spectra of a scan, in K or Jy, after any further steps requested.
 
     Parameters
     ----------
@@ -418,10 +421,10 @@ def _check_steps(stokes: str | None, sign_q: int, sign_v: int, feed_angle: Any, 
 
 
 def check(stream: Stream, **steps: Any) -> SpectrumStream | None:
-    """Raise the errors of `calibrated` before anything is measured; it accepts the same options.
+    """Raise the errors of `calibrated` before anything is measured; the options are the same.
 
-    The returned stream has the header and the columns of the calibrated stream. It is None if
-    `solve` will refuse the stream.
+    The returned stream has the header and the columns of the calibrated stream. If `stream` does
+    not contain uncalibrated spectra, which `solve` requires, None is returned.
     """
     stream = stream_of(stream)
     if not isinstance(stream, SpectrumStream) or stream.header.unit is not None:

@@ -37,9 +37,9 @@ def fold(chain: Any, predictor: Any = None, *, period: Any = None, pdot: Any = N
     chain : Chain or stream
         Spectra with known frequencies.
     predictor : Predictor or path, optional
-        Predictor of the phase of the pulsar, such as `fastsig.pulsar.polyco.Polyco`; or an
-        ephemeris (.par), which requires PINT and is stored in the profiles with its position, or a
-        file of polycos.
+        Predictor of the phase of the pulsar, such as `fastsig.pulsar.polyco.Polyco`; path of a file
+        of polycos; or path of an ephemeris (.par), which requires PINT. The ephemeris and its
+        position are stored in the profiles.
     period : Quantity or str, optional
         Period at the telescope, at the start of the data, such as ``"0.7s"``, instead of a
         predictor.
@@ -65,10 +65,10 @@ def fold(chain: Any, predictor: Any = None, *, period: Any = None, pdot: Any = N
     constant : float, optional
         Dispersion constant, MHz^2 pc^-1 cm^3 s; by default, that in the header, or 1/2.41e-4.
     tcal : Quantity, str or path, optional
-        Temperature of the noise diode, as for `measure_diode`. The diode is measured first, and the
-        spectra are calibrated. The profiles are then in K, without the differences of gain and
-        phase between the receptors. The diode's signal must be injected at 45 degrees to both
-        receptors.
+        Temperature of the noise diode, as for `measure_diode`. If it is given, the diode is
+        measured and the spectra are calibrated before they are folded. The profiles are then in K,
+        and are free of the differences in gain and phase between the receptors. The diode's signal
+        must be injected at 45 degrees to both receptors.
     diode, beam : optional
         As for `measure_diode`.
     gain : Quantity or str, optional
@@ -83,8 +83,8 @@ def fold(chain: Any, predictor: Any = None, *, period: Any = None, pdot: Any = N
     Raises
     ------
     UsageError
-        If an argument is not allowed, neither or both of `predictor` and `period` are given, the
-        period is shorter than two samples, or the predictor does not cover the data.
+        If an argument is not allowed, if neither or both of `predictor` and `period` are given, if
+        the period is shorter than two samples, or if the predictor does not cover the data.
     PlanError
         If the chain does not contain spectra with known frequencies, or `single` is not possible.
     """

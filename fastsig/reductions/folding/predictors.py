@@ -62,7 +62,7 @@ def of_file(stream: Stream, path: str | PathLike[str], dm: Any = None) -> Predic
 
 
 def is_par(path: str | PathLike[str]) -> bool:
-    """Whether the name of a file is that of an ephemeris."""
+    """Return whether the name of a file is that of an ephemeris."""
     return fspath(path).lower().endswith(".par")
 
 

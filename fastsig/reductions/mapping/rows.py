@@ -251,8 +251,8 @@ def rows_of(stream: SpectrumStream, keep: Sequence[str] = ()) -> Rows:
     stream : SpectrumStream
         Spectra with the columns ``ra_deg`` and ``dec_deg``.
     keep : sequence of {"extrapolated", "diode"}
-        Rows to include that are left out by default: rows with positions beyond the track, and rows
-        with the noise diode on.
+        Rows to include that are left out by default: rows that are more than 1 s from any row
+        of the track of the feed cabin (``"extrapolated"``), and rows with the noise diode on.
 
     Raises
     ------

@@ -41,7 +41,7 @@ def pulsars(chain: Any, dms: Any = (0, 500), *, harmonics: int = 16, accel: floa
             barycenter: bool = False, ephemeris: str | None = None, segment: Any = None,
             others: Sequence[Any] = (), folder: str | None = None, workers: int | None = None,
             memory: int | None = None, progress: Progress | None = None) -> PulsarCandidates:
-    """Return the pulsar candidates of a Fourier search and fast folding of spectra or series.
+    """Return pulsar candidates that a Fourier search and fast folding find in spectra or series.
 
     One search uses the Fourier transform, and the other uses fast folding.
 
@@ -54,9 +54,9 @@ def pulsars(chain: Any, dms: Any = (0, 500), *, harmonics: int = 16, accel: floa
     Parameters
     ----------
     chain : Chain or stream
-        Spectra with known frequencies, or a time series, such as a .dat or .fft file, for which
-        `dms` is ignored. If there are several products, only I is searched; it is made from AA and
-        BB if necessary.
+        Spectra with known frequencies, or a time series, such as that in a .dat or .fft file. For a
+        time series, `dms` is ignored. If there are several products, only I is searched; it is made
+        from AA and BB if necessary.
     dms : pair, or text such as "0:500"
         Lowest and highest dispersion measure, pc cm^-3.
     harmonics : int

@@ -40,7 +40,7 @@ class Schedule:
     """Times at which the telescope is on the source, in s after the start of the stream.
 
     The telescope is on the source from ``first + k period`` (k = 0, 1, ...) for the time `on`, and
-    then off. The first `settle` seconds of both phases are left out.
+    then off it. The first `settle` seconds of both phases are left out.
     """
 
     period: Fraction
@@ -99,7 +99,7 @@ def on_off(
     diode: DiodeSchedule | None = None, kelvin: bool | None = None, smooth_ref: int = 1,
     n_eff: float = 1.0,
 ) -> Spectrum:
-    """Return antenna temperatures from spectra on and off a source, one row per cycle.
+    """Return antenna temperatures from spectra on and off a source, one spectrum per cycle.
 
     For rows in K, the temperature is ``on - off``. For rows in other units, it is ``Tsys (on - off)
     / off``, computed for each state of the diode and averaged with weights from the expected
@@ -109,8 +109,8 @@ def on_off(
     Parameters
     ----------
     stream : SpectrumStream
-        Spectra in K, or spectra in other units together with `tsys` or the noise diode. Products
-        that are not powers, such as CR, are left out.
+        Spectra in K, or spectra in other units if `tsys` or `tcal` is specified. Products that are
+        not powers, such as CR, are left out.
     period : Quantity or str
         Time from the start of one phase on the source to the start of the next.
     on, first, settle : Quantity or str, optional
@@ -118,9 +118,10 @@ def on_off(
         counted from the start of the stream (by default, 0 s); time that is left out after each
         move (by default, 0 s).
     tsys : Quantity or str, shape () or (product,), optional
-        System temperature off the source, such as ``"20K"``, for rows without a diode.
+        System temperature off the source with the noise diode off, such as ``"20K"``. Only rows
+        with the diode off are then used.
     tcal : Quantity or str, shape (), (product,) or (product, chan), optional
-        Temperature of the noise diode, from whose two states Tsys is computed.
+        Temperature of the noise diode. Tsys is then computed from the two states of the diode.
     diode : DiodeSchedule, optional
         Schedule of the diode; by default, that in the header. Without a schedule, the diode is
         assumed to be off.

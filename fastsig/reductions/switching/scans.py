@@ -1,4 +1,4 @@
-"""Switched scans of SDFITS files: position and frequency switching, nodding, total power.
+"""Switched scans of SDFITS files: position and frequency switching, nodding and total power.
 
 The results are those of GBTIDL's `getps`, `getfs`, `getnod` and `gettp`, and agree with their
 output to within 3e-6 K. The scans of a pair are found from OBSMODE, PROCSEQN and PROCSIZE, and the
@@ -54,7 +54,8 @@ class _Row(NamedTuple):
 def position_switched(path: str | os.PathLike[str], scan: int, **picks: Any) -> Spectrum:
     """Return the antenna temperature of a position-switched pair, one row per integration.
 
-    It is ``Tsys (sig - ref) / ref``, where Tsys is that of the reference, from the noise diode.
+    It is ``Tsys (sig - ref) / ref``, where sig and ref are the powers on and off the source. Tsys
+    is that of the reference, measured with the noise diode unless `tsys` is given.
 
     Parameters
     ----------
@@ -106,7 +107,7 @@ def nodded(path: str | os.PathLike[str], scan: int, *, feeds: Sequence[int] | No
     Raises
     ------
     FormatError
-        As in `position_switched`, and if the scan does not have two feeds.
+        As in `position_switched`, and if the scan has fewer than two feeds or lacks one of `feeds`.
     """
     if "fdnum" in picks:
         raise UsageError("fdnum is not an option of nodding; allowed: feeds, two of them")

@@ -34,7 +34,7 @@ class Spectrum(Shown):
     Parameters
     ----------
     values : ndarray, shape (row, product, chan), float64
-        Values in `unit`, ascending in sky frequency; NaN where the weight is 0.
+        Values in `unit`, in ascending order of sky frequency; NaN where the weight is 0.
     weight : ndarray, shape (row, product, chan), float32
         Fraction of the samples that are valid.
     header : Header
@@ -91,7 +91,7 @@ class Spectrum(Shown):
         return found
 
     def stream(self) -> SpectrumStream:
-        """Stream of the rows, for stages, writers and pictures."""
+        """Return a stream of the rows, for stages, writers and pictures."""
         return _Rows(self)
 
 

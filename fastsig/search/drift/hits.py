@@ -14,8 +14,8 @@ COLUMNS: dict[str, Column] = {
     "time": Column("time", None, "UTC of the centre of the first spectrum"),
     "frequency": Column("f8", "MHz", "frequency at the centre of the first spectrum", 9),
     "drift": Column("f8", "Hz / s", "drift rate", 6),
-    "snr": Column("f8", "", "sum of the samples of the boxcar that follows the drift, minus "
-                            "the level, divided by the noise", 3),
+    "snr": Column("f8", "", "sum of sample / level - 1 over the boxcar that follows the drift, "
+                            "divided by the noise", 3),
     "width": Column("f8", "Hz", "width of the boxcar", 6),
     "excess": Column("f8", "", "mean power in the boxcar above the level, divided by the level", 6),
     "valid_share": Column("f8", "", "fraction of the samples of the boxcar that were valid", 4),
