@@ -43,12 +43,12 @@ from fastsig.cli import common, driver
 @driver.sign_options
 @click.option("--feed-angle", metavar="ANGLE",
               help="Rotate Q and U into the frame of the sky. ANGLE is the position angle of "
-                   "receptor A relative to the line from beam M01 to M02 (in fold, relative to the "
-                   "zenith). Requires --ky and --stokes IQUV.")
+                   "receptor A relative to the line from beam M01 to M02 (for the command fold, "
+                   "relative to the zenith). Requires --ky and --stokes IQUV.")
 @click.option("--mueller", type=common.InputPath(), metavar="FILE.npz",
               help="Correct I, Q, U and V with the Mueller matrices whose date is nearest to that "
-                   "of the data. The file contains the arrays mjd, freq_mhz and matrix. Requires "
-                   "--stokes IQUV.")
+                   "of the data. The file must contain the arrays mjd, freq_mhz and matrix. "
+                   "Requires --stokes IQUV.")
 @click.option("--ky", type=common.InputPath(), metavar="FILE.xlsx",
               help="Read the track of FAST's feed cabin from this file, and write the positions "
                    "of the beam as columns of the product. Requires fastsig[spectral].")

@@ -16,8 +16,8 @@ cube_options = common.options(
                  default="radio", show_default=True,
                  help="Compute velocities in this convention."),
     click.option("--velo", type=click.Choice(["radio", "optical"]),
-                 help="Interpret a VELO axis in this convention.  [default: that of VELREF in the "
-                      "header]"),
+                 help="Interpret a VELO axis in this convention.  [default: that stated by VELREF "
+                      "in the header]"),
     click.option("--stokes", metavar="NAME",
                  help="Use this Stokes parameter.  [default: the first one]"),
 )

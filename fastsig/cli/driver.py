@@ -22,9 +22,9 @@ SPECTRA = registry.spectra_writers()
 
 to_option = click.option(
     "--to", type=click.Choice((*VOLTAGES, *SPECTRA, "ecsv")),
-    help="Write in this format.  [default: implied by the extension of PATH: native or, for "
-         "spectra, fbh5 (.h5), guppi (.raw), dada, vdif, sigproc (.fil, .tim), psrfits (.fits, "
-         ".sf, .ar), presto (.dat) or ecsv]")
+    help="Write in this format.  [default: implied by the extension of PATH: .h5 (native for "
+         "voltages, fbh5 for spectra), .raw (guppi), .dada, .vdif, .fil or .tim (sigproc), .fits, "
+         ".sf or .ar (psrfits), .dat (presto), .ecsv]")
 
 def spectra_format_option(*names: str) -> Callable[[common.Command], common.Command]:
     """Return the option for the format of spectra, with these names."""
@@ -55,8 +55,8 @@ vdif_options = common.options(
                  help="Write all polarisations and channels of a VDIF file into the frames of a "
                       "single thread, as dspsr expects."),
     click.option("--dspsr-header", is_flag=True,
-                 help="Write a header file for dspsr, PATH.hdr, next to a single-thread VDIF "
-                      "file."),
+                 help="Write a VDIF file with a single thread and, next to it, a header file "
+                      "for dspsr, PATH.hdr."),
 )
 
 
@@ -83,8 +83,9 @@ product_run_options = common.run_options(
 #: Options of the commands that write spectra only.
 spectra_options = common.options(
     click.option("--bits", type=click.Choice(["8", "16", "32"]),
-                 help="Write samples of this many bits.  [default: 32, except that dedisperse, in "
-                      "formats other than fbh5, writes the fewest bits that preserve all values]"),
+                 help="Write samples of this many bits.  [default: 32 or, for the command "
+                      "dedisperse in formats other than fbh5, the fewest that preserve all "
+                      "values]"),
     scale_option,
     click.option("--file-size", metavar="SIZE",
                  help="Split the product into PSRFITS files of at most this size, e.g. 4GB; if "
@@ -94,8 +95,8 @@ spectra_options = common.options(
 #: Options of the commands that write voltages or spectra.
 copy_options = common.options(
     click.option("--bits", type=click.Choice(["1", "2", "4", "8", "16", "32"]),
-                 help="Write samples of this many bits.  [default: for voltages, those of the "
-                      "input if the format allows it; for spectra, 32 in fbh5; for folded "
+                 help="Write samples of this many bits.  [default: for voltages, as many as in "
+                      "the input if the format allows it; for spectra, 32 in fbh5; for folded "
                       "profiles, 16; otherwise the fewest that preserve all values]"),
     click.option("--scale", type=float, metavar="X", default=1.0, show_default=True,
                  help="Multiply the samples by this factor before they are rounded; for spectra, "

@@ -38,9 +38,9 @@ excision_options = common.options(
                       "that of surrounding channels by more than X standard deviations, e.g. 3."),
     click.option("--iqrm-statistic", type=click.Choice(_STATISTICS), default="std",
                  show_default=True,
-                 help="With --iqrm, compare this statistic. std is the standard deviation over "
-                      "time; modulation, for spectra that still contain the bandpass, is std "
-                      "divided by the mean."),
+                 help="With --iqrm, compare this statistic. The statistic std is the standard "
+                      "deviation over time; modulation, for spectra that still contain the "
+                      "bandpass, is std divided by the mean."),
     click.option("--zero-dm", type=click.Choice(["mean", "zdot"]),
                  help="Remove signals that arrive in all channels at the same time: subtract the "
                       "mean over the band (mean), or this mean scaled to the strength of the "

@@ -54,8 +54,8 @@ from fastsig.cli import common, driver, excision
                    "polarisation, e.g. 16K/Jy, as measured on a calibrator.")
 @click.option("--feed-angle", metavar="ANGLE",
               help="Write I, Q, U and V in the frame of the sky. Q and U are rotated by the "
-                   "parallactic angle plus ANGLE, the angle from the zenith to receptor A, "
-                   "measured north through east.  [default: no rotation]")
+                   "parallactic angle plus ANGLE, the angle from the direction of the zenith to "
+                   "receptor A, positive from north through east.  [default: no rotation]")
 @excision.flag_option
 @common.span_options
 @driver.products_option

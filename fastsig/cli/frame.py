@@ -42,8 +42,8 @@ _OPTIONS = ("rest", "position", "width", "band", "lobes", "min_valid")
               help="Extend the resampling kernel over this many channels (2 to 100) on either "
                    "side.  [default: 47]")
 @click.option("--min-valid", type=float, default=0.9, show_default=True, metavar="X",
-              help="Give weight 0 to channels for which less than this fraction (above 0.5) of the "
-                   "energy of the kernel falls on valid channels.")
+              help="Give weight 0 to channels for which less than this fraction (above 0.5, at "
+                   "most 1) of the energy of the kernel falls on valid channels.")
 @driver.spectra_format_option("--format", "to")
 @common.span_options
 @driver.products_option

@@ -58,9 +58,9 @@ from fastsig.cli import common
               help="Keep the level of each channel, or subtract the median of the channel over the "
                    "duration of each file, before any shift in frequency.")
 @click.option("--keep", multiple=True, type=click.Choice(["extrapolated", "diode"]),
-              help="Include spectra that are normally left out: those more than 1 s from any "
-                   "row of the ky table (extrapolated) or with the noise diode on (diode). May be "
-                   "repeated.")
+              help="Include spectra that are normally left out: those with positions "
+                   "extrapolated over more than 1 s (extrapolated) or with the noise diode on "
+                   "(diode). May be repeated.")
 @click.option("--min-weight", default="0s", show_default=True, metavar="TIME",
               help="Blank pixels whose effective integration time is shorter than this time.")
 @common.set_option

@@ -18,8 +18,9 @@ from fastsig.cli import common
 @click.command()
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
 @click.option("-o", "--output", type=common.OutputPath(), metavar="FOLDER", required=True,
-              help="Write the products to this folder, which is created if necessary; the name of "
-                   "each data file contains the UTC time at which its data begin.")
+              help="Write the products to this folder, which is created if necessary; the names "
+                   "of data files contain the UTC time of their start or, for copies made by "
+                   "--keep, of the burst.")
 @click.option("--record", type=click.Choice(["native", "dada", "vdif"]),
               help="Record the voltages in this format. Lost samples are marked as invalid in "
                    "native files; they are 0 in DADA files, which cannot mark them, and in VDIF "
@@ -42,16 +43,17 @@ from fastsig.cli import common
               help="With --post, write VOEvent documents instead of JSON, one per line, with "
                    "identifiers in the stream IVORN, e.g. ivo://example.org/bursts.")
 @click.option("--picture", is_flag=True,
-              help="Draw the spectra of the last minute as FOLDER/live.png or, if there are "
-                   "several sources, as FOLDER/s1-live.png and so on.")
+              help="Draw the spectra of about the last minute, or the last 300 if this is "
+                   "longer, as FOLDER/live.png or, if there are several sources, as "
+                   "FOLDER/s1-live.png and so on.")
 @click.option("--every", metavar="TIME", default="5s", show_default=True,
               help="With --picture, redraw the picture at this interval.")
 @click.option("--n-chan", type=click.IntRange(1), metavar="N",
               help="Divide each channel of voltages into N channels; required for voltages, "
                    "unless they are only recorded (--record).")
 @click.option("--integrate", "time", metavar="TIME",
-              help="Integrate over this time, e.g. 1ms, rounded to whole spectra.  [default: no "
-                   "integration]")
+              help="Integrate over this time, rounded to a whole number of spectra, e.g. 1ms.  "
+                   "[default: no integration]")
 @click.option("--products", default="I", show_default=True,
               type=click.Choice(["I", "AABB", "AABBCRCI", "IQUV"]),
               help="Form these polarisation products from voltages.")
@@ -73,7 +75,8 @@ from fastsig.cli import common
                    "grown for this time; required for a file.")
 @click.option("--ring", metavar="SIZE",
               help="Keep this much of the newest data of each source in memory, e.g. 2GB.  "
-                   "[default: about 1 s of packets, or what --keep requires]")
+                   "[default: for packets, about 1 s or what --keep requires; otherwise a size "
+                   "that does not depend on --keep]")
 @click.option("--buffer", metavar="SIZE", default="64MiB", show_default=True,
               help="Request a buffer of this size from the operating system for packets that have "
                    "not yet been read.")
@@ -99,9 +102,10 @@ def live(sources: tuple[str, ...], output: str, **options: Any) -> None:
     """Receive voltages or spectra, and process them as they arrive.
 
     A SOURCE is udp://HOST:PORT, a pipe, - for standard input, ring:NAME for packets in shared
-    memory, psrdada:KEY for a PSRDADA ring buffer, or, with --follow, a file that grows. Each source
-    and each product has a process of its own. On SIGTERM or Ctrl-C, nothing more is received, and
-    all files are completed. On SIGHUP, new files are begun.
+    memory, psrdada:KEY for a PSRDADA ring buffer, or, with --follow, a file that grows. Each
+    product of each source has a process of its own, and so has each source except a file or
+    ring:NAME. On SIGTERM or Ctrl-C, nothing more is received, and all files are completed. On
+    SIGHUP, new files are begun.
     """
     from fastsig.live.session import Session
     from fastsig.live.settings import sources_of

@@ -22,9 +22,9 @@ _KIND = "profile measurements"
 @click.option("--convention", type=click.Choice(["PSR/IEEE", "IAU"]), default="PSR/IEEE",
               show_default=True, help="Write V with the sign of this convention.")
 @click.option("--feed-angle", metavar="ANGLE",
-              help="Rotate Q and U into the frame of the sky by the parallactic angle plus ANGLE, "
-                   "the angle from the zenith to receptor A, measured north through east.  "
-                   "[default: keep the frame of the archive]")
+              help="Rotate Q and U into the frame of the sky by the parallactic angle plus "
+                   "ANGLE, that of receptor A from the direction of the zenith, positive from "
+                   "north through east.  [default: keep the frame of the archive]")
 @common.set_option
 @common.json_option
 @common.message_options(verbose=common.SAYS_SWEPT)

@@ -18,8 +18,8 @@ _HEAD = ("low DM", "high DM", "step", "down", "DMs", "sample", "channel", "step"
 @click.option("--dm", "dms", metavar="LOW:HIGH", default="0:3000", show_default=True,
               help="Plan for dispersion measures from LOW to HIGH, in pc cm^-3.")
 @click.option("--width", metavar="TIME",
-              help="Plan for pulses of this width (FWHM) or wider, e.g. 1ms.  [default: 0; for the "
-                   "fraction of the S/N that is kept, the sample time]")
+              help="Plan for pulses of this width (FWHM) or wider, e.g. 1ms.  [default: 0 for "
+                   "the choice of steps and downsampling; the sample time for the S/N kept]")
 @click.option("--loss", type=float, metavar="X", default=0.1, show_default=True,
               help="Choose steps such that a pulse as wide as --width, halfway between two "
                    "dispersion measures, loses at most a fraction X of its S/N.")

@@ -26,8 +26,8 @@ _MOST_CUT_OUTS = 100
 def search() -> None:
     """Search recordings for bursts, pulsars and drifting carriers.
 
-    The results of several scans are compared with fastsig search events, and those of several beams
-    with fastsig search beams.
+    fastsig search events compares the drifting carriers that were found in several scans, and
+    fastsig search beams compares the results of several beams.
     """
 
 
@@ -38,8 +38,8 @@ def search() -> None:
 @click.option("--dm", "dms", metavar="LOW:HIGH", default="0:3000", show_default=True,
               help="Search dispersion measures from LOW to HIGH, in pc cm^-3.")
 @click.option("--width", metavar="SHORT:LONG",
-              help="Search for pulses of these widths, e.g. 0.1ms:100ms.  [default: from one "
-                   "sample to 100ms]")
+              help="Search for pulses with widths from SHORT to LONG, e.g. 0.1ms:100ms.  "
+                   "[default: from one sample to 100ms]")
 @click.option("--threshold", type=float, metavar="X", default=7.0, show_default=True,
               help="Report pulses whose S/N is at least X.")
 @click.option("--loss", metavar="X", default="0.05", show_default=True,
@@ -47,9 +47,9 @@ def search() -> None:
                    "between two widths or two dispersion measures loses at most a fraction X of "
                    "its S/N.")
 @click.option("--switch", type=float, metavar="X", default=1.5, show_default=True,
-              help="Halve the sampling rate above each DM at which the smearing within a channel "
-                   "reaches X times that due to the sample time and the DM step. With a larger X, "
-                   "less S/N is lost, but the search is slower.")
+              help="Set the ratio of smearing within a channel to other smearing above which the "
+                   "sampling rate is halved. With a larger X, less S/N is lost, but the search "
+                   "is slower.")
 @common.constant_option()
 @click.option("--n-chan", type=click.IntRange(1), metavar="N",
               help="Divide each channel of voltages into N channels, in which the dispersion is "
@@ -67,9 +67,9 @@ def search() -> None:
 @click.option("--seed", type=click.IntRange(0), metavar="N", default=0, show_default=True,
               help="With --inject, set the seed of the random numbers.")
 @click.option("--cut-out", metavar="TIME",
-              help="Also copy the recording around each of the 100 brightest candidates, from TIME "
-                   "before it reaches the upper edge of the band to TIME after it reaches the "
-                   "lower edge, to files in the folder of PATH.")
+              help="Copy the data around each of the 100 brightest candidates to the folder of "
+                   "PATH, from TIME before the candidate reaches the upper edge of the band to "
+                   "TIME after it reaches the lower edge.")
 @click.option("--json-lines", is_flag=True,
               help="Print each candidate as a line of JSON during the search, as soon as no later "
                    "spectrum can change it.")

@@ -25,8 +25,8 @@ __all__ = ["beams"]
               help="Set the angle by which the receiver is rotated, from east towards north, e.g. "
                    "23.4deg.")
 @click.option("--hpbw", metavar="ANGLE",
-              help="Set the half-power width of all beams, e.g. 2.9arcmin.  [default: the widths of "
-                   "the beams of the receiver, which depend on frequency]")
+              help="Set the half-power width of all beams, e.g. 2.9arcmin.  [default: the widths "
+                   "of the beams of the receiver, which depend on frequency]")
 @click.option("--beams", "numbers", metavar="LIST",
               help="Specify all beams that were searched, e.g. 1-19, including those in which "
                    "nothing was found.  [default: those of the candidates or hits in the TABLEs]")

@@ -34,8 +34,8 @@ __all__ = ["pulsars"]
 @click.option("--jerk", type=click.FloatRange(0, 4200), metavar="W", default=0.0,
               show_default=True,
               help="Also search for signals whose drift changes by up to W Fourier bins, at the "
-                   "highest harmonic, over the duration of the data. The Fourier search then takes "
-                   "at least about 1 + W/10 times as long.")
+                   "highest harmonic, over the duration of the data. The Fourier search then "
+                   "takes at least 1 + W/10 times as long.")
 @click.option("--period", metavar="LOW:HIGH", default="0.5s:1800s", show_default=True,
               help="Search for periods in this range, up to an eighth of the duration of the "
                    "data, by fast folding; with none, skip fast folding.")

@@ -36,7 +36,7 @@ def _numbers(context: click.Context, parameter: click.Parameter, value: str) -> 
               help="Oversample the channels by this ratio, at most 16, e.g. 4/3 or 32/27; with 1, "
                    "they are critically sampled.")
 @click.option("--dm", metavar="DM",
-              help="Dedisperse coherently within each channel, but not between channels, for this "
+              help="Dedisperse coherently within each channel, but not between channels, at this "
                    "DM in pc cm^-3. Passbands are then rectangular; --n-tap, --window, "
                    "--oversample and --flag are refused.")
 @common.constant_option("With --dm, use")
@@ -44,8 +44,8 @@ def _numbers(context: click.Context, parameter: click.Parameter, value: str) -> 
               default="I", show_default=True, help="Form these polarisation products.")
 @driver.sign_options
 @click.option("--integrate", metavar="TIME",
-              help="Integrate over this time, e.g. 1ms, rounded to whole spectra.  [default: no "
-                   "integration]")
+              help="Integrate over this time, rounded to a whole number of spectra, e.g. 1ms.  "
+                   "[default: no integration]")
 @click.option("--n-int", type=int, metavar="N",
               help="Integrate this many spectra; cannot be combined with --integrate.")
 @click.option("--last", type=click.Choice(["keep", "drop"]), default="keep", show_default=True,
@@ -74,9 +74,9 @@ def _numbers(context: click.Context, parameter: click.Parameter, value: str) -> 
 @click.option("--compression", type=click.Choice(["bitshuffle", "gzip", "none"]),
               help="Compress the samples of an FBH5 file with this method.  [default: bitshuffle]")
 @click.option("--blank", type=click.Choice(["nan", "mean", "zero"]),
-              help="In fbh5, sigproc and psrfits, write this value where the weight is 0. For "
-                   "programs that cannot read NaN, use mean (that of the channel) or zero (not in "
-                   "fbh5).  [default: nan in fbh5, otherwise mean]")
+              help="In fbh5, sigproc and psrfits, write this value where the weight is 0: nan, "
+                   "the mean of the channel, or zero (not in fbh5). Some programs cannot read "
+                   "NaN.  [default: nan in fbh5, otherwise mean]")
 @common.span_options
 @click.option("--unfused", is_flag=True,
               help="Do not combine several stages of the processing in one routine (a fused "

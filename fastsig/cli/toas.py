@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 @click.option("--n-int", type=click.IntRange(1), metavar="N", default=1, show_default=True,
               help="Average groups of N neighbouring subintegrations.")
 @click.option("--min-snr", type=click.FloatRange(0), metavar="X", default=0.0, show_default=True,
-              help="Leave out times of arrival whose S/N is below X.")
+              help="Leave out times of arrival of profiles whose S/N is below X.")
 @click.option("--site", metavar="CODE",
               help="Write this observatory code.  [default: TEMPO's code for the telescope, or @ "
                    "if the times are barycentric]")

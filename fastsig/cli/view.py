@@ -26,13 +26,13 @@ from fastsig.cli import common
                                              "RdBu_r for Q, U, V, CR and CI]")
 @click.option("--vmin", type=float, metavar="X",
               help="Start the colour scale, or the value axis of a line plot, at this value, in "
-                   "the unit of the file (with --scale db, in dB).")
+                   "the unit of the colour bar or axis (with --scale db, in dB).")
 @click.option("--vmax", type=float, metavar="X",
-              help="End the colour scale, or the value axis of a line plot, at this value, in the "
-                   "unit of the file (with --scale db, in dB).")
+              help="End the colour scale, or the value axis of a line plot, at this value, in "
+                   "the unit of the colour bar or axis (with --scale db, in dB).")
 @click.option("--scale", type=click.Choice(["linear", "asinh", "db"]),
               help="Use this colour scale. db also applies to line plots; it cannot be used for "
-                   "Q, U, V, CR and CI.  [default: linear; asinh if a few values far exceed all "
+                   "Q, U, V, CR or CI.  [default: linear; asinh if a few values far exceed all "
                    "others]")
 @click.option("--percent", type=float, metavar="P",
               help="Limit the colour scale to the central P per cent of the values.  [default: all "

@@ -107,7 +107,9 @@ def run(path: str, files: tuple[str, ...], dry_run: bool, **options: Any) -> int
 @click.option("--killed", is_flag=True,
               help="Repeat tasks whose worker process or run died or was stopped, including tasks "
                    "that were set aside because their worker processes died repeatedly.")
-@click.option("--all", "all_", is_flag=True, help="Repeat all tasks that are not done.")
+@click.option("--all", "all_", is_flag=True, help="Run all tasks that are neither done nor "
+                                                  "running, including those that were never "
+                                                  "started.")
 @run_options
 def retry(path: str, files: tuple[str, ...], failed: bool, killed: bool, all_: bool,
           **options: Any) -> int:
