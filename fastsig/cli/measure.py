@@ -24,7 +24,7 @@ _KIND = "profile measurements"
 @click.option("--feed-angle", metavar="ANGLE",
               help="Rotate Q and U into the frame of the sky by the parallactic angle plus "
                    "ANGLE, that of receptor A from the direction of the zenith, positive from "
-                   "north through east.  [default: keep the frame of the archive]")
+                   "north through east.  [default: no rotation]")
 @common.set_option
 @common.json_option
 @common.message_options(verbose=common.SAYS_SWEPT)
