@@ -47,9 +47,9 @@ _OPTIONS = ("order", "include", "lam", "ratio", "max_iter", "period", "width", "
 @click.option("--harmonics", type=int, metavar="N",
               help="With ripple-sine, fit this many harmonics of the ripple.  [default: 1]")
 @click.option("--n-rows", type=int, metavar="N",
-              help="With ripple-fourier, measure the ripple in a running mean of N spectra; with "
-                   "ripple-sine, measure its period in their mean Fourier power. N is odd. Diode "
-                   "on and off are averaged separately.  [default: 1]")
+              help="Measure the ripple in a running mean of N spectra or, with ripple-sine, its "
+                   "period in the mean Fourier power of N spectra (N odd), separately for "
+                   "spectra with the diode on and off.  [default: 1]")
 @click.option("--keep", type=common.OutputPath(), metavar="PATH",
               help="Write the subtracted models to this file.")
 @common.picture_option("the original spectrum, the model and the result")

@@ -13,9 +13,9 @@ from fastsig.cli import common, driver
 @click.command()
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @click.option("--at", required=True, metavar="TIME",
-              help="Measure the burst that reaches the highest channel within 0.1 s (with --width, "
-                   "within 3 widths) of this time, given in UTC or as an offset from the start of "
-                   "the data, e.g. 2.028s.")
+              help="Measure the burst that reaches the highest channel within 0.1 s or 64 "
+                   "spectra (with --width, within 3 widths) of this time, given in UTC or as an "
+                   "offset from the start of the data, e.g. 2.028s.")
 @click.option("--dm", required=True, metavar="DM",
               help="Start from this dispersion measure, in pc cm^-3.")
 @click.option("-o", "--output", type=common.OutputPath(), metavar="PATH",
@@ -32,7 +32,7 @@ from fastsig.cli import common, driver
                    "--output, or the current folder]")
 @click.option("--width", metavar="TIME",
               help="Start from this width, e.g. 2ms.  [default: the width with the highest S/N "
-                   "within 0.1 s of --at]")
+                   "near --at]")
 @driver.coherent_option
 @click.option("--method", type=click.Choice(["snr", "structure"]), default="snr",
               show_default=True,

@@ -42,9 +42,9 @@ from fastsig.cli import common, driver
                    "CI.")
 @driver.sign_options
 @click.option("--feed-angle", metavar="ANGLE",
-              help="Rotate Q and U into the frame of the sky. ANGLE is the position angle of "
-                   "receptor A relative to the line from beam M01 to M02 (for the command fold, "
-                   "relative to the zenith). Requires --ky and --stokes IQUV.")
+              help="Rotate Q and U into the frame of the sky. ANGLE is that from the direction "
+                   "of beam M02, seen from M01, to receptor A (in the command fold, from the "
+                   "zenith). Requires --ky and --stokes IQUV.")
 @click.option("--mueller", type=common.InputPath(), metavar="FILE.npz",
               help="Correct I, Q, U and V with the Mueller matrices whose date is nearest to that "
                    "of the data. The file must contain the arrays mjd, freq_mhz and matrix. "
@@ -53,17 +53,17 @@ from fastsig.cli import common, driver
               help="Read the track of FAST's feed cabin from this file, and write the positions "
                    "of the beam as columns of the product. Requires fastsig[spectral].")
 @click.option("--refraction", metavar="HPA,C,RH,WAVELENGTH",
-              help="Correct for refraction at this pressure (hPa), temperature (deg C), relative "
-                   "humidity and wavelength, or not at all (none).  [default: those stated in a "
-                   "simulated track, otherwise 925,15,0.8,0.3m]")
+              help="With --ky, correct for refraction at this pressure (hPa), temperature (deg "
+                   "C), relative humidity and wavelength, or not at all (none).  [default: those "
+                   "stated in a simulated track, otherwise 925,15,0.8,0.3m]")
 @click.option("--beam", type=click.IntRange(1, 19), metavar="N",
               help="Use the gain, the diode temperature and the position of this beam.  [default: "
                    "the beam stated in the file]")
 @click.option("--flux", is_flag=True, help="Convert to Jy with the telescope's gain for the "
                                            "beam, frequency and zenith angle.")
 @click.option("--zenith-angle", metavar="ANGLE",
-              help="Use the telescope's gain at this zenith angle, e.g. 20deg.  [default: the "
-                   "zenith angle of the track]")
+              help="With --flux, use the telescope's gain at this zenith angle, e.g. 20deg.  "
+                   "[default: that of the track given by --ky]")
 @click.option("--gain", metavar="K/JY",
               help="Convert to Jy with this gain of one polarisation, e.g. 16K/Jy, as measured on "
                    "a calibrator.")

@@ -34,7 +34,8 @@ def cut(files: tuple[str, ...], output: str, to: str | None, **options: Any) -> 
     voltages, and spectra remain spectra. From folded profiles, the subintegrations whose epochs are
     within the span, and the channels within the band, are copied. If neither --to nor the extension
     of PATH specifies a format, the format of the input is used or, if fastsig cannot write it,
-    the native format for voltages and FBH5 for spectra.
+    the native format for voltages and FBH5 for spectra. Folded profiles are then written in
+    fold-mode PSRFITS.
     """
     from fastsig.chain import open_chain
     from fastsig.cli.profiles import copy_profiles, has_profiles

@@ -31,12 +31,12 @@ _SERIES = (".tim", ".dat")
                    "that end in .tim or .dat imply this option.")
 @click.option("--track", type=click.Choice(["sample", "half", "exact"]),
               help="For several DMs, sum channels in a tree with delay steps of 1 or 1/2 sample "
-                   "(sample, half), or separately for each DM with rounded delays (exact).  "
-                   "[default: exact for up to 16 DMs, otherwise sample]")
+                   "(sample, half), or separately for each DM, with delays rounded to samples "
+                   "(exact).  [default: exact for up to 16 DMs, otherwise sample]")
 @click.option("--ref", metavar="FREQ",
-              help="Refer times of arrival to this frequency: top (the highest channel), infinity, "
-                   "or a value such as 1500MHz. For several DMs, only top is allowed.  [default: "
-                   "that of dedispersed input, otherwise top]")
+              help="Refer times of arrival to this frequency: top (the highest channel), "
+                   "infinity, or e.g. 1500MHz. For several DMs, only top is allowed.  [default: "
+                   "that of the input, if it was dedispersed, otherwise top]")
 @common.constant_option(default="that of the input, if it was dedispersed, otherwise 1/2.41e-4")
 @click.option("--last", type=click.Choice(["keep", "drop"]),
               help="Keep or drop the last spectra, for which the delayed samples of the lower "

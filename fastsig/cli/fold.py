@@ -43,9 +43,9 @@ from fastsig.cli import common, driver, excision
                    "value, one per polarisation (1.1K,1.2K), or a table. The diode's signal must "
                    "be injected at 45 degrees to both receptors.")
 @click.option("--diode", metavar="KEY=VALUE,...",
-              help="With --tcal, use this schedule, which must agree with the data: a mode "
-                   "(mode=pulsar), or period=, on= and first= with units of time.  [default: the "
-                   "header's if it agrees, otherwise the measured one]")
+              help="With --tcal, use this schedule of the diode, which must agree with the data: "
+                   "mode=pulsar or another mode, or period=, on= and first=, with units.  "
+                   "[default: the header's if it agrees, otherwise the measured one]")
 @click.option("--beam", type=click.IntRange(1, 19), metavar="N",
               help="With --tcal, use the diode temperature of this beam.  [default: the beam "
                    "stated in the file]")

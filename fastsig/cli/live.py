@@ -43,8 +43,8 @@ from fastsig.cli import common
               help="With --post, write VOEvent documents instead of JSON, one per line, with "
                    "identifiers in the stream IVORN, e.g. ivo://example.org/bursts.")
 @click.option("--picture", is_flag=True,
-              help="Draw the spectra of about the last minute, or the last 300 if this is "
-                   "longer, as FOLDER/live.png or, if there are several sources, as "
+              help="Draw the spectra of about the last minute (or the last 300 spectra, if these "
+                   "span a longer time) as FOLDER/live.png or, if there are several sources, as "
                    "FOLDER/s1-live.png and so on.")
 @click.option("--every", metavar="TIME", default="5s", show_default=True,
               help="With --picture, redraw the picture at this interval.")
@@ -75,8 +75,8 @@ from fastsig.cli import common
                    "grown for this time; required for a file.")
 @click.option("--ring", metavar="SIZE",
               help="Keep this much of the newest data of each source in memory, e.g. 2GB.  "
-                   "[default: for packets, about 1 s or what --keep requires; otherwise a size "
-                   "that does not depend on --keep]")
+                   "[default: for packets, about 1 s, or more if --keep requires it; otherwise a "
+                   "size that does not depend on --keep]")
 @click.option("--buffer", metavar="SIZE", default="64MiB", show_default=True,
               help="Request a buffer of this size from the operating system for packets that have "
                    "not yet been read.")

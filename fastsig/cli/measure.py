@@ -23,14 +23,14 @@ _KIND = "profile measurements"
               show_default=True, help="Write V with the sign of this convention.")
 @click.option("--feed-angle", metavar="ANGLE",
               help="Rotate Q and U into the frame of the sky by the parallactic angle plus "
-                   "ANGLE, that of receptor A from the direction of the zenith, positive from "
-                   "north through east.  [default: no rotation]")
+                   "ANGLE, the angle from the direction of the zenith to receptor A, positive "
+                   "from north through east.  [default: no rotation]")
 @common.set_option
 @common.json_option
 @common.message_options(verbose=common.SAYS_SWEPT)
 @common.debug_option
 def measure(files: tuple[str, ...], output: str, **options: Any) -> None:
-    """Measure flux densities, widths and polarisation of profiles.
+    """Measure the flux density, width and polarisation of profiles.
 
     Each ARCHIVE yields one row, which also contains the S/N and the rotation measure.
     """

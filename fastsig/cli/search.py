@@ -47,9 +47,9 @@ def search() -> None:
                    "between two widths or two dispersion measures loses at most a fraction X of "
                    "its S/N.")
 @click.option("--switch", type=float, metavar="X", default=1.5, show_default=True,
-              help="Set the ratio of smearing within a channel to other smearing above which the "
-                   "sampling rate is halved. With a larger X, less S/N is lost, but the search "
-                   "is slower.")
+              help="Halve the sampling rate where the smearing within a channel exceeds X times "
+                   "that due to the sample time and the DM step together. With a larger X, less "
+                   "S/N is lost, but the search is slower.")
 @common.constant_option()
 @click.option("--n-chan", type=click.IntRange(1), metavar="N",
               help="Divide each channel of voltages into N channels, in which the dispersion is "
@@ -57,8 +57,7 @@ def search() -> None:
                    "voltages.")
 @click.option("--integrate", metavar="TIME",
               help="For voltages, integrate the detected power over this time, e.g. 50us.  "
-                   "[default: half of the shortest width in --width; without --width, no "
-                   "integration]")
+                   "[default: half of SHORT in --width; without --width, no integration]")
 @excision.flag_option
 @excision.excision_options
 @click.option("--inject", type=click.IntRange(1, 10**6), metavar="N",
@@ -67,9 +66,9 @@ def search() -> None:
 @click.option("--seed", type=click.IntRange(0), metavar="N", default=0, show_default=True,
               help="With --inject, set the seed of the random numbers.")
 @click.option("--cut-out", metavar="TIME",
-              help="Copy the data around each of the 100 brightest candidates to the folder of "
-                   "PATH, from TIME before the candidate reaches the upper edge of the band to "
-                   "TIME after it reaches the lower edge.")
+              help="Copy the data around each of the 100 brightest candidates, from TIME before "
+                   "it reaches the upper edge of the band to TIME after it reaches the lower "
+                   "edge, to files in the folder of PATH.")
 @click.option("--json-lines", is_flag=True,
               help="Print each candidate as a line of JSON during the search, as soon as no later "
                    "spectrum can change it.")

@@ -35,10 +35,10 @@ __all__ = ["pulsars"]
               show_default=True,
               help="Also search for signals whose drift changes by up to W Fourier bins, at the "
                    "highest harmonic, over the duration of the data. The Fourier search then "
-                   "takes at least 1 + W/10 times as long.")
-@click.option("--period", metavar="LOW:HIGH", default="0.5s:1800s", show_default=True,
+                   "takes about 1 + W/10 times as long, or longer.")
+@click.option("--period", metavar="LOW:HIGH|none", default="0.5s:1800s", show_default=True,
               help="Search for periods in this range, up to an eighth of the duration of the "
-                   "data, by fast folding; with none, skip fast folding.")
+                   "data, by fast folding; the value none skips fast folding.")
 @click.option("--duty", metavar="LOW:HIGH", default="1/240:20%", show_default=True,
               help="Search for pulses of these widths, as fractions of the period, by fast "
                    "folding.")
@@ -49,7 +49,8 @@ __all__ = ["pulsars"]
               help="Report signals whose significance, corrected for the number of trials, is at "
                    "least X standard deviations.")
 @click.option("--zap", "zapped", metavar="LOW:HIGH", multiple=True,
-              help="Leave out signals at these frequencies, e.g. 23.9Hz:24.1Hz. May be repeated.")
+              help="Leave out signals at frequencies in this range, e.g. 23.9Hz:24.1Hz. May be "
+                   "repeated.")
 @click.option("--mains", type=click.Choice(["50", "60"]),
               help="Leave out signals at the mains frequency, 50 or 60 Hz, and its harmonics.")
 @click.option("--birds", multiple=True, metavar="FILE|find", type=common.InputPath(or_value=True),

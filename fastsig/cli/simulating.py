@@ -107,11 +107,11 @@ sending_options = common.options(
                       "reorder (largest delay, in packets), first (initial counter), beam, jumps "
                       "(time:counter steps), silences (time:duration) and seed."),
     click.option("--speed", metavar="X",
-                 help="If the recording is sent (--to udp:// or psrdada:), send X seconds of it "
-                      "per second or, if X is 0, send it as fast as possible.  [default: 1]"),
+                 help="If the recording is sent (see --to), send X seconds of it per second or, "
+                      "if X is 0, send it as fast as possible.  [default: 1]"),
     click.option("--cycle", metavar="TIME",
-                 help="If the recording is sent (--to udp:// or psrdada:), simulate only its "
-                      "first TIME, and send this part repeatedly."),
+                 help="If the recording is sent (see --to), simulate only its first TIME, and "
+                      "send this part repeatedly."),
 )
 
 sky_options = common.options(

@@ -72,7 +72,8 @@ def _kelvins(context: click.Context, parameter: click.Parameter, value: str | No
 @click.option("--plnum", type=int, metavar="N",
               help="Use this polarisation (PLNUM) of the SDFITS file.  [default: 0]")
 @click.option("--fdnum", type=int, metavar="N",
-              help="Use this feed (FDNUM) of the SDFITS file.  [default: 0]")
+              help="Use this feed (FDNUM) of the SDFITS file; with nod, use --feeds instead.  "
+                   "[default: 0]")
 @click.option("--feeds", metavar="N,N", callback=_integers,
               help="With nod, specify the feeds that are on the source in the first and in the "
                    "second scan.  [default: the two feeds with the lowest numbers]")

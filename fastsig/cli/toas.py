@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 @click.argument("files", nargs=-1, required=True, metavar="ARCHIVE...")
 @common.output_option("Write the times of arrival to this .tim file.")
 @click.option("--template", required=True, type=common.InputPath(), metavar="FILE",
-              help="Match this template: an ECSV file, or an archive, whose mean profile is "
-                   "smoothed.")
+              help="Match the profiles to this template: an ECSV file, or an archive, whose mean "
+                   "profile is smoothed.")
 @click.option("--smooth", type=click.Choice(["wiener", "gaussians"]), default="wiener",
               show_default=True, help="Use this method to smooth the mean profile of a "
                                       "template that is an archive.")

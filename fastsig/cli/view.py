@@ -41,8 +41,8 @@ from fastsig.cli import common
               help="With --what spectrum, plot the spectrum of a cube at this position, e.g. "
                    "187.7,12.39 (in degrees).  [default: the mean spectrum]")
 @click.option("--rest", metavar="LINE|FREQ",
-              help="Set the rest frequency for the velocities of a cube, given as a line such as "
-                   "HI, OH1667 or H166a, or as a frequency.  [default: that stated in the file]")
+              help="For the velocities of a cube, use this rest frequency: a line such as HI, "
+                   "OH1667 or H166a, or a frequency.  [default: that stated in the file]")
 @click.option("--data", type=common.InputPath(), multiple=True, metavar="PATH",
               help="For a table of hits or (on a page only) of candidates, draw the data around "
                    "them, using this recording or the recordings in this folder. May be repeated.  "
