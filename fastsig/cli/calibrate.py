@@ -54,8 +54,8 @@ from fastsig.cli import common, driver
                    "of the beam as columns of the product. Requires fastsig[spectral].")
 @click.option("--refraction", metavar="HPA,C,RH,WAVELENGTH",
               help="With --ky, correct for refraction at this pressure (hPa), temperature (deg "
-                   "C), relative humidity and wavelength, or not at all (none).  [default: those "
-                   "stated in a simulated track, otherwise 925,15,0.8,0.3m]")
+                   "C), relative humidity and wavelength; none: not at all.  [default: as a "
+                   "simulated track states, otherwise 925,15,0.8,0.3m]")
 @click.option("--beam", type=click.IntRange(1, 19), metavar="N",
               help="Use the gain, the diode temperature and the position of this beam.  [default: "
                    "the beam stated in the file]")

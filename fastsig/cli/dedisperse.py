@@ -31,8 +31,8 @@ _SERIES = (".tim", ".dat")
                    "that end in .tim or .dat imply this option.")
 @click.option("--track", type=click.Choice(["sample", "half", "exact"]),
               help="For several DMs, sum channels in a tree with delay steps of 1 or 1/2 sample "
-                   "(sample, half), or separately for each DM, with delays rounded to samples "
-                   "(exact).  [default: exact for up to 16 DMs, otherwise sample]")
+                   "(sample, half), or separately for each DM with rounded delays (exact).  "
+                   "[default: exact for up to 16 DMs, otherwise sample]")
 @click.option("--ref", metavar="FREQ",
               help="Refer times of arrival to this frequency: top (the highest channel), "
                    "infinity, or e.g. 1500MHz. For several DMs, only top is allowed.  [default: "
