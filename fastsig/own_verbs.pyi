@@ -938,17 +938,17 @@ class OwnVerbs:
         workers: int | None = None, memory: int | None = None,
         progress: Progress | None = None,
     ) -> DiodeMeasurement:
-        """Return the timing, gain and spectrum of the noise diode, measured in two passes over a scan.
+        """Return timing and spectrum of the noise diode, and the gain, from two passes over a scan.
 
         Parameters
         ----------
         tcal : Quantity, str, or path
-            Temperature of the diode: one value, or one value per polarisation (``"1.1K,1.2K"``), or
+            Temperature of the diode: one value, one value per polarisation (``"1.1K,1.2K"``), or
             tables that `fastsig.telescopes.tcal` reads.
         diode : DiodeSchedule, mapping or str, optional
             Schedule of the diode, such as ``"mode=pulsar"`` or ``"period=2s,on=1s,first=0s"``, which is
-            checked against the data. By default, the schedule is found in the data; if the header
-            contains a schedule, it is checked against the data.
+            checked against the data. By default, the schedule in the header is checked in the same way;
+            if it disagrees with the data, or if there is none, the schedule found in the data is used.
         guard : value, s
             Maximum error of the times at which the diode is switched.
         gain_time : value, s
@@ -957,7 +957,7 @@ class OwnVerbs:
         smooth : value, Hz, optional
             Width over which the spectrum of the diode is smoothed by fitting local straight lines; 0
             for no smoothing. The default is 5 MHz, as in HiFAST, but at most 1/32 of the band. Where
-            the lines do not follow the spectrum within the noise, the residuals are also smoothed, and
+            the lines do not follow the spectrum within the noise, the residuals are smoothed too, and
             are added to the lines.
         phase : bool
             Whether the phase of the diode is removed from CR + i CI; the signal of the diode is assumed
@@ -975,9 +975,10 @@ class OwnVerbs:
         Raises
         ------
         DataError
-            If no diode is found, if it is on all the time, or if it disagrees with `diode`; without a
-            schedule, also if the diode is detected in fewer than half of the channels, in only one
-            cycle, or in noise far above that of the radiometer equation.
+            If no diode is found, if it is on all the time, or if it disagrees with `diode`. Without a
+            schedule, also if the diode is detected in fewer than half of the channels or in only one
+            cycle, if its power is negative in more than a quarter of the channels or changes
+            gradually, or if the noise is far above that of the radiometer equation.
         PlanError, UsageError
             If the spectra cannot be calibrated, if a parameter is not allowed, or if `memory` is too
             small.

@@ -46,9 +46,9 @@ def test_values_table_picture_and_cut_outs(scan: Path, tmp_path: Path) -> None:
     names = report["outputs"]
     assert len(names) == 4 and all(Path(name).exists() for name in names)
     assert [fs.open(name).stream.kind for name in names[2:]] == ["spectra", "voltage"]
-    done = fastsig("burst", scan, "--at", "0.7s", "--dm", "51", "-o", out / "b.ecsv", "--cut-out",
-                   "20ms", "--json", code=0)
-    assert [Path(name).parent for name in json.loads(done.stdout)["outputs"]] == [out, out]
+    done = fastsig("burst", scan, "--at", "0.7s", "--dm", "51", "-o", tmp_path / "b.ecsv",
+                   "--cut-out", "20ms", "--overwrite", "--json", code=0)
+    assert [Path(name).parent for name in json.loads(done.stdout)["outputs"]] == [tmp_path] * 2
     text = fastsig("burst", scan, "--at", "0.7s", "--dm", "50", code=0).stdout
     assert [line.split()[0] for line in text.splitlines()] == ["time", "S/N", "DM", "FWHM"]
     assert fastsig("burst", scan, "--at", "0.7s", "--dm", "50", "-q", code=0).stdout == ""

@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import batches
 import pytest
@@ -137,14 +138,18 @@ def test_another_engine_has_the_same_worker(tmp_path: Path) -> None:
 
 def test_the_memory_of_this_machine_is_not_that_of_a_cluster(
         tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fastsig.batch.planning.plan._machine_bytes", lambda: 1000)
+    seen: list[Any] = []
+
+    def planned(*_: Any, machine_bytes: int | None, **__: Any) -> Any:
+        seen.append(machine_bytes)
+        raise PlanError("planned")
+
+    monkeypatch.setattr(sys.modules["fastsig.batch.planning.plan"], "plan", planned)
     tasks = batches.tasks(batches.recipe(tmp_path, {"a": {}}))
-    local = DaskEngine("local", warm=False)
-    with pytest.raises(PlanError, match="the machine has 1 kB"):
-        run(tasks, tasks[0].folder, engine=local, warm=False)
-    engine = DaskEngine("tcp://127.0.0.1:1", warm=False)
-    with pytest.raises(UsageError, match="cannot be reached"):
-        run(tasks, tasks[0].folder, engine=engine, warm=False)
+    for engine in (None, DaskEngine("local"), DaskEngine("tcp://127.0.0.1:1")):
+        with pytest.raises(PlanError, match="planned"):
+            run(tasks, tasks[0].folder, engine=engine, warm=False)
+    assert seen == [None, None, 0]  # by default, the memory of this machine; 0 for no limit
 
 
 def test_processes_times_threads_is_never_above_the_processors(

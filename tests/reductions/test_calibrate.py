@@ -445,9 +445,11 @@ def test_mueller_matrices_of_the_nearest_date(tmp_path: Path) -> None:
     seen = calibrated(made, found, stokes="IQUV").read_block(0, 50).data
     true = calibrated(made, found, stokes="IQUV", mueller=str(table)).read_block(0, 50).data
     np.testing.assert_allclose(np.einsum("ij,njc->nic", leak, true), seen, rtol=1e-4, atol=1e-3)
-    np.savez(table, mjd=[61000.0], freq_mhz=[1399.0, 1410.0], matrix=matrix[1:])
+    mhz = made.header.channels.centers.to_value("MHz")
+    middle = float(np.median(mhz))
+    np.savez(table, mjd=[61000.0], freq_mhz=[middle, mhz.max() + 1], matrix=matrix[1:])
     part = calibrated(made, found, stokes="IQUV", mueller=str(table)).read_block(0, 50)
-    beyond = (made.header.channels.centers.to_value("MHz") < 1399) & np.ones((50, 4, 1), bool)
+    beyond = (mhz < middle) & np.ones((50, 4, 1), bool)
     np.testing.assert_array_equal(np.broadcast_to(part.valid, beyond.shape) == 0, beyond)
     np.testing.assert_array_equal(np.isnan(part.data), beyond)
     assert beyond.any() and not beyond.all()

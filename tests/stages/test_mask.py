@@ -54,7 +54,7 @@ LINES = {
     "both": ("1009.5MHz-1012.5MHz 1.001s-1.505s", (slice(100, 151), slice(10, 13))),
     "a sliver": ("* 1.0098s-1.0102s", (slice(0), slice(None))),
     "a point": ("1020.50MHz-1020.52MHz 1.0045s-1.0046s", (slice(0), slice(None))),
-    "little of one": ("1020.50MHz-1020.56MHz 1.004s-1.0046s", (slice(100, 101), slice(20, 21))),
+    "little of one": ("1020.50MHz-1020.56MHz 1.004s-1.0046s", (slice(100, 101), slice(21, 22))),
     "UTC": (f"* {START}.5/2021-03-04T05:06:08", (slice(50, 100), slice(None))),
     "beyond": ("1060MHz-1500MHz 3.9s-100s", (slice(390, 400), slice(60, 64))),
 }

@@ -111,7 +111,7 @@ def solve(stream: Stream, tcal: Any, *, diode: Any = None, guard: Any = 0, gain_
           smooth: Any = None, phase: bool = False, beam: int | None = None,
           workers: int | None = None, memory: int | None = None,
           progress: Progress | None = None) -> DiodeMeasurement:
-    """Return timing and spectrum of the diode, and the receiver's gain, from two passes over a scan.
+    """Return timing and spectrum of the noise diode, and the gain, from two passes over a scan.
 
     Parameters
     ----------

@@ -13,7 +13,7 @@ from astropy.time import Time, TimeDelta
 from numpy.typing import NDArray
 
 from fastsig.axes.frequency import ChannelAxis
-from fastsig.axes.time import elapsed, iso, later
+from fastsig.axes.time import iso, later
 from fastsig.axes.units import number
 from fastsig.errors import PlanError, UsageError
 from fastsig.io.files.provenance import provenance
