@@ -3,7 +3,7 @@ r"""Velocities of lines: rest frequencies, and the radio, optical and relativist
 .. math:: v_{radio} = c (1 - f/f_0), \quad v_{optical} = c (f_0/f - 1), \quad
     v_{relativistic} = c \frac{f_0^2 - f^2}{f_0^2 + f^2}
 
-Positive velocities mean recession. The conventions agree to first order; at 10 000 km/s radio and
+Positive velocities mean recession. The conventions agree to first order; at 10,000 km/s, radio and
 optical velocities differ by about 330 km/s, so a velocity must be stated with its convention.
 
 References

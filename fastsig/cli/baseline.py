@@ -45,18 +45,20 @@ _OPTIONS = ("order", "include", "lam", "ratio", "max_iter", "period", "width", "
               help="With a ripple method, fit a polynomial of this order together with the ripple, "
                    "but subtract only the ripple.  [default: 5]")
 @click.option("--harmonics", type=int, metavar="N",
-              help="With ripple-sine, fit this many harmonics of the ripple.  [default: 1]")
+              help="With ripple-sine, fit this many harmonics of the ripple, including the "
+                   "fundamental.  [default: 1]")
 @click.option("--n-rows", type=int, metavar="N",
-              help="Measure the ripple in a running mean of N spectra or, with ripple-sine, its "
-                   "period in the mean Fourier power of N spectra (N odd), separately for "
-                   "spectra with the diode on and off.  [default: 1]")
+              help="Measure the ripple in a running mean of N (odd) spectra or, with ripple-sine, "
+                   "its period in their mean Fourier power, separately for the noise diode on and "
+                   "off if its schedule is known.  [default: 1]")
 @click.option("--keep", type=common.OutputPath(), metavar="PATH",
               help="Write the subtracted models to this file.")
-@common.picture_option("the original spectrum, the model and the result")
+@common.picture_option("the mean of up to 256 spectra, the model and the residual")
 @driver.picture_product_option
 @click.option("--tsys", metavar="T",
               help="Compute the radiometer noise shown in the plot from this system temperature, "
-                   "in the unit of the spectra.  [default: the mean spectrum]")
+                   "in the unit of the spectra.  [default: the mean spectrum; for products that "
+                   "may be negative, no noise is shown]")
 @driver.spectra_to_option
 @click.option("--bits", type=click.Choice(["8", "16", "32"]), default="32", show_default=True,
               help="Write samples of this many bits.")

@@ -13,9 +13,9 @@ from fastsig.cli import common, driver
 @click.command()
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @click.option("--at", required=True, metavar="TIME",
-              help="Measure the burst that reaches the highest channel within 0.1 s or 64 "
-                   "spectra (with --width, within 3 widths) of this time, given in UTC or as an "
-                   "offset from the start of the data, e.g. 2.028s.")
+              help="Measure the burst that reaches the highest channel within 0.1 s or 64 spectra, "
+                   "whichever is longer (with --width, 3 widths), of this time: UTC, or an offset "
+                   "from the start of the data, e.g. 2.028s.")
 @click.option("--dm", required=True, metavar="DM",
               help="Start from this dispersion measure, in pc cm^-3.")
 @click.option("-o", "--output", type=common.OutputPath(), metavar="PATH",
@@ -70,9 +70,9 @@ from fastsig.cli import common, driver
 def burst(files: tuple[str, ...], at: str, dm: str, **options: Any) -> None:
     """Measure the DM, width, fluence and polarisation of a burst.
 
-    All files must belong to one scan of spectra or, with --coherent, of voltages. With four
-    polarisation products, the linear and circular polarisation, the position angle and the
-    rotation measure are also measured.
+    All files must belong to one scan of spectra or, with --coherent, of voltages. If there are the
+    products I, Q, U and V, or AA, BB, CR and CI of feeds of a known type, the linear and circular
+    polarisation, the position angle and the rotation measure are also measured.
     """
     from fastsig.chain import open_chain
     from fastsig.reductions.bursts.measurement import measure_burst

@@ -17,7 +17,7 @@ from fastsig.cli import common, driver
 @click.option("--tcal", type=common.InputPath(or_value=True), required=True, metavar="K|TABLE",
               help="Set the temperature of the noise diode: one value such as 1.1K, one for each "
                    "polarisation such as 1.1K,1.2K, or a table (an .npz file, a text file, or a "
-                   "folder of such files).")
+                   "folder of text files).")
 @click.option("--diode", metavar="KEY=VALUE,...",
               help="Use this schedule of the diode, which must agree with the data: a mode "
                    "(mode=pulsar), or period=, on= and first= with units of time.  [default: the "
@@ -39,12 +39,12 @@ from fastsig.cli import common, driver
                    "signal must be injected at 45 degrees to both receptors.")
 @click.option("--stokes", type=click.Choice(["I", "IQUV", "V"]),
               help="Form these Stokes parameters: I from AA and BB, the others from AA, BB, CR and "
-                   "CI.")
+                   "CI of linear feeds.")
 @driver.sign_options
 @click.option("--feed-angle", metavar="ANGLE",
-              help="Rotate Q and U into the frame of the sky. ANGLE is that from the direction "
-                   "of beam M02, seen from M01, to receptor A (in the command fold, from the "
-                   "zenith). Requires --ky and --stokes IQUV.")
+              help="Rotate Q and U into the frame of the sky. ANGLE is the position angle of "
+                   "receptor A minus that of the line from beam M01 to M02 (in fold and measure, "
+                   "of the zenith). Requires --ky and --stokes IQUV.")
 @click.option("--mueller", type=common.InputPath(), metavar="FILE.npz",
               help="Correct I, Q, U and V with the Mueller matrices whose date is nearest to that "
                    "of the data. The file must contain the arrays mjd, freq_mhz and matrix. "
@@ -54,8 +54,8 @@ from fastsig.cli import common, driver
                    "of the beam as columns of the product. Requires fastsig[spectral].")
 @click.option("--refraction", metavar="HPA,C,RH,WAVELENGTH",
               help="With --ky, correct for refraction at this pressure (hPa), temperature (deg "
-                   "C), relative humidity and wavelength; none: not at all.  [default: as a "
-                   "simulated track states, otherwise 925,15,0.8,0.3m]")
+                   "C), relative humidity and wavelength, or not at all (none).  [default: as in "
+                   "a simulated track, otherwise 925,15,0.8,0.3m]")
 @click.option("--beam", type=click.IntRange(1, 19), metavar="N",
               help="Use the gain, the diode temperature and the position of this beam.  [default: "
                    "the beam stated in the file]")
@@ -76,7 +76,8 @@ def calibrate(files: tuple[str, ...], output: str, to: str | None, **options: An
     """Convert recorded powers to K or Jy using the noise diode.
 
     All files must belong to one scan. The times at which the diode is switched are measured from
-    the data. Spectra during which the diode switches on or off are given weight 0.
+    the data; a schedule given by --diode or in the header is used if it agrees with them. Spectra
+    during which the diode switches on or off are given weight 0.
     """
     from fastsig.chain import open_chain
     from fastsig.errors import DoubtWarning

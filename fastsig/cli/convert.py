@@ -20,14 +20,14 @@ from fastsig.cli import common, driver
 def convert(files: tuple[str, ...], output: str, to: str | None, **options: Any) -> None:
     """Convert files to another format.
 
-    Files that contain voltages, spectra or folded profiles must belong to one scan. If the format
-    cannot hold all the information in voltages or spectra, the losses are reported first, and the
-    product is written only with --lossy. Folded profiles can be written as fold-mode PSRFITS,
-    or as a table with a row for each subintegration, channel and bin. Tables written by a search
-    can be joined into one table (.ecsv). One or several tables can also be written in
-    the format of another program. Burst candidates can be written for PRESTO (.singlepulse),
-    heimdall (.cand) or TransientX (.cands). Pulsar candidates can be written for PRESTO (.accel) or
-    riptide (.csv), and drifting carriers for turboSETI (.dat).
+    Files of voltages or spectra must belong to one scan; only one file of folded profiles is
+    allowed. If the format cannot hold all the information in voltages or spectra, the losses are
+    reported first, and the product is written only with --lossy. Folded profiles can be written as
+    fold-mode PSRFITS, or as a table with a row for each subintegration, channel and bin. Tables
+    written by a search can be joined into one table (.ecsv). One or several tables can also be
+    written in the format of another program. Burst candidates can be written for PRESTO
+    (.singlepulse), heimdall (.cand) or TransientX (.cands). Pulsar candidates can be written for
+    PRESTO (.accel) or riptide (.csv), and drifting carriers for turboSETI (.dat).
     """
     from fastsig.cli.findings import copy_findings, table_of_findings
     from fastsig.cli.profiles import copy_profiles, has_profiles

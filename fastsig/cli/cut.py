@@ -30,12 +30,12 @@ from fastsig.cli import common, driver
 def cut(files: tuple[str, ...], output: str, to: str | None, **options: Any) -> None:
     """Copy a time span and a band of a recording.
 
-    All files must belong to one scan. Whole samples and whole channels are copied. Voltages remain
-    voltages, and spectra remain spectra. From folded profiles, the subintegrations whose epochs are
-    within the span, and the channels within the band, are copied. If neither --to nor the extension
-    of PATH specifies a format, the format of the input is used or, if fastsig cannot write it,
-    the native format for voltages and FBH5 for spectra. Folded profiles are then written in
-    fold-mode PSRFITS.
+    Files of voltages or spectra must belong to one scan; only one file of folded profiles is
+    allowed. Whole samples and whole channels are copied. Voltages remain voltages, and spectra
+    remain spectra. From folded profiles, the subintegrations whose epochs are within the span, and
+    the channels centred within the band, are copied. If neither --to nor the extension of PATH
+    specifies a format, the format of the input is used or, if fastsig cannot write it, the native
+    format for voltages and FBH5 for spectra. Folded profiles are then written in fold-mode PSRFITS.
     """
     from fastsig.chain import open_chain
     from fastsig.cli.profiles import copy_profiles, has_profiles

@@ -28,7 +28,7 @@ _SERIES = (".tim", ".dat")
                    "table), the name of an .h5 file must contain {file}.")
 @click.option("--series", is_flag=True,
               help="Average the channels, with their weights, into a single time series. Names "
-                   "that end in .tim or .dat imply this option.")
+                   "that end in .tim or .dat, and --to presto, imply this option.")
 @click.option("--track", type=click.Choice(["sample", "half", "exact"]),
               help="For several DMs, sum channels in a tree with delay steps of 1 or 1/2 sample "
                    "(sample, half), or separately for each DM with rounded delays (exact).  "
@@ -36,8 +36,8 @@ _SERIES = (".tim", ".dat")
 @click.option("--ref", metavar="FREQ",
               help="Refer times of arrival to this frequency: top (the highest channel), "
                    "infinity, or e.g. 1500MHz. For several DMs, only top is allowed.  [default: "
-                   "that of the input, if it was dedispersed, otherwise top]")
-@common.constant_option(default="that of the input, if it was dedispersed, otherwise 1/2.41e-4")
+                   "that of the input if it was dedispersed, otherwise top]")
+@common.constant_option(default="that of the plan or of dedispersed input, otherwise 1/2.41e-4")
 @click.option("--last", type=click.Choice(["keep", "drop"]),
               help="Keep or drop the last spectra, for which the delayed samples of the lower "
                    "channels were not recorded.  [default: drop in sigproc, psrfits and presto, "

@@ -22,9 +22,9 @@ SPECTRA = registry.spectra_writers()
 
 to_option = click.option(
     "--to", type=click.Choice((*VOLTAGES, *SPECTRA, "ecsv")),
-    help="Write in this format.  [default: implied by the extension of PATH: .h5 (native for "
-         "voltages, fbh5 for spectra), .raw (guppi), .dada, .vdif, .fil or .tim (sigproc), .fits, "
-         ".sf or .ar (psrfits), .dat (presto), .ecsv]")
+    help="Write in this format.  [default: by the extension of PATH: .h5 (native or, for "
+         "spectra, fbh5), .raw (guppi), .dada, .vdif, .fil or .tim (sigproc), .fits, .sf or .ar "
+         "(psrfits), .dat (presto), .ecsv]")
 
 def spectra_format_option(*names: str) -> Callable[[common.Command], common.Command]:
     """Return the option for the format of spectra, with these names."""
@@ -47,8 +47,8 @@ coherent_option = click.option(
 products_option = click.option(
     "--products", metavar="NAMES",
     help="Keep only these polarisation products of spectra, e.g. I or AA,BB. Stokes parameters "
-         "that the input lacks are computed (I from AA and BB, the others from AA, BB, CR and "
-         "CI).")
+         "that the input lacks are computed (I from AA and BB, the others from AA, BB, CR and CI "
+         "of linear feeds).")
 
 vdif_options = common.options(
     click.option("--one-thread", is_flag=True,

@@ -26,13 +26,13 @@ excision_options = common.options(
                       "PRESTO's rfifind, or text with lines such as \"1378MHz-1385MHz 3s-5s\". "
                       "May be repeated."),
     click.option("--kurtosis", type=float, metavar="SHARE",
-                 help="In each segment of time, flag channels whose spectral kurtosis or skewness "
-                      "is unlike that of noise, and spectra with impulses in most channels; flag "
-                      "at most a fraction SHARE of pure noise, e.g. 0.001."),
+                 help="In each time segment, flag channels with a spectral kurtosis or skewness "
+                      "unlike that of noise, and spectra with impulses in most channels; each "
+                      "product's tests flag at most SHARE of noise, e.g. 0.001."),
     click.option("--kurtosis-n-sum", metavar="N|measured",
-                 help="With --kurtosis, assume that each value is the sum of N samples of one "
-                      "polarisation, or measure N (measured).  [default: channel width times "
-                      "integration time, corrected for correlated samples (n_eff)]"),
+                 help="With --kurtosis, assume N samples of each polarisation per value, or "
+                      "measure N and ignore the skewness (measured).  [default: channel width "
+                      "times integration time, corrected for correlation (n_eff)]"),
     click.option("--iqrm", type=float, metavar="X",
                  help="Use IQRM to flag, in each segment of time, channels whose statistic exceeds "
                       "that of surrounding channels by more than X standard deviations, e.g. 3."),

@@ -57,18 +57,19 @@ def _numbers(context: click.Context, parameter: click.Parameter, value: str | No
               help="Fit a polynomial of this order together with the lines; with none, fit no "
                    "polynomial.")
 @click.option("--correlation", metavar="X,...", callback=_numbers,
-              help="Set the correlation of the noise between channels that are 1, 2, ... "
-                   "channels apart.  [default: measured]")
+              help="With --fit, set the correlation of the noise between channels that are 1, 2, "
+                   "... channels apart.  [default: measured]")
 @click.option("--noise", type=click.Choice(["measured", "weights"]), default="measured",
               show_default=True,
-              help="Derive the errors from the measured scatter of the spectrum, or from the "
-                   "weights alone.")
+              help="Scale the errors to the measured scatter of the spectrum (measured), or derive "
+                   "them only from the weights and the noise of the map around the position "
+                   "(weights).")
 @click.option("--kelvin", metavar="brightness|K/JY",
               help="Convert from K to Jy. For brightness temperatures averaged over the beam of "
                    "the map, specify the word brightness; for antenna temperatures, specify the "
                    "telescope's gain, e.g. 16K/Jy.")
 @click.option("--distance", metavar="D",
-              help="Compute the HI mass for this distance, e.g. 12.3Mpc.")
+              help="With --fit, compute the HI mass for this distance, e.g. 12.3Mpc.")
 @common.picture_option("the spectrum and its fit")
 @cubes.cube_options
 @common.json_option

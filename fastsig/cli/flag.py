@@ -22,23 +22,23 @@ _RUNS = 5  # most spans of channels that are listed
 @click.option("--clip", type=float, default=5.0, show_default=True, metavar="X",
               help="Flag single samples that deviate from the median of their channel, and "
                    "channels that deviate from their neighbours, by more than this many standard "
-                   "deviations; with 0, there is no limit.")
+                   "deviations; 0 skips this test.")
 @click.option("--sum-threshold", type=float, default=6.0, show_default=True, metavar="X",
               help="Set the threshold of SumThreshold for single samples, in standard "
                    "deviations; 0 skips this test.")
 @click.option("--max-window", type=int, default=64, show_default=True, metavar="N",
               help="With --sum-threshold, test runs of up to N samples; N must be a power of two.")
 @click.option("--noise-share", type=float, metavar="X",
-              help="Scale --clip and --sum-threshold by a common factor such that at most this "
-                   "fraction of pure noise is flagged in each product.  [default: no scaling; the "
+              help="Scale --clip and --sum-threshold by a common factor so that the tests of each "
+                   "product flag at most this fraction of pure noise.  [default: no scaling; the "
                    "default thresholds flag at most 0.15 %]")
 @click.option("--protect", multiple=True, metavar="FREQ-FREQ",
               help="Never flag these frequencies, e.g. 1419MHz-1421.5MHz around a line, even if "
                    "--bands includes them. May be repeated.")
 @click.option("--apart", is_flag=True,
-              help="Flag each polarisation separately, and flag a product of two polarisations "
-                   "where either is flagged. By default, a sample that is flagged in one product "
-                   "is flagged in all.")
+              help="Flag each polarisation product separately; Q, U, V, CR and CI are also "
+                   "flagged where a power (such as AA or I) is. By default, a sample that is "
+                   "flagged in one product is flagged in all.")
 @click.option("--width", metavar="FREQ|N",
               help="Compare each channel with its neighbours within this width, given as a "
                    "frequency or in channels.  [default: 51 channels, but at most half the band]")

@@ -29,8 +29,8 @@ from fastsig.cli import common, driver
 def flux(files: tuple[str, ...], output: str, to: str | None, **options: Any) -> None:
     """Convert spectra from K to Jy.
 
-    All files must belong to one scan. Each polarisation is divided by the gain; I, Q, U and V of
-    two polarisations are divided by twice the gain.
+    All files must belong to one scan. I, Q, U and V of two polarisations are divided by twice the
+    gain of one polarisation; the other products are divided by this gain.
     """
     from fastsig.chain import open_chain
 

@@ -17,8 +17,8 @@ from fastsig.cli import common, driver, excision
                       "ephemeris.")
 @common.ephemeris_options("--par")
 @click.option("--period", metavar="TIME",
-              help="Fold with this period, e.g. 0.7143s, as observed at the telescope when the "
-                   "data start.")
+              help="Fold with this period, e.g. 0.7143s, as observed at the start of the folded "
+                   "data: at the telescope or, if their times are barycentric, at the barycentre.")
 @click.option("--pdot", metavar="X", help="With --period, set the derivative of the period, e.g. "
                                           "1e-15.")
 @click.option("--acc", metavar="A",
@@ -53,9 +53,9 @@ from fastsig.cli import common, driver, excision
               help="With --tcal, convert to Stokes parameters in Jy with this gain of one "
                    "polarisation, e.g. 16K/Jy, as measured on a calibrator.")
 @click.option("--feed-angle", metavar="ANGLE",
-              help="Write I, Q, U and V in the frame of the sky. Q and U are rotated by the "
-                   "parallactic angle plus ANGLE, the angle from the direction of the zenith to "
-                   "receptor A, positive from north through east.  [default: no rotation]")
+              help="Write I, Q, U and V in the frame of the sky, rotated by the parallactic "
+                   "angle plus ANGLE, the angle from the zenith direction to receptor A, "
+                   "positive from north through east.  [default: no rotation]")
 @excision.flag_option
 @common.span_options
 @driver.products_option

@@ -35,9 +35,9 @@ _OPTIONS = ("rest", "position", "width", "band", "lobes", "min_valid")
 @click.option("--width", metavar="FREQ",
               help="Make channels of this width.  [default: the width of the input channels]")
 @click.option("--band", metavar="FREQ-FREQ",
-              help="Make channels whose centres cover this band in the new frame, e.g. "
-                   "1419MHz-1421.5MHz.  [default: the band of the input, "
-                   "shifted to the new frame]")
+              help="Make channels whose centres lie within this band of the new frame, e.g. "
+                   "1419MHz-1421.5MHz.  [default: the band of the input, shifted to the new "
+                   "frame]")
 @click.option("--lobes", type=int, metavar="N",
               help="Extend the resampling kernel over this many channels (2 to 100) on either "
                    "side.  [default: 47]")
@@ -51,9 +51,9 @@ _OPTIONS = ("rest", "position", "width", "band", "lobes", "min_valid")
 def frame(files: tuple[str, ...], output: str, to: str | None, **options: Any) -> None:
     """Shift spectra to another velocity frame, such as LSRK.
 
-    All files must belong to one scan. Each spectrum is corrected for the velocity of the telescope
-    towards the observed position at the time of the spectrum, and is resampled onto channels that
-    are the same for all spectra.
+    All files must belong to one scan. Each spectrum is shifted by the relative velocity of the two
+    frames along the line of sight to the observed position, at the time of the spectrum, and is
+    resampled onto channels that are the same for all spectra.
     """
     from fastsig.chain import open_chain
     from fastsig.errors import FormatError

@@ -34,7 +34,8 @@ from fastsig.cli import common
                    "beams, averaged over the spectra and the band]")
 @click.option("--products", type=click.Choice(["I", "IQUV", "V"]), default="I", show_default=True,
               help="Map these polarisation products. In a cube, I is the mean of AA and BB, not "
-                   "their sum; Stokes parameters in K are therefore halved.")
+                   "their sum; Stokes parameters in K that combine two polarisations are therefore "
+                   "halved.")
 @click.option("--axis", type=click.Choice(["FREQ", "VRAD", "VOPT"]), default="FREQ",
               show_default=True, help="Use this spectral axis; VOPT is written as VOPT-F2W.")
 @click.option("--frame", type=click.Choice(["topocentric", "geocentric", "barycentric",

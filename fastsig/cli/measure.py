@@ -17,7 +17,7 @@ _KIND = "profile measurements"
 @click.argument("files", nargs=-1, required=True, metavar="ARCHIVE...")
 @common.output_option("Write the table to this ECSV file.")
 @click.option("--sefd", metavar="JY",
-              help="Compute flux densities with this system-equivalent flux density of one "
+              help="Compute flux densities with this system equivalent flux density of one "
                    "polarisation, e.g. 1.2Jy.  [default: no flux densities]")
 @click.option("--convention", type=click.Choice(["PSR/IEEE", "IAU"]), default="PSR/IEEE",
               show_default=True, help="Write V with the sign of this convention.")

@@ -47,9 +47,9 @@ def search() -> None:
                    "between two widths or two dispersion measures loses at most a fraction X of "
                    "its S/N.")
 @click.option("--switch", type=float, metavar="X", default=1.5, show_default=True,
-              help="Halve the sampling rate where the smearing within a channel exceeds X times "
-                   "that due to the sample time and the DM step together. With a larger X, less "
-                   "S/N is lost, but the search is slower.")
+              help="Halve the sampling rate only where the smearing within a channel is at least X "
+                   "times that due to the sample time and the DM step together. With a larger X, "
+                   "less S/N is lost, but the search is slower.")
 @common.constant_option()
 @click.option("--n-chan", type=click.IntRange(1), metavar="N",
               help="Divide each channel of voltages into N channels, in which the dispersion is "

@@ -18,10 +18,11 @@ __all__ = ["pulsars"]
 @common.output_option("Write the candidates to this file: .ecsv, .accel (PRESTO) or .csv "
                       "(riptide).")
 @click.option("--dm", "dms", metavar="LOW:HIGH", default="0:500", show_default=True,
-              help="Search dispersion measures from LOW to HIGH, in pc cm^-3.")
+              help="For spectra, search dispersion measures from LOW to HIGH, in pc cm^-3.")
 @click.option("--loss", type=float, metavar="X", default=0.1, show_default=True,
-              help="Choose dispersion measures such that a pulse as wide as one sample, halfway "
-                   "between two dispersion measures, loses at most a fraction X of its S/N.")
+              help="For spectra, choose dispersion measures such that a pulse as wide as one "
+                   "sample, halfway between two dispersion measures, loses at most a fraction X "
+                   "of its S/N.")
 @click.option("--harmonics", type=click.Choice(["0", "1", "2", "4", "8", "16", "32"]),
               default="16", show_default=True,
               help="Sum up to this many harmonics in the Fourier spectrum; 0 skips the Fourier "
@@ -64,9 +65,9 @@ __all__ = ["pulsars"]
               help="With --known, do not compare a candidate with pulsars that are farther from it "
                    "than this angular distance.")
 @click.option("--fold", "n_fold", type=click.IntRange(1, 1000), metavar="N",
-              help="Also fold the N most significant candidates, refine their periods, period "
-                   "derivatives and DMs, and draw each candidate (for x.ecsv, as x.1.png, x.2.png "
-                   "and so on).")
+              help="For spectra, also fold the N most significant candidates, refine their "
+                   "periods, period derivatives and DMs, and draw each candidate (for x.ecsv, as "
+                   "x.1.png, x.2.png and so on).")
 @common.constant_option()
 @click.option("--barycenter", is_flag=True,
               help="Search for periods at the solar system's barycentre: resample the series "
@@ -82,8 +83,8 @@ def pulsars(files: tuple[str, ...], output: str, to: str | None, **options: Any)
     """Search spectra or time series for pulsars.
 
     All files must belong to one scan, and are searched together. They contain either successive
-    spectra or time series at different dispersion measures. Channels are normalised and summed for
-    many dispersion measures. In the Fourier spectrum of each resulting time series, harmonics are
+    spectra or time series at different dispersion measures. Channels of spectra are normalised and
+    summed for many dispersion measures. In the Fourier spectrum of each time series, harmonics are
     summed. Each series is also folded at all trial periods, and the profiles are matched with
     boxcars (fast folding). The detections of a signal and of its harmonics at neighbouring
     dispersion measures form one candidate. Samples of weight 0, such as flagged ones, do not

@@ -50,7 +50,7 @@ file_rows_option = click.option("--file-rows", type=click.IntRange(1), metavar="
 
 name_option = click.option(
     "--name", metavar="NAME", default="SIMULATED", show_default=True,
-    help="Set the name of the source or project, which is also used in the file names.")
+    help="Set the name of the source or project, which is part of file names like FAST's.")
 
 fstart_option = click.option("--fstart", metavar="FREQ", default="1000MHz", show_default=True,
                              help="Set the sky frequency of the lower edge of the band.")

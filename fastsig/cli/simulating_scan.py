@@ -92,8 +92,8 @@ _track = common.options(
     click.option("--ambient", metavar="T", default="15deg_C", show_default=True,
                  help="Set the ambient temperature, on which the gains depend."),
     click.option("--ky-step", metavar="TIME", default="0.2s", show_default=True,
-                 help="Set the interval between the rows of the feed cabin's track, which must "
-                      "be a whole number of milliseconds, e.g. 100ms."),
+                 help="Set the interval between the rows of the feed cabin's track to a whole "
+                      "number of milliseconds, e.g. 100ms."),
 )
 _sky = common.options(
     click.option("--point", metavar=LIST, multiple=True,

@@ -23,8 +23,8 @@ _common = common.options(
     click.option("--beam", metavar="N", default="1", show_default=True,
                  help="Set the number of the beam, 1 to 19."),
     click.option("--observing", default="tracking", show_default=True,
-                 type=click.Choice(OBSERVING), help="Set the observing mode, which is part of "
-                                                    "the file names."),
+                 type=click.Choice(OBSERVING),
+                 help="Set the observing mode, which is part of file names like FAST's."),
     simulating.fstart_option,
     simulating.start_time_option("spectrum 0"),
     simulating.receiver_options,

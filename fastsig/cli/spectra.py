@@ -56,7 +56,8 @@ def _numbers(context: click.Context, parameter: click.Parameter, value: str) -> 
                    "must be a multiple of this number.")
 @click.option("--min-valid", type=float, metavar="X", default=0.9, show_default=True,
               help="Before integration, leave out spectra for which less than this fraction (above "
-                   "0, at most 1) of the energy of the filter falls on valid samples.")
+                   "0, at most 1) of the energy of the filter (with --dm, of the dispersed "
+                   "signal) falls on valid samples.")
 @click.option("--flag", type=click.Choice(["sk"]),
               help="In each group of up to 128 spectra, leave out channels whose spectral "
                    "kurtosis (sk) differs from that of noise. Requires integrations of at least "
@@ -74,9 +75,9 @@ def _numbers(context: click.Context, parameter: click.Parameter, value: str) -> 
 @click.option("--compression", type=click.Choice(["bitshuffle", "gzip", "none"]),
               help="Compress the samples of an FBH5 file with this method.  [default: bitshuffle]")
 @click.option("--blank", type=click.Choice(["nan", "mean", "zero"]),
-              help="In fbh5, sigproc and psrfits, write this value where the weight is 0: nan, "
-                   "the mean of the channel, or zero (not in fbh5). Some programs cannot read "
-                   "NaN.  [default: nan in fbh5, otherwise mean]")
+              help="In 32-bit fbh5, sigproc and psrfits, write this value where the weight is 0: "
+                   "nan, the mean of the channel, or zero (not in fbh5). Some programs cannot "
+                   "read NaN.  [default: nan in fbh5, otherwise mean]")
 @common.span_options
 @click.option("--unfused", is_flag=True,
               help="Do not combine several stages of the processing in one routine (a fused "

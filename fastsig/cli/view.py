@@ -59,16 +59,17 @@ def view(files: tuple[str, ...], output: str, **options: Any) -> None:
 
     If several files are given, they must belong to one scan. A cube, a DM-time plane, an archive of
     folded profiles or a table (such as a spectrum written by extract) must be the only FILE. The
-    picture of spectra shows a waterfall, the mean spectrum and the mean over the band. The picture
-    of voltages shows a histogram, the power over time and the bandpass. The picture of a cube shows
-    its integral over velocity, its coverage and its mean spectrum. The picture of a DM-time plane
-    shows the S/N against time and dispersion measure, and the highest S/N at each dispersion
-    measure. The picture of folded profiles shows two periods of the mean profile with its
-    polarisation, and the profiles against time and against frequency. The DM is plotted against
-    time for burst candidates, and against period for pulsar candidates. The drift rate of carriers
-    is plotted against frequency; with --data, the spectra around the strongest accepted hit (or the
-    strongest hit, if none is accepted) are drawn instead. On a page, spectra and cubes can be
-    zoomed and sliced, and candidates can be sorted, filtered and marked.
+    picture of spectra shows a waterfall, the mean spectrum and the mean over the band; a single
+    spectrum or channel is drawn as a line. The picture of voltages shows a histogram, the power
+    over time and the bandpass. The picture of a cube shows its integral over velocity, its coverage
+    and its mean spectrum. The picture of a DM-time plane shows the S/N against time and dispersion
+    measure, and the highest S/N at each dispersion measure. The picture of folded profiles shows
+    two periods of the mean profile with its polarisation, and the profiles against time and against
+    frequency. The DM is plotted against time for burst candidates, and against period for pulsar
+    candidates. The drift rate of carriers is plotted against frequency; with --data, the spectra
+    around the strongest accepted hit (or the strongest hit, if none is accepted) are drawn instead.
+    On a page, spectra and cubes can be zoomed and sliced, and candidates and hits can be sorted,
+    filtered and marked.
     """
     from fastsig.products.view import Wanted, draw_file
 

@@ -17,7 +17,7 @@ def warmup(quiet: bool, debug: bool) -> None:
 
     Kernels are the routines that process the data. Those that commands use by default are compiled
     and cached. Kernels for other numbers of taps or channels, for some sample formats and for some
-    other options are compiled when they are first used, and a message is then printed.
+    other options are compiled when they are first used; most commands then print a message.
     """
     from fastsig_kernels import _cache
     from numba.core import event

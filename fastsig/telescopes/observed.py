@@ -1,4 +1,4 @@
-"""Azimuth and zenith distance to ICRS and back, for many times and beams at once.
+"""Conversion of azimuth and zenith distance to ICRS and back, for many times and beams at once.
 
 Slow motions (the Earth's position and velocity, precession and nutation, the pole) are computed
 with ERFA for every minute and interpolated; the Earth's rotation angle is computed for each time.
@@ -157,8 +157,8 @@ def parallactic_angle(azimuth: Any, zenith_distance: Any, latitude: Any) -> u.Qu
 
     .. math:: \tan q = \frac{-\sin A \cos\phi}{\sin\phi \sin z - \cos\phi \cos z \cos A}
 
-    The angle is negative in the east, and 0 or 180 degrees on the meridian. North is that of the
-    date.
+    The angle is negative in the east, and 0 or 180 degrees on the meridian. North is the direction
+    of the pole of date, not of the pole of the ICRS.
 
     Parameters
     ----------

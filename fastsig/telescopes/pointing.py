@@ -5,7 +5,8 @@ F in the feed plane is at
 
 .. math:: B = P + R_z(yaw) R_y(pitch) R_x(roll) R_z(angle) F
 
-and sees the direction -B: azimuth atan2(-x, -y), zenith distance atan2(hypot(x, y), -z).
+and sees the direction -B. With B = (x, y, z), the azimuth of this direction is atan2(-x, -y), and
+its zenith distance is atan2(hypot(x, y), -z).
 """
 
 from __future__ import annotations
@@ -149,7 +150,8 @@ class CabinTrack(Shown):
         Raises
         ------
         FormatError
-            If none of the times lies within the table.
+            If each of the times is more than 1 s before the first or after the last row of the
+            table.
         UsageError
             If there is no such beam, or the refraction is not allowed.
         """
@@ -166,9 +168,10 @@ class CabinTrack(Shown):
     def receiver_angle(self, times: Time, *, location: EarthLocation | None = None) -> u.Quantity:
         """Return the position angle of the receiver's Y axis on the sky, degrees.
 
-        It is counted from north through east. Y is the axis that points north at zero rotation. For
-        a receiver at the zenith without rotation, the angle is 0 except for the rotation of the
-        ICRS. Beams are at ``receiver.offsets(beam, -angle)``.
+        It is counted from north through east. Y is the axis that points north at zero rotation. If
+        the telescope points at the zenith and the rotation is zero, the angle is that between the
+        north of date and the north of the ICRS. The offsets of the beams on the sky are
+        ``receiver.offsets(beam, -angle)``.
 
         Parameters
         ----------

@@ -42,9 +42,9 @@ class DiodeMode:
     name, title : str
         Name, and description in words.
     on, period : Fraction
-        Length of the on-time and of the period, in units.
+        Length of the on-time and of the period, in the unit that `ticks` defines.
     ticks : int or None
-        Length of a unit in ticks of 4 ns; None if a unit is a sample of the spectra.
+        Length of the unit in ticks of 4 ns; None if the unit is a sample of the spectra.
     """
 
     name: str
@@ -66,7 +66,8 @@ class DiodeMode:
         Raises
         ------
         UsageError
-            If a mode needs `sample_time`, or its times are not whole ticks.
+            If the mode needs `sample_time` but it is not given, or if the times of the mode are not
+            whole ticks.
         """
         unit = Fraction(self.ticks) if self.ticks is not None else self._sample(sample_time)
         on, period = self.on * unit, self.period * unit
@@ -141,8 +142,8 @@ class Receiver(ABC):
         beam : int or array of int, optional
             Beams; all by default.
         angle : Quantity or float
-            Rotation of the receiver, degrees, from east towards north. The recorded angle of a
-            receiver seen from above rotates its beams in this sense.
+            Rotation of the receiver, degrees, from east towards north. An angle that is recorded as
+            seen from above the receiver, such as that of FAST, rotates the beams in this sense.
 
         Returns
         -------

@@ -79,7 +79,8 @@ class TcalTable(Shown):
         """Return temperatures of the polarisations in the channels of an axis.
 
         The table is interpolated linearly, and averaged over the width of each channel. For
-        channels narrower than those of the table, this is practically an interpolated value.
+        channels narrower than those of the table, the mean is practically the interpolated value at
+        the centre of the channel.
 
         Parameters
         ----------
@@ -90,7 +91,7 @@ class TcalTable(Shown):
         max_gap : float
             Channels for which the table has no temperature within this distance, MHz, become NaN.
         n_pol : int
-            Number of polarisations, the first ones.
+            Number of polarisations to return, starting with polarisation 0.
 
         Returns
         -------
@@ -162,10 +163,11 @@ def read(path: str | os.PathLike[str] | Iterable[str | os.PathLike[str]], *,
     path : path or iterable of path
         An ``.npz`` file, text files of beams and polarisations, or the folder that contains them.
     date : Time, optional
-        Date; by default, it is taken from the name of the file or of its folder, as 20201014 or
-        2020-10-14.
+        Date; by default, the date in the name of the ``.npz`` file or of the folder of the text
+        files, written as 20201014 or 2020-10-14, if there is one.
     name : str, optional
-        Name; by default, that of the file or folder.
+        Name; by default, that of the ``.npz`` file, without the extension, or of the folder of the
+        text files.
 
     Raises
     ------

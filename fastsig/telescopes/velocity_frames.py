@@ -5,9 +5,9 @@ r"""Frames of velocity: the effect of an observer's motion on frequencies.
 
 Here, n points from the observer to the source, and v_frame and v_site are velocities relative to
 the solar system's barycentre. A site that moves towards a source therefore observes frequencies
-that are too high, and the factor is below 1. astropy's `SpectralCoord` and GBTIDL do the same:
-motion across the line of sight (at most 1.6 m/s, or 3.4 m/s for LSRK) and gravity (3 m/s,
-nearly constant) are ignored.
+that are too high, and the factor is below 1. As in astropy's `SpectralCoord` and in GBTIDL, the
+effects of motion across the line of sight (at most 1.6 m/s, or 3.4 m/s for LSRK) and of gravity
+(3 m/s, nearly constant) are ignored.
 
 References
 ----------

@@ -61,8 +61,8 @@ def init(name: str | None, output: str | None, overwrite: bool, quiet: bool, deb
 def check(path: str, files: tuple[str, ...], as_json: bool, quiet: bool, debug: bool) -> int:
     """Report the mistakes in a recipe and its inputs.
 
-    The files given as FILE replace the inputs that the recipe names. No file is read in full, and
-    none is written; batch run --dry-run also finds mistakes that depend on the data.
+    The files given as FILE replace the inputs that the recipe names. No recording is read in
+    full, and no file is written; batch run --dry-run also finds mistakes that depend on the data.
     """
     _, survey, lines = examine(path, files)
     if survey is None:

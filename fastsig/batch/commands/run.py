@@ -38,8 +38,8 @@ run_options: Callable[[Any], Any] = common.options(
     click.option("--retries", type=click.IntRange(0, 100), metavar="N",
                  help="Repeat a task up to this many times if its worker process dies; overrides "
                       "limits.retries of the recipe."),
-    click.option("--overwrite", is_flag=True, help="Replace any existing file that has the name of "
-                                                   "a product."),
+    click.option("--overwrite", is_flag=True, help="Replace any existing file, except an input, "
+                                                   "that has the name of a product."),
     click.option("--replace-stale", is_flag=True,
                  help="Replace products that were made by another recipe or another version of "
                       "fastsig, or from inputs that have changed since."),
@@ -51,11 +51,12 @@ run_options: Callable[[Any], Any] = common.options(
                       "disk, and copy the products back."),
     click.option("--no-warmup", is_flag=True, help="Do not compile kernels before the first task."),
     click.option("--no-node-cache", is_flag=True,
-                 help="Keep the compiled kernels with the package instead of in a folder on this "
-                      "node."),
+                 help="Keep the compiled kernels with the package instead of in a folder on each "
+                      "node; has no effect if NUMBA_CACHE_DIR is set."),
     click.option("--no-report", is_flag=True, help="Do not write report.html."),
     click.option("--report-every", type=click.FloatRange(min=1), metavar="SECONDS", default=30.0,
-                 show_default=True, help="Rewrite report.html at this interval during the run."),
+                 show_default=True, help="During the run, rewrite report.html at this interval, or "
+                                         "less often if writing it takes long."),
     engine_options, common.json_option,
     common.message_options(verbose="Also print a line for each task that is done or has been "
                                    "stopped."),
@@ -69,8 +70,8 @@ run_options: Callable[[Any], Any] = common.options(
               help="First check the finished products as batch verify does, and remake the damaged "
                    "ones.")
 @click.option("--dry-run", is_flag=True,
-              help="Print the number of tasks and the expected time, memory and disk space; write "
-                   "nothing.")
+              help="Print the number of tasks and the expected time, memory and disk space; leave "
+                   "the output folder unchanged.")
 @click.option("--follow", is_flag=True,
               help="Keep looking for new inputs until Ctrl-C is pressed or --follow-stop takes "
                    "effect, and process each file once it has stopped changing.")
@@ -86,9 +87,10 @@ run_options: Callable[[Any], Any] = common.options(
 def run(path: str, files: tuple[str, ...], dry_run: bool, **options: Any) -> int:
     """Run the tasks of a recipe that are not done.
 
-    Tasks that were set aside because their worker processes died repeatedly are left out. It is
-    safe to repeat the command at any time. The files given as FILE replace the inputs that the
-    recipe names.
+    Tasks that were set aside because their worker processes died repeatedly are left out. Tasks
+    with stale products are refused unless --replace-stale or --overwrite is given. It is safe to
+    repeat the command at any time. The files given as FILE replace the inputs that the recipe
+    names.
     """
     if options["follow"] and (dry_run or options["verify"]):
         raise click.UsageError("--follow waits for new files; allowed: without --dry-run and "

@@ -65,9 +65,10 @@ def verify(path: str, files: tuple[str, ...], workers: int | None, strict: bool,
     """Check the finished products for damage.
 
     Products that are missing, have changed since they were made, or are corrupt are marked as
-    damaged. Tasks are reported as not verified if the process that reads their products dies, or
-    exceeds its limit of time or memory. Products are read in full, except pictures, pages and
-    tables, of which only the sizes and modification times are checked.
+    damaged. Tasks are reported as not verified if the process that reads their products dies, runs
+    out of memory or exceeds limits.time of the recipe. Products are read in full, except pictures,
+    pages, tables and files of times of arrival, of which only the sizes and modification times are
+    checked.
     """
     from fastsig.batch.commands.terminal import TerminalWatcher
     from fastsig.batch.running.verification import verify as verify_tasks
