@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import signal
 import sys
@@ -144,7 +145,7 @@ def test_the_memory_of_this_machine_is_not_that_of_a_cluster(
         seen.append(machine_bytes)
         raise PlanError("planned")
 
-    monkeypatch.setattr(sys.modules["fastsig.batch.planning.plan"], "plan", planned)
+    monkeypatch.setattr(importlib.import_module("fastsig.batch.planning.plan"), "plan", planned)
     tasks = batches.tasks(batches.recipe(tmp_path, {"a": {}}))
     for engine in (None, DaskEngine("local"), DaskEngine("tcp://127.0.0.1:1")):
         with pytest.raises(PlanError, match="planned"):
