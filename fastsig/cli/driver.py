@@ -95,9 +95,9 @@ spectra_options = common.options(
 #: Options of the commands that write voltages or spectra.
 copy_options = common.options(
     click.option("--bits", type=click.Choice(["1", "2", "4", "8", "16", "32"]),
-                 help="Write samples of this many bits.  [default: for voltages, as many as in "
-                      "the input if the format allows it; for spectra, 32 in fbh5; for folded "
-                      "profiles, 16; otherwise the fewest that preserve all values]"),
+                 help="Write samples of this many bits.  [default: for voltages, as in the input "
+                      "if the format allows it; for spectra, 32 in fbh5; for folded profiles, "
+                      "16; otherwise the fewest that preserve all values]"),
     click.option("--scale", type=float, metavar="X", default=1.0, show_default=True,
                  help="Multiply the samples by this factor before they are rounded; for spectra, "
                       "this is possible only in sigproc."),
