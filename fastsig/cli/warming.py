@@ -13,8 +13,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 #: Formats of voltages: numbers, complex or real, polarisations sample by sample.
-LAYOUTS = (("int8", False, False), ("int8", True, True), ("uint8", False, False),
-           ("int16", False, False), ("float32", False, False), ("float32", True, False))
+LAYOUTS = (("int8", False, False), ("int8", True, True), ("int8", False, True),
+           ("int8", True, False), ("uint8", False, False), ("int16", False, False),
+           ("float32", False, False), ("float32", True, False))
 #: Numbers of channels that need different forms: one for each group of leaves that is sorted
 #: together, and with few and many frames filtered together.
 CHANNELS = (256, 512, 1024, 2048, 8192, 4096)

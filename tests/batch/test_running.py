@@ -149,7 +149,7 @@ def test_the_memory_of_this_machine_is_not_that_of_a_cluster(
     tasks = batches.tasks(batches.recipe(tmp_path, {"a": {}}))
     for engine in (None, DaskEngine("local"), DaskEngine("tcp://127.0.0.1:1")):
         with pytest.raises(PlanError, match="planned"):
-            run(tasks, tasks[0].folder, engine=engine, warm=False)
+            run(tasks, tasks[0].folder, engine=engine, warm=False, plan=True)
     assert seen == [None, None, 0]  # by default, the memory of this machine; 0 for no limit
 
 

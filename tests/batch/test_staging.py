@@ -117,7 +117,8 @@ def test_a_living_process_is_left_alone(tmp_path: Path) -> None:
 
 def test_what_lies_beside_is_staged_too(tmp_path: Path) -> None:
     """A header of PRESTO, raw files of HDF5, a folder with all in it; times stay."""
-    for name in ("a.dat", "a.inf", "drf/ch/drf_properties.h5", "drf/ch/t/rf@1.h5", "b.dat"):
+    for name in ("a.dat", "a.inf", "drf/ch/drf_properties.h5", "drf/ch/t/rf@1.h5", "b.dat",
+                 "c.fft", "c.inf"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(name.encode())
     os.utime(tmp_path / "a.dat", ns=(1, 12345))
@@ -131,6 +132,9 @@ def test_what_lies_beside_is_staged_too(tmp_path: Path) -> None:
         assert inside == ["a.dat", "a.inf", "drf/ch/drf_properties.h5", "drf/ch/t/rf@1.h5"]
         assert staged.steps[0].argv == (
             "--output", f"{stage.output}/x.h5", f"{stage.folder}/in/0/a.dat")
+    with Stage(task_of(tmp_path, "c.fft"), str(tmp_path)) as stage:
+        staged = stage.fetch()
+        assert os.path.isfile(staged.inputs[0].replace(".fft", ".inf"))
 
 
 def test_a_lofar_file_comes_with_its_raw_file(tmp_path: Path) -> None:

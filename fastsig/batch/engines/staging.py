@@ -209,8 +209,8 @@ class Stage:
     def _beside(self, path: str) -> list[tuple[str, str]]:
         """Return the other files in an input's folder that its reader needs; relative names too."""
         stem, suffix = os.path.splitext(path)
-        other = {".dat": ".inf", ".inf": ".dat"}.get(suffix)
-        beside = [stem + other] if other and os.path.isfile(stem + other) else []
+        others = {".dat": (".inf",), ".fft": (".inf",), ".inf": (".dat", ".fft")}.get(suffix, ())
+        beside = [stem + other for other in others if os.path.isfile(stem + other)]
         base = os.path.realpath(os.path.dirname(path))
         for name in self._named(path):
             real = os.path.realpath(name)
