@@ -24,10 +24,10 @@ def convert(files: tuple[str, ...], output: str, to: str | None, **options: Any)
     allowed. If the format cannot hold all the information in voltages or spectra, the losses are
     reported first, and the product is written only with --lossy. Folded profiles can be written as
     fold-mode PSRFITS, or as a table with a row for each subintegration, channel and bin. Tables
-    written by a search can be joined into one table (.ecsv). One or several tables can also be
-    written in the format of another program. Burst candidates can be written for PRESTO
-    (.singlepulse), heimdall (.cand) or TransientX (.cands). Pulsar candidates can be written for
-    PRESTO (.accel) or riptide (.csv), and drifting carriers for turboSETI (.dat).
+    written by a search can be joined into one table (.ecsv). A table can also be written in the
+    format of another program. Burst candidates can be written for PRESTO (.singlepulse), heimdall
+    (.cand) or TransientX (.cands). Pulsar candidates can be written for PRESTO (.accel) or riptide
+    (.csv), and drifting carriers for turboSETI (.dat).
     """
     from fastsig.cli.findings import copy_findings, table_of_findings
     from fastsig.cli.profiles import copy_profiles, has_profiles
