@@ -17,7 +17,7 @@ import pytest
 from astropy import units as u
 from live_runs import Endless
 from search.candidates_made import candidates
-from streams import noise
+from streams import MemoryVoltages, noise
 
 import fastsig as fs
 from fastsig.axes import validity
@@ -78,6 +78,14 @@ def test_a_burst_is_cut_out_of_the_ring(samples: Path, tmp_path: Path) -> None:
     lines = [json.loads(line) for line in (tmp_path / "alerts").read_text().splitlines()]
     table = read_candidates(next(tmp_path.glob("bursts*.ecsv")))
     assert len(table) == len(lines) == 2 and not any("error" in each for each in reports)
+    whole = fs.Chain(MemoryVoltages(data, stream.header)).channelize(64).detect("I").integrate(
+        "64us").bursts("0:600", threshold=20.0).meta
+    assert {name: whole[name] for name in table.meta} == {
+        **table.meta, "provenance": whole["provenance"]}
+    assert set(whole) - set(table.meta) == {"duration_s", "n_time", "n_event", "n_dropped",
+                                             "n_candidate_dropped", "false_alarms"}
+    assert table.meta["provenance"]["stages"] == whole["provenance"]["stages"]
+    table.write(tmp_path / "a.cand")  # it has the numbers of dispersion measures of the plan
     for line, at in zip(lines, (0.040, 0.165), strict=True):
         assert abs(line["time_s"] - at) < 1e-3 and abs(line["dm"] - 299) < 12
         cut = fs.open(line["raw"])
