@@ -50,7 +50,7 @@ def search() -> None:
               help="Halve the sampling rate only where the smearing within a channel is at least X "
                    "times that due to the sample time and the DM step together. With a larger X, "
                    "less S/N is lost, but the search is slower.")
-@common.constant_option()
+@common.constant_option(default="that of the input if it is known, otherwise 1/2.41e-4")
 @click.option("--n-chan", type=click.IntRange(1), metavar="N",
               help="Divide each channel of voltages into N channels, in which the dispersion is "
                    "removed coherently at widely spaced dispersion measures; required for "

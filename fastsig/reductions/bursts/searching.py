@@ -52,7 +52,7 @@ def bursts(chain: Any, dms: Any = (0, 3000), *, width: Any = None, threshold: fl
         Largest fraction of its S/N, such as 0.05 or ``"5%"``, that a pulse may lose between two
         widths, or halfway between two dispersion measures.
     constant : value, optional
-        Dispersion constant, MHz^2 pc^-1 cm^3 s; 1/2.41e-4 by default.
+        Dispersion constant, MHz^2 pc^-1 cm^3 s; by default, that of the spectra, or 1/2.41e-4.
     switch : float
         The sampling rate is halved where the smearing within a channel is at least `switch` times
         the smearing that the plan adds, and a pulse of ten spectra (or of the shortest width, if
