@@ -18,7 +18,7 @@ from fastsig.live.settings import Settings
 from fastsig.live.triggers import Cutter, post, span_of
 from fastsig.live.voevent import document
 from fastsig.reductions.bursts.cutting import cut_name
-from fastsig.reductions.bursts.following import follow
+from fastsig.reductions.bursts.following import follow, left_out
 from fastsig.reductions.bursts.sink import Bursts
 from fastsig.reductions.bursts.table import running_meta
 from fastsig.reductions.intensity import intensity_in
@@ -70,7 +70,7 @@ class Searching(Rolling):
         # Of the chain, because the last row of the piece is not known yet.
         self._meta = running_meta([spectra_of(self.chain)], [self._plan])
         sink = Bursts(piece, self._plan, threads=given.workers or 1, most=_MOST_EVENTS)
-        follow([sink], self._found)
+        self._follower = follow([sink], self._found)
         latest = sink.search.latency_s + self._plan.longest_s + float(given.around_s)
         if self._cutter is not None and given.keep_s is not None and given.keep_s < latest:
             self._report({"note": f"--keep {float(given.keep_s):g}s: a burst may be found "
@@ -91,6 +91,8 @@ class Searching(Rolling):
         return sink
 
     def _ended(self, sink: Any, result: Any) -> tuple[str, ...]:
+        if (text := left_out(self._follower)) is not None:
+            self._report({"note": text})
         if self._cutter is not None:
             self._cutter.close()
         return ()

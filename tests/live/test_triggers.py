@@ -133,6 +133,16 @@ def test_candidates_that_come_together_are_in_the_tables_of_their_times(
     assert [each["file_rows"] for each in reports] == [2, 1]
 
 
+def test_events_that_were_left_out_are_reported(samples: Path, tmp_path: Path) -> None:
+    chain = fs.open(samples / "frb_carrier_16MHz.h5").channelize(64).detect("I").stream
+    reports: list[dict[str, Any]] = []
+    made = searching(chain, Settings(str(tmp_path), bursts="0:600"), "", reports.append, None)
+    made._sink(chain)
+    made._follower.n_dropped = 3
+    made._ended(None, None)
+    assert "3 fainter events were left out" in reports[0]["note"]
+
+
 def test_a_ring_that_does_not_keep_enough(tmp_path: Path) -> None:
     layout = fast_adc()
     keeping = Settings("x", bursts="0:1", keep_s=Fraction(20))
