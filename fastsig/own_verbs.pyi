@@ -177,7 +177,8 @@ class OwnVerbs:
             For spectra: reference frequency of times, ``"top"``, ``"infinity"``, or a frequency such as
             ``"1500MHz"``; see `DedisperseSpectra`.
         constant : float or str, optional
-            Dispersion constant K, MHz^2 pc^-1 cm^3 s; 1/2.41e-4 by default.
+            Dispersion constant K, MHz^2 pc^-1 cm^3 s; by default, that of the source if dispersion has
+            already been removed from it, otherwise 1/2.41e-4.
         allow_negative : bool
             Whether `dm` may be negative, to restore dispersion.
         last : {"keep", "drop"}, optional
@@ -1148,7 +1149,7 @@ class OwnVerbs:
             Largest fraction of its S/N, such as 0.05 or ``"5%"``, that a pulse may lose between two
             widths, or halfway between two dispersion measures.
         constant : value, optional
-            Dispersion constant, MHz^2 pc^-1 cm^3 s; 1/2.41e-4 by default.
+            Dispersion constant, MHz^2 pc^-1 cm^3 s; by default, that of the spectra, or 1/2.41e-4.
         switch : float
             The sampling rate is halved where the smearing within a channel is at least `switch` times
             the smearing that the plan adds, and a pulse of ten spectra (or of the shortest width, if
@@ -1284,7 +1285,7 @@ class OwnVerbs:
         radius : Quantity or str
             Largest angular distance of a known pulsar from the position of the data.
         constant : value, optional
-            Dispersion constant, MHz^2 pc^-1 cm^3 s; 1/2.41e-4 by default.
+            Dispersion constant, MHz^2 pc^-1 cm^3 s; by default, that of the spectra, or 1/2.41e-4.
         barycenter : bool
             Whether series are sampled evenly at the solar system's barycentre, as by `to_barycenter`.
         ephemeris : str, optional

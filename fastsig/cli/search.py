@@ -50,7 +50,7 @@ def search() -> None:
               help="Halve the sampling rate only where the smearing within a channel is at least X "
                    "times that due to the sample time and the DM step together. With a larger X, "
                    "less S/N is lost, but the search is slower.")
-@common.constant_option()
+@common.constant_option(default="that of the input if it is known, otherwise 1/2.41e-4")
 @click.option("--n-chan", type=click.IntRange(1), metavar="N",
               help="Divide each channel of voltages into N channels, in which the dispersion is "
                    "removed coherently at widely spaced dispersion measures; required for "
@@ -142,7 +142,7 @@ def _check_voltages(stream: Any, given: dict[str, Any], options: dict[str, Any])
 def _search(stream: Any, added: injecting.Injections | None, output: str, kind: str,
             options: dict[str, Any]) -> Any:
     """Search, write the table and return the candidates; None after a dry run."""
-    from fastsig.reductions.bursts.following import follow
+    from fastsig.reductions.bursts.following import follow, warn_of_dropped
     from fastsig.reductions.bursts.searching import searches_of
     from fastsig.reductions.bursts.sink import Bursts
     from fastsig.reductions.bursts.table import candidates_of
@@ -158,8 +158,7 @@ def _search(stream: Any, added: injecting.Injections | None, output: str, kind: 
     streams, plans = [each.stream for each in made], [each.plan for each in made]
     sinks = [Bursts(each, wanted, threads=options["workers"] or processors())
              for each, wanted in zip(streams, plans, strict=True)]
-    if options["json_lines"]:
-        follow(sinks, _print_lines)
+    follower = follow(sinks, _print_lines) if options["json_lines"] else None
     memory = None if options["memory"] is None else parse_bytes(options["memory"])
     watched = watches(streams)
     ready = plan([*sinks, *(counter for each in watched for counter in each.sinks)],
@@ -174,6 +173,8 @@ def _search(stream: Any, added: injecting.Injections | None, output: str, kind: 
         results = execute(ready, progress=advance)
     events, shares = results[: len(sinks)], results[len(sinks):]
     warn_of(watched, shares)
+    if follower is not None:
+        warn_of_dropped(follower)
     found = candidates_of(streams, events, plans, hash_inputs=options["hash_inputs"])
     if added is not None:
         found = injecting.compared(found, added, streams[0], plans[0], options)

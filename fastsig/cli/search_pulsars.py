@@ -68,7 +68,7 @@ __all__ = ["pulsars"]
               help="For spectra, also fold the N most significant candidates, refine their "
                    "periods, period derivatives and DMs, and draw each candidate (for x.ecsv, as "
                    "x.1.png, x.2.png and so on).")
-@common.constant_option()
+@common.constant_option(default="that of the input if it is known, otherwise 1/2.41e-4")
 @click.option("--barycenter", is_flag=True,
               help="Search for periods at the solar system's barycentre: resample the series "
                    "evenly in barycentric time, as dedisperse --barycenter does.")

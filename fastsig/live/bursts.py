@@ -18,8 +18,9 @@ from fastsig.live.settings import Settings
 from fastsig.live.triggers import Cutter, post, span_of
 from fastsig.live.voevent import document
 from fastsig.reductions.bursts.cutting import cut_name
-from fastsig.reductions.bursts.following import follow
+from fastsig.reductions.bursts.following import follow, left_out
 from fastsig.reductions.bursts.sink import Bursts
+from fastsig.reductions.bursts.table import running_meta
 from fastsig.reductions.intensity import intensity_in
 from fastsig.run.candidate_files import write_candidates
 from fastsig.search.bursts.candidates import Candidates
@@ -51,6 +52,7 @@ class Searching(Rolling):
         super().__init__(chain, chain.shape[0], self._sink, self._ended, report, rolls=False)
         self._settings, self._label, self._cutter = settings, label, cutter
         self._rows: list[Candidates] = []
+        self._meta: dict[str, Any] = {}
         self._n_written = 0
         self._period = -1
         self._plan: SearchPlan | None = None
@@ -65,8 +67,10 @@ class Searching(Rolling):
         given = self._settings
         self._piece_start = piece.start_time
         self._plan = search_plan(piece, given.bursts, threshold=given.threshold)
+        # Of the chain, because the last row of the piece is not known yet.
+        self._meta = running_meta([spectra_of(self.chain)], [self._plan])
         sink = Bursts(piece, self._plan, threads=given.workers or 1, most=_MOST_EVENTS)
-        follow([sink], self._found)
+        self._follower = follow([sink], self._found)
         latest = sink.search.latency_s + self._plan.longest_s + float(given.around_s)
         if self._cutter is not None and given.keep_s is not None and given.keep_s < latest:
             self._report({"note": f"--keep {float(given.keep_s):g}s: a burst may be found "
@@ -87,6 +91,8 @@ class Searching(Rolling):
         return sink
 
     def _ended(self, sink: Any, result: Any) -> tuple[str, ...]:
+        if (text := left_out(self._follower)) is not None:
+            self._report({"note": text})
         if self._cutter is not None:
             self._cutter.close()
         return ()
@@ -117,8 +123,8 @@ class Searching(Rolling):
         if len(self._rows) == self._n_written:
             return
         new, self._n_written = self._n_written == 0, len(self._rows)
-        write_candidates(_joined(self._rows).sorted(), self._path, overwrite=not new
-                         or os.path.exists(self._path))
+        write_candidates(_joined(self._rows).with_meta(**self._meta).sorted(), self._path,
+                         overwrite=not new or os.path.exists(self._path))
         if new:
             self._report({"wrote": self._path, "file_rows": len(self._rows)})
 
@@ -184,7 +190,7 @@ def _joined(parts: list[Candidates]) -> Candidates:
     times = [each["time"] for each in parts]
     joined = Time(np.concatenate([each.jd1 for each in times]),
                   np.concatenate([each.jd2 for each in times]), format="jd", scale="utc")
-    return Candidates({"time": joined, **columns}, parts[0].meta)
+    return Candidates({"time": joined, **columns})
 
 
 def _first_rows(chain: Stream, time: Any) -> tuple[int, int]:

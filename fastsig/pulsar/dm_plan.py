@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from astropy import units as u
 
-from fastsig.axes.constants import DISPERSION_CONSTANT
 from fastsig.axes.units import number
 from fastsig.errors import UsageError
 from fastsig.pulsar.plan import DMPlan
@@ -43,7 +42,7 @@ def dm_plan(source: Any, dms: Any = (0, 3000), *, width: Any = None, loss: float
         Largest fraction of its S/N that such a pulse may lose if its dispersion measure is halfway
         between two dispersion measures of the plan. It determines the steps.
     constant : value, optional
-        Dispersion constant, MHz^2 pc^-1 cm^3 s; 1/2.41e-4 by default.
+        Dispersion constant, MHz^2 pc^-1 cm^3 s; by default, that of the source, or 1/2.41e-4.
     switch : float
         The sampling rate is also halved where the smearing within a channel is at least this many
         times the smearing that the plan adds. With values below 2, a search takes less time, but
@@ -129,11 +128,11 @@ def _recording(source: Any, constant: Any) -> Recording:
                          "above 0")
     mhz = axis.first_hz / 10**6, (axis.first_hz + (axis.n_chan - 1) * axis.step_hz) / 10**6
     return Recording(float(mhz[0]), float(mhz[1]), axis.n_chan, float(1 / rate),
-                     _constant(constant))
+                     _constant(float(header.dispersion_constant) if constant is None else constant))
 
 
 def _constant(value: Any) -> float:
-    constant = float(DISPERSION_CONSTANT) if value is None else number(value, "", "constant")
+    constant = number(value, "", "constant")
     if not 4000 < constant < 4300:
         raise UsageError(f"constant = {shown(value)}; allowed: about 4149 MHz^2 pc^-1 cm^3 s")
     return constant

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from fastsig.axes import dispersion
 from fastsig.axes.time import sample_time
 from fastsig.errors import PlanError, UsageError
-from fastsig.stages.dedisperse_voltages import DedisperseVoltages
+from fastsig.stages.dedisperse_voltages import DedisperseVoltages, constant_for
 from fastsig.stream import Block, PassedSpectra, SpectrumStream, Stream, VoltageStream
 from fastsig.stream.header import Header
 
@@ -43,7 +43,8 @@ def Dedisperse(  # noqa: N802 - used like the class of a stage, for all kinds of
         For spectra: reference frequency of times, ``"top"``, ``"infinity"``, or a frequency such as
         ``"1500MHz"``; see `DedisperseSpectra`.
     constant : float or str, optional
-        Dispersion constant K, MHz^2 pc^-1 cm^3 s; 1/2.41e-4 by default.
+        Dispersion constant K, MHz^2 pc^-1 cm^3 s; by default, that of the source if dispersion has
+        already been removed from it, otherwise 1/2.41e-4.
     allow_negative : bool
         Whether `dm` may be negative, to restore dispersion.
     last : {"keep", "drop"}, optional
@@ -117,8 +118,8 @@ class DedisperseSpectra(PassedSpectra):
         already been removed, otherwise ``"top"``.
     constant : float or str, optional
         Dispersion constant K, MHz^2 pc^-1 cm^3 s. By default, that of the source if its dispersion
-        has already been removed, otherwise 1/2.41e-4, which pulsar catalogues, PRESTO and dspsr
-        use; the other value in use is 4148.808.
+        has already been removed, between channels or within them, otherwise 1/2.41e-4, which pulsar
+        catalogues, PRESTO and dspsr use; the other value in use is 4148.808.
     allow_negative : bool
         Whether `dm` may be negative, to restore dispersion.
     last : {"keep", "drop"}
@@ -282,12 +283,7 @@ def dedispersed_header(source: Stream, dm: Fraction, ref: Any, constant: Any) ->
     header = source.header
     axis, before = header.require_channels(source.path), Fraction(repr(header.dm or 0.0))
     done = header.dm is not None
-    kept = header.dispersion_constant if done else None
-    k = dispersion.constant_of(kept if constant is None else constant)
-    if before and k != header.dispersion_constant:
-        raise UsageError(f"constant = {float(k):.9g}; allowed: "
-                         f"{float(header.dispersion_constant):.9g}, with which the dispersion of "
-                         f"{header.dm:g} pc cm^-3 was removed")
+    k = constant_for(header, constant)
     old = header.dm_reference_hz if done else None
     new = old if ref is None and done else dispersion.reference_of(
         "top" if ref is None else ref, axis)

@@ -18,7 +18,7 @@ from fastsig.stages.coherent_runs import Bands, Kind, Runs
 from fastsig.stream import Stage, Stream, VoltageStream
 from fastsig.stream.header import Header
 
-__all__ = ["DedisperseVoltages"]
+__all__ = ["DedisperseVoltages", "constant_for"]
 
 _BLOCKS = 8  # in a unit: neighbouring units compute one block twice
 
@@ -47,7 +47,7 @@ class DedisperseVoltages(Stage, VoltageStream):
     n_chan : int
         Number of channels into which each channel of the source is divided.
     constant : float or str, optional
-        Dispersion constant K, MHz^2 pc^-1 cm^3 s; 1/2.41e-4 by default.
+        Dispersion constant K, MHz^2 pc^-1 cm^3 s; by default, that of the source, or 1/2.41e-4.
     min_valid : float
         A sample is used if at least this fraction of the samples over which its signal was
         dispersed is valid; above 0 and at most 1.
@@ -78,7 +78,7 @@ class DedisperseVoltages(Stage, VoltageStream):
         self.n_chan = whole("n_chan", n_chan)
         if self.n_chan < 1:
             raise UsageError(f"n_chan = {n_chan}; allowed: 1 or more")
-        self.constant = dispersion.constant_of(constant)
+        self.constant = constant_for(source.header, constant)
         axis = _axis(source, self.n_chan)
         try:
             self.bands = Bands(source, float(self.dm * self.constant), self.n_chan, self.min_valid)
@@ -100,7 +100,8 @@ class DedisperseVoltages(Stage, VoltageStream):
             source, header=header.replace(
                 sample_rate=header.sample_rate / unit, channels=axis, sideband="upper",
                 is_complex=True, n_bits=32, bank=None, n_eff=1.0, diode=None,
-                coherent_dm=_removed(header, self.dm, source.path)),
+                coherent_dm=_removed(header, self.dm, source.path),
+                dispersion_constant=self.constant),
             shape=(rows, source.shape[1], *chans), dtype=np.complex64)
         self.runs = Runs(self.bands)
 
@@ -149,6 +150,33 @@ class DedisperseVoltages(Stage, VoltageStream):
         data, _ = self.runs.read(Kind(), start, n)
         out[...] = data.reshape(out.shape)  # NaN where it is not valid
         return (validity.full(start, start + n),) * self.n_pol
+
+
+def constant_for(header: Header, value: Any) -> Fraction:
+    """Return the dispersion constant with which more dispersion is removed.
+
+    A header states one constant for all dispersion that was removed, between channels or within
+    them.
+
+    Parameters
+    ----------
+    header : Header
+        Header of the source.
+    value : float or str, optional
+        The constant; by default, that of the header.
+
+    Raises
+    ------
+    UsageError
+        If dispersion has been removed with another constant, or the value is not a constant.
+    """
+    constant = dispersion.constant_of(header.dispersion_constant if value is None else value)
+    removed = header.dm or header.coherent_dm
+    if removed and constant != header.dispersion_constant:
+        raise UsageError(f"constant = {float(constant):.9g}; allowed: "
+                         f"{float(header.dispersion_constant):.9g}, with which the dispersion of "
+                         f"{removed:g} pc cm^-3 was removed")
+    return constant
 
 
 def _axis(source: VoltageStream, n_chan: int) -> ChannelAxis:

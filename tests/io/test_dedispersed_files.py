@@ -7,6 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 from recordings import recorded
@@ -153,6 +154,19 @@ def test_dispersion_that_was_removed_within_channels(name: str, tmp_path: Path) 
         fs.dm_plan(chain, (0, 100), width="1ms")
     with pytest.raises(PlanError, match="the dispersion measure that was removed within channels"):
         chain.write(tmp_path / "a.fil")
+
+
+def test_the_constant_with_which_it_was_removed(tmp_path: Path) -> None:
+    head = header(1000, start="2026-03-04T00:00:00").replace(
+        channels=AXIS, polarization=PolBasis("linear", ("I",)), n_bits=32, is_complex=False,
+        coherent_dm=56.75, dispersion_constant=Fraction("4148.808"))
+    chain = fs.Chain(Complete(np.ones((N, 1, 64)), head))
+    with written(chain, tmp_path / "a.h5") as again:
+        assert again.header.dispersion_constant == Fraction("4148.808")
+    with h5py.File(tmp_path / "a.h5") as file:
+        assert file["data"].attrs["dispersion_constant"] == 4148.808
+    with pytest.raises(PlanError, match=r"no place for the dispersion constant 4148\.808"):
+        chain.write(tmp_path / "a.fits")
 
 
 def written_without(chain: fs.Chain, path: Path) -> Path:

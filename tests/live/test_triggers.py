@@ -17,7 +17,7 @@ import pytest
 from astropy import units as u
 from live_runs import Endless
 from search.candidates_made import candidates
-from streams import noise
+from streams import MemoryVoltages, noise
 
 import fastsig as fs
 from fastsig.axes import validity
@@ -78,6 +78,14 @@ def test_a_burst_is_cut_out_of_the_ring(samples: Path, tmp_path: Path) -> None:
     lines = [json.loads(line) for line in (tmp_path / "alerts").read_text().splitlines()]
     table = read_candidates(next(tmp_path.glob("bursts*.ecsv")))
     assert len(table) == len(lines) == 2 and not any("error" in each for each in reports)
+    whole = fs.Chain(MemoryVoltages(data, stream.header)).channelize(64).detect("I").integrate(
+        "64us").bursts("0:600", threshold=20.0).meta
+    assert {name: whole[name] for name in table.meta} == {
+        **table.meta, "provenance": whole["provenance"]}
+    assert set(whole) - set(table.meta) == {"duration_s", "n_time", "n_event", "n_dropped",
+                                             "n_candidate_dropped", "false_alarms"}
+    assert table.meta["provenance"]["stages"] == whole["provenance"]["stages"]
+    table.write(tmp_path / "a.cand")  # it has the numbers of dispersion measures of the plan
     for line, at in zip(lines, (0.040, 0.165), strict=True):
         assert abs(line["time_s"] - at) < 1e-3 and abs(line["dm"] - 299) < 12
         cut = fs.open(line["raw"])
@@ -123,6 +131,16 @@ def test_candidates_that_come_together_are_in_the_tables_of_their_times(
     tables = [read_candidates(path) for path in sorted(tmp_path.glob("bursts*.ecsv"))]
     assert [len(each) for each in tables] == [2, 2]
     assert [each["file_rows"] for each in reports] == [2, 1]
+
+
+def test_events_that_were_left_out_are_reported(samples: Path, tmp_path: Path) -> None:
+    chain = fs.open(samples / "frb_carrier_16MHz.h5").channelize(64).detect("I").stream
+    reports: list[dict[str, Any]] = []
+    made = searching(chain, Settings(str(tmp_path), bursts="0:600"), "", reports.append, None)
+    made._sink(chain)
+    made._follower.n_dropped = 3
+    made._ended(None, None)
+    assert "3 fainter events were left out" in reports[0]["note"]
 
 
 def test_a_ring_that_does_not_keep_enough(tmp_path: Path) -> None:

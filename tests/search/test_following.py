@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
+from cli import fastsig
 from search.spectra_made import MHZ, SAMPLE_S, K, chain, noise, with_bursts
 
+import fastsig as fs
 from fastsig.reductions.bursts.following import follow
 from fastsig.reductions.bursts.sink import Bursts
 from fastsig.reductions.bursts.table import candidates_of
@@ -80,3 +85,17 @@ def test_what_waits_is_bounded(data: np.ndarray) -> None:
         follower.completed()
         assert sum(map(len, follower._waiting)) <= 20
     assert follower.n_dropped > 0
+
+
+def test_what_is_left_out_is_warned_of(
+        data: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = r"[1-9]\d* fainter events were left out of the candidates that were reported"
+    monkeypatch.setitem(Follower.__init__.__kwdefaults__, "most", 20)
+    with pytest.warns(fs.FastsigWarning, match=text):
+        chain(data).bursts(DMS, width="1ms:30ms", threshold=5.0, on_candidates=len)
+    chain(data).write(tmp_path / "a.h5")
+    done = fastsig("search", "bursts", tmp_path / "a.h5", "-o", tmp_path / "a.ecsv", "--dm",
+                   "0:100", "--width", "1ms:30ms", "--threshold", 5, "--json-lines", "-q",
+                   before="from fastsig.search.bursts.following import Follower\n"
+                          "Follower.__init__.__kwdefaults__['most'] = 20\n")
+    assert re.search(f"fastsig: warning: {text}", done.stderr)

@@ -12,6 +12,7 @@ import fastsig as fs
 from fastsig.axes.constants import DISPERSION_CONSTANT
 from fastsig.axes.time import elapsed
 from fastsig.errors import FormatError, PlanError, UsageError
+from fastsig.search.bursts.plan import search_plan
 from fastsig.stages.channelize import Channelize
 from fastsig.stages.dedisperse import Dedisperse
 from fastsig.stages.detect import Detect
@@ -235,3 +236,18 @@ def test_the_dispersion_that_was_removed_is_a_fact() -> None:
     assert once.parameters()["constant"] == str(Fraction("4148.808"))
     again = Dedisperse(once, "0.5")
     assert again.header.coherent_dm == 2.0 and again.shape == once.shape
+
+
+def test_dispersion_is_removed_with_one_constant() -> None:
+    once = Dedisperse(real(noise(60_000)), "1.5", n_chan=4, constant="4148.808")
+    spectra = Detect(once, "I")
+    for made in (once, spectra, Dedisperse(once, "0.5"), Dedisperse(spectra, "1.5")):
+        assert made.header.dispersion_constant == Fraction("4148.808")
+    assert search_plan(spectra, (0, 3)).dm_plan.recording.constant == 4148.808
+    for source in (once, spectra):
+        with pytest.raises(UsageError, match=r"constant = 4149\.37759; allowed: 4148\.808, with "
+                           r"which the dispersion of 1\.5 pc cm\^-3 was removed"):
+            Dedisperse(source, "0.5", constant=DISPERSION_CONSTANT)
+    none = Detect(Dedisperse(real(noise(60_000)), 0, n_chan=4), "I")  # nothing was removed
+    other = Dedisperse(none, 1, constant=4148.808)
+    assert other.header.dispersion_constant == Fraction("4148.808")

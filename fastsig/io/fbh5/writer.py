@@ -353,7 +353,8 @@ def _cards(header: Header, shape: tuple[int, ...]) -> dict[str, Any]:
         cards |= {"refdm": header.dm, "dispersion_constant": float(header.dispersion_constant),
                   "dm_reference_mhz": np.inf if reference is None else float(reference / 10**6)}
     if header.coherent_dm is not None:
-        cards["coherent_dm"] = header.coherent_dm
+        cards |= {"coherent_dm": header.coherent_dm,
+                  "dispersion_constant": float(header.dispersion_constant)}
     # turboSETI requires both: 0 and 0 mean no position, as in SIGPROC's programs.
     cards |= {"src_raj": 0.0, "src_dej": 0.0}
     if header.ra_deg is not None and header.dec_deg is not None:

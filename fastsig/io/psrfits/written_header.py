@@ -211,7 +211,8 @@ def lost_fields(header: Header) -> list[str]:
         out.append("psrfits has no place for the removal of the mean over the band")
     if header.dm is not None and header.dm_reference_hz is None:
         out.append("psrfits has no place for an infinite reference frequency")
-    if header.dm is not None and header.dispersion_constant != DISPERSION_CONSTANT:
+    removed = header.dm is not None or header.coherent_dm is not None
+    if removed and header.dispersion_constant != DISPERSION_CONSTANT:
         out.append("psrfits has no place for the dispersion constant "
                    f"{float(header.dispersion_constant):.9g}")
     changed = [name for name in ("telescope", "receiver", "backend", "source")

@@ -13,7 +13,6 @@ from itertools import pairwise
 from math import ceil, hypot
 from typing import Any
 
-from fastsig.axes.dispersion import constant_of
 from fastsig.axes.units import number, whole
 from fastsig.errors import UsageError
 from fastsig.pulsar import smearing
@@ -76,7 +75,6 @@ def coarse_searches(stream: VoltageStream, dms: Any, n_chan: int, *, time: Any =
     """
     low, high = dm_limits(dms)
     short, share = widths_of(widths)[0], share_of(loss)
-    constant = constant_of(constant)
     n_chan = whole("n_chan", n_chan)
     given = {"widths": widths, "loss": share, "constant": constant, **options}
     n_int = _n_int(spectra_of(_powers(stream, low, n_chan, constant, 1)), time, short)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 
+from fastsig.errors import FastsigWarning, users_line
 from fastsig.reductions.bursts.sink import Bursts
 from fastsig.reductions.bursts.table import place_of, rows_of
 from fastsig.search.bursts.candidates import Candidates
 from fastsig.search.bursts.following import Follower
 from fastsig.stream import spectra_of
 
-__all__ = ["follow"]
+__all__ = ["follow", "left_out", "warn_of_dropped"]
 
 
 def follow(sinks: Sequence[Bursts], on_candidates: Callable[[Candidates], None]) -> Follower:
@@ -32,7 +34,7 @@ def follow(sinks: Sequence[Bursts], on_candidates: Callable[[Candidates], None])
     Returns
     -------
     Follower
-        It need not be kept.
+        Its `n_dropped` is to be reported after the search, as by `warn_of_dropped`.
     """
     streams = [spectra_of(each.stream) for each in sinks]
     late_s, first_rows = zip(*map(place_of, streams), strict=True)
@@ -46,3 +48,17 @@ def follow(sinks: Sequence[Bursts], on_candidates: Callable[[Candidates], None])
     for each in sinks:
         each.on_merged = report
     return follower
+
+
+def left_out(follower: Follower) -> str | None:
+    """Return what to say of the events that were left out while a search ran; None if none were."""
+    if not follower.n_dropped:
+        return None
+    return (f"{follower.n_dropped} fainter events were left out of the candidates that were "
+            "reported during the search, because too many were waiting: excise interference first")
+
+
+def warn_of_dropped(follower: Follower) -> None:
+    """Warn if candidates that were reported may differ from those of the final table."""
+    if (text := left_out(follower)) is not None:
+        warnings.warn(text, FastsigWarning, stacklevel=users_line())

@@ -7,7 +7,7 @@ from typing import Any
 
 from fastsig.errors import PlanError, UsageError
 from fastsig.reductions.bursts.coherent import Coarse, coarse_searches
-from fastsig.reductions.bursts.following import follow
+from fastsig.reductions.bursts.following import follow, warn_of_dropped
 from fastsig.reductions.bursts.sink import Bursts
 from fastsig.reductions.bursts.table import candidates_of
 from fastsig.reductions.intensity import intensity_of
@@ -52,7 +52,7 @@ def bursts(chain: Any, dms: Any = (0, 3000), *, width: Any = None, threshold: fl
         Largest fraction of its S/N, such as 0.05 or ``"5%"``, that a pulse may lose between two
         widths, or halfway between two dispersion measures.
     constant : value, optional
-        Dispersion constant, MHz^2 pc^-1 cm^3 s; 1/2.41e-4 by default.
+        Dispersion constant, MHz^2 pc^-1 cm^3 s; by default, that of the spectra, or 1/2.41e-4.
     switch : float
         The sampling rate is halved where the smearing within a channel is at least `switch` times
         the smearing that the plan adds, and a pulse of ten spectra (or of the shortest width, if
@@ -88,9 +88,10 @@ def bursts(chain: Any, dms: Any = (0, 3000), *, width: Any = None, threshold: fl
     if workers is not None and workers < 1:
         raise UsageError(f"workers = {workers}; allowed: 1 or more")
     sinks = [Bursts(each.stream, each.plan, threads=workers or processors()) for each in made]
-    if on_candidates is not None:
-        follow(sinks, on_candidates)
+    follower = None if on_candidates is None else follow(sinks, on_candidates)
     found: list[Events] = run_watched(sinks, workers=workers, memory=memory)
+    if follower is not None:
+        warn_of_dropped(follower)
     return candidates_of([each.stream for each in made], found, [each.plan for each in made])
 
 

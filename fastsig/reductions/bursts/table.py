@@ -26,7 +26,7 @@ from fastsig.search.bursts.plan import SearchPlan, joined_record
 from fastsig.search.bursts.trials import degrees_of, false_alarms
 from fastsig.stream import SpectrumStream, Stream
 
-__all__ = ["candidates_of", "late_of", "place_of", "rows_of"]
+__all__ = ["candidates_of", "late_of", "place_of", "rows_of", "running_meta"]
 
 
 def candidates_of(streams: Sequence[SpectrumStream], events: Sequence[Events],
@@ -45,7 +45,7 @@ def candidates_of(streams: Sequence[SpectrumStream], events: Sequence[Events],
     """
     found, n_dropped = gather([_placed(*each) for each in zip(streams, events, plans, strict=True)])
     return rows_of(streams[0], found, plans[0]).with_meta(
-        **_meta(streams, events, plans), n_candidate_dropped=n_dropped,
+        **_meta(streams, plans, events), n_candidate_dropped=n_dropped,
         provenance=provenance(streams[0], hash_inputs=hash_inputs)).sorted()
 
 
@@ -61,6 +61,19 @@ def rows_of(stream: SpectrumStream, found: Gathered, plan: SearchPlan) -> Candid
     """
     columns = _columns(stream, found)
     return Candidates({**columns, **_at_barycenter(stream, columns, plan)})
+
+
+def running_meta(streams: Sequence[SpectrumStream], plans: Sequence[SearchPlan]) -> dict[str, Any]:
+    """Return the meta of a table of candidates as far as it is known while the search runs.
+
+    Numbers of spectra and events, and of false alarms, are those of a whole search.
+
+    Parameters
+    ----------
+    streams, plans : sequence
+        As for `candidates_of`.
+    """
+    return {**_meta(streams, plans), "provenance": provenance(streams[0])}
 
 
 def late_of(stream: Stream) -> Fraction:
@@ -127,16 +140,21 @@ def _false_alarms(stream: SpectrumStream, plan: SearchPlan, events: Events) -> f
                         degrees=degrees * events.valid_share)
 
 
-def _meta(streams: Sequence[SpectrumStream], events: Sequence[Events],
-          plans: Sequence[SearchPlan]) -> Mapping[str, Any]:
+def _meta(streams: Sequence[SpectrumStream], plans: Sequence[SearchPlan],
+          events: Sequence[Events] | None = None) -> Mapping[str, Any]:
+    """Return the meta of a table; without events, only what does not depend on them."""
     header = streams[0].header
-    known = {
+    known: dict[str, Any] = {
         "source": header.source, "telescope": header.telescope, "receiver": header.receiver,
-        "beam": header.beam, "start_time": iso(roots(streams[0])[0].header.start_time),
-        "duration_s": float(streams[0].duration.value), "n_time": events[0].n_time,
-        "n_event": sum(len(each.rows) for each in events),
-        "n_dropped": sum(each.n_dropped for each in events), **joined_record(plans)}
-    known["false_alarms"] = float(f"{sum(map(_false_alarms, streams, plans, events)):.3g}")
+        "beam": header.beam, "start_time": iso(roots(streams[0])[0].header.start_time)}
+    if events is not None:
+        known |= {
+            "duration_s": float(streams[0].duration.value), "n_time": events[0].n_time,
+            "n_event": sum(len(each.rows) for each in events),
+            "n_dropped": sum(each.n_dropped for each in events)}
+    known |= joined_record(plans)
+    if events is not None:
+        known["false_alarms"] = float(f"{sum(map(_false_alarms, streams, plans, events)):.3g}")
     coherent = [each.header.coherent_dm for each in streams]
     if coherent[0] is not None:
         known["coherent_dms"] = coherent

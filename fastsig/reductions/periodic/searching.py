@@ -93,7 +93,7 @@ def pulsars(chain: Any, dms: Any = (0, 500), *, harmonics: int = 16, accel: floa
     radius : Quantity or str
         Largest angular distance of a known pulsar from the position of the data.
     constant : value, optional
-        Dispersion constant, MHz^2 pc^-1 cm^3 s; 1/2.41e-4 by default.
+        Dispersion constant, MHz^2 pc^-1 cm^3 s; by default, that of the spectra, or 1/2.41e-4.
     barycenter : bool
         Whether series are sampled evenly at the solar system's barycentre, as by `to_barycenter`.
     ephemeris : str, optional

@@ -174,7 +174,7 @@ def search_plan(source: Any, dms: Any = (0, 3000), *, widths: Any = None, thresh
         Largest fraction of its S/N that a pulse may lose between two widths, and half a step from
         the nearest dispersion measure; text such as ``"5%"`` is allowed.
     constant : value, optional
-        Dispersion constant, MHz^2 pc^-1 cm^3 s; 1/2.41e-4 by default.
+        Dispersion constant, MHz^2 pc^-1 cm^3 s; by default, that of the spectra, or 1/2.41e-4.
     switch : float
         The rate is halved where two conditions are met: the smearing within a channel is at least
         `switch` times the smearing that the plan adds, as for `fastsig.dm_plan`; and a pulse of ten
