@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from fractions import Fraction
 from pathlib import Path
 
@@ -136,6 +137,20 @@ def test_a_dry_run_writes_nothing(tmp_path: Path) -> None:
         done = fastsig("fold", *SCAN, "-o", tmp_path / "a.ar", *PERIOD, *DM, "--dry-run",
                        "--explain", *options)
         assert "a.ar" in done.stdout and not list(tmp_path.iterdir())
+
+
+def test_a_dry_run_states_the_size_of_the_product(tmp_path: Path) -> None:
+    common = (*SCAN, *PERIOD, *DM, "--n-bin", "512", "--n-chan", "32", "--subint", "0.2s")
+    size = {}
+    for name, *options in (("a.ar",), ("b.ar", "--bits", "32"), ("c.ecsv",)):
+        done = fastsig("fold", *common, "-o", tmp_path / name, *options, "--dry-run")
+        size[name], = re.findall(rf"would write .*{name}: (.*), \d+ MB free", done.stdout)
+    fastsig("fold", *common, "-o", tmp_path / "b.ar", "--bits", "32")
+    found, written = fs.open_profiles(tmp_path / "b.ar"), (tmp_path / "b.ar").stat().st_size
+    assert written > 4 * found.data.size > 0.9 * written > 400_000
+    assert size == {"a.ar": f"{2 * found.data.size / 1e6:.1f} MB",
+                    "b.ar": f"{4 * found.data.size / 1e6:.1f} MB",
+                    "c.ecsv": f"{found.n_subint * found.n_chan * found.n_bin} rows"}
 
 
 def test_one_line_for_what_cannot_be_folded(tmp_path: Path) -> None:

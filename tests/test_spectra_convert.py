@@ -164,6 +164,29 @@ def test_a_hifast_step_is_replaced(tmp_path: Path) -> None:
         assert new["Header"].attrs["HISTORY-1"] == "{}" and "HISTORY-fastsig" in new["Header"].attrs
 
 
+@pytest.mark.parametrize("fields", [["is_on", "Tcal"], []])
+def test_fields_that_a_hifast_file_of_other_products_lacks_are_losses(
+        tmp_path: Path, fields: list[str]) -> None:
+    rng = np.random.default_rng(3)
+    others = {"is_on": np.arange(40) % 4 == 0, "Tcal": rng.random((1, 16, 2))}
+    with h5py.File(tmp_path / "a-M05_W.hdf5", "w") as file:
+        file.create_group("Header")
+        for key, each in {
+            "mjd": 59280.75 + np.arange(40) * 0.50331648 / 86400,
+            "freq": 1000 + 0.01 * np.arange(16), "ra": 80 + 0.1 * np.arange(40),
+            "dec": np.full(40, 20.0), "Ta": rng.normal(20, 1, (2, 40, 16)).astype(np.float32),
+            **{name: others[name] for name in fields},
+        }.items():
+            file[f"S/{key}"] = each
+    told = json.loads(fastsig(
+        "convert", "a-M05_W.hdf5", "-o", "b-M05_W", "--to", "hifast", "--products", "I", "--lossy",
+        "--json", cwd=tmp_path).stdout)
+    lost = [each for each in told["losses"] if "other fields" in each]
+    assert lost == (["the file's other fields are left out: Tcal, is_on"] if fields else [])
+    with h5py.File(tmp_path / "b-M05_W") as file:
+        assert set(file["S"]) == {"mjd", "freq", "ra", "dec", "Ta"}
+
+
 def test_parts_of_a_psrfits_scan(tmp_path: Path) -> None:
     rng = np.random.default_rng(5)
     data = rng.integers(0, 200, (5000, 4, 16)).astype(np.float32)

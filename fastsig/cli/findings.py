@@ -72,7 +72,7 @@ def copy_findings(kind: str, files: tuple[str, ...], output: str, to: str | None
     Several tables become one, the strongest row first.
     """
     from fastsig.io.files.safe import check_output
-    from fastsig.run.finding_files import write_findings
+    from fastsig.run.finding_files import exported, write_findings
 
     about = _KINDS[kind]
     for name, default in _OF_STREAMS.items():
@@ -86,6 +86,8 @@ def copy_findings(kind: str, files: tuple[str, ...], output: str, to: str | None
     found = tables[0] if len(tables) == 1 else made.join(tables)
     record = {"outputs": [output], "format": format_name, f"n_{about.noun}": len(found)}
     if options["dry_run"]:
+        if format_name != "ecsv":
+            exported(found, known, output, format_name)  # refused now if it cannot be written
         if options["as_json"]:
             common.print_json({**record, "dry_run": True, "free_bytes": driver.free_bytes(output)})
         else:

@@ -181,7 +181,7 @@ def _fold(chain: Any, predictors: list[Any], names: list[str], kind: str,
     if options["explain"]:
         click.echo(ready.explain())
     if options["dry_run"]:
-        _print_dry_run(ready, sink, names, options)
+        _print_dry_run(ready, sink, names, kind, options)
         return
     with (common.compiling(options["quiet"]),
           common.progress_of_passes(options["quiet"]) as advance):
@@ -202,10 +202,10 @@ def _predictors(stream: Any, options: dict[str, Any]) -> list[Any]:
     return of_files(stream, options["polycos"], options["pars"], options["dm"])
 
 
-def _print_dry_run(ready: Any, sink: Any, names: list[str], options: dict[str, Any]) -> None:
+def _print_dry_run(ready: Any, sink: Any, names: list[str], kind: str,
+                   options: dict[str, Any]) -> None:
     from fastsig.run.trial import expected_time
 
-    size = sink.archive_bytes
     if options["as_json"]:
         common.print_json({"outputs": names, **_shape(sink), "memory_bytes": ready.memory,
                            "dry_run": True, "free_bytes": driver.free_bytes(names[0])})
@@ -217,8 +217,15 @@ def _print_dry_run(ready: Any, sink: Any, names: list[str], options: dict[str, A
         click.echo(f"time {driver.duration_text(time.seconds)} on {threads}, estimated by a trial")
     click.echo(ready.memory_text())
     for name in names:
-        click.echo(f"would write {name}: {size / 1e6:.1f} MB, "
+        click.echo(f"would write {name}: {_size(sink, kind, options['bits'])}, "
                    f"{driver.free_bytes(name) / 1e6:.0f} MB free")
+
+
+def _size(sink: Any, kind: str, bits: str | None) -> str:
+    """Return the size of a product: the rows of a table, whose cells vary in length, or MB."""
+    if kind == "ecsv":
+        return common.plural((len(sink.edges) - 1) * sink.n_chan * sink.n_bin, "row")
+    return f"{sink.archive_bytes(int(bits or 16)) / 1e6:.1f} MB"
 
 
 def _shape(sink: Any) -> dict[str, int]:

@@ -169,12 +169,12 @@ def _search(streams: list[Any], output: str, kind: str, options: dict[str, Any])
     from fastsig.reductions.periodic.birds import FIND
     from fastsig.reductions.periodic.searching import found_pulsars
     from fastsig.run.pulsar_files import write_pulsars
+    from fastsig.search.pulsars.exports import check_accel
 
     request = _request(streams, options)
     _check_format(request, kind)
-    if request.segments and kind == "accel":
-        raise click.UsageError("--segment: ACCEL files state one length for all candidates; "
-                               "allowed: .ecsv and .csv")
+    if kind == "accel":
+        check_accel(in_segments=bool(request.segments))
     _check_pictures(request, output, options)
     if options["dry_run"]:
         request.check_memory()

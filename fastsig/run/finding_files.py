@@ -11,7 +11,7 @@ from fastsig.io.ecsv.tables import KEYS, read_table, write_table
 from fastsig.io.files.safe import write_bytes
 from fastsig.search.findings import Findings
 
-__all__ = ["Files", "read_findings", "write_findings"]
+__all__ = ["Files", "exported", "read_findings", "write_findings"]
 
 Found = TypeVar("Found", bound=Findings)
 
@@ -67,17 +67,27 @@ def write_findings(found: Findings, files: Files, path: str | os.PathLike[str], 
     """
     kind = files.format_of(path, to)
     if kind != "ecsv":
-        try:
-            text = files.exports[kind](found)
-        except UsageError as error:
-            raise UsageError(f"{os.fspath(path)}: {error}") from error
-        write_bytes(text.encode(), path, overwrite=overwrite)
+        write_bytes(exported(found, files, path, kind).encode(), path, overwrite=overwrite)
         return
     table = found.table()
     origin = table.meta.pop("provenance", {})
     for name in KEYS:
         table.meta.pop(name, None)
     write_table(table, path, kind=files.kind, provenance=origin, overwrite=overwrite)
+
+
+def exported(found: Findings, files: Files, path: str | os.PathLike[str], kind: str) -> str:
+    """Return findings as text in the format of another program.
+
+    Raises
+    ------
+    UsageError
+        If the format cannot contain them.
+    """
+    try:
+        return files.exports[kind](found)
+    except UsageError as error:
+        raise UsageError(f"{os.fspath(path)}: {error}") from error
 
 
 def read_findings(made: type[Found], files: Files, path: str | os.PathLike[str]) -> Found:

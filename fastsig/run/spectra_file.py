@@ -185,9 +185,7 @@ class SpectraFile(Sink):
                           f"{stream.header.specsys}")
         if name not in _FRAMED and stream.header.rest_hz is not None:
             losses.append(f"{name} has no place for a rest frequency")
-        if name == "hifast" and _hifast_fields(stream) is None and _of_hifast(stream):
-            losses.append("rows are missing: the file's other fields for rows are left out")
-        return losses
+        return losses + (_lost_fields(stream) if name == "hifast" else [])
 
     def refuse_losses(self) -> None:
         """Raise `PlanError` if something would be lost and the user has not allowed it."""
@@ -371,11 +369,6 @@ def _format_of(stream: Stream) -> str | None:
     return file.format_name if file else None
 
 
-def _of_hifast(stream: Stream) -> bool:
-    place = _place(stream)
-    return place is not None and place[0].format_name == "hifast"
-
-
 def _hifast_fields(stream: Stream) -> dict[str, Any] | None:
     """Return the further fields of a HiFAST file for the rows that a chain copies."""
     place = _place(stream)
@@ -384,6 +377,18 @@ def _hifast_fields(stream: Stream) -> dict[str, Any] | None:
     file: Any = place[0]
     fields: dict[str, Any] | None = file.fields_of(*place[1:])
     return fields
+
+
+def _lost_fields(stream: SpectrumStream) -> list[str]:
+    """Describe the further fields of a HiFAST file that are not copied with its spectra."""
+    file: Any = _copied_file(stream)
+    if file is None or file.format_name != "hifast" or _hifast_fields(stream) is not None:
+        return []
+    if _place(stream) is not None:
+        return ["rows are missing: the file's other fields for rows are left out"]
+    carried = {new for column, new in _CARRIED["hifast"].items() if column in stream.columns}
+    left = [name for name in file.fields if name not in {"mjd", "freq", *carried}]
+    return [f"the file's other fields are left out: {', '.join(left)}"] if left else []
 
 
 def _columns_of(stream: SpectrumStream, names: Mapping[str, str]) -> dict[str, Any] | None:

@@ -409,6 +409,35 @@ def test_products(tmp_path: Path, products: str, expected: Any) -> None:
     assert abs(elapsed(head.start_time, stream.start_time)) < Fraction(1, 10**6)
 
 
+@pytest.mark.parametrize(("unit", "field", "read"), [
+    ("K", "Ta", "K"), ("Jy", "flux", "Jy"), (None, "Power", None), ("mK", "Power", None)])
+def test_units_are_kept_or_reported_as_lost(tmp_path: Path, unit: str | None, field: str,
+                                            read: str | None) -> None:
+    head = header(unit=unit)
+    with HiFASTWriter(tmp_path / "u.hdf5", head, (3, 2, 8)) as writer:
+        writer.append(np.ones((3, 2, 8), np.float32), np.ones((1, 1, 1), np.float32))
+    found = opened(tmp_path / "u.hdf5").header
+    assert found.extra["field"] == field and found.unit == read
+    lost = "the unit of values, mK" in "; ".join(HiFASTWriter.losses(head, (3, 2, 8), False))
+    assert lost == (read != unit)
+    told = "; ".join(HiFASTWriter.losses(head, (3, 2, 8), False, field="T"))
+    assert ("the unit of values" in told) == (unit not in ("K", None))
+
+
+@pytest.mark.parametrize(("unit", "n_recorded", "expected"), [
+    ("K", 2, 3.0), (None, 2, 3.0), ("K", 1, 6.0), ("Jy", 2, 6.0)])
+def test_the_mean_of_both_polarisations_in_place_of_i(
+        tmp_path: Path, unit: str | None, n_recorded: int, expected: float) -> None:
+    """In Jy, I is the mean of AA and BB."""
+    basis = PolBasis("linear", ("I",), n_recorded=n_recorded)
+    head = header(unit=unit, polarization=basis)
+    with HiFASTWriter(tmp_path / "i.hdf5", head, (3, 1, 8)) as writer:
+        writer.append(np.full((3, 1, 8), 6, np.float32), np.ones((1, 1, 1), np.float32))
+    assert (opened(tmp_path / "i.hdf5").read_block(0, 3).data == expected).all()
+    told = "; ".join(HiFASTWriter.losses(head, (3, 1, 8), False))
+    assert ("I / 2 is written" in told) == (expected == 3)
+
+
 def test_times_over_midnight_and_leap_seconds(tmp_path: Path) -> None:
     for day, seconds in ((59000, 86390), (57753, 86399)):
         head = header(start_time=time_from_mjd(day, seconds), sample_rate=Fraction(1, 2))

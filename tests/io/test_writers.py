@@ -95,6 +95,19 @@ def written(stream: Any, folder: Path, to: str, name: str = "x", **options: Any)
     return fs.open(list(writer.files)).stream
 
 
+@pytest.mark.parametrize("kind", ["linear", "circular", "unknown"])
+@pytest.mark.parametrize("to", ["native", "guppi", "dada", "vdif"])
+def test_a_type_of_feed_is_kept_or_reported_as_lost(to: str, kind: Any, tmp_path: Path,
+                                                    rng: np.random.Generator) -> None:
+    stream = voltages(rng)
+    basis = replace(stream.header.polarization, kind=kind)
+    stream.header = stream.header.replace(polarization=basis)
+    lost = any("the type of feed" in each for each in planned(
+        stream, tmp_path / "a", to=to).losses)
+    found = written(stream, tmp_path, to, lossy=lost or to == "vdif").header.polarization.kind
+    assert found == ("unknown" if lost else kind) and lost == (to == "vdif" and kind != "unknown")
+
+
 @pytest.mark.parametrize("to", ["native", "guppi", "dada", "vdif"])
 @pytest.mark.parametrize(("n_bits", "is_complex", "n_chan", "n_pol", "sideband", "gap"), [
     (8, True, 4, 2, "upper", True), (8, True, 4, 1, "lower", False),

@@ -225,6 +225,25 @@ def test_rows_that_are_left_out() -> None:
     assert abs(whole[0] - 50) < 0.01
 
 
+def test_narrow_beams_reach_as_far_as_their_own_kernels() -> None:
+    """The kernel of a narrow beam is wider than the mean one, with which maps are laid out."""
+    def far(east: np.ndarray, north: np.ndarray) -> np.ndarray:
+        return 1 + 1e5 * (np.hypot(east, north) > reach)
+
+    options: dict[str, Any] = {"center": "50deg,20deg", "pixel": "0.5arcmin"}
+    even = [drift(step=0.3, rows=41), drift(beam=10, step=0.3, rows=41)]
+    plain = fs.grid(even, size="5arcmin", **options)
+    # From the middle to a corner pixel, and the radius of the mean kernel.
+    reach = np.hypot(2.25, 2.25) / 60 + plain.kernel.radius_deg
+    parts = [drift(step=0.3, rows=41, value=far), even[1]]
+    small = fs.grid(parts, size="5arcmin", **options).read()
+    large = fs.grid(parts, size="10arcmin", **options).read()
+    assert small.values.shape[1:] == (10, 10) and large.values.shape[1:] == (20, 20)
+    inner = large.values[:, 5:15, 5:15]
+    assert inner[0, 0, 0] > 2  # spectra beyond this reach contribute
+    np.testing.assert_allclose(small.values, inner, rtol=1e-4)
+
+
 def test_zero_level_of_each_input() -> None:
     parts = [drift(value=lambda e, n: source(e, n) + 5), drift(value=lambda e, n: source(e, n) + 9)]
     found = fs.grid(parts, zero="median", center="50deg,20deg").read()

@@ -205,7 +205,8 @@ def test_the_command_searches_segments(spectra: np.ndarray, tmp_path: Path) -> N
         done = fastsig(*common, "-o", tmp_path / "b.ecsv", "--segment", option, code=2)
         assert message in done.stderr and len(done.stderr.splitlines()) == 1
     done = fastsig(*common, "-o", tmp_path / "b.accel", "--segment", "3s", code=2)
-    assert "ACCEL files state one length" in done.stderr
+    assert "candidates of segments: ACCEL files state one length" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
     assert not list(tmp_path.glob("b*"))
 
 

@@ -97,6 +97,20 @@ def test_tables_of_several_searches_have_no_series() -> None:
         riptide_text(joined)
 
 
+def test_accel_files_are_refused_for_candidates_of_segments(tmp_path: Path) -> None:
+    """The bin and the drift in a file are those in the whole series."""
+    made = pulsars(segment=np.array([0, 2, 1]))
+    with pytest.raises(UsageError, match="ACCEL files state one length for all candidates"):
+        accel_text(made)
+    write_pulsars(made, tmp_path / "a.ecsv")
+    for options in ((), ("--dry-run",)):
+        done = fastsig("convert", tmp_path / "a.ecsv", "-o", tmp_path / "a.accel", *options, code=2)
+        assert "candidates of segments: ACCEL files state one length" in done.stderr
+        assert len(done.stderr.splitlines()) == 1
+    assert [each.name for each in tmp_path.iterdir()] == ["a.ecsv"]
+    fastsig("convert", tmp_path / "a.ecsv", "-o", tmp_path / "a.csv", "-q")
+
+
 def test_commands_describe_convert_and_draw_the_table(tmp_path: Path) -> None:
     table = tmp_path / "a.ecsv"
     write_pulsars(pulsars(), table)

@@ -43,7 +43,7 @@ class DadaWriter(VoltageWriter):
 
     def _carried(self) -> frozenset[str]:
         return frozenset(("channels", "telescope", "receiver", "backend", "source", "ra_deg",
-                          "beam", "cards"))
+                          "beam", "feed", "cards"))
 
     def _check(self) -> None:
         recording = self.recording

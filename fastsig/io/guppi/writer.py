@@ -41,7 +41,7 @@ class GuppiWriter(VoltageWriter):
 
     def _carried(self) -> frozenset[str]:
         return frozenset(("channels", "telescope", "receiver", "backend", "source", "ra_deg",
-                          "beam", "cards"))
+                          "beam", "feed", "cards"))
 
     def _check(self) -> None:
         header, shape, path = self.recording.header, self.recording.shape, self.recording.path

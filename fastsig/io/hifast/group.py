@@ -21,8 +21,8 @@ __all__ = ["FIELDS", "UNITS", "axis_of", "group_of", "other_shapes", "plain_data
 
 #: Names of the spectra, in the order in which HiFAST searches for them.
 FIELDS = ("T", "Ta", "Power", "flux")
-#: Units of the spectra whose unit does not depend on how they were made.
-UNITS = {"T": "K", "Ta": "K"}
+#: Units of the spectra whose unit is known: ``hifast.flux`` converts K to Jy.
+UNITS = {"T": "K", "Ta": "K", "flux": "Jy"}
 
 _MOST_LINKS, _MOST_FIELD = 8, 2**32
 #: Fraction of a channel by which labels may deviate from even spacing.

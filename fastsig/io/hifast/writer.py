@@ -31,10 +31,9 @@ from fastsig.telescopes.velocity_frames import SPECSYS
 
 __all__ = ["HiFASTWriter"]
 
-#: Sets of products that can be stored: numbers of those that are written, and their factor.
-_PLACES: dict[tuple[str, ...], tuple[tuple[int, ...], float]] = {
-    ("AA", "BB"): ((0, 1), 1.0), ("AA", "BB", "CR", "CI"): ((0, 1), 1.0),
-    ("mean",): ((0,), 1.0), ("I",): ((0,), 0.5),
+#: Sets of products that can be stored, and numbers of those that are written.
+_PLACES: dict[tuple[str, ...], tuple[int, ...]] = {
+    ("AA", "BB"): (0, 1), ("AA", "BB", "CR", "CI"): (0, 1), ("mean",): (0,), ("I",): (0,),
 }
 _MOST_HEADER = 2**20
 _NOT_CARRIED = {
@@ -63,7 +62,8 @@ class HiFASTWriter(AnnouncedFile, SpectraWriter):
         Final name. HiFAST reads the beam from it, as in ``src_drift-M01_W-20210808.hdf5``.
     header : Header
         Header of the spectra: AA and BB (CR and CI are left out), the mean of two polarisations,
-        or I, which is written as this mean, I / 2. The ``mjd`` of a row is its start.
+        or I, which is written as this mean: I / 2, or I if the unit is Jy. The ``mjd`` of a row
+        is its start.
     shape : tuple of int
         (time, product, chan) of the spectra to be written.
     overwrite : bool
@@ -118,14 +118,17 @@ class HiFASTWriter(AnnouncedFile, SpectraWriter):
                field: str | None = None, fields: Mapping[str, Any] | None = None,
                **options: Any) -> list[str]:
         """Describe what would be left out."""
-        _place(header)
-        _field(header, field)
+        _, factor = _place(header)
+        name = _field(header, field)
         there, names = fields or {}, header.polarization.names
         out = []
         if len(names) == 4:
             out.append("hifast has two polarisations: CR and CI are left out")
         if names == ("I",):
-            out.append("hifast has the mean of both polarisations instead of I: I / 2 is written")
+            out.append("hifast has the mean of both polarisations instead of I" + (
+                ": I / 2 is written" if factor != 1 else ""))
+        if header.unit not in (None, UNITS.get(name)):
+            out.append(f"hifast has no place for the unit of values, {header.unit}")
         if weights_vary:
             out.append("hifast has no weights: values of weight 0 become NaN, other weights are "
                        "left out")
@@ -204,7 +207,9 @@ def _place(header: Header) -> tuple[tuple[int, ...], float]:
     if names not in _PLACES:
         raise PlanError(f"products {', '.join(names)} do not fit into hifast; allowed: "
                         f"{'; '.join(', '.join(each) for each in _PLACES)}")
-    return _PLACES[names]
+    # I is the sum of AA and BB in K, and their mean in Jy.
+    in_jansky = (header.unit or "").startswith("Jy")
+    return _PLACES[names], 1.0 if in_jansky else 1 / header.polarization.n_added(names[0])
 
 
 def _field(header: Header, field: str | None) -> str:

@@ -234,7 +234,7 @@ class NativeTarget(VoltageWriter):
 
     def _carried(self) -> frozenset[str]:
         return frozenset(("channels", "telescope", "receiver", "backend", "source", "beam",
-                          "ra_deg", "diode", "cards"))
+                          "ra_deg", "feed", "diode", "cards"))
 
     def _check(self) -> None:
         if self.recording.n_chan > 1:

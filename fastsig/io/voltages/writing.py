@@ -40,7 +40,8 @@ _NAMES_LISTED = 8
 _FIELDS = {
     "channels": "the sky frequency", "telescope": "the telescope", "receiver": "the receiver",
     "backend": "the backend", "source": "the source", "beam": "the beam number",
-    "ra_deg": "the position", "diode": "the schedule of the noise diode",
+    "ra_deg": "the position", "feed": "the type of feed",
+    "diode": "the schedule of the noise diode",
 }
 
 
@@ -221,7 +222,7 @@ class VoltageWriter(Writer):
     def _note_fields(self) -> None:
         header, carried = self.recording.header, self._carried()
         missing = [text for field, text in _FIELDS.items()
-                   if field not in carried and getattr(header, field) is not None]
+                   if field not in carried and _states(header, field)]
         if "cards" not in carried:
             missing += more_values(header.extra)
         if missing:
@@ -327,6 +328,12 @@ class VoltageWriter(Writer):
         if lost:
             self.losses.append(f"{lost} lost samples lie in {what}s that are valid otherwise: "
                                "they become 0 and count as valid")
+
+
+def _states(header: Header, field: str) -> bool:
+    if field == "feed":
+        return header.polarization.kind != "unknown"
+    return getattr(header, field) is not None
 
 
 def _is_float(header: Header) -> bool:

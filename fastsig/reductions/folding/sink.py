@@ -129,10 +129,9 @@ class Fold(Sink):
             raise UsageError(f"single turns of {len(self.phases)} predictors; allowed: of one")
         return edges_of_turns(self.stream, self.phases[0])
 
-    @property
-    def archive_bytes(self) -> int:
-        """Size of the archive of one predictor with 16-bit numbers, bytes."""
-        return (len(self.edges) - 1) * int(np.prod(self._shape[1:])) * 2
+    def archive_bytes(self, n_bits: int = 16) -> int:
+        """Return the size of the archive of one predictor with numbers of some bits, bytes."""
+        return (len(self.edges) - 1) * int(np.prod(self._shape[1:])) * n_bits // 8
 
     @property
     def _shape(self) -> tuple[int, ...]:

@@ -169,8 +169,9 @@ class Map:
         self.celestial, plane = pixels(ra, dec, step, projection=projection, center=center,
                                        size=size)
         self._place = self._pixel_places(plane)
-        self.rows = [replace(self._near(each), level=each.kept if zero == "median" else None)
-                     for each in rows]
+        self.rows = [replace(self._near(each, stretch),
+                             level=each.kept if zero == "median" else None)
+                     for each, stretch in zip(rows, self._stretch, strict=True)]
         self._check_any(self.rows)
         self._check_sampling()
         self.stokes = _STOKES[products]
@@ -223,8 +224,8 @@ class Map:
         seen = np.isfinite(ra) & np.isfinite(dec) & (np.abs(dec) <= 90)
         return np.stack([np.where(seen, ra, np.nan), np.where(seen, dec, np.nan)])
 
-    def _near(self, rows: Rows) -> Rows:
-        """Return the rows within the kernel's radius of a circle around all pixels."""
+    def _near(self, rows: Rows, stretch: float) -> Rows:
+        """Return the rows within the radius of their kernel of a circle around all pixels."""
         known = np.isfinite(self._place[0])
         pixels_at = vectors(self._place[0][known], self._place[1][known])
         middle = pixels_at.mean(axis=0)
@@ -233,7 +234,7 @@ class Map:
         middle /= np.linalg.norm(middle)
         apart = 2 * np.arcsin(np.clip(
             np.sqrt(((pixels_at - middle) ** 2).sum(axis=1).max()) / 2, 0, 1))
-        limit = min(math.pi, apart + math.radians(self.kernel.radius_deg))
+        limit = min(math.pi, apart + math.radians(self.kernel.stretched(stretch).radius_deg))
         chord = np.sqrt(((vectors(rows.ra, rows.dec) - middle) ** 2).sum(axis=1))
         return rows.only(chord <= 2 * math.sin(limit / 2), "outside of the map")
 

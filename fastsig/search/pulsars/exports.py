@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from fastsig.errors import UsageError
 from fastsig.search.pulsars.candidates import PulsarCandidates
 
-__all__ = ["EXPORTS", "accel_text", "riptide_text"]
+__all__ = ["EXPORTS", "accel_text", "check_accel", "riptide_text"]
 
 _TITLES = (("", "Cand"), ("", "Sigma"), ("Summed", "Power"), ("Coherent", "Power"),
            ("Num", "Harm"), ("Period", "(ms)"), ("Frequency", "(Hz)"), ("FFT 'r'", "(bin)"),
@@ -32,8 +32,9 @@ def accel_text(candidates: PulsarCandidates) -> str:
     Raises
     ------
     UsageError
-        If the meta lacks the length of the series.
+        If the meta lacks the length of the series, or the candidates are of segments.
     """
+    check_accel(in_segments="segment" in candidates)
     n_time, sample_s = _series_of(candidates)
     lines = [_line([each[k] for each in _TITLES]) for k in (0, 1)]
     lines.append("-" * len(lines[-1]))
@@ -43,6 +44,13 @@ def accel_text(candidates: PulsarCandidates) -> str:
     about = (("Number of bins in the time series", f"{n_time}"),
              ("Width of each time series bin (sec)", f"{sample_s:.15g}"))
     return "\n".join([*lines, "", "", *(f" {label:<39}=  {value}" for label, value in about), ""])
+
+
+def check_accel(*, in_segments: bool) -> None:
+    """Raise `UsageError` if candidates are of segments, whose lengths differ from the series'."""
+    if in_segments:
+        raise UsageError("candidates of segments: ACCEL files state one length for all candidates; "
+                         "allowed: .ecsv and .csv")
 
 
 def _series_of(candidates: PulsarCandidates) -> tuple[int, float]:
