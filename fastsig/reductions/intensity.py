@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from fastsig.errors import PlanError
-from fastsig.stages.select import Select
+from fastsig.stages.select import SelectProducts
 from fastsig.stages.stokes import Stokes
-from fastsig.stream import SpectrumStream, spectra_of
+from fastsig.stream import SpectrumStream
 
 __all__ = ["intensity_in", "intensity_of"]
 
@@ -32,7 +32,7 @@ def intensity_in(stream: SpectrumStream) -> SpectrumStream:
     if len(names) == 1:
         return stream
     if "I" in names:
-        return spectra_of(Select(stream, products="I"))
+        return SelectProducts(stream, ("I",))
     if names[:2] == ("AA", "BB"):
         return Stokes(stream, "I")
     raise PlanError(f"{stream.path}: has the products {', '.join(names)}; allowed: one, or AA and "

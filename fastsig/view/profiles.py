@@ -212,7 +212,8 @@ def _draw_image(figure: Any, axes: Any, image: Image, shown: Profiles, look: Loo
     bar = figure.colorbar(drawn, ax=axes, extend=shades.extend, ticks=shades.ticks,
                           location="bottom", aspect=40, pad=0.02)
     in_powers(bar.ax.xaxis, shades.power)
-    scale = ", asinh scale" if shades.label.endswith("asinh scale") else ""
+    scale = ", asinh scale" if shades.label.endswith("asinh scale") else (
+        ", dB" if look.scale == "db" else "")
     bar.set_label(f"{image.name}{scale}" if image.name else shades.label, fontsize=8)
     bar.ax.tick_params(labelsize=8)
     axes.set_xlabel("phase (turns)")

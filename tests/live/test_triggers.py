@@ -143,6 +143,15 @@ def test_events_that_were_left_out_are_reported(samples: Path, tmp_path: Path) -
     assert "3 fainter events were left out" in reports[0]["note"]
 
 
+def test_bursts_are_found_in_stokes_parameters(samples: Path, tmp_path: Path) -> None:
+    live = Endless(recorded(samples), fs.open(samples / "frb_carrier_16MHz.h5").header)
+    settings = Settings(str(tmp_path), bursts="0:600", n_chan=64, time="64us", threshold=20.0,
+                        products="IQUV")
+    reports: list[dict[str, Any]] = []
+    made = searching(_Spectra(settings, "").chain(live), settings, "", reports.append, None)
+    assert made.chain.endless and made.chain.polarization.names == ("I",)
+
+
 def test_a_ring_that_does_not_keep_enough(tmp_path: Path) -> None:
     layout = fast_adc()
     keeping = Settings("x", bursts="0:1", keep_s=Fraction(20))

@@ -35,6 +35,13 @@ def polarized(noise: float = 0.02) -> Profiles:
     return made.replace(data=data.astype(np.float32))
 
 
+def test_the_bar_of_an_image_in_decibels_says_so() -> None:
+    made = profiles(names=("I",), header={"unit": None})
+    labels = [axes.get_xlabel() for axes in draw_profiles(made, scale="db").axes]
+    assert any(label.endswith("dB") or "(dB" in label for label in labels)
+    assert not any("dB" in axes.get_xlabel() for axes in draw_profiles(made).axes)
+
+
 @pytest.mark.parametrize("sign", [1, -1])
 def test_polarisation_of_a_known_pulse(sign: Any) -> None:
     made = polarized()
