@@ -48,9 +48,9 @@ _OPTIONS = ("order", "include", "lam", "ratio", "max_iter", "period", "width", "
               help="With ripple-sine, fit this many harmonics of the ripple, including the "
                    "fundamental.  [default: 1]")
 @click.option("--n-rows", type=int, metavar="N",
-              help="Measure the ripple in a running mean of N (odd) spectra or, with ripple-sine, "
-                   "its period in their mean Fourier power, separately for the noise diode on and "
-                   "off if its schedule is known.  [default: 1]")
+              help="With a ripple method, average N spectra (N is odd) in the same state of the "
+                   "noise diode, or their Fourier power with ripple-sine, to measure the "
+                   "ripple.  [default: 1]")
 @click.option("--keep", type=common.OutputPath(), metavar="PATH",
               help="Write the subtracted models to this file.")
 @common.picture_option("the mean of up to 256 spectra, the model and the residual")

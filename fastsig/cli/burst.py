@@ -70,8 +70,8 @@ from fastsig.cli import common, driver
 def burst(files: tuple[str, ...], at: str, dm: str, **options: Any) -> None:
     """Measure the DM, width, fluence and polarisation of a burst.
 
-    All files must belong to one scan of spectra or, with --coherent, of voltages. If there are the
-    products I, Q, U and V, or AA, BB, CR and CI of feeds of a known type, the linear and circular
+    All files must belong to one scan of spectra or, with --coherent, of voltages. If I, Q, U
+    and V, or AA, BB, CR and CI of feeds of a known type, are available, the linear and circular
     polarisation, the position angle and the rotation measure are also measured.
     """
     from fastsig.chain import open_chain

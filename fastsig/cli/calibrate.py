@@ -54,8 +54,8 @@ from fastsig.cli import common, driver
                    "of the beam as columns of the product. Requires fastsig[spectral].")
 @click.option("--refraction", metavar="HPA,C,RH,WAVELENGTH",
               help="With --ky, correct for refraction at this pressure (hPa), temperature (deg "
-                   "C), relative humidity and wavelength, or not at all (none).  [default: as in "
-                   "a simulated track, otherwise 925,15,0.8,0.3m]")
+                   "C), relative humidity and wavelength, or not at all (none).  [default: those "
+                   "of a simulated track, else 925,15,0.8,0.3m]")
 @click.option("--beam", type=click.IntRange(1, 19), metavar="N",
               help="Use the gain, the diode temperature and the position of this beam.  [default: "
                    "the beam stated in the file]")
@@ -76,8 +76,8 @@ def calibrate(files: tuple[str, ...], output: str, to: str | None, **options: An
     """Convert recorded powers to K or Jy using the noise diode.
 
     All files must belong to one scan. The times at which the diode is switched are measured from
-    the data; a schedule given by --diode or in the header is used if it agrees with them. Spectra
-    during which the diode switches on or off are given weight 0.
+    the data. A schedule given by --diode must agree with these times; a schedule in the header is
+    used only if it agrees with them. Spectra during which the diode switches on or off are given weight 0.
     """
     from fastsig.chain import open_chain
     from fastsig.errors import DoubtWarning

@@ -44,7 +44,7 @@ _SERIES = (".tim", ".dat")
                    "otherwise keep]")
 @click.option("--barycenter", is_flag=True,
               help="Resample the result evenly in barycentric time, by leaving out or repeating "
-                   "about one sample in 10000; the start time is then barycentric (TDB).")
+                   "at most about one sample in 10000; the start time is then barycentric (TDB).")
 @common.solar_system_option
 @driver.products_option
 @click.option("--to", type=click.Choice((*driver.SPECTRA, "planes")),

@@ -31,8 +31,8 @@ excision_options = common.options(
                       "product's tests flag at most SHARE of noise, e.g. 0.001."),
     click.option("--kurtosis-n-sum", metavar="N|measured",
                  help="With --kurtosis, assume N samples of each polarisation per value, or "
-                      "measure N and ignore the skewness (measured).  [default: channel width "
-                      "times integration time, corrected for correlation (n_eff)]"),
+                      "measure N and ignore the skewness (measured).  [default: the number of "
+                      "independent samples]"),
     click.option("--iqrm", type=float, metavar="X",
                  help="Use IQRM to flag, in each segment of time, channels whose statistic exceeds "
                       "that of surrounding channels by more than X standard deviations, e.g. 3."),

@@ -22,10 +22,10 @@ _RUNS = 5  # most spans of channels that are listed
 @click.option("--clip", type=float, default=5.0, show_default=True, metavar="X",
               help="Flag single samples that deviate from the median of their channel, and "
                    "channels that deviate from their neighbours, by more than this many standard "
-                   "deviations; 0 skips this test.")
+                   "deviations; 0 skips both tests.")
 @click.option("--sum-threshold", type=float, default=6.0, show_default=True, metavar="X",
               help="Set the threshold of SumThreshold for single samples, in standard "
-                   "deviations; 0 skips this test.")
+                   "deviations; 0 skips both tests.")
 @click.option("--max-window", type=int, default=64, show_default=True, metavar="N",
               help="With --sum-threshold, test runs of up to N samples; N must be a power of two.")
 @click.option("--noise-share", type=float, metavar="X",

@@ -69,8 +69,8 @@ def _numbers(context: click.Context, parameter: click.Parameter, value: str) -> 
 @driver.lossy_option
 @click.option("--bits", type=click.Choice(["8", "16", "32"]), default="32", show_default=True,
               help="Write samples of this many bits: 32-bit floats; 16 bits in sigproc or "
-                   "psrfits; 8 bits in sigproc, psrfits or fbh5 (where each segment, product and "
-                   "channel has a scale and an offset).")
+                   "psrfits; 8 bits in sigproc, psrfits or fbh5 (in fbh5, each segment, product "
+                   "and channel has a scale and an offset).")
 @driver.scale_option
 @click.option("--compression", type=click.Choice(["bitshuffle", "gzip", "none"]),
               help="Compress the samples of an FBH5 file with this method.  [default: bitshuffle]")

@@ -31,9 +31,9 @@ from fastsig.cli import common
               help="End the colour scale, or the value axis of a line plot, at this value, in "
                    "the unit of the colour bar or axis (with --scale db, in dB).")
 @click.option("--scale", type=click.Choice(["linear", "asinh", "db"]),
-              help="Use this colour scale. db also applies to line plots; it cannot be used for "
-                   "Q, U, V, CR or CI.  [default: linear; asinh if a few values far exceed all "
-                   "others]")
+              help="Use this colour scale. The scale db also applies to line plots; it cannot be "
+                   "used for Q, U, V, CR or CI.  [default: linear; asinh if a few values far "
+                   "exceed all others]")
 @click.option("--percent", type=float, metavar="P",
               help="Limit the colour scale to the central P per cent of the values.  [default: all "
                    "but the lowest 1 % and the highest 0.5 %]")
