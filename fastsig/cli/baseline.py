@@ -49,7 +49,7 @@ _OPTIONS = ("order", "include", "lam", "ratio", "max_iter", "period", "width", "
                    "fundamental.  [default: 1]")
 @click.option("--n-rows", type=int, metavar="N",
               help="With a ripple method, average N spectra (N is odd) in the same state of the "
-                   "noise diode, or their Fourier power with ripple-sine, to measure the "
+                   "noise diode or, with ripple-sine, their Fourier power, to measure the "
                    "ripple.  [default: 1]")
 @click.option("--keep", type=common.OutputPath(), metavar="PATH",
               help="Write the subtracted models to this file.")

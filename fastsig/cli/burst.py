@@ -51,9 +51,9 @@ from fastsig.cli import common, driver
               help="Use the telescope's gain for this beam.  [default: the beam stated in the "
                    "file]")
 @click.option("--scale-error", type=click.FloatRange(0, 10), default=0.0, show_default=True,
-              metavar="X", help="Assume this relative error of the ratio of system temperature to "
-                                "gain, and add it in quadrature to the relative errors of "
-                                "the fluence and the peak flux density.")
+              metavar="X", help="Assume this relative error in the ratio of system temperature "
+                                "to gain, and add it in quadrature to the relative errors in the "
+                                "fluence and the peak flux density.")
 @click.option("--index", type=click.FloatRange(0, 10), default=4.0, show_default=True,
               metavar="X", help="Fit a scattering time that is proportional to frequency to the "
                                 "power of -X.")

@@ -24,7 +24,7 @@ to_option = click.option(
     "--to", type=click.Choice((*VOLTAGES, *SPECTRA, "ecsv")),
     help="Write in this format.  [default: by the extension of PATH: .h5 (native or, for "
          "spectra, fbh5), .raw (guppi), .dada, .vdif, .fil or .tim (sigproc), .fits, .sf or .ar "
-         "(psrfits), .dat (presto), .ecsv]")
+         "(psrfits), .dat (presto) or .ecsv]")
 
 def spectra_format_option(*names: str) -> Callable[[common.Command], common.Command]:
     """Return the option for the format of spectra, with these names."""

@@ -25,7 +25,7 @@ _RUNS = 5  # most spans of channels that are listed
                    "deviations; 0 skips both tests.")
 @click.option("--sum-threshold", type=float, default=6.0, show_default=True, metavar="X",
               help="Set the threshold of SumThreshold for single samples, in standard "
-                   "deviations; 0 skips both tests.")
+                   "deviations; 0 skips SumThreshold.")
 @click.option("--max-window", type=int, default=64, show_default=True, metavar="N",
               help="With --sum-threshold, test runs of up to N samples; N must be a power of two.")
 @click.option("--noise-share", type=float, metavar="X",

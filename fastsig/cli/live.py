@@ -71,8 +71,8 @@ from fastsig.cli import common
               help="Set the UTC time at which the counter of FAST's packets is 0.  [default: "
                    "derived from the arrival time of the first packet]")
 @click.option("--follow", metavar="TIME",
-              help="If SOURCE is a file, process the file while it grows, and stop when it has not "
-                   "grown for this time; required for a file.")
+              help="If SOURCE is a file, process the file while it grows, and stop when it has "
+                   "not grown for this long; required for a file.")
 @click.option("--ring", metavar="SIZE",
               help="Keep this much of the newest data of each source in memory, e.g. 2GB.  "
                    "[default: for packets, about 1 s, or more if --keep requires it; otherwise a "

@@ -74,7 +74,7 @@ _track = common.options(
                       "otherwise 0]"),
     click.option("--feed-angle", metavar="ANGLE", default="0deg", show_default=True,
                  help="Set the position angle of receptor A minus that of the line from beam M01 "
-                      "to beam M02; the value at FAST is not published."),
+                      "to beam M02; the value for FAST has not been published."),
     click.option("--yaw", metavar="ANGLE", default="0deg", show_default=True,
                  help="Set the yaw of the feed cabin; pitch and roll are then set so that the "
                       "axis of the cabin passes through the centre of the reflector's sphere."),
