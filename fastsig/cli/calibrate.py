@@ -44,7 +44,7 @@ from fastsig.cli import common, driver
 @click.option("--feed-angle", metavar="ANGLE",
               help="Rotate Q and U into the frame of the sky. ANGLE is the position angle of "
                    "receptor A minus that of the line from beam M01 to M02 (in fold and measure, "
-                   "minus that of the zenith). Requires --ky and --stokes IQUV.")
+                   "of the zenith). Requires --ky and --stokes IQUV.")
 @click.option("--mueller", type=common.InputPath(), metavar="FILE.npz",
               help="Correct I, Q, U and V with the Mueller matrices whose date is nearest to that "
                    "of the data. The file must contain the arrays mjd, freq_mhz and matrix. "
@@ -75,9 +75,10 @@ from fastsig.cli import common, driver
 def calibrate(files: tuple[str, ...], output: str, to: str | None, **options: Any) -> None:
     """Convert recorded powers to K or Jy using the noise diode.
 
-    All files must belong to one scan. The times at which the diode switches on and off are measured from
-    the data. A schedule given by --diode must agree with these times; a schedule in the header is
-    used only if it agrees with them. Spectra during which the diode switches on or off are given weight 0.
+    All files must belong to one scan. The times at which the diode switches on and off are measured
+    from the data. A schedule given by --diode must agree with these times; a schedule in the header
+    is used only if it agrees with them. Spectra during which the diode switches on or off are given
+    weight 0.
     """
     from fastsig.chain import open_chain
     from fastsig.errors import DoubtWarning
