@@ -99,7 +99,8 @@ def open(path: str | os.PathLike[str], **overrides: Any) -> PrestoSeries:
     n = _bins(inf.cards, data)
     header = _header(inf, common, os.path.basename(stem)).overridden(common)
     whole = choice(own, "breaks") is False
-    table = np.array([[0, n]] if whole else _stretches(inf, n), np.int64).reshape(-1, 2)
+    rows = np.array([[0, n]] if whole else _stretches(inf, n), np.int64).reshape(-1, 2)
+    table = np.pad(rows, ((0, 0), (0, 1)))  # all of them in file 0
     made = TransformedSeries if data.endswith(SPECTRUM) else PrestoSeries
     return made(header, (n, 1, 1), data, [data], table, may_have_nan=True)
 
