@@ -40,7 +40,8 @@ _OPTIONS = ("order", "include", "lam", "ratio", "max_iter", "period", "width", "
                    "repeated.  [default: 1.08MHz]")
 @click.option("--width", type=float, metavar="X",
               help="With a ripple method, set the width of the window in delay that contains the "
-                   "ripple, as a fraction of the delay at its centre (1 / period).  [default: 0.2]")
+                   "ripple, as a fraction of the delay at the centre of the window (1 / "
+                   "period).  [default: 0.2]")
 @click.option("--trend", type=int, metavar="N",
               help="With a ripple method, fit a polynomial of this order together with the ripple, "
                    "but subtract only the ripple.  [default: 5]")
@@ -48,8 +49,8 @@ _OPTIONS = ("order", "include", "lam", "ratio", "max_iter", "period", "width", "
               help="With ripple-sine, fit this many harmonics of the ripple, including the "
                    "fundamental.  [default: 1]")
 @click.option("--n-rows", type=int, metavar="N",
-              help="With a ripple method, average N spectra (N is odd) in the same state of the "
-                   "noise diode or, with ripple-sine, their Fourier power, to measure the "
+              help="With a ripple method, average N spectra (N must be odd) in the same state of "
+                   "the noise diode or, with ripple-sine, their Fourier power, to measure the "
                    "ripple.  [default: 1]")
 @click.option("--keep", type=common.OutputPath(), metavar="PATH",
               help="Write the subtracted models to this file.")

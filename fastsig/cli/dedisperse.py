@@ -35,8 +35,8 @@ _SERIES = (".tim", ".dat")
                    "[default: exact for up to 16 DMs, otherwise sample]")
 @click.option("--ref", metavar="FREQ",
               help="Refer times of arrival to this frequency: top (the highest channel), "
-                   "infinity, or e.g. 1500MHz. For several DMs, only top is allowed.  [default: "
-                   "that of the input if it was dedispersed, otherwise top]")
+                   "infinity, or one such as 1500MHz. For several DMs, only top is allowed.  "
+                   "[default: that of the input if it was dedispersed, otherwise top]")
 @common.constant_option(default="that of the plan or of dedispersed input, otherwise 1/2.41e-4")
 @click.option("--last", type=click.Choice(["keep", "drop"]),
               help="Keep or drop the last spectra, for which the delayed samples of the lower "
@@ -44,7 +44,7 @@ _SERIES = (".tim", ".dat")
                    "otherwise keep]")
 @click.option("--barycenter", is_flag=True,
               help="Resample the result evenly in barycentric time, by leaving out or repeating "
-                   "at most about one sample in 10000; the start time is then barycentric (TDB).")
+                   "up to one sample in 10000; the start time is then barycentric (TDB).")
 @common.solar_system_option
 @driver.products_option
 @click.option("--to", type=click.Choice((*driver.SPECTRA, "planes")),

@@ -28,7 +28,7 @@ excision_options = common.options(
     click.option("--kurtosis", type=float, metavar="SHARE",
                  help="In each time segment, flag channels with a spectral kurtosis or skewness "
                       "unlike that of noise, and spectra with impulses in most channels; each "
-                      "product's tests flag at most SHARE of noise, e.g. 0.001."),
+                      "product's tests flag at most a fraction SHARE of noise, e.g. 0.001."),
     click.option("--kurtosis-n-sum", metavar="N|measured",
                  help="With --kurtosis, assume N samples of each polarisation per value, or "
                       "measure N and ignore the skewness (measured).  [default: the number of "
@@ -39,8 +39,8 @@ excision_options = common.options(
     click.option("--iqrm-statistic", type=click.Choice(_STATISTICS), default="std",
                  show_default=True,
                  help="With --iqrm, compare this statistic. The statistic std is the standard "
-                      "deviation over time; modulation, for spectra that still contain the "
-                      "bandpass, is std divided by the mean."),
+                      "deviation over time; modulation, intended for spectra that still contain "
+                      "the bandpass, is std divided by the mean."),
     click.option("--zero-dm", type=click.Choice(["mean", "zdot"]),
                  help="Remove signals that arrive in all channels at the same time: subtract the "
                       "mean over the band (mean), or this mean scaled to the strength of the "

@@ -28,8 +28,8 @@ __all__ = ["drift"]
                    "the recorded voltages; for spectra from the GBT, that of Breakthrough Listen's "
                    "recordings; otherwise unknown]")
 @click.option("--dc/--no-dc", default=False, show_default=True,
-              help="Search, or leave out, the two central channels of each coarse channel of 64 or "
-                   "more channels; one of the two contains the DC component.")
+              help="Search, or leave out, the two central channels of each coarse channel that "
+                   "has 64 or more channels; one of the two contains the DC component.")
 @click.option("--unsmeared", is_flag=True,
               help="Search all drift rates in steps of one channel over the duration of the "
                    "data, to find simulated carriers that do not spread over the channels that "

@@ -80,7 +80,7 @@ def _numbers(context: click.Context, parameter: click.Parameter, value: str) -> 
                    "read NaN.  [default: nan in fbh5, otherwise mean]")
 @common.span_options
 @click.option("--unfused", is_flag=True,
-              help="Do not combine several stages of the processing in one routine (a fused "
+              help="Do not combine several stages of the processing into one routine (a fused "
                    "kernel); the product is identical, but the run takes longer.")
 @driver.product_run_options
 def spectra(files: tuple[str, ...], output: str, **options: Any) -> None:

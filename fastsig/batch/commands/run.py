@@ -55,8 +55,8 @@ run_options: Callable[[Any], Any] = common.options(
                       "node; has no effect if NUMBA_CACHE_DIR is set."),
     click.option("--no-report", is_flag=True, help="Do not write report.html."),
     click.option("--report-every", type=click.FloatRange(min=1), metavar="SECONDS", default=30.0,
-                 show_default=True, help="During the run, rewrite report.html at this interval, or "
-                                         "less often if writing it takes long."),
+                 show_default=True, help="During the run, rewrite report.html at this interval, "
+                                         "or less often if writing it takes a long time."),
     engine_options, common.json_option,
     common.message_options(verbose="Also print a line for each task that is done or has been "
                                    "stopped."),
