@@ -34,9 +34,9 @@ _SERIES = (".tim", ".dat")
                    "(sample, half), or separately for each DM with rounded delays (exact).  "
                    "[default: exact for up to 16 DMs, otherwise sample]")
 @click.option("--ref", metavar="FREQ",
-              help="Refer times of arrival to this frequency: top (the highest channel), "
-                   "infinity, or one such as 1500MHz. For several DMs, only top is allowed.  "
-                   "[default: that of the input if it was dedispersed, otherwise top]")
+              help="Refer times of arrival to this frequency, e.g. 1500MHz, to top (the highest "
+                   "channel) or to infinity. For several DMs, only top is allowed.  [default: "
+                   "that of the input if it was dedispersed, otherwise top]")
 @common.constant_option(default="that of the plan or of dedispersed input, otherwise 1/2.41e-4")
 @click.option("--last", type=click.Choice(["keep", "drop"]),
               help="Keep or drop the last spectra, for which the delayed samples of the lower "

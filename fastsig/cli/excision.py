@@ -26,9 +26,9 @@ excision_options = common.options(
                       "PRESTO's rfifind, or text with lines such as \"1378MHz-1385MHz 3s-5s\". "
                       "May be repeated."),
     click.option("--kurtosis", type=float, metavar="SHARE",
-                 help="In each time segment, flag channels with a spectral kurtosis or skewness "
-                      "unlike that of noise, and spectra with impulses in most channels; each "
-                      "product's tests flag at most a fraction SHARE of noise, e.g. 0.001."),
+                 help="In each time segment, flag channels with a kurtosis or skewness unlike "
+                      "that of noise, and spectra with impulses in most channels. In each "
+                      "product, flag at most this fraction of noise, e.g. 0.001."),
     click.option("--kurtosis-n-sum", metavar="N|measured",
                  help="With --kurtosis, assume N samples of each polarisation per value, or "
                       "measure N and ignore the skewness (measured).  [default: the number of "

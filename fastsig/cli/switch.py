@@ -96,8 +96,8 @@ def _kelvins(context: click.Context, parameter: click.Parameter, value: str | No
                    "telescope.  [default: 0s]")
 @click.option("--diode", metavar="KEY=VALUE,...", callback=_schedule,
               help="With onoff, set the schedule of the noise diode: period, on and first in "
-                   "ticks of 4 ns (unlike in calibrate, where they are times).  [default: the "
-                   "schedule in the header or, if it states none, always off]")
+                   "ticks of 4 ns (in calibrate, they are times).  [default: the schedule in the "
+                   "header or, if it states none, always off]")
 @click.option("--tsys", metavar="K[,K]", callback=_kelvins,
               help="Use this off-source system temperature instead of measuring it with the "
                    "noise diode; with onoff, give one value, or one for each polarisation.")
