@@ -36,7 +36,7 @@ _SERIES = (".tim", ".dat")
 @click.option("--ref", metavar="FREQ",
               help="Refer times of arrival to this frequency, e.g. 1500MHz, to top (the highest "
                    "channel) or to infinity. For several DMs, only top is allowed.  [default: "
-                   "that of the input if it was dedispersed, otherwise top]")
+                   "that of dedispersed input, otherwise top]")
 @common.constant_option(default="that of the plan or of dedispersed input, otherwise 1/2.41e-4")
 @click.option("--last", type=click.Choice(["keep", "drop"]),
               help="Keep or drop the last spectra, for which the delayed samples of the lower "
