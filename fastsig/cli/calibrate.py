@@ -15,9 +15,9 @@ from fastsig.cli import common, driver
 @common.output_option("Write the product to this file; {file} in the name is replaced by the "
                       "file number.")
 @click.option("--tcal", type=common.InputPath(or_value=True), required=True, metavar="K|TABLE",
-              help="Set the temperature of the noise diode: one value such as 1.1K, one for each "
-                   "polarisation such as 1.1K,1.2K, or a table (an .npz file, a text file, or a "
-                   "folder of text files).")
+              help="Set the temperature of the noise diode: one value (1.1K), one for each "
+                   "polarisation (1.1K,1.2K), or a table (an .npz file, a text file, or a folder "
+                   "of text files).")
 @click.option("--diode", metavar="KEY=VALUE,...",
               help="Use this schedule of the diode, which must agree with the data: a mode "
                    "(mode=pulsar), or period=, on= and first= with units of time.  [default: the "
@@ -43,8 +43,8 @@ from fastsig.cli import common, driver
 @driver.sign_options
 @click.option("--feed-angle", metavar="ANGLE",
               help="Rotate Q and U into the frame of the sky. ANGLE is the position angle of "
-                   "receptor A minus that of the line from beam M01 to M02 (in fold and measure, "
-                   "of the zenith). Requires --ky and --stokes IQUV.")
+                   "receptor A minus that of the line from beam M01 to M02 (in fold, that of the "
+                   "zenith). Requires --ky and --stokes IQUV.")
 @click.option("--mueller", type=common.InputPath(), metavar="FILE.npz",
               help="Correct I, Q, U and V with the Mueller matrices whose date is nearest to that "
                    "of the data. The file must contain the arrays mjd, freq_mhz and matrix. "

@@ -35,7 +35,8 @@ def cut(files: tuple[str, ...], output: str, to: str | None, **options: Any) -> 
     remain spectra. From folded profiles, the subintegrations whose epochs are within the span, and
     the channels centred within the band, are copied. If neither --to nor the extension of PATH
     specifies a format, the format of the input is used or, if fastsig cannot write it, the native
-    format for voltages and FBH5 for spectra. Folded profiles are then written in fold-mode PSRFITS.
+    format for voltages and FBH5 for spectra. In that case,
+    folded profiles are written as fold-mode PSRFITS.
     """
     from fastsig.chain import open_chain
     from fastsig.cli.profiles import copy_profiles, has_profiles

@@ -22,8 +22,8 @@ SPECTRA = registry.spectra_writers()
 
 to_option = click.option(
     "--to", type=click.Choice((*VOLTAGES, *SPECTRA, "ecsv")),
-    help="Write in this format.  [default: by the extension of PATH: .h5 (native or, for "
-         "spectra, fbh5), .raw (guppi), .dada, .vdif, .fil or .tim (sigproc), .fits, .sf or .ar "
+    help="Write in this format.  [default: implied by the extension of PATH: .h5 (native or "
+         "fbh5), .raw (guppi), .dada, .vdif, .fil or .tim (sigproc), .fits, .sf or .ar "
          "(psrfits), .dat (presto) or .ecsv]")
 
 def spectra_format_option(*names: str) -> Callable[[common.Command], common.Command]:

@@ -81,7 +81,7 @@ def grid(files: tuple[str, ...], output: str, **options: Any) -> None:
     """Grid calibrated spectra into a FITS cube.
 
     The files may come from any beams and scans. The spectra must be in K or Jy, and must have
-    positions. The effective beam, that of the map, is the telescope's beam convolved with the
+    positions. The effective beam (the beam of the map) is the telescope's beam convolved with the
     kernel. In a map in Jy/beam, the peak of a point source equals its flux density.
     """
     from fastsig.reductions.mapping.closed_files import ClosedFile

@@ -17,9 +17,9 @@ _APART = ("path", "warnings", "provenance", "cards")
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @common.json_option
 @click.option("--deep", is_flag=True,
-              help="Compute the valid fraction (and the noise of a cube) from the whole file. By "
-                   "default, up to 16 channels of a cube are read, and no fraction is shown for "
-                   "spectra, DM-time planes or most voltages.")
+              help="Compute the valid fraction (and, for a cube, the noise) from the whole file. "
+                   "By default, up to 16 channels of a cube are read, and no fraction is shown "
+                   "for spectra, DM-time planes or most voltages.")
 @click.option("--cards", is_flag=True, help="Also show all header cards of each file.")
 @common.set_option
 @common.message_options(verbose=common.SAYS_NOTHING, quiet=common.ERRORS_ONLY)

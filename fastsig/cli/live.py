@@ -33,8 +33,8 @@ from fastsig.cli import common
 @click.option("--threshold", type=float, default=7.0, show_default=True, metavar="X",
               help="Report bursts whose S/N is at least X.")
 @click.option("--keep", metavar="TIME",
-              help="With --bursts, keep the received data in memory for this time after the search "
-                   "has read them, and copy the data around each burst to a file.")
+              help="With --bursts, keep the received data in memory for this long after the "
+                   "search has read them, and copy the data around each burst to a file.")
 @click.option("--around", metavar="TIME", default="0.1s", show_default=True,
               help="With --keep, copy the data from TIME before each burst to TIME after it.")
 @click.option("--post", type=common.OutputPath(), metavar="PATH",

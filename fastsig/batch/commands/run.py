@@ -45,7 +45,7 @@ run_options: Callable[[Any], Any] = common.options(
                       "fastsig, or from inputs that have changed since."),
     strict_option,
     click.option("--no-plan", is_flag=True,
-                 help="Skip the check that the tasks fit into memory and onto the disk."),
+                 help="Skip the check that the tasks fit in memory and on the disk."),
     click.option("--scratch", type=common.OutputPath(), metavar="DIR",
                  help="Run each task on copies of its inputs in DIR, a folder on the node's own "
                       "disk, and copy the products back."),
