@@ -45,7 +45,7 @@ from fastsig.cli import common, driver, excision
 @click.option("--diode", metavar="KEY=VALUE,...",
               help="With --tcal, use this schedule of the diode, which must agree with the data: "
                    "a mode (mode=pulsar), or period=, on= and first= with units.  [default: the "
-                   "header's if it agrees, otherwise the measured one]")
+                   "header's if it agrees, else the measured one]")
 @click.option("--beam", type=click.IntRange(1, 19), metavar="N",
               help="With --tcal, use the diode temperature of this beam.  [default: the beam "
                    "stated in the file]")
