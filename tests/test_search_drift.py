@@ -5,6 +5,7 @@ import json
 import os
 import struct
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -258,6 +259,15 @@ def test_voltages_of_several_coarse_channels(tmp_path):
         "search", "drift", path, "-o", tmp_path / "a.ecsv", "--n-chan", "1024", "--integrate",
         "60ms", "--drift", "-500:500", "--json").stdout)
     assert [each["frequency"] for each in report["hits"]] == [pytest.approx(1400.2003, abs=2e-4)]
+
+
+def test_a_range_within_a_step_is_warned_of(tmp_path: Path) -> None:
+    text = "only carriers without drift were searched for, because the step of the drift rate is"
+    for drift, warned in (("-4:4", True), ("0:0", False), ("-1e8:1e8", False)):
+        done = fastsig("search", "drift", "data/samples/frb_carrier_16MHz.h5", "-o",
+                       tmp_path / "x.ecsv", "--n-chan", 256, "--integrate", "1ms", "--drift", drift,
+                       "--overwrite", code=0)
+        assert (text in done.stderr) is warned
 
 
 @pytest.mark.parametrize(("options", "code", "message"), [

@@ -178,10 +178,10 @@ def test_fields_that_a_hifast_file_of_other_products_lacks_are_losses(
             **{name: others[name] for name in fields},
         }.items():
             file[f"S/{key}"] = each
-    told = json.loads(fastsig(
+    plan = json.loads(fastsig(
         "convert", "a-M05_W.hdf5", "-o", "b-M05_W", "--to", "hifast", "--products", "I", "--lossy",
         "--json", cwd=tmp_path).stdout)
-    lost = [each for each in told["losses"] if "other fields" in each]
+    lost = [each for each in plan["losses"] if "other fields" in each]
     assert lost == (["the file's other fields are left out: Tcal, is_on"] if fields else [])
     with h5py.File(tmp_path / "b-M05_W") as file:
         assert set(file["S"]) == {"mjd", "freq", "ra", "dec", "Ta"}

@@ -420,8 +420,8 @@ def test_units_are_kept_or_reported_as_lost(tmp_path: Path, unit: str | None, fi
     assert found.extra["field"] == field and found.unit == read
     lost = "the unit of values, mK" in "; ".join(HiFASTWriter.losses(head, (3, 2, 8), False))
     assert lost == (read != unit)
-    told = "; ".join(HiFASTWriter.losses(head, (3, 2, 8), False, field="T"))
-    assert ("the unit of values" in told) == (unit not in ("K", None))
+    losses = "; ".join(HiFASTWriter.losses(head, (3, 2, 8), False, field="T"))
+    assert ("the unit of values" in losses) == (unit not in ("K", None))
 
 
 @pytest.mark.parametrize(("unit", "n_recorded", "expected"), [
@@ -434,8 +434,8 @@ def test_the_mean_of_both_polarisations_in_place_of_i(
     with HiFASTWriter(tmp_path / "i.hdf5", head, (3, 1, 8)) as writer:
         writer.append(np.full((3, 1, 8), 6, np.float32), np.ones((1, 1, 1), np.float32))
     assert (opened(tmp_path / "i.hdf5").read_block(0, 3).data == expected).all()
-    told = "; ".join(HiFASTWriter.losses(head, (3, 1, 8), False))
-    assert ("I / 2 is written" in told) == (expected == 3)
+    losses = "; ".join(HiFASTWriter.losses(head, (3, 1, 8), False))
+    assert ("I / 2 is written" in losses) == (expected == 3)
 
 
 def test_times_over_midnight_and_leap_seconds(tmp_path: Path) -> None:
@@ -449,16 +449,16 @@ def test_times_over_midnight_and_leap_seconds(tmp_path: Path) -> None:
         assert abs(elapsed(stream.start_time, head.start_time)) < Fraction(1, 10**6)
 
 
-def test_losses_are_told() -> None:
+def test_losses_are_reported() -> None:
     head = header("AABBCRCI", telescope="GBT", receiver="L", backend="B", source="S", beam=2,
                   ra_deg=1.0, dec_deg=2.0, n_sum=4, dm=50.0, diode=DiodeSchedule(100, 50),
                   extra={"good": "x", "bad": [1, 2], "huge": 2**70, "nul": "a\0b", "f": 1.5})
-    told = "; ".join(HiFASTWriter.losses(head, (3, 4, 8), True))
+    losses = "; ".join(HiFASTWriter.losses(head, (3, 4, 8), True))
     for part in ("CR and CI", "no weights", "0.3 us", "the telescope", "the receiver",
                  "the backend", "the source", "the beam", "the position", "noise diode",
                  "averaged in a value", "bad, huge, nul", "the dispersion measure"):
-        assert part in told, part
-    assert "good" not in told
+        assert part in losses, part
+    assert "good" not in losses
     assert "I / 2" in "; ".join(HiFASTWriter.losses(header("I"), (3, 1, 8), False))
     with pytest.raises(PlanError, match="products I, Q, U, V do not fit into hifast; allowed: AA"):
         HiFASTWriter.losses(header("IQUV"), (3, 4, 8), False)

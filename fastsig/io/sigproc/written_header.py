@@ -9,6 +9,7 @@ are float64, times days (MJD), frequencies MHz.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -146,8 +147,11 @@ def lost_fields(header: Header, shape: tuple[int, ...]) -> Iterator[str]:
     if pol.names != PRODUCTS["I"] and _named(header) is None:
         missing.append(f"the names of its products ({', '.join(pol.names)}; --set products= "
                        "specifies them again)")
-    if pol != PolBasis("unknown", pol.names):
-        missing.append("feeds, signs and frame of its products, and the number of polarisations")
+    usual = PolBasis("unknown", pol.names)
+    if pol.n_recorded != usual.n_recorded:
+        missing.append("the number of polarisations in I")
+    if replace(pol, n_recorded=usual.n_recorded) != usual:
+        missing.append("feeds, signs and frame of its products")
     others = [key for key, value in header.extra.items()
               if key not in _KEPT and key not in (*KEYWORDS, "codes", "channels", "barycentered")
               and not says_nothing(key, value)]
