@@ -66,12 +66,12 @@ class Searching(Rolling):
     def _sink(self, piece: Stream) -> Bursts:
         given = self._settings
         self._piece_start = piece.start_time
-        self._plan = search_plan(piece, given.bursts, threshold=given.threshold)
+        self._plan = search_plan(piece, given.bursts, threshold=given.threshold, prompt=True)
         # Of the chain, because the last row of the piece is not known yet.
         self._meta = running_meta([spectra_of(self.chain)], [self._plan])
         sink = Bursts(piece, self._plan, threads=given.workers or 1, most=_MOST_EVENTS)
         self._follower = follow([sink], self._found)
-        latest = sink.search.latency_s + self._plan.longest_s + float(given.around_s)
+        latest = self._follower.latency_s + float(given.around_s)
         if self._cutter is not None and given.keep_s is not None and given.keep_s < latest:
             self._report({"note": f"--keep {float(given.keep_s):g}s: a burst may be found "
                                   f"{latest:.3g} s after the first data that are to be copied, "

@@ -172,14 +172,14 @@ def ring_bytes(settings: Settings, layout: PacketLayout) -> int:
     """
     ring = layout.ring
     per_second = layout.header.sample_rate * ring.slot_bytes / ring.slot_rows
-    needed = 0 if settings.keep_s is None else math.ceil(settings.keep_s * per_second * 4 / 3)
+    needed = 0 if settings.keep_s is None else ring.bytes_to_keep(settings.keep_s * per_second)
     least = max(usual_bytes(), 4 * layout.form.reorder * ring.slot_bytes)
     usual = max(least, min(math.ceil(_USUAL_S * per_second), available_bytes() // 4))
     n_bytes = settings.ring_bytes or max(needed, usual)
     if n_bytes < needed:
         raise PlanError(f"--keep {float(settings.keep_s or 0):g}s of {float(per_second) / 1e9:.3g} "
-                        f"GB/s requires a ring of {needed / 1e9:.3g} GB; --ring is "
-                        f"{n_bytes / 1e9:.3g} GB")
+                        f"GB/s requires --ring {math.ceil(needed / 1e6)}MB or more; it is "
+                        f"{n_bytes / 1e6:.0f} MB")
     if settings.memory is not None and n_bytes > settings.memory:
         raise PlanError(f"the ring requires {n_bytes / 1e9:.3g} GB; --memory is "
                         f"{settings.memory / 1e9:.3g} GB")

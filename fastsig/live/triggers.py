@@ -177,9 +177,8 @@ class Cutter:
 def _check_ring(stream: Any, keep_s: Fraction) -> None:
     """Refuse a ring that does not hold what is to be kept."""
     ring, rate = stream.ring, stream.header.sample_rate
-    needed = keep_s * rate * stream.bytes_of_row * 4 / 3
+    needed = ring.layout.bytes_to_keep(keep_s * rate * stream.bytes_of_row)
     there = ring.n_slot * ring.layout.slot_bytes
     if needed > there:
-        raise PlanError(f"--keep {float(keep_s):g}s of {stream.path} requires a ring of "
-                        f"{float(needed) / 1e9:.3g} GB; it has {there / 1e9:.3g} GB, so specify "
-                        "a larger --ring")
+        raise PlanError(f"--keep {float(keep_s):g}s of {stream.path} requires --ring "
+                        f"{math.ceil(needed / 1e6)}MB or more; the ring has {there / 1e6:.0f} MB")

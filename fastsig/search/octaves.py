@@ -42,11 +42,15 @@ class Octaves(ABC):
         Type of the spectra: uint8, int8, uint16, int16 or float32.
     threads : int
         Number of threads that share the work of a call.
+    ahead : int, optional
+        Number of segments after it from which a segment is normalised; by default, as many as
+        before it.
     """
 
     def __init__(self, recording: Recording, stretches: Sequence[Stretch], *, dtype: str,
-                 threads: int) -> None:
+                 threads: int, ahead: int | None = None) -> None:
         self._stretches, self._recording, self._n_thread = stretches, recording, threads
+        self._ahead = ahead
         self._normalizer = self._normalizer_of(dtype)
         self._filled = Filled()
         #: Numbers of the stretches of each octave, from the full rate on.
@@ -66,7 +70,7 @@ class Octaves(ABC):
 
         recording, self._dtype = self._recording, np.dtype(dtype)
         return Normalizer(recording.n_chan, dtype=self._dtype.name, threads=self._n_thread,
-                          segment=segment_of(recording.sample_s))
+                          segment=segment_of(recording.sample_s), ahead=self._ahead)
 
     @property
     def waiting_bytes(self) -> int:

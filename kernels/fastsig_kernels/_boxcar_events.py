@@ -15,7 +15,8 @@ import numpy as np
 from ._noise_widths import leveled, scale, steadied
 from .ladder import Ladder
 
-#: Samples of a tile, which is searched at once; samples of a level that begin a vector.
+#: Samples of a tile, which is searched at once, unless requested; samples of a level that begin a
+#: vector.
 TILE, LANES = 2048, 16
 #: Neighbouring rows whose noise is measured together; one row in `EVERY` of these is measured.
 GROUP, EVERY = 64, 16
@@ -38,34 +39,34 @@ class Times:
     halo: int
     longest: int
     segment: int
+    tile: int = TILE
 
     @classmethod
-    def of(cls, ladder: Ladder, segment: int = 0) -> "Times":
+    def of(cls, ladder: Ladder, segment: int = 0, tile: int = TILE) -> "Times":
         """Return the times for a ladder; a segment of 0 is chosen by its longest boxcar."""
         halo = -(-max(*ladder.first, *ladder.later) // LANES) * LANES
-        longest = max(TILE, LANES << (ladder.n_level - 1))
+        longest = max(tile, LANES << (ladder.n_level - 1))
         least = segment or _SEGMENT_WIDTHS * int(ladder.widths[-1])
-        return cls(halo, longest, -(-least // longest) * longest)
+        return cls(halo, longest, -(-least // longest) * longest, tile)
 
     def ends(self, n: int) -> np.ndarray:
-        """Return the ends of the segments of `n` samples, a multiple of `TILE`.
+        """Return the ends of the segments of `n` samples, a multiple of `tile`.
 
         The first ones are shorter, the first of all a tile, so that noise is soon known.
         """
-        short = TILE << np.arange(64 - TILE.bit_length())
+        short = self.tile << np.arange(64 - self.tile.bit_length())
         whole = np.arange(self.segment, n + self.segment, self.segment)
         ends = np.concatenate([short[short < self.segment], whole])
         return np.append(ends[ends < n], n) if n else ends[:0]
 
     def is_end(self, n: int) -> bool:
-        """Whether a segment ends with sample `n`, a multiple of `TILE`."""
-        tiles = n // TILE
+        """Whether a segment ends with sample `n`, a multiple of `tile`."""
+        tiles = n // self.tile
         return n % self.segment == 0 or (n < self.segment and tiles & (tiles - 1) == 0)
 
-    @staticmethod
-    def chunk(level: int) -> int:
+    def chunk(self, level: int) -> int:
         """Return the number of samples of a level that are searched at once."""
-        return max(TILE >> level, LANES)
+        return max(self.tile >> level, LANES)
 
 
 class Statistics(NamedTuple):

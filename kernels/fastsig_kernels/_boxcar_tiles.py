@@ -13,7 +13,6 @@ from ._boxcar_events import (
     LANES,
     RAW,
     RAW_SHARE,
-    TILE,
     Statistics,
     Times,
     final_events,
@@ -43,13 +42,13 @@ class Planes:
         """Size, in bytes."""
         return sum(each.nbytes for each in self._memory)
 
-    def samples(self, n_row: int, halo: int) -> np.ndarray:
-        """Return memory for samples: (n_row, halo + TILE) float32."""
-        return self._plane(0, n_row, halo + TILE)
+    def samples(self, n_row: int, times: Times) -> np.ndarray:
+        """Return memory for samples: (n_row, halo + tile) float32."""
+        return self._plane(0, n_row, times.halo + times.tile)
 
-    def weights(self, n_row: int, halo: int) -> np.ndarray:
+    def weights(self, n_row: int, times: Times) -> np.ndarray:
         """Return memory for weights, of the same shape."""
-        return self._plane(1, n_row, halo + TILE)
+        return self._plane(1, n_row, times.halo + times.tile)
 
     def _plane(self, number: int, n_row: int, size: int) -> np.ndarray:
         n_byte = 4 * n_row * size
@@ -72,8 +71,9 @@ class Tiles:
         Widths.
     noise, threshold, least_share : float
         Noise of a sample that is expected; least S/N; least share of valid samples.
-    segment, n_segment, most : int
-        Samples of a segment of time, or 0; segments whose noise is used; most events of a segment.
+    segment, n_segment, n_first, most, tile : int
+        Samples of a segment of time, or 0; segments whose noise is used, and that are complete when
+        the first events are returned; most events of a segment; samples of a tile.
     delay : ndarray, shape (n_row,), int64, samples, optional
         What is subtracted from times.
     crew : Crew
@@ -83,12 +83,12 @@ class Tiles:
     """
 
     def __init__(self, n_row: int, ladder: Ladder, *, noise: float, threshold: float,
-                 least_share: float, segment: int, n_segment: int, most: int,
-                 delay: np.ndarray | None, crew: Crew, cuts: Sequence[int]) -> None:
+                 least_share: float, segment: int, n_segment: int, n_first: int, most: int,
+                 tile: int, delay: np.ndarray | None, crew: Crew, cuts: Sequence[int]) -> None:
         self._n_row, self._ladder, self._delay = n_row, ladder, delay
         self._unit, self._threshold, self._n_segment = 1 / noise, threshold, n_segment
-        self._least, self._most = least_share, most
-        self.times = Times.of(ladder, segment)
+        self._n_first, self._least, self._most = n_first, least_share, most
+        self.times = Times.of(ladder, segment, tile)
         self._spec = Spec(first=ladder.first, later=ladder.later, lanes=LANES)
         self._levels = np.searchsorted(ladder.levels, np.arange(ladder.n_level + 1))
         self._plan_levels()
@@ -112,7 +112,7 @@ class Tiles:
             chunk = self.times.chunk(k)
             row[[_CHUNK, _PLACE, _KEPT, _HALO]] = chunk, self._n_work, self._n_kept, halo
             self._n_work += halo + chunk if k else 0
-            self._n_kept += halo + (chunk if chunk << k > TILE else 0)
+            self._n_kept += halo + (chunk if chunk << k > self.times.tile else 0)
         self._most_of_row = int(self._table[:, _CHUNK].sum()) // LANES
 
     def _rows_kept(self, n_row: int) -> np.ndarray:
@@ -157,6 +157,11 @@ class Tiles:
         top = self._ladder.n_level - 1
         return (self.times.halo + self.times.chunk(top)) << top
 
+    @property
+    def latency(self) -> int:
+        """Number of samples after the beginning of a boxcar when its segment is complete."""
+        return (self.times.halo << (self._ladder.n_level - 1)) + self.times.segment
+
     def _begin_segment(self) -> None:
         noise = self._statistics.noise
         self._cut = CUT * noise
@@ -188,10 +193,11 @@ class Tiles:
             ends = [*self._table[1:, _KEPT], self._n_kept]
             for k, (start, end) in enumerate(zip(self._table[:, _KEPT], ends, strict=True)):
                 self._past[:, start:end] = 1 << k
-        self._n_whole = 0 if weighted else self._n_whole + TILE
-        if self._n_whole > self.reach + TILE:
+        tile = self.times.tile
+        self._n_whole = 0 if weighted else self._n_whole + tile
+        if self._n_whole > self.reach + tile:
             self._past = np.zeros((self._n_row, 0), np.float32)
-        self._n += TILE
+        self._n += tile
         levels = np.arange(self._ladder.n_level)
         chunk = self._table[:, _CHUNK]
         self._table[:, _READY] = self._n % (chunk << levels) == 0
@@ -236,7 +242,7 @@ class Tiles:
     def _completed(self) -> np.ndarray:
         """End a segment; return the events of those whose noise is now known."""
         self._end_segment()
-        found = self._final() if self._n >= self._n_segment * self.times.segment else []
+        found = self._final() if self._n >= self._n_first * self.times.segment else []
         self._begin_segment()
         return np.concatenate([np.empty(0, EVENT), *found])
 
@@ -291,7 +297,7 @@ class Tile(NamedTuple):
     Parameters
     ----------
     search : Tiles
-    x : ndarray, shape (n_row, halo + TILE), float32
+    x : ndarray, shape (n_row, halo + tile), float32
         Samples, after memory for those of the past; rows may be further apart.
     weight : ndarray, shape and strides of x, float32, or None
         Their weights. If there were others than 1 not long ago, this is overwritten with 1.

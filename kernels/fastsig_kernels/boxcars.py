@@ -39,9 +39,14 @@ class Boxcars(Plan):
     segment : int
         Smallest number of samples in a segment of time; 0 for 8 times the longest width.
     n_segment : int
-        Number of segments from which noise is measured: that of the event, and those before it. In
-        the first segments of a stream, the noise is that of the first `n_segment` segments. These
-        segments are divided into shorter ones, the first of which is a tile of 2048 samples.
+        Number of segments from which noise is measured: that of the event, and those before it.
+    n_first : int, optional
+        Number of segments at the beginning of a stream from which the noise of their events is
+        measured, 1 to `n_segment`; by default `n_segment`. These segments are divided into shorter
+        ones, the first of which is a tile.
+    tile : int
+        Number of samples that are searched at once, a power of two from 128 to 2048. With fewer
+        samples, events are returned sooner, but the search takes longer.
     least_share : float
         Smallest fraction of the samples of a boxcar that must be valid, 0.01 to 1.
     most : int
@@ -64,7 +69,7 @@ class Boxcars(Plan):
     time. Events are in the order of their segments and, within these, of time, row and width.
 
     *Splits.* Events do not depend on how a stream is split into calls, nor on the number of
-    threads. They are returned once their segment, and at least `n_segment` segments of the stream,
+    threads. They are returned once their segment, and at least `n_first` segments of the stream,
     are complete; `finish` returns the others.
 
     *Level.* Rows must have a level of about 0. The part of a constant level that exceeds half of
@@ -72,17 +77,19 @@ class Boxcars(Plan):
 
     *Loss.* Until the noise of a segment has been measured, boxcars above 0.8 times the threshold
     are kept, with the noise of the preceding segments. Events are therefore complete unless the
-    noise decreases by more than a fifth from one segment to the next. In the first 2048 samples,
-    the expected noise is used, so that the `most` boxcars that are kept there may be those of rows
-    with more noise.
+    noise decreases by more than a fifth from one segment to the next. In the first tile, the
+    expected noise is used, so that the `most` boxcars that are kept there may be those of rows with
+    more noise.
     """
 
     def __init__(self, n_row: int, ladder: Ladder, *, noise: float = 1.0, threshold: float = 6.0,
-                 segment: int = 0, n_segment: int = 16, least_share: float = 0.25,
-                 most: int = 2**16, threads: int = 1) -> None:
+                 segment: int = 0, n_segment: int = 16, n_first: int | None = None,
+                 tile: int = TILE, least_share: float = 0.25, most: int = 2**16, threads: int = 1
+                 ) -> None:
         self._n_row = _check.count("n_row", n_row, maximum=2**24)
-        self._options_of_tiles = checked_options(ladder, noise, threshold, segment, n_segment,
-                                                 least_share, most)
+        self._options_of_tiles = checked_options(
+            ladder, noise=noise, threshold=threshold, segment=segment, n_segment=n_segment,
+            n_first=n_first, tile=tile, least_share=least_share, most=most)
         self._threads = _check.count("threads", threads, maximum=64)
         self._own_state()
 
@@ -119,9 +126,9 @@ class Boxcars(Plan):
     def latency(self) -> int:
         """Number of samples from the start of a boxcar to the return of its event.
 
-        The first events of a stream are returned after `n_segment` segments.
+        The first events of a stream are returned after `n_first` segments.
         """
-        return self._tiles.reach + self.segment
+        return self._tiles.latency
 
     @property
     def memory_bytes(self) -> int:
@@ -182,15 +189,15 @@ class Boxcars(Plan):
         return found
 
     def _searched(self, x: np.ndarray, weight: np.ndarray | None) -> np.ndarray:
-        found, at = [np.empty(0, EVENT)], 0
+        found, at, tile = [np.empty(0, EVENT)], 0, self._tiles.times.tile
         while at < x.shape[1]:
-            n = min(TILE - self._n % TILE, x.shape[1] - at)
-            place = self._tiles.times.halo + self._n % TILE
+            n = min(tile - self._n % tile, x.shape[1] - at)
+            place = self._tiles.times.halo + self._n % tile
             there = slice(place, place + n)
             self._samples[:, there] = x[:, at : at + n]
             self._keep_weight(None if weight is None else weight[:, at : at + n], there)
             self._n, at = self._n + n, at + n
-            if self._n % TILE == 0:
+            if self._n % tile == 0:
                 found.append(self._tile())
         return np.concatenate(found)
 
@@ -203,11 +210,11 @@ class Boxcars(Plan):
 
     @property
     def _samples(self) -> np.ndarray:
-        return self._planes.samples(self._n_row, self._tiles.times.halo)
+        return self._planes.samples(self._n_row, self._tiles.times)
 
     @property
     def _weights(self) -> np.ndarray:
-        return self._planes.weights(self._n_row, self._tiles.times.halo)
+        return self._planes.weights(self._n_row, self._tiles.times)
 
     def _tile(self) -> np.ndarray:
         from ._boxcar_tiles import Tile, search_tiles
@@ -233,9 +240,9 @@ class Boxcars(Plan):
         return found
 
     def _finished(self) -> np.ndarray:
-        n, found = self._n, [np.empty(0, EVENT)]
-        if n % TILE:
-            rest = self._n_row, TILE - n % TILE
+        n, found, tile = self._n, [np.empty(0, EVENT)], self._tiles.times.tile
+        if n % tile:
+            rest = self._n_row, tile - n % tile
             found.append(self._searched(np.zeros(rest, np.float32), np.zeros(rest, np.float32)))
         found.append(self._tiles.finish(n, self._samples, self._weights))
         dropped = self._tiles.n_dropped
@@ -244,17 +251,24 @@ class Boxcars(Plan):
         return np.concatenate(found)
 
 
-def checked_options(ladder: Any, noise: Any, threshold: Any, segment: Any, n_segment: Any,
-                    least_share: Any, most: Any) -> dict[str, Any]:
+def checked_options(ladder: Any, *, noise: Any, threshold: Any, segment: Any, n_segment: Any,
+                    n_first: Any, tile: Any, least_share: Any, most: Any) -> dict[str, Any]:
     """Return the arguments of `_boxcar_tiles.Tiles` that all searches have; refuse wrong ones."""
     if not isinstance(ladder, Ladder):
         raise TypeError(f"ladder: found {type(ladder).__name__}, allowed a Ladder")
+    n_segment = _check.count("n_segment", n_segment, maximum=2**10)
+    tile = _check.count("tile", tile, 128, TILE)
+    if tile & (tile - 1):
+        raise ValueError(f"tile: found {tile}, allowed powers of two")
     return {
         "ladder": ladder,
         "noise": _between("noise", noise, 1e-30, 1e30),
         "threshold": _between("threshold", threshold, 1, 1e6),
         "segment": _check.count("segment", segment, 0, 2**30),
-        "n_segment": _check.count("n_segment", n_segment, maximum=2**10),
+        "n_segment": n_segment,
+        "n_first": (n_segment if n_first is None
+                    else _check.count("n_first", n_first, maximum=n_segment)),
+        "tile": tile,
         "least_share": _between("least_share", least_share, 0.01, 1),
         "most": _check.count("most", most, maximum=_MOST_EVENTS),
     }

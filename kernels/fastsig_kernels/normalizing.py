@@ -45,6 +45,10 @@ class Normalizer(Plan):
     half : int
         Number of segments on each side. Near the beginning and the end of the stream, there are
         fewer on one side.
+    ahead : int, optional
+        Number of segments after it from which a segment is normalised, 1 to `half`; by default
+        `half`. With fewer segments, rows are returned sooner; the level then lags behind one that
+        drifts, by about half of the difference, ``(half - ahead) / 2`` segments.
     threads : int
         Number of threads that share the work of a call; the bits do not depend on it.
 
@@ -60,19 +64,20 @@ class Normalizer(Plan):
     0. A channel that is constant in a segment, or has fewer than an eighth of its samples there, is
     not valid in this segment. NaN and Inf are not valid.
 
-    *Delay.* A segment is returned when `half` segments after it are complete; `finish` returns
+    *Delay.* A segment is returned when `ahead` segments after it are complete; `finish` returns
     the others. A last segment with fewer than half of its rows has the statistics of the segment
     before it. The bits do not depend on how a stream is split into calls.
     """
 
     def __init__(self, n_chan: int, *, dtype: str = "uint8", segment: int = 4096, half: int = 8,
-                 threads: int = 1) -> None:
+                 ahead: int | None = None, threads: int = 1) -> None:
         self._n_chan = _check.count("n_chan", n_chan, maximum=2**24)
         self._dtype = np.dtype(_check.choice("dtype", dtype, _DTYPES))
         self._segment = _check.count("segment", segment, 256, 2**20)
         if self._segment % 256:
             raise ValueError(f"segment: found {segment}, allowed multiples of 256")
         self._half = _check.count("half", half, maximum=2**10)
+        self._ahead = self._half if ahead is None else _check.count("ahead", ahead, 1, self._half)
         self._threads = _check.count("threads", threads, maximum=64)
         self._own_state()
 
@@ -108,7 +113,7 @@ class Normalizer(Plan):
     @property
     def latency(self) -> int:
         """Number of rows after a segment that must be known before it is returned."""
-        return self._half * self._segment
+        return self._ahead * self._segment
 
     @property
     def memory_bytes(self) -> int:
@@ -139,7 +144,7 @@ class Normalizer(Plan):
         """
         n = _check.count("n", n, 0)
         known = self._n_known + (self._now.n + n) // self._segment
-        return max(0, known - self._half - self._n_done) * self._segment
+        return max(0, known - self._ahead - self._n_done) * self._segment
 
     @property
     def _n_known(self) -> int:
@@ -225,7 +230,7 @@ class Normalizer(Plan):
             at += n
             if self._now.n == self._segment:
                 self._complete()
-                if self._n_known > self._n_done + self._half:
+                if self._n_known > self._n_done + self._ahead:
                     self._normalize(out)
         return out.result()
 
@@ -263,11 +268,12 @@ class Normalizer(Plan):
 
     def _normalize(self, out: "_Codes") -> None:
         """Normalise the first segment that waits."""
-        rows, s, half = self._waiting.popleft(), self._n_done, self._half
+        rows, s, half, ahead = self._waiting.popleft(), self._n_done, self._half, self._ahead
         top = self._n_known - 1
         first, last, spread = self._locations([
-            *(self._window(0, min(max(0, j - half), top), max(1, j + half)) for j in (s, s + 1)),
-            self._window(1, max(0, s - half), s + half + 1)])
+            *(self._window(0, min(max(0, j - half), top), max(1, j + ahead))
+              for j in (s, s + 1)),
+            self._window(1, max(0, s - half), s + ahead + 1)])
         own = self._known[min(s, top) - self._n_before][0]
         alive = np.isfinite(own)
         step = np.where(alive, last - first, 0) / self._segment

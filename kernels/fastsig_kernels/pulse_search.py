@@ -43,7 +43,7 @@ class PulseSearch(Plan):
         As for `FDMT`.
     noise : float
         Expected standard deviation of a sample; 16 for the codes of `Normalizer`.
-    segment, n_segment, least_share, most
+    segment, n_segment, n_first, tile, least_share, most
         As for `Boxcars`.
     parts : sequence of int, optional
         Numbers of rows in successive parts. Each part is searched as if it had a plan of its own,
@@ -75,9 +75,12 @@ class PulseSearch(Plan):
     def __init__(self, curve: np.ndarray, delays: np.ndarray, ladder: Ladder, *,
                  threshold: float = 6.0, order: str = "time", mask: np.ndarray | None = None,
                  track: str = "sample", noise: float = float(LEVELS), segment: int = 0,
-                 n_segment: int = 16, least_share: float = 0.25, most: int = 2**16,
+                 n_segment: int = 16, n_first: int | None = None, tile: int = TILE,
+                 least_share: float = 0.25, most: int = 2**16,
                  parts: Sequence[int] | None = None, threads: int = 1) -> None:
-        options = checked_options(ladder, noise, threshold, segment, n_segment, least_share, most)
+        options = checked_options(
+            ladder, noise=noise, threshold=threshold, segment=segment, n_segment=n_segment,
+            n_first=n_first, tile=tile, least_share=least_share, most=most)
         self._threads = _check.count("threads", threads, maximum=64)
         self._fdmt = FDMT(curve, delays, dtype="int8", order=order, mask=mask, track=track,
                           threads=threads)
@@ -111,7 +114,7 @@ class PulseSearch(Plan):
 
     def _make_planes(self) -> tuple[np.ndarray, np.ndarray]:
         """Return memory for the sums and the weights of a block, after those of the past."""
-        shape = self._fdmt.n_delay, self._times.halo
+        shape = self._fdmt.n_delay, self._times
         return self._planes.samples(*shape), self._planes.weights(*shape)
 
     @property
@@ -158,7 +161,7 @@ class PulseSearch(Plan):
         for tiles in self._tiles:
             tiles.reset()
         #: Rows of a block that is not complete, and which of their samples are valid.
-        self._rest = np.zeros(self._shape(TILE), np.int8)
+        self._rest = np.zeros(self._shape(self.block), np.int8)
         self._rest_valid: np.ndarray | None = None
 
     def _shape(self, n: int) -> tuple[int, int]:
@@ -177,7 +180,7 @@ class PulseSearch(Plan):
     @property
     def block(self) -> int:
         """Number of samples that are searched at once; streams may be split in any way."""
-        return TILE
+        return self._times.tile
 
     @property
     def ladder(self) -> Ladder:
@@ -198,10 +201,10 @@ class PulseSearch(Plan):
     def latency(self) -> int:
         """Number of samples from a pulse's arrival, where `curve` is 0, to the return of its event.
 
-        The first events of a stream are returned after `n_segment` segments.
+        The first events of a stream are returned after `n_first` segments.
         """
         delay = int(np.ceil(self._fdmt.delays[-1]))
-        return delay + self._tiles[0].reach + self.segment
+        return delay + self._tiles[0].latency
 
     @property
     def earliest(self) -> np.ndarray:
@@ -272,15 +275,16 @@ class PulseSearch(Plan):
 
     def _searched(self, x: np.ndarray, valid: np.ndarray | None) -> np.ndarray:
         found, at, n = [np.empty(0, EVENT)], 0, x.shape[0 if self._by_time else 1]
+        tile = self.block
         while at < n:
-            place = self._n % TILE
-            some = min(TILE - place, n - at)
+            place = self._n % tile
+            some = min(tile - place, n - at)
             here = self._piece(at, at + some)
             block, use = x[here], None if valid is None else valid[here]
-            if some < TILE:
+            if some < tile:
                 block, use = self._kept(block, use, place, some)
             self._n, at = self._n + some, at + some
-            if self._n % TILE == 0:
+            if self._n % tile == 0:
                 found.append(self._block(block, use))
         return np.concatenate(found)
 
@@ -296,7 +300,7 @@ class PulseSearch(Plan):
         return self._rest, self._rest_valid
 
     def _block(self, x: np.ndarray, valid: np.ndarray | None) -> np.ndarray:
-        """Search a block of `TILE` spectra."""
+        """Search a block of spectra."""
         from ._boxcar_tiles import Tile, search_tiles
 
         samples, weights = self._make_planes()
@@ -307,7 +311,7 @@ class PulseSearch(Plan):
         if weighted:
             np.multiply(weights[:, there], np.float32(1 / self._n_used), out=weights[:, there])
         # Those whose rows need no sample that is not valid are searched without weights.
-        n_whole = self._fdmt.n_valid - TILE
+        n_whole = self._fdmt.n_valid - self.block
         parts = self._open_parts()
         return self._in_rows(parts, search_tiles([
             Tile(tiles, samples[rows], weights[rows], weighted and n_whole < reach)
@@ -330,10 +334,10 @@ class PulseSearch(Plan):
     def _finished(self) -> np.ndarray:
         """Search what is cut by the end, with samples after it that are not valid."""
         found, end = [np.empty(0, EVENT)], self._n + max(self._reach) if self._n else 0
-        self._end = self._n
-        nothing = np.zeros(self._shape(TILE), np.int8), np.zeros(self._shape(TILE), bool)
-        while self._n < end or self._n % TILE:
-            here = self._piece(0, TILE - self._n % TILE)
+        self._end, shape, tile = self._n, self._shape(self.block), self.block
+        nothing = np.zeros(shape, np.int8), np.zeros(shape, bool)
+        while self._n < end or self._n % tile:
+            here = self._piece(0, tile - self._n % tile)
             found.append(self._searched(nothing[0][here], nothing[1][here]))
         samples, weights = self._make_planes()
         self._end = None  # all parts end

@@ -12,6 +12,7 @@ from ._boxcar_events import (
     LANES,
     RAW,
     RAW_SHARE,
+    TILE,
     Times,
     final_events,
     statistics_of,
@@ -654,9 +655,11 @@ def halve(x: np.ndarray, valid: np.ndarray | None = None
 
 
 def normalize_channels(x: np.ndarray, valid: np.ndarray | None = None, *, segment: int = 4096,
-                       half: int = 8, level: float = 16.0) -> tuple[np.ndarray, np.ndarray]:
+                       half: int = 8, ahead: int | None = None, level: float = 16.0
+                       ) -> tuple[np.ndarray, np.ndarray]:
     """Twin of `normalizing.Normalizer` for a whole stream; returns codes and what is valid."""
     good = np.isfinite(x) if valid is None else np.isfinite(x) & valid
+    ahead = half if ahead is None else ahead
     starts = list(range(0, len(x), segment))
     if len(starts) > 1 and len(x) - starts[-1] < segment // 2:
         starts.pop()
@@ -671,9 +674,9 @@ def normalize_channels(x: np.ndarray, valid: np.ndarray | None = None, *, segmen
     for s, c in np.ndindex(n, x.shape[1]):
         rows = slice(s * segment, min((s + 1) * segment, len(x)))
         own = min(s, len(starts) - 1)
-        knots = [_location(mean[min(max(0, j - half), len(starts) - 1) : max(1, j + half), c])
+        knots = [_location(mean[min(max(0, j - half), len(starts) - 1) : max(1, j + ahead), c])
                  for j in (s, s + 1)]
-        spread = _location(variance[max(0, s - half) : s + half + 1, c])
+        spread = _location(variance[max(0, s - half) : s + ahead + 1, c])
         if np.isnan(mean[own, c]) or np.isnan(knots).any() or np.isnan(spread):
             continue
         at = (np.arange(rows.stop - rows.start) + 0.5) / segment
@@ -699,10 +702,11 @@ def _location(values: np.ndarray) -> float:
 
 def boxcar_events(x: np.ndarray, ladder: Ladder, weight: np.ndarray | None = None, *,
                   noise: float = 1.0, threshold: float = 6.0, segment: int = 0,
-                  n_segment: int = 16, least_share: float = 0.25) -> np.ndarray:
+                  n_segment: int = 16, n_first: int | None = None, tile: int = TILE,
+                  least_share: float = 0.25) -> np.ndarray:
     """Twin of `boxcars.Boxcars` for a whole stream, (n_row, n_time), without a bound on events."""
     n_row, n = x.shape
-    times = Times.of(ladder, segment)
+    times = Times.of(ladder, segment, tile)
     n_all = -(-(n + (times.halo << (ladder.n_level - 1))) // times.longest) * times.longest
     values, weights = np.zeros((2, n_row, n_all))
     values[:, :n], weights[:, :n] = x / noise, 1 if weight is None else weight
@@ -710,6 +714,7 @@ def boxcar_events(x: np.ndarray, ladder: Ladder, weight: np.ndarray | None = Non
     sums = [np.zeros((0, n_group, n_width))] * 6
     raw, found, ends = [], [], times.ends(n_all)
     reach = n_segment * times.segment
+    settled = (n_segment if n_first is None else n_first) * times.segment
     for s, end in enumerate(ends):
         start = ends[s - 1] if s else 0
         window = slice(np.searchsorted(ends[:s], start - reach, "right"), s)
@@ -721,7 +726,7 @@ def boxcar_events(x: np.ndarray, ladder: Ladder, weight: np.ndarray | None = Non
             sums, (*own, CUT * before), strict=True)]
         raw.append(boxcars)
     for end, boxcars in zip(ends, raw, strict=True):
-        last = max(end, reach)
+        last = max(end, settled)
         window = slice(*(np.searchsorted(ends, each, "right") for each in (last - reach, last)))
         now = statistics_of([each[window] for each in sums], ladder, n_row)
         found.append(final_events(boxcars, now, ladder, threshold))

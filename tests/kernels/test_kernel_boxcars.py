@@ -67,6 +67,27 @@ def test_levels_longer_than_a_tile_are_as_the_twin():
 
 
 @pytest.mark.parametrize("weighted", [False, True])
+def test_short_tiles_are_as_the_twin(weighted):
+    """Events are returned at the end of the first segment, and of each tile from then on."""
+    x = noise_of(EVERY + 1, 3000, sigma=3)
+    x[3, 2000:2060] += 6
+    weight = weights_of(x.shape) if weighted else None
+    x = x if weight is None else x * np.sqrt(weight)
+    options = {**OPTIONS, "tile": 128, "segment": 256, "n_segment": 8, "n_first": 1}
+    plan = fk.Boxcars(len(x), SMALL, **options)
+    found = [plan.process(x[:, at : at + 128], weight=None if weight is None else
+                          weight[:, at : at + 128]) for at in range(0, 2944, 128)]
+    expected = reference.boxcar_events(x, SMALL, weight, **options)
+    rest = plan.process(x[:, 2944:], weight=None if weight is None else weight[:, 2944:])
+    same(np.concatenate([*found, rest, plan.finish()]), expected)
+    assert plan.segment == 256 and plan.latency <= 1024 and len(expected) > 3
+    pulse = expected[(expected["row"] == 3) & (expected["snr"] > 10)]
+    last = pulse["time"].max() + plan.latency
+    assert len(pulse) and sum(map(len, found[: last // 128 + 1])) >= len(
+        expected[expected["time"] <= pulse["time"].max()])
+
+
+@pytest.mark.parametrize("weighted", [False, True])
 def test_events_do_not_depend_on_splits_and_threads(weighted):
     x = noise_of(GROUP + 20, 9000)
     x[70, 3000:3040] += 3
@@ -326,6 +347,10 @@ def test_no_loss():
             fk.boxcar_ladder(loss, 10)
     with pytest.raises(TypeError, match="ladder: found"):
         fk.Boxcars(1, [1, 2, 3])
+    for name, wrong in (("tile", 64), ("tile", 4096), ("tile", 384), ("n_first", 17),
+                        ("n_first", 0)):
+        with pytest.raises(ValueError, match=f"{name}: found {wrong}"):
+            fk.Boxcars(1, LADDER, **{name: wrong})
 
 
 # Noise.

@@ -47,6 +47,20 @@ def test_as_the_twin(n, half, masked):
     assert not codes[~good].any()
 
 
+@pytest.mark.parametrize("n", [100, 600, 256 * 9 + 200])
+@pytest.mark.parametrize("ahead", [1, 3])
+def test_fewer_segments_ahead_are_as_the_twin(n, ahead):
+    x = spectra(n, 6)
+    valid = valid_of(x)
+    options = {"segment": 256, "half": 4, "ahead": ahead}
+    plan = fk.Normalizer(6, **options)
+    assert plan.latency == 256 * ahead and plan.n_output(256 * (ahead + 1)) == 256
+    codes, good = normalized(plan, x, valid)
+    expected, kept = reference.normalize_channels(x, valid, **options)
+    np.testing.assert_array_equal(codes, expected)
+    np.testing.assert_array_equal(good, kept)
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_types(dtype):
     x = spectra(1300, 5, dtype)

@@ -191,6 +191,23 @@ def test_what_a_plan_states():
     assert plan.memory_bytes > 4 * 90 * 2048
 
 
+@pytest.mark.parametrize("masked", [False, True])
+def test_short_blocks_find_events_sooner(masked):
+    x = spectra([(33, 6000, 20, 15)])
+    valid = np.random.default_rng(3).random(x.shape) < 0.8 if masked else None
+    options = {**OPTIONS, "segment": 0, "n_segment": 16, "n_first": 1}
+    plans = [fk.PulseSearch(curve_of(), DELAYS, LADDER, **{
+        **options, "tile": tile, "segment": 2048 if tile == 2048 else 1}) for tile in (2048, 128)]
+    assert plans[1].block == 128 and plans[1].latency < plans[0].latency / 2
+    best = [best_of(events(plan, x, valid, list(range(100, len(x), 100))), 5900, 6200)
+            for plan in plans]
+    assert best[0][["row", "time", "width"]] == best[1][["row", "time", "width"]]
+    assert abs(best[0]["snr"] / best[1]["snr"] - 1) < 0.1
+    plan, n = plans[1].copy(), 6000 + plans[1].latency
+    found = plan.process(x[:n], valid=None if valid is None else valid[:n])
+    assert (found["snr"] == best[1]["snr"]).any()
+
+
 def test_the_state_after_a_refused_call():
     plan = fk.PulseSearch(curve_of(), DELAYS, LADDER, **OPTIONS)
     x = spectra([(33, 3000, 20, 15)])

@@ -157,15 +157,19 @@ def test_a_ring_that_does_not_keep_enough(tmp_path: Path) -> None:
     keeping = Settings("x", bursts="0:1", keep_s=Fraction(20))
     with pytest.raises(PlanError, match=r"the ring requires 53\.3 GB; memory= is 8 GB"):
         ring_bytes(Settings(**{**vars(keeping), "memory": 8 * 10**9}), layout)
-    with pytest.raises(PlanError, match=r"of 2 GB/s requires a ring of 53\.3 GB; ring= is 1 GB"):
+    with pytest.raises(PlanError, match=r"of 2 GB/s requires ring=.53334MB. or more; it is 1000 MB"):
         ring_bytes(Settings(**{**vars(keeping), "ring_bytes": 10**9}), layout)
+    for second in (Fraction(1), Fraction(1, 3)):  # slots are whole
+        n_bytes = ring_bytes(Settings("x", bursts="0:1", keep_s=20 * second), fast_adc(
+            sample_rate="100MHz"))
+        assert 0 <= n_bytes - 20 * second * 200_000_000 * 4 / 3 < 8192 and n_bytes % 8192 == 0
     ring = byte_ring("a pipe", 2**22)
     data = RingBytes(ring)
     ring.space()[: 2**12] = 0
     ring.advance(2**12)
     stream = open_bytes("a pipe", data, RingFiles(data), GIVEN)
     settings = Settings(str(tmp_path), bursts="0:600", n_chan=64, keep_s=Fraction(1))
-    with pytest.raises(PlanError, match=r"keep=.1s. of a pipe requires a ring of 0\.0853 GB"):
+    with pytest.raises(PlanError, match=r"keep=.1s. of a pipe requires ring=.86MB. or more; .* has 4 MB"):
         searching(_Spectra(settings, "").chain(stream), settings, "", print, stream)
     ring.close()
 

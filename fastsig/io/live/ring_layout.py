@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Literal
 
 __all__ = ["RingLayout"]
@@ -54,3 +56,7 @@ class RingLayout:
     def slot_bytes(self) -> int:
         """Bytes of the samples of a slot."""
         return self.n_part * self.part_bytes
+
+    def bytes_to_keep(self, n_bytes: Fraction) -> int:
+        """Return the bytes of a ring that keeps `n_bytes`: a third more, in whole slots."""
+        return math.ceil(n_bytes * 4 / 3 / self.slot_bytes) * self.slot_bytes

@@ -19,8 +19,8 @@ def follow(sinks: Sequence[Bursts], on_candidates: Callable[[Candidates], None])
     """Have the candidates of a search reported while it runs.
 
     The function is called with one or more candidates, in the order of their times, as soon as no
-    later event can change them: after the last spectrum of the burst, this takes the delay of the
-    largest dispersion measure, and the time that the search looks ahead (`BurstSearch.latency_s`).
+    later event can change them: at most `Follower.latency_s` after the burst has arrived at the
+    reference frequency.
     All candidates that it receives are the rows of the final table, without meta, as long as
     neither this nor `Follower.n_dropped` counts events that were left out.
 

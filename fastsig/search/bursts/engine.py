@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from fastsig.search.bursts.plan import SearchPlan
 from fastsig.search.octaves import LEVELS, Octaves
 
 if TYPE_CHECKING:
-    from fastsig_kernels import PulseSearch
+    from fastsig_kernels import Ladder, PulseSearch
 
 __all__ = ["BurstSearch"]
 
@@ -22,6 +23,11 @@ _MOST_EVENTS = 2**20
 #: Noise is measured from this many of the longest boxcars one after the other, but from 4 segments
 #: of series at least, and 16 at most. A segment has a whole number of tiles.
 _WIDTHS, _SEGMENTS, _TILE = 128, (4, 16), 2048
+#: If events are to be found soon: segments after it from which a segment is normalised, longest
+#: duration of a tile and its fewest samples, segments from which noise is measured at most, and
+#: duration from which that of the first events is measured.
+_AHEAD, _TILE_S, _LEAST_TILE, _MOST_SEGMENTS, _SETTLED_S = 1, 0.13, 128, 128, 1.0
+_LANES = 16
 
 
 class BurstSearch(Octaves):
@@ -44,7 +50,8 @@ class BurstSearch(Octaves):
 
     def __init__(self, plan: SearchPlan, *, dtype: str = "float32", threads: int = 1,
                  most: int = _MOST_EVENTS) -> None:
-        super().__init__(plan.dm_plan.recording, plan.stretches, dtype=dtype, threads=threads)
+        super().__init__(plan.dm_plan.recording, plan.stretches, dtype=dtype, threads=threads,
+                         ahead=_AHEAD if plan.prompt else None)
         self.plan, self._store, self._threads = plan, EventStore(most), threads
         self._searches = self._made(float(LEVELS))
         self._is_finished = False
@@ -72,7 +79,7 @@ class BurstSearch(Octaves):
                            np.concatenate([each.delays for each in stretches]), ladder, noise=noise,
                            threshold=plan.threshold, threads=self._threads,
                            parts=[each.n_dm for each in stretches],
-                           n_segment=_n_segment(int(ladder.widths[-1])))
+                           **_segments(ladder, stretches[0].sample_s, plan.prompt))
 
     def _each(self) -> Iterator[tuple[PulseSearch, list[int]]]:
         """Yield the search of each octave that has stretches, and their numbers."""
@@ -171,8 +178,15 @@ class BurstSearch(Octaves):
                 self._new.append(events)
 
 
-def _n_segment(longest: int) -> int:
-    """Return the number of segments from which noise is measured, for boxcars up to a length."""
-    least, most = _SEGMENTS
+def _segments(ladder: Ladder, sample_s: float, prompt: bool) -> dict[str, int]:
+    """Return the segments of time from which noise is measured, as options of `PulseSearch`."""
+    longest, (least, most) = int(ladder.widths[-1]), _SEGMENTS
     segment = -(-8 * longest // _TILE) * _TILE  # as `PulseSearch` chooses it
-    return max(least, min(most, -(-_WIDTHS * longest // segment)))
+    n_segment = max(least, min(most, -(-_WIDTHS * longest // segment)))
+    if not prompt:
+        return {"n_segment": n_segment}
+    tile = 1 << (min(_TILE, max(_LEAST_TILE, int(_TILE_S / sample_s))).bit_length() - 1)
+    short = max(tile, _LANES << (ladder.n_level - 1))  # as `PulseSearch` makes it
+    n_short = min(_MOST_SEGMENTS, n_segment * segment // short)
+    first = max(1, min(n_short, math.ceil(_SETTLED_S / (short * sample_s))))
+    return {"tile": tile, "segment": short, "n_segment": n_short, "n_first": first}

@@ -57,6 +57,15 @@ class Follower:
         #: Number of events that were left out because too many waited; all others are brighter.
         self.n_dropped = 0
 
+    @property
+    def latency_s(self) -> float:
+        """Longest time from the arrival of a burst at the reference frequency to its candidate, s.
+
+        It includes the largest delay across the band. If candidates are connected as satellites,
+        that of the last one counts.
+        """
+        return max(each.latency_s + 1.5 * each.plan.longest_s for each in self._searches)
+
     def completed(self) -> Gathered | None:
         """Return the candidates that have become final since the last call, in the order of time.
 

@@ -58,6 +58,10 @@ class SearchPlan:
         the nearest dispersion measure.
     removed : float
         Dispersion measure at which dispersion has already been removed within channels, pc cm^-3.
+    prompt : bool
+        Whether events are found as soon as possible, with more computing time. Levels of channels
+        then depend on the 0.2 s after a spectrum instead of 1.6 s, and the noise of the first
+        events of a stream is that of its first second.
     """
 
     dm_plan: DMPlan
@@ -66,6 +70,7 @@ class SearchPlan:
     threshold: float
     loss: float
     removed: float = 0.0
+    prompt: bool = False
 
     @property
     def stretches(self) -> tuple[Stretch, ...]:
@@ -134,7 +139,7 @@ class SearchPlan:
                  "downsampling": each.downsampling, "kept": round(kept, 4)}
                 for each, kept in zip(self.stretches, self.kept, strict=True)]
         made: Mapping[str, Any] = {
-            "threshold": self.threshold, "loss": self.loss,
+            "threshold": self.threshold, "loss": self.loss, "prompt": self.prompt,
             "low_dm": plan.dms[0], "high_dm": plan.dms[1],
             "shortest_width_s": self.widths_s[0], "longest_width_s": self.widths_s[1],
             "resolved_width_s": self.resolved_s,
@@ -156,8 +161,8 @@ def joined_record(plans: Sequence[SearchPlan]) -> dict[str, Any]:
 
 
 def search_plan(source: Any, dms: Any = (0, 3000), *, widths: Any = None, threshold: float = 7.0,
-                loss: Any = 0.05, constant: Any = None, switch: float = SEARCH_SWITCH
-                ) -> SearchPlan:
+                loss: Any = 0.05, constant: Any = None, switch: float = SEARCH_SWITCH,
+                prompt: bool = False) -> SearchPlan:
     """Plan a search for bursts.
 
     Parameters
@@ -180,6 +185,8 @@ def search_plan(source: Any, dms: Any = (0, 3000), *, widths: Any = None, thresh
         `switch` times the smearing that the plan adds, as for `fastsig.dm_plan`; and a pulse of ten
         spectra (or of the shortest width, if this is longer), widened by the smearing within a
         channel, spans at least ``2 switch`` samples at half the rate.
+    prompt : bool
+        Whether events are to be found as soon as possible, as for `SearchPlan`.
 
     Raises
     ------
@@ -195,7 +202,7 @@ def search_plan(source: Any, dms: Any = (0, 3000), *, widths: Any = None, thresh
                      constant=constant, rules=Rules(switch, _RESOLVED, _GROWTH, _STATE))
     made = tuple(_ladder(each, long, share) for each in plan)
     return SearchPlan(plan, (short, long), made, float(threshold), share,
-                      _removed(source) or 0.0)
+                      _removed(source) or 0.0, bool(prompt))
 
 
 def _measures(source: Any, dms: Any, **options: Any) -> DMPlan:
