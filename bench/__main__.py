@@ -28,6 +28,7 @@ from bench import (  # noqa: E402 - they are imported when numba and MKL have th
     live,
     live_beams,
     live_soak,
+    live_trigger,
     peers,
     periodic_injections,
     periodic_trials,
@@ -68,6 +69,9 @@ OTHERS = {
         ("minutes", 10.0, "for how long packets are sent"),
         ("rate", 0.0, "part of the rate of the telescope; 0 looks for the fastest"),
         ("beams", 1, "number of beams"), ("folder", None, "folder of the spectra"))),
+    "trigger": _Other(live_trigger.run, "how soon a live session reports and copies bursts", (
+        ("bursts", 8, "number of bursts, one every three seconds"),
+        ("folder", None, "folder of the copies"))),
     "soak": _Other(live_soak.run, "memory and open files of a long session of fastsig live", (
         ("minutes", 60.0, "for how long packets are sent"),
         ("rate", 0.1, "part of the rate of the telescope"),

@@ -35,7 +35,8 @@ from fastsig.live.status import read_status
 from fastsig.simulate import FastVoltage, Network
 from fastsig.simulate.packets import HEAD, packets_of
 
-__all__ = ["Compared", "Live", "Usage", "reference", "usage"]
+__all__ = ["Compared", "Live", "Usage", "end_with_parent", "environment", "free_ports", "reference",
+           "usage"]
 
 N_INT = 122  # 1 ms at 1 GS/s
 PACKET = 4096  # samples
@@ -109,7 +110,7 @@ class Live:
 
     def __init__(self, folder: Path, beams: int, rate: float, cycle: int, roll_s: float) -> None:
         self.folder, self.rate, self.cycle = folder, rate, cycle
-        self.ports = _free_ports(beams)
+        self.ports = free_ports(beams)
         ring = max(_LEAST_RING, int(_RING_S * rate * _BEAM_BYTES))
         self._log = (folder.parent / f"{folder.name}.log").open("w+")
         self.process = subprocess.Popen(
@@ -117,7 +118,7 @@ class Live:
              *(f"udp://127.0.0.1:{port}" for port in self.ports), "-o", str(folder), "--epoch",
              _EPOCH, "--spectra", "--n-chan", str(N_CHAN), "--products", "AABBCRCI",
              "--integrate", "1ms", "--roll", f"{rate * roll_s}s", "--ring", str(ring)],
-            env=_environment(), stderr=self._log, preexec_fn=_end_with_parent)
+            env=environment(), stderr=self._log, preexec_fn=end_with_parent)
         self.sent: list[dict[str, Any]] = []
 
     def wait_until_ready(self) -> None:
@@ -139,8 +140,8 @@ class Live:
         """Send packets for some seconds; call `watch` again and again meanwhile."""
         sender = subprocess.Popen(
             [sys.executable, "-c", _SENDER, json.dumps(self.ports), repr(self.rate),
-             repr(seconds), str(self.cycle)], env=_environment(), stdout=subprocess.PIPE,
-            preexec_fn=_end_with_parent)
+             repr(seconds), str(self.cycle)], env=environment(), stdout=subprocess.PIPE,
+            preexec_fn=end_with_parent)
         try:
             while sender.poll() is None:
                 watch()
@@ -322,7 +323,8 @@ def _processor_s(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def _free_ports(n: int) -> list[int]:
+def free_ports(n: int) -> list[int]:
+    """Return ports of this machine that no program uses."""
     with contextlib.ExitStack() as stack:
         taken = [stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
                  for _ in range(n)]
@@ -331,11 +333,12 @@ def _free_ports(n: int) -> list[int]:
         return [each.getsockname()[1] for each in taken]
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     """Let the system send SIGTERM to this process when the benchmark ends, however it does."""
     ctypes.CDLL(None).prctl(_PDEATHSIG, signal.SIGTERM)
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
+    """Return the environment in which a process imports what this one does."""
     folders = os.pathsep.join(entry or os.getcwd() for entry in sys.path)
     return {**os.environ, "PYTHONPATH": folders}

@@ -81,7 +81,8 @@ def test_a_burst_is_cut_out_of_the_ring(samples: Path, tmp_path: Path) -> None:
     whole = fs.Chain(MemoryVoltages(data, stream.header)).channelize(64).detect("I").integrate(
         "64us").bursts("0:600", threshold=20.0).meta
     assert {name: whole[name] for name in table.meta} == {
-        **table.meta, "provenance": whole["provenance"]}
+        **table.meta, "provenance": whole["provenance"], "prompt": False}
+    assert table.meta["prompt"]
     assert set(whole) - set(table.meta) == {"duration_s", "n_time", "n_event", "n_dropped",
                                              "n_candidate_dropped", "false_alarms"}
     assert table.meta["provenance"]["stages"] == whole["provenance"]["stages"]
@@ -157,7 +158,7 @@ def test_a_ring_that_does_not_keep_enough(tmp_path: Path) -> None:
     keeping = Settings("x", bursts="0:1", keep_s=Fraction(20))
     with pytest.raises(PlanError, match=r"the ring requires 53\.3 GB; memory= is 8 GB"):
         ring_bytes(Settings(**{**vars(keeping), "memory": 8 * 10**9}), layout)
-    with pytest.raises(PlanError, match=r"of 2 GB/s requires ring=.53334MB. or more; it is 1000 MB"):
+    with pytest.raises(PlanError, match=r"2 GB/s requires ring=.53334MB. or more; it is"):
         ring_bytes(Settings(**{**vars(keeping), "ring_bytes": 10**9}), layout)
     for second in (Fraction(1), Fraction(1, 3)):  # slots are whole
         n_bytes = ring_bytes(Settings("x", bursts="0:1", keep_s=20 * second), fast_adc(
@@ -169,7 +170,7 @@ def test_a_ring_that_does_not_keep_enough(tmp_path: Path) -> None:
     ring.advance(2**12)
     stream = open_bytes("a pipe", data, RingFiles(data), GIVEN)
     settings = Settings(str(tmp_path), bursts="0:600", n_chan=64, keep_s=Fraction(1))
-    with pytest.raises(PlanError, match=r"keep=.1s. of a pipe requires ring=.86MB. or more; .* has 4 MB"):
+    with pytest.raises(PlanError, match=r"of a pipe requires ring=.86MB. or more; .* has 4"):
         searching(_Spectra(settings, "").chain(stream), settings, "", print, stream)
     ring.close()
 

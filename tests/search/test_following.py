@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,10 +12,12 @@ from cli import fastsig
 from search.spectra_made import MHZ, SAMPLE_S, K, chain, noise, with_bursts
 
 import fastsig as fs
+from fastsig.pulsar.stretches import Recording
 from fastsig.reductions.bursts.following import follow
 from fastsig.reductions.bursts.sink import Bursts
 from fastsig.reductions.bursts.table import candidates_of
 from fastsig.search.bursts.candidates import Candidates
+from fastsig.search.bursts.engine import BurstSearch
 from fastsig.search.bursts.following import Follower
 from fastsig.search.bursts.plan import search_plan
 from fastsig.simulate.injections import Injection, drawn
@@ -34,11 +37,11 @@ def data() -> np.ndarray:
     return made
 
 
-def _searched(data: np.ndarray, block: int, **options: float
+def _searched(data: np.ndarray, block: int, **options: Any
               ) -> tuple[list[tuple[int, Candidates]], Candidates]:
     """What is reported, each with the number of spectra before, and the final table."""
     source = chain(data)
-    plan = search_plan(source, DMS, widths="1ms:30ms", switch=10.0, **options)
+    plan = search_plan(source, DMS, **{"widths": "1ms:30ms", "switch": 10.0, **options})
     sink, reported, n_time = Bursts(source.stream, plan), [], 0
     follow([sink], lambda rows: reported.append((n_time, rows)))
     for n_time in range(block, len(data) + block, block):
@@ -47,10 +50,10 @@ def _searched(data: np.ndarray, block: int, **options: float
     return reported, candidates_of([source.stream], [sink.finish(len(data))], [plan])
 
 
-@pytest.mark.parametrize("threshold", [7.0, 5.5])
+@pytest.mark.parametrize(("threshold", "prompt"), [(7.0, False), (5.5, False), (5.5, True)])
 def test_all_reported_candidates_are_rows_of_the_final_table(
-        data: np.ndarray, threshold: float) -> None:
-    reported, table = _searched(data, 997, threshold=threshold)
+        data: np.ndarray, threshold: float, prompt: bool) -> None:
+    reported, table = _searched(data, 997, threshold=threshold, prompt=prompt)
     rows = [each for _, each in reported]
     assert len(table) == sum(map(len, rows)) > 15
     found = Candidates({name: np.concatenate([each.values(name) for each in rows])
@@ -72,6 +75,38 @@ def test_candidates_are_reported_soon(data: np.ndarray) -> None:
             if 16 * tile < each.values("first_row")[0] and n < N_TIME]
     assert len(late) > 4
     assert max(late) < delay + (2 * tile + 500) * SAMPLE_S
+
+
+def test_candidates_of_a_prompt_search_are_reported_sooner(data: np.ndarray) -> None:
+    block = 100
+    reported, table = _searched(data, block, threshold=7.0, prompt=True)
+    usual, expected = _searched(data, block, threshold=7.0)
+    times, wanted = table.values("time_s"), expected.values("time_s")
+    quiet = np.flatnonzero(wanted < 46)  # before the storm of interference
+    assert abs(len(table) - len(expected)) <= 2 and len(quiet) > 8
+    near = np.argmin(abs(times - wanted[quiet, np.newaxis]), axis=1)
+    np.testing.assert_allclose(times[near], wanted[quiet], atol=5e-3)
+    ratio = table.values("snr")[near] / expected.values("snr")[quiet]
+    # Near the brightest, whose sides are noise for longer in the usual search, it is 1.06.
+    assert 0.95 < ratio.min() and ratio.max() < 1.1 and abs(np.median(ratio) - 1) < 0.01
+    plan = search_plan(chain(data), DMS, widths="1ms:30ms", switch=10.0, prompt=True)
+    latest = Follower([BurstSearch(plan)], [0.0], [0]).latency_s
+    late = [n * SAMPLE_S - each.values("time_s")[0] for n, each in reported
+            if 2.0 < each.values("time_s")[0] < 46]
+    assert len(late) > 8 and max(late) < latest + block * SAMPLE_S
+    assert min(n for n, _ in reported) < min(n for n, _ in usual) / 2
+
+
+@pytest.mark.parametrize(("band", "n_chan", "sample"), [
+    ("500MHz", 4096, "49.152us"), ("500MHz", 4096, "1ms"), ("500MHz", 1024, "0.25ms"),
+    ("50MHz", 64, "0.3ms"), ("500MHz", 512, "8us")])
+def test_how_soon_candidates_of_a_prompt_search_are_reported(
+        band: str, n_chan: int, sample: str) -> None:
+    recording = Recording.of_band("1250MHz", band, n_chan, sample)
+    plan = search_plan(recording, (0, 300), prompt=True)
+    latest = Follower([BurstSearch(plan)], [0.0], [0]).latency_s
+    assert plan.reach_s + 0.6 < latest < plan.reach_s + 1.6
+    assert search_plan(recording, (0, 300)).record() == {**plan.record(), "prompt": False}
 
 
 def test_what_waits_is_bounded(data: np.ndarray) -> None:

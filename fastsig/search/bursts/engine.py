@@ -26,7 +26,7 @@ _WIDTHS, _SEGMENTS, _TILE = 128, (4, 16), 2048
 #: If events are to be found soon: segments after it from which a segment is normalised, longest
 #: duration of a tile and its fewest samples, segments from which noise is measured at most, and
 #: duration from which that of the first events is measured.
-_AHEAD, _TILE_S, _LEAST_TILE, _MOST_SEGMENTS, _SETTLED_S = 1, 0.13, 128, 128, 1.0
+_AHEAD, _TILE_S, _LEAST_TILE, _MOST_SEGMENTS, _SETTLED_S = 1, 0.26, 128, 48, 1.0
 _LANES = 16
 
 
