@@ -140,8 +140,10 @@ class Chain(OwnVerbs):
     def __getattr__(self, name: str) -> Callable[..., Any]:
         if not name.startswith("_") and registry.is_stage(name):  # a plug-in's
             return verb(name, self)
-        raise AttributeError(f"a chain has no {name!r}; its verbs are "
-                             f"{', '.join([*registry.stages(), *registry.measurements()])}")
+        known = [each for each, value in vars(Chain).items() if isinstance(value, property)]
+        raise AttributeError(
+            f"a chain has no {name!r}; its attributes are {', '.join(['stream', *known])}, and its "
+            f"verbs {', '.join([*registry.stages(), *registry.measurements()])}")
 
     def __dir__(self) -> list[str]:
         return sorted({*super().__dir__(), *registry.stages()})
@@ -165,6 +167,11 @@ class Chain(OwnVerbs):
     def sample_rate(self) -> Any:
         """Rows per second, Hz."""
         return self.stream.sample_rate
+
+    @property
+    def duration(self) -> Any:
+        """Length in time, s; infinite if the end is not known."""
+        return self.stream.duration
 
     @property
     def frequency(self) -> Any:

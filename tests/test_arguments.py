@@ -16,6 +16,7 @@ from verb_examples import example, of_its_tests, source_of, spectra, voltages
 import fastsig as fs
 from fastsig import registry
 from fastsig.errors import FastsigError
+from fastsig.pulsar.significance import pulse_signal
 from fastsig.reductions.switching.scans import position_switched
 
 WRONG: dict[str, Any] = {
@@ -146,6 +147,12 @@ def test_a_missing_example_is_named(tmp_path: Path) -> None:
     (lambda: spectra()[2:1 * u.s], "allowed: two row numbers, or two times"),
     (lambda: spectra().flag(protect=(1000.2, 1000.3)), "protect = 1000.2 has no unit"),
     (lambda: spectra().flag(protect="1419MHz-1421MHz"), "protect = .*no channel lies within"),
+    (lambda: spectra().flag(protect=("1419MHz", "1421MHz")), "protect = .*no channel lies within"),
+    (lambda: spectra().flag(protect=("1419MHz", "x")), "protect = 'x' is not a value in Hz"),
+    (lambda: spectra().fold("89.3ms"), "predictor = '89.3ms' is a time; .* period='89.3ms'"),
+    (lambda: spectra().fold(0.1 * u.s), "predictor = .*0.1 s.* is a time"),
+    (lambda: pulse_signal(spectra().fold(period="0.1s")), r"profile: Profiles; .*data\[0, 0, 0\]"),
+    (lambda: spectra().frame("lsrk", position="83.6,22"), "position: ra = '83.6'; allowed: a rig"),
     (lambda: spectra()["I"], r"no product 'I'; allowed: AA.*stokes\('I'\)"),
     (lambda: spectra()[999], r"\[999\]: there is no such row; rows are numbered from 0 to 39"),
     (lambda: spectra()[:, -17], r"\[-17\]: there is no such channel; .* from 0 to 15"),
@@ -179,3 +186,11 @@ def test_wrong_arguments_are_named(call: Callable[[], Any], match: str) -> None:
 def test_bands_outside_the_spectra_are_a_warning() -> None:
     with pytest.warns(fs.FastsigWarning, match="bands = 1419 to 1421 MHz: no channel lies within"):
         spectra().flag(bands=["gnss", "1419MHz-1421MHz"])
+
+
+def test_attributes_of_chains() -> None:
+    chain = spectra()
+    assert chain.duration == chain.stream.duration
+    with pytest.raises(AttributeError, match="its attributes are stream, header, .*duration, .*, "
+                                             "and its verbs channelize, "):
+        _ = chain.length

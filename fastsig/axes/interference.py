@@ -107,9 +107,10 @@ def is_listed(interval: Interval) -> bool:
 
 
 def intervals(value: Any, name: str) -> tuple[Interval, ...]:
-    """Return frequency intervals from text such as ``1419MHz-1421.5MHz`` or pairs of Quantities.
+    """Return frequency intervals from text such as ``1419MHz-1421.5MHz`` or pairs of frequencies.
 
-    Several intervals are separated by commas or given as a sequence. Error messages contain `name`.
+    The frequencies of a pair are Quantities or text such as ``"1419MHz"``. Several intervals are
+    separated by commas or given as a sequence. Error messages contain `name`.
 
     Raises
     ------
@@ -127,10 +128,17 @@ def _items(value: Any, name: str) -> Iterable[Any]:
     if not isinstance(value, (list, tuple)) and not (
             isinstance(value, u.Quantity) and value.ndim):
         raise UsageError(f"{name} = {shown(value)}; allowed: intervals such as 1419MHz-1421.5MHz")
-    if len(value) == 2 and not any(isinstance(part, (str, tuple, list)) for part in value):
+    if len(value) == 2 and not any(_is_interval(part) for part in value):
         return [value]  # one pair
     return [part for item in value
             for part in (_items(item, name) if isinstance(item, str) else [item])]
+
+
+def _is_interval(part: Any) -> bool:
+    """Return whether one of two items is an interval by itself, or several."""
+    if isinstance(part, str):
+        return "," in part or _PAIR.fullmatch(part) is not None
+    return isinstance(part, (tuple, list)) or getattr(part, "ndim", 0) > 0
 
 
 def _interval(item: Any, name: str) -> Interval:

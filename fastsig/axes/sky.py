@@ -80,7 +80,10 @@ def place(value: Any, name: str = "position", *, bare_degrees: bool = False
         also = ", or 187.7,12.39 in degrees" if bare_degrees else ""
         raise UsageError(f"{name} = {shown(value)}; allowed: a SkyCoord, or right ascension and "
                          f"declination, as in 5h34m31.97s,+22d00m52.2s{also}")
-    return right_ascension(parts[0]), declination(parts[1])
+    try:
+        return right_ascension(parts[0]), declination(parts[1])
+    except UsageError as error:
+        raise UsageError(f"{name}: {error}") from error
 
 
 def _degrees(value: Any, name: str, colons: str) -> float:

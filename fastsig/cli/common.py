@@ -255,11 +255,6 @@ def parse_end(text: str | None) -> Any:
     return parse_time(text) if re.match(r"\s*\d{4}-\d\d", text) else text
 
 
-def plural(n: int, one: str, more: str = "") -> str:
-    """Return ``1 spectrum`` or ``2 spectra``."""
-    return f"{n} {one if n == 1 else more or one + 's'}"
-
-
 def say(text: str, quiet: bool = False) -> None:
     """Print a line for the user on stderr, so that stdout contains only data."""
     if not quiet:

@@ -9,6 +9,7 @@ import sys
 import click
 
 from fastsig.cli import common
+from fastsig.work.shown import counted
 
 #: What fastsig requires, with llvmlite, which numba requires in a certain version.
 _PACKAGES = ("numpy", "scipy", "numba", "llvmlite", "astropy", "astropy-iers-data", "h5py",
@@ -39,7 +40,7 @@ def doctor(as_json: bool, debug: bool) -> int:
             click.echo(f"{key:<18} {value}")
         for problem in problems:
             click.echo(f"problem            {problem}")
-        click.echo(common.plural(len(problems), "problem") if problems else "all is well")
+        click.echo(counted(len(problems), "problem") if problems else "all is well")
     return int(bool(problems))
 
 

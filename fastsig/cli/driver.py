@@ -12,6 +12,7 @@ import click
 
 from fastsig import registry
 from fastsig.cli import common
+from fastsig.work.shown import counted
 
 if TYPE_CHECKING:
     from fastsig.run.trial import Expected
@@ -158,7 +159,7 @@ class Writing:
         free = [free_bytes(product.path) for product in self.products]
         with common.compiling(self.options["quiet"]):
             time = expected_time(self.plan)
-        threads = common.plural(self.plan.workers, "thread")
+        threads = counted(self.plan.workers, "thread")
         click.echo("time unknown, because the end of the data is not known" if time is None else
                    f"time {duration_text(time.seconds)} on {threads}, estimated by a trial; "
                    f"writing not included{_compiling_text(time)}")

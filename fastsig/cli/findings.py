@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import click
 
 from fastsig.cli import common, driver
+from fastsig.work.shown import counted
 
 __all__ = ["copy_findings", "keep_option", "kept", "table_of_findings"]
 
@@ -91,7 +92,7 @@ def copy_findings(kind: str, files: tuple[str, ...], output: str, to: str | None
         if options["as_json"]:
             common.print_json({**record, "dry_run": True, "free_bytes": driver.free_bytes(output)})
         else:
-            click.echo(f"would write {output}: {common.plural(len(found), about.noun)} as "
+            click.echo(f"would write {output}: {counted(len(found), about.noun)} as "
                        f"{format_name}")
         return
     write_findings(found, known, output, to=format_name, overwrite=options["overwrite"])

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from fastsig.cli import common, driver, excision
+from fastsig.work.shown import counted
 
 
 @click.command()
@@ -213,7 +214,7 @@ def _print_dry_run(ready: Any, sink: Any, names: list[str], kind: str,
     with common.compiling(options["quiet"]):
         time = expected_time(ready)
     if time is not None:
-        threads = common.plural(ready.workers, "thread")
+        threads = counted(ready.workers, "thread")
         click.echo(f"time {driver.duration_text(time.seconds)} on {threads}, estimated by a trial")
     click.echo(ready.memory_text())
     for name in names:
@@ -224,7 +225,7 @@ def _print_dry_run(ready: Any, sink: Any, names: list[str], kind: str,
 def _size(sink: Any, kind: str, bits: str | None) -> str:
     """Return the size of a product: the rows of a table, whose cells vary in length, or MB."""
     if kind == "ecsv":
-        return common.plural((len(sink.edges) - 1) * sink.n_chan * sink.n_bin, "row")
+        return counted((len(sink.edges) - 1) * sink.n_chan * sink.n_bin, "row")
     return f"{sink.archive_bytes(int(bits or 16)) / 1e6:.1f} MB"
 
 

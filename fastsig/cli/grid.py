@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from fastsig.cli import common
+from fastsig.work.shown import counted
 
 
 @click.command()
@@ -111,14 +112,14 @@ def grid(files: tuple[str, ...], output: str, **options: Any) -> None:
     if options["dry_run"]:
         return
     for why, n in made.left_out.items():
-        common.say(f"left out: {common.plural(n, 'spectrum', 'spectra')}, {why}", quiet)
+        common.say(f"left out: {counted(n, 'spectrum', 'spectra')}, {why}", quiet)
     with common.compiling(quiet), common.progress(made.axis.n_chan, "grid", quiet=quiet) as advance:
         made.write(output, workers=options["workers"], memory=memory, progress=advance,
                    overwrite=options["overwrite"], hash_inputs=options["hash_inputs"])
     if options["as_json"]:
         common.print_json(record)
-    common.say(f"{common.plural(made.n_spectra, 'spectrum', 'spectra')} on {made.shape[-1]} x "
-               f"{made.shape[-2]} pixels, {common.plural(made.axis.n_chan, 'channel')}", quiet)
+    common.say(f"{counted(made.n_spectra, 'spectrum', 'spectra')} on {made.shape[-1]} x "
+               f"{made.shape[-2]} pixels, {counted(made.axis.n_chan, 'channel')}", quiet)
     common.say(f"wrote {output}", quiet)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from fastsig.cli import common
+from fastsig.work.shown import counted
 
 
 @click.command()
@@ -33,7 +34,7 @@ def samples(folder: str, overwrite: bool, only_list: bool, quiet: bool, debug: b
         return
     _copy([path for path in files if not _is_there(path, os.path.join(folder, path.name))],
           folder, overwrite=overwrite)
-    common.say(f"{common.plural(len(files), 'file')} in {folder}", quiet)
+    common.say(f"{counted(len(files), 'file')} in {folder}", quiet)
 
 
 def source() -> Path:

@@ -16,6 +16,7 @@ from fastsig.cli import (
     search_pulsars,
 )
 from fastsig.cli.search_beams import beams
+from fastsig.work.shown import counted
 
 __all__ = ["search"]
 
@@ -213,7 +214,7 @@ def _print_dry_run(ready: Any, sinks: list[Any], output: str, options: dict[str,
         reading = expected_time(ready)
         seconds = sum(each.search.expected_seconds(each.stream.shape[0]) for each in sinks)
     seconds += 0 if reading is None else reading.seconds
-    threads = common.plural(ready.workers, "thread")
+    threads = counted(ready.workers, "thread")
     click.echo(f"time {driver.duration_text(seconds)} on {threads}, estimated by a trial")
     click.echo(ready.memory_text())
     for plan in (sink.plan for sink in sinks):
@@ -244,7 +245,7 @@ def _report(found: Any, output: str, kind: str, options: dict[str, Any], cut_out
     if dropped or lost:
         common.say(f"fastsig: warning: {dropped} fainter events and {lost} fainter groups of "
                    "events were left out, because there were too many: excise interference first")
-    common.say(f"{common.plural(len(found), 'candidate')}; noise alone is expected to cause "
+    common.say(f"{counted(len(found), 'candidate')}; noise alone is expected to cause "
                f"{found.meta['false_alarms']:.2g}", options["quiet"])
     for name in (output, *cut_outs):
         common.say(f"wrote {name}", options["quiet"])

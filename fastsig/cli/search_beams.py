@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from fastsig.cli import common, findings
+from fastsig.work.shown import counted
 
 __all__ = ["beams"]
 
@@ -108,8 +109,8 @@ def _report(found: Any, kept: Any, output: str, options: dict[str, Any], noun: s
     about = found.meta["comparison"]
     if options["as_json"]:
         common.print_json({"output": output, **about, "n_row": len(kept)})
-    common.say(f"{common.plural(about['n_candidate'], noun)} of "
-               f"{common.plural(len(about['beams']), 'beam')}: {about['n_accepted']} accepted, "
+    common.say(f"{counted(about['n_candidate'], noun)} of "
+               f"{counted(len(about['beams']), 'beam')}: {about['n_accepted']} accepted, "
                f"{about['n_doubtful']} doubtful, {about['n_interference']} interference",
                options["quiet"])
     common.say(f"coincidences expected by chance: {about['expected_by_chance']:.3g}",

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from fastsig.cli import common, driver, excision
+from fastsig.work.shown import counted
 
 __all__ = ["drift"]
 
@@ -128,7 +129,7 @@ def _print_dry_run(request: Any, output: str, options: dict[str, Any]) -> None:
                            "workers": request.workers, "free_bytes": driver.free_bytes(output)})
         return
     click.echo(f"memory {request.memory_bytes / 1e6:.3g} MB on "
-               f"{common.plural(request.workers, 'thread')}")
+               f"{counted(request.workers, 'thread')}")
     click.echo(f"drift {plan.low:g} to {plan.high:g} Hz/s in steps of {plan.step:.4g} Hz/s or "
                f"more; a carrier at {max(abs(plan.low), abs(plan.high)):g} Hz/s keeps "
                f"{plan.kept(max(abs(plan.low), abs(plan.high))):.2f} of its S/N")
@@ -145,8 +146,8 @@ def _report(hits: Any, output: str, kind: str, options: dict[str, Any]) -> None:
                                {name: hits.values(name)[k].item() for name in names}
                                for k in range(len(hits))]})
     if full:
-        common.say(f"fastsig: warning: {common.plural(full, 'piece')} of the band had more hits "
+        common.say(f"fastsig: warning: {counted(full, 'piece')} of the band had more hits "
                    "than are kept for a piece; the weakest hits were left out")
-    common.say(f"{common.plural(len(hits), 'hit')}; noise alone is expected to cause "
+    common.say(f"{counted(len(hits), 'hit')}; noise alone is expected to cause "
                f"{hits.meta['false_alarms']:.2g}", options["quiet"])
     common.say(f"wrote {output}", options["quiet"])

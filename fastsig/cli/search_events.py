@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from fastsig.cli import common, findings
+from fastsig.work.shown import counted
 
 __all__ = ["events"]
 
@@ -54,7 +55,7 @@ def _report(found: Any, kept: Any, output: str, options: dict[str, Any]) -> None
     if options["as_json"]:
         common.print_json({"output": output, **about, "n_row": len(kept)})
     n = sum(about[f"n_{name}"] for name in ("accepted", "doubtful", "interference"))
-    common.say(f"{common.plural(n, 'event')}: {about['n_accepted']} accepted, "
+    common.say(f"{counted(n, 'event')}: {about['n_accepted']} accepted, "
                f"{about['n_doubtful']} doubtful, {about['n_interference']} interference",
                options["quiet"])
     common.say(f"wrote {output}", options["quiet"])

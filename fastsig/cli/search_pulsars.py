@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from fastsig.cli import common, driver, excision
+from fastsig.work.shown import counted
 
 __all__ = ["pulsars"]
 
@@ -243,7 +244,7 @@ def _print_dry_run(request: Any, output: str, options: dict[str, Any]) -> None:
                            "free_bytes": driver.free_bytes(output)})
         return
     click.echo(f"memory {request.memory_bytes / 1e6:.3g} MB on "
-               f"{common.plural(request.workers, 'thread')}")
+               f"{counted(request.workers, 'thread')}")
     click.echo(f"series {request.series_bytes / 1e6:.3g} MB, {request.series_are}")
     for each in request.trials:
         click.echo(f"DM {each.dms[0]:g} to {each.dms[-1]:g} in {len(each.dms)} series of "
@@ -268,10 +269,10 @@ def _report(found: Any, output: str, kind: str, options: dict[str, Any], picture
                            "candidates": [{name: found.values(name)[k].item() for name in names}
                                           for k in range(len(found))]})
     if dropped:
-        common.say(f"fastsig: warning: {common.plural(dropped, 'detection')} of the weakest "
+        common.say(f"fastsig: warning: {counted(dropped, 'detection')} of the weakest "
                    "signals were left out, because there were too many: use --zap, --mains or "
                    "--flag")
-    common.say(f"{common.plural(len(found), 'candidate')} of "
-               f"{common.plural(found.meta['n_detection'], 'detection')}", options["quiet"])
+    common.say(f"{counted(len(found), 'candidate')} of "
+               f"{counted(found.meta['n_detection'], 'detection')}", options["quiet"])
     for name in (output, *pictures):
         common.say(f"wrote {name}", options["quiet"])

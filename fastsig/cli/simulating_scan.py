@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from fastsig.cli import common, simulating
+from fastsig.work.shown import counted
 
 __all__ = ["fast_scan"]
 
@@ -164,6 +165,6 @@ def fast_scan(output: str, overwrite: bool, workers: int | None, **options: Any)
             scan, output, ky_step=options["ky_step"], n_bits=int(options["bits"]),
             n_block=options["n_block"], file_rows=options["file_rows"], workers=workers,
             overwrite=overwrite, progress=advance)
-    common.say(f"{common.plural(len(scan.recordings), 'beam')} of {scan.n_time} spectra", quiet)
+    common.say(f"{counted(len(scan.recordings), 'beam')} of {scan.n_time} spectra", quiet)
     for name in names:
         common.say(f"wrote {name}", quiet)

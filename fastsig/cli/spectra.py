@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from fastsig.cli import common, driver
+from fastsig.work.shown import counted
 
 
 def _numbers(context: click.Context, parameter: click.Parameter, value: str) -> list[int]:
@@ -205,9 +206,9 @@ def _summary(chain: Any) -> str:
     rows, products, channels = chain.shape
     seconds = float(1 / chain.header.sample_rate)
     width = float(chain.header.channels.step_hz)
-    number = "spectra" if chain.stream.endless else common.plural(rows, "spectrum", "spectra")
+    number = "spectra" if chain.stream.endless else counted(rows, "spectrum", "spectra")
     return (f"{number} of {seconds:.9g} s, "
-            f"{common.plural(products, 'product')}, {common.plural(channels, 'channel')} of "
+            f"{counted(products, 'product')}, {counted(channels, 'channel')} of "
             f"{width:.9g} Hz")
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from fastsig.cli import common
+from fastsig.work.shown import counted
 
 _NAMES = {"ps": "position_switched", "fs": "frequency_switched", "nod": "nodded",
           "tp": "total_power"}
@@ -207,7 +208,7 @@ def _summary(rows: Any, mean: Any) -> str:
     for k, name in enumerate(mean.header.polarization.names):
         parts.append(f"{name}: Tsys {mean.tsys[0, k]:.5g} K, noise {mean.measured[0, k]:.4g} "
                      f"{mean.unit}, {mean.ratio[0, k]:.3f} of the radiometer equation's")
-    n = common.plural(len(rows.values), "row")
+    n = counted(len(rows.values), "row")
     parts += [_of_beam(beam) for beam in rows.stages[0]["parameters"].get("beams", ())]
     return f"{n} of {mean.exposure[0]:.4g} s effective exposure; {'; '.join(parts)}"
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fastsig.cli import common
+from fastsig.work.shown import counted
 
 if TYPE_CHECKING:
     from fastsig.pulsar.toas import Toa
@@ -58,7 +59,7 @@ def toas(files: tuple[str, ...], output: str, **options: Any) -> None:
                       for name, each in by_file.items()]})
     for name, each in by_file.items():
         about = f", median error {_median(each):.4g} us" if each else ""
-        common.say(f"{name}: {common.plural(len(each), 'time')} of arrival{about}",
+        common.say(f"{name}: {counted(len(each), 'time')} of arrival{about}",
                    options["quiet"])
     common.say(f"wrote {output}", options["quiet"])
 

@@ -252,7 +252,9 @@ def _candidates(path: str, output: str, wanted: Wanted, overwrite: bool) -> None
     check_output(output, overwrite=overwrite, inputs=[path])
     found, name = read_candidates(path), os.path.basename(path)
     if not _is_page(output):
-        wanted.refuse(("data", "page_size"), "a picture; allowed: with a page (.html)")
+        wanted.refuse(("data",), "a picture of candidates; allowed: with a page (.html); fastsig "
+                      "burst --picture draws the data of one burst")
+        wanted.refuse(("page_size",), "a picture; allowed: with a page (.html)")
         draw_candidates(found, output, overwrite=overwrite, name=name)
         return
     lost = write_bursts_page(found, output, data=wanted.data or (), overwrite=overwrite, name=name,

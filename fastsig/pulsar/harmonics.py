@@ -34,6 +34,9 @@ def checked(values: Any, name: str, n_dim: int | None = None) -> F8:
     UsageError
         If the values are not numbers, or have the wrong number of axes or too few bins.
     """
+    if hasattr(values, "periods"):
+        raise UsageError(f"{name}: Profiles; allowed: numbers, such as those of one profile, "
+                         'profiles.mean("time", "frequency").data[0, 0, 0]')
     try:
         found = np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError) as error:

@@ -17,7 +17,7 @@ from fastsig.errors import PlanError
 from fastsig.reductions.drifting.bands import bands_of
 from fastsig.search.drift.hits import Hits
 from fastsig.stream import SpectrumStream
-from fastsig.view.figures import COLORS, new_figure
+from fastsig.view.figures import COLORS, new_figure, width_text
 from fastsig.work.shown import counted
 
 if TYPE_CHECKING:
@@ -113,8 +113,9 @@ def draw_tracks(hit: Hits, scans: Sequence[Scan], name: str = "") -> Figure:
         _draw_scan(axes, hit, scan, low, high)
     middle = hit.values("frequency")[0]
     panels[0].set_xlabel(f"frequency - {middle:.6f} MHz (Hz)")
-    facts = (f"{hit.values('drift')[0]:+.4f} Hz/s, S/N {hit.values('snr')[0]:.1f}, width "
-             f"{hit.values('width')[0]:.3g} Hz")
+    drift, width = hit.values("drift")[0], hit.values("width")[0]
+    facts = (f"{'-' if drift < 0 else '+'}{width_text(abs(drift))}/s, "
+             f"S/N {hit.values('snr')[0]:.1f}, width {width_text(width)}")
     reason = str(hit.values("reason")[0]) if "reason" in hit else ""
     figure.suptitle(" · ".join(filter(None, (name, facts, reason))), fontsize=10)
     return figure
@@ -148,9 +149,11 @@ def _draw_scan(axes: Axes, hit: Hits, scan: Scan, low: float, high: float) -> No
         with bands_of(stream) as bands:
             image = _averaged(bands.read(first, stop))
         begin = float(channels.first_hz) + (first - 0.5) * step - at
+        seen = image[np.isfinite(image)]
+        dark, bright = np.percentile(seen, (1, 99.8)) if seen.size else (0.0, 1.0)
         axes.imshow(image, origin="lower", aspect="auto", interpolation="nearest", cmap="viridis",
                     extent=(begin, begin + (stop - first) * step, 0, duration),
-                    vmin=np.nanpercentile(image, 1), vmax=np.nanpercentile(image, 99.8))
+                    vmin=dark, vmax=bright)
     track, beside = _offsets(hit, stream), _BESIDE * (high - low)
     times = (np.arange(len(track)) + 0.5) * duration / len(track)
     for off in (-beside, beside):
@@ -165,5 +168,7 @@ def _averaged(values: NDArray[np.float32]) -> F8:
     """Return spectra relative to their medians, of fewer channels if there are many."""
     n = -(-values.shape[1] // _COLUMNS)
     whole = values[:, : values.shape[1] // n * n].reshape(len(values), -1, n).mean(axis=2)
-    level = np.nanmedian(whole, axis=1, keepdims=True)
+    level = np.full((len(whole), 1), np.nan)
+    known = np.isfinite(whole).any(axis=1)
+    level[known, 0] = np.nanmedian(whole[known], axis=1)
     return np.asarray(np.where(np.isfinite(level) & (level != 0), whole / level, np.nan))

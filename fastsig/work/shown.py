@@ -52,9 +52,9 @@ class Shown:
             key: brief(value) for key, value in self._fields().items() if value is not None})
 
 
-def counted(n: int, one: str, more: str) -> str:
-    """Return ``1 spectrum`` or ``2 spectra``."""
-    return f"{n} {one if n == 1 else more}"
+def counted(n: int, one: str, more: str = "") -> str:
+    """Return ``1 spectrum`` or ``2 spectra``; the default plural ends in s."""
+    return f"{n} {one if n == 1 else more or one + 's'}"
 
 
 def table(title: str, facts: Mapping[str, Any]) -> str:

@@ -255,6 +255,14 @@ def test_tables_have_sources_and_edges_in_order() -> None:
     assert interference.bands("bursts, 1MHz-2e6 Hz")[-1] == (10**6, 2 * 10**6)
 
 
+def test_a_pair_of_texts_is_one_interval() -> None:
+    expected = interference.intervals("1419MHz-1421MHz", "protect")
+    for pair in (("1419MHz", "1421 MHz"), ["1419MHz", 1421 * u.MHz], [1419, 1421] * u.MHz):
+        assert interference.intervals(pair, "protect") == expected
+    two = interference.intervals(("1419MHz-1421MHz", "1MHz-2MHz"), "protect")
+    assert two == (*expected, (10**6, 2 * 10**6))
+
+
 def test_bad_input() -> None:
     data = spectra((100, 2, 256))
     data[30, :, 40] *= 3

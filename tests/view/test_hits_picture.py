@@ -1,5 +1,6 @@
 """Pictures of drifting carriers: of a table, of a hit and of a cadence."""
 
+import warnings
 from fractions import Fraction
 
 import numpy as np
@@ -76,6 +77,17 @@ def test_a_table_and_a_hit_are_drawn(night, tmp_path):
         draw_hits(hits, data=[night / "1.h5"])
     with pytest.raises(PlanError, match="no hit to draw"):
         draw_hits(hits[:0])
+
+
+def test_a_hit_in_lost_spectra_is_drawn_without_a_warning(night, tmp_path):
+    scan = fs.open(night / "0.h5").read().copy()
+    scan.values[3:5], scan.weight[3:5] = np.nan, 0
+    fs.Chain(scan.stream()).write(tmp_path / "0.h5", bits=32)
+    hits = read_hits(night / "0.ecsv")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)
+        figure = draw_hits(hits, data=[tmp_path])
+    assert np.ma.getmaskarray(np.ma.masked_invalid(figure.axes[0].images[0].get_array()))[3:5].all()
 
 
 def test_small_pictures_show_the_carrier(night):

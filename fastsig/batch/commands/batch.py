@@ -12,6 +12,7 @@ from fastsig.batch.commands.report import report
 from fastsig.batch.commands.run import retry, run
 from fastsig.batch.commands.status import status, verify
 from fastsig.cli import common
+from fastsig.work.shown import counted
 
 if TYPE_CHECKING:
     from fastsig.batch.tasks.survey import Survey
@@ -79,8 +80,8 @@ def check(path: str, files: tuple[str, ...], as_json: bool, quiet: bool, debug: 
     _print_lines(survey.notes, quiet)
     if not mistakes:
         n_products = sum(len(task.outputs) for task in survey.tasks)
-        common.say(f"{path}: {common.plural(len(survey.tasks), 'task')}, "
-                   f"{common.plural(n_products, 'product')}, no mistakes", quiet)
+        common.say(f"{path}: {counted(len(survey.tasks), 'task')}, "
+                   f"{counted(n_products, 'product')}, no mistakes", quiet)
     return 2 if mistakes else 0
 
 

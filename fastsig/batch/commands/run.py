@@ -18,6 +18,7 @@ from fastsig.batch.commands.recipe_options import (
 )
 from fastsig.batch.commands.report import title_of
 from fastsig.cli import common
+from fastsig.work.shown import counted
 
 if TYPE_CHECKING:
     from fastsig.batch.recipe.model import Limits, ParsedRecipe
@@ -234,7 +235,7 @@ def foresee(path: str, files: tuple[str, ...], options: dict[str, Any]) -> int:
                     replace_stale=options["replace_stale"])
     for task, reason, _ in choice.refused:
         common.say(f"refused {task.name}: {reason}")
-    common.say(f"{common.plural(len(choice.jobs), 'task')} to do, {len(choice.finished)} done "
+    common.say(f"{counted(len(choice.jobs), 'task')} to do, {len(choice.finished)} done "
                "before", options["quiet"])
     if not choice.jobs and not options["as_json"]:
         return 0

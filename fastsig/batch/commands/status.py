@@ -13,6 +13,7 @@ from fastsig.batch.commands.recipe_options import (
     surveyed,
 )
 from fastsig.cli import common
+from fastsig.work.shown import counted
 
 if TYPE_CHECKING:
     from fastsig.batch.ledger.status import Row, Status
@@ -85,7 +86,7 @@ def verify(path: str, files: tuple[str, ...], workers: int | None, strict: bool,
         common.print_json({**now.record(), "unverified": list(now.unverified)})
     counts, unknown = now.counts, len(now.unverified)
     good, bad = counts.get("done", 0) - unknown, counts.get("damaged", 0)
-    common.say(f"{common.plural(good, 'task')} with sound products, {bad} damaged"
+    common.say(f"{counted(good, 'task')} with sound products, {bad} damaged"
                + (f", {unknown} not verified" if unknown else ""), quiet)
     return now.signal_code or int(bad + unknown > 0)
 
@@ -95,7 +96,7 @@ def _print_status(status: Status, *, as_json: bool, all_: bool, quiet: bool) -> 
     if as_json:
         common.print_json(status.record())
         return
-    click.echo(f"{common.plural(len(status.rows), 'task')}: " + (
+    click.echo(f"{counted(len(status.rows), 'task')}: " + (
         ", ".join(f"{n} {state}" for state, n in status.counts.items()) or "none")
         + (f"; {status.warned} with warnings" if status.warned else ""))
     for line in status.workers:

@@ -20,6 +20,7 @@ from fastsig.batch.running.run import Summary
 from fastsig.batch.running.watcher import Watcher
 from fastsig.batch.tasks.model import Task
 from fastsig.cli import common
+from fastsig.work.shown import counted
 
 __all__ = ["TerminalWatcher", "shards_line", "total_line"]
 
@@ -61,7 +62,7 @@ class TerminalWatcher(Watcher):
         left = _count_states(record.state for record in choice.left if record.state != "poison")
         if left:
             common.say(f"not selected: {left}; --all selects all that are not done", self._quiet)
-        common.say(f"{common.plural(self._n_jobs, 'task')} to do, {len(choice.finished)} done "
+        common.say(f"{counted(self._n_jobs, 'task')} to do, {len(choice.finished)} done "
                    "before", self._quiet)
 
     def came(self, tasks: Sequence[Task], choice: Choice) -> None:
@@ -74,7 +75,7 @@ class TerminalWatcher(Watcher):
             for task, reason, _ in choice.refused:
                 self._say(f"refused {task.name}: {reason}")
             if not self._quiet and (choice.jobs or choice.finished):
-                self._say(f"{common.plural(len(choice.jobs), 'new task')}, "
+                self._say(f"{counted(len(choice.jobs), 'new task')}, "
                           f"{len(choice.finished)} done before")
             if self._bar is not None:
                 self._bar.update(self._task, total=self._n_jobs)
@@ -159,7 +160,7 @@ def total_line(summary: Summary) -> str:
     parts = [f"{counts[state]} {state}" + (
         f" ({summary.n_before} before)" if state == "done" and summary.n_before else "")
         for state in STATES if counts.get(state)]
-    return (f"{common.plural(sum(counts.values()), 'task')}: {', '.join(parts) or 'none'}; "
+    return (f"{counted(sum(counts.values()), 'task')}: {', '.join(parts) or 'none'}; "
             f"{summary.seconds:.1f} s")
 
 
@@ -167,6 +168,6 @@ def shards_line(status: Status, shard: tuple[int, int]) -> str:
     """Return the totals of all shards, and whether other runs are still at work."""
     counts = ", ".join(f"{n} {state}" for state, n in status.counts.items()) or "none"
     left = len(status.workers)
-    how = f"{common.plural(left, 'run')} still at work" if left else "no other is at work"
+    how = f"{counted(left, 'run')} still at work" if left else "no other is at work"
     return (f"shard {shard[0]} of {shard[1]} has ended, {how}; all shards: "
-            f"{common.plural(len(status.rows), 'task')}: {counts}")
+            f"{counted(len(status.rows), 'task')}: {counts}")

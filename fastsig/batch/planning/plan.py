@@ -16,8 +16,8 @@ from typing import Any
 from fastsig.batch.planning.kinds import Kind, kinds_of, size_text, total_of
 from fastsig.batch.tasks.input_files import look
 from fastsig.batch.tasks.model import Task
-from fastsig.cli.common import plural
 from fastsig.errors import FastsigError, OutputError, PlanError, UsageError
+from fastsig.work.shown import counted
 
 __all__ = ["Kind", "Plan", "plan"]
 
@@ -137,7 +137,7 @@ class Plan:
 
     def summary(self) -> str:
         """Return the plan as lines of text."""
-        lines = [f"{plural(self.n_task, 'task')}, {plural(self.n_product, 'product')} in "
+        lines = [f"{counted(self.n_task, 'task')}, {counted(self.n_product, 'product')} in "
                  f"{self.folder}"]
         lines += [f"  refused: {name}: {why}" for name, why in self.refused]
         lines += [f"read     {size_text(self.bytes_in)}",

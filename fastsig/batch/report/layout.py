@@ -16,7 +16,7 @@ from urllib.parse import quote
 from fastsig.batch.ledger.states import STATES
 from fastsig.batch.ledger.status import Row, Status
 from fastsig.batch.report.thumbnails import Thumbnails
-from fastsig.cli.common import plural
+from fastsig.work.shown import counted
 
 __all__ = ["GENERATOR", "page_of"]
 
@@ -50,7 +50,7 @@ def page_of(status: Status, folder: str, where: str, *, title: str = "batch",
     notes = table.notes
     if len(rows) > len(shown):
         n_left = len(rows) - len(shown)
-        notes.append(f"{plural(n_left, 'more task')} cannot be shown here; batch status lists all "
+        notes.append(f"{counted(n_left, 'more task')} cannot be shown here; batch status lists all "
                      "tasks.")
     live = "" if reload is None or not status.workers else f' data-reload="{max(1, round(reload))}"'
     head = "".join(f"<th scope=col>{escape(name)}</th>" for name in _COLUMNS)
@@ -126,7 +126,7 @@ def _facts(status: Status) -> str:
         parts.append(f"recorded on {', '.join(hosts[:5])}"
                      + (f" and {len(hosts) - 5} more hosts" if len(hosts) > 5 else ""))
     if status.warned:
-        parts.append(f"{plural(status.warned, 'task')} with warnings")
+        parts.append(f"{counted(status.warned, 'task')} with warnings")
     parts.append(f"at work: {', '.join(status.workers)}" if status.workers else "no run is at work")
     return f"<p class=lead>{_text(' · '.join(parts))}</p>\n"
 
@@ -162,16 +162,16 @@ class _Table:
     @property
     def notes(self) -> list[str]:
         """Notes on what the thumbnails show, and on what was left out."""
-        notes = [f"Thumbnails of {plural(n, 'task')}: {meaning}."
+        notes = [f"Thumbnails of {counted(n, 'task')}: {meaning}."
                  for meaning, n in self._meanings.most_common(_MOST_MEANINGS)]
         if len(self._meanings) > _MOST_MEANINGS:
             notes.append("Other thumbnails: hold the pointer over one to read what it shows.")
         if self._without:
-            notes.append(f"No picture of {plural(self._without, 'finished task')} is shown: it is "
+            notes.append(f"No picture of {counted(self._without, 'finished task')} is shown: it is "
                          "not made yet, or the pictures above reach the limit of "
                          f"{_MOST_PICTURES / 1e6:g} MB.")
         if self._cut:
-            notes.append(f"{plural(self._cut, 'long message')} shortened; the logs contain the "
+            notes.append(f"{counted(self._cut, 'long message')} shortened; the logs contain the "
                          "full text.")
         return notes
 

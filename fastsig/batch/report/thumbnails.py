@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from fastsig.batch.ledger.status import Row
 from fastsig.batch.tasks.products import Product
-from fastsig.cli.common import plural
+from fastsig.work.shown import counted
 
 __all__ = ["Thumbnail", "Thumbnails", "thumbnail"]
 
@@ -161,7 +161,7 @@ def _spectra(stream: Any) -> tuple[Any, str]:
     n, name = stream.shape[0], stream.header.polarization.names[0]
     if len(rows) < _FEW:
         return _curve(_means(rows, 0)), (
-            f"{name}: mean of {sizes.sum()} of {plural(n, 'spectrum', 'spectra')}; each point is "
+            f"{name}: mean of {sizes.sum()} of {counted(n, 'spectrum', 'spectra')}; each point is "
             f"the mean of {_shared(rows, 1, 'channel')}")
     every = f" of every {stop / len(rows):.3g}" if sizes.sum() < stop else ""
     part = f", of the first {stop} of {n} spectra alone" if stop < n else ""
@@ -198,7 +198,7 @@ def _cube_map(path: str) -> tuple[NDArray[np.float64], str]:
                 for chan in np.linspace(0, n, min(n, 8), endpoint=False)]
     values = _means(np.array(channels), 0)[::-1]
     return _narrowed(values), (
-        f"mean of {len(channels)} of {plural(n, 'channel')}; each pixel is the mean of "
+        f"mean of {len(channels)} of {counted(n, 'channel')}; each pixel is the mean of "
         f"{_shared(values, 1, 'column')} x {_shared(values, 0, 'row')} of pixels")
 
 
@@ -218,7 +218,7 @@ def _bandpass(stream: Any) -> tuple[NDArray[np.float64], str]:
         spectra = np.fft.fft(pieces, axis=1)
         half = spectra[:, : size // 2] if not np.iscomplexobj(data) else np.fft.fftshift(spectra, 1)
         power = _means(np.abs(half) ** 2, 0)
-        averaged = f"{plural(len(spectra), 'spectrum', 'spectra')} of {size} samples"
+        averaged = f"{counted(len(spectra), 'spectrum', 'spectra')} of {size} samples"
     with np.errstate(divide="ignore"):
         decibels = 10 * np.log10(power)
     return decibels, (

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from os import PathLike
+from os.path import exists
 from typing import Any
 
+from fastsig.axes.units import exact
 from fastsig.errors import UsageError
 from fastsig.pulsar.predictors import Predictor
 from fastsig.pulsar.profiles import Profiles
@@ -17,6 +19,7 @@ from fastsig.reductions.folding.sink import Fold
 from fastsig.run.flag_shares import run_watched
 from fastsig.stages.dedisperse import Dedisperse
 from fastsig.stream import Stream, spectra_of
+from fastsig.work.arguments import shown
 
 __all__ = ["aligned_for_turns", "fold", "folds_of"]
 
@@ -100,6 +103,9 @@ def fold(chain: Any, predictor: Any = None, *, period: Any = None, pdot: Any = N
         predictor = constant_period(stream, period, pdot, acceleration, dm)
     elif pdot is not None or acceleration is not None:
         raise UsageError("pdot and acceleration belong to a period; allowed: without a predictor")
+    elif _is_time(predictor):
+        raise UsageError(f"predictor = {shown(predictor)} is a time; allowed: for a constant "
+                         f"period, period={shown(predictor)}")
     elif isinstance(predictor, str | PathLike):
         pars = [predictor] if is_par(predictor) else []
         predictor = of_file(stream, predictor, dm)
@@ -110,6 +116,16 @@ def fold(chain: Any, predictor: Any = None, *, period: Any = None, pdot: Any = N
     found = folds_of(made, [predictor], workers=workers, memory=memory, dm=dm, n_bin=n_bin,
                      n_chan=n_chan, subint=subint, single=single, constant=constant)
     return with_ephemerides(found, pars)[0]
+
+
+def _is_time(predictor: Any) -> bool:
+    """Return whether a time was given, and not a predictor or a file."""
+    if isinstance(predictor, PathLike) or (isinstance(predictor, str) and exists(predictor)):
+        return False
+    try:
+        return exact(predictor, "s", "predictor") > 0
+    except UsageError:
+        return False
 
 
 def folds_of(chain: Any, predictors: Sequence[Predictor], *, workers: int | None = None,

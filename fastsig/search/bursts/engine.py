@@ -178,7 +178,7 @@ class BurstSearch(Octaves):
                 self._new.append(events)
 
 
-def _segments(ladder: Ladder, sample_s: float, prompt: bool) -> dict[str, int]:
+def _segments(ladder: Ladder, sample_s: float, prompt: bool) -> dict[str, Any]:
     """Return the segments of time from which noise is measured, as options of `PulseSearch`."""
     longest, (least, most) = int(ladder.widths[-1]), _SEGMENTS
     segment = -(-8 * longest // _TILE) * _TILE  # as `PulseSearch` chooses it
