@@ -109,6 +109,29 @@ def test_how_soon_candidates_of_a_prompt_search_are_reported(
     assert search_plan(recording, (0, 300)).record() == {**plan.record(), "prompt": False}
 
 
+@pytest.mark.parametrize("lossy", [False, True])
+def test_events_of_a_prompt_search_do_not_depend_on_blocks_and_threads(lossy: bool) -> None:
+    rng = np.random.default_rng(3)
+    data = rng.standard_normal((24_000, 48), dtype=np.float32) + 20
+    data[12_000:12_040] += 0.5
+    valid = None
+    if lossy:
+        valid = rng.random(data.shape) < 0.97
+        valid[8000:9600], valid[:5000, 5:10] = False, False
+    recording = Recording.of_band("1250MHz", "300MHz", 48, "0.25ms")
+    plan = search_plan(recording, (0, 500), prompt=True, threshold=5.5)
+    found = []
+    for block, threads in ((1000, 1), (77, 1), (24_000, 2)):
+        search = BurstSearch(plan, threads=threads)
+        for first in range(0, len(data), block):
+            rows = slice(first, first + block)
+            search.process(data[rows], None if valid is None else valid[rows])
+        found.append(search.finish().rows)
+    assert len(found[0]) > 100 and found[0]["snr"].max() > 20
+    for other in found[1:]:
+        np.testing.assert_array_equal(other, found[0])
+
+
 def test_what_waits_is_bounded(data: np.ndarray) -> None:
     source = chain(data)
     sink = Bursts(source.stream, search_plan(source, DMS, widths="1ms:30ms", switch=10.0,
