@@ -58,8 +58,8 @@ _OPTIONS = ("order", "include", "lam", "ratio", "max_iter", "period", "width", "
 @driver.picture_product_option
 @click.option("--tsys", metavar="T",
               help="Compute the radiometer noise shown in the plot from this system temperature, "
-                   "in the unit of the spectra.  [default: the mean spectrum; for products that "
-                   "may be negative, no noise is shown]")
+                   "in the same units as the spectra.  [default: the mean spectrum; for products "
+                   "that may be negative, no noise is shown]")
 @driver.spectra_to_option
 @click.option("--bits", type=click.Choice(["8", "16", "32"]), default="32", show_default=True,
               help="Write samples of this many bits.")

@@ -13,9 +13,9 @@ from fastsig.cli import common, driver
 @click.command()
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @click.option("--at", required=True, metavar="TIME",
-              help="Measure the burst that reaches the highest channel within 0.1 s or 64 spectra, "
-                   "whichever is longer (with --width, 3 widths), of this time: UTC, or an offset "
-                   "from the start of the data, e.g. 2.028s.")
+              help="Measure the burst that reaches the highest channel near this time (UTC, or "
+                   "an offset from the start of the data, e.g. 2.028s): within 0.1 s or 64 "
+                   "spectra, whichever is longer; with --width, 3 widths.")
 @click.option("--dm", required=True, metavar="DM",
               help="Start from this dispersion measure, in pc cm^-3.")
 @click.option("-o", "--output", type=common.OutputPath(), metavar="PATH",

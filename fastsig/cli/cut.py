@@ -34,9 +34,9 @@ def cut(files: tuple[str, ...], output: str, to: str | None, **options: Any) -> 
     allowed. Whole samples and whole channels are copied. Voltages remain voltages, and spectra
     remain spectra. From folded profiles, the subintegrations whose epochs are within the span, and
     the channels centred within the band, are copied. If neither --to nor the extension of PATH
-    specifies a format, the format of the input is used or, if fastsig cannot write it, the native
-    format for voltages and FBH5 for spectra. In that case,
-    folded profiles are written as fold-mode PSRFITS.
+    specifies a format, folded profiles are written as fold-mode PSRFITS; voltages and spectra are
+    written in the format of the input or, if fastsig cannot write it, in the native format
+    (voltages) or FBH5 (spectra).
     """
     from fastsig.chain import open_chain
     from fastsig.cli.profiles import copy_profiles, has_profiles

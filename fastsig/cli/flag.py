@@ -61,7 +61,7 @@ def flag(files: tuple[str, ...], output: str, to: str | None, **options: Any) ->
     All files must belong to one scan. If the header states when the noise diode is on, spectra with
     the diode on and those with the diode off are searched separately (except by --iqrm). In a
     32-bit FBH5 file, flagged values are NaN, and all other values are unchanged unless --zero-dm is
-    used. The options --mask, --kurtosis, --iqrm, --zero-dm and --runs are applied first, in this
+    used. The options --mask, --kurtosis, --iqrm, --zero-dm and --runs are applied first, in that
     order. With --clip 0 and --sum-threshold 0, only these options and --bands are applied.
     """
     from fastsig.chain import open_chain

@@ -43,7 +43,7 @@ _HEAD = ("low DM", "high DM", "step", "down", "DMs", "sample", "channel", "step"
 def plan_dm(files: tuple[str, ...], dms: str, output: str | None, **options: Any) -> None:
     """Plan a search over DMs: steps, downsampling, losses and cost.
 
-    The plan is made for the spectra of one scan, in one or several files. If no FILE is given, the
+    The plan is made for the spectra of one scan, in one or more files. If no FILE is given, the
     plan is made for the spectra that --fstart, --bandwidth, --n-chan and --sample-time describe;
     all four are then required.
     """

@@ -37,7 +37,7 @@ __all__ = ["pulsars"]
               show_default=True,
               help="Also search for signals whose drift changes by up to W Fourier bins, at the "
                    "highest harmonic, over the duration of the data. The Fourier search then "
-                   "takes about 1 + W/10 times as long, or longer.")
+                   "takes at least about 1 + W/10 times as long.")
 @click.option("--period", metavar="LOW:HIGH|none", default="0.5s:1800s", show_default=True,
               help="Search for periods in this range, up to an eighth of the duration of the "
                    "data, by fast folding; the value none skips fast folding.")

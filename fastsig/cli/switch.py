@@ -90,8 +90,8 @@ def _kelvins(context: click.Context, parameter: click.Parameter, value: str | No
               help="With onoff, set the duration of each phase on the source.  [default: half the "
                    "period]")
 @click.option("--first", metavar="TIME",
-              help="With onoff, set the start of the first phase on the source, counted from the "
-                   "start of the data; it may be negative.  [default: 0s]")
+              help="With onoff, set the start of the first phase on the source, measured from "
+                   "the start of the data; it may be negative.  [default: 0s]")
 @click.option("--settle", metavar="TIME",
               help="With onoff, leave out the data within this time after each move of the "
                    "telescope.  [default: 0s]")
