@@ -20,6 +20,14 @@ from .ladder import Ladder
 TILE, LANES = 2048, 16
 #: Neighbouring rows whose noise is measured together; one row in `EVERY` of these is measured.
 GROUP, EVERY = 64, 16
+#: Samples of a row of which a level is the median, at most; tiles over which levels are averaged;
+#: errors by which a level must be below 0.
+_SAMPLED, _AVERAGED, _SURE = 1024, 8, 6.0
+#: Standard deviations above the median beyond which samples are pulses; share of the samples that
+#: are more than one below it; how often these are determined.
+_CLIP, _LOW, _ROUNDS = 2.5, 0.1587, 4
+#: Least weight of a sample, and fewest samples, for a level.
+_LEAST_WEIGHT, _FEWEST = 0.25, 64
 #: Share of the threshold above which boxcars are kept until their noise is known.
 RAW_SHARE = 0.8
 #: Widths of the longest boxcar in a segment, at least.
@@ -67,6 +75,84 @@ class Times:
     def chunk(self, level: int) -> int:
         """Return the number of samples of a level that are searched at once."""
         return max(self.tile >> level, LANES)
+
+
+class Levels:
+    """Levels of groups of rows in the tiles of a stream.
+
+    A mean that is subtracted from channels includes bright pulses, so that the samples between the
+    pulses of a bright pulsar are below 0. Level and noise of boxcars, which are measured within a
+    cut around 0, would then be those of the flanks of its pulses. Levels above 0 are left: they are
+    wide pulses.
+
+    Parameters
+    ----------
+    n_row : int
+        Number of rows.
+    times : Times
+    """
+
+    def __init__(self, n_row: int, times: Times) -> None:
+        first = np.arange(0, n_row, GROUP)[:, np.newaxis]
+        rows = first + np.arange(0, GROUP, EVERY)
+        self._rows = np.where(rows < n_row, rows, first)
+        step = max(1, times.tile // _SAMPLED)
+        self._halo, self._samples = times.halo, slice(times.halo + step // 2, None, step)
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin a stream."""
+        #: Of the last tiles: whether levels are known, levels, and their variances; else 0.
+        self._last: list[np.ndarray] = []
+
+    def subtract(self, x: np.ndarray, weight: np.ndarray | None) -> None:
+        """Subtract the levels that are below 0 from a tile of rows, which the past precedes.
+
+        Parameters
+        ----------
+        x : ndarray, shape (n_row, halo + tile), float32
+        weight : ndarray, shape of x, float32, or None
+            Weights of the samples; 1 by default.
+        """
+        self._last = [*self._last[1 - _AVERAGED :], self._measured(x, weight)]
+        number, total, variance = np.sum(self._last, axis=0)
+        for group in np.flatnonzero(total < -_SURE * np.sqrt(variance)):
+            rows, level = slice(GROUP * group, GROUP * (group + 1)), total[group] / number[group]
+            there = x[rows, self._halo :]
+            there -= np.float32(level) * (1 if weight is None else weight[rows, self._halo :])
+
+    def _measured(self, x: np.ndarray, weight: np.ndarray | None) -> np.ndarray:
+        """Return the level of each group in a tile: known or not, level, variance of the level.
+
+        The shape is (3, n_group).
+        """
+        n_group = len(self._rows)
+        some = x[self._rows, self._samples].reshape(n_group, -1)
+        number = np.full(n_group, some.shape[1])
+        if weight is not None:
+            of = weight[self._rows, self._samples].reshape(n_group, -1)
+            valid = of >= _LEAST_WEIGHT
+            some = np.where(valid, some / np.where(valid, of, 1), np.inf)  # last in order
+            number = valid.sum(axis=1)
+        found = np.zeros((3, n_group))
+        found[0] = number >= _FEWEST
+        # Rows of a group may be similar, so that those of one row are independent. Where there are
+        # no more samples below 0 than chance explains (3 sigma), the level is 0 or above.
+        n_row = self._rows.shape[1]
+        low = (some < 0).sum(axis=1) - number / 2 > 1.5 * np.sqrt(n_row * number)
+        for group in np.flatnonzero(low & (number >= _FEWEST)):
+            level, variance = _location(np.sort(some[group]), int(number[group]))
+            found[1:, group] = level, n_row * variance
+        return found
+
+
+def _location(ordered: np.ndarray, n: int) -> tuple[float, float]:
+    """Return the median of `n` ascending values, without those far above it, and its variance."""
+    for _ in range(_ROUNDS):
+        level = ordered[n // 2]
+        sigma = level - ordered[int(_LOW * n)]
+        n = int(np.searchsorted(ordered, level + _CLIP * sigma))
+    return float(level), float(np.pi / 2 * sigma**2 / max(n, 1))
 
 
 class Statistics(NamedTuple):

@@ -13,6 +13,7 @@ from ._boxcar_events import (
     LANES,
     RAW,
     RAW_SHARE,
+    Levels,
     Statistics,
     Times,
     final_events,
@@ -89,6 +90,7 @@ class Tiles:
         self._unit, self._threshold, self._n_segment = 1 / noise, threshold, n_segment
         self._n_first, self._least, self._most = n_first, least_share, most
         self.times = Times.of(ladder, segment, tile)
+        self.levels = Levels(n_row, self.times)
         self._spec = Spec(first=ladder.first, later=ladder.later, lanes=LANES)
         self._levels = np.searchsorted(ladder.levels, np.arange(ladder.n_level + 1))
         self._plan_levels()
@@ -123,6 +125,7 @@ class Tiles:
     def reset(self) -> None:
         """Begin a stream."""
         self._store.fill(0)
+        self.levels.reset()
         self._n = 0
         self._n_whole = 0  # samples since the last weights other than 1
         #: Boxcars that begin before this sample are known, and their events have been returned.
@@ -323,6 +326,7 @@ def search_tiles(tiles: Sequence[Tile]) -> list[np.ndarray]:
         if search.weighted and not weighted and weight is not None:
             weight[:, search.times.halo :] = 1
         known.append((search, x, weight if search.weighted else None))
+        search.levels.subtract(*known[-1][1:])
 
     def part(thread: int) -> None:
         for search, x, weight in known:

@@ -3,6 +3,8 @@
 They are not optimised, and arguments are not checked.
 """
 
+from dataclasses import replace
+
 import numpy as np
 
 from ._boxcar_events import (
@@ -13,6 +15,7 @@ from ._boxcar_events import (
     RAW,
     RAW_SHARE,
     TILE,
+    Levels,
     Times,
     final_events,
     statistics_of,
@@ -710,6 +713,10 @@ def boxcar_events(x: np.ndarray, ladder: Ladder, weight: np.ndarray | None = Non
     n_all = -(-(n + (times.halo << (ladder.n_level - 1))) // times.longest) * times.longest
     values, weights = np.zeros((2, n_row, n_all))
     values[:, :n], weights[:, :n] = x / noise, 1 if weight is None else weight
+    levels = Levels(n_row, replace(times, halo=0))
+    for first in range(0, n_all, tile):
+        here = slice(first, first + tile)
+        levels.subtract(values[:, here], weights[:, here])
     n_group, n_width = -(-n_row // GROUP), len(ladder.widths)
     sums = [np.zeros((0, n_group, n_width))] * 6
     raw, found, ends = [], [], times.ends(n_all)

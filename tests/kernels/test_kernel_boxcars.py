@@ -416,6 +416,33 @@ def test_bright_pulses_do_not_lower_the_others():
         assert means[1] == pytest.approx(means[0], rel=0.005), means
 
 
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("tile", [256, TILE])
+def test_a_level_below_0_is_subtracted_as_by_the_twin(tile, masked):
+    x = noise_of(EVERY + 1, 9000, seed=4, sigma=3) - 2
+    x[3, 6000:6060] += 6
+    weight = weights_of(x.shape) if masked else None
+    x = x if weight is None else x * weight
+    options = {**OPTIONS, "tile": tile, "segment": 1, "n_segment": 8, "n_first": 2}
+    found = events(fk.Boxcars(len(x), SMALL, **options), x, weight)
+    same(found, reference.boxcar_events(x, SMALL, weight, **options))
+    best = found[np.argmax(found["snr"])]
+    assert best["row"] == 3 and abs(best["time"] - 6000) < 5
+
+
+@pytest.mark.parametrize(("amplitude", "width", "least"), [
+    (3, 27, 0.85), (10, 27, 0.95), (100, 27, 0.95), (3, 60, 0.65), (30, 60, 0.75)])
+def test_all_pulses_of_a_bright_pulsar_are_found(amplitude, width, least):
+    """A pulse every 450 samples; the mean of all samples is 0. Without levels, 0 to 0.9."""
+    x, starts = noise_of(GROUP, 2**17), np.arange(3000, 2**17 - 3000, 450)
+    for at in starts:
+        x[:, at : at + width] += amplitude
+    found = events(fk.Boxcars(len(x), LADDER, threshold=8.0), x - x.mean())
+    snr = [found["snr"][np.abs(found["time"] - at) < width].max(initial=0) for at in starts]
+    kept = np.array(snr) / (amplitude * np.sqrt(width))
+    assert kept.min() > least and kept.max() < 1.2
+
+
 def test_few_values_hardly_change_the_noise():
     noise = np.array([[2.0, np.nan, 50.0, 2.0]])
     found = _noise_widths.steadied(noise, np.array([[1e5, 0.0, 1.0, 1e5]]))

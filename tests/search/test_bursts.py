@@ -61,6 +61,17 @@ def test_frb_180417_is_the_only_candidate() -> None:
     assert found.values("file")[0] == "28.fil"
 
 
+def test_all_pulses_of_a_bright_pulsar_are_found() -> None:
+    """The mean that is subtracted from the channels includes pulses of S/N 150, a tenth of all."""
+    times = 0.5 + 0.2 * np.arange(100)
+    pulses = [Injection(float(time), 50.0, 15e-3, 150.0) for time in times]
+    found = chain(with_bursts(noise(21_000), pulses)).bursts((30, 80), width=WIDTHS)
+    late = np.abs(found.values("time_s") - times[:, np.newaxis])
+    best = late.argmin(axis=1)
+    assert late.min(axis=1).max() < 5e-3 and found.values("snr")[best].min() > 100
+    assert np.sort(np.abs(found.values("dm")[best] - 50))[94] < 2
+
+
 def test_times_of_a_part_are_counted_from_the_start_of_the_recording(
         scene: tuple[np.ndarray, list[Injection]]) -> None:
     whole = chain(scene[0])
