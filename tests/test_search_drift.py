@@ -262,12 +262,15 @@ def test_voltages_of_several_coarse_channels(tmp_path):
 
 
 def test_a_range_within_a_step_is_warned_of(tmp_path: Path) -> None:
-    text = "only carriers without drift were searched for, because the step of the drift rate is"
+    text = "only carriers without drift are searched for, because the step of the drift rate is"
     for drift, warned in (("-4:4", True), ("0:0", False), ("-1e8:1e8", False)):
         done = fastsig("search", "drift", "data/samples/frb_carrier_16MHz.h5", "-o",
                        tmp_path / "x.ecsv", "--n-chan", 256, "--integrate", "1ms", "--drift", drift,
                        "--overwrite", code=0)
         assert (text in done.stderr) is warned
+    with pytest.warns(fs.FastsigWarning, match=f"{text} .*; use a wider drift=, a longer scan"):
+        fs.open("data/samples/frb_carrier_16MHz.h5").channelize(256).detect("I").integrate(
+            "1ms").drifting()
 
 
 @pytest.mark.parametrize(("options", "code", "message"), [

@@ -18,6 +18,7 @@ from fastsig.work.arguments import shown
 
 __all__ = ["diode_groups", "joined", "window_mhz", "windows_mhz"]
 
+_DASH = r"(?<![eE])-"  # between two frequencies
 _ALLOWED = "two frequencies, as in 1419MHz-1421.5MHz"
 
 
@@ -39,7 +40,8 @@ def windows_mhz(windows: Any, name: str = "window") -> tuple[tuple[float, float]
 
 def _is_pair(ends: Any) -> bool:
     """Return whether these are two values, and not two windows."""
-    return _length(ends) == 2 and not any(isinstance(end, str) or _length(end) for end in ends)
+    return not isinstance(ends, str) and _length(ends) == 2 and not any(
+        re.search(_DASH, end) if isinstance(end, str) else _length(end) for end in ends)
 
 
 def _length(value: Any) -> int:
@@ -62,7 +64,7 @@ def window_mhz(window: Any, name: str = "window") -> tuple[float, float]:
     """
     ends = window
     if isinstance(window, str):
-        ends = [part.strip() for part in re.split(r"(?<![eE])-", window)]
+        ends = [part.strip() for part in re.split(_DASH, window)]
         if len(ends) == 2 and not ends[0][-1:].isalpha():
             ends[0] += re.sub(r"^[\d.eE+-]*", "", ends[1])
     if isinstance(ends, (str, bytes)) or _length(ends) != 2:

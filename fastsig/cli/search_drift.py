@@ -113,11 +113,6 @@ def _search(stream: Any, output: str, kind: str, options: dict[str, Any]) -> Non
                           like_turboseti=options["turboseti_snr"], progress=advance,
                           hash_inputs=options["hash_inputs"])
     write_hits(hits, output, to=kind, overwrite=options["overwrite"])
-    plan = request.settings.plan
-    if plan.limits == (0, 0) != (plan.low, plan.high):
-        common.say("fastsig: warning: only carriers without drift were searched for, because the "
-                   f"step of the drift rate is {plan.step:.4g} Hz/s; use a wider --drift, a longer "
-                   "scan or narrower channels")
     _report(hits, output, kind, options)
 
 

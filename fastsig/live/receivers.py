@@ -129,6 +129,8 @@ def _packets(source: Source, settings: Settings, report: Report, stopping: list[
     if layout is None:
         opened.close()
         return None
+    if layout_of(settings) is not None:
+        report({"note": _assumed(layout, settings)})
     receiver = Receiver(opened, layout, ring_bytes(settings, layout), name=source.ring)
     before = signal.getsignal(signal.SIGTERM)
 
@@ -143,6 +145,19 @@ def _packets(source: Source, settings: Settings, report: Report, stopping: list[
         report({"error": f"packets can no longer be received: {receiver.error.strerror}"})
     report({"ended": receiver.ring.reason})
     return receiver.ring
+
+
+def _assumed(layout: PacketLayout, settings: Settings) -> str:
+    """Return how packets are understood: those of FAST do not state their rate or their band."""
+    header = layout.header
+    what = "samples" if layout.ring.kind == "voltage" else "spectra"
+    text = f"packets are read as {what} at {float(header.sample_rate):.9g} Hz"
+    if header.channels is not None:
+        low, high = (float(edge) / 1e6 for edge in header.channels.edges_hz)
+        text += f", from {low:.9g} to {high:.9g} MHz"
+    others = [f"--set {name}=" for name in ("sample_rate", "frequency")
+              if name not in settings.overrides]
+    return f"{text}; {' and '.join(others)} change this" if others else text
 
 
 def _attached(source: Source, stopped: Callable[[], bool]) -> Ring:

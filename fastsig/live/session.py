@@ -32,6 +32,9 @@ __all__ = ["Beam", "Session"]
 _GLANCE = 0.05
 _GRACE_S = 0.4  # for sinks to process what has come, before they are stopped
 _STALLED_S = 5.0  # after which a sink that has not ended is given up
+# Seconds of data after which their rate is checked once, and of silence while they come; ratio of
+# the duration of data to the time in which they come that is reported.
+_TIMED_S, _STILL_S, _MOST_RATIO = 10.0, 1.0, 2.0
 _LAGS = 0.5  # part of the ring, beyond which a lag is reported
 _QUIET_S = 5.0  # between reports of the same kind
 _MOST_AGAIN, _AGAIN_S = 20, 3600.0  # a process is not started more often in this time
@@ -56,6 +59,9 @@ class Beam:
         self._levels: Levels | None = None
         self.counts = {"receivers_begun": 1, "receiver_deaths": 0, "sink_deaths": 0}
         self._begun_again: dict[str, list[float]] = {}
+        #: Time and place of the first data, and whether their rate has been checked.
+        self.first: tuple[float, int] | None = None
+        self.is_timed = False
         #: Whether its receiver has begun again too often.
         self.given_up = False
 
@@ -87,7 +93,7 @@ class Beam:
         """Forget the ring, as another one begins."""
         if self._levels is not None:
             self._levels.close()
-        self.ring, self._levels, self.said = None, None, {}
+        self.ring, self._levels, self.said, self.first = None, None, {}, None
 
     def status(self) -> dict[str, Any]:
         """Describe the source, the ring and the sinks, as plain data."""
@@ -294,6 +300,7 @@ class Session:
                 child.attended = True
                 self._mourn(beam, child)
         self._look_at_lags(beam)
+        self._look_at_rate(beam)
 
     def _hear(self, beam: Beam, name: str, said: dict[str, Any]) -> None:
         known = beam.said.setdefault(name, {"files": 0} if name != "receiver" else {})
@@ -337,6 +344,23 @@ class Session:
             beam.note_begun(child.name)
             self._begin_sink(beam, child.name, again=True)
             self._say(f"{name}: started again")
+
+    def _look_at_rate(self, beam: Beam) -> None:
+        """Report once if the packets of some seconds contain data of another duration."""
+        ring = beam.ring
+        if ring is None or beam.is_timed or not has_packets(beam.source) or not ring.rows:
+            return
+        now = time.monotonic()
+        if beam.first is None:
+            beam.first = now, ring.head
+        elif now > beam.first[0] + _TIMED_S and ring.silent_s() < _STILL_S:
+            beam.is_timed = True
+            took = now - beam.first[0]
+            came = float((ring.head - beam.first[1]) * ring.layout.slot_rows
+                         / ring.header.sample_rate)
+            if not took / _MOST_RATIO < came < took * _MOST_RATIO:
+                self._say(f"{beam.source.url}: data of {came:.3g} s have come in {took:.3g} s; "
+                          "unless they are sent at another speed, specify --set sample_rate=")
 
     def _look_at_clock(self) -> None:
         """Report a step of the clock; rows have the times that follow from the first one."""

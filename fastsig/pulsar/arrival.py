@@ -36,6 +36,7 @@ from numpy.typing import NDArray
 
 from fastsig.errors import UsageError
 from fastsig.pulsar.harmonics import checked, harmonics, n_harmonic_of, series
+from fastsig.work.shown import Shown
 
 __all__ = ["Shifts", "match_template"]
 
@@ -50,8 +51,8 @@ _BLOCK = 2**21  # largest number of points of the fine grid times harmonics at a
 _CENTRAL = 0.682689492137086
 
 
-@dataclass(frozen=True)
-class Shifts:
+@dataclass(frozen=True, repr=False)
+class Shifts(Shown):
     """Phases at which a template matches profiles, with one entry for each profile.
 
     Parameters

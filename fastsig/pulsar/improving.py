@@ -39,6 +39,7 @@ from fastsig.pulsar.chi2 import log_probability, sigma_of
 from fastsig.pulsar.folded_cube import FoldedCube
 from fastsig.pulsar.harmonics import n_significant
 from fastsig.pulsar.spin import Spin
+from fastsig.work.shown import Shown
 
 __all__ = ["Improvement", "Trials", "improve"]
 
@@ -51,8 +52,8 @@ _PENALTY = 12.0  # chi^2 that a harmonic must contribute to be used for errors; 
 _COARSE = 33  # trials of each parameter in the first, joint search
 
 
-@dataclass(frozen=True)
-class Trials:
+@dataclass(frozen=True, repr=False)
+class Trials(Shown):
     """Maps of the last round, around the initial values.
 
     Parameters
@@ -79,8 +80,8 @@ class Trials:
         return self.dm.size + self.chi2.size
 
 
-@dataclass(frozen=True)
-class Improvement:
+@dataclass(frozen=True, repr=False)
+class Improvement(Shown):
     """Improved parameters, with their errors, and the significance of the pulse.
 
     Parameters

@@ -33,6 +33,7 @@ from numpy.typing import NDArray
 from fastsig.errors import UsageError
 from fastsig.pulsar.harmonics import checked
 from fastsig.pulsar.significance import baseline
+from fastsig.work.shown import Shown
 
 __all__ = ["CONVENTIONS", "PolarizationProfile", "debiased", "pa_error", "polarization_profile",
            "to_sky"]
@@ -49,8 +50,8 @@ _CENTRAL = 0.682689492137086
 _FAR = 20.0  # beyond, the error is 1 / (2 p) rad to 0.1 per cent
 
 
-@dataclass(frozen=True)
-class PolarizationProfile:
+@dataclass(frozen=True, repr=False)
+class PolarizationProfile(Shown):
     """Stokes parameters above their baselines, L, V and PA for each bin.
 
     Parameters

@@ -32,6 +32,7 @@ from numpy.typing import NDArray
 
 from fastsig.errors import UsageError
 from fastsig.pulsar.chi2 import log_probability, sigma_of
+from fastsig.work.shown import Shown
 
 __all__ = ["RotationMeasure", "derotate", "fit_rm", "synthesize_rm"]
 
@@ -45,8 +46,8 @@ _LEAST_RATIO = 4.0  # bins whose L, at the best RM, is below this many sigma are
 _BLOCK = 2**22
 
 
-@dataclass(frozen=True)
-class RotationMeasure:
+@dataclass(frozen=True, repr=False)
+class RotationMeasure(Shown):
     """Rotation measure with its error.
 
     Parameters

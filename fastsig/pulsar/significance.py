@@ -7,6 +7,7 @@ mean weight. Bins of weight 0 and bins that are not finite are ignored.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +23,7 @@ from fastsig.pulsar.off_pulse import (
     mask_of,
     weighted,
 )
+from fastsig.work.shown import Shown
 
 __all__ = ["Baseline", "Boxcar", "Flux", "Pulse", "baseline", "best_boxcar", "pulse_signal",
            "radiometer_flux"]
@@ -30,8 +32,8 @@ F8 = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 
-@dataclass(frozen=True)
-class Baseline:
+@dataclass(frozen=True, repr=False)
+class Baseline(Shown):
     """Off-pulse level of a profile and its noise.
 
     Parameters
@@ -55,8 +57,8 @@ class Baseline:
         return int(self.off.sum())
 
 
-@dataclass(frozen=True)
-class Pulse:
+@dataclass(frozen=True, repr=False)
+class Pulse(Shown):
     """Signal of a profile above its baseline.
 
     Parameters
@@ -86,9 +88,13 @@ class Pulse:
         """Height of the highest bin divided by the noise of a bin."""
         return self.peak / self.baseline.sigma
 
+    def _fields(self) -> Mapping[str, Any]:
+        """What the repr shows."""
+        return {"S/N": self.snr, **super()._fields()}
 
-@dataclass(frozen=True)
-class Boxcar:
+
+@dataclass(frozen=True, repr=False)
+class Boxcar(Shown):
     """The boxcar of highest S/N.
 
     Parameters
@@ -107,8 +113,8 @@ class Boxcar:
     n_trial: int
 
 
-@dataclass(frozen=True)
-class Flux:
+@dataclass(frozen=True, repr=False)
+class Flux(Shown):
     """Flux densities from the radiometer equation, Jy, with errors.
 
     Parameters

@@ -16,6 +16,7 @@ from fastsig.errors import UsageError
 from fastsig.pulsar.channel_smear import Smear, transfer
 from fastsig.pulsar.harmonics import checked, harmonics, n_harmonic_of, series
 from fastsig.pulsar.significance import baseline, best_boxcar
+from fastsig.work.shown import Shown
 
 if TYPE_CHECKING:
     from astropy.table import QTable
@@ -41,8 +42,8 @@ class Component:
     height: float
 
 
-@dataclass(frozen=True)
-class Template:
+@dataclass(frozen=True, repr=False)
+class Template(Shown):
     """A pulse profile without noise.
 
     Parameters

@@ -16,10 +16,12 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 
 from fastsig.errors import UsageError
+from fastsig.work.shown import Shown
 
 __all__ = ["Toa", "mjd_text", "tim_text"]
 
@@ -28,8 +30,8 @@ _DECIMALS = 16
 _WORD = re.compile(r"[^\s#]+")
 
 
-@dataclass(frozen=True)
-class Toa:
+@dataclass(frozen=True, repr=False)
+class Toa(Shown):
     """A time of arrival at an observatory.
 
     Parameters
@@ -57,6 +59,10 @@ class Toa:
     site: str
     name: str
     flags: Mapping[str, str] = field(default_factory=dict)
+
+    def _fields(self) -> Mapping[str, Any]:
+        """What the repr shows."""
+        return {**super()._fields(), "seconds": f"{float(self.seconds):.9f}"}
 
     def line(self) -> str:
         """Return the line of a .tim file.

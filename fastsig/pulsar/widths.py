@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from fastsig.errors import UsageError
 from fastsig.pulsar.harmonics import checked, harmonics, n_significant, series
 from fastsig.pulsar.significance import Baseline, baseline
+from fastsig.work.shown import Shown
 
 __all__ = ["Width", "Widths", "pulse_widths"]
 
@@ -26,8 +27,8 @@ _CLEAR = 4.0  # levels lower than this many standard deviations are not found in
 _POINTS = 16  # points per period of the highest harmonic on the grid for edges and peak
 
 
-@dataclass(frozen=True)
-class Width:
+@dataclass(frozen=True, repr=False)
+class Width(Shown):
     """A width, in turns, with its error and the phases of its edges.
 
     Parameters
@@ -45,8 +46,8 @@ class Width:
     last: float = np.nan
 
 
-@dataclass(frozen=True)
-class Widths:
+@dataclass(frozen=True, repr=False)
+class Widths(Shown):
     """Widths of a profile.
 
     Parameters

@@ -72,7 +72,7 @@ class Boxcars(Plan):
     threads. They are returned once their segment, and at least `n_first` segments of the stream,
     are complete; `finish` returns the others.
 
-    *Level.* Rows must have a level of about 0, or a level below 0 because a mean that was subtracted
+    *Level.* Rows must have a level of about 0, or one below 0 because a mean that was subtracted
     before includes bright pulses. The level of a group of 64 rows is the mean of the medians of the
     last eight tiles, without pulses. If it is below 0 by more than six times its error, it is
     subtracted. Of another level, the part that exceeds half of the noise of a boxcar counts as

@@ -13,6 +13,7 @@ import sys
 import time
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -41,10 +42,12 @@ from fastsig.axes.polarization import PolBasis
 from fastsig.axes.time import parse_time
 from fastsig.errors import UsageError
 from fastsig.io.live.memory import ring_names
+from fastsig.io.live.layouts import fast_adc
 from fastsig.live import rolling as files_of_a_session
 from fastsig.live import session
 from fastsig.live import work as process
 from fastsig.live.children import start
+from fastsig.live.receivers import _assumed
 from fastsig.live.settings import Settings, Source, processors_of
 from fastsig.live.sinks import rolling
 from fastsig.pulsar.polyco import Polyco
@@ -284,6 +287,35 @@ def test_a_port_that_is_in_use(tmp_path: Path) -> None:
         errors = errors_of(process, 30)
     assert process.returncode == 1 and "receiver: udp://127.0.0.1:" in errors
     assert "cannot listen" in errors
+
+
+def test_how_packets_are_understood_is_reported() -> None:
+    layout = fast_adc(sample_rate="32MHz", frequency="1008MHz")
+    assert _assumed(fast_adc(), Settings("x")) == (
+        "packets are read as samples at 1e+09 Hz, from 1000 to 1500 MHz; --set sample_rate= and "
+        "--set frequency= change this")
+    assert _assumed(layout, Settings("x", overrides={"sample_rate": "32MHz", "frequency": 1})) == (
+        "packets are read as samples at 32000000 Hz, from 1000 to 1016 MHz")
+
+
+@pytest.mark.parametrize(("seconds", "warned"), [(0.3, True), (9.0, False), (40.0, True)])
+def test_a_wrong_sample_rate_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+                                        seconds: float, warned: bool) -> None:
+    """Of data that come in ten seconds."""
+    said: list[str] = []
+    made = session.Session([Source("udp://:1", "", "none")], Settings(str(tmp_path), spectra=True),
+                           said.append, lambda status: None)
+    beam, layout = made.beams[0], fast_adc()
+    ring = SimpleNamespace(rows=1, head=0, layout=layout.ring, header=layout.header,
+                           silent_s=lambda: 0.0)
+    now = [100.0]
+    monkeypatch.setattr(session.time, "monotonic", lambda: now[0])
+    beam.ring = ring
+    for late, part in ((0, 0), (5, 0.5), (10.1, 1), (20, 2)):
+        now[0] = 100.0 + late
+        ring.head = int(seconds * part * 1e9 / layout.ring.slot_rows)
+        made._look_at_rate(beam)
+    assert len(said) == warned and ("data of" in "".join(said)) is warned
 
 
 def test_processes_are_pinned(tmp_path: Path) -> None:

@@ -232,13 +232,15 @@ def test_needs_a_frequency() -> None:
     ([(1419 * u.MHz, "1.4215GHz"), "1425MHz-1426MHz"], ((1419.0, 1421.5), (1425.0, 1426.0))),
     ([[1, 2] * u.GHz, [3, 4] * u.GHz], ((1000.0, 2000.0), (3000.0, 4000.0))),
     ("1419MHz-1421.5MHz", ((1419.0, 1421.5),)), ((), ()),
+    (("1419MHz", "1.4215e3MHz"), ((1419.0, 1421.5),)),
+    (("1e-3GHz-2MHz", "3MHz-4MHz"), ((1.0, 2.0), (3.0, 4.0))),
 ])
 def test_one_window_and_several(windows: Any, expected: Any) -> None:
     assert windows_mhz(windows) == expected
 
 
 @pytest.mark.parametrize("windows", [
-    None, 5, 1420 * u.MHz, [1420 * u.MHz], (1, 2, 3) * u.GHz, ("1419MHz", "1421MHz"), [None],
+    None, 5, 1420 * u.MHz, [1420 * u.MHz], (1, 2, 3) * u.GHz, ("1421MHz", "1419MHz"), [None],
     (1421 * u.MHz, 1419 * u.MHz), (1 * u.s, 2 * u.s), [[1, 2, 3] * u.GHz], b"ab", (None, None)])
 def test_what_is_no_window(windows: Any) -> None:
     with pytest.raises(UsageError, match="window"):

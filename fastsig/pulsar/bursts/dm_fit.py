@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from fastsig.errors import UsageError
 from fastsig.pulsar.bursts.subbands import Boxcar, Subbands, best_boxcar
+from fastsig.work.shown import Shown
 
 __all__ = ["METHODS", "DMFit", "fit_dm", "snr_curve"]
 
@@ -41,8 +42,8 @@ _NEAR = 4  # steps of the trials beside the highest, which are divided further
 _SMOOTH = 8.0  # structure is that of the profile smoothed by this part of the width (sigma)
 
 
-@dataclass(frozen=True)
-class DMFit:
+@dataclass(frozen=True, repr=False)
+class DMFit(Shown):
     """The best dispersion measure, relative to that by which the subbands are aligned.
 
     Parameters

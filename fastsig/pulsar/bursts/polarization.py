@@ -19,6 +19,7 @@ from fastsig.pulsar.rotation_measure import (
     fit_rm,
     synthesize_rm,
 )
+from fastsig.work.shown import Shown
 
 __all__ = ["BurstPolarization", "measure_polarization"]
 
@@ -29,8 +30,8 @@ _WHOLE = 0.5  # valid share of the samples of a channel, and of the channels of 
 _LEAST_SIGMA = 5.0  # of the rotation measure; below it, no rotation is removed
 
 
-@dataclass(frozen=True)
-class BurstPolarization:
+@dataclass(frozen=True, repr=False)
+class BurstPolarization(Shown):
     """Polarisation of a burst.
 
     Parameters

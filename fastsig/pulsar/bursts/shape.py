@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from fastsig.errors import PlanError
 from fastsig.pulsar.bursts.subbands import Boxcar, Subbands
+from fastsig.work.shown import Shown
 
 __all__ = ["BurstFit", "FWHM", "cumulative", "fit_shape"]
 
@@ -31,8 +32,8 @@ _INDEX = 4.0
 _MOST_BANDS, _LEAST_SNR = 8, 6.0
 
 
-@dataclass(frozen=True)
-class BurstFit:
+@dataclass(frozen=True, repr=False)
+class BurstFit(Shown):
     """The fit of a burst.
 
     Parameters

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsig.errors import PlanError
+from fastsig.work.shown import Shown
 
 __all__ = ["Boxcar", "Normalized", "Subbands", "best_boxcar", "boxcar_sums", "grouped",
            "normalized"]
@@ -29,8 +30,8 @@ _LEAST_OFF = 16  # samples off the burst from which level and noise of a channel
 _RATIO = 1.2  # of neighbouring widths: a top hat between two rungs loses up to 4.5 % of its S/N
 
 
-@dataclass(frozen=True)
-class Boxcar:
+@dataclass(frozen=True, repr=False)
+class Boxcar(Shown):
     """A boxcar: its S/N, its first sample and its width in samples."""
 
     snr: float

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Any
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from fastsig.axes.time import elapsed, iso, later
 from fastsig.calibration.radiometer import n_eff
-from fastsig.errors import UsageError
+from fastsig.errors import FastsigWarning, UsageError, users_line
 from fastsig.io.files.provenance import provenance
 from fastsig.run.chains import roots
 from fastsig.search.bursts.candidates import Candidates
@@ -27,6 +28,8 @@ from fastsig.search.bursts.trials import degrees_of, false_alarms
 from fastsig.stream import SpectrumStream, Stream
 
 __all__ = ["candidates_of", "late_of", "place_of", "rows_of", "running_meta"]
+
+_FEW = 0.2  # share of the samples below which a search deserves a warning
 
 
 def candidates_of(streams: Sequence[SpectrumStream], events: Sequence[Events],
@@ -43,6 +46,10 @@ def candidates_of(streams: Sequence[SpectrumStream], events: Sequence[Events],
     hash_inputs : bool
         Whether the provenance contains hashes of entire input files.
     """
+    share = max((each.live_share * each.valid_share for each in events), default=1.0)
+    if share < _FEW:
+        warnings.warn(f"{streams[0].path}: only {100 * share:.3g} % of the samples were searched; "
+                      "all others are lost or flagged", FastsigWarning, stacklevel=users_line())
     found, n_dropped = gather([_placed(*each) for each in zip(streams, events, plans, strict=True)])
     return rows_of(streams[0], found, plans[0]).with_meta(
         **_meta(streams, plans, events), n_candidate_dropped=n_dropped,

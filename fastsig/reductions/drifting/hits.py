@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from fastsig.axes.frequency import ChannelAxis
 from fastsig.axes.time import iso, later
 from fastsig.axes.units import number
-from fastsig.errors import PlanError, UsageError
+from fastsig.errors import FastsigWarning, PlanError, UsageError, users_line
 from fastsig.io.files.provenance import provenance
 from fastsig.reductions.drifting.bands import bands_of
 from fastsig.reductions.drifting.searching import Band, Found, Settings, search_band, search_bytes
@@ -177,7 +178,11 @@ def found_hits(request: Request, *, folder: str | None = None, like_turboseti: b
     hash_inputs : bool
         Whether the provenance contains hashes of entire input files.
     """
-    stream = request.stream
+    stream, plan = request.stream, request.settings.plan
+    if plan.limits == (0, 0) != (plan.low, plan.high):
+        warnings.warn("only carriers without drift are searched for, because the step of the drift "
+                      f"rate is {plan.step:.4g} Hz/s; use a wider --drift, a longer scan or "
+                      "narrower channels", FastsigWarning, stacklevel=users_line())
     with bands_of(stream, folder=folder, workers=request.workers, memory=request.memory,
                   progress=progress) as bands:
         found = search_band(bands, request.band, request.settings, workers=request.workers,
