@@ -50,8 +50,9 @@ def by_time(profiles: Profiles, off: NDArray[np.bool_]) -> Image:
         mean = mean.grouped(n_subint=-(-mean.n_subint // _MOST_ROWS))
     rows, name = _levelled(mean.data[:, 0, 0], off, profiles)
     start = profiles.header.start_time
-    centers = np.array([float(elapsed(start, each)) for each in mean.epochs])
-    values, edges = _placed(rows, centers, mean.durations, mean.periods)
+    epochs = np.array([float(elapsed(start, each)) for each in mean.epochs])
+    periods = np.nan_to_num(mean.periods)
+    values, edges = _placed(rows, epochs + periods / 2, mean.durations, periods)
     return Image(values, edges, name, profiles.header.unit)
 
 
@@ -59,13 +60,17 @@ def _placed(rows: F8, centers: F8, durations: F8, periods: F8
             ) -> tuple[F8, tuple[float, float]]:
     """Return rows at even steps of time, those of gaps NaN, and the edges.
 
-    An epoch is at a phase of 0, up to a turn before the middle, so that shorter gaps are none.
+    An epoch is at a phase of 0, up to a turn before the middle, so that centres are known to half a
+    turn only; shorter gaps, and shorter times before the start, are none.
     """
     lengths = np.where(durations > 0, durations, np.median(np.diff(centers)) if len(
         centers) > 1 else 1.0)
     low, high = float((centers - lengths / 2).min()), float((centers + lengths / 2).max())
+    turn = float(periods.max())
+    if abs(low) <= turn:
+        centers, low, high = centers - low, 0.0, high - low
     even = low + (np.arange(len(rows)) + 0.5) * (high - low) / len(rows)
-    if np.abs(centers - even).max() <= _UNEVEN * lengths.max():
+    if np.abs(centers - even).max() <= _UNEVEN * lengths.max() + turn / 2:
         return rows, (low, high)
     at = low + (np.arange(_MOST_ROWS) + 0.5) * (high - low) / _MOST_ROWS
     order = np.argsort(centers)
