@@ -69,7 +69,8 @@ def _print(record: dict[str, object]) -> None:
     for section, values in cards.items() if isinstance(cards, dict) else ():
         click.echo(f"  cards of {section}")
         for key, value in values.items():
-            for line in str(_text(value) if value != "" else "''").splitlines():
+            text = repr(value) if isinstance(value, float) else _text(value)
+            for line in str(text if value != "" else "''").splitlines():
                 click.echo(f"    {key:<20} {line}")
 
 

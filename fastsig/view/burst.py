@@ -112,7 +112,7 @@ def _headline(burst: Burst, measured: tuple[float, Time, float] | None) -> str:
     unit, scale = time_unit(burst.width_s)
     snr = burst.boxcar.snr if measured is None else measured[0]
     return (f"S/N {snr:.1f}     DM {burst.window.dm:.6g}     "
-            f"{burst.width_s / scale:.3g} {unit}")
+            f"{burst.width_s / scale:.4g} {unit}")
 
 
 def _half_s(burst: Burst) -> float:

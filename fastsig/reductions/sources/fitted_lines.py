@@ -129,6 +129,8 @@ class LineFit(Shown):
         Covariance of the parameters.
     spectrum : SkySpectrum
         The spectrum that was fitted, with its noise.
+    expected_chi2 : float, optional
+        `chi2` of a good fit: `dof`, and what the noise of the gain adds.
     """
 
     kind: str
@@ -145,6 +147,7 @@ class LineFit(Shown):
     parameters: F8
     covariance: F8
     spectrum: SkySpectrum
+    expected_chi2: float | None = None
 
     def _fields(self) -> dict[str, Any]:
         """What the repr shows."""
@@ -156,7 +159,12 @@ class LineFit(Shown):
         return {"kind": self.kind, **shown, "axis": f"{about}{self.rest_hz / 1e6:.9g} MHz",
                 "flux_sum": str(self.flux_sum).replace(" / ", "/"),
                 "noise": f"{noise:.4g} per channel",
-                "chi2": f"{self.chi2:.4g} for {self.dof} degrees of freedom"}
+                "chi2": self.chi2_text()}
+
+    def chi2_text(self) -> str:
+        """Return chi^2, the degrees of freedom and, if it is another number, what is expected."""
+        text, expected = f"{self.chi2:.4g} for {self.dof} degrees of freedom", self.expected_chi2
+        return text if expected in (None, self.dof) else f"{text} ({expected:.4g} expected)"
 
     @property
     def flux(self) -> Measured:

@@ -26,6 +26,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -159,7 +160,7 @@ def _fitted(fitted: Callable[[SkySpectrum], LineFit], spectrum: Any, product: st
             f"{fit.spectrum.path or 'spectrum'}: chi-squared is {fit.chi2:.4g} where noise gives "
             f"{expected:.4g}: the spectrum contains more than the lines and the baseline, and the "
             "errors are too small", FastsigWarning, stacklevel=users_line())
-    return fit
+    return replace(fit, expected_chi2=expected)
 
 
 def _expected_chi2(fit: LineFit) -> tuple[float, float]:
