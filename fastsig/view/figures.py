@@ -83,9 +83,21 @@ def title(stream: Stream) -> str:
 
 def width_text(hertz: float) -> str:
     """Return a width of channels in a suitable unit."""
-    unit, scale = next(each for each in (("MHz", 1e6), ("kHz", 1e3), ("Hz", 1.0))
-                       if hertz >= each[1] or each[1] == 1)
+    unit, scale = frequency_unit(hertz)
     return f"{hertz / scale:.6g} {unit}"
+
+
+def frequency_unit(hertz: float) -> tuple[str, float]:
+    """Return a suitable unit for a frequency, and the unit in Hz."""
+    return next(each for each in (("MHz", 1e6), ("kHz", 1e3), ("Hz", 1.0))
+                if hertz >= each[1] or each[1] == 1)
+
+
+def plain_logarithmic(axis: Any) -> None:
+    """Label a logarithmic axis with plain numbers; within a decade, its minor ticks as well."""
+    low, high = axis.get_view_interval()
+    axis.set_major_formatter("{x:g}")
+    axis.set_minor_formatter("{x:.3g}" if high < 10 * low else "")
 
 
 def time_unit(seconds: float) -> tuple[str, float]:

@@ -17,7 +17,13 @@ from fastsig.errors import PlanError
 from fastsig.reductions.drifting.bands import bands_of
 from fastsig.search.drift.hits import Hits
 from fastsig.stream import SpectrumStream
-from fastsig.view.figures import COLORS, new_figure, width_text
+from fastsig.view.figures import (
+    COLORS,
+    frequency_unit,
+    new_figure,
+    plain_logarithmic,
+    width_text,
+)
 from fastsig.work.shown import counted
 
 if TYPE_CHECKING:
@@ -67,19 +73,21 @@ def draw_band(hits: Hits, name: str = "") -> Figure:
     main, below = figure.subplots(2, 1, height_ratios=(3, 1.1))
     snr, frequency = hits.values("snr"), hits.values("frequency")
     size = np.clip(10 * (snr / snr.min()) ** 0.7, 10, 300)
+    drift = hits.values("drift")
+    unit, scale = frequency_unit(float(np.abs(drift).max()))
     for label, color, chosen in _groups(hits):
-        main.scatter(frequency[chosen], hits.values("drift")[chosen], s=size[chosen], color=color,
+        main.scatter(frequency[chosen], drift[chosen] / scale, s=size[chosen], color=color,
                      alpha=0.6, linewidths=0, label=label)
     main.ticklabel_format(useOffset=False, style="plain", axis="x")
     main.set_xlabel("frequency (MHz)")
-    main.set_ylabel("drift rate (Hz/s)")
+    main.set_ylabel(f"drift rate ({unit}/s)")
     main.grid(alpha=0.3)
     if "verdict" in hits:
         main.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=3, fontsize=8, frameon=False)
-    below.hist(snr, bins=np.geomspace(snr.min(), max(snr.max(), 1.01 * snr.min()), _BINS + 1),
+    below.hist(snr, bins=np.geomspace(snr.min(), max(snr.max(), 1.5 * snr.min()), _BINS + 1),
                color=COLORS[0])
     below.set_xscale("log")
-    below.xaxis.set_major_formatter("{x:g}")
+    plain_logarithmic(below.xaxis)
     below.set_xlabel("S/N")
     below.set_ylabel("hits")
     figure.suptitle(" · ".join(filter(None, (name, counted(len(hits), "hit", "hits")))),
@@ -112,7 +120,9 @@ def draw_tracks(hit: Hits, scans: Sequence[Scan], name: str = "") -> Figure:
     for axes, scan in zip(panels, scans, strict=True):
         _draw_scan(axes, hit, scan, low, high)
     middle = hit.values("frequency")[0]
-    panels[0].set_xlabel(f"frequency - {middle:.6f} MHz (Hz)")
+    unit, scale = frequency_unit(high - low)
+    panels[0].xaxis.set_major_formatter(lambda x, _: f"{x / scale:.6g}")
+    panels[0].set_xlabel(f"frequency - {middle:.6f} MHz ({unit})")
     drift, width = hit.values("drift")[0], hit.values("width")[0]
     facts = (f"{'-' if drift < 0 else '+'}{width_text(abs(drift))}/s, "
              f"S/N {hit.values('snr')[0]:.1f}, width {width_text(width)}")

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from fastsig.errors import PlanError
 from fastsig.search.bursts.candidates import Candidates
-from fastsig.view.figures import COLORS, new_figure
+from fastsig.view.figures import COLORS, new_figure, plain_logarithmic
 from fastsig.work.shown import counted
 
 if TYPE_CHECKING:
@@ -54,17 +54,18 @@ def draw_night(candidates: Candidates, name: str = "") -> Figure:
     dm, snr = candidates.values("dm"), candidates.values("snr")
     bins = ((np.sinh(np.linspace(0, np.arcsinh(dm.max() / 10), _BINS + 1)) * 10).tolist()
             if main.get_yscale() == "asinh" else _BINS)
-    by_dm.hist(dm, bins=bins, orientation="horizontal", color=COLORS[0])
+    by_dm.hist(dm, bins=bins, range=(0, max(dm.max(), 1.0)), orientation="horizontal",
+               color=COLORS[0])
     by_dm.set_xlabel("candidates")
     by_dm.tick_params(labelleft=False)
-    edges = np.geomspace(snr.min(), max(snr.max(), 1.01 * snr.min()), _BINS + 1)
+    edges = np.geomspace(snr.min(), max(snr.max(), 1.5 * snr.min()), _BINS + 1)
     counts, *_ = by_snr.hist(snr, bins=edges.tolist(), color=COLORS[0])
     by_snr.set_xscale("log")
     if max(counts) > _MANY:
         by_snr.set_yscale("log")
     by_snr.set_xlabel("S/N")
     by_snr.set_ylabel("candidates")
-    by_snr.xaxis.set_major_formatter("{x:g}")
+    plain_logarithmic(by_snr.xaxis)
     figure.suptitle(" · ".join(filter(None, (name, counted(len(candidates), "candidate",
                                                            "candidates")))), fontsize=10)
     return figure
@@ -83,6 +84,8 @@ def _draw_times(axes: Axes, candidates: Candidates) -> None:
         axes.set_yscale("asinh", linear_width=10)
         axes.yaxis.set_major_formatter("{x:g}")
     axes.set_ylim(0, 1.05 * max(dm.max(), 1.0))
+    if not seconds.any():
+        axes.set_xlim(-1, 1)
     axes.set_xlabel(f"s after {first.isot} UTC")
     axes.set_ylabel("DM (pc cm$^{-3}$)")
     axes.grid(alpha=0.3)

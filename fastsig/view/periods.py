@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from fastsig.errors import PlanError
 from fastsig.search.pulsars.candidates import PulsarCandidates
-from fastsig.view.figures import COLORS, new_figure
+from fastsig.view.figures import COLORS, new_figure, plain_logarithmic
 from fastsig.work.shown import counted
 
 if TYPE_CHECKING:
@@ -49,10 +49,10 @@ def draw_periods(candidates: PulsarCandidates, name: str = "") -> Figure:
     by_dm.set_xlabel("candidates")
     by_dm.tick_params(labelleft=False)
     sigma = candidates.values("sigma")
-    by_sigma.hist(sigma, bins=np.geomspace(sigma.min(), max(sigma.max(), 1.01 * sigma.min()),
+    by_sigma.hist(sigma, bins=np.geomspace(sigma.min(), max(sigma.max(), 1.5 * sigma.min()),
                                            _BINS + 1), color=COLORS[0])
     by_sigma.set_xscale("log")
-    by_sigma.xaxis.set_major_formatter("{x:g}")
+    plain_logarithmic(by_sigma.xaxis)
     by_sigma.set_xlabel("significance (sigma)")
     by_sigma.set_ylabel("candidates")
     figure.suptitle(" · ".join(filter(None, (name, counted(len(candidates), "candidate",
