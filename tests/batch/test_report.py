@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from fractions import Fraction
 from html import unescape
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import unquote
 
@@ -24,6 +25,7 @@ from thorough import many
 from fastsig.axes.frequency import ChannelAxis
 from fastsig.axes.polarization import PolBasis
 from fastsig.batch.api import Recipe
+from fastsig.batch.commands.terminal import TerminalWatcher
 from fastsig.batch.ledger.journal import Ledger
 from fastsig.batch.ledger.records import Record
 from fastsig.batch.ledger.status import Row, Status
@@ -416,3 +418,11 @@ def test_run_writes_the_page(tmp_path: Path) -> None:
     batches.deed(tmp_path / "in" / "hangs.try", seed=1)
     done = batches.batch(path, plugin=plugin)
     assert "not a report" in done.stderr and page.read_text() == "mine"
+
+
+def test_tasks_with_warnings_are_counted() -> None:
+    watcher: Any = TerminalWatcher(quiet=True)
+    for warnings in ((), ("the last block has 3 bytes",), ("a", "b")):
+        watcher.ended(None, SimpleNamespace(state="done", warnings=warnings), False)
+    watcher.ended(None, SimpleNamespace(state="preempted", warnings=("c",)), False)
+    assert watcher.n_warned == 2

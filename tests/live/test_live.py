@@ -41,8 +41,8 @@ import fastsig as fs
 from fastsig.axes.polarization import PolBasis
 from fastsig.axes.time import parse_time
 from fastsig.errors import UsageError
-from fastsig.io.live.memory import ring_names
 from fastsig.io.live.layouts import fast_adc
+from fastsig.io.live.memory import ring_names
 from fastsig.live import rolling as files_of_a_session
 from fastsig.live import session
 from fastsig.live import work as process

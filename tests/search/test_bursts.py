@@ -72,6 +72,13 @@ def test_all_pulses_of_a_bright_pulsar_are_found() -> None:
     assert np.sort(np.abs(found.values("dm")[best] - 50))[94] < 2
 
 
+def test_a_search_of_few_samples_warns() -> None:
+    data = noise(4000)
+    data[:, 6:] = np.nan
+    with pytest.warns(fs.FastsigWarning, match="only 9.38 % of the samples were searched"):
+        chain(data).bursts((30, 80), width=WIDTHS)
+
+
 def test_times_of_a_part_are_counted_from_the_start_of_the_recording(
         scene: tuple[np.ndarray, list[Injection]]) -> None:
     whole = chain(scene[0])

@@ -189,6 +189,9 @@ def execute(path: str, files: tuple[str, ...], options: dict[str, Any],
         every = every_task(recipe, tasks, strict=options["strict"]) if files else tasks
     if options["as_json"]:
         common.print_json(status(mine, recipe.output, every=every).record())
+    if terminal.n_warned:
+        common.say(f"{counted(terminal.n_warned, 'task')} done with warnings; fastsig batch status "
+                   "lists them", options["quiet"])
     common.say(total_line(summary), options["quiet"] and not summary.code)
     if shard is not None:
         common.say(shards_line(status(tasks, recipe.output), shard), options["quiet"])

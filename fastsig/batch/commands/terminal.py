@@ -41,6 +41,8 @@ class TerminalWatcher(Watcher):
         self._verbose = logging.getLogger("fastsig").isEnabledFor(logging.INFO) and not quiet
         self._lock = threading.Lock()
         self._n_ended = self._n_jobs = self._n_failed = 0
+        #: Number of tasks that are done, but with warnings.
+        self.n_warned = 0
         self.tasks: Sequence[Task] = ()  # with --follow: all tasks at the last look
         self._bar: Any = None
         self._task: Any = None
@@ -114,6 +116,7 @@ class TerminalWatcher(Watcher):
             if self._bar is not None:
                 self._advance()
             if record.state == "done":
+                self.n_warned += bool(record.warnings)
                 if self._verbose:
                     self._say(f"[{self._n_ended}/{self._n_jobs}] done {record.name} "
                               f"({record.seconds:.2f} s)")
