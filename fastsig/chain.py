@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +29,7 @@ from fastsig.stream import Stream, VoltageStream
 from fastsig.stream.data import Data
 from fastsig.stream.slices import channel_span, key_parts, row_span
 from fastsig.verbs import verb
-from fastsig.work.arguments import checked
+from fastsig.work.arguments import checked, shown
 from fastsig.work.memory import available_bytes, parse_bytes
 
 if TYPE_CHECKING:
@@ -72,10 +72,10 @@ def from_table(table: Any, **overrides: Any) -> Chain:
 
     Parameters
     ----------
-    table : Table or QTable
-        A table with a column of frequencies, or of velocities in the radio convention, in equal
-        steps, and columns of values. Its ``meta`` may contain header values, such as ``start_time``
-        and ``exposure``.
+    table : Table, QTable or mapping
+        A table, or columns by their names: one of frequencies, or of velocities in the radio
+        convention, in equal steps, and others of values. The ``meta`` of a table may contain header
+        values, such as ``start_time`` and ``exposure``.
     overrides
         The overrides of `open` for text: `start_time`, `exposure`, `unit`, `frequency_unit`,
         `columns`, `rest`, `telescope`, `source` and more.
@@ -91,6 +91,16 @@ def from_table(table: Any, **overrides: Any) -> Chain:
     from fastsig.io.text.objects import pieces_of_table
     from fastsig.io.text.spectrum import held
 
+    if isinstance(table, Mapping):
+        from astropy.table import QTable
+
+        try:
+            table = QTable(dict(table))
+        except Exception as error:  # of many kinds
+            raise UsageError(f"table: not columns of equal length: {error}") from error
+    elif not hasattr(table, "colnames"):
+        raise UsageError(f"table = {shown(table)}; allowed: an astropy table, or a mapping of "
+                         "names to columns")
     pieces = pieces_of_table(table, overrides)
     if pieces is None:
         raise UsageError("no column of the table has a unit of frequency or velocity; give "

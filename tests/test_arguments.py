@@ -153,6 +153,8 @@ def test_a_missing_example_is_named(tmp_path: Path) -> None:
     (lambda: spectra().fold(0.1 * u.s), "predictor = .*0.1 s.* is a time"),
     (lambda: pulse_signal(spectra().fold(period="0.1s")), r"profile: Profiles; .*data\[0, 0, 0\]"),
     (lambda: spectra().frame("lsrk", position="83.6,22"), "position: ra = '83.6'; allowed: a rig"),
+    (lambda: fs.from_table({"a": [1, 2], "b": [1]}), "table: not columns of equal length"),
+    (lambda: fs.from_table(5), "table = 5; allowed: an astropy table, or a mapping"),
     (lambda: spectra()["I"], r"no product 'I'; allowed: AA.*stokes\('I'\)"),
     (lambda: spectra()[999], r"\[999\]: there is no such row; rows are numbered from 0 to 39"),
     (lambda: spectra()[:, -17], r"\[-17\]: there is no such channel; .* from 0 to 15"),

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastsig.axes.units import number
 from fastsig.errors import UsageError
 from fastsig.pulsar.harmonics import checked
 from fastsig.pulsar.off_pulse import (
@@ -220,7 +221,7 @@ def best_boxcar(profile: Any, sigma: float) -> Boxcar:
     return best
 
 
-def radiometer_flux(pulse: Pulse, *, sefd_jy: float, time_bandwidth: float, n_pol: int = 2,
+def radiometer_flux(pulse: Pulse, *, sefd_jy: Any, time_bandwidth: Any, n_pol: int = 2,
                     n_eff: float = 1.0) -> Flux:
     """Return flux densities from the noise that the radiometer equation predicts.
 
@@ -233,9 +234,9 @@ def radiometer_flux(pulse: Pulse, *, sefd_jy: float, time_bandwidth: float, n_po
     ----------
     pulse : Pulse
         Result of `pulse_signal`, of total intensity.
-    sefd_jy : float
-        System equivalent flux density of one polarisation, Tsys / gain, Jy.
-    time_bandwidth : float
+    sefd_jy : float or Quantity
+        System equivalent flux density of one polarisation, Tsys / gain; a number is in Jy.
+    time_bandwidth : float or Quantity
         Sum of exposure times channel width over all cells of the profile, each multiplied by its
         valid fraction; s Hz.
     n_pol : int
@@ -252,6 +253,8 @@ def radiometer_flux(pulse: Pulse, *, sefd_jy: float, time_bandwidth: float, n_po
     ----------
     D. R. Lorimer and M. Kramer, Handbook of Pulsar Astronomy (2005), eq. A1.21.
     """
+    sefd_jy = _plain(sefd_jy, "Jy", "sefd_jy")
+    time_bandwidth = _plain(time_bandwidth, "s Hz", "time_bandwidth")
     for name, value in (("sefd_jy", sefd_jy), ("time_bandwidth", time_bandwidth),
                         ("n_pol", n_pol), ("n_eff", n_eff)):
         if not (np.isfinite(value) and value > 0):
@@ -263,6 +266,11 @@ def radiometer_flux(pulse: Pulse, *, sefd_jy: float, time_bandwidth: float, n_po
     return Flux(scale * pulse.mean, _error(scale, pulse.mean, pulse.mean_error, relative),
                 scale * pulse.peak,
                 _error(scale, pulse.peak, np.hypot(base.sigma, base.error), relative), scale)
+
+
+def _plain(value: Any, unit: str, name: str) -> float:
+    """Return a number, or a Quantity in a unit, as a number."""
+    return number(value, unit, name) if hasattr(value, "unit") else value
 
 
 def _error(scale: float, value: float, error: float, relative: float) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from astropy import units as u
 from numpy.typing import NDArray
 from pulses_made import assert_calibrated, gaussian, scaled
 
@@ -111,6 +112,8 @@ def test_flux_is_that_of_the_radiometer_equation() -> None:
         found = radiometer_flux(pulse_signal(17 * row + 100, OFF), sefd_jy=1.2,
                                 time_bandwidth=400e6 * 10)
         z.append((found.mean_jy - flux_jy) / found.mean_error_jy)
+        assert found == radiometer_flux(pulse_signal(17 * row + 100, OFF), sefd_jy=1.2 * u.Jy,
+                                        time_bandwidth=400 * u.MHz * 10 * u.s)
         assert found.jy_per_unit == pytest.approx(1 / 17, rel=0.3)
     assert abs(np.mean(z)) < 0.3
     assert np.std(z) == pytest.approx(1, abs=0.15)
