@@ -9,7 +9,7 @@ import sys
 import click
 
 from fastsig.cli import common
-from fastsig.work.shown import counted
+from fastsig.work.counted import counted
 
 #: What fastsig requires, with llvmlite, which numba requires in a certain version.
 _PACKAGES = ("numpy", "scipy", "numba", "llvmlite", "astropy", "astropy-iers-data", "h5py",

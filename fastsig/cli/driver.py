@@ -12,7 +12,7 @@ import click
 
 from fastsig import registry
 from fastsig.cli import common
-from fastsig.work.shown import counted
+from fastsig.work.counted import counted
 
 if TYPE_CHECKING:
     from fastsig.run.trial import Expected

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import click
 
 from fastsig.cli import common, driver
-from fastsig.work.shown import counted
+from fastsig.work.counted import counted
 
 __all__ = ["copy_findings", "keep_option", "kept", "table_of_findings"]
 

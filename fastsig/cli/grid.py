@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from fastsig.cli import common
-from fastsig.work.shown import counted
+from fastsig.work.counted import counted
 
 
 @click.command()

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from fastsig.cli import common
-from fastsig.work.shown import counted
+from fastsig.work.counted import counted
 
 
 @click.command()

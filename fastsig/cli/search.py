@@ -16,7 +16,7 @@ from fastsig.cli import (
     search_pulsars,
 )
 from fastsig.cli.search_beams import beams
-from fastsig.work.shown import counted
+from fastsig.work.counted import counted
 
 __all__ = ["search"]
 

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from fastsig.cli import common, driver, excision
-from fastsig.work.shown import counted
+from fastsig.work.counted import counted
 
 __all__ = ["pulsars"]
 

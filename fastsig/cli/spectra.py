@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from fastsig.cli import common, driver
-from fastsig.work.shown import counted
+from fastsig.work.counted import counted
 
 
 def _numbers(context: click.Context, parameter: click.Parameter, value: str) -> list[int]:

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from fastsig.cli import common
-from fastsig.work.shown import counted
+from fastsig.work.counted import counted
 
 _NAMES = {"ps": "position_switched", "fs": "frequency_switched", "nod": "nodded",
           "tp": "total_power"}

@@ -24,7 +24,7 @@ from fastsig.view.figures import (
     plain_logarithmic,
     width_text,
 )
-from fastsig.work.shown import counted
+from fastsig.work.counted import counted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from fastsig.errors import PlanError
 from fastsig.search.bursts.candidates import Candidates
 from fastsig.view.figures import COLORS, new_figure, plain_logarithmic
-from fastsig.work.shown import counted
+from fastsig.work.counted import counted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

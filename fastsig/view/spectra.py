@@ -34,7 +34,7 @@ from fastsig.view.panels import (
     time_label,
     velocity_axis,
 )
-from fastsig.work.shown import counted
+from fastsig.work.counted import counted
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

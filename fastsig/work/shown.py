@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Shown", "brief", "counted", "table", "whole"]
+__all__ = ["Shown", "brief", "table", "whole"]
 
 _LINE, _FIELDS, _NUMBERS = 88, 32, 4
 _MOST_ITEMS = 1000  # of a list that is printed in full
@@ -50,11 +50,6 @@ class Shown:
     def _repr_html_(self) -> str:
         return table(type(self).__name__, {
             key: brief(value) for key, value in self._fields().items() if value is not None})
-
-
-def counted(n: int, one: str, more: str = "") -> str:
-    """Return ``1 spectrum`` or ``2 spectra``; the default plural ends in s."""
-    return f"{n} {one if n == 1 else more or one + 's'}"
 
 
 def table(title: str, facts: Mapping[str, Any]) -> str:

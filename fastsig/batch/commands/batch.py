@@ -12,7 +12,7 @@ from fastsig.batch.commands.report import report
 from fastsig.batch.commands.run import retry, run
 from fastsig.batch.commands.status import status, verify
 from fastsig.cli import common
-from fastsig.work.shown import counted
+from fastsig.work.counted import counted
 
 if TYPE_CHECKING:
     from fastsig.batch.tasks.survey import Survey

@@ -18,7 +18,7 @@ from fastsig.batch.commands.recipe_options import (
 )
 from fastsig.batch.commands.report import title_of
 from fastsig.cli import common
-from fastsig.work.shown import counted
+from fastsig.work.counted import counted
 
 if TYPE_CHECKING:
     from fastsig.batch.recipe.model import Limits, ParsedRecipe

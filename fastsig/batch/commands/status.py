@@ -13,7 +13,7 @@ from fastsig.batch.commands.recipe_options import (
     surveyed,
 )
 from fastsig.cli import common
-from fastsig.work.shown import counted
+from fastsig.work.counted import counted
 
 if TYPE_CHECKING:
     from fastsig.batch.ledger.status import Row, Status

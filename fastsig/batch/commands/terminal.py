@@ -20,7 +20,7 @@ from fastsig.batch.running.run import Summary
 from fastsig.batch.running.watcher import Watcher
 from fastsig.batch.tasks.model import Task
 from fastsig.cli import common
-from fastsig.work.shown import counted
+from fastsig.work.counted import counted
 
 __all__ = ["TerminalWatcher", "shards_line", "total_line"]
 

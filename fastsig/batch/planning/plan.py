@@ -17,7 +17,7 @@ from fastsig.batch.planning.kinds import Kind, kinds_of, size_text, total_of
 from fastsig.batch.tasks.input_files import look
 from fastsig.batch.tasks.model import Task
 from fastsig.errors import FastsigError, OutputError, PlanError, UsageError
-from fastsig.work.shown import counted
+from fastsig.work.counted import counted
 
 __all__ = ["Kind", "Plan", "plan"]
 

@@ -16,7 +16,7 @@ from urllib.parse import quote
 from fastsig.batch.ledger.states import STATES
 from fastsig.batch.ledger.status import Row, Status
 from fastsig.batch.report.thumbnails import Thumbnails
-from fastsig.work.shown import counted
+from fastsig.work.counted import counted
 
 __all__ = ["GENERATOR", "page_of"]
 

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from fastsig.batch.ledger.status import Row
 from fastsig.batch.tasks.products import Product
-from fastsig.work.shown import counted
+from fastsig.work.counted import counted
 
 __all__ = ["Thumbnail", "Thumbnails", "thumbnail"]
 

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from fastsig.errors import PlanError, UsageError
+from fastsig.work.counted import counted
 from fastsig.work.memory import resident_bytes
-from fastsig.work.shown import counted
 
 __all__ = ["MapPlan", "plan_blocks"]
 

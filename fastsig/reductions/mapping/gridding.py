@@ -34,7 +34,8 @@ from fastsig.reductions.mapping.rows import PRODUCTS, Rows, as_streams, check_al
 from fastsig.reductions.mapping.sampling import point_source_error, vectors
 from fastsig.stream import SpectrumStream, Stream, stream_of
 from fastsig.work.arguments import check_options
-from fastsig.work.shown import Shown, counted
+from fastsig.work.counted import counted
+from fastsig.work.shown import Shown
 from fastsig.work.signals import held
 
 __all__ = ["Map", "MapData", "MapPlan", "grid"]

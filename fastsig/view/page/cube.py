@@ -16,7 +16,7 @@ from fastsig.io.fits.cube import CubeFile
 from fastsig.view.page.colors import color_maps
 from fastsig.view.page.html import bytes_block, json_block
 from fastsig.view.page.waterfall import blocks, page_room
-from fastsig.work.shown import counted
+from fastsig.work.counted import counted
 
 __all__ = ["cube_blocks", "cube_factors", "reduced_cube"]
 

@@ -18,7 +18,7 @@ from fastsig.view.page.codes import Scale, encode_weights, fitted
 from fastsig.view.page.colors import color_maps
 from fastsig.view.page.html import bytes_block, json_block
 from fastsig.view.spectra import product_index
-from fastsig.work.shown import counted
+from fastsig.work.counted import counted
 
 __all__ = ["blocks", "factors", "page_room", "waterfall_blocks"]
 
