@@ -359,7 +359,7 @@ class Session:
             came = float((ring.head - beam.first[1]) * ring.layout.slot_rows
                          / ring.header.sample_rate)
             if not took / _MOST_RATIO < came < took * _MOST_RATIO:
-                self._say(f"{beam.source.url}: data of {came:.3g} s have come in {took:.3g} s; "
+                self._say(f"{beam.source.url}: data of {came:.3g} s have arrived in {took:.3g} s; "
                           "unless they are sent at another speed, specify --set sample_rate=")
 
     def _look_at_clock(self) -> None:
