@@ -11,6 +11,7 @@ from typing import Any
 import astropy.units as u
 import numpy as np
 import pytest
+from astropy.time import Time
 from verb_examples import example, of_its_tests, source_of, spectra, voltages
 
 import fastsig as fs
@@ -18,6 +19,7 @@ from fastsig import registry
 from fastsig.errors import FastsigError
 from fastsig.pulsar.significance import pulse_signal
 from fastsig.reductions.switching.scans import position_switched
+from fastsig.telescopes.velocity_frames import factor
 
 WRONG: dict[str, Any] = {
     "None": None, "a truth value": True, "below 0": -1, "a fraction": 1.5, "NaN": np.nan,
@@ -154,6 +156,8 @@ def test_a_missing_example_is_named(tmp_path: Path) -> None:
     (lambda: pulse_signal(spectra().fold(period="0.1s")), r"profile: Profiles; .*data\[0, 0, 0\]"),
     (lambda: spectra().frame("lsrk", position="83.6,22"), "position: ra = '83.6'; allowed: a rig"),
     (lambda: fs.from_table({"a": [1, 2], "b": [1]}), "table: not columns of equal length"),
+    (lambda: factor("lsrk", 187.5, 12.4, Time("2026-01-01"), None),
+     r"ra = 187.5 has no unit; allowed: angles, such as ra=83.6 \* u.deg"),
     (lambda: fs.from_table(5), "table = 5; allowed: an astropy table, or a mapping"),
     (lambda: spectra()["I"], r"no product 'I'; allowed: AA.*stokes\('I'\)"),
     (lambda: spectra()[999], r"\[999\]: there is no such row; rows are numbered from 0 to 39"),

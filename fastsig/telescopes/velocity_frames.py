@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 
 from fastsig.axes.constants import SPEED_OF_LIGHT
 from fastsig.errors import UsageError
+from fastsig.work.arguments import shown
 
 if TYPE_CHECKING:
     from astropy.coordinates import EarthLocation
@@ -93,6 +94,10 @@ def factor(frame: str, ra: Any, dec: Any, times: Time, location: EarthLocation) 
     from fastsig.telescopes.observed import observer_velocity  # loads the reader of IERS tables
 
     frame = frame_of(frame)
+    for name, each in (("ra", ra), ("dec", dec)):
+        if not hasattr(each, "unit"):
+            raise UsageError(f"{name} = {shown(each)} has no unit; allowed: angles, such as "
+                             f"{name}=83.6 * u.deg")
     lon, lat = (np.asarray(u.Quantity(each).to_value(u.rad)) for each in (ra, dec))
     axes = max(lon.ndim, lat.ndim, 1)
     if frame == "topocentric":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import shutil
 import threading
 import warnings
 from collections.abc import Iterator
@@ -78,6 +79,14 @@ def test_recorded_twins(name: str, held: int) -> None:
     assert header.polarization.names == ("I",) and header.polarization.kind == "circular"
     assert header.ra_deg == pytest.approx(15 * (12 + 26 / 60 + 37.6361 / 3600))
     assert header.extra["CHAN_DM"] == "0.0" and header.extra["zero_off"] == "signed"
+
+
+@pytest.mark.recorded
+def test_a_note_names_its_file_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copy(recorded("your/small.fits"), tmp_path / "a.fits")
+    monkeypatch.chdir(tmp_path)
+    with pytest.warns(FastsigWarning, match="^a.fits: the last 779 spectra of the last row"):
+        fs.open("a.fits")
 
 
 # Numbers.

@@ -237,9 +237,10 @@ def _warn(notes: Sequence[str], paths: Sequence[str]) -> None:
     """Warn of faults, once for a fault that is the same in several files."""
     alike: dict[tuple[str, type[FastsigWarning]], list[str]] = {}
     for note in notes:
-        path = next((path for path in paths if note.startswith(f"{path}: ")), paths[0])
         kind = DoubtWarning if isinstance(note, Doubt) else FastsigWarning
-        alike.setdefault((note.removeprefix(f"{path}: "), kind), []).append(path)
+        path, begins = next(((path, begins) for path in paths for begins in (
+            f"{path}: ", f"{os.path.abspath(path)}: ") if note.startswith(begins)), (paths[0], ""))
+        alike.setdefault((note.removeprefix(begins), kind), []).append(path)
     listed = [(f"{where[0]}: {note}" + (f" (also in {len(where) - 1} more files)"
                * (len(where) > 1)), kind) for (note, kind), where in alike.items()]
     more = [(f"{paths[0]}: {len(listed) - _MOST_NOTES} more warnings like these", FastsigWarning)]

@@ -131,6 +131,11 @@ class BurstMeasurement(Shown):
     _source: Any = None
 
     @property
+    def snr(self) -> float:
+        """S/N of the best boxcar."""
+        return float(self.boxcar.snr)
+
+    @property
     def tail_gain(self) -> float:
         """Decrease of chi^2 due to a tail."""
         return self.gaussian.chi2 - self.scattered.chi2
