@@ -9,7 +9,6 @@ this machine carries beside the process that sends.
 from __future__ import annotations
 
 import shutil
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -37,12 +36,7 @@ def run(*, quick: bool, keep: bool, minutes: float, rate: float, beams: int,
     with tempfile.TemporaryDirectory(prefix="fastsig-bench-", dir=folder) as place:
         found_rate = rate or fastest(Path(place), beams)
         found = session(Path(place), beams, found_rate, 60 * minutes)
-    print("\n".join(lines(found)))
-    if keep:
-        print(f"wrote {machine.save(record, [found])}", file=sys.stderr)
-    if found["faults"]:
-        raise SystemExit(1)
-    return found
+    return sessions.concluded(record, found, lines(found), keep=keep)
 
 
 def fastest(folder: Path, beams: int) -> float:

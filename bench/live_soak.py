@@ -10,7 +10,6 @@ of the last third of the time are compared.
 
 from __future__ import annotations
 
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -35,12 +34,7 @@ def run(*, quick: bool, keep: bool, minutes: float, rate: float, folder: Path | 
         minutes, rate = 0.1, 0.01
     with tempfile.TemporaryDirectory(prefix="fastsig-bench-", dir=folder) as place:
         found = soak(Path(place), rate, 60 * minutes)
-    print("\n".join(lines(found)))
-    if keep:
-        print(f"wrote {machine.save(record, [found])}", file=sys.stderr)
-    if found["faults"]:
-        raise SystemExit(1)
-    return found
+    return sessions.concluded(record, found, lines(found), keep=keep)
 
 
 def soak(place: Path, rate: float, seconds: float) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from typing import Any
 from astropy import units as u
 
 import fastsig as fs
-from bench import machine
+from bench import machine, sessions
 from bench.sessions import end_with_parent, environment, free_ports
 from fastsig.axes.dispersion import delay_s
 from fastsig.axes.time import parse_time
@@ -42,12 +42,7 @@ def run(*, quick: bool, keep: bool, bursts: int, folder: Path | None) -> dict[st
     print(machine.headline(record))
     with tempfile.TemporaryDirectory(prefix="fastsig-bench-", dir=folder) as place:
         found = session(Path(place), 2 if quick else bursts)
-    print("\n".join(lines(found)))
-    if keep:
-        print(f"wrote {machine.save(record, [found])}", file=sys.stderr)
-    if found["faults"]:
-        raise SystemExit(1)
-    return found
+    return sessions.concluded(record, found, lines(found), keep=keep)
 
 
 def session(place: Path, bursts: int) -> dict[str, Any]:
@@ -82,7 +77,7 @@ def session(place: Path, bursts: int) -> dict[str, Any]:
     found: dict[str, Any] = {
         "sent": bursts, "dm": _DM, "delay_s": delay, "exit": ended, "sender_exit": code,
         "bursts": [_measured(came, line) for came, line in posted]}
-    found["faults"] = _faults(found)
+    found["faults"] = faults(found)
     return found
 
 
@@ -125,7 +120,7 @@ def _measured(came: float, line: dict[str, Any]) -> dict[str, Any]:
             "fwhm_ms": 1e3 * burst.fit.fwhm_s}
 
 
-def _faults(found: dict[str, Any]) -> list[str]:
+def faults(found: dict[str, Any]) -> list[str]:
     """Return what is wrong with a session."""
     wrong = [f"exit code {found[name]}" for name in ("exit", "sender_exit") if found[name]]
     if len(found["bursts"]) != found["sent"]:

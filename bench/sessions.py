@@ -27,6 +27,7 @@ from fastsig_kernels._socket_loops import Outgoing, send_packets_nb
 from numpy.typing import NDArray
 
 import fastsig as fs
+from bench import machine
 from bench.commands import dada_head
 from bench.data import N_CHAN, N_FFT, N_TAP
 from fastsig.axes.time import elapsed, parse_time
@@ -35,8 +36,8 @@ from fastsig.live.status import read_status
 from fastsig.simulate import FastVoltage, Network
 from fastsig.simulate.packets import HEAD, packets_of
 
-__all__ = ["Compared", "Live", "Usage", "end_with_parent", "environment", "free_ports", "reference",
-           "usage"]
+__all__ = ["Compared", "Live", "Usage", "concluded", "end_with_parent", "environment",
+           "free_ports", "reference", "usage"]
 
 N_INT = 122  # 1 ms at 1 GS/s
 PACKET = 4096  # samples
@@ -179,6 +180,17 @@ class Live:
         self.process.kill()  # its processes receive SIGTERM then
         self.process.wait()
         self._log.close()
+
+
+def concluded(record: dict[str, Any], found: dict[str, Any], lines: list[str], *, keep: bool
+              ) -> dict[str, Any]:
+    """Print and save the figures of a session; raise SystemExit(1) if it has faults."""
+    print("\n".join(lines))
+    if keep:
+        print(f"wrote {machine.save(record, [found])}", file=sys.stderr)
+    if found["faults"]:
+        raise SystemExit(1)
+    return found
 
 
 def counts(status: dict[str, Any]) -> list[dict[str, int]]:

@@ -24,6 +24,7 @@ from bench import (
     live,
     live_beams,
     live_soak,
+    live_trigger,
     machine,
     peers,
     probe,
@@ -147,6 +148,18 @@ def test_packets_are_received_in_both_ways(capsys):
 
 
 @thorough
+def test_late_lost_and_wrong_bursts_are_faults():
+    right = {"posted_s": 1.1, "copied_s": 1.2, "dm": 499.9, "snr": 400.0, "coherent_dm": 499.99,
+             "coherent_snr": 770.0, "fwhm_ms": 1.004}
+    found = {"sent": 3, "dm": 500.0, "delay_s": 0.19, "exit": 0, "sender_exit": 0,
+             "bursts": [right] * 3}
+    assert not live_trigger.faults(found)
+    found |= {"exit": 1, "bursts": [{**right, "copied_s": 2.3}, {**right, "coherent_dm": 498.0}]}
+    wrong = live_trigger.faults(found)
+    assert [each.split()[0] for each in wrong] == ["exit", "2", "burst", "burst"]
+    assert len(live_trigger.lines({**found, "faults": wrong})) == 7
+
+
 @pytest.mark.parametrize("beams", [1, 19])
 def test_beams_are_all_right(capsys, tmp_path, beams):
     """A session whose spectra are those of files; every packet is counted."""

@@ -43,13 +43,18 @@ def weights_of(shape, seed=3):
     return weight
 
 
-@pytest.mark.parametrize("weighted", [False, True])
-def test_as_the_twin(weighted):
-    """Two rows are measured; the last segments and tiles are not complete."""
+def rows_with_a_pulse(weighted):
+    """Two of these rows are measured; some of their samples may be lost."""
     x = noise_of(EVERY + 1, 3000, sigma=3)
     x[3, 2000:2060] += 6
     weight = weights_of(x.shape) if weighted else None
-    x = x if weight is None else x * np.sqrt(weight)
+    return x if weight is None else x * np.sqrt(weight), weight
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_as_the_twin(weighted):
+    """The last segments and tiles are not complete."""
+    x, weight = rows_with_a_pulse(weighted)
     found = events(fk.Boxcars(len(x), SMALL, **OPTIONS), x, weight)
     same(found, reference.boxcar_events(x, SMALL, weight, **OPTIONS))
     assert len(found) > 3 and (weight is None) == (found["weight"].min() == 1)
@@ -69,10 +74,7 @@ def test_levels_longer_than_a_tile_are_as_the_twin():
 @pytest.mark.parametrize("weighted", [False, True])
 def test_short_tiles_are_as_the_twin(weighted):
     """Events are returned at the end of the first segment, and of each tile from then on."""
-    x = noise_of(EVERY + 1, 3000, sigma=3)
-    x[3, 2000:2060] += 6
-    weight = weights_of(x.shape) if weighted else None
-    x = x if weight is None else x * np.sqrt(weight)
+    x, weight = rows_with_a_pulse(weighted)
     options = {**OPTIONS, "tile": 128, "segment": 256, "n_segment": 8, "n_first": 1}
     plan = fk.Boxcars(len(x), SMALL, **options)
     found = [plan.process(x[:, at : at + 128], weight=None if weight is None else
