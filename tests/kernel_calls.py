@@ -107,7 +107,7 @@ PLANS: dict[str, PlanCase] = {
     "Boxcars": PlanCase(
         fk.Boxcars,
         {"n_row": 2, "ladder": _LADDER, "noise": 1.0, "threshold": 2.0, "segment": 2048,
-         "n_segment": 2, "least_share": 0.5, "most": 4, "threads": 2},
+         "n_segment": 2, "n_first": 1, "tile": 256, "least_share": 0.5, "most": 4, "threads": 2},
         {"process": Call({"x": _PLANE.reshape(2, -1), "weight": np.ones((2, 240), np.float32)})},
         use=_search("Boxcars")),
     "FFA": PlanCase(
@@ -118,7 +118,7 @@ PLANS: dict[str, PlanCase] = {
                          ("out", "out_width"))}),
     "Normalizer": PlanCase(
         fk.Normalizer,
-        {"n_chan": 16, "dtype": "uint8", "segment": 256, "half": 1, "threads": 2},
+        {"n_chan": 16, "dtype": "uint8", "segment": 256, "half": 2, "ahead": 1, "threads": 2},
         {"process": Call({"x": _MANY, "valid": _MANY > 20,
                           "series": np.linspace(0, 9, len(_MANY)).astype(np.float32)},
                          ("out", "out_valid")),
@@ -128,8 +128,8 @@ PLANS: dict[str, PlanCase] = {
         fk.PulseSearch,
         {"curve": np.linspace(0, 1, 16), "delays": np.arange(5.0), "ladder": _LADDER,
          "threshold": 2.0, "order": "time", "mask": np.arange(16) == 3, "track": "half",
-         "noise": 70.0, "segment": 2048, "n_segment": 2, "least_share": 0.5, "most": 4,
-         "parts": [2, 3], "threads": 2},
+         "noise": 70.0, "segment": 2048, "n_segment": 2, "n_first": 1, "tile": 256,
+         "least_share": 0.5, "most": 4, "parts": [2, 3], "threads": 2},
         {"process": Call({"x": _CODES.reshape(-1, 16).view(np.int8),
                           "valid": _CODES.reshape(-1, 16) > 20}),
          "prepare": Call({"other": None})},

@@ -160,7 +160,7 @@ def test_measurements_read_and_stages_do_not(samples: Path) -> None:
         from fastsig.run.flag_shares import flag_shares
 
         flag_shares("x.h5")
-    with pytest.raises(AttributeError, match="its verbs are channelize"):
+    with pytest.raises(AttributeError, match="and its verbs channelize"):
         _ = chain.nothing
 
 
