@@ -76,7 +76,7 @@ def session(place: Path, bursts: int) -> dict[str, Any]:
     delay = float(delay_s(Fraction(_DM), Fraction(_LOW * 10**6), Fraction((_LOW + _WIDTH) * 10**6)))
     found: dict[str, Any] = {
         "sent": bursts, "dm": _DM, "delay_s": delay, "exit": ended, "sender_exit": code,
-        "bursts": [_measured(came, line) for came, line in posted]}
+        "bursts": [_measured(came, line) for came, line in posted if line["raw"]]}
     found["faults"] = faults(found)
     return found
 

@@ -137,7 +137,7 @@ def _items(value: Any, name: str) -> Iterable[Any]:
 def _is_interval(part: Any) -> bool:
     """Return whether one of two items is an interval by itself, or several."""
     if isinstance(part, str):
-        return "," in part or _PAIR.fullmatch(part) is not None
+        return "," in part or _PAIR.fullmatch(part) is not None or part.strip() in BANDS
     return isinstance(part, (tuple, list)) or getattr(part, "ndim", 0) > 0
 
 

@@ -167,7 +167,7 @@ def _texts(spectrum: Any, source: Any, fit: Any, mass: Any) -> list[tuple[str, s
     if fit:
         found.append(("sum", f"{fit.flux_sum} summed over the channels, without a model"))
         poor = ("; the model does not match the line: errors are too small"
-                if fit.chi2 > 2 * fit.dof else "")
+                if fit.chi2 > 2 * (fit.expected_chi2 or fit.dof) else "")
         found.append(("chi2", f"{fit.chi2_text()}{poor}"))
     if mass is not None:
         found.append(("HI mass", f"{mass.value.value:.4g} ± {mass.error.value:.2g} solar masses"))

@@ -348,12 +348,12 @@ class Session:
     def _look_at_rate(self, beam: Beam) -> None:
         """Report once if the packets of some seconds contain data of another duration."""
         ring = beam.ring
-        if ring is None or beam.is_timed or not has_packets(beam.source) or not ring.rows:
+        if ring is None or beam.is_timed or not is_udp(beam.source) or not ring.rows:
             return
         now = time.monotonic()
-        if beam.first is None:
+        if beam.first is None or ring.silent_s() > _STILL_S:
             beam.first = now, ring.head
-        elif now > beam.first[0] + _TIMED_S and ring.silent_s() < _STILL_S:
+        elif now > beam.first[0] + _TIMED_S:
             beam.is_timed = True
             took = now - beam.first[0]
             came = float((ring.head - beam.first[1]) * ring.layout.slot_rows

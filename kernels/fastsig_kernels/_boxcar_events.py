@@ -23,9 +23,12 @@ GROUP, EVERY = 64, 16
 #: Samples of a row of which a level is the median, at most; tiles over which levels are averaged;
 #: errors by which a level must be below 0.
 _SAMPLED, _AVERAGED, _SURE = 1024, 8, 6.0
-#: Standard deviations above the median beyond which samples are pulses; share of the samples that
-#: are more than one below it; how often these are determined.
-_CLIP, _LOW, _ROUNDS = 2.5, 0.1587, 4
+#: Standard deviations above the median beyond which samples are pulses; shares of the samples that
+#: are more than one, and two, below it; how often these are determined.
+_CLIP, _LOW, _ROUNDS = 2.5, (0.1587, 0.02275), 4
+#: Largest ratio of the distances between the median, the first and the second of these values, for
+#: a skewness of 0.62; variance of a level for one Gaussian value.
+_MOST_RATIO, _VARIANCE = 1.3, 2.5
 #: Least weight of a sample, and fewest samples, for a level.
 _LEAST_WEIGHT, _FEWEST = 0.25, 64
 #: Share of the threshold above which boxcars are kept until their noise is known.
@@ -137,9 +140,9 @@ class Levels:
         found = np.zeros((3, n_group))
         found[0] = number >= _FEWEST
         # Rows of a group may be similar, so that those of one row are independent. Where there are
-        # no more samples below 0 than chance explains (3 sigma), the level is 0 or above.
+        # no more samples below 0 than chance explains (2 sigma), the level is 0 or above.
         n_row = self._rows.shape[1]
-        low = (some < 0).sum(axis=1) - number / 2 > 1.5 * np.sqrt(n_row * number)
+        low = (some < 0).sum(axis=1) - number / 2 > np.sqrt(n_row * number)
         for group in np.flatnonzero(low & (number >= _FEWEST)):
             level, variance = _location(np.sort(some[group]), int(number[group]))
             found[1:, group] = level, n_row * variance
@@ -147,12 +150,22 @@ class Levels:
 
 
 def _location(ordered: np.ndarray, n: int) -> tuple[float, float]:
-    """Return the median of `n` ascending values, without those far above it, and its variance."""
+    """Return the mean of the noise among `n` ascending values, and its variance.
+
+    Values far above the others, which are pulses, are left out. The median of noise that is skewed,
+    such as powers, is below its mean: by a sixth of its skewness, which the lower quantiles show,
+    times its standard deviation (Cornish and Fisher 1938). Much more skewness, as of sums of few
+    values, is no sign of pulses; 0 is then returned.
+    """
     for _ in range(_ROUNDS):
-        level = ordered[n // 2]
-        sigma = level - ordered[int(_LOW * n)]
-        n = int(np.searchsorted(ordered, level + _CLIP * sigma))
-    return float(level), float(np.pi / 2 * sigma**2 / max(n, 1))
+        level, low, lowest = (float(ordered[int(share * n)]) for share in (0.5, *_LOW))
+        n = int(np.searchsorted(ordered, level + _CLIP * (level - low)))
+    if not level - low < _MOST_RATIO * (low - lowest):  # or there are few different values
+        return 0.0, 0.0
+    ratio = (level - low) / (low - lowest)
+    skewness = max(0.0, (ratio - 1) / (ratio / 2 - 1 / 6))
+    sigma = (level - low) / (1 - skewness / 6)
+    return level + sigma * skewness / 6, _VARIANCE * sigma**2 / max(n, 1)
 
 
 class Statistics(NamedTuple):

@@ -73,8 +73,10 @@ class Boxcars(Plan):
     are complete; `finish` returns the others.
 
     *Level.* Rows must have a level of about 0, or one below 0 because a mean that was subtracted
-    before includes bright pulses. The level of a group of 64 rows is the mean of the medians of the
-    last eight tiles, without pulses. If it is below 0 by more than six times its error, it is
+    before includes bright pulses. The level of a group of 64 rows is the mean of the
+    levels of the last eight tiles. That of a tile is measured without pulses if more samples than
+    half are below 0, by two standard deviations, and is 0 otherwise and where samples are as skewed
+    as sums of a few powers. If the mean is below 0 by more than six times its error, it is
     subtracted. Of another level, the part that exceeds half of the noise of a boxcar counts as
     noise.
 

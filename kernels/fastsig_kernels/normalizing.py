@@ -25,14 +25,15 @@ class Normalizer(Plan):
 
     The stream is divided into segments, counted from its first row. Means and variances of a
     channel are measured in each segment. At the boundary of two segments, the level of the channel
-    is the mean of the means of `half` segments on each side, without outliers. Outliers are further
+    is the mean of the means of `half` segments before it and `ahead` segments after it, without
+    outliers. Outliers are further
     than four standard deviations from the middle of the shortest interval that contains more than
     half of the means. Between boundaries, the level is interpolated. The variance in a segment is
-    the mean of the variances of `half` segments on each side and of the segment itself, without
-    outliers. The level therefore does not change with pulses and interference that are much
-    brighter than the noise of a segment's mean, if they last for less than about half of the
-    ``2 half segment`` rows. Fainter pulses are reduced by about the fraction of these rows that
-    they fill.
+    the mean of the variances of these numbers of segments before and after it and of the segment
+    itself, without outliers. The level therefore does not change with pulses and interference that
+    are much brighter than the noise of a segment's mean, if they last for less than about half of
+    the ``(half + ahead) segment`` rows. Fainter pulses are reduced by about the fraction of these
+    rows that they fill.
 
     Parameters
     ----------

@@ -259,6 +259,7 @@ def test_a_pair_of_texts_is_one_interval() -> None:
     expected = interference.intervals("1419MHz-1421MHz", "protect")
     for pair in (("1419MHz", "1421 MHz"), ["1419MHz", 1421 * u.MHz], [1419, 1421] * u.MHz):
         assert interference.intervals(pair, "protect") == expected
+    assert interference.bands(["gnss", "bursts"]) == interference.bands("gnss, bursts")
     two = interference.intervals(("1419MHz-1421MHz", "1MHz-2MHz"), "protect")
     assert two == (*expected, (10**6, 2 * 10**6))
 

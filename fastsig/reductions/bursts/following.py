@@ -20,7 +20,7 @@ def follow(sinks: Sequence[Bursts], on_candidates: Callable[[Candidates], None])
 
     The function is called with one or more candidates, in the order of their times, as soon as no
     later event can change them: at most `Follower.latency_s` after the burst has arrived at the
-    reference frequency.
+    reference frequency, except at the beginning, when the noise is not yet known.
     All candidates that it receives are the rows of the final table, without meta, as long as
     neither this nor `Follower.n_dropped` counts events that were left out.
 

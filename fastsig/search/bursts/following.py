@@ -62,7 +62,8 @@ class Follower:
         """Longest time from the arrival of a burst at the reference frequency to its candidate, s.
 
         It includes the largest delay across the band. If candidates are connected as satellites,
-        that of the last one counts.
+        that of the last one counts. The first candidates come later, because the noise must be
+        known: see `fastsig_kernels.Boxcars`.
         """
         return max(each.latency_s + 1.5 * each.plan.longest_s for each in self._searches)
 

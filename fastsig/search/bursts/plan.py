@@ -60,8 +60,8 @@ class SearchPlan:
         Dispersion measure at which dispersion has already been removed within channels, pc cm^-3.
     prompt : bool
         Whether events are found as soon as possible, with more computing time. Levels of channels
-        then depend on the 0.2 s after a spectrum instead of 1.6 s, and the noise of the first
-        events of a stream is that of its first second.
+        then depend on one segment of the normalisation (0.2 s, or 256 spectra) after a spectrum
+        instead of eight, and the noise of the first events of a stream is that of its first second.
     """
 
     dm_plan: DMPlan
