@@ -8,14 +8,13 @@ interference with its running median.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from fractions import Fraction
 from typing import Any, NamedTuple
 
 import astropy.units as u
 
-from fastsig.axes.units import exact
+from fastsig.axes.units import exact, parts_of
 from fastsig.errors import UsageError
 from fastsig.work.arguments import shown
 
@@ -75,7 +74,6 @@ BANDS: dict[str, tuple[Band, ...]] = {
     "fast": _AVIATION + _GNSS + _BURSTS,
 }
 
-_PAIR = re.compile(r"\s*(.*?[A-Za-z])\s*-\s*(.+)")
 
 
 def bands(value: Any) -> tuple[Interval, ...]:
@@ -90,7 +88,7 @@ def bands(value: Any) -> tuple[Interval, ...]:
     for item in _items(value, "bands"):
         if isinstance(item, str) and item.strip() in BANDS:
             found += [band.interval for band in BANDS[item.strip()]]
-        elif isinstance(item, str) and not _PAIR.fullmatch(item):
+        elif isinstance(item, str) and len(parts_of(item)) != 2:
             raise UsageError(f"bands = {item!r}; allowed: {', '.join(BANDS)}, or an interval "
                              "such as 1378MHz-1385MHz")
         else:
@@ -137,15 +135,14 @@ def _items(value: Any, name: str) -> Iterable[Any]:
 def _is_interval(part: Any) -> bool:
     """Return whether one of two items is an interval by itself, or several."""
     if isinstance(part, str):
-        return "," in part or _PAIR.fullmatch(part) is not None or part.strip() in BANDS
+        return "," in part or len(parts_of(part)) > 1 or part.strip() in BANDS
     return isinstance(part, (tuple, list)) or getattr(part, "ndim", 0) > 0
 
 
 def _interval(item: Any, name: str) -> Interval:
     pair = item
     if isinstance(item, str):
-        match = _PAIR.fullmatch(item)
-        pair = match.groups() if match else ()
+        pair = parts_of(item)
     several = isinstance(pair, (tuple, list)) or (isinstance(pair, u.Quantity) and pair.ndim)
     if not several or len(pair) != 2:
         raise UsageError(f"{name} = {shown(item)}; allowed: an interval such as 1419MHz-1421.5MHz")

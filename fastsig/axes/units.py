@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 from fastsig.errors import UsageError
 from fastsig.work.arguments import shown
 
-__all__ = ["exact", "fraction", "kelvins", "number", "quantity", "whole", "width_deg"]
+__all__ = ["exact", "fraction", "kelvins", "number", "parts_of", "quantity", "whole", "width_deg"]
 
 _LARGEST = 10**100
 _NUMBER = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*([^\d\s.].*)?")
 _FAR = re.compile(r"[eE][+-]?[\d_]{4}")
+_BETWEEN = re.compile(r"(?<![eE])-|–|\bto\b")  # two values
 
 
 def fraction(value: Any) -> Fraction:
@@ -75,6 +76,17 @@ def _interval_s(value: Any) -> Fraction | None:
             np.ndim(value.jd1) == 0):
         return (Fraction(float(value.jd1)) + Fraction(float(value.jd2))) * 86400
     return None
+
+
+def parts_of(text: str) -> list[str]:
+    """Return the parts of text such as ``1419MHz-1421MHz`` or ``1419 to 1421 MHz``: two, or others.
+
+    If the first of two has no unit, it has that of the second.
+    """
+    parts = [part.strip() for part in _BETWEEN.split(text)]
+    if len(parts) == 2 and parts[0] and not parts[0][-1].isalpha():
+        parts[0] += re.sub(r"^[\d.eE+-]*", "", parts[1])
+    return parts
 
 
 def number(value: Any, unit: str, name: str) -> float:

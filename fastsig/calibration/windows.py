@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
@@ -11,14 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsig.axes.diode_schedule import DiodeSchedule
-from fastsig.axes.units import exact
+from fastsig.axes.units import exact, parts_of
 from fastsig.calibration.diode.cycle import scheduled
 from fastsig.errors import UsageError
 from fastsig.work.arguments import shown
 
 __all__ = ["diode_groups", "joined", "window_mhz", "windows_mhz"]
 
-_DASH = r"(?<![eE])-"  # between two frequencies
 _ALLOWED = "two frequencies, as in 1419MHz-1421.5MHz"
 
 
@@ -41,7 +39,7 @@ def windows_mhz(windows: Any, name: str = "window") -> tuple[tuple[float, float]
 def _is_pair(ends: Any) -> bool:
     """Return whether these are two values, and not two windows."""
     return not isinstance(ends, str) and _length(ends) == 2 and not any(
-        re.search(_DASH, end) if isinstance(end, str) else _length(end) for end in ends)
+        len(parts_of(end)) > 1 if isinstance(end, str) else _length(end) for end in ends)
 
 
 def _length(value: Any) -> int:
@@ -64,9 +62,7 @@ def window_mhz(window: Any, name: str = "window") -> tuple[float, float]:
     """
     ends = window
     if isinstance(window, str):
-        ends = [part.strip() for part in re.split(_DASH, window)]
-        if len(ends) == 2 and not ends[0][-1:].isalpha():
-            ends[0] += re.sub(r"^[\d.eE+-]*", "", ends[1])
+        ends = parts_of(window)
     if isinstance(ends, (str, bytes)) or _length(ends) != 2:
         raise UsageError(f"{name} = {shown(window)}; allowed: {_ALLOWED}")
     low, high = (exact(end, "Hz", name) for end in ends)

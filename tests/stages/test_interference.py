@@ -257,7 +257,9 @@ def test_tables_have_sources_and_edges_in_order() -> None:
 
 def test_a_pair_of_texts_is_one_interval() -> None:
     expected = interference.intervals("1419MHz-1421MHz", "protect")
-    for pair in (("1419MHz", "1421 MHz"), ["1419MHz", 1421 * u.MHz], [1419, 1421] * u.MHz):
+    for pair in (("1419MHz", "1421 MHz"), ["1419MHz", 1421 * u.MHz], [1419, 1421] * u.MHz,
+                 "1419-1421MHz", "1419 to 1421 MHz", "1419\N{EN DASH}1421MHz",
+                 "1.419e3MHz-1.421GHz"):
         assert interference.intervals(pair, "protect") == expected
     assert interference.bands(["gnss", "bursts"]) == interference.bands("gnss, bursts")
     two = interference.intervals(("1419MHz-1421MHz", "1MHz-2MHz"), "protect")

@@ -22,7 +22,7 @@ __all__ = ["OutputFiles", "Writer", "check_file_bytes", "check_text_name", "comm
 
 _MOST_FILES = 100_000
 _KEPT_OPEN = 16
-_NAMED = 5  # values of a header that a note names
+_NAMED = 30  # values of a header that a note names
 #: Extensions of files that are not text, or are text in a format of their own.
 _FORMATS = frozenset((  # noqa: SIM905 - as in fastsig.io.files.cards
     ".ar .cf .csv .dada .dat .ecsv .fil .fit .fits .h5 .hdf5 .html .inf .jpeg .jpg .json .npy .npz "
