@@ -106,34 +106,44 @@ class Levels:
     def reset(self) -> None:
         """Begin a stream."""
         #: Of the last tiles: whether levels are known, levels, and their variances; else 0.
-        self._last: list[np.ndarray] = []
+        self._last = np.zeros((_AVERAGED, 3, len(self._rows)))
+        self._tile = -1
 
-    def subtract(self, x: np.ndarray, weight: np.ndarray | None) -> None:
-        """Subtract the levels that are below 0 from a tile of rows, which the past precedes.
+    def advance(self) -> None:
+        """Begin a tile."""
+        self._tile = (self._tile + 1) % _AVERAGED
+
+    def subtract(self, x: np.ndarray, weight: np.ndarray | None, rows: slice = slice(None)) -> None:
+        """Subtract the levels that are below 0 from some rows of a tile, which the past precedes.
 
         Parameters
         ----------
         x : ndarray, shape (n_row, halo + tile), float32
         weight : ndarray, shape of x, float32, or None
             Weights of the samples; 1 by default.
+        rows : slice
+            Whole groups of rows; several threads may have different ones.
         """
-        self._last = [*self._last[1 - _AVERAGED :], self._measured(x, weight)]
-        number, total, variance = np.sum(self._last, axis=0)
-        for group in np.flatnonzero(total < -_SURE * np.sqrt(variance)):
-            rows, level = slice(GROUP * group, GROUP * (group + 1)), total[group] / number[group]
-            there = x[rows, self._halo :]
-            there -= np.float32(level) * (1 if weight is None else weight[rows, self._halo :])
+        first, stop, _ = rows.indices(len(x))
+        groups = slice(first // GROUP, -(-stop // GROUP))
+        self._last[self._tile, :, groups] = self._measured(x, weight, groups)
+        number, total, variance = self._last[:, :, groups].sum(axis=0)
+        for k in np.flatnonzero(total < -_SURE * np.sqrt(variance)):
+            row, level = GROUP * (groups.start + k), total[k] / number[k]
+            there = slice(row, row + GROUP), slice(self._halo, None)
+            x[there] -= np.float32(level) * (1 if weight is None else weight[there])
 
-    def _measured(self, x: np.ndarray, weight: np.ndarray | None) -> np.ndarray:
-        """Return the level of each group in a tile: known or not, level, variance of the level.
+    def _measured(self, x: np.ndarray, weight: np.ndarray | None, groups: slice) -> np.ndarray:
+        """Return the level of some groups in a tile: known or not, level, variance of the level.
 
         The shape is (3, n_group).
         """
-        n_group = len(self._rows)
-        some = x[self._rows, self._samples].reshape(n_group, -1)
+        measured = self._rows[groups]
+        n_group = len(measured)
+        some = x[measured, self._samples].reshape(n_group, -1)
         number = np.full(n_group, some.shape[1])
         if weight is not None:
-            of = weight[self._rows, self._samples].reshape(n_group, -1)
+            of = weight[measured, self._samples].reshape(n_group, -1)
             valid = of >= _LEAST_WEIGHT
             some = np.where(valid, some / np.where(valid, of, 1), np.inf)  # last in order
             number = valid.sum(axis=1)
@@ -141,7 +151,7 @@ class Levels:
         found[0] = number >= _FEWEST
         # Rows of a group may be similar, so that those of one row are independent. Where there are
         # no more samples below 0 than chance explains (2 sigma), the level is 0 or above.
-        n_row = self._rows.shape[1]
+        n_row = measured.shape[1]
         low = (some < 0).sum(axis=1) - number / 2 > np.sqrt(n_row * number)
         for group in np.flatnonzero(low & (number >= _FEWEST)):
             level, variance = _location(np.sort(some[group]), int(number[group]))

@@ -196,6 +196,7 @@ class Tiles:
             ends = [*self._table[1:, _KEPT], self._n_kept]
             for k, (start, end) in enumerate(zip(self._table[:, _KEPT], ends, strict=True)):
                 self._past[:, start:end] = 1 << k
+        self.levels.advance()
         tile = self.times.tile
         self._n_whole = 0 if weighted else self._n_whole + tile
         if self._n_whole > self.reach + tile:
@@ -221,6 +222,7 @@ class Tiles:
         if thread not in self._threads:
             return
         rows, work = self._threads[thread]
+        self.levels.subtract(x, weight, rows)
         row, stop, step, weighted = rows.start, rows.stop, x.strides[0], self.weighted
         source, weights = address(x), 0 if weight is None else address(weight)
         while row < stop:
@@ -326,7 +328,6 @@ def search_tiles(tiles: Sequence[Tile]) -> list[np.ndarray]:
         if search.weighted and not weighted and weight is not None:
             weight[:, search.times.halo :] = 1
         known.append((search, x, weight if search.weighted else None))
-        search.levels.subtract(*known[-1][1:])
 
     def part(thread: int) -> None:
         for search, x, weight in known:

@@ -716,6 +716,7 @@ def boxcar_events(x: np.ndarray, ladder: Ladder, weight: np.ndarray | None = Non
     levels = Levels(n_row, replace(times, halo=0))
     for first in range(0, n_all, tile):
         here = slice(first, first + tile)
+        levels.advance()
         levels.subtract(values[:, here], weights[:, here])
     n_group, n_width = -(-n_row // GROUP), len(ladder.widths)
     sums = [np.zeros((0, n_group, n_width))] * 6
