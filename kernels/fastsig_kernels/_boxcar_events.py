@@ -114,7 +114,7 @@ class Levels:
         self._tile = (self._tile + 1) % _AVERAGED
 
     def subtract(self, x: np.ndarray, weight: np.ndarray | None, rows: slice = slice(None)) -> None:
-        """Subtract the levels that are below 0 from some rows of a tile, which the past precedes.
+        """Subtract the levels below 0 from some rows of a tile; past samples precede it in memory.
 
         Parameters
         ----------

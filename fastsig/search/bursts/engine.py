@@ -21,13 +21,12 @@ __all__ = ["BurstSearch"]
 
 _MOST_EVENTS = 2**20
 #: Noise is measured from this many of the longest boxcars one after the other, but from 4 segments
-#: of series at least, and 16 at most. A segment has a whole number of tiles.
-_WIDTHS, _SEGMENTS, _TILE = 128, (4, 16), 2048
+#: of series at least, and 16 at most.
+_WIDTHS, _SEGMENTS = 128, (4, 16)
 #: If events are to be found soon: segments after it from which a segment is normalised, longest
 #: duration of a tile and its fewest samples, segments from which noise is measured at most, and
 #: duration from which that of the first events is measured.
 _AHEAD, _TILE_S, _LEAST_TILE, _MOST_SEGMENTS, _SETTLED_S = 1, 0.26, 128, 48, 1.0
-_LANES = 16
 
 
 class BurstSearch(Octaves):
@@ -180,13 +179,14 @@ class BurstSearch(Octaves):
 
 def _segments(ladder: Ladder, sample_s: float, prompt: bool) -> dict[str, Any]:
     """Return the segments of time from which noise is measured, as options of `PulseSearch`."""
-    longest, (least, most) = int(ladder.widths[-1]), _SEGMENTS
-    segment = -(-8 * longest // _TILE) * _TILE  # as `PulseSearch` chooses it
-    n_segment = max(least, min(most, -(-_WIDTHS * longest // segment)))
+    from fastsig_kernels._boxcar_events import TILE, Times
+
+    (least, most), segment = _SEGMENTS, Times.of(ladder).segment
+    n_segment = max(least, min(most, -(-_WIDTHS * int(ladder.widths[-1]) // segment)))
     if not prompt:
         return {"n_segment": n_segment}
-    tile = 1 << (min(_TILE, max(_LEAST_TILE, int(_TILE_S / sample_s))).bit_length() - 1)
-    short = max(tile, _LANES << (ladder.n_level - 1))  # as `PulseSearch` makes it
+    tile = 1 << (min(TILE, max(_LEAST_TILE, int(_TILE_S / sample_s))).bit_length() - 1)
+    short = Times.of(ladder, 1, tile).segment
     n_short = min(_MOST_SEGMENTS, n_segment * segment // short)
     first = max(1, min(n_short, math.ceil(_SETTLED_S / (short * sample_s))))
     return {"tile": tile, "segment": short, "n_segment": n_short, "n_first": first}
